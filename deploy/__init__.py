@@ -1,0 +1,1 @@
+"""How the parts run: the local stack, container images, monitoring."""

@@ -1,0 +1,177 @@
+"""One typed settings tree: PACKSIGHT_… variables, `__` between levels, or `.packsight/stack.env` of this folder."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import UserError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Runtime(StrEnum):
+    """What runs the embedder. `auto` takes torch where CUDA is present, else OpenVINO."""
+
+    AUTO = "auto"
+    OPENVINO = "openvino"
+    TORCH = "torch"
+
+
+class Precision(StrEnum):
+    """Arithmetic of the networks; named explicitly, since OpenVINO's own default differs between machines."""
+
+    AUTO = "auto"
+    F32 = "f32"
+    BF16 = "bf16"
+
+
+class S3(_Section):
+    """Object storage; any S3-compatible endpoint."""
+
+    endpoint: str = "127.0.0.1:9000"
+    access_key: str = ""
+    secret_key: SecretStr = SecretStr("")
+    secure: bool = False
+    region: str = "us-east-1"
+    bucket: str = "packsight"
+    connect_timeout: float = 2.0
+    read_timeout: float = 10.0
+
+
+class Fetch(_Section):
+    """Where image bytes may come from, and how long and how large a download may be."""
+
+    root: Path | None = None
+    """Folder under which plain paths are read; None refuses them."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Hosts (`name` or `name:port`) that http(s) references may name although their address is not public."""
+    max_bytes: int = 32_000_000
+    connect_timeout: float = 3.0
+    read_timeout: float = 5.0
+    deadline: float = 20.0
+    """Seconds for one image, redirects and retries included."""
+    retries: int = 2
+    threads: int = 8
+
+
+class Decode(_Section):
+    """Limits that are checked before any pixel is decoded."""
+
+    max_pixels: int = 40_000_000
+    min_side: int = 16
+    """Pixels; also the reason why a strip of 20,000 × 1 is refused."""
+
+
+class Models(_Section):
+    """Which networks look and read."""
+
+    embedder: str = "resnet50-thin"
+    """`resnet50-thin`, `resnet50`, `resnet101`, or the path of an .onnx, .xml or state-dict (.pt, .pth) file."""
+    spotter: str = "ppocr"
+    """`ppocr`, or the folder with the IR files of an Open Model Zoo text-spotting model."""
+    runtime: Runtime = Runtime.AUTO
+    precision: Precision = Precision.AUTO
+    cache_dir: Path = Path(".packsight/models")
+
+
+class Worker(_Section):
+    """Sizes and limits of a recognition worker."""
+
+    children: int = 0
+    """Prefork children; 0 = one per two usable cores, at least one."""
+    threads: int = 0
+    """Threads of the networks per child; 0 = usable cores divided by children."""
+    time_limit: int = 120
+    """Seconds that one batch may take before its child is killed."""
+    start_timeout: int = 120
+    """Seconds that a child may take to build its models."""
+    max_deliveries: int = 3
+    """Deliveries of one message before its images are run one by one."""
+    max_batch: int = 64
+    max_memory_mb: int = 0
+    """Resident size at which a child is replaced after its task; 0 = never."""
+
+
+class Queue(_Section):
+    """How messages are held and handed out."""
+
+    visibility_timeout: int = 10
+    """Seconds without a sign of life of its worker after which a message is handed out again."""
+    result_expires: int = 7 * 24 * 3600
+    socket_timeout: float = 5.0
+    reconcile_seconds: float = 10.0
+    """Period of the reconciler, and how old a batch without a message must be to be enqueued again."""
+
+
+class Catalog(_Section):
+    """Life cycle of catalog versions."""
+
+    poll_seconds: float = 2.0
+    keep_versions: int = 5
+    max_loss: float = 0.2
+    """Share of its parent's products that a new version may lack before publishing it must be forced."""
+    feed: str = ""
+    """Feed of the periodic sync; empty = no periodic sync."""
+    photos: str = ""
+    """Folder or s3:// prefix with extra photos for the periodic sync."""
+    sync_seconds: float = 900.0
+    name: str = "default"
+    """Catalog that the periodic sync maintains."""
+
+
+class Settings(BaseSettings):
+    """All settings of packsight. Environment first, then the folder's stack file, then these defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PACKSIGHT_",
+        env_nested_delimiter="__",
+        env_file_encoding="utf-8",
+        extra="forbid",
+        frozen=True,
+    )
+
+    broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    result_url: SecretStr = SecretStr("redis://127.0.0.1:6379/1")
+    home: Path = Path(".packsight")
+    """Folder of local state: stack, logs, model cache, catalog replica."""
+    s3: S3 = S3()
+    fetch: Fetch = Fetch()
+    decode: Decode = Decode()
+    models: Models = Models()
+    worker: Worker = Worker()
+    queue: Queue = Queue()
+    catalog: Catalog = Catalog()
+
+
+STACK_FILE = Path(".packsight/stack.env")
+
+
+def load_settings(stack_file: Path | None = None) -> Settings:
+    """Read the settings.
+
+    `stack_file` defaults to PACKSIGHT_STACK_FILE, else `.packsight/stack.env` below the current folder, if it exists.
+
+    Raises UserError that names the variable when a value is wrong.
+    """
+    file = stack_file or Path(os.environ.get("PACKSIGHT_STACK_FILE", STACK_FILE))
+    try:
+        return Settings(_env_file=file if file.exists() else None)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"PACKSIGHT_{'__'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
+        )
+        raise UserError(f"Wrong settings: {wrong}. Correct the variable or {file}.") from None
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return load_settings()

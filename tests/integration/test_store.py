@@ -1,0 +1,71 @@
+"""Object storage over a real S3 server."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shared.errors import ErrorCode, ImageError
+from shared.settings import Settings
+from shared.store import Conflict, ObjectStore
+
+
+def test_what_was_written_is_read_back_with_its_tag(store: ObjectStore) -> None:
+    store.write("a/b", b"content")
+    blob = store.read("a/b")
+    assert blob.data == b"content"
+    assert blob.etag
+
+
+@pytest.mark.parametrize(("key", "bucket", "code"), [("none", None, "object_missing"), ("a", "no-such-bucket", "bucket_missing")])
+def test_missing_things_have_their_own_codes(store: ObjectStore, key: str, bucket: str | None, code: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        store.read(key, bucket=bucket)
+    assert caught.value.code == code
+    assert caught.value.remedy
+
+
+def test_an_object_over_the_limit_is_refused(store: ObjectStore) -> None:
+    store.write("big", b"x" * 1000)
+    with pytest.raises(ImageError) as caught:
+        store.read("big", limit=999)
+    assert caught.value.code is ErrorCode.FILE_TOO_LARGE
+    assert store.read("big", limit=1000).data == b"x" * 1000
+
+
+def test_of_many_conditional_overwrites_one_wins(store: ObjectStore) -> None:
+    store.replace("pointer", b"0", etag=None)
+    etag = store.read("pointer").etag
+
+    def attempt(number: int) -> bool:
+        try:
+            store.replace("pointer", str(number).encode(), etag=etag)
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        wins = list(pool.map(attempt, range(1, 9)))
+    assert sum(wins) == 1
+    assert store.read("pointer").data == str(wins.index(True) + 1).encode()
+
+
+def test_a_server_that_is_away_is_reported_as_unreachable(live_settings: Settings) -> None:
+    away = ObjectStore(live_settings.s3.model_copy(update={"endpoint": "127.0.0.1:1"}))
+    with pytest.raises(ImageError) as caught:
+        away.read("a")
+    assert caught.value.code is ErrorCode.HOST_UNREACHABLE
+    assert caught.value.retryable
+
+
+def test_a_wrong_secret_is_access_denied(live_settings: Settings) -> None:
+    wrong = ObjectStore(live_settings.s3.model_copy(update={"access_key": "nobody"}))
+    with pytest.raises(ImageError) as caught:
+        wrong.read("a")
+    assert caught.value.code is ErrorCode.ACCESS_DENIED
+
+
+def test_listing_goes_below_a_prefix_or_stops_at_the_next_level(store: ObjectStore) -> None:
+    for key in ("x/1", "x/y/2", "z"):
+        store.write(key, b"")
+    assert list(store.list("x/")) == ["x/1", "x/y/2"]
+    assert list(store.list("x/", recursive=False)) == ["x/1", "x/y/"]
