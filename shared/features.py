@@ -66,9 +66,34 @@ _SCHEMA = pa.schema(
 )
 
 
-def rounded(features: Features) -> Features:
-    """Return the features as they will be read back from a pack, so that query and catalog photo see equal numbers."""
-    return next(decode_pack(encode_pack([features])))
+def make_features(
+    sha256: str,
+    size: tuple[int, int],
+    embedding: FloatArray,
+    words: Sequence[WordRead],
+    local: LocalFeatures,
+    thumbnail: bytes,
+) -> Features:
+    """Put features together with the precision that a pack keeps, so that query and catalog photo see equal numbers.
+
+    size: width and height in pixels.
+    """
+    return Features(
+        sha256=sha256,
+        width=size[0],
+        height=size[1],
+        embedding=embedding.astype(np.float16).astype(np.float32),
+        words=tuple(
+            WordRead(
+                text=word.text,
+                confidence=float(np.float32(word.confidence)),
+                box=[(float(np.float32(x)), float(np.float32(y))) for x, y in word.box],
+            )
+            for word in words
+        ),
+        local=LocalFeatures(local.points.astype(np.float16).astype(np.float32), local.descriptors),
+        thumbnail=thumbnail,
+    )
 
 
 def encode_pack(photos: Sequence[Features]) -> bytes:

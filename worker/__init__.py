@@ -1,0 +1,1 @@
+"""Image bytes in, product matches out."""

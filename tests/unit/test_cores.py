@@ -1,0 +1,46 @@
+"""Children × threads never exceed what the container may run."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.settings import Worker
+from worker.cores import divide, usable_cores
+
+
+@pytest.mark.parametrize(
+    ("cores", "worker", "expected"),
+    [
+        (1, Worker(), (1, 1)),
+        (2, Worker(), (1, 2)),
+        (8, Worker(), (4, 2)),
+        (8, Worker(children=2), (2, 4)),
+        (3, Worker(children=2), (2, 1)),
+        (2, Worker(children=4), (4, 1)),
+        (4, Worker(children=1, threads=3), (1, 3)),
+    ],
+)
+def test_the_cores_are_divided_among_the_children(cores: int, worker: Worker, expected: tuple[int, int]) -> None:
+    assert divide(worker, cores) == expected
+
+
+def test_a_container_quota_below_the_affinity_wins(tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    assert usable_cores(tmp_path) == 1
+
+
+def test_half_a_core_still_counts_as_one(tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
+    assert usable_cores(tmp_path) == 1
+
+
+def test_the_older_control_groups_are_read_too(tmp_path: Path) -> None:
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("100000\n")
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
+    assert usable_cores(tmp_path) == 1
+
+
+def test_without_a_quota_the_affinity_counts(tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert usable_cores(tmp_path) == usable_cores(tmp_path / "nothing-here") >= 1

@@ -1,0 +1,38 @@
+"""How much of the machine a worker may use, and how it is divided among children."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+from shared.settings import Worker
+
+
+def _quota(root: Path) -> float:
+    """CPU quota of this control group in cores (cgroup v2 `cpu.max`, v1 `cpu.cfs_…`), infinity when there is none."""
+    try:
+        limit, period = (root / "cpu.max").read_text().split()
+        return math.inf if limit == "max" else int(limit) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        quota = int((root / "cpu/cpu.cfs_quota_us").read_text())
+        return math.inf if quota < 0 else quota / int((root / "cpu/cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return math.inf
+
+
+def usable_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores that this process may keep busy: the smaller of its affinity and its container's quota, at least one.
+
+    The networks' runtimes look at the machine instead and would start more threads than a container may run.
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(affinity, math.floor(_quota(root))) if _quota(root) < math.inf else affinity)
+
+
+def divide(worker: Worker, cores: int) -> tuple[int, int]:
+    """Return (children, threads per child) such that children × threads fills the cores but never exceeds them."""
+    children = worker.children or max(1, cores // 2)
+    return children, worker.threads or max(1, cores // children)
