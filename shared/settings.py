@@ -123,6 +123,12 @@ class Catalog(_Section):
     photos: str = ""
     """Folder or s3:// prefix with extra photos for the periodic sync."""
     sync_seconds: float = 900.0
+    include_unavailable: bool = True
+    """Whether offers that the feed marks available="false" stay in the catalog: they may still stand on a shelf."""
+    max_feed_bytes: int = 2_000_000_000
+    """Unpacked size of a feed."""
+    describe_batch: int = 32
+    """Photos per message that asks the workers to describe them."""
     name: str = "default"
     """Catalog that the periodic sync maintains."""
 
