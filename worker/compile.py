@@ -1,0 +1,133 @@
+"""OpenVINO on this process's CPU: every compile setting, the cache of compiled networks, and inference kept in step.
+
+Nothing here may run in a process that forks afterwards: networks are compiled in the process that uses them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import openvino as ov
+
+from shared.errors import UserError
+from shared.settings import Models, Precision
+
+Array = npt.NDArray[Any]
+
+
+class Network:
+    """One compiled network; inputs are started one ahead, so that preparing the next overlaps with the running one."""
+
+    def __init__(self, compiled: ov.CompiledModel, requests: int) -> None:
+        self._requests = [compiled.create_infer_request() for _ in range(requests)]
+        self.inputs = [port.get_any_name() for port in compiled.inputs]
+        self.outputs = [port.names for port in compiled.outputs]
+
+    def stream(self, batches: Iterable[Array]) -> Iterator[tuple[Array, ...]]:
+        """Yield copies of all outputs for each array of the single input, in order."""
+        idle = deque(self._requests)
+        running: deque[tuple[Any, Array]] = deque()
+        try:
+            for array in batches:
+                if not idle:
+                    idle.append(running[0][0])
+                    yield _finish(running)
+                request = idle.popleft()
+                request.set_input_tensor(ov.Tensor(array, shared_memory=True))
+                running.append((request, array))
+                request.start_async()
+            while running:
+                yield _finish(running)
+        finally:
+            for request, _ in running:
+                request.wait()
+
+    def __call__(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        """Run once; return copies of the outputs under every name that they have."""
+        request = self._requests[0]
+        request.infer(inputs)
+        arrays = [tensor.data.copy() for tensor in request.output_tensors]
+        return {name: array for names, array in zip(self.outputs, arrays, strict=True) for name in names}
+
+
+def _finish(running: deque[tuple[Any, Array]]) -> tuple[Array, ...]:
+    request, _ = running[0]
+    request.wait()
+    running.popleft()
+    # The next inference overwrites the tensors.
+    return tuple(tensor.data.copy() for tensor in request.output_tensors)
+
+
+class Compiler:
+    """Reads and compiles networks with one precision and thread count.
+
+    threads: CPU threads of each network, at least one.
+    """
+
+    def __init__(self, models: Models, threads: int) -> None:
+        self._core = ov.Core()
+        self.precision = effective_precision(self._core, models.precision)
+        self._settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": self.precision.value,
+            "INFERENCE_NUM_THREADS": max(1, threads),
+            # Processes that pin would all pin from core 0.
+            "ENABLE_CPU_PINNING": False,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._cache = _cache_dir(models.cache_dir, self._core)
+
+    def read(self, file: Path) -> ov.Model:
+        """Read an ONNX or OpenVINO IR file.
+
+        Raises UserError when it is missing or cannot be read.
+        """
+        if not file.is_file():
+            raise UserError(f"The network {file} does not exist. Put the file there or correct PACKSIGHT_MODELS__….")
+        try:
+            return self._core.read_model(file)
+        except RuntimeError as error:
+            cause = str(error).strip().splitlines()[-1]
+            raise UserError(f"The network {file} cannot be read: {cause}. Use an intact .onnx or .xml file.") from None
+
+    def compile(self, model: ov.Model, *, requests: int = 2) -> Network:
+        """Compile for the CPU, from the cache where it was compiled before."""
+        if self._cache is None:
+            return Network(self._core.compile_model(model, "CPU", self._settings), requests)
+        with _locked(self._cache / "lock"):
+            compiled = self._core.compile_model(model, "CPU", {**self._settings, "CACHE_DIR": str(self._cache)})
+        return Network(compiled, requests)
+
+
+def effective_precision(core: ov.Core, wanted: Precision) -> Precision:
+    """Resolve `auto`: bfloat16 where the CPU multiplies it natively (AVX512_BF16, AMX), else float32."""
+    if wanted is not Precision.AUTO:
+        return wanted
+    return Precision.BF16 if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else Precision.F32
+
+
+def _cache_dir(root: Path, core: ov.Core) -> Path | None:
+    """Folder for blobs compiled by this OpenVINO for this CPU, of no use to others; None where it can't be written."""
+    cpu = core.get_property("CPU", "FULL_DEVICE_NAME") + str(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    folder = root / "openvino" / f"{ov.__version__.split('-')[0]}-{hashlib.sha256(cpu.encode()).hexdigest()[:8]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "lock").touch()
+    except OSError:
+        return None
+    return folder
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Let one process at a time write blobs: a half-written one must not be read by its sibling."""
+    with file.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

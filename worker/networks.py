@@ -1,0 +1,75 @@
+"""What a worker needs of its networks, and how they are built in the process that uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.features import FloatArray
+from shared.models import EmbedderDescription, SpotterDescription
+from shared.outcomes import WordRead
+from shared.settings import Models
+
+Image = npt.NDArray[np.uint8]
+"""RGB pixels [height, width, 3], upright."""
+
+
+class Embedder(Protocol):
+    """Turns looks into numbers."""
+
+    @property
+    def description(self) -> EmbedderDescription:
+        """What the embeddings depend on."""
+        ...
+
+    def embed(self, images: Sequence[Image]) -> FloatArray:
+        """Return raw embeddings [n, dimension]; an image's embedding does not depend on its neighbours."""
+        ...
+
+    def warm_up(self) -> None:
+        """Run a synthetic image, so that the first real one finds everything built."""
+        ...
+
+
+class Spotter(Protocol):
+    """Reads the lines of text on a photo."""
+
+    @property
+    def description(self) -> SpotterDescription:
+        """What the words depend on."""
+        ...
+
+    def spot(self, images: Sequence[Image]) -> list[list[WordRead]]:
+        """Return the lines of each image, from top to bottom, boxes in pixels of that image."""
+        ...
+
+    def warm_up(self) -> None:
+        """Run the common declared shapes, so that the first real photo finds everything built."""
+        ...
+
+
+def load_embedder(models: Models, threads: int) -> Embedder:
+    """Build the embedder that the settings name, for this process alone.
+
+    threads: CPU threads of one inference.
+
+    Raises UserError that says which file or package is missing and where to put it.
+    """
+    from worker.embedders import load  # noqa: PLC0415 - the networks' libraries load in the process that uses them
+
+    return load(models, threads)
+
+
+def load_spotter(models: Models, threads: int) -> Spotter:
+    """Build the spotter that the settings name, for this process alone.
+
+    threads: CPU threads of one inference.
+
+    Raises UserError that says which file or package is missing and where to put it.
+    """
+    from worker.spotters import load  # noqa: PLC0415 - the networks' libraries load in the process that uses them
+
+    return load(models, threads)

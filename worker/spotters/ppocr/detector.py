@@ -1,0 +1,73 @@
+"""The PP-OCR detector: photos to boxes of text lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import openvino as ov
+
+from worker.compile import Compiler
+from worker.embedders.graph import take_pixels
+from worker.networks import Image
+from worker.spotters.ppocr.boxes import Floats, text_boxes
+
+SHAPES = ((640, 640), (480, 640), (640, 480), (320, 640), (640, 320))
+"""Height and width that the network sees. Few and fixed: each new shape would cost memory that never comes back."""
+
+
+class Detector:
+    """Finds lines of text.
+
+    file: an ONNX or IR file that takes BGR [1, 3, h, w], (value − 127.5) / 127.5, and returns
+        probabilities [1, 1, h, w].
+    """
+
+    def __init__(self, file: Path, compiler: Compiler) -> None:
+        centre = (127.5, 127.5, 127.5)
+        model = take_pixels(compiler.read(file), channels="BGR", mean=centre, std=centre)
+        model.reshape(ov.PartialShape([1, ov.Dimension(320, 640), ov.Dimension(320, 640), 3]))
+        self._network = compiler.compile(model)
+
+    def detect(self, images: Sequence[Image]) -> Iterator[Floats]:
+        """Yield corners [n, 4, 2] in pixels of each image."""
+        sizes = [fit(image.shape[:2]) for image in images]
+        pixels = (letterbox(image, *size) for image, size in zip(images, sizes, strict=True))
+        for image, (_, (height, width)), (maps,) in zip(images, sizes, self._network.stream(pixels), strict=True):
+            boxes = text_boxes(maps[0, 0, :height, :width])
+            yield boxes * np.array((image.shape[1] / width, image.shape[0] / height), np.float32)
+
+    def warm_up(self) -> None:
+        """Run every declared shape."""
+        for _ in self.detect([np.full((*shape, 3), 128, np.uint8) for shape in SHAPES]):
+            pass
+
+
+def fit(size: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Choose the declared shape in which a photo of this size (height, width) gets the most pixels.
+
+    Returns the shape and the size that the photo has in it, aspect ratio kept; of equal ones the smallest shape.
+    """
+    height, width = size
+
+    def inside(shape: tuple[int, int]) -> tuple[int, int]:
+        scale = min(shape[0] / height, shape[1] / width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    best = max(SHAPES, key=lambda shape: (np.prod(inside(shape)), -np.prod(shape)))
+    return best, inside(best)
+
+
+def letterbox(image: Image, shape: tuple[int, int], size: tuple[int, int]) -> Image:
+    """Resize to `size` and pad below and to the right with grey: [1, height, width, 3]."""
+    canvas = np.full((1, *shape, 3), 128, np.uint8)
+    shrinks = size[0] <= image.shape[0]
+    cv2.resize(
+        image,
+        (size[1], size[0]),
+        dst=canvas[0, : size[0], : size[1]],
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+    )
+    return canvas
