@@ -10,9 +10,11 @@ from typing import TypeVar
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
-from urllib3.exceptions import HTTPError, TimeoutError as TransferTimeout
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as TransferTimeout
 from urllib3.util import Retry, Timeout
 
+from shared import deadline
 from shared.errors import ErrorCode, ImageError, PacksightError
 from shared.settings import S3
 
@@ -56,7 +58,7 @@ class ObjectStore:
 
     def __init__(self, s3: S3, *, pool_size: int = 16) -> None:
         self.bucket = s3.bucket
-        self._http = urllib3.PoolManager(
+        self._http = deadline.pool_manager(
             maxsize=pool_size,
             timeout=Timeout(connect=s3.connect_timeout, read=s3.read_timeout),
             retries=Retry(total=2, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
@@ -138,7 +140,7 @@ class ObjectStore:
     def _conditional(self, key: str, data: bytes, headers: dict[str, str]) -> bool:
         # minio-py has no parameter for request headers of put_object, so the low-level call is used.
         try:
-            self._client._put_object(self.bucket, key, data, {**headers, "Content-Type": "application/json"})  # noqa: SLF001
+            self._client._put_object(self.bucket, key, data, {**headers, "Content-Type": "application/json"})
         except S3Error as error:
             if error.code in {"PreconditionFailed", "ConditionalRequestConflict"}:
                 return False
@@ -161,6 +163,11 @@ class ObjectStore:
         """Bytes of an object of our bucket."""
         stat = self._call(key, lambda: self._client.stat_object(self.bucket, key))
         return int(stat.size or 0)
+
+    def etag(self, key: str, *, bucket: str | None = None) -> str:
+        """Tag of an object's present content."""
+        stat = self._call(key, lambda: self._client.stat_object(bucket or self.bucket, key))
+        return (stat.etag or "").strip('"')
 
     def list(self, prefix: str, *, bucket: str | None = None, recursive: bool = True) -> Iterator[str]:
         """Keys below a prefix in order; with recursive=False also the next level's prefixes, which end in `/`."""
