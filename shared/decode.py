@@ -167,7 +167,18 @@ def _unidentified(data: bytes) -> ImageError:
 
 def _damage(data: bytes, reason: str, *, ended: bool = False) -> ImageError:
     """Tell a file that ends too early from one that is damaged otherwise."""
-    riff_bytes = int.from_bytes(data[4:8], "little") + 8 if data[:4] == b"RIFF" else 0
-    if ended or riff_bytes > len(data) or any(word in reason.lower() for word in _END_WORDS):
+    if ended or _claimed_bytes(data) > len(data) or any(word in reason.lower() for word in _END_WORDS):
         return ImageError(ErrorCode.IMAGE_TRUNCATED, f"The file ends too early, after {len(data)} bytes")
     return ImageError(ErrorCode.IMAGE_BROKEN, f"The picture cannot be decoded: {reason}")
+
+
+def _claimed_bytes(data: bytes) -> int:
+    """Length that a RIFF (WebP) or ISO base media file (AVIF, HEIF) claims to have; 0 for other files."""
+    if data[:4] == b"RIFF":
+        return int.from_bytes(data[4:8], "little") + 8
+    end = 0
+    if data[4:8] == b"ftyp":
+        # Top-level boxes follow each other, each with its size in front; sizes below 8 have special meanings.
+        while (size := int.from_bytes(data[end : end + 4], "big")) >= 8:
+            end += size
+    return end
