@@ -1,0 +1,91 @@
+"""Which messages can become a task, and what is kept of one that cannot."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from celery.exceptions import InvalidTaskError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.dead_letters import DeadLetter
+from shared.errors import ErrorCode
+
+_TEXT_LIMIT = 65_536
+
+
+class _Task(BaseModel):
+    """What Celery relies on without looking; protocol 2 has it in headers and body, protocol 1 in the body alone."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str
+    task: str
+    args: list[Any] | tuple[Any, ...] = ()
+    keywords: dict[str, Any] = Field(default_factory=dict, alias="kwargs")
+    embed: dict[str, Any] = Field(default_factory=dict)
+    timelimit: tuple[float | None, float | None] | None = None
+    eta: str | None = None
+    expires: str | float | None = None
+    retries: int | None = None
+    stamps: dict[str, Any] | None = None
+    stamped_headers: list[str] | None = None
+
+
+def check(message: Any) -> None:
+    """Raise InvalidTaskError when Celery could not make a task of a message.
+
+    Celery itself assumes that whoever writes to the broker follows its protocol; a message without id, or with a body
+    of another shape, would end the worker, and the next one after it.
+    """
+    try:
+        _Task.model_validate(_fields(message))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise InvalidTaskError(f"not a task message: {wrong}") from None
+
+
+def letter(message: Any, error: Exception) -> DeadLetter:
+    """Describe a refused message so that a person can judge it and, if it is readable, send it again."""
+    headers = message.headers if isinstance(message.headers, dict) else {}
+    try:
+        fields = _fields(message)
+    except Exception:  # unreadable is what it may well be
+        fields = dict(headers)
+    payload: dict[str, Any] = {"body": _text(message.body), "content_type": str(message.content_type)}
+    if isinstance(fields.get("args"), list) and isinstance(fields.get("kwargs"), dict):
+        payload = {"args": fields["args"], "kwargs": fields["kwargs"]}
+    return DeadLetter(
+        code=ErrorCode.BAD_MESSAGE,
+        message=f"{type(error).__name__}: {error}"[:1000],
+        task=_name(fields.get("task")),
+        task_id=_name(fields.get("id")),
+        payload=payload,
+        queue=_name((message.delivery_info or {}).get("routing_key")),
+    )
+
+
+def _fields(message: Any) -> dict[str, Any]:
+    try:
+        payload = message.payload
+    except (LookupError, UnicodeError) as error:
+        raise InvalidTaskError(f"unreadable body: {error}") from None
+    headers = dict(message.headers) if isinstance(message.headers, dict) else {}
+    if isinstance(payload, dict):
+        return {**payload, **headers}
+    if isinstance(payload, list | tuple) and len(payload) == 3:
+        return {**headers, **dict(zip(("args", "kwargs", "embed"), payload, strict=True))}
+    raise InvalidTaskError("the body is neither [args, kwargs, embed] nor an object with args and kwargs")
+
+
+def _name(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _text(body: Any) -> str:
+    if isinstance(body, bytes):
+        try:
+            return body.decode()[:_TEXT_LIMIT]
+        except UnicodeDecodeError:
+            return "base64:" + base64.b64encode(body[:_TEXT_LIMIT]).decode()
+    return str(body)[:_TEXT_LIMIT]
