@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
-from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutdown
+from celery.signals import setup_logging, worker_init, worker_process_init, worker_process_shutdown, worker_shutdown
 
+from shared import logs
 from shared.celery_app import make_app
 from shared.settings import settings
 from worker.replica import Replica
 
-app = make_app("packsight-worker", settings())
-app.conf.include = ["worker.tasks"]
-app.conf.worker_consumer = "worker.consumer:Consumer"
+app = make_app("packsight-worker", settings(), include=["worker.tasks"])
 
 _replicas: list[Replica] = []
+
+
+@setup_logging.connect
+def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
+    logs.set_up(settings().log_format, loglevel or logging.INFO)
 
 
 @worker_init.connect
