@@ -6,7 +6,8 @@ import base64
 from typing import Any
 
 from celery.exceptions import InvalidTaskError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import Required, TypedDict  # pydantic takes typing's own from Python 3.12 on
 
 from shared.dead_letters import DeadLetter
 from shared.errors import ErrorCode
@@ -14,22 +15,23 @@ from shared.errors import ErrorCode
 _TEXT_LIMIT = 65_536
 
 
-class _Task(BaseModel):
+class _Task(TypedDict, total=False):
     """What Celery relies on without looking; protocol 2 has it in headers and body, protocol 1 in the body alone."""
 
-    model_config = ConfigDict(extra="ignore")
+    id: Required[str]
+    task: Required[str]
+    args: list[Any]
+    kwargs: dict[str, Any]
+    embed: dict[str, Any]
+    timelimit: tuple[float | None, float | None] | None
+    eta: str | None
+    expires: str | float | None
+    retries: int | None
+    stamps: dict[str, Any] | None
+    stamped_headers: list[str] | None
 
-    id: str
-    task: str
-    args: list[Any] | tuple[Any, ...] = ()
-    keywords: dict[str, Any] = Field(default_factory=dict, alias="kwargs")
-    embed: dict[str, Any] = Field(default_factory=dict)
-    timelimit: tuple[float | None, float | None] | None = None
-    eta: str | None = None
-    expires: str | float | None = None
-    retries: int | None = None
-    stamps: dict[str, Any] | None = None
-    stamped_headers: list[str] | None = None
+
+_TASK = TypeAdapter(_Task)
 
 
 def check(message: Any) -> None:
@@ -39,7 +41,7 @@ def check(message: Any) -> None:
     of another shape, would end the worker, and the next one after it.
     """
     try:
-        _Task.model_validate(_fields(message))
+        _TASK.validate_python(_fields(message))
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise InvalidTaskError(f"not a task message: {wrong}") from None
