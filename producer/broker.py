@@ -1,0 +1,72 @@
+"""The producer's side of the queue: an app that only publishes, and what is said when the broker is away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from shared.celery_app import make_app
+from shared.errors import UserError
+from shared.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
+from shared.settings import Settings
+
+
+def producer_app(settings: Settings) -> Celery:
+    """Make an app for publishing.
+
+    It has no result backend, because Celery would subscribe to every task it sends and keep each in memory; results
+    are read through the ledger. Workers store them all the same.
+    """
+    app = make_app("packsight.producer", settings)
+    app.conf.result_backend = "disabled"
+    return app
+
+
+def publish(app: Celery, request: RecognizeRequest, *, task_id: str, queue: str, expires: float | None = None) -> None:
+    """Put one batch on a queue; an unanswering broker raises at once instead of being tried again.
+
+    `expires`: seconds after which a worker drops the message unseen.
+    """
+    app.send_task(
+        RECOGNIZE, args=[request.model_dump(mode="json")], task_id=task_id, queue=queue, retry=False, expires=expires
+    )
+
+
+def idle(app: Celery) -> bool:
+    """Tell whether no message for recognition workers is waiting or being worked on."""
+    with app.connection_for_read() as connection:
+        channel = connection.default_channel
+        with channel.conn_or_acquire() as client, client.pipeline(transaction=True) as pipe:
+            for queue in WORKER_QUEUES:
+                pipe.llen(queue)
+            pipe.hlen(channel.unacked_key)
+            return not any(pipe.execute())
+
+
+@contextmanager
+def answering(settings: Settings, then: str = "") -> Iterator[None]:
+    """Turn an unanswering broker or result store into a UserError; `then` says how the user goes on afterwards."""
+    try:
+        yield
+    except (OperationalError, RedisError, ConnectionError, TimeoutError) as error:
+        places = " or ".join(
+            dict.fromkeys(_place(url.get_secret_value()) for url in (settings.broker_url, settings.result_url))
+        )
+        raise UserError(
+            f"The queue at {places} does not answer ({_cause(error)}). Start it with `packsight up`, or correct "
+            f"PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL.{' ' + then if then else ''}"
+        ) from error
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or 6379}"
+
+
+def _cause(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__

@@ -1,0 +1,268 @@
+"""The producer's commands: submit, recognize, explain, results, jobs, evaluate, dead-letters."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from producer import dead_letters
+from producer import evaluate as evaluation
+from producer.client import Client
+from producer.display import Bar, Tally, console, page, progress, show_evaluation, show_outcome
+from producer.export import Exports, open_export
+from producer.report import Report
+from producer.rows import Row
+from producer.submit import Job
+from producer.thumbnails import Thumbnails
+from producer.upload import Unreadable
+from shared.catalog import CatalogStore, catalog_names
+from shared.errors import UserError
+from shared.fetch import Fetcher
+from shared.jobs import task_ids
+from shared.messages import MAX_IMAGES
+from shared.outcomes import Status
+
+app = typer.Typer(no_args_is_help=True, help="Photos in, product matches out.")
+app.add_typer(dead_letters.app, name="dead-letters")
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE…", help="Folders, image files, lists (.txt, .csv, .tsv), addresses, s3://bucket/prefix."
+    ),
+]
+Image = Annotated[str, typer.Argument(help="A file, an https:// address or s3://bucket/key.")]
+Catalog = Annotated[str, typer.Option("--catalog", help="Catalog to look in.")]
+TopK = Annotated[int, typer.Option("--top-k", min=1, max=50, help="Candidates per photo.")]
+Out = Annotated[
+    list[Path] | None,
+    typer.Option("--out", help="Write results to this .jsonl, .csv or .parquet file; may be repeated."),
+]
+ReportFile = Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for a worker.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, max=MAX_IMAGES, help="Photos per message.")]
+InFlight = Annotated[int, typer.Option("--max-in-flight", min=1, help="Messages that may wait for workers at a time.")]
+
+
+@app.command()
+def submit(  # noqa: PLR0917 - typer calls it by name
+    sources: Sources = None,
+    catalog: Catalog = "default",
+    top_k: TopK = 5,
+    batch_size: BatchSize = 16,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until all is done; --out and --report imply it.")] = False,
+    out: Out = None,
+    report: ReportFile = None,
+    column: Annotated[str | None, typer.Option("--column", help="Column of references in .csv and .tsv lists.")] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="JOB", help="Go on with an interrupted job.")
+    ] = None,
+    max_in_flight: InFlight = 64,
+) -> None:
+    """Queue photos for recognition as a job.
+
+    The job's id goes to standard output. Ctrl-C stops this command and never the job: --resume JOB queues what is left.
+    """
+    if bool(sources) == bool(resume):
+        raise UserError("Name the photos to submit, or a job with --resume JOB: one of the two.")
+    resumed = resume is not None
+    with Client() as client, _exports(client, out, report) as exports:
+        job = (
+            client.load(resume)
+            if resume
+            else _create(client, sources or [], catalog=catalog, top_k=top_k, batch_size=batch_size, column=column)
+        )
+        with _interruptible(job):
+            if wait or out or report:
+                _run(client, job, exports, resumed=resumed, max_in_flight=max_in_flight)
+                return
+            with progress("Queueing", len(job.batches)) as bar:
+                for _ in client.enqueue(job, max_in_flight=max_in_flight, resumed=resumed, idle=bar.idle):
+                    bar.advance()
+            console.print(f"Queued. Read the results with [bold]packsight results {job.id} --follow[/]")
+
+
+@app.command()
+def recognize(image: Image, catalog: Catalog = "default", top_k: TopK = 5, timeout: Timeout = 60) -> None:
+    """Recognise one photo ahead of all jobs; its outcome goes to standard output as JSON, exit code 1 if it failed."""
+    with Client() as client:
+        outcome = client.recognize(image, catalog=catalog, top_k=top_k, timeout=timeout)
+    typer.echo(outcome.model_dump_json(indent=2 if sys.stdout.isatty() else None))
+    raise typer.Exit(1 if outcome.status is Status.FAILED else 0)
+
+
+@app.command()
+def explain(image: Image, catalog: Catalog = "default", top_k: TopK = 5, timeout: Timeout = 60) -> None:
+    """Recognise one photo and show the evidence for each candidate to a person."""
+    with Client() as client:
+        outcome = client.recognize(image, catalog=catalog, top_k=top_k, timeout=timeout)
+    show_outcome(image, outcome)
+    raise typer.Exit(1 if outcome.status is Status.FAILED else 0)
+
+
+@app.command()
+def results(
+    job_id: Annotated[str, typer.Argument(metavar="JOB")],
+    follow: Annotated[bool, typer.Option("--follow", help="Wait until every photo has its outcome.")] = False,
+    out: Out = None,
+    report: ReportFile = None,
+) -> None:
+    """Read a job's outcomes: counts, files of results, a report."""
+    with Client() as client, _exports(client, out, report) as exports:
+        job = client.load(job_id)
+        with _interruptible(job), progress("Reading", job.manifest.images) as bar:
+            tally = _collect(client.outcomes(job, wait=follow, idle=bar.idle), exports, bar)
+        tally.show(page)
+        if missing := job.manifest.images - tally.statuses.total():
+            console.print(
+                f"[yellow]{missing:,} of {job.manifest.images:,} photos have no outcome yet.[/] --follow waits; "
+                f"packsight submit --resume {job.id} queues what never was. Outcomes are kept for "
+                f"{client.settings.queue.result_expires / 86400:.0f} days."
+            )
+
+
+@app.command()
+def jobs(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Newest jobs to show.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output.")] = False,
+) -> None:
+    """List submitted jobs, newest first."""
+    table = Table("Job", "Submitted (UTC)", "Catalog", "Photos", "Batches ended", box=None, pad_edge=False)
+    with Client() as client:
+        for name in sorted(client.jobs.names(), reverse=True)[:limit]:
+            manifest = client.jobs.load(name)
+            ended = client.ended(task_ids(manifest))
+            if as_json:
+                typer.echo(
+                    json.dumps({**manifest.model_dump(mode="json"), "batches": manifest.batches, "ended": ended})
+                )
+            when = f"{manifest.created_at:%Y-%m-%d %H:%M}"
+            table.add_row(name, when, manifest.catalog, f"{manifest.images:,}", f"{ended:,} of {manifest.batches:,}")
+    if not as_json:
+        page.print(table if table.rows else "There are no jobs. `packsight submit FOLDER` makes one.")
+
+
+@app.command()
+def evaluate(
+    labels: Annotated[
+        Path, typer.Argument(help="Table with the columns image and product_id (empty = not in the catalog).")
+    ],
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Folder of the photos; by default that of the labels.")
+    ] = None,
+    catalog: Catalog = "default",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all measures and one row per photo here.")
+    ] = None,
+    kind: Annotated[str, typer.Option("--kind", help="Column whose `;`-separated values are measured apart.")] = "kind",
+) -> None:
+    """Measure how well labelled photos are recognised."""
+    known = evaluation.read_labels(labels, kind=kind)
+    with Client() as client:
+        job = evaluation.submit(client, known, root or labels.parent, catalog=catalog)
+        with _interruptible(job), progress("Recognising", len(known)) as bar:
+            found = evaluation.answers(known, _counted(client.run(job, idle=bar.idle), bar))
+    show_evaluation(found)
+    if json_file:
+        part = json_file.with_name(json_file.name + ".part")
+        part.write_text(json.dumps(evaluation.document(found), indent=1, ensure_ascii=False), encoding="utf-8")
+        part.replace(json_file)
+
+
+@contextmanager
+def _exports(client: Client, out: list[Path] | None, report: Path | None) -> Iterator[Exports]:
+    """Open the files of results before anything is queued, so that a wrong name is told at once."""
+    with ExitStack() as stack:
+        fetcher = Fetcher(client.settings, client.store)
+        stack.callback(fetcher.close)
+        exports = stack.enter_context(Exports())
+        for path in out or []:
+            exports.take(open_export(path))
+        if report:
+            limit = client.settings.fetch.max_bytes
+            catalog = lambda sha256: client.store.read(f"photos/{sha256}", limit=limit).data  # noqa: E731
+            exports.take(Report(report, Thumbnails(fetcher.fetch, catalog, client.settings.decode)))
+        yield exports
+    for path in [*(out or []), *([report] if report else [])]:
+        console.print(f"Wrote [bold]{escape(str(path))}[/]")
+
+
+@contextmanager
+def _interruptible(job: Job) -> Iterator[None]:
+    """Let Ctrl-C end the command with exit code 130 and say how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"\nStopped. Queue what is left and wait with [bold]packsight submit --resume {job.id} --wait[/]")
+        console.print(f"Read what has ended with [bold]packsight results {job.id}[/]")
+        raise typer.Exit(130) from None
+
+
+def _create(
+    client: Client, sources: list[str], *, catalog: str, top_k: int, batch_size: int, column: str | None
+) -> Job:
+    skipped: Counter[str] = Counter()
+    unreadable: list[Unreadable] = []
+    with progress("Uploading", None) as bar:
+        job = client.submit(
+            sources,
+            catalog=catalog,
+            top_k=top_k,
+            batch_size=batch_size,
+            column=column,
+            skipped=skipped,
+            unreadable=unreadable.append,
+            uploaded=lambda _: bar.advance(),
+        )
+    if not sys.stdout.isatty():
+        typer.echo(job.id)
+    console.print(
+        f"Job [bold]{job.id}[/]: {job.manifest.images:,} photos in {len(job.batches):,} batches, catalog {catalog}"
+    )
+    console.print(f"[dim]After an interruption: packsight submit --resume {job.id}[/]")
+    if skipped:
+        kinds = ", ".join(f"{count} × {suffix}" for suffix, count in skipped.most_common(5))
+        console.print(f"[dim]Left out {skipped.total():,} files that are no photos ({escape(kinds)})[/]")
+    for one in unreadable[:10]:
+        console.print(f"[yellow]Left out {escape(one.name)}:[/] {escape(one.reason)}")
+    if len(unreadable) > 10:
+        console.print(f"[yellow]… and {len(unreadable) - 10:,} more that cannot be read[/]")
+    if CatalogStore(client.store, catalog).current() is None:
+        known = ", ".join(catalog_names(client.store)) or "none"
+        console.print(
+            f"[yellow]Catalog {catalog} has no published version[/] (there are: {known}); photos fail until it has."
+        )
+    return job
+
+
+def _run(client: Client, job: Job, exports: Exports, *, resumed: bool, max_in_flight: int) -> None:
+    began = time.monotonic()
+    with progress("Recognising", job.manifest.images) as bar:
+        tally = _collect(client.run(job, max_in_flight=max_in_flight, resumed=resumed, idle=bar.idle), exports, bar)
+    seconds = time.monotonic() - began
+    tally.show(console)
+    console.print(f"[dim]{job.manifest.images:,} photos in {seconds:.1f} s, {job.manifest.images / seconds:.1f}/s[/]")
+
+
+def _collect(rows: Iterable[Row], exports: Exports, bar: Bar) -> Tally:
+    tally = Tally()
+    for row in _counted(rows, bar):
+        exports.add(row)
+        tally.add(row)
+    return tally
+
+
+def _counted(rows: Iterable[Row], bar: Bar) -> Iterator[Row]:
+    for row in rows:
+        yield row
+        bar.advance()

@@ -1,0 +1,175 @@
+"""packsight from Python: recognise one photo, submit a job, read its outcomes.
+
+with Client() as client:
+    outcome = client.recognize("photo.jpg")
+    job = client.submit(["photos/"])
+    for row in client.run(job):
+        print(row.name, row.outcome.status)
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+
+from producer import follow, submit
+from producer.broker import answering, producer_app, publish
+from producer.rows import Batch, Row
+from producer.sources import Item, expand, single
+from producer.submit import Job, Sender
+from producer.upload import Unreadable, upload
+from shared.errors import ErrorCode, PacksightError, UserError
+from shared.jobs import JOB_NAME, JobImage, JobStore
+from shared.ledger import Ledger
+from shared.messages import INTERACTIVE_QUEUE, RecognizeRequest
+from shared.outcomes import Outcome
+from shared.settings import Settings, load_settings
+from shared.store import ObjectStore
+
+Idle = Callable[[float], None]
+
+
+class Client:
+    """Everything the producer commands do; one object per process, closed after use.
+
+    All methods raise UserError when the broker does not answer within PACKSIGHT_QUEUE__SOCKET_TIMEOUT and ImageError
+    when object storage does not. A job survives both: `resume` goes on where it stopped.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or load_settings()
+        self.store = ObjectStore(self.settings.s3)
+        self.jobs = JobStore(self.store)
+        self.ledger = Ledger(self.settings)
+        self.app = producer_app(self.settings)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.app.close()
+        self.ledger.close()
+        self.store.close()
+
+    def recognize(self, image: str, *, catalog: str = "default", top_k: int = 5, timeout: float = 60.0) -> Outcome:
+        """Recognise one photo (local file, https:// or s3://…) ahead of all jobs.
+
+        Raises UserError when the file cannot be read or no worker answers within `timeout` seconds; the message
+        expires then, so that no worker spends time on it later.
+        """
+        submit.check_options(catalog, top_k)
+        self.store.ensure_bucket()
+        sent = next(iter(upload([single(image)], self.store)))
+        if isinstance(sent, Unreadable):
+            raise UserError(f"{sent.name} cannot be read: {sent.reason}.")
+        batch = Batch(f"single-{uuid.uuid4().hex}", 0, 0, [sent])
+        request = RecognizeRequest(images=[sent.reference], catalog=catalog, top_k=top_k)
+        with answering(self.settings):
+            publish(self.app, request, task_id=batch.task_id, queue=INTERACTIVE_QUEUE, expires=timeout)
+            deadline = time.monotonic() + timeout
+            pause = follow.Pause(longest=0.1)
+            while time.monotonic() < deadline:
+                for end in self.ledger.results([batch.task_id]).values():
+                    return follow.rows_of(batch, end)[0].outcome
+                pause.after(progress=False)
+        raise UserError(
+            f"No worker answered within {timeout:.0f} s. `packsight status` shows the workers and what they are doing; "
+            "`packsight worker` starts one."
+        )
+
+    def submit(
+        self,
+        sources: Iterable[str | Item],
+        *,
+        catalog: str = "default",
+        top_k: int = 5,
+        batch_size: int = 16,
+        column: str | None = None,
+        skipped: Counter[str] | None = None,
+        unreadable: Callable[[Unreadable], None] | None = None,
+        uploaded: Callable[[int], None] | None = None,
+    ) -> Job:
+        """Upload the photos of all sources and write the job's manifest; `run` or `enqueue` queue it.
+
+        Local files that cannot be read are handed to `unreadable` and left out; `uploaded` hears how many photos are
+        ready. Raises UserError when no photo is left.
+        """
+        submit.check_options(catalog, top_k)
+        with answering(self.settings):
+            self.ledger.jobs()  # an absent broker is told before the upload, not after it
+        self.store.ensure_bucket()
+        items = self._items(sources, column, skipped)
+        images: list[JobImage] = []
+        for one in upload(items, self.store):
+            if isinstance(one, Unreadable):
+                if unreadable:
+                    unreadable(one)
+            else:
+                images.append(one)
+                if uploaded:
+                    uploaded(len(images))
+        with answering(self.settings):
+            return submit.create(self.jobs, self.ledger, images, catalog=catalog, top_k=top_k, batch_size=batch_size)
+
+    def _items(self, sources: Iterable[str | Item], column: str | None, skipped: Counter[str] | None) -> Iterator[Item]:
+        for source in sources:
+            if isinstance(source, Item):
+                yield source
+            else:
+                yield from expand([source], store=self.store, column=column, skipped=skipped)
+
+    def load(self, job_id: str) -> Job:
+        """Read a submitted job back; raises UserError when there is none of this id."""
+        if re.fullmatch(JOB_NAME, job_id):
+            try:
+                return submit.load(self.jobs, job_id)
+            except PacksightError as error:
+                if error.code is not ErrorCode.OBJECT_MISSING:
+                    raise
+        raise UserError(f"There is no job {job_id}. `packsight jobs` lists those there are.")
+
+    def run(
+        self, job: Job, *, max_in_flight: int = 64, resumed: bool = False, idle: Idle | None = None
+    ) -> Iterator[Row]:
+        """Queue a job and yield its rows as they come, at most `max_in_flight` batches ahead of the workers.
+
+        `resumed` leaves out what has been queued before. Whoever stops iterating loses nothing.
+        """
+        with answering(self.settings, _resume(job)):
+            yield from follow.outcomes(
+                self.ledger, job.batches, sender=self._sender(job, resumed), bound=max_in_flight, idle=idle
+            )
+
+    def enqueue(
+        self, job: Job, *, max_in_flight: int = 64, resumed: bool = False, idle: Idle | None = None
+    ) -> Iterator[Batch]:
+        """Queue a job without reading results; yields each batch that was sent."""
+        with answering(self.settings, _resume(job)):
+            yield from submit.enqueue(self.ledger, self._sender(job, resumed), bound=max_in_flight, on_idle=idle)
+
+    def outcomes(self, job: Job, *, wait: bool = False, idle: Idle | None = None) -> Iterator[Row]:
+        """Yield the rows of a job that have ended; with `wait` until all have."""
+        with answering(self.settings):
+            yield from follow.outcomes(self.ledger, job.batches, wait=wait, idle=idle)
+
+    def ended(self, task_ids: Sequence[str]) -> int:
+        """How many of these tasks have ended."""
+        with answering(self.settings):
+            return len(self.ledger.finished(task_ids))
+
+    def _sender(self, job: Job, resumed: bool) -> Sender:
+        return Sender(self.app, self.ledger, job, resumed=resumed)
+
+
+def _resume(job: Job) -> str:
+    return f"Then go on with `packsight submit --resume {job.id}`."

@@ -1,0 +1,110 @@
+"""`packsight dead-letters`: what nobody could work on, with its cause; send it again or drop it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from producer.broker import answering, producer_app
+from producer.display import console, page
+from shared.dead_letters import DeadLetter, DeadLetters
+from shared.errors import UserError
+from shared.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, help="Messages and photos that were put aside, with their cause.")
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Ids as `list` shows them.")]
+All = Annotated[bool, typer.Option("--all", help="All letters.")]
+
+
+@contextmanager
+def _letters() -> Iterator[DeadLetters]:
+    settings = load_settings()
+    letters = DeadLetters(settings)
+    try:
+        with answering(settings):
+            yield letters
+    finally:
+        letters.close()
+
+
+@app.command("list")
+def list_letters(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output.")] = False,
+) -> None:
+    """Show all letters, oldest first."""
+    with _letters() as letters:
+        found, dropped = letters.list(), letters.dropped()
+    if as_json:
+        for letter in found:
+            typer.echo(letter.model_dump_json())
+        return
+    if not found:
+        page.print("There are no dead letters.")
+    else:
+        table = Table("Id", "When (UTC)", "Cause", "Deliveries", "Task", "What", box=None, pad_edge=False)
+        for letter in found:
+            when = f"{datetime.fromtimestamp(letter.at, UTC):%Y-%m-%d %H:%M}"
+            cause = Text.assemble((letter.code.value, "red"), f"\n{letter.message}")
+            table.add_row(letter.id, when, cause, str(letter.deliveries), Text(letter.task_id), Text(_what(letter)))
+        page.print(table)
+    if dropped:
+        console.print(f"[yellow]{dropped:,} older letters were dropped because the list was full.[/]")
+
+
+def _what(letter: DeadLetter) -> str:
+    return letter.image if letter.image is not None else json.dumps(letter.payload, ensure_ascii=False)[:200]
+
+
+@app.command()
+def replay(
+    ids: Ids = None,
+    everything: All = False,
+    payload: Annotated[
+        Path | None, typer.Option(help="JSON file with the corrected argument, for a single letter.")
+    ] = None,
+) -> None:
+    """Send letters again and take them off the list; prints the id of each new task."""
+    corrected = _payload(payload) if payload else None
+    if corrected is not None and len(ids or []) != 1:
+        raise UserError("--payload corrects one letter. Name exactly one id.")
+    publisher = producer_app(load_settings())
+    with _letters() as letters:
+        _each(letters, ids, everything, lambda name: typer.echo(letters.replay(publisher, name, corrected)))
+
+
+def _payload(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no readable JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold a JSON object, the argument of the task.")
+    return content
+
+
+@app.command()
+def drop(ids: Ids = None, everything: All = False) -> None:
+    """Remove letters for good."""
+    with _letters() as letters:
+
+        def remove(name: str) -> None:
+            letters.get(name)
+            letters.drop(name)
+
+        _each(letters, ids, everything, remove)
+
+
+def _each(letters: DeadLetters, ids: list[str] | None, everything: bool, act: Callable[[str], None]) -> None:
+    if bool(ids) == everything:
+        raise UserError("Name the ids of letters, or --all: one of the two.")
+    for name in ids or [letter.id for letter in letters.list()]:
+        act(name)

@@ -1,0 +1,153 @@
+"""Measures of recognition quality: pure functions of labelled answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+
+import numpy as np
+
+from shared.outcomes import Status
+
+Z95 = 1.959964
+"""Standard normal quantile of a two-sided 95 % interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A labelled photo and what was answered.
+
+    `product_id` is empty when the catalog does not hold the product; `nearest_id` is then its closest sibling, and
+    `product_id` else. `candidates` are the product ids by falling confidence; `confidence` is that of the first.
+    """
+
+    image: str
+    product_id: str
+    nearest_id: str
+    kinds: tuple[str, ...]
+    status: Status
+    candidates: tuple[str, ...]
+    confidence: float
+    failure: str = ""
+
+    @property
+    def present(self) -> bool:
+        """Whether the catalog holds the product."""
+        return bool(self.product_id)
+
+    @property
+    def predicted(self) -> str:
+        """The first candidate's id, or empty."""
+        return self.candidates[0] if self.candidates else ""
+
+    @property
+    def first_right(self) -> bool:
+        """Whether the first candidate is the product, whatever the status."""
+        return self.present and self.predicted == self.product_id
+
+    @property
+    def matched(self) -> bool:
+        """Whether the answer names a product."""
+        return self.status is Status.MATCHED
+
+    @property
+    def correct(self) -> bool:
+        """First candidate right where the catalog holds the product; not matched where it does not."""
+        return self.first_right if self.present else not self.matched
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """k of n with the 95 % interval; value and interval are None when n is 0."""
+
+    k: int
+    n: int
+    value: float | None = field(init=False)
+    interval: tuple[float, float] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", self.k / self.n if self.n else None)
+        object.__setattr__(self, "interval", wilson(self.k, self.n) if self.n else None)
+
+
+def wilson(k: int, n: int, z: float = Z95) -> tuple[float, float]:
+    """Score interval of a binomial share (Wilson, Probable inference, JASA 22, 1927); n must be positive."""
+    share = k / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def expected_calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> float | None:
+    """Mean distance of confidence from accuracy over equally wide bins, weighted by their photos; None without photos.
+
+    Guo et al., On calibration of modern neural networks, 2017, equation 3.
+    """
+    if not confidences:
+        return None
+    values, hits = np.asarray(confidences, dtype=float), np.asarray(right, dtype=float)
+    bin_of = np.clip((values * bins).astype(int), 0, bins - 1)
+    gaps = [
+        np.count_nonzero(bin_of == number) * abs(values[bin_of == number].mean() - hits[bin_of == number].mean())
+        for number in np.unique(bin_of)
+    ]
+    return float(sum(gaps) / len(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Quality over a set of labelled photos; `present` and `absent` tell whether the catalog holds the product."""
+
+    count: int
+    present: int
+    absent: int
+    failed: int
+    top1: Share
+    """First candidate right, over present."""
+    top5: Share
+    """Product among the first five candidates, over present."""
+    top1_nearest: Share
+    """First candidate is `nearest_id`, over all photos that have one."""
+    absent_rejected: Share
+    """Not answered as matched, over absent."""
+    present_rejected: Share
+    """Not answered as matched, over present."""
+    precision: Share
+    """Right product, over all answered as matched."""
+    recall: Share
+    """Answered as matched with the right product, over present."""
+    calibration_error: float | None
+    """Expected calibration error of the first candidate's confidence, photos without a candidate left out."""
+
+
+def summarise(answers: Sequence[Answer]) -> Summary:
+    """Measure a set of answers."""
+
+    def share(of: Sequence[Answer], test: Callable[[Answer], bool]) -> Share:
+        return Share(sum(map(test, of)), len(of))
+
+    present = [answer for answer in answers if answer.present]
+    absent = [answer for answer in answers if not answer.present]
+    matched = [answer for answer in answers if answer.matched]
+    ranked = [answer for answer in answers if answer.candidates]
+    return Summary(
+        count=len(answers),
+        present=len(present),
+        absent=len(absent),
+        failed=sum(answer.status is Status.FAILED for answer in answers),
+        top1=share(present, lambda a: a.first_right),
+        top5=share(present, lambda a: a.product_id in a.candidates[:5]),
+        top1_nearest=share([a for a in answers if a.nearest_id], lambda a: a.predicted == a.nearest_id),
+        absent_rejected=share(absent, lambda a: not a.matched),
+        present_rejected=share(present, lambda a: not a.matched),
+        precision=share(matched, lambda a: a.first_right),
+        recall=share(present, lambda a: a.matched and a.first_right),
+        calibration_error=expected_calibration_error([a.confidence for a in ranked], [a.first_right for a in ranked]),
+    )
+
+
+def by_kind(answers: Sequence[Answer]) -> dict[str, Summary]:
+    """Measure each kind apart, in order of their names; a photo of several kinds counts in each."""
+    kinds = sorted({kind for answer in answers for kind in answer.kinds})
+    return {kind: summarise([answer for answer in answers if kind in answer.kinds]) for kind in kinds}

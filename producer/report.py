@@ -1,0 +1,202 @@
+"""The job as one self-contained HTML page: each photo beside the catalog photo it was taken for, with the reasons."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from producer.rows import Row
+from producer.spool import Spool
+from producer.thumbnails import Thumbnail, Thumbnails, style_class
+from shared.errors import UserError
+from shared.matching.normalise import tokens
+from shared.outcomes import Candidate, Outcome, Status
+
+ORDER = (Status.FAILED, Status.AMBIGUOUS, Status.NO_MATCH, Status.MATCHED)
+"""What needs a person's eye comes first."""
+LABELS = {
+    Status.FAILED: "Failed",
+    Status.AMBIGUOUS: "Ambiguous",
+    Status.NO_MATCH: "Not in the catalog",
+    Status.MATCHED: "Matched",
+}
+_AHEAD = 16
+_WORD = re.compile(r"\w+|%")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of text that was read; `agrees` when it speaks for the first candidate."""
+
+    text: str
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A candidate with what the page needs to draw it."""
+
+    candidate: Candidate
+    style: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text on the photo: its pieces, and its corners as an SVG polygon in pixels of the photo."""
+
+    pieces: list[Piece]
+    points: str
+
+    @property
+    def agrees(self) -> bool:
+        """Whether any of it speaks for the first candidate."""
+        return any(piece.agrees for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Everything the page shows of one photo."""
+
+    name: str
+    outcome: Outcome
+    picture: Thumbnail | None
+    candidates: list[Shown]
+    lines: list[Line]
+    styles: list[tuple[str, Thumbnail]]
+    """Catalog photos that no earlier card has brought into the page."""
+
+
+def mark(text: str, agreeing: set[str]) -> list[Piece]:
+    """Cut a line of text: words, and quantities of two words, whose key is among the `agreeing` stand apart."""
+    pieces: list[Piece] = []
+    words = list(_WORD.finditer(text))
+    end = index = 0
+    while index < len(words):
+        for width in (2, 1):
+            start, stop = words[index].start(), words[min(index + width, len(words)) - 1].end()
+            if len(keys := word_keys(text[start:stop])) == 1 and keys <= agreeing:
+                pieces += [Piece(text[end:start], agrees=False), Piece(text[start:stop], agrees=True)]
+                end, index = stop, index + width - 1
+                break
+        index += 1
+    pieces.append(Piece(text[end:], agrees=False))
+    return [piece for piece in pieces if piece.text]
+
+
+def word_keys(text: str) -> set[str]:
+    """The words of a text as matching compares them."""
+    return {token.key for token in tokens(text)}
+
+
+def web_link(url: str) -> str:
+    """An address that is safe to click on: http and https only, anything else is left out."""
+    return url if url.lower().startswith(("http://", "https://")) else ""
+
+
+def card(name: str, outcome: Outcome, thumbnails: Thumbnails) -> Card:
+    """Gather what the page shows of one photo; missing pictures are left out."""
+    shown, styles = [], []
+    for candidate in outcome.candidates:
+        photo = candidate.evidence.nearest_photo
+        if picture := thumbnails.of_catalog(photo):
+            styles.append((style_class(photo), picture))
+        shown.append(Shown(candidate, style_class(photo), web_link(candidate.product.url)))
+    agreeing = {
+        key for first in outcome.candidates[:1] for word in first.evidence.words for key in word_keys(word.read)
+    }
+    lines = [
+        Line(mark(word.text, agreeing), " ".join(f"{x:.0f},{y:.0f}" for x, y in word.box)) for word in outcome.words
+    ]
+    return Card(name, outcome, thumbnails.of_query(outcome.image), shown, lines, styles)
+
+
+class Report:
+    """A report being written; an Export like the tables. Nothing stands under its name before `finish`.
+
+    Outcomes wait in a temporary file, and pictures are made a few cards ahead of the page, so that thousands of rows
+    need little memory.
+    """
+
+    def __init__(self, path: Path, thumbnails: Thumbnails) -> None:
+        self._path, self._thumbnails = path, thumbnails
+        self._part = path.with_name(path.name + ".part")
+        try:
+            self._part.touch()
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be written: {error.strerror}. Create the folder or choose another."
+            ) from None
+        self._spool: Spool[tuple[float, float, float]] = Spool()
+        self._counts: Counter[Status] = Counter()
+        self._versions: set[str] = set()
+        self._jobs: set[str] = set()
+
+    def add(self, row: Row) -> None:
+        """Keep a row."""
+        outcome = row.outcome
+        self._counts[outcome.status] += 1
+        if outcome.provenance and outcome.provenance.catalog_version:
+            self._versions.add(f"{outcome.provenance.catalog} {outcome.provenance.catalog_version}")
+        self._jobs.add(row.job)
+        record = json.dumps({"name": row.name, "outcome": outcome.model_dump(mode="json")})
+        self._spool.add((ORDER.index(outcome.status), outcome.confidence, row.index), record.encode())
+
+    def finish(self) -> None:
+        """Write the page and give it its name."""
+        page = (
+            _environment()
+            .get_template("report.html.j2")
+            .stream(
+                title=f"Job {', '.join(sorted(self._jobs))}" if self._jobs else "Job without outcomes",
+                made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
+                versions=sorted(self._versions),
+                total=len(self._spool),
+                tallies=[(status, LABELS[status], self._counts[status]) for status in ORDER],
+                labels=LABELS,
+                counts=self._counts,
+                cards=self._cards(),
+            )
+        )
+        page.enable_buffering(50)
+        with self._part.open("wb") as file:
+            page.dump(file, encoding="utf-8")
+        self._part.replace(self._path)
+        self._spool.close()
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        self._spool.close()
+        self._part.unlink(missing_ok=True)
+
+    def _cards(self) -> Iterator[Card]:
+        with ThreadPoolExecutor(4, thread_name_prefix="report") as pool:
+            under_way: deque[Future[Card]] = deque()
+            for record in self._spool:
+                document = json.loads(record)
+                outcome = Outcome.model_validate(document["outcome"])
+                under_way.append(pool.submit(card, document["name"], outcome, self._thumbnails))
+                if len(under_way) >= _AHEAD:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("producer"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.0f} %"
+    return environment

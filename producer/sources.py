@@ -1,0 +1,165 @@
+"""Where photos come from: folders, image files, lists of references (.txt, .csv, .tsv) and s3:// prefixes."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from shared.errors import UserError
+from shared.store import ObjectStore
+
+IMAGE_SUFFIXES = frozenset(
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".heic",
+        ".heif",
+        ".hif",
+        ".avif",
+    }
+)
+COLUMNS = ("image", "url", "picture", "reference")
+"""Names under which a table's column of references is found, in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A photo to submit: the name that its row will carry, and a local file or a reference that workers can fetch."""
+
+    name: str
+    where: Path | str
+
+
+def expand(
+    sources: Sequence[str], *, store: ObjectStore, column: str | None = None, skipped: Counter[str] | None = None
+) -> Iterator[Item]:
+    """Yield the photos of all sources in order, folders sorted by path.
+
+    A file named on the command line is taken whatever its suffix, except `.txt`, `.csv` and `.tsv`, which are lists of
+    references. `column` is the tables' column; by default the first of COLUMNS. `skipped` counts, by suffix, the files
+    of folders and prefixes that are no photos.
+
+    Raises UserError for a source that does not exist or a table without its column, ImageError when a prefix cannot be
+    listed.
+    """
+    counts: Counter[str] = Counter() if skipped is None else skipped
+    for source in sources:
+        if source.startswith("s3://"):
+            yield from _prefix(source, store, counts)
+        elif "://" in source:
+            yield Item(source, source)
+        elif (path := Path(source)).is_dir():
+            yield from _folder(path, counts)
+        elif not path.is_file():
+            raise UserError(
+                f"{source} is neither a file nor a folder. Check the path; addresses need https:// or s3://."
+            )
+        elif path.suffix.lower() == ".txt":
+            yield from resolve(_lines(path), path.parent)
+        elif path.suffix.lower() in {".csv", ".tsv"}:
+            yield from resolve((row[found] or "" for found, row in _rows(path, column)), path.parent)
+        else:
+            yield Item(_printable(source), path)
+
+
+def single(image: str) -> Item:
+    """One photo, named by an address or a path of any suffix; raises UserError when the path is no file."""
+    if "://" not in image and not Path(image).is_file():
+        raise UserError(f"{image} is not a file. Check the path; addresses need https:// or s3://.")
+    return Item(_printable(image), image if "://" in image else Path(image))
+
+
+def resolve(references: Iterable[str], folder: Path) -> Iterator[Item]:
+    """Turn a list's entries into photos: addresses stay, paths start at the list's own folder, blanks are left out."""
+    for reference in references:
+        if text := reference.strip():
+            yield Item(text, text if "://" in text else folder / text)
+
+
+def read_table(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a .csv or .tsv file by lower-cased column name; the header tells `,` from `;` and tab.
+
+    Raises UserError when the file is not UTF-8 text or has no header.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            delimiter = max("\t;,", key=header.count)
+            names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
+            if not any(names):
+                raise UserError(f"{path} is empty. Its first line must name the columns.")
+            for row in csv.DictReader(file, fieldnames=names, delimiter=delimiter):
+                yield {
+                    name: value or ""
+                    for name, value in row.items()
+                    if isinstance(name, str) and not isinstance(value, list)
+                }
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is not a table of UTF-8 text ({error}). Save it as CSV with UTF-8 encoding.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _rows(path: Path, column: str | None) -> Iterator[tuple[str, dict[str, str]]]:
+    wanted = (column.lower(),) if column else COLUMNS
+    for row in read_table(path):
+        found = next((name for name in wanted if name in row), None)
+        if found is None:
+            raise UserError(
+                f"{path} has no column {' or '.join(wanted)}; it has {', '.join(row)}. Name it with --column."
+            )
+        yield found, row
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from (line for line in file if not line.lstrip().startswith("#"))
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is not UTF-8 text ({error}). A .txt source is a list, one reference per line."
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _folder(root: Path, skipped: Counter[str]) -> Iterator[Item]:
+    for folder, folders, files in os.walk(root, onerror=_refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(folder) / name for name in sorted(files)):
+            if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
+                skipped[path.suffix.lower() or path.name] += 1
+            else:
+                yield Item(_printable(str(path)), path)
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"{error.filename} cannot be listed: {error.strerror}. Give read access or leave the folder out.")
+
+
+def _prefix(source: str, store: ObjectStore, skipped: Counter[str]) -> Iterator[Item]:
+    bucket, _, prefix = source.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise UserError(f"{source} names no bucket. Use s3://bucket/prefix.")
+    for key in store.list(prefix, bucket=bucket):
+        if key != prefix and PurePosixPath(key).suffix.lower() not in IMAGE_SUFFIXES:
+            skipped[PurePosixPath(key).suffix.lower() or PurePosixPath(key).name] += 1
+        elif not key.endswith("/"):  # some tools write an empty object for a folder
+            yield Item(f"s3://{bucket}/{key}", f"s3://{bucket}/{key}")
+
+
+def _printable(name: str) -> str:
+    """File names may hold bytes that are not UTF-8; messages and tables may not."""
+    return os.fsencode(name).decode("utf-8", errors="replace")

@@ -1,0 +1,78 @@
+"""Small pictures for the report, made by the workers' own decoder, so that HEIC and sideways photos work."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+from PIL import Image
+
+from shared.decode import decode
+from shared.errors import PacksightError
+from shared.settings import Decode
+
+SIDE = 240
+"""Longer side in pixels."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+Read = Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A picture as a data URI with its size in pixels."""
+
+    uri: str
+    width: int
+    height: int
+
+
+def thumbnail(data: bytes, limits: Decode) -> Thumbnail:
+    """Reduce a photo to SIDE pixels; raises ImageError when it cannot be decoded."""
+    pixels = decode(data, limits, max_side=SIDE).pixels
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", quality=75)
+    uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return Thumbnail(uri, pixels.shape[1], pixels.shape[0])
+
+
+class Thumbnails:
+    """Pictures of queries, each made when asked, and of catalog photos, each handed out once for the whole report.
+
+    `query` reads the bytes behind an image reference, `catalog` those behind the sha256 of a catalog photo; a photo
+    that cannot be had is no error here, the report shows that it is missing. Safe to use from several threads.
+    """
+
+    def __init__(self, query: Read, catalog: Read, limits: Decode) -> None:
+        self._query, self._catalog, self._limits = query, catalog, limits
+        self._taken: set[str] = set()
+        self._lock = Lock()
+
+    def of_query(self, reference: str) -> Thumbnail | None:
+        """The picture of a photo that was looked at; None when it cannot be had."""
+        return self._make(self._query, reference)
+
+    def of_catalog(self, sha256: str | None) -> Thumbnail | None:
+        """The picture of a catalog photo when it is asked for first; None later, or when it cannot be had."""
+        if sha256 is None or not _SHA256.fullmatch(sha256):
+            return None
+        with self._lock:
+            if sha256 in self._taken:
+                return None
+            self._taken.add(sha256)
+        return self._make(self._catalog, sha256)
+
+    def _make(self, read: Read, name: str) -> Thumbnail | None:
+        try:
+            return thumbnail(read(name), self._limits)
+        except PacksightError:
+            return None
+
+
+def style_class(sha256: str | None) -> str:
+    """Name of the style that shows a catalog photo; empty when there is none."""
+    return f"p-{sha256[:20]}" if sha256 and _SHA256.fullmatch(sha256) else ""
