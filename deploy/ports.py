@@ -15,3 +15,23 @@ def free_ports(count: int) -> list[int]:
             probe.bind(("127.0.0.1", 0))
             ports.append(int(probe.getsockname()[1]))
         return ports
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on a loopback port now."""
+    with socket.socket() as probe:
+        # Servers set this too; without it a port whose connections have just been closed would count as taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def assign(names: list[str], before: dict[str, int]) -> dict[str, int]:
+    """Give each name a port: the one it had before if it is still free, else a new one."""
+    kept = {name: before[name] for name in names if name in before and is_free(before[name])}
+    missing = [name for name in names if name not in kept]
+    fresh = (port for port in free_ports(len(missing) + len(kept)) if port not in kept.values())
+    return kept | dict(zip(missing, fresh, strict=False))

@@ -84,7 +84,7 @@ def seaweed(data: Path, ports: list[int], access_key: str, secret_key: str) -> S
 
     def ready() -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{ports[0]}/healthz", timeout=1) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{ports[0]}/healthz", timeout=1) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

