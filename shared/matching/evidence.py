@@ -1,0 +1,159 @@
+"""What speaks for and against each candidate, as numbers between -1 and 1.
+
+- present: 1 for every candidate; its weight says how much evidence "none of them" outweighs.
+- looks: cosine to the product's nearest photo after projection; looks_lead: that less the best of the other candidates.
+- word_share: rarity of the words read that the product explains ÷ rarity of all words read that the catalog knows;
+  word_mass: the same, absolute, in words that only one product has, saturated as m / (m + 1);
+  word_lead: word_share less the best of the other candidates.
+- coverage: rarity of the product's words that were read ÷ rarity of those expected, each by how surely it is to be
+  seen.
+- brand: share of the brand's words that were read; rival_brand: how clearly a brand was read that is not the product's.
+- unknown_words: share of the words read that the catalog has nowhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.matching.candidates import IntArray, Leave, Query, frequencies
+from shared.matching.model import CLEAR, Matrix
+from shared.matching.snapshot import Snapshot
+from shared.matching.word_index import NAME_WEIGHT, NAMED, PRIOR_PHOTOS, VENDOR
+
+NO_PHOTO = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Evidence for all candidates.
+
+    products: [candidates]; matrix: [candidates, CLEAR]; nearest: number of each one's nearest photo or NO_PHOTO;
+    explained: [words, candidates] rarity times similarity of the best term of the candidate that the word stands
+    for, and by: that alternative's number (-1: none); rarity: [alternatives] of the terms read.
+    entry_…: one row per candidate and word of it: which candidate, which term, how surely it is to be seen, its
+    rarity, was it read (0 to 1).
+    """
+
+    products: IntArray
+    matrix: Matrix
+    nearest: IntArray
+    explained: Matrix
+    by: IntArray
+    rarity: Matrix
+    entry_candidate: IntArray
+    entry_term: IntArray
+    entry_expected: Matrix
+    entry_rarity: Matrix
+    entry_read: Matrix
+
+
+def gather(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | None = None) -> Gathered:
+    """Collect the evidence for each candidate; `products` in rising order."""
+    count = len(products)
+    looks, nearest = _looks(query, products, snapshot, leave)
+    reading, words = query.reading, snapshot.words
+    positions, candidate = words.products.rows(products)
+    term = np.asarray(words.products.values[positions], np.int64)
+    seen = np.asarray(words.seen[positions], np.float64)
+    marks = np.asarray(words.marks[positions])
+    photos = np.asarray(words.photo_count[products], np.float64)[candidate]
+    if leave is not None and not leave.whole:
+        own = products[candidate] == leave.product
+        seen = seen - (own & np.isin(term, words.photos.row(leave.photo)))
+        photos = photos - own
+        kept = ~(own & np.isin(term, leave.gone))
+        candidate, term, seen, marks, photos = candidate[kept], term[kept], seen[kept], marks[kept], photos[kept]
+    expected = (seen + NAME_WEIGHT * (marks & NAMED)) / (photos + PRIOR_PHOTOS)
+    term_rarity = words.rarity(frequencies(term, snapshot, leave))
+    rarity = words.rarity(frequencies(reading.term, snapshot, leave))
+
+    # has[alternative, candidate]: does the candidate have the alternative's term?
+    terms, inverse = np.unique(reading.term, return_inverse=True)
+    has = np.zeros((len(terms), count), bool)
+    place = np.searchsorted(terms, term)
+    read_here = np.zeros(len(term), bool)
+    if len(terms):
+        read_here = terms[np.minimum(place, len(terms) - 1)] == term
+        has[place[read_here], candidate[read_here]] = True
+    has = has[inverse]
+    value = (reading.weight * rarity)[:, None] * has
+    explained, by = _best_per_word(value, reading.word, len(reading.texts))
+    confidence = reading.confidence
+    mass = confidence @ explained
+    known, _ = _best_per_word((reading.weight * rarity)[:, None], reading.word, len(reading.texts))
+    known = known[:, 0]
+    total = float(confidence @ known)
+
+    seen_terms = np.zeros(len(terms))
+    np.maximum.at(seen_terms, inverse, reading.weight * confidence[reading.word])
+    entry_read = np.zeros(len(term))
+    entry_read[read_here] = seen_terms[place[read_here]]
+    share = mass / total if total > 0 else np.zeros(count)
+    unit = mass / np.log(len(snapshot.products) + 1)
+    vendor = (marks & VENDOR) > 0
+    brand = _ratio(candidate[vendor], entry_read[vendor] * term_rarity[vendor], term_rarity[vendor], count)
+    strength = reading.weight * confidence[reading.word] * words.vendor_terms[reading.term]
+    strength = strength * rarity / np.log(len(snapshot.products) + 1)
+    rival = (strength[:, None] * ~has).max(axis=0, initial=0.0)
+    unknown = float(confidence @ (known <= 0)) / max(float(confidence.sum()), 1e-9)
+    columns = {
+        "present": np.ones(count),
+        "looks": looks,
+        "looks_lead": lead(looks),
+        "word_share": share,
+        "word_mass": unit / (unit + 1),
+        "word_lead": lead(share),
+        "coverage": _ratio(candidate, entry_read * expected * term_rarity, expected * term_rarity, count),
+        "brand": brand,
+        "rival_brand": rival,
+        "unknown_words": np.full(count, unknown),
+    }
+    return Gathered(
+        products, np.stack([columns[name] for name in CLEAR], axis=1), nearest, explained, by, rarity,
+        candidate, term, expected, term_rarity, entry_read,
+    )  # fmt: skip
+
+
+def lead(values: Matrix) -> Matrix:
+    """Each value less the greatest of the others; 0 when there are no others."""
+    if len(values) < 2:
+        return np.zeros(len(values))
+    second, first = np.sort(values)[-2:].tolist()
+    return values - np.where(values == first, second, first)
+
+
+def _looks(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | None) -> tuple[Matrix, IntArray]:
+    starts = np.asarray(snapshot.photo_starts[products])
+    lengths = np.asarray(snapshot.photo_starts[products + 1]) - starts
+    owner = np.repeat(np.arange(len(products)), lengths)
+    photos = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + starts[owner]
+    if leave is not None:
+        kept = photos != leave.photo
+        owner, photos = owner[kept], photos[kept]
+    similarity = np.asarray(snapshot.vectors[photos], np.float64) @ query.vector.astype(np.float64)
+    order = np.lexsort((photos, -similarity, owner))
+    owners, first = np.unique(owner[order], return_index=True)
+    looks, nearest = np.zeros(len(products)), np.full(len(products), NO_PHOTO, np.int64)
+    looks[owners], nearest[owners] = similarity[order][first], photos[order][first]
+    return looks, nearest
+
+
+def _best_per_word(value: Matrix, word: IntArray, count: int) -> tuple[Matrix, npt.NDArray[np.int64]]:
+    """Maximum over the alternatives of each word, with the alternative's number, from [alternatives, candidates]."""
+    best = np.zeros((count, value.shape[1]))
+    by = np.full((count, value.shape[1]), -1, np.int64)
+    for number in range(len(word)):
+        better = value[number] > best[word[number]]
+        best[word[number], better] = value[number, better]
+        by[word[number], better] = number
+    return best, by
+
+
+def _ratio(group: IntArray, part: Matrix, whole: Matrix, count: int) -> Matrix:
+    """Sum of parts ÷ sum of wholes per group; 0 where there is nothing."""
+    total = np.bincount(group, whole, count)
+    result: Matrix = np.bincount(group, part, count) / np.maximum(total, 1e-9)
+    return result

@@ -1,0 +1,77 @@
+"""The formula of this system's first version, for comparison: one row per photo, no "not in the catalog".
+
+Text weight of a row: t = 1000·o / Σo where o > 0, o being the number of words read that are among the row's keywords
+(words of vendor and model and the words read on that photo); plus 0.5 per word read that equals a one-word vendor,
+or 0.1 per word of a longer vendor; plus 0.1 per word read that stands in the model's name. Visual weight of the 25
+nearest rows: v = 0.9 - d / Σd, d being the squared L2 distance of the raw embeddings; else 0. Result r = (t + v) /
+2; rows with v = 0 and t at least the mean of the positive t get r = (mean of the positive v + t) / 2. The row with
+the largest r wins.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.matching.candidates import IntArray, Leave, Query
+from shared.matching.normalise import tokens
+from shared.matching.snapshot import Snapshot
+
+NEAREST = 25
+_ROWS = 4096
+"""Photos compared at a time, which bounds the memory."""
+
+
+def first_version(
+    query: Query, snapshot: Snapshot, leave: Leave | None = None
+) -> tuple[IntArray, npt.NDArray[np.float64]]:
+    """Products by falling result with that result, each product by its best row."""
+    rows = np.arange(len(snapshot.photo_product))
+    if leave is not None:
+        rows = rows[(snapshot.photo_product != leave.product) if leave.whole else (rows != leave.photo)]
+    text = _text(query, snapshot)[rows]
+    visual = np.zeros(len(rows))
+    if len(rows) and np.isfinite(query.features.embedding).all():
+        distance = _distances(query, snapshot)[rows]
+        near = np.argsort(distance, kind="stable")[:NEAREST]
+        visual[near] = 0.9 - distance[near] / max(float(distance[near].sum()), 1e-12)
+    result = (text + visual) / 2
+    if (text > 0).any() and (visual > 0).any():
+        worded = (visual == 0) & (text >= text[text > 0].mean())
+        result[worded] = (visual[visual > 0].mean() + text[worded]) / 2
+    best = np.full(len(snapshot.products), -np.inf)
+    np.maximum.at(best, snapshot.photo_product[rows], result)
+    order = np.argsort(-best, kind="stable")
+    order = order[np.isfinite(best[order])][:NEAREST]
+    return order.astype(np.int64), best[order]
+
+
+def _text(query: Query, snapshot: Snapshot) -> npt.NDArray[np.float64]:
+    read = sorted({token.key for line in query.features.words for token in tokens(line.text)})
+    words = snapshot.words
+    terms = {key: term for key, term in zip(read, words.vocabulary.exact(read), strict=True) if term >= 0}
+    products = sorted({int(p) for term in terms.values() for p in words.postings.row(term)})
+    overlap, extra = np.zeros(len(snapshot.photo_product)), np.zeros(len(snapshot.photo_product))
+    for number in products:
+        row = snapshot.products[number]
+        vendor = [token.key for token in tokens(row.vendor)]
+        model = {token.key for token in tokens(row.model)}
+        bonus = sum((0.5 if len(vendor) == 1 else 0.1) for key in read if key in vendor) + 0.1 * sum(
+            key in model for key in read
+        )
+        named = model | set(vendor)
+        for photo in snapshot.photos(number):
+            shown = set(words.photos.row(photo).tolist())
+            overlap[photo] = sum(key in named or terms.get(key, -1) in shown for key in read)
+            extra[photo] = bonus
+    total = overlap.sum()
+    return np.where(overlap > 0, 1000 * overlap / max(total, 1), 0.0) + extra
+
+
+def _distances(query: Query, snapshot: Snapshot) -> npt.NDArray[np.float64]:
+    embedding = query.features.embedding.astype(np.float32)
+    parts = [
+        ((np.asarray(snapshot.raw[start : start + _ROWS], np.float32) - embedding) ** 2).sum(axis=1)
+        for start in range(0, len(snapshot.raw), _ROWS)
+    ]
+    return np.concatenate(parts).astype(np.float64)

@@ -1,0 +1,166 @@
+"""The decision: from a photo's features and a catalog snapshot to a product, or to none.
+
+First every candidate is weighed by looks and words (`clear`). Only if that leaves doubt, the few best are compared
+more closely by the words and regions in which they differ (`close`), so that a clear photo costs nothing more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from shared.features import Features
+from shared.matching import explain, siblings
+from shared.matching.candidates import IntArray, Leave, Query, candidates
+from shared.matching.evidence import Gathered, gather
+from shared.matching.first_version import first_version
+from shared.matching.model import CLEAR, CLOSE, LOOKS, WORDS, Matrix, Model, probabilities
+from shared.matching.snapshot import Snapshot
+from shared.outcomes import Candidate, Product, Status
+
+CLOSEST = 6
+"""Candidates compared closely."""
+
+
+class Variant(StrEnum):
+    """How to decide; all but `fitted` exist to be compared with it."""
+
+    FITTED = "fitted"
+    CLEAR = "clear"
+    """Without the close comparison."""
+    LOOKS = "looks"
+    WORDS = "words"
+    FIRST_VERSION = "first-version"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The answer for one photo: `product` is the first candidate's when matched."""
+
+    status: Status
+    product: Product | None
+    confidence: float
+    candidates: list[Candidate]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Products by falling probability.
+
+    probability: calibrated, of each product of `order`; none: that it is none of them; place: row in `gathered`;
+    inliers per place.
+    """
+
+    order: IntArray
+    probability: Matrix
+    none: float
+    place: IntArray
+    gathered: Gathered | None
+    close: Matrix | None = None
+    inliers: dict[int, int] | None = None
+
+
+def match(features: Features, snapshot: Snapshot, *, top_k: int, variant: Variant = Variant.FITTED) -> Decision:
+    """Decide which product a photo shows; pure and deterministic.
+
+    Raises CatalogError when the embedding has another length than the version's.
+    """
+    query = Query.of(features, snapshot)
+    ranking = rank(query, snapshot, variant=variant)
+    return _decide(query, ranking, snapshot, top_k, variant)
+
+
+def rank(
+    query: Query,
+    snapshot: Snapshot,
+    *,
+    leave: Leave | None = None,
+    variant: Variant = Variant.FITTED,
+    model: Model | None = None,
+) -> Ranking:
+    """Order the candidates; `leave` answers as if a photo or product were not in the catalog."""
+    model = model or snapshot.model
+    if variant is Variant.FIRST_VERSION:
+        order, score = first_version(query, snapshot, leave)
+        share = np.maximum(score, 0.0) / max(float(np.maximum(score, 0.0).sum()), 1e-12)
+        return Ranking(order, share, 0.0, np.arange(len(order)), None)
+    found = candidates(query, snapshot, leave)
+    gathered = gather(query, found, snapshot, leave)
+    if variant in {Variant.LOOKS, Variant.WORDS}:
+        return _single(gathered, model, LOOKS if variant is Variant.LOOKS else WORDS)
+    ranking = _ranked(gathered, gathered.matrix, np.arange(len(found)), model.clear.vector(CLEAR), model.clear.curve)
+    if variant is Variant.CLEAR or len(found) < 2 or ranking.probability[0] >= model.matched:
+        return ranking
+    return look_closer(query, ranking, snapshot, model, leave)
+
+
+def look_closer(
+    query: Query, ranking: Ranking, snapshot: Snapshot, model: Model, leave: Leave | None = None
+) -> Ranking:
+    """Compare the first few candidates by what differs between them and order them anew."""
+    gathered = ranking.gathered
+    if gathered is None:
+        return ranking
+    places = np.sort(ranking.place[:CLOSEST])
+    compared = siblings.compare(query, gathered, places, snapshot, leave)
+    matrix = np.concatenate([gathered.matrix[places], compared.matrix], axis=1)
+    again = _ranked(gathered, matrix, places, model.close.vector(CLOSE), model.close.curve)
+    return replace(again, close=matrix, inliers=dict(zip(places.tolist(), compared.inliers.tolist(), strict=True)))
+
+
+def _ranked(gathered: Gathered, matrix: Matrix, places: IntArray, weights: Matrix, curve: object) -> Ranking:
+    share, none = probabilities(matrix, weights)
+    order = np.lexsort((gathered.products[places], -share))
+    calibrated = curve(share[order])  # type: ignore[operator]
+    if len(calibrated):
+        calibrated = np.append(calibrated[:1], np.minimum(calibrated[1:], 1.0 - calibrated[0]))
+    return Ranking(gathered.products[places][order], calibrated, none, places[order], gathered)
+
+
+def _single(gathered: Gathered, model: Model, names: tuple[str, ...]) -> Ranking:
+    """Order by one kind of evidence alone: the nearest photo, or the share of words explained."""
+    column = gathered.matrix[:, CLEAR.index(names[0])]
+    order = np.lexsort((gathered.products, -column))
+    return Ranking(gathered.products[order], np.clip(column[order], 0, 1), 0.0, order, gathered)
+
+
+def _decide(query: Query, ranking: Ranking, snapshot: Snapshot, top_k: int, variant: Variant) -> Decision:
+    gathered = ranking.gathered
+    if gathered is None:
+        gathered = gather(query, np.sort(ranking.order), snapshot)
+        ranking = replace(ranking, place=np.searchsorted(np.sort(ranking.order), ranking.order))
+    inliers = ranking.inliers or {}
+    top = [
+        Candidate(
+            product=explain.product(snapshot.products[int(number)]),
+            confidence=round(float(probability), 6),
+            evidence=explain.evidence(query, gathered, int(place), snapshot, inliers.get(int(place))),
+        )
+        for number, probability, place in zip(
+            ranking.order[:top_k].tolist(),
+            ranking.probability[:top_k].tolist(),
+            ranking.place[:top_k].tolist(),
+            strict=True,
+        )
+    ]
+    status = _status(ranking, snapshot.model, variant)
+    confidence = top[0].confidence if top else 0.0
+    return Decision(
+        status,
+        top[0].product if top and status is Status.MATCHED else None,
+        confidence,
+        top,
+        explain.reason(status, top, confidence, snapshot.manifest.photos),
+    )
+
+
+def _status(ranking: Ranking, model: Model, variant: Variant) -> Status:
+    """`matched` from the version's threshold; `no_match` when none is likelier than all candidates together."""
+    if not len(ranking.order):
+        return Status.NO_MATCH
+    if variant is Variant.FIRST_VERSION or ranking.probability[0] >= model.matched:
+        return Status.MATCHED
+    return Status.NO_MATCH if ranking.none > 0.5 else Status.AMBIGUOUS

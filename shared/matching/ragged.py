@@ -1,0 +1,65 @@
+"""Rows of unequal length as two flat arrays, so that a file can be memory-mapped and shared between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Row i is values[starts[i]:starts[i + 1]]."""
+
+    starts: npt.NDArray[np.int64]
+    values: npt.NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def row(self, index: int) -> npt.NDArray[Any]:
+        """One row, not copied."""
+        return self.values[self.starts[index] : self.starts[index + 1]]
+
+    def rows(self, indices: npt.NDArray[Any]) -> tuple[IntArray, IntArray]:
+        """Positions in `values` of several rows, one after the other, each with its row's place in `indices`."""
+        starts = np.asarray(self.starts[indices])
+        lengths = np.asarray(self.starts[np.asarray(indices) + 1]) - starts
+        owner = np.repeat(np.arange(len(lengths)), lengths)
+        offset = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return starts[owner] + offset, owner
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write `<name>.starts.npy` and `<name>.npy`."""
+        np.save(folder / f"{name}.starts.npy", self.starts)
+        np.save(folder / f"{name}.npy", self.values)
+
+    @classmethod
+    def open(cls, folder: Path, name: str) -> Ragged:
+        """Memory-map what `save` wrote; raises OSError or ValueError when it is damaged."""
+        return cls(open_array(folder / f"{name}.starts.npy"), open_array(folder / f"{name}.npy"))
+
+    @classmethod
+    def of(cls, rows: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike) -> Ragged:
+        """Lay rows one after the other."""
+        parts = [np.asarray(row, dtype) for row in rows]
+        starts = np.zeros(len(parts) + 1, np.int64)
+        np.cumsum([len(part) for part in parts], out=starts[1:])
+        return cls(starts, np.concatenate(parts) if parts else np.zeros(0, dtype))
+
+
+def open_array(path: Path) -> npt.NDArray[Any]:
+    """Memory-map an array; an empty one is read, since nothing can be mapped then."""
+    try:
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError:
+        array = np.load(path, allow_pickle=False)
+        if array.size:
+            raise
+    return array

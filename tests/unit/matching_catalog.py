@@ -1,0 +1,84 @@
+"""Small catalogs of made-up packs for the tests of matching: features are drawn, no network runs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from indexer.build import build_version
+from shared.catalog import PhotoRow, ProductRow
+from shared.features import Features, LocalFeatures, make_features
+from shared.matching.snapshot import Snapshot
+from shared.outcomes import WordRead
+
+DIMENSION = 48
+EMBEDDER, SPOTTER = "embedder-000000000000", "spotter-000000000000"
+BOX = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
+
+
+def photo(
+    name: str,
+    lines: Sequence[str],
+    look: int,
+    *,
+    noise: float = 0.3,
+    local: LocalFeatures | None = None,
+    colour: tuple[int, int, int] = (120, 90, 60),
+) -> Features:
+    """Features of a photo called `name`: its look is a direction of its own plus some noise that the name determines."""
+    digest = hashlib.sha256(name.encode()).digest()
+    direction = np.random.default_rng([7, look]).normal(size=DIMENSION)
+    chance = np.random.default_rng(list(digest[:8])).normal(size=DIMENSION)
+    jpeg = io.BytesIO()
+    Image.new("RGB", (128, 128), colour).save(jpeg, "JPEG")
+    return make_features(
+        digest.hex(),
+        (400, 400),
+        (10 + direction + noise * chance).astype(np.float32),
+        [WordRead(text=line, confidence=0.95, box=BOX) for line in lines],
+        local or LocalFeatures(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8)),
+        jpeg.getvalue(),
+    )
+
+
+def product(number: int, vendor: str, model: str) -> ProductRow:
+    return ProductRow(id=f"p{number}", name=f"{vendor} {model}".strip(), vendor=vendor, model=model)
+
+
+def build(
+    folder: Path, products: Sequence[ProductRow], photos: dict[str, Sequence[Features]], parent: Snapshot | None = None
+) -> Snapshot:
+    """Build and open a version; photos by product id."""
+    rows = [
+        PhotoRow(product_id=owner, sha256=features.sha256, source=f"{owner}/{features.sha256[:6]}")
+        for owner, group in photos.items()
+        for features in group
+    ]
+    known = {features.sha256: features for group in photos.values() for features in group}
+    build_version(
+        folder, catalog="test", parent=parent, products=products, photos=rows, features=known,
+        embedder=EMBEDDER, spotter=SPOTTER,
+    )  # fmt: skip
+    return Snapshot.open(folder)
+
+
+NAMES = [
+    ("Arvelo", "Night Cream"), ("Bontira", "Day Lotion"), ("Castoly", "Hand Soap"), ("Dervina", "Rose Shampoo"),
+    ("Elgorin", "Mint Balm"), ("Fostane", "Lip Gloss"), ("Gravelle", "Eye Serum"), ("Hastira", "Body Scrub"),
+    ("Ilvesto", "Face Mask"), ("Jolanta", "Nail Polish"), ("Kermolo", "Beard Oil"), ("Lustrine", "Foot Powder"),
+]  # fmt: skip
+
+
+def shop(folder: Path) -> tuple[Snapshot, dict[str, list[Features]]]:
+    """Twelve products with three photos each that show brand and name."""
+    products = [product(number, *names) for number, names in enumerate(NAMES)]
+    photos = {
+        f"p{number}": [photo(f"{vendor}-{shot}", [vendor.upper(), model, "50 ml"], number) for shot in range(3)]
+        for number, (vendor, model) in enumerate(NAMES)
+    }
+    return build(folder, products, photos), photos

@@ -1,0 +1,77 @@
+"""A version is opened only when it can serve."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.catalog import verify
+from shared.errors import CatalogError, ErrorCode
+from shared.matching.snapshot import Snapshot
+from tests.unit.matching_catalog import EMBEDDER, SPOTTER, shop
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "v"
+    shop(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "copy"))
+
+
+def test_a_built_version_verifies_and_opens(built: Path) -> None:
+    assert verify(built).photos == 36
+    snapshot = Snapshot.open(built)
+    assert len(snapshot.products) == 12
+    assert snapshot.products[3].id == "p3"
+    assert list(snapshot.photos(3)) == [9, 10, 11]
+
+
+def test_vectors_are_memory_mapped(built: Path) -> None:
+    assert isinstance(Snapshot.open(built).vectors, np.memmap)
+
+
+def test_other_models_are_refused_by_name(built: Path) -> None:
+    snapshot = Snapshot.open(built)
+    snapshot.check_models(EMBEDDER, SPOTTER)
+    with pytest.raises(CatalogError, match="other-embedder") as caught:
+        snapshot.check_models("other-embedder", SPOTTER)
+    assert caught.value.code is ErrorCode.CATALOG_REFUSED
+    assert EMBEDDER in str(caught.value)
+
+
+def test_a_truncated_index_is_refused(copy: Path) -> None:
+    index = copy / "index.faiss"
+    index.write_bytes(index.read_bytes()[:-100])
+    with pytest.raises(CatalogError) as caught:
+        Snapshot.open(copy)
+    assert caught.value.code is ErrorCode.CATALOG_REFUSED
+
+
+def test_a_missing_file_is_refused(copy: Path) -> None:
+    (copy / "terms.arrow").unlink()
+    with pytest.raises(CatalogError):
+        Snapshot.open(copy)
+
+
+def test_vectors_that_are_not_those_of_the_photos_are_refused(copy: Path) -> None:
+    vectors = np.load(copy / "vectors.npy")
+    np.save(copy / "vectors.npy", vectors[::-1])
+    with pytest.raises(CatalogError, match=r"belongs|find itself"):
+        Snapshot.open(copy)
+
+
+def test_files_of_two_versions_are_not_mixed(copy: Path) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["photos"] = 35
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CatalogError, match="35 photos"):
+        Snapshot.open(copy)
