@@ -1,0 +1,107 @@
+"""Bring catalog photos into object storage as `photos/<sha256>`, downloading only what changed since it was last seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from indexer.plan import PhotoKey, Sighting, Wanted
+from indexer.sightings import SourceBook
+from indexer.source import operator_settings, root_of
+from shared.errors import PacksightError
+from shared.fetch import Fetcher
+from shared.outcomes import Failure
+from shared.settings import Settings
+from shared.store import ObjectStore
+
+STEP = 200
+"""Photos after which progress is written down."""
+
+T = TypeVar("T")
+
+
+def photo_key(sha256: str) -> str:
+    """Object key of a catalog photo's bytes."""
+    return f"photos/{sha256}"
+
+
+@dataclass(slots=True)
+class Fetched:
+    """What is at every wanted source now, and how many photos were downloaded to know it."""
+
+    seen: dict[PhotoKey, Sighting]
+    downloads: int = 0
+
+
+def fetch_photos(
+    wanted: Iterable[Wanted],
+    known: Mapping[PhotoKey, Sighting],
+    *,
+    described: Set[str],
+    feed: str,
+    extras: str,
+    settings: Settings,
+    store: ObjectStore,
+    book: SourceBook,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Fetched:
+    """Look at every wanted source, a bounded number at a time.
+
+    `known`: what was seen before; its validators save unchanged downloads. `described`: photos that surely have features,
+    whose bytes need not be there. A source that fails is a Sighting with its failure; only a broken object store raises.
+    """
+    result = Fetched({})
+    with (
+        closing(Fetcher(operator_settings(settings, feed, root_of(feed)), store)) as pictures,
+        closing(Fetcher(operator_settings(settings, extras, Path(extras)), store)) as folder,
+        ThreadPoolExecutor(settings.fetch.threads, thread_name_prefix="fetch") as pool,
+    ):
+
+        def look(photo: Wanted) -> tuple[PhotoKey, Sighting, bool]:
+            fetcher = folder if photo.key[1] else pictures
+            return photo.key, *_look(photo, known.get(photo.key), described, fetcher, store)
+
+        for step in _steps(wanted, STEP):
+            new: dict[PhotoKey, Sighting] = {}
+            try:
+                for key, sighting, downloaded in pool.map(look, step):
+                    result.seen[key] = sighting
+                    result.downloads += downloaded
+                    if sighting.sha256 and sighting != known.get(key):
+                        new[key] = sighting
+                    progress(1)
+            finally:
+                book.add(new)
+    return result
+
+
+def _look(
+    photo: Wanted, known: Sighting | None, described: Set[str], fetcher: Fetcher, store: ObjectStore
+) -> tuple[Sighting, bool]:
+    if known is not None and not known.sha256:
+        known = None
+    if known is not None and known.sha256 not in described and not store.exists(photo_key(known.sha256)):
+        known = None
+    try:
+        fetched = fetcher.fetch_if_changed(photo.reference, known.validator if known is not None else "")
+    except PacksightError as error:
+        return Sighting(failure=Failure.of(error)), False
+    if fetched is None:
+        return known or Sighting(), False
+    sha256 = hashlib.sha256(fetched.data).hexdigest()
+    if not store.exists(photo_key(sha256)):
+        store.write(photo_key(sha256), fetched.data)
+    failure = known.failure if known is not None and known.sha256 == sha256 else None
+    return Sighting(sha256, fetched.validator, failure), True
+
+
+def _steps(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while step := list(islice(iterator, size)):
+        yield step

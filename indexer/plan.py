@@ -1,0 +1,177 @@
+"""What a sync has to do: the difference between the shop's offers and the version that is published. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from indexer.extra_photos import ExtraPhoto
+from indexer.offers import Offers
+from indexer.source import resolve
+from shared.catalog import PhotoRow, ProductRow
+from shared.errors import UserError
+from shared.outcomes import Failure
+
+PhotoKey = tuple[str, bool]
+"""A picture's address (or an extra photo's path), and whether it is an extra photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Products and photos of a version."""
+
+    products: Sequence[ProductRow] = ()
+    photos: Sequence[PhotoRow] = ()
+
+    def same_content(self, other: Rows) -> bool:
+        """Tell whether both name the same products and the same photos, whatever their order and validators."""
+        return {p.id: p for p in self.products} == {p.id: p for p in other.products} and _content(self) == _content(
+            other
+        )
+
+
+def _content(rows: Rows) -> dict[tuple[str, str, bool], str]:
+    return {(photo.product_id, photo.source, photo.extra): photo.sha256 for photo in rows.photos}
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What was last seen at a photo's source.
+
+    `failure` without `sha256`: it could not be fetched; with it: these bytes cannot be described, so they are not sent again.
+    """
+
+    sha256: str = ""
+    validator: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A photo of the catalog: where it is and which products it shows."""
+
+    key: PhotoKey
+    reference: str
+    product_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The catalog as the shop wants it, and how far that is from the parent version."""
+
+    products: tuple[ProductRow, ...]
+    photos: dict[PhotoKey, Wanted]
+    keys_of: dict[str, tuple[PhotoKey, ...]]
+    """Photos of each product, main picture first."""
+    parent: Rows
+    added: int
+    removed: int
+    changed: int
+    """Products whose fields changed; that alone needs no photo described again."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Rows of the new version and what became of photos that could not be used."""
+
+    rows: Rows
+    kept_old: int
+    failures: dict[PhotoKey, Failure]
+    bare: frozenset[str]
+    """Products without a usable photo, which can be found by their words alone."""
+    notes: tuple[str, ...]
+
+
+def plan(offers: Offers, extras: Mapping[str, Sequence[ExtraPhoto]], parent: Rows, *, feed: str) -> Plan:
+    """Compare what the shop offers with the parent version's rows; `feed` is where relative pictures are resolved against."""
+    references: dict[PhotoKey, str] = {}
+    shown: dict[PhotoKey, list[str]] = {}
+    keys_of: dict[str, tuple[PhotoKey, ...]] = {}
+    codes: set[str] = set()
+    for identity, offer in offers.by_id.items():
+        code = offer.product.vendor_code
+        codes.add(code)
+        pairs = [((picture, False), resolve(picture, feed)) for picture in offer.pictures]
+        pairs += [((photo.source, True), photo.reference) for photo in extras.get(code, ())]
+        references.update(pairs)
+        keys_of[identity] = tuple(dict.fromkeys(key for key, _ in pairs))
+        for key in keys_of[identity]:
+            shown.setdefault(key, []).append(identity)
+    before = {product.id: product for product in parent.products}
+    products = tuple(offer.product for offer in offers.by_id.values())
+    strangers = sorted(extras.keys() - codes)
+    notes = (
+        [f"folders of extra photos that belong to no offer: {len(strangers)} (first: {strangers[0]})"]
+        if strangers
+        else []
+    )
+    return Plan(
+        products=products,
+        photos={key: Wanted(key, references[key], tuple(ids)) for key, ids in shown.items()},
+        keys_of=keys_of,
+        parent=parent,
+        added=sum(product.id not in before for product in products),
+        removed=len(before.keys() - offers.by_id.keys()),
+        changed=sum(product.id in before and before[product.id] != product for product in products),
+        notes=(*offers.notes, *notes),
+    )
+
+
+def refuse_loss(made: Plan, max_loss: float, bare: frozenset[str] = frozenset()) -> None:
+    """Raise UserError when the parent's products that are gone, or have lost all photos, are more than this share."""
+    before = len(made.parent.products)
+    newly_bare = len({photo.product_id for photo in made.parent.photos} & bare)
+    if before and made.removed + newly_bare > max_loss * before:
+        lost = [f"the feed lacks {made.removed}"] if made.removed else []
+        lost += [f"no photo is left of {newly_bare}"] if newly_bare else []
+        raise UserError(
+            f"Of the {before} products that are published, {' and '.join(lost)}: more than {max_loss:.0%}. "
+            "Nothing was changed. If that is right, sync with --force."
+        )
+
+
+def known_sightings(parent: Rows) -> dict[PhotoKey, Sighting]:
+    """What the parent version says of the sources of its photos."""
+    return {(photo.source, photo.extra): Sighting(photo.sha256, photo.etag) for photo in parent.photos}
+
+
+def settle(made: Plan, seen: Mapping[PhotoKey, Sighting], refused: Mapping[str, Failure]) -> Settled:
+    """Choose each product's photos from what was seen; `refused` are the bytes, by sha256, that cannot be described.
+
+    A source that failed keeps the photo which the parent has of it. The same bytes count once for a product. A product
+    without photos stays if it has a name: it can still be found by its words.
+    """
+    before = {(photo.product_id, photo.source, photo.extra): photo for photo in made.parent.photos}
+    products: list[ProductRow] = []
+    photos: list[PhotoRow] = []
+    failures: dict[PhotoKey, Failure] = {}
+    kept = 0
+    bare: list[str] = []
+    nameless: list[str] = []
+    for product in made.products:
+        own: dict[str, PhotoRow] = {}
+        for source, extra in made.keys_of[product.id]:
+            sighting = seen[source, extra]
+            failure = refused.get(sighting.sha256, sighting.failure)
+            row: PhotoRow | None = PhotoRow(
+                product_id=product.id, sha256=sighting.sha256, source=source, extra=extra, etag=sighting.validator
+            )
+            if failure is not None:
+                failures[source, extra] = failure
+                row = before.get((product.id, source, extra))
+                if row is None or row.sha256 in refused:
+                    continue
+                kept += 1
+            own.setdefault(row.sha256, row)
+        if own or product.name:
+            products.append(product)
+            photos += own.values()
+        if not own:
+            (bare if product.name else nameless).append(product.id)
+    notes = []
+    if bare:
+        notes.append(f"products without a usable photo, found by their words alone: {len(bare)} (first: {bare[0]})")
+    if nameless:
+        notes.append(f"products with neither photo nor name, left out: {len(nameless)} (first: {nameless[0]})")
+    return Settled(Rows(products, photos), kept, failures, frozenset(bare + nameless), tuple(notes))

@@ -1,0 +1,104 @@
+"""What `packsight catalog` prints, as rich tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from indexer.report import SyncReport
+from shared.catalog import Manifest
+
+_FAILURES = 20
+
+
+def _facts(rows: Sequence[tuple[str, object]], title: str) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, escape(str(value)))
+    return table
+
+
+def sync_summary(report: SyncReport) -> RenderableType:
+    """Counts of a sync."""
+    title = (
+        f"[green]Published {report.catalog} {report.version}[/]"
+        if report.published
+        else f"Nothing to publish: {report.catalog} is at {report.version}"
+    )
+    rows: list[tuple[str, object]] = [
+        ("products", f"{report.products} ({report.added} new, {report.removed} gone, {report.changed} changed)"),
+        ("photos", report.photos),
+        ("fetched", report.fetched),
+        ("described", report.described),
+    ]
+    if report.kept_old:
+        rows.append(("kept as before", report.kept_old))
+    if report.failures:
+        rows.append(("photos not used", len(report.failures)))
+    return _facts(rows, title)
+
+
+def failures(report: SyncReport) -> RenderableType | None:
+    """The first photos that could not be used, each with its remedy; None when there are none."""
+    if not report.failures:
+        return None
+    table = Table("photo", "why", "what to do", title="Photos that could not be used", title_justify="left")
+    for failure in report.failures[:_FAILURES]:
+        table.add_row(escape(failure.source), escape(failure.message), escape(failure.remedy))
+    if len(report.failures) > _FAILURES:
+        table.caption = f"and {len(report.failures) - _FAILURES} more"
+    return table
+
+
+def versions(manifests: Sequence[Manifest], current: str | None) -> RenderableType:
+    """All versions of a catalog, CURRENT marked."""
+    table = Table("", "version", "made", "products", "photos", "size", "self-check", "parent")
+    for made in manifests:
+        table.add_row(
+            "[green]CURRENT[/]" if made.version == current else "",
+            made.version,
+            f"{made.created_at:%Y-%m-%d %H:%M}",
+            str(made.products),
+            str(made.photos),
+            size(sum(entry.size for entry in made.files.values())),
+            f"{made.self_check.top1:.1%}" if made.self_check.photos else "–",
+            made.parent or "–",
+        )
+    return table
+
+
+def manifest(made: Manifest, *, is_current: bool) -> RenderableType:
+    """One version in full."""
+    check = made.self_check
+    rows: list[tuple[str, object]] = [
+        ("made", f"{made.created_at:%Y-%m-%d %H:%M:%S %Z}"),
+        ("parent", made.parent or "–"),
+        ("products", made.products),
+        ("photos", made.photos),
+        ("embedder", made.embedder),
+        ("spotter", made.spotter),
+        ("vectors", f"{made.dimension} values, projected to {made.projected}"),
+        ("index", f"{made.index} (Faiss {made.faiss})"),
+    ]
+    if check.photos:
+        rows += [
+            ("self-check", f"{check.top1:.1%} of {check.photos} photos recognised, each left out"),
+            ("matched", f"{check.share_matched:.1%}, of them right {check.precision_matched:.1%}"),
+        ]
+    rows += [(name, size(entry.size)) for name, entry in sorted(made.files.items())]
+    rows.append(("together", size(sum(entry.size for entry in made.files.values()))))
+    return _facts(rows, f"{made.catalog} {made.version}{' (CURRENT)' if is_current else ''}")
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

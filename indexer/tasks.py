@@ -1,0 +1,65 @@
+"""The indexer's two tasks: the periodic sync and the reconciler that re-enqueues what has neither a result nor a message."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any
+
+from indexer.app import app
+from indexer.lock import LockHeldError
+from indexer.report import SyncRequest
+from shared.errors import PacksightError, UserError
+from shared.messages import RECONCILE, SYNC
+from shared.reconcile import reconcile
+from shared.settings import settings
+from shared.store import ObjectStore
+
+log = logging.getLogger(__name__)
+
+SYNC_LIMIT = 24 * 3600
+"""Seconds; the first import of a million photos takes hours."""
+
+
+@app.task(name=SYNC, time_limit=SYNC_LIMIT, throws=(UserError, PacksightError))  # type: ignore[untyped-decorator]
+def sync_catalog() -> dict[str, Any]:
+    """Bring the configured catalog in step with its feed; does nothing while another sync of it is going on."""
+    # Imported late, so that the child that reconciles every few seconds never loads Faiss.
+    from indexer.sync import run_sync  # noqa: PLC0415
+
+    config = settings()
+    request = SyncRequest(config.catalog.feed, config.catalog.photos, config.catalog.name)
+    try:
+        report = run_sync(request, config)
+    except LockHeldError as error:
+        log.info("sync skipped: %s", error)
+        return {"skipped": str(error)}
+    except (UserError, PacksightError) as error:
+        log.error("sync of catalog %s failed: %s", request.catalog, error, extra={"action": "sync_failed"})  # noqa: TRY400
+        raise
+    for failure in report.failures:
+        log.warning("photo not used: %s: %s %s", failure.source, failure.message, failure.remedy)
+    log.info(
+        "sync of catalog %s: %d products, %d photos, %d described, version %s, %s",
+        report.catalog,
+        report.products,
+        report.photos,
+        report.described,
+        report.version,
+        "published" if report.published else "nothing changed",
+        extra={"action": "sync_ended"},
+    )
+    return {**asdict(report), "failures": len(report.failures)}
+
+
+@app.task(name=RECONCILE, ignore_result=True)  # type: ignore[untyped-decorator]
+def reconcile_jobs() -> None:
+    """Enqueue again what was handed out and has neither an outcome nor a message."""
+    config = settings()
+    with closing(ObjectStore(config.s3)) as store:
+        again = reconcile(config, app, store)
+    if again:
+        log.warning(
+            "%d batches had neither result nor message and were enqueued again", again, extra={"action": "reconciled"}
+        )

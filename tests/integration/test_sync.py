@@ -1,0 +1,373 @@
+"""Syncs from a shop's feed to a published version: real store and Redis, features made from the very bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from celery.contrib.testing.worker import start_worker
+from PIL import Image, ImageDraw
+
+from indexer import sync as sync_module
+from indexer.describe import QueueDescriber
+from indexer.fleet import Fleet, ModelPair
+from indexer.lock import sync_lock
+from indexer.publish import prune, roll_back
+from indexer.report import SyncReport, SyncRequest
+from indexer.sync import sync
+from shared.catalog import CatalogStore, Manifest, new_version
+from shared.celery_app import make_app
+from shared.decode import decode
+from shared.errors import ErrorCode, ImageError, PacksightError, UserError
+from shared.features import Features, FeatureStore
+from shared.local_features import local_features, thumbnail
+from shared.matching.snapshot import Snapshot
+from shared.messages import DESCRIBE, DESCRIBE_QUEUE
+from shared.models import describe_key
+from shared.outcomes import Described, DescribeResult, Failure, WordRead
+from shared.settings import Settings
+from shared.store import Conflict, ObjectStore
+
+MODELS = ModelPair("thumb-000000000001", "none-000000000001")
+
+
+def photo(seed: int, *, kind: str = "JPEG") -> bytes:
+    """A drawn pack: coloured blocks that differ with the seed."""
+    random = np.random.default_rng(seed)
+    image = Image.new("RGB", (96, 128), tuple(random.integers(0, 255, 3).tolist()))
+    draw = ImageDraw.Draw(image)
+    for _ in range(12):
+        x, y = random.integers(0, 80, 2).tolist()
+        draw.rectangle((x, y, x + 20, y + 24), fill=tuple(random.integers(0, 255, 3).tolist()))
+    data = io.BytesIO()
+    image.save(data, kind)
+    return data.getvalue()
+
+
+def features_of(data: bytes, sha256: str, settings: Settings) -> Features:
+    """Features as a worker makes them, but with an 8 × 8 thumbnail as embedding and one invented word."""
+    decoded = decode(data, settings.decode)
+    small = np.asarray(Image.fromarray(decoded.pixels).resize((8, 8), Image.Resampling.BOX), np.float32)
+    word = WordRead(text=f"word{sha256[:6]}", confidence=0.9, box=[(0, 0), (9, 0), (9, 9), (0, 9)])
+    return Features(
+        sha256=sha256,
+        width=decoded.width,
+        height=decoded.height,
+        embedding=(small / 255).reshape(-1),
+        words=(word,),
+        local=local_features(decoded),
+        thumbnail=thumbnail(decoded),
+    )
+
+
+class LocalDescriber:
+    """What workers do for `packsight.describe`, in this process."""
+
+    def __init__(self, store: ObjectStore, settings: Settings, models: ModelPair = MODELS, batch: int = 2) -> None:
+        self.store, self.settings, self.models, self.batch = store, settings, models, batch
+        self.asked: list[str] = []
+
+    def describe(self, references: Sequence[str]) -> Iterator[DescribeResult]:
+        for start in range(0, len(references), self.batch):
+            yield self.describe_batch(references[start : start + self.batch], f"pack-{new_version()}")
+
+    def describe_batch(self, references: Sequence[str], pack: str) -> DescribeResult:
+        endings: list[Described] = []
+        made: list[Features] = []
+        for reference in references:
+            sha256 = reference.rsplit("/", 1)[1]
+            self.asked.append(sha256)
+            try:
+                data = self.store.read(reference.removeprefix(f"s3://{self.store.bucket}/")).data
+                made.append(features_of(data, sha256, self.settings))
+                endings.append(Described(image=reference, sha256=sha256))
+            except ImageError as error:
+                endings.append(Described(image=reference, failure=Failure.of(error)))
+        if made:
+            FeatureStore(self.store, self.models.key, self.settings.home / "worker").put(pack, made)
+        models = {"embedder": self.models.embedder, "spotter": self.models.spotter}
+        return DescribeResult(models=models, pack=pack if made else None, photos=endings)
+
+
+class Held:
+    def check(self) -> None:
+        pass
+
+
+class Shop:
+    """A feed with its photos in a folder, an extra photo for each product, and syncs of it."""
+
+    def __init__(self, folder: Path, settings: Settings, store: ObjectStore) -> None:
+        self.folder, self.settings, self.store = folder, settings, store
+        self.names: dict[str, str] = {}
+        self.describer = LocalDescriber(store, settings)
+        (folder / "extra").mkdir(parents=True)
+        (folder / "main").mkdir()
+        for number in range(1, 9):
+            self.add(str(number), f"Cream number {number}", seed=number)
+
+    def add(self, identity: str, name: str, seed: int) -> None:
+        self.names[identity] = name
+        self.main(identity).write_bytes(photo(seed))
+        (self.folder / "extra" / f"code{identity}").mkdir(exist_ok=True)
+        (self.folder / "extra" / f"code{identity}" / "1.png").write_bytes(photo(1000 + seed, kind="PNG"))
+
+    def main(self, identity: str) -> Path:
+        return self.folder / "main" / f"{identity}.jpg"
+
+    def remove(self, identity: str) -> None:
+        del self.names[identity]
+
+    def write(self) -> str:
+        offers = "".join(
+            f'<offer id="{identity}"><name>{name}</name><vendorCode>code{identity}</vendorCode>'
+            f"<picture>main/{identity}.jpg</picture></offer>"
+            for identity, name in self.names.items()
+        )
+        feed = self.folder / "feed.xml"
+        feed.write_text(f"<yml_catalog><shop><offers>{offers}</offers></shop></yml_catalog>")
+        return str(feed)
+
+    def sync(self, *, force: bool = False, describer: LocalDescriber | None = None) -> SyncReport:
+        request = SyncRequest(self.write(), str(self.folder / "extra"), force=force)
+        chosen = describer or self.describer
+        fleet = Fleet(self.settings)
+        register(fleet, chosen.models)
+        try:
+            return sync(
+                request, self.settings, store=self.store, fleet=fleet, describer=lambda _: chosen, lease=Held()
+            )
+        finally:
+            fleet.close()
+
+    @property
+    def catalogs(self) -> CatalogStore:
+        return CatalogStore(self.store, "default")
+
+    def snapshot(self) -> Snapshot:
+        current = self.catalogs.current()
+        assert current is not None
+        return Snapshot.open(self.catalogs.download(current.version, self.folder / "reader"))
+
+
+def register(fleet: Fleet, models: ModelPair = MODELS, pid: int = 1) -> None:
+    entry = {"host": "h", "pid": pid, "embedder": models.embedder, "spotter": models.spotter}
+    fleet.redis.set(f"packsight:child:h:{pid}", json.dumps(entry), ex=60)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, live_settings: Settings, store: ObjectStore) -> Shop:
+    return Shop(tmp_path / "shop", live_settings, store)
+
+
+def test_a_first_sync_publishes_every_product_with_its_photos(shop: Shop) -> None:
+    report = shop.sync()
+    assert (report.published, report.products, report.photos, report.described) == (True, 8, 16, 16)
+    snapshot = shop.snapshot()
+    assert [product.name for product in snapshot.products] == [f"Cream number {n}" for n in range(1, 9)]
+    assert sum(row.extra for row in snapshot.photo_table) == 8
+    assert (snapshot.manifest.embedder, snapshot.manifest.spotter) == (MODELS.embedder, MODELS.spotter)
+
+
+def test_a_sync_with_nothing_changed_publishes_nothing_and_describes_nothing(shop: Shop) -> None:
+    first = shop.sync()
+    again = shop.sync()
+    assert (again.published, again.described, again.fetched, again.version) == (False, 0, 0, first.version)
+    assert len(shop.catalogs.versions()) == 1
+
+
+def test_a_changed_name_is_published_without_describing_or_fetching(shop: Shop) -> None:
+    shop.sync()
+    shop.names["3"] = "Lotion of roses"
+    report = shop.sync()
+    assert (report.published, report.described, report.fetched, report.changed) == (True, 0, 0, 1)
+    assert shop.snapshot().products[2].name == "Lotion of roses"
+
+
+def test_a_changed_picture_under_the_same_address_is_described_again(shop: Shop) -> None:
+    shop.sync()
+    before = {row.sha256 for row in shop.snapshot().photo_table}
+    shop.main("3").write_bytes(photo(333))
+    report = shop.sync()
+    assert (report.published, report.fetched, report.described) == (True, 1, 1)
+    after = [row for row in shop.snapshot().photo_table if row.product_id == "3"]
+    assert len(after) == 2
+    assert len({row.sha256 for row in after} - before) == 1
+
+
+def test_a_product_that_left_the_feed_is_gone_and_a_new_one_is_there(shop: Shop) -> None:
+    shop.sync()
+    shop.remove("2")
+    shop.add("9", "Soap", seed=99)
+    report = shop.sync()
+    assert (report.removed, report.added, report.described) == (1, 1, 2)
+    ids = [product.id for product in shop.snapshot().products]
+    assert "2" not in ids
+    assert "9" in ids
+
+
+def test_a_touched_file_with_the_same_content_publishes_nothing_and_is_read_once(shop: Shop) -> None:
+    shop.sync()
+    shop.main("1").write_bytes(shop.main("1").read_bytes())
+    touched, again = shop.sync(), shop.sync()
+    assert (touched.published, again.published, again.fetched) == (False, False, 0)
+
+
+def test_a_picture_that_cannot_be_fetched_keeps_the_photo_before_and_is_reported(shop: Shop) -> None:
+    shop.sync()
+    shop.main("4").unlink()
+    shop.names["5"] = "Another name"
+    report = shop.sync()
+    assert (report.published, report.kept_old, report.photos) == (True, 1, 16)
+    assert [(failure.source, failure.code) for failure in report.failures] == [("main/4.jpg", ErrorCode.OBJECT_MISSING)]
+    assert any("main/4.jpg" in note for note in shop.snapshot().manifest.notes)
+
+
+def test_a_picture_that_cannot_be_decoded_keeps_the_photo_before_and_is_not_described_again(shop: Shop) -> None:
+    shop.sync()
+    shop.main("4").write_bytes(photo(4)[:700])
+    report = shop.sync()
+    assert (report.published, report.kept_old, report.described) == (False, 1, 0)
+    assert report.failures[0].code == ErrorCode.IMAGE_TRUNCATED
+    asked = len(shop.describer.asked)
+    again = shop.sync()
+    assert (len(shop.describer.asked), again.fetched, again.kept_old) == (asked, 0, 1)
+    assert again.failures[0].code == ErrorCode.IMAGE_TRUNCATED
+
+
+def test_a_product_without_a_usable_photo_stays_findable_by_its_words(shop: Shop) -> None:
+    shop.names["bare"] = "Only a name"
+    report = shop.sync()
+    assert report.products == 9
+    assert report.photos == 16
+    assert any("without a usable photo" in note for note in report.notes)
+
+
+def test_a_feed_that_lost_half_of_the_products_is_refused_unless_forced(shop: Shop) -> None:
+    first = shop.sync()
+    for identity in "1234":
+        shop.remove(identity)
+    with pytest.raises(UserError, match=r"lacks 4, .*--force"):
+        shop.sync()
+    current = shop.catalogs.current()
+    assert current is not None
+    assert current.version == first.version
+    assert shop.sync(force=True).products == 4
+
+
+def test_new_models_have_every_photo_described_again_and_nothing_fetched(shop: Shop) -> None:
+    shop.sync()
+    other = LocalDescriber(shop.store, shop.settings, ModelPair("thumb-000000000002", MODELS.spotter))
+    report = shop.sync(describer=other)
+    assert (report.published, report.described, report.fetched) == (True, 16, 0)
+    assert shop.snapshot().manifest.embedder == "thumb-000000000002"
+
+
+def test_without_a_worker_a_first_sync_says_how_to_start_one(shop: Shop) -> None:
+    fleet = Fleet(shop.settings)
+    request = SyncRequest(shop.write())
+    with pytest.raises(UserError, match="packsight up"):
+        sync(request, shop.settings, store=shop.store, fleet=fleet, describer=lambda _: shop.describer, lease=Held())
+    fleet.close()
+
+
+def test_workers_with_different_models_are_an_error(live_settings: Settings) -> None:
+    fleet = Fleet(live_settings)
+    register(fleet)
+    register(fleet, ModelPair("other", "none"), pid=2)
+    with pytest.raises(UserError, match="different models"):
+        fleet.models()
+    fleet.close()
+
+
+class KilledError(BaseException):
+    """Stands for a process that ends here; no `except Exception` may see it."""
+
+
+@contextmanager
+def killed_at(
+    monkeypatch: pytest.MonkeyPatch, step: int, *, after: bool, seen: list[str] | None = None
+) -> Iterator[None]:
+    """End the process at the given write to object storage, just before or just after it."""
+    count = 0
+
+    def wrapped(method: str) -> Callable[..., Any]:
+        original = getattr(ObjectStore, method)
+
+        def call(self: ObjectStore, *args: Any, **kwargs: Any) -> Any:
+            nonlocal count
+            count += 1
+            number = count
+            if seen is not None:
+                seen.append(f"{method} {args[0]}")
+            if number >= step and not after:
+                raise KilledError
+            result = original(self, *args, **kwargs)
+            if number >= step:
+                raise KilledError
+            return result
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for method in ("write", "upload", "replace", "remove"):
+            patch.setattr(ObjectStore, method, wrapped(method))
+        yield
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_completes(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, *, after: bool
+) -> None:
+    for identity in "45678":
+        shop.remove(identity)
+    shop.settings = shop.settings.model_copy(
+        update={"catalog": shop.settings.catalog.model_copy(update={"keep_versions": 2})}
+    )
+    shop.sync()
+    shop.names["1"] = "Renamed once"
+    shop.sync()
+    seed = 5000
+    step = 0
+    while True:
+        step += 1
+        seed += 1
+        before = shop.snapshot().manifest.version
+        shop.main("1").write_bytes(photo(seed))
+        shop.main("2").write_bytes(photo(seed + 2000))
+        writes: list[str] = []
+        try:
+            with killed_at(monkeypatch, step, after=after, seen=writes):
+                shop.sync()
+            break  # it ended before the step: every write has had its turn
+        except KilledError:
+            pass
+        assert shop.snapshot().manifest.version >= before  # opens whole: every file was checked against its hash
+        asked = len(shop.describer.asked)
+        described_before = sum(write.startswith("write features/") for write in writes[: None if after else -1])
+        shop.sync()
+        assert len(shop.describer.asked) - asked <= max(0, 2 - 2 * described_before)
+        current = {row.source: row.sha256 for row in shop.snapshot().photo_table if row.product_id == "1" and not row.extra}
+        assert shop.store.exists(f"photos/{current['main/1.jpg']}")
+        assert len(shop.catalogs.versions()) <= 2
+        shop.sync()
+        assert len([k for k in shop.store.list("catalogs/default/sources/")]) <= 1
+    assert step > 10
+    # What interrupted uploads left behind goes when it is a day old, and not before.
+    left = shop.catalogs.unfinished()
+    monkeypatch.setattr("indexer.publish.UNFINISHED_KEPT", -sync_module_day())
+    prune(shop.catalogs, 2)
+    assert shop.catalogs.unfinished() == []
+    assert left or after
+
+
+def sync_module_day() -> Any:
+    from datetime import timedelta
+
+    return timedelta(days=1)
