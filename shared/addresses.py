@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from shared import deadline
 from shared.errors import ErrorCode, ImageError
+
+_Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
+"""One answer of getaddrinfo."""
 
 _PORTS = {80, 443}
 
@@ -69,22 +72,22 @@ class AddressRule:
         if port not in _PORTS and not self.allows(host, port):
             raise ImageError(ErrorCode.REFERENCE_REFUSED, f"{host}:{port}: only the ports 80 and 443 are fetched from")
 
-    def addresses(self, host: str, port: int) -> list[str]:
-        """Resolve a name; raises ImageError REFERENCE_REFUSED when any of its addresses is not public."""
+    def resolve(self, host: str, port: int) -> Sequence[_Found]:
+        """Resolve a name once; raises ImageError REFERENCE_REFUSED when any of its addresses is not public."""
         self.check_port(host, port)
         lookup = self._resolvers.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         try:
             left = deadline.remaining()
-            found = [str(entry[4][0]) for entry in lookup.result(None if left == float("inf") else left)]
+            found: Sequence[_Found] = lookup.result(None if left == float("inf") else left)
         except TimeoutError:
             lookup.cancel()
             raise ImageError(ErrorCode.FETCH_TIMEOUT, f"{host}: its name was not resolved in time") from None
         except (OSError, UnicodeError) as error:
             raise ImageError(ErrorCode.HOST_UNREACHABLE, f"{host}: its name has no address") from error
         if not self.allows(host, port):
-            for address in found:
-                if not is_public(address):
-                    raise ImageError(ErrorCode.REFERENCE_REFUSED, f"{host} leads to {address}, no public address")
+            for *_, address in found:
+                if not is_public(str(address[0])):
+                    raise ImageError(ErrorCode.REFERENCE_REFUSED, f"{host} leads to {address[0]}, no public address")
         return found
 
     def connect(self, host: str, port: int, timeout: float) -> socket.socket:
@@ -93,19 +96,22 @@ class AddressRule:
         Raises ImageError REFERENCE_REFUSED, HOST_UNREACHABLE or FETCH_TIMEOUT. `timeout` in seconds, for each address.
         """
         last: OSError | None = None
-        for address in dict.fromkeys(self.addresses(host, port)):
+        for family, kind, protocol, _, address in self.resolve(host, port):
             left = deadline.remaining()
             if left <= 0:
                 last = TimeoutError()
                 break
+            # Not socket.create_connection, which would resolve once more.
+            connection = socket.socket(family, kind, protocol)
             try:
-                connected = socket.create_connection((address, port), min(timeout, left))
+                connection.settimeout(min(timeout, left))
+                connection.connect(address)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError as error:
+                connection.close()
                 last = error
                 continue
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sys.audit("http.client.connect", self, host, port)
-            return connected
+            return connection
         if isinstance(last, TimeoutError):
             raise ImageError(ErrorCode.FETCH_TIMEOUT, f"{host}:{port} did not accept a connection in time") from last
         reason = last.strerror if last and last.strerror else "no connection"

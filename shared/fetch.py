@@ -95,8 +95,7 @@ class Fetcher:
         path = self._below_root(reference)
         name = shown(reference)
         try:
-            # Not blocking, so that a named pipe cannot hold the worker.
-            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - no Path.open on descriptors
+            with open(path, "rb", opener=_open_at_once) as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
                     raise ImageError(ErrorCode.REFERENCE_INVALID, f"{name} is no file")
@@ -106,6 +105,8 @@ class Fetcher:
                 data = file.read(self._limits.max_bytes + 1)
         except (FileNotFoundError, NotADirectoryError):
             raise ImageError(ErrorCode.OBJECT_MISSING, f"{name} does not exist", remedy="Correct the path.") from None
+        except IsADirectoryError:
+            raise ImageError(ErrorCode.REFERENCE_INVALID, f"{name} is a folder") from None
         except PermissionError:
             raise ImageError(ErrorCode.ACCESS_DENIED, f"{name} may not be read") from None
         except OSError as error:
@@ -134,3 +135,8 @@ class Fetcher:
                 remedy="Name a file below PACKSIGHT_FETCH__ROOT.",
             )
         return path
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for the other end of a named pipe, which would hold the worker."""
+    return os.open(path, flags | os.O_NONBLOCK)
