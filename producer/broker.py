@@ -24,6 +24,8 @@ def producer_app(settings: Settings) -> Celery:
     """
     app = make_app("packsight.producer", settings)
     app.conf.result_backend = "disabled"
+    # Someone waits for the command: it says at once that the broker is away, and the job can be resumed.
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, "max_retries": 0}
     return app
 
 

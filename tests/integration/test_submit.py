@@ -1,0 +1,245 @@
+"""Jobs through a real broker and object store. The worker is real Celery; its task is a stand-in that needs no networks."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.contrib.testing.worker import start_worker
+from pydantic import SecretStr
+
+from deploy.ports import free_ports
+from producer.client import Client
+from producer.sources import Item
+from shared.celery_app import make_app
+from shared.errors import ErrorCode, UserError
+from shared.messages import BULK_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE, WORKER_QUEUES, RecognizeRequest
+from shared.outcomes import Outcome, RecognizeResult, Status
+from shared.settings import Settings
+from shared.store import ObjectStore
+
+
+@dataclass
+class StandIn:
+    """A worker whose task answers `no_match` to every image; references with `crash` in them end the task with an error."""
+
+    settings: Settings
+    seen: Counter[str] = field(default_factory=Counter)
+    app: Celery = field(init=False)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+        self.app = make_app("stand-in", self.settings)
+
+        @self.app.task(name=RECOGNIZE, shared=False)
+        def recognize(raw: dict[str, Any]) -> dict[str, Any]:
+            self.gate.wait(30)
+            request = RecognizeRequest.model_validate(raw)
+            self.seen.update(request.images)
+            if any("crash" in image for image in request.images):
+                raise RuntimeError("the task broke")
+            outcomes = [Outcome(image=image, status=Status.NO_MATCH, reason="a stand-in") for image in request.images]
+            return RecognizeResult(outcomes=outcomes).model_dump(mode="json")
+
+
+@pytest.fixture
+def stand_in(live_settings: Settings) -> Iterator[StandIn]:
+    made = StandIn(live_settings)
+    with start_worker(made.app, pool="solo", perform_ping_check=False, queues=list(WORKER_QUEUES), loglevel="WARNING"):
+        yield made
+        made.gate.set()
+
+
+@pytest.fixture
+def client(live_settings: Settings) -> Iterator[Client]:
+    with Client(live_settings) as made:
+        yield made
+
+
+def urls(count: int) -> list[Item]:
+    return [Item(f"photo {number}", f"https://example.com/{number}.jpg") for number in range(count)]
+
+
+def test_every_image_of_a_job_gets_one_row_under_its_name(client: Client, stand_in: StandIn) -> None:
+    job = client.submit(urls(50), batch_size=8)
+    rows = sorted(client.run(job), key=lambda row: row.index)
+    assert [row.name for row in rows] == [f"photo {number}" for number in range(50)]
+    assert {row.outcome.image for row in rows} == {f"https://example.com/{number}.jpg" for number in range(50)}
+
+
+def in_broker(client: Client) -> int:
+    with client.app.connection_for_read() as connection:
+        channel = connection.default_channel
+        return int(channel.client.llen(BULK_QUEUE) + channel.client.hlen(channel.unacked_key))
+
+
+class StalledError(Exception):
+    """Raised by a test where the command would show that it waits."""
+
+
+def stop(_seconds: float) -> None:
+    raise StalledError
+
+
+@pytest.mark.parametrize("method", ["run", "enqueue"])
+def test_no_more_than_the_bound_is_ahead_of_the_workers(client: Client, stand_in: StandIn, method: str) -> None:
+    stand_in.gate.clear()
+    job = client.submit(urls(40), batch_size=2)
+    with pytest.raises(StalledError):
+        list(getattr(client, method)(job, max_in_flight=4, idle=stop))
+    assert in_broker(client) == 4
+    stand_in.gate.set()
+    assert len(list(client.run(job, max_in_flight=4, resumed=True))) == 40
+    assert set(stand_in.seen.values()) == {1}
+
+
+def test_an_interrupted_job_is_resumed_without_working_twice(client: Client, stand_in: StandIn) -> None:
+    job = client.submit(urls(60), batch_size=3)
+    rows = client.run(job, max_in_flight=5)
+    for _ in range(10):
+        next(rows)
+    with pytest.raises(KeyboardInterrupt):
+        rows.throw(KeyboardInterrupt)
+    begun = client.ledger.enqueued(job.id)
+    assert 5 <= begun < 20
+
+    resumed = list(client.run(client.load(job.id), resumed=True))
+    assert sorted(row.index for row in resumed) == list(range(60))
+    assert len(stand_in.seen) == 60
+    assert set(stand_in.seen.values()) == {1}
+
+
+def test_resuming_a_finished_job_queues_nothing(client: Client, stand_in: StandIn) -> None:
+    job = client.submit(urls(9), batch_size=2)
+    assert len(list(client.run(job))) == 9
+    client.ledger.forget(job.id)
+    assert list(client.enqueue(job, resumed=True)) == []
+    assert len(list(client.run(job, resumed=True))) == 9
+    assert set(stand_in.seen.values()) == {1}
+
+
+def test_messages_that_the_broker_lost_are_queued_again_on_resume(client: Client, live_settings: Settings) -> None:
+    job = client.submit(urls(12), batch_size=3)
+    assert len(list(client.enqueue(job))) == 4
+    assert list(client.enqueue(job, resumed=True)) == []
+    with client.app.connection_for_read() as connection:
+        connection.default_channel.client.flushdb()
+    worker = StandIn(live_settings)
+    with start_worker(worker.app, pool="solo", perform_ping_check=False, queues=list(WORKER_QUEUES), loglevel="WARNING"):
+        assert len(list(client.run(job, resumed=True))) == 12
+
+
+def test_outcomes_without_waiting_are_those_that_have_ended(client: Client, stand_in: StandIn) -> None:
+    job = client.submit(urls(10), batch_size=2)
+    assert list(client.outcomes(job)) == []
+    assert len(list(client.run(job))) == 10
+    assert len(list(client.outcomes(client.load(job.id)))) == 10
+
+
+def test_a_task_that_fails_gives_one_failed_outcome_per_image(client: Client, stand_in: StandIn) -> None:
+    items = [*urls(4), Item("bad", "https://example.com/crash.jpg"), Item("beside it", "https://example.com/5.jpg")]
+    rows = sorted(client.run(client.submit(items, batch_size=2)), key=lambda row: row.index)
+    assert [row.outcome.status for row in rows] == [Status.NO_MATCH] * 4 + [Status.FAILED] * 2
+    failure = rows[4].outcome.failure
+    assert failure is not None
+    assert failure.code is ErrorCode.INTERNAL
+    assert "RuntimeError: the task broke" in failure.message
+    assert rows[5].outcome.image == "https://example.com/5.jpg"
+
+
+def test_files_are_uploaded_once_per_content_and_kept_once_per_name(
+    client: Client, store: ObjectStore, tmp_path: Path
+) -> None:
+    for name, content in {"a.jpg": b"same", "b.jpg": b"same", "empty.png": b"", "notes.md": b"no photo"}.items():
+        (tmp_path / name).write_bytes(content)
+    skipped: Counter[str] = Counter()
+    job = client.submit([str(tmp_path)], skipped=skipped)
+    images = client.jobs.images(job.id)
+    assert [Path(image.name).name for image in images] == ["a.jpg", "b.jpg", "empty.png"]
+    assert images[0].reference == images[1].reference
+    assert len(list(store.list("uploads/"))) == 2
+    assert store.read(f"uploads/{images[0].sha256}").data == b"same"
+    assert skipped == {".md": 1}
+
+
+def test_a_file_that_cannot_be_read_is_told_and_left_out(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "there.jpg").write_bytes(b"x")
+    (tmp_path / "list.txt").write_text("there.jpg\nmissing.jpg\n")
+    told: list[str] = []
+    job = client.submit([str(tmp_path / "list.txt")], unreadable=lambda one: told.append(f"{one.name}: {one.reason}"))
+    assert told == ["missing.jpg: No such file or directory"]
+    assert job.manifest.images == 1
+
+
+def test_a_job_without_photos_is_refused(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no photos"):
+        client.submit([str(tmp_path)])
+    assert client.jobs.names() == []
+
+
+def test_a_prefix_gives_its_photos(client: Client, store: ObjectStore) -> None:
+    for key in ("in/1.jpg", "in/deep/2.HEIC", "in/readme.txt", "out/3.jpg"):
+        store.write(key, b"x")
+    job = client.submit([f"s3://{store.bucket}/in/"])
+    assert [image.reference for image in client.jobs.images(job.id)] == [
+        f"s3://{store.bucket}/in/1.jpg",
+        f"s3://{store.bucket}/in/deep/2.HEIC",
+    ]
+
+
+def without_broker(settings: Settings) -> Settings:
+    url = SecretStr(f"redis://:secret@127.0.0.1:{free_ports(1)[0]}/0")
+    return settings.model_copy(update={"broker_url": url, "result_url": url})
+
+
+def test_an_absent_broker_is_told_before_anything_is_uploaded(
+    live_settings: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    away = without_broker(live_settings)
+    with Client(away) as client, pytest.raises(UserError, match="does not answer") as caught:
+        client.submit([str(tmp_path)])
+    assert "packsight up" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert list(store.list("uploads/")) == []
+
+
+def test_a_broker_that_goes_away_leaves_a_job_that_can_be_resumed(client: Client, live_settings: Settings) -> None:
+    job = client.submit(urls(4), batch_size=2)
+    away = live_settings.model_copy(update={"broker_url": without_broker(live_settings).broker_url})
+    with Client(away) as cut_off, pytest.raises(UserError, match=f"submit --resume {job.id}"):
+        list(cut_off.run(job))
+    assert client.ledger.enqueued(job.id) == 0
+    assert len(list(client.enqueue(job, resumed=True))) == 2
+
+
+def test_an_unknown_job_is_named(client: Client) -> None:
+    for name in ("20260101-000000-abcdef", "../uploads"):
+        with pytest.raises(UserError, match="no job"):
+            client.load(name)
+
+
+def test_one_photo_is_answered_on_the_interactive_queue(client: Client, stand_in: StandIn, tmp_path: Path) -> None:
+    (tmp_path / "photo.bin").write_bytes(b"photo")
+    outcome = client.recognize(str(tmp_path / "photo.bin"))
+    assert outcome.status is Status.NO_MATCH
+    assert outcome.image.startswith(f"s3://{client.store.bucket}/uploads/")
+
+
+def test_silence_of_all_workers_is_told(client: Client) -> None:
+    with pytest.raises(UserError, match="No worker answered within 1 s"):
+        client.recognize("https://example.com/1.jpg", timeout=1)
+    with client.app.connection_for_read() as connection:
+        assert connection.default_channel.client.llen(INTERACTIVE_QUEUE) == 1
+
+
+def test_options_that_no_message_can_carry_are_refused(client: Client) -> None:
+    with pytest.raises(UserError, match="catalog"):
+        client.submit(urls(1), catalog="No Such Name!")
