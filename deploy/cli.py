@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,9 @@ import typer
 from rich.console import Console
 
 app = typer.Typer()
-out = Console()
+_WIDE = 132
+"""Columns where no terminal says how wide it is: in a log, folded tables are hard to read."""
+out = Console(width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True)
 
 Home = Annotated[Path, typer.Option("--home", help="Folder of the stack: data, logs, credentials.", envvar="PACKSIGHT_HOME")]
@@ -44,7 +47,7 @@ def _tell(spinner: object, text: str) -> None:
     if err.is_terminal:
         spinner.update(text)  # type: ignore[attr-defined]
     else:
-        err.print(text, highlight=False)
+        err.print(text, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -53,7 +56,7 @@ def down(home: Home = HOME) -> None:
     from deploy import stack  # noqa: PLC0415
     from deploy.state import StackFolder  # noqa: PLC0415
 
-    stopped = stack.down(StackFolder(home), lambda text: err.print(text, highlight=False))
+    stopped = stack.down(StackFolder(home), lambda text: err.print(text, highlight=False, soft_wrap=True))
     out.print(f"Stopped {', '.join(stopped)}." if stopped else f"No stack is running in {home}.", highlight=False)
 
 

@@ -32,10 +32,10 @@ def started(console: Console, folder: StackFolder, state: StackState) -> None:
         table.add_row(part.name, part.url or "–", str(part.pid), str(part.log))
     console.print(table)
     if any(part.name == "flower" for part in state.parts):
-        console.print(f"Flower: user {FLOWER_USER}, password {state.credentials.flower}", highlight=False)
-    console.print(f"Settings: {folder.env_file}", highlight=False)
+        console.print(f"Flower: user {FLOWER_USER}, password {state.credentials.flower}", highlight=False, soft_wrap=True)
+    console.print(f"Settings: {folder.env_file}", highlight=False, soft_wrap=True)
     if folder.env_file != STACK_FILE.resolve():
-        console.print(f"In other terminals: [bold]export PACKSIGHT_STACK_FILE={folder.env_file}[/]", highlight=False)
+        console.print(f"In other terminals: [bold]export PACKSIGHT_STACK_FILE={folder.env_file}[/]", highlight=False, soft_wrap=True)
     console.print("Next: [bold]packsight catalog sync --feed FEED[/], then [bold]packsight submit PHOTOS --wait[/]")
 
 
@@ -47,7 +47,7 @@ def status(console: Console, seen: Observation) -> None:
         state = "[green]up[/]" if part.up else "[red]down[/]"
         memory = f"{part.memory_mb:,.0f} MB" if part.up else "–"
         parts.add_row(part.name, state, str(part.pid), since, memory, part.url or "–")
-    console.print(parts if seen.parts else "No stack was started in this folder (`packsight up`).")
+    console.print(parts if seen.parts else "No stack is running in this folder (`packsight up` starts one).")
     if seen.queues:
         queues = _table("Queue", "Waiting", title="\nQueues")
         for name, length in seen.queues.items():
@@ -70,14 +70,14 @@ def status(console: Console, seen: Observation) -> None:
     if seen.dead_letters:
         console.print(f"\n[yellow]{seen.dead_letters:,} dead letters[/] (packsight dead-letters list)")
     for error in seen.errors:
-        console.print(f"[red]✗[/] {escape(error)}", highlight=False)
+        console.print(f"[red]✗[/] {escape(error)}", highlight=False, soft_wrap=True)
 
 
 def findings(console: Console, found: Sequence[Finding]) -> None:
     """What `doctor` found, each with its remedy."""
     for finding in found:
-        console.print(f"{_MARKS[finding.level]} [bold]{escape(finding.subject)}[/]: {escape(finding.text)}", highlight=False)
+        console.print(f"{_MARKS[finding.level]} [bold]{escape(finding.subject)}[/]: {escape(finding.text)}", highlight=False, soft_wrap=True)
         if finding.remedy:
-            console.print(f"  → {escape(finding.remedy)}", highlight=False)
+            console.print(f"  → {escape(finding.remedy)}", highlight=False, soft_wrap=True)
     wrong = sum(finding.level is Level.WRONG for finding in found)
     console.print(f"\n{wrong} thing{'s' * (wrong != 1)} wrong." if wrong else "\nNothing is wrong.")

@@ -65,7 +65,8 @@ def generate(folder: Path, seed: int = 7, processes: int | None = None) -> list[
     queries, labels = _query_shots(folder, catalog, seed)
     for shot in shots + queries:
         shot.path.parent.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(processes or min(8, os.cpu_count() or 1), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    workers = processes or min(8, os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         list(pool.map(_draw, shots + queries, chunksize=8))
     labels += _unreadable(folder, queries, seed)
     _write_feed(folder / "feed.xml", [item for item in catalog if item.listed])

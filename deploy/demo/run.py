@@ -1,0 +1,118 @@
+"""The demo run: everything through the `packsight` command line, as a user would, in a stack of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.table import Table
+
+from deploy.demo.baseline import histogram_top1
+from deploy.demo.dataset import Label, generate
+from deploy.demo.score import ENOUGH, MEANINGS, Score, score
+from deploy.state import StackFolder
+from shared.errors import UserError
+
+_OWN = ("PACKSIGHT_BROKER_URL", "PACKSIGHT_RESULT_URL", "PACKSIGHT_S3__", "PACKSIGHT_HOME", "PACKSIGHT_STACK_FILE")
+"""Settings of the user's own stack, which the demo must not touch."""
+_OUTPUTS = ("results.jsonl", "results.csv", "report.html")
+
+
+def run(folder: Path, seed: int, console: Console) -> bool:
+    """Run the demo in `folder`; True when every photo has an outcome and enough of them are right.
+
+    Its stack is stopped at the end, also after a failure, Ctrl-C or SIGTERM. Raises UserError when a demo already runs
+    in this folder or a step fails.
+    """
+    home = StackFolder(folder / ".packsight")
+    if home.load().running():
+        raise UserError(f"A demo is running in {folder}. Wait for it, or stop it with `packsight down --home {home.root}`.")
+    shutil.rmtree(home.data, ignore_errors=True)
+    for output in _OUTPUTS:
+        (folder / output).unlink(missing_ok=True)
+    began = time.monotonic()
+    shop = folder / "shop"
+    shutil.rmtree(shop, ignore_errors=True)
+    console.rule("Drawing a shop")
+    labels = generate(shop, seed)
+    console.print(f"{len(labels)} query photos in {shop} ({time.monotonic() - began:.0f} s)", highlight=False)
+    with _stack(home, console) as environment:
+        console.rule("Publishing its catalog")
+        _packsight(environment, "catalog", "sync", "--feed", str(shop / "feed.xml"))
+        console.rule("Recognising its customers' photos")
+        jsonl, table, report = (str(folder / output) for output in _OUTPUTS)
+        _packsight(environment, "submit", str(shop / "queries"), "--wait", "--out", jsonl, "--out", table, "--report", report)
+        console.rule("Stopping")
+    rows = [json.loads(line) for line in (folder / _OUTPUTS[0]).read_text().splitlines()]
+    reached = score(labels, rows)
+    _show(console, folder, reached, histogram_top1(shop, labels))
+    console.print(f"{time.monotonic() - began:.0f} s in all", highlight=False)
+    return reached.passed
+
+
+@contextlib.contextmanager
+def _stack(home: StackFolder, console: Console) -> Iterator[Mapping[str, str]]:
+    """A stack of the demo's own, with the environment in which the command line finds it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
+    environment["PACKSIGHT_STACK_FILE"] = str(home.env_file)
+    environment.setdefault("PACKSIGHT_MODELS__CACHE_DIR", str(home.root / "models"))
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        console.rule("Starting a stack")
+        _packsight(environment, "up", "--home", str(home.root))
+        yield environment
+    finally:
+        # An interrupt during the stopping would leave processes behind.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        keyboard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _packsight(environment, "down", "--home", str(home.root))
+        signal.signal(signal.SIGINT, keyboard)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _packsight(environment: Mapping[str, str], *arguments: str) -> None:
+    """Run a command; it says itself what went wrong. Raises UserError when it fails."""
+    done = subprocess.run([sys.executable, "-m", "packsight", *arguments], env=environment, check=False)  # noqa: S603
+    if done.returncode:
+        raise UserError(f"The demo ends here: `packsight {' '.join(arguments)}` failed with code {done.returncode}.")
+
+
+def _show(console: Console, folder: Path, reached: Score, histogram: float) -> None:
+    table = Table("Photo of a product that is …", "Right", "Photos", box=None, pad_edge=False)
+    for count in reached.counts:
+        table.add_row(MEANINGS[count.group], f"{count.right}", f"{count.photos}")
+    console.rule("Evaluation")
+    console.print(table)
+    for label, outcome in reached.wrong:
+        found = outcome.candidates[0].product.name if outcome.candidates else "nothing"
+        console.print(f"wrong: {label.image} ({_what(label)}): {outcome.status}, {found}", highlight=False)
+    codes = ", ".join(f"{code} × {number}" for code, number in sorted(reached.failures.items()))
+    console.print(f"Failed with a code: {codes or 'none'}", highlight=False)
+    if reached.missing:
+        console.print(f"[red]Without an outcome:[/] {', '.join(reached.missing)}", highlight=False)
+    present = next(count for count in reached.counts if count.group == "present")
+    console.print(
+        f"Top-1 of what is sold here: {present.right / present.photos:.0%}; nearest colour histogram: {histogram:.0%}",
+        highlight=False,
+    )
+    colour = "green" if reached.passed else "red"
+    console.print(f"[{colour}]{reached.share:.1%} of all answers right[/] (promised: {ENOUGH:.0%})", highlight=False)
+    console.print(f"Look at {folder / 'report.html'}, {folder / 'results.jsonl'}, {folder / 'results.csv'}", highlight=False)
+
+
+def _what(label: Label) -> str:
+    return f"{label.kind} {label.product_id}".strip()
