@@ -59,13 +59,14 @@ class AddressRule:
     """Public addresses and ports 80 and 443, except for hosts that the operator allows by `name` or `name:port`."""
 
     def __init__(self, allowed_hosts: Iterable[str], *, resolvers: int = 8) -> None:
-        self._allowed = {host.lower().replace("[", "").replace("]", "") for host in allowed_hosts}
+        self._allowed = {_bracketed(host.lower()) for host in allowed_hosts}
         # getaddrinfo knows no timeout, so it is waited for from outside.
         self._resolvers = ThreadPoolExecutor(resolvers, thread_name_prefix="resolve")
 
     def allows(self, host: str, port: int) -> bool:
         """Tell whether the operator named this very host; then neither port nor address matters."""
-        return not self._allowed.isdisjoint({host.lower(), f"{host.lower()}:{port}"})
+        name = _bracketed(host.lower())
+        return not self._allowed.isdisjoint({name, f"{name}:{port}"})
 
     def check_port(self, host: str, port: int) -> None:
         """Raise ImageError REFERENCE_REFUSED for a port that no public web server listens on."""
@@ -120,3 +121,8 @@ class AddressRule:
     def close(self) -> None:
         """Let the resolver's threads go."""
         self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+
+def _bracketed(host: str) -> str:
+    """An IPv6 address in brackets, so that a port behind it cannot be taken for a part of it."""
+    return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host

@@ -16,7 +16,7 @@ import pillow_heif
 
 # The plugins are imported here, so that Pillow never loads those of the formats that are refused.
 from PIL import (
-    AvifImagePlugin,  # noqa: F401
+    AvifImagePlugin,
     BmpImagePlugin,  # noqa: F401
     GifImagePlugin,  # noqa: F401
     Image,
@@ -38,6 +38,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 _PLAIN_MODES = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"}
 _ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
 _SIXTEEN_BIT_MODES = {"I;16", "I;16B", "I;16L", "I;16N"}
+_TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
 _END_WORDS = ("truncated", "end of file", "end of data", "premature end", "unexpected end", "eof")
 
 # Pictures above this many pixels are decoded one at a time: each takes up to 7 bytes a pixel while it is copied.
@@ -45,6 +46,7 @@ _LARGE = 12_000_000
 _one_large_picture = threading.Lock()
 
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 # Every remark of the decoders ends as a typed error or not at all; catching warnings per call would not be thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.|pillow_heif\.")
 
@@ -161,7 +163,9 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 def _unidentified(data: bytes) -> ImageError:
     signatures = [accept for name, (_, accept) in Image.OPEN.items() if name in _FORMATS and name != "HEIF"]
     if data[4:8] == b"ftyp" or any(accept and accept(data[:16]) for accept in signatures):
-        return _damage(data, "its header cannot be read")
+        # Only here, where nothing was read: many whole files have something behind their end, or no end mark.
+        trailer = next((end for start, end in _TRAILERS.items() if data.startswith(start)), b"")
+        return _damage(data, "its header cannot be read", ended=trailer not in data[-32:])
     return ImageError(ErrorCode.FORMAT_UNSUPPORTED, "The file is no picture of a supported format")
 
 
@@ -173,11 +177,15 @@ def _damage(data: bytes, reason: str, *, ended: bool = False) -> ImageError:
 
 
 def _claimed_bytes(data: bytes) -> int:
-    """Length that a RIFF (WebP) or ISO base media file (AVIF, HEIF) claims to have; 0 for other files."""
-    if data[:4] == b"RIFF":
+    """Length that the file's header claims, at least; 0 for formats that do not say."""
+    if data[:4] == b"RIFF":  # WebP
         return int.from_bytes(data[4:8], "little") + 8
+    if data[:4] in {b"II*\0", b"MM\0*"}:  # TIFF: where its directory starts, often at the end of the file
+        return int.from_bytes(data[4:8], "little" if data[:1] == b"I" else "big") + 2
+    if data[:2] == b"BM":
+        return int.from_bytes(data[2:6], "little")
     end = 0
-    if data[4:8] == b"ftyp":
+    if data[4:8] == b"ftyp":  # ISO base media: AVIF, HEIF
         # Top-level boxes follow each other, each with its size in front; sizes below 8 have special meanings.
         while (size := int.from_bytes(data[end : end + 4], "big")) >= 8:
             end += size

@@ -12,7 +12,7 @@ from shared.errors import ErrorCode, ImageError
 from shared.references import parse_address, parse_object, scheme, shown
 from shared.settings import Settings
 from shared.store import ObjectStore
-from shared.web import Fetched, StatusError, Web
+from shared.web import Fetched, StatusError, Web, content_mark
 
 __all__ = ["Fetched", "Fetcher"]
 
@@ -57,7 +57,7 @@ class Fetcher:
 
     def _fetch(self, reference: str, validator: str, retries: int) -> Fetched | None:
         with deadline.within(self._limits.deadline):
-            match scheme(reference.strip()):
+            match scheme(reference):
                 case "":
                     return self._file(reference, validator)
                 case "s3":
@@ -82,14 +82,14 @@ class Fetcher:
     def _object(self, reference: str, validator: str) -> Fetched | None:
         bucket, key = parse_object(reference)
         try:
-            if validator and validator == f"etag:{self._store.etag(key, bucket=bucket)}":
+            if validator.startswith("etag:") and validator == f"etag:{self._store.etag(key, bucket=bucket)}":
                 return None
             blob = self._store.read(key, bucket=bucket, limit=self._limits.max_bytes)
         except ImageError as error:
             if error.retryable and deadline.remaining() <= 0:
                 raise ImageError(ErrorCode.FETCH_TIMEOUT, f"{reference} was not read in time") from error
             raise
-        return Fetched(blob.data, f"etag:{blob.etag}")
+        return Fetched(blob.data, f"etag:{blob.etag}" if blob.etag else content_mark(blob.data))
 
     def _file(self, reference: str, validator: str) -> Fetched | None:
         path = self._below_root(reference)

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from shared.errors import ErrorCode, ImageError
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NAME = re.compile(r"(?=.{1,253}\.?$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_-]{1,63}\.?")
 _DOTTED_QUAD = re.compile(r"(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}")
@@ -62,7 +62,7 @@ def shown(reference: str) -> str:
 
 def parse_object(reference: str) -> tuple[str, str]:
     """Split s3://bucket/key; the key is taken literally."""
-    bucket, _, key = reference[len("s3://") :].partition("/")
+    bucket, _, key = reference.partition("://")[2].partition("/")
     if not bucket or not key or _CONTROL.search(reference):
         raise ImageError(ErrorCode.REFERENCE_INVALID, f"{shown(reference)} names no bucket and key")
     return bucket, key

@@ -132,6 +132,11 @@ class Web:
         self._rule.close()
 
 
+def content_mark(data: bytes) -> str:
+    """Validator of a file whose server keeps none."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
 def _guarded(rule: AddressRule) -> tuple[type[deadline.PlainConnection], type[deadline.TlsConnection]]:
     """Connections that go to an address which the rule has judged; Host, SNI and certificate stay those of the name."""
 
@@ -167,7 +172,7 @@ def _validator(response: urllib3.BaseHTTPResponse, data: bytes) -> str:
     for kind, header in (("etag", "ETag"), ("modified", "Last-Modified")):
         if value := response.headers.get(header):
             return f"{kind}:{value}"
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return content_mark(data)
 
 
 def _status_error(response: urllib3.BaseHTTPResponse, name: str) -> StatusError:

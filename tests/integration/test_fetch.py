@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import pytest
 from pydantic import SecretStr
 
+from shared.addresses import AddressRule
 from shared.errors import ErrorCode, ImageError
 from shared.fetch import Fetcher
 from shared.settings import S3, Fetch, Settings
@@ -29,6 +30,11 @@ Make = Callable[..., Fetcher]
 def server() -> Iterator[FaultServer]:
     with serving() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.fetch._FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture
@@ -189,7 +195,7 @@ def test_a_transfer_that_breaks_off_is_tried_again_and_then_named(
 
 @pytest.mark.parametrize("fault", ["drip-body", "drip-chunks", "drip-chunk-size", "drip-headers"])
 def test_a_server_that_drips_bytes_is_left_at_the_deadline(make: Make, server: FaultServer, fault: str) -> None:
-    fetcher = make(allowed_hosts=("127.0.0.1",), deadline=0.4)
+    fetcher = make(allowed_hosts=("127.0.0.1",), deadline=0.25)
     error = refusal(fetcher, server.url(f"/{fault}"))
     assert (error.code, error.retryable) == (ErrorCode.FETCH_TIMEOUT, True)
 
@@ -373,6 +379,15 @@ def test_exactly_the_hosts_that_the_operator_names_are_reached_inside(
         assert server.connections == 0
 
 
+def test_an_allowed_ipv6_address_stands_for_itself_and_its_port_alone() -> None:
+    rule = AddressRule(["[::1]:8080", "fd00::5"])
+    assert rule.allows("::1", 8080)
+    assert rule.allows("fd00::5", 9)
+    assert not rule.allows("::1", 80)
+    assert not rule.allows("::1:8080", 80)
+    rule.close()
+
+
 def test_over_tls_the_certificate_is_checked_for_the_name_and_not_for_the_address(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,7 +400,7 @@ def test_over_tls_the_certificate_is_checked_for_the_name_and_not_for_the_addres
         error = refusal(fetcher, f"https://other.test:{secured.port}/photo.jpg")
         assert (error.code, error.retryable) == (ErrorCode.FETCH_FAILED, False)
         assert "certificate" in error.message
-        dripped = refusal(make(allowed_hosts=("photos.test",), deadline=0.4), f"https://photos.test:{secured.port}/drip-body")
+        dripped = refusal(make(allowed_hosts=("photos.test",), deadline=0.25), f"https://photos.test:{secured.port}/drip-body")
         assert dripped.code is ErrorCode.FETCH_TIMEOUT
 
 
@@ -508,7 +523,7 @@ def test_missing_objects_missing_buckets_and_large_objects_are_told_apart(make: 
 @pytest.mark.parametrize("fault", ["drip-body", "drip-headers", "drip-chunk-size"])
 def test_a_store_that_drips_bytes_is_left_at_the_deadline(make: Make, server: FaultServer, fault: str) -> None:
     slow = ObjectStore(S3(endpoint=f"127.0.0.1:{server.port}", access_key="a", secret_key=SecretStr("b")))
-    error = refusal(make(slow, deadline=0.4), f"s3://{fault}/photo.jpg")
+    error = refusal(make(slow, deadline=0.25), f"s3://{fault}/photo.jpg")
     assert (error.code, error.retryable) == (ErrorCode.FETCH_TIMEOUT, True)
     slow.close()
 

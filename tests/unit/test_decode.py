@@ -298,7 +298,7 @@ def test_content_that_is_no_picture_of_ours_is_unsupported_whatever_its_name(con
     assert refusal(content).code is ErrorCode.FORMAT_UNSUPPORTED
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9])
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
@@ -341,6 +341,18 @@ def test_damaged_bytes_give_a_picture_or_a_typed_refusal(kind: str) -> None:
     assert refused or kind in {"BMP", "TIFF", "JPEG"}
 
 
+def test_a_tiff_whose_directory_at_the_end_is_cut_off_ends_too_early() -> None:
+    whole = saved(noise(64, 48), "TIFF")
+    moved = whole[:4] + struct.pack("<I", len(whole)) + whole[8:]
+    assert refusal(moved).code is ErrorCode.IMAGE_TRUNCATED
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_samples_of_32_bits_are_refused_since_nobody_knows_their_range(kind: type) -> None:
+    data = saved(Image.fromarray(np.zeros((32, 32), kind)), "TIFF")
+    assert refusal(data).code is ErrorCode.FORMAT_UNSUPPORTED
+
+
 def test_damage_inside_a_png_is_broken_and_not_truncated() -> None:
     data = bytearray(saved(noise(64, 64), "PNG"))
     data[data.index(b"IDAT") + 4 : data.index(b"IDAT") + 40] = b"\xaa" * 36
@@ -377,6 +389,29 @@ def webp_claiming(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+def box_claiming(kind: str, width: int, height: int) -> bytes:
+    """AVIF and HEIF: the size stands in the box `ispe`."""
+    data = bytearray(saved(scene(), kind))
+    at = data.index(b"ispe") + 8
+    data[at : at + 8] = struct.pack(">II", width, height)
+    return bytes(data)
+
+
+def bmp_claiming(width: int, height: int) -> bytes:
+    data = bytearray(saved(scene(), "BMP"))
+    data[18:26] = struct.pack("<ii", width, height)
+    return bytes(data)
+
+
+def tiff_claiming(width: int, height: int) -> bytes:
+    data = saved(scene(), "TIFF", compression="tiff_lzw")
+    for tag, old, new in ((256, 160, width), (257, 96, height)):
+        entry = struct.pack("<HHII", tag, 3, 1, old)
+        assert entry in data
+        data = data.replace(entry, struct.pack("<HHII", tag, 3, 1, new))
+    return data
+
+
 @pytest.mark.parametrize(
     "bomb",
     [
@@ -386,6 +421,10 @@ def webp_claiming(width: int, height: int) -> bytes:
         pytest.param(lambda: jpeg_claiming(60_000, 60_000), id="JPEG of 3.6 billion"),
         pytest.param(lambda: gif_claiming(60_000, 60_000), id="GIF of 3.6 billion"),
         pytest.param(lambda: webp_claiming(16_000, 16_000), id="WebP of 256 million"),
+        pytest.param(lambda: box_claiming("AVIF", 16_000, 16_000), id="AVIF of 256 million"),
+        pytest.param(lambda: box_claiming("HEIF", 16_000, 16_000), id="HEIC of 256 million"),
+        pytest.param(lambda: bmp_claiming(30_000, 30_000), id="BMP of 900 million"),
+        pytest.param(lambda: tiff_claiming(30_000, 30_000), id="TIFF of 900 million"),
     ],
 )
 def test_a_bomb_is_refused_before_its_pixels_take_memory(bomb: Callable[[], bytes]) -> None:
