@@ -91,7 +91,7 @@ class QueueDescriber:
                 retryable=True,
             )
             return DescribeResult(
-                models=wanted, pack=None, photos=[Described(image=i, failure=failure) for i in images]
+                models=wanted, photos=[Described(image=i, failure=failure) for i in images]
             )
         try:
             result = DescribeResult.model_validate(end.result)

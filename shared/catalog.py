@@ -137,7 +137,8 @@ def read_manifest(data: bytes | str, name: str) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
-        raise CatalogError(ErrorCode.CATALOG_REFUSED, f"The manifest of {name} is not readable: {error.error_count()} faults") from None
+        message = f"The manifest of {name} is not readable: {error.error_count()} faults"
+        raise CatalogError(ErrorCode.CATALOG_REFUSED, message) from None
     if manifest.format != FORMAT:
         raise CatalogError(
             ErrorCode.CATALOG_REFUSED,

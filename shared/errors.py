@@ -65,7 +65,9 @@ ADVICE: dict[ErrorCode, Advice] = {
     ErrorCode.CATALOG_MISSING: Advice("Publish one with `packsight catalog sync --catalog NAME`, or correct the name.", True),
     ErrorCode.CATALOG_REFUSED: Advice("Sync the catalog with the models that the workers run (`packsight doctor`).", True),
     ErrorCode.WORKER_KILLED: Advice("The photo ended its worker each time; look at it in `packsight dead-letters list`.", False),
-    ErrorCode.TIME_LIMIT: Advice("The photo took longer than PACKSIGHT_WORKER__TIME_LIMIT; look at it in `packsight dead-letters list`.", False),
+    ErrorCode.TIME_LIMIT: Advice(
+        "The photo took longer than PACKSIGHT_WORKER__TIME_LIMIT; look at it in `packsight dead-letters list`.", False
+    ),
     ErrorCode.INTERNAL: Advice("A defect in packsight: report it with the worker's log of this task.", True),
 }
 

@@ -23,7 +23,7 @@ class _Description(BaseModel):
     def fingerprint(self) -> str:
         """Short name of everything that the model's numbers depend on: `<name>-<12 hex digits>`."""
         digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
-        return f"{self.name}-{digest}"  # type: ignore[attr-defined,no-any-return]
+        return f"{self.name}-{digest}"  # type: ignore[attr-defined]
 
 
 class EmbedderDescription(_Description):

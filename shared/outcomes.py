@@ -147,13 +147,15 @@ class Described(_Value):
 
     image: str
     sha256: str | None = None
+    pack: str | None = None
+    """Feature pack that holds this photo; None when there is a failure."""
     failure: Failure | None = None
 
 
 class DescribeResult(_Value):
-    """Result of `packsight.describe`: the features stand in the feature pack `pack`, None when no photo was usable."""
+    """Result of `packsight.describe`; the features themselves stand in the feature store."""
 
     version: Literal[1] = 1
     models: dict[str, str]
-    pack: str | None
+    """Fingerprints: `embedder`, `spotter`."""
     photos: list[Described]

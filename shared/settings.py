@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import UserError
+from shared.logs import LogFormat
 
 
 class _Section(BaseModel):
@@ -148,6 +149,7 @@ class Settings(BaseSettings):
     result_url: SecretStr = SecretStr("redis://127.0.0.1:6379/1")
     home: Path = Path(".packsight")
     """Folder of local state: stack, logs, model cache, catalog replica."""
+    log_format: LogFormat = LogFormat.TEXT
     s3: S3 = S3()
     fetch: Fetch = Fetch()
     decode: Decode = Decode()

@@ -49,7 +49,7 @@ class Replica(threading.Thread):
             try:
                 self._announce()
                 if hints is None:
-                    hints = self._redis.pubsub(ignore_subscribe_messages=True)
+                    hints = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
                     hints.subscribe(HINTS)
                 self._await_hint(hints)
             except (redis.RedisError, OSError):

@@ -92,7 +92,7 @@ class LocalDescriber:
         if made:
             FeatureStore(self.store, self.models.key, self.settings.home / "worker").put(pack, made)
         models = {"embedder": self.models.embedder, "spotter": self.models.spotter}
-        return DescribeResult(models=models, pack=pack if made else None, photos=endings)
+        return DescribeResult(models=models, photos=endings)
 
 
 class Held:
@@ -253,7 +253,7 @@ def test_a_feed_that_lost_half_of_the_products_is_refused_unless_forced(shop: Sh
     first = shop.sync()
     for identity in "1234":
         shop.remove(identity)
-    with pytest.raises(UserError, match=r"lacks 4, .*--force"):
+    with pytest.raises(UserError, match=r"lacks 4: .*--force"):
         shop.sync()
     current = shop.catalogs.current()
     assert current is not None

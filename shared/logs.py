@@ -1,0 +1,43 @@
+"""Logging of worker and indexer: one line per event, what is machine-readable as key=value or as a JSON object."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "data"}
+
+
+class LogFormat(StrEnum):
+    """How a line is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, kind: LogFormat) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        extras: dict[str, Any] = {k: v for k, v in record.__dict__.items() if k not in _STANDARD}
+        message = record.getMessage()
+        trace = self.formatException(record.exc_info) if record.exc_info else ""
+        if self._kind is LogFormat.JSON:
+            line = {"at": at, "level": record.levelname, "logger": record.name, "message": message, **extras}
+            return json.dumps({**line, "trace": trace} if trace else line, default=str, ensure_ascii=False)
+        pairs = "".join(f" {key}={value}" for key, value in extras.items())
+        return f"{at} {record.levelname:<7} {record.process} {record.name}: {message}{pairs}" + (f"\n{trace}" if trace else "")
+
+
+def set_up(kind: LogFormat, level: int = logging.INFO) -> None:
+    """Send all logging of this process to standard error in one format."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(kind))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
