@@ -35,7 +35,8 @@ def started(console: Console, folder: StackFolder, state: StackState) -> None:
         console.print(f"Flower: user {FLOWER_USER}, password {state.credentials.flower}", highlight=False, soft_wrap=True)
     console.print(f"Settings: {folder.env_file}", highlight=False, soft_wrap=True)
     if folder.env_file != STACK_FILE.resolve():
-        console.print(f"In other terminals: [bold]export PACKSIGHT_STACK_FILE={folder.env_file}[/]", highlight=False, soft_wrap=True)
+        line = f"In other terminals: [bold]export PACKSIGHT_STACK_FILE={folder.env_file}[/]"
+        console.print(line, highlight=False, soft_wrap=True)
     console.print("Next: [bold]packsight catalog sync --feed FEED[/], then [bold]packsight submit PHOTOS --wait[/]")
 
 
@@ -76,7 +77,8 @@ def status(console: Console, seen: Observation) -> None:
 def findings(console: Console, found: Sequence[Finding]) -> None:
     """What `doctor` found, each with its remedy."""
     for finding in found:
-        console.print(f"{_MARKS[finding.level]} [bold]{escape(finding.subject)}[/]: {escape(finding.text)}", highlight=False, soft_wrap=True)
+        line = f"{_MARKS[finding.level]} [bold]{escape(finding.subject)}[/]: {escape(finding.text)}"
+        console.print(line, highlight=False, soft_wrap=True)
         if finding.remedy:
             console.print(f"  → {escape(finding.remedy)}", highlight=False, soft_wrap=True)
     wrong = sum(finding.level is Level.WRONG for finding in found)

@@ -1,0 +1,145 @@
+"""The demo's shop: large enough, hard enough, the same every time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from lxml import etree
+
+from deploy.demo.baseline import histogram_top1
+from deploy.demo.dataset import Label, generate, read_labels
+from deploy.demo.packs import front
+from deploy.demo.products import FAMILIES, STRANGERS, items
+from deploy.demo.scenes import catalog_photo, query_photo
+from deploy.demo.score import score
+from shared.errors import ErrorCode, ImageError
+from shared.outcomes import Candidate, Evidence, Failure, Outcome, Product, Status
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    generate(folder)
+    return folder
+
+
+def test_the_shop_has_families_of_siblings_that_differ_in_the_variant_alone() -> None:
+    listed = [item for item in items() if item.listed]
+    assert len(listed) >= 48
+    assert len({item.id for item in items()}) == len(items())
+    assert all(len(set(family.listed + family.unlisted)) >= 5 for family in FAMILIES)
+    assert all(count >= 4 for count in Counter(item.family.brand for item in listed).values())
+
+
+def test_siblings_look_alike_but_for_the_band_of_their_variant() -> None:
+    for family in FAMILIES:
+        one, other = (front(item) for item in items() if item.family is family and item.variant in family.listed[:2])
+        differs = np.flatnonzero((one != other).any((1, 2))) / one.shape[0]
+        assert differs.size > 0
+        assert differs.min() > 0.5
+        assert differs.max() < 0.83
+
+
+def test_every_picture_of_the_feed_is_there(shop: Path) -> None:
+    offers = etree.parse(shop / "feed.xml").findall(".//offer")
+    assert len(offers) >= 48
+    for offer in offers:
+        pictures = [shop / (picture.text or "") for picture in offer.findall("picture")]
+        assert len(pictures) == 3
+        assert all(cv2.imread(str(picture)) is not None for picture in pictures)
+
+
+def test_there_are_query_photos_of_every_kind(shop: Path) -> None:
+    labels = read_labels(shop)
+    groups = Counter(label.group for label in labels)
+    assert sum(groups.values()) - groups["unreadable"] >= 96
+    assert set(groups) == {"present", "sibling", "stranger", "unreadable"}
+    listed = {item.id for item in items() if item.listed}
+    assert {label.product_id for label in labels if label.group == "present"} == listed
+    assert all(not label.product_id for label in labels if label.group != "present")
+    assert {label.kind for label in labels if label.group == "unreadable"} == {
+        f"unreadable;{fault}" for fault in ("text", "truncated", "empty")
+    }
+    assert any("occluded" in label.kind for label in labels)
+
+
+def test_query_photos_have_the_size_of_a_phones_thumbnail(shop: Path) -> None:
+    for label in read_labels(shop):
+        if label.group != "unreadable":
+            pixels = cv2.imread(str(shop / label.image))
+            assert pixels is not None
+            assert 640 <= max(pixels.shape[:2]) <= 900
+
+
+def test_a_colour_histogram_is_not_enough(shop: Path) -> None:
+    assert histogram_top1(shop, read_labels(shop)) < 0.4
+
+
+def test_a_photo_drawn_twice_has_the_same_bytes_and_another_seed_gives_another() -> None:
+    item, strangers = items()[0], [item for item in items() if item.family in STRANGERS]
+
+    def drawn(seed: int) -> tuple[bytes, bytes]:
+        rng = np.random.default_rng([seed, 5])
+        return catalog_photo(item, 2, rng), query_photo(item, "shelf", strangers, rng, occluded=True)
+
+    assert drawn(7) == drawn(7)
+    assert drawn(7) != drawn(8)
+
+
+LABELS = [
+    Label("queries/1.jpg", "101", "101", "present;table"),
+    Label("queries/2.jpg", "", "101", "sibling;table"),
+    Label("queries/3.jpg", "", "", "unreadable;empty"),
+]
+
+
+def outcome(name: str, status: Status, product: str = "", code: ErrorCode | None = None) -> dict[str, object]:
+    candidates = [Candidate(product=Product(id=product, name=product), confidence=0.9, evidence=Evidence())] if product else []
+    failure = Failure.of(ImageError(code, "x")) if code else None
+    made = Outcome(image=f"s3://packsight/uploads/{name}", status=status, candidates=candidates, failure=failure)
+    return {"name": f"somewhere/queries/{name}", **made.model_dump(mode="json")}
+
+
+RIGHT = [
+    outcome("1.jpg", Status.AMBIGUOUS, "101"),
+    outcome("2.jpg", Status.NO_MATCH, "101"),
+    outcome("3.jpg", Status.FAILED, code=ErrorCode.FILE_EMPTY),
+]
+
+
+def test_the_score_counts_what_each_kind_of_photo_asks_for() -> None:
+    reached = score(LABELS, RIGHT)
+    assert reached.passed
+    assert reached.share == 1.0
+    assert reached.failures == {"file_empty": 1}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        outcome("1.jpg", Status.MATCHED, "102"),
+        outcome("1.jpg", Status.NO_MATCH, "101"),
+        outcome("2.jpg", Status.MATCHED, "101"),
+        outcome("2.jpg", Status.FAILED, code=ErrorCode.INTERNAL),
+        outcome("3.jpg", Status.NO_MATCH),
+    ],
+)
+def test_the_score_counts_a_wrong_answer_as_wrong(row: dict[str, object]) -> None:
+    rows = [row if row["name"] == right["name"] else right for right in RIGHT]
+    reached = score(LABELS, rows)
+    assert len(reached.wrong) == 1
+    assert not reached.passed
+
+
+def test_a_photo_without_an_outcome_fails_the_demo_however_good_the_rest_is() -> None:
+    many = [replace(LABELS[0], image=f"queries/{number}.jpg") for number in range(100)]
+    rows = [outcome(f"{number}.jpg", Status.MATCHED, "101") for number in range(99)]
+    reached = score(many, rows)
+    assert reached.share == 0.99
+    assert reached.missing == ["queries/99.jpg"]
+    assert not reached.passed
