@@ -27,8 +27,14 @@ class Network:
 
     def __init__(self, compiled: ov.CompiledModel, requests: int) -> None:
         self._requests = [compiled.create_infer_request() for _ in range(requests)]
+        self._ports = {name: port for port in compiled.inputs for name in port.names}
+        self._outputs = [port.names for port in compiled.outputs]
         self.inputs = [port.get_any_name() for port in compiled.inputs]
-        self.outputs = [port.names for port in compiled.outputs]
+        self.outputs = [name for names in self._outputs for name in names]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Static shape of an input."""
+        return tuple(self._ports[name].shape)
 
     def stream(self, batches: Iterable[Array]) -> Iterator[tuple[Array, ...]]:
         """Yield copies of all outputs for each array of the single input, in order."""
@@ -52,9 +58,9 @@ class Network:
     def __call__(self, inputs: dict[str, Array]) -> dict[str, Array]:
         """Run once; return copies of the outputs under every name that they have."""
         request = self._requests[0]
-        request.infer(inputs)
+        request.infer({name: array.astype(self._ports[name].element_type.to_dtype()) for name, array in inputs.items()})
         arrays = [tensor.data.copy() for tensor in request.output_tensors]
-        return {name: array for names, array in zip(self.outputs, arrays, strict=True) for name in names}
+        return {name: array for names, array in zip(self._outputs, arrays, strict=True) for name in names}
 
 
 def _finish(running: deque[tuple[Any, Array]]) -> tuple[Array, ...]:

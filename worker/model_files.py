@@ -34,6 +34,14 @@ def packaged(distribution: str, path: str) -> ModelFile:
     return ModelFile(file, f"{distribution} {installed.version}", sha256(file))
 
 
+def network_sha256(file: Path) -> str:
+    """Hash of a network file and, for OpenVINO IR, of the weights beside it."""
+    weights = file.with_suffix(".bin")
+    if file.suffix != ".xml" or not weights.exists():
+        return sha256(file)
+    return hashlib.sha256(f"{sha256(file)} {sha256(weights)}".encode()).hexdigest()
+
+
 def sha256(file: Path) -> str:
     """Hash of the file's bytes, in hex."""
     with file.open("rb") as stream:

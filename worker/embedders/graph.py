@@ -46,6 +46,22 @@ def pool(model: ov.Model, pooling: Pooling, gem_p: float) -> ov.Model:
     return ov.Model([ops.power(mean, np.float32(1 / gem_p)).output(0)], model.get_parameters())
 
 
+def dimension(model: ov.Model, size: tuple[int, int]) -> int:
+    """Number of values per image that activations or vectors [n, values, …] have, for images of `size`.
+
+    Raises UserError when the graph leaves it open or can't take that size.
+    """
+    probe = model.clone()
+    try:
+        probe.reshape([1, 3, *size] if _layout(model) == "NCHW" else [1, *size, 3])
+    except RuntimeError:
+        raise UserError(f"The network does not take images of {size}. Name its input_size in the side-car file.") from None
+    shape = probe.outputs[0].get_partial_shape()
+    if len(shape) < 2 or shape[1].is_dynamic:
+        raise UserError(f"The layer gives {shape}; needed are [n, values] or [n, channels, height, width].")
+    return int(shape[1].get_length())
+
+
 def take_pixels(
     model: ov.Model,
     *,
@@ -59,10 +75,7 @@ def take_pixels(
 
     Raises UserError when the network's input is no colour image.
     """
-    shape = model.inputs[0].get_partial_shape()
-    if len(model.inputs) != 1 or len(shape) != 4:
-        raise UserError(f"The network takes {shape}; needed is one image [1, 3, h, w] or [1, h, w, 3].")
-    layout = "NCHW" if str(shape[1]) == "3" else "NHWC"
+    layout = _layout(model)
     steps = PrePostProcessor(model)
     tensor = steps.input().tensor()
     tensor.set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
@@ -72,3 +85,12 @@ def take_pixels(
     chain.mean(list(mean)).scale(list(std))
     steps.input().model().set_layout(ov.Layout(layout))
     return steps.build()
+
+
+def _layout(model: ov.Model) -> str:
+    shape = model.inputs[0].get_partial_shape()
+    if len(model.inputs) == 1 and shape.rank.is_static and len(shape) == 4:
+        for axis, layout in ((1, "NCHW"), (3, "NHWC")):
+            if shape[axis] == ov.Dimension(3):
+                return layout
+    raise UserError(f"The network takes {shape}; needed is one image [n, 3, height, width] or [n, height, width, 3].")

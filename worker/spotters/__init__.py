@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from shared.errors import UserError
 from shared.settings import Models
 from worker.compile import Compiler
 from worker.networks import Spotter
-from worker.spotters import ppocr
+from worker.spotters import omz, ppocr
 
 
 def load(models: Models, threads: int) -> Spotter:
     """Build the spotter that the settings name. Raises UserError when a part of it is missing."""
-    return ppocr.load(Compiler(models, threads))
+    compiler = Compiler(models, threads)
+    if models.spotter == ppocr.NAME:
+        return ppocr.load(compiler)
+    folder = Path(models.spotter)
+    if not folder.is_dir():
+        raise UserError(
+            f"PACKSIGHT_MODELS__SPOTTER: {models.spotter} is neither ppocr nor a folder. Give ppocr or the folder with the IR "
+            "files of an Open Model Zoo text-spotting model."
+        )
+    return omz.OmzSpotter(folder, compiler)
