@@ -55,7 +55,7 @@ InFlight = Annotated[int, typer.Option("--max-in-flight", min=1, help="Messages 
 
 
 @app.command()
-def submit(  # noqa: PLR0917 - typer calls it by name
+def submit(
     sources: Sources = None,
     catalog: Catalog = "default",
     top_k: TopK = 5,

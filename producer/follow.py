@@ -73,7 +73,9 @@ def _code(error: str) -> ErrorCode:
         return ErrorCode.TIME_LIMIT
     if "WorkerLostError" in error or "Terminated" in error:
         return ErrorCode.WORKER_KILLED
-    return next((code for code in ErrorCode if f"[{code}]" in error or f"'{code}'" in error), ErrorCode.INTERNAL)
+    # Our own exceptions carry their code first: `MessageError: bad_message images: …`.
+    first = error.partition(": ")[2].partition(" ")[0]
+    return next((code for code in ErrorCode if code.value == first), ErrorCode.INTERNAL)
 
 
 def outcomes(

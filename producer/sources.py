@@ -60,6 +60,8 @@ def expand(
             yield from _prefix(source, store, counts)
         elif "://" in source:
             yield Item(source, source)
+        elif not source:
+            raise UserError("A source is empty: a shell variable may not be set. Name a folder, a file or an address.")
         elif (path := Path(source)).is_dir():
             yield from _folder(path, counts)
         elif not path.is_file():

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from producer.export import COLUMNS, Export, Exports, flat, harmless, open_export
+from producer.follow import rows_of
+from producer.rows import Batch, Row
+from shared.errors import ErrorCode, UserError
+from shared.jobs import JobImage
+from shared.ledger import TaskEnd
+from shared.outcomes import Candidate, Evidence, Outcome, Product, Provenance, RecognizeResult, Status, WordRead
+
+BOX = [(0.0, 0.0), (9.0, 0.0), (9.0, 4.0), (0.0, 4.0)]
+
+
+def matched(index: int, name: str = "", product: str = "Крем, 50 мл") -> Row:
+    first, second = (
+        Candidate(product=Product(id=number, name=product, vendor="Acme"), confidence=share, evidence=Evidence())
+        for number, share in (("10", 0.9), ("11", 0.05))
+    )
+    outcome = Outcome(
+        image=f"s3://bucket/{index}",
+        status=Status.MATCHED,
+        product=first.product,
+        confidence=0.9,
+        candidates=[first, second],
+        words=[WordRead(text="крем", confidence=0.9, box=BOX), WordRead(text="50 мл", confidence=0.8, box=BOX)],
+        provenance=Provenance(catalog="default", catalog_version="v1", embedder="e", spotter="s"),
+        timings={"fetch": 0.01, "embed": 0.2},
+    )
+    return Row("job", index, name or f"{index}.jpg", outcome)
+
+
+def failed(index: int) -> Row:
+    (row,) = Batch("job-000000", 0, index, [JobImage(reference="s3://b/x", name="x")]).failed(ErrorCode.TIME_LIMIT, "too slow")
+    return row
+
+
+def write(path: Path, *rows: Row) -> Path:
+    with Exports() as exports:
+        exports.take(open_export(path))
+        for row in rows:
+            exports.add(row)
+    return path
+
+
+def test_a_table_has_one_row_per_photo_in_the_order_of_the_manifest(tmp_path: Path) -> None:
+    path = write(tmp_path / "results.csv", matched(2), failed(0), matched(1))
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["failed", "matched", "matched"]
+    assert rows[0] | {} == {
+        **dict.fromkeys(COLUMNS, ""),
+        "name": "x",
+        "image": "s3://b/x",
+        "status": "failed",
+        "confidence": "0.0",
+        "reason": "too slow",
+        "failure_code": "time_limit",
+        "failure_message": "too slow",
+        "remedy": rows[0]["remedy"],
+        "job": "job",
+    }
+    assert "PACKSIGHT_WORKER__TIME_LIMIT" in rows[0]["remedy"]
+    wanted = {"product_name": "Крем, 50 мл", "second_id": "11", "second_confidence": "0.05", "words": "крем | 50 мл"}
+    assert wanted.items() <= rows[1].items()
+
+
+def test_parquet_keeps_numbers_as_numbers_and_gaps_as_gaps(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(write(tmp_path / "results.parquet", matched(1), failed(0)))
+    assert table.column_names == list(COLUMNS)
+    assert table.column("second_confidence").to_pylist() == [None, 0.05]
+    assert table.column("seconds_embed").to_pylist() == [None, 0.2]
+    assert table.column("name").to_pylist() == ["x", "1.jpg"]
+
+
+def test_json_lines_hold_the_whole_outcome_with_name_and_job(tmp_path: Path) -> None:
+    path = write(tmp_path / "results.jsonl", matched(1), failed(0))
+    first, second = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    assert (first["name"], first["job"], first["index"]) == ("1.jpg", "job", 1)
+    assert Outcome.model_validate(first) == matched(1).outcome
+    assert second["failure"]["code"] == "time_limit"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_of_a_csv_can_act_as_a_formula(tmp_path: Path, start: str) -> None:
+    attack = f'{start}HYPERLINK("https://example.com")'
+    path = write(tmp_path / "results.csv", matched(0, name=attack, product=attack))
+    with path.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["name"] == row["product_name"] == f"'{attack}"
+
+
+def test_numbers_below_zero_stay_numbers() -> None:
+    assert harmless(-0.5) == -0.5
+    assert harmless("a-b") == "a-b"
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_nothing_stands_under_the_final_name_before_the_end_and_nothing_is_left_of_an_interruption(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"results.{suffix}"
+    path.write_text("of an earlier run")
+
+    def interrupted() -> None:
+        with Exports() as exports:
+            exports.take(open_export(path))
+            exports.add(matched(0))
+            assert path.read_text() == "of an earlier run"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert path.read_text() == "of an earlier run"
+
+
+def test_json_lines_can_be_read_while_the_job_runs(tmp_path: Path) -> None:
+    export: Export = open_export(tmp_path / "results.jsonl")
+    export.add(matched(0))
+    assert json.loads((tmp_path / "results.jsonl.part").read_text())["name"] == "0.jpg"
+    export.finish()
+
+
+def test_wrong_names_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"\.jsonl, \.csv or \.parquet"):
+        open_export(tmp_path / "results.xlsx")
+    with pytest.raises(UserError, match="cannot be written"):
+        open_export(tmp_path / "no" / "such" / "folder.csv")
+
+
+def test_only_a_match_fills_the_product_but_candidates_are_always_named() -> None:
+    row = matched(0)
+    unsure = row.outcome.model_copy(update={"status": Status.AMBIGUOUS, "product": None})
+    line = flat(Row("job", 0, "x", unsure))
+    assert (line["product_id"], line["first_id"], line["second_id"]) == ("", "10", "11")
+
+
+BATCH = Batch("job-000003", 3, 6, [JobImage(reference=f"s3://b/{n}", name=f"{n}.jpg") for n in range(2)])
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (TaskEnd("FAILURE", None, "WorkerLostError: exited prematurely"), ErrorCode.WORKER_KILLED),
+        (TaskEnd("FAILURE", None, "TimeLimitExceeded: 120"), ErrorCode.TIME_LIMIT),
+        (TaskEnd("FAILURE", None, "MessageError: bad_message images: too few"), ErrorCode.BAD_MESSAGE),
+        (TaskEnd("FAILURE", None, "MemoryError: "), ErrorCode.INTERNAL),
+        (TaskEnd("REVOKED", None, "REVOKED"), ErrorCode.INTERNAL),
+        (TaskEnd("SUCCESS", {"outcomes": "?"}, ""), ErrorCode.INTERNAL),
+        (TaskEnd("SUCCESS", {"outcomes": []}, ""), ErrorCode.INTERNAL),
+    ],
+)
+def test_a_task_without_a_usable_result_fails_each_of_its_images(end: TaskEnd, code: ErrorCode) -> None:
+    rows = rows_of(BATCH, end)
+    assert [(row.job, row.index, row.name, row.outcome.image) for row in rows] == [
+        ("job", 6, "0.jpg", "s3://b/0"),
+        ("job", 7, "1.jpg", "s3://b/1"),
+    ]
+    assert {row.outcome.failure.code for row in rows if row.outcome.failure} == {code}
+
+
+def test_a_result_is_paired_with_the_names_in_order() -> None:
+    outcomes = [Outcome(image=f"s3://b/{n}", status=Status.NO_MATCH) for n in range(2)]
+    end = TaskEnd("SUCCESS", RecognizeResult(outcomes=outcomes).model_dump(mode="json"), "")
+    assert [(row.index, row.name, row.outcome.image) for row in rows_of(BATCH, end)] == [
+        (6, "0.jpg", "s3://b/0"),
+        (7, "1.jpg", "s3://b/1"),
+    ]

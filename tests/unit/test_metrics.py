@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from producer.evaluate import Label, answers, document, read_labels, shown
+from producer.metrics import Answer, Share, by_kind, expected_calibration_error, summarise, wilson
+from producer.rows import Row
+from shared.errors import UserError
+from shared.outcomes import Candidate, Evidence, Outcome, Product, Status
+
+
+def answer(product: str, *candidates: str, status: Status = Status.MATCHED, nearest: str = "", **more: object) -> Answer:
+    fields = {"kinds": (), "confidence": 0.8, **more}
+    return Answer("x.jpg", product, nearest or product, status=status, candidates=candidates, **fields)  # type: ignore[arg-type]
+
+
+def test_the_wilson_interval_has_its_published_values() -> None:
+    # Newcombe, Two-sided confidence intervals for the single proportion, 1998, table I, method 3.
+    for k, n, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)):
+        assert wilson(k, n) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_calibration_error_is_the_mean_gap_of_the_bins_weighted_by_their_photos() -> None:
+    assert expected_calibration_error([0.95, 0.95, 0.95, 0.95], [True, True, True, False]) == pytest.approx(0.2)
+    assert expected_calibration_error([0.95, 0.95, 0.15], [True, False, False]) == pytest.approx((2 * 0.45 + 0.15) / 3)
+    assert expected_calibration_error([1.0, 0.0], [True, False]) == 0
+    assert expected_calibration_error([], []) is None
+
+
+def test_present_and_absent_products_are_measured_apart() -> None:
+    summary = summarise(
+        [
+            answer("1", "1", "2"),
+            answer("1", "2", "1"),
+            answer("1", "1", status=Status.AMBIGUOUS),
+            answer("1", status=Status.FAILED),
+            answer("", "7", nearest="7"),
+            answer("", "8", nearest="7", status=Status.NO_MATCH),
+        ]
+    )
+    assert (summary.count, summary.present, summary.absent, summary.failed) == (6, 4, 2, 1)
+    assert summary.top1 == Share(2, 4)
+    assert summary.top5 == Share(3, 4)
+    assert summary.top1_nearest == Share(3, 6)
+    assert summary.absent_rejected == Share(1, 2)
+    assert summary.present_rejected == Share(2, 4)
+    assert summary.precision == Share(1, 3)
+    assert summary.recall == Share(1, 4)
+
+
+def test_shares_of_nothing_have_no_value() -> None:
+    summary = summarise([answer("1", "1")])
+    assert summary.absent_rejected.value is None
+    assert shown(summary.absent_rejected) == "–"
+    assert shown(Share(16, 17)) == "0.94  16/17  (0.73 to 0.99)"
+
+
+def test_only_the_first_five_candidates_count() -> None:
+    summary = summarise([answer("6", "1", "2", "3", "4", "5", "6")])
+    assert summary.top5 == Share(0, 1)
+
+
+def test_a_photo_of_several_kinds_counts_in_each() -> None:
+    kinds = by_kind([answer("1", "1", kinds=("phone", "rotated")), answer("1", "2", kinds=("phone",)), answer("1", "1")])
+    assert {kind: summary.top1 for kind, summary in kinds.items()} == {"phone": Share(1, 2), "rotated": Share(1, 1)}
+
+
+def test_labels_are_read_with_kinds_and_nearest_ids(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("image,product_id,nearest_id,kind\na.jpg,1,,phone;rotated\nb.jpg,,7,\n")
+    assert read_labels(file) == [Label("a.jpg", "1", "1", ("phone", "rotated")), Label("b.jpg", "", "7", ())]
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [("image,id\na,1\n", "no column product_id"), ("image,product_id\n", "no rows"), ("image,product_id\n,1\n", "line 2")],
+)
+def test_unusable_labels_are_refused(tmp_path: Path, content: str, cause: str) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(content)
+    with pytest.raises(UserError, match=cause):
+        read_labels(file)
+
+
+def test_the_document_has_one_row_per_photo_in_the_order_of_the_labels() -> None:
+    labels = [Label("a.jpg", "1", "1", ("phone",)), Label("b.jpg", "", "7", ())]
+    candidate = Candidate(product=Product(id="1", name="One"), confidence=0.9, evidence=Evidence())
+    matched = Outcome(image="s3://a", status=Status.MATCHED, product=candidate.product, confidence=0.9, candidates=[candidate])
+    missed = Outcome(image="s3://b", status=Status.NO_MATCH)
+    found = document(answers(labels, [Row("job", 1, "b.jpg", missed), Row("job", 0, "a.jpg", matched)]))
+    assert {key: found[key] for key in ("top1", "top5", "top1_nearest", "absent_rejected", "present_rejected", "count")} == {
+        "top1": 1.0,
+        "top5": 1.0,
+        "top1_nearest": 0.5,
+        "absent_rejected": 1.0,
+        "present_rejected": 0.0,
+        "count": 2,
+    }
+    assert found["by_kind"]["phone"]["absent_rejected"] is None
+    assert [row["image"] for row in found["rows"]] == ["a.jpg", "b.jpg"]
+    assert found["rows"][0] == {
+        "image": "a.jpg",
+        "product_id": "1",
+        "nearest_id": "1",
+        "kind": "phone",
+        "status": "matched",
+        "predicted": "1",
+        "top5": ["1"],
+        "in_top5": True,
+        "confidence": 0.9,
+        "correct": True,
+        "failure": "",
+    }
+    assert found["rows"][1]["correct"] is True

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producer.sources import Item, expand, read_table, single
+from shared.errors import UserError
+
+NO_STORE: Any = None
+
+
+def names(*sources: str, column: str | None = None, skipped: Counter[str] | None = None) -> list[str]:
+    return [item.name for item in expand(sources, store=NO_STORE, column=column, skipped=skipped)]
+
+
+def wheres(*sources: str, column: str | None = None) -> list[Path | str]:
+    return [item.where for item in expand(sources, store=NO_STORE, column=column)]
+
+
+def test_a_folder_gives_its_photos_in_order_of_their_paths_and_counts_the_rest(tmp_path: Path) -> None:
+    for name in ("b.jpg", "a/2.HEIC", "a/1.avif", "a/notes.txt", ".hidden/3.jpg", "a/._1.jpg", "z.jpeg", "model.pt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    skipped: Counter[str] = Counter()
+    found = names(str(tmp_path), skipped=skipped)
+    assert [os.path.relpath(name, tmp_path) for name in found] == ["b.jpg", "z.jpeg", "a/1.avif", "a/2.HEIC"]
+    assert skipped == {".txt": 1, ".jpg": 1, ".pt": 1}
+
+
+def test_a_file_that_is_named_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
+    file = tmp_path / "upload.bin"
+    file.write_bytes(b"x")
+    assert wheres(str(file)) == [file]
+    assert single(str(file)) == Item(str(file), file)
+
+
+def test_a_list_holds_one_reference_per_line_and_comments(tmp_path: Path) -> None:
+    file = tmp_path / "photos.txt"
+    file.write_text("﻿# our photos\nhttps://example.com/a.jpg#top\n\n  sub/b.jpg  \ns3://bucket/c.jpg\n", encoding="utf-8")
+    assert wheres(str(file)) == ["https://example.com/a.jpg#top", tmp_path / "sub/b.jpg", "s3://bucket/c.jpg"]
+    assert names(str(file)) == ["https://example.com/a.jpg#top", "sub/b.jpg", "s3://bucket/c.jpg"]
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".csv", ";"), (".tsv", "\t")])
+def test_a_table_is_read_by_its_column(tmp_path: Path, suffix: str, delimiter: str) -> None:
+    file = tmp_path / f"table{suffix}"
+    rows = [["id", "Picture", "note"], ["1", "https://example.com/1,2.jpg", "x"], ["2", "", ""], ["3", "local.png", ""]]
+    file.write_text("\n".join(delimiter.join(f'"{cell}"' for cell in row) for row in rows))
+    assert wheres(str(file)) == ["https://example.com/1,2.jpg", tmp_path / "local.png"]
+
+
+def test_the_column_can_be_named(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text("image,foto\nhttps://a/1.jpg,https://b/1.jpg\n")
+    assert wheres(str(file), column="Foto") == ["https://b/1.jpg"]
+    assert wheres(str(file)) == ["https://a/1.jpg"]
+    with pytest.raises(UserError, match=r"no column bild; it has image, foto.*--column"):
+        names(str(file), column="bild")
+
+
+def test_addresses_are_taken_as_they_are() -> None:
+    assert wheres("https://example.com/a.jpg?x=1") == ["https://example.com/a.jpg?x=1"]
+    assert single("s3://bucket/key").where == "s3://bucket/key"
+
+
+@pytest.mark.parametrize("source", ["no-such-folder", "", "s3:///key"])
+def test_what_does_not_exist_is_refused(source: str) -> None:
+    with pytest.raises(UserError):
+        names(source)
+
+
+def test_one_photo_is_not_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a file"):
+        single(str(tmp_path))
+
+
+def test_tables_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    for content, cause in ((b"image\n\xff\xfe\n", "UTF-8"), (b"", "empty")):
+        file = tmp_path / "table.csv"
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=cause):
+            list(read_table(file))
+
+
+def test_rows_shorter_or_longer_than_the_header_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text("image,product_id,kind\na.jpg\nb.jpg,2,x,more,than,asked\n")
+    assert list(read_table(file)) == [
+        {"image": "a.jpg", "product_id": "", "kind": ""},
+        {"image": "b.jpg", "product_id": "2", "kind": "x"},
+    ]
+
+
+def test_names_that_are_not_utf8_become_printable_and_keep_their_file(tmp_path: Path) -> None:
+    file = Path(os.fsdecode(os.fsencode(str(tmp_path)) + b"/\xcf\xf0.jpg"))
+    file.write_bytes(b"x")
+    (item,) = expand([str(tmp_path)], store=NO_STORE)
+    item.name.encode("utf-8")
+    assert isinstance(item.where, Path)
+    assert item.where.read_bytes() == b"x"
