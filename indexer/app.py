@@ -29,5 +29,5 @@ def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
 
 app = make_app("packsight.indexer", settings(), include=["indexer.tasks"])
 app.conf.beat_schedule = beat_schedule(settings())
-# In memory: a schedule file that cannot be written would end the beat, and nothing is lost with it but part of a period.
+# In memory: a schedule file that cannot be written would end the beat, and losing it costs but part of a period.
 app.conf.beat_scheduler = "celery.beat:Scheduler"

@@ -56,7 +56,7 @@ def complete(
     book: SourceBook,
     progress: Progress,
 ) -> Completed:
-    """Describe what has no features yet. Each batch is durable when it ends, so an interrupted run goes on where it was.
+    """Describe what has no features yet. Each batch is durable when it ends, so an interrupted run is resumed.
 
     It may take more than one round: a photo that cannot be described gives way to the one the parent has, which needs
     features of these models too.

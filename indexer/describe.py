@@ -48,7 +48,7 @@ class QueueDescriber:
         self._app.conf.result_backend = "disabled"
 
     def describe(self, references: Sequence[str]) -> Iterator[DescribeResult]:
-        """Send all photos and yield results as they end; raises UserError when the workers are gone or have other models."""
+        """Send all photos and yield results as they end; raises UserError when workers are gone or have other models."""
         size = self._settings.catalog.describe_batch
         # Names are new in each run: a pack, once written, must never change its content.
         run = new_version()
@@ -90,14 +90,13 @@ class QueueDescriber:
                 remedy=advice.remedy,
                 retryable=True,
             )
-            return DescribeResult(
-                models=wanted, photos=[Described(image=i, failure=failure) for i in images]
-            )
+            return DescribeResult(models=wanted, photos=[Described(image=i, failure=failure) for i in images])
         try:
             result = DescribeResult.model_validate(end.result)
         except ValidationError:
             raise UserError(
-                f"The workers answer in a form that this indexer does not read (task {task}). Run the same release on both."
+                f"The workers answer in a form that this indexer does not read (task {task}). "
+                "Run the same release on both."
             ) from None
         if result.models != wanted:
             raise UserError(
@@ -116,7 +115,7 @@ class _Watch:
         self._heard = self._worker_seen = self._asked = time.monotonic()
 
     def lost(self, *, heard: bool) -> bool:
-        """Tell whether the messages must be lost (a broker that was emptied): workers are up, nothing is queued, nothing ends.
+        """Tell whether messages must be lost (an emptied broker): workers are up, nothing is queued, nothing ends.
 
         `heard`: whether a batch has just ended. Raises UserError when there has been no worker for a while.
         """

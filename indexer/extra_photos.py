@@ -29,8 +29,8 @@ class ExtraPhoto:
 def extra_photos(location: str, store: ObjectStore) -> dict[str, list[ExtraPhoto]]:
     """List extra photos by vendor code, each code's photos in the order of their names.
 
-    `location`: a folder or `s3://bucket/prefix`. A photo's vendor code is the name of the folder it lies in, at any depth,
-    so `<vendor code>/1.heic` and `<group>/<vendor code>/1.heic` both count. Raises UserError when there is no such folder.
+    `location`: a folder or `s3://bucket/prefix`. A photo's vendor code is the name of the folder it lies in, at any
+    depth: `<vendor code>/1.heic` and `<group>/<vendor code>/1.heic` both count. Raises UserError without such a folder.
     """
     found: dict[str, list[ExtraPhoto]] = {}
     listing = _stored(location, store) if location.startswith("s3://") else _local(Path(location))

@@ -1,4 +1,4 @@
-"""Features of a catalog's photos, read from the packs as they are asked for: a million photos would not fit into memory."""
+"""Features of a catalog's photos, read from the packs as they are asked for: a million would not fit into memory."""
 
 from __future__ import annotations
 

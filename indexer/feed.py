@@ -1,4 +1,4 @@
-"""Product feeds in YML (Yandex Market Language): streamed, in UTF-8 or Windows-1251, from producers that are not trusted.
+"""Product feeds in YML (Yandex Market Language): streamed, in UTF-8 or Windows-1251, from untrusted producers.
 
 The format: `yml_catalog/shop/offers/offer`, https://yandex.ru/support/marketplace/tools/elements. Real feeds carry
 `<!DOCTYPE yml_catalog SYSTEM "shops.dtd">`, so a DOCTYPE is allowed, but it is never loaded and may declare nothing.
@@ -17,6 +17,8 @@ from shared.catalog import ProductRow
 
 MAX_ELEMENTS = 10_000
 """Elements that may stand between two offers or in one of them; real offers have some dozens."""
+MAX_SILENCE = 12_000_000
+"""Bytes between two tags; a text may have ten million."""
 MAX_FIELD = 20_000
 """Characters kept of a field."""
 
@@ -30,8 +32,9 @@ def read_feed(stream: IO[bytes], name: str, faults: Faults, *, unavailable: bool
     categories: dict[str, str] = {}
     offer_id: str | None = None
     elements = 0
+    paced = _Paced(stream, name)
     parser = etree.iterparse(
-        stream,
+        paced,
         events=("start", "end"),
         huge_tree=False,
         resolve_entities=False,
@@ -42,6 +45,7 @@ def read_feed(stream: IO[bytes], name: str, faults: Faults, *, unavailable: bool
     )
     try:
         for event, element in parser:
+            paced.unanswered = 0
             if event == "start":
                 elements += 1
                 if element.getparent() is None:
@@ -70,6 +74,24 @@ def read_feed(stream: IO[bytes], name: str, faults: Faults, *, unavailable: bool
             f"{name} is not well-formed in line {line}, {_place(offer_id)}: {reason}. "
             "Correct the feed (a bare & must be written &amp;) and sync again; the published catalog goes on serving."
         ) from None
+
+
+class _Paced:
+    """Hands bytes to the parser, and stops when it swallows many without seeing a tag in them.
+
+    The parser's own limits come too late: it gathers a comment, an attribute or a CDATA section whole before it looks.
+    """
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        self._stream, self._name = stream, name
+        self.unanswered = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self.unanswered += len(data)
+        if self.unanswered > MAX_SILENCE:
+            raise FeedError(f"{self._name} has more than {MAX_SILENCE} bytes between two tags. Correct the feed.")
+        return data
 
 
 def _place(offer_id: str | None) -> str:

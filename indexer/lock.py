@@ -60,9 +60,8 @@ def sync_lock(client: redis.Redis, catalog: str, *, ttl: float = TTL) -> Iterato
     # thread_local=False: the renewing thread must know the token too.
     lock = Lock(client, name, timeout=ttl, blocking=False, thread_local=False)
     if not lock.acquire(token=f"{socket.gethostname()}:{os.getpid()}:{fence}"):
-        raise LockHeldError(
-            f"Catalog {catalog} is being synced already, by {client.get(name) or 'another process'}. Wait for its end."
-        )
+        holder = str(client.get(name) or "another process")
+        raise LockHeldError(f"Catalog {catalog} is being synced already, by {holder}. Wait for its end.")
     ended = threading.Event()
 
     def renew() -> None:

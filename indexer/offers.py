@@ -48,7 +48,7 @@ class Faults:
 def collect(offers: Iterable[Offer], faults: Faults, name: str) -> Offers:
     """Index offers by id; of offers with the same id the last one stands, the others are counted.
 
-    Raises FeedError when there is no offer at all: an empty feed is a mistake of its producer, not a wish to sell nothing.
+    Raises FeedError when there is no offer at all: an empty feed is a mistake, not a wish to sell nothing.
     """
     by_id: dict[str, Offer] = {}
     for offer in offers:

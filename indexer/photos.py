@@ -1,4 +1,4 @@
-"""Bring catalog photos into object storage as `photos/<sha256>`, downloading only what changed since it was last seen."""
+"""Bring catalog photos into object storage as `photos/<sha256>`, downloading only what changed since last seen."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ def fetch_photos(
 ) -> Fetched:
     """Look at every wanted source, a bounded number at a time.
 
-    `known`: what was seen before; its validators save unchanged downloads. `described`: photos that surely have features,
-    whose bytes need not be there. A source that fails is a Sighting with its failure; only a broken object store raises.
+    `known`: what was seen before; its validators save unchanged downloads. `described`: photos that surely have
+    features, whose bytes need not be there. A source that fails is a Sighting with its failure; only a broken object
+    store raises.
     """
     result = Fetched({})
     with (

@@ -38,7 +38,7 @@ def _content(rows: Rows) -> dict[tuple[str, str, bool], str]:
 class Sighting:
     """What was last seen at a photo's source.
 
-    `failure` without `sha256`: it could not be fetched; with it: these bytes cannot be described, so they are not sent again.
+    `failure` without `sha256`: it could not be fetched; with it: these bytes cannot be described and are not sent again.
     """
 
     sha256: str = ""
@@ -84,7 +84,7 @@ class Settled:
 
 
 def plan(offers: Offers, extras: Mapping[str, Sequence[ExtraPhoto]], parent: Rows, *, feed: str) -> Plan:
-    """Compare what the shop offers with the parent version's rows; `feed` is where relative pictures are resolved against."""
+    """Compare what the shop offers with the parent version's rows; `feed` is what relative pictures are relative to."""
     references: dict[PhotoKey, str] = {}
     shown: dict[PhotoKey, list[str]] = {}
     keys_of: dict[str, tuple[PhotoKey, ...]] = {}
@@ -154,15 +154,17 @@ def settle(made: Plan, seen: Mapping[PhotoKey, Sighting], refused: Mapping[str, 
         for source, extra in made.keys_of[product.id]:
             sighting = seen[source, extra]
             failure = refused.get(sighting.sha256, sighting.failure)
-            row: PhotoRow | None = PhotoRow(
-                product_id=product.id, sha256=sighting.sha256, source=source, extra=extra, etag=sighting.validator
-            )
-            if failure is not None:
+            if failure is None:
+                row = PhotoRow(
+                    product_id=product.id, sha256=sighting.sha256, source=source, extra=extra, etag=sighting.validator
+                )
+            else:
                 failures[source, extra] = failure
-                row = before.get((product.id, source, extra))
-                if row is None or row.sha256 in refused:
+                old = before.get((product.id, source, extra))
+                if old is None or old.sha256 in refused:
                     continue
                 kept += 1
+                row = old
             own.setdefault(row.sha256, row)
         if own or product.name:
             products.append(product)

@@ -1,4 +1,4 @@
-"""Let a built version become the catalog that workers serve: check, upload, compare and set CURRENT, prune; and roll back."""
+"""Let a built version become the catalog that workers serve: check, upload, set CURRENT, prune; roll back."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def publish(
 ) -> None:
     """Upload a checked version and let CURRENT name it, if CURRENT still names what `expected` says.
 
-    `still_ours` is asked before the pointer is set and raises when it must not be. A lost race leaves CURRENT as the winner
-    set it, removes the upload and raises UserError.
+    `still_ours` is asked before the pointer is set and raises when it must not be. A lost race leaves CURRENT as the
+    winner set it, removes the upload and raises UserError.
     """
     catalogs.upload(folder)
     still_ours()
@@ -81,7 +81,8 @@ def _point(catalogs: CatalogStore, version: str, expected: Current | None) -> No
 def prune(catalogs: CatalogStore, keep: int) -> list[str]:
     """Remove versions beyond the `keep` worth keeping, and uploads that never ended; return what was removed.
 
-    CURRENT and its ancestors come first, since they are what one rolls back to, then the newest others. CURRENT is always kept.
+    CURRENT and its ancestors come first, since they are what one rolls back to, then the newest others. CURRENT always
+    stays.
     """
     current = catalogs.current()
     manifests = {manifest.version: manifest for manifest in catalogs.versions()}

@@ -11,7 +11,7 @@ _NOTED_FAILURES = 20
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """What to sync: a feed or table, extra photos (a folder or s3:// prefix, empty for none), and into which catalog."""
+    """What to sync: a feed or table, extra photos (folder or s3:// prefix, empty for none), into which catalog."""
 
     feed: str
     photos: str = ""

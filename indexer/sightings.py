@@ -1,7 +1,7 @@
 """The source book of a catalog: what was seen at the sources of its photos, kept so that an interrupted sync goes on.
 
-Published photo rows carry the same knowledge; the book holds what is not in them yet (photos fetched by a sync that did not
-end) or never will be (pictures that cannot be decoded, second copies of a photo). It is a handful of objects
+Published photo rows carry the same knowledge; the book holds what is not in them yet (photos fetched by a sync that did
+not end) or never will be (pictures that cannot be decoded, second copies of a photo). It is a handful of objects
 `catalogs/<name>/sources/<time>.jsonl.gz`, read in order, rewritten as one at the end of each sync.
 """
 

@@ -1,4 +1,4 @@
-"""Where a feed comes from (file, http(s) address, object storage) and what it is (YML or table, packed with gzip or not)."""
+"""Where a feed comes from (file, http(s) address, object storage) and what it is (YML or table, gzip or plain)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def root_of(location: str) -> Path | None:
 def resolve(picture: str, location: str) -> str:
     """Turn a picture as the feed names it into a reference that can be fetched.
 
-    Relative pictures belong to the feed's own folder or address; spaces and Cyrillic letters of web addresses are quoted.
+    Relative pictures belong to the feed's own folder or address; spaces and Cyrillic letters of addresses are quoted.
     """
     if picture.startswith("//"):
         picture = "https:" + picture
@@ -112,7 +112,7 @@ def _opened(location: str, settings: Settings, store: ObjectStore) -> Iterator[I
 
 
 @contextmanager
-def _unpacked(raw: IO[bytes], name: str, limit: int) -> Iterator[io.BufferedReader]:
+def _unpacked(raw: IO[bytes], name: str, limit: int) -> Iterator[io.BufferedReader[_Guarded]]:
     magic = raw.read(2)
     raw.seek(0)
     guarded = _Guarded(raw, name, limit, packed=magic == b"\x1f\x8b")

@@ -1,7 +1,7 @@
 """A sync, from the shop's feed and photos to a published catalog version. It reads top to bottom.
 
-Everything up to the pointer can be interrupted at any point and run again: photos are stored under their hash, what was seen
-at their sources is in the source book, features are in packs, a version without a manifest is invisible.
+Everything up to the pointer can be interrupted at any point and run again: photos are stored under their hash, what was
+seen at their sources is in the source book, features are in packs, a version without a manifest is invisible.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from indexer.extra_photos import extra_photos
 from indexer.fleet import NO_WORKERS, Fleet, ModelPair
 from indexer.lock import sync_lock
 from indexer.photos import fetch_photos
-from indexer.plan import PhotoKey, Rows, Settled, Sighting, known_sightings, plan, refuse_loss, settle
+from indexer.plan import PhotoKey, Rows, Sighting, known_sightings, plan, refuse_loss, settle
 from indexer.publish import check, prune, publish
 from indexer.report import SyncReport, SyncRequest, first_failure, notes_of, report_of
 from indexer.sightings import SourceBook
@@ -39,7 +39,7 @@ class _Lease(Protocol):
 def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lambda *_: None) -> SyncReport:
     """Sync under the catalog's lock, with the running workers.
 
-    Raises LockHeldError when another sync of the catalog is going on, UserError and PacksightError when this one cannot.
+    Raises LockHeldError when another sync of the catalog is going on, UserError and PacksightError when this one fails.
     """
     with ExitStack() as stack:
         store = stack.enter_context(closing(ObjectStore(settings.s3, pool_size=settings.fetch.threads + 4)))
@@ -194,7 +194,7 @@ def _rows_of(parent: Snapshot | None) -> Rows:
 
 
 def _models(fleet: Fleet, parent: Snapshot | None) -> ModelPair:
-    """Models of the running workers; without workers those of the parent, with which a change of words can still be published."""
+    """Models of the running workers; without workers those of the parent: a change of words can still be published."""
     models = fleet.models()
     if models is not None:
         return models

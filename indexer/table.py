@@ -1,4 +1,4 @@
-"""Product tables: TSV or CSV with the columns `id`, `picture` and optionally `name`, `vendor`, `model`, `url`; streamed.
+"""Product tables: TSV or CSV with columns `id`, `picture` and optionally `name`, `vendor`, `model`, `url`; streamed.
 
 A row names one picture; rows with the same id are further pictures of the same product.
 """

@@ -1,4 +1,4 @@
-"""The indexer's two tasks: the periodic sync and the reconciler that re-enqueues what has neither a result nor a message."""
+"""The indexer's two tasks: the periodic sync and the reconciler that re-enqueues what was lost on the way."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SYNC_LIMIT = 24 * 3600
 """Seconds; the first import of a million photos takes hours."""
 
 
-@app.task(name=SYNC, time_limit=SYNC_LIMIT, throws=(UserError, PacksightError))  # type: ignore[untyped-decorator]
+@app.task(name=SYNC, time_limit=SYNC_LIMIT, throws=(UserError, PacksightError))
 def sync_catalog() -> dict[str, Any]:
     """Bring the configured catalog in step with its feed; does nothing while another sync of it is going on."""
     # Imported late, so that the child that reconciles every few seconds never loads Faiss.
@@ -36,7 +36,7 @@ def sync_catalog() -> dict[str, Any]:
         log.info("sync skipped: %s", error)
         return {"skipped": str(error)}
     except (UserError, PacksightError) as error:
-        log.error("sync of catalog %s failed: %s", request.catalog, error, extra={"action": "sync_failed"})  # noqa: TRY400
+        log.error("sync of catalog %s failed: %s", request.catalog, error, extra={"action": "sync_failed"})
         raise
     for failure in report.failures:
         log.warning("photo not used: %s: %s %s", failure.source, failure.message, failure.remedy)
@@ -53,7 +53,7 @@ def sync_catalog() -> dict[str, Any]:
     return {**asdict(report), "failures": len(report.failures)}
 
 
-@app.task(name=RECONCILE, ignore_result=True)  # type: ignore[untyped-decorator]
+@app.task(name=RECONCILE, ignore_result=True)
 def reconcile_jobs() -> None:
     """Enqueue again what was handed out and has neither an outcome nor a message."""
     config = settings()

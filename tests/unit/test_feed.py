@@ -1,0 +1,236 @@
+"""Feeds as shops really write them, and as attackers would."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import resource
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.feed import read_feed
+from indexer.offers import Faults, FeedError, Offer
+from indexer.source import read_offers, resolve
+from shared.settings import Catalog, Settings
+from shared.store import ObjectStore
+
+FULL = """<?xml version="1.0" encoding="{encoding}"?>
+<!DOCTYPE yml_catalog SYSTEM "shops.dtd">
+<yml_catalog date="2026-11-01 09:00"><shop>
+<categories><category id="1">Косметика</category><category id="2" parentId="1">Кремы</category></categories>
+<offers>
+<offer id="7" type="vendor.model" available="true">
+ <url>https://shop.example/p/7?utm_source=feed&amp;utm_term=A-7</url>
+ <price>900</price><oldprice>1200</oldprice><currencyId>RUB</currencyId><categoryId>2</categoryId>
+ <picture>photos/7 a.jpg</picture><picture>https://cdn.example/7b.jpg</picture><picture>photos/7 a.jpg</picture>
+ <typePrefix>Крем</typePrefix><vendor>Чистая Линия</vendor><model>Ночной  уход</model>
+ <barcode>4600000000017</barcode><barcode>4600000000024</barcode>
+ <description><![CDATA[<p>Для <b>сухой</b> кожи</p><p>50&nbsp;мл</p>]]></description>
+ <param name="Объём" unit="мл">50</param>
+</offer>
+<offer id="8" available="false"><name>Soap &#38; water</name><vendorCode>S-8</vendorCode></offer>
+</offers></shop></yml_catalog>"""
+
+
+def wrapped(offers: str) -> bytes:
+    return f"<yml_catalog><shop><offers>{offers}</offers></shop></yml_catalog>".encode()
+
+
+def read(data: bytes, *, unavailable: bool = True) -> list[Offer]:
+    return list(read_feed(io.BytesIO(data), "feed.xml", Faults(), unavailable=unavailable))
+
+
+def from_file(file: Path, data: bytes, **limits: int) -> dict[str, Offer]:
+    settings = Settings(_env_file=None, catalog=Catalog(**limits))
+    file.write_bytes(data)
+    return read_offers(str(file), settings, ObjectStore(settings.s3)).by_id
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "windows-1251"])
+def test_every_field_of_an_offer_is_read_in_both_encodings(encoding: str) -> None:
+    offer, other = read(FULL.format(encoding=encoding).encode(encoding))
+    product = offer.product
+    assert product.name == "Крем Чистая Линия Ночной уход"
+    assert (product.type_prefix, product.vendor, product.model) == ("Крем", "Чистая Линия", "Ночной уход")
+    assert (product.price, product.old_price, product.currency, product.category) == ("900", "1200", "RUB", "Кремы")
+    assert product.barcodes == ("4600000000017", "4600000000024")
+    assert product.description == "Для сухой кожи 50 мл. Объём: 50 мл"
+    assert product.vendor_code == "A-7"
+    assert offer.pictures == ("photos/7 a.jpg", "https://cdn.example/7b.jpg")
+    assert product.picture == "photos/7 a.jpg"
+    assert (other.product.name, other.product.vendor_code) == ("Soap & water", "S-8")
+
+
+def test_offers_that_are_not_available_can_be_left_out() -> None:
+    assert [offer.product.id for offer in read(FULL.format(encoding="utf-8").encode(), unavailable=False)] == ["7"]
+
+
+def test_a_vendor_code_falls_back_to_the_url_and_then_to_the_id() -> None:
+    offers = read(
+        wrapped(
+            '<offer id="1"><url>https://e.example/?utm_term=T1</url></offer>'
+            '<offer id="2"><url>https://e.example/</url></offer><offer id="3"><url>http://[broken</url></offer>'
+        )
+    )
+    assert [offer.product.vendor_code for offer in offers] == ["T1", "2", "3"]
+
+
+def test_a_byte_order_mark_before_a_cp1251_declaration_does_not_hurt() -> None:
+    data = b"\xef\xbb\xbf" + FULL.format(encoding="windows-1251").encode("utf-8")
+    assert read(data)[0].product.vendor == "Чистая Линия"
+
+
+def test_a_bare_ampersand_is_reported_with_its_line_and_offer() -> None:
+    data = wrapped(
+        '<offer id="1"><name>a</name></offer>\n<offer id="2">\n<url>https://e.example/?a=1&b=2</url></offer>'
+    )
+    with pytest.raises(FeedError, match=r"line 3, in or after offer '2'"):
+        read(data)
+
+
+def test_a_truncated_feed_is_an_error_that_names_the_last_offer() -> None:
+    with pytest.raises(FeedError, match="offer '7'"):
+        read(FULL.format(encoding="utf-8").encode()[:900])
+
+
+def test_something_else_than_a_feed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FeedError, match="<html>"):
+        read(b"<html><body>Log in</body></html>")
+    with pytest.raises(FeedError, match="cannot be read"):
+        from_file(tmp_path / "missing" / "x", b"") if (tmp_path / "missing").exists() else read_offers(
+            str(tmp_path / "nowhere.xml"), Settings(_env_file=None), ObjectStore(Settings(_env_file=None).s3)
+        )
+
+
+def test_a_feed_without_offers_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FeedError, match="no offers"):
+        from_file(tmp_path / "feed.xml", wrapped(""))
+
+
+def test_of_offers_with_the_same_id_the_last_stands_and_they_are_counted(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None)
+    file = tmp_path / "feed.xml"
+    file.write_bytes(
+        wrapped(
+            '<offer id="1"><name>old</name></offer><offer><name>nobody</name></offer><offer id="1"><name>new</name></offer>'
+        )
+    )
+    offers = read_offers(str(file), settings, ObjectStore(settings.s3))
+    assert [offer.product.name for offer in offers.by_id.values()] == ["new"]
+    assert any(note.startswith("offers whose id came before") and ": 1 " in note for note in offers.notes)
+    assert any(note.startswith("offers without an id") for note in offers.notes)
+
+
+def test_a_feed_packed_with_gzip_is_read(tmp_path: Path) -> None:
+    assert set(from_file(tmp_path / "feed.bin", gzip.compress(FULL.format(encoding="utf-8").encode()))) == {"7", "8"}
+
+
+def test_a_gzip_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FeedError, match="broken gzip"):
+        from_file(tmp_path / "feed.gz", gzip.compress(FULL.format(encoding="utf-8").encode())[:-200])
+
+
+def test_a_feed_over_the_size_limit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FeedError, match="MAX_FEED_BYTES"):
+        from_file(tmp_path / "feed.xml", FULL.format(encoding="utf-8").encode(), max_feed_bytes=1000)
+
+
+def _laughs(place: str) -> bytes:
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
+    return f'<!DOCTYPE yml_catalog [<!ENTITY e0 "ha">{entities}]>{place}'.encode()
+
+
+class _Endless(io.RawIOBase):
+    """`head`, then `filling` over and over up to `size` bytes."""
+
+    def __init__(self, head: bytes, filling: bytes, size: int) -> None:
+        self.head, self.filling, self.left, self.given = head, filling, size, 0
+
+    def read(self, size: int = -1) -> bytes:
+        if self.head:
+            head, self.head = self.head, b""
+            return head
+        data = (self.filling * (size // len(self.filling) + 1))[: min(size, self.left)]
+        self.left -= len(data)
+        self.given += len(data)
+        return data
+
+
+START = b"<yml_catalog><shop><offers>"
+BOMBS = {
+    "entities in text": _laughs(
+        "<yml_catalog><shop><offers><offer id='1'><name>&e9;</name></offer></offers></shop></yml_catalog>"
+    ),
+    "entities in an attribute": _laughs("<yml_catalog a='&e9;'><shop/></yml_catalog>"),
+    "external entity": b'<!DOCTYPE yml_catalog [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+    + wrapped('<offer id="1"><name>&x;</name></offer>'),
+    "parameter entity": b'<!DOCTYPE yml_catalog [<!ENTITY % x SYSTEM "file:///etc/passwd"> %x;]>'
+    + wrapped('<offer id="1"/>'),
+    "a text of 50 MB": _Endless(START + b'<offer id="1"><name>', b"a", 50_000_000),
+    "a CDATA section of 50 MB": _Endless(START + b'<offer id="1"><name><![CDATA[', b"a", 50_000_000),
+    "an endless comment": _Endless(START + b"<!--", b"a", 50_000_000),
+    "an endless attribute": _Endless(START + b'<offer id="', b"a", 50_000_000),
+    "an endless DOCTYPE": _Endless(b"<!DOCTYPE yml_catalog [", b" ", 50_000_000),
+    "a million pictures": _Endless(START + b'<offer id="1">', b"<picture>a</picture>", 50_000_000),
+    "a million strangers": _Endless(START, b"<z>a</z>", 50_000_000),
+    "a deep tree": _Endless(START, b"<z>", 50_000_000),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused_with_bounded_memory(name: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    bomb = BOMBS[name]
+    stream = io.BytesIO(bomb) if isinstance(bomb, bytes) else bomb
+    with pytest.raises(FeedError):
+        list(read_feed(stream, "bomb.xml", Faults()))  # type: ignore[arg-type]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+    if isinstance(bomb, _Endless):
+        assert bomb.given < 40_000_000  # not read to its end
+
+
+def test_a_gzip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    data = gzip.compress(START + b" " * 200_000_000, compresslevel=1)
+    assert len(data) < 1_000_000
+    del before
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(FeedError, match=r"unpacks to more|Text node"):
+        from_file(tmp_path / "bomb.gz", data)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_a_doctype_is_never_loaded_and_its_unknown_entities_are_gaps(tmp_path: Path) -> None:
+    (tmp_path / "shops.dtd").write_text('<!ENTITY nbsp "LOADED">')
+    data = b'<!DOCTYPE yml_catalog SYSTEM "shops.dtd">' + wrapped('<offer id="1"><name>a&nbsp;b</name></offer>')
+    assert from_file(tmp_path / "feed.xml", data)["1"].product.name == "a b"
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_give_offers_or_a_feed_error(tail: bytes) -> None:
+    for data in (tail, FULL.format(encoding="utf-8").encode()[:700] + tail):
+        try:
+            read(data)
+        except FeedError as error:
+            assert "feed.xml" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("picture", "location", "reference"),
+    [
+        ("a/b.jpg", "/srv/feed.xml", "a/b.jpg"),
+        ("a\\b.jpg", "/srv/feed.xml", "a/b.jpg"),
+        ("a/b.jpg", "https://e.example/x/feed.xml?v=1", "https://e.example/x/a/b.jpg"),
+        ("/a b.jpg", "https://e.example/x/feed.xml", "https://e.example/a%20b.jpg"),
+        ("../a.jpg", "s3://bucket/x/y/feed.xml", "s3://bucket/x/a.jpg"),
+        ("//cdn.example/a.jpg", "/srv/feed.xml", "https://cdn.example/a.jpg"),
+        ("https://e.example/Крем 1.jpg", "/srv/feed.xml", "https://e.example/%D0%9A%D1%80%D0%B5%D0%BC%201.jpg"),
+        ("https://e.example/a%20b.jpg?x=1&y=2", "/srv/feed.xml", "https://e.example/a%20b.jpg?x=1&y=2"),
+        ("s3://photos/Крем 1.jpg", "https://e.example/feed.xml", "s3://photos/Крем 1.jpg"),
+    ],
+)
+def test_pictures_resolve_against_the_feeds_own_place(picture: str, location: str, reference: str) -> None:
+    assert resolve(picture, location) == reference

@@ -1,0 +1,130 @@
+"""What a sync has to do, as pure functions of offers, photos and the parent version."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexer.extra_photos import ExtraPhoto
+from indexer.offers import Offer, Offers
+from indexer.plan import Plan, Rows, Settled, Sighting, known_sightings, plan, refuse_loss, settle
+from shared.catalog import PhotoRow, ProductRow
+from shared.errors import ErrorCode, UserError
+from shared.outcomes import Failure
+
+GONE = Failure(code=ErrorCode.OBJECT_MISSING, message="it is not there", remedy="Put it there.", retryable=False)
+BROKEN = Failure(code=ErrorCode.IMAGE_BROKEN, message="it is broken", remedy="Mend it.", retryable=False)
+
+
+def product(identity: str, name: str = "Cream") -> ProductRow:
+    return ProductRow(id=identity, name=name, vendor_code=f"code{identity}")
+
+
+def row(identity: str, source: str, sha256: str, *, extra: bool = False) -> PhotoRow:
+    return PhotoRow(product_id=identity, sha256=sha256, source=source, extra=extra, etag=f"v-{sha256}")
+
+
+def offers(*pairs: tuple[ProductRow, tuple[str, ...]]) -> Offers:
+    return Offers({made.id: Offer(made, pictures) for made, pictures in pairs})
+
+
+def extra(code: str, name: str) -> ExtraPhoto:
+    return ExtraPhoto(code, f"{code}/{name}", f"{code}/{name}")
+
+
+PARENT = Rows([product("1"), product("2")], [row("1", "1.jpg", "a"), row("2", "2.jpg", "b")])
+
+
+def made(*pairs: tuple[ProductRow, tuple[str, ...]], parent: Rows = PARENT) -> Plan:
+    return plan(offers(*pairs), {}, parent, feed="/srv/feed.xml")
+
+
+def settled(made: Plan, refused: dict[str, Failure] | None = None, **seen: Sighting) -> Settled:
+    return settle(made, {(f"{name.removeprefix('p')}.jpg", False): s for name, s in seen.items()}, refused or {})
+
+
+def test_added_removed_and_changed_products_are_counted() -> None:
+    result = made((product("2", "New name"), ("2.jpg",)), (product("3"), ("3.jpg",)))
+    assert (result.added, result.removed, result.changed) == (1, 1, 1)
+
+
+def test_a_picture_shared_by_products_is_looked_at_once() -> None:
+    result = made((product("1"), ("x.jpg",)), (product("2"), ("x.jpg", "y.jpg")))
+    assert {key: photo.product_ids for key, photo in result.photos.items()} == {
+        ("x.jpg", False): ("1", "2"),
+        ("y.jpg", False): ("2",),
+    }
+
+
+def test_extra_photos_follow_the_pictures_of_every_product_with_their_vendor_code() -> None:
+    extras = {"code1": [extra("code1", "1.heic")], "stranger": [extra("stranger", "1.jpg")]}
+    result = plan(offers((product("1"), ("1.jpg",))), extras, Rows(), feed="/srv/feed.xml")
+    assert result.keys_of["1"] == (("1.jpg", False), ("code1/1.heic", True))
+    assert result.notes == ("folders of extra photos that belong to no offer: 1 (first: stranger)",)
+
+
+def test_unchanged_rows_have_the_same_content_whatever_their_order_and_validators() -> None:
+    result = settled(
+        made((product("2"), ("2.jpg",)), (product("1"), ("1.jpg",))), p1=Sighting("a", "other"), p2=Sighting("b")
+    )
+    assert result.rows.same_content(PARENT)
+
+
+@pytest.mark.parametrize("seen", [Sighting("c"), Sighting("a", failure=None)])
+def test_another_photo_at_the_same_source_is_another_content(seen: Sighting) -> None:
+    result = settled(made((product("1"), ("1.jpg",)), (product("2"), ("2.jpg",))), p1=seen, p2=Sighting("b"))
+    assert result.rows.same_content(PARENT) == (seen.sha256 == "a")
+
+
+def test_a_failed_source_keeps_the_parents_photo_and_its_validator() -> None:
+    result = settled(made((product("1"), ("1.jpg",))), p1=Sighting(failure=GONE))
+    assert list(result.rows.photos) == [row("1", "1.jpg", "a")]
+    assert (result.kept_old, result.failures) == (1, {("1.jpg", False): GONE})
+
+
+def test_bytes_that_cannot_be_described_give_way_to_the_parents_photo() -> None:
+    result = settled(made((product("1"), ("1.jpg",))), {"new": BROKEN}, p1=Sighting("new", "v-new"))
+    assert [photo.sha256 for photo in result.rows.photos] == ["a"]
+
+
+def test_a_parents_photo_that_itself_cannot_be_described_is_not_kept() -> None:
+    result = settled(made((product("1"), ("1.jpg",))), {"a": BROKEN}, p1=Sighting("a", "v-a"))
+    assert list(result.rows.photos) == []
+    assert (result.kept_old, result.bare) == (0, {"1"})
+
+
+def test_a_failed_source_that_the_parent_does_not_know_has_nothing_to_keep() -> None:
+    result = settled(made((product("1"), ("other.jpg",))), pother=Sighting(failure=GONE))
+    assert list(result.rows.photos) == []
+
+
+def test_a_product_without_photos_stays_only_with_a_name() -> None:
+    result = settled(made((product("1"), ()), (product("3", ""), ("3.jpg",))), p3=Sighting(failure=GONE))
+    assert [kept.id for kept in result.rows.products] == ["1"]
+    assert result.bare == {"1", "3"}
+    assert len(result.notes) == 2
+
+
+def test_the_same_bytes_count_once_for_a_product_and_the_main_picture_wins() -> None:
+    result = settled(made((product("1"), ("1.jpg", "5.jpg"))), p1=Sighting("a"), p5=Sighting("a"))
+    assert [(photo.source, photo.sha256) for photo in result.rows.photos] == [("1.jpg", "a")]
+
+
+def test_what_the_rows_tell_of_their_sources_is_known() -> None:
+    assert known_sightings(PARENT)["1.jpg", False] == Sighting("a", "v-a")
+
+
+def test_losing_more_products_than_allowed_is_refused() -> None:
+    result = made((product("1"), ()))
+    refuse_loss(result, 0.5)
+    with pytest.raises(UserError, match="lacks 1"):
+        refuse_loss(result, 0.49)
+
+
+def test_products_that_lose_their_last_photo_count_as_lost() -> None:
+    result = made((product("1"), ()), (product("2"), ("2.jpg",)))
+    with pytest.raises(UserError, match="no photo is left of 1"):
+        refuse_loss(result, 0.2, frozenset({"1"}))
+
+
+def test_a_first_version_has_nothing_to_lose() -> None:
+    refuse_loss(made((product("1"), ()), parent=Rows()), 0.0, frozenset({"1"}))

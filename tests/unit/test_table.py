@@ -1,0 +1,89 @@
+"""Tables of id and picture: TSV and CSV, small and long."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+
+from indexer.offers import Faults, FeedError, Offers
+from indexer.table import _rows, read_table
+
+
+def read(text: str, encoding: str = "utf-8") -> Offers:
+    return read_table(io.BytesIO(text.encode(encoding)), "table")
+
+
+def test_a_table_without_a_header_has_id_and_picture_first() -> None:
+    offers = read("1\thttps://e.example/1.jpg\n2\thttps://e.example/2.jpg\n").by_id
+    assert {identity: offer.pictures for identity, offer in offers.items()} == {
+        "1": ("https://e.example/1.jpg",),
+        "2": ("https://e.example/2.jpg",),
+    }
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ";", ","])
+def test_columns_are_found_by_their_names_in_any_order(delimiter: str) -> None:
+    rows = [
+        ["Vendor", "id", "other", "picture", "model", "url"],
+        ["Линия", "1", "x", "a.jpg", "крем", "https://e.example/?utm_term=T"],
+    ]
+    product = read("\n".join(map(delimiter.join, rows))).by_id["1"].product
+    assert (product.vendor, product.model, product.name, product.vendor_code) == ("Линия", "крем", "Линия крем", "T")
+
+
+def test_rows_with_the_same_id_are_pictures_of_one_product() -> None:
+    offer = read("id\tpicture\tname\n1\ta.jpg\t\n1\tb.jpg\tCream\n1\ta.jpg\tOther\n").by_id["1"]
+    assert offer.pictures == ("a.jpg", "b.jpg")
+    assert (offer.product.name, offer.product.picture) == ("Cream", "a.jpg")
+
+
+def test_rows_without_id_or_picture_are_counted() -> None:
+    offers = read("id\tpicture\n1\ta.jpg\n\tb.jpg\n2\n\n")
+    assert list(offers.by_id) == ["1"]
+    assert offers.notes == ("rows without id or picture, left out: 2 (first: line 3)",)
+
+
+def test_quotation_marks_in_tab_separated_values_swallow_nothing() -> None:
+    offers = read('id\tpicture\tname\r\n1\ta.jpg\t"Soap\r\n2\tb.jpg\t"Soap ""Fine"""\r\n').by_id
+    assert [offer.product.name for offer in offers.values()] == ['"Soap', 'Soap "Fine"']
+
+
+def test_windows_1251_and_a_byte_order_mark_are_understood() -> None:
+    assert read("id;picture;name\n1;a.jpg;Крем\n", "cp1251").by_id["1"].product.name == "Крем"
+    assert read("id;picture;name\n1;a.jpg;Крем\n", "utf-8-sig").by_id["1"].product.name == "Крем"
+
+
+@pytest.mark.parametrize("text", ["", "id\tpicture\n", "just some words\nwithout any columns\n"])
+def test_a_table_without_rows_is_an_error(text: str) -> None:
+    with pytest.raises(FeedError):
+        read(text)
+
+
+def test_a_line_without_end_is_refused() -> None:
+    with pytest.raises(FeedError, match="more than"):
+        read("id\tpicture\n1\t" + "a" * 3_000_000)
+
+
+class _Long(io.RawIOBase):
+    """A table of so many rows that is made while it is read."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows, self.number = rows, 0
+
+    def read(self, size: int = -1) -> bytes:
+        until = min(self.number + 1000, self.rows)
+        data = "".join(f"{n}\thttps://e.example/{n}.jpg\n" for n in range(self.number, until)).encode()
+        self.number = until
+        return data
+
+
+def test_a_long_table_is_read_row_by_row() -> None:
+    tracemalloc.start()
+    rows: Iterator[object] = _rows(_Long(100_000), "table", Faults())  # type: ignore[arg-type]
+    assert sum(1 for _ in rows) == 100_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3_000_000
