@@ -20,7 +20,7 @@ QUEUES = (*messages.WORKER_QUEUES, messages.INDEXER_QUEUE)
 class App(Celery):  # type: ignore[misc]
     """A Celery app that knows packsight's settings, in the children too."""
 
-    def __init__(self, *args: Any, settings: Settings | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, settings: Settings, **kwargs: Any) -> None:
         self.settings = settings
         super().__init__(*args, **kwargs)
 
@@ -105,11 +105,11 @@ def _results(settings: Settings) -> dict[str, Any]:
         "result_expires": queue.result_expires,
         "result_backend_transport_options": {
             "visibility_timeout": queue.visibility_timeout,
-            # A finished batch is worth waiting for through a restart of the database, about 25 s.
-            "retry_policy": {"max_retries": 30, "interval_start": 0, "interval_step": 0.2, "interval_max": 1},
+            # A finished batch waits for the database as long as a task may take (its child is killed then and the
+            # message comes back); giving up earlier would acknowledge a message that has no result.
+            "retry_policy": {"max_retries": None, "interval_start": 0, "interval_step": 0.2, "interval_max": 1},
         },
         "result_backend_always_retry": True,
-        "result_backend_max_retries": 30,
         "result_backend_max_sleep_between_retries_ms": 1000,
         "redis_socket_timeout": queue.socket_timeout,
         "redis_socket_connect_timeout": queue.socket_timeout,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, Required
 
 from celery.exceptions import InvalidTaskError
 from pydantic import TypeAdapter, ValidationError
-from typing_extensions import Required, TypedDict  # pydantic takes typing's own from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic takes the one of typing from Python 3.12 on
 
 from shared.dead_letters import DeadLetter
 from shared.errors import ErrorCode

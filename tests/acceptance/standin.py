@@ -1,0 +1,58 @@
+"""A worker without networks: the tasks, transport and bookkeeping are the real ones, only looking at a photo is acted.
+
+What is done with an image is written in its reference: `sleep:SECONDS`, `kill` (the process ends itself, as a crash in native
+code would), `hang` (a sleep that no Python signal handler ends), `raise`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from typing import Any
+
+from shared.celery_app import make_app
+from shared.dead_letters import DeadLetters
+from shared.ledger import Ledger
+from shared.messages import RECOGNIZE
+from shared.outcomes import Failure
+from shared.settings import settings
+from worker.delivery import run_batch
+from worker.request import BatchTask
+
+app = make_app("standin", settings(), include=["standin"])
+RAN = "standin:ran:"
+
+
+@app.task(name=RECOGNIZE, bind=True, base=BatchTask)
+def recognize(self: BatchTask, request: dict[str, Any]) -> dict[str, Any]:
+    ledger = Ledger(settings())
+    ledger.client.rpush(RAN + self.request.id, os.getpid())
+
+    def run(images: list[str]) -> list[dict[str, Any]]:
+        return [act(image) for image in images]
+
+    outcomes = run_batch(
+        ledger, DeadLetters(settings()), self.request.id, request["images"], run, failed, json.dumps, json.loads,
+        payload=request,
+    )  # fmt: skip
+    return {"outcomes": outcomes}
+
+
+def failed(image: str, failure: Failure) -> dict[str, Any]:
+    return {"image": image, "failure": failure.code.value}
+
+
+def act(image: str) -> dict[str, Any]:
+    what, _, value = image.partition(":")
+    if what == "sleep":
+        time.sleep(float(value))
+    elif what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "hang":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
+        time.sleep(600)
+    elif what == "raise":
+        raise ZeroDivisionError(image)
+    return {"image": image, "failure": None}
