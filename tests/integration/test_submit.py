@@ -2,59 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-from celery import Celery
-from celery.contrib.testing.worker import start_worker
 from pydantic import SecretStr
 
 from deploy.ports import free_ports
 from producer.client import Client
 from producer.sources import Item
-from shared.celery_app import make_app
 from shared.errors import ErrorCode, UserError
-from shared.messages import BULK_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE, WORKER_QUEUES, RecognizeRequest
-from shared.outcomes import Outcome, RecognizeResult, Status
+from shared.messages import BULK_QUEUE, INTERACTIVE_QUEUE
+from shared.outcomes import Status
 from shared.settings import Settings
 from shared.store import ObjectStore
-
-
-@dataclass
-class StandIn:
-    """A worker whose task answers `no_match` to every image; references with `crash` in them end the task with an error."""
-
-    settings: Settings
-    seen: Counter[str] = field(default_factory=Counter)
-    app: Celery = field(init=False)
-    gate: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        self.gate.set()
-        self.app = make_app("stand-in", self.settings)
-
-        @self.app.task(name=RECOGNIZE, shared=False)
-        def recognize(raw: dict[str, Any]) -> dict[str, Any]:
-            self.gate.wait(30)
-            request = RecognizeRequest.model_validate(raw)
-            self.seen.update(request.images)
-            if any("crash" in image for image in request.images):
-                raise RuntimeError("the task broke")
-            outcomes = [Outcome(image=image, status=Status.NO_MATCH, reason="a stand-in") for image in request.images]
-            return RecognizeResult(outcomes=outcomes).model_dump(mode="json")
+from tests.recognizer import StandIn, running
 
 
 @pytest.fixture
 def stand_in(live_settings: Settings) -> Iterator[StandIn]:
-    made = StandIn(live_settings)
-    with start_worker(made.app, pool="solo", perform_ping_check=False, queues=list(WORKER_QUEUES), loglevel="WARNING"):
+    with running(live_settings) as made:
         yield made
-        made.gate.set()
 
 
 @pytest.fixture
@@ -131,8 +100,7 @@ def test_messages_that_the_broker_lost_are_queued_again_on_resume(client: Client
     assert list(client.enqueue(job, resumed=True)) == []
     with client.app.connection_for_read() as connection:
         connection.default_channel.client.flushdb()
-    worker = StandIn(live_settings)
-    with start_worker(worker.app, pool="solo", perform_ping_check=False, queues=list(WORKER_QUEUES), loglevel="WARNING"):
+    with running(live_settings):
         assert len(list(client.run(job, resumed=True))) == 12
 
 

@@ -1,0 +1,160 @@
+"""The producer's commands as a user types them, against a real broker and object store."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from producer import display
+from producer.cli import app
+from shared.dead_letters import DeadLetter, DeadLetters
+from shared.errors import ErrorCode, UserError
+from shared.messages import RECOGNIZE, RecognizeRequest
+from shared.outcomes import Outcome
+from shared.settings import Settings
+from tests.recognizer import StandIn, running
+
+
+@pytest.fixture
+def worker(live_settings: Settings) -> Iterator[StandIn]:
+    with running(live_settings) as made:
+        yield made
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(7):
+        (folder / f"{number}.jpg").write_bytes(bytes([number]))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def environment(live_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PACKSIGHT_STACK_FILE", str(tmp_path / "none.env"))
+    monkeypatch.setenv("PACKSIGHT_BROKER_URL", live_settings.broker_url.get_secret_value())
+    monkeypatch.setenv("PACKSIGHT_RESULT_URL", live_settings.result_url.get_secret_value())
+    for name in ("endpoint", "access_key", "bucket"):
+        monkeypatch.setenv(f"PACKSIGHT_S3__{name.upper()}", getattr(live_settings.s3, name))
+    monkeypatch.setenv("PACKSIGHT_S3__SECRET_KEY", live_settings.s3.secret_key.get_secret_value())
+
+
+def run(*arguments: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_job_is_submitted_waited_for_and_written_out(worker: StandIn, photos: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "results.csv", tmp_path / "report.html"
+    done = run("submit", photos, "--batch-size", 2, "--out", out, "--report", page)
+    job = done.stdout.strip()
+    assert [row["name"] for row in table(out)] == [str(photos / f"{number}.jpg") for number in range(7)]
+    assert {row["job"] for row in table(out)} == {job}
+    assert page.read_text(encoding="utf-8").count("<article") == 7
+    assert f"submit --resume {job}" in done.stderr
+
+    again = tmp_path / "again.jsonl"
+    assert "7" in run("results", job, "--out", again).stdout
+    assert len(again.read_text().splitlines()) == 7
+
+
+def test_without_waiting_the_job_is_queued_and_listed(photos: Path) -> None:
+    job = run("submit", photos, "--batch-size", 2).stdout.strip()
+    (line,) = run("jobs", "--json").stdout.splitlines()
+    assert {"job": job, "images": 7, "batches": 4, "ended": 0}.items() <= json.loads(line).items()
+    assert "7 of 7 photos have no outcome yet" in run("results", job).stderr
+
+
+def test_ctrl_c_ends_the_command_and_the_job_is_resumed(
+    worker: StandIn, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "results.csv"
+    with monkeypatch.context() as patch:
+
+        def press(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(display.Bar, "advance", lambda bar, *_: press() if bar.label == "Recognising" else None)
+        stopped = run("submit", photos, "--batch-size", 1, "--max-in-flight", 2, "--out", out, code=130)
+    job = stopped.stdout.strip()
+    assert f"submit --resume {job}" in stopped.stderr
+    assert not out.exists()
+    run("submit", "--resume", job, "--out", out)
+    assert len(table(out)) == 7
+    assert set(worker.seen.values()) == {1}
+
+
+def test_one_photo_gives_json_and_nothing_else(worker: StandIn, photos: Path) -> None:
+    outcome = Outcome.model_validate_json(run("recognize", photos / "0.jpg").stdout)
+    assert outcome.status == "no_match"
+    assert "a stand-in" in run("explain", photos / "0.jpg").stdout
+
+
+def test_a_failed_photo_gives_exit_code_1_and_its_outcome(worker: StandIn) -> None:
+    failed = run("recognize", "https://example.com/crash.jpg", code=1)
+    assert Outcome.model_validate_json(failed.stdout).failure is not None
+
+
+def test_an_evaluation_sends_the_labelled_photos_and_writes_its_measures(
+    worker: StandIn, photos: Path, tmp_path: Path
+) -> None:
+    labels, measures = photos / "labels.csv", tmp_path / "measures.json"
+    labels.write_text("image,product_id,kind\n0.jpg,1,phone\n1.jpg,,phone;dark\n")
+    shown = run("evaluate", labels, "--json", measures).stdout
+    found: dict[str, Any] = json.loads(measures.read_text())
+    wanted = {"top1": 0.0, "absent_rejected": 1.0, "present_rejected": 1.0, "precision": None, "count": 2}
+    assert wanted.items() <= found.items()
+    assert set(found["by_kind"]) == {"phone", "dark"}
+    assert "Absent, rightly not matched" in shown
+
+
+def test_labels_of_photos_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,product_id\nmissing.jpg,1\n")
+    refused = CliRunner().invoke(app, ["evaluate", str(labels)])
+    assert isinstance(refused.exception, UserError)
+    assert "missing.jpg does not exist" in str(refused.exception)
+
+
+def test_a_wrong_file_name_is_told_before_anything_is_queued(photos: Path) -> None:
+    refused = CliRunner().invoke(app, ["submit", str(photos), "--out", "results.xlsx"])
+    assert isinstance(refused.exception, UserError)
+    assert "There are no jobs" in run("jobs").stdout
+
+
+def test_dead_letters_are_listed_replayed_and_dropped(live_settings: Settings, worker: StandIn) -> None:
+    letters = DeadLetters(live_settings)
+    request = RecognizeRequest(images=["https://example.com/1.jpg"]).model_dump(mode="json")
+    ids = [
+        letters.put(
+            DeadLetter(
+                code=ErrorCode.WORKER_KILLED,
+                message=f"ended its worker, [{number}]",
+                task=RECOGNIZE,
+                task_id=f"job-00000{number}",
+                payload=request,
+                image=request["images"][0],
+            )
+        )
+        for number in range(2)
+    ]
+    assert [json.loads(line)["id"] for line in run("dead-letters", "list", "--json").stdout.splitlines()] == ids
+    assert ids[0] in run("dead-letters", "list").stdout
+    assert run("dead-letters", "replay", ids[0]).stdout.startswith("job-000000-")
+    run("dead-letters", "drop", "--all")
+    assert "no dead letters" in run("dead-letters", "list").stdout
+    letters.close()

@@ -1,0 +1,52 @@
+"""A real Celery worker in a thread whose task needs no networks: for tests of what stands around recognition."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery import Celery
+from celery.contrib.testing.worker import start_worker
+
+from shared.celery_app import make_app
+from shared.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
+from shared.outcomes import Outcome, RecognizeResult, Status
+from shared.settings import Settings
+
+
+@dataclass
+class StandIn:
+    """A worker whose task answers `no_match` to every image; references with `crash` in them end the task with an error."""
+
+    settings: Settings
+    seen: Counter[str] = field(default_factory=Counter)
+    app: Celery = field(init=False)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+        self.app = make_app("stand-in", self.settings)
+
+        @self.app.task(name=RECOGNIZE, shared=False)
+        def recognize(raw: dict[str, Any]) -> dict[str, Any]:
+            self.gate.wait(30)
+            request = RecognizeRequest.model_validate(raw)
+            self.seen.update(request.images)
+            if any("crash" in image for image in request.images):
+                raise RuntimeError("the task broke")
+            outcomes = [Outcome(image=image, status=Status.NO_MATCH, reason="a stand-in") for image in request.images]
+            return RecognizeResult(outcomes=outcomes).model_dump(mode="json")
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[StandIn]:
+    """Serve all worker queues while the context lasts."""
+    made = StandIn(settings)
+    queues = list(WORKER_QUEUES)
+    with start_worker(made.app, pool="solo", perform_ping_check=False, queues=queues, loglevel="WARNING"):
+        yield made
+        made.gate.set()
