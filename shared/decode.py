@@ -41,8 +41,9 @@ _SIXTEEN_BIT_MODES = {"I;16", "I;16B", "I;16L", "I;16N"}
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
 _END_WORDS = ("truncated", "end of file", "end of data", "premature end", "unexpected end", "eof")
 
-# Pictures above this many pixels are decoded one at a time: each takes up to 7 bytes a pixel while it is copied.
+# Pictures above this many pixels are decoded one at a time: each takes 7 bytes a pixel, in Pillow and as an array.
 _LARGE = 12_000_000
+_STRIP = 2_000_000
 _one_large_picture = threading.Lock()
 
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
@@ -113,14 +114,21 @@ def _load(image: Image.Image, max_side: int | None) -> Photo:
     if scale < 1 and isinstance(image, JpegImagePlugin.JpegImageFile):
         image.draft(None, target)
     image.load()
-    pixels = _rgb(image)
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    # By strips, since conversions hold several copies of what they convert.
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(image.height, top + rows)
+        strip = image if bottom - top == image.height else image.crop((0, top, image.width, bottom))
+        pixels[top:bottom] = _rgb(strip)
     if scale < 1:
         pixels = cv2.resize(pixels, target, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     # Read after loading: Pillow turns TIFF itself and then takes the tag away.
     orientation = _orientation(image)
+    image.close()  # frees Pillow's copy before the next large picture may start
     if orientation > 4:
         width, height = height, width
-    return Photo(np.require(_upright(pixels, orientation), requirements=["C", "W"]), width, height)
+    return Photo(np.ascontiguousarray(_upright(pixels, orientation)), width, height)
 
 
 def _rgb(image: Image.Image) -> Pixels:

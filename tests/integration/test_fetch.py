@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,7 +56,7 @@ def make() -> Iterator[Make]:
 @pytest.fixture
 def fetcher(make: Make, server: FaultServer) -> Fetcher:
     """May reach the fault server, and nothing else that is not public."""
-    return make(allowed_hosts=(f"127.0.0.1:{server.port}",), read_timeout=2.0, max_bytes=1_000_000)
+    return make(allowed_hosts=(f"127.0.0.1:{server.port}",), max_bytes=1_000_000)
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str] | Exception) -> list[str]:
@@ -206,10 +207,9 @@ def test_a_server_that_stays_silent_is_left_after_the_read_timeout(make: Make, s
 
 
 def test_a_deadline_that_ended_does_not_spoil_the_next_photo(make: Make, server: FaultServer) -> None:
-    fetcher = make(allowed_hosts=("127.0.0.1",), deadline=0.3)
-    for _ in range(2):
-        assert refusal(fetcher, server.url("/drip-body")).code is ErrorCode.FETCH_TIMEOUT
-        assert fetcher.fetch(server.url("/photo.jpg")) == PHOTO
+    fetcher = make(allowed_hosts=("127.0.0.1",), deadline=1.5)
+    assert refusal(fetcher, server.url("/drip-body")).code is ErrorCode.FETCH_TIMEOUT
+    assert fetcher.fetch(server.url("/photo.jpg")) == PHOTO
 
 
 def test_a_port_where_nobody_listens_is_unreachable(make: Make) -> None:
@@ -266,8 +266,13 @@ def test_after_a_thousand_faults_the_pool_still_serves_and_holds_no_connection(
         codes = set(pool.map(fail, range(1000)))
         assert codes == {ErrorCode.HTTP_STATUS, ErrorCode.FETCH_FAILED, ErrorCode.FILE_TOO_LARGE}
         assert set(pool.map(fetcher.fetch, [server.url("/photo.jpg")] * 32)) == {PHOTO}
-    # Eight kept connections, each with both of its ends in this process.
-    assert open_files() <= before + 16 + 8
+    # Eight kept connections, each with both of its ends in this process; the server's ends close a little later.
+    allowed = before + 16
+    for _ in range(200):
+        if open_files() <= allowed:
+            break
+        time.sleep(0.05)
+    assert open_files() <= allowed
 
 
 # --- names that lead inside ---
@@ -395,7 +400,7 @@ def test_over_tls_the_certificate_is_checked_for_the_name_and_not_for_the_addres
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     resolving(monkeypatch, ["127.0.0.1"])
     with serving(certificate) as secured:
-        fetcher = make(allowed_hosts=("photos.test", "other.test"), deadline=3.0)
+        fetcher = make(allowed_hosts=("photos.test", "other.test"))
         assert fetcher.fetch(f"https://photos.test:{secured.port}/photo.jpg") == PHOTO
         error = refusal(fetcher, f"https://other.test:{secured.port}/photo.jpg")
         assert (error.code, error.retryable) == (ErrorCode.FETCH_FAILED, False)
