@@ -41,3 +41,6 @@ def set_up(kind: LogFormat, level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(kind))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Celery writes every result out in full; our own line per outcome says it shorter.
+    for name in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
