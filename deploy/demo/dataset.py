@@ -69,7 +69,7 @@ def generate(folder: Path, seed: int = 7, processes: int | None = None) -> list[
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         list(pool.map(_draw, shots + queries, chunksize=8))
     labels += _unreadable(folder, queries, seed)
-    _write_feed(folder / "feed.xml", [item for item in catalog if item.listed])
+    write_feed(folder / "feed.xml", [item for item in catalog if item.listed])
     with (folder / "labels.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "product_id", "nearest_id", "kind"])
@@ -138,8 +138,9 @@ def _unreadable(folder: Path, queries: list[_Shot], seed: int) -> list[Label]:
     return labels
 
 
-def _write_feed(path: Path, listed: list[Item]) -> None:
-    offers = [_offer(item) for item in listed]
+def write_feed(path: Path, listed: list[Item], pictures: int = CATALOG_PHOTOS) -> None:
+    """Write the shop's feed (YML); the pictures are `photos/<id>/1.jpg` and so on, beside it."""
+    offers = [_offer(item, pictures) for item in listed]
     families = {item.family.code: item.family for item in listed}
     categories = [E.category(family.what.capitalize(), id=str(code)) for code, family in families.items()]
     shop = E.shop(
@@ -154,14 +155,14 @@ def _write_feed(path: Path, listed: list[Item]) -> None:
     path.write_bytes(etree.tostring(document, xml_declaration=True, encoding="UTF-8", pretty_print=True))
 
 
-def _offer(item: Item) -> etree._Element:
+def _offer(item: Item, pictures: int) -> etree._Element:
     price = f"{2 + int(item.id) % 17}.{int(item.id) % 10}9"
     return E.offer(
         E.url(f"https://shop.example/product/{item.id}"),
         E.price(price),
         E.currencyId("EUR"),
         E.categoryId(str(item.family.code)),
-        *(E.picture(f"photos/{item.id}/{number + 1}.jpg") for number in range(CATALOG_PHOTOS)),
+        *(E.picture(f"photos/{item.id}/{number + 1}.jpg") for number in range(pictures)),
         E.name(f"{item.family.brand} {item.name}"),
         E.vendor(item.family.brand),
         E.model(item.name),

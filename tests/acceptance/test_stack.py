@@ -1,0 +1,260 @@
+"""The local stack as a user meets it: real processes, real signals, real networks, one slow start for all tests."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import redis
+
+from deploy.demo.dataset import write_feed
+from deploy.demo.products import STRANGERS, items
+from deploy.demo.scenes import catalog_photo, query_photo
+
+pytestmark = pytest.mark.timeout(900)
+
+PRODUCTS = [item for item in items() if item.id in {"401", "501", "601", "1001"}]
+
+
+@dataclass
+class Stack:
+    """A stack in a folder of its own, driven through the command line."""
+
+    folder: Path
+
+    def run(self, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("PACKSIGHT_")}
+        command = [sys.executable, "-m", "packsight", *arguments]
+        done = subprocess.run(command, cwd=self.folder, env=clean | variables, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def status(self) -> dict[str, Any]:
+        result: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
+        return result
+
+    def pids(self) -> dict[str, int]:
+        return {part["name"]: part["pid"] for part in self.status()["parts"]}
+
+    def variable(self, name: str) -> str:
+        lines = (self.folder / ".packsight/stack.env").read_text().splitlines()
+        return next(line.split("=", 1)[1].strip("'") for line in lines if line.startswith(f"{name}="))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        result: dict[str, Any] = json.loads((self.folder / ".packsight/stack.json").read_text())
+        return result
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    made = Stack(tmp_path_factory.mktemp("stack"))
+    try:
+        made.run("up")
+        yield made
+    finally:
+        made.run("down")
+
+
+@pytest.fixture(scope="module")
+def answers(stack: Stack) -> list[dict[str, Any]]:
+    """Outcomes of a small job against a small published catalog; its files stay in the stack's folder."""
+    shop = stack.folder / "shop"
+    for item in PRODUCTS:
+        for number in range(2):
+            photo = shop / "photos" / item.id / f"{number + 1}.jpg"
+            photo.parent.mkdir(parents=True, exist_ok=True)
+            photo.write_bytes(catalog_photo(item, number, np.random.default_rng([1, number, int(item.id)])))
+    write_feed(shop / "feed.xml", PRODUCTS, pictures=2)
+    queries = stack.folder / "queries"
+    queries.mkdir()
+    strangers = [item for item in items() if item.family in STRANGERS]
+    for item in PRODUCTS:
+        rng = np.random.default_rng([2, int(item.id)])
+        (queries / f"{item.id}.jpg").write_bytes(query_photo(item, "kitchen", strangers, rng, occluded=False))
+    (queries / "broken.jpg").write_bytes(b"no picture")
+    stack.run("catalog", "sync", "--feed", "shop/feed.xml")
+    stack.run("submit", "queries", "--wait", "--out", "results.jsonl", "--report", "report.html")
+    return [json.loads(line) for line in (stack.folder / "results.jsonl").read_text().splitlines()]
+
+
+def test_up_returns_when_every_part_is_up_and_every_child_has_its_networks(stack: Stack) -> None:
+    seen = stack.status()
+    assert {part["name"] for part in seen["parts"] if part["up"]} == {"valkey", "seaweedfs", "worker", "indexer", "flower"}
+    assert seen["children"]
+    assert all(child["embedder"] and child["spotter"] for child in seen["children"])
+    assert seen["errors"] == []
+
+
+def test_secrets_can_be_read_by_their_owner_alone(stack: Stack) -> None:
+    home = stack.folder / ".packsight"
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    for name in ("stack.env", "stack.json"):
+        assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
+    passwords = set(stack.state["credentials"].values())
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        assert not any(password in line for password in passwords)
+    for log in (home / "logs").iterdir():
+        assert not any(password in log.read_text(errors="replace") for password in passwords)
+
+
+def test_every_port_is_on_loopback(stack: Stack) -> None:
+    listening = []
+    for pid in stack.pids().values():
+        root = psutil.Process(pid)
+        for process in [root, *root.children(recursive=True)]:
+            listening += [c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    assert len(listening) >= 3
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_the_broker_wants_a_password(stack: Stack) -> None:
+    port = stack.state["ports"]["valkey"]
+    with redis.Redis(port=port) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+
+
+def test_a_second_up_is_refused_and_says_how_to_stop(stack: Stack) -> None:
+    before = stack.pids()
+    refused = stack.run("up", code=2)
+    assert "packsight down" in refused.stderr
+    assert stack.pids() == before
+
+
+def flower(stack: Stack, path: str, password: str = "") -> int:
+    request = urllib.request.Request(f"http://127.0.0.1:{stack.state['ports']['flower']}{path}")
+    if password:
+        token = base64.b64encode(f"packsight:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_flower_asks_for_the_password(stack: Stack) -> None:
+    password = stack.state["credentials"]["flower"]
+    for path in ("/", "/api/workers"):
+        assert flower(stack, path) == 401
+        assert flower(stack, path, "wrong") == 401
+        assert flower(stack, path, password) == 200
+
+
+def test_doctor_finds_nothing_wrong_and_names_what_is_in_use(stack: Stack) -> None:
+    findings = json.loads(stack.run("doctor", "--json").stdout)
+    assert {"packages", "broker", "storage", "workers"} <= {finding["subject"] for finding in findings}
+    assert all(finding["level"] != "wrong" for finding in findings)
+
+
+def test_a_published_catalog_answers_a_job(answers: list[dict[str, Any]]) -> None:
+    by_name = {Path(row["name"]).stem: row for row in answers}
+    assert set(by_name) == {item.id for item in PRODUCTS} | {"broken"}
+    assert by_name["broken"]["failure"]["code"] == "format_unsupported"
+    right = [item.id for item in PRODUCTS if by_name[item.id]["candidates"][0]["product"]["id"] == item.id]
+    assert right == [item.id for item in PRODUCTS]
+
+
+def dom(address: str, profile: Path) -> str:
+    """The page as a browser has it after running its scripts."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("needs Debian's chromium")
+    command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+    command += [f"--user-data-dir={profile}", "--virtual-time-budget=4000", "--timeout=30000", "--dump-dom", address]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.browser
+def test_a_browser_shows_flower_and_the_report(stack: Stack, answers: list[dict[str, Any]], tmp_path: Path) -> None:
+    password, port = stack.state["credentials"]["flower"], stack.state["ports"]["flower"]
+    page = dom(f"http://packsight:{password}@127.0.0.1:{port}/tasks", tmp_path / "flower")
+    assert "packsight.recognize" in page
+    report = dom((stack.folder / "report.html").as_uri(), tmp_path / "report")
+    assert "broken.jpg" in report
+    assert all(row["candidates"][0]["product"]["name"] in report for row in answers if row["candidates"])
+
+
+def test_a_crash_is_told_and_the_next_up_starts_what_is_missing_with_nothing_lost(
+    stack: Stack, answers: list[dict[str, Any]]
+) -> None:
+    before, catalogs = stack.pids(), stack.status()["catalogs"]
+    job = str(answers[0]["job"])
+    with redis.Redis.from_url(stack.variable("PACKSIGHT_BROKER_URL")) as broker:
+        broker.lpush("somebody-elses-queue", "a message")
+        time.sleep(1.2)  # the append-only file is synced once a second
+    for name in ("valkey", "seaweedfs", "indexer"):
+        os.kill(before[name], signal.SIGKILL)
+    seen = stack.status()
+    assert {part["name"] for part in seen["parts"] if not part["up"]} == {"valkey", "seaweedfs", "indexer"}
+    assert any("indexer is down" in error for error in seen["errors"])
+    told = stack.run("doctor", code=1).stdout
+    assert "indexer has died" in told
+
+    stack.run("up")
+    after = stack.pids()
+    assert {name for name in before if before[name] == after[name]} == {"worker", "flower"}
+    assert stack.status()["catalogs"] == catalogs
+    with redis.Redis.from_url(stack.variable("PACKSIGHT_BROKER_URL")) as broker:
+        assert broker.lrange("somebody-elses-queue", 0, -1) == [b"a message"]
+    stack.run("results", job, "--out", "again.jsonl")
+    again = [json.loads(line) for line in (stack.folder / "again.jsonl").read_text().splitlines()]
+    assert [row["status"] for row in again] == [row["status"] for row in answers]
+
+
+def test_down_ends_what_up_started_and_leaves_the_rest_alone_and_up_brings_all_back(
+    stack: Stack, answers: list[dict[str, Any]]
+) -> None:
+    own = [psutil.Process(pid) for pid in stack.pids().values()]
+    own += [child for process in own for child in process.children(recursive=True)]
+    ports, catalogs = stack.state["ports"], stack.status()["catalogs"]
+    neighbour = subprocess.Popen([own[0].exe(), "--port", "0"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        stack.run("down")
+        assert not [process for process in own if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+        assert neighbour.poll() is None
+    finally:
+        neighbour.terminate()
+        neighbour.wait(10)
+    assert "No stack is running" in stack.run("down").stdout
+    assert json.loads(stack.run("doctor", "--json", code=1).stdout)
+
+    stack.run("up")
+    assert stack.state["ports"] == ports
+    assert stack.status()["catalogs"] == catalogs
+    query = f"queries/{PRODUCTS[0].id}.jpg"
+    outcome = json.loads(stack.run("recognize", query).stdout)
+    assert outcome["candidates"][0]["product"]["id"] == PRODUCTS[0].id
+
+
+def test_a_part_that_cannot_start_takes_the_others_down_and_shows_its_log(tmp_path: Path) -> None:
+    broken = Stack(tmp_path)
+    failed = broken.run("up", code=2, FLOWER_MAX_WORKERS="plenty")
+    assert "flower ended" in failed.stderr
+    assert "plenty" in failed.stderr
+    assert broken.state["parts"] == []
+    mine = [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])]
+    assert mine == []
