@@ -29,7 +29,6 @@ from shared.catalog import CatalogStore, catalog_names
 from shared.errors import UserError
 from shared.fetch import Fetcher
 from shared.jobs import task_ids
-from shared.messages import MAX_IMAGES
 from shared.outcomes import Status
 
 app = typer.Typer(no_args_is_help=True, help="Photos in, product matches out.")
@@ -50,7 +49,7 @@ Out = Annotated[
 ]
 ReportFile = Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for a worker.")]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=1, max=MAX_IMAGES, help="Photos per message.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Photos per message.")]
 InFlight = Annotated[int, typer.Option("--max-in-flight", min=1, help="Messages that may wait for workers at a time.")]
 
 

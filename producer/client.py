@@ -104,7 +104,7 @@ class Client:
         Local files that cannot be read are handed to `unreadable` and left out; `uploaded` hears how many photos are
         ready. Raises UserError when no photo is left.
         """
-        submit.check_options(catalog, top_k)
+        submit.check_options(catalog, top_k, batch_size, self.settings.worker.max_batch)
         with answering(self.settings):
             self.ledger.jobs()  # an absent broker is told before the upload, not after it
         self.store.ensure_bucket()

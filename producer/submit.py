@@ -14,7 +14,7 @@ from producer.rows import Batch
 from shared.errors import PacksightError, UserError
 from shared.jobs import JobImage, JobManifest, JobStore, batches, new_job_id, request
 from shared.ledger import Ledger
-from shared.messages import BULK_QUEUE, RecognizeRequest, parse_request
+from shared.messages import BULK_QUEUE, MAX_IMAGES, RecognizeRequest, parse_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,12 @@ class Job:
         return self.manifest.job
 
 
-def check_options(catalog: str, top_k: int) -> None:
+def check_options(catalog: str, top_k: int, batch_size: int = 1, max_batch: int = MAX_IMAGES) -> None:
     """Refuse options that no message could carry, before anything is uploaded; raises UserError."""
+    if not 1 <= batch_size <= max_batch:
+        raise UserError(
+            f"A message may carry 1 to {max_batch} photos (PACKSIGHT_WORKER__MAX_BATCH), not {batch_size}. Correct --batch-size."
+        )
     try:
         parse_request(RecognizeRequest, {"images": ["-"], "catalog": catalog, "top_k": top_k})
     except PacksightError as error:

@@ -211,3 +211,5 @@ def test_silence_of_all_workers_is_told(client: Client) -> None:
 def test_options_that_no_message_can_carry_are_refused(client: Client) -> None:
     with pytest.raises(UserError, match="catalog"):
         client.submit(urls(1), catalog="No Such Name!")
+    with pytest.raises(UserError, match="PACKSIGHT_WORKER__MAX_BATCH"):
+        client.submit(urls(1), batch_size=65)

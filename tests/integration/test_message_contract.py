@@ -1,0 +1,122 @@
+"""docs/message-contract.md against the code that it describes, and its examples against a worker."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from pydantic import BaseModel
+
+from shared.errors import ADVICE
+from shared.ledger import Ledger
+from shared.messages import DEFAULT_QUEUE, INTERACTIVE_QUEUE, RecognizeRequest
+from shared.outcomes import (
+    Candidate,
+    Evidence,
+    Failure,
+    Outcome,
+    Product,
+    Provenance,
+    RecognizeResult,
+    Status,
+    WordEvidence,
+    WordRead,
+)
+from shared.settings import Settings
+from tests.recognizer import running
+
+PAGE = (Path(__file__).parents[2] / "docs" / "message-contract.md").read_text(encoding="utf-8")
+
+
+def block(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def section(heading: str) -> str:
+    return PAGE.split(f"\n{heading}\n", 1)[1].split("\n#", 1)[0]
+
+
+def first_cells(text: str) -> list[str]:
+    return re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+
+
+def test_the_table_of_codes_is_that_of_the_code() -> None:
+    rows = [f"| `{code.value}` | {'yes' if advice.retryable else 'no'} | {advice.remedy} |" for code, advice in ADVICE.items()]
+    table = [line for line in section("### Failure").splitlines() if re.match(r"\| `\w+` \| (yes|no) \|", line)]
+    assert table == rows, "put these rows into docs/message-contract.md:\n" + "\n".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"),
+    [
+        ("## The argument", RecognizeRequest),
+        ("### Outcome", Outcome),
+        ("### Product", Product),
+        ("### Candidate", Candidate),
+        ("### Evidence", Evidence),
+        ("### Word", WordRead),
+        ("### Provenance", Provenance),
+    ],
+)
+def test_every_field_is_described_in_order(heading: str, model: type[BaseModel]) -> None:
+    assert first_cells(section(heading)) == list(model.model_fields)
+
+
+def test_fields_of_failures_and_of_words_of_evidence_are_described() -> None:
+    assert first_cells(section("### Failure"))[:4] == list(Failure.model_fields)
+    assert all(f"`{name}`" in section("### Evidence") for name in WordEvidence.model_fields)
+    assert all(f"- `{status.value}`: " in section("### Outcome") for status in Status)
+
+
+def test_the_message_written_by_hand_is_answered(live_settings: Settings) -> None:
+    message: dict[str, Any] = json.loads(block("json"))
+    assert message["properties"]["delivery_info"]["routing_key"] == INTERACTIVE_QUEUE
+    task_id = message["headers"]["id"]
+    with redis.Redis.from_url(live_settings.broker_url.get_secret_value()) as broker:
+        broker.lpush(INTERACTIVE_QUEUE, json.dumps(message))
+    assert answer(live_settings, task_id).outcomes[0].image == "s3://photos/shelf/1.jpg"
+
+
+def test_the_example_in_python_is_answered(live_settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    broker, backend = (url.get_secret_value() for url in (live_settings.broker_url, live_settings.result_url))
+    source = block("python").replace("redis://:PASSWORD@HOST:6379/0", broker).replace("redis://:PASSWORD@HOST:6379/1", backend)
+    with running(live_settings):
+        exec(compile(source, "docs/message-contract.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines() == [
+        "s3://photos/shelf/1.jpg no_match None",
+        "https://example.com/2.jpg no_match None",
+    ]
+
+
+def test_the_example_in_another_language_writes_the_same_message() -> None:
+    message, source = json.loads(block("json")), block("js")
+    names = [*message, *message["headers"], *message["properties"]]
+    assert [name for name in names if not re.search(rf'[\s{{,]"?{re.escape(name)}"?[:,]', source)] == []
+
+
+def test_a_message_with_only_what_the_contract_asks_for_reaches_the_default_queue(live_settings: Settings) -> None:
+    message: dict[str, Any] = json.loads(block("json"))
+    task_id = message["headers"]["id"] = str(uuid.uuid4())
+    message["properties"]["delivery_info"]["routing_key"] = DEFAULT_QUEUE
+    with redis.Redis.from_url(live_settings.broker_url.get_secret_value()) as broker:
+        broker.lpush(DEFAULT_QUEUE, json.dumps(message))
+    assert len(answer(live_settings, task_id).outcomes) == 1
+
+
+def answer(settings: Settings, task_id: str) -> RecognizeResult:
+    ledger = Ledger(settings)
+    with running(settings):
+        for _ in range(600):
+            if end := ledger.results([task_id]).get(task_id):
+                ledger.close()
+                return RecognizeResult.model_validate(end.result)
+            time.sleep(0.05)
+    raise AssertionError("no answer")
