@@ -1,0 +1,188 @@
+"""The ledger against a real server: cursors, results, deliveries, and that every key has a time to live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.celery_app import App, make_app
+from shared.dead_letters import DROPPED, LETTERS, ORDER, DeadLetter, DeadLetters
+from shared.errors import ErrorCode, UserError
+from shared.ledger import Ledger
+from shared.messages import RECOGNIZE
+from shared.settings import Settings
+
+FOR_EVER = {LETTERS, ORDER, DROPPED}
+
+
+@pytest.fixture
+def app(live_settings: Settings) -> App:
+    return make_app("test", live_settings)
+
+
+@pytest.fixture
+def ledger(live_settings: Settings) -> Iterator[Ledger]:
+    made = Ledger(live_settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def letters(live_settings: Settings) -> Iterator[DeadLetters]:
+    made = DeadLetters(live_settings, limit=5)
+    yield made
+    made.close()
+
+
+def store(app: App, task: str, state: str = "SUCCESS", result: object = None) -> None:
+    app.backend.store_result(task, result, state)
+
+
+def test_a_job_is_active_from_register_to_forget(ledger: Ledger) -> None:
+    ledger.register("spring", batches=3)
+    ledger.register("autumn", batches=1)
+    assert sorted(ledger.jobs()) == ["autumn", "spring"]
+    ledger.forget("spring")
+    assert ledger.jobs() == ["autumn"]
+    assert ledger.job("spring") is None
+
+
+def test_the_cursor_never_goes_back(ledger: Ledger) -> None:
+    ledger.register("spring", batches=9)
+    assert ledger.enqueued("spring") == 0
+    ledger.advance("spring", 5)
+    ledger.advance("spring", 3)
+    assert ledger.enqueued("spring") == 5
+    ledger.register("spring", batches=9)
+    assert ledger.enqueued("spring") == 5
+
+
+def test_results_are_those_of_tasks_that_ended(ledger: Ledger, app: App) -> None:
+    store(app, "good", result={"outcomes": []})
+    store(app, "bad", "FAILURE", ValueError("too large"))
+    store(app, "gone", "REVOKED", RuntimeError("revoked"))
+    store(app, "busy", "STARTED", {"pid": 1})
+    ends = ledger.results(["good", "bad", "busy", "gone", "unknown"])
+    assert set(ends) == {"good", "bad", "gone"} == ledger.finished(["good", "bad", "busy", "gone", "unknown"])
+    assert ends["good"].result == {"outcomes": []}
+    assert (ends["bad"].state, ends["bad"].result, ends["bad"].error) == ("FAILURE", None, "ValueError: too large")
+
+
+def test_thousands_of_results_are_read_in_chunks(ledger: Ledger, app: App) -> None:
+    names = [f"task-{index}" for index in range(1201)]
+    with ledger.client.pipeline() as pipe:
+        for name in names:
+            pipe.set(f"celery-task-meta-{name}", '{"status": "SUCCESS", "result": {"n": 1}}')
+        pipe.execute()
+    assert ledger.finished(names) == set(names) == set(ledger.results(names))
+    assert ledger.finished([]) == set()
+
+
+def test_a_delivery_is_counted_and_knows_whether_its_task_ended(ledger: Ledger, app: App) -> None:
+    assert [ledger.begin("t").count for _ in range(3)] == [1, 2, 3]
+    assert not ledger.begin("t").ended
+    store(app, "t", result={})
+    assert ledger.begin("t").ended
+    ledger.end("t")
+    assert ledger.deliveries("t") == 0
+
+
+def test_a_stored_result_is_not_overwritten_by_a_second_delivery(ledger: Ledger, app: App) -> None:
+    store(app, "t", result={"first": True})
+    store(app, "t", "FAILURE", ValueError("late"))
+    assert ledger.results(["t"])["t"].result == {"first": True}
+
+
+def test_partial_outcomes_survive_until_the_task_ends(ledger: Ledger) -> None:
+    ledger.begin_image("t", 0)
+    ledger.end_image("t", 0, "outcome")
+    ledger.begin_image("t", 7)
+    ledger.begin_image("t", 7)
+    assert ledger.blame("t", ErrorCode.TIME_LIMIT) == 1
+    partial = ledger.partial("t")
+    assert (partial.done, partial.begun) == ({0: "outcome"}, {0: 1, 7: 2})
+    assert (partial.deaths, partial.cause) == (1, ErrorCode.TIME_LIMIT)
+    ledger.end("t")
+    assert ledger.partial("t").begun == {}
+
+
+def test_every_key_has_a_time_to_live_except_the_dead_letters(ledger: Ledger, letters: DeadLetters, app: App) -> None:
+    ledger.register("spring", batches=3)
+    ledger.advance("spring", 1)
+    ledger.note_finished("spring", 1)
+    ledger.still_missing("spring", ["a"])
+    ledger.begin("t")
+    ledger.begin_image("t", 0)
+    ledger.end_image("t", 0, "x")
+    ledger.blame("u", ErrorCode.WORKER_KILLED)
+    store(app, "v", result={})
+    for index in range(7):
+        letters.put(letter(f"{index}.jpg"))
+    lasting = {key for key in ledger.client.scan_iter() if ledger.client.ttl(key) == -1}
+    assert lasting == FOR_EVER
+    assert len(list(ledger.client.scan_iter())) == 7 + len(FOR_EVER)
+
+
+def letter(image: str | None, **fields: object) -> DeadLetter:
+    common = {"code": ErrorCode.WORKER_KILLED, "message": "died", "task": RECOGNIZE, "task_id": "t", "image": image}
+    return DeadLetter.model_validate({**common, "payload": {"images": [image], "top_k": 3}, **fields})
+
+
+def test_letters_are_listed_oldest_first_and_can_be_dropped(letters: DeadLetters) -> None:
+    first, second = (letters.put(letter(name, at=at)) for name, at in (("a", 1.0), ("b", 2.0)))
+    assert [item.image for item in letters.list()] == ["a", "b"]
+    assert letters.get(first).image == "a"
+    assert letters.drop(first)
+    assert not letters.drop(first)
+    assert [item.id for item in letters.list()] == [second]
+    with pytest.raises(UserError, match=first):
+        letters.get(first)
+
+
+def test_the_same_letter_put_twice_is_one_letter(letters: DeadLetters) -> None:
+    assert letters.put(letter("a", at=1.0)) == letters.put(letter("a", at=2.0))
+    assert letters.count() == 1
+
+
+def test_the_oldest_letters_are_dropped_and_counted_when_the_list_is_full(letters: DeadLetters) -> None:
+    for index in range(8):
+        letters.put(letter(str(index), at=float(index)))
+    assert [item.image for item in letters.list()] == ["3", "4", "5", "6", "7"]
+    assert letters.dropped() == 3
+
+
+def sent(ledger: Ledger, app: App, queue: str) -> list[object]:
+    """Arguments of the messages in a queue, oldest first."""
+    with app.connection_for_read() as connection:
+        channel = connection.channel()
+        found = []
+        while message := channel.basic_get(queue, no_ack=True):
+            found.append((message.headers["id"], message.payload[0]))
+        return found
+
+
+def test_an_image_is_replayed_as_a_batch_of_one(letters: DeadLetters, ledger: Ledger, app: App) -> None:
+    name = letters.put(letter("a.jpg"))
+    task = letters.replay(app, name)
+    assert task != "t"
+    assert sent(ledger, app, "packsight.recognize") == [(task, [{"images": ["a.jpg"], "top_k": 3}])]
+    assert letters.count() == 0
+
+
+def test_a_refused_message_is_replayed_under_its_own_id_in_its_own_queue(
+    letters: DeadLetters, ledger: Ledger, app: App
+) -> None:
+    name = letters.put(letter(None, task="packsight.other", queue="celery", payload={"args": [1], "kwargs": {}}))
+    assert letters.replay(app, name) == "t"
+    assert sent(ledger, app, "celery") == [("t", [1])]
+
+
+def test_an_unreadable_message_needs_a_corrected_payload(letters: DeadLetters, ledger: Ledger, app: App) -> None:
+    name = letters.put(letter(None, payload={"body": "garbage"}))
+    with pytest.raises(UserError, match="corrected"):
+        letters.replay(app, name)
+    assert letters.count() == 1
+    letters.replay(app, name, {"images": ["b.jpg"]})
+    assert sent(ledger, app, "packsight.recognize") == [("t", [{"images": ["b.jpg"]}])]
+    assert letters.count() == 0

@@ -1,0 +1,149 @@
+"""The reconciler and the manifests it reads, against a real broker and a real object store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from shared import jobs
+from shared.celery_app import App, make_app
+from shared.errors import ErrorCode, ImageError
+from shared.jobs import JobImage, JobManifest, JobStore
+from shared.ledger import Ledger
+from shared.messages import BULK_QUEUE, RECOGNIZE
+from shared.reconcile import LOCK, reconcile
+from shared.settings import Settings
+from shared.store import ObjectStore
+
+IMAGES = [JobImage(reference=f"s3://b/{index}.jpg", name=f"{index}.jpg", sha256="0" * 64) for index in range(6)]
+MANIFEST = JobManifest(job="spring", batch_size=2, images=len(IMAGES), top_k=3)
+
+
+@pytest.fixture
+def app(live_settings: Settings) -> App:
+    return make_app("test", live_settings)
+
+
+@pytest.fixture
+def ledger(live_settings: Settings) -> Iterator[Ledger]:
+    made = Ledger(live_settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def broker(live_settings: Settings) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(live_settings.broker_url.get_secret_value(), decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def job(app: App, ledger: Ledger, store: ObjectStore) -> list[str]:
+    """A job all of whose batches were enqueued; returns the ids of its tasks."""
+    JobStore(store).create(MANIFEST, IMAGES)
+    ledger.register("spring", MANIFEST.batches)
+    for task, batch in jobs.batches(MANIFEST, IMAGES):
+        app.send_task(RECOGNIZE, args=[jobs.request(MANIFEST, batch).model_dump(mode="json")], task_id=task)
+    ledger.advance("spring", MANIFEST.batches)
+    return jobs.task_ids(MANIFEST)
+
+
+def test_a_job_reads_back_as_it_was_created(store: ObjectStore) -> None:
+    manifests = JobStore(store)
+    manifests.create(MANIFEST, IMAGES)
+    assert manifests.load("spring") == MANIFEST
+    assert manifests.images("spring") == IMAGES
+    assert manifests.names() == ["spring"]
+
+
+def test_a_job_whose_images_were_not_written_does_not_exist(store: ObjectStore) -> None:
+    with pytest.raises(ValueError, match="5 images"):
+        JobStore(store).create(MANIFEST, IMAGES[:5])
+    assert JobStore(store).names() == []
+    with pytest.raises(ImageError) as caught:
+        JobStore(store).load("spring")
+    assert caught.value.code is ErrorCode.OBJECT_MISSING
+
+
+def test_waiting_and_running_batches_are_left_alone(
+    job: list[str], live_settings: Settings, app: App, store: ObjectStore, broker: redis.Redis
+) -> None:
+    with app.connection_for_read() as connection:
+        channel = connection.channel()
+        assert channel.basic_get(BULK_QUEUE) is not None
+        assert broker.hlen("unacked") == 1
+        assert [reconcile(live_settings, app, store) for _ in range(3)] == [0, 0, 0]
+
+
+def test_a_batch_that_vanished_is_enqueued_again_at_the_second_look(
+    job: list[str], live_settings: Settings, app: App, store: ObjectStore, ledger: Ledger, broker: redis.Redis
+) -> None:
+    app.backend.store_result(job[0], {}, "SUCCESS")
+    broker.rpop(BULK_QUEUE)  # of the finished one
+    vanished = broker.rpop(BULK_QUEUE)
+    assert job[1] in vanished
+    assert reconcile(live_settings, app, store) == 0
+    assert reconcile(live_settings, app, store) == 1
+    assert broker.llen(BULK_QUEUE) == 2
+    assert job[1] in broker.lindex(BULK_QUEUE, 0)
+    assert ledger.job("spring").finished == 1
+    assert [reconcile(live_settings, app, store) for _ in range(2)] == [0, 0]
+
+
+def test_a_batch_that_reappears_between_two_looks_is_left_alone(
+    job: list[str], live_settings: Settings, app: App, store: ObjectStore, broker: redis.Redis
+) -> None:
+    message = broker.rpop(BULK_QUEUE)
+    assert reconcile(live_settings, app, store) == 0
+    broker.rpush(BULK_QUEUE, message)
+    assert reconcile(live_settings, app, store) == 0
+    broker.rpop(BULK_QUEUE)
+    assert reconcile(live_settings, app, store) == 0
+
+
+def test_batches_above_the_cursor_are_the_producers(
+    live_settings: Settings, app: App, store: ObjectStore, ledger: Ledger
+) -> None:
+    JobStore(store).create(MANIFEST, IMAGES)
+    ledger.register("spring", MANIFEST.batches)
+    assert [reconcile(live_settings, app, store) for _ in range(3)] == [0, 0, 0]
+    assert ledger.jobs() == ["spring"]
+
+
+def test_a_job_is_whole_again_after_the_broker_lost_everything(
+    job: list[str], live_settings: Settings, app: App, store: ObjectStore, broker: redis.Redis
+) -> None:
+    broker.flushdb()
+    assert [reconcile(live_settings, app, store) for _ in range(2)] == [0, 3]
+    assert broker.llen(BULK_QUEUE) == 3
+
+
+def test_a_finished_job_leaves_the_active_set(
+    job: list[str], live_settings: Settings, app: App, store: ObjectStore, ledger: Ledger
+) -> None:
+    for task in job:
+        app.backend.store_result(task, {}, "SUCCESS")
+    assert reconcile(live_settings, app, store) == 0
+    assert ledger.jobs() == []
+
+
+def test_a_job_whose_manifest_was_deleted_is_forgotten(
+    job: list[str], live_settings: Settings, app: App, store: ObjectStore, ledger: Ledger, broker: redis.Redis
+) -> None:
+    broker.flushdb()
+    store.remove("jobs/spring/manifest.json")
+    assert [reconcile(live_settings, app, store) for _ in range(2)] == [0, 0]
+    assert ledger.jobs() == []
+
+
+def test_a_second_reconciler_does_nothing_while_one_works(
+    job: list[str], live_settings: Settings, app: App, store: ObjectStore, ledger: Ledger, broker: redis.Redis
+) -> None:
+    broker.flushdb()
+    assert reconcile(live_settings, app, store) == 0
+    with ledger.client.lock(LOCK, timeout=60):
+        assert reconcile(live_settings, app, store) == 0
+        assert ledger.jobs() == ["spring"]
+    assert reconcile(live_settings, app, store) == 3

@@ -1,0 +1,277 @@
+"""The transport against a real server: nothing is ever nowhere, queues keep their order, foreign programs keep working."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import kombu
+import pytest
+import redis
+from kombu import Consumer, Queue
+
+from shared import transport
+from shared.celery_app import make_app
+from shared.messages import WORKER_QUEUES
+from shared.settings import Settings
+from shared.transport import FAIR_TURN, MALFORMED
+
+
+@pytest.fixture
+def broker(live_settings: Settings) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(live_settings.broker_url.get_secret_value(), decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def connect(live_settings: Settings) -> Iterator[Callable[[], kombu.Connection]]:
+    app, made = make_app("test", live_settings), []
+
+    def connection() -> kombu.Connection:
+        made.append(app.connection_for_read())
+        return made[-1]
+
+    yield connection
+    for opened in made:
+        opened.close()
+
+
+def publish(connection: kombu.Connection, queue: str, *bodies: Any) -> None:
+    for body in bodies:
+        connection.Producer(serializer="json").publish(body, routing_key=queue)
+
+
+def stock_transport(settings: Settings) -> Any:
+    return transport.stock.Transport(kombu.Connection(settings.broker_url.get_secret_value()))
+
+
+class Taker:
+    """A consumer without an event loop that keeps what it is given."""
+
+    def __init__(self, connection: kombu.Connection, queues: tuple[str, ...] = ("celery",), **options: Any) -> None:
+        self.connection = connection
+        self.channel = connection.channel()
+        self.messages: list[Any] = []
+        queues_ = [Queue(name, exchange="", routing_key=name) for name in queues]
+        self.consumer = Consumer(
+            self.channel, queues_, on_message=self.messages.append, accept=["json"], auto_declare=False, **options
+        )
+        self.consumer.consume()
+
+    def take(self, count: int) -> list[Any]:
+        """Wait for so many messages more and return them."""
+        before = len(self.messages)
+        while len(self.messages) < before + count:
+            self.connection.drain_events(timeout=10)
+        return self.messages[before:]
+
+    def nothing_comes(self) -> bool:
+        try:
+            self.connection.drain_events(timeout=0.2)
+        except TimeoutError:
+            return True
+        return False
+
+
+def test_an_ordinary_redis_url_means_this_transport(connect: Callable[[], kombu.Connection]) -> None:
+    connection = connect()
+    assert connection.transport.__module__ == transport.__name__
+    assert connection.as_uri().startswith("redis://")
+
+
+def test_a_message_that_was_taken_is_recorded_in_the_same_step(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    publish(connect(), "celery", "precious")
+    channel = connect().channel()
+    found = channel._take(["celery"], set())
+    # As if the worker died here, before it has read the answer.
+    assert found is not None
+    assert broker.llen("celery") == 0
+    assert broker.hlen("unacked") == broker.zcard("unacked_index") == 1
+
+
+def test_the_stock_transport_has_a_moment_in_which_a_message_is_nowhere(
+    live_settings: Settings, broker: redis.Redis
+) -> None:
+    """Why there is a transport of our own. When this fails, kombu may have fixed it and ours can go."""
+    stock = stock_transport(live_settings)
+    channel = stock.create_channel(stock)
+    channel._active_queues.append("celery")
+    channel._update_queue_cycle()
+    moment: list[tuple[int, int]] = []
+    stock._deliver = lambda message, queue: moment.append((broker.llen("celery"), broker.hlen("unacked")))
+    broker.lpush("celery", json.dumps({"properties": {"delivery_tag": "1"}}))
+    channel.client.connection = channel.client.connection_pool.get_connection()
+    channel._brpop_start()
+    channel._brpop_read()
+    channel.close()
+    assert moment == [(0, 0)]
+
+
+def test_what_a_dead_consumer_held_comes_back_and_what_a_living_one_holds_does_not(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    publish(connect(), "celery", "of the dead", "of the living")
+    dead, living = Taker(connect(), prefetch_count=1), Taker(connect(), prefetch_count=1)
+    (lost,), (held,) = dead.take(1), living.take(1)
+    broker.zadd("unacked_index", {lost.delivery_tag: 1.0, held.delivery_tag: 1.0})  # both silent for years …
+    living.channel.qos.renew()  # … but one of them gives a sign of life
+    other = Taker(connect())
+    other.channel.qos.restore_visible()
+    assert [message.payload for message in other.take(1)] == ["of the dead"]
+    assert other.nothing_comes()
+
+
+def test_a_sweep_that_comes_late_does_not_take_a_renewed_message_away(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    publish(connect(), "celery", "mine")
+    holder = Taker(connect())
+    (message,) = holder.take(1)
+    seen = broker.zscore("unacked_index", message.delivery_tag)
+    broker.zadd("unacked_index", {message.delivery_tag: seen + 1})
+    holder.channel.qos.restore_by_tag(message.delivery_tag, seen=seen)
+    assert broker.llen("celery") == 0
+    assert broker.hlen("unacked") == 1
+
+
+def test_a_renewal_does_not_revive_what_was_taken_away(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    publish(connect(), "celery", "x")
+    frozen = Taker(connect())
+    (message,) = frozen.take(1)
+    broker.zadd("unacked_index", {message.delivery_tag: 1.0})
+    connect().channel().qos.restore_visible()
+    frozen.channel.qos.renew()
+    assert broker.zcard("unacked_index") == 0
+    assert broker.llen("celery") == 1
+
+
+def test_acknowledged_messages_leave_nothing_behind(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    publish(connect(), "celery", *range(20))
+    taker = Taker(connect())
+    for message in taker.take(20):
+        message.ack()
+    assert [key for key in broker.scan_iter() if not key.startswith("_kombu.binding")] == []
+
+
+def test_a_rejected_message_goes_to_the_front_of_its_queue(connect: Callable[[], kombu.Connection]) -> None:
+    publish(connect(), "celery", "first", "second", "third")
+    taker = Taker(connect(), prefetch_count=1)
+    (first,) = taker.take(1)
+    first.reject(requeue=True)
+    (again,) = taker.take(1)
+    assert again.payload == "first"
+    assert again.headers["redelivered"] is True
+    again.ack()
+    assert taker.take(1)[0].payload == "second"
+
+
+def test_queues_are_served_in_strict_order(connect: Callable[[], kombu.Connection]) -> None:
+    for queue in reversed(WORKER_QUEUES):
+        publish(connect(), queue, queue, queue)
+    taken = [message.payload for message in Taker(connect(), WORKER_QUEUES).take(8)]
+    assert taken == [queue for queue in WORKER_QUEUES for _ in range(2)]
+
+
+def test_the_last_queue_is_served_although_others_never_empty(connect: Callable[[], kombu.Connection]) -> None:
+    *others, last = WORKER_QUEUES[1:]
+    publish(connect(), last, "at last")
+    for queue in others:
+        publish(connect(), queue, *[queue] * 3 * FAIR_TURN)
+    assert "at last" in [message.payload for message in Taker(connect(), WORKER_QUEUES).take(3 * FAIR_TURN)]
+
+
+def test_no_message_is_taken_while_nobody_is_free(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    publish(connect(), "celery", *range(3))
+    taker = Taker(connect(), prefetch_count=2)
+    first, _ = taker.take(2)
+    assert taker.nothing_comes()
+    assert broker.llen("celery") == 1
+    first.ack()
+    assert taker.take(1)[0].payload == 2
+
+
+def test_a_reply_that_needs_no_acknowledgement_is_not_recorded(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    publish(connect(), "replies", "pong")
+    assert Taker(connect(), ("replies",), no_ack=True).take(1)[0].payload == "pong"
+    assert broker.exists("unacked", "unacked_index") == 0
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\xff\xfe",
+        b"not json",
+        b"[]",
+        b'"text"',
+        b"{}",
+        b'{"properties": {"delivery_tag": 5}}',
+        b'{"properties": {"delivery_tag": "1", "body_encoding": "base64"}, "body": "x"}',
+        b'{"properties": {"delivery_tag": "1", "body_encoding": "rot13"}, "body": "x"}',
+    ],
+)
+def test_what_is_no_message_is_delivered_as_a_malformed_one(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis, raw: bytes
+) -> None:
+    broker.lpush("celery", raw)
+    (message,) = Taker(connect()).take(1)
+    assert message.content_type == MALFORMED
+    assert broker.hlen("unacked") == 1
+    message.ack()
+    assert broker.exists("unacked", "unacked_index", "celery") == 0
+
+
+def test_the_stock_transport_can_put_back_what_ours_recorded(
+    live_settings: Settings, connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    publish(connect(), "packsight.recognize", {"nothing": [], "empty": {}, "exact": 1.0, "text": "Шампунь"})
+    before = json.loads(broker.lindex("packsight.recognize", 0))
+    (message,) = Taker(connect(), ("packsight.recognize",)).take(1)
+    stock = stock_transport(live_settings)
+    stock_channel = stock.create_channel(stock)
+    stock_channel.qos.restore_by_tag(message.delivery_tag)
+    after = json.loads(broker.lindex("packsight.recognize", 0))
+    assert after["body"] == before["body"]
+    assert broker.exists("unacked", "unacked_index") == 0
+    stock_channel.close()
+
+
+def test_messages_are_taken_again_after_the_scripts_were_flushed(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    taker = Taker(connect())
+    publish(connect(), "celery", 1)
+    taker.take(1)
+    broker.script_flush()
+    publish(connect(), "celery", 2)
+    assert taker.take(1)[0].payload == 2
+
+
+def test_a_single_message_can_be_fetched_directly(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    channel = connect().channel()
+    assert channel.basic_get("celery") is None
+    publish(connect(), "celery", "one")
+    message = channel.basic_get("celery")
+    assert message.payload == "one"
+    assert broker.hlen("unacked") == 1
+    message.ack()
+    assert broker.exists("unacked") == 0
+
+
+def test_publishing_to_a_broker_that_is_away_fails_with_an_error(live_settings: Settings) -> None:
+    away = live_settings.model_copy(update={"broker_url": type(live_settings.broker_url)("redis://127.0.0.1:1/0")})
+    app = make_app("producer", away)
+    with pytest.raises(kombu.exceptions.OperationalError):
+        app.send_task("packsight.recognize", args=[{"images": ["a"]}], ignore_result=True)
