@@ -80,7 +80,6 @@ class Web:
         )
 
     def _open(self, address: Address, validator: str) -> urllib3.BaseHTTPResponse:
-        self._rule.check_port(address.host, address.port)
         if deadline.remaining() <= 0:
             raise ImageError(ErrorCode.FETCH_TIMEOUT, f"{shown(address.url)} was not read in time")
         pool = self._pools.connection_from_host(address.host, address.port, address.scheme)
