@@ -189,9 +189,15 @@ def _exports(client: Client, out: list[Path] | None, report: Path | None) -> Ite
             exports.take(open_export(path))
         if report:
             limit = client.settings.fetch.max_bytes
-            catalog = lambda sha256: client.store.read(f"photos/{sha256}", limit=limit).data  # noqa: E731
-            exports.take(Report(report, Thumbnails(fetcher.fetch, catalog, client.settings.decode)))
+            pictures = Thumbnails(
+                query=lambda reference: fetcher.fetch(reference, retries=0),
+                catalog=lambda sha256: client.store.read(f"photos/{sha256}", limit=limit).data,
+                limits=client.settings.decode,
+            )
+            exports.take(Report(report, pictures))
         yield exports
+        with console.status("Writing the results"):
+            exports.finish()
     for path in [*(out or []), *([report] if report else [])]:
         console.print(f"Wrote [bold]{escape(str(path))}[/]")
 
@@ -212,17 +218,21 @@ def _create(
 ) -> Job:
     skipped: Counter[str] = Counter()
     unreadable: list[Unreadable] = []
-    with progress("Uploading", None) as bar:
-        job = client.submit(
-            sources,
-            catalog=catalog,
-            top_k=top_k,
-            batch_size=batch_size,
-            column=column,
-            skipped=skipped,
-            unreadable=unreadable.append,
-            uploaded=lambda _: bar.advance(),
-        )
+    try:
+        with progress("Uploading", None) as bar:
+            job = client.submit(
+                sources,
+                catalog=catalog,
+                top_k=top_k,
+                batch_size=batch_size,
+                column=column,
+                skipped=skipped,
+                unreadable=unreadable.append,
+                uploaded=lambda _: bar.advance(),
+            )
+    except KeyboardInterrupt:
+        console.print("\nStopped; nothing was queued. Photos that are uploaded already will not be uploaded again.")
+        raise typer.Exit(130) from None
     if not sys.stdout.isatty():
         typer.echo(job.id)
     console.print(

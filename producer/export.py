@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Protocol
 
 from producer.rows import Row
@@ -171,7 +170,7 @@ def open_export(path: Path) -> Export:
 
 
 class Exports:
-    """Several files of results as one; as a context it finishes them, or abandons them when the job did not end."""
+    """Several files of results as one; as a context it abandons what was not finished."""
 
     def __init__(self) -> None:
         self._exports: list[Export] = []
@@ -185,14 +184,14 @@ class Exports:
         for export in self._exports:
             export.add(row)
 
+    def finish(self) -> None:
+        """Finish each file."""
+        for export in self._exports:
+            export.finish()
+
     def __enter__(self) -> Exports:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for export in self._exports:
-            if kind is None:
-                export.finish()
-            else:
-                export.abandon()
+            export.abandon()

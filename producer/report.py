@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from producer.rows import Row
 from producer.spool import Spool
 from producer.thumbnails import Thumbnail, Thumbnails, style_class
-from shared.errors import UserError
+from shared.errors import ErrorCode, UserError
 from shared.matching.normalise import tokens
 from shared.outcomes import Candidate, Outcome, Status
 
@@ -29,6 +29,22 @@ LABELS = {
     Status.MATCHED: "Matched",
 }
 _AHEAD = 16
+_NEVER_READ = frozenset(
+    {
+        ErrorCode.REFERENCE_INVALID,
+        ErrorCode.REFERENCE_REFUSED,
+        ErrorCode.OBJECT_MISSING,
+        ErrorCode.BUCKET_MISSING,
+        ErrorCode.ACCESS_DENIED,
+        ErrorCode.HTTP_STATUS,
+        ErrorCode.HOST_UNREACHABLE,
+        ErrorCode.FETCH_TIMEOUT,
+        ErrorCode.FETCH_FAILED,
+        ErrorCode.FILE_TOO_LARGE,
+        ErrorCode.FILE_EMPTY,
+    }
+)
+"""Photos that a worker could not read are not asked for again: thousands of timeouts would hold up the page."""
 _WORD = re.compile(r"\w+|%")
 
 
@@ -116,7 +132,8 @@ def card(name: str, outcome: Outcome, thumbnails: Thumbnails) -> Card:
     lines = [
         Line(mark(word.text, agreeing), " ".join(f"{x:.0f},{y:.0f}" for x, y in word.box)) for word in outcome.words
     ]
-    return Card(name, outcome, thumbnails.of_query(outcome.image), shown, lines, styles)
+    unread = outcome.failure is not None and outcome.failure.code in _NEVER_READ
+    return Card(name, outcome, None if unread else thumbnails.of_query(outcome.image), shown, lines, styles)
 
 
 class Report:

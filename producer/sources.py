@@ -59,7 +59,7 @@ def expand(
         if source.startswith("s3://"):
             yield from _prefix(source, store, counts)
         elif "://" in source:
-            yield Item(source, source)
+            yield single(source)
         elif not source:
             raise UserError("A source is empty: a shell variable may not be set. Name a folder, a file or an address.")
         elif (path := Path(source)).is_dir():
@@ -80,7 +80,7 @@ def single(image: str) -> Item:
     """One photo, named by an address or a path of any suffix; raises UserError when the path is no file."""
     if "://" not in image and not Path(image).is_file():
         raise UserError(f"{image} is not a file. Check the path; addresses need https:// or s3://.")
-    return Item(_printable(image), image if "://" in image else Path(image))
+    return Item(_printable(image), _printable(image) if "://" in image else Path(image))
 
 
 def resolve(references: Iterable[str], folder: Path) -> Iterator[Item]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -52,6 +53,8 @@ def _one(item: Item, store: ObjectStore) -> JobImage | Unreadable:
             return Unreadable(item.name[:80] + "…", f"the reference has more than {MAX_REFERENCE} characters")
         return JobImage(reference=item.where, name=item.name)
     try:
+        if not stat.S_ISREG(item.where.stat().st_mode):  # a named pipe would be read for ever
+            return Unreadable(item.name, "it is no regular file")
         sha256 = hash_file(item.where).sha256
         key = f"uploads/{sha256}"
         if not store.exists(key):

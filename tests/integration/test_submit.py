@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,10 +140,11 @@ def test_files_are_uploaded_once_per_content_and_kept_once_per_name(
 
 def test_a_file_that_cannot_be_read_is_told_and_left_out(client: Client, tmp_path: Path) -> None:
     (tmp_path / "there.jpg").write_bytes(b"x")
-    (tmp_path / "list.txt").write_text("there.jpg\nmissing.jpg\n")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "list.txt").write_text("there.jpg\nmissing.jpg\npipe.jpg\n")
     told: list[str] = []
     job = client.submit([str(tmp_path / "list.txt")], unreadable=lambda one: told.append(f"{one.name}: {one.reason}"))
-    assert told == ["missing.jpg: No such file or directory"]
+    assert told == ["missing.jpg: No such file or directory", "pipe.jpg: it is no regular file"]
     assert job.manifest.images == 1
 
 

@@ -45,6 +45,7 @@ def write(path: Path, *rows: Row) -> Path:
         exports.take(open_export(path))
         for row in rows:
             exports.add(row)
+        exports.finish()
     return path
 
 

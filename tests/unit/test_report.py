@@ -146,6 +146,15 @@ def test_a_photo_that_cannot_be_shown_is_said_to_be_missing(tmp_path: Path, imag
     assert ADVICE[ErrorCode.IMAGE_BROKEN].remedy in page.text
 
 
+def test_a_photo_that_no_worker_could_read_is_not_asked_for_again(tmp_path: Path) -> None:
+    unread = row(0, Status.FAILED)
+    assert unread.outcome.failure is not None
+    failure = unread.outcome.failure.model_copy(update={"code": ErrorCode.FETCH_TIMEOUT})
+    page = render(tmp_path, Row("job", 0, "slow", unread.outcome.model_copy(update={"failure": failure})))
+    assert page.all("img") == []
+    assert len(render(tmp_path, unread).all("img")) == 1
+
+
 def test_words_that_speak_for_the_candidate_are_marked(tmp_path: Path) -> None:
     page = render(tmp_path, row(0, Status.MATCHED, 0.9))
     assert len(page.all("mark")) == 1
