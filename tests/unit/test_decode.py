@@ -6,18 +6,21 @@ import io
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image, ImageDraw
 from PIL.ExifTags import Base
 
+from shared import decode as decoding
 from shared.decode import Photo, decode
 from shared.errors import ErrorCode, ImageError
 from shared.settings import Decode
@@ -255,6 +258,13 @@ def test_a_large_photo_is_reduced_to_the_side_asked_for_and_looks_the_same(kind:
     assert distance(photo, scene(900, 600)) < 3
 
 
+def test_a_jpeg_keeps_all_the_detail_that_its_reduced_size_can_hold() -> None:
+    data = saved(noise(200, 150).resize((1600, 1200), Image.Resampling.BICUBIC), "JPEG", quality=95)
+    whole = decode(data, LIMITS, max_side=None).pixels
+    reference = cv2.resize(whole, (700, 525), interpolation=cv2.INTER_AREA)
+    assert distance(decode(data, LIMITS, max_side=700), Image.fromarray(reference)) < 2
+
+
 def test_reduction_averages_over_areas_instead_of_picking_pixels() -> None:
     stripes = np.zeros((600, 600, 3), np.uint8)
     stripes[:, ::2] = 255
@@ -440,15 +450,29 @@ def test_a_bomb_is_refused_before_its_pixels_take_memory(bomb: Callable[[], byte
     assert peak_kib() - before < 50_000
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of resident memory from /proc")
-def test_large_pictures_are_decoded_one_at_a_time() -> None:
-    data = saved(Image.new("RGB", (3500, 3500), RED), "PNG")
-    Path("/proc/self/clear_refs").write_text("5")
-    before = peak_kib()
+def test_large_pictures_are_decoded_one_at_a_time_and_small_ones_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = decoding._load
+    busy: list[int] = []
+    most = 0
+    together = threading.Barrier(3)
+
+    def watched(image: Image.Image, max_side: int | None) -> Photo:
+        nonlocal most
+        if image.width < 1000:
+            together.wait(30)
+            return load(image, max_side)
+        busy.append(1)
+        most = max(most, len(busy))
+        photo = load(image, max_side)
+        busy.pop()
+        return photo
+
+    monkeypatch.setattr(decoding, "_load", watched)
+    large = saved(Image.new("L", (3500, 3500), 200), "JPEG")
     with ThreadPoolExecutor(3) as pool:
-        photos = list(pool.map(lambda _: decode(data, LIMITS, max_side=64), range(3)))
-    assert all(photo.pixels[32, 32].tolist() == list(RED) for photo in photos)
-    assert peak_kib() - before < 160_000  # one takes 49 MB in Pillow and 37 MB as an array
+        assert len(list(pool.map(lambda data: decode(data, LIMITS, max_side=64), [large] * 6))) == 6
+        assert len(list(pool.map(lambda data: decode(data, LIMITS), [saved(scene(), "PNG")] * 3))) == 3
+    assert most == 1
 
 
 def test_remarks_of_the_decoders_reach_nobody_even_where_warnings_are_errors(tmp_path: Path) -> None:
