@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from deploy import services
 from deploy.ports import free_ports
 from shared.messages import WORKER_QUEUES
-from shared.settings import Queue, Settings, Worker
+from shared.settings import Queue, Settings
 
 HERE = Path(__file__).parent
 PASSWORD = "acceptance"
@@ -83,14 +83,13 @@ class StandIn:
             return self.process.wait()
 
 
-def settings_for(broker: Broker, home: Path, *, visibility_timeout: int = 3, time_limit: int = 60) -> Settings:
+def settings_for(broker: Broker, home: Path, *, visibility_timeout: int) -> Settings:
     return Settings(
         _env_file=None,
         broker_url=SecretStr(broker.url(0)),
         result_url=SecretStr(broker.url(1)),
         home=home,
-        queue=Queue(visibility_timeout=visibility_timeout, reconcile_seconds=1),
-        worker=Worker(time_limit=time_limit),
+        queue=Queue(visibility_timeout=visibility_timeout, socket_timeout=2),
     )
 
 
@@ -100,7 +99,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "PACKSIGHT_BROKER_URL": settings.broker_url.get_secret_value(),
         "PACKSIGHT_RESULT_URL": settings.result_url.get_secret_value(),
         "PACKSIGHT_QUEUE__VISIBILITY_TIMEOUT": str(settings.queue.visibility_timeout),
-        "PACKSIGHT_WORKER__TIME_LIMIT": str(settings.worker.time_limit),
+        "PACKSIGHT_QUEUE__SOCKET_TIMEOUT": str(settings.queue.socket_timeout),
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent.parent)]),
     }
 
@@ -115,10 +114,10 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) 
 
 
 @contextlib.contextmanager
-def running(home: Path, **options: int) -> Iterator[tuple[Broker, Settings, StandIn]]:
+def running(home: Path, *, visibility_timeout: int) -> Iterator[tuple[Broker, Settings, StandIn]]:
     """A broker with one worker of two children."""
     broker = Broker(home)
-    settings = settings_for(broker, home, **options)
+    settings = settings_for(broker, home, visibility_timeout=visibility_timeout)
     worker = StandIn(settings, home)
     try:
         yield broker, settings, worker

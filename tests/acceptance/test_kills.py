@@ -8,161 +8,166 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from shared.celery_app import make_app
-from shared.dead_letters import DeadLetters
+from shared.dead_letters import DeadLetter, DeadLetters
 from shared.errors import ErrorCode
 from shared.ledger import Ledger
-from shared.messages import RECOGNIZE
+from shared.messages import RECOGNIZE, WORKER_QUEUES
 from shared.settings import Settings
-from tests.acceptance.stack import Broker, environment, running, wait_until
+from tests.acceptance.stack import Broker, StandIn, environment, running, wait_until
 
 RAN = "standin:ran:"
 
 
-def send(app: Celery, batches: Sequence[list[str]]) -> list[str]:
-    with app.producer_pool.acquire(block=True) as producer:
-        return [app.send_task(RECOGNIZE, args=[{"images": batch}], producer=producer).id for batch in batches]
+@dataclass
+class Stack:
+    """One worker of two children; a message is handed out again after 4 s without a sign of life of its holder."""
+
+    broker: Broker
+    settings: Settings
+    worker: StandIn
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.settings)
+        self.letters = DeadLetters(self.settings)
+        self.app = make_app("producer", self.settings)
+
+    def send(self, *batches: list[str], time_limit: float | None = None) -> list[str]:
+        return [self.app.send_task(RECOGNIZE, args=[{"images": batch}], time_limit=time_limit).id for batch in batches]
+
+    def wait(self, tasks: Sequence[str]) -> list[list[str | None]]:
+        """Wait for the results of tasks and return the failure codes of their images."""
+        wait_until(lambda: self.ledger.finished(tasks) == set(tasks), f"a result of each of {len(tasks)} tasks")
+        ends = self.ledger.results(tasks)
+        results = [ends[task].result or {"outcomes": [{"failure": ends[task].error}]} for task in tasks]
+        return [[outcome["failure"] for outcome in result["outcomes"]] for result in results]
+
+    def runs(self, task: str) -> int:
+        """How often a child began with a task."""
+        with self.broker.client(1) as client:
+            return int(client.llen(RAN + task))
+
+    def broker_is_empty(self) -> bool:
+        with self.broker.client(0) as client:
+            return not client.exists("unacked", "unacked_index", *WORKER_QUEUES)
 
 
-def outcomes(ledger: Ledger, task: str) -> list[str | None]:
-    end = ledger.results([task])[task]
-    assert end.result is not None, end.error
-    return [outcome["failure"] for outcome in end.result["outcomes"]]
-
-
-def ended(settings: Settings, tasks: Sequence[str]) -> bool:
-    with Ledger(settings).client as client:
-        return all(client.exists(f"celery-task-meta-{task}") for task in tasks)
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running(tmp_path_factory.mktemp("stack"), visibility_timeout=4) as parts:
+        yield Stack(*parts)
 
 
 def test_kills_of_workers_and_brokers_lose_no_task(tmp_path: Path) -> None:
-    with running(tmp_path) as (broker, settings, worker):
-        app, ledger = make_app("producer", settings), Ledger(settings)
-        tasks = send(app, [["sleep:0.04"]] * 500)
-        for round_ in range(14):
-            done = len(ledger.finished(tasks))
-            wait_until(lambda seen=done: len(ledger.finished(tasks)) >= seen + 20, "twenty more results")
-            if round_ % 4 == 3 or round_ == 13:
-                broker.kill()
-                broker.start()
-            else:
-                worker.kill()
-                worker.start()
-        wait_until(lambda: ledger.finished(tasks) == set(tasks), "a result of every task")
-        ends = ledger.results(tasks)
-        assert {end.state for end in ends.values()} == {"SUCCESS"}
-        assert [task for task in tasks if outcomes(ledger, task) != [None]] == []
-        wait_until(lambda: not broker.client(0).exists("unacked", *["celery", "packsight.recognize"]), "an empty broker")
+    """Ten workers and four brokers die, each while tasks are going through."""
+    with running(tmp_path, visibility_timeout=2) as parts:
+        own = Stack(*parts)
+        tasks = own.send(*[["sleep:0.04"]] * 400)
+        for victim in [own.worker, own.worker, own.broker, own.worker] * 3 + [own.broker, own.worker]:
+            done = len(own.ledger.finished(tasks))
+            wait_until(lambda seen=done: len(own.ledger.finished(tasks)) > seen + 6, "progress")
+            victim.kill()
+            victim.start()
+        assert own.wait(tasks) == [[None]] * len(tasks)
+        wait_until(own.broker_is_empty, "an empty broker")
 
 
-def test_a_poison_image_is_failed_alone_and_put_on_the_dead_letter_list(tmp_path: Path) -> None:
-    with running(tmp_path) as (broker, settings, _):
-        app, ledger = make_app("producer", settings), Ledger(settings)
-        (poisoned,) = send(app, [["sleep:0.01", "kill", "sleep:0.02"]])
-        others = send(app, [["sleep:0.01"]] * 20)
-        wait_until(lambda: ledger.finished([poisoned, *others]) == {poisoned, *others}, "results of all batches")
-        assert outcomes(ledger, poisoned) == [None, "worker_killed", None]
-        # Once whole, twice alone, and once more to answer.
-        assert broker.client(1).llen(RAN + poisoned) == 4
-        (letter,) = DeadLetters(settings).list()
-        assert (letter.code, letter.image, letter.task_id) == (ErrorCode.WORKER_KILLED, "kill", poisoned)
-        assert all(outcomes(ledger, task) == [None] for task in others)
+def test_a_poison_image_is_failed_alone_and_put_on_the_dead_letter_list(stack: Stack) -> None:
+    (poisoned,) = stack.send(["sleep:0.01", "kill", "sleep:0.02"])
+    others = stack.send(*[["sleep:0.01"]] * 20)
+    assert stack.wait([poisoned]) == [[None, "worker_killed", None]]
+    assert stack.wait(others) == [[None]] * 20
+    # Once whole, twice alone, and once more to answer.
+    assert stack.runs(poisoned) == 4
+    assert [(letter.code, letter.image) for letter in letters_of(stack, poisoned)] == [(ErrorCode.WORKER_KILLED, "kill")]
 
 
-def test_an_image_that_hangs_in_native_code_is_failed_alone_by_the_time_limit(tmp_path: Path) -> None:
-    with running(tmp_path, time_limit=2) as (_, settings, _worker):
-        app, ledger = make_app("producer", settings), Ledger(settings)
-        (hanging,) = send(app, [["sleep:0.01", "hang"]])
-        wait_until(lambda: ledger.finished([hanging]), "the result of the batch that hangs")
-        assert outcomes(ledger, hanging) == [None, "time_limit"]
-        assert [letter.code for letter in DeadLetters(settings).list()] == [ErrorCode.TIME_LIMIT]
+def test_an_image_that_hangs_in_native_code_is_failed_alone_by_the_time_limit(stack: Stack) -> None:
+    (hanging,) = stack.send(["sleep:0.01", "hang"], time_limit=1)
+    assert stack.wait([hanging]) == [[None, "time_limit"]]
+    assert [(letter.code, letter.image) for letter in letters_of(stack, hanging)] == [(ErrorCode.TIME_LIMIT, "hang")]
 
 
-def test_a_task_much_longer_than_the_visibility_timeout_runs_once(tmp_path: Path) -> None:
-    with running(tmp_path, visibility_timeout=2) as (broker, settings, _):
-        app, ledger = make_app("producer", settings), Ledger(settings)
-        (long,) = send(app, [["sleep:7"]])
-        wait_until(lambda: ledger.finished([long]), "the result of the long task")
-        assert broker.client(1).llen(RAN + long) == 1
+def letters_of(stack: Stack, task: str) -> list[DeadLetter]:
+    return [letter for letter in stack.letters.list() if letter.task_id == task]
 
 
-def test_a_running_batch_survives_a_restart_of_the_broker_and_is_not_run_twice(tmp_path: Path) -> None:
-    with running(tmp_path, visibility_timeout=4) as (broker, settings, _):
-        app, ledger = make_app("producer", settings), Ledger(settings)
-        (long,) = send(app, [["sleep:8"]])
-        wait_until(lambda: broker.client(1).llen(RAN + long) == 1, "the start of the task")
-        time.sleep(1.2)  # The append-only file is written each second.
-        broker.kill()
-        broker.start()
-        wait_until(lambda: ledger.finished([long]), "the result of the task")
-        wait_until(lambda: not broker.client(0).exists("unacked"), "its acknowledgement")
-        assert broker.client(1).llen(RAN + long) == 1
+def test_a_task_longer_than_the_visibility_timeout_runs_once_even_through_a_restart_of_the_broker(stack: Stack) -> None:
+    long, other = stack.send(["sleep:12"], ["sleep:0.01"])
+    stack.wait([other])
+    wait_until(lambda: stack.runs(long) == 1, "the start of the task")
+    time.sleep(1.2)  # The append-only file is written each second.
+    stack.broker.kill()
+    stack.broker.start()
+    assert stack.wait([long]) == [[None]]
+    wait_until(stack.broker_is_empty, "its acknowledgement")
+    assert stack.runs(long) == 1
 
 
-def test_work_of_a_killed_worker_is_taken_up_by_another(tmp_path: Path) -> None:
-    with running(tmp_path) as (broker, settings, worker):
-        app, ledger = make_app("producer", settings), Ledger(settings)
-        tasks = send(app, [["sleep:1.5"]] * 2)
-        wait_until(lambda: all(broker.client(1).llen(RAN + task) for task in tasks), "both children at work")
-        worker.kill()
-        assert broker.client(0).hlen("unacked") == 2
-        worker.start()
-        wait_until(lambda: ledger.finished(tasks) == set(tasks), "the results of both")
-        assert all(outcomes(ledger, task) == [None] for task in tasks)
+def test_work_of_a_killed_worker_is_taken_up_by_another(stack: Stack) -> None:
+    tasks = stack.send(["sleep:1.5"], ["sleep:1.5"])
+    wait_until(lambda: all(stack.runs(task) for task in tasks), "both children at work")
+    stack.worker.kill()
+    with stack.broker.client(0) as client:
+        assert client.hlen("unacked") == 2
+    stack.worker.start()
+    assert stack.wait(tasks) == [[None], [None]]
+    assert [stack.runs(task) for task in tasks] == [2, 2]
 
 
-@pytest.mark.parametrize("trouble", ["client kill", "frozen broker"])
-def test_a_worker_consumes_again_after_trouble_with_its_connections(tmp_path: Path, trouble: str) -> None:
-    with running(tmp_path) as (broker, settings, _):
-        app, ledger = make_app("producer", settings), Ledger(settings)
-        first = send(app, [["sleep:0.01"]])
-        wait_until(lambda: ledger.finished(first), "a first result")
-        if trouble == "client kill":
-            with broker.client(0) as client:
-                for _burst in range(8):
-                    for kind in ("normal", "pubsub"):
-                        client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
-                    time.sleep(0.1)
-        else:
-            broker.process.send_signal(signal.SIGSTOP)
-            time.sleep(8)
-            broker.process.send_signal(signal.SIGCONT)
-        canary = send(make_app("canary", settings), [["sleep:0.01"]] * 5)
-        wait_until(lambda: ledger.finished(canary) == set(canary), "the results of the canaries")
+def test_a_worker_consumes_again_after_its_connections_were_killed(stack: Stack) -> None:
+    stack.wait(stack.send(["sleep:0.01"]))
+    with stack.broker.client(0) as client:
+        for _ in range(8):
+            for kind in ("normal", "pubsub"):
+                client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+            time.sleep(0.1)
+    assert stack.wait(Stack(stack.broker, stack.settings, stack.worker).send(*[["sleep:0.01"]] * 5)) == [[None]] * 5
 
 
-def test_a_program_with_nothing_but_celery_is_served(tmp_path: Path) -> None:
+def test_a_frozen_broker_is_an_error_for_producers_and_a_pause_for_workers(stack: Stack) -> None:
+    stack.wait(stack.send(["sleep:0.01"]))
+    stack.broker.process.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(OperationalError):
+            stack.send(["sleep:0.01"])
+    finally:
+        stack.broker.process.send_signal(signal.SIGCONT)
+    assert stack.wait(stack.send(*[["sleep:0.01"]] * 5)) == [[None]] * 5
+
+
+def test_a_program_with_nothing_but_celery_is_served(stack: Stack, tmp_path: Path) -> None:
     program = textwrap.dedent("""
         import os, celery
         app = celery.Celery(broker=os.environ["PACKSIGHT_BROKER_URL"], backend=os.environ["PACKSIGHT_RESULT_URL"])
         print(app.send_task("packsight.recognize", args=[{"images": ["sleep:0.01"]}]).get(timeout=60))
     """)
-    with running(tmp_path) as (_, settings, _worker):
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, **environment(settings)},
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert "sleep:0.01" in done.stdout, done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment(stack.settings)},
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "sleep:0.01" in done.stdout, done.stderr
 
 
-def test_messages_that_are_no_tasks_are_put_aside_and_the_worker_goes_on(tmp_path: Path) -> None:
-    with running(tmp_path) as (broker, settings, worker):
-        app, ledger, letters = make_app("producer", settings), Ledger(settings), DeadLetters(settings)
-        spoil(broker, app)
-        canary = send(app, [["sleep:0.01"]])
-        wait_until(lambda: ledger.finished(canary), "the canary's result")
-        wait_until(lambda: letters.count() >= 7, "seven letters")
-        assert sorted(letter.task for letter in letters.list()) == ["", "", "", "", RECOGNIZE, RECOGNIZE, "packsight.unknown"]
-        assert worker.process.poll() is None
-        assert ledger.results(["unknown-1"])["unknown-1"].state == "FAILURE"
-        wait_until(lambda: not broker.client(0).exists("unacked"), "nothing left unacknowledged")
+def test_messages_that_are_no_tasks_are_put_aside_and_the_worker_goes_on(stack: Stack) -> None:
+    before = {letter.id for letter in stack.letters.list()}
+    spoil(stack.broker, stack.app)
+    assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
+    wait_until(stack.broker_is_empty, "nothing left in the broker")
+    put_aside = [letter for letter in stack.letters.list() if letter.id not in before]
+    assert sorted(letter.task for letter in put_aside) == ["", "", "", "", RECOGNIZE, RECOGNIZE, "packsight.unknown"]
+    assert {letter.code for letter in put_aside} == {ErrorCode.BAD_MESSAGE}
+    assert {stack.ledger.results([task])[task].state for task in ("unknown-1", "shape-1")} == {"FAILURE"}
+    assert stack.worker.process.poll() is None
 
 
 def spoil(broker: Broker, app: Celery) -> None:
