@@ -153,7 +153,8 @@ def sync(
         fleet.announce(request.catalog)
         # The next sync finds its parent here instead of downloading it.
         build.rename(_emptied(work / "versions") / version)
-        prune(catalogs, settings.catalog.keep_versions)
+    # Also when nothing is new: the sync before may have been interrupted here.
+    prune(catalogs, settings.catalog.keep_versions)
     book.rewrite(_worth_keeping(seen, settled.rows if changed else parent_rows))
     return report_of(
         request, made, settled, version=version, published=changed, fetched=fetched.downloads, described=described

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +16,22 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 from PIL import Image, ImageDraw
 
-from indexer import sync as sync_module
 from indexer.describe import QueueDescriber
 from indexer.fleet import Fleet, ModelPair
-from indexer.lock import sync_lock
-from indexer.publish import prune, roll_back
+from indexer.publish import check, prune
 from indexer.report import SyncReport, SyncRequest
 from indexer.sync import sync
-from shared.catalog import CatalogStore, Manifest, new_version
+from shared.catalog import CatalogStore, SelfCheck, new_version
 from shared.celery_app import make_app
 from shared.decode import decode
-from shared.errors import ErrorCode, ImageError, PacksightError, UserError
+from shared.errors import ErrorCode, ImageError, UserError
 from shared.features import Features, FeatureStore
 from shared.local_features import local_features, thumbnail
 from shared.matching.snapshot import Snapshot
 from shared.messages import DESCRIBE, DESCRIBE_QUEUE
-from shared.models import describe_key
 from shared.outcomes import Described, DescribeResult, Failure, WordRead
 from shared.settings import Settings
-from shared.store import Conflict, ObjectStore
+from shared.store import ObjectStore
 
 MODELS = ModelPair("thumb-000000000001", "none-000000000001")
 
@@ -140,9 +139,7 @@ class Shop:
         fleet = Fleet(self.settings)
         register(fleet, chosen.models)
         try:
-            return sync(
-                request, self.settings, store=self.store, fleet=fleet, describer=lambda _: chosen, lease=Held()
-            )
+            return sync(request, self.settings, store=self.store, fleet=fleet, describer=lambda _: chosen, lease=Held())
         finally:
             fleet.close()
 
@@ -291,83 +288,127 @@ class KilledError(BaseException):
 
 
 @contextmanager
-def killed_at(
-    monkeypatch: pytest.MonkeyPatch, step: int, *, after: bool, seen: list[str] | None = None
-) -> Iterator[None]:
-    """End the process at the given write to object storage, just before or just after it."""
-    count = 0
+def killed_before(monkeypatch: pytest.MonkeyPatch, step: int | None) -> Iterator[list[str]]:
+    """End the process before its write number `step` to object storage (never for None); gives the list of writes."""
+    writes: list[str] = []
+    lock = threading.Lock()
 
     def wrapped(method: str) -> Callable[..., Any]:
         original = getattr(ObjectStore, method)
 
-        def call(self: ObjectStore, *args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            count += 1
-            number = count
-            if seen is not None:
-                seen.append(f"{method} {args[0]}")
-            if number >= step and not after:
-                raise KilledError
-            result = original(self, *args, **kwargs)
-            if number >= step:
-                raise KilledError
-            return result
+        def call(self: ObjectStore, key: str, *args: Any, **kwargs: Any) -> Any:
+            with lock:
+                if step is not None and len(writes) >= step:
+                    raise KilledError
+                writes.append(f"{method} {kind_of(key)}")
+            return original(self, key, *args, **kwargs)
 
         return call
 
     with monkeypatch.context() as patch:
         for method in ("write", "upload", "replace", "remove"):
             patch.setattr(ObjectStore, method, wrapped(method))
-        yield
+        yield writes
 
 
-@pytest.mark.parametrize("after", [False, True])
+def kind_of(key: str) -> str:
+    """What a key is about: photo, pack, source book, file or manifest of a version, pointer."""
+    parts = key.split("/")
+    return parts[0] if parts[0] != "catalogs" else parts[-1] if parts[-1] in {"manifest.json", "CURRENT"} else parts[2]
+
+
+def edges(writes: Sequence[str]) -> list[int]:
+    """Steps at which the kind of write changes, and one in the midst of the uploads: the other steps are like these."""
+    changes = [i for i in range(len(writes)) if i == 0 or writes[i] != writes[i - 1]]
+    return sorted({*changes, writes.index("upload versions") + 5})
+
+
 def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_completes(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, *, after: bool
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for identity in "45678":
+    for identity in "5678":
         shop.remove(identity)
     shop.settings = shop.settings.model_copy(
         update={"catalog": shop.settings.catalog.model_copy(update={"keep_versions": 2})}
     )
-    shop.sync()
-    shop.names["1"] = "Renamed once"
-    shop.sync()
-    seed = 5000
-    step = 0
-    while True:
-        step += 1
-        seed += 1
-        before = shop.snapshot().manifest.version
+
+    def change(seed: int) -> None:
         shop.main("1").write_bytes(photo(seed))
-        shop.main("2").write_bytes(photo(seed + 2000))
-        writes: list[str] = []
-        try:
-            with killed_at(monkeypatch, step, after=after, seen=writes):
-                shop.sync()
-            break  # it ended before the step: every write has had its turn
-        except KilledError:
-            pass
-        assert shop.snapshot().manifest.version >= before  # opens whole: every file was checked against its hash
+        shop.main("2").write_bytes(photo(seed + 1))
+
+    shop.sync()
+    for seed in (100, 200):
+        change(seed)
+        with killed_before(monkeypatch, None) as writes:
+            shop.sync()
+    steps = edges(writes)
+    kinds = {writes[step] for step in steps}
+    assert {"write photos", "write sources", "write features", "upload versions", "upload manifest.json"} <= kinds
+    assert {"replace CURRENT", "remove manifest.json", "remove versions", "remove sources"} <= kinds
+
+    for step in steps:
+        change(1000 + 10 * step)
+        with killed_before(monkeypatch, step) as done, pytest.raises(KilledError):
+            shop.sync()
+        served = shop.snapshot()  # every file is checked against its hash, then it is opened
+        assert len(served.products) == 4
         asked = len(shop.describer.asked)
-        described_before = sum(write.startswith("write features/") for write in writes[: None if after else -1])
-        shop.sync()
-        assert len(shop.describer.asked) - asked <= max(0, 2 - 2 * described_before)
-        current = {row.source: row.sha256 for row in shop.snapshot().photo_table if row.product_id == "1" and not row.extra}
-        assert shop.store.exists(f"photos/{current['main/1.jpg']}")
-        assert len(shop.catalogs.versions()) <= 2
-        shop.sync()
-        assert len([k for k in shop.store.list("catalogs/default/sources/")]) <= 1
-    assert step > 10
-    # What interrupted uploads left behind goes when it is a day old, and not before.
-    left = shop.catalogs.unfinished()
-    monkeypatch.setattr("indexer.publish.UNFINISHED_KEPT", -sync_module_day())
+        report = shop.sync()
+        resumed = shop.snapshot()
+        assert report.published == ("replace CURRENT" not in done)
+        assert resumed.manifest.version == report.version
+        # What the killed run had described or written down is not done again.
+        assert len(shop.describer.asked) - asked == (0 if "write features" in done else 2)
+        assert report.fetched == (0 if "write sources" in done else 2)
+        assert len(shop.catalogs.versions()) == 2
+        assert len(list(shop.store.list("catalogs/default/sources/"))) <= 1
+
+    # Interrupted uploads are invisible, and go when they are a day old.
+    assert shop.catalogs.unfinished()
+    prune(shop.catalogs, 2)
+    assert shop.catalogs.unfinished()
+    monkeypatch.setattr("indexer.publish.UNFINISHED_KEPT", timedelta(0))
     prune(shop.catalogs, 2)
     assert shop.catalogs.unfinished() == []
-    assert left or after
 
 
-def sync_module_day() -> Any:
-    from datetime import timedelta
+def test_a_version_that_recognises_its_own_photos_worse_than_its_parent_is_refused_unless_forced(shop: Shop) -> None:
+    shop.sync()
+    folder = shop.snapshot().folder
+    parent = shop.snapshot().manifest.model_copy(update={"self_check": SelfCheck(photos=1000, top1=1.0)})
+    with pytest.raises(UserError, match="of its own photos"):
+        check(folder, parent, force=False)
+    check(folder, parent, force=True)
+    check(folder, shop.snapshot().manifest, force=False)
 
-    return timedelta(days=1)
+
+def test_photos_are_described_by_workers_over_the_queue(shop: Shop, live_settings: Settings) -> None:
+    for identity in "45678":
+        shop.remove(identity)
+    settings = live_settings.model_copy(
+        update={"catalog": live_settings.catalog.model_copy(update={"describe_batch": 4})}
+    )
+    app = make_app("packsight-worker", settings)
+    app.conf.worker_pool_start_method = "fork"
+
+    @app.task(name=DESCRIBE, bind=True)
+    def describe(self: Any, request: dict[str, Any]) -> dict[str, Any]:
+        return shop.describer.describe_batch(request["images"], self.request.id).model_dump(mode="json")
+
+    fleet = Fleet(settings)
+    register(fleet)
+    request = SyncRequest(shop.write(), str(shop.folder / "extra"))
+    with start_worker(app, pool="solo", perform_ping_check=False, queues=[DESCRIBE_QUEUE], shutdown_timeout=30):
+        report = sync(
+            request,
+            settings,
+            store=shop.store,
+            fleet=fleet,
+            describer=lambda models: QueueDescriber(settings, fleet, models),
+            lease=Held(),
+        )
+    assert (report.published, report.products, report.described) == (True, 3, 6)
+    packs = [key for key in shop.store.list("features/") if "/describe-" in key]
+    assert len(packs) == 2
+    assert not list(fleet.redis.scan_iter("celery-task-meta-describe-*"))
+    fleet.close()
