@@ -44,3 +44,5 @@ def set_up(kind: LogFormat, level: int = logging.INFO) -> None:
     # Celery writes every result out in full; our own line per outcome says it shorter.
     for name in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    # At WARNING it may log a whole address, with the signature of a presigned one.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
