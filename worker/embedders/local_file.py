@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from shared.errors import UserError
 from shared.models import EmbedderDescription, Pooling
@@ -26,7 +26,7 @@ class SideCar(BaseModel):
 
     name: str = ""
     licence: str = "unknown"
-    input_size: tuple[int, int] = (224, 224)
+    input_size: tuple[PositiveInt, PositiveInt] = (224, 224)
     """Height and width."""
     channels: Literal["RGB", "BGR"] = "RGB"
     mean: tuple[float, float, float] = IMAGENET_MEAN

@@ -36,7 +36,7 @@ class OmzSpotter:
 
     def __init__(self, folder: Path, compiler: Compiler) -> None:
         files = {role: _find(folder, role) for role in ROLES}
-        networks = [compiler.compile(compiler.read(file), requests=1) for file in files.values()]
+        networks = [compiler.compile(compiler.read(file)) for file in files.values()]
         self._detector, self._encoder, self._decoder = networks
         self._pixels, self._info = _image_inputs(self._detector, files["detector"])
         _require(self._detector, files["detector"], outputs=["boxes"])

@@ -24,7 +24,7 @@ def load(compiler: Compiler) -> PpOcrSpotter:
         licence="Apache-2.0",
         precision=compiler.precision.value,
         shapes={
-            "detector": list(detector.SHAPES),
+            "detector": [*detector.SHAPES, *detector.ENLARGED],
             "recogniser": [(recogniser.HEIGHT, width) for width in recogniser.WIDTHS],
         },
     )

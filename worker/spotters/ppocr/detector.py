@@ -16,6 +16,11 @@ from worker.spotters.ppocr.boxes import Floats, text_boxes
 
 SHAPES = ((640, 640), (480, 640), (640, 480), (320, 640), (640, 320))
 """Height and width that the network sees. Few and fixed: each new shape would cost memory that never comes back."""
+ENLARGED = ((736, 736), (640, 832), (832, 640))
+"""The same for small photos, whose blurred letters it finds only when they are larger."""
+WARM = ((640, 480), (480, 640))
+SMALL = 600
+"""Pixels of the longer side below which a photo is small."""
 
 
 class Detector:
@@ -28,7 +33,8 @@ class Detector:
     def __init__(self, file: Path, compiler: Compiler) -> None:
         centre = (127.5, 127.5, 127.5)
         model = take_pixels(compiler.read(file), channels="BGR", mean=centre, std=centre)
-        model.reshape(ov.PartialShape([1, ov.Dimension(320, 640), ov.Dimension(320, 640), 3]))
+        sides = ov.Dimension(min(map(min, SHAPES)), max(map(max, ENLARGED)))
+        model.reshape(ov.PartialShape([1, sides, sides, 3]))
         self._network = compiler.compile(model)
 
     def detect(self, images: Sequence[Image]) -> Iterator[Floats]:
@@ -40,8 +46,8 @@ class Detector:
             yield boxes * np.array((image.shape[1] / width, image.shape[0] / height), np.float32)
 
     def warm_up(self) -> None:
-        """Run every declared shape."""
-        for _ in self.detect([np.full((*shape, 3), 128, np.uint8) for shape in SHAPES]):
+        """Run the shapes of upright and level photos."""
+        for _ in self.detect([np.full((*shape, 3), 128, np.uint8) for shape in WARM]):
             pass
 
 
@@ -56,7 +62,7 @@ def fit(size: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
         scale = min(shape[0] / height, shape[1] / width)
         return max(1, round(height * scale)), max(1, round(width * scale))
 
-    best = max(SHAPES, key=lambda shape: (np.prod(inside(shape)), -np.prod(shape)))
+    best = max(ENLARGED if max(size) < SMALL else SHAPES, key=lambda shape: (np.prod(inside(shape)), -np.prod(shape)))
     return best, inside(best)
 
 

@@ -51,7 +51,7 @@ class Recogniser:
         centre = (127.5, 127.5, 127.5)
         model = take_pixels(_best_symbols(model), channels="BGR", mean=centre, std=centre)
         model.reshape(ov.PartialShape([1, HEIGHT, ov.Dimension(WIDTHS[0], WIDTHS[-1]), 3]))
-        self._network = compiler.compile(model)
+        self._network = compiler.compile(model, parallel=True)
 
     def read(self, strips: Iterable[Image]) -> Iterator[Reading]:
         """Read strips [48, w, 3] in RGB, w at most the last declared width."""

@@ -54,7 +54,7 @@ class PpOcrSpotter:
         return words
 
     def warm_up(self) -> None:
-        """Run every declared shape."""
+        """Run the common shapes of the detector and every width of the recogniser."""
         self._detector.warm_up()
         self._recogniser.warm_up()
 
