@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Annotated
 
 import typer
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from indexer import tables
 from indexer.fleet import Fleet
 from indexer.report import SyncRequest
-from shared.catalog import CatalogStore
-from shared.errors import UserError
+from shared.catalog import CatalogStore, Current
+from shared.errors import ErrorCode, PacksightError, UserError
 from shared.messages import CATALOG_NAME, INDEXER_QUEUE
 from shared.settings import settings
 from shared.store import ObjectStore
@@ -58,11 +60,15 @@ def sync(
     out.print(tables.sync_summary(report))
     if failures := tables.failures(report):
         out.print(failures)
-    for note in report.notes:
-        out.print(f"[yellow]![/] {note}", highlight=False)
+    _print_notes(report.notes)
     if wait and report.version is not None:
         with _reachable():
             _wait(catalog, report.version)
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        out.print(f"[yellow]![/] {escape(note)}", highlight=False)
 
 
 def _wait(catalog: str, version: str) -> None:
@@ -82,15 +88,8 @@ def _wait(catalog: str, version: str) -> None:
 @catalog_app.command()
 def versions(catalog: CatalogOption = "default") -> None:
     """List the versions of a catalog, oldest first."""
-    with closing(ObjectStore(settings().s3)) as store:
-        versions_ = CatalogStore(store, catalog)
-        current = versions_.current()
-        manifests = versions_.versions()
-    if not manifests:
-        raise UserError(
-            f"Catalog {catalog} has no versions. Publish one with `packsight catalog sync --catalog {catalog} --feed …`."
-        )
-    out.print(tables.versions(manifests, current.version if current is not None else None))
+    with _catalog(catalog) as (catalogs, current):
+        out.print(tables.versions(catalogs.versions(), current.version))
 
 
 @catalog_app.command()
@@ -99,17 +98,10 @@ def show(
     catalog: CatalogOption = "default",
 ) -> None:
     """Show a version: what it holds, which models made it, how well it recognises itself."""
-    with closing(ObjectStore(settings().s3)) as store:
-        catalogs = CatalogStore(store, catalog)
-        current = catalogs.current()
-        if not version and current is None:
-            raise UserError(
-                f"Catalog {catalog} was never published. Publish it with `packsight catalog sync --catalog {catalog} --feed …`."
-            )
-        manifest = catalogs.manifest(version or (current.version if current is not None else ""))
-    out.print(tables.manifest(manifest, is_current=current is not None and current.version == manifest.version))
-    for note in manifest.notes:
-        out.print(f"[yellow]![/] {note}", highlight=False)
+    with _catalog(catalog) as (catalogs, current):
+        manifest = catalogs.manifest(version or current.version)
+    out.print(tables.manifest(manifest, is_current=current.version == manifest.version))
+    _print_notes(manifest.notes)
 
 
 @catalog_app.command()
@@ -119,11 +111,11 @@ def rollback(
     wait: Annotated[bool, typer.Option(help="Wait until the running workers serve the version.")] = True,
 ) -> None:
     """Let an earlier version be the current one; workers take it up without a restart."""
-    from indexer.publish import roll_back  # noqa: PLC0415
+    from indexer.publish import roll_back  # noqa: PLC0415 - Faiss and friends load only when needed
 
-    with closing(ObjectStore(settings().s3)) as store:
-        target = roll_back(CatalogStore(store, catalog), version or None)
-    out.print(f"Catalog {catalog} is at {target} again. The next sync with a changed feed publishes on top of it.")
+    with _catalog(catalog) as (catalogs, _):
+        target = roll_back(catalogs, version or None)
+    out.print(f"Catalog {catalog} is at {target} now. The next sync starts from it.")
     with _reachable():
         with closing(Fleet(settings())) as fleet:
             fleet.announce(catalog)
@@ -150,12 +142,34 @@ def indexer() -> None:
 
 @contextmanager
 def _reachable() -> Iterator[None]:
+    """Say what to start when Redis or the object storage does not answer."""
     try:
         yield
-    except RedisError as error:
+    except (RedisError, OperationalError) as error:
         raise UserError(
-            f"Redis does not answer ({error}). Start the stack with `packsight up` or check PACKSIGHT_RESULT_URL."
+            f"Redis does not answer ({error}). Start the stack with `packsight up`, or correct PACKSIGHT_BROKER_URL and "
+            "PACKSIGHT_RESULT_URL."
         ) from None
+    except PacksightError as error:
+        if error.code not in {ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT}:
+            raise
+        raise UserError(
+            f"Object storage does not answer ({error.message}). Start the stack with `packsight up`, or correct "
+            "PACKSIGHT_S3__ENDPOINT."
+        ) from None
+
+
+@contextmanager
+def _catalog(name: str) -> Iterator[tuple[CatalogStore, Current]]:
+    """Versions of a catalog and its pointer; raises UserError when it was never published."""
+    with _reachable(), closing(ObjectStore(settings().s3)) as store:
+        catalogs = CatalogStore(store, name)
+        current = catalogs.current()
+        if current is None:
+            raise UserError(
+                f"Catalog {name} was never published. Publish it with `packsight catalog sync --catalog {name} --feed …`."
+            )
+        yield catalogs, current
 
 
 class _Bars:

@@ -323,6 +323,7 @@ def edges(writes: Sequence[str]) -> list[int]:
     return sorted({*changes, writes.index("upload versions") + 5})
 
 
+@pytest.mark.timeout(900)
 def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_completes(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,124 @@
+"""`packsight catalog` as an operator types it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from typer.testing import CliRunner, Result
+
+from indexer import cli, tasks
+from indexer.app import beat_schedule
+from indexer.fleet import Fleet
+from indexer.lock import sync_lock
+from indexer.offers import FeedError
+from indexer.publish import publish
+from shared.catalog import CatalogStore, Manifest, SelfCheck, seal
+from shared.errors import CatalogError, UserError
+from shared.settings import S3, Catalog, Settings
+from shared.store import ObjectStore
+
+
+@pytest.fixture
+def config(live_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(cli, "settings", lambda: live_settings)
+    monkeypatch.setattr(cli.out, "_width", 200)
+    return live_settings
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli.app, ["catalog", *words])
+
+
+def put(store: ObjectStore, folder: Path, version: str, parent: str | None = None) -> None:
+    (folder / version).mkdir()
+    (folder / version / "content").write_text(version)
+    manifest = Manifest(
+        catalog="default", version=version, parent=parent, created_at=datetime.now(UTC), products=7, photos=11,
+        embedder="thumb-1", spotter="none-1", dimension=192, projected=64, index="Flat", faiss="1.15",
+        self_check=SelfCheck(photos=11, top1=0.9), notes=("photo not used: [odd].jpg: it is broken",),
+    )  # fmt: skip
+    catalogs = CatalogStore(store, "default")
+    publish(catalogs, folder / version, seal(folder / version, manifest), catalogs.current(), lambda: None)
+
+
+def test_versions_are_listed_with_the_current_one_marked(config: Settings, store: ObjectStore, tmp_path: Path) -> None:
+    put(store, tmp_path, "v1")
+    put(store, tmp_path, "v2", "v1")
+    lines = [line for line in run("versions").stdout.splitlines() if "v1" in line]
+    assert ["CURRENT" in line for line in lines] == [False, True]
+    assert "90.0%" in lines[0]
+
+
+def test_show_prints_counts_models_files_and_notes(config: Settings, store: ObjectStore, tmp_path: Path) -> None:
+    put(store, tmp_path, "v1")
+    text = run("show").stdout
+    for part in ("v1 (CURRENT)", "thumb-1", "none-1", "192 values, projected to 64", "content", "2 B", "[odd].jpg"):
+        assert part in text
+    assert isinstance(run("show", "v9").exception, CatalogError)
+
+
+def test_rollback_moves_the_pointer_to_the_parent(config: Settings, store: ObjectStore, tmp_path: Path) -> None:
+    put(store, tmp_path, "v1")
+    put(store, tmp_path, "v2", "v1")
+    result = run("rollback")
+    assert result.exit_code == 0
+    assert "is at v1 now" in result.stdout
+    current = CatalogStore(store, "default").current()
+    assert current is not None
+    assert current.version == "v1"
+
+
+def test_what_was_never_published_is_said_with_the_command_that_publishes(config: Settings) -> None:
+    for command in ("versions", "show", "rollback"):
+        error = run(command).exception
+        assert isinstance(error, UserError)
+        assert "catalog sync" in str(error)
+
+
+def test_a_sync_while_another_goes_on_names_its_holder(config: Settings, tmp_path: Path) -> None:
+    fleet = Fleet(config)
+    with sync_lock(fleet.redis, "default"):
+        error = run("sync", "--feed", str(tmp_path / "feed.xml")).exception
+    fleet.close()
+    assert isinstance(error, UserError)
+    assert "is being synced already" in str(error)
+
+
+def test_a_feed_that_is_not_there_is_an_error_and_the_lock_is_free_again(config: Settings, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert isinstance(run("sync", "--feed", str(tmp_path / "none.xml")).exception, FeedError)
+
+
+def test_an_object_storage_that_is_away_is_said_with_a_remedy(
+    config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = config.model_copy(update={"s3": S3(endpoint="127.0.0.1:9", secret_key=SecretStr("x"), access_key="x")})
+    monkeypatch.setattr(cli, "settings", lambda: away)
+    assert "packsight up" in str(run("versions").exception)
+
+
+def test_the_periodic_sync_steps_aside_for_another(
+    config: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    periodic = config.model_copy(update={"catalog": Catalog(feed=str(tmp_path / "none.xml"))})
+    monkeypatch.setattr(tasks, "settings", lambda: periodic)
+    fleet = Fleet(config)
+    with sync_lock(fleet.redis, "default"):
+        assert "skipped" in tasks.sync_catalog()
+    fleet.close()
+    with pytest.raises(FeedError):
+        tasks.sync_catalog()
+
+
+def test_the_reconciler_runs_as_a_task(config: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "settings", lambda: config)
+    tasks.reconcile_jobs()
+
+
+def test_periodic_messages_expire_with_their_period_and_there_is_no_sync_without_a_feed(config: Settings) -> None:
+    assert set(beat_schedule(config)) == {"reconcile"}
+    schedule = beat_schedule(config.model_copy(update={"catalog": Catalog(feed="feed.xml", sync_seconds=60)}))
+    assert schedule["sync"]["options"] == {"queue": "packsight.indexer", "expires": 60}
