@@ -8,12 +8,12 @@ not end) or never will be (pictures that cannot be decoded, second copies of a p
 from __future__ import annotations
 
 import gzip
+import time
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
 from indexer.plan import PhotoKey, Sighting
-from shared.catalog import new_version
 from shared.outcomes import Failure
 from shared.store import ObjectStore
 
@@ -54,7 +54,7 @@ class SourceBook:
             ).model_dump_json()
             for (source, extra), s in seen.items()
         ]
-        key = f"{self._prefix}{new_version()}.jsonl.gz"
+        key = f"{self._prefix}{time.time_ns():020d}.jsonl.gz"  # the lock keeps other writers away
         self._store.write(key, gzip.compress("\n".join(lines).encode()))
         return key
 
