@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from producer.evaluate import shown
-from producer.metrics import Answer, Summary, by_kind, summarise
+from producer.metrics import Answer, Share, Summary, by_kind, summarise
 from producer.report import LABELS, ORDER
 from producer.rows import Row
 from shared.outcomes import Failure, Outcome, Status
@@ -177,33 +177,23 @@ def show_evaluation(answers: list[Answer]) -> None:
     table.add_row("Expected calibration error", "–" if error is None else f"{error:.3f}")
     page.print(table)
     if kinds := by_kind(answers):
-        headings = (
-            "Kind",
-            "Photos",
-            "Top-1",
-            "Top-5",
-            "Nearest",
-            "Absent rejected",
-            "Present rejected",
-            "Precision",
-            "Recall",
-            "ECE",
-        )
-        apart = Table(*headings, box=None, pad_edge=False, title="By kind, with 95 % intervals", title_justify="left")
+        page.print("\nBy kind, with 95 % intervals")
+        headings = ("Kind", "n", "Top-1", "Top-5", "Nearest", "Absent\nrejected", "Present\nrejected")
+        apart = Table(*headings, "Precision", "Recall", "ECE", box=None, pad_edge=False, padding=(0, 1, 0, 0))
         for kind, summary in kinds.items():
             apart.add_row(Text(kind), str(summary.count), *_cells(summary))
         page.print(apart)
 
 
 def _cells(summary: Summary) -> list[str]:
-    shares = (
-        summary.top1, summary.top5, summary.top1_nearest, summary.absent_rejected, summary.present_rejected,
-        summary.precision, summary.recall,
-    )  # fmt: skip
-    cells = [
-        f"{share.value:.2f} [dim]{share.interval[0]:.2f}–{share.interval[1]:.2f}[/]"
-        if share.interval and share.value is not None
-        else "–"
-        for share in shares
-    ]
-    return [*cells, "–" if summary.calibration_error is None else f"{summary.calibration_error:.2f}"]
+    shares = (summary.top1, summary.top5, summary.top1_nearest, summary.absent_rejected, summary.present_rejected)
+    error = summary.calibration_error
+    return [*map(_cell, (*shares, summary.precision, summary.recall)), "–" if error is None else f"{error:.2f}"]
+
+
+def _cell(share: Share) -> str:
+    """The value, and its interval in a line below."""
+    if share.value is None or share.interval is None:
+        return "–"
+    low, high = (f"{bound:.2f}".removeprefix("0") for bound in share.interval)
+    return f"{share.value:.2f}\n[dim]{low}–{high}[/]"

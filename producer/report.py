@@ -29,6 +29,7 @@ LABELS = {
     Status.MATCHED: "Matched",
 }
 _AHEAD = 16
+_CANDIDATES = 10
 _NEVER_READ = frozenset(
     {
         ErrorCode.REFERENCE_INVALID,
@@ -121,7 +122,7 @@ def web_link(url: str) -> str:
 def card(name: str, outcome: Outcome, thumbnails: Thumbnails) -> Card:
     """Gather what the page shows of one photo; missing pictures are left out."""
     shown, styles = [], []
-    for candidate in outcome.candidates:
+    for candidate in outcome.candidates[:_CANDIDATES]:
         photo = candidate.evidence.nearest_photo
         if picture := thumbnails.of_catalog(photo):
             styles.append((style_class(photo), picture))

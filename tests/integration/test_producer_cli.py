@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +16,13 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from producer import display
 from producer.cli import app
+from producer.client import Client
 from shared.dead_letters import DeadLetter, DeadLetters
 from shared.errors import ErrorCode, UserError
 from shared.messages import RECOGNIZE, RecognizeRequest
 from shared.outcomes import Outcome
-from shared.settings import Settings
+from shared.settings import Settings, load_settings
 from tests.recognizer import StandIn, running
 
 
@@ -79,20 +83,23 @@ def test_without_waiting_the_job_is_queued_and_listed(photos: Path) -> None:
     assert "7 of 7 photos have no outcome yet" in run("results", job).stderr
 
 
-def test_ctrl_c_ends_the_command_and_the_job_is_resumed(
-    worker: StandIn, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_ends_the_command_and_the_job_is_resumed(worker: StandIn, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.csv"
-    with monkeypatch.context() as patch:
-
-        def press(*_: object) -> None:
-            raise KeyboardInterrupt
-
-        patch.setattr(display.Bar, "advance", lambda bar, *_: press() if bar.label == "Recognising" else None)
-        stopped = run("submit", photos, "--batch-size", 1, "--max-in-flight", 2, "--out", out, code=130)
-    job = stopped.stdout.strip()
-    assert f"submit --resume {job}" in stopped.stderr
+    worker.gate.clear()
+    options = ["--batch-size", "1", "--max-in-flight", "2", "--out", str(out)]
+    command = [sys.executable, "-m", "packsight", "submit", str(photos), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    job = process.stdout.readline().strip()
+    with Client(load_settings()) as client:
+        while client.ledger.enqueued(job) < 2 and process.poll() is None:
+            time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, remarks = process.communicate(timeout=60)
+    assert process.returncode == 130, remarks
+    assert f"submit --resume {job}" in remarks
     assert not out.exists()
+    worker.gate.set()
     run("submit", "--resume", job, "--out", out)
     assert len(table(out)) == 7
     assert set(worker.seen.values()) == {1}
