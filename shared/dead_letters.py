@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.errors import ErrorCode, UserError
-from shared.redis_client import result_database
+from shared.ledger import Ledger
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class DeadLetters:
     """The dead-letter list in the result database. All methods raise redis.RedisError when it cannot be reached."""
 
     def __init__(self, settings: Settings, *, limit: int = LIMIT) -> None:
-        self._client = result_database(settings)
+        self._ledger = Ledger(settings)
+        self._client = self._ledger.client
         self._limit = limit
 
     def put(self, letter: DeadLetter) -> str:
@@ -109,6 +110,7 @@ class DeadLetters:
             raise UserError(f"Dead letter {letter_id} names no task, so it cannot be sent again. Drop it.")
         task_id = letter.task_id if letter.image is None else f"{letter.task_id}-{letter.id}-{int(time.time())}"
         queue = letter.queue if letter.queue in app.amqp.queues else None
+        self._ledger.reopen(task_id)
         sent = app.send_task(letter.task, args=args, kwargs=kwargs, task_id=task_id or None, queue=queue)
         self.drop(letter_id)
         return str(sent.id)
@@ -122,7 +124,7 @@ class DeadLetters:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._ledger.close()
 
 
 def _name(letter: DeadLetter) -> str:

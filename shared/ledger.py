@@ -175,6 +175,10 @@ class Ledger:
         """Forget the deliveries and the partial outcomes of a task whose result is stored."""
         self.client.delete(_deliveries(task_id), _partial(task_id))
 
+    def reopen(self, task_id: str) -> None:
+        """Forget that a task has ended, so that it can be sent again under its own id; without this it would be skipped."""
+        self.client.delete(_meta(task_id), _deliveries(task_id), _partial(task_id))
+
     def deliveries(self, task_id: str) -> int:
         """Return how often a task that has not ended was begun."""
         return int(cast("str | None", self.client.get(_deliveries(task_id))) or 0)

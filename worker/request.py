@@ -63,6 +63,12 @@ class BatchRequest(Request):  # type: ignore[misc]
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Put the message of a batch back whose child died; everything else is Celery's."""
+        if isinstance(unwrapped(exc_info.exception), MemoryError):
+            # The child lives and has stored the failure; Celery would end the parent with all other batches.
+            state.task_ready(self)
+            self.acknowledge()
+            self.send_event("task-failed", exception="MemoryError()", traceback=exc_info.traceback)
+            return
         cause = cause_of(exc_info.exception)
         ours = cause is not None and not (self._already_cancelled or self._already_revoked or state.should_terminate)
         if cause is None or not ours or self._success_was_stored():
@@ -108,10 +114,14 @@ class BatchRequest(Request):  # type: ignore[misc]
         return images if isinstance(images, list) else [None]
 
 
+def unwrapped(error: Any) -> Any:
+    """Return the error itself: from a child it comes wrapped together with its traceback."""
+    return error.exc if isinstance(error, ExceptionWithTraceback) else error
+
+
 def cause_of(error: BaseException) -> ErrorCode | None:
     """Tell what ended a child; None when it lives and the task itself raised."""
-    if isinstance(error, ExceptionWithTraceback):
-        error = error.exc
+    error = unwrapped(error)
     if isinstance(error, TimeLimitExceeded):
         return ErrorCode.TIME_LIMIT
     # A child that is told to exit inside a task reports SystemExit before it goes.

@@ -174,7 +174,9 @@ def test_a_refused_message_is_replayed_under_its_own_id_in_its_own_queue(
     letters: DeadLetters, ledger: Ledger, app: App
 ) -> None:
     name = letters.put(letter(None, task="packsight.other", queue="celery", payload={"args": [1], "kwargs": {}}))
+    store(app, "t", "FAILURE", ValueError("refused"))
     assert letters.replay(app, name) == "t"
+    assert not ledger.begin("t").ended
     assert sent(ledger, app, "celery") == [("t", [1])]
 
 
