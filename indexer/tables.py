@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import RenderableType
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -14,13 +15,13 @@ from shared.catalog import Manifest
 _FAILURES = 20
 
 
-def _facts(rows: Sequence[tuple[str, object]], title: str) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+def _facts(rows: Sequence[tuple[str, object]], title: str) -> RenderableType:
+    table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, escape(str(value)))
-    return table
+    return Group(title, table)
 
 
 def sync_summary(report: SyncReport) -> RenderableType:
@@ -57,17 +58,19 @@ def failures(report: SyncReport) -> RenderableType | None:
 
 def versions(manifests: Sequence[Manifest], current: str | None) -> RenderableType:
     """All versions of a catalog, CURRENT marked."""
-    table = Table("", "version", "made", "products", "photos", "size", "self-check", "parent")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column()
+    table.add_column("version", no_wrap=True)  # whole, since it is there to be copied
+    for name in ("products", "photos", "size", "self-check"):
+        table.add_column(name, justify="right")
     for made in manifests:
         table.add_row(
             "[green]CURRENT[/]" if made.version == current else "",
             made.version,
-            f"{made.created_at:%Y-%m-%d %H:%M}",
             str(made.products),
             str(made.photos),
             size(sum(entry.size for entry in made.files.values())),
             f"{made.self_check.top1:.1%}" if made.self_check.photos else "–",
-            made.parent or "–",
         )
     return table
 
