@@ -15,6 +15,7 @@ from typing import Any
 from celery import states
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
+from kombu.asynchronous import set_event_loop
 
 from shared import refused
 from shared.dead_letters import DeadLetters
@@ -47,6 +48,10 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def on_ready(self) -> None:
         """Take running batches over to the new channel, which renews and acknowledges them from now on."""
         super().on_ready()
+        if self.hub is not None:
+            # Resetting the hub after a lost connection also makes it no longer the current one, and a warm shutdown would
+            # then neither renew nor acknowledge what is still running.
+            set_event_loop(self.hub)
         channel = self.task_consumer.channel
         for request in tuple(state.active_requests):
             if not request.acknowledged and request.message.channel is not channel:

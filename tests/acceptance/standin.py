@@ -1,7 +1,7 @@
 """A worker without networks: the tasks, transport and bookkeeping are the real ones, only looking at a photo is acted.
 
 What is done with an image is written in its reference: `sleep:SECONDS`, `kill` (the process ends itself, as a crash in native
-code would), `hang` (a sleep that no Python signal handler ends), `raise`.
+code would), `hang` (a sleep that no Python signal handler ends), `memory` (no memory left; not where `run_batch` could catch it).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import time
+from functools import lru_cache
 from typing import Any
 
 from shared.celery_app import make_app
@@ -25,16 +26,23 @@ app = make_app("standin", settings(), include=["standin"])
 RAN = "standin:ran:"
 
 
+@lru_cache(maxsize=1)
+def books() -> tuple[Ledger, DeadLetters]:
+    return Ledger(settings()), DeadLetters(settings())
+
+
 @app.task(name=RECOGNIZE, bind=True, base=BatchTask)
 def recognize(self: BatchTask, request: dict[str, Any]) -> dict[str, Any]:
-    ledger = Ledger(settings())
+    ledger, dead_letters = books()
+    if "memory" in request["images"]:
+        raise MemoryError
     ledger.client.rpush(RAN + self.request.id, os.getpid())
 
     def run(images: list[str]) -> list[dict[str, Any]]:
         return [act(image) for image in images]
 
     outcomes = run_batch(
-        ledger, DeadLetters(settings()), self.request.id, request["images"], run, failed, json.dumps, json.loads,
+        ledger, dead_letters, self.request.id, request["images"], run, failed, json.dumps, json.loads,
         payload=request,
     )  # fmt: skip
     return {"outcomes": outcomes}
@@ -53,6 +61,4 @@ def act(image: str) -> dict[str, Any]:
     elif what == "hang":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
         time.sleep(600)
-    elif what == "raise":
-        raise ZeroDivisionError(image)
     return {"image": image, "failure": None}

@@ -168,6 +168,30 @@ def test_messages_that_are_no_tasks_are_put_aside_and_the_worker_goes_on(stack: 
     assert {letter.code for letter in put_aside} == {ErrorCode.BAD_MESSAGE}
     assert {stack.ledger.results([task])[task].state for task in ("unknown-1", "shape-1")} == {"FAILURE"}
     assert stack.worker.process.poll() is None
+    (shapeless,) = [letter for letter in put_aside if letter.task_id == "shape-1"]
+    assert stack.letters.replay(stack.app, shapeless.id, {"images": ["sleep:0.01"]}) == "shape-1"
+    wait_until(lambda: stack.wait(["shape-1"]) == [[None]], "the result of the corrected message")
+
+
+def test_a_task_without_memory_fails_alone(stack: Stack) -> None:
+    failed, fine = stack.send(["memory"], ["sleep:0.01"])
+    assert stack.wait([fine]) == [[None]]
+    assert stack.wait([failed]) == [["MemoryError: "]]
+    assert stack.worker.process.poll() is None
+
+
+def test_a_worker_that_is_told_to_stop_finishes_what_it_began(stack: Stack, tmp_path: Path) -> None:
+    (long,) = stack.send(["sleep:9"])
+    wait_until(lambda: stack.runs(long) == 1, "the start of the task")
+    other = StandIn(stack.settings, tmp_path, children=1)  # would take what is not renewed
+    try:
+        assert stack.worker.stop() == 0
+        assert stack.wait([long]) == [[None]]
+        assert stack.runs(long) == 1
+        assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
+    finally:
+        stack.worker.start()
+        other.stop()
 
 
 def spoil(broker: Broker, app: Celery) -> None:
