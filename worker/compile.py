@@ -37,7 +37,7 @@ class Network:
         return tuple(self._ports[name].shape)
 
     def stream(self, batches: Iterable[Array]) -> Iterator[tuple[Array, ...]]:
-        """Yield copies of all outputs for each array of the single input, in order."""
+        """Yield copies of all outputs for each array of the single input, in order; one stream at a time."""
         idle = deque(self._requests)
         running: deque[tuple[Any, Array]] = deque()
         try:

@@ -243,7 +243,8 @@ def test_it_reads_what_rapidocr_reads(spotter: Spotter, caplog: pytest.LogCaptur
 
 
 def test_words_do_not_depend_on_the_neighbours(spotter: Spotter) -> None:
-    photos = [label(SHAMPOO), label({}), label(BALM, 480, 640), label(BALM, 900, 300)]
+    lying = np.ascontiguousarray(np.rot90(label(SHAMPOO)))
+    photos = [label(SHAMPOO), lying, label({}), label(BALM, 480, 640), lying, label(BALM, 900, 300)]
     together = spotter.spot(photos)
     assert together == [spotter.spot([photo])[0] for photo in photos]
     assert spotter.spot(photos[::-1]) == together[::-1]
@@ -262,6 +263,24 @@ def test_text_upside_down_is_read_and_its_box_starts_at_the_text(spotter: Spotte
 def test_text_on_its_side_is_read(spotter: Spotter, quarters: int) -> None:
     photo = np.ascontiguousarray(np.rot90(label({"HAND CREAM": (60, 200, 60)}), quarters))
     assert [letters(text) for text in read(spotter, photo)] == ["handcream"]
+
+
+@pytest.mark.parametrize("quarters", [1, 3])
+def test_a_photo_on_its_side_is_read_with_boxes_in_its_own_pixels(spotter: Spotter, quarters: int) -> None:
+    upright = label(SHAMPOO)
+    photo = np.ascontiguousarray(np.rot90(upright, quarters))
+    words = {letters(word.text): word for word in spotter.spot([photo])[0]}
+    assert set(words) == {letters(text) for text in SHAMPOO}
+    expected = {letters(word.text): word.box for word in spotter.spot([upright])[0]}
+    height, width = upright.shape[:2]
+    for text, word in words.items():
+        turned = [(y, width - x) if quarters == 1 else (height - y, x) for x, y in expected[text]]
+        np.testing.assert_allclose(word.box, turned, atol=8)
+
+
+def test_the_lines_of_a_photo_upside_down_are_turned_together(spotter: Spotter) -> None:
+    photo = np.ascontiguousarray(label(SHAMPOO)[::-1, ::-1])
+    assert {letters(text) for text in read(spotter, photo)} == {letters(text) for text in SHAMPOO}
 
 
 def test_tilted_text_is_read(spotter: Spotter) -> None:

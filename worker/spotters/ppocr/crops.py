@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from worker.networks import Image
 from worker.spotters.ppocr.boxes import Floats
@@ -14,12 +15,21 @@ VERTICAL = 1.5
 
 def reading_order(boxes: Floats) -> Floats:
     """Start each box [n, 4, 2] at its text's top left, taking tall boxes for lines that read downwards."""
-    width = np.linalg.norm(boxes[:, 1] - boxes[:, 0], axis=1)
-    height = np.linalg.norm(boxes[:, 3] - boxes[:, 0], axis=1)
-    tall = height > VERTICAL * width
+    tall = _tall(boxes)
     turned = boxes.copy()
     turned[tall] = np.roll(boxes[tall], -1, axis=1)
     return turned
+
+
+def sideways(boxes: Floats) -> bool:
+    """Tell whether a photo with these boxes lies on its side: two thirds of at least three lines run up or down."""
+    return len(boxes) >= 3 and bool(_tall(boxes).mean() >= 2 / 3)
+
+
+def _tall(boxes: Floats) -> npt.NDArray[np.bool_]:
+    width = np.linalg.norm(boxes[:, 1] - boxes[:, 0], axis=1)
+    height = np.linalg.norm(boxes[:, 3] - boxes[:, 0], axis=1)
+    return np.asarray(height > VERTICAL * width)
 
 
 def strip_width(box: Floats, height: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from shared.models import SpotterDescription
 from shared.outcomes import WordRead
 from worker.networks import Image
 from worker.spotters.ppocr.boxes import Floats
-from worker.spotters.ppocr.crops import reading_order, strip, strip_width
+from worker.spotters.ppocr.crops import reading_order, sideways, strip, strip_width
 from worker.spotters.ppocr.detector import Detector
 from worker.spotters.ppocr.recogniser import HEIGHT, WIDTHS, Reading, Recogniser
 
@@ -19,8 +20,8 @@ MIN_CONFIDENCE = 0.5
 """Lines read with less are dropped."""
 DOUBT = 0.8
 """Lines read with less are read upside down too."""
-
-
+COMPANY = 0.1
+"""Confidence that a line upside down may lack where its photo's other lines are upside down."""
 UNREAD = Reading("", 0.0)
 
 
@@ -29,8 +30,16 @@ class _Line:
     image: int
     box: Floats
     """[4, 2], from the text's top left."""
+    tall: bool
     pixels: Image
     reading: Reading = UNREAD
+    turned: Reading | None = None
+    """As read upside down."""
+
+    @property
+    def group(self) -> tuple[int, bool]:
+        """Lines of one photo that run the same way are upright or upside down together, mostly."""
+        return self.image, self.tall
 
 
 class PpOcrSpotter:
@@ -59,20 +68,44 @@ class PpOcrSpotter:
         self._recogniser.warm_up()
 
     def _lines(self, images: Sequence[Image]) -> Iterator[_Line]:
+        lying = []
         for index, (image, boxes) in enumerate(zip(images, self._detector.detect(images), strict=True)):
-            for box in reading_order(boxes):
-                width = min(WIDTHS[-1], strip_width(box, HEIGHT))
-                yield _Line(index, box, strip(image, box, HEIGHT, width))
+            if sideways(boxes):
+                lying.append(index)
+            else:
+                yield from _cut(index, image, boxes)
+        # The detector knows level lines best: look again with the photo turned counter-clockwise.
+        level = [np.ascontiguousarray(np.rot90(images[index])) for index in lying]
+        for index, image, boxes in zip(lying, level, self._detector.detect(level), strict=True):
+            for line in _cut(index, image, boxes):
+                line.box = np.stack([images[index].shape[1] - line.box[:, 1], line.box[:, 0]], axis=1)
+                yield line
 
     def _read(self, lines: list[_Line]) -> None:
-        """Read all lines, and those in doubt once more upside down."""
+        """Read all lines, those in doubt upside down too, and with them the rest of a photo that is upside down."""
         # Equal shapes in a row spare the runtime from switching between its plans.
-        ordered = sorted(lines, key=lambda line: line.pixels.shape[1])
-        for line, reading in zip(ordered, self._recogniser.read(line.pixels for line in ordered), strict=True):
+        lines = sorted(lines, key=lambda line: line.pixels.shape[1])
+        for line, reading in zip(lines, self._recogniser.read(line.pixels for line in lines), strict=True):
             line.reading = reading
-        doubtful = [line for line in ordered if line.reading.confidence < DOUBT]
-        turned = self._recogniser.read(np.ascontiguousarray(line.pixels[::-1, ::-1]) for line in doubtful)
-        for line, reading in zip(doubtful, turned, strict=True):
-            if reading.confidence > line.reading.confidence:
-                line.reading = reading
+        self._read_turned([line for line in lines if line.reading.confidence < DOUBT])
+        votes: defaultdict[tuple[int, bool], float] = defaultdict(float)
+        for line in lines:
+            if line.turned is not None:
+                votes[line.group] += line.turned.confidence - line.reading.confidence
+        self._read_turned([line for line in lines if line.turned is None and votes[line.group] > 0])
+        for line in lines:
+            allowance = COMPANY if votes[line.group] > 0 else 0.0
+            if line.turned is not None and line.turned.confidence + allowance > line.reading.confidence:
+                line.reading = line.turned
                 line.box = np.roll(line.box, -2, axis=0)
+
+    def _read_turned(self, lines: Sequence[_Line]) -> None:
+        strips = (np.ascontiguousarray(line.pixels[::-1, ::-1]) for line in lines)
+        for line, reading in zip(lines, self._recogniser.read(strips), strict=True):
+            line.turned = reading
+
+
+def _cut(index: int, image: Image, boxes: Floats) -> Iterator[_Line]:
+    for found, box in zip(boxes, reading_order(boxes), strict=True):
+        width = min(WIDTHS[-1], strip_width(box, HEIGHT))
+        yield _Line(index, box, bool((found[0] != box[0]).any()), strip(image, box, HEIGHT, width))
