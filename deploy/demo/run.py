@@ -25,6 +25,8 @@ from shared.errors import UserError
 
 _TAKEN_OVER = ("PACKSIGHT_MODELS__", "PACKSIGHT_WORKER__")
 """Settings of the user that hold in the demo too; all others may belong to a stack that it must not touch."""
+_SHOWN = 12
+"""Wrong answers that are listed."""
 _OUTPUTS = ("results.jsonl", "results.csv", "report.html")
 
 
@@ -101,16 +103,17 @@ def _show(console: Console, folder: Path, reached: Score, histogram: float) -> N
         table.add_row(MEANINGS[count.group], f"{count.right}", f"{count.photos}")
     console.rule("Evaluation")
     console.print(table)
-    for label, outcome in reached.wrong:
+    for label, outcome in reached.wrong[:_SHOWN]:
         found = outcome.candidates[0].product.name if outcome.candidates else "nothing"
         console.print(f"wrong: {label.image} ({_what(label)}): {outcome.status}, {found}", highlight=False)
+    if len(reached.wrong) > _SHOWN:
+        console.print(f"and {len(reached.wrong) - _SHOWN} more", highlight=False)
     codes = ", ".join(f"{code} × {number}" for code, number in sorted(reached.failures.items()))
     console.print(f"Failed with a code: {codes or 'none'}", highlight=False)
     if reached.missing:
         console.print(f"[red]Without an outcome:[/] {', '.join(reached.missing)}", highlight=False)
-    present = next(count for count in reached.counts if count.group == "present")
     console.print(
-        f"Top-1 of what is sold here: {present.right / present.photos:.0%}; nearest colour histogram: {histogram:.0%}",
+        f"Right product first, of what is sold here: {reached.first:.0%} (nearest colour histogram: {histogram:.0%})",
         highlight=False,
     )
     colour = "green" if reached.passed else "red"

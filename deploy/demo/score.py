@@ -40,11 +40,18 @@ class Score:
     wrong: list[tuple[Label, Outcome]]
     failures: Mapping[str, int]
     """Failed photos by error code."""
+    firsts: int
+    """Photos of products sold here whose first candidate is the product."""
 
     @property
     def share(self) -> float:
         """Right answers among all photos; a photo without an outcome is not right."""
         return sum(count.right for count in self.counts) / max(1, sum(count.photos for count in self.counts))
+
+    @property
+    def first(self) -> float:
+        """Share of the products sold here that come first among the candidates, whatever the answer's status."""
+        return self.firsts / max(1, sum(count.photos for count in self.counts if count.group == "present"))
 
     @property
     def passed(self) -> bool:
@@ -57,9 +64,12 @@ def right(label: Label, outcome: Outcome) -> bool:
     if label.group == "unreadable":
         return outcome.status is Status.FAILED and outcome.failure is not None
     if label.group == "present":
-        offered = outcome.status in (Status.MATCHED, Status.AMBIGUOUS) and outcome.candidates
-        return bool(offered) and outcome.candidates[0].product.id == label.product_id
+        return outcome.status in (Status.MATCHED, Status.AMBIGUOUS) and _first(label, outcome)
     return outcome.status in (Status.NO_MATCH, Status.AMBIGUOUS)
+
+
+def _first(label: Label, outcome: Outcome) -> bool:
+    return bool(outcome.candidates) and outcome.candidates[0].product.id == label.product_id
 
 
 def score(labels: Sequence[Label], rows: Sequence[Mapping[str, Any]]) -> Score:
@@ -80,4 +90,5 @@ def score(labels: Sequence[Label], rows: Sequence[Mapping[str, Any]]) -> Score:
         missing=[label.image for label, outcome in known if outcome is None],
         wrong=[(label, outcome) for label, outcome in answered if not right(label, outcome)],
         failures=failures,
+        firsts=sum(_first(label, outcome) for label, outcome in answered if label.group == "present"),
     )

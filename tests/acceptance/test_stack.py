@@ -23,9 +23,11 @@ import psutil
 import pytest
 import redis
 
+from deploy import services
 from deploy.demo.dataset import write_feed
 from deploy.demo.products import STRANGERS, items
 from deploy.demo.scenes import catalog_photo, query_photo
+from deploy.ports import free_ports
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -227,19 +229,20 @@ def test_a_crash_is_told_and_the_next_up_starts_what_is_missing_with_nothing_los
 
 
 def test_down_ends_what_up_started_and_leaves_the_rest_alone_and_up_brings_all_back(
-    stack: Stack, answers: list[dict[str, Any]]
+    stack: Stack, answers: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     own = [psutil.Process(pid) for pid in stack.pids().values()]
     own += [child for process in own for child in process.children(recursive=True)]
     ports, catalogs = stack.state["ports"], stack.status()["catalogs"]
-    neighbour = subprocess.Popen([own[0].exe(), "--port", "0"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    (port,) = free_ports(1)
+    spec = services.valkey(tmp_path / "valkey", port, "of-somebody-else")
+    neighbour = services.start(spec, tmp_path / "valkey.log")
     try:
         stack.run("down")
         assert not [process for process in own if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
         assert neighbour.poll() is None
     finally:
-        neighbour.terminate()
-        neighbour.wait(10)
+        services.stop(neighbour)
     assert "No stack is running" in stack.run("down").stdout
     assert json.loads(stack.run("doctor", "--json", code=1).stdout)
 
