@@ -56,7 +56,7 @@ class AlreadyEnded(Ignore):  # type: ignore[misc]
     """The task has its result; the message is acknowledged and the result stays as it is."""
 
 
-def run_batch(  # noqa: PLR0917 - one call site per task, which reads as the sentence it is
+def run_batch(
     ledger: Ledger,
     dead_letters: DeadLetters,
     task_id: str,
