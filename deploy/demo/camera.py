@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -13,14 +15,14 @@ def light(scene: Canvas, rng: np.random.Generator, strength: float) -> Canvas:
     height, width = scene.shape[:2]
     warm = rng.normal(0, 0.13 * strength)
     cast = np.exp(np.array([warm, rng.normal(0, 0.05 * strength), -warm]))
-    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    turn = rng.uniform(0, 2 * np.pi)
-    along = x * np.cos(turn) + y * np.sin(turn)
-    shade = 1.0 + 0.22 * strength * along - 0.10 * strength * (x**2 + y**2)
+    y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)
+    turn = float(rng.uniform(0, 2 * math.pi))
+    along = x * math.cos(turn) + y * math.sin(turn)
+    shade = 1 + 0.22 * strength * along - 0.10 * strength * (x * x + y * y)
     if rng.random() < 0.35 * strength:
-        edge = along * np.cos(0.8) - (x * np.sin(turn) - y * np.cos(turn)) * np.sin(0.8) - rng.uniform(-0.3, 0.4)
+        edge = along * 0.7 - (x * math.sin(turn) - y * math.cos(turn)) * 0.72 - float(rng.uniform(-0.3, 0.4))
         shade = shade * (1 - 0.33 / (1 + np.exp(np.clip(-edge * 14, -30, 30))))
-    exposure = rng.uniform(1 - 0.32 * strength, 1 + 0.14 * strength)
+    exposure = float(rng.uniform(1 - 0.32 * strength, 1 + 0.14 * strength))
     return np.asarray(scene * cast.astype(np.float32) * (shade * exposure)[..., None], np.float32)
 
 
