@@ -9,8 +9,10 @@ from pathlib import Path
 import faiss
 import numpy as np
 
+from indexer.fit import fit
+from indexer.index import build_index
 from indexer.projection import fit_projection
-from shared.catalog import Manifest, PhotoRow, ProductRow, new_version, seal
+from shared.catalog import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
 from shared.errors import CatalogError, ErrorCode
 from shared.features import Features, FloatArray
 from shared.matching.model import PRIOR
@@ -69,28 +71,27 @@ def build_version(
     projection.save(folder)
     WordIndex.build(products, photo_product.astype(np.int64), [photo.words for photo in found]).save(folder)
     _local(found).save(folder)
-    index = faiss.IndexFlatIP(projection.dimension)
-    index.add(vectors.astype(np.float32))
+    index, index_name = build_index(vectors)
     faiss.write_index(index, str(folder / INDEX))
     (folder / "model.json").write_text(PRIOR.model_dump_json(indent=1))
-    return seal(
-        folder,
-        Manifest(
-            catalog=catalog,
-            version=new_version(),
-            parent=None if parent is None else parent.manifest.version,
-            created_at=datetime.now(UTC),
-            products=len(products),
-            photos=len(used),
-            embedder=embedder,
-            spotter=spotter,
-            dimension=raw.shape[1],
-            projected=projection.dimension,
-            index="Flat",
-            faiss=faiss.__version__,
-            notes=tuple(remarks),
-        ),
+    manifest = Manifest(
+        catalog=catalog,
+        version=new_version(),
+        parent=None if parent is None else parent.manifest.version,
+        created_at=datetime.now(UTC),
+        products=len(products),
+        photos=len(used),
+        embedder=embedder,
+        spotter=spotter,
+        dimension=raw.shape[1],
+        projected=projection.dimension,
+        index=index_name,
+        faiss=faiss.__version__,
     )
+    (folder / MANIFEST).write_text(manifest.model_dump_json())
+    model, checked, fit_notes = fit(Snapshot.open(folder), features, None if parent is None else parent.model)
+    (folder / "model.json").write_text(model.model_dump_json(indent=1))
+    return seal(folder, manifest.model_copy(update={"self_check": checked, "notes": (*remarks, *fit_notes)}))
 
 
 def _stack(found: Sequence[Features], catalog: str) -> FloatArray:

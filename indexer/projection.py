@@ -37,6 +37,14 @@ def _covariance(centred: npt.NDArray[np.float64]) -> tuple[None, npt.NDArray[np.
     return None, np.sqrt(np.maximum(value[::-1], 0)), vector[:, ::-1].T
 
 
+def fit_like(projection: Projection, raw: FloatArray) -> Projection:
+    """Fit a projection of the same kind and size on other photos."""
+    usable = raw[np.isfinite(raw).all(axis=1)]
+    if not projection.matrix.shape[1] or len(usable) < MIN_PHOTOS:
+        return projection
+    return whitening(usable, projection.dimension)
+
+
 def fit_projection(raw: FloatArray, photo_product: npt.NDArray[np.int32]) -> Projection:
     """Choose and fit the projection for a catalog; raw [photos, dimension]."""
     usable = np.isfinite(raw).all(axis=1)

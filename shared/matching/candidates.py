@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from shared.features import Features, FloatArray
+from shared.matching.geometry import Verified
 from shared.matching.reading import Reading, read
 from shared.matching.snapshot import Snapshot
 
@@ -46,11 +47,15 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A photo laid against a catalog: features, projected vector [projected], words looked up."""
+    """A photo laid against a catalog: features, projected vector [projected], words looked up.
+
+    verified: what comparing it with catalog photos gave, so that no photo is compared twice.
+    """
 
     features: Features
     vector: FloatArray
     reading: Reading
+    verified: dict[int, Verified] = field(default_factory=dict)
 
     @classmethod
     def of(cls, features: Features, snapshot: Snapshot) -> Query:

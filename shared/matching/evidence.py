@@ -8,7 +8,7 @@
 - coverage: rarity of the product's words that were read ÷ rarity of those expected, each by how surely it is to be
   seen.
 - brand: share of the brand's words that were read; rival_brand: how clearly a brand was read that is not the product's.
-- unknown_words: share of the words read that the catalog has nowhere.
+- unknown_words: share of the words of four letters and more that the catalog has nowhere.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from shared.matching.candidates import IntArray, Leave, Query, frequencies
 from shared.matching.model import CLEAR, Matrix
+from shared.matching.normalise import is_number
 from shared.matching.snapshot import Snapshot
 from shared.matching.word_index import NAME_WEIGHT, NAMED, PRIOR_PHOTOS, VENDOR
 
@@ -98,7 +99,8 @@ def gather(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | 
     strength = reading.weight * confidence[reading.word] * words.vendor_terms[reading.term]
     strength = strength * rarity / np.log(len(snapshot.products) + 1)
     rival = (strength[:, None] * ~has).max(axis=0, initial=0.0)
-    unknown = float(confidence @ (known <= 0)) / max(float(confidence.sum()), 1e-9)
+    wordy = np.array([len(key) >= 4 and not is_number(key) for key in reading.keys], np.float64) * confidence
+    unknown = float(wordy @ (known <= 0)) / max(float(wordy.sum()), 1.0)
     columns = {
         "present": np.ones(count),
         "looks": looks,
@@ -122,7 +124,7 @@ def lead(values: Matrix) -> Matrix:
     if len(values) < 2:
         return np.zeros(len(values))
     second, first = np.sort(values)[-2:].tolist()
-    return values - np.where(values == first, second, first)
+    return np.asarray(values - np.where(values == first, second, first), np.float64)
 
 
 def _looks(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | None) -> tuple[Matrix, IntArray]:

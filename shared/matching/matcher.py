@@ -16,7 +16,7 @@ from shared.matching import explain, siblings
 from shared.matching.candidates import IntArray, Leave, Query, candidates
 from shared.matching.evidence import Gathered, gather
 from shared.matching.first_version import first_version
-from shared.matching.model import CLEAR, CLOSE, LOOKS, WORDS, Matrix, Model, probabilities
+from shared.matching.model import CLEAR, CLOSE, LOOKS, WORDS, Curve, Matrix, Model, probabilities
 from shared.matching.snapshot import Snapshot
 from shared.outcomes import Candidate, Product, Status
 
@@ -91,7 +91,7 @@ def rank(
     gathered = gather(query, found, snapshot, leave)
     if variant in {Variant.LOOKS, Variant.WORDS}:
         return _single(gathered, model, LOOKS if variant is Variant.LOOKS else WORDS)
-    ranking = _ranked(gathered, gathered.matrix, np.arange(len(found)), model.clear.vector(CLEAR), model.clear.curve)
+    ranking = ranked(gathered, gathered.matrix, np.arange(len(found)), model.clear.vector(CLEAR), model.clear.curve)
     if variant is Variant.CLEAR or len(found) < 2 or ranking.probability[0] >= model.matched:
         return ranking
     return look_closer(query, ranking, snapshot, model, leave)
@@ -102,19 +102,21 @@ def look_closer(
 ) -> Ranking:
     """Compare the first few candidates by what differs between them and order them anew."""
     gathered = ranking.gathered
-    if gathered is None:
+    if gathered is None or not len(ranking.order):
         return ranking
     places = np.sort(ranking.place[:CLOSEST])
     compared = siblings.compare(query, gathered, places, snapshot, leave)
-    matrix = np.concatenate([gathered.matrix[places], compared.matrix], axis=1)
-    again = _ranked(gathered, matrix, places, model.close.vector(CLOSE), model.close.curve)
+    utility = gathered.matrix[places] @ model.clear.vector(CLEAR)
+    matrix = np.column_stack([utility, np.ones(len(places)), compared.matrix])
+    again = ranked(gathered, matrix, places, model.close.vector(CLOSE), model.close.curve)
     return replace(again, close=matrix, inliers=dict(zip(places.tolist(), compared.inliers.tolist(), strict=True)))
 
 
-def _ranked(gathered: Gathered, matrix: Matrix, places: IntArray, weights: Matrix, curve: object) -> Ranking:
+def ranked(gathered: Gathered, matrix: Matrix, places: IntArray, weights: Matrix, curve: Curve) -> Ranking:
+    """Order the candidates that stand at `places` of `gathered` by their evidence [places, features]."""
     share, none = probabilities(matrix, weights)
     order = np.lexsort((gathered.products[places], -share))
-    calibrated = curve(share[order])  # type: ignore[operator]
+    calibrated = curve(share[order])
     if len(calibrated):
         calibrated = np.append(calibrated[:1], np.minimum(calibrated[1:], 1.0 - calibrated[0]))
     return Ranking(gathered.products[places][order], calibrated, none, places[order], gathered)

@@ -19,7 +19,9 @@ LOOKS = ("looks", "looks_lead")
 WORDS = ("word_share", "word_mass", "word_lead", "coverage", "brand", "rival_brand", "unknown_words")
 CLEAR = ("present", *LOOKS, *WORDS)
 """Evidence for every candidate; shared/matching/evidence.py says what each is."""
-CLOSE = (*CLEAR, "inliers", "alignment", "colour", "telling_words", "telling_missing")
+CLOSE = (
+    "clear", "present", "inliers", "alignment", "colour", "colour_lead", "telling_words", "telling_missing",
+)  # fmt: skip
 """Evidence among the few candidates that are hard to tell apart; see shared/matching/siblings.py."""
 
 
@@ -71,23 +73,34 @@ def probabilities(evidence: Matrix, weights: Matrix) -> tuple[Matrix, float]:
     return share[:-1], float(share[-1])
 
 
-_PRIOR_CLEAR = {
-    "present": -4.0,
-    "looks": 4.0,
-    "looks_lead": 2.0,
-    "word_share": 4.0,
-    "word_mass": 3.0,
-    "word_lead": 2.0,
-    "coverage": 2.0,
-    "brand": 0.5,
-    "rival_brand": -0.5,
-    "unknown_words": 0.0,
-}
+SPREAD = 2.0
+"""Standard deviation of the normal prior of each weight; no fit changes a weight's sign."""
 PRIOR = Model(
-    clear=Stage(weights=_PRIOR_CLEAR),
+    clear=Stage(
+        weights={
+            "present": -5.0,
+            "looks": 5.0,
+            "looks_lead": 0.5,
+            "word_share": 3.0,
+            "word_mass": 2.5,
+            "word_lead": 2.0,
+            "coverage": 4.5,
+            "brand": 0.2,
+            "rival_brand": -1.5,
+            "unknown_words": -2.0,
+        }
+    ),
     close=Stage(
-        weights=_PRIOR_CLEAR
-        | {"inliers": 1.0, "alignment": 1.0, "colour": 1.0, "telling_words": 2.0, "telling_missing": -1.0}
+        weights={
+            "clear": 0.8,
+            "present": 0.0,
+            "inliers": 1.0,
+            "alignment": 1.0,
+            "colour": 0.5,
+            "colour_lead": 8.0,
+            "telling_words": 1.0,
+            "telling_missing": -2.0,
+        }
     ),
 )
 """What is believed before a catalog has shown anything: every fit is drawn towards this, and without photos it

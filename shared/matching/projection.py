@@ -33,7 +33,9 @@ class Projection:
         """Project [n, dimension] to unit rows [n, projected]; zeros where a row is not finite or has no length."""
         unit = unit_rows(raw)
         if self.matrix.shape[1]:
-            unit = np.where(unit.any(axis=1, keepdims=True), unit_rows((unit - self.mean) @ self.matrix), np.float32(0.0))
+            unit = np.where(
+                unit.any(axis=1, keepdims=True), unit_rows((unit - self.mean) @ self.matrix), np.float32(0.0)
+            )
         return unit
 
     def save(self, folder: Path) -> None:

@@ -21,11 +21,12 @@ MIN_PART = 3
 class Reading:
     """Distinct words of a photo and the terms that each may stand for.
 
-    texts: spelling of each word. confidence: [words] float64, 0 to 1.
+    keys, texts: each word as it is compared and as it was read. confidence: [words] float64, 0 to 1.
     word, term, weight: [alternatives], sorted by word: alternative i says that word[i] is a reading of term[i] (or
     of a part of it) with similarity weight[i], 0 to 1.
     """
 
+    keys: tuple[str, ...]
     texts: tuple[str, ...]
     confidence: npt.NDArray[np.float64]
     word: npt.NDArray[np.int64]
@@ -60,6 +61,7 @@ def read(words: Iterable[WordRead], vocabulary: Vocabulary) -> Reading:
             alternatives[place] = max(share, alternatives.get(place, 0.0))
     rows = sorted(alternatives)
     return Reading(
+        tuple(keys),
         tuple(texts[key] for key in keys),
         np.array([confidence[key] for key in keys], np.float64),
         np.array([word for word, _ in rows], np.int64),

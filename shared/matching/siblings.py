@@ -1,11 +1,10 @@
 """Siblings: products of one line told apart by what differs, the words and the regions of their photos.
 
-For each of a few candidates, against its nearest catalog photo:
-- inliers: ln(1 + key points in geometric agreement) ÷ ln 100: root-SIFT (Arandjelović & Zisserman, 2012), ratio test
-  (Lowe, 2004), homography by RANSAC (Fischler & Bolles, 1981);
-- alignment: inliers as a share of the best candidate's;
-- colour: likeness of the two packs' colours once the catalog photo is laid over the query by that homography;
-- telling_words: words read that the candidate has and its rivals lack, by their rarity among these candidates;
+For each of the few candidates, against the one of its catalog photos that agrees best with the query:
+- inliers: ln(1 + key points in geometric agreement) ÷ ln 100; alignment: inliers as a share of the most of any
+  candidate;
+- colour: likeness of the colours; colour_lead: agreement where it differs from its rivals;
+- telling_words: words read that the candidate has and its rivals lack;
 - telling_missing: words expected on the candidate and not on its rivals that were not read.
 """
 
@@ -13,22 +12,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
-from shared.features import LocalFeatures
+from shared.matching import colours
 from shared.matching.candidates import IntArray, Leave, Query
 from shared.matching.evidence import NO_PHOTO, Gathered
-from shared.matching.model import CLEAR, CLOSE, Matrix
+from shared.matching.geometry import NOT_VERIFIED, Verified, verify
+from shared.matching.model import CLOSE, Matrix
 from shared.matching.snapshot import Snapshot
 
-RATIO = 0.8
-REPROJECTION = 0.02
-"""Of the photo's longer side: how far an inlier may lie from where the homography puts it."""
-MIN_INLIERS = 8
-SIDE = 64
-NAMES = CLOSE[len(CLEAR) :]
+NAMES = CLOSE[2:]
+MAX_PHOTOS = 3
+"""Photos of a candidate that are laid over the query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,71 +34,59 @@ class Compared:
     inliers: IntArray
 
 
-def compare(
-    query: Query, gathered: Gathered, places: IntArray, snapshot: Snapshot, leave: Leave | None = None
-) -> Compared:
+def compare(query: Query, gathered: Gathered, places: IntArray, snapshot: Snapshot, leave: Leave | None) -> Compared:
     """Compare a few candidates, given by their row in `gathered`."""
     columns = {name: np.zeros(len(places)) for name in NAMES}
-    inliers = np.zeros(len(places), np.int64)
-    thumbnail = _pixels(query.features.thumbnail)
-    for row, place in enumerate(places.tolist()):
-        photo = int(gathered.nearest[place])
-        if photo == NO_PHOTO:
-            continue
-        matches, homography = verify(query.features.local, snapshot.local.features(photo))
-        inliers[row] = matches
-        if homography is not None:
-            columns["colour"][row] = _colour(thumbnail, _pixels(snapshot.local.thumbnail(photo)), homography)
+    found = [_best(query, int(gathered.products[place]), snapshot, leave) for place in places.tolist()]
+    inliers = np.array([one.inliers for _, one in found], np.int64)
     columns["inliers"] = np.log1p(inliers) / np.log(100)
     columns["alignment"] = inliers / max(int(inliers.max(initial=0)), 1)
+    columns["colour"], columns["colour_lead"] = _colours(query, found, snapshot)
+    columns["telling_words"], columns["telling_missing"] = _telling(gathered, places)
     return Compared(np.stack([columns[name] for name in NAMES], axis=1), inliers)
 
 
-def verify(query: LocalFeatures, photo: LocalFeatures) -> tuple[int, Matrix | None]:
-    """Count the key points that one homography brings from photo to query; positions are shares of width and height."""
-    if min(len(query.points), len(photo.points)) < MIN_INLIERS:
-        return 0, None
-    a, b = query.descriptors.astype(np.float32), photo.descriptors.astype(np.float32)
-    similarity = a @ b.T
-    distance = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * similarity
-    two = np.argpartition(distance, 1, axis=1)[:, :2]
-    near = np.take_along_axis(distance, two, axis=1)
-    swap = near[:, 0] > near[:, 1]
-    first = np.where(swap, two[:, 1], two[:, 0])
-    good = np.flatnonzero(near.min(1) < RATIO**2 * near.max(1))
-    if len(good) < MIN_INLIERS:
-        return 0, None
-    cv2.setRNGSeed(0)
-    found, mask = cv2.findHomography(
-        photo.points[first[good]].astype(np.float64),
-        query.points[good].astype(np.float64),
-        cv2.RANSAC,
-        REPROJECTION,
-        maxIters=500,
-    )
-    count = 0 if mask is None else int(mask.sum())
-    if found is None or count < MIN_INLIERS:
-        return 0, None
-    return count, found.astype(np.float64)
+def _best(query: Query, product: int, snapshot: Snapshot, leave: Leave | None) -> tuple[int, Verified]:
+    """The product's photo that agrees best with the query, of those that look most like it."""
+    photos = np.array([photo for photo in snapshot.photos(product) if leave is None or photo != leave.photo], np.int64)
+    similarity = np.asarray(snapshot.vectors[photos], np.float32) @ query.vector
+    best = (NO_PHOTO, NOT_VERIFIED)
+    for photo in photos[np.argsort(-similarity, kind="stable")[:MAX_PHOTOS]].tolist():
+        if photo not in query.verified:
+            query.verified[photo] = verify(query.features.local, snapshot.local.features(photo))
+        if query.verified[photo].inliers > best[1].inliers:
+            best = (photo, query.verified[photo])
+    return best
 
 
-def _pixels(jpeg: bytes) -> npt.NDArray[np.float32]:
-    """CIE Lab pixels [SIDE, SIDE, 3] of a thumbnail, squashed to a square; grey when it cannot be read."""
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
-    if image is None:
-        return np.full((SIDE, SIDE, 3), 128, np.float32)
-    image = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2LAB).astype(np.float32)
+def _colours(query: Query, found: list[tuple[int, Verified]], snapshot: Snapshot) -> tuple[Matrix, Matrix]:
+    """Likeness and lead of each candidate's colours; 0 for those that could not be laid over the query."""
+    likeness, lead = np.zeros(len(found)), np.zeros(len(found))
+    light = colours.lab(query.features.thumbnail)
+    if light is None:
+        return likeness, lead
+    most = max(one.inliers for _, one in found)
+    where = colours.region([one.hull for _, one in found if one.inliers and 2 * one.inliers >= most])
+    rows, laid = [], []
+    for row, (number, one) in enumerate(found):
+        photo = None if one.homography is None else colours.lab(snapshot.local.thumbnail(number))
+        if photo is not None and one.homography is not None:
+            rows.append(row)
+            laid.append(colours.lay(photo, one.homography, light, where))
+    likeness[rows] = [colours.likeness(light, photo) for photo in laid]
+    lead[rows] = colours.agreement(light, laid)
+    return likeness, lead
 
 
-def _colour(query: npt.NDArray[np.float32], photo: npt.NDArray[np.float32], homography: Matrix) -> float:
-    """1 for equal colours, falling with the mean difference of hue and chroma where the photo covers the query."""
-    scale = np.diag([SIDE, SIDE, 1.0])
-    whole = scale @ homography @ np.linalg.inv(scale)
-    laid = cv2.warpPerspective(photo, whole, (SIDE, SIDE))
-    covered = cv2.warpPerspective(np.ones((SIDE, SIDE), np.uint8), whole, (SIDE, SIDE)) > 0
-    if covered.sum() < 64:
-        return 0.0
-    difference = (laid - query)[covered][:, 1:]
-    difference = difference - np.median(difference, axis=0)  # the light's colour
-    return float(np.exp(-np.hypot(difference[:, 0], difference[:, 1]).mean() / 10))
+def _telling(gathered: Gathered, places: IntArray) -> tuple[Matrix, Matrix]:
+    """Words read and words missed that tell the candidates apart, each weighed by how few of them have it."""
+    count = len(places)
+    entries = np.flatnonzero(np.isin(gathered.entry_candidate, places))
+    candidate = np.searchsorted(places, gathered.entry_candidate[entries])
+    _, term, having = np.unique(gathered.entry_term[entries], return_inverse=True, return_counts=True)
+    # Squared, since a word that name and every photo agree on tells more than several that one photo seemed to show.
+    weight = np.log(count / having[term]) / np.log(max(count, 2)) * gathered.entry_expected[entries] ** 2
+    read = gathered.entry_read[entries]
+    told, missed = np.bincount(candidate, weight * read, count), np.bincount(candidate, weight * (1 - read), count)
+    total = told.sum()
+    return told / (total + 0.25), missed / (missed + 1)

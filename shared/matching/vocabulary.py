@@ -38,8 +38,7 @@ class Near(NamedTuple):
 
 
 def allowed_edits(key: str) -> int:
-    """Misread letters that still make it this word: none in numbers and words of up to three letters, then one, from
-    eight two."""
+    """Misread letters that still make it this word: one from four letters, two from eight."""
     if is_number(key) or len(key) < 4:
         return 0
     return 1 if len(key) < 8 else 2
@@ -109,13 +108,15 @@ class Vocabulary:
     def near(self, keys: Sequence[str]) -> list[list[Near]]:
         """Terms that each key may be a reading of, most similar first; similarity is 1 - edits / longer length."""
         found: list[dict[int, float]] = [{} if term < 0 else {term: 1.0} for term in self.exact(keys)]
-        strings = [(index, string) for index, key in enumerate(keys) if allowed_edits(key) for string in deletions(key)]
+        strings = [(index, string) for index, key in enumerate(keys) for string in deletions(key)]
         checked = {
             (strings[position][0], term) for position, term in self._deletions.find([string for _, string in strings])
         }
         for index, term in checked:
             key, other = keys[index], self.key(term)
             edits = min(allowed_edits(key), allowed_edits(other))
+            if is_number(key) or is_number(other):
+                edits = int(key.replace(".", "") == other.replace(".", ""))
             distance = DamerauLevenshtein.distance(key, other, score_cutoff=edits)
             if distance <= edits:
                 found[index][term] = 1.0 - distance / max(len(key), len(other))
@@ -128,7 +129,7 @@ class Vocabulary:
     def build(cls, keys: Sequence[str], texts: Sequence[str]) -> Vocabulary:
         """Make the vocabulary of distinct keys."""
         columns = pa.table({"key": pa.array(keys, pa.string()), "text": pa.array(texts, pa.string())})
-        misread = [(string, term) for term, key in enumerate(keys) if allowed_edits(key) for string in deletions(key)]
+        misread = [(string, term) for term, key in enumerate(keys) for string in deletions(key)]
         return cls(columns, HashTable.build(list(zip(keys, range(len(keys)), strict=True))), HashTable.build(misread))
 
     def save(self, folder: Path) -> None:
@@ -147,7 +148,14 @@ class Vocabulary:
 
 
 def deletions(key: str) -> list[str]:
-    """Strings by which a word is found: its first letters, and these with up to `allowed_edits` letters left out."""
+    """Strings by which a word is found when misread: its first letters, also with up to `allowed_edits` left out.
+
+    A number is found by its digits, since readers lose the point: 2.5% and 25%. Short words are not found at all.
+    """
+    if is_number(key):
+        return [key.replace(".", "")]
+    if not allowed_edits(key):
+        return []
     prefix = key[:PREFIX]
     strings = {prefix: None}
     for count in range(1, allowed_edits(key) + 1):

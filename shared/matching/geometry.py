@@ -1,0 +1,82 @@
+"""Do two photos show the same flat print? Key points in geometric agreement.
+
+Root-SIFT (Arandjelović & Zisserman, Three things everyone should know to improve object retrieval, 2012), ratio test
+(Lowe, Distinctive image features from scale-invariant keypoints, 2004), homography by random sampling (Fischler &
+Bolles, 1981; OpenCV's USAC, Barath et al.). Positions are shares of a photo's width and height.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from shared.features import LocalFeatures
+
+RATIO = 0.85
+REPROJECTION = 0.015
+"""How far an inlier may lie from where the homography puts it."""
+MIN_INLIERS = 8
+GROWN = 1.1
+"""How much the hull is grown, since a print reaches beyond its last key point."""
+_SCALE = 512.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A query laid against a catalog photo.
+
+    homography: [3, 3] from photo to query, None when they do not agree. hull: [corners, 2] convex hull of the inliers on the
+    query: where the print is that both show.
+    """
+
+    inliers: int
+    homography: npt.NDArray[np.float64] | None
+    hull: npt.NDArray[np.float32]
+
+
+NOT_VERIFIED = Verified(0, None, np.zeros((0, 2), np.float32))
+
+
+def verify(query: LocalFeatures, photo: LocalFeatures) -> Verified:
+    """Lay a catalog photo over the query; deterministic."""
+    if min(len(query.points), len(photo.points)) < MIN_INLIERS:
+        return NOT_VERIFIED
+    distance = _distances(query, photo)
+    rows, first = np.arange(len(distance)), distance.argmin(axis=1)
+    nearest = distance[rows, first]
+    distance[rows, first] = np.inf
+    good = np.flatnonzero(nearest < RATIO * distance.min(axis=1))
+    if len(good) < MIN_INLIERS:
+        return NOT_VERIFIED
+    source, target = photo.points[first[good]].astype(np.float64), query.points[good].astype(np.float64)
+    found, mask = cv2.findHomography(source, target, cv2.USAC_DEFAULT, REPROJECTION, maxIters=500)
+    inliers = 0 if mask is None else int(mask.sum())
+    if found is None or inliers < MIN_INLIERS:
+        return NOT_VERIFIED
+    homography = found.astype(np.float64)
+    if not _sound(homography):
+        return NOT_VERIFIED
+    hull = cv2.convexHull(target[mask.ravel() > 0].astype(np.float32))[:, 0]
+    hull = hull.mean(axis=0) + GROWN * (hull - hull.mean(axis=0))
+    return Verified(inliers, homography, hull.astype(np.float32))
+
+
+def _distances(query: LocalFeatures, photo: LocalFeatures) -> npt.NDArray[np.float32]:
+    """Euclidean distances of descriptors [query's, photo's]."""
+    a, b = (features.descriptors.astype(np.float32) / _SCALE for features in (query, photo))
+    square = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * (a @ b.T)
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)), np.float32)
+
+
+def _sound(homography: npt.NDArray[np.float64]) -> bool:
+    """Neither mirrored nor folded nor shrunk to nothing: the corners keep their sense of rotation and some area."""
+    corners = np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
+    laid = cv2.perspectiveTransform(corners, homography)[0]
+    if not np.isfinite(laid).all():
+        return False
+    sides = np.roll(laid, -1, axis=0) - laid
+    turns = sides[:, 0] * np.roll(sides[:, 1], -1) - sides[:, 1] * np.roll(sides[:, 0], -1)
+    return bool((turns > 1e-3).all())

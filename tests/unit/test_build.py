@@ -1,0 +1,109 @@
+"""Versions are built from anything a shop may have, and are the same each time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer import index as index_module
+from indexer.build import build_version
+from shared.catalog import PhotoRow, verify
+from shared.errors import CatalogError
+from shared.matching.matcher import match
+from shared.matching.snapshot import Snapshot
+from shared.outcomes import Status
+from tests.unit.matching_catalog import EMBEDDER, NAMES, SPOTTER, build, photo, product, shop
+
+
+def test_a_catalog_of_one_product_with_one_photo_works(tmp_path: Path) -> None:
+    only = photo("only", ["GRAVELLE", "Eye Serum"], 1)
+    snapshot = build(tmp_path / "v", [product(0, "Gravelle", "Eye Serum")], {"p0": [only]})
+    decision = match(photo("again", ["GRAVELLE", "Eye Serum"], 1), snapshot, top_k=5)
+    assert decision.candidates[0].product.id == "p0"
+
+
+def test_a_catalog_without_any_words_works_by_looks(tmp_path: Path) -> None:
+    photos = {f"p{n}": [photo(f"{n}-{shot}", [], n) for shot in range(3)] for n in range(8)}
+    snapshot = build(tmp_path / "v", [product(n, "", "") for n in range(8)], photos)
+    decision = match(photo("q", [], 5), snapshot, top_k=3)
+    assert decision.candidates[0].product.id == "p5"
+
+
+def test_a_catalog_without_photos_works_by_words(tmp_path: Path) -> None:
+    build_version(
+        tmp_path / "v", catalog="c", parent=None, products=[product(n, *names) for n, names in enumerate(NAMES)],
+        photos=[], features={}, embedder=EMBEDDER, spotter=SPOTTER,
+    )  # fmt: skip
+    snapshot = Snapshot.open(tmp_path / "v")
+    assert snapshot.manifest.photos == 0
+    query = photo("q", ["HASTIRA", "Body Scrub"], 1)
+    with pytest.raises(CatalogError):
+        snapshot.project(query.embedding[:5])
+
+
+def test_one_photo_per_product_is_fitted_on_worn_copies(tmp_path: Path) -> None:
+    products = [product(n, *names) for n, names in enumerate(NAMES)]
+    photos = {f"p{n}": [photo(f"{n}", [vendor, model], n)] for n, (vendor, model) in enumerate(NAMES)}
+    snapshot = build(tmp_path / "v", products, photos)
+    assert snapshot.manifest.self_check.photos == len(NAMES)
+    assert match(photo("q", list(NAMES[3]), 3), snapshot, top_k=3).status is Status.MATCHED
+
+
+def test_no_product_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="no product"):
+        build_version(
+            tmp_path / "v", catalog="c", parent=None, products=[], photos=[], features={},
+            embedder=EMBEDDER, spotter=SPOTTER,
+        )  # fmt: skip
+
+
+def test_photos_without_features_are_left_out_and_noted(tmp_path: Path) -> None:
+    known = photo("known", ["GRAVELLE"], 1)
+    rows = [PhotoRow(product_id="p0", sha256=sha, source=sha) for sha in (known.sha256, "f" * 64)]
+    manifest = build_version(
+        tmp_path / "v", catalog="c", parent=None, products=[product(0, "Gravelle", "Serum")], photos=rows,
+        features={known.sha256: known}, embedder=EMBEDDER, spotter=SPOTTER, notes=["a note"],
+    )  # fmt: skip
+    assert manifest.photos == 1
+    assert manifest.notes[0] == "a note"
+    assert any("1 photo" in note for note in manifest.notes)
+
+
+def test_the_same_input_gives_the_same_files(tmp_path: Path) -> None:
+    first, _ = shop(tmp_path / "a")
+    second, _ = shop(tmp_path / "b")
+    assert {name: entry.sha256 for name, entry in first.manifest.files.items()} == {
+        name: entry.sha256 for name, entry in second.manifest.files.items()
+    }
+
+
+def test_the_manifest_names_parent_and_self_check_and_verifies(tmp_path: Path) -> None:
+    parent, photos = shop(tmp_path / "a")
+    child = build(tmp_path / "b", list(parent.products), dict(photos), parent)
+    assert child.manifest.parent == parent.manifest.version
+    assert child.manifest.self_check.photos == 36
+    assert child.manifest.self_check.top1 >= 0.95
+    assert verify(tmp_path / "b").version == child.manifest.version
+
+
+def test_a_large_catalog_gets_an_approximate_index_of_measured_recall(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "EXACT_PHOTOS", 1000)
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(300, 16))
+    vectors = np.repeat(centres, 20, axis=0) + 0.3 * rng.normal(size=(6000, 16))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    index, name = index_module.build_index(vectors)
+    assert name.startswith("IVF")
+    near = (vectors[:200].astype(np.float32) @ vectors.astype(np.float32).T).argsort(axis=1)[:, -2]
+    _, found = index.search(vectors[:200].astype(np.float32), 3)
+    assert np.mean([n in row for n, row in zip(near, found, strict=True)]) > 0.95
+
+
+def test_an_approximate_index_that_misses_too_much_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "EXACT_PHOTOS", 1000)
+    monkeypatch.setattr(index_module, "RECALL", 1.01)
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(3000, 8)).astype(np.float16)
+    assert index_module.build_index(vectors)[1] == "Flat"

@@ -1,0 +1,88 @@
+"""Misread, split and joined words are found through an index, not by a scan."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from shared.matching.reading import read
+from shared.matching.vocabulary import Vocabulary
+from shared.matching.word_index import WordIndex
+from shared.outcomes import WordRead
+from tests.unit.matching_catalog import BOX, product
+
+WORDS = ["shampoo", "serum", "imperiale", "body", "wash", "superstay", "2.5%", "30ml", "50ml", "cream", "creme"]
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    return Vocabulary.build(WORDS, [word.upper() for word in WORDS])
+
+
+def found(vocabulary: Vocabulary, word: str) -> dict[str, float]:
+    return {vocabulary.key(near.term): near.similarity for near in vocabulary.near([word])[0]}
+
+
+def line(text: str) -> WordRead:
+    return WordRead(text=text, confidence=1.0, box=BOX)
+
+
+def test_the_same_word_has_similarity_one(vocabulary: Vocabulary) -> None:
+    assert found(vocabulary, "shampoo") == {"shampoo": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("misread", "word"), [("shampo", "shampoo"), ("serurn", ""), ("imperlaie", "imperiale"), ("semur", "")]
+)
+def test_a_misread_word_is_found_within_its_allowed_edits(vocabulary: Vocabulary, misread: str, word: str) -> None:
+    assert set(found(vocabulary, misread)) == ({word} if word else set())
+
+
+def test_unlike_volumes_are_never_misreadings_of_each_other(vocabulary: Vocabulary) -> None:
+    assert set(found(vocabulary, "30ml")) == {"30ml"}
+    assert found(vocabulary, "80ml") == {}
+
+
+def test_a_number_that_lost_its_point_is_found_with_less_similarity(vocabulary: Vocabulary) -> None:
+    assert 0.5 < found(vocabulary, "25%")["2.5%"] < 1
+
+
+def test_alike_words_are_both_found_the_same_one_first(vocabulary: Vocabulary) -> None:
+    assert list(found(vocabulary, "cream")) == ["cream", "creme"][: len(found(vocabulary, "cream"))]
+
+
+def test_words_read_without_a_gap_are_split(vocabulary: Vocabulary) -> None:
+    assert read([line("BODYWASH")], vocabulary).keys == ("body", "wash")
+
+
+def test_words_read_with_a_gap_are_joined_and_share_the_find(vocabulary: Vocabulary) -> None:
+    reading = read([line("SUPER STAY")], vocabulary)
+    assert {vocabulary.key(int(term)) for term in reading.term} == {"superstay"}
+    assert reading.weight.sum() == pytest.approx(1.0)
+
+
+def test_random_edits_of_a_large_vocabulary_are_found_without_a_scan() -> None:
+    rng = np.random.default_rng(1)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    words = sorted({"".join(rng.choice(letters, int(rng.integers(5, 12)))) for _ in range(5000)})
+    vocabulary = Vocabulary.build(words, words)
+    for word in words[::250]:
+        at = int(rng.integers(len(word)))
+        misread = word[:at] + ("z" if word[at] != "z" else "y") + word[at + 1 :]
+        assert word in found(vocabulary, misread)
+
+
+def test_words_of_photos_count_beside_those_of_the_feed_and_rare_ones_more() -> None:
+    products = [product(0, "Arvelo", "Cream"), product(1, "Bontira", "Cream")]
+    index = WordIndex.build(products, np.array([0, 1]), [[line("Wallflower")], [line("Cream")]])
+    flower, cream = index.vocabulary.exact(["wallflower", "cream"])
+    assert index.postings.row(flower).tolist() == [0]
+    rarity = index.rarity(index.frequency(np.array([flower, cream])))
+    assert rarity[0] > rarity[1]
+
+
+def test_a_product_loses_the_words_that_only_its_left_out_photo_shows() -> None:
+    products = [product(0, "Arvelo", "Cream")]
+    index = WordIndex.build(products, np.array([0, 0]), [[line("Wallflower Cream")], [line("Cream")]])
+    gone = {index.vocabulary.key(int(term)) for term in index.gone(0, 0)}
+    assert gone == {"wallflower"}
