@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from celery import Celery
@@ -14,6 +16,33 @@ from shared.celery_app import make_app
 from shared.errors import UserError
 from shared.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
 from shared.settings import Settings
+
+
+T = TypeVar("T")
+
+UNANSWERED = (OperationalError, RedisError, ConnectionError, TimeoutError)
+"""What a broker or result store that is away raises."""
+
+
+class Patience:
+    """Repeats a call through an outage of the broker, so that its restart does not end a long job's command.
+
+    seconds: how long one outage may last before its error is raised.
+    """
+
+    def __init__(self, seconds: float, pause: float = 0.5) -> None:
+        self._seconds, self._pause = seconds, pause
+
+    def __call__(self, call: Callable[[], T]) -> T:
+        """Return the call's result once the broker answers."""
+        begun = time.monotonic()
+        while True:
+            try:
+                return call()
+            except UNANSWERED:
+                if time.monotonic() - begun >= self._seconds:
+                    raise
+                time.sleep(self._pause)
 
 
 def producer_app(settings: Settings) -> Celery:
@@ -55,7 +84,7 @@ def answering(settings: Settings, then: str = "") -> Iterator[None]:
     """Turn an unanswering broker or result store into a UserError; `then` says how the user goes on afterwards."""
     try:
         yield
-    except (OperationalError, RedisError, ConnectionError, TimeoutError) as error:
+    except UNANSWERED as error:
         places = " or ".join(
             dict.fromkeys(_place(url.get_secret_value()) for url in (settings.broker_url, settings.result_url))
         )

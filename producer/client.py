@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 
 from producer import follow, submit
-from producer.broker import answering, producer_app, publish
+from producer.broker import Patience, answering, producer_app, publish
 from producer.rows import Batch, Row
 from producer.sources import Item, expand, single
 from producer.submit import Job, Sender
@@ -37,7 +37,8 @@ class Client:
     """Everything the producer commands do; one object per process, closed after use.
 
     All methods raise UserError when the broker does not answer within PACKSIGHT_QUEUE__SOCKET_TIMEOUT and ImageError
-    when object storage does not. A job survives both: `resume` goes on where it stopped.
+    when object storage does not. In the middle of a job an outage of the broker is waited out for
+    PACKSIGHT_QUEUE__OUTAGE_SECONDS first. A job survives all of it: `resume` goes on where it stopped.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -46,6 +47,7 @@ class Client:
         self.jobs = JobStore(self.store)
         self.ledger = Ledger(self.settings)
         self.app = producer_app(self.settings)
+        self._patience = Patience(self.settings.queue.outage_seconds)
 
     def __enter__(self) -> Client:
         return self
@@ -147,7 +149,12 @@ class Client:
         """
         with answering(self.settings, _resume(job)):
             yield from follow.outcomes(
-                self.ledger, job.batches, sender=self._sender(job, resumed), bound=max_in_flight, idle=idle
+                self.ledger,
+                job.batches,
+                sender=self._sender(job, resumed),
+                bound=max_in_flight,
+                idle=idle,
+                patience=self._patience,
             )
 
     def enqueue(
@@ -155,12 +162,18 @@ class Client:
     ) -> Iterator[Batch]:
         """Queue a job without reading results; yields each batch that was sent."""
         with answering(self.settings, _resume(job)):
-            yield from submit.enqueue(self.ledger, self._sender(job, resumed), bound=max_in_flight, on_idle=idle)
+            yield from submit.enqueue(
+                self.ledger,
+                self._sender(job, resumed),
+                bound=max_in_flight,
+                patience=self._patience,
+                on_idle=idle,
+            )
 
     def outcomes(self, job: Job, *, wait: bool = False, idle: Idle | None = None) -> Iterator[Row]:
         """Yield the rows of a job that have ended; with `wait` until all have."""
         with answering(self.settings):
-            yield from follow.outcomes(self.ledger, job.batches, wait=wait, idle=idle)
+            yield from follow.outcomes(self.ledger, job.batches, wait=wait, idle=idle, patience=self._patience)
 
     def ended(self, task_ids: Sequence[str]) -> int:
         """How many of these tasks have ended."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
+from producer.broker import Patience
 from producer.rows import Batch, Row
 from shared.errors import ErrorCode
 from shared.ledger import Ledger, TaskEnd
@@ -86,6 +88,7 @@ def outcomes(
     bound: int = 64,
     wait: bool = True,
     idle: Callable[[float], None] | None = None,
+    patience: Patience,
 ) -> Iterator[Row]:
     """Yield the rows of these batches as their tasks end; with `wait` until all have.
 
@@ -97,11 +100,11 @@ def outcomes(
     while waiting or (sender and sender.unsent):
         progress = False
         for part in chunks(list(waiting)):
-            for task_id, end in ledger.results(part).items():
+            for task_id, end in patience(partial(ledger.results, part)).items():
                 progress = True
                 yield from rows_of(waiting.pop(task_id), end)
         while sender and sender.unsent and len(waiting) < bound:
-            batch = sender.send()
+            batch = patience(sender.send)
             waiting[batch.task_id] = batch
         if not wait:
             return

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from celery import Celery
 
-from producer.broker import idle, publish
+from producer.broker import Patience, idle, publish
 from producer.follow import Pause
 from producer.rows import Batch
 from shared.errors import PacksightError, UserError
@@ -100,28 +101,33 @@ class Sender:
             self._ledger.register(self._job.id, len(self._job.batches))
 
     def send(self) -> Batch:
-        """Publish the next batch and return it."""
-        batch = self.unsent.popleft()
+        """Publish the next batch and return it; when that fails, it is still the next."""
+        batch = self.unsent[0]
         publish(self._app, request(self._job.manifest, batch.images), task_id=batch.task_id, queue=BULK_QUEUE)
-        reached = batch.index + 1 if self.unsent else len(self._job.batches)
+        reached = batch.index + 1 if len(self.unsent) > 1 else len(self._job.batches)
         if reached > self.cursor:
             self._ledger.advance(self._job.id, reached)
             self.cursor = reached
-        return batch
+        return self.unsent.popleft()
 
 
 def enqueue(
-    ledger: Ledger, sender: Sender, *, bound: int, on_idle: Callable[[float], None] | None = None
+    ledger: Ledger,
+    sender: Sender,
+    *,
+    bound: int,
+    patience: Patience,
+    on_idle: Callable[[float], None] | None = None,
 ) -> Iterator[Batch]:
     """Send everything without reading results, never more than `bound` batches ahead of the workers."""
     waiting: list[str] = []
     pause = Pause(on_idle)
     while sender.unsent:
         if len(waiting) >= bound:
-            ended = ledger.finished(waiting)
+            ended = patience(partial(ledger.finished, waiting))
             waiting = [task_id for task_id in waiting if task_id not in ended]
             pause.after(progress=bool(ended))
         else:
-            batch = sender.send()
+            batch = patience(sender.send)
             waiting.append(batch.task_id)
             yield batch

@@ -108,6 +108,8 @@ class Queue(_Section):
     """Seconds without a sign of life of its worker after which a message is handed out again."""
     result_expires: int = 7 * 24 * 3600
     socket_timeout: float = 5.0
+    outage_seconds: float = 60.0
+    """How long a producer in the middle of a job waits for a broker that has gone away before it gives up."""
     reconcile_seconds: float = 10.0
     """Period of the reconciler, and how old a batch without a message must be to be enqueued again."""
 

@@ -16,8 +16,8 @@ import redis
 
 log = logging.getLogger(__name__)
 
-_TTL = 60
-_PERIOD = 15.0
+_TTL = 20
+_PERIOD = 5.0
 
 
 def resident_mb() -> float:

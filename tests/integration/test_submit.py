@@ -183,7 +183,8 @@ def test_an_absent_broker_is_told_before_anything_is_uploaded(
 
 def test_a_broker_that_goes_away_leaves_a_job_that_can_be_resumed(client: Client, live_settings: Settings) -> None:
     job = client.submit(urls(4), batch_size=2)
-    away = live_settings.model_copy(update={"broker_url": without_broker(live_settings).broker_url})
+    hasty = live_settings.queue.model_copy(update={"outage_seconds": 0.0})
+    away = live_settings.model_copy(update={"broker_url": without_broker(live_settings).broker_url, "queue": hasty})
     with Client(away) as cut_off, pytest.raises(UserError, match=f"submit --resume {job.id}"):
         list(cut_off.run(job))
     assert client.ledger.enqueued(job.id) == 0

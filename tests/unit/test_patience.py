@@ -1,0 +1,38 @@
+"""A producer in the middle of a job waits for a broker that comes back, and gives up on one that does not."""
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from producer.broker import Patience
+
+
+def failing(times: int, error: Exception) -> tuple[list[int], object]:
+    calls: list[int] = []
+
+    def call() -> str:
+        calls.append(1)
+        if len(calls) <= times:
+            raise error
+        return "answer"
+
+    return calls, call
+
+
+def test_an_outage_shorter_than_the_patience_goes_unnoticed() -> None:
+    calls, call = failing(3, RedisConnectionError("away"))
+    assert Patience(60, pause=0)(call) == "answer"
+    assert len(calls) == 4
+
+
+def test_a_longer_outage_raises_its_own_error() -> None:
+    calls, call = failing(3, RedisConnectionError("away"))
+    with pytest.raises(RedisConnectionError):
+        Patience(0)(call)
+    assert len(calls) == 1
+
+
+def test_other_errors_are_not_waited_out() -> None:
+    calls, call = failing(1, ValueError("wrong"))
+    with pytest.raises(ValueError, match="wrong"):
+        Patience(60)(call)
+    assert len(calls) == 1
