@@ -35,6 +35,9 @@ class LocalFeatures:
     descriptors: ByteArray
 
 
+NO_LOCAL = LocalFeatures(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
+
+
 @dataclass(frozen=True, slots=True)
 class Features:
     """Everything that matching needs of a photo; the same for a query and a catalog photo."""
@@ -71,8 +74,8 @@ def make_features(
     size: tuple[int, int],
     embedding: FloatArray,
     words: Sequence[WordRead],
-    local: LocalFeatures,
-    thumbnail: bytes,
+    local: LocalFeatures = NO_LOCAL,
+    thumbnail: bytes = b"",
 ) -> Features:
     """Put features together with the precision that a pack keeps, so that query and catalog photo see equal numbers.
 
@@ -91,9 +94,14 @@ def make_features(
             )
             for word in words
         ),
-        local=LocalFeatures(local.points.astype(np.float16).astype(np.float32), local.descriptors),
+        local=as_packed(local),
         thumbnail=thumbnail,
     )
+
+
+def as_packed(local: LocalFeatures) -> LocalFeatures:
+    """Round key points to the precision that a pack keeps."""
+    return LocalFeatures(local.points.astype(np.float16).astype(np.float32), local.descriptors)
 
 
 def encode_pack(photos: Sequence[Features]) -> bytes:

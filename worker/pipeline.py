@@ -1,7 +1,7 @@
 """One image's way: fetch, decode, embed, spot, search, decide.
 
-A batch flows through in groups: while one group is in the networks, the next images are fetched and decoded by threads,
-never more of them than `_AHEAD` groups.
+A batch flows through in groups: while one group is in the networks, threads fetch and decode the next images and another
+thread decides about those before, never more than `_AHEAD` groups on either side.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from shared.decode import Photo, decode
 from shared.errors import CatalogError, ImageError
 from shared.features import Features, make_features
 from shared.fetch import Fetcher
-from shared.local_features import local_features, thumbnail
+from shared.local_features import PhotoFeatures
 from shared.matching.matcher import match
 from shared.matching.snapshot import Snapshot
 from shared.messages import RecognizeRequest
@@ -29,6 +29,8 @@ from worker.catalogs import Catalogs
 from worker.networks import Embedder, Spotter
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _GROUP = 8
 _AHEAD = 2
@@ -69,6 +71,7 @@ class Pipeline:
         self._catalogs = catalogs
         self._limits = limits
         self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
+        self._finisher = ThreadPoolExecutor(1, thread_name_prefix="finish")
         self.embedder_name = embedder.description.fingerprint()
         self.spotter_name = spotter.description.fingerprint()
         self.images = 0
@@ -80,19 +83,44 @@ class Pipeline:
         except CatalogError as error:
             failure = Failure.of(error)
             return [self._failed(Seen(ref, None, failure, None, {}), request.catalog) for ref in request.images]
-        return [self._decide(seen, snapshot, request.top_k) for seen in self.see(request.images)]
+        return list(
+            self._finished(self.see(request.images), lambda seen: self._decide(seen, snapshot, request.top_k))
+        )
+
+    def describe(self, references: Sequence[str]) -> Iterator[Seen]:
+        """Describe photos in order and whole, local features included, and let go of their pixels."""
+        return self._finished(self.see(references), _whole)
 
     def see(self, references: Sequence[str]) -> Iterator[Seen]:
-        """Describe photos in order; queries and catalog photos both come through here."""
-        loads = self._load_ahead(references)
-        while group := list(islice(loads, _GROUP)):
+        """Describe photos in order; queries and catalog photos both come through here.
+
+        Local features are made when they are first asked for; until then a photo's pixels are held.
+        """
+        for group in self._groups(references):
             yield from self._look(group)
             self.images += len(group)
 
-    def _load_ahead(self, references: Sequence[str]) -> Iterator[Loaded]:
+    def _groups(self, references: Sequence[str]) -> Iterator[list[Loaded]]:
+        """Load ahead; a group is what is ready, so that the networks never wait for more than one photo."""
+        unasked = iter(references)
         waiting: deque[Future[Loaded]] = deque()
-        for reference in references:
-            waiting.append(self._loaders.submit(self._load, reference))
+        while True:
+            for reference in unasked:
+                waiting.append(self._loaders.submit(self._load, reference))
+                if len(waiting) >= _AHEAD * _GROUP:
+                    break
+            if not waiting:
+                return
+            group = [waiting.popleft().result()]
+            while waiting and waiting[0].done() and len(group) < _GROUP:
+                group.append(waiting.popleft().result())
+            yield group
+
+    def _finished(self, seen: Iterable[Seen], work: Callable[[Seen], T]) -> Iterator[T]:
+        """Do the work on each photo while the networks look at the next ones."""
+        waiting: deque[Future[T]] = deque()
+        for item in seen:
+            waiting.append(self._finisher.submit(work, item))
             if len(waiting) > _AHEAD * _GROUP:
                 yield waiting.popleft().result()
         while waiting:
@@ -121,15 +149,14 @@ class Pipeline:
         clock.lap("embed")
         lines = iter(self._spotter.spot([photo.pixels for photo in photos]))
         clock.lap("spot")
-        locals_ = iter([(local_features(photo), thumbnail(photo)) for photo in photos])
-        clock.lap("local")
         seen = []
         for item in group:
             features = None
             if item.photo is not None:
                 size = (item.photo.width, item.photo.height)
                 words = _in_original_pixels(next(lines), item.photo)
-                features = make_features(item.sha256 or "", size, next(embeddings), words, *next(locals_))
+                known = make_features(item.sha256 or "", size, next(embeddings), words)
+                features = PhotoFeatures(known, item.photo)
             timings = {**item.timings, **clock.laps} if features else item.timings
             seen.append(Seen(item.reference, features, item.failure, item.sha256, timings))
         return seen
@@ -177,6 +204,11 @@ class Pipeline:
         return Provenance(
             catalog=catalog, catalog_version=version, embedder=self.embedder_name, spotter=self.spotter_name
         )
+
+
+def _whole(seen: Seen) -> Seen:
+    features = seen.features
+    return replace(seen, features=features.whole()) if isinstance(features, PhotoFeatures) else seen
 
 
 class _Clock:

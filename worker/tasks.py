@@ -75,7 +75,7 @@ def _child() -> Child:
 
 
 def _describe(here: Child, images: Sequence[str]) -> list[Described]:
-    seen = list(here.pipeline.see(images))
+    seen = list(here.pipeline.describe(images))
     found = [item.features for item in seen if item.features is not None]
     # A pack is named by its photos: the same batch again writes the same pack, another batch never overwrites it.
     pack = hashlib.sha256("".join(photo.sha256 for photo in found).encode()).hexdigest()[:32]

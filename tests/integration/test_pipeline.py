@@ -58,7 +58,7 @@ class Shop:
         wanted = {item.id for item in products}
         rows = [row for row in self.photos if row.product_id in wanted]
         if not self.features:
-            seen = self.pipeline.see([f"s3://{self.store.bucket}/photos/{row.sha256}" for row in self.photos])
+            seen = self.pipeline.describe([f"s3://{self.store.bucket}/photos/{row.sha256}" for row in self.photos])
             self.features.update({item.sha256: item.features for item in seen if item.features and item.sha256})
         folder = self.folder / secrets.token_hex(4)
         manifest = build_version(

@@ -6,11 +6,12 @@ import io
 
 import cv2
 import numpy as np
+import pytest
 from PIL import Image
 
 from shared.decode import Photo
-from shared.features import LocalFeatures
-from shared.local_features import local_features, thumbnail
+from shared.features import LocalFeatures, make_features
+from shared.local_features import PhotoFeatures, local_features, thumbnail
 
 
 def pack(width: int = 480, height: int = 640) -> Photo:
@@ -110,3 +111,30 @@ def test_a_thumbnail_is_a_jpeg_of_longer_side_128_with_the_photos_colours() -> N
 
 def test_a_photo_smaller_than_a_thumbnail_is_enlarged() -> None:
     assert Image.open(io.BytesIO(thumbnail(plain((1, 2, 3), 30, 60)))).size == (64, 128)
+
+
+def test_features_of_a_photo_at_hand_are_those_of_a_pack_once_they_are_asked_for() -> None:
+    photo = pack()
+    known = make_features("0" * 64, (480, 640), np.zeros(4, np.float32), [])
+    packed = make_features("0" * 64, (480, 640), np.zeros(4, np.float32), [], local_features(photo), thumbnail(photo))
+    lazy = PhotoFeatures(known, photo)
+    assert (lazy.sha256, lazy.width, lazy.height, lazy.words) == (packed.sha256, 480, 640, ())
+    for features in (lazy, lazy.whole()):
+        assert np.array_equal(features.local.points, packed.local.points)
+        assert np.array_equal(features.local.descriptors, packed.local.descriptors)
+        assert features.thumbnail == packed.thumbnail
+
+
+def test_key_points_are_sought_once_and_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    sought: list[Photo] = []
+
+    def counting(photo: Photo) -> LocalFeatures:
+        sought.append(photo)
+        return local_features(photo)
+
+    monkeypatch.setattr("shared.local_features.local_features", counting)
+    lazy = PhotoFeatures(make_features("0" * 64, (480, 640), np.zeros(4, np.float32), []), pack())
+    assert lazy.embedding.shape == (4,)
+    assert not sought
+    assert lazy.local is lazy.local
+    assert len(sought) == 1
