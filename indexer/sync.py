@@ -110,7 +110,10 @@ def sync(
     settled = settle(made, seen, refused_of(seen.values()))
     described = 0
 
-    if not (same_models and settled.rows.same_content(parent_rows)):
+    def worth_building() -> bool:
+        return request.force or not (same_models and settled.rows.same_content(parent_rows))
+
+    if worth_building():
         # Features of all its photos; those of photos never seen come from the workers.
         lease.check()
         whole = complete(
@@ -126,7 +129,7 @@ def sync(
 
     # A new version, unless nothing is new or what is new could not be used.
     version = current.version if current is not None else None
-    changed = not (same_models and settled.rows.same_content(parent_rows))
+    changed = worth_building()
     if changed:
         if not request.force:
             refuse_loss(made, settings.catalog.max_loss, settled.bare)

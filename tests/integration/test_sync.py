@@ -179,6 +179,14 @@ def test_a_sync_with_nothing_changed_publishes_nothing_and_describes_nothing(sho
     assert len(shop.catalogs.versions()) == 1
 
 
+def test_a_forced_sync_builds_anew_from_the_features_that_are_there(shop: Shop) -> None:
+    first = shop.sync()
+    again = shop.sync(force=True)
+    assert again.published
+    assert again.version != first.version
+    assert (again.fetched, again.described) == (0, 0)
+
+
 def test_a_changed_name_is_published_without_describing_or_fetching(shop: Shop) -> None:
     shop.sync()
     shop.names["3"] = "Lotion of roses"
