@@ -21,7 +21,9 @@ from shared.matching.snapshot import Snapshot
 from shared.outcomes import Candidate, Product, Status
 
 CLOSEST = 6
-"""Candidates compared closely."""
+"""Candidates compared closely at most."""
+UNLIKELY = 0.01
+"""Part of the first candidate's probability below which a candidate is not worth a close look."""
 
 
 class Variant(StrEnum):
@@ -104,7 +106,8 @@ def look_closer(
     gathered = ranking.gathered
     if gathered is None or not len(ranking.order):
         return ranking
-    places = np.sort(ranking.place[:CLOSEST])
+    likely = int((ranking.probability[:CLOSEST] >= UNLIKELY * ranking.probability[0]).sum())
+    places = np.sort(ranking.place[: max(likely, 2)])
     compared = siblings.compare(query, gathered, places, snapshot, leave)
     utility = gathered.matrix[places] @ model.clear.vector(CLEAR)
     matrix = np.column_stack([utility, np.ones(len(places)), compared.matrix])

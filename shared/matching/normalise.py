@@ -27,6 +27,7 @@ _APOSTROPHES = re.compile(r"(?<=\w)['’‘`´ʼ](?=\w)")
 _OUNCES = re.compile(r"(?i)\bfl\.?\s*oz\b")
 _ROUND_LETTERS = re.compile(rf"(?i)(?<=\d)[oо]+(?=\d|\s*(?:{_UNIT})\b|\b)")
 _QUANTITY = re.compile(rf"(?i)(?<![^\W\d_])(\d+(?:[.,]\d+)?)\s*({_UNIT})(?![^\W_])")
+_DIGIT = re.compile(r"\d")
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)?(?:%|[^\W\d_]+)?|[^\W_]+")
 
 
@@ -49,7 +50,7 @@ def tokens(text: str) -> list[Token]:
 
 def is_number(key: str) -> bool:
     """Tell whether a key carries digits: such words agree exactly or not at all, 30ml being no misreading of 50ml."""
-    return any(character.isdigit() for character in key)
+    return _DIGIT.search(key) is not None
 
 
 def _number(text: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -147,21 +148,22 @@ class Vocabulary:
         return cls(table, HashTable.open(folder, "exact"), HashTable.open(folder, "deletions"))
 
 
-def deletions(key: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def deletions(key: str) -> tuple[str, ...]:
     """Strings by which a word is found when misread: its first letters, also with up to `allowed_edits` left out.
 
     A number is found by its digits, since readers lose the point: 2.5% and 25%. Short words are not found at all.
     """
     if is_number(key):
-        return [key.replace(".", "")]
+        return (key.replace(".", ""),)
     if not allowed_edits(key):
-        return []
+        return ()
     prefix = key[:PREFIX]
     strings = {prefix: None}
     for count in range(1, allowed_edits(key) + 1):
         for kept in combinations(prefix, len(prefix) - count):
             strings.setdefault("".join(kept))
-    return list(strings)
+    return tuple(strings)
 
 
 def _hash(text: str) -> int:
