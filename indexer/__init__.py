@@ -1,0 +1,1 @@
+"""From product feed and photos to a published catalog version."""

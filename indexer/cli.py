@@ -48,7 +48,7 @@ def sync(
     feed: Annotated[str, typer.Option(help="YML feed, or TSV/CSV table: a file, http(s)://… or s3://…; gzip is fine.")],
     photos: Annotated[str, typer.Option(help="Extra photos: DIR/<vendor code>/* or s3://bucket/prefix.")] = "",
     catalog: CatalogOption = "default",
-    force: Annotated[bool, typer.Option("--force", help="Publish in spite of losses, of a worse self-check, or of nothing new.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Publish in spite of losses, a worse check, or nothing new.")] = False,
     wait: Annotated[bool, typer.Option(help="Wait until the running workers serve the version.")] = True,
 ) -> None:
     """Bring a catalog in step with the shop's feed and publish it as a new version, if anything changed."""

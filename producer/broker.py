@@ -17,7 +17,6 @@ from shared.errors import UserError
 from shared.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
 from shared.settings import Settings
 
-
 T = TypeVar("T")
 
 UNANSWERED = (OperationalError, RedisError, ConnectionError, TimeoutError)

@@ -87,7 +87,7 @@ def test_a_damaged_version_is_never_served(
     assert served(live_settings) == good.version
     with pytest.raises(CatalogError):
         CatalogStore(store, "default").download(bad.version, tmp_path / "elsewhere")
-    assert not [entry for entry in (tmp_path / "elsewhere").iterdir()], "nothing half-done stays behind"
+    assert not list((tmp_path / "elsewhere").iterdir()), "nothing half-done stays behind"
 
 
 def test_only_the_served_version_and_its_forerunner_stay_on_disk(
