@@ -9,92 +9,21 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pytest
 import redis
 
 from deploy import services
-from deploy.demo.dataset import write_feed
-from deploy.demo.products import STRANGERS, items
-from deploy.demo.scenes import catalog_photo, query_photo
 from deploy.ports import free_ports
+from tests.acceptance.local_stack import PRODUCTS, Stack
 
 pytestmark = pytest.mark.timeout(900)
-
-PRODUCTS = [item for item in items() if item.id in {"401", "501", "601", "1001"}]
-
-
-@dataclass
-class Stack:
-    """A stack in a folder of its own, driven through the command line."""
-
-    folder: Path
-
-    def run(self, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("PACKSIGHT_")}
-        command = [sys.executable, "-m", "packsight", *arguments]
-        done = subprocess.run(command, cwd=self.folder, env=clean | variables, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
-
-    def status(self) -> dict[str, Any]:
-        result: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
-        return result
-
-    def pids(self) -> dict[str, int]:
-        return {part["name"]: part["pid"] for part in self.status()["parts"]}
-
-    def variable(self, name: str) -> str:
-        lines = (self.folder / ".packsight/stack.env").read_text().splitlines()
-        return next(line.split("=", 1)[1].strip("'") for line in lines if line.startswith(f"{name}="))
-
-    @property
-    def state(self) -> dict[str, Any]:
-        result: dict[str, Any] = json.loads((self.folder / ".packsight/stack.json").read_text())
-        return result
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    made = Stack(tmp_path_factory.mktemp("stack"))
-    try:
-        made.run("up")
-        yield made
-    finally:
-        made.run("down")
-
-
-@pytest.fixture(scope="module")
-def answers(stack: Stack) -> list[dict[str, Any]]:
-    """Outcomes of a small job against a small published catalog; its files stay in the stack's folder."""
-    shop = stack.folder / "shop"
-    for item in PRODUCTS:
-        for number in range(2):
-            photo = shop / "photos" / item.id / f"{number + 1}.jpg"
-            photo.parent.mkdir(parents=True, exist_ok=True)
-            photo.write_bytes(catalog_photo(item, number, np.random.default_rng([1, number, int(item.id)])))
-    write_feed(shop / "feed.xml", PRODUCTS, pictures=2)
-    queries = stack.folder / "queries"
-    queries.mkdir()
-    strangers = [item for item in items() if item.family in STRANGERS]
-    for item in PRODUCTS:
-        rng = np.random.default_rng([2, int(item.id)])
-        (queries / f"{item.id}.jpg").write_bytes(query_photo(item, "kitchen", strangers, rng, occluded=False))
-    (queries / "broken.jpg").write_bytes(b"no picture")
-    stack.run("catalog", "sync", "--feed", "shop/feed.xml")
-    stack.run("submit", "queries", "--wait", "--out", "results.jsonl", "--report", "report.html")
-    return [json.loads(line) for line in (stack.folder / "results.jsonl").read_text().splitlines()]
-
 
 def test_up_returns_when_every_part_is_up_and_every_child_has_its_networks(stack: Stack) -> None:
     seen = stack.status()

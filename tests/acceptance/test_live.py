@@ -1,0 +1,98 @@
+"""A job while things change and break around it: new versions, killed children, workers, brokers; real networks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.local_stack import PRODUCTS, Stack, query
+from tests.acceptance.stack import wait_until
+
+pytestmark = pytest.mark.timeout(600)
+
+BATCH = 2
+PHOTOS = 32
+
+
+@pytest.fixture(scope="module")
+def many(stack: Stack) -> Path:
+    """A folder of photos that all differ in their bytes."""
+    folder = stack.folder / "many"
+    folder.mkdir()
+    drawn = [query(item, 3) for item in PRODUCTS]
+    for number in range(PHOTOS):
+        # What follows a JPEG's end is ignored by decoders, but makes the file another one.
+        (folder / f"{number:03}.jpg").write_bytes(drawn[number % len(drawn)] + str(number).encode())
+    return folder
+
+
+def rows(stack: Stack, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (stack.folder / name).read_text().splitlines()]
+
+
+def ended(stack: Stack, job: str) -> int:
+    stack.run("results", job, "--out", "sofar.jsonl")
+    return len(rows(stack, "sofar.jsonl"))
+
+
+def rename_products(stack: Stack, old: str, new: str) -> None:
+    feed = stack.folder / "shop/feed.xml"
+    text = feed.read_text()
+    assert old in text
+    feed.write_text(text.replace(old, new))
+
+
+def test_versions_published_during_a_job_harm_no_photo_and_no_batch_mixes_them(
+    stack: Stack, answers: list[dict[str, Any]], many: Path
+) -> None:
+    command = ["submit", "many", "--wait", "--batch-size", str(BATCH), "--out", "during.jsonl"]
+    submitted = stack.start(*command)
+    job = submitted.stdout.readline().strip()
+    wait_until(lambda: ended(stack, job) >= BATCH, "the first batch", 120)
+    rename_products(stack, "<offers>", "<offers><!-- looked through -->")
+    brand = PRODUCTS[0].family.brand
+    rename_products(stack, f"<vendor>{brand}</vendor>", f"<vendor>{brand} Ltd</vendor>")
+    report = stack.run("catalog", "sync", "--feed", "shop/feed.xml").stdout
+    assert "described" in report
+    _, errors = submitted.communicate(timeout=300)
+    assert submitted.returncode == 0, errors
+    answered = rows(stack, "during.jsonl")
+    assert len({row["name"] for row in answered}) == len(answered) == PHOTOS
+    assert {row["status"] for row in answered} <= {"matched", "ambiguous", "no_match"}
+    versions: dict[int, set[str]] = defaultdict(set)
+    for row in answered:
+        versions[int(Path(row["name"]).stem) // BATCH].add(row["provenance"]["catalog_version"])
+    assert all(len(of_batch) == 1 for of_batch in versions.values())
+
+    current = stack.status()["catalogs"][0]["version"]
+    assert json.loads(stack.run("recognize", "many/000.jpg").stdout)["provenance"]["catalog_version"] == current
+    stack.run("catalog", "rollback")
+    before = json.loads(stack.run("recognize", "many/000.jpg").stdout)["provenance"]["catalog_version"]
+    assert before == answers[0]["provenance"]["catalog_version"] != current
+
+
+def test_a_job_survives_the_death_of_children_worker_and_broker_with_one_outcome_per_photo(
+    stack: Stack, answers: list[dict[str, Any]], many: Path
+) -> None:
+    command = ["submit", "many", "--wait", "--batch-size", str(BATCH), "--out", "killed.jsonl"]
+    submitted = stack.start(*command)
+    job = submitted.stdout.readline().strip()
+    wait_until(lambda: ended(stack, job) >= BATCH, "the first batch", 120)
+    for child in stack.status()["children"]:
+        os.kill(child["pid"], signal.SIGKILL)
+    seen = ended(stack, job)
+    wait_until(lambda: ended(stack, job) > seen, "work after the death of a child", 120)
+    for part in ("worker", "valkey"):
+        os.kill(stack.pids()[part], signal.SIGKILL)
+        stack.run("up")
+    _, errors = submitted.communicate(timeout=300)
+    assert submitted.returncode == 0, errors
+    answered = rows(stack, "killed.jsonl")
+    assert len({row["name"] for row in answered}) == len(answered) == PHOTOS
+    assert {row["status"] for row in answered} <= {"matched", "ambiguous", "no_match"}
