@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from celery.platforms import set_pdeathsig
+from celery.signals import beat_embedded_init, setup_logging
+
+from shared import logs
 from shared.celery_app import make_app
 from shared.messages import INDEXER_QUEUE, RECONCILE, SYNC
 from shared.settings import Settings, settings
+
+_UNHEARD = {"queue": INDEXER_QUEUE, "ignore_result": True}
+"""The clock hears of no result: waiting for one would tie it to the result database."""
 
 
 def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
@@ -15,14 +23,14 @@ def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
         "reconcile": {
             "task": RECONCILE,
             "schedule": config.queue.reconcile_seconds,
-            "options": {"queue": INDEXER_QUEUE, "expires": config.queue.reconcile_seconds},
+            "options": {**_UNHEARD, "expires": config.queue.reconcile_seconds},
         }
     }
     if config.catalog.feed:
         schedule["sync"] = {
             "task": SYNC,
             "schedule": config.catalog.sync_seconds,
-            "options": {"queue": INDEXER_QUEUE, "expires": config.catalog.sync_seconds},
+            "options": {**_UNHEARD, "expires": config.catalog.sync_seconds},
         }
     return schedule
 
@@ -31,3 +39,14 @@ app = make_app("packsight.indexer", settings(), include=["indexer.tasks"])
 app.conf.beat_schedule = beat_schedule(settings())
 # In memory: a schedule file that cannot be written would end the beat, and losing it costs but part of a period.
 app.conf.beat_scheduler = "celery.beat:Scheduler"
+
+
+@setup_logging.connect
+def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
+    logs.set_up(settings().log_format, loglevel or logging.INFO)
+
+
+@beat_embedded_init.connect
+def _die_with_the_worker(**_: Any) -> None:
+    """End the clock when the worker around it is killed; it would go on ticking beside its successor's."""
+    set_pdeathsig("SIGKILL")

@@ -138,8 +138,11 @@ def test_a_crash_is_told_and_the_next_up_starts_what_is_missing_with_nothing_los
     with redis.Redis.from_url(stack.variable("PACKSIGHT_BROKER_URL")) as broker:
         broker.lpush("somebody-elses-queue", "a message")
         time.sleep(1.2)  # the append-only file is synced once a second
+    clock = psutil.Process(before["indexer"]).children()
     for name in ("valkey", "seaweedfs", "indexer"):
         os.kill(before[name], signal.SIGKILL)
+    psutil.wait_procs(clock, timeout=20)
+    assert not [process for process in clock if process.is_running()], "what the indexer started must end with it"
     seen = stack.status()
     assert {part["name"] for part in seen["parts"] if not part["up"]} == {"valkey", "seaweedfs", "indexer"}
     assert any("indexer is down" in error for error in seen["errors"])

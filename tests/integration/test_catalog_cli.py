@@ -121,4 +121,4 @@ def test_the_reconciler_runs_as_a_task(config: Settings, monkeypatch: pytest.Mon
 def test_periodic_messages_expire_with_their_period_and_there_is_no_sync_without_a_feed(config: Settings) -> None:
     assert set(beat_schedule(config)) == {"reconcile"}
     schedule = beat_schedule(config.model_copy(update={"catalog": Catalog(feed="feed.xml", sync_seconds=60)}))
-    assert schedule["sync"]["options"] == {"queue": "packsight.indexer", "expires": 60}
+    assert schedule["sync"]["options"] == {"queue": "packsight.indexer", "ignore_result": True, "expires": 60}
