@@ -1,9 +1,10 @@
 """A catalog asked about its own photos, each photo left out of everything: index, words, expectations and projection.
 
-Every photo is asked twice: as a photo of its product (`present`), and as if that product had never been listed
-(`absent`), when the right answer is none. Each question is put a second time with a worn copy of the photo: part of
-its words lost or misread, part of its key points lost, its look moved. Catalog photos often share hand, light and
-background, and a fit on them alone would trust looks too much for photos taken elsewhere. A photo that is its
+Every photo is asked twice: as a photo of its product, and as if that product had never been listed, when the right
+answer is none. Each question is put a second time with a worn copy of the photo: part of its words lost or misread, part
+of its key points lost, its look moved. Catalog photos often share hand, light and background, and a fit on them alone would
+trust looks too much for photos taken elsewhere. A third kind of question is a sibling that is not listed: the same photo
+with other words where the product's name should stand, for which the right answer is none as well. A photo that is its
 product's only one cannot be left out without leaving the product without looks, so only its worn copy is asked for.
 """
 
@@ -21,8 +22,9 @@ from shared.features import Features, FloatArray, LocalFeatures
 from shared.matching.candidates import Leave, Query
 from shared.matching.matcher import Ranking, Variant, rank
 from shared.matching.model import Model
-from shared.matching.normalise import is_number
+from shared.matching.normalise import is_number, tokens
 from shared.matching.snapshot import Snapshot
+from shared.matching.word_index import NAMED, VENDOR
 
 MAX_ASKED = 600
 """Photos asked at most, evenly spread over the catalog, which bounds the time of a build."""
@@ -33,6 +35,12 @@ WORN_LIKENESS = (0.0, 0.9)
 """Range of the cosine between a worn copy's look and the photo's: photos taken elsewhere may hardly look alike."""
 LOST_WORDS = 0.4
 MISREAD_WORDS = 0.15
+SIBLING_EVERY = 4
+"""One photo in so many is asked as a sibling that is not listed."""
+CHANGED_WORDS = 0.8
+"""Chance that a word of the name is another on a sibling's pack; at least two are."""
+SIBLING_LIKENESS = (0.3, 0.9)
+"""Range of the cosine between a sibling's look and the photo's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,10 @@ def questions(snapshot: Snapshot, features: Mapping[str, Features]) -> Iterator[
             if len(snapshot.products) > 1:
                 yield Asked(photo, product, query, without, absent, None, False)
                 yield Asked(photo, product, copy, without, absent, None, True)
+            other = sibling(own, product, without) if photo % SIBLING_EVERY == 0 else None
+            if other is not None:
+                own_photo = None if alone[product] else Leave.one_photo(snapshot, photo)
+                yield Asked(photo, product, other, without, own_photo, None, True)
 
 
 def leave_one_out(
@@ -102,6 +114,31 @@ def worn(features: Features, snapshot: Snapshot) -> Query:
     local = LocalFeatures(features.local.points[points], features.local.descriptors[points])
     query = Query.of(replace(features, words=tuple(kept), local=local), snapshot)
     return replace(query, vector=_moved(query.vector, float(chance.uniform(*WORN_LIKENESS)), chance))
+
+
+def sibling(features: Features, product: int, snapshot: Snapshot) -> Query | None:
+    """A photo of a product of the same line that is not listed: some words of the name that the pack shows are others.
+
+    None when the photo shows fewer than two of the name's words beyond the brand's: one could be a misreading.
+    """
+    words = snapshot.words
+    row = slice(int(words.products.starts[product]), int(words.products.starts[product + 1]))
+    named = (np.asarray(words.marks[row]) & (NAMED | VENDOR)) == NAMED
+    names = {words.vocabulary.key(int(term)) for term in np.asarray(words.products.values[row])[named]}
+    shown = sorted({token.key for line in features.words for token in tokens(line.text)} & names)
+    if len(shown) < 2:
+        return None
+    chance = np.random.default_rng(int(features.sha256[12:24], 16))
+    changed = {key for key in shown if chance.random() < CHANGED_WORDS} | set(chance.permutation(shown)[:2].tolist())
+    lines = []
+    for line in features.words:
+        text = line.text
+        for token in tokens(text):
+            if token.key in changed:
+                text = text.replace(token.text, token.text[::-1])
+        lines.append(line.model_copy(update={"text": text}))
+    query = Query.of(replace(features, words=tuple(lines)), snapshot)
+    return replace(query, vector=_moved(query.vector, float(chance.uniform(*SIBLING_LIKENESS)), chance))
 
 
 def _misread(word: str, chance: np.random.Generator) -> str:

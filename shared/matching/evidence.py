@@ -8,7 +8,9 @@
 - coverage: rarity of the product's words that were read ÷ rarity of those expected, each by how surely it is to be
   seen.
 - brand: share of the brand's words that were read; rival_brand: how clearly a brand was read that is not the product's.
-- unknown_words: share of the words of four letters and more that the catalog has nowhere.
+- unknown_words: share of the words of four letters and more that the catalog has nowhere;
+  replaced_words: m / 2, at most 1, m being the smaller of the words surely to be seen that were not read and the words read
+  that are not the product's: another product of its line has other words where its own should stand.
 """
 
 from __future__ import annotations
@@ -101,6 +103,9 @@ def gather(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | 
     rival = (strength[:, None] * ~has).max(axis=0, initial=0.0)
     wordy = np.array([len(key) >= 4 and not is_number(key) for key in reading.keys], np.float64) * confidence
     unknown = float(wordy @ (known <= 0)) / max(float(wordy.sum()), 1.0)
+    sure = np.maximum(2 * expected - 1, 0) * (1 - entry_read) * term_rarity
+    missing = np.bincount(candidate, sure, count) / np.log(len(snapshot.products) + 1)
+    replaced = np.minimum(missing, wordy @ (explained <= 0))
     columns = {
         "present": np.ones(count),
         "looks": looks,
@@ -112,6 +117,7 @@ def gather(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | 
         "brand": brand,
         "rival_brand": rival,
         "unknown_words": np.full(count, unknown),
+        "replaced_words": np.minimum(replaced / 2, 1),
     }
     return Gathered(
         products, np.stack([columns[name] for name in CLEAR], axis=1), nearest, explained, by, rarity,

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 Matrix = npt.NDArray[np.float64]
 
 LOOKS = ("looks", "looks_lead")
-WORDS = ("word_share", "word_mass", "word_lead", "coverage", "brand", "rival_brand", "unknown_words")
+WORDS = ("word_share", "word_mass", "word_lead", "coverage", "brand", "rival_brand", "unknown_words", "replaced_words")
 CLEAR = ("present", *LOOKS, *WORDS)
 """Evidence for every candidate; shared/matching/evidence.py says what each is."""
 CLOSE = (
@@ -88,6 +88,7 @@ PRIOR = Model(
             "brand": 0.2,
             "rival_brand": -1.5,
             "unknown_words": -2.0,
+            "replaced_words": -3.0,
         }
     ),
     close=Stage(

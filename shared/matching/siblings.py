@@ -1,9 +1,11 @@
 """Siblings: products of one line told apart by what differs, the words and the regions of their photos.
 
 For each of the few candidates, against the one of its catalog photos that agrees best with the query:
+- clear, present: the utility of the first look, and 1;
 - inliers: ln(1 + key points in geometric agreement) ÷ ln 100; alignment: inliers as a share of the most of any
   candidate;
 - colour: likeness of the colours; colour_lead: agreement where it differs from its rivals;
+  inliers, alignment and colour count less where words are replaced (evidence.py): a sibling agrees everywhere else;
 - telling_words: words read that the candidate has and its rivals lack;
 - telling_missing: words expected on the candidate and not on its rivals that were not read.
 """
@@ -18,7 +20,7 @@ from shared.matching import colours
 from shared.matching.candidates import IntArray, Leave, Query
 from shared.matching.evidence import NO_PHOTO, Gathered
 from shared.matching.geometry import NOT_VERIFIED, Verified, verify
-from shared.matching.model import CLOSE, Matrix
+from shared.matching.model import CLEAR, CLOSE, Matrix
 from shared.matching.snapshot import Snapshot
 
 NAMES = CLOSE[2:]
@@ -42,6 +44,9 @@ def compare(query: Query, gathered: Gathered, places: IntArray, snapshot: Snapsh
     columns["inliers"] = np.log1p(inliers) / np.log(100)
     columns["alignment"] = inliers / max(int(inliers.max(initial=0)), 1)
     columns["colour"], columns["colour_lead"] = _colours(query, found, snapshot)
+    kept = 1 - gathered.matrix[places, CLEAR.index("replaced_words")]
+    for name in ("inliers", "alignment", "colour"):
+        columns[name] *= kept
     columns["telling_words"], columns["telling_missing"] = _telling(gathered, places)
     return Compared(np.stack([columns[name] for name in NAMES], axis=1), inliers)
 
