@@ -5,12 +5,13 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.packsight-stack
 DEV_STAMP = $(VENV)/.packsight-dev
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench clean
 
 help:
 	@echo "make demo   draw a small shop, recognise photos of its products, write demo-out/report.html"
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   lint and types"
+	@echo "make bench  measure throughput, stages and accuracy on this machine, write bench-out/last.json"
 	@echo "make clean  remove what the build and the demo wrote"
 
 $(BIN)/python:
@@ -35,6 +36,9 @@ lint: $(DEV_STAMP)
 test: lint
 	$(BIN)/python -m pytest
 
+bench: $(DEV_STAMP)
+	$(BIN)/python -m bench
+
 clean:
-	rm -rf demo-out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf demo-out bench-out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

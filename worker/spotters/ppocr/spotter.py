@@ -26,7 +26,9 @@ UNREAD = Reading("", 0.0)
 
 
 @dataclass(slots=True)
-class _Line:
+class Line:
+    """A line of text on a photo, before and after it is read."""
+
     image: int
     box: Floats
     """[4, 2], from the text's top left."""
@@ -52,9 +54,16 @@ class PpOcrSpotter:
 
     def spot(self, images: Sequence[Image]) -> list[list[WordRead]]:
         """Return the lines of each image."""
-        lines = list(self._lines(images))
+        return self.read(self.find(images), len(images))
+
+    def find(self, images: Sequence[Image]) -> list[Line]:
+        """Find the lines of all images and cut them out."""
+        return list(self._lines(images))
+
+    def read(self, lines: list[Line], images: int) -> list[list[WordRead]]:
+        """Read the lines of so many images; returns those of each image."""
         self._read(lines)
-        words: list[list[WordRead]] = [[] for _ in images]
+        words: list[list[WordRead]] = [[] for _ in range(images)]
         for line in lines:
             text, confidence = line.reading.text.strip(), line.reading.confidence
             if text and confidence >= MIN_CONFIDENCE:
@@ -67,7 +76,7 @@ class PpOcrSpotter:
         self._detector.warm_up()
         self._recogniser.warm_up()
 
-    def _lines(self, images: Sequence[Image]) -> Iterator[_Line]:
+    def _lines(self, images: Sequence[Image]) -> Iterator[Line]:
         lying = []
         for index, (image, boxes) in enumerate(zip(images, self._detector.detect(images), strict=True)):
             if sideways(boxes):
@@ -81,7 +90,7 @@ class PpOcrSpotter:
                 line.box = np.stack([images[index].shape[1] - line.box[:, 1], line.box[:, 0]], axis=1)
                 yield line
 
-    def _read(self, lines: list[_Line]) -> None:
+    def _read(self, lines: list[Line]) -> None:
         """Read all lines, those in doubt upside down too, and with them the rest of a photo that is upside down."""
         # Equal shapes in a row spare the runtime from switching between its plans.
         lines = sorted(lines, key=lambda line: line.pixels.shape[1])
@@ -99,13 +108,13 @@ class PpOcrSpotter:
                 line.reading = line.turned
                 line.box = np.roll(line.box, -2, axis=0)
 
-    def _read_turned(self, lines: Sequence[_Line]) -> None:
+    def _read_turned(self, lines: Sequence[Line]) -> None:
         strips = (np.ascontiguousarray(line.pixels[::-1, ::-1]) for line in lines)
         for line, reading in zip(lines, self._recogniser.read(strips), strict=True):
             line.turned = reading
 
 
-def _cut(index: int, image: Image, boxes: Floats) -> Iterator[_Line]:
+def _cut(index: int, image: Image, boxes: Floats) -> Iterator[Line]:
     for found, box in zip(boxes, reading_order(boxes), strict=True):
         width = min(WIDTHS[-1], strip_width(box, HEIGHT))
-        yield _Line(index, box, bool((found[0] != box[0]).any()), strip(image, box, HEIGHT, width))
+        yield Line(index, box, bool((found[0] != box[0]).any()), strip(image, box, HEIGHT, width))

@@ -1,0 +1,73 @@
+"""How long someone waits for a single photo, on an idle worker and beside a job that keeps it busy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from bench import machine
+from bench.ground import ground, worker
+from bench.photos import PhotoSet, changed_copies
+from bench.run import publish_catalog, sample
+from bench.whole_queue import submitted
+from producer.client import Client
+from worker.cores import divide, usable_cores
+
+
+def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Console) -> dict[str, Any]:
+    """Ask for `count` single photos, then for as many while a job waits."""
+    base = sample(photos.usable(), count)
+    with ground(folder, models) as on, ExitStack() as stack:
+        by = stack.enter_context(worker(on))
+        client = stack.enter_context(Client(on.settings))
+        document: dict[str, Any] = {"photos": {"set": photos.name}}
+        publish_catalog(on, photos, document, console)
+        idle = _ask(client, base)
+        copies = changed_copies(base, 40 * count, folder / "copies")
+        job = submitted(client, copies)
+        list(client.enqueue(job, max_in_flight=len(job.batches)))
+        busy = _ask(client, base)
+        left = len(job.batches) - client.ended([batch.task_id for batch in job.batches])
+        document["worker_children"] = len(by.children())
+    if not left:
+        raise RuntimeError("the job ended before the last single photo was answered; nothing was measured beside it")
+    document |= {
+        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": machine.commit(),
+        "machine": machine.machine(usable_cores())
+        | dict(zip(("children", "threads"), divide(on.settings.worker, usable_cores()), strict=True)),
+        "packages": machine.packages(),
+        "idle": _figures(idle),
+        "beside_a_job": _figures(busy),
+    }
+    table = Table("single photo", "median s", "95 % s", "most s", box=None)
+    for name, figures in (("idle", document["idle"]), ("beside a job", document["beside_a_job"])):
+        table.add_row(name, f"{figures['median']:.3f}", f"{figures['p95']:.3f}", f"{figures['most']:.3f}")
+    console.print(table)
+    return document
+
+
+def _ask(client: Client, photos: Sequence[Path]) -> list[float]:
+    seconds = []
+    for photo in photos:
+        begun = time.perf_counter()
+        client.recognize(str(photo), timeout=120)
+        seconds.append(time.perf_counter() - begun)
+    return seconds
+
+
+def _figures(seconds: Sequence[float]) -> dict[str, Any]:
+    return {
+        "median": float(np.median(seconds)),
+        "p95": float(np.percentile(seconds, 95)),
+        "most": max(seconds),
+        "seconds": [round(value, 4) for value in seconds],
+    }

@@ -1,0 +1,83 @@
+"""The limit: the worker's own compiled networks back to back on decoded photos, with nothing around them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from shared.settings import Settings
+
+GROUP = 8
+"""Photos handed to the networks at once, as in a worker's pipeline."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """As many processes as a worker has children, ready to begin at one word."""
+
+    pipes: Sequence[Connection]
+
+    def run(self, passes: int) -> tuple[int, float]:
+        """Let every process look at all photos `passes` times; returns photos in all and seconds from start to last end."""
+        begun = time.monotonic()
+        for pipe in self.pipes:
+            pipe.send(passes)
+        images = sum(pipe.recv() for pipe in self.pipes)
+        return images, time.monotonic() - begun
+
+
+@contextmanager
+def limit(settings: Settings, photos: Sequence[Path], children: int, threads: int) -> Iterator[Limit]:
+    """Build the networks in `children` processes and decode the photos there."""
+    spawn = multiprocessing.get_context("spawn")
+    pipes, processes = [], []
+    for _ in range(children):
+        ours, theirs = spawn.Pipe()
+        process = spawn.Process(target=_serve, args=(theirs, settings, list(photos), threads), daemon=True)
+        process.start()
+        theirs.close()
+        pipes.append(ours)
+        processes.append(process)
+    try:
+        for pipe in pipes:
+            pipe.recv()
+        yield Limit(pipes)
+    finally:
+        for pipe in pipes:
+            pipe.close()
+        for process in processes:
+            process.join(10)
+            if process.is_alive():
+                process.terminate()
+
+
+def _serve(pipe: Connection, settings: Settings, photos: Sequence[Path], threads: int) -> None:
+    import cv2  # noqa: PLC0415 - loads in the process that uses it
+
+    from shared.decode import decode  # noqa: PLC0415
+    from worker.networks import load_embedder, load_spotter  # noqa: PLC0415
+
+    cv2.setNumThreads(1)
+    embedder, spotter = load_embedder(settings.models, threads), load_spotter(settings.models, threads)
+    embedder.warm_up()
+    spotter.warm_up()
+    arrays = [decode(photo.read_bytes(), settings.decode).pixels for photo in photos]
+    groups = [arrays[start : start + GROUP] for start in range(0, len(arrays), GROUP)]
+    embedder.embed(groups[0])
+    spotter.spot(groups[0])
+    pipe.send("ready")
+    try:
+        while True:
+            passes = pipe.recv()
+            for _ in range(passes):
+                for group in groups:
+                    embedder.embed(group)
+                    spotter.spot(group)
+            pipe.send(passes * len(arrays))
+    except EOFError:
+        return

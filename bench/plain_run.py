@@ -1,0 +1,105 @@
+"""Run the plain worker on labelled photos: its speed and how often its first candidate is right."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import redis
+from celery import Celery
+from celery.result import AsyncResult
+
+from bench.accuracy import Accuracy, accuracy
+from bench.ground import Ground, celery_worker
+from bench.photos import PhotoSet
+from bench.whole_queue import between_ends
+from deploy.services import Spec
+from producer.evaluate import Label
+from producer.metrics import Answer
+from shared.catalog import read_local_pointer
+from shared.matching.snapshot import Snapshot
+from shared.outcomes import Status
+from shared.store import ObjectStore
+
+BROKER, BACKEND = 2, 3
+"""Databases of the plain worker."""
+QUIET = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX")
+
+
+def run_plain(on: Ground, photos: PhotoSet, labels: Sequence[Label], seconds: float) -> tuple[dict[str, Any], Accuracy]:
+    """Recognise labelled photos with the plain worker; everything must be ready within `seconds`."""
+    saved = on.folder / "plain-catalog.npz"
+    variables = {
+        **on.environment,
+        "BENCH_PLAIN_BROKER": on.redis_url(BROKER),
+        "BENCH_PLAIN_BACKEND": on.redis_url(BACKEND),
+        "BENCH_PLAIN_CATALOG": str(saved),
+        "RAPIDOCR_LOG_LEVEL": "ERROR",
+    }
+    for name in QUIET:  # its libraries take the threads that they take by default
+        variables.pop(name, None)
+    app = Celery("plain", broker=on.redis_url(BROKER), backend=on.redis_url(BACKEND))
+    command = [sys.executable, "-m", "celery", "-A", "bench.plain", "worker", "--loglevel", "WARNING"]
+    spec = Spec("plain", command, lambda: bool(app.control.inspect(timeout=2).ping()), variables)
+    with closing(ObjectStore(on.settings.s3)) as store, celery_worker(spec, on.folder, 120):
+        _describe_catalog(app, on, saved, seconds)
+        keys = [_put(store, photos.path(label)) for label in labels]
+        first = [app.send_task("plain.recognize", args=[store.bucket, key]) for key in keys[:2]]
+        _wait(first, seconds)
+        tasks = [app.send_task("plain.recognize", args=[store.bucket, key]) for key in keys]
+        results = _wait(tasks, seconds)
+        images, took = between_ends(sorted((end, 1) for end, _ in results))
+    app.close()
+    answers = [_answer(label, found) for label, (_, found) in zip(labels, results, strict=True)]
+    figures = {"images": images, "seconds": took, "images_per_s": images / took, "weights": results[0][1]["weights"]}
+    return figures, accuracy(answers)
+
+
+def _describe_catalog(app: Celery, on: Ground, saved: Path, seconds: float) -> None:
+    folder = read_local_pointer(on.settings.home, "default")
+    assert folder is not None
+    snapshot = Snapshot.open(folder)
+    shas = [snapshot.photo_table[i].sha256 for i in range(len(snapshot.photo_table))]
+    bucket = on.settings.s3.bucket
+    tasks = [app.send_task("plain.describe", args=[bucket, f"photos/{sha}"]) for sha in shas]
+    vectors = np.array([found for _, found in _wait(tasks, seconds)], np.float32)
+    products = [snapshot.products[i] for i in range(len(snapshot.products))]
+    owners = [products[int(number)].id for number in snapshot.photo_product]
+    np.savez(saved, vectors=vectors, owners=owners, ids=[p.id for p in products], names=[p.name for p in products])
+
+
+def _put(store: ObjectStore, path: Path) -> str:
+    data = path.read_bytes()
+    key = f"plain/{hashlib.sha256(data).hexdigest()}"
+    store.write(key, data)
+    return key
+
+
+def _wait(tasks: Sequence[AsyncResult], seconds: float) -> list[tuple[float, Any]]:
+    """When each task ended by the worker's clock, and its result; raises RuntimeError when one failed."""
+    client: redis.Redis = tasks[0].backend.client
+    names = [f"celery-task-meta-{task.id}" for task in tasks]
+    deadline = time.monotonic() + seconds
+    while not all(raw := cast("list[bytes]", client.mget(names))):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the plain worker has not ended {len(tasks)} tasks within {seconds:.0f} s")
+        time.sleep(0.2)
+    metas = [json.loads(value) for value in raw]
+    failed = [meta for meta in metas if meta["status"] != "SUCCESS"]
+    if failed:
+        raise RuntimeError(f"{len(failed)} tasks of the plain worker failed, first {failed[0]['result']}")
+    return [(datetime.fromisoformat(meta["date_done"]).timestamp(), meta["result"]) for meta in metas]
+
+
+def _answer(label: Label, found: dict[str, Any]) -> Answer:
+    """It has no threshold, so it names its first candidate whatever the photo shows."""
+    candidates = tuple(candidate["product"] for candidate in found["candidates"])
+    return Answer(label.image, label.product_id, label.nearest_id, label.kinds, Status.MATCHED, candidates, 1.0)

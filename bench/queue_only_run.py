@@ -1,0 +1,98 @@
+"""Run the worker without networks: what broker, transport, deliveries and results allow."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+from pydantic import SecretStr
+
+from bench.ground import Ground, celery_worker
+from bench.usage import Usage
+from bench.whole_queue import BATCH, batch_ends, between_ends, groups
+from deploy.services import Spec
+from producer.broker import producer_app, publish
+from producer.follow import chunks
+from shared.ledger import Ledger
+from shared.messages import BULK_QUEUE, WORKER_QUEUES, RecognizeRequest
+from shared.outcomes import Outcome, RecognizeResult
+from worker.cores import usable_cores
+
+BROKER, RESULTS = 4, 5
+"""Databases of its own."""
+WARM = 20
+"""Batches before the measured ones."""
+
+
+def run_queue_only(on: Ground, outcomes: Sequence[Outcome], batches: int) -> dict[str, Any]:
+    """Queue batches, then let a worker with a child per core answer them; each step's images a second."""
+    file = on.folder / "outcomes.jsonl"
+    file.write_text("\n".join(outcome.model_dump_json() for outcome in outcomes), encoding="utf-8")
+    urls = {"broker_url": on.redis_url(BROKER), "result_url": on.redis_url(RESULTS)}
+    settings = on.settings.model_copy(update={name: SecretStr(url) for name, url in urls.items()})
+    variables = {
+        **on.environment,
+        "PACKSIGHT_BROKER_URL": urls["broker_url"],
+        "PACKSIGHT_RESULT_URL": urls["result_url"],
+        "BENCH_OUTCOMES": str(file),
+    }
+    node = "queue-only@bench"
+    command = [sys.executable, "-m", "celery", "-A", "bench.queue_only", "worker", "--hostname", node]
+    command += ["--queues", ",".join(WORKER_QUEUES), "--concurrency", str(usable_cores())]
+    command += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
+    app = producer_app(settings)
+    spec = Spec("queue-only", command, lambda: bool(app.control.inspect([node], timeout=2).ping()), variables)
+    with closing(Ledger(settings)) as ledger, celery_worker(spec, on.folder, 60) as running:
+        names = [f"queue-only-{number:06d}" for number in range(batches + WARM)]
+        _send(app, names[:WARM])
+        _await(ledger, names[:WARM])
+        with running.suspended():
+            begun = time.monotonic()
+            _send(app, names[WARM:])
+            sent = time.monotonic() - begun
+        with Usage(groups(on, running)) as usage:
+            _await(ledger, names[WARM:])
+        ends, size = batch_ends(ledger, dict.fromkeys(names[WARM:], BATCH))
+        images, seconds = between_ends(ends)
+        begun = time.monotonic()
+        read = sum(_read(ledger, part) for part in chunks(names[WARM:]))
+        took = time.monotonic() - begun
+        ledger.client.flushdb()
+    app.close()
+    return {
+        "images": images,
+        "seconds": seconds,
+        "images_per_s": images / seconds,
+        "queued_per_s": batches * BATCH / sent,
+        "results_read_per_s": read / took,
+        "result_bytes_per_image": size / (batches * BATCH),
+        **usage.document(),
+    }
+
+
+def _send(app: Any, names: Sequence[str]) -> None:
+    for name in names:
+        references = [f"s3://bench/uploads/{hashlib.sha256(f'{name} {i}'.encode()).hexdigest()}" for i in range(BATCH)]
+        publish(app, RecognizeRequest(images=references), task_id=name, queue=BULK_QUEUE)
+
+
+def _await(ledger: Ledger, names: Sequence[str], seconds: float = 120.0) -> None:
+    """Wait with little asking: it runs on the cores that are measured."""
+    waiting = list(names)
+    deadline = time.monotonic() + seconds
+    while waiting:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{len(waiting)} of {len(names)} batches have not ended within {seconds:.0f} s")
+        time.sleep(0.2)
+        ended = ledger.finished(list(islice(reversed(waiting), BATCH)))
+        if ended:
+            waiting = [name for name in waiting if name not in ledger.finished(waiting)]
+
+
+def _read(ledger: Ledger, names: Sequence[str]) -> int:
+    return sum(len(RecognizeResult.model_validate(end.result).outcomes) for end in ledger.results(names).values())

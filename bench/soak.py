@@ -1,0 +1,81 @@
+"""A long steady run: does a child's memory stay flat, does the broker's, are the cores busy?"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from bench import machine
+from bench.ground import ground, worker
+from bench.photos import PhotoSet, changed_copies
+from bench.run import publish_catalog
+from bench.whole_queue import Done, run_job
+from producer.client import Client
+from worker.cores import divide, usable_cores
+
+JOB = 480
+"""Photos per job; the same copies go through again and again, and nothing remembers them."""
+EVERY = 2.0
+
+
+def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Console) -> dict[str, Any]:
+    """Put `count` photos through a worker in jobs one after the other."""
+    copies = changed_copies(photos.usable(), min(JOB, count), folder / "copies")
+    done: list[Done] = []
+    broker: list[dict[str, float]] = []
+    with ground(folder, models) as on, ExitStack() as stack:
+        by = stack.enter_context(worker(on))
+        client = stack.enter_context(Client(on.settings))
+        document: dict[str, Any] = {"photos": {"set": photos.name}}
+        publish_catalog(on, photos, document, console)
+        begun = datetime.now(UTC).isoformat(timespec="seconds")
+        sent = 0
+        while sent < count:
+            done.append(run_job(client, on, by, copies[: min(len(copies), count - sent)], memory_every=EVERY))
+            sent += len(done[-1].rows)
+            memory = client.ledger.client.info("memory")
+            broker.append({"images": sent, "used_mb": memory["used_memory"] / 1e6, "keys": client.ledger.client.dbsize()})
+            child = done[-1].memory[-1][1]["children"]
+            console.print(f"{sent} photos, {done[-1].images / done[-1].seconds:.2f}/s, child {child:.0f} MB", highlight=False)
+    resident = _series(done)
+    document |= {
+        "begun": begun,
+        "commit": machine.commit(),
+        "machine": machine.machine(usable_cores())
+        | dict(zip(("children", "threads"), divide(on.settings.worker, usable_cores()), strict=True)),
+        "packages": machine.packages(),
+        "images": sent,
+        "images_per_s": [one.images / one.seconds for one in done],
+        "busy_per_core": [one.usage["busy_per_core"] for one in done],
+        "resident_mb": resident,
+        "resident_mb_most": max(value for _, value in resident),
+        "growth_mb_per_1000": growth(resident),
+        "broker": broker,
+    }
+    console.print(
+        f"largest child {document['resident_mb_most']:.0f} MB at most, {document['growth_mb_per_1000']:+.2f} MB per 1,000 "
+        f"images in the second half; broker {broker[-1]['used_mb']:.1f} MB, {broker[-1]['keys']:.0f} keys",
+        highlight=False,
+    )
+    return document
+
+
+def _series(done: list[Done]) -> list[tuple[int, float]]:
+    """Resident MB of the largest child over the images that went through, by the clock within a job."""
+    series, before = [], 0
+    for one in done:
+        total = one.usage["seconds"]
+        series += [(before + round(len(one.rows) * at / total), groups["children"]) for at, groups in one.memory]
+        before += len(one.rows)
+    return series
+
+
+def growth(resident: list[tuple[int, float]]) -> float:
+    """MB per 1,000 images over the second half, by least squares: the first half fills caches and buffers."""
+    half = np.array(resident[len(resident) // 2 :], float)
+    return float(np.polyfit(half[:, 0], half[:, 1], 1)[0] * 1000) if len(half) > 1 else 0.0

@@ -1,0 +1,71 @@
+"""(a) The whole queue: jobs of photos through broker, workers, object store and results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+from bench.ground import Ground, Running
+from bench.usage import Usage
+from producer.client import Client
+from producer.rows import Row
+from producer.sources import Item
+from producer.submit import Job
+from shared.ledger import Ledger
+from shared.outcomes import Status
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job that has ended: its rows, the images and seconds between the ends of its first and last batch."""
+
+    rows: list[Row]
+    images: int
+    seconds: float
+    usage: dict[str, Any]
+    memory: list[tuple[float, dict[str, float]]]
+    result_bytes: int
+    """Size of its results in the broker, as Celery stores them."""
+
+
+def run_job(client: Client, on: Ground, by: Running, photos: Sequence[Path], *, memory_every: float = 0.0) -> Done:
+    """Submit photos as a job and wait for its end, reading results as they come, as `packsight submit --wait` does."""
+    job = client.submit([Item(path.name, path) for path in photos], batch_size=BATCH)
+    with Usage(groups(on, by), memory_every) as usage:
+        rows = list(client.run(job))
+    failed = [row for row in rows if row.outcome.status is Status.FAILED]
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {len(rows)} photos failed, first {failed[0].outcome.reason}")
+    ends, size = batch_ends(client.ledger, {batch.task_id: len(batch.images) for batch in job.batches})
+    images, seconds = between_ends(ends)
+    return Done(rows, images, seconds, usage.document(), usage.memory, size)
+
+
+def groups(on: Ground, by: Running) -> dict[str, list[int]]:
+    """Processes by what they do."""
+    children = by.children()
+    return {"children": children, "worker parent": [by.pid], **{name: [pid] for name, pid in on.servers.items()}}
+
+
+def batch_ends(ledger: Ledger, sizes: Mapping[str, int]) -> tuple[list[tuple[float, int]], int]:
+    """When each batch ended by the worker's clock, with its images, and the bytes of all results."""
+    names = list(sizes)
+    raw = cast("list[str]", ledger.client.mget([f"celery-task-meta-{name}" for name in names]))
+    ends = [datetime.fromisoformat(json.loads(value)["date_done"]).timestamp() for value in raw]
+    return sorted(zip(ends, sizes.values(), strict=True)), sum(len(value.encode()) for value in raw)
+
+
+def between_ends(ends: Sequence[tuple[float, int]]) -> tuple[int, float]:
+    """Images that ended after the first batch did, and the seconds that they took."""
+    return sum(images for _, images in ends[1:]), ends[-1][0] - ends[0][0]
+
+
+def submitted(client: Client, photos: Sequence[Path]) -> Job:
+    """A job of these photos, not yet queued."""
+    return client.submit([Item(path.name, path) for path in photos], batch_size=BATCH)
