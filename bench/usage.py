@@ -91,6 +91,6 @@ def _seconds(pid: int) -> float:
 
 def _resident(pid: int) -> float:
     try:
-        return round(psutil.Process(pid).memory_info().rss / 1e6, 1)
+        return float(round(psutil.Process(pid).memory_info().rss / 1e6, 1))
     except psutil.NoSuchProcess:
         return 0.0
