@@ -130,7 +130,10 @@ def fit_curve(probability: Matrix, right: npt.NDArray[np.bool_], weight: Matrix)
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Final answers to all questions by cross-fitted weights: first candidate's confidence, and was it right."""
+    """Final answers to all questions by cross-fitted weights: first candidate's confidence, and was it right.
+
+    worn: was a worn copy asked although the photo itself could be.
+    """
 
     confidence: Matrix
     right: npt.NDArray[np.bool_]
@@ -140,7 +143,7 @@ class Answers:
 
     def self_check(self, matched: float) -> SelfCheck:
         """What of the photos whose product is listed was recognised."""
-        asked = self.present & ~self.worn if (self.present & ~self.worn).any() else self.present
+        asked = self.present & ~self.worn
         told = asked & (self.confidence >= matched)
         count = int(asked.sum())
         return SelfCheck(
@@ -174,9 +177,10 @@ def fit(
         return parent or PRIOR, SelfCheck(), ("No photo to fit on: the prior decides",)
     options = {"fit": None, "parent": parent, "prior": PRIOR}
     results = {}
+    clear = _clear_questions(asked)
     for name, given in options.items():
         if name == "fit" or given is not None:
-            results[name] = _fitted(asked, given)
+            results[name] = _fitted(asked, clear, given)
     best = min(results, key=lambda name: results[name].loss + (1e-3 if name != "fit" else 0.0))
     notes = (
         () if best == "fit" else (f"Fitted weights did no better on photos left out: the weights of the {best} decide",)
@@ -191,9 +195,8 @@ class _Fitted:
     loss: float
 
 
-def _fitted(asked: Sequence[Asked], given: Model | None) -> _Fitted:
+def _fitted(asked: Sequence[Asked], clear: Questions, given: Model | None) -> _Fitted:
     """Fit weights (or take those given), curves and threshold."""
-    clear = _clear_questions(asked)
     prior = PRIOR.clear.vector(CLEAR)
     if given is None:
         weights = fit_weights(clear, prior)
@@ -223,7 +226,9 @@ def _fitted(asked: Sequence[Asked], given: Model | None) -> _Fitted:
         curve = fit_curve(again, right_again, close.weight)
         confidence[rows], right[rows] = curve(again), right_again
         draft = draft.model_copy(update={"close": Stage(weights=_named(CLOSE, weights), curve=curve)})
-    answers = Answers(confidence, right, clear.present, clear.weight, np.array([one.worn for one in asked]))
+    answers = Answers(
+        confidence, right, clear.present, clear.weight, np.array([one.worn and one.leave is not None for one in asked])
+    )
     clipped = np.clip(confidence, 1e-6, 1 - 1e-6)
     chance = np.where(right, clipped, np.where(clear.present, (1 - clipped) / RIVALS, 1 - clipped))
     loss = float(clear.weight @ -np.log(chance)) / float(clear.weight.sum())
