@@ -78,6 +78,8 @@ def seaweed(data: Path, ports: list[int], access_key: str, secret_key: str) -> S
     names += ["filer.port", "filer.port.grpc", "admin.port", "admin.port.grpc"]
     command = [weed, "-logtostderr", "mini", f"-dir={data.resolve()}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
+    # Slots, not room: a volume grows with what is in it, and each bucket takes at least one.
+    command += ["-volume.max=4096"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.allowDeleteBucketNotEmpty=false"]
     command += ["-master.telemetry=false", "-admin.ui=false", "-webdav=false"]
     # It holds about 240 MB of heap, most of it never touched; with a limit near that it collects garbage without end.
