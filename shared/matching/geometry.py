@@ -21,7 +21,6 @@ REPROJECTION = 0.015
 MIN_INLIERS = 8
 GROWN = 1.1
 """How much the hull is grown, since a print reaches beyond its last key point."""
-_SCALE = 512.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,11 @@ def verify(query: LocalFeatures, photo: LocalFeatures) -> Verified:
     """Lay a catalog photo over the query; deterministic."""
     if min(len(query.points), len(photo.points)) < MIN_INLIERS:
         return NOT_VERIFIED
-    distance = _distances(query, photo)
+    distance = _squared_distances(query, photo)
     rows, first = np.arange(len(distance)), distance.argmin(axis=1)
     nearest = distance[rows, first]
     distance[rows, first] = np.inf
-    good = np.flatnonzero(nearest < RATIO * distance.min(axis=1))
+    good = np.flatnonzero(nearest < RATIO**2 * distance.min(axis=1))
     if len(good) < MIN_INLIERS:
         return NOT_VERIFIED
     source, target = photo.points[first[good]].astype(np.float64), query.points[good].astype(np.float64)
@@ -64,11 +63,17 @@ def verify(query: LocalFeatures, photo: LocalFeatures) -> Verified:
     return Verified(inliers, homography, hull.astype(np.float32))
 
 
-def _distances(query: LocalFeatures, photo: LocalFeatures) -> npt.NDArray[np.float32]:
-    """Euclidean distances of descriptors [query's, photo's]."""
-    a, b = (features.descriptors.astype(np.float32) / _SCALE for features in (query, photo))
-    square = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * (a @ b.T)
-    return np.asarray(np.sqrt(np.maximum(square, 0.0)), np.float32)
+def _squared_distances(query: LocalFeatures, photo: LocalFeatures) -> npt.NDArray[np.float32]:
+    """Squared Euclidean distances of descriptors [query's, photo's].
+
+    Descriptors are small integers, so every sum is exact in float32.
+    """
+    a, b = query.descriptors.astype(np.float32), photo.descriptors.astype(np.float32)
+    distance = a @ b.T
+    distance *= -2
+    distance += np.einsum("ij,ij->i", a, a)[:, None]
+    distance += np.einsum("ij,ij->i", b, b)
+    return distance
 
 
 def _sound(homography: npt.NDArray[np.float64]) -> bool:
