@@ -55,7 +55,7 @@ class Running:
 
     def children(self) -> list[int]:
         """Pids of the children that run tasks; beside them stands only the tracker of semaphores."""
-        return [one.pid for one in self.processes()[1:] if not any("tracker" in word for word in one.cmdline())]
+        return [one.pid for one in self.processes()[1:] if not any("_tracker import" in word for word in one.cmdline())]
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
