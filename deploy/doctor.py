@@ -134,6 +134,12 @@ def models(settings: Settings) -> Findings:
             yield _wrong(role, f"{name} needs the package {package}", f"pip install {package.replace('_', '-')}")
         else:
             yield _good(role, f"{name}, runtime {chosen.runtime}, precision {chosen.precision}")
+    further = {"RECOGNISER": chosen.recogniser, "RECOGNISER_DICTIONARY": chosen.recogniser_dictionary}
+    for variable, file in further.items():
+        if file and not Path(file).is_file():
+            yield _wrong("recogniser", f"{file} is missing", f"Correct PACKSIGHT_MODELS__{variable} or put the file there.")
+        elif file:
+            yield _good(variable.lower().replace("_", " "), file)
 
 
 def _broker(settings: Settings) -> Findings:

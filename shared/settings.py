@@ -78,6 +78,10 @@ class Models(_Section):
     """`resnet50-thin`, `resnet50`, `resnet101`, or the path of an .onnx, .xml or state-dict (.pt, .pth) file."""
     spotter: str = "ppocr"
     """`ppocr`, or the folder with the IR files of an Open Model Zoo text-spotting model."""
+    recogniser: str = ""
+    """Path of a further PP-OCR recogniser (.onnx or .xml) for scripts that the bundled one can't read; ppocr only."""
+    recogniser_dictionary: str = ""
+    """Text file with one character of that recogniser per line; empty when the recogniser's metadata holds them."""
     runtime: Runtime = Runtime.AUTO
     precision: Precision = Precision.AUTO
     cache_dir: Path = Path(".packsight/models")

@@ -15,7 +15,12 @@ def load(models: Models, threads: int) -> Spotter:
     """Build the spotter that the settings name. Raises UserError when a part of it is missing."""
     compiler = Compiler(models, threads)
     if models.spotter == ppocr.NAME:
-        return ppocr.load(compiler)
+        return ppocr.load(models, compiler)
+    if models.recogniser:
+        raise UserError(
+            f"PACKSIGHT_MODELS__RECOGNISER belongs to the spotter ppocr, but PACKSIGHT_MODELS__SPOTTER is {models.spotter}. "
+            "Remove one of the two."
+        )
     folder = Path(models.spotter)
     if not folder.is_dir():
         raise UserError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from shared.errors import UserError
 from worker.compile import Compiler
 from worker.embedders.graph import take_pixels
 from worker.networks import Image
+from worker.spotters.ppocr.readings import Reading
 
 HEIGHT = 48
 WIDTHS = (64, 96, 128, 160, 192, 256, 320, 400, 512, 640, 800)
@@ -23,34 +23,35 @@ _PADDING = 128
 """Grey: next to nothing after normalisation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A string and the mean probability of its characters."""
-
-    text: str
-    confidence: float
-
-
 class Recogniser:
     """Reads strips of text.
 
     file: an ONNX or IR file that takes BGR [1, 3, 48, w], (value − 127.5) / 127.5, and returns probabilities
         [1, steps, symbols], symbol 0 being CTC's blank and the last one a space.
     dictionary: a text file with one character per line; None when the network's metadata holds it under `character`.
+
+    Raises UserError when a file is missing, is no recogniser of this kind, or doesn't fit the other.
     """
 
     def __init__(self, file: Path, compiler: Compiler, dictionary: Path | None = None) -> None:
         model = compiler.read(file)
         self.symbols = ["", *_characters(model, file, dictionary), " "]
-        symbols = model.outputs[0].get_partial_shape()[2]
-        if symbols.is_static and symbols.get_length() != len(self.symbols):
+        scores = model.outputs[0].get_partial_shape()
+        if scores.rank.is_dynamic or len(scores) != 3:
+            raise UserError(f"{file} returns {scores}; a PP-OCR recogniser returns [1, steps, symbols]. Use such a file.")
+        if scores[2].is_static and scores[2].get_length() != len(self.symbols):
             raise UserError(
-                f"{file} tells {symbols.get_length()} symbols apart, its dictionary "
+                f"{file} tells {scores[2].get_length()} symbols apart, its dictionary "
                 f"{len(self.symbols)} with blank and space. Use the dictionary that belongs to the recogniser."
             )
         centre = (127.5, 127.5, 127.5)
         model = take_pixels(_best_symbols(model), channels="BGR", mean=centre, std=centre)
-        model.reshape(ov.PartialShape([1, HEIGHT, ov.Dimension(WIDTHS[0], WIDTHS[-1]), 3]))
+        try:
+            model.reshape(ov.PartialShape([1, HEIGHT, ov.Dimension(WIDTHS[0], WIDTHS[-1]), 3]))
+        except RuntimeError:
+            raise UserError(
+                f"{file} does not take strips {HEIGHT} pixels high of any width. Use a PP-OCR recogniser with a free width."
+            ) from None
         self._network = compiler.compile(model, parallel=True)
 
     def read(self, strips: Iterable[Image]) -> Iterator[Reading]:
@@ -100,5 +101,7 @@ def _characters(model: ov.Model, file: Path, dictionary: Path | None) -> Sequenc
             ) from None
     place = ["framework", "character"]
     if not model.has_rt_info(place):
-        raise UserError(f"{file} holds no dictionary. Give the text file with its characters.")
+        raise UserError(
+            f"{file} holds no dictionary. Name the text file with its characters in PACKSIGHT_MODELS__RECOGNISER_DICTIONARY."
+        )
     return str(model.get_rt_info(place).value).splitlines()

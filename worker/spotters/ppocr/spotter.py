@@ -14,10 +14,9 @@ from worker.networks import Image
 from worker.spotters.ppocr.boxes import Floats
 from worker.spotters.ppocr.crops import reading_order, sideways, strip, strip_width
 from worker.spotters.ppocr.detector import Detector
-from worker.spotters.ppocr.recogniser import HEIGHT, WIDTHS, Reading, Recogniser
+from worker.spotters.ppocr.readings import MIN_CONFIDENCE, Reader, Reading
+from worker.spotters.ppocr.recogniser import HEIGHT, WIDTHS
 
-MIN_CONFIDENCE = 0.5
-"""Lines read with less are dropped."""
 DOUBT = 0.8
 """Lines read with less are read upside down too."""
 COMPANY = 0.1
@@ -47,7 +46,7 @@ class Line:
 class PpOcrSpotter:
     """Reads lines of text, each of them at its own size, so that no photo's words depend on its neighbours."""
 
-    def __init__(self, description: SpotterDescription, detector: Detector, recogniser: Recogniser) -> None:
+    def __init__(self, description: SpotterDescription, detector: Detector, recogniser: Reader) -> None:
         self.description = description
         self._detector = detector
         self._recogniser = recogniser
@@ -72,7 +71,7 @@ class PpOcrSpotter:
         return words
 
     def warm_up(self) -> None:
-        """Run the common shapes of the detector and every width of the recogniser."""
+        """Run the common shapes of the detector and every width of the recognisers."""
         self._detector.warm_up()
         self._recogniser.warm_up()
 
