@@ -28,8 +28,8 @@ ABSENT = 0.2
 """Photos of products that are not listed, per photo of one that is: what confidences and threshold are meant for."""
 PRECISION = 0.98
 """Estimated precision of `matched` answers."""
-CLOSE_QUESTIONS = 400
-"""Questions compared closely at most, the most doubtful first, which bounds the time of a build."""
+CLOSE_QUESTIONS = 600
+"""Doubtful questions compared closely at most, those of photos drawn by lot, which bounds the time of a build."""
 KEPT = 24
 """Candidates of a question that take part in the fit."""
 PARTS = 5
@@ -132,7 +132,8 @@ def fit_curve(probability: Matrix, right: npt.NDArray[np.bool_], weight: Matrix)
 class Answers:
     """Final answers to all questions by cross-fitted weights: first candidate's confidence, and was it right.
 
-    worn: was a worn copy asked although the photo itself could be.
+    weight: how often such photos are sent; 0 for doubtful ones that were not compared closely. worn: was a worn copy
+    asked although the photo itself could be.
     """
 
     confidence: Matrix
@@ -145,12 +146,12 @@ class Answers:
         """What of the photos whose product is listed was recognised."""
         asked = self.present & ~self.worn
         told = asked & (self.confidence >= matched)
-        count = int(asked.sum())
+        whole, part = float(self.weight[asked].sum()), float(self.weight[told].sum())
         return SelfCheck(
-            photos=count,
-            top1=round(float(self.right[asked].mean()), 6) if count else 0.0,
-            precision_matched=round(float(self.right[told].mean()), 6) if told.any() else 0.0,
-            share_matched=round(float(told.sum()) / count, 6) if count else 0.0,
+            photos=int(asked.sum()),
+            top1=round(float(self.weight[asked] @ self.right[asked]) / whole, 6) if whole else 0.0,
+            precision_matched=round(float(self.weight[told] @ self.right[told]) / part, 6) if part else 0.0,
+            share_matched=round(part / whole, 6) if whole else 0.0,
         )
 
 
@@ -211,8 +212,10 @@ def _fitted(asked: Sequence[Asked], clear: Questions, given: Model | None) -> _F
     draft = Model(clear=stage, close=PRIOR.close, fitted=True)
 
     doubtful = np.array([one.leave is not None for one in asked]) & (confidence < PRECISION)
-    rows = np.flatnonzero(doubtful)
-    rows = np.sort(rows[np.argsort(confidence[rows], kind="stable")][:CLOSE_QUESTIONS])
+    rows = drawn(doubtful, np.array([one.photo for one in asked]))
+    # The doubtful questions that were drawn stand for all of them, so that the answers are those of real photos.
+    weight = np.where(doubtful, 0.0, clear.weight)
+    weight[rows] = clear.weight[rows] * float(doubtful.sum()) / max(len(rows), 1)
     if len(rows):
         close = _close_questions([asked[row] for row in rows.tolist()], draft)
         prior = PRIOR.close.vector(CLOSE)
@@ -227,12 +230,24 @@ def _fitted(asked: Sequence[Asked], clear: Questions, given: Model | None) -> _F
         confidence[rows], right[rows] = curve(again), right_again
         draft = draft.model_copy(update={"close": Stage(weights=_named(CLOSE, weights), curve=curve)})
     answers = Answers(
-        confidence, right, clear.present, clear.weight, np.array([one.worn and one.leave is not None for one in asked])
+        confidence, right, clear.present, weight, np.array([one.worn and one.leave is not None for one in asked])
     )
     clipped = np.clip(confidence, 1e-6, 1 - 1e-6)
     chance = np.where(right, clipped, np.where(clear.present, (1 - clipped) / RIVALS, 1 - clipped))
-    loss = float(clear.weight @ -np.log(chance)) / float(clear.weight.sum())
+    loss = float(weight @ -np.log(chance)) / float(weight.sum())
     return _Fitted(draft.model_copy(update={"matched": threshold(answers)}), answers, loss)
+
+
+def drawn(doubtful: npt.NDArray[np.bool_], photo: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Doubtful questions that are compared closely: all, or those of some photos drawn by lot, the same at every call.
+
+    Taking the most doubtful would teach the close look on photos unlike those that it will see.
+    """
+    rows = np.flatnonzero(doubtful)
+    if len(rows) <= CLOSE_QUESTIONS:
+        return rows
+    place = np.random.default_rng(0).permutation(int(photo.max()) + 1)[photo[rows]]
+    return np.sort(rows[np.argsort(place, kind="stable")][:CLOSE_QUESTIONS])
 
 
 def _first(questions: Questions, shares: Matrix) -> tuple[Matrix, npt.NDArray[np.bool_]]:

@@ -101,6 +101,29 @@ def test_no_confidence_is_enough_when_answers_are_wrong() -> None:
     assert threshold(Answers(confidence, wrong, ~wrong, np.ones(100), wrong)) == 1.0
 
 
+def test_questions_for_the_close_look_are_drawn_by_photo_and_whatever_their_doubt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    photo = np.repeat(np.arange(200), 5)
+    doubtful = np.arange(1000) % 5 != 0
+    monkeypatch.setattr(fit_module, "CLOSE_QUESTIONS", 800)
+    assert np.array_equal(fit_module.drawn(doubtful, photo), np.flatnonzero(doubtful))
+    monkeypatch.setattr(fit_module, "CLOSE_QUESTIONS", 100)
+    rows = fit_module.drawn(doubtful, photo)
+    assert len(rows) == 100 and doubtful[rows].all()
+    assert np.array_equal(np.unique(photo[rows], return_counts=True)[1], np.full(25, 4))
+    assert photo[rows].min() < 20 and photo[rows].max() > 180
+
+
+def test_questions_that_were_drawn_stand_for_those_that_were_not() -> None:
+    confidence = np.array([0.99, 0.99, 0.99, 0.4, 0.4])
+    right, yes = np.array([True, True, True, False, True]), np.ones(5, np.bool_)
+    drawn = Answers(confidence, right, yes, np.array([1.0, 1.0, 1.0, 3.0, 0.0]), ~yes)
+    assert drawn.self_check(0.9).top1 == 0.5
+    assert drawn.self_check(0.9).share_matched == 0.5
+    assert drawn.self_check(0.9).photos == 5
+
+
 def test_a_fit_that_is_worse_than_the_parents_is_not_used(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot, features = catalog
     monkeypatch.setattr(fit_module, "fit_weights", lambda _, prior: -prior)
