@@ -41,8 +41,8 @@ def set_up(kind: LogFormat, level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(kind))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Celery writes every result out in full; our own line per outcome says it shorter.
-    for name in ("celery.app.trace", "celery.worker.strategy"):
+    # Celery writes every result out in full and every tick of its clock; our own lines say it shorter.
+    for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     # At WARNING it may log a whole address, with the signature of a presigned one.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
