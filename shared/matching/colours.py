@@ -13,6 +13,8 @@ MIN_COVERED = 0.02
 UNLIKE = 40.0
 """Difference in CIE Lab (ΔE, CIE 1976) from which colours have nothing in common."""
 _BLUR = 1.5
+_STEP = 3
+"""Every third pixel is enough to fit the light: the blur makes neighbours alike."""
 
 Pixels = npt.NDArray[np.float32]
 
@@ -44,11 +46,12 @@ def lay(photo: Pixels, homography: npt.NDArray[np.float64], query: Pixels, where
     whole = scale @ homography @ np.linalg.inv(scale)
     laid = cv2.warpPerspective(photo, whole, (SIDE, SIDE), borderValue=(np.nan,) * 3)
     laid[~where] = np.nan
-    covered = np.isfinite(laid).all(axis=2)
+    covered = np.isfinite(laid[..., 0])
     if covered.mean() < MIN_COVERED:
         return np.full_like(query, np.nan)
     for channel in range(3):
-        x, y = laid[..., channel][covered].astype(np.float64), query[..., channel][covered].astype(np.float64)
+        x = laid[..., channel][covered][::_STEP].astype(np.float64)
+        y = query[..., channel][covered][::_STEP].astype(np.float64)
         gain, offset = _light(x, y, gain_free=channel == 0)
         laid[..., channel] = gain * laid[..., channel] + offset
     return np.asarray(laid, np.float32)
@@ -59,9 +62,12 @@ def _light(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], *, gain_free:
     kept = np.ones(len(x), bool)
     gain, offset = 1.0, float(np.median(y - x))
     for _ in range(3):
-        if gain_free and x[kept].std() > 1:
-            gain = float(np.clip(np.cov(x[kept], y[kept])[0, 1] / x[kept].var(), 0.5, 2.0))
-        offset = float(np.mean(y[kept] - gain * x[kept]))
+        a, b = x[kept], y[kept]
+        mean_a, mean_b = float(a.mean()), float(b.mean())
+        variance = float((a - mean_a) @ (a - mean_a)) / len(a)
+        if gain_free and variance > 1:
+            gain = float(np.clip(float((a - mean_a) @ (b - mean_b)) / len(a) / variance, 0.5, 2.0))
+        offset = mean_b - gain * mean_a
         gap = np.abs(y - gain * x - offset)
         kept = gap <= np.median(gap)
     return gain, offset
@@ -77,15 +83,15 @@ def agreement(query: Pixels, laid: list[Pixels]) -> npt.NDArray[np.float64]:
     result = np.zeros(count)
     if count < 2:
         return result
-    off = [np.minimum(np.sqrt(((photo - query) ** 2).sum(axis=2)), UNLIKE) for photo in laid]
+    off = [_difference(photo, query) for photo in laid]
     for a in range(count):
         for b in range(a + 1, count):
-            apart = np.minimum(np.sqrt(((laid[a] - laid[b]) ** 2).sum(axis=2)), UNLIKE)
-            weight = np.where(np.isfinite(apart), np.maximum(apart - 8.0, 0.0), 0.0)
-            if weight.sum() < 1.0:
+            weight = np.fmax(_difference(laid[a], laid[b]) - 8.0, 0.0)  # 0 where one of them does not reach
+            total = float(weight.sum())
+            if total < 1.0:
                 continue
             gap = np.where(weight > 0, off[b] - off[a], 0.0)
-            score = float((weight * gap).sum() / (weight.sum() + 0.01 * SIDE**2 * UNLIKE)) / UNLIKE
+            score = float(np.vdot(weight, gap)) / (total + 0.01 * SIDE**2 * UNLIKE) / UNLIKE
             result[a] += score / (count - 1)
             result[b] -= score / (count - 1)
     return result
@@ -93,5 +99,12 @@ def agreement(query: Pixels, laid: list[Pixels]) -> npt.NDArray[np.float64]:
 
 def likeness(query: Pixels, photo: Pixels) -> float:
     """1 - mean difference of a laid photo's colours ÷ UNLIKE; 0 when it reaches nothing."""
-    off = np.minimum(np.sqrt(((photo - query) ** 2).sum(axis=2)), UNLIKE)
-    return float(1 - np.nanmean(off) / UNLIKE) if np.isfinite(off).any() else 0.0
+    off = _difference(photo, query)
+    reached = off[np.isfinite(off)]
+    return float(1 - reached.mean() / UNLIKE) if len(reached) else 0.0
+
+
+def _difference(one: Pixels, other: Pixels) -> npt.NDArray[np.float32]:
+    """Per pixel, at most UNLIKE; nan where one of them is."""
+    apart = one - other
+    return np.asarray(np.minimum(np.sqrt(np.einsum("ijk,ijk->ij", apart, apart)), UNLIKE), np.float32)
