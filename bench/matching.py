@@ -1,0 +1,192 @@
+"""`python -m bench.matching`: how right and how fast matching is among thousands of similar products, without networks."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import faiss
+import numpy as np
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench import machine
+from bench.stress import Shop, drawn_shop, published, with_distractors
+from indexer.build import build_version
+from indexer.fit import fit
+from shared.features import Features
+from shared.matching.candidates import Leave, Query
+from shared.matching.matcher import Variant, match, rank
+from shared.matching.snapshot import Snapshot
+from shared.outcomes import Status
+from worker.cores import usable_cores
+
+DISTRACTORS = 20_000
+QUICK = 200
+ROUNDS = 3
+"""Times that every photo is asked while the clock runs, after once without."""
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="A tiny shop and a few distractors; the figures mean little.")] = False,
+    distractors: Annotated[int, typer.Option(help="Products added to the shop.")] = DISTRACTORS,
+    version: Annotated[Path | None, typer.Option(help="Folder of a published version; by default the demo's shop.")] = None,
+    features: Annotated[list[Path] | None, typer.Option(help="Its feature packs (.parquet), as often as needed.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for matching.json.")] = Path("bench-out"),
+) -> None:
+    """Measure matching with and without distractors; writes matching.json."""
+    console = Console()
+    if (version is None) != (not features):
+        raise typer.BadParameter("--version and --features belong together")
+    shop = drawn_shop(2 if quick else None) if version is None else published(version, features or [])
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    # In a process of its own, since numerical libraries read these once, when they are loaded.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        document = pool.submit(measure, shop, QUICK if quick else distractors, 0 if quick else ROUNDS).result()
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "matching.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    show(document, console)
+    console.print(f"Wrote {out / 'matching.json'}", highlight=False)
+
+
+def measure(shop: Shop, distractors: int, rounds: int) -> dict[str, Any]:
+    """Build the shop twice, alone and among distractors, and ask both about the same photos.
+
+    Without rounds every photo is asked once, the first time included, and the fit is not timed by itself.
+    """
+    cv2.setNumThreads(1)  # as in a worker's child
+    faiss.omp_set_num_threads(1)
+    document: dict[str, Any] = {
+        "commit": machine.commit(), "machine": machine.machine(usable_cores()), "packages": machine.packages(),
+    }  # fmt: skip
+    for name, stocked in (("alone", shop), ("among_distractors", with_distractors(shop, distractors))):
+        with tempfile.TemporaryDirectory(prefix="packsight-matching-") as folder:
+            document[name] = _measured(stocked, Path(folder), rounds)
+    return document
+
+
+def _measured(shop: Shop, folder: Path, rounds: int) -> dict[str, Any]:
+    begun, processor = time.perf_counter(), time.process_time()
+    manifest = build_version(
+        folder, catalog="bench", parent=None, products=shop.products, photos=shop.photos, features=shop.features,
+        embedder="drawn", spotter="drawn",
+    )  # fmt: skip
+    built = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - processor}
+    snapshot = Snapshot.open(folder)
+    fitted = {}
+    if rounds:
+        begun, processor = time.perf_counter(), time.process_time()
+        fit(snapshot, shop.features)
+        fitted = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - processor}
+    always = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 1.1}))
+    photos = [photo for _, photo in shop.asked]
+    return {
+        "products": manifest.products,
+        "photos": manifest.photos,
+        "index": manifest.index,
+        "build": _rounded(built),
+        "fit": _rounded(fitted),
+        "self_check": manifest.self_check.model_dump(),
+        "notes": list(manifest.notes),
+        "answers": _answers(shop, snapshot),
+        "match_ms": {
+            "as_served": _latency(photos, snapshot, Variant.FITTED, rounds),
+            "without_close_look": _latency(photos, snapshot, Variant.CLEAR, rounds),
+            "always_close": _latency(photos, always, Variant.FITTED, rounds),
+        },
+        "files_mb": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e6, 1),
+        "second_process_mb": second_process(folder, photos),
+    }
+
+
+def _answers(shop: Shop, snapshot: Snapshot) -> dict[str, Any]:
+    """Shares of photos asked: right first, right among five, matched and right, closely looked at.
+
+    absent_rejected: not matched as if the product shown were not listed.
+    """
+    number = {product.id: index for index, product in enumerate(shop.products)}
+    top1, top5, matched, wrong, close, rejected = [], [], [], [], [], []
+    for product, photo in shop.asked:
+        decision = match(photo, snapshot, top_k=5)
+        found = [candidate.product.id for candidate in decision.candidates]
+        top1.append(found[:1] == [product])
+        top5.append(product in found)
+        matched.append(decision.status is Status.MATCHED and top1[-1])
+        wrong.append(decision.status is Status.MATCHED and not top1[-1])
+        query = Query.of(photo, snapshot)
+        close.append(rank(query, snapshot).close is not None)
+        leave = Leave.whole_product(snapshot, snapshot.photos(number[product])[0])
+        again = rank(query, snapshot, leave=leave)
+        rejected.append(not len(again.order) or again.probability[0] < snapshot.model.matched)
+    shares = {
+        "top1": top1, "top5": top5, "matched_right": matched, "matched_wrong": wrong, "close_look": close,
+        "absent_rejected": rejected,
+    }  # fmt: skip
+    return {"photos": len(top1), **{name: round(float(np.mean(values)), 4) for name, values in shares.items()}}
+
+
+def _latency(photos: Sequence[Features], snapshot: Snapshot, variant: Variant, rounds: int) -> dict[str, float]:
+    """Wall and processor milliseconds of one match."""
+    wall, processor = [], []
+    for number in range(rounds + 1):
+        for photo in photos:
+            begun, spent = time.perf_counter(), time.process_time()
+            match(photo, snapshot, top_k=5, variant=variant)
+            if number or not rounds:
+                wall.append(1000 * (time.perf_counter() - begun))
+                processor.append(1000 * (time.process_time() - spent))
+    values = {"": wall, "cpu_": processor}
+    return {f"{name}p{part}": round(float(np.percentile(ms, part)), 2) for name, ms in values.items() for part in (50, 95)}
+
+
+def second_process(folder: Path, photos: Sequence[Features]) -> float:
+    """Memory of its own (MB) that serving the version costs one more process, beside this one that has it mapped."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return round(pool.apply(_own_memory, (folder, list(photos))), 1)
+
+
+def _own_memory(folder: Path, photos: Sequence[Features]) -> float:
+    cv2.setNumThreads(1)
+    faiss.omp_set_num_threads(1)
+    process = psutil.Process()
+    before = process.memory_full_info().uss
+    snapshot = Snapshot.open(folder)
+    for photo in photos:
+        match(photo, snapshot, top_k=5)
+    return float(process.memory_full_info().uss - before) / 1e6
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 2) for name, value in values.items()}
+
+
+def show(document: dict[str, Any], console: Console) -> None:
+    """The figures for people."""
+    table = Table("", "alone", "among distractors", box=None)
+    both = [document["alone"], document["among_distractors"]]
+    table.add_row("products", *(f"{one['products']}" for one in both))
+    for name in both[0]["answers"]:
+        table.add_row(name, *(f"{one['answers'][name]}" for one in both))
+    for name in both[0]["match_ms"]:
+        times = (one["match_ms"][name] for one in both)
+        table.add_row(f"ms, {name}", *(f"p50 {ms['p50']}  p95 {ms['p95']}  (cpu {ms['cpu_p95']})" for ms in times))
+    for name in ("build", "fit"):
+        if both[0][name]:
+            table.add_row(f"{name}, s", *(f"{one[name]['seconds']}  (cpu {one[name]['cpu_seconds']})" for one in both))
+    table.add_row("second process, MB", *(f"{one['second_process_mb']} of {one['files_mb']}" for one in both))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

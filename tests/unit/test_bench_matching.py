@@ -1,0 +1,49 @@
+"""The bench of matching: its catalog is what it says, its figures are all there; no time is judged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.matching import measure
+from bench.stress import Shop, drawn_shop, with_distractors
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    shop = drawn_shop(1)
+    return Shop(shop.products, shop.photos, shop.features, shop.asked[:3])
+
+
+def test_distractors_are_other_products_of_the_same_vocabulary(shop: Shop) -> None:
+    stocked = with_distractors(shop, 40)
+    added = stocked.products[len(shop.products) :]
+    assert len(added) == 40
+    words = {word for product in shop.products for word in product.name.split()}
+    names = {frozenset(product.name.casefold().split()) for product in shop.products}
+    assert all(set(product.name.split()) <= words for product in added)
+    assert not any(frozenset(product.name.casefold().split()) in names for product in added)
+    assert stocked.asked == shop.asked
+    assert len(stocked.features) == len(stocked.photos) == len(shop.photos) + 40
+
+
+def test_the_same_catalog_is_made_each_time(shop: Shop) -> None:
+    one, two = with_distractors(shop, 5), with_distractors(shop, 5)
+    assert one.products == two.products and one.photos == two.photos
+    for sha256, photo in one.features.items():
+        assert np.array_equal(photo.embedding, two.features[sha256].embedding)
+        assert photo.words == two.features[sha256].words
+
+
+def test_distractors_cost_at_most_one_photo_and_every_figure_is_there(shop: Shop) -> None:
+    document = measure(shop, 15, rounds=0)
+    alone, among = document["alone"], document["among_distractors"]
+    assert among["products"] == alone["products"] + 15
+    count = alone["answers"]["photos"]
+    assert count == len(shop.asked) == 3
+    assert count * (alone["answers"]["top1"] - among["answers"]["top1"]) <= 1 + 1e-6
+    for one in (alone, among):
+        assert set(one["match_ms"]) == {"as_served", "without_close_look", "always_close"}
+        assert all(set(ms) == {"p50", "p95", "cpu_p50", "cpu_p95"} for ms in one["match_ms"].values())
+        assert one["files_mb"] > 0
+        assert set(one["build"]) == {"seconds", "cpu_seconds"}
