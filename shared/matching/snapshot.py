@@ -88,10 +88,12 @@ class Snapshot:
         return range(int(self.photo_starts[product]), int(self.photo_starts[product + 1]))
 
     def project(self, embedding: FloatArray) -> FloatArray:
-        """Projected unit vector of a raw embedding; zeros when it is not finite.
+        """Projected unit vector of a raw embedding; zeros when it is not finite, or no photo is there to compare it with.
 
         Raises CatalogError for an embedding of another length.
         """
+        if not self.manifest.photos:  # then nothing tells how long embeddings are
+            return np.zeros(self.projection.dimension, np.float32)
         if len(embedding) != self.manifest.dimension:
             raise CatalogError(
                 ErrorCode.CATALOG_REFUSED,

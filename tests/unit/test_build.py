@@ -38,9 +38,10 @@ def test_a_catalog_without_photos_works_by_words(tmp_path: Path) -> None:
     )  # fmt: skip
     snapshot = Snapshot.open(tmp_path / "v")
     assert snapshot.manifest.photos == 0
-    query = photo("q", ["HASTIRA", "Body Scrub"], 1)
-    with pytest.raises(CatalogError):
-        snapshot.project(query.embedding[:5])
+    decision = match(photo("q", ["HASTIRA", "Body Scrub"], 1), snapshot, top_k=3)
+    assert decision.candidates[0].product.id == "p7"
+    assert decision.candidates[0].evidence.visual_similarity is None
+    assert match(photo("s", ["Zyxwov"], 1), snapshot, top_k=3).status is Status.NO_MATCH
 
 
 def test_one_photo_per_product_is_fitted_on_worn_copies(tmp_path: Path) -> None:
