@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from celery.platforms import set_pdeathsig
-from celery.signals import beat_embedded_init, setup_logging
+from celery.signals import setup_logging
 
 from shared import logs
 from shared.celery_app import make_app
@@ -44,9 +43,3 @@ app.conf.beat_scheduler = "celery.beat:Scheduler"
 @setup_logging.connect
 def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
     logs.set_up(settings().log_format, loglevel or logging.INFO)
-
-
-@beat_embedded_init.connect
-def _die_with_the_worker(**_: Any) -> None:
-    """End the clock when the worker around it is killed; it would go on ticking beside its successor's."""
-    set_pdeathsig("SIGKILL")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
+from celery.platforms import set_pdeathsig
+from celery.signals import beat_embedded_init
 from kombu import Queue
 
 from shared import messages, transport
@@ -13,6 +15,16 @@ from shared.settings import Settings
 
 # Before any connection is made, also in a child, which unpickles its app and thereby imports this module.
 transport.install()
+
+
+@beat_embedded_init.connect  # type: ignore[untyped-decorator]
+def _die_with_the_worker(**_: Any) -> None:
+    """End an embedded clock when the worker around it is killed; it would go on ticking beside its successor's.
+
+    Connected here, since a spawned clock imports no more than this module.
+    """
+    set_pdeathsig("SIGKILL")
+
 
 QUEUES = (*messages.WORKER_QUEUES, messages.INDEXER_QUEUE)
 
