@@ -13,6 +13,7 @@ from worker.compile import Compiler
 from worker.embedders.graph import take_pixels
 from worker.networks import Image
 from worker.spotters.ppocr.boxes import Floats, text_boxes
+from worker.spotters.ppocr.tiles import Tile, divide, merge, without_fragments
 
 SHAPES = ((640, 640), (480, 640), (640, 480), (320, 640), (640, 320))
 """Height and width that the network sees. Few and fixed: each new shape would cost memory that never comes back."""
@@ -21,6 +22,12 @@ ENLARGED = ((736, 736), (640, 832), (832, 640))
 WARM = ((640, 480), (480, 640))
 SMALL = 600
 """Pixels of the longer side below which a photo is small."""
+REDUCED = 0.5
+"""Scale from which on downwards a photo loses so much that a closer look can find more."""
+SMALL_LINE = 17.0
+"""Height of boxes in the network's pixels; where most are lower, there will be some that it could not see."""
+GRIDS = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 2), (1, 4), (4, 1))
+"""Rows and columns of a closer look: at most four tiles, which bounds its price."""
 
 
 class Detector:
@@ -45,6 +52,23 @@ class Detector:
             boxes = text_boxes(maps[0, 0, :height, :width])
             yield boxes * np.array((image.shape[1] / width, image.shape[0] / height), np.float32)
 
+    def look_closer(self, images: Sequence[Image], found: Sequence[Floats]) -> Iterator[Floats]:
+        """Look at each image again in tiles; yields what was `found` and the new boxes, joined: corners [n, 4, 2]."""
+        grids = [tiles(image.shape) for image in images]
+        parts = [
+            image[tile.top : tile.bottom, tile.left : tile.right]
+            for image, grid in zip(images, grids, strict=True)
+            for tile in grid
+        ]
+        seen = self.detect(parts)
+        for image, grid, first in zip(images, grids, found, strict=True):
+            whole = []
+            for tile in grid:
+                boxes = next(seen) + np.array((tile.left, tile.top), np.float32)
+                whole.append(boxes[~tile.cuts(boxes, image.shape, margin=2 / _scale(tile.size))])
+            closer = without_fragments(merge(np.concatenate(whole)), first)
+            yield merge(closer, first)
+
     def warm_up(self) -> None:
         """Run the shapes of upright and level photos."""
         for _ in self.detect([np.full((*shape, 3), 128, np.uint8) for shape in WARM]):
@@ -64,6 +88,27 @@ def fit(size: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
 
     best = max(ENLARGED if max(size) < SMALL else SHAPES, key=lambda shape: (np.prod(inside(shape)), -np.prod(shape)))
     return best, inside(best)
+
+
+def misses_small_print(size: tuple[int, ...], boxes: Floats) -> bool:
+    """Tell whether a closer look is worth its price: at a large photo whose lines [n, 4, 2] are mostly tiny, or none."""
+    scale = _scale(size)
+    if scale > REDUCED:
+        return False
+    sides = np.linalg.norm(boxes[:, [1, 3]] - boxes[:, :1], axis=2).min(axis=1)
+    return not len(boxes) or bool(np.median(sides) * scale < SMALL_LINE)
+
+
+def tiles(size: tuple[int, ...]) -> list[Tile]:
+    """Divide a photo of this size (height, width) for a closer look: as few tiles as show it about as large as possible."""
+    grids = sorted((divide(size, rows, columns) for rows, columns in GRIDS), key=len)
+    scales = [min(1.0, _scale(grid[0].size)) for grid in grids]
+    return next(grid for grid, scale in zip(grids, scales, strict=True) if scale >= 0.9 * max(scales))
+
+
+def _scale(size: tuple[int, ...]) -> float:
+    """Pixels of the network per pixel of a photo of this size."""
+    return max(fit(size[:2])[1]) / max(size[:2])
 
 
 def letterbox(image: Image, shape: tuple[int, int], size: tuple[int, int]) -> Image:

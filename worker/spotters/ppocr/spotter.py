@@ -13,7 +13,7 @@ from shared.outcomes import WordRead
 from worker.networks import Image
 from worker.spotters.ppocr.boxes import Floats
 from worker.spotters.ppocr.crops import reading_order, sideways, strip, strip_width
-from worker.spotters.ppocr.detector import Detector
+from worker.spotters.ppocr.detector import Detector, misses_small_print
 from worker.spotters.ppocr.readings import MIN_CONFIDENCE, Reader, Reading
 from worker.spotters.ppocr.recogniser import HEIGHT, WIDTHS
 
@@ -41,6 +41,17 @@ class Line:
     def group(self) -> tuple[int, bool]:
         """Lines of one photo that run the same way are upright or upside down together, mostly."""
         return self.image, self.tall
+
+
+@dataclass(slots=True)
+class View:
+    """A photo as the detector looked at it, and the boxes that it found there."""
+
+    image: int
+    pixels: Image
+    boxes: Floats
+    quarter_turned: bool = False
+    """Counter-clockwise."""
 
 
 class PpOcrSpotter:
@@ -76,18 +87,26 @@ class PpOcrSpotter:
         self._recogniser.warm_up()
 
     def _lines(self, images: Sequence[Image]) -> Iterator[Line]:
-        lying = []
+        lying, small = [], []
         for index, (image, boxes) in enumerate(zip(images, self._detector.detect(images), strict=True)):
             if sideways(boxes):
                 lying.append(index)
+            elif misses_small_print(image.shape, boxes):
+                small.append(View(index, image, boxes))
             else:
-                yield from _cut(index, image, boxes)
+                yield from _cut(View(index, image, boxes))
         # The detector knows level lines best: look again with the photo turned counter-clockwise.
         level = [np.ascontiguousarray(np.rot90(images[index])) for index in lying]
         for index, image, boxes in zip(lying, level, self._detector.detect(level), strict=True):
-            for line in _cut(index, image, boxes):
-                line.box = np.stack([images[index].shape[1] - line.box[:, 1], line.box[:, 0]], axis=1)
-                yield line
+            view = View(index, image, boxes, quarter_turned=True)
+            if misses_small_print(image.shape, boxes):
+                small.append(view)
+            else:
+                yield from _cut(view)
+        closer = self._detector.look_closer([view.pixels for view in small], [view.boxes for view in small])
+        for view, boxes in zip(small, closer, strict=True):
+            view.boxes = boxes
+            yield from _cut(view)
 
     def _read(self, lines: list[Line]) -> None:
         """Read all lines, those in doubt upside down too, and with them the rest of a photo that is upside down."""
@@ -113,7 +132,10 @@ class PpOcrSpotter:
             line.turned = reading
 
 
-def _cut(index: int, image: Image, boxes: Floats) -> Iterator[Line]:
-    for found, box in zip(boxes, reading_order(boxes), strict=True):
+def _cut(view: View) -> Iterator[Line]:
+    """Cut out the lines of a view, with boxes in pixels of the photo as it came."""
+    for found, box in zip(view.boxes, reading_order(view.boxes), strict=True):
         width = min(WIDTHS[-1], strip_width(box, HEIGHT))
-        yield Line(index, box, bool((found[0] != box[0]).any()), strip(image, box, HEIGHT, width))
+        pixels = strip(view.pixels, box, HEIGHT, width)
+        place = np.stack([view.pixels.shape[0] - box[:, 1], box[:, 0]], axis=1) if view.quarter_turned else box
+        yield Line(view.image, place, bool((found[0] != box[0]).any()), pixels)
