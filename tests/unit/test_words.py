@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from shared.matching.normalise import tokens
 from shared.matching.reading import read
 from shared.matching.vocabulary import Vocabulary
-from shared.matching.word_index import WordIndex
+from shared.matching.word_index import WordIndex, own_words
 from shared.outcomes import WordRead
 from tests.unit.matching_catalog import BOX, product
 
@@ -86,3 +87,19 @@ def test_a_product_loses_the_words_that_only_its_left_out_photo_shows() -> None:
     index = WordIndex.build(products, np.array([0, 0]), [[line("Wallflower Cream")], [line("Cream")]])
     gone = {index.vocabulary.key(int(term)) for term in index.gone(0, 0)}
     assert gone == {"wallflower"}
+
+
+def test_a_misread_logo_on_a_products_own_photo_is_taken_for_its_name() -> None:
+    names, listed = tokens("Shiseido Ultimune"), {"shiseido", "ultimune", "shiseida"}
+    assert [token.key for token in own_words(tokens("SHL/EIDO"), names, listed)] == ["shiseido", "shiseido"]
+    assert [token.key for token in own_words(tokens("LETIMUNE serum"), names, listed)] == ["ultimune", "serum"]
+    assert [token.key for token in own_words(tokens("SHISEIDA 30ml"), names, listed)] == ["shiseida", "30ml"]
+
+
+def test_a_misread_logo_is_no_rare_word_of_the_product_on_whose_photo_it_was_read() -> None:
+    products = [product(0, "Shiseido", "Waso"), product(1, "Shiseido", "Ultimune")]
+    index = WordIndex.build(products, np.array([0]), [[WordRead(text="SHL/EIDO", confidence=0.9, box=BOX)]])
+    assert index.vocabulary.exact(["shl", "eido"]) == [-1, -1]
+    brand = index.vocabulary.exact(["shiseido"])[0]
+    assert index.frequency(np.array([brand])).tolist() == [2]
+    assert index.photos.row(0).tolist() == [brand]
