@@ -179,11 +179,12 @@ def show(document: dict[str, Any], console: Console) -> None:
     for name in both[0]["answers"]:
         table.add_row(name, *(f"{one['answers'][name]}" for one in both))
     for name in both[0]["match_ms"]:
-        times = (one["match_ms"][name] for one in both)
-        table.add_row(f"ms, {name}", *(f"p50 {ms['p50']}  p95 {ms['p95']}  (cpu {ms['cpu_p95']})" for ms in times))
+        times = [one["match_ms"][name] for one in both]
+        table.add_row(f"ms {name}, 50 % / 95 %", *(f"{ms['p50']} / {ms['p95']}" for ms in times))
+        table.add_row("  of a processor", *(f"{ms['cpu_p50']} / {ms['cpu_p95']}" for ms in times))
     for name in ("build", "fit"):
         if both[0][name]:
-            table.add_row(f"{name}, s", *(f"{one[name]['seconds']}  (cpu {one[name]['cpu_seconds']})" for one in both))
+            table.add_row(f"{name} s, wall / cpu", *(f"{one[name]['seconds']} / {one[name]['cpu_seconds']}" for one in both))
     table.add_row("second process, MB", *(f"{one['second_process_mb']} of {one['files_mb']}" for one in both))
     console.print(table)
 
