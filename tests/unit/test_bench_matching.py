@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from bench.matching import measure
-from bench.stress import Shop, drawn_shop, with_distractors
+from bench.stress import Shop, drawn_shop, published, with_distractors
+from shared.features import encode_pack
+from tests.unit.matching_catalog import shop as tiny_shop
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +51,13 @@ def test_distractors_cost_at_most_one_photo_and_every_figure_is_there(shop: Shop
         assert all(set(ms) == {"p50", "p95", "cpu_p50", "cpu_p95"} for ms in one["match_ms"].values())
         assert one["files_mb"] > 0
         assert set(one["build"]) == {"seconds", "cpu_seconds"}
+
+
+def test_a_published_version_is_asked_about_photos_that_it_is_built_without(tmp_path: Path) -> None:
+    _, photos = tiny_shop(tmp_path / "v")
+    pack = tmp_path / "pack.parquet"
+    pack.write_bytes(encode_pack([one for group in photos.values() for one in group]))
+    shop = published(tmp_path / "v", [pack])
+    assert [product for product, _ in shop.asked] == list(photos)
+    assert len(shop.photos) == 24
+    assert not {photo.sha256 for _, photo in shop.asked} & set(shop.features)
