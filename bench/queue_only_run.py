@@ -65,13 +65,13 @@ def run_queue_only(on: Ground, outcomes: Sequence[Outcome], batches: int) -> dic
         ledger.client.flushdb()
     app.close()
     return {
+        **usage.document(),
         "images": images,
-        "seconds": seconds,
+        "seconds": seconds,  # between the ends, not the whole watch
         "images_per_s": images / seconds,
         "queued_per_s": batches * BATCH / sent,
         "results_read_per_s": read / took,
         "result_bytes_per_image": size / (batches * BATCH),
-        **usage.document(),
     }
 
 
