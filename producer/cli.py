@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +16,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from producer import dead_letters
-from producer import evaluate as evaluation
 from producer.client import Client
-from producer.display import Bar, Tally, console, page, progress, show_evaluation, show_outcome
+from producer.display import Bar, Tally, console, interruptible, page, progress
+from producer.evaluation.command import evaluate
+from producer.explain import explain
 from producer.export import Exports, open_export
 from producer.report import Report
 from producer.rows import Row
@@ -100,13 +101,7 @@ def recognize(image: Image, catalog: Catalog = "default", top_k: TopK = 5, timeo
     raise typer.Exit(1 if outcome.status is Status.FAILED else 0)
 
 
-@app.command()
-def explain(image: Image, catalog: Catalog = "default", top_k: TopK = 5, timeout: Timeout = 60) -> None:
-    """Recognise one photo and show the evidence for each candidate to a person."""
-    with Client() as client:
-        outcome = client.recognize(image, catalog=catalog, top_k=top_k, timeout=timeout)
-    show_outcome(image, outcome)
-    raise typer.Exit(1 if outcome.status is Status.FAILED else 0)
+app.command()(explain)
 
 
 @app.command()
@@ -151,31 +146,7 @@ def jobs(
         page.print(table if table.rows else "There are no jobs. `packsight submit FOLDER` makes one.")
 
 
-@app.command()
-def evaluate(
-    labels: Annotated[
-        Path, typer.Argument(help="Table with the columns image and product_id (empty = not in the catalog).")
-    ],
-    root: Annotated[
-        Path | None, typer.Option("--root", help="Folder of the photos; by default that of the labels.")
-    ] = None,
-    catalog: Catalog = "default",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write all measures and one row per photo here.")
-    ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="Column whose `;`-separated values are measured apart.")] = "kind",
-) -> None:
-    """Measure how well labelled photos are recognised."""
-    known = evaluation.read_labels(labels, kind=kind)
-    with Client() as client:
-        job = evaluation.submit(client, known, root or labels.parent, catalog=catalog)
-        with _interruptible(job), progress("Recognising", len(known)) as bar:
-            found = evaluation.answers(known, _counted(client.run(job, idle=bar.idle), bar))
-    show_evaluation(found)
-    if json_file:
-        part = json_file.with_name(json_file.name + ".part")
-        part.write_text(json.dumps(evaluation.document(found), indent=1, ensure_ascii=False), encoding="utf-8")
-        part.replace(json_file)
+app.command()(evaluate)
 
 
 @contextmanager
@@ -202,15 +173,12 @@ def _exports(client: Client, out: list[Path] | None, report: Path | None) -> Ite
         console.print(f"Wrote [bold]{escape(str(path))}[/]")
 
 
-@contextmanager
-def _interruptible(job: Job) -> Iterator[None]:
-    """Let Ctrl-C end the command with exit code 130 and say how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        console.print(f"\nStopped. Queue what is left and wait with [bold]packsight submit --resume {job.id} --wait[/]")
-        console.print(f"Read what has ended with [bold]packsight results {job.id}[/]")
-        raise typer.Exit(130) from None
+def _interruptible(job: Job) -> AbstractContextManager[None]:
+    """Let Ctrl-C end the command and say how to go on."""
+    return interruptible(
+        f"Queue what is left and wait with [bold]packsight submit --resume {job.id} --wait[/]\n"
+        f"Read what has ended with [bold]packsight results {job.id}[/]"
+    )
 
 
 def _create(

@@ -24,7 +24,7 @@ from producer.submit import Job, Sender
 from producer.upload import Unreadable, upload
 from shared.errors import ErrorCode, PacksightError, UserError
 from shared.jobs import JOB_NAME, JobImage, JobStore
-from shared.ledger import Ledger
+from shared.ledger import Ledger, TaskEnd
 from shared.messages import INTERACTIVE_QUEUE, RecognizeRequest
 from shared.outcomes import Outcome
 from shared.settings import Settings, load_settings
@@ -179,6 +179,11 @@ class Client:
         """How many of these tasks have ended."""
         with answering(self.settings):
             return len(self.ledger.finished(task_ids))
+
+    def task_end(self, task_id: str) -> TaskEnd | None:
+        """How a task ended; None when it has not."""
+        with answering(self.settings):
+            return self.ledger.results([task_id]).get(task_id)
 
     def _sender(self, job: Job, resumed: bool) -> Sender:
         return Sender(self.app, self.ledger, job, resumed=resumed)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -24,8 +25,6 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from producer.evaluate import shown
-from producer.metrics import Answer, Share, Summary, by_kind, summarise
 from producer.report import LABELS, ORDER
 from producer.rows import Row
 from shared.outcomes import Failure, Outcome, Status
@@ -154,46 +153,11 @@ def show_outcome(name: str, outcome: Outcome) -> None:
         )
 
 
-def show_evaluation(answers: list[Answer]) -> None:
-    """Print the measures over all photos, then by kind."""
-    total = summarise(answers)
-    table = Table(
-        f"{total.count} photos ({total.present} present, {total.absent} absent, {total.failed} failed)",
-        "",
-        box=None,
-        pad_edge=False,
-    )
-    for label, share in (
-        ("First candidate right (top-1)", total.top1),
-        ("Among the first five (top-5)", total.top5),
-        ("First candidate nearest or right", total.top1_nearest),
-        ("Absent, rightly not matched", total.absent_rejected),
-        ("Present, wrongly not matched", total.present_rejected),
-        ("Precision of matched", total.precision),
-        ("Recall of matched", total.recall),
-    ):
-        table.add_row(label, shown(share))
-    error = total.calibration_error
-    table.add_row("Expected calibration error", "–" if error is None else f"{error:.3f}")
-    page.print(table)
-    if kinds := by_kind(answers):
-        page.print("\nBy kind, with 95 % intervals")
-        headings = ("Kind", "n", "Top-1", "Top-5", "Nearest", "Absent\nrejected", "Present\nrejected")
-        apart = Table(*headings, "Precision", "Recall", "ECE", box=None, pad_edge=False, padding=(0, 1, 0, 0))
-        for kind, summary in kinds.items():
-            apart.add_row(Text(kind), str(summary.count), *_cells(summary))
-        page.print(apart)
-
-
-def _cells(summary: Summary) -> list[str]:
-    shares = (summary.top1, summary.top5, summary.top1_nearest, summary.absent_rejected, summary.present_rejected)
-    error = summary.calibration_error
-    return [*map(_cell, (*shares, summary.precision, summary.recall)), "–" if error is None else f"{error:.2f}"]
-
-
-def _cell(share: Share) -> str:
-    """The value, and its interval in a line below."""
-    if share.value is None or share.interval is None:
-        return "–"
-    low, high = (f"{bound:.2f}".removeprefix("0") for bound in share.interval)
-    return f"{share.value:.2f}\n[dim]{low}–{high}[/]"
+@contextmanager
+def interruptible(then: str = "") -> Iterator[None]:
+    """Let Ctrl-C end the command with exit code 130; `then` says how to go on, in console markup."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"\nStopped. {then}")
+        raise typer.Exit(130) from None

@@ -140,12 +140,14 @@ def card(name: str, outcome: Outcome, thumbnails: Thumbnails) -> Card:
 class Report:
     """A report being written; an Export like the tables. Nothing stands under its name before `finish`.
 
+    With `single` it is about one photo, which is drawn large and without counts.
+
     Outcomes wait in a temporary file, and pictures are made a few cards ahead of the page, so that thousands of rows
     need little memory.
     """
 
-    def __init__(self, path: Path, thumbnails: Thumbnails) -> None:
-        self._path, self._thumbnails = path, thumbnails
+    def __init__(self, path: Path, thumbnails: Thumbnails, *, single: bool = False) -> None:
+        self._path, self._thumbnails, self._single = path, thumbnails, single
         self._part = path.with_name(path.name + ".part")
         try:
             self._part.touch()
@@ -171,10 +173,11 @@ class Report:
     def finish(self) -> None:
         """Write the page and give it its name."""
         page = (
-            _environment()
+            environment()
             .get_template("report.html.j2")
             .stream(
-                title=f"Job {', '.join(sorted(self._jobs))}" if self._jobs else "Job without outcomes",
+                title=self._title(),
+                single=self._single,
                 made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
                 versions=sorted(self._versions),
                 total=len(self._spool),
@@ -195,6 +198,11 @@ class Report:
         self._spool.close()
         self._part.unlink(missing_ok=True)
 
+    def _title(self) -> str:
+        if self._single:
+            return "Why this answer"
+        return f"Job {', '.join(sorted(self._jobs))}" if self._jobs else "Job without outcomes"
+
     def _cards(self) -> Iterator[Card]:
         with ThreadPoolExecutor(4, thread_name_prefix="report") as pool:
             under_way: deque[Future[Card]] = deque()
@@ -208,13 +216,14 @@ class Report:
                 yield under_way.popleft().result()
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Templates of the pages, escaping everything."""
+    made = Environment(
         loader=PackageLoader("producer"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda share: f"{100 * share:.0f} %"
-    return environment
+    made.filters["percent"] = lambda share: f"{100 * share:.0f} %"
+    return made

@@ -31,9 +31,9 @@ class Thumbnail:
     height: int
 
 
-def thumbnail(data: bytes, limits: Decode) -> Thumbnail:
-    """Reduce a photo to SIDE pixels; raises ImageError when it cannot be decoded."""
-    pixels = decode(data, limits, max_side=SIDE).pixels
+def thumbnail(data: bytes, limits: Decode, side: int = SIDE) -> Thumbnail:
+    """Reduce a photo to `side` pixels; raises ImageError when it cannot be decoded."""
+    pixels = decode(data, limits, max_side=side).pixels
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "WEBP", quality=75)
     uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
@@ -47,8 +47,8 @@ class Thumbnails:
     that cannot be had is no error here, the report shows that it is missing. Safe to use from several threads.
     """
 
-    def __init__(self, query: Read, catalog: Read, limits: Decode) -> None:
-        self._query, self._catalog, self._limits = query, catalog, limits
+    def __init__(self, query: Read, catalog: Read, limits: Decode, side: int = SIDE) -> None:
+        self._query, self._catalog, self._limits, self._side = query, catalog, limits, side
         self._taken: set[str] = set()
         self._lock = Lock()
 
@@ -68,7 +68,7 @@ class Thumbnails:
 
     def _make(self, read: Read, name: str) -> Thumbnail | None:
         try:
-            return thumbnail(read(name), self._limits)
+            return thumbnail(read(name), self._limits, self._side)
         except PacksightError:
             return None
 

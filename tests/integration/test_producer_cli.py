@@ -44,6 +44,7 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def environment(live_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PACKSIGHT_STACK_FILE", str(tmp_path / "none.env"))
+    monkeypatch.setenv("PACKSIGHT_HOME", str(live_settings.home))
     monkeypatch.setenv("PACKSIGHT_BROKER_URL", live_settings.broker_url.get_secret_value())
     monkeypatch.setenv("PACKSIGHT_RESULT_URL", live_settings.result_url.get_secret_value())
     for name in ("endpoint", "access_key", "bucket"):

@@ -4,9 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from producer.evaluate import Label, answers, document, read_labels, shown
-from producer.metrics import Answer, Share, by_kind, expected_calibration_error, summarise, wilson
-from producer.rows import Row
+from producer.evaluation.document import Results, document
+from producer.evaluation.labels import Label, answers, read_labels
+from producer.evaluation.metrics import (
+    Answer,
+    Share,
+    by_kind,
+    confusions,
+    expected_calibration_error,
+    reliability,
+    summarise,
+    wilson,
+)
+from producer.evaluation.tables import shown
 from shared.errors import UserError
 from shared.outcomes import Candidate, Evidence, Outcome, Product, Status
 
@@ -27,6 +37,20 @@ def test_calibration_error_is_the_mean_gap_of_the_bins_weighted_by_their_photos(
     assert expected_calibration_error([0.95, 0.95, 0.15], [True, False, False]) == pytest.approx((2 * 0.45 + 0.15) / 3)
     assert expected_calibration_error([1.0, 0.0], [True, False]) == 0
     assert expected_calibration_error([], []) is None
+
+
+def test_bins_compare_mean_confidence_with_the_share_of_right_answers() -> None:
+    low, high = reliability([0.12, 0.18, 0.9, 1.0, 0.95, 0.91], [False, True, True, True, True, False])
+    assert (low.low, low.high, low.count, low.accuracy) == (0.1, 0.2, 2, Share(1, 2))
+    assert low.confidence == pytest.approx(0.15)
+    assert (high.low, high.high, high.count, high.accuracy) == (0.9, 1.0, 4, Share(3, 4))
+    assert reliability([], []) == []
+
+
+def test_wrong_answers_are_grouped_by_what_was_taken_for_what() -> None:
+    wrong = [answer("1", "2"), answer("3", "4"), answer("3", "4"), answer("", "5")]
+    right = [answer("1", "1"), answer("", "5", status=Status.AMBIGUOUS), answer("1", status=Status.FAILED)]
+    assert confusions([*wrong, *right]) == [(("3", "4"), wrong[1:3]), (("", "5"), [wrong[3]]), (("1", "2"), [wrong[0]])]
 
 
 def test_present_and_absent_products_are_measured_apart() -> None:
@@ -89,7 +113,7 @@ def test_the_document_has_one_row_per_photo_in_the_order_of_the_labels() -> None
     candidate = Candidate(product=Product(id="1", name="One"), confidence=0.9, evidence=Evidence())
     matched = Outcome(image="s3://a", status=Status.MATCHED, product=candidate.product, confidence=0.9, candidates=[candidate])
     missed = Outcome(image="s3://b", status=Status.NO_MATCH)
-    found = document(answers(labels, [Row("job", 1, "b.jpg", missed), Row("job", 0, "a.jpg", matched)]))
+    found = document(Results(answers(labels, [matched, missed])))
     assert {key: found[key] for key in ("top1", "top5", "top1_nearest", "absent_rejected", "present_rejected", "count")} == {
         "top1": 1.0,
         "top5": 1.0,

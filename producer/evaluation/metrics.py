@@ -30,6 +30,10 @@ class Answer:
     candidates: tuple[str, ...]
     confidence: float
     failure: str = ""
+    reference: str = ""
+    """Where the photo's bytes are."""
+    nearest_photo: str = ""
+    """sha256 of the first candidate's photo that looks most like it."""
 
     @property
     def present(self) -> bool:
@@ -79,20 +83,41 @@ def wilson(k: int, n: int, z: float = Z95) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Answers whose confidence lies from `low` to `high`: how many, their mean confidence, and the share of right ones."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: Share
+
+
+def reliability(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> list[Bin]:
+    """Confidence against accuracy over equally wide bins; empty bins are left out.
+
+    Niculescu-Mizil and Caruana, Predicting good probabilities with supervised learning, 2005.
+    """
+    values, hits = np.asarray(confidences, dtype=float), np.asarray(right, dtype=bool)
+    bin_of = np.clip((values * bins).astype(int), 0, bins - 1)
+    found = []
+    for number in np.unique(bin_of).tolist():
+        here = bin_of == number
+        count = int(here.sum())
+        accuracy = Share(int(hits[here].sum()), count)
+        found.append(Bin(number / bins, (number + 1) / bins, count, float(values[here].mean()), accuracy))
+    return found
+
+
 def expected_calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> float | None:
     """Mean distance of confidence from accuracy over equally wide bins, weighted by their photos; None without photos.
 
     Guo et al., On calibration of modern neural networks, 2017, equation 3.
     """
-    if not confidences:
-        return None
-    values, hits = np.asarray(confidences, dtype=float), np.asarray(right, dtype=float)
-    bin_of = np.clip((values * bins).astype(int), 0, bins - 1)
-    gaps = [
-        np.count_nonzero(bin_of == number) * abs(values[bin_of == number].mean() - hits[bin_of == number].mean())
-        for number in np.unique(bin_of)
-    ]
-    return float(sum(gaps) / len(values))
+    found = reliability(confidences, right, bins)
+    gaps = [one.count * abs(one.confidence - (one.accuracy.value or 0.0)) for one in found]
+    return sum(gaps) / len(confidences) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +155,6 @@ def summarise(answers: Sequence[Answer]) -> Summary:
     present = [answer for answer in answers if answer.present]
     absent = [answer for answer in answers if not answer.present]
     matched = [answer for answer in answers if answer.matched]
-    ranked = [answer for answer in answers if answer.candidates]
     return Summary(
         count=len(answers),
         present=len(present),
@@ -143,8 +167,28 @@ def summarise(answers: Sequence[Answer]) -> Summary:
         present_rejected=share(present, lambda a: not a.matched),
         precision=share(matched, lambda a: a.first_right),
         recall=share(present, lambda a: a.matched and a.first_right),
-        calibration_error=expected_calibration_error([a.confidence for a in ranked], [a.first_right for a in ranked]),
+        calibration_error=expected_calibration_error(*_ranked(answers)),
     )
+
+
+def reliability_of(answers: Sequence[Answer]) -> list[Bin]:
+    """The bins behind a summary's calibration error."""
+    return reliability(*_ranked(answers))
+
+
+def _ranked(answers: Sequence[Answer]) -> tuple[list[float], list[bool]]:
+    """Confidence of the first candidate, and whether it is right, of the photos that have one."""
+    ranked = [answer for answer in answers if answer.candidates]
+    return [answer.confidence for answer in ranked], [answer.first_right for answer in ranked]
+
+
+def confusions(answers: Sequence[Answer]) -> list[tuple[tuple[str, str], list[Answer]]]:
+    """Wrong answers by (right product or empty, product taken for it), the most frequent pair first."""
+    pairs: dict[tuple[str, str], list[Answer]] = {}
+    for answer in answers:
+        if not answer.correct and answer.candidates:
+            pairs.setdefault((answer.product_id, answer.predicted), []).append(answer)
+    return sorted(pairs.items(), key=lambda pair: (-len(pair[1]), pair[0]))
 
 
 def by_kind(answers: Sequence[Answer]) -> dict[str, Summary]:

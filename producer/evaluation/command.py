@@ -1,0 +1,146 @@
+"""`packsight evaluate`: which questions are asked, and where the answers go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from producer.client import Client
+from producer.display import console, interruptible, progress
+from producer.evaluation import tables
+from producer.evaluation.document import FITTED, Results, document
+from producer.evaluation.labels import Label, answers, read_labels
+from producer.evaluation.metrics import Answer
+from producer.evaluation.recognise import submit
+from shared.errors import UserError
+
+if TYPE_CHECKING:
+    from producer.evaluation.local import Catalog, Question
+
+
+def evaluate(
+    labels: Annotated[
+        Path | None, typer.Argument(help="Table with the columns image and product_id (empty = not in the catalog).")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Folder of the photos; by default that of the labels.")
+    ] = None,
+    catalog: Annotated[str, typer.Option("--catalog", help="Catalog to look in.")] = "default",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all measures and one row per photo here.")
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", help="Write a report with the wrong answers in pictures.")
+    ] = None,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="Compare ways of deciding: looks, words, first version, clear, fitted.")
+    ] = False,
+    drop_nearest: Annotated[
+        bool, typer.Option("--drop-nearest", help="Ask also as if each photo's product had never been listed.")
+    ] = False,
+    leave_one_out: Annotated[
+        bool, typer.Option("--leave-one-out", help="Ask the catalog's own photos too, each left out; needs no labels.")
+    ] = False,
+    kind: Annotated[str, typer.Option("--kind", help="Column whose `;`-separated values are measured apart.")] = "kind",
+) -> None:
+    """Measure how well labelled photos, or the catalog's own, are recognised."""
+    if labels is None and not leave_one_out:
+        raise UserError("Name a table of labels, or ask the catalog's own photos with --leave-one-out.")
+    for file in (json_file, html_file):
+        if file and not file.parent.is_dir():
+            raise UserError(f"{file.parent} is no folder. Create it or write {file.name} elsewhere.")
+    known = read_labels(labels, kind=kind) if labels else []
+    folder = root or (labels.parent if labels else Path())
+    with Client() as client:
+        here = None
+        if ablation or drop_nearest or leave_one_out or html_file:
+            here = _local(client, catalog)
+        if here and (ablation or drop_nearest or not known):
+            results = _asked_here(client, here, known, folder, ablation=ablation, drop=drop_nearest, own=leave_one_out)
+        else:
+            own = _variants(_own(client, here), here) if here and leave_one_out else {}
+            results = Results(_over_queue(client, known, folder, catalog), own=own)
+        tables.show(results)
+        if html_file and here:
+            from producer.evaluation.page import write  # noqa: PLC0415 - only when asked for
+
+            write(html_file, results, here, client)
+    if json_file:
+        _write(json_file, document(results))
+    for file in (json_file, html_file):
+        if file:
+            console.print(f"Wrote [bold]{escape(str(file))}[/]")
+
+
+def _over_queue(client: Client, known: Sequence[Label], root: Path, catalog: str) -> list[Answer]:
+    """What a customer of the queue gets for the labelled photos."""
+    job = submit(client, known, root, catalog=catalog)
+    then = f"Read what has ended with [bold]packsight results {job.id}[/]"
+    rows = []
+    with interruptible(then), progress("Recognising", len(known)) as bar:
+        for row in client.run(job, idle=bar.idle):
+            rows.append(row)
+            bar.advance()
+    return answers(known, [row.outcome for row in sorted(rows, key=lambda row: row.index)])
+
+
+def _asked_here(
+    client: Client, here: Catalog, known: Sequence[Label], root: Path, *, ablation: bool, drop: bool, own: bool
+) -> Results:
+    """Let the workers look once, and answer all questions here."""
+    from producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
+
+    asked = _look(client, here, known, root) if known else []
+    left_out = _own(client, here) if own else []
+    with console.status("Answering"):
+        variants = local.ablation(asked, here) if ablation and known else {}
+        of_own = local.ablation(left_out, here) if own else {}
+        dropped = local.ablation(local.dropped(asked or left_out, here), here) if drop else {}
+        found = variants.get(FITTED) or (local.answers(asked, here) if known else of_own[FITTED])
+    return Results(found, variants, dropped, of_own)
+
+
+def _local(client: Client, catalog: str) -> Catalog:
+    from producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
+
+    with console.status("Fetching the catalog's current version"):
+        return local.Catalog.current(client, catalog)
+
+
+def _look(client: Client, here: Catalog, known: Sequence[Label], root: Path) -> list[Question]:
+    """Have the labelled photos described over the queue."""
+    from producer.evaluation import describe, local  # noqa: PLC0415 - Faiss loads only when needed
+
+    images = describe.send(client, known, root)
+    with interruptible(), progress("Describing", len(images)) as bar:
+        seen = describe.describe(client, images, here.snapshot, idle=bar.idle, done=bar.advance)
+    return local.labelled(known, [image.reference for image in images], seen, here)
+
+
+def _own(client: Client, here: Catalog) -> list[Question]:
+    """The catalog's own photos, each left out; raises UserError when no product has two."""
+    from producer.evaluation import describe, local  # noqa: PLC0415 - Faiss loads only when needed
+
+    photos = local.own_photos(here)
+    if not photos:
+        raise UserError("No product of this catalog has two photos, so that none can be left out. Add photos with --photos.")
+    with console.status("Reading the features of the catalog's photos"):
+        features = describe.stored(client, here.snapshot, [here.snapshot.photo_table.sha256(photo) for photo in photos])
+    return local.leave_one_out(photos, features, here, client.store.bucket)
+
+
+def _variants(questions: Sequence[Question], here: Catalog) -> dict[str, list[Answer]]:
+    from producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
+
+    return local.ablation(questions, here)
+
+
+def _write(file: Path, made: dict[str, Any]) -> None:
+    part = file.with_name(file.name + ".part")
+    part.write_text(json.dumps(made, indent=1, ensure_ascii=False), encoding="utf-8")
+    part.replace(file)

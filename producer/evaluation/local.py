@@ -1,0 +1,177 @@
+"""Questions answered here, by the very matching that workers run, so that one look at a photo serves many of them.
+
+A question may leave something out of the catalog: one of its photos (leave-one-out) or a whole product, as if it had
+never been listed. Weights, confidence curve and projection stay those of the version.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from producer.client import Client
+from producer.evaluation.labels import TOP_K, Label
+from producer.evaluation.metrics import Answer
+from shared.catalog import CatalogStore, catalog_names
+from shared.errors import UserError
+from shared.features import Features
+from shared.matching.candidates import Leave, Query
+from shared.matching.evidence import NO_PHOTO
+from shared.matching.matcher import Ranking, Variant, rank
+from shared.matching.snapshot import Snapshot
+from shared.outcomes import Failure, Status
+
+VARIANTS = (Variant.LOOKS, Variant.WORDS, Variant.FIRST_VERSION, Variant.CLEAR, Variant.FITTED)
+"""In the order in which tables show them, from the least to all of the evidence."""
+MAX_OWN = 2000
+"""Catalog photos that are asked with themselves left out, evenly spread, which bounds the time."""
+
+
+class Catalog:
+    """A version with its products by id."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.ids: list[str] = snapshot.products.column("id")
+        self._number = {product: number for number, product in enumerate(self.ids)}
+
+    @classmethod
+    def current(cls, client: Client, name: str) -> Catalog:
+        """Bring the current version of a catalog here; raises UserError when nothing was ever published."""
+        versions = CatalogStore(client.store, name)
+        pointer = versions.current()
+        if pointer is None:
+            known = ", ".join(catalog_names(client.store)) or "none"
+            raise UserError(f"Catalog {name} has no published version; there are: {known}. Publish one or correct --catalog.")
+        home = client.settings.home / "evaluate" / name
+        folder = versions.download(pointer.version, home)
+        for other in home.iterdir():
+            if other.is_dir() and other != folder and not other.name.startswith("."):
+                shutil.rmtree(other, ignore_errors=True)
+        return cls(Snapshot.open(folder))
+
+    def name(self, product: str) -> str:
+        """The product's name, or its id when the version does not have it."""
+        number = self._number.get(product)
+        return product if number is None else self.snapshot.products[number].name or product
+
+    def photo(self, product: str) -> str:
+        """sha256 of the product's first photo, or empty."""
+        number = self._number.get(product)
+        photos = range(0) if number is None else self.snapshot.photos(number)
+        return self.snapshot.photo_table.sha256(photos[0]) if photos else ""
+
+    def without(self, product: str) -> Leave | None:
+        """As if this product had never been listed; None when it is not."""
+        number = self._number.get(product)
+        if number is None:
+            return None
+        return Leave(number, NO_PHOTO, np.asarray(self.snapshot.words.products.row(number), np.int64), True)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A photo to be recognised: what it shows, where its bytes are, and what the catalog is asked without.
+
+    query: None when the photo could not be looked at, `failure` being why (a code).
+    """
+
+    label: Label
+    reference: str
+    query: Query | None
+    leave: Leave | None = None
+    failure: str = ""
+
+
+def labelled(
+    labels: Sequence[Label], references: Sequence[str], seen: Sequence[Features | Failure], catalog: Catalog
+) -> list[Question]:
+    """Ask what each labelled photo shows."""
+    return [
+        Question(label, reference, None, failure=photo.code.value)
+        if isinstance(photo, Failure)
+        else Question(label, reference, Query.of(photo, catalog.snapshot))
+        for label, reference, photo in zip(labels, references, seen, strict=True)
+    ]
+
+
+def own_photos(catalog: Catalog) -> list[int]:
+    """Photos that can be left out: not their product's only one; all, or an even spread."""
+    photos = np.flatnonzero((np.diff(catalog.snapshot.photo_starts) > 1)[catalog.snapshot.photo_product])
+    places = np.unique(np.linspace(0, max(len(photos) - 1, 0), min(len(photos), MAX_OWN)).astype(np.int64))
+    return [int(photo) for photo in photos[places]]
+
+
+def leave_one_out(
+    photos: Sequence[int], features: Mapping[str, Features], catalog: Catalog, bucket: str
+) -> list[Question]:
+    """Ask what each of the catalog's own photos shows, as if it had never been taken."""
+    table, snapshot, asked = catalog.snapshot.photo_table, catalog.snapshot, []
+    for photo in photos:
+        row = table[photo]
+        if row.sha256 in features:
+            label = Label(row.source, row.product_id, row.product_id, ())
+            query = Query.of(features[row.sha256], snapshot)
+            leave = Leave.one_photo(snapshot, photo)
+            asked.append(Question(label, f"s3://{bucket}/photos/{row.sha256}", query, leave))
+    return asked
+
+
+def dropped(questions: Sequence[Question], catalog: Catalog) -> list[Question]:
+    """Ask again as if the product, or else the one that comes nearest, had never been listed: none is right then."""
+    return [
+        replace(
+            question,
+            label=replace(label, product_id="", nearest_id=""),
+            leave=catalog.without(label.product_id or label.nearest_id),
+        )
+        for question in questions
+        for label in (question.label,)
+        if question.query is not None
+    ]
+
+
+def answers(questions: Sequence[Question], catalog: Catalog, variant: Variant = Variant.FITTED) -> list[Answer]:
+    """Answer the questions by one way of deciding."""
+    return [_answer(question, catalog, variant) for question in questions]
+
+
+def ablation(questions: Sequence[Question], catalog: Catalog) -> dict[str, list[Answer]]:
+    """Answer the questions by every way of deciding."""
+    return {variant.value: answers(questions, catalog, variant) for variant in VARIANTS}
+
+
+def _answer(question: Question, catalog: Catalog, variant: Variant) -> Answer:
+    label = question.label
+    known = (label.image, label.product_id, label.nearest_id, label.kinds)
+    if question.query is None:
+        return Answer(*known, Status.FAILED, (), 0.0, question.failure, question.reference)
+    ranking = rank(question.query, catalog.snapshot, leave=question.leave, variant=variant)
+    return Answer(
+        *known,
+        _status(ranking, catalog.snapshot, variant),
+        tuple(catalog.ids[number] for number in ranking.order[:TOP_K].tolist()),
+        round(float(ranking.probability[0]), 6) if len(ranking.order) else 0.0,
+        reference=question.reference,
+        nearest_photo=_nearest(ranking, catalog.snapshot),
+    )
+
+
+def _status(ranking: Ranking, snapshot: Snapshot, variant: Variant) -> Status:
+    """The status that `match` gives; it takes no `leave`, and the tests hold the two together."""
+    if not len(ranking.order):
+        return Status.NO_MATCH
+    if variant is Variant.FIRST_VERSION or ranking.probability[0] >= snapshot.model.matched:
+        return Status.MATCHED
+    return Status.NO_MATCH if ranking.none > 0.5 else Status.AMBIGUOUS
+
+
+def _nearest(ranking: Ranking, snapshot: Snapshot) -> str:
+    """sha256 of the first candidate's photo that looks most like the question's."""
+    if ranking.gathered is None or not len(ranking.order):
+        return ""
+    photo = int(ranking.gathered.nearest[int(ranking.place[0])])
+    return "" if photo == NO_PHOTO else snapshot.photo_table.sha256(photo)

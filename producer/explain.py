@@ -1,0 +1,113 @@
+"""`packsight explain`: why a photo got its answer, in the terminal and drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from producer import follow
+from producer.client import Client
+from producer.display import console, show_outcome
+from producer.report import Report
+from producer.rows import Row
+from producer.submit import Job
+from producer.thumbnails import Thumbnails
+from shared.errors import UserError
+from shared.fetch import Fetcher
+from shared.jobs import JobImage
+from shared.outcomes import Status
+
+SIDE = 900
+"""Longer side of the drawn pictures in pixels."""
+SUFFIXES = (".html", ".png")
+
+
+def explain(
+    photo: Annotated[str, typer.Argument(metavar="PHOTO|JOB", help="A file, an https:// address, s3://bucket/key; or a job.")],
+    image: Annotated[
+        str | None, typer.Argument(metavar="IMAGE", help="Of a job: the photo's name or reference, or a part of it.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Draw it into this .html or .png file; by default below PACKSIGHT_HOME.")
+    ] = None,
+    catalog: Annotated[str, typer.Option("--catalog", help="Catalog to look in.")] = "default",
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=50, help="Candidates per photo.")] = 5,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for a worker.")] = 60,
+) -> None:
+    """Show and draw why a photo got its answer: recognised now, or as a job's outcome tells."""
+    if out and out.suffix.lower() not in SUFFIXES:
+        raise UserError(f"{out.name} is neither an .html nor a .png file. Give --out one of these suffixes.")
+    with Client() as client:
+        if image is None:
+            outcome = client.recognize(photo, catalog=catalog, top_k=top_k, timeout=timeout)
+            row = Row("", 0, photo, outcome)
+        else:
+            row = outcome_of(client, client.load(photo), image)
+        show_outcome(row.name, row.outcome)
+        file = out or _file(client.settings.home, row.name)
+        draw(client, row, file)
+    console.print(f"Drew [bold]{escape(str(file))}[/]")
+    raise typer.Exit(1 if row.outcome.status is Status.FAILED else 0)
+
+
+def outcome_of(client: Client, job: Job, text: str) -> Row:
+    """The outcome of the one image that `text` names; raises UserError when none or several do, or it has not ended."""
+    place = find([image for batch in job.batches for image in batch.images], text)
+    batch = job.batches[place // job.manifest.batch_size]
+    end = client.task_end(batch.task_id)
+    if end is None:
+        raise UserError(f"{text} of job {job.id} has no outcome yet. `packsight results {job.id} --follow` waits for it.")
+    return follow.rows_of(batch, end)[place - batch.first]
+
+
+def find(images: Sequence[JobImage], text: str) -> int:
+    """Place of the image with this name or reference, of the only one with this file name, or of the only one with it inside."""
+    exact = [place for place, image in enumerate(images) if text in (image.name, image.reference)]
+    part = [place for place, image in enumerate(images) if text in image.name or text in image.reference]
+    file = [place for place in part if f"/{images[place].name}".endswith(f"/{text}")]
+    for found in (exact, file, part):
+        if len(found) == 1 or (found and len({images[place].name for place in found}) == 1):
+            return found[0]
+        if found:
+            names = ", ".join(images[place].name for place in found[:3])
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            raise UserError(f"{text} is a part of {len(found)} photos: {names}{more}. Give more of the name.")
+    raise UserError(f"No photo of this job has {text} in its name. `packsight results JOB --out FILE` lists them.")
+
+
+def draw(client: Client, row: Row, file: Path) -> None:
+    """Draw an outcome into an .html or .png file; raises UserError when it cannot be written."""
+    fetcher = Fetcher(client.settings, client.store)
+    limit = client.settings.fetch.max_bytes
+    pictures = Thumbnails(
+        query=lambda reference: fetcher.fetch(reference, retries=0),
+        catalog=lambda sha256: client.store.read(f"photos/{sha256}", limit=limit).data,
+        limits=client.settings.decode,
+        side=SIDE,
+    )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix.lower() == ".png":
+            from producer.drawing import write_png  # noqa: PLC0415 - OpenCV loads only when needed
+
+            write_png(file, row, pictures)
+            return
+        report = Report(file, pictures, single=True)
+        report.add(row)
+        report.finish()
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}. Choose another with --out.") from None
+    finally:
+        fetcher.close()
+
+
+def _file(home: Path, name: str) -> Path:
+    """Where a drawing goes by default: named like the photo, and unlike that of another folder's photo."""
+    plain = re.sub(r"\W+", "-", Path(name).stem).strip("-")[:60] or "photo"
+    return home / "explain" / f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.html"

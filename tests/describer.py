@@ -1,0 +1,87 @@
+"""A real Celery worker in a thread that answers from given features: for tests of what stands around the networks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery.contrib.testing.worker import start_worker
+
+from shared.celery_app import make_app
+from shared.errors import ADVICE, ErrorCode
+from shared.features import Features, FeatureStore
+from shared.matching.matcher import match
+from shared.matching.snapshot import Snapshot
+from shared.messages import DESCRIBE, RECOGNIZE, WORKER_QUEUES, DescribeRequest, RecognizeRequest
+from shared.outcomes import Described, DescribeResult, Failure, Outcome, RecognizeResult, Status
+from shared.settings import Settings
+from shared.store import ObjectStore
+
+
+@dataclass
+class Describer:
+    """Serves both tasks; `features` by the sha256 of the file's bytes, any other file being no picture."""
+
+    settings: Settings
+    snapshot: Snapshot
+    features: Mapping[str, Features]
+    described: Counter[str] = field(default_factory=Counter)
+    recognised: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.store = ObjectStore(self.settings.s3)
+        manifest = self.snapshot.manifest
+        self.models = {"embedder": manifest.embedder, "spotter": manifest.spotter}
+        self.app = make_app("describer", self.settings)
+        self.app.task(name=RECOGNIZE, shared=False)(self.recognize)
+        self.app.task(name=DESCRIBE, shared=False)(self.describe)
+
+    def recognize(self, raw: dict[str, Any]) -> dict[str, Any]:
+        request = RecognizeRequest.model_validate(raw)
+        self.recognised.update(request.images)
+        return RecognizeResult(outcomes=[self._outcome(image, request.top_k) for image in request.images]).model_dump(mode="json")
+
+    def describe(self, raw: dict[str, Any]) -> dict[str, Any]:
+        request = DescribeRequest.model_validate(raw)
+        self.described.update(request.images)
+        photos = {image: self._see(image) for image in request.images}
+        pack = hashlib.sha256(str(request.images).encode()).hexdigest()[:32]
+        store = FeatureStore(self.store, f"{self.models['embedder']}+{self.models['spotter']}", self.settings.home / "worker")
+        store.put(pack, [photo for photo in photos.values() if photo])
+        described = [
+            Described(image=image, sha256=photo.sha256, pack=pack) if photo else Described(image=image, failure=_broken())
+            for image, photo in photos.items()
+        ]
+        return DescribeResult(models=self.models, photos=described).model_dump(mode="json")
+
+    def _see(self, image: str) -> Features | None:
+        return self.features.get(image.rpartition("/")[2])
+
+    def _outcome(self, image: str, top_k: int) -> Outcome:
+        photo = self._see(image)
+        if photo is None:
+            return Outcome(image=image, status=Status.FAILED, failure=_broken())
+        decision = match(photo, self.snapshot, top_k=top_k)
+        return Outcome(
+            image=image, status=decision.status, product=decision.product, confidence=decision.confidence,
+            candidates=decision.candidates, reason=decision.reason, words=list(photo.words), size=(photo.width, photo.height),
+        )  # fmt: skip
+
+
+def _broken() -> Failure:
+    advice = ADVICE[ErrorCode.IMAGE_BROKEN]
+    return Failure(code=ErrorCode.IMAGE_BROKEN, message="no picture", remedy=advice.remedy, retryable=False)
+
+
+@contextmanager
+def describing(settings: Settings, snapshot: Snapshot, features: Mapping[str, Features]) -> Iterator[Describer]:
+    """Serve all worker queues while the context lasts."""
+    made = Describer(settings, snapshot, features)
+    queues = list(WORKER_QUEUES)
+    with start_worker(made.app, pool="solo", perform_ping_check=False, queues=queues, loglevel="WARNING"):
+        yield made
+    made.store.close()

@@ -1,0 +1,206 @@
+"""Evaluations over a real broker and object store, by a worker that answers from drawn features."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from producer.cli import app
+from producer.client import Client
+from producer.evaluation import local
+from shared.catalog import CatalogStore
+from shared.errors import CatalogError, UserError
+from shared.features import Features, FeatureStore
+from shared.matching.matcher import Variant, match
+from shared.settings import Settings
+from shared.store import ObjectStore
+from tests.describer import Describer, describing
+from tests.unit.matching_catalog import EMBEDDER, SPOTTER, photo, shop
+
+QUERIES = {
+    "clear": ("p6", "", photo("clear", ["GRAVELLE", "Eye Serum"], 6)),
+    "words": ("p10", "", photo("words", ["KERMOLO", "Beard Oil"], 99)),
+    "looks": ("p4", "", photo("looks", [], 4)),
+    "misled": ("p2", "", photo("misled", ["DERVINA", "Rose Shampoo"], 3)),
+    "stranger": ("", "p5", photo("stranger", ["ZUMBROT", "Floor Wax"], 77)),
+}
+"""Product, nearest product and features of the labelled photos; one of them shows another product than its label says."""
+
+
+@dataclass
+class Shop:
+    labels: Path
+    worker: Describer
+    catalog: local.Catalog
+
+
+@pytest.fixture
+def here(live_settings: Settings, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """A published catalog, labelled photos, and a worker that knows what is on them."""
+    monkeypatch.setenv("PACKSIGHT_STACK_FILE", str(tmp_path / "none.env"))
+    monkeypatch.setenv("PACKSIGHT_HOME", str(live_settings.home))
+    monkeypatch.setenv("PACKSIGHT_BROKER_URL", live_settings.broker_url.get_secret_value())
+    monkeypatch.setenv("PACKSIGHT_RESULT_URL", live_settings.result_url.get_secret_value())
+    for name in ("endpoint", "access_key", "bucket"):
+        monkeypatch.setenv(f"PACKSIGHT_S3__{name.upper()}", getattr(live_settings.s3, name))
+    monkeypatch.setenv("PACKSIGHT_S3__SECRET_KEY", live_settings.s3.secret_key.get_secret_value())
+    snapshot, photos = shop(tmp_path / "version")
+    versions = CatalogStore(store, "default")
+    versions.upload(tmp_path / "version")
+    versions.point(snapshot.manifest.version, expected=None)
+    own = [features for group in photos.values() for features in group]
+    FeatureStore(store, f"{EMBEDDER}+{SPOTTER}", tmp_path / "indexer").put("sync", own)
+    folder = tmp_path / "queries"
+    folder.mkdir()
+    known: dict[str, Features] = {}
+    rows = ["image,product_id,nearest_id,kind"]
+    for name, (product, nearest, features) in QUERIES.items():
+        (folder / f"{name}.jpg").write_bytes(name.encode())
+        sha256 = hashlib.sha256(name.encode()).hexdigest()
+        known[sha256] = replace(features, sha256=sha256)
+        rows.append(f"{name}.jpg,{product},{nearest},drawn")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    rows.append("broken.jpg,p1,,broken")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    with describing(live_settings, snapshot, known) as worker:
+        yield Shop(folder / "labels.csv", worker, local.Catalog(snapshot))
+
+
+def evaluate(file: Path, *arguments: object) -> tuple[str, dict[str, Any]]:
+    done = CliRunner().invoke(app, ["evaluate", *map(str, arguments), "--json", str(file)])
+    assert done.exit_code == 0, done.output
+    return done.output, json.loads(file.read_text())
+
+
+def test_answers_given_here_are_those_that_come_over_the_queue(here: Shop, tmp_path: Path) -> None:
+    _, queued = evaluate(tmp_path / "queued.json", here.labels)
+    assert not here.worker.described
+    asked_before = here.worker.recognised.copy()
+    _, answered = evaluate(tmp_path / "here.json", here.labels, "--ablation")
+    assert answered["rows"] == queued["rows"]
+    assert [row["status"] for row in queued["rows"]].count("failed") == 1
+    assert {row["predicted"] for row in queued["rows"]} >= {"p6", "p10", "p4"}
+    assert set(here.worker.described.values()) == {1}
+    assert here.worker.recognised == asked_before
+
+
+def test_every_way_of_deciding_answers_as_matching_itself(here: Shop) -> None:
+    labels = [local.Label(name, product, product, ()) for name, (product, _, _) in QUERIES.items()]
+    seen = [features for _, _, features in QUERIES.values()]
+    questions = local.labelled(labels, [""] * len(seen), seen, here.catalog)
+    for variant in Variant:
+        for features, answer in zip(seen, local.answers(questions, here.catalog, variant), strict=True):
+            decision = match(features, here.catalog.snapshot, top_k=5, variant=variant)
+            candidates = tuple(candidate.product.id for candidate in decision.candidates)
+            assert (answer.status, answer.candidates, answer.confidence) == (
+                decision.status, candidates, decision.confidence,
+            )  # fmt: skip
+
+
+def test_ways_of_deciding_are_measured_side_by_side(here: Shop, tmp_path: Path) -> None:
+    shown, found = evaluate(tmp_path / "a.json", here.labels, "--ablation")
+    assert set(found["variants"]) == {"looks", "words", "first-version", "clear", "fitted"}
+    right = {name: measures["counts"]["top1"]["k"] for name, measures in found["variants"].items()}
+    assert right["looks"] == 2  # clear, looks
+    assert right["words"] == 2  # clear, words
+    assert right["fitted"] == found["counts"]["top1"]["k"] == 3
+    assert "looks only" in shown.replace("\n", " ")
+
+
+def test_a_photo_is_never_taken_for_the_product_that_was_dropped(here: Shop, tmp_path: Path) -> None:
+    _, found = evaluate(tmp_path / "d.json", here.labels, "--drop-nearest")
+    dropped = found["drop_nearest"]
+    assert dropped["count"] == 5  # the broken photo asks nothing
+    rows = {row["image"].removesuffix(".jpg"): row for row in dropped["rows"]}
+    for name, (product, nearest, _) in QUERIES.items():
+        assert (product or nearest) not in rows[name]["top5"]
+        assert not rows[name]["product_id"]
+    assert rows["clear"]["status"] != "matched"
+    assert rows["misled"]["status"] == "matched"  # what it really shows is still listed
+    assert dropped["k"] == sum(row["status"] != "matched" for row in dropped["rows"])
+    assert dropped["rejected"] == pytest.approx(dropped["k"] / 5)
+
+
+def test_a_catalog_is_asked_about_its_own_photos_without_labels_or_workers(here: Shop, tmp_path: Path) -> None:
+    _, found = evaluate(tmp_path / "l.json", "--leave-one-out")
+    own = found["leave_one_out"]
+    assert own["count"] == found["count"] == 36
+    assert own["top1"] == own["top5"] == 1.0
+    assert own["calibration_error"] is not None
+    assert set(own["variants"]) == {"looks", "words", "first-version", "clear", "fitted"}
+    assert not here.worker.described and not here.worker.recognised
+
+
+def test_a_photo_that_is_left_out_is_not_found_again(here: Shop) -> None:
+    catalog, snapshot = here.catalog, here.catalog.snapshot
+    photos = local.own_photos(catalog)
+    known = {snapshot.photo_table.sha256(p): photo(f"{p}", [], int(snapshot.photo_product[p])) for p in photos}
+    asked = local.leave_one_out(photos, known, catalog, "bucket")
+    for question, answer in zip(asked, local.answers(asked, catalog, Variant.LOOKS), strict=True):
+        assert question.reference != f"s3://bucket/photos/{answer.nearest_photo}"
+        assert answer.nearest_photo
+
+
+def test_a_product_with_one_photo_is_not_asked_about(here: Shop) -> None:
+    starts = here.catalog.snapshot.photo_starts.copy()
+    starts[1] = 1  # the first product keeps its first photo, the second has the other two as well
+    owner = here.catalog.snapshot.photo_product.copy()
+    owner[1:3] = 1
+    single = local.Catalog(replace(here.catalog.snapshot, photo_starts=starts, photo_product=owner))
+    assert local.own_photos(single) == list(range(1, 36))
+
+
+def test_the_report_shows_wrong_answers_and_loads_nothing_from_elsewhere(here: Shop, tmp_path: Path) -> None:
+    page = tmp_path / "e.html"
+    evaluate(tmp_path / "e.json", here.labels, "--drop-nearest", "--leave-one-out", "--ablation", "--html", page)
+    text = page.read_text(encoding="utf-8")
+    assert "misled.jpg" in text
+    assert "Castoly Hand Soap" in text and "Dervina Rose Shampoo" in text
+    assert text.count("<svg") == 2
+    assert 'src="http' not in text and "<script" not in text
+
+
+def test_workers_with_other_networks_are_told_apart(here: Shop, tmp_path: Path) -> None:
+    here.worker.models["embedder"] = "another-network"
+    failed = CliRunner().invoke(app, ["evaluate", str(here.labels), "--ablation"])
+    assert isinstance(failed.exception, CatalogError)
+    assert "another-network" in str(failed.exception)
+
+
+def test_what_cannot_be_asked_is_told(here: Shop, tmp_path: Path) -> None:
+    for arguments, cause in (
+        ([], "--leave-one-out"),
+        (["--leave-one-out", "--catalog", "other"], "no published version"),
+        ([here.labels, "--json", tmp_path / "no" / "x.json"], "is no folder"),
+    ):
+        refused = CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+        assert isinstance(refused.exception, UserError), refused.output
+        assert cause in str(refused.exception)
+
+
+def test_a_jobs_photo_is_explained_by_a_part_of_its_name(here: Shop, tmp_path: Path) -> None:
+    with Client() as client:
+        job = client.submit([str(here.labels.parent)])
+        for _ in client.enqueue(job):
+            pass
+        rows = {Path(row.name).stem: row.outcome for row in client.outcomes(job, wait=True)}
+    page, picture = tmp_path / "why.html", tmp_path / "why.png"
+    done = CliRunner().invoke(app, ["explain", job.id, "clear.jpg", "--out", str(page)])
+    assert done.exit_code == 0, done.output
+    assert rows["clear"].reason.split(";")[0][:20] in done.output
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<article") == 1 and "Gravelle Eye Serum" in text and "<mark>GRAVELLE</mark>" in text
+    assert CliRunner().invoke(app, ["explain", job.id, "misled", "--out", str(picture)]).exit_code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert CliRunner().invoke(app, ["explain", job.id, "broken"]).exit_code == 1
+    for name, cause in (("queries", "part of 6 photos"), ("nothing-like-it", "No photo of this job")):
+        refused = CliRunner().invoke(app, ["explain", job.id, name])
+        assert isinstance(refused.exception, UserError)
+        assert cause in str(refused.exception)
