@@ -21,6 +21,7 @@ class Limit:
     """As many processes as a worker has children, ready to begin at one word."""
 
     pipes: Sequence[Connection]
+    pids: Sequence[int]
 
     def run(self, passes: int) -> tuple[int, float]:
         """Let every process look at all photos `passes` times; returns photos in all and seconds from start to last end."""
@@ -46,7 +47,7 @@ def limit(settings: Settings, photos: Sequence[Path], children: int, threads: in
     try:
         for pipe in pipes:
             pipe.recv()
-        yield Limit(pipes)
+        yield Limit(pipes, [process.pid for process in processes if process.pid])
     finally:
         for pipe in pipes:
             pipe.close()

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from deploy.demo.dataset import generate, write_feed
 from deploy.demo.products import items
 from deploy.demo.scenes import SCENES, catalog_photo, query_photo
-from producer.evaluate import Label, read_labels
+from producer.evaluation.labels import Label, read_labels
 from shared.decode import decode
 from shared.errors import ImageError
 from shared.settings import Decode

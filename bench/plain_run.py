@@ -22,8 +22,8 @@ from bench.ground import Ground, celery_worker
 from bench.photos import PhotoSet
 from bench.whole_queue import between_ends
 from deploy.services import Spec
-from producer.evaluate import Label
-from producer.metrics import Answer
+from producer.evaluation.labels import Label
+from producer.evaluation.metrics import Answer
 from shared.catalog import read_local_pointer
 from shared.matching.snapshot import Snapshot
 from shared.outcomes import Status

@@ -20,12 +20,13 @@ from bench.photos import PhotoSet, changed_copies
 from bench.plain_run import run_plain
 from bench.queue_only_run import run_queue_only
 from bench.stages import run_stages
+from bench.usage import Usage
 from bench.whole_queue import BATCH, Done, run_job
 from indexer.report import SyncRequest
 from indexer.sync import run_sync
-from producer import evaluate
 from producer.client import Client
-from producer.evaluate import Label
+from producer.evaluation.labels import Label, answers
+from producer.evaluation.recognise import submit
 from producer.rows import Row
 from shared.outcomes import Outcome, Status
 from worker.cores import divide, usable_cores
@@ -114,10 +115,9 @@ def publish_catalog(on: Ground, photos: PhotoSet, document: dict[str, Any], cons
 
 def labelled(client: Client, photos: PhotoSet, labels: Sequence[Label]) -> tuple[list[Row], dict[str, Any]]:
     """Recognise labelled photos; this also warms the worker up."""
-    job = evaluate.submit(client, [label for label in labels if _readable(label)], photos.root, catalog="default")
-    rows = list(client.run(job))
     known = [label for label in labels if _readable(label)]
-    return rows, accuracy(evaluate.answers(known, rows)).document()
+    rows = sorted(client.run(submit(client, known, photos.root, catalog="default")), key=lambda row: row.index)
+    return rows, accuracy(answers(known, [row.outcome for row in rows])).document()
 
 
 def sample(items: Sequence[Any], count: int) -> list[Any]:
@@ -136,15 +136,16 @@ def _rounds(
 ) -> dict[str, Any]:
     """Let whole queue and limit take turns."""
     done: list[Done] = []
-    bare: list[tuple[int, float]] = []
+    bare: list[tuple[int, float, dict[str, Any]]] = []
     each = len(copies) // sizes.rounds
     broker = client.ledger.client
     before = int(broker.info("memory")["used_memory"])
     for number in range(sizes.rounds):
         console.rule(f"Whole queue and limit, round {number + 1} of {sizes.rounds}")
         done.append(run_job(client, on, by, copies[number * each : (number + 1) * each]))
-        with by.suspended():
-            bare.append(together.run(sizes.passes))
+        with by.suspended(), Usage({"children": together.pids}) as usage:
+            count, took = together.run(sizes.passes)
+        bare.append((count, took, usage.document()))
         console.print(f"queue {done[-1].images / done[-1].seconds:.2f}/s, limit {bare[-1][0] / bare[-1][1]:.2f}/s")
     images, seconds = sum(one.images for one in done), sum(one.seconds for one in done)
     jobs = sum(len(one.rows) for one in done)
@@ -155,6 +156,7 @@ def _rounds(
             "seconds": seconds,
             "images_per_s": images / seconds,
             "batch": BATCH,
+            "cpu_seconds_per_image": sum(sum(one.usage["cpu_seconds"].values()) for one in done) / jobs,
             "photo_bytes": sum(path.stat().st_size for path in copies) / len(copies),
             "result_bytes_per_image": sum(one.result_bytes for one in done) / jobs,
             "broker_bytes_per_image": grown / jobs,
@@ -162,10 +164,12 @@ def _rounds(
             "rounds": [{"images_per_s": one.images / one.seconds, **one.usage} for one in done],
         },
         "limit": {
-            "images": sum(count for count, _ in bare),
-            "seconds": sum(took for _, took in bare),
-            "images_per_s": sum(count for count, _ in bare) / sum(took for _, took in bare),
-            "rounds": [{"images_per_s": count / took} for count, took in bare],
+            "images": sum(count for count, _, _ in bare),
+            "seconds": sum(took for _, took, _ in bare),
+            "images_per_s": sum(count for count, _, _ in bare) / sum(took for _, took, _ in bare),
+            "cpu_seconds_per_image": sum(used["cpu_seconds"]["children"] for _, _, used in bare)
+            / sum(count for count, _, _ in bare),
+            "rounds": [{"images_per_s": count / took, **used} for count, took, used in bare],
         },
     }
 

@@ -28,6 +28,9 @@ def show(document: dict[str, Any], console: Console) -> None:
     console.print(table)
     console.print(f"queue ÷ limit  {document['queue_to_limit_ratio']:.3f}", highlight=False)
     console.print(f"queue ÷ plain  {document['queue_to_plain_ratio']:.2f}", highlight=False)
+    busy = " and ".join(f"{document[key]['cpu_seconds_per_image'] * 1000:.0f} ms ({name})" for key, name in
+                        (("queue", "whole queue with its servers"), ("limit", "networks alone")))  # fmt: skip
+    console.print(f"processor time per image: {busy}", highlight=False)
     console.print(f"[dim]{note(document)}[/]", highlight=False)
     stages = Table("stage, alone", "ms/image", "cpu ms/image", "busy per core", box=None)
     for name, lap in document["stages"].items():
