@@ -114,7 +114,7 @@ def render(results: Results, catalog: Catalog, picture: Picture, *, bucket: str)
         title=f"Evaluation of {manifest.catalog}",
         about=f"Version {manifest.version}: {manifest.products} products, {manifest.photos} photos",
         made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
-        headings=[heading.replace("\n", " ") for heading in HEADINGS],
+        headings=[heading.replace("-\n", "").replace("\n", " ") for heading in HEADINGS],
         sections=sections,
         side=PLOT,
     )

@@ -11,13 +11,13 @@ from producer.display import page
 from producer.evaluation.document import FITTED, Results, Variants
 from producer.evaluation.metrics import Answer, Bin, Share, Summary, by_kind, confusions, reliability_of, summarise
 
-HEADINGS = ("Top-1", "Top-5", "Nearest", "Absent\nrejected", "Present\nrejected", "Precision", "Recall", "ECE")
+HEADINGS = ("Top-1", "Top-5", "Nearest", "Absent\nrejected", "Present\nrejected", "Preci-\nsion", "Recall", "ECE")
 NAMES = {
     "looks": "looks only",
     "words": "words only",
     "first-version": "first version",
-    "clear": "clear (no close look)",
-    "fitted": "fitted (what workers answer)",
+    "clear": "clear",
+    "fitted": "fitted",
 }
 _PAIRS = 8
 _BAR = 20
@@ -113,7 +113,10 @@ def _summaries(variants: Variants) -> dict[str, Summary]:
 def _apart(title: str, first: str, summaries: dict[str, Summary]) -> None:
     """One row per summary."""
     page.print(f"\n{title}")
-    table = Table(first, "n", *HEADINGS, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(first, overflow="fold")
+    for name in ("n", *HEADINGS):
+        table.add_column(name, no_wrap=True)
     for name, summary in summaries.items():
         error = summary.calibration_error
         cells = [_cell(share) for share in shares(summary)]
