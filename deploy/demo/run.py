@@ -27,7 +27,7 @@ _TAKEN_OVER = ("PACKSIGHT_MODELS__", "PACKSIGHT_WORKER__")
 """Settings of the user that hold in the demo too; all others may belong to a stack that it must not touch."""
 _SHOWN = 12
 """Wrong answers that are listed."""
-_OUTPUTS = ("results.jsonl", "results.csv", "report.html")
+_OUTPUTS = ("results.jsonl", "results.csv", "report.html", "evaluation.html")
 
 
 def run(folder: Path, seed: int, console: Console) -> bool:
@@ -52,8 +52,10 @@ def run(folder: Path, seed: int, console: Console) -> bool:
         console.rule("Publishing its catalog")
         _packsight(environment, "catalog", "sync", "--feed", str(shop / "feed.xml"))
         console.rule("Recognising its customers' photos")
-        jsonl, table, report = (str(folder / output) for output in _OUTPUTS)
+        jsonl, table, report, evaluation = (str(folder / output) for output in _OUTPUTS)
         _packsight(environment, "submit", str(shop / "queries"), "--wait", "--out", jsonl, "--out", table, "--report", report)
+        console.rule("Comparing ways of deciding")
+        _packsight(environment, "evaluate", str(shop / "labels.csv"), "--ablation", "--html", evaluation)
         console.rule("Stopping")
     rows = [json.loads(line) for line in (folder / _OUTPUTS[0]).read_text().splitlines()]
     reached = score(labels, rows)
@@ -118,7 +120,7 @@ def _show(console: Console, folder: Path, reached: Score, histogram: float) -> N
     )
     colour = "green" if reached.passed else "red"
     console.print(f"[{colour}]{reached.share:.1%} of all answers right[/] (promised: {ENOUGH:.0%})", highlight=False)
-    console.print(f"Look at {folder / 'report.html'}, {folder / 'results.jsonl'}, {folder / 'results.csv'}", highlight=False)
+    console.print(f"Look at {', '.join(str(folder / output) for output in _OUTPUTS)}", highlight=False)
 
 
 def _what(label: Label) -> str:
