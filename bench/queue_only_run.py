@@ -27,10 +27,12 @@ BROKER, RESULTS = 4, 5
 """Databases of its own."""
 WARM = 20
 """Batches before the measured ones."""
+CHILDREN_PER_CORE = 2
+"""A child without networks waits for the broker half of its time."""
 
 
 def run_queue_only(on: Ground, outcomes: Sequence[Outcome], batches: int) -> dict[str, Any]:
-    """Queue batches, then let a worker with a child per core answer them; each step's images a second."""
+    """Queue batches, then let a worker answer them; each step's images a second."""
     file = on.folder / "outcomes.jsonl"
     file.write_text("\n".join(outcome.model_dump_json() for outcome in outcomes), encoding="utf-8")
     urls = {"broker_url": on.redis_url(BROKER), "result_url": on.redis_url(RESULTS)}
@@ -43,7 +45,7 @@ def run_queue_only(on: Ground, outcomes: Sequence[Outcome], batches: int) -> dic
     }
     node = "queue-only@bench"
     command = [sys.executable, "-m", "celery", "-A", "bench.queue_only", "worker", "--hostname", node]
-    command += ["--queues", ",".join(WORKER_QUEUES), "--concurrency", str(usable_cores())]
+    command += ["--queues", ",".join(WORKER_QUEUES), "--concurrency", str(CHILDREN_PER_CORE * usable_cores())]
     command += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
     app = producer_app(settings)
     spec = Spec("queue-only", command, lambda: bool(app.control.inspect([node], timeout=2).ping()), variables)

@@ -91,7 +91,7 @@ class Worker(_Section):
     """Sizes and limits of a recognition worker."""
 
     children: int = 0
-    """Prefork children; 0 = one per two usable cores, at least one."""
+    """Prefork children; 0 = one per usable core where memory allows, at least one."""
     threads: int = 0
     """Threads of the networks per child; 0 = usable cores divided by children."""
     time_limit: int = 120

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from shared.settings import Worker
 
+CHILD_BYTES = 1.5e9
+"""Memory to have for each child: its networks take half of it, large photos, the catalog and the servers beside it the rest."""
+
 
 def _quota(root: Path) -> float:
     """CPU quota of this control group in cores (cgroup v2 `cpu.max`, v1 `cpu.cfs_…`), infinity when there is none."""
@@ -32,7 +35,23 @@ def usable_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
     return max(1, min(affinity, math.floor(_quota(root))) if _quota(root) < math.inf else affinity)
 
 
-def divide(worker: Worker, cores: int) -> tuple[int, int]:
-    """Return (children, threads per child) such that children × threads fills the cores but never exceeds them."""
-    children = worker.children or max(1, cores // 2)
+def usable_memory(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """Bytes that this process's container or machine has in all."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            return float(min(machine, int((root / name).read_text())))
+        except (OSError, ValueError):  # `max`: no limit
+            continue
+    return float(machine)
+
+
+def divide(worker: Worker, cores: int, memory: float | None = None) -> tuple[int, int]:
+    """Return (children, threads per child) such that children × threads fills the cores but never exceeds them.
+
+    A child per core answers a quarter more photos than half as many with two threads each, which wait for each other and for
+    the next batch; so there are as many as `memory` (default usable_memory()) has room for.
+    """
+    room = (usable_memory() if memory is None else memory) // CHILD_BYTES
+    children = worker.children or max(1, min(cores, int(room)))
     return children, worker.threads or max(1, cores // children)
