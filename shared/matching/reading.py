@@ -16,6 +16,9 @@ from shared.outcomes import WordRead
 MIN_PART = 3
 """Letters of the shorter part when a word is taken for two that were read without the gap."""
 
+GAP = "/"
+"""Stands between two unknown words where a misread letter may be: SHL/EIDO."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -97,8 +100,13 @@ def _split(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list[
 
 
 def _joined(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list[tuple[tuple[str, str], Near]]:
-    """Neighbouring words that together are one of the catalog's: SUPER STAY."""
+    """Neighbouring words that together are one of the catalog's: SUPER STAY, or SHL EIDO where the catalog has neither."""
     pairs = [(a.key, b.key) for (a, _), (b, _) in pairwise(sequence)]
     pairs = list(dict.fromkeys(pair for pair in pairs if not any(map(is_number, pair))))
     terms = vocabulary.exact([a + b for a, b in pairs])
-    return [(pair, Near(term, 1.0)) for pair, term in zip(pairs, terms, strict=True) if term >= 0]
+    found = [(pair, Near(term, 1.0)) for pair, term in zip(pairs, terms, strict=True) if term >= 0]
+    keys = list({key for pair in pairs for key in pair})
+    unknown = {key for key, term in zip(keys, vocabulary.exact(keys), strict=True) if term < 0}
+    odd = [pair for pair, term in zip(pairs, terms, strict=True) if term < 0 and unknown.issuperset(pair)]
+    misread = vocabulary.near([a + GAP + b for a, b in odd])
+    return found + [(pair, near) for pair, many in zip(odd, misread, strict=True) for near in many]

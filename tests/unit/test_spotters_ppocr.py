@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -276,6 +277,22 @@ def test_a_photo_on_its_side_is_read_with_boxes_in_its_own_pixels(spotter: Spott
     for text, word in words.items():
         turned = [(y, width - x) if quarters == 1 else (height - y, x) for x, y in expected[text]]
         np.testing.assert_allclose(word.box, turned, atol=8)
+
+
+def test_a_photo_on_which_nothing_was_found_is_looked_at_on_its_side(
+    spotter: Spotter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = label({"HAND CREAM": (60, 200, 60)})
+    detect = detector.Detector.detect
+
+    def level_only(self: detector.Detector, images: Sequence[Pixels]) -> Iterator[boxes.Floats]:
+        """As a detector that overlooks lines that run up or down."""
+        for image, found in zip(images, detect(self, images), strict=True):
+            yield found if image.shape == level.shape else found[:0]
+
+    monkeypatch.setattr(detector.Detector, "detect", level_only)
+    assert [letters(text) for text in read(spotter, np.ascontiguousarray(np.rot90(level)))] == ["handcream"]
+    assert [letters(text) for text in read(spotter, level)] == ["handcream"]
 
 
 def test_the_lines_of_a_photo_upside_down_are_turned_together(spotter: Spotter) -> None:

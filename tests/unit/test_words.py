@@ -62,6 +62,14 @@ def test_words_read_with_a_gap_are_joined_and_share_the_find(vocabulary: Vocabul
     assert reading.weight.sum() == pytest.approx(1.0)
 
 
+def test_a_word_misread_as_two_with_a_mark_between_is_found() -> None:
+    vocabulary = Vocabulary.build(["eido", "shiseido", "superstay"], ["EIDO", "SHISEIDO", "SUPERSTAY"])
+    assert {vocabulary.key(int(term)) for term in read([line("SHL/EIDC")], vocabulary).term} == {"eido"}
+    vocabulary = Vocabulary.build(["shiseido", "superstay"], ["SHISEIDO", "SUPERSTAY"])
+    assert {vocabulary.key(int(term)) for term in read([line("SHL/EIDO")], vocabulary).term} == {"shiseido"}
+    assert not len(read([line("SUPPER STOOL")], vocabulary).term)
+
+
 def test_random_edits_of_a_large_vocabulary_are_found_without_a_scan() -> None:
     rng = np.random.default_rng(1)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))

@@ -45,7 +45,7 @@ def load(models: Models, compiler: Compiler) -> PpOcrSpotter:
         licence="Apache-2.0" if len(readers) == 1 else "Apache-2.0, and that of the further recogniser",
         precision=compiler.precision.value,
         shapes=shapes,
-        preprocessing=2,
+        preprocessing=3,
     )
     return PpOcrSpotter(description, Detector(det.path, compiler), readers[0] if len(readers) == 1 else Readers(readers))
 

@@ -89,7 +89,7 @@ class PpOcrSpotter:
     def _lines(self, images: Sequence[Image]) -> Iterator[Line]:
         lying, small = [], []
         for index, (image, boxes) in enumerate(zip(images, self._detector.detect(images), strict=True)):
-            if sideways(boxes):
+            if sideways(boxes) or not len(boxes):  # it often misses lines that run up or down
                 lying.append(index)
             elif misses_small_print(image.shape, boxes):
                 small.append(View(index, image, boxes))
