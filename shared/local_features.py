@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import cv2
@@ -23,14 +24,19 @@ class PhotoFeatures(Features):
     """Features of a photo at hand: key points and thumbnail are made when they are first asked for.
 
     Most queries are clear without them, and they cost a fifth of what the networks do. `known` gives everything else.
+    `photo` may also be what makes the photo when it is needed; what that raises comes out of `local` and `thumbnail`.
     """
 
-    def __init__(self, known: Features, photo: Photo) -> None:
+    def __init__(self, known: Features, photo: Photo | Callable[[], Photo]) -> None:
         for name in ("sha256", "width", "height", "embedding", "words"):
             object.__setattr__(self, name, getattr(known, name))
-        object.__setattr__(self, "_photo", photo)
+        object.__setattr__(self, "_source", photo)
 
-    _photo: Photo
+    _source: Photo | Callable[[], Photo]
+
+    @cached_property
+    def _photo(self) -> Photo:
+        return self._source if isinstance(self._source, Photo) else self._source()
 
     @cached_property
     def local(self) -> LocalFeatures:

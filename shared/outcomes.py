@@ -132,7 +132,7 @@ class Outcome(_Value):
     failure: Failure | None = None
     provenance: Provenance | None = None
     timings: dict[str, float] = Field(default_factory=dict)
-    """Seconds per stage: fetch, decode, embed, spot, match."""
+    """Seconds per stage: fetch, recall, decode, embed, spot, match; for a photo seen before without decode, embed and spot."""
 
 
 class RecognizeResult(_Value):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import UserError
@@ -27,11 +27,15 @@ class Runtime(StrEnum):
 
 
 class Precision(StrEnum):
-    """Arithmetic of the networks; named explicitly, since OpenVINO's own default differs between machines."""
+    """Arithmetic of the networks; named explicitly, since OpenVINO's own default differs between machines.
+
+    `int8` runs the networks that `packsight models quantise` has accepted in 8-bit integers, and the rest as `auto` does.
+    """
 
     AUTO = "auto"
     F32 = "f32"
     BF16 = "bf16"
+    INT8 = "int8"
 
 
 class S3(_Section):
@@ -103,6 +107,11 @@ class Worker(_Section):
     max_batch: int = 64
     max_memory_mb: int = 0
     """Resident size at which a child is replaced after its task; 0 = never."""
+    remember: int = Field(default=20_000, ge=0)
+    """Photos of which the result database keeps what the networks saw, so that none is looked at twice; 0 = none.
+
+    They take about 4 KB each there, and an old half is dropped when a new half is full.
+    """
 
 
 class Queue(_Section):

@@ -20,6 +20,7 @@ from shared.settings import Settings, settings
 from shared.store import ObjectStore
 from worker.catalogs import Catalogs
 from worker.cores import divide, usable_cores
+from worker.feature_cache import FeatureCache
 from worker.networks import load_embedder, load_spotter
 from worker.pipeline import Pipeline
 from worker.registry import Registration
@@ -58,7 +59,13 @@ def build(config: Settings) -> Child:
     names = (embedder.description.fingerprint(), spotter.description.fingerprint())
     catalogs = Catalogs(config.home, store, embedder=names[0], spotter=names[1])
     pipeline = Pipeline(
-        Fetcher(config, store), embedder, spotter, catalogs, config.decode, threads=config.fetch.threads
+        Fetcher(config, store),
+        embedder,
+        spotter,
+        catalogs,
+        FeatureCache(config, describe_key(*names)),
+        config.decode,
+        threads=config.fetch.threads,
     )
     facts = {
         "node": os.environ.get("PACKSIGHT_NODE", ""),

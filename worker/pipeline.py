@@ -1,19 +1,20 @@
-"""One image's way: fetch, decode, embed, spot, search, decide.
+"""One image's way: fetch, recall, decode, embed, spot, search, decide.
 
 A batch flows through in groups: while one group is in the networks, threads fetch and decode the next images and another
 thread decides about those before. Few are in flight at a time, since a large photo takes 12 MB.
+
+No content goes through the networks twice: what they saw is kept for the rest of the batch and in the cache of all workers,
+and a photo that is known from there is not even decoded, unless the matcher asks for its local features.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from functools import partial
 
 from shared.decode import Photo, decode
 from shared.errors import CatalogError, ImageError
@@ -26,11 +27,11 @@ from shared.messages import RecognizeRequest
 from shared.outcomes import Failure, Outcome, Provenance, Status, WordRead
 from shared.settings import Decode
 from worker.catalogs import Catalogs
+from worker.feature_cache import FeatureCache
+from worker.flow import Clock, ahead, behind, rounded
 from worker.networks import Embedder, Spotter
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _GROUP = 4
 """Photos in the networks at once: enough to keep them fed, few enough that little is left to decide when the last end."""
@@ -40,11 +41,11 @@ _AHEAD = 8
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A decoded photo, or why there is none."""
+    """A photo, or why there is none: decoded, or what decodes it when the features of its content are known."""
 
     reference: str
-    sha256: str | None = None
-    photo: Photo | None = None
+    sha256: str = ""
+    photo: Photo | Callable[[], Photo] | None = None
     failure: Failure | None = None
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -58,19 +59,27 @@ class Seen:
     failure: Failure | None
     sha256: str | None
     timings: dict[str, float]
-    """Seconds per stage; a stage that a group goes through together is shared out evenly."""
+    """Seconds per stage; a stage that a group goes through together is shared out evenly, one that was spared is missing."""
 
 
 class Pipeline:
     """The networks of one child with everything that feeds them."""
 
     def __init__(
-        self, fetcher: Fetcher, embedder: Embedder, spotter: Spotter, catalogs: Catalogs, limits: Decode, threads: int
+        self,
+        fetcher: Fetcher,
+        embedder: Embedder,
+        spotter: Spotter,
+        catalogs: Catalogs,
+        cache: FeatureCache,
+        limits: Decode,
+        threads: int,
     ) -> None:
         self._fetcher = fetcher
         self._embedder = embedder
         self._spotter = spotter
         self._catalogs = catalogs
+        self._cache = cache
         self._limits = limits
         self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="finish")
@@ -85,56 +94,40 @@ class Pipeline:
         except CatalogError as error:
             failure = Failure.of(error)
             return [self._failed(Seen(ref, None, failure, None, {}), request.catalog) for ref in request.images]
-        return list(
-            self._finished(self.see(request.images), lambda seen: self._decide(seen, snapshot, request.top_k))
-        )
+        decide = partial(self._decide, snapshot=snapshot, top_k=request.top_k)
+        seen = self.see(dict.fromkeys(request.images))
+        answers = {outcome.image: outcome for outcome in behind(self._finisher, decide, seen, most=_AHEAD)}
+        return [answers[reference] for reference in request.images]
 
     def describe(self, references: Sequence[str]) -> Iterator[Seen]:
-        """Describe photos in order and whole, local features included, and let go of their pixels."""
-        return self._finished(self.see(references), _whole)
+        """Describe photos in order and whole, local features included, and let go of their pixels.
 
-    def see(self, references: Sequence[str]) -> Iterator[Seen]:
+        They go into the feature store, so they do not take the place of others in the cache.
+        """
+        return behind(self._finisher, _whole, self.see(references, keep=False), most=_AHEAD)
+
+    def see(self, references: Iterable[str], *, keep: bool = True) -> Iterator[Seen]:
         """Describe photos in order; queries and catalog photos both come through here.
 
-        Local features are made when they are first asked for; until then a photo's pixels are held.
+        Local features are made when they are first asked for; until then a photo's pixels or its file are held.
         """
-        for group in self._groups(references):
-            yield from self._look(group)
+        known: dict[str, Features] = {}  # by content, in this batch; as in the cache, all of it read completely
+        for group in ahead(self._loaders, partial(self._load, known=known), references, most=_AHEAD, group=_GROUP):
+            yield from self._look(group, known, keep=keep)
             self.images += len(group)
 
-    def _groups(self, references: Sequence[str]) -> Iterator[list[Loaded]]:
-        """Load ahead; a group is what is ready, so that the networks never wait for more than one photo."""
-        unasked = iter(references)
-        waiting: deque[Future[Loaded]] = deque()
-        while True:
-            for reference in unasked:
-                waiting.append(self._loaders.submit(self._load, reference))
-                if len(waiting) >= _AHEAD:
-                    break
-            if not waiting:
-                return
-            group = [waiting.popleft().result()]
-            while waiting and waiting[0].done() and len(group) < _GROUP:
-                group.append(waiting.popleft().result())
-            yield group
-
-    def _finished(self, seen: Iterable[Seen], work: Callable[[Seen], T]) -> Iterator[T]:
-        """Do the work on each photo while the networks look at the next ones."""
-        waiting: deque[Future[T]] = deque()
-        for item in seen:
-            waiting.append(self._finisher.submit(work, item))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-    def _load(self, reference: str) -> Loaded:
-        clock = _Clock()
-        sha256 = None
+    def _load(self, reference: str, known: dict[str, Features]) -> Loaded:
+        clock = Clock()
+        sha256 = ""
         try:
             data = self._fetcher.fetch(reference)
             clock.lap("fetch")
             sha256 = hashlib.sha256(data).hexdigest()
+            if sha256 not in known and (found := self._cache.get(sha256)) is not None:
+                known[sha256] = found
+            clock.lap("recall")
+            if sha256 in known:
+                return Loaded(reference, sha256, partial(decode, data, self._limits), timings=clock.laps)
             photo = decode(data, self._limits)
             clock.lap("decode")
         except ImageError as error:
@@ -144,38 +137,41 @@ class Pipeline:
             return Loaded(reference, sha256, failure=Failure.unexpected(error), timings=clock.laps)
         return Loaded(reference, sha256, photo, timings=clock.laps)
 
-    def _look(self, group: Sequence[Loaded]) -> list[Seen]:
-        photos = [item.photo for item in group if item.photo is not None]
-        clock = _Clock(share=max(1, len(photos)))
-        embeddings = iter(self._embedder.embed([photo.pixels for photo in photos]))
-        clock.lap("embed")
-        lines = iter(self._spotter.spot([photo.pixels for photo in photos]))
-        clock.lap("spot")
-        seen = []
+    def _look(self, group: Sequence[Loaded], known: dict[str, Features], *, keep: bool) -> Iterator[Seen]:
+        new = {item.sha256: item.photo for item in group if isinstance(item.photo, Photo) and item.sha256 not in known}
+        clock = Clock(share=max(1, len(new)))
+        if new:
+            photos = list(new.values())
+            embeddings = self._embedder.embed([photo.pixels for photo in photos])
+            clock.lap("embed")
+            lines = self._spotter.spot([photo.pixels for photo in photos])
+            clock.lap("spot")
+            for (sha256, photo), embedding, words in zip(new.items(), embeddings, lines, strict=True):
+                size = (photo.width, photo.height)
+                known[sha256] = make_features(sha256, size, embedding, _in_original_pixels(words, photo))
+            if keep:  # before these photos are decided about, so that whoever has an answer finds them kept
+                self._finisher.submit(self._cache.put, [known[sha256] for sha256 in new])
         for item in group:
-            features = None
-            if item.photo is not None:
-                size = (item.photo.width, item.photo.height)
-                words = _in_original_pixels(next(lines), item.photo)
-                known = make_features(item.sha256 or "", size, next(embeddings), words)
-                features = PhotoFeatures(known, item.photo)
-            timings = {**item.timings, **clock.laps} if features else item.timings
-            seen.append(Seen(item.reference, features, item.failure, item.sha256, timings))
-        return seen
+            if item.photo is None:
+                yield Seen(item.reference, None, item.failure, item.sha256 or None, item.timings)
+                continue
+            looked_at = new.get(item.sha256) is item.photo
+            timings = {**item.timings, **clock.laps} if looked_at else item.timings
+            features = PhotoFeatures(known[item.sha256], item.photo)
+            yield Seen(item.reference, features, None, item.sha256, timings)
 
     def _decide(self, seen: Seen, snapshot: Snapshot, top_k: int) -> Outcome:
         name = snapshot.manifest.catalog
         if seen.features is None:
             return self._failed(seen, name, snapshot.manifest.version)
-        clock = _Clock()
+        clock = Clock()
         try:
             decision = match(seen.features, snapshot, top_k=top_k)
+        except ImageError as error:  # a known photo is decoded here, possibly by a decoder that accepts less
+            return self._failed(replace(seen, failure=Failure.of(error)), name, snapshot.manifest.version)
         except Exception as error:
             log.exception("matching %s failed", seen.reference)
-            failure = Failure.unexpected(error)
-            return self._failed(
-                Seen(seen.reference, None, failure, seen.sha256, seen.timings), name, snapshot.manifest.version
-            )
+            return self._failed(replace(seen, failure=Failure.unexpected(error)), name, snapshot.manifest.version)
         clock.lap("match")
         return Outcome(
             image=seen.reference,
@@ -188,7 +184,7 @@ class Pipeline:
             size=(seen.features.width, seen.features.height),
             sha256=seen.sha256,
             provenance=self._provenance(name, snapshot.manifest.version),
-            timings=_rounded({**seen.timings, **clock.laps}),
+            timings=rounded({**seen.timings, **clock.laps}),
         )
 
     def _failed(self, seen: Seen, catalog: str, version: str | None = None) -> Outcome:
@@ -199,7 +195,7 @@ class Pipeline:
             sha256=seen.sha256,
             failure=seen.failure,
             provenance=self._provenance(catalog, version),
-            timings=_rounded(seen.timings),
+            timings=rounded(seen.timings),
         )
 
     def _provenance(self, catalog: str, version: str | None) -> Provenance:
@@ -211,24 +207,6 @@ class Pipeline:
 def _whole(seen: Seen) -> Seen:
     features = seen.features
     return replace(seen, features=features.whole()) if isinstance(features, PhotoFeatures) else seen
-
-
-class _Clock:
-    """Seconds between laps, divided by the number of photos that shared them."""
-
-    def __init__(self, share: int = 1) -> None:
-        self.laps: dict[str, float] = {}
-        self._share = share
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.laps[stage] = (now - self._last) / self._share
-        self._last = now
-
-
-def _rounded(timings: dict[str, float]) -> dict[str, float]:
-    return {stage: round(seconds, 5) for stage, seconds in timings.items()}
 
 
 def _in_original_pixels(words: Sequence[WordRead], photo: Photo) -> list[WordRead]:

@@ -2,132 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 from PIL import Image
-from pydantic import SecretStr
 
-from deploy.demo.products import STRANGERS, Item, items
-from deploy.demo.scenes import catalog_photo, query_photo
-from indexer.build import build_version
-from shared.catalog import CatalogStore, Manifest, PhotoRow, ProductRow
 from shared.errors import ErrorCode
-from shared.features import Features
-from shared.fetch import Fetcher
-from shared.messages import RecognizeRequest
 from shared.outcomes import Status
-from shared.settings import S3, Fetch, Models, Settings
-from shared.store import ObjectStore
-from tests.conftest import Services
-from worker.catalogs import Catalogs
-from worker.networks import Embedder, Spotter, load_embedder, load_spotter
-from worker.pipeline import Pipeline
-from worker.replica import Replica
-
-PRODUCTS = [item for item in items() if item.id in {"401", "402", "501", "601", "1001"}]
-
-
-@dataclass
-class Shop:
-    """One child with its catalog: five drawn products, two photos each."""
-
-    settings: Settings
-    store: ObjectStore
-    pipeline: Pipeline
-    replica: Replica
-    photos: list[PhotoRow]
-    folder: Path
-    features: dict[str, Features] = field(default_factory=dict)
-
-    def put(self, key: str, data: bytes) -> str:
-        self.store.write(key, data)
-        return f"s3://{self.store.bucket}/{key}"
-
-    def ask(self, *references: str, catalog: str = "default") -> list:
-        return self.pipeline.recognize(RecognizeRequest(images=list(references), catalog=catalog, top_k=3))
-
-    def publish(self, products: list[Item], *, catalog: str = "default", embedder: str | None = None) -> Manifest:
-        wanted = {item.id for item in products}
-        rows = [row for row in self.photos if row.product_id in wanted]
-        if not self.features:
-            seen = self.pipeline.describe([f"s3://{self.store.bucket}/photos/{row.sha256}" for row in self.photos])
-            self.features.update({item.sha256: item.features for item in seen if item.features and item.sha256})
-        folder = self.folder / secrets.token_hex(4)
-        manifest = build_version(
-            folder,
-            catalog=catalog,
-            parent=None,
-            products=[product_row(item) for item in products],
-            photos=rows,
-            features=self.features,
-            embedder=embedder or self.pipeline.embedder_name,
-            spotter=self.pipeline.spotter_name,
-        )
-        versions = CatalogStore(self.store, catalog)
-        versions.upload(folder)
-        versions.point(manifest.version, expected=versions.current())
-        self.replica.sync()
-        return manifest
-
-
-def product_row(item: Item) -> ProductRow:
-    name = f"{item.family.brand} {item.family.line} {item.variant}"
-    return ProductRow(id=item.id, name=name, vendor=item.family.brand, model=f"{item.family.line} {item.variant}")
-
-
-@pytest.fixture(scope="module")
-def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Embedder, Spotter]:
-    models = Models(cache_dir=tmp_path_factory.mktemp("models"))
-    return load_embedder(models, 2), load_spotter(models, 2)
-
-
-@pytest.fixture(scope="module")
-def shop(
-    embedded: Services, networks: tuple[Embedder, Spotter], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Shop]:
-    folder = tmp_path_factory.mktemp("shop")
-    settings = Settings(
-        _env_file=None,
-        result_url=SecretStr(embedded.redis_url(1)),
-        home=folder / "home",
-        fetch=Fetch(root=folder),
-        s3=S3(
-            endpoint=f"127.0.0.1:{embedded.s3_port}",
-            access_key=embedded.access_key,
-            secret_key=SecretStr(embedded.secret_key),
-            bucket=f"pipeline-{secrets.token_hex(3)}",
-        ),
-    )
-    store = ObjectStore(settings.s3)
-    store.ensure_bucket()
-    embedder, spotter = networks
-    names = {"embedder": embedder.description.fingerprint(), "spotter": spotter.description.fingerprint()}
-    catalogs = Catalogs(settings.home, store, **names)
-    pipeline = Pipeline(Fetcher(settings, store), embedder, spotter, catalogs, settings.decode, threads=4)
-    photos = []
-    for item in PRODUCTS:
-        for number in range(2):
-            data = catalog_photo(item, number, np.random.default_rng([number, int(item.id)]))
-            sha256 = hashlib.sha256(data).hexdigest()
-            store.write(f"photos/{sha256}", data)
-            photos.append(PhotoRow(product_id=item.id, sha256=sha256, source=f"{item.id}/{number}.jpg"))
-    made = Shop(settings, store, pipeline, Replica(settings, "node"), photos, folder)
-    made.publish(PRODUCTS)
-    yield made
-    store.close()
-
-
-def query(item: Item, seed: int = 7) -> bytes:
-    strangers = [other for other in items() if other.family in STRANGERS]
-    return query_photo(item, "table", strangers, np.random.default_rng([seed, int(item.id)]), occluded=False)
+from tests.shop import PRODUCTS, Shop, query
 
 
 def test_photos_of_listed_products_are_recognised_with_their_evidence(shop: Shop) -> None:

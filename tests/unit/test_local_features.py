@@ -138,3 +138,19 @@ def test_key_points_are_sought_once_and_only_when_asked_for(monkeypatch: pytest.
     assert not sought
     assert lazy.local is lazy.local
     assert len(sought) == 1
+
+
+def test_a_photo_that_has_to_be_decoded_is_decoded_once_and_only_when_local_features_are_asked_for() -> None:
+    decoded: list[Photo] = []
+
+    def decode() -> Photo:
+        decoded.append(pack())
+        return decoded[-1]
+
+    lazy = PhotoFeatures(make_features("0" * 64, (480, 640), np.zeros(4, np.float32), []), decode)
+    assert lazy.width == 480
+    assert not decoded
+    held = PhotoFeatures(lazy, pack())
+    assert lazy.thumbnail == held.thumbnail
+    assert np.array_equal(lazy.local.descriptors, held.local.descriptors)
+    assert len(decoded) == 1

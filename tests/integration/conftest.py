@@ -1,0 +1,71 @@
+"""Real networks and a shop for the tests that look at photos."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from pydantic import SecretStr
+
+from deploy.demo.scenes import catalog_photo
+from shared.catalog import PhotoRow
+from shared.fetch import Fetcher
+from shared.models import describe_key
+from shared.settings import S3, Fetch, Models, Settings, Worker
+from shared.store import ObjectStore
+from tests.conftest import Services
+from tests.shop import PRODUCTS, Shop
+from worker.catalogs import Catalogs
+from worker.feature_cache import FeatureCache
+from worker.networks import Embedder, Spotter, load_embedder, load_spotter
+from worker.pipeline import Pipeline
+from worker.replica import Replica
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Embedder, Spotter]:
+    """The bundled networks."""
+    models = Models(cache_dir=tmp_path_factory.mktemp("models"))
+    return load_embedder(models, 2), load_spotter(models, 2)
+
+
+@pytest.fixture(scope="module")
+def shop(
+    embedded: Services, networks: tuple[Embedder, Spotter], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    """A child with a published catalog; it remembers no photo from one batch to the next."""
+    folder = tmp_path_factory.mktemp("shop")
+    settings = Settings(
+        _env_file=None,
+        result_url=SecretStr(embedded.redis_url(1)),
+        home=folder / "home",
+        fetch=Fetch(root=folder),
+        worker=Worker(remember=0),
+        s3=S3(
+            endpoint=f"127.0.0.1:{embedded.s3_port}",
+            access_key=embedded.access_key,
+            secret_key=SecretStr(embedded.secret_key),
+            bucket=f"pipeline-{secrets.token_hex(3)}",
+        ),
+    )
+    store = ObjectStore(settings.s3)
+    store.ensure_bucket()
+    embedder, spotter = networks
+    names = {"embedder": embedder.description.fingerprint(), "spotter": spotter.description.fingerprint()}
+    catalogs = Catalogs(settings.home, store, **names)
+    cache = FeatureCache(settings, describe_key(**names))
+    pipeline = Pipeline(Fetcher(settings, store), embedder, spotter, catalogs, cache, settings.decode, threads=4)
+    photos = []
+    for item in PRODUCTS:
+        for number in range(2):
+            data = catalog_photo(item, number, np.random.default_rng([number, int(item.id)]))
+            sha256 = hashlib.sha256(data).hexdigest()
+            store.write(f"photos/{sha256}", data)
+            photos.append(PhotoRow(product_id=item.id, sha256=sha256, source=f"{item.id}/{number}.jpg"))
+    made = Shop(settings, store, pipeline, Replica(settings, "node"), photos, folder)
+    made.publish(PRODUCTS)
+    yield made
+    store.close()

@@ -1,0 +1,302 @@
+"""No photo goes through the networks twice, whatever its name, job or child; and nothing depends on the cache."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+from pydantic import SecretStr
+
+from deploy.ports import free_ports
+from shared.errors import ErrorCode
+from shared.features import Features, make_features
+from shared.fetch import Fetcher
+from shared.messages import RecognizeRequest
+from shared.models import describe_key
+from shared.outcomes import Outcome, Status, WordRead
+from shared.settings import Decode, Settings, Worker
+from tests.shop import PRODUCTS, Shop, query
+from worker.catalogs import Catalogs
+from worker.feature_cache import FeatureCache
+from worker.networks import Embedder, Spotter
+from worker.pipeline import Pipeline
+
+BOX = [(1.0, 2.0), (3.0, 2.0), (3.0, 4.0), (1.0, 4.0)]
+
+
+def photo(number: int) -> Features:
+    words = [WordRead(text=f"line {number}", confidence=0.5, box=BOX)]
+    return make_features(f"{number:064x}", (640, 480), np.arange(8, dtype=np.float32), words)
+
+
+def cache(settings: Settings, photos: int, models: str = "embedder-1+spotter-1", **changes: Any) -> FeatureCache:
+    return FeatureCache(settings.model_copy(update={"worker": Worker(remember=photos), **changes}), models)
+
+
+@pytest.fixture
+def database(live_settings: Settings) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(live_settings.result_url.get_secret_value()) as client:
+        yield client
+
+
+def held(database: redis.Redis) -> dict[bytes, int]:
+    return {key: database.hlen(key) for key in database.keys("packsight:seen:*")}
+
+
+def test_another_child_finds_what_one_has_seen(live_settings: Settings) -> None:
+    cache(live_settings, 10).put([photo(1), photo(2)])
+    found = cache(live_settings, 10).get(photo(2).sha256)
+    assert found is not None
+    assert (found.sha256, found.words) == (photo(2).sha256, photo(2).words)
+    assert cache(live_settings, 10).get(photo(3).sha256) is None
+
+
+def test_other_models_and_other_limits_know_nothing_of_it(live_settings: Settings) -> None:
+    cache(live_settings, 10).put([photo(1)])
+    assert cache(live_settings, 10, "embedder-2+spotter-1").get(photo(1).sha256) is None
+    assert cache(live_settings, 10, decode=Decode(min_side=100)).get(photo(1).sha256) is None
+
+
+def test_the_bound_holds_at_every_moment_in_two_keys_that_expire(live_settings: Settings, database: redis.Redis) -> None:
+    small = cache(live_settings, 10)
+    for number in range(35):
+        small.put([photo(number)])
+        assert sum(held(database).values()) <= 10
+    small.put([photo(number) for number in range(100, 133)])
+    assert sum(held(database).values()) <= 10
+    assert len(held(database)) == 2
+    assert all(database.ttl(key) > 3600 for key in held(database))
+
+
+def test_the_last_half_of_the_bound_is_remembered_and_older_ones_as_long_as_they_are_asked_for(
+    live_settings: Settings,
+) -> None:
+    small = cache(live_settings, 10)
+    for number in range(40):
+        small.put([photo(number)])
+        assert small.get(photo(0).sha256) is not None, number
+    assert [small.get(photo(number).sha256) is not None for number in (20, 36, 37, 38, 39)] == [False, *[True] * 4]
+
+
+def test_photos_that_are_only_looked_for_take_no_room(live_settings: Settings, database: redis.Redis) -> None:
+    small = cache(live_settings, 10)
+    small.put([photo(number) for number in range(7)])
+    for _ in range(20):
+        assert all(small.get(photo(number).sha256) is not None for number in (5, 6))
+    assert sum(held(database).values()) == 7
+
+
+@pytest.mark.parametrize("photos", [0, 1])
+def test_a_cache_for_no_photos_asks_nobody(live_settings: Settings, database: redis.Redis, photos: int) -> None:
+    off = cache(live_settings, photos)
+    off.put([photo(1)])
+    assert off.get(photo(1).sha256) is None
+    assert database.dbsize() == 0
+
+
+def test_a_value_that_cannot_be_read_is_no_value_until_it_is_written_again(
+    live_settings: Settings, database: redis.Redis
+) -> None:
+    here = cache(live_settings, 10)
+    here.put([photo(1)])
+    database.hset(next(iter(held(database))), bytes.fromhex(photo(1).sha256), b"of another version")
+    assert here.get(photo(1).sha256) is None
+    here.put([photo(1)])
+    assert here.get(photo(1).sha256) is not None
+
+
+def test_a_database_that_does_not_answer_is_asked_once_and_then_left_alone(
+    live_settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        url = SecretStr(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        lost = cache(live_settings, 10, result_url=url)
+        assert [lost.get(photo(number).sha256) for number in range(50)] == [None] * 50
+        lost.put([photo(1)])
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert len([record for record in caplog.records if "seen before" in record.message]) == 1
+
+
+def test_a_full_database_is_no_error(live_settings: Settings, database: redis.Redis) -> None:
+    here = cache(live_settings, 10)
+    database.config_set("maxmemory", 1)
+    try:
+        here.put([photo(1)])
+    finally:
+        database.config_set("maxmemory", 0)
+    assert cache(live_settings, 10).get(photo(1).sha256) is None
+
+
+# What it does for a child.
+
+
+@dataclass
+class Watched:
+    """A network that counts the images that it is given."""
+
+    network: Any
+    images: int = 0
+
+    @property
+    def description(self) -> Any:
+        return self.network.description
+
+    def embed(self, images: list[Any]) -> Any:
+        self.images += len(images)
+        return self.network.embed(images)
+
+    def spot(self, images: list[Any]) -> Any:
+        self.images += len(images)
+        return self.network.spot(images)
+
+
+class WatchedFetcher(Fetcher):
+    def fetch(self, reference: str, *, retries: int | None = None) -> bytes:
+        self.fetched[reference] += 1
+        return super().fetch(reference, retries=retries)
+
+
+@dataclass
+class Watching:
+    """A child whose networks and fetches are counted."""
+
+    pipeline: Pipeline
+    embedder: Watched
+    spotter: Watched
+    fetched: Counter[str]
+
+    def ask(self, *references: str) -> list[Outcome]:
+        return self.pipeline.recognize(RecognizeRequest(images=list(references), catalog="default", top_k=3))
+
+    @property
+    def looked_at(self) -> int:
+        assert self.embedder.images == self.spotter.images
+        return self.embedder.images
+
+
+@contextmanager
+def watching(shop: Shop, networks: tuple[Embedder, Spotter], remember: int = 100, url: str = "") -> Iterator[Watching]:
+    settings = shop.settings.model_copy(update={"worker": Worker(remember=remember)})
+    if url:
+        settings = settings.model_copy(update={"result_url": SecretStr(url)})
+    embedder, spotter = map(Watched, networks)
+    names = {"embedder": embedder.description.fingerprint(), "spotter": spotter.description.fingerprint()}
+    fetcher = WatchedFetcher(settings, shop.store)
+    fetcher.fetched = Counter()
+    catalogs = Catalogs(settings.home, shop.store, **names)
+    kept = FeatureCache(settings, describe_key(**names))
+    yield Watching(
+        Pipeline(fetcher, embedder, spotter, catalogs, kept, settings.decode, threads=4), embedder, spotter, fetcher.fetched
+    )
+    fetcher.close()
+
+
+@pytest.fixture(autouse=True)
+def _empty(request: pytest.FixtureRequest) -> None:
+    if "shop" in request.fixturenames:
+        with redis.Redis.from_url(request.getfixturevalue("shop").settings.result_url.get_secret_value()) as client:
+            client.flushdb()
+
+
+def answer(outcome: Outcome) -> dict[str, Any]:
+    return outcome.model_dump(exclude={"timings", "image"})
+
+
+def looked_closer(outcomes: list[Outcome]) -> bool:
+    return any(one.evidence.inliers is not None for outcome in outcomes for one in outcome.candidates)
+
+
+def test_photos_of_an_earlier_job_are_answered_alike_without_the_networks(
+    shop: Shop, networks: tuple[Embedder, Spotter]
+) -> None:
+    photos = [query(item) for item in PRODUCTS]
+    first = [shop.put(f"cache/one/{number}.jpg", data) for number, data in enumerate(photos)]
+    later = [shop.put(f"cache/two/{number}.jpg", data) for number, data in enumerate(photos)]
+    with watching(shop, networks, remember=0) as without:
+        plain = without.ask(*first)
+    with watching(shop, networks) as one:
+        new = one.ask(*first)
+        assert one.looked_at == len(photos)
+    with watching(shop, networks) as other:
+        known = other.ask(*later)
+        assert other.looked_at == 0
+    assert [outcome.image for outcome in known] == later
+    assert list(map(answer, plain)) == list(map(answer, new)) == list(map(answer, known))
+    assert looked_closer(known), "the matcher must have wanted local features of some photo"
+    assert {frozenset(outcome.timings) for outcome in known} == {frozenset({"fetch", "recall", "match"})}
+    assert all(set(outcome.timings) > {"decode", "embed", "spot"} for outcome in new)
+
+
+def test_equal_photos_of_a_batch_are_looked_at_once_and_each_is_answered(
+    shop: Shop, networks: tuple[Embedder, Spotter]
+) -> None:
+    photo, other = query(PRODUCTS[0]), query(PRODUCTS[1])
+    names = [shop.put(f"cache/equal/{number}.jpg", photo) for number in range(20)]
+    different = shop.put("cache/equal/other.jpg", other)
+    broken = [shop.put(f"cache/equal/broken{number}.jpg", photo[: len(photo) // 2]) for number in range(2)]
+    asked = [names[0], *names, different, *broken, names[0], different, broken[0]]
+    for remember in (100, 0):  # nothing but the batch itself is needed for it
+        with watching(shop, networks, remember) as child:
+            outcomes = child.ask(*asked)
+            assert child.looked_at == 2
+            assert child.fetched == Counter(set(asked))
+        assert [outcome.image for outcome in outcomes] == asked
+        alike = {reference: next(answer(one) for one in outcomes if one.image == reference) for reference in asked}
+        assert all(alike[reference] == alike[names[0]] for reference in names)
+        assert [answer(one) for one in outcomes] == [alike[reference] for reference in asked]
+        assert {one.failure.code for one in outcomes if one.image in broken} == {ErrorCode.IMAGE_TRUNCATED}
+        with redis.Redis.from_url(shop.settings.result_url.get_secret_value()) as client:
+            client.flushdb()
+
+
+def test_nothing_is_remembered_of_photos_that_are_broken_or_when_it_is_switched_off(
+    shop: Shop, networks: tuple[Embedder, Spotter]
+) -> None:
+    whole = query(PRODUCTS[2])
+    good, broken = shop.put("cache/off/good.jpg", whole), shop.put("cache/off/broken.jpg", whole[: len(whole) // 2])
+    with watching(shop, networks, remember=0) as child:
+        child.ask(good)
+        child.ask(good)
+        assert child.looked_at == 2
+    with watching(shop, networks) as child:
+        codes = [child.ask(broken)[0].failure.code for _ in range(2)]
+        assert codes == [ErrorCode.IMAGE_TRUNCATED] * 2
+    with redis.Redis.from_url(shop.settings.result_url.get_secret_value()) as client:
+        assert client.keys("packsight:seen:*") == []
+
+
+def test_without_the_database_photos_are_answered_as_ever(shop: Shop, networks: tuple[Embedder, Spotter]) -> None:
+    reference = shop.put("cache/outage.jpg", query(PRODUCTS[3]))
+    with watching(shop, networks, url=f"redis://127.0.0.1:{free_ports(1)[0]}/0") as child:
+        outcomes = [child.ask(reference)[0] for _ in range(2)]
+        assert child.looked_at == 2
+    assert outcomes[0].status is not Status.FAILED
+    assert answer(outcomes[0]) == answer(outcomes[1]) == answer(shop.ask(reference)[0])
+
+
+def test_a_catalog_photo_seen_before_is_described_alike_and_catalog_photos_take_no_room(
+    shop: Shop, networks: tuple[Embedder, Spotter]
+) -> None:
+    references = [f"s3://{shop.store.bucket}/photos/{row.sha256}" for row in shop.photos[:3]]
+    with watching(shop, networks) as child:
+        new = list(child.pipeline.describe(references))
+        child.ask(references[0])
+        assert child.looked_at == 4
+        known = list(child.pipeline.describe(references))
+        assert child.looked_at == 6
+    for one, other in zip(new, known, strict=True):
+        assert np.array_equal(one.features.embedding, other.features.embedding)
+        assert one.features.words == other.features.words
+        assert np.array_equal(one.features.local.points, other.features.local.points)
+        assert np.array_equal(one.features.local.descriptors, other.features.local.descriptors)
+        assert one.features.thumbnail == other.features.thumbnail

@@ -1,0 +1,75 @@
+"""One child with a small catalog of drawn packs in a real store, for tests with real networks."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from deploy.demo.products import STRANGERS, Item, items
+from deploy.demo.scenes import query_photo
+from indexer.build import build_version
+from shared.catalog import CatalogStore, Manifest, PhotoRow, ProductRow
+from shared.features import Features
+from shared.messages import RecognizeRequest
+from shared.settings import Settings
+from shared.store import ObjectStore
+from worker.pipeline import Pipeline
+from worker.replica import Replica
+
+PRODUCTS = [item for item in items() if item.id in {"401", "402", "501", "601", "1001"}]
+
+
+@dataclass
+class Shop:
+    """One child with its catalog: five drawn products, two photos each."""
+
+    settings: Settings
+    store: ObjectStore
+    pipeline: Pipeline
+    replica: Replica
+    photos: list[PhotoRow]
+    folder: Path
+    features: dict[str, Features] = field(default_factory=dict)
+
+    def put(self, key: str, data: bytes) -> str:
+        self.store.write(key, data)
+        return f"s3://{self.store.bucket}/{key}"
+
+    def ask(self, *references: str, catalog: str = "default") -> list:
+        return self.pipeline.recognize(RecognizeRequest(images=list(references), catalog=catalog, top_k=3))
+
+    def publish(self, products: list[Item], *, catalog: str = "default", embedder: str | None = None) -> Manifest:
+        wanted = {item.id for item in products}
+        rows = [row for row in self.photos if row.product_id in wanted]
+        if not self.features:
+            seen = self.pipeline.describe([f"s3://{self.store.bucket}/photos/{row.sha256}" for row in self.photos])
+            self.features.update({item.sha256: item.features for item in seen if item.features and item.sha256})
+        folder = self.folder / secrets.token_hex(4)
+        manifest = build_version(
+            folder,
+            catalog=catalog,
+            parent=None,
+            products=[product_row(item) for item in products],
+            photos=rows,
+            features=self.features,
+            embedder=embedder or self.pipeline.embedder_name,
+            spotter=self.pipeline.spotter_name,
+        )
+        versions = CatalogStore(self.store, catalog)
+        versions.upload(folder)
+        versions.point(manifest.version, expected=versions.current())
+        self.replica.sync()
+        return manifest
+
+
+def product_row(item: Item) -> ProductRow:
+    name = f"{item.family.brand} {item.family.line} {item.variant}"
+    return ProductRow(id=item.id, name=name, vendor=item.family.brand, model=f"{item.family.line} {item.variant}")
+
+
+def query(item: Item, seed: int = 7) -> bytes:
+    strangers = [other for other in items() if other.family in STRANGERS]
+    return query_photo(item, "table", strangers, np.random.default_rng([seed, int(item.id)]), occluded=False)

@@ -1,0 +1,60 @@
+"""Threads around the networks: they work on some items ahead of them and some behind, and everything stays in order."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from typing import TypeVar
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def ahead(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: int, group: int) -> Iterator[list[T]]:
+    """Work on up to `most` items before their turn; yield up to `group` that are ready, so as to wait for one at most."""
+    unasked = iter(items)
+    waiting: deque[Future[T]] = deque()
+    while True:
+        for item in unasked:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= most:
+                break
+        if not waiting:
+            return
+        ready = [waiting.popleft().result()]
+        while waiting and waiting[0].done() and len(ready) < group:
+            ready.append(waiting.popleft().result())
+        yield ready
+
+
+def behind(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: int) -> Iterator[T]:
+    """Work on items as they come, while the next ones are being made; up to `most` wait for it."""
+    waiting: deque[Future[T]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+class Clock:
+    """Seconds between laps, divided by the number of photos that shared them."""
+
+    def __init__(self, share: int = 1) -> None:
+        self.laps: dict[str, float] = {}
+        self._share = share
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """Note what has passed since the last lap."""
+        now = time.perf_counter()
+        self.laps[stage] = (now - self._last) / self._share
+        self._last = now
+
+
+def rounded(timings: dict[str, float]) -> dict[str, float]:
+    """Timings as they are told: to 10 µs."""
+    return {stage: round(seconds, 5) for stage, seconds in timings.items()}
