@@ -26,7 +26,8 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
     """Ask for `count` single photos, then for as many while a job waits."""
     base = sample(photos.usable(), count)
     with ground(folder, models) as on, ExitStack() as stack:
-        by = stack.enter_context(worker(on))
+        # The same photos are asked about twice, and are to be looked at each time.
+        by = stack.enter_context(worker(on, PACKSIGHT_WORKER__REMEMBER="0"))
         client = stack.enter_context(Client(on.settings))
         document: dict[str, Any] = {"photos": {"set": photos.name}}
         publish_catalog(on, photos, document, console)

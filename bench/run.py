@@ -21,7 +21,7 @@ from bench.plain_run import run_plain
 from bench.queue_only_run import run_queue_only
 from bench.stages import run_stages
 from bench.usage import Usage
-from bench.whole_queue import BATCH, Done, run_job
+from bench.whole_queue import BATCH, Done, remembered, run_job, seen_before
 from indexer.report import SyncRequest
 from indexer.sync import run_sync
 from producer.client import Client
@@ -94,6 +94,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
     queue = document["queue"]["images_per_s"]
     document |= {
         "queue_images_per_s": queue,
+        "queue_seen_before_images_per_s": document["queue_seen_before"]["images_per_s"],
         "limit_images_per_s": document["limit"]["images_per_s"],
         "plain_images_per_s": document["plain"]["images_per_s"],
         "queue_only_images_per_s": document["queue_only"]["images_per_s"],
@@ -139,7 +140,7 @@ def _rounds(
     bare: list[tuple[int, float, dict[str, Any]]] = []
     each = len(copies) // sizes.rounds
     broker = client.ledger.client
-    before = int(broker.info("memory")["used_memory"])
+    before = int(broker.info("memory")["used_memory"]) - remembered(client.ledger)[1]
     for number in range(sizes.rounds):
         console.rule(f"Whole queue and limit, round {number + 1} of {sizes.rounds}")
         done.append(run_job(client, on, by, copies[number * each : (number + 1) * each]))
@@ -149,7 +150,10 @@ def _rounds(
         console.print(f"queue {done[-1].images / done[-1].seconds:.2f}/s, limit {bare[-1][0] / bare[-1][1]:.2f}/s")
     images, seconds = sum(one.images for one in done), sum(one.seconds for one in done)
     jobs = sum(len(one.rows) for one in done)
-    grown = int(broker.info("memory")["used_memory"]) - before
+    seen, seen_bytes = remembered(client.ledger)
+    grown = int(broker.info("memory")["used_memory"]) - seen_bytes - before
+    again = run_job(client, on, by, copies[-each:])
+    console.print(f"the last round once more {again.images / again.seconds:.2f}/s")
     return {
         "queue": {
             "images": images,
@@ -160,8 +164,18 @@ def _rounds(
             "photo_bytes": sum(path.stat().st_size for path in copies) / len(copies),
             "result_bytes_per_image": sum(one.result_bytes for one in done) / jobs,
             "broker_bytes_per_image": grown / jobs,
+            "remembered_bytes_per_photo": seen_bytes / max(seen, 1),
             "wait_seconds_per_stage": _mean_timings([row.outcome for one in done for row in one.rows]),
+            "seen_before_share": seen_before([row for one in done for row in one.rows]),
             "rounds": [{"images_per_s": one.images / one.seconds, **one.usage} for one in done],
+        },
+        "queue_seen_before": {
+            "images": again.images,
+            "seconds": again.seconds,
+            "images_per_s": again.images / again.seconds,
+            "seen_before_share": seen_before(again.rows),
+            "wait_seconds_per_stage": _mean_timings([row.outcome for row in again.rows]),
+            "cpu_seconds": again.usage["cpu_seconds"],
         },
         "limit": {
             "images": sum(count for count, _, _ in bare),

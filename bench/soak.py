@@ -14,12 +14,12 @@ from bench import machine
 from bench.ground import ground, worker
 from bench.photos import PhotoSet, changed_copies
 from bench.run import publish_catalog
-from bench.whole_queue import Done, run_job
+from bench.whole_queue import Done, run_job, seen_before
 from producer.client import Client
 from worker.cores import divide, usable_cores
 
 JOB = 480
-"""Photos per job; the same copies go through again and again, and nothing remembers them."""
+"""Photos per job; the same copies go through again and again. Workers remember half as many, so they know none again."""
 EVERY = 2.0
 
 
@@ -29,7 +29,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
     done: list[Done] = []
     broker: list[dict[str, float]] = []
     with ground(folder, models) as on, ExitStack() as stack:
-        by = stack.enter_context(worker(on))
+        by = stack.enter_context(worker(on, PACKSIGHT_WORKER__REMEMBER=str(len(copies) // 2)))
         client = stack.enter_context(Client(on.settings))
         document: dict[str, Any] = {"photos": {"set": photos.name}}
         publish_catalog(on, photos, document, console)
@@ -50,6 +50,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
         | dict(zip(("children", "threads"), divide(on.settings.worker, usable_cores()), strict=True)),
         "packages": machine.packages(),
         "images": sent,
+        "seen_before_share": seen_before([row for one in done for row in one.rows]),
         "images_per_s": [one.images / one.seconds for one in done],
         "busy_per_core": [one.usage["busy_per_core"] for one in done],
         "resident_mb": resident,

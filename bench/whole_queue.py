@@ -47,6 +47,18 @@ def run_job(client: Client, on: Ground, by: Running, photos: Sequence[Path], *, 
     return Done(rows, images, seconds, usage.document(), usage.memory, size)
 
 
+def seen_before(rows: Sequence[Row]) -> float:
+    """Share of photos that the networks were not asked about, since their features were at hand."""
+    return sum("embed" not in row.outcome.timings for row in rows) / len(rows)
+
+
+def remembered(ledger: Ledger) -> tuple[int, int]:
+    """Photos whose features the result database keeps, and the bytes that they take there."""
+    keys = list(ledger.client.scan_iter("packsight:seen:*"))
+    photos = sum(cast(int, ledger.client.hlen(key)) for key in keys)
+    return photos, sum(cast(int, ledger.client.memory_usage(key, samples=0)) for key in keys)
+
+
 def groups(on: Ground, by: Running) -> dict[str, list[int]]:
     """Processes by what they do."""
     children = by.children()

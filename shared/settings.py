@@ -110,7 +110,7 @@ class Worker(_Section):
     remember: int = Field(default=20_000, ge=0)
     """Photos of which the result database keeps what the networks saw, so that none is looked at twice; 0 = none.
 
-    They take about 4 KB each there, and an old half is dropped when a new half is full.
+    They take about 2.5 KB each there, and an old half is dropped when a new half is full.
     """
 
 

@@ -36,11 +36,13 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.timeout(900)
 def test_the_smoke_run_measures_every_configuration(document: dict[str, Any]) -> None:
-    for name in ("queue", "limit", "plain", "queue_only"):
+    for name in ("queue", "queue_seen_before", "limit", "plain", "queue_only"):
         part = document[name]
         assert part["images"] > 0
         assert part["images_per_s"] == pytest.approx(part["images"] / part["seconds"])
         assert document[f"{name}_images_per_s"] == part["images_per_s"]
+    assert document["queue"]["seen_before_share"] == 0
+    assert document["queue_seen_before"]["seen_before_share"] == 1
     stages = {"fetch", "decode", "embed", "detect", "recognise", "local features", "match", "store"}
     assert set(document["stages"]) == stages
     assert all(lap["cpu_seconds"] > 0 for lap in document["stages"].values())

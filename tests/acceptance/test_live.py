@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 from collections import defaultdict
 from pathlib import Path
@@ -20,15 +21,16 @@ BATCH = 2
 PHOTOS = 32
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def many(stack: Stack) -> Path:
-    """A folder of photos that all differ in their bytes."""
+    """A folder of photos that all differ in their bytes, also from those of other tests: photos seen before are quick."""
     folder = stack.folder / "many"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
+    test = secrets.token_hex(4)
     drawn = [query(item, 3) for item in PRODUCTS]
     for number in range(PHOTOS):
         # What follows a JPEG's end is ignored by decoders, but makes the file another one.
-        (folder / f"{number:03}.jpg").write_bytes(drawn[number % len(drawn)] + str(number).encode())
+        (folder / f"{number:03}.jpg").write_bytes(drawn[number % len(drawn)] + f"{test}-{number}".encode())
     return folder
 
 
