@@ -21,6 +21,7 @@ REPROJECTION = 0.015
 MIN_INLIERS = 8
 GROWN = 1.1
 """How much the hull is grown, since a print reaches beyond its last key point."""
+_NEXT = np.array([1, 2, 3, 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def verify(query: LocalFeatures, photo: LocalFeatures) -> Verified:
     if len(good) < MIN_INLIERS:
         return NOT_VERIFIED
     source, target = photo.points[first[good]].astype(np.float64), query.points[good].astype(np.float64)
-    found, mask = cv2.findHomography(source, target, cv2.USAC_DEFAULT, REPROJECTION, maxIters=500)
+    found, mask = cv2.findHomography(source, target, cv2.USAC_FAST, REPROJECTION, maxIters=500)
     inliers = 0 if mask is None else int(mask.sum())
     if found is None or inliers < MIN_INLIERS:
         return NOT_VERIFIED
@@ -82,6 +83,6 @@ def _sound(homography: npt.NDArray[np.float64]) -> bool:
     laid = cv2.perspectiveTransform(corners, homography)[0]
     if not np.isfinite(laid).all():
         return False
-    sides = np.roll(laid, -1, axis=0) - laid
-    turns = sides[:, 0] * np.roll(sides[:, 1], -1) - sides[:, 1] * np.roll(sides[:, 0], -1)
+    sides = laid[_NEXT] - laid
+    turns = sides[:, 0] * sides[_NEXT, 1] - sides[:, 1] * sides[_NEXT, 0]
     return bool((turns > 1e-3).all())

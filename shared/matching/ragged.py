@@ -57,7 +57,8 @@ class Ragged:
 def open_array(path: Path) -> npt.NDArray[Any]:
     """Memory-map an array; an empty one is read, since nothing can be mapped then."""
     try:
-        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        # A plain view: every slice of a memmap would be a Python object that looks for its file.
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
     except ValueError:
         array = np.load(path, allow_pickle=False)
         if array.size:

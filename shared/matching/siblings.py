@@ -17,14 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.matching import colours
-from shared.matching.candidates import IntArray, Leave, Query
-from shared.matching.evidence import NO_PHOTO, Gathered
+from shared.matching.candidates import NO_PHOTO, IntArray, Leave, Query
+from shared.matching.evidence import Gathered
 from shared.matching.geometry import NOT_VERIFIED, Verified, verify
 from shared.matching.model import CLEAR, CLOSE, Matrix
 from shared.matching.snapshot import Snapshot
 
 NAMES = CLOSE[2:]
-MAX_PHOTOS = 3
+MAX_PHOTOS = 2
 """Photos of a candidate that are laid over the query."""
 
 

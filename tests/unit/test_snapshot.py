@@ -36,7 +36,9 @@ def test_a_built_version_verifies_and_opens(built: Path) -> None:
 
 
 def test_vectors_are_memory_mapped(built: Path) -> None:
-    assert isinstance(Snapshot.open(built).vectors, np.memmap)
+    vectors = Snapshot.open(built).vectors
+    assert isinstance(vectors.base, np.memmap)
+    assert not vectors.flags.writeable
 
 
 def test_other_models_are_refused_by_name(built: Path) -> None:
