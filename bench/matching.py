@@ -126,7 +126,7 @@ def _answers(shop: Shop, snapshot: Snapshot) -> dict[str, Any]:
         wrong.append(decision.status is Status.MATCHED and not top1[-1])
         query = Query.of(photo, snapshot)
         close.append(rank(query, snapshot).close is not None)
-        leave = Leave.whole_product(snapshot, snapshot.photos(number[product])[0])
+        leave = Leave.whole_product(snapshot, number[product])
         again = rank(query, snapshot, leave=leave)
         rejected.append(not len(again.order) or again.probability[0] < snapshot.model.matched)
     shares = {

@@ -74,7 +74,7 @@ def questions(snapshot: Snapshot, features: Mapping[str, Features]) -> Iterator[
             product = int(snapshot.photo_product[photo])
             own = features[snapshot.photo_table.sha256(photo)]
             query = Query.of(own, without)
-            absent = Leave.whole_product(snapshot, photo)
+            absent = Leave.whole_product(snapshot, product)
             copy = worn(own, without)
             if alone[product]:
                 yield Asked(photo, product, copy, without, None, product, True)

@@ -18,9 +18,8 @@ from producer.evaluation.metrics import Answer
 from shared.catalog import CatalogStore, catalog_names
 from shared.errors import UserError
 from shared.features import Features
-from shared.matching.candidates import Leave, Query
-from shared.matching.evidence import NO_PHOTO
-from shared.matching.matcher import Ranking, Variant, rank
+from shared.matching.candidates import NO_PHOTO, Leave, Query
+from shared.matching.matcher import Ranking, Variant, rank, status_of
 from shared.matching.snapshot import Snapshot
 from shared.outcomes import Failure, Status
 
@@ -67,9 +66,7 @@ class Catalog:
     def without(self, product: str) -> Leave | None:
         """As if this product had never been listed; None when it is not."""
         number = self._number.get(product)
-        if number is None:
-            return None
-        return Leave(number, NO_PHOTO, np.asarray(self.snapshot.words.products.row(number), np.int64), True)
+        return None if number is None else Leave.whole_product(self.snapshot, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,21 +149,12 @@ def _answer(question: Question, catalog: Catalog, variant: Variant) -> Answer:
     ranking = rank(question.query, catalog.snapshot, leave=question.leave, variant=variant)
     return Answer(
         *known,
-        _status(ranking, catalog.snapshot, variant),
+        status_of(ranking, catalog.snapshot.model, variant),
         tuple(catalog.ids[number] for number in ranking.order[:TOP_K].tolist()),
         round(float(ranking.probability[0]), 6) if len(ranking.order) else 0.0,
         reference=question.reference,
         nearest_photo=_nearest(ranking, catalog.snapshot),
     )
-
-
-def _status(ranking: Ranking, snapshot: Snapshot, variant: Variant) -> Status:
-    """The status that `match` gives; it takes no `leave`, and the tests hold the two together."""
-    if not len(ranking.order):
-        return Status.NO_MATCH
-    if variant is Variant.FIRST_VERSION or ranking.probability[0] >= snapshot.model.matched:
-        return Status.MATCHED
-    return Status.NO_MATCH if ranking.none > 0.5 else Status.AMBIGUOUS
 
 
 def _nearest(ranking: Ranking, snapshot: Snapshot) -> str:

@@ -135,7 +135,7 @@ class Summary:
     top1_nearest: Share
     """First candidate is `nearest_id`, over all photos that have one."""
     absent_rejected: Share
-    """Not answered as matched, over absent."""
+    """Answered, and not as matched, over absent that could be looked at."""
     present_rejected: Share
     """Not answered as matched, over present."""
     precision: Share
@@ -163,7 +163,7 @@ def summarise(answers: Sequence[Answer]) -> Summary:
         top1=share(present, lambda a: a.first_right),
         top5=share(present, lambda a: a.product_id in a.candidates[:5]),
         top1_nearest=share([a for a in answers if a.nearest_id], lambda a: a.predicted == a.nearest_id),
-        absent_rejected=share(absent, lambda a: not a.matched),
+        absent_rejected=share([a for a in absent if a.status is not Status.FAILED], lambda a: not a.matched),
         present_rejected=share(present, lambda a: not a.matched),
         precision=share(matched, lambda a: a.first_right),
         recall=share(present, lambda a: a.matched and a.first_right),

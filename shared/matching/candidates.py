@@ -14,6 +14,7 @@ from shared.matching.snapshot import Snapshot
 
 NEAR_PHOTOS = 64
 BY_WORDS = 32
+NO_PHOTO = -1
 MAX_POSTINGS = 200_000
 """Postings read per photo, rarest words first: in a catalog of a million, `cream` alone proposes nothing."""
 
@@ -22,7 +23,7 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """What a catalog is to be answered without: one of its photos, or a product altogether.
+    """What a catalog is to be answered without: one of its photos, or a product altogether (then photo is NO_PHOTO).
 
     gone: terms that the product no longer has.
     """
@@ -39,10 +40,9 @@ class Leave:
         return cls(product, photo, snapshot.words.gone(photo, product), False)
 
     @classmethod
-    def whole_product(cls, snapshot: Snapshot, photo: int) -> Leave:
-        """As if the product of this photo had never been listed."""
-        product = int(snapshot.photo_product[photo])
-        return cls(product, photo, np.asarray(snapshot.words.products.row(product), np.int64), True)
+    def whole_product(cls, snapshot: Snapshot, product: int) -> Leave:
+        """As if this product had never been listed."""
+        return cls(product, NO_PHOTO, np.asarray(snapshot.words.products.row(product), np.int64), True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shared.matching.candidates import IntArray, Leave, Query, frequencies
+from shared.matching.candidates import NO_PHOTO, IntArray, Leave, Query, frequencies
 from shared.matching.model import CLEAR, Matrix
 from shared.matching.normalise import is_number
 from shared.matching.snapshot import Snapshot
 from shared.matching.word_index import NAME_WEIGHT, NAMED, PRIOR_PHOTOS, VENDOR
-
-NO_PHOTO = -1
 
 
 @dataclass(frozen=True, slots=True)

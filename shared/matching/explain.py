@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from shared.catalog import ProductRow
-from shared.matching.candidates import Query
-from shared.matching.evidence import NO_PHOTO, Gathered
+from shared.matching.candidates import NO_PHOTO, Query
+from shared.matching.evidence import Gathered
 from shared.matching.model import CLEAR
 from shared.matching.snapshot import Snapshot
 from shared.outcomes import Candidate, Evidence, Product, Status, WordEvidence

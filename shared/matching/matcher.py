@@ -151,7 +151,7 @@ def _decide(query: Query, ranking: Ranking, snapshot: Snapshot, top_k: int, vari
             strict=True,
         )
     ]
-    status = _status(ranking, snapshot.model, variant)
+    status = status_of(ranking, snapshot.model, variant)
     confidence = top[0].confidence if top else 0.0
     return Decision(
         status,
@@ -162,7 +162,7 @@ def _decide(query: Query, ranking: Ranking, snapshot: Snapshot, top_k: int, vari
     )
 
 
-def _status(ranking: Ranking, model: Model, variant: Variant) -> Status:
+def status_of(ranking: Ranking, model: Model, variant: Variant = Variant.FITTED) -> Status:
     """`matched` from the version's threshold; `no_match` when none is likelier than all candidates together."""
     if not len(ranking.order):
         return Status.NO_MATCH

@@ -62,9 +62,10 @@ def test_present_and_absent_products_are_measured_apart() -> None:
             answer("1", status=Status.FAILED),
             answer("", "7", nearest="7"),
             answer("", "8", nearest="7", status=Status.NO_MATCH),
+            answer("", status=Status.FAILED),
         ]
     )
-    assert (summary.count, summary.present, summary.absent, summary.failed) == (6, 4, 2, 1)
+    assert (summary.count, summary.present, summary.absent, summary.failed) == (7, 4, 3, 2)
     assert summary.top1 == Share(2, 4)
     assert summary.top5 == Share(3, 4)
     assert summary.top1_nearest == Share(3, 6)
