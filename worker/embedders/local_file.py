@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import openvino as ov
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from shared.errors import UserError
 from shared.models import EmbedderDescription, Pooling
 from worker.compile import Compiler
 from worker.embedders import graph
-from worker.embedders.openvino_runtime import OpenVinoEmbedder
 from worker.model_files import network_sha256
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -53,15 +53,18 @@ def side_car(file: Path) -> SideCar:
         raise UserError(f"{path}: {wrong}. Correct the side-car file.") from None
 
 
-def load(file: Path, compiler: Compiler) -> OpenVinoEmbedder:
-    """Build the embedder of an .onnx or .xml file. Raises UserError when it can't be one."""
+def activations(file: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:
+    """Describe an .onnx or .xml file and read its graph up to the activations. Raises UserError when it can't be one."""
     car = side_car(file)
-    model = graph.cut(compiler.read(file), car.layer)
+    if not file.is_file():
+        raise UserError(f"The network {file} does not exist. Put the file there or correct PACKSIGHT_MODELS__EMBEDDER.")
+    chosen = compiler.choose(file, network_sha256(file), car.layer, car.input_size)
+    model = graph.cut(compiler.read(chosen.path), car.layer)
     pooling = car.pooling or (Pooling.AVERAGE if len(model.outputs[0].get_partial_shape()) == 4 else Pooling.NONE)
     description = EmbedderDescription(
         name=car.name or file.stem,
         source="file",
-        sha256=network_sha256(file),
+        sha256=chosen.sha256,
         licence=car.licence,
         input_size=car.input_size,
         channels=car.channels,
@@ -71,6 +74,6 @@ def load(file: Path, compiler: Compiler) -> OpenVinoEmbedder:
         pooling=pooling,
         gem_p=car.gem_p,
         dimension=graph.dimension(model, car.input_size),
-        precision=compiler.precision.value,
+        precision=chosen.precision,
     )
-    return OpenVinoEmbedder(description, model, compiler)
+    return description, model

@@ -10,17 +10,22 @@ import openvino as ov
 
 from shared.models import EmbedderDescription
 from worker.compile import Compiler
-from worker.embedders import graph
-from worker.embedders.openvino_runtime import OpenVinoEmbedder
-from worker.embedders.state_dict import StateDict, activations
+from worker.embedders import graph, state_dict
+from worker.embedders.state_dict import StateDict
 
 
-def load(source: StateDict, cache_dir: Path, compiler: Compiler) -> OpenVinoEmbedder:
-    """Build the embedder on OpenVINO, converting at the first time. Raises UserError when that is impossible."""
-    model = compiler.read(exported(source, cache_dir))
-    size = source.description.input_size
-    completion = {"dimension": graph.dimension(model, size), "precision": compiler.precision.value}
-    return OpenVinoEmbedder(source.description.model_copy(update=completion), model, compiler)
+def activations(source: StateDict, cache_dir: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:
+    """Describe it and read its graph, converted at the first time. Raises UserError when that is impossible."""
+    given = source.description
+    # The weights' hash tells the network apart; that of the export differs between releases of the converter.
+    file = compiler.choose(exported(source, cache_dir), given.sha256, given.layer, given.input_size)
+    model = compiler.read(file.path)
+    completion = {
+        "sha256": file.sha256,
+        "dimension": graph.dimension(model, given.input_size),
+        "precision": file.precision,
+    }
+    return given.model_copy(update=completion), model
 
 
 def exported(source: StateDict, cache_dir: Path) -> Path:
@@ -47,7 +52,7 @@ def convert(source: StateDict) -> ov.Model:
 
     pixels = torch.zeros(1, 3, *source.description.input_size)
     with torch.no_grad():
-        program = torch.export.export(activations(source), (pixels,))
+        program = torch.export.export(state_dict.activations(source), (pixels,))
     return ov.convert_model(program)
 
 

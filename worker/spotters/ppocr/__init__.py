@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from shared.errors import UserError
 from shared.models import SpotterDescription
 from shared.settings import Models
 from worker.compile import Compiler
-from worker.model_files import network_sha256, packaged, sha256
+from worker.model_files import ModelFile, network_sha256, packaged, sha256
+from worker.quantised import NetworkFile
 from worker.spotters.ppocr import detector, recogniser
 from worker.spotters.ppocr.detector import Detector
 from worker.spotters.ppocr.readings import Readers
@@ -16,6 +18,7 @@ from worker.spotters.ppocr.recogniser import Recogniser
 from worker.spotters.ppocr.spotter import PpOcrSpotter
 
 NAME = "ppocr"
+DETECTOR, RECOGNISER = "detector", "recogniser"
 
 
 def load(models: Models, compiler: Compiler) -> PpOcrSpotter:
@@ -23,12 +26,23 @@ def load(models: Models, compiler: Compiler) -> PpOcrSpotter:
 
     Raises UserError when a file is missing or does not fit.
     """
-    det = packaged("rapidocr", "rapidocr/models/PP-OCRv6_det_small.onnx")
-    rec = packaged("rapidocr", "rapidocr/models/PP-OCRv6_rec_small.onnx")
-    files = {"detector": det.sha256, "recogniser": rec.sha256}
-    readers = [Recogniser(rec.path, compiler)]
+    return build(models, compiler, {role: compiler.choose(file.path, file.sha256) for role, file in carried().items()})
+
+
+def carried() -> dict[str, ModelFile]:
+    """The networks in the wheel, by role. Raises UserError when one is missing."""
+    return {
+        DETECTOR: packaged("rapidocr", "rapidocr/models/PP-OCRv6_det_small.onnx"),
+        RECOGNISER: packaged("rapidocr", "rapidocr/models/PP-OCRv6_rec_small.onnx"),
+    }
+
+
+def build(models: Models, compiler: Compiler, networks: Mapping[str, NetworkFile]) -> PpOcrSpotter:
+    """Build it from a detector and a recogniser, whose source is the wheel; otherwise as `load`."""
+    files = {role: network.sha256 for role, network in networks.items()}
+    readers = [Recogniser(networks[RECOGNISER].path, compiler)]
     strips = [(recogniser.HEIGHT, width) for width in recogniser.WIDTHS]
-    shapes = {"detector": [*detector.SHAPES, *detector.ENLARGED], "recogniser": strips}
+    shapes = {DETECTOR: [*detector.SHAPES, *detector.ENLARGED], RECOGNISER: strips}
     if models.recogniser:
         file, dictionary = Path(models.recogniser), models.recogniser_dictionary
         readers.append(_further(file, Path(dictionary) if dictionary else None, compiler))
@@ -38,16 +52,19 @@ def load(models: Models, compiler: Compiler) -> PpOcrSpotter:
             files["further_dictionary"] = sha256(Path(dictionary))
     elif models.recogniser_dictionary:
         raise UserError("PACKSIGHT_MODELS__RECOGNISER_DICTIONARY is set without PACKSIGHT_MODELS__RECOGNISER. Set both or none.")
+    # Which of the two is in int8, the hashes tell.
+    quantised = [network.precision for network in networks.values() if network.int8]
     description = SpotterDescription(
         name=NAME,
-        source=det.source,
+        source=carried()[DETECTOR].source,
         sha256=files,
         licence="Apache-2.0" if len(readers) == 1 else "Apache-2.0, and that of the further recogniser",
-        precision=compiler.precision.value,
+        precision=quantised[0] if quantised else compiler.precision.value,
         shapes=shapes,
         preprocessing=3,
     )
-    return PpOcrSpotter(description, Detector(det.path, compiler), readers[0] if len(readers) == 1 else Readers(readers))
+    found = Detector(networks[DETECTOR].path, compiler)
+    return PpOcrSpotter(description, found, readers[0] if len(readers) == 1 else Readers(readers))
 
 
 def _further(file: Path, dictionary: Path | None, compiler: Compiler) -> Recogniser:
