@@ -44,6 +44,9 @@ Sources = Annotated[
 Image = Annotated[str, typer.Argument(help="A file, an https:// address or s3://bucket/key.")]
 Catalog = Annotated[str, typer.Option("--catalog", help="Catalog to look in.")]
 TopK = Annotated[int, typer.Option("--top-k", min=1, max=50, help="Candidates per photo.")]
+ReadAll = Annotated[
+    bool, typer.Option("--read-all", help="Read every line of text, also when those read so far decide.")
+]
 Out = Annotated[
     list[Path] | None,
     typer.Option("--out", help="Write results to this .jsonl, .csv or .parquet file; may be repeated."),
@@ -59,6 +62,7 @@ def submit(
     sources: Sources = None,
     catalog: Catalog = "default",
     top_k: TopK = 5,
+    read_all: ReadAll = False,
     batch_size: BatchSize = 16,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until all is done; --out and --report imply it.")] = False,
     out: Out = None,
@@ -80,7 +84,15 @@ def submit(
         job = (
             client.load(resume)
             if resume
-            else _create(client, sources or [], catalog=catalog, top_k=top_k, batch_size=batch_size, column=column)
+            else _create(
+                client,
+                sources or [],
+                catalog=catalog,
+                top_k=top_k,
+                read_all=read_all,
+                batch_size=batch_size,
+                column=column,
+            )
         )
         with _interruptible(job):
             if wait or out or report:
@@ -93,10 +105,12 @@ def submit(
 
 
 @app.command()
-def recognize(image: Image, catalog: Catalog = "default", top_k: TopK = 5, timeout: Timeout = 60) -> None:
+def recognize(
+    image: Image, catalog: Catalog = "default", top_k: TopK = 5, read_all: ReadAll = False, timeout: Timeout = 60
+) -> None:
     """Recognise one photo ahead of all jobs; its outcome goes to standard output as JSON, exit code 1 if it failed."""
     with Client() as client:
-        outcome = client.recognize(image, catalog=catalog, top_k=top_k, timeout=timeout)
+        outcome = client.recognize(image, catalog=catalog, top_k=top_k, read_all=read_all, timeout=timeout)
     typer.echo(outcome.model_dump_json(indent=2 if sys.stdout.isatty() else None))
     raise typer.Exit(1 if outcome.status is Status.FAILED else 0)
 
@@ -182,7 +196,14 @@ def _interruptible(job: Job) -> AbstractContextManager[None]:
 
 
 def _create(
-    client: Client, sources: list[str], *, catalog: str, top_k: int, batch_size: int, column: str | None
+    client: Client,
+    sources: list[str],
+    *,
+    catalog: str,
+    top_k: int,
+    read_all: bool,
+    batch_size: int,
+    column: str | None,
 ) -> Job:
     skipped: Counter[str] = Counter()
     unreadable: list[Unreadable] = []
@@ -192,6 +213,7 @@ def _create(
                 sources,
                 catalog=catalog,
                 top_k=top_k,
+                read_all=read_all,
                 batch_size=batch_size,
                 column=column,
                 skipped=skipped,

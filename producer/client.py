@@ -63,8 +63,12 @@ class Client:
         self.ledger.close()
         self.store.close()
 
-    def recognize(self, image: str, *, catalog: str = "default", top_k: int = 5, timeout: float = 60.0) -> Outcome:
+    def recognize(
+        self, image: str, *, catalog: str = "default", top_k: int = 5, read_all: bool = False, timeout: float = 60.0
+    ) -> Outcome:
         """Recognise one photo (local file, https:// or s3://…) ahead of all jobs.
+
+        read_all: read every line on it, also when those read so far decide.
 
         Raises UserError when the file cannot be read or no worker answers within `timeout` seconds; the message
         expires then, so that no worker spends time on it later.
@@ -75,7 +79,7 @@ class Client:
         if isinstance(sent, Unreadable):
             raise UserError(f"{sent.name} cannot be read: {sent.reason}.")
         batch = Batch(f"single-{uuid.uuid4().hex}", 0, 0, [sent])
-        request = RecognizeRequest(images=[sent.reference], catalog=catalog, top_k=top_k)
+        request = RecognizeRequest(images=[sent.reference], catalog=catalog, top_k=top_k, read_all=read_all)
         with answering(self.settings):
             publish(self.app, request, task_id=batch.task_id, queue=INTERACTIVE_QUEUE, expires=timeout)
             deadline = time.monotonic() + timeout
@@ -95,6 +99,7 @@ class Client:
         *,
         catalog: str = "default",
         top_k: int = 5,
+        read_all: bool = False,
         batch_size: int = 16,
         column: str | None = None,
         skipped: Counter[str] | None = None,
@@ -121,7 +126,15 @@ class Client:
                 if uploaded:
                     uploaded(len(images))
         with answering(self.settings):
-            return submit.create(self.jobs, self.ledger, images, catalog=catalog, top_k=top_k, batch_size=batch_size)
+            return submit.create(
+                self.jobs,
+                self.ledger,
+                images,
+                catalog=catalog,
+                top_k=top_k,
+                read_all=read_all,
+                batch_size=batch_size,
+            )
 
     def _items(self, sources: Iterable[str | Item], column: str | None, skipped: Counter[str] | None) -> Iterator[Item]:
         for source in sources:

@@ -45,7 +45,7 @@ def explain(
         raise UserError(f"{out.name} is neither an .html nor a .png file. Give --out one of these suffixes.")
     with Client() as client:
         if image is None:
-            outcome = client.recognize(photo, catalog=catalog, top_k=top_k, timeout=timeout)
+            outcome = client.recognize(photo, catalog=catalog, top_k=top_k, read_all=True, timeout=timeout)
             row = Row("", 0, photo, outcome)
         else:
             row = outcome_of(client, client.load(photo), image)

@@ -43,7 +43,16 @@ def check_options(catalog: str, top_k: int, batch_size: int = 1, max_batch: int 
         raise UserError(f"{error.message}. Correct --catalog or --top-k.") from None
 
 
-def create(jobs: JobStore, ledger: Ledger, images: list[JobImage], *, catalog: str, top_k: int, batch_size: int) -> Job:
+def create(
+    jobs: JobStore,
+    ledger: Ledger,
+    images: list[JobImage],
+    *,
+    catalog: str,
+    top_k: int,
+    read_all: bool,
+    batch_size: int,
+) -> Job:
     """Write the job's manifest and register it; nothing is queued yet.
 
     Raises UserError when there are no images.
@@ -52,7 +61,14 @@ def create(jobs: JobStore, ledger: Ledger, images: list[JobImage], *, catalog: s
         raise UserError(
             "There are no photos to submit. Name a folder with photos, image files, a list or an s3:// prefix."
         )
-    manifest = JobManifest(job=new_job_id(), catalog=catalog, top_k=top_k, batch_size=batch_size, images=len(images))
+    manifest = JobManifest(
+        job=new_job_id(),
+        catalog=catalog,
+        top_k=top_k,
+        read_all=read_all,
+        batch_size=batch_size,
+        images=len(images),
+    )
     jobs.create(manifest, images)
     job = _job(manifest, images)
     ledger.register(job.id, len(job.batches))

@@ -52,6 +52,8 @@ class Features:
     local: LocalFeatures
     thumbnail: bytes
     """JPEG of the upright photo, longer side 128 pixels: colours for comparing aligned regions."""
+    complete: bool = True
+    """Whether all lines were read, not only as many as a catalog version needed to decide."""
 
 
 _WORD = pa.struct([("text", pa.string()), ("confidence", pa.float32()), ("box", pa.list_(pa.float32(), 8))])
@@ -76,6 +78,8 @@ def make_features(
     words: Sequence[WordRead],
     local: LocalFeatures = NO_LOCAL,
     thumbnail: bytes = b"",
+    *,
+    complete: bool = True,
 ) -> Features:
     """Put features together with the precision that a pack keeps, so that query and catalog photo see equal numbers.
 
@@ -96,6 +100,7 @@ def make_features(
         ),
         local=as_packed(local),
         thumbnail=thumbnail,
+        complete=complete,
     )
 
 

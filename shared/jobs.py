@@ -39,6 +39,7 @@ class JobManifest(_Value):
     job: Annotated[str, Field(pattern=JOB_NAME)]
     catalog: Annotated[str, Field(pattern=CATALOG_NAME)] = "default"
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    read_all: bool = False
     batch_size: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = 32
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     images: Annotated[int, Field(ge=0)]
@@ -79,7 +80,10 @@ def batch(manifest: JobManifest, images: Sequence[JobImage], index: int) -> list
 def request(manifest: JobManifest, images: Sequence[JobImage]) -> RecognizeRequest:
     """Return the argument of the task that works on these images of the job."""
     return RecognizeRequest(
-        images=[image.reference for image in images], catalog=manifest.catalog, top_k=manifest.top_k
+        images=[image.reference for image in images],
+        catalog=manifest.catalog,
+        top_k=manifest.top_k,
+        read_all=manifest.read_all,
     )
 
 

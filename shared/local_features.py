@@ -28,7 +28,7 @@ class PhotoFeatures(Features):
     """
 
     def __init__(self, known: Features, photo: Photo | Callable[[], Photo]) -> None:
-        for name in ("sha256", "width", "height", "embedding", "words"):
+        for name in ("sha256", "width", "height", "embedding", "words", "complete"):
             object.__setattr__(self, name, getattr(known, name))
         object.__setattr__(self, "_source", photo)
 

@@ -42,6 +42,8 @@ class RecognizeRequest(_Message):
     images: Annotated[list[Reference], Field(min_length=1, max_length=MAX_IMAGES)]
     catalog: Annotated[str, Field(pattern=CATALOG_NAME)] = "default"
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    read_all: bool = False
+    """Read every line of a photo, also when those read so far decide."""
 
 
 class DescribeRequest(_Message):

@@ -126,6 +126,8 @@ class Outcome(_Value):
     reason: str = ""
     """One sentence for a person."""
     words: list[WordRead] = Field(default_factory=list)
+    words_complete: bool = True
+    """False when reading stopped because what was read had decided."""
     size: tuple[int, int] | None = None
     """Width and height of the upright photo in pixels."""
     sha256: str | None = None

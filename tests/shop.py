@@ -38,8 +38,9 @@ class Shop:
         self.store.write(key, data)
         return f"s3://{self.store.bucket}/{key}"
 
-    def ask(self, *references: str, catalog: str = "default") -> list:
-        return self.pipeline.recognize(RecognizeRequest(images=list(references), catalog=catalog, top_k=3))
+    def ask(self, *references: str, catalog: str = "default", read_all: bool = False) -> list:
+        request = RecognizeRequest(images=list(references), catalog=catalog, top_k=3, read_all=read_all)
+        return self.pipeline.recognize(request)
 
     def publish(self, products: list[Item], *, catalog: str = "default", embedder: str | None = None) -> Manifest:
         wanted = {item.id for item in products}

@@ -49,13 +49,18 @@ local function touch()
 end
 """
 _GET = f"""{_KEEP}
-local value = redis.call('HGET', KEYS[1], ARGV[3])
-if not value then
-  value = redis.call('HGET', KEYS[2], ARGV[3])
-  if value then keep(ARGV[3], value) end
+for i = 3, #ARGV do
+  local value = redis.call('HGET', KEYS[1], ARGV[i])
+  if not value then
+    value = redis.call('HGET', KEYS[2], ARGV[i])
+    if value then keep(ARGV[i], value) end
+  end
+  if value then
+    touch()
+    return {{i, value}}
+  end
 end
-if value then touch() end
-return value
+return false
 """
 _PUT = f"""{_KEEP}
 for i = 3, #ARGV, 2 do keep(ARGV[i], ARGV[i + 1]) end
@@ -88,14 +93,21 @@ class FeatureCache:
         self._put = client.register_script(_PUT)
         self._silent_until = 0.0
 
-    def get(self, sha256: str) -> Features | None:
-        """Features of a photo that was seen before, equal to what the networks would give again."""
-        value = self._ask(self._get, [bytes.fromhex(sha256)])
-        return None if value is None else decode_features(sha256, value)
+    def get(self, sha256: str, version: str = "") -> Features | None:
+        """Features of a photo that was seen before, equal to what the networks would give again.
 
-    def put(self, photos: Sequence[Features]) -> None:
-        """Remember photos whose words were read completely."""
-        self._ask(self._put, [part for photo in photos for part in (bytes.fromhex(photo.sha256), encode_features(photo))])
+        version: of the catalog that decides; what was read of the photo to decide from it is enough.
+        """
+        found = self._ask(self._get, [_field(sha256, ""), *([_field(sha256, version)] if version else [])])
+        return None if found is None else decode_features(sha256, found[1], complete=found[0] == _FIRST_FIELD)
+
+    def put(self, photos: Sequence[Features], version: str = "") -> None:
+        """Remember photos; those that were not read completely are known under that catalog version only."""
+        arguments = []
+        for photo in photos:
+            if photo.complete or version:
+                arguments += [_field(photo.sha256, "" if photo.complete else version), encode_features(photo)]
+        self._ask(self._put, arguments)
 
     def _ask(self, script: Any, arguments: list[bytes]) -> Any:
         if not self._half or not arguments or time.monotonic() < self._silent_until:
@@ -107,6 +119,14 @@ class FeatureCache:
                 log.warning("photos seen before are not known for %.0f s: %s", _PAUSE, error)
             self._silent_until = time.monotonic() + _PAUSE
             return None
+
+
+_FIRST_FIELD = 3
+"""Place of the first field among a script's arguments."""
+
+
+def _field(sha256: str, version: str) -> bytes:
+    return bytes.fromhex(sha256) + version.encode()
 
 
 _VERSION = 1
@@ -130,7 +150,7 @@ def encode_features(photo: Features) -> bytes:
     )
 
 
-def decode_features(sha256: str, value: bytes) -> Features | None:
+def decode_features(sha256: str, value: bytes, *, complete: bool = True) -> Features | None:
     """Features without local ones; None when these bytes hold none."""
     try:
         width, height, dimension, count = _HEAD.unpack_from(value)
@@ -145,4 +165,4 @@ def decode_features(sha256: str, value: bytes) -> Features | None:
         )
     except (struct.error, ValueError, TypeError):
         return None
-    return Features(sha256, width, height, embedding, words, NO_LOCAL, b"")
+    return Features(sha256, width, height, embedding, words, NO_LOCAL, b"", complete)

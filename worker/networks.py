@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,10 @@ from shared.settings import Models
 
 Image = npt.NDArray[np.uint8]
 """RGB pixels [height, width, 3], upright."""
+
+
+Enough = Callable[[int, list[WordRead]], bool]
+"""Given the number of an image and the lines read so far: may its other lines stay unread?"""
 
 
 class Embedder(Protocol):
@@ -42,8 +46,11 @@ class Spotter(Protocol):
         """What the words depend on."""
         ...
 
-    def spot(self, images: Sequence[Image]) -> list[list[WordRead]]:
-        """Return the lines of each image, from top to bottom, boxes in pixels of that image."""
+    def spot(self, images: Sequence[Image], enough: Enough | None = None) -> list[list[WordRead]]:
+        """Return the lines of each image, from top to bottom, boxes in pixels of that image.
+
+        A spotter that reads line by line begins with the largest and asks `enough` now and then.
+        """
         ...
 
     def warm_up(self) -> None:

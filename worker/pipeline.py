@@ -18,17 +18,18 @@ from functools import partial
 
 from shared.decode import Photo, decode
 from shared.errors import CatalogError, ImageError
-from shared.features import Features, make_features
+from shared.features import Features
 from shared.fetch import Fetcher
 from shared.local_features import PhotoFeatures
 from shared.matching.matcher import match
 from shared.matching.snapshot import Snapshot
 from shared.messages import RecognizeRequest
-from shared.outcomes import Failure, Outcome, Provenance, Status, WordRead
+from shared.outcomes import Failure, Outcome, Provenance, Status
 from shared.settings import Decode
 from worker.catalogs import Catalogs
 from worker.feature_cache import FeatureCache
 from worker.flow import Clock, ahead, behind, rounded
+from worker.look import Enough, features_of
 from worker.networks import Embedder, Spotter
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Pipeline:
             failure = Failure.of(error)
             return [self._failed(Seen(ref, None, failure, None, {}), request.catalog) for ref in request.images]
         decide = partial(self._decide, snapshot=snapshot, top_k=request.top_k)
-        seen = self.see(dict.fromkeys(request.images))
+        seen = self.see(dict.fromkeys(request.images), None if request.read_all else snapshot)
         answers = {outcome.image: outcome for outcome in behind(self._finisher, decide, seen, most=_AHEAD)}
         return [answers[reference] for reference in request.images]
 
@@ -106,24 +107,28 @@ class Pipeline:
         """
         return behind(self._finisher, _whole, self.see(references, keep=False), most=_AHEAD)
 
-    def see(self, references: Iterable[str], *, keep: bool = True) -> Iterator[Seen]:
+    def see(
+        self, references: Iterable[str], snapshot: Snapshot | None = None, *, keep: bool = True
+    ) -> Iterator[Seen]:
         """Describe photos in order; queries and catalog photos both come through here.
 
         Local features are made when they are first asked for; until then a photo's pixels or its file are held.
+        snapshot: read no more of a photo than this catalog version needs to decide.
         """
-        known: dict[str, Features] = {}  # by content, in this batch; as in the cache, all of it read completely
-        for group in ahead(self._loaders, partial(self._load, known=known), references, most=_AHEAD, group=_GROUP):
-            yield from self._look(group, known, keep=keep)
+        known: dict[str, Features] = {}  # by content, in this batch
+        load = partial(self._load, known=known, snapshot=snapshot)
+        for group in ahead(self._loaders, load, references, most=_AHEAD, group=_GROUP):
+            yield from self._look(group, known, snapshot, keep=keep)
             self.images += len(group)
 
-    def _load(self, reference: str, known: dict[str, Features]) -> Loaded:
+    def _load(self, reference: str, known: dict[str, Features], snapshot: Snapshot | None) -> Loaded:
         clock = Clock()
         sha256 = ""
         try:
             data = self._fetcher.fetch(reference)
             clock.lap("fetch")
             sha256 = hashlib.sha256(data).hexdigest()
-            if sha256 not in known and (found := self._cache.get(sha256)) is not None:
+            if sha256 not in known and (found := self._cache.get(sha256, _version(snapshot))) is not None:
                 known[sha256] = found
             clock.lap("recall")
             if sha256 in known:
@@ -137,20 +142,23 @@ class Pipeline:
             return Loaded(reference, sha256, failure=Failure.unexpected(error), timings=clock.laps)
         return Loaded(reference, sha256, photo, timings=clock.laps)
 
-    def _look(self, group: Sequence[Loaded], known: dict[str, Features], *, keep: bool) -> Iterator[Seen]:
+    def _look(
+        self, group: Sequence[Loaded], known: dict[str, Features], snapshot: Snapshot | None, *, keep: bool
+    ) -> Iterator[Seen]:
         new = {item.sha256: item.photo for item in group if isinstance(item.photo, Photo) and item.sha256 not in known}
         clock = Clock(share=max(1, len(new)))
         if new:
             photos = list(new.values())
             embeddings = self._embedder.embed([photo.pixels for photo in photos])
             clock.lap("embed")
-            lines = self._spotter.spot([photo.pixels for photo in photos])
+            enough = Enough(photos, embeddings, snapshot) if snapshot is not None else None
+            lines = self._spotter.spot([photo.pixels for photo in photos], enough)
             clock.lap("spot")
-            for (sha256, photo), embedding, words in zip(new.items(), embeddings, lines, strict=True):
-                size = (photo.width, photo.height)
-                known[sha256] = make_features(sha256, size, embedding, _in_original_pixels(words, photo))
+            for index, ((sha256, photo), embedding, words) in enumerate(zip(new.items(), embeddings, lines, strict=True)):
+                complete = enough is None or index not in enough.decided
+                known[sha256] = features_of(photo, embedding, words, sha256, complete=complete)
             if keep:  # before these photos are decided about, so that whoever has an answer finds them kept
-                self._finisher.submit(self._cache.put, [known[sha256] for sha256 in new])
+                self._finisher.submit(self._cache.put, [known[sha256] for sha256 in new], _version(snapshot))
         for item in group:
             if item.photo is None:
                 yield Seen(item.reference, None, item.failure, item.sha256 or None, item.timings)
@@ -181,6 +189,7 @@ class Pipeline:
             candidates=decision.candidates,
             reason=decision.reason,
             words=list(seen.features.words),
+            words_complete=seen.features.complete,
             size=(seen.features.width, seen.features.height),
             sha256=seen.sha256,
             provenance=self._provenance(name, snapshot.manifest.version),
@@ -209,14 +218,5 @@ def _whole(seen: Seen) -> Seen:
     return replace(seen, features=features.whole()) if isinstance(features, PhotoFeatures) else seen
 
 
-def _in_original_pixels(words: Sequence[WordRead], photo: Photo) -> list[WordRead]:
-    height, width = photo.pixels.shape[:2]
-    sx, sy = photo.width / width, photo.height / height
-    return [
-        WordRead(
-            text=word.text,
-            confidence=round(word.confidence, 4),
-            box=[(round(x * sx, 1), round(y * sy, 1)) for x, y in word.box],
-        )
-        for word in words
-    ]
+def _version(snapshot: Snapshot | None) -> str:
+    return f"{snapshot.manifest.catalog}/{snapshot.manifest.version}" if snapshot is not None else ""

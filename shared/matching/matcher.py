@@ -75,6 +75,12 @@ def match(features: Features, snapshot: Snapshot, *, top_k: int, variant: Varian
     return _decide(query, ranking, snapshot, top_k, variant)
 
 
+def decided(features: Features, snapshot: Snapshot) -> bool:
+    """Tell whether looks and words already match the photo: then whatever else could be read on it is not needed."""
+    ranking = rank(Query.of(features, snapshot), snapshot, variant=Variant.CLEAR)
+    return status_of(ranking, snapshot.model) is Status.MATCHED
+
+
 def rank(
     query: Query,
     snapshot: Snapshot,

@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,22 @@ def database(live_settings: Settings) -> Iterator[redis.Redis]:
 
 def held(database: redis.Redis) -> dict[bytes, int]:
     return {key: database.hlen(key) for key in database.keys("packsight:seen:*")}
+
+
+def test_what_was_read_for_one_catalog_version_is_known_under_that_version_only(live_settings: Settings) -> None:
+    part = replace(photo(1), complete=False)
+    here = cache(live_settings, 10)
+    here.put([part, photo(2)], "shop/7")
+    found = here.get(part.sha256, "shop/7")
+    assert found is not None
+    assert not found.complete
+    assert here.get(part.sha256, "shop/8") is None
+    assert here.get(part.sha256) is None
+    assert here.get(photo(2).sha256, "shop/8") is not None
+    here.put([photo(1)], "shop/7")
+    whole = here.get(part.sha256, "shop/7")
+    assert whole is not None
+    assert whole.complete, "a complete reading serves every version"
 
 
 def test_another_child_finds_what_one_has_seen(live_settings: Settings) -> None:
@@ -155,9 +171,9 @@ class Watched:
         self.images += len(images)
         return self.network.embed(images)
 
-    def spot(self, images: list[Any]) -> Any:
+    def spot(self, images: list[Any], enough: Any = None) -> Any:
         self.images += len(images)
-        return self.network.spot(images)
+        return self.network.spot(images, enough)
 
 
 class WatchedFetcher(Fetcher):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import cv2
 import numpy as np
+import pytest
 from PIL import Image
 
 from shared.errors import ErrorCode
@@ -38,6 +40,27 @@ def test_a_photo_has_the_same_features_alone_in_a_batch_as_query_and_as_catalog_
         assert np.array_equal(one.embedding, other.embedding)
         assert one.words == other.words
         assert np.array_equal(one.local.descriptors, other.local.descriptors)
+
+
+def test_reading_stops_when_the_catalog_has_matched_the_photo_unless_all_is_asked_for(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = shop.pipeline._catalogs.get("default")
+    # So small a catalog is never sure of itself.
+    bold = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.8}))
+    monkeypatch.setattr(shop.pipeline._catalogs, "get", lambda name: bold)
+    references = [f"s3://{shop.store.bucket}/photos/{row.sha256}" for row in shop.photos]
+    some, whole = shop.ask(*references), shop.ask(*references, read_all=True)
+    assert all(outcome.words_complete for outcome in whole)
+    stopped = [(one, other) for one, other in zip(some, whole, strict=True) if not one.words_complete]
+    assert stopped, "the catalog's own photos are decided by a few lines"
+    for one, other in stopped:
+        assert one.status is Status.MATCHED
+        assert one.product == other.product
+        assert len(one.words) < len(other.words)
+        assert all(word in other.words for word in one.words)
+    for one, other in zip(some, whole, strict=True):
+        assert one.words_complete is False or one.words == other.words
 
 
 def encoded(image: Image.Image, kind: str = "JPEG") -> bytes:

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rapidfuzz.distance import Levenshtein
 
 from shared.errors import UserError
+from shared.outcomes import WordRead
 from shared.settings import Models, Precision
 from worker.compile import Compiler
 from worker.networks import Spotter, load_spotter
@@ -316,6 +317,29 @@ def test_large_and_small_copies_of_a_photo_read_the_same(spotter: Spotter) -> No
 @pytest.mark.parametrize("size", [(16, 16), (16, 2000), (2048, 40), (1, 1)])
 def test_photos_of_any_shape_without_text_read_empty(spotter: Spotter, size: tuple[int, int]) -> None:
     assert spotter.spot([np.full((*size, 3), 200, np.uint8)]) == [[]]
+
+
+def test_reading_begins_with_the_largest_lines_and_stops_when_they_are_enough(spotter: Spotter) -> None:
+    lines = {**SHAMPOO, "art. 4711": (60, 380, 18), "shake well": (60, 430, 16)}
+    photos = [label(lines), label(lines), label(BALM)]
+    whole = spotter.spot(photos)
+    asked: list[tuple[int, int]] = []
+
+    def enough(image: int, words: list[WordRead]) -> bool:
+        asked.append((image, len(words)))
+        return image == 1
+
+    some = spotter.spot(photos, enough)
+    assert asked == [(0, 3), (1, 3)], "the third photo has no more lines than are read at once"
+    assert some[0] == whole[0]
+    assert some[2] == whole[2]
+    assert {letters(word.text) for word in some[1]} == {"silkshampoo", "repair24", "fordryhair"}
+    assert [word for word in whole[1] if word in some[1]] == some[1]
+
+
+def test_a_photo_upside_down_reads_the_same_line_by_line(spotter: Spotter) -> None:
+    photo = np.ascontiguousarray(label({**SHAMPOO, "art. 4711": (60, 380, 22)})[::-1, ::-1])
+    assert spotter.spot([photo], lambda image, words: False) == spotter.spot([photo])
 
 
 def test_no_photos_give_no_words(spotter: Spotter) -> None:

@@ -20,7 +20,7 @@ from shared.models import SpotterDescription
 from shared.outcomes import WordRead
 from worker.compile import Compiler, Network
 from worker.model_files import network_sha256
-from worker.networks import Image
+from worker.networks import Enough, Image
 
 ROLES = ("detector", "encoder", "decoder")
 MIN_SCORE = 0.5
@@ -56,7 +56,7 @@ class OmzSpotter:
             shapes={"detector": [self._size]},
         )
 
-    def spot(self, images: Sequence[Image]) -> list[list[WordRead]]:
+    def spot(self, images: Sequence[Image], _enough: Enough | None = None) -> list[list[WordRead]]:
         """Return the words of each image."""
         return [self._words(image) for image in images]
 

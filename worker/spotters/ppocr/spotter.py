@@ -10,7 +10,7 @@ import numpy as np
 
 from shared.models import SpotterDescription
 from shared.outcomes import WordRead
-from worker.networks import Image
+from worker.networks import Enough, Image
 from worker.spotters.ppocr.boxes import Floats
 from worker.spotters.ppocr.crops import reading_order, sideways, strip, strip_width
 from worker.spotters.ppocr.detector import Detector, misses_small_print
@@ -21,7 +21,8 @@ DOUBT = 0.8
 """Lines read with less are read upside down too."""
 COMPANY = 0.1
 """Confidence that a line upside down may lack where its photo's other lines are upside down."""
-UNREAD = Reading("", 0.0)
+FIRST = 3
+"""Lines of a photo that are read before anyone is asked whether they are enough; then as many again."""
 
 
 @dataclass(slots=True)
@@ -33,9 +34,20 @@ class Line:
     """[4, 2], from the text's top left."""
     tall: bool
     pixels: Image
-    reading: Reading = UNREAD
+    reading: Reading | None = None
     turned: Reading | None = None
     """As read upside down."""
+
+    @property
+    def size(self) -> float:
+        """How much it catches the eye: its height counts twice as much as its length."""
+        width, height = np.linalg.norm(self.box[1] - self.box[0]), np.linalg.norm(self.box[3] - self.box[0])
+        return float(height * width**0.5)
+
+    @property
+    def doubtful(self) -> bool:
+        """Read, but so badly that it may be upside down."""
+        return self.reading is not None and self.reading.confidence < DOUBT
 
     @property
     def group(self) -> tuple[int, bool]:
@@ -62,24 +74,28 @@ class PpOcrSpotter:
         self._detector = detector
         self._recogniser = recogniser
 
-    def spot(self, images: Sequence[Image]) -> list[list[WordRead]]:
-        """Return the lines of each image."""
-        return self.read(self.find(images), len(images))
+    def spot(self, images: Sequence[Image], enough: Enough | None = None) -> list[list[WordRead]]:
+        """Return the lines of each image, of all or as many as are enough."""
+        return self.read(self.find(images), len(images), enough)
 
     def find(self, images: Sequence[Image]) -> list[Line]:
         """Find the lines of all images and cut them out."""
         return list(self._lines(images))
 
-    def read(self, lines: list[Line], images: int) -> list[list[WordRead]]:
-        """Read the lines of so many images; returns those of each image."""
-        self._read(lines)
-        words: list[list[WordRead]] = [[] for _ in range(images)]
-        for line in lines:
-            text, confidence = line.reading.text.strip(), line.reading.confidence
-            if text and confidence >= MIN_CONFIDENCE:
-                box = [(float(x), float(y)) for x, y in line.box]
-                words[line.image].append(WordRead(text=text, confidence=confidence, box=box))
-        return words
+    def read(self, lines: list[Line], images: int, enough: Enough | None = None) -> list[list[WordRead]]:
+        """Read the lines of so many images, the largest first; returns those of each image in the order of `lines`."""
+        unread: dict[int, list[Line]] = defaultdict(list)
+        for line in sorted(lines, key=lambda line: -line.size):
+            unread[line.image].append(line)
+        count = FIRST if enough is not None else len(lines)
+        while unread:
+            self._read([line for rest in unread.values() for line in rest[:count]])
+            unread = {image: rest[count:] for image, rest in unread.items() if rest[count:]}
+            if enough is not None and unread:
+                words = self._words(lines, images)
+                unread = {image: rest for image, rest in unread.items() if not enough(image, words[image])}
+            count = count if count > FIRST else 2 * FIRST
+        return self._words(lines, images)
 
     def warm_up(self) -> None:
         """Run the common shapes of the detector and every width of the recognisers."""
@@ -109,22 +125,35 @@ class PpOcrSpotter:
             yield from _cut(view)
 
     def _read(self, lines: list[Line]) -> None:
-        """Read all lines, those in doubt upside down too, and with them the rest of a photo that is upside down."""
+        """Read lines, those in doubt upside down too."""
         # Equal shapes in a row spare the runtime from switching between its plans.
         lines = sorted(lines, key=lambda line: line.pixels.shape[1])
         for line, reading in zip(lines, self._recogniser.read(line.pixels for line in lines), strict=True):
             line.reading = reading
-        self._read_turned([line for line in lines if line.reading.confidence < DOUBT])
+        self._read_turned([line for line in lines if line.doubtful])
+
+    def _words(self, lines: list[Line], images: int) -> list[list[WordRead]]:
+        """What the lines read so far say, each the way round in which its photo's lines are read best."""
         votes: defaultdict[tuple[int, bool], float] = defaultdict(float)
         for line in lines:
-            if line.turned is not None:
+            if line.reading is not None and line.turned is not None and line.doubtful:
                 votes[line.group] += line.turned.confidence - line.reading.confidence
-        self._read_turned([line for line in lines if line.turned is None and votes[line.group] > 0])
+        self._read_turned([line for line in lines if line.reading and line.turned is None and votes[line.group] > 0])
+        words: list[list[WordRead]] = [[] for _ in range(images)]
         for line in lines:
+            if line.reading is None:
+                continue
+            reading, box = line.reading, line.box
             allowance = COMPANY if votes[line.group] > 0 else 0.0
-            if line.turned is not None and line.turned.confidence + allowance > line.reading.confidence:
-                line.reading = line.turned
-                line.box = np.roll(line.box, -2, axis=0)
+            # Lines that were not in doubt are turned with the others only.
+            turned = line.turned if line.doubtful or votes[line.group] > 0 else None
+            if turned is not None and turned.confidence + allowance > reading.confidence:
+                reading, box = turned, np.roll(box, -2, axis=0)
+            text = reading.text.strip()
+            if text and reading.confidence >= MIN_CONFIDENCE:
+                corners = [(float(x), float(y)) for x, y in box]
+                words[line.image].append(WordRead(text=text, confidence=reading.confidence, box=corners))
+        return words
 
     def _read_turned(self, lines: Sequence[Line]) -> None:
         strips = (np.ascontiguousarray(line.pixels[::-1, ::-1]) for line in lines)
