@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import closing
 from typing import Any
 
 from celery.signals import setup_logging, worker_init, worker_process_init, worker_process_shutdown, worker_shutdown
 
 from shared import logs
 from shared.celery_app import make_app
-from shared.settings import settings
+from shared.errors import PacksightError, UserError
+from shared.settings import Precision, settings
+from shared.store import ObjectStore
+from worker import quantised
 from worker.replica import Replica
+
+log = logging.getLogger(__name__)
 
 app = make_app("packsight-worker", settings(), include=["worker.tasks"])
 
@@ -27,9 +33,21 @@ def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
 def _start_replica(sender: Any, **_: Any) -> None:
     # Children are spawned, so they read the node's name from the environment.
     os.environ["PACKSIGHT_NODE"] = str(sender.hostname)
+    if settings().models.precision is Precision.INT8:
+        _renew_quantised()
     replica = Replica(settings(), str(sender.hostname))
     replica.start()
     _replicas.append(replica)
+
+
+def _renew_quantised() -> None:
+    """Bring newer networks here before there are children, which must all run the same."""
+    try:
+        with closing(ObjectStore(settings().s3)) as store:
+            new = quantised.bring(store, settings().models.cache_dir, renew=True)
+        log.info("networks in int8 that are new here: %d", len(new))
+    except (PacksightError, UserError, OSError) as error:
+        log.error("networks in int8 cannot be renewed, those that are here stay: %s", error)
 
 
 @worker_shutdown.connect

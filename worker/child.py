@@ -16,8 +16,9 @@ from shared.features import FeatureStore
 from shared.fetch import Fetcher
 from shared.ledger import Ledger
 from shared.models import describe_key
-from shared.settings import Settings, settings
+from shared.settings import Precision, Settings, settings
 from shared.store import ObjectStore
+from worker import quantised
 from worker.catalogs import Catalogs
 from worker.cores import divide, usable_cores
 from worker.feature_cache import FeatureCache
@@ -51,11 +52,13 @@ def build(config: Settings) -> Child:
     started = time.monotonic()
     _, threads = divide(config.worker, usable_cores())
     _one_thread_elsewhere()
+    store = ObjectStore(config.s3, pool_size=config.fetch.threads)
+    if config.models.precision is Precision.INT8:
+        quantised.bring(store, config.models.cache_dir, renew=False)
     embedder = load_embedder(config.models, threads)
     spotter = load_spotter(config.models, threads)
     embedder.warm_up()
     spotter.warm_up()
-    store = ObjectStore(config.s3, pool_size=config.fetch.threads)
     names = (embedder.description.fingerprint(), spotter.description.fingerprint())
     catalogs = Catalogs(config.home, store, embedder=names[0], spotter=names[1])
     pipeline = Pipeline(

@@ -1,18 +1,22 @@
-"""`packsight worker`: run a recognition worker in the foreground."""
+"""`packsight worker`: run a recognition worker in the foreground; `packsight models`: what its networks are computed in."""
 
 from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from shared.messages import WORKER_QUEUES
 from shared.settings import settings
 from worker.cores import divide, usable_cores
 
 app = typer.Typer()
+models_app = typer.Typer(no_args_is_help=True, help="Make the networks faster.")
+app.add_typer(models_app, name="models")
 
 
 def command(node: str) -> list[str]:
@@ -38,3 +42,18 @@ def worker(
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     line = command(name)
     os.execv(line[0], line)  # noqa: S606 - replaces this process, so that signals reach the worker itself
+
+
+@models_app.command()
+def quantise(
+    catalog: Annotated[str, typer.Option(help="Catalog whose photos are used.")] = "default",
+    photos: Annotated[int, typer.Option(min=1, help="Photos to calibrate on, and as many others to judge by.")] = 100,
+    labels: Annotated[Path | None, typer.Option(help="Labelled photos to judge by too: columns image and product_id.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the labelled photos; by default that of the labels.")] = None,
+) -> None:
+    """Try each network in 8-bit integers; keep for all workers those that are faster and as good."""
+    from worker.quantise import run, table  # noqa: PLC0415 - the networks' libraries load only when needed
+
+    out = Console()
+    tried = run.run(settings(), catalog, photos, labels, root, lambda text: out.print(f"{text} …", highlight=False))
+    out.print(table.trials(tried))

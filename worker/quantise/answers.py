@@ -1,0 +1,62 @@
+"""The matcher's answers to photos, given what networks saw on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.decode import Photo
+from shared.features import FloatArray, LocalFeatures, make_features
+from shared.local_features import local_features, thumbnail
+from shared.matching.candidates import Query
+from shared.matching.matcher import rank, status_of
+from shared.matching.snapshot import Snapshot
+from shared.outcomes import Status, WordRead
+from shared.settings import Decode
+from worker.look import in_original_pixels
+from worker.quantise.material import Shot
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A photo to be answered, with what no network has a part in."""
+
+    shot: Shot
+    photo: Photo
+    """Its pixels are all black and take no memory: only their number counts."""
+    local: LocalFeatures
+    thumbnail: bytes
+
+
+class Answers:
+    """The matcher's answers to photos, whatever the networks saw on them."""
+
+    def __init__(self, snapshot: Snapshot, shots: Sequence[Shot], limits: Decode) -> None:
+        self._snapshot = snapshot
+        self._asked = list(_asked(shots, limits))
+
+    def right(self, looks: FloatArray, words: Sequence[Sequence[WordRead]]) -> float:
+        """Share of photos answered rightly, given raw embeddings [photos, dimension] and the words on each.
+
+        Right is the product as first candidate, or any status but `matched` where the catalog does not hold it.
+        """
+        given = zip(self._asked, looks, words, strict=True)
+        return float(np.mean([self._right(asked, look, lines) for asked, look, lines in given]))
+
+    def _right(self, asked: Asked, look: FloatArray, lines: Sequence[WordRead]) -> bool:
+        size = (asked.photo.width, asked.photo.height)
+        read = in_original_pixels(lines, asked.photo)
+        features = make_features("", size, np.nan_to_num(look), read, asked.local, asked.thumbnail)
+        ranking = rank(Query.of(features, self._snapshot), self._snapshot, leave=asked.shot.leave)
+        if asked.shot.product < 0:
+            return status_of(ranking, self._snapshot.model) is not Status.MATCHED
+        return len(ranking.order) > 0 and int(ranking.order[0]) == asked.shot.product
+
+
+def _asked(shots: Sequence[Shot], limits: Decode) -> Iterator[Asked]:
+    for shot in shots:
+        photo = shot.photo(limits)
+        shape_alone = np.broadcast_to(np.zeros(3, np.uint8), photo.pixels.shape)
+        yield Asked(shot, Photo(shape_alone, photo.width, photo.height), local_features(photo), thumbnail(photo))
