@@ -98,6 +98,8 @@ class Worker(_Section):
     """Prefork children; 0 = one per usable core where memory allows, at least one."""
     threads: int = 0
     """Threads of the networks per child; 0 = usable cores divided by children."""
+    spare: int = 1
+    """Further children where memory allows, that only work on single photos while jobs keep the others busy."""
     time_limit: int = 120
     """Seconds that one batch may take before its child is killed."""
     start_timeout: int = 120

@@ -107,6 +107,10 @@ class QoS(stock.QoS):  # type: ignore[misc]
         """Return the tags of the messages that are neither acknowledged nor rejected."""
         return [tag for tag in list(self._delivered) if tag not in self._dirty]
 
+    def queue_of(self, tag: str) -> str:
+        """Name of the queue that a held message came from; Celery names routing key and queue alike."""
+        return str(self._delivered[tag].delivery_info.get("routing_key"))
+
     def forget(self, tag: str) -> None:
         """Hold a message no longer, without a word to the broker."""
         self._delivered.pop(tag, None)
@@ -171,6 +175,10 @@ class Channel(stock.Channel):  # type: ignore[misc]
     QoS = QoS
     Message = Message
 
+    at_most: tuple[int, Sequence[str]] | None = None
+    """Messages to be held at a time of some queues together; those of others are taken beyond that. Transport option."""
+    from_transport_options = (*stock.Channel.from_transport_options, "at_most")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._unrecorded: set[str] = set()
         self._taken = 0
@@ -205,7 +213,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         """
         if not self.active_queues or monotonic() < self._look_again_at or not self.qos.can_consume():
             return False
-        found = self._take(service_order(self.active_queues, self._taken), self._unrecorded)
+        found = self._take(self._open(service_order(self.active_queues, self._taken)), self._unrecorded)
         if found is None:
             self._look_again_at = monotonic() + POLL_SECONDS
             return False
@@ -214,7 +222,17 @@ class Channel(stock.Channel):  # type: ignore[misc]
         self.connection._deliver(payload, queue)
         return True
 
+    def _open(self, queues: list[str]) -> list[str]:
+        """Leave out the queues of which enough is held."""
+        if self.at_most is None:
+            return queues
+        count, limited = self.at_most
+        held = sum(self.qos.queue_of(tag) in limited for tag in self.qos.held())
+        return [queue for queue in queues if queue not in limited] if held >= count else queues
+
     def _take(self, queues: Sequence[str], unrecorded: set[str]) -> tuple[str, dict[str, Any]] | None:
+        if not queues:
+            return None
         lists = [(self._q_for_pri(queue, step), queue) for queue in queues for step in self.priority_steps]
         flags = [value for _, queue in lists for value in (queue, "0" if queue in unrecorded else "1")]
         keys = [self.unacked_key, self.unacked_index_key, *(key for key, _ in lists)]

@@ -12,14 +12,20 @@ from celery.signals import setup_logging, worker_init, worker_process_init, work
 from shared import logs
 from shared.celery_app import make_app
 from shared.errors import PacksightError, UserError
+from shared.messages import BULK_QUEUE, DESCRIBE_QUEUE
 from shared.settings import Precision, settings
 from shared.store import ObjectStore
 from worker import quantised
+from worker.cores import divide, usable_cores
 from worker.replica import Replica
 
 log = logging.getLogger(__name__)
 
 app = make_app("packsight-worker", settings(), include=["worker.tasks"])
+# What is in work of jobs and syncs leaves the spare children to whoever waits for a single photo.
+app.conf.broker_transport_options |= {
+    "at_most": (divide(settings().worker, usable_cores())[0], (BULK_QUEUE, DESCRIBE_QUEUE))
+}
 
 _replicas: list[Replica] = []
 

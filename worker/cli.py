@@ -12,7 +12,7 @@ from rich.console import Console
 
 from shared.messages import WORKER_QUEUES
 from shared.settings import settings
-from worker.cores import divide, usable_cores
+from worker.cores import processes, usable_cores
 
 app = typer.Typer()
 models_app = typer.Typer(no_args_is_help=True, help="Make the networks faster.")
@@ -22,7 +22,7 @@ app.add_typer(models_app, name="models")
 def command(node: str) -> list[str]:
     """Command line of a recognition worker with this Celery node name."""
     config = settings()
-    children, _ = divide(config.worker, usable_cores())
+    children = processes(config.worker, usable_cores())
     line = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "--hostname", node]
     line += ["--queues", ",".join(WORKER_QUEUES), "--concurrency", str(children)]
     line += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]

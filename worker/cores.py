@@ -52,6 +52,15 @@ def divide(worker: Worker, cores: int, memory: float | None = None) -> tuple[int
     A child per core answers a quarter more photos than half as many with two threads each, which wait for each other and for
     the next batch; so there are as many as `memory` (default usable_memory()) has room for.
     """
-    room = (usable_memory() if memory is None else memory) // CHILD_BYTES
-    children = worker.children or max(1, min(cores, int(room)))
+    children = worker.children or max(1, min(cores, _room(memory)))
     return children, worker.threads or max(1, cores // children)
+
+
+def processes(worker: Worker, cores: int, memory: float | None = None) -> int:
+    """Children in all: those of `divide`, which jobs may keep busy, and the spare ones that there is memory for."""
+    children, _ = divide(worker, cores, memory)
+    return children + max(0, min(worker.spare, _room(memory) - children))
+
+
+def _room(memory: float | None) -> int:
+    return int((usable_memory() if memory is None else memory) // CHILD_BYTES)

@@ -13,7 +13,7 @@ from kombu import Consumer, Queue
 
 from shared import transport
 from shared.celery_app import make_app
-from shared.messages import WORKER_QUEUES
+from shared.messages import BULK_QUEUE, DESCRIBE_QUEUE, INTERACTIVE_QUEUE, WORKER_QUEUES
 from shared.settings import Settings
 from shared.transport import FAIR_TURN, MALFORMED
 
@@ -72,6 +72,25 @@ class Taker:
         except TimeoutError:
             return True
         return False
+
+
+def test_messages_of_single_photos_are_taken_beyond_those_of_jobs(live_settings: Settings) -> None:
+    app = make_app("test", live_settings)
+    app.conf.broker_transport_options |= {"at_most": (2, (BULK_QUEUE, DESCRIBE_QUEUE))}
+    with app.connection_for_read() as connection:
+        publish(connection, BULK_QUEUE, 1, 2, 3)
+        publish(connection, DESCRIBE_QUEUE, 4)
+        taker = Taker(connection, WORKER_QUEUES, prefetch_count=3)
+        jobs = taker.take(2)
+        assert [message.payload for message in jobs] == [1, 2]
+        assert taker.nothing_comes()
+        publish(connection, INTERACTIVE_QUEUE, 5)
+        single = taker.take(1)
+        assert single[0].payload == 5
+        single[0].ack()
+        assert taker.nothing_comes()
+        jobs[0].ack()
+        assert taker.take(1)[0].payload == 3
 
 
 def test_an_ordinary_redis_url_means_this_transport(connect: Callable[[], kombu.Connection]) -> None:

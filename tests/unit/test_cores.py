@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import Worker
-from worker.cores import divide, usable_cores, usable_memory
+from worker.cores import divide, processes, usable_cores, usable_memory
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,11 @@ def test_a_container_limit_below_the_machine_s_memory_wins(tmp_path: Path) -> No
     assert usable_memory(tmp_path) == unlimited > 1e9
     (tmp_path / "memory.max").write_text("1000000000\n")
     assert usable_memory(tmp_path) == 1e9
+
+
+def test_spare_children_come_on_top_where_memory_allows() -> None:
+    assert processes(Worker(), 2, memory=64e9) == 3
+    assert processes(Worker(spare=0), 2, memory=64e9) == 2
+    assert processes(Worker(children=1, spare=2), 4, memory=64e9) == 3
+    assert processes(Worker(), 2, memory=3e9) == 2
+    assert processes(Worker(children=4), 2, memory=3e9) == 4
