@@ -44,7 +44,7 @@ class Figures:
         """Take them from last.json."""
         queue, machine, only = document["queue"], document["machine"], document["queue_only"]
         used = [part["cpu_seconds"] for part in queue["rounds"]]
-        images = queue["images"] + len(used) * queue["batch"]  # the first batch of a round is not in its rate
+        images = queue["images"]
         return cls(
             rate_per_core=queue["images_per_s"] / machine["cores"],
             cores=machine["cores"],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shared.settings import Settings
 
-GROUP = 8
+GROUP = 4
 """Photos handed to the networks at once, as in a worker's pipeline."""
 
 
@@ -22,6 +22,7 @@ class Limit:
 
     pipes: Sequence[Connection]
     pids: Sequence[int]
+    photos: int
 
     def run(self, passes: int) -> tuple[int, float]:
         """Let every process look at all photos `passes` times; returns photos in all and seconds from start to last end."""
@@ -47,7 +48,7 @@ def limit(settings: Settings, photos: Sequence[Path], children: int, threads: in
     try:
         for pipe in pipes:
             pipe.recv()
-        yield Limit(pipes, [process.pid for process in processes if process.pid])
+        yield Limit(pipes, [process.pid for process in processes if process.pid], len(photos))
     finally:
         for pipe in pipes:
             pipe.close()

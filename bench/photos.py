@@ -16,7 +16,7 @@ from deploy.demo.products import items
 from deploy.demo.scenes import SCENES, catalog_photo, query_photo
 from producer.evaluation.labels import Label, read_labels
 from shared.decode import decode
-from shared.errors import ImageError
+from shared.errors import ImageError, UserError
 from shared.settings import Decode
 
 FEW = {"401", "501", "601", "701", "1001", "9101"}
@@ -40,7 +40,10 @@ class PhotoSet:
         return self.root / label.image
 
     def usable(self) -> list[Path]:
-        """Photos that can be decoded."""
+        """Photos that can be decoded; raises UserError when one is not there."""
+        for path in map(self.path, self.labels):
+            if not path.is_file():
+                raise UserError(f"{path} does not exist. --photos is the folder that the labels' paths start from.")
         return [path for path in map(self.path, self.labels) if _decodes(path)]
 
 

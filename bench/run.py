@@ -37,19 +37,19 @@ class Sizes:
     """How much is measured.
 
     rounds: turns of whole queue and limit, so that a machine whose speed drifts does not favour either; base: photos that
-    both look at; copies: of each base photo through the queue per round; passes: of the limit over the base photos per round.
+    both look at; copies: changed copies of them that a job of a round has; limit: photos that the limit looks at per round.
     """
 
     rounds: int = 3
     base: int = 48
-    copies: int = 4
-    passes: int = 3
+    copies: int = 320
+    limit: int = 144
     plain: int = 1000
     stages: int = 32
     queue_only_batches: int = 1200
 
 
-QUICK = Sizes(rounds=1, base=8, copies=4, passes=1, plain=6, stages=4, queue_only_batches=100)
+QUICK = Sizes(rounds=1, base=8, copies=32, limit=8, plain=6, stages=4, queue_only_batches=100)
 
 
 def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Console) -> dict[str, Any]:
@@ -77,9 +77,9 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
             publish_catalog(on, photos, document, console)
             console.rule("Labelled photos")
             rows, seen = labelled(client, photos, labels)
-            document["accuracy"] = {"queue": seen}
+            document["accuracy"] = {"queue": seen, "queue_read_all": labelled(client, photos, labels, read_all=True)[1]}
             outcomes = [row.outcome for row in rows if row.outcome.status is not Status.FAILED]
-            copies = changed_copies(base, sizes.rounds * sizes.copies * len(base), folder / "copies")
+            copies = changed_copies(base, 2 * sizes.rounds * sizes.copies, folder / "copies")
             together = stack.enter_context(limit(settings, base, children, threads))
             document |= _rounds(on, by, client, together, copies, sizes, console)
             with by.suspended():
@@ -94,11 +94,13 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
     queue = document["queue"]["images_per_s"]
     document |= {
         "queue_images_per_s": queue,
+        "queue_read_all_images_per_s": document["queue_read_all"]["images_per_s"],
         "queue_seen_before_images_per_s": document["queue_seen_before"]["images_per_s"],
         "limit_images_per_s": document["limit"]["images_per_s"],
         "plain_images_per_s": document["plain"]["images_per_s"],
         "queue_only_images_per_s": document["queue_only"]["images_per_s"],
-        "queue_to_limit_ratio": queue / document["limit"]["images_per_s"],
+        "queue_to_limit_ratio": document["queue_read_all"]["images_per_s"] / document["limit"]["images_per_s"],
+        "queue_to_read_all_ratio": queue / document["queue_read_all"]["images_per_s"],
         "queue_to_plain_ratio": queue / document["plain"]["images_per_s"],
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -114,10 +116,13 @@ def publish_catalog(on: Ground, photos: PhotoSet, document: dict[str, Any], cons
     document["photos"]["catalog_feed"] = photos.feed.name
 
 
-def labelled(client: Client, photos: PhotoSet, labels: Sequence[Label]) -> tuple[list[Row], dict[str, Any]]:
+def labelled(
+    client: Client, photos: PhotoSet, labels: Sequence[Label], *, read_all: bool = False
+) -> tuple[list[Row], dict[str, Any]]:
     """Recognise labelled photos; this also warms the worker up."""
     known = [label for label in labels if _readable(label)]
-    rows = sorted(client.run(submit(client, known, photos.root, catalog="default")), key=lambda row: row.index)
+    job = submit(client, known, photos.root, catalog="default", read_all=read_all)
+    rows = sorted(client.run(job), key=lambda row: row.index)
     return rows, accuracy(answers(known, [row.outcome for row in rows])).document()
 
 
@@ -135,48 +140,39 @@ def _readable(label: Label) -> bool:
 def _rounds(
     on: Ground, by: Running, client: Client, together: Limit, copies: Sequence[Path], sizes: Sizes, console: Console
 ) -> dict[str, Any]:
-    """Let whole queue and limit take turns."""
-    done: list[Done] = []
+    """Let the whole queue, the whole queue that reads all, and the limit take turns."""
+    served: list[Done] = []
+    read_all: list[Done] = []
     bare: list[tuple[int, float, dict[str, Any]]] = []
-    each = len(copies) // sizes.rounds
+    parts = [copies[start : start + sizes.copies] for start in range(0, len(copies), sizes.copies)]
     broker = client.ledger.client
     before = int(broker.info("memory")["used_memory"]) - remembered(client.ledger)[1]
     for number in range(sizes.rounds):
         console.rule(f"Whole queue and limit, round {number + 1} of {sizes.rounds}")
-        done.append(run_job(client, on, by, copies[number * each : (number + 1) * each]))
+        served.append(run_job(client, on, by, parts[2 * number]))
+        read_all.append(run_job(client, on, by, parts[2 * number + 1], read_all=True))
         with by.suspended(), Usage({"children": together.pids}) as usage:
-            count, took = together.run(sizes.passes)
+            count, took = together.run(max(1, sizes.limit // min(sizes.base, together.photos)))
         bare.append((count, took, usage.document()))
-        console.print(f"queue {done[-1].images / done[-1].seconds:.2f}/s, limit {bare[-1][0] / bare[-1][1]:.2f}/s")
-    images, seconds = sum(one.images for one in done), sum(one.seconds for one in done)
-    jobs = sum(len(one.rows) for one in done)
+        rates = [one[-1].images / one[-1].seconds for one in (served, read_all)] + [count / took]
+        console.print("queue {:.2f}/s, reading all {:.2f}/s, limit {:.2f}/s".format(*rates))
     seen, seen_bytes = remembered(client.ledger)
     grown = int(broker.info("memory")["used_memory"]) - seen_bytes - before
-    again = run_job(client, on, by, copies[-each:])
+    again = run_job(client, on, by, parts[-2])
     console.print(f"the last round once more {again.images / again.seconds:.2f}/s")
+    rows = [row for one in served for row in one.rows]
     return {
         "queue": {
-            "images": images,
-            "seconds": seconds,
-            "images_per_s": images / seconds,
+            **_rate(served),
             "batch": BATCH,
-            "cpu_seconds_per_image": sum(sum(one.usage["cpu_seconds"].values()) for one in done) / jobs,
             "photo_bytes": sum(path.stat().st_size for path in copies) / len(copies),
-            "result_bytes_per_image": sum(one.result_bytes for one in done) / jobs,
-            "broker_bytes_per_image": grown / jobs,
+            "result_bytes_per_image": sum(one.result_bytes for one in served) / len(rows),
+            "broker_bytes_per_image": grown / (2 * len(rows)),
             "remembered_bytes_per_photo": seen_bytes / max(seen, 1),
-            "wait_seconds_per_stage": _mean_timings([row.outcome for one in done for row in one.rows]),
-            "seen_before_share": seen_before([row for one in done for row in one.rows]),
-            "rounds": [{"images_per_s": one.images / one.seconds, **one.usage} for one in done],
+            "reading_stopped_share": sum(not row.outcome.words_complete for row in rows) / len(rows),
         },
-        "queue_seen_before": {
-            "images": again.images,
-            "seconds": again.seconds,
-            "images_per_s": again.images / again.seconds,
-            "seen_before_share": seen_before(again.rows),
-            "wait_seconds_per_stage": _mean_timings([row.outcome for row in again.rows]),
-            "cpu_seconds": again.usage["cpu_seconds"],
-        },
+        "queue_read_all": _rate(read_all),
+        "queue_seen_before": _rate([again]),
         "limit": {
             "images": sum(count for count, _, _ in bare),
             "seconds": sum(took for _, took, _ in bare),
@@ -185,6 +181,20 @@ def _rounds(
             / sum(count for count, _, _ in bare),
             "rounds": [{"images_per_s": count / took, **used} for count, took, used in bare],
         },
+    }
+
+
+def _rate(jobs: Sequence[Done]) -> dict[str, Any]:
+    rows = [row for one in jobs for row in one.rows]
+    seconds = sum(one.seconds for one in jobs)
+    return {
+        "images": len(rows),
+        "seconds": seconds,
+        "images_per_s": len(rows) / seconds,
+        "cpu_seconds_per_image": sum(sum(one.usage["cpu_seconds"].values()) for one in jobs) / len(rows),
+        "wait_seconds_per_stage": _mean_timings([row.outcome for row in rows]),
+        "seen_before_share": seen_before(rows),
+        "rounds": [{"images_per_s": one.images / one.seconds, **one.usage} for one in jobs],
     }
 
 

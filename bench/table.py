@@ -18,15 +18,21 @@ def show(document: dict[str, Any], console: Console) -> None:
         highlight=False,
     )
     table = Table("", "images/s", "images", "seconds", "right first", "not in catalog: not matched", box=None)
-    for name, key in (("whole queue", "queue"), ("same networks alone (limit)", "limit"), ("plain worker", "plain"),
-                      ("queue without networks", "queue_only")):  # fmt: skip
+    for name, key in (("whole queue", "queue"), ("whole queue, all lines read", "queue_read_all"),
+                      ("whole queue, photos seen before", "queue_seen_before"), ("same networks alone (limit)", "limit"),
+                      ("plain worker", "plain"), ("queue without networks", "queue_only")):  # fmt: skip
         part, right = document[key], document["accuracy"].get(key, {})
         table.add_row(
             name, f"{part['images_per_s']:.2f}", f"{part['images']}", f"{part['seconds']:.1f}",
             _share(right.get("top1")), _share(right.get("absent_rejected")),
         )  # fmt: skip
     console.print(table)
-    console.print(f"queue ÷ limit  {document['queue_to_limit_ratio']:.3f}", highlight=False)
+    console.print(f"queue ÷ limit, both reading all lines  {document['queue_to_limit_ratio']:.3f}", highlight=False)
+    console.print(
+        f"queue ÷ queue reading all lines  {document['queue_to_read_all_ratio']:.2f}; "
+        f"reading stopped on {document['queue']['reading_stopped_share']:.0%} of the photos",
+        highlight=False,
+    )
     console.print(f"queue ÷ plain  {document['queue_to_plain_ratio']:.2f}", highlight=False)
     busy = " and ".join(f"{document[key]['cpu_seconds_per_image'] * 1000:.0f} ms ({name})" for key, name in
                         (("queue", "whole queue with its servers"), ("limit", "networks alone")))  # fmt: skip

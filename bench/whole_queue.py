@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,28 +24,40 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Done:
-    """A job that has ended: its rows, the images and seconds between the ends of its first and last batch."""
+    """A job that has ended: its rows and the seconds from its first message to the end of its last batch."""
 
     rows: list[Row]
-    images: int
     seconds: float
     usage: dict[str, Any]
     memory: list[tuple[float, dict[str, float]]]
     result_bytes: int
     """Size of its results in the broker, as Celery stores them."""
 
+    @property
+    def images(self) -> int:
+        """How many it had."""
+        return len(self.rows)
 
-def run_job(client: Client, on: Ground, by: Running, photos: Sequence[Path], *, memory_every: float = 0.0) -> Done:
+
+def run_job(
+    client: Client,
+    on: Ground,
+    by: Running,
+    photos: Sequence[Path],
+    *,
+    read_all: bool = False,
+    memory_every: float = 0.0,
+) -> Done:
     """Submit photos as a job and wait for its end, reading results as they come, as `packsight submit --wait` does."""
-    job = client.submit([Item(path.name, path) for path in photos], batch_size=BATCH)
+    job = client.submit([Item(path.name, path) for path in photos], batch_size=BATCH, read_all=read_all)
     with Usage(groups(on, by), memory_every) as usage:
+        begun = time.time()  # the worker's clock: that of this machine
         rows = list(client.run(job))
     failed = [row for row in rows if row.outcome.status is Status.FAILED]
     if failed:
         raise RuntimeError(f"{len(failed)} of {len(rows)} photos failed, first {failed[0].outcome.reason}")
     ends, size = batch_ends(client.ledger, {batch.task_id: len(batch.images) for batch in job.batches})
-    images, seconds = between_ends(ends)
-    return Done(rows, images, seconds, usage.document(), usage.memory, size)
+    return Done(rows, ends[-1][0] - begun, usage.document(), usage.memory, size)
 
 
 def seen_before(rows: Sequence[Row]) -> float:

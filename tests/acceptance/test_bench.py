@@ -36,7 +36,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.timeout(900)
 def test_the_smoke_run_measures_every_configuration(document: dict[str, Any]) -> None:
-    for name in ("queue", "queue_seen_before", "limit", "plain", "queue_only"):
+    for name in ("queue", "queue_read_all", "queue_seen_before", "limit", "plain", "queue_only"):
         part = document[name]
         assert part["images"] > 0
         assert part["images_per_s"] == pytest.approx(part["images"] / part["seconds"])
@@ -50,12 +50,14 @@ def test_the_smoke_run_measures_every_configuration(document: dict[str, Any]) ->
 
 def test_ratios_follow_from_the_rates_of_the_same_run(document: dict[str, Any]) -> None:
     queue = document["queue_images_per_s"]
-    assert document["queue_to_limit_ratio"] == pytest.approx(queue / document["limit_images_per_s"])
+    whole = document["queue_read_all_images_per_s"]
+    assert document["queue_to_limit_ratio"] == pytest.approx(whole / document["limit_images_per_s"])
+    assert document["queue_to_read_all_ratio"] == pytest.approx(queue / whole)
     assert document["queue_to_plain_ratio"] == pytest.approx(queue / document["plain_images_per_s"])
 
 
 def test_accuracies_stand_beside_the_speeds(document: dict[str, Any]) -> None:
-    for name in ("queue", "plain"):
+    for name in ("queue", "queue_read_all", "plain"):
         accuracy = document["accuracy"][name]
         assert accuracy["photos"] == document["accuracy"]["queue"]["photos"]
         assert 0 <= accuracy["top1"] <= 1
