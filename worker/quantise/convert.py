@@ -83,8 +83,3 @@ def save(model: ov.Model, folder: Path) -> tuple[Path, str]:
     for suffix in (".bin", ".xml"):
         part.with_suffix(suffix).replace(folder / f"{sha256}{suffix}")
     return folder / f"{sha256}.xml", sha256
-
-
-def quantised_operations(model: ov.Model) -> int:
-    """Number of operations that round to 8 bits."""
-    return sum(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
