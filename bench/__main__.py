@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from bench import latency as latency_mode
+from bench import scale as scale_mode
 from bench import soak as soak_mode
 from bench.photos import PhotoSet, demo, few
 from bench.run import QUICK, Sizes, run
@@ -30,13 +31,14 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="A smoke run of a minute or two; its figures mean little.")] = False,
     soak: Annotated[int, typer.Option(help="Only: a steady run over so many photos; memory and load over time.")] = 0,
     latency: Annotated[bool, typer.Option("--latency", help="Only: single photos, idle and beside a job.")] = False,
+    scale: Annotated[bool, typer.Option("--scale", help="Only: throughput by number of children.")] = False,
     photos: Annotated[Path | None, typer.Option(help="Folder of labelled photos; by default the demo's.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Their labels, as `packsight evaluate` takes them.")] = None,
     feed: Annotated[Path | None, typer.Option(help="Feed of the catalog that they belong to.")] = None,
     catalog_photos: Annotated[str, typer.Option(help="Extra photos of that catalog, as `catalog sync --photos`.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for the figures and the cache of compiled networks.")] = Path("bench-out"),
 ) -> None:
-    """Measure throughput, stages and accuracy in one run; writes last.json (soak.json, latency.json)."""
+    """Measure throughput, stages and accuracy in one run; writes last.json (soak.json, latency.json, scale.json)."""
     signal.signal(signal.SIGTERM, _interrupt)  # so that what was started is stopped
     out.mkdir(parents=True, exist_ok=True)
     models = (out / "models").resolve()
@@ -47,6 +49,8 @@ def main(
                 _save(out / "soak.json", soak_mode.run(folder, models, chosen, soak, console))
             elif latency:
                 _save(out / "latency.json", latency_mode.run(folder, models, chosen, 5 if quick else 30, console))
+            elif scale:
+                _save(out / "scale.json", scale_mode.run(folder, models, chosen, 32 if quick else 160, console))
             else:
                 document = run(folder, models, chosen, QUICK if quick else Sizes(), console)
                 _save(out / ("quick.json" if quick else "last.json"), document)
