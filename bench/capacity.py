@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from shared.settings import Worker
+
 DAY = 86_400
 GIB = 2**30
 
@@ -89,7 +91,7 @@ def estimate(
         cores=cores,
         machines=machines,
         children=children,
-        memory_gib=(children * figures.child_mb + machines * figures.parent_mb) * 1e6 / GIB,
+        memory_gib=((children + machines * Worker().spare) * figures.child_mb + machines * figures.parent_mb) * 1e6 / GIB,
         messages_per_second=per_second / figures.batch,
         broker_cores=per_second * figures.broker_cpu,
         result_gib_per_hour=per_second * 3600 * figures.result_bytes / GIB,
