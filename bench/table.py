@@ -27,7 +27,11 @@ def show(document: dict[str, Any], console: Console) -> None:
             _share(right.get("top1")), _share(right.get("absent_rejected")),
         )  # fmt: skip
     console.print(table)
-    console.print(f"queue ÷ limit, both reading all lines  {document['queue_to_limit_ratio']:.3f}", highlight=False)
+    console.print(
+        f"queue ÷ limit  {document['queue_to_limit_ratio']:.3f}; both reading all lines "
+        f"{document['read_all_to_limit_ratio']:.3f}",
+        highlight=False,
+    )
     console.print(
         f"queue ÷ queue reading all lines  {document['queue_to_read_all_ratio']:.2f}; "
         f"reading stopped on {document['queue']['reading_stopped_share']:.0%} of the photos",

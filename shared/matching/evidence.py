@@ -35,7 +35,7 @@ class Gathered:
     explained: [words, candidates] rarity times similarity of the best term of the candidate that the word stands
     for, and by: that alternative's number (-1: none); rarity: [alternatives] of the terms read.
     entry_…: one row per candidate and word of it: which candidate, which term, how surely it is to be seen, its
-    rarity, was it read (0 to 1).
+    rarity, was it read (0 to 1), is it part of the feed's name.
     """
 
     products: IntArray
@@ -49,6 +49,7 @@ class Gathered:
     entry_expected: Matrix
     entry_rarity: Matrix
     entry_read: Matrix
+    entry_named: npt.NDArray[np.bool_]
 
 
 def gather(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | None = None) -> Gathered:
@@ -119,7 +120,7 @@ def gather(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | 
     }
     return Gathered(
         products, np.stack([columns[name] for name in CLEAR], axis=1), nearest, explained, by, rarity,
-        candidate, term, expected, term_rarity, entry_read,
+        candidate, term, expected, term_rarity, entry_read, (marks & NAMED) > 0,
     )  # fmt: skip
 
 

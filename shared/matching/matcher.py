@@ -22,6 +22,8 @@ from shared.outcomes import Candidate, Product, Status
 
 CLOSEST = 6
 """Candidates compared closely at most."""
+SEEN = 0.5
+"""Of how surely a word is to be seen, and of how surely it was read."""
 UNLIKELY = 0.01
 """Part of the first candidate's probability below which a candidate is not worth a close look."""
 
@@ -76,9 +78,17 @@ def match(features: Features, snapshot: Snapshot, *, top_k: int, variant: Varian
 
 
 def decided(features: Features, snapshot: Snapshot) -> bool:
-    """Tell whether looks and words already match the photo: then whatever else could be read on it is not needed."""
+    """Tell whether looks and the words read so far match the photo, so that the others need not be read.
+
+    The whole name must have been read, as far as it is usually seen: of a product's sibling that is not listed, the line that
+    tells them apart may be still unread.
+    """
     ranking = rank(Query.of(features, snapshot), snapshot, variant=Variant.CLEAR)
-    return status_of(ranking, snapshot.model) is Status.MATCHED
+    gathered = ranking.gathered
+    if gathered is None or status_of(ranking, snapshot.model) is not Status.MATCHED:
+        return False
+    name = gathered.entry_named & (gathered.entry_candidate == ranking.place[0]) & (gathered.entry_expected >= SEEN)
+    return bool((gathered.entry_read[name] >= SEEN).all())
 
 
 def rank(

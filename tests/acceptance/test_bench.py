@@ -51,7 +51,8 @@ def test_the_smoke_run_measures_every_configuration(document: dict[str, Any]) ->
 def test_ratios_follow_from_the_rates_of_the_same_run(document: dict[str, Any]) -> None:
     queue = document["queue_images_per_s"]
     whole = document["queue_read_all_images_per_s"]
-    assert document["queue_to_limit_ratio"] == pytest.approx(whole / document["limit_images_per_s"])
+    assert document["queue_to_limit_ratio"] == pytest.approx(queue / document["limit_images_per_s"])
+    assert document["read_all_to_limit_ratio"] == pytest.approx(whole / document["limit_images_per_s"])
     assert document["queue_to_read_all_ratio"] == pytest.approx(queue / whole)
     assert document["queue_to_plain_ratio"] == pytest.approx(queue / document["plain_images_per_s"])
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import CatalogError
 from shared.features import Features
-from shared.matching.matcher import Variant, match
+from shared.matching.matcher import Variant, decided, match
 from shared.matching.snapshot import Snapshot
 from shared.outcomes import Status
 from tests.unit.matching_catalog import photo, shop
@@ -95,3 +95,14 @@ def test_every_variant_names_the_product_of_an_easy_photo(catalog: Catalog, vari
     decision = match(photo("easy", ["HASTIRA", "Body Scrub"], 7, noise=0.1), catalog[0], top_k=3, variant=variant)
     assert decision.candidates[0].product.id == "p7"
     assert 0 <= decision.candidates[0].confidence <= 1
+
+
+def test_reading_is_enough_when_the_whole_name_was_read_and_decides(catalog: Catalog) -> None:
+    snapshot, _ = catalog
+    eager = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5}))
+    assert decided(photo("whole", ["GRAVELLE", "Eye Serum"], 6), eager)
+    part = photo("part", ["GRAVELLE", "Eye"], 6)
+    assert match(part, eager, top_k=1).status is Status.MATCHED
+    assert not decided(part, eager), "what stands where its name goes on is not known yet"
+    strict = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 1.0}))
+    assert not decided(photo("whole", ["GRAVELLE", "Eye Serum"], 6), strict)
