@@ -7,7 +7,14 @@ import os
 from contextlib import closing
 from typing import Any
 
-from celery.signals import setup_logging, worker_init, worker_process_init, worker_process_shutdown, worker_shutdown
+from celery.signals import (
+    setup_logging,
+    task_postrun,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_shutdown,
+)
 
 from shared import logs
 from shared.celery_app import make_app
@@ -15,7 +22,7 @@ from shared.errors import PacksightError, UserError
 from shared.messages import BULK_QUEUE, DESCRIBE_QUEUE
 from shared.settings import Precision, settings
 from shared.store import ObjectStore
-from worker import quantised
+from worker import memory, quantised
 from worker.cores import divide, usable_cores
 from worker.replica import Replica
 
@@ -74,3 +81,8 @@ def _withdraw_child(**_: Any) -> None:
     from worker.child import child  # noqa: PLC0415
 
     child().registration.withdraw()
+
+
+@task_postrun.connect
+def _give_memory_back(**_: Any) -> None:
+    memory.give_back()
