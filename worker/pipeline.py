@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _GROUP = 4
 """Photos in the networks at once: enough to keep them fed, few enough that little is left to decide when the last end."""
-_AHEAD = 8
+_AHEAD = 4
 """Photos loaded before their turn, and photos waiting for their decision."""
 
 
