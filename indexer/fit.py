@@ -25,7 +25,9 @@ from shared.matching.model import CLEAR, CLOSE, PRIOR, SPREAD, Curve, Matrix, Mo
 from shared.matching.snapshot import Snapshot
 
 ABSENT = 0.2
-"""Photos of products that are not listed, per photo of one that is: what confidences and threshold are meant for."""
+"""Photos of products that are not listed, per photo of one that is: what the threshold is meant for."""
+EVERYDAY = 0.5
+"""Share of those by which confidences are fitted: the threshold must hold where twice as many strangers are sent."""
 PRECISION = 0.98
 """Estimated precision of `matched` answers."""
 CLOSE_QUESTIONS = 600
@@ -206,7 +208,7 @@ def _fitted(asked: Sequence[Asked], clear: Questions, given: Model | None) -> _F
         weights = given.clear.vector(CLEAR)
         shares, _ = clear.shares(weights)
     confidence, right = _first(clear, shares)
-    curve = fit_curve(confidence, right, clear.weight)
+    curve = fit_curve(confidence, right, _everyday(clear))
     confidence = curve(confidence)
     stage = Stage(weights=_named(CLEAR, weights), curve=curve)
     draft = Model(clear=stage, close=PRIOR.close, fitted=True)
@@ -226,7 +228,7 @@ def _fitted(asked: Sequence[Asked], clear: Questions, given: Model | None) -> _F
             weights = given.close.vector(CLOSE)
             shares, _ = close.shares(weights)
         again, right_again = _first(close, shares)
-        curve = fit_curve(again, right_again, close.weight)
+        curve = fit_curve(again, right_again, _everyday(close))
         confidence[rows], right[rows] = curve(again), right_again
         draft = draft.model_copy(update={"close": Stage(weights=_named(CLOSE, weights), curve=curve)})
     answers = Answers(
@@ -236,6 +238,10 @@ def _fitted(asked: Sequence[Asked], clear: Questions, given: Model | None) -> _F
     chance = np.where(right, clipped, np.where(clear.present, (1 - clipped) / RIVALS, 1 - clipped))
     loss = float(weight @ -np.log(chance)) / float(weight.sum())
     return _Fitted(draft.model_copy(update={"matched": threshold(answers)}), answers, loss)
+
+
+def _everyday(questions: Questions) -> Matrix:
+    return np.where(questions.present, questions.weight, EVERYDAY * questions.weight)
 
 
 def drawn(doubtful: npt.NDArray[np.bool_], photo: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
