@@ -303,6 +303,6 @@ def _padded(asked: Sequence[Asked], rows: Sequence[tuple[Matrix, npt.NDArray[np.
         there,
         truth,
         present,
-        np.where(present, 1.0, ABSENT),
+        np.where(present, 1.0, ABSENT) * [one.weight for one in asked],
         np.array([one.product % PARTS for one in asked], np.int64),
     )

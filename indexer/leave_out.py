@@ -54,41 +54,58 @@ class Asked:
     leave: Leave | None
     truth: int | None
     worn: bool
+    weight: float
 
 
-def asked_photos(snapshot: Snapshot) -> npt.NDArray[np.int64]:
-    """Photos that are asked: all, or an even spread."""
-    count = len(snapshot.photo_product)
-    return np.unique(np.linspace(0, count - 1, min(count, MAX_ASKED)).astype(np.int64))
+def asked_photos(snapshot: Snapshot) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Photos that are asked in rising order, with how many of the catalog's each stands for, 1 on average.
+
+    All, or an even spread of as many photos that are their product's only one as of others, if there are so many: only those
+    others can be left out, and they show what two photos of a product have in common.
+    """
+    alone = np.diff(snapshot.photo_starts)[snapshot.photo_product] == 1
+    groups = [np.flatnonzero(alone), np.flatnonzero(~alone)]
+    fewer = min(map(len, groups))
+    sizes = [min(len(group), max(MAX_ASKED // 2, MAX_ASKED - fewer)) for group in groups]
+    spread = [_evenly(group, size) for group, size in zip(groups, sizes, strict=True)]
+    stands_for = [len(group) / max(size, 1) for group, size in zip(groups, sizes, strict=True)]
+    photos = np.concatenate(spread)
+    weight = np.repeat(stands_for, sizes) * len(photos) / max(len(alone), 1)
+    order = np.argsort(photos)
+    return photos[order], weight[order]
+
+
+def _evenly(values: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    return values[np.linspace(0, len(values) - 1, count).astype(np.int64)]
 
 
 def questions(snapshot: Snapshot, features: Mapping[str, Features]) -> Iterator[Asked]:
     """Ask every photo, present first, then absent; features by sha256."""
-    photos = asked_photos(snapshot)
+    photos, stands_for = asked_photos(snapshot)
     alone = np.diff(snapshot.photo_starts) == 1
     folds = FOLDS if len(snapshot.photo_product) <= MAX_REFITTED else 1
     for fold in range(min(folds, len(photos))):
         group = photos[fold::folds]
         without = _refitted(snapshot, group) if folds > 1 else snapshot
-        for photo in group.tolist():
+        for photo, weight in zip(group.tolist(), stands_for[fold::folds].tolist(), strict=True):
             product = int(snapshot.photo_product[photo])
             own = features[snapshot.photo_table.sha256(photo)]
             query = Query.of(own, without)
             absent = Leave.whole_product(snapshot, product)
             copy = worn(own, without)
             if alone[product]:
-                yield Asked(photo, product, copy, without, None, product, True)
+                yield Asked(photo, product, copy, without, None, product, True, weight)
             else:
                 leave = Leave.one_photo(snapshot, photo)
-                yield Asked(photo, product, query, without, leave, product, False)
-                yield Asked(photo, product, copy, without, leave, product, True)
+                yield Asked(photo, product, query, without, leave, product, False, weight)
+                yield Asked(photo, product, copy, without, leave, product, True, weight)
             if len(snapshot.products) > 1:
-                yield Asked(photo, product, query, without, absent, None, False)
-                yield Asked(photo, product, copy, without, absent, None, True)
+                yield Asked(photo, product, query, without, absent, None, False, weight)
+                yield Asked(photo, product, copy, without, absent, None, True, weight)
             other = sibling(own, product, without) if photo % SIBLING_EVERY == 0 else None
             if other is not None:
                 own_photo = None if alone[product] else Leave.one_photo(snapshot, photo)
-                yield Asked(photo, product, other, without, own_photo, None, True)
+                yield Asked(photo, product, other, without, own_photo, None, True, weight)
 
 
 def leave_one_out(

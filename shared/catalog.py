@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.errors import CatalogError, ErrorCode, PacksightError
 from shared.store import ObjectStore
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 
 

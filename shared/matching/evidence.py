@@ -7,7 +7,9 @@
   word_lead: word_share less the best of the other candidates.
 - coverage: rarity of the product's words that were read ÷ rarity of those expected, each by how surely it is to be
   seen.
-- brand: share of the brand's words that were read; rival_brand: how clearly a brand was read that is not the product's.
+- name: rarity of the words of the feed's name beyond the brand's that were read ÷ rarity of all of them: a photo too small for
+  the small print still shows the name, and of names that share its words the one without others is meant.
+- brand: the same of the brand's words; rival_brand: how clearly a brand was read that is not the product's.
 - unknown_words: share of the words of four letters and more that the catalog has nowhere;
   replaced_words: m / 2, at most 1, m being the smaller of the words surely to be seen that were not read and the words read
   that are not the product's: another product of its line has other words where its own should stand.
@@ -95,8 +97,10 @@ def gather(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | 
     entry_read[read_here] = seen_terms[place[read_here]]
     share = mass / total if total > 0 else np.zeros(count)
     unit = mass / np.log(len(snapshot.products) + 1)
-    vendor = (marks & VENDOR) > 0
-    brand = _ratio(candidate[vendor], entry_read[vendor] * term_rarity[vendor], term_rarity[vendor], count)
+
+    def read_of(part: npt.NDArray[np.bool_]) -> Matrix:
+        return _ratio(candidate[part], entry_read[part] * term_rarity[part], term_rarity[part], count)
+
     strength = reading.weight * confidence[reading.word] * words.vendor_terms[reading.term]
     strength = strength * rarity / np.log(len(snapshot.products) + 1)
     rival = (strength[:, None] * ~has).max(axis=0, initial=0.0)
@@ -113,7 +117,8 @@ def gather(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | 
         "word_mass": unit / (unit + 1),
         "word_lead": lead(share),
         "coverage": _ratio(candidate, entry_read * expected * term_rarity, expected * term_rarity, count),
-        "brand": brand,
+        "name": read_of((marks & (NAMED | VENDOR)) == NAMED),
+        "brand": read_of((marks & VENDOR) > 0),
         "rival_brand": rival,
         "unknown_words": np.full(count, unknown),
         "replaced_words": np.minimum(replaced / 2, 1),

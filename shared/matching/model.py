@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict
 Matrix = npt.NDArray[np.float64]
 
 LOOKS = ("looks", "looks_lead")
-WORDS = ("word_share", "word_mass", "word_lead", "coverage", "brand", "rival_brand", "unknown_words", "replaced_words")
+WORDS = ("word_share", "word_mass", "word_lead", "coverage", "name", "brand", "rival_brand", "unknown_words", "replaced_words")
 CLEAR = ("present", *LOOKS, *WORDS)
 """Evidence for every candidate; shared/matching/evidence.py says what each is."""
 CLOSE = (
-    "clear", "present", "inliers", "alignment", "colour", "colour_lead", "telling_words", "telling_missing",
+    "clear", "present", "inliers", "alignment", "colour", "colour_lead", "telling_words", "telling_missing", "telling_unseen",
 )  # fmt: skip
 """Evidence among the few candidates that are hard to tell apart; see shared/matching/siblings.py."""
 
@@ -84,7 +84,8 @@ PRIOR = Model(
             "word_share": 3.0,
             "word_mass": 2.5,
             "word_lead": 2.0,
-            "coverage": 4.5,
+            "coverage": 2.5,
+            "name": 2.5,
             "brand": 0.2,
             "rival_brand": -1.5,
             "unknown_words": -2.0,
@@ -101,6 +102,7 @@ PRIOR = Model(
             "colour_lead": 8.0,
             "telling_words": 1.0,
             "telling_missing": -2.0,
+            "telling_unseen": -0.5,
         }
     ),
 )

@@ -106,7 +106,7 @@ def _joined(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list
     terms = vocabulary.exact([a + b for a, b in pairs])
     found = [(pair, Near(term, 1.0)) for pair, term in zip(pairs, terms, strict=True) if term >= 0]
     keys = list({key for pair in pairs for key in pair})
-    unknown = {key for key, term in zip(keys, vocabulary.exact(keys), strict=True) if term < 0}
-    odd = [pair for pair, term in zip(pairs, terms, strict=True) if term < 0 and unknown.issuperset(pair)]
+    unnamed = {key for key, term in zip(keys, vocabulary.exact(keys), strict=True) if term < 0 or not vocabulary.named(term)}
+    odd = [pair for pair, term in zip(pairs, terms, strict=True) if term < 0 and unnamed.issuperset(pair)]
     misread = vocabulary.near([a + GAP + b for a, b in odd])
     return found + [(pair, near) for pair, many in zip(odd, misread, strict=True) for near in many]

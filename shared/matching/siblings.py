@@ -7,7 +7,8 @@ For each of the few candidates, against the one of its catalog photos that agree
 - colour: likeness of the colours; colour_lead: agreement where it differs from its rivals;
   inliers, alignment and colour count less where words are replaced (evidence.py): a sibling agrees everywhere else;
 - telling_words: words read that the candidate has and its rivals lack;
-- telling_missing: words expected on the candidate and not on its rivals that were not read.
+- telling_missing: words of the candidate's name in the feed and not on its rivals that were not read; telling_unseen: the same
+  of words that only its photos show, which may be too small to be read on another.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def compare(query: Query, gathered: Gathered, places: IntArray, snapshot: Snapsh
     kept = 1 - gathered.matrix[places, CLEAR.index("replaced_words")]
     for name in ("inliers", "alignment", "colour"):
         columns[name] *= kept
-    columns["telling_words"], columns["telling_missing"] = _telling(gathered, places)
+    columns["telling_words"], columns["telling_missing"], columns["telling_unseen"] = _telling(gathered, places)
     return Compared(np.stack([columns[name] for name in NAMES], axis=1), inliers)
 
 
@@ -83,8 +84,8 @@ def _colours(query: Query, found: list[tuple[int, Verified]], snapshot: Snapshot
     return likeness, lead
 
 
-def _telling(gathered: Gathered, places: IntArray) -> tuple[Matrix, Matrix]:
-    """Words read and words missed that tell the candidates apart, each weighed by how few of them have it."""
+def _telling(gathered: Gathered, places: IntArray) -> tuple[Matrix, Matrix, Matrix]:
+    """Words read, of names missed and of photos unseen that tell candidates apart, weighed by how few of them have each."""
     count = len(places)
     entries = np.flatnonzero(np.isin(gathered.entry_candidate, places))
     candidate = np.searchsorted(places, gathered.entry_candidate[entries])
@@ -92,6 +93,9 @@ def _telling(gathered: Gathered, places: IntArray) -> tuple[Matrix, Matrix]:
     # Squared, since a word that name and every photo agree on tells more than several that one photo seemed to show.
     weight = np.log(count / having[term]) / np.log(max(count, 2)) * gathered.entry_expected[entries] ** 2
     read = gathered.entry_read[entries]
-    told, missed = np.bincount(candidate, weight * read, count), np.bincount(candidate, weight * (1 - read), count)
+    named = gathered.entry_named[entries]
+    told, missed, unseen = (
+        np.bincount(candidate, weight * part, count) for part in (read, (1 - read) * named, (1 - read) * ~named)
+    )
     total = told.sum()
-    return told / (total + 0.25), missed / (missed + 1)
+    return told / (total + 0.25), missed / (missed + 1), unseen / (unseen + 1)

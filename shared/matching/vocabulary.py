@@ -10,7 +10,7 @@ a bound on the finds per string drops the rarest.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -84,6 +84,7 @@ class Vocabulary:
     def __init__(self, table: pa.Table, exact: HashTable, deletions: HashTable) -> None:
         self._keys = table["key"].combine_chunks()
         self._texts = table["text"].combine_chunks()
+        self._named = table["named"].combine_chunks()
         self._exact = exact
         self._deletions = deletions
 
@@ -97,6 +98,10 @@ class Vocabulary:
     def text(self, term: int) -> str:
         """The form in which a term is shown."""
         return str(self._texts[term].as_py())
+
+    def named(self, term: int) -> bool:
+        """Tell whether a term stands in any product's name in the feed; others were only read on photos."""
+        return bool(self._named[term].as_py())
 
     def exact(self, keys: Sequence[str]) -> list[int]:
         """Number of each key's term, -1 where there is none."""
@@ -127,15 +132,18 @@ class Vocabulary:
         ]
 
     @classmethod
-    def build(cls, keys: Sequence[str], texts: Sequence[str]) -> Vocabulary:
-        """Make the vocabulary of distinct keys."""
-        columns = pa.table({"key": pa.array(keys, pa.string()), "text": pa.array(texts, pa.string())})
+    def build(cls, keys: Sequence[str], texts: Sequence[str], named: Set[str]) -> Vocabulary:
+        """Make the vocabulary of distinct keys; `named` are those of the feed's names."""
+        columns = pa.table({
+            "key": pa.array(keys, pa.string()), "text": pa.array(texts, pa.string()),
+            "named": pa.array([key in named for key in keys], pa.bool_()),
+        })  # fmt: skip
         misread = [(string, term) for term, key in enumerate(keys) for string in deletions(key)]
         return cls(columns, HashTable.build(list(zip(keys, range(len(keys)), strict=True))), HashTable.build(misread))
 
     def save(self, folder: Path) -> None:
         """Write `terms.arrow`, `exact.*.npy` and `deletions.*.npy`."""
-        table = pa.table({"key": self._keys, "text": self._texts})
+        table = pa.table({"key": self._keys, "text": self._texts, "named": self._named})
         with pa.OSFile(str(folder / "terms.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
         self._exact.save(folder, "exact")

@@ -8,18 +8,18 @@ of its photos.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rapidfuzz.distance import DamerauLevenshtein
 
 from shared.catalog import ProductRow
-from shared.matching.normalise import Token, is_number, tokens
+from shared.matching.normalise import Token, tokens
+from shared.matching.own_words import own_words, parted_names
 from shared.matching.ragged import Ragged, open_array
 from shared.matching.vocabulary import Vocabulary
 from shared.outcomes import WordRead
@@ -32,9 +32,6 @@ PRIOR_PHOTOS = 1.0
 """Photos on which a word was not read that every product is credited with."""
 MIN_CONFIDENCE = 0.5
 """Of a line on a catalog photo whose words are taken into the index."""
-OWN_LETTERS, OWN_SIMILARITY = 6, 0.7
-"""Letters from which a word of a product's name is recognised in a misreading on the product's own photo, and how
-alike they must be: more is forgiven here than on a query, since the product is known."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +89,12 @@ class WordIndex:
             for token in tokens(product.vendor):
                 note(number, token.key, token.text, seen=0, mark=NAMED | VENDOR)
         photo_keys: list[list[str]] = []
-        listed = set(spellings)
-        names = [[Token(key, min(spellings[key])) for key in terms] for terms in has]
+        listed = {key: min(texts) for key, texts in spellings.items()}
+        names = [[Token(key, listed[key]) for key in terms] for terms in has]
+        parted = parted_names(chain.from_iterable(map(surely_read, words)), listed)
         for number, lines in zip(photo_products.tolist(), words, strict=True):
-            read = [tokens(line.text) for line in lines if line.confidence >= MIN_CONFIDENCE]
-            found = {token.key: token.text for line in read for token in own_words(line, names[number], listed)}
+            own = (own_words(tokens(text), names[number], listed, parted) for text in surely_read(lines))
+            found = {token.key: token.text for line in own for token in line}
             photo_keys.append(list(found))
             for key, text in found.items():
                 note(number, key, text, seen=1, mark=0)
@@ -114,7 +112,7 @@ class WordIndex:
         vendor_terms = np.zeros(len(keys), np.bool_)
         vendor_terms[table.values[(marks & VENDOR) > 0]] = True
         return cls(
-            Vocabulary.build(keys, texts),
+            Vocabulary.build(keys, texts, listed.keys()),
             table,
             np.array([min(seen, 65535) for row in rows for _, seen, _ in row], np.uint16),
             marks,
@@ -148,28 +146,6 @@ class WordIndex:
         )
 
 
-def own_words(line: Sequence[Token], names: Sequence[Token], listed: Set[str]) -> list[Token]:
-    """Words of a line on a product's own photo; misreadings of its name are taken for the name, also in two parts.
-
-    Otherwise the way in which a spotter misreads a logo would be a rare word that only the product photographed so has,
-    and would speak against the other products of its brand. names: words of the product in the feed; listed: keys that any
-    product has in the feed, which are no misreadings.
-    """
-    long = [name for name in names if len(name.key) >= OWN_LETTERS and not is_number(name.key)]
-    odd = [token.key not in listed and not is_number(token.key) for token in line]
-    result = [_own(token.key, long) or token if strange else token for token, strange in zip(line, odd, strict=True)]
-    for place, (one, two) in enumerate(pairwise(line)):
-        name = _own(one.key + two.key, long) if odd[place] and odd[place + 1] else None
-        if name is not None:
-            result[place] = result[place + 1] = name
-    return result
-
-
-def _own(key: str, names: Sequence[Token]) -> Token | None:
-    """The name that a key is most like, if any is like enough."""
-    best, name = OWN_SIMILARITY, None
-    for one in names:
-        similarity = DamerauLevenshtein.normalized_similarity(key, one.key, score_cutoff=best)
-        if similarity >= best:
-            best, name = similarity, one
-    return name
+def surely_read(lines: Sequence[WordRead]) -> list[str]:
+    """Lines of a catalog photo whose words are taken into the index."""
+    return [line.text for line in lines if line.confidence >= MIN_CONFIDENCE]

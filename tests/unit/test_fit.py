@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from indexer import fit as fit_module
+from indexer import leave_out
 from indexer.fit import Answers, Questions, fit, fit_curve, fit_weights, threshold
 from indexer.leave_out import leave_one_out, questions, worn
 from indexer.projection import fit_projection, whitening
@@ -13,7 +16,7 @@ from shared.features import Features
 from shared.matching.matcher import Variant
 from shared.matching.model import CLEAR, PRIOR, Stage
 from shared.matching.snapshot import Snapshot
-from tests.unit.matching_catalog import shop
+from tests.unit.matching_catalog import build, photo, product, shop
 
 Catalog = tuple[Snapshot, dict[str, Features]]
 
@@ -53,6 +56,24 @@ def test_worn_copies_are_the_same_at_every_call_and_have_lost_words(catalog: Cat
     photos = list(features.values())
     assert worn(photos[0], snapshot).reading.keys == worn(photos[0], snapshot).reading.keys
     assert sum(len(worn(one, snapshot).reading.keys) for one in photos) < 0.8 * 4 * len(photos)
+
+
+def test_photos_that_can_be_left_out_are_asked_first_and_count_for_what_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leave_out, "MAX_ASKED", 8)
+    products = [product(number, "Arvelo", f"Cream {number}") for number in range(22)]
+    shots = [3, 3] + [1] * 20
+    photos = {f"p{n}": [photo(f"{n}-{i}", [f"Cream {n}"], n) for i in range(count)] for n, count in enumerate(shots)}
+    snapshot = build(tmp_path / "v", products, photos)
+    asked, stands_for = leave_out.asked_photos(snapshot)
+    several = snapshot.photo_product[asked] < 2
+    assert len(set(asked.tolist())) == 8 and several.sum() == 4 and np.all(np.diff(asked) > 0)
+    assert stands_for.sum() == pytest.approx(8)
+    assert stands_for[several].sum() / stands_for.sum() == pytest.approx(6 / 26)
+    known = {features.sha256: features for group in photos.values() for features in group}
+    weights = {one.photo: one.weight for one in questions(snapshot, known)}
+    assert [weights[photo] for photo in asked.tolist()] == pytest.approx(stands_for.tolist())
 
 
 def questions_of(evidence: np.ndarray, truth: list[int]) -> Questions:

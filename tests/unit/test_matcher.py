@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shared.errors import CatalogError
 from shared.features import Features
+from shared.matching.candidates import Query
+from shared.matching.evidence import gather
 from shared.matching.matcher import Variant, decided, match
+from shared.matching.model import CLEAR, CLOSE, PRIOR
+from shared.matching.siblings import compare
 from shared.matching.snapshot import Snapshot
 from shared.outcomes import Status
-from tests.unit.matching_catalog import photo, shop
+from tests.unit.matching_catalog import build, photo, product, shop
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +111,32 @@ def test_reading_is_enough_when_the_whole_name_was_read_and_decides(catalog: Cat
     assert not decided(part, eager), "what stands where its name goes on is not known yet"
     strict = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 1.0}))
     assert not decided(photo("whole", ["GRAVELLE", "Eye Serum"], 6), strict)
+
+
+def test_of_products_that_explain_all_words_the_one_whose_name_has_no_others_is_first(tmp_path: Path) -> None:
+    names = ["Ultimune", "Ultimune Eyeshadow", "Ultimune Eyeshadow Palette"]
+    products = [product(number, "Arvelo", name) for number, name in enumerate(names)]
+    # The first one's photo shows much small print, which a small photo of it does not.
+    print_ = ["Power Infusing", "Concentrate", "Activateur", "Energisant", "Technology", "75 ml"]
+    photos = {"p0": [photo("0", ["ARVELO", "Ultimune", *print_], 0)]} | {
+        f"p{n}": [photo(f"{n}", ["ARVELO", names[n]], n)] for n in (1, 2)
+    }
+    snapshot = replace(build(tmp_path / "v", products, photos), model=PRIOR)
+    unlike_any = replace(photo("query", ["ARVELO", "ULTIMUNE"], 9), embedding=np.full(48, np.nan, np.float32))
+    query = Query.of(unlike_any, snapshot)
+    gathered = gather(query, np.arange(3), snapshot)
+    name, coverage = (gathered.matrix[:, CLEAR.index(column)] for column in ("name", "coverage"))
+    assert name[0] == pytest.approx(1, abs=0.1) and name[0] > 2 * name[1] > 2 * name[2]
+    assert coverage[0] < coverage[1]
+    assert match(query.features, snapshot, top_k=3).candidates[0].product.id == "p0"
+
+
+def test_words_that_only_photos_show_are_missed_apart_from_those_of_the_name(tmp_path: Path) -> None:
+    products = [product(0, "Arvelo", "Balm"), product(1, "Arvelo", "Mint Balm")]
+    photos = {"p0": [photo("0", ["Balm", "Technology"], 0)], "p1": [photo("1", ["Mint Balm"], 1)]}
+    snapshot = build(tmp_path / "v", products, photos)
+    query = Query.of(photo("query", ["Balm"], 9), snapshot)
+    compared = compare(query, gather(query, np.arange(2), snapshot), np.arange(2), snapshot, None)
+    missing, unseen = (compared.matrix[:, CLOSE[2:].index(column)] for column in ("telling_missing", "telling_unseen"))
+    assert missing[0] == 0 < missing[1]
+    assert unseen[0] > 0 == unseen[1]

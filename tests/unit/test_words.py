@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.matching.normalise import tokens
+from shared.matching.normalise import Token, tokens
+from shared.matching.own_words import own_words, parted_names
 from shared.matching.reading import read
 from shared.matching.vocabulary import Vocabulary
-from shared.matching.word_index import WordIndex, own_words
+from shared.matching.word_index import WordIndex
 from shared.outcomes import WordRead
 from tests.unit.matching_catalog import BOX, product
 
@@ -17,7 +18,11 @@ WORDS = ["shampoo", "serum", "imperiale", "body", "wash", "superstay", "2.5%", "
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    return Vocabulary.build(WORDS, [word.upper() for word in WORDS])
+    return vocabulary_of(WORDS)
+
+
+def vocabulary_of(words: list[str], only_read: str = "") -> Vocabulary:
+    return Vocabulary.build(words, [word.upper() for word in words], set(words) - {only_read})
 
 
 def found(vocabulary: Vocabulary, word: str) -> dict[str, float]:
@@ -63,18 +68,22 @@ def test_words_read_with_a_gap_are_joined_and_share_the_find(vocabulary: Vocabul
 
 
 def test_a_word_misread_as_two_with_a_mark_between_is_found() -> None:
-    vocabulary = Vocabulary.build(["eido", "shiseido", "superstay"], ["EIDO", "SHISEIDO", "SUPERSTAY"])
-    assert {vocabulary.key(int(term)) for term in read([line("SHL/EIDC")], vocabulary).term} == {"eido"}
-    vocabulary = Vocabulary.build(["shiseido", "superstay"], ["SHISEIDO", "SUPERSTAY"])
-    assert {vocabulary.key(int(term)) for term in read([line("SHL/EIDO")], vocabulary).term} == {"shiseido"}
-    assert not len(read([line("SUPPER STOOL")], vocabulary).term)
+    def stands_for(text: str, vocabulary: Vocabulary) -> set[str]:
+        return {vocabulary.key(int(term)) for term in read([line(text)], vocabulary).term}
+
+    words = ["shiseido", "superstay"]
+    assert stands_for("SHL/EIDO", vocabulary_of(words)) == {"shiseido"}
+    assert stands_for("SUPPER STOOL", vocabulary_of(words)) == set()
+    # A part that stands in a name is that word; one that was only read on a photo may be a misreading there as well.
+    assert stands_for("SHL/EIDO", vocabulary_of([*words, "eido"])) == {"eido"}
+    assert stands_for("SHL/EIDO", vocabulary_of([*words, "eido"], only_read="eido")) == {"eido", "shiseido"}
 
 
 def test_random_edits_of_a_large_vocabulary_are_found_without_a_scan() -> None:
     rng = np.random.default_rng(1)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     words = sorted({"".join(rng.choice(letters, int(rng.integers(5, 12)))) for _ in range(5000)})
-    vocabulary = Vocabulary.build(words, words)
+    vocabulary = vocabulary_of(words)
     for word in words[::250]:
         at = int(rng.integers(len(word)))
         misread = word[:at] + ("z" if word[at] != "z" else "y") + word[at + 1 :]
@@ -98,10 +107,20 @@ def test_a_product_loses_the_words_that_only_its_left_out_photo_shows() -> None:
 
 
 def test_a_misread_logo_on_a_products_own_photo_is_taken_for_its_name() -> None:
-    names, listed = tokens("Shiseido Ultimune"), {"shiseido", "ultimune", "shiseida"}
-    assert [token.key for token in own_words(tokens("SHL/EIDO"), names, listed)] == ["shiseido", "shiseido"]
-    assert [token.key for token in own_words(tokens("LETIMUNE serum"), names, listed)] == ["ultimune", "serum"]
-    assert [token.key for token in own_words(tokens("SHISEIDA 30ml"), names, listed)] == ["shiseida", "30ml"]
+    def keys(text: str) -> list[str]:
+        return [token.key for token in own_words(tokens(text), names, listed, {})]
+
+    names, listed = tokens("Shiseido Ultimune"), dict.fromkeys(["shiseido", "ultimune", "shiseida"], "")
+    assert keys("SHL/EIDO") == ["shiseido", "shiseido"]
+    assert keys("LETIMUNE serum") == ["ultimune", "serum"]
+    assert keys("SHISEIDA 30ml") == ["shiseida", "30ml"]
+
+
+def test_a_logo_misread_in_two_parts_is_that_brand_on_the_photos_of_other_products_too() -> None:
+    listed = {"shiseido": "Shiseido", "super": "SUPER", "waso": "Waso"}
+    parted = parted_names(["WASO SHL/EIDO", "SUPER/EIDO", "SHL EIDO cream", "BODY/SOAP", "SHI/8"], listed)
+    assert parted == {("shl", "eido"): Token("shiseido", "Shiseido")}
+    assert [token.key for token in own_words(tokens("SHL/EIDO"), [], listed, parted)] == ["shiseido", "shiseido"]
 
 
 def test_a_misread_logo_is_no_rare_word_of_the_product_on_whose_photo_it_was_read() -> None:
