@@ -35,8 +35,12 @@ CLOSE_QUESTIONS = 600
 KEPT = 24
 """Candidates of a question that take part in the fit."""
 PARTS = 5
+LIKELY = 0.5
+"""Share of a first candidate from which it teaches the clear curve; others are not answered without a close look."""
 RIVALS = 10.0
 """Products that share what confidence a wrong first candidate leaves, when models are compared."""
+ALLOWANCE = 1.01
+"""How much worse a fit may be than other weights: it is judged by weights that have seen a fifth less than those in use."""
 SURE = 5.0
 """Answers of the model's own confidence that the estimate of a threshold's precision starts from."""
 
@@ -184,7 +188,7 @@ def fit(
     for name, given in options.items():
         if name == "fit" or given is not None:
             results[name] = _fitted(asked, clear, given)
-    best = min(results, key=lambda name: results[name].loss + (1e-3 if name != "fit" else 0.0))
+    best = min(results, key=lambda name: results[name].loss * (1.0 if name == "fit" else ALLOWANCE))
     notes = (
         () if best == "fit" else (f"Fitted weights did no better on photos left out: the weights of the {best} decide",)
     )
@@ -208,12 +212,15 @@ def _fitted(asked: Sequence[Asked], clear: Questions, given: Model | None) -> _F
         weights = given.clear.vector(CLEAR)
         shares, _ = clear.shares(weights)
     confidence, right = _first(clear, shares)
-    curve = fit_curve(confidence, right, _everyday(clear))
+    likely = confidence >= LIKELY
+    curve = fit_curve(confidence[likely], right[likely], _everyday(clear)[likely])
     confidence = curve(confidence)
     stage = Stage(weights=_named(CLEAR, weights), curve=curve)
+    worn = np.array([one.worn and one.leave is not None for one in asked])
+    sure = threshold(Answers(confidence, right, clear.present, clear.weight, worn))
     draft = Model(clear=stage, close=PRIOR.close, fitted=True)
 
-    doubtful = np.array([one.leave is not None for one in asked]) & (confidence < PRECISION)
+    doubtful = np.array([one.leave is not None for one in asked]) & (confidence < max(sure, PRECISION))
     rows = drawn(doubtful, np.array([one.photo for one in asked]))
     # The doubtful questions that were drawn stand for all of them, so that the answers are those of real photos.
     weight = np.where(doubtful, 0.0, clear.weight)
@@ -229,15 +236,15 @@ def _fitted(asked: Sequence[Asked], clear: Questions, given: Model | None) -> _F
             shares, _ = close.shares(weights)
         again, right_again = _first(close, shares)
         curve = fit_curve(again, right_again, _everyday(close))
-        confidence[rows], right[rows] = curve(again), right_again
+        unsure = confidence[rows] < sure
+        confidence[rows[unsure]], right[rows[unsure]] = curve(again)[unsure], right_again[unsure]
         draft = draft.model_copy(update={"close": Stage(weights=_named(CLOSE, weights), curve=curve)})
-    answers = Answers(
-        confidence, right, clear.present, weight, np.array([one.worn and one.leave is not None for one in asked])
-    )
+    answers = Answers(confidence, right, clear.present, weight, worn)
     clipped = np.clip(confidence, 1e-6, 1 - 1e-6)
     chance = np.where(right, clipped, np.where(clear.present, (1 - clipped) / RIVALS, 1 - clipped))
     loss = float(weight @ -np.log(chance)) / float(weight.sum())
-    return _Fitted(draft.model_copy(update={"matched": threshold(answers)}), answers, loss)
+    matched = threshold(answers)
+    return _Fitted(draft.model_copy(update={"matched": matched, "sure": max(sure, matched)}), answers, loss)
 
 
 def _everyday(questions: Questions) -> Matrix:

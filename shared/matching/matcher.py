@@ -85,7 +85,7 @@ def decided(features: Features, snapshot: Snapshot) -> bool:
     """
     ranking = rank(Query.of(features, snapshot), snapshot, variant=Variant.CLEAR)
     gathered = ranking.gathered
-    if gathered is None or status_of(ranking, snapshot.model) is not Status.MATCHED:
+    if gathered is None or not len(ranking.order) or ranking.probability[0] < snapshot.model.sure:
         return False
     name = gathered.entry_named & (gathered.entry_candidate == ranking.place[0]) & (gathered.entry_expected >= SEEN)
     return bool((gathered.entry_read[name] >= SEEN).all())
@@ -110,7 +110,7 @@ def rank(
     if variant in {Variant.LOOKS, Variant.WORDS}:
         return _single(gathered, model, LOOKS if variant is Variant.LOOKS else WORDS)
     ranking = ranked(gathered, gathered.matrix, np.arange(len(found)), model.clear.vector(CLEAR), model.clear.curve)
-    if variant is Variant.CLEAR or len(found) < 2 or ranking.probability[0] >= model.matched:
+    if variant is Variant.CLEAR or len(found) < 2 or ranking.probability[0] >= model.sure:
         return ranking
     return look_closer(query, ranking, snapshot, model, leave)
 

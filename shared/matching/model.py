@@ -62,6 +62,8 @@ class Model(_Value):
     """For the first few, when the clear decision is not certain enough."""
     matched: float = 0.9
     """Confidence from which a photo is `matched`: the estimated precision of such answers is at least 0.98."""
+    sure: float = 0.95
+    """Confidence from which the clear decision stands, by the same estimate, and nothing is compared more closely."""
     fitted: bool = False
 
 

@@ -159,6 +159,7 @@ def test_a_fit_that_is_better_is_used(catalog: Catalog) -> None:
     model, check, notes = fit(snapshot, features, None)
     assert notes == ()
     assert model.fitted and set(model.clear.weights) == set(CLEAR)
+    assert 0.5 <= model.matched <= model.sure <= 1
     assert check.top1 == 1.0
 
 

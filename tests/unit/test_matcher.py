@@ -12,7 +12,7 @@ from shared.errors import CatalogError
 from shared.features import Features
 from shared.matching.candidates import Query
 from shared.matching.evidence import gather
-from shared.matching.matcher import Variant, decided, match
+from shared.matching.matcher import Variant, decided, match, rank
 from shared.matching.model import CLEAR, CLOSE, PRIOR
 from shared.matching.siblings import compare
 from shared.matching.snapshot import Snapshot
@@ -104,13 +104,22 @@ def test_every_variant_names_the_product_of_an_easy_photo(catalog: Catalog, vari
 
 def test_reading_is_enough_when_the_whole_name_was_read_and_decides(catalog: Catalog) -> None:
     snapshot, _ = catalog
-    eager = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5}))
+    eager = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5, "sure": 0.5}))
     assert decided(photo("whole", ["GRAVELLE", "Eye Serum"], 6), eager)
     part = photo("part", ["GRAVELLE", "Eye"], 6)
     assert match(part, eager, top_k=1).status is Status.MATCHED
     assert not decided(part, eager), "what stands where its name goes on is not known yet"
-    strict = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 1.0}))
+    strict = replace(snapshot, model=snapshot.model.model_copy(update={"sure": 1.0}))
     assert not decided(photo("whole", ["GRAVELLE", "Eye Serum"], 6), strict)
+
+
+def test_nothing_is_compared_closely_when_the_clear_look_is_sure(catalog: Catalog) -> None:
+    snapshot, _ = catalog
+    query = Query.of(photo("part", ["GRAVELLE", "Eye"], 6), snapshot)
+    confidence = rank(query, snapshot, variant=Variant.CLEAR).probability[0]
+    for sure, looked in ((confidence, False), (confidence + 1e-6, True)):
+        model = snapshot.model.model_copy(update={"matched": 0.5, "sure": sure})
+        assert (rank(query, snapshot, model=model).close is not None) == looked
 
 
 def test_of_products_that_explain_all_words_the_one_whose_name_has_no_others_is_first(tmp_path: Path) -> None:
