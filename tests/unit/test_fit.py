@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from indexer import fit as fit_module
-from indexer import leave_out
-from indexer.fit import Answers, Questions, fit, fit_curve, fit_weights, threshold
+from indexer import leave_out, logit
+from indexer.calibration import Answers, fit_curve, threshold
+from indexer.fit import fit
 from indexer.leave_out import leave_one_out, questions, worn
+from indexer.logit import Questions, fit_weights
 from indexer.projection import fit_projection, whitening
 from shared.features import Features
 from shared.matching.matcher import Variant
@@ -147,7 +149,7 @@ def test_questions_that_were_drawn_stand_for_those_that_were_not() -> None:
 
 def test_a_fit_that_is_worse_than_the_parents_is_not_used(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot, features = catalog
-    monkeypatch.setattr(fit_module, "fit_weights", lambda _, prior: -prior)
+    monkeypatch.setattr(logit, "fit_weights", lambda _, prior: -prior)
     parent = PRIOR.model_copy(update={"clear": Stage(weights={**PRIOR.clear.weights, "looks": 7.25})})
     model, _, notes = fit(snapshot, features, parent)
     assert model.clear.weights["looks"] in {7.25, PRIOR.clear.weights["looks"]}
