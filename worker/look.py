@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from shared.decode import Photo
@@ -9,6 +10,8 @@ from shared.features import Features, FloatArray, make_features
 from shared.matching.matcher import decided
 from shared.matching.snapshot import Snapshot
 from shared.outcomes import WordRead
+
+log = logging.getLogger(__name__)
 
 
 class Enough:
@@ -22,9 +25,12 @@ class Enough:
         """Photos that were not read to the end."""
 
     def __call__(self, index: int, words: Sequence[WordRead]) -> bool:
-        """Tell whether a photo need not be read further."""
-        if decided(features_of(self._photos[index], self._embeddings[index], words), self._snapshot):
-            self.decided.add(index)
+        """Tell whether a photo need not be read further; a matcher that fails is asked again when all was read."""
+        try:
+            if decided(features_of(self._photos[index], self._embeddings[index], words), self._snapshot):
+                self.decided.add(index)
+        except Exception:
+            log.exception("whether a photo need be read further is not known")
         return index in self.decided
 
 

@@ -25,8 +25,10 @@ Parted = Mapping[tuple[str, str], Token]
 def own_words(line: Sequence[Token], names: Sequence[Token], listed: Mapping[str, str], parted: Parted) -> list[Token]:
     """Words of a line with misreadings of the product's name, also in two parts, and parted names put right.
 
-    names: words of the product in the feed; listed: spelling by key of all words in the feed, which are no misreadings.
+    Two words of the name that were read without the gap are those two. names: words of the product in the feed, in order;
+    listed: spelling by key of all words in the feed, which are no misreadings.
     """
+    run_together = {one.key + two.key: (one, two) for one, two in pairwise(names)}
     long = [name for name in names if len(name.key) >= OWN_LETTERS and not is_number(name.key)]
     odd = [token.key not in listed and not is_number(token.key) for token in line]
     result = [_own(token.key, long) or token if strange else token for token, strange in zip(line, odd, strict=True)]
@@ -35,7 +37,11 @@ def own_words(line: Sequence[Token], names: Sequence[Token], listed: Mapping[str
             name = _own(one.key + two.key, long) or parted.get((one.key, two.key))
             if name is not None:
                 result[place] = result[place + 1] = name
-    return result
+    return [
+        name
+        for token, word, strange in zip(line, result, odd, strict=True)
+        for name in (run_together.get(token.key, (word,)) if strange else (word,))
+    ]
 
 
 def parted_names(lines: Iterable[str], listed: Mapping[str, str]) -> Parted:

@@ -13,8 +13,12 @@ from shared.matching.normalise import Token, is_number, tokens
 from shared.matching.vocabulary import Near, Vocabulary
 from shared.outcomes import WordRead
 
-MIN_PART = 3
+MIN_PART = 2
 """Letters of the shorter part when a word is taken for two that were read without the gap."""
+MIN_READ_PART = 3
+"""The same where a part stands in no product's name: short words that were only read on photos are mostly misread."""
+MIN_SPLIT = 6
+"""Letters of a word that is taken for two."""
 
 GAP = "/"
 """Stands between two unknown words where a misread letter may be: SHL/EIDO."""
@@ -76,7 +80,7 @@ def read(words: Iterable[WordRead], vocabulary: Vocabulary) -> Reading:
 def _split(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list[tuple[Token, float]]:
     """Replace words that the catalog doesn't know by two that it does, read without the gap: BODYWASH."""
     keys = list(
-        dict.fromkeys(token.key for token, _ in sequence if len(token.key) >= 2 * MIN_PART and not is_number(token.key))
+        dict.fromkeys(token.key for token, _ in sequence if len(token.key) >= MIN_SPLIT and not is_number(token.key))
     )
     unknown = [key for key, term in zip(keys, vocabulary.exact(keys), strict=True) if term < 0]
     cuts = [(key, at) for key in unknown for at in range(MIN_PART, len(key) - MIN_PART + 1)]
@@ -84,7 +88,9 @@ def _split(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list[
     tails = vocabulary.exact([key[at:] for key, at in cuts])
     best: dict[str, int] = {}
     for (key, at), head, tail in zip(cuts, heads, tails, strict=True):
-        if head >= 0 and tail >= 0 and abs(2 * at - len(key)) < abs(2 * best.get(key, 0) - len(key)):
+        if head < 0 or tail < 0 or abs(2 * at - len(key)) >= abs(2 * best.get(key, 0) - len(key)):
+            continue
+        if min(at, len(key) - at) >= MIN_READ_PART or (vocabulary.named(head) and vocabulary.named(tail)):
             best[key] = at
     result: list[tuple[Token, float]] = []
     for token, confidence in sequence:
