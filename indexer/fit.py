@@ -25,10 +25,10 @@ from shared.matching.matcher import look_closer, ranked
 from shared.matching.model import CLEAR, CLOSE, PRIOR, Matrix, Model, Stage
 from shared.matching.snapshot import Snapshot
 
-ABSENT = 0.2
-"""Photos of products that are not listed, per photo of one that is: what the threshold is meant for."""
-EVERYDAY = 0.5
-"""Share of those by which confidences are fitted: the threshold must hold where twice as many strangers are sent."""
+ABSENT = 0.15
+"""Photos of products that are not listed, per photo of one that is: what the threshold must hold for."""
+EVERYDAY = 0.075
+"""The same, by which confidences are fitted: fewer strangers are sent every day."""
 CLOSE_QUESTIONS = 600
 """Doubtful questions compared closely at most, those of photos drawn by lot, which bounds the time of a build."""
 KEPT = 24
@@ -104,7 +104,7 @@ def _answered(
         shares, _ = questions.shares(weights)
     first = shares.argmax(axis=1)
     share, right = shares[np.arange(len(first)), first], (first == questions.truth) & questions.present
-    everyday = np.where(questions.present, questions.weight, EVERYDAY * questions.weight)
+    everyday = questions.weight * np.where(questions.present, 1.0, EVERYDAY / ABSENT)
     taught = share >= least
     curve = fit_curve(share[taught], right[taught], everyday[taught])
     named = {name: round(float(weight), 6) for name, weight in zip(names, weights, strict=True)}

@@ -64,6 +64,10 @@ class SpotterDescription(_Description):
     preprocessing: int = 1
 
 
+LOCAL_FEATURES = 2
+"""Raised whenever key points or thumbnails are made in another way."""
+
+
 def describe_key(embedder: str, spotter: str) -> str:
     """Name under which features of this pair of fingerprints are stored."""
-    return f"{embedder}+{spotter}"
+    return f"{embedder}+{spotter}+{LOCAL_FEATURES}"

@@ -8,7 +8,8 @@
 - coverage: rarity of the product's words that were read ÷ rarity of those expected, each by how surely it is to be
   seen.
 - name: rarity of the words of the feed's name beyond the brand's that were read ÷ rarity of all of them: a photo too small for
-  the small print still shows the name, and of names that share its words the one without others is meant.
+  the small print still shows the name, and of names that share its words the one without others is meant;
+  rival_name: how clearly a word of other products' names was read that this one does not explain, times 1 - name.
 - brand: the same of the brand's words; rival_brand: how clearly a brand was read that is not the product's.
 - unknown_words: share of the words of four letters and more that the catalog has nowhere;
   replaced_words: m / 2, at most 1, m being the smaller of the words surely to be seen that were not read and the words read
@@ -86,29 +87,30 @@ def gather(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | 
     value = (reading.weight * rarity)[:, None] * has
     explained, by = _best_per_word(value, reading.word, len(reading.texts))
     confidence = reading.confidence
-    mass = confidence @ explained
-    known, _ = _best_per_word((reading.weight * rarity)[:, None], reading.word, len(reading.texts))
-    known = known[:, 0]
-    total = float(confidence @ known)
+    known = _best_per_word((reading.weight * rarity)[:, None], reading.word, len(reading.texts))[0][:, 0]
+    mass, total = confidence @ explained, float(confidence @ known)
 
     seen_terms = np.zeros(len(terms))
     np.maximum.at(seen_terms, inverse, reading.weight * confidence[reading.word])
     entry_read = np.zeros(len(term))
     entry_read[read_here] = seen_terms[place[read_here]]
     share = mass / total if total > 0 else np.zeros(count)
-    unit = mass / np.log(len(snapshot.products) + 1)
+    most = np.log(len(snapshot.products) + 1)
+    unit = mass / most
 
     def read_of(part: npt.NDArray[np.bool_]) -> Matrix:
         return _ratio(candidate[part], entry_read[part] * term_rarity[part], term_rarity[part], count)
 
-    strength = reading.weight * confidence[reading.word] * words.vendor_terms[reading.term]
-    strength = strength * rarity / np.log(len(snapshot.products) + 1)
-    rival = (strength[:, None] * ~has).max(axis=0, initial=0.0)
-    wordy = np.array([len(key) >= 4 and not is_number(key) for key in reading.keys], np.float64) * confidence
+    strength = reading.weight * confidence[reading.word] * rarity / most
+    of_brand = words.vendor_terms[reading.term]
+    of_name = words.vocabulary.named[reading.term] & ~of_brand
+    rival_brand = (strength * of_brand)[:, None] * ~has
+    rival_name = (strength * of_name)[:, None] * (explained[reading.word] <= 0)
+    name = read_of((marks & (NAMED | VENDOR)) == NAMED)
+    wordy = confidence * [len(key) >= 4 and not is_number(key) for key in reading.keys]
     unknown = float(wordy @ (known <= 0)) / max(float(wordy.sum()), 1.0)
     sure = np.maximum(2 * expected - 1, 0) * (1 - entry_read) * term_rarity
-    missing = np.bincount(candidate, sure, count) / np.log(len(snapshot.products) + 1)
-    replaced = np.minimum(missing, wordy @ (explained <= 0))
+    missing = np.bincount(candidate, sure, count) / most
     columns = {
         "present": np.ones(count),
         "looks": looks,
@@ -117,11 +119,12 @@ def gather(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | 
         "word_mass": unit / (unit + 1),
         "word_lead": lead(share),
         "coverage": _ratio(candidate, entry_read * expected * term_rarity, expected * term_rarity, count),
-        "name": read_of((marks & (NAMED | VENDOR)) == NAMED),
+        "name": name,
+        "rival_name": (1 - name) * rival_name.max(axis=0, initial=0.0),
         "brand": read_of((marks & VENDOR) > 0),
-        "rival_brand": rival,
+        "rival_brand": rival_brand.max(axis=0, initial=0.0),
         "unknown_words": np.full(count, unknown),
-        "replaced_words": np.minimum(replaced / 2, 1),
+        "replaced_words": np.minimum(np.minimum(missing, wordy @ (explained <= 0)) / 2, 1),
     }
     return Gathered(
         products, np.stack([columns[name] for name in CLEAR], axis=1), nearest, explained, by, rarity,

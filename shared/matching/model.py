@@ -16,7 +16,10 @@ from pydantic import BaseModel, ConfigDict
 Matrix = npt.NDArray[np.float64]
 
 LOOKS = ("looks", "looks_lead")
-WORDS = ("word_share", "word_mass", "word_lead", "coverage", "name", "brand", "rival_brand", "unknown_words", "replaced_words")
+WORDS = (
+    "word_share", "word_mass", "word_lead", "coverage", "name", "rival_name", "brand", "rival_brand", "unknown_words",
+    "replaced_words",
+)  # fmt: skip
 CLEAR = ("present", *LOOKS, *WORDS)
 """Evidence for every candidate; shared/matching/evidence.py says what each is."""
 CLOSE = (
@@ -88,6 +91,7 @@ PRIOR = Model(
             "word_lead": 2.0,
             "coverage": 2.5,
             "name": 2.5,
+            "rival_name": -1.5,
             "brand": 0.2,
             "rival_brand": -1.5,
             "unknown_words": -2.0,

@@ -90,7 +90,7 @@ def _split(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list[
     for (key, at), head, tail in zip(cuts, heads, tails, strict=True):
         if head < 0 or tail < 0 or abs(2 * at - len(key)) >= abs(2 * best.get(key, 0) - len(key)):
             continue
-        if min(at, len(key) - at) >= MIN_READ_PART or (vocabulary.named(head) and vocabulary.named(tail)):
+        if min(at, len(key) - at) >= MIN_READ_PART or (vocabulary.named[head] and vocabulary.named[tail]):
             best[key] = at
     result: list[tuple[Token, float]] = []
     for token, confidence in sequence:
@@ -112,7 +112,7 @@ def _joined(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list
     terms = vocabulary.exact([a + b for a, b in pairs])
     found = [(pair, Near(term, 1.0)) for pair, term in zip(pairs, terms, strict=True) if term >= 0]
     keys = list({key for pair in pairs for key in pair})
-    unnamed = {key for key, term in zip(keys, vocabulary.exact(keys), strict=True) if term < 0 or not vocabulary.named(term)}
+    unnamed = {key for key, term in zip(keys, vocabulary.exact(keys), strict=True) if term < 0 or not vocabulary.named[term]}
     odd = [pair for pair, term in zip(pairs, terms, strict=True) if term < 0 and unnamed.issuperset(pair)]
     misread = vocabulary.near([a + GAP + b for a, b in odd])
     return found + [(pair, near) for pair, many in zip(odd, misread, strict=True) for near in many]

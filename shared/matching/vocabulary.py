@@ -85,6 +85,8 @@ class Vocabulary:
         self._keys = table["key"].combine_chunks()
         self._texts = table["text"].combine_chunks()
         self._named = table["named"].combine_chunks()
+        self.named: npt.NDArray[np.bool_] = self._named.to_numpy(zero_copy_only=False)
+        """Per term, does it stand in any product's name in the feed? Others were only read on photos."""
         self._exact = exact
         self._deletions = deletions
 
@@ -98,10 +100,6 @@ class Vocabulary:
     def text(self, term: int) -> str:
         """The form in which a term is shown."""
         return str(self._texts[term].as_py())
-
-    def named(self, term: int) -> bool:
-        """Tell whether a term stands in any product's name in the feed; others were only read on photos."""
-        return bool(self._named[term].as_py())
 
     def exact(self, keys: Sequence[str]) -> list[int]:
         """Number of each key's term, -1 where there is none."""

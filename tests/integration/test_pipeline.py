@@ -47,7 +47,7 @@ def test_reading_stops_when_the_catalog_has_matched_the_photo_unless_all_is_aske
 ) -> None:
     snapshot = shop.pipeline._catalogs.get("default")
     # So small a catalog is never sure of itself.
-    bold = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.8}))
+    bold = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.8, "sure": 0.8}))
     monkeypatch.setattr(shop.pipeline._catalogs, "get", lambda name: bold)
     references = [f"s3://{shop.store.bucket}/photos/{row.sha256}" for row in shop.photos]
     some, whole = shop.ask(*references), shop.ask(*references, read_all=True)
@@ -61,6 +61,19 @@ def test_reading_stops_when_the_catalog_has_matched_the_photo_unless_all_is_aske
         assert all(word in other.words for word in one.words)
     for one, other in zip(some, whole, strict=True):
         assert one.words_complete is False or one.words == other.words
+
+
+def test_a_matcher_that_fails_while_reading_costs_nothing_but_the_reading(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bool:
+        raise ValueError("no idea")
+
+    monkeypatch.setattr("worker.look.decided", broken)
+    outcome, other = shop.ask(*(shop.put(f"q/{item.id}.jpg", query(item)) for item in PRODUCTS[:2]))
+    for one in (outcome, other):
+        assert one.status is not Status.FAILED
+        assert one.words_complete
 
 
 def encoded(image: Image.Image, kind: str = "JPEG") -> bytes:

@@ -140,6 +140,21 @@ def test_of_products_that_explain_all_words_the_one_whose_name_has_no_others_is_
     assert match(query.features, snapshot, top_k=3).candidates[0].product.id == "p0"
 
 
+def test_a_word_of_another_products_name_speaks_against_a_product_whose_own_name_was_not_read(tmp_path: Path) -> None:
+    products = [product(0, "Arvelo", "Mint Balm"), product(1, "Arvelo", "Rose Balm"), product(2, "Bontira", "Peach Soap")]
+    photos = {one.id: [photo(one.id, [one.name], n)] for n, one in enumerate(products)}
+    snapshot = build(tmp_path / "v", products, photos)
+
+    def rival(*lines: str) -> list[float]:
+        query = Query.of(photo("query", lines, 9), snapshot)
+        column = gather(query, np.arange(3), snapshot).matrix[:, CLEAR.index("rival_name")]
+        return [float(value) for value in column]
+
+    assert rival("Arvelo Mint Balm")[0] == 0, "its own name was read"
+    assert rival("Arvelo Mint Balm")[2] > rival("Arvelo Mint Balm")[1] > 0
+    assert rival("Arvelo") == rival("Arvelo Fresh") == [0, 0, 0], "no name was read"
+
+
 def test_words_that_only_photos_show_are_missed_apart_from_those_of_the_name(tmp_path: Path) -> None:
     products = [product(0, "Arvelo", "Balm"), product(1, "Arvelo", "Mint Balm")]
     photos = {"p0": [photo("0", ["Balm", "Technology"], 0)], "p1": [photo("1", ["Mint Balm"], 1)]}
