@@ -17,6 +17,7 @@ from shared.features import Features, FeatureStore
 from shared.matching.matcher import match
 from shared.matching.snapshot import Snapshot
 from shared.messages import DESCRIBE, RECOGNIZE, WORKER_QUEUES, DescribeRequest, RecognizeRequest
+from shared.models import describe_key
 from shared.outcomes import Described, DescribeResult, Failure, Outcome, RecognizeResult, Status
 from shared.settings import Settings
 from shared.store import ObjectStore
@@ -50,7 +51,7 @@ class Describer:
         self.described.update(request.images)
         photos = {image: self._see(image) for image in request.images}
         pack = hashlib.sha256(str(request.images).encode()).hexdigest()[:32]
-        store = FeatureStore(self.store, f"{self.models['embedder']}+{self.models['spotter']}", self.settings.home / "worker")
+        store = FeatureStore(self.store, describe_key(**self.models), self.settings.home / "worker")
         store.put(pack, [photo for photo in photos.values() if photo])
         described = [
             Described(image=image, sha256=photo.sha256, pack=pack) if photo else Described(image=image, failure=_broken())

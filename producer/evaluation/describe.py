@@ -20,6 +20,7 @@ from shared.jobs import JobImage
 from shared.ledger import TaskEnd
 from shared.matching.snapshot import Snapshot
 from shared.messages import DESCRIBE, DESCRIBE_QUEUE, DescribeRequest
+from shared.models import describe_key
 from shared.outcomes import Described, DescribeResult, Failure
 
 IN_FLIGHT = 8
@@ -67,7 +68,7 @@ def stored(client: Client, snapshot: Snapshot, wanted: Sequence[str]) -> dict[st
 
 
 def _store(client: Client, snapshot: Snapshot) -> FeatureStore:
-    models = f"{snapshot.manifest.embedder}+{snapshot.manifest.spotter}"
+    models = describe_key(snapshot.manifest.embedder, snapshot.manifest.spotter)
     return FeatureStore(client.store, models, client.settings.home)
 
 

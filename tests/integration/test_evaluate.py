@@ -19,6 +19,7 @@ from shared.catalog import CatalogStore
 from shared.errors import CatalogError, UserError
 from shared.features import Features, FeatureStore
 from shared.matching.matcher import Variant, match
+from shared.models import describe_key
 from shared.settings import Settings
 from shared.store import ObjectStore
 from tests.describer import Describer, describing
@@ -56,7 +57,7 @@ def here(live_settings: Settings, store: ObjectStore, tmp_path: Path, monkeypatc
     versions.upload(tmp_path / "version")
     versions.point(snapshot.manifest.version, expected=None)
     own = [features for group in photos.values() for features in group]
-    FeatureStore(store, f"{EMBEDDER}+{SPOTTER}", tmp_path / "indexer").put("sync", own)
+    FeatureStore(store, describe_key(EMBEDDER, SPOTTER), tmp_path / "indexer").put("sync", own)
     folder = tmp_path / "queries"
     folder.mkdir()
     known: dict[str, Features] = {}
