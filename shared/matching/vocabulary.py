@@ -85,7 +85,9 @@ class Vocabulary:
         self._keys = table["key"].combine_chunks()
         self._texts = table["text"].combine_chunks()
         self._named = table["named"].combine_chunks()
-        self.named: npt.NDArray[np.bool_] = self._named.to_numpy(zero_copy_only=False)
+        # Not by to_numpy, which loads pandas into every child.
+        data = self._named.buffers()[1] or b""
+        self.named: npt.NDArray[np.bool_] = np.frombuffer(data, np.bool_, len(self._named), self._named.offset)
         """Per term, does it stand in any product's name in the feed? Others were only read on photos."""
         self._exact = exact
         self._deletions = deletions
@@ -134,7 +136,7 @@ class Vocabulary:
         """Make the vocabulary of distinct keys; `named` are those of the feed's names."""
         columns = pa.table({
             "key": pa.array(keys, pa.string()), "text": pa.array(texts, pa.string()),
-            "named": pa.array([key in named for key in keys], pa.bool_()),
+            "named": pa.array([int(key in named) for key in keys], pa.uint8()),
         })  # fmt: skip
         misread = [(string, term) for term, key in enumerate(keys) for string in deletions(key)]
         return cls(columns, HashTable.build(list(zip(keys, range(len(keys)), strict=True))), HashTable.build(misread))
