@@ -32,7 +32,7 @@ _THUMBNAIL_QUALITY = [
 class PhotoFeatures(Features):
     """Features of a photo at hand: key points and thumbnail are made when they are first asked for.
 
-    Most queries are clear without them, and they cost a tenth of what the networks do. `known` gives everything else.
+    Most queries are clear without them, and they cost an eighth of what the networks do. `known` gives everything else.
     `photo` may also be what makes the photo when it is needed; what that raises comes out of `local` and `thumbnail`.
     """
 
@@ -66,7 +66,7 @@ def local_features(photo: Photo) -> LocalFeatures:
     """Find the 400 strongest key points of a grey copy whose longer side is 576 pixels, strongest first.
 
     Points are oriented corners on a pyramid (ORB: Rublee et al., "ORB: an efficient alternative to SIFT or SURF", ICCV 2011):
-    print is corners, and they cost a fifth of the extrema that SIFT looks for. They are described by SIFT histograms (Lowe,
+    print is corners, and with them all costs a third of SIFT with its own. They are described by SIFT histograms (Lowe,
     IJCV 2004) as root-SIFT (Arandjelović & Zisserman, "Three things everyone should know to improve object retrieval", CVPR
     2012): divided by their sum, square root taken; their Euclidean distance is the Hellinger distance of the histograms.
     Stored as uint8, times 512, clipped at 255. A photo without key points gives arrays [0, 2] and [0, 128].

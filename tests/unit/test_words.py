@@ -61,6 +61,18 @@ def test_words_read_without_a_gap_are_split(vocabulary: Vocabulary) -> None:
     assert read([line("BODYWASH")], vocabulary).keys == ("body", "wash")
 
 
+def test_a_short_part_is_split_off_only_between_words_of_names() -> None:
+    words = ["la", "tosca", "eyebrow"]
+    assert read([line("LATOSCA")], vocabulary_of(words)).keys == ("la", "tosca")
+    assert read([line("LATOSCA")], vocabulary_of(words, only_read="la")).keys == ("latosca",)
+
+
+def test_words_of_its_name_run_together_on_a_products_own_photo_are_those_words() -> None:
+    names, listed = tokens("Casamorati la tosca"), dict.fromkeys(["casamorati", "la", "tosca"], "")
+    assert [token.key for token in own_words(tokens("LATOSCA 1888"), names, listed, {})] == ["la", "tosca", "1888"]
+    assert [token.key for token in own_words(tokens("TOSCALA"), names, listed, {})] == ["toscala"]
+
+
 def test_words_read_with_a_gap_are_joined_and_share_the_find(vocabulary: Vocabulary) -> None:
     reading = read([line("SUPER STAY")], vocabulary)
     assert {vocabulary.key(int(term)) for term in reading.term} == {"superstay"}
