@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pillow_heif
+import pyarrow as pa
 
 # The plugins are imported here, so that Pillow never loads those of the formats that are refused.
 from PIL import (
@@ -120,7 +121,7 @@ def _load(image: Image.Image, max_side: int | None) -> Photo:
     for top in range(0, image.height, rows):
         bottom = min(image.height, top + rows)
         strip = image if bottom - top == image.height else image.crop((0, top, image.width, bottom))
-        pixels[top:bottom] = _rgb(strip)
+        _copy_rgb(strip, pixels[top:bottom])
     if scale < 1:
         pixels = cv2.resize(pixels, target, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     # Read after loading: Pillow turns TIFF itself and then takes the tag away.
@@ -131,21 +132,28 @@ def _load(image: Image.Image, max_side: int | None) -> Photo:
     return Photo(np.ascontiguousarray(_upright(pixels, orientation)), width, height)
 
 
-def _rgb(image: Image.Image) -> Pixels:
-    """Colours of a loaded picture as RGB uint8 [height, width, 3]."""
+def _copy_rgb(image: Image.Image, to: Pixels) -> None:
+    """Write the colours of a loaded picture into RGB uint8 [height, width, 3]."""
     if image.mode in _SIXTEEN_BIT_MODES:
         # 257 = 65535 / 255; Pillow's own conversion clips at 255 instead of scaling.
-        grey = np.rint(np.asarray(image, np.float32) / 257).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        to[:] = np.rint(np.asarray(image, np.float32) / 257)[:, :, None]
+        return
+    # Pillow keeps RGB in four bytes a pixel; through Arrow they are read where they are, at half the price of copies.
+    samples = pa.array(_opaque(image)).values.to_numpy().reshape(image.height, image.width, 4)
+    cv2.cvtColor(samples, cv2.COLOR_RGBA2RGB, dst=to)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """The picture in the mode RGB, on white where it is transparent."""
     if image.mode in _ALPHA_MODES or (image.mode in _PLAIN_MODES and "transparency" in image.info):
         # The hidden colour of transparent pixels is arbitrary; shops show packs on white.
         layer = image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
         white.paste(layer, mask=layer.getchannel("A"))
-        return np.asarray(white)
+        return white
     if image.mode not in _PLAIN_MODES:
         raise ImageError(ErrorCode.FORMAT_UNSUPPORTED, f"{image.format} with samples of the kind {image.mode}")
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _orientation(image: Image.Image) -> int:
