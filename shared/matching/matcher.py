@@ -1,7 +1,8 @@
 """The decision: from a photo's features and a catalog snapshot to a product, or to none.
 
 First every candidate is weighed by looks and words (`clear`). Only if that leaves doubt, the few best are compared
-more closely by the words and regions in which they differ (`close`), so that a clear photo costs nothing more.
+more closely by the words and regions in which they differ (`close`), so that a photo that is clear, or clearly of no
+product of the catalog, costs nothing more.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ SEEN = 0.5
 """Of how surely a word is to be seen, and of how surely it was read."""
 UNLIKELY = 0.01
 """Part of the first candidate's probability below which a candidate is not worth a close look."""
+
+STRANGE = 0.95
+"""Probability of none of the products from which the clear look stands: close ones made no such photo `matched`."""
 
 
 class Variant(StrEnum):
@@ -110,7 +114,7 @@ def rank(
     if variant in {Variant.LOOKS, Variant.WORDS}:
         return _single(gathered, model, LOOKS if variant is Variant.LOOKS else WORDS)
     ranking = ranked(gathered, gathered.matrix, np.arange(len(found)), model.clear.vector(CLEAR), model.clear.curve)
-    if variant is Variant.CLEAR or len(found) < 2 or ranking.probability[0] >= model.sure:
+    if variant is Variant.CLEAR or len(found) < 2 or ranking.probability[0] >= model.sure or ranking.none >= STRANGE:
         return ranking
     return look_closer(query, ranking, snapshot, model, leave)
 

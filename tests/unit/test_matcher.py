@@ -10,6 +10,7 @@ import pytest
 
 from shared.errors import CatalogError
 from shared.features import Features
+from shared.matching import matcher
 from shared.matching.candidates import Query
 from shared.matching.evidence import gather
 from shared.matching.matcher import Variant, decided, match, rank
@@ -120,6 +121,16 @@ def test_nothing_is_compared_closely_when_the_clear_look_is_sure(catalog: Catalo
     for sure, looked in ((confidence, False), (confidence + 1e-6, True)):
         model = snapshot.model.model_copy(update={"matched": 0.5, "sure": sure})
         assert (rank(query, snapshot, model=model).close is not None) == looked
+
+
+def test_nothing_is_compared_closely_when_the_clear_look_is_sure_that_it_is_none(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = Query.of(photo("stranger", ["Zyxwov", "Quantum Toothpaste"], 77), catalog[0])
+    none = rank(query, catalog[0], variant=Variant.CLEAR).none
+    for strange, looked in ((none, False), (none + 1e-6, True)):
+        monkeypatch.setattr(matcher, "STRANGE", strange)
+        assert (rank(query, catalog[0]).close is not None) == looked
 
 
 def test_of_products_that_explain_all_words_the_one_whose_name_has_no_others_is_first(tmp_path: Path) -> None:

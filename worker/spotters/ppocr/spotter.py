@@ -22,7 +22,9 @@ DOUBT = 0.8
 COMPANY = 0.1
 """Confidence that a line upside down may lack where its photo's other lines are upside down."""
 FIRST = 3
-"""Lines of a photo that are read before anyone is asked whether they are enough; then as many again."""
+"""Lines of a photo that are read before anyone is asked whether they are enough."""
+FURTHER = 4
+"""Then it is asked anew after each line, from so many lines on after each such part of them: an answer costs a tenth of a line."""
 
 
 @dataclass(slots=True)
@@ -87,14 +89,15 @@ class PpOcrSpotter:
         unread: dict[int, list[Line]] = defaultdict(list)
         for line in sorted(lines, key=lambda line: -line.size):
             unread[line.image].append(line)
-        count = FIRST if enough is not None else len(lines)
+        done, count = 0, FIRST if enough is not None else len(lines)
         while unread:
             self._read([line for rest in unread.values() for line in rest[:count]])
             unread = {image: rest[count:] for image, rest in unread.items() if rest[count:]}
             if enough is not None and unread:
                 words = self._words(lines, images)
                 unread = {image: rest for image, rest in unread.items() if not enough(image, words[image])}
-            count = count if count > FIRST else 2 * FIRST
+            done += count
+            count = max(1, done // FURTHER)
         return self._words(lines, images)
 
     def warm_up(self) -> None:
