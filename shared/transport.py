@@ -95,6 +95,11 @@ class QoS(stock.QoS):  # type: ignore[misc]
         """Note a message that the fetch has already recorded."""
         virtual.QoS.append(self, message, delivery_tag)
 
+    def ack(self, delivery_tag: str) -> None:
+        """Let go of a message; whoever worked on it is free for the next one at once."""
+        super().ack(delivery_tag)
+        self.channel.look_now()
+
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Drop a message, or put it back to the front of its queue."""
         if requeue:
@@ -193,7 +198,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
     def basic_consume(self, queue: str, no_ack: bool = False, *args: Any, **kwargs: Any) -> Any:
         """Consume from a queue; messages that need no acknowledgement are not recorded."""
         (self._unrecorded.add if no_ack else self._unrecorded.discard)(queue)
-        self._look_again_at = 0.0
+        self.look_now()
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
@@ -221,6 +226,10 @@ class Channel(stock.Channel):  # type: ignore[misc]
         queue, payload = found
         self.connection._deliver(payload, queue)
         return True
+
+    def look_now(self) -> None:
+        """Let the next fetch look into the queues, however short ago they were empty."""
+        self._look_again_at = 0.0
 
     def _open(self, queues: list[str]) -> list[str]:
         """Leave out the queues of which enough is held."""

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
+from itertools import islice
 from typing import TypeVar
 
 S = TypeVar("S")
@@ -13,19 +14,23 @@ T = TypeVar("T")
 
 
 def ahead(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: int, group: int) -> Iterator[list[T]]:
-    """Work on up to `most` items before their turn; yield up to `group` that are ready, so as to wait for one at most."""
+    """Yield results in groups of up to `group` that are ready, so as to wait for one at most.
+
+    Up to `most` items are worked on before their turn, also while the one who asked is busy with a group.
+    """
     unasked = iter(items)
     waiting: deque[Future[T]] = deque()
-    while True:
-        for item in unasked:
+
+    def refill() -> None:
+        for item in islice(unasked, most - len(waiting)):
             waiting.append(pool.submit(work, item))
-            if len(waiting) >= most:
-                break
-        if not waiting:
-            return
+
+    refill()
+    while waiting:
         ready = [waiting.popleft().result()]
         while waiting and waiting[0].done() and len(ready) < group:
             ready.append(waiting.popleft().result())
+        refill()
         yield ready
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -24,6 +24,7 @@ from shared.settings import Models, Precision
 from worker.compile import Compiler
 from worker.networks import Spotter, load_spotter
 from worker.spotters.ppocr import boxes, crops, detector
+from worker.spotters.ppocr.readings import Reading
 from worker.spotters.ppocr.recogniser import HEIGHT, WIDTHS, Recogniser, bucket
 
 Pixels = npt.NDArray[np.uint8]
@@ -301,6 +302,27 @@ def test_the_lines_of_a_photo_upside_down_are_turned_together(spotter: Spotter) 
     assert {letters(text) for text in read(spotter, photo)} == {letters(text) for text in SHAMPOO}
 
 
+def test_a_line_that_is_read_badly_among_good_ones_is_not_read_upside_down(
+    spotter: Spotter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = label(SHAMPOO)
+    photo[285:345, 40:300] = photo[285:345, 40:300][::-1, ::-1]
+    strips: list[Pixels] = []
+    recognise = Recogniser.read
+
+    def counted(self: Recogniser, lines: Iterable[Pixels]) -> Iterator[Reading]:
+        lines = list(lines)
+        strips.extend(lines)
+        return recognise(self, lines)
+
+    monkeypatch.setattr(Recogniser, "read", counted)
+    among_good = read(spotter, photo)
+    assert len(strips) == 4
+    assert "fordryhair" not in map(letters, among_good)
+    assert "fordryhair" in map(letters, read(spotter, label({"for dry hair": (60, 300, 30)})[::-1, ::-1].copy()))
+    assert len(strips) == 4 + 2, "alone it is read both ways round"
+
+
 def test_tilted_text_is_read(spotter: Spotter) -> None:
     turn = cv2.getRotationMatrix2D((320, 240), 17, 1)
     photo = cv2.warpAffine(label({"HAND CREAM": (120, 210, 56)}), turn, (640, 480), borderMode=cv2.BORDER_REPLICATE)
@@ -330,7 +352,7 @@ def test_reading_begins_with_the_largest_lines_and_stops_when_they_are_enough(sp
         return image == 1
 
     some = spotter.spot(photos, enough)
-    assert asked == [(0, 3), (1, 3)], "the third photo has no more lines than are read at once"
+    assert asked == [(0, 3), (1, 3), (0, 4), (0, 5)], "the third photo has no more lines than are read at once"
     assert some[0] == whole[0]
     assert some[2] == whole[2]
     assert {letters(word.text) for word in some[1]} == {"silkshampoo", "repair24", "fordryhair"}

@@ -61,7 +61,7 @@ def build(models: Models, compiler: Compiler, networks: Mapping[str, NetworkFile
         licence="Apache-2.0" if len(readers) == 1 else "Apache-2.0, and that of the further recogniser",
         precision=quantised[0] if quantised else compiler.precision.value,
         shapes=shapes,
-        preprocessing=3,
+        preprocessing=4,
     )
     found = Detector(networks[DETECTOR].path, compiler)
     return PpOcrSpotter(description, found, readers[0] if len(readers) == 1 else Readers(readers))

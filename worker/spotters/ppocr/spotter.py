@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,13 +18,15 @@ from worker.spotters.ppocr.readings import MIN_CONFIDENCE, Reader, Reading
 from worker.spotters.ppocr.recogniser import HEIGHT, WIDTHS
 
 DOUBT = 0.8
-"""Lines read with less are read upside down too."""
+"""Lines read with less are read upside down too, unless most lines beside them were read well."""
+GOOD = 2
+"""Lines read well from which they can outvote others."""
 COMPANY = 0.1
 """Confidence that a line upside down may lack where its photo's other lines are upside down."""
 FIRST = 3
 """Lines of a photo that are read before anyone is asked whether they are enough."""
 FURTHER = 4
-"""Then it is asked anew after each line, from so many lines on after each such part of them: an answer costs a tenth of a line."""
+"""Then it is asked anew after each line, later after each such part of those read: an answer costs a tenth of a line."""
 
 
 @dataclass(slots=True)
@@ -128,28 +130,29 @@ class PpOcrSpotter:
             yield from _cut(view)
 
     def _read(self, lines: list[Line]) -> None:
-        """Read lines, those in doubt upside down too."""
         # Equal shapes in a row spare the runtime from switching between its plans.
         lines = sorted(lines, key=lambda line: line.pixels.shape[1])
         for line, reading in zip(lines, self._recogniser.read(line.pixels for line in lines), strict=True):
             line.reading = reading
-        self._read_turned([line for line in lines if line.doubtful])
 
     def _words(self, lines: list[Line], images: int) -> list[list[WordRead]]:
         """What the lines read so far say, each the way round in which its photo's lines are read best."""
+        read = [line for line in lines if line.reading is not None]
+        suspects = _perhaps_upside_down(read)
+        self._read_turned([line for line in read if line.doubtful and line.group in suspects])
         votes: defaultdict[tuple[int, bool], float] = defaultdict(float)
-        for line in lines:
-            if line.reading is not None and line.turned is not None and line.doubtful:
+        for line in read:
+            if line.doubtful and line.reading and line.turned and line.group in suspects:
                 votes[line.group] += line.turned.confidence - line.reading.confidence
-        self._read_turned([line for line in lines if line.reading and line.turned is None and votes[line.group] > 0])
+        self._read_turned([line for line in read if votes[line.group] > 0])
         words: list[list[WordRead]] = [[] for _ in range(images)]
-        for line in lines:
+        for line in read:
             if line.reading is None:
                 continue
             reading, box = line.reading, line.box
             allowance = COMPANY if votes[line.group] > 0 else 0.0
             # Lines that were not in doubt are turned with the others only.
-            turned = line.turned if line.doubtful or votes[line.group] > 0 else None
+            turned = line.turned if line.group in suspects and (line.doubtful or votes[line.group] > 0) else None
             if turned is not None and turned.confidence + allowance > reading.confidence:
                 reading, box = turned, np.roll(box, -2, axis=0)
             text = reading.text.strip()
@@ -159,9 +162,17 @@ class PpOcrSpotter:
         return words
 
     def _read_turned(self, lines: Sequence[Line]) -> None:
+        lines = [line for line in lines if line.turned is None]
         strips = (np.ascontiguousarray(line.pixels[::-1, ::-1]) for line in lines)
         for line, reading in zip(lines, self._recogniser.read(strips), strict=True):
             line.turned = reading
+
+
+def _perhaps_upside_down(lines: Sequence[Line]) -> set[tuple[int, bool]]:
+    """Groups of lines that were read so badly that they may be upside down: a few bad ones among good ones are not."""
+    good = Counter(line.group for line in lines if not line.doubtful)
+    bad = Counter(line.group for line in lines if line.doubtful)
+    return {group for group, count in bad.items() if good[group] < GOOD or good[group] <= count}
 
 
 def _cut(view: View) -> Iterator[Line]:
