@@ -46,7 +46,7 @@ class EmbedderDescription(_Description):
     gem_p: float = 3.0
     dimension: int
     precision: str
-    preprocessing: int = 1
+    preprocessing: int = 2
     """Raised whenever decoding or resizing changes the pixels that the network sees."""
 
 

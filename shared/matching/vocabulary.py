@@ -30,6 +30,9 @@ PREFIX = 7
 MAX_FINDS = 64
 """Terms compared per word at most; the most frequent strings of a large catalog would yield thousands."""
 
+MAX_KEPT = 8192
+"""Words whose finds are kept, some 2 MB."""
+
 
 class Near(NamedTuple):
     """A term of the vocabulary that a word may be a reading of."""
@@ -91,6 +94,7 @@ class Vocabulary:
         """Per term, does it stand in any product's name in the feed? Others were only read on photos."""
         self._exact = exact
         self._deletions = deletions
+        self._found: dict[str, tuple[Near, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -111,8 +115,22 @@ class Vocabulary:
                 found[index] = term
         return found
 
-    def near(self, keys: Sequence[str]) -> list[list[Near]]:
-        """Terms that each key may be a reading of, most similar first; similarity is 1 - edits / longer length."""
+    def near(self, keys: Sequence[str]) -> list[tuple[Near, ...]]:
+        """Terms that each key may be a reading of, most similar first; similarity is 1 - edits / longer length.
+
+        What was found is kept: the words of a shop are read again and again.
+        """
+        answers = {key: self._found.get(key) for key in keys}
+        new = [key for key, answer in answers.items() if answer is None]
+        if new:
+            if len(self._found) + len(new) > MAX_KEPT:
+                self._found.clear()
+            fresh = dict(zip(new, self._look_up(new), strict=True))
+            self._found.update(fresh)
+            answers.update(fresh)
+        return [answer for key in keys if (answer := answers[key]) is not None]
+
+    def _look_up(self, keys: Sequence[str]) -> list[tuple[Near, ...]]:
         found: list[dict[int, float]] = [{} if term < 0 else {term: 1.0} for term in self.exact(keys)]
         strings = [(index, string) for index, key in enumerate(keys) for string in deletions(key)]
         checked = {
@@ -127,7 +145,7 @@ class Vocabulary:
             if distance <= edits:
                 found[index][term] = 1.0 - distance / max(len(key), len(other))
         return [
-            sorted((Near(*item) for item in terms.items()), key=lambda near: (-near.similarity, near.term))
+            tuple(sorted((Near(*item) for item in terms.items()), key=lambda near: (-near.similarity, near.term)))
             for terms in found
         ]
 

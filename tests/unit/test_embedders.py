@@ -137,6 +137,13 @@ def test_a_named_layer_is_pooled_as_the_side_car_says(tmp_path: Path) -> None:
     np.testing.assert_allclose(embedder.embed([image])[0], np.sqrt((seen**2).mean(axis=(0, 1))), rtol=1e-5)
 
 
+@pytest.mark.parametrize("side", [448, 900])
+def test_a_large_photo_is_averaged_and_not_picked_from(side: int) -> None:
+    stripes = np.zeros((side, side, 3), np.uint8)
+    stripes[:, ::2] = 254
+    assert np.abs(squash(stripes, (224, 224)).astype(int) - 127).max() <= 1
+
+
 def test_gem_with_a_large_power_approaches_the_maximum() -> None:
     pixels = ops.parameter([1, 2, 4, 4], ov.Type.f32)
     model = pool(ov.Model([ops.relu(pixels).output(0)], [pixels]), Pooling.GEM, 40.0)

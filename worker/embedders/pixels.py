@@ -16,7 +16,11 @@ def squash(image: Pixels, size: tuple[int, int]) -> Pixels:
     padding by 1 to 8 points of leave-one-out accuracy on photos of cosmetics.
     """
     height, width = size
-    shrinks = image.shape[0] >= height and image.shape[1] >= width
-    # Averaging over the area keeps the result independent of the photo's resolution.
-    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return np.ascontiguousarray(resized, dtype=np.uint8)
+    # Whole blocks of pixels are averaged first, so that the result hardly depends on the photo's resolution: at a third of the
+    # price of averaging over fractions of pixels. Less than a block is lost at the lower and right edges.
+    block = min(image.shape[0] // height, image.shape[1] // width)
+    if block > 1:
+        rows, columns = image.shape[0] // block, image.shape[1] // block
+        whole = image[: rows * block, : columns * block]
+        image = np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.ascontiguousarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
