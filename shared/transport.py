@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.025
 """How long an idle consumer may overlook a new message. Redis cannot block on several lists without popping."""
+BUSY_POLL_SECONDS = 0.05
+"""The same while it holds as much as it may of some queues: a look takes a third of a millisecond from those who work."""
 FAIR_TURN = 16
 """Every so many messages, the queues behind the first take turns at being served before the others."""
 BURST = 64
@@ -214,13 +216,15 @@ class Channel(stock.Channel):  # type: ignore[misc]
     def fetch(self) -> bool:
         """Take a message and hand it to its consumer, if there is one and someone is free for it.
 
-        After an empty look the queues are left alone for POLL_SECONDS. Returns whether anything was taken.
+        After an empty look the queues are left alone for a moment. Returns whether anything was taken.
         """
         if not self.active_queues or monotonic() < self._look_again_at or not self.qos.can_consume():
             return False
-        found = self._take(self._open(service_order(self.active_queues, self._taken)), self._unrecorded)
+        queues = service_order(self.active_queues, self._taken)
+        open_ = self._open(queues)
+        found = self._take(open_, self._unrecorded)
         if found is None:
-            self._look_again_at = monotonic() + POLL_SECONDS
+            self._look_again_at = monotonic() + (POLL_SECONDS if open_ == queues else BUSY_POLL_SECONDS)
             return False
         self._taken += 1
         queue, payload = found
