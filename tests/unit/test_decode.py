@@ -497,3 +497,18 @@ def test_a_picture_of_exactly_the_allowed_size_is_decoded() -> None:
 def test_a_picture_above_pillows_own_limit_is_decoded_when_the_operator_allows_it() -> None:
     photo = decode(saved(Image.new("L", (9_700, 9_700), 255), "JPEG"), Decode(max_pixels=95_000_000), max_side=64)
     assert (photo.width, photo.pixels.shape, photo.pixels.min()) == (9_700, (64, 64, 3), 255)
+
+
+def test_decoding_loads_no_library_for_tables() -> None:
+    script = """
+import io, sys
+from PIL import Image
+from shared.decode import decode
+from shared.settings import Decode
+file = io.BytesIO()
+Image.new("RGB", (64, 64)).save(file, "JPEG")
+decode(file.getvalue(), Decode())
+print("pandas" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "False", "it would take 50 MB of every child"
