@@ -93,6 +93,22 @@ def test_messages_of_single_photos_are_taken_beyond_those_of_jobs(live_settings:
         assert taker.take(1)[0].payload == 3
 
 
+def test_whoever_is_free_again_looks_into_the_queues_at_once(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "BUSY_POLL_SECONDS", 3600.0)
+    app = make_app("test", live_settings)
+    app.conf.broker_transport_options |= {"at_most": (1, (BULK_QUEUE,))}
+    with app.connection_for_read() as connection:
+        publish(connection, BULK_QUEUE, 1, 2)
+        taker = Taker(connection, WORKER_QUEUES, prefetch_count=2)
+        first = taker.take(1)[0]
+        assert not taker.channel.fetch(), "it holds as many as it may"
+        first.ack()
+        assert taker.channel.fetch()
+        assert taker.messages[-1].payload == 2
+
+
 def test_an_ordinary_redis_url_means_this_transport(connect: Callable[[], kombu.Connection]) -> None:
     connection = connect()
     assert connection.transport.__module__ == transport.__name__
