@@ -26,7 +26,7 @@ COMPANY = 0.1
 FIRST = 3
 """Lines of a photo that are read before anyone is asked whether they are enough."""
 FURTHER = 4
-"""Then it is asked anew after each line, later after each such part of those read: an answer costs a tenth of a line."""
+"""Then after each line, later after each such part of those read: in a small catalog, an answer costs a tenth of a line."""
 
 
 @dataclass(slots=True)
