@@ -49,7 +49,7 @@ class Spotter(Protocol):
     def spot(self, images: Sequence[Image], enough: Enough | None = None) -> list[list[WordRead]]:
         """Return the lines of each image, from top to bottom, boxes in pixels of that image.
 
-        A spotter that reads line by line begins with the largest and asks `enough` now and then.
+        A spotter that reads line by line begins with the most prominent and asks `enough` now and then.
         """
         ...
 

@@ -341,7 +341,7 @@ def test_photos_of_any_shape_without_text_read_empty(spotter: Spotter, size: tup
     assert spotter.spot([np.full((*size, 3), 200, np.uint8)]) == [[]]
 
 
-def test_reading_begins_with_the_largest_lines_and_stops_when_they_are_enough(spotter: Spotter) -> None:
+def test_reading_begins_with_the_most_prominent_lines_and_stops_when_they_are_enough(spotter: Spotter) -> None:
     lines = {**SHAMPOO, "art. 4711": (60, 380, 18), "shake well": (60, 430, 16)}
     photos = [label(lines), label(lines), label(BALM)]
     whole = spotter.spot(photos)
@@ -355,8 +355,23 @@ def test_reading_begins_with_the_largest_lines_and_stops_when_they_are_enough(sp
     assert asked == [(0, 3), (1, 3), (0, 4), (0, 5)], "the third photo has no more lines than are read at once"
     assert some[0] == whole[0]
     assert some[2] == whole[2]
-    assert {letters(word.text) for word in some[1]} == {"silkshampoo", "repair24", "fordryhair"}
+    assert {letters(word.text) for word in some[1]} == {"silkshampoo", "repair24", "250ml"}
     assert [word for word in whole[1] if word in some[1]] == some[1]
+
+
+@pytest.mark.parametrize("quarters", [0, 1])
+def test_what_stands_in_the_middle_is_read_before_its_neighbours(spotter: Spotter, quarters: int) -> None:
+    middle = {"HAND CREAM": (330, 80, 40), "with olive oil": (340, 200, 34), "75 ml net": (370, 300, 34)}
+    photo = label({**middle, "COFFEE": (8, 120, 46), "TEA": (840, 240, 48)}, width=960)
+    asked: list[set[str]] = []
+
+    def enough(_: int, words: list[WordRead]) -> bool:
+        asked.append({letters(word.text) for word in words})
+        return False
+
+    words = spotter.spot([np.ascontiguousarray(np.rot90(photo, quarters))], enough)[0]
+    assert len(words) == 5
+    assert asked[0] == {letters(text) for text in middle}
 
 
 def test_a_photo_upside_down_reads_the_same_line_by_line(spotter: Spotter) -> None:

@@ -23,6 +23,8 @@ GOOD = 2
 """Lines read well from which they can outvote others."""
 COMPANY = 0.1
 """Confidence that a line upside down may lack where its photo's other lines are upside down."""
+MIDDLE = 0.35
+"""Share of half a photo's width within which what it is of stands, mostly (a standard deviation): beside it stand its neighbours."""
 FIRST = 3
 """Lines of a photo that are read before anyone is asked whether they are enough."""
 FURTHER = 4
@@ -36,6 +38,8 @@ class Line:
     image: int
     box: Floats
     """[4, 2], from the text's top left."""
+    aside: float
+    """How far to the left or right its middle lies: 0 in the photo's middle, 1 at its edge."""
     tall: bool
     pixels: Image
     reading: Reading | None = None
@@ -43,10 +47,10 @@ class Line:
     """As read upside down."""
 
     @property
-    def size(self) -> float:
-        """How much it catches the eye: its height counts twice as much as its length."""
+    def prominence(self) -> float:
+        """How much it catches the eye: large, where height counts twice as much as length, and in the middle."""
         width, height = np.linalg.norm(self.box[1] - self.box[0]), np.linalg.norm(self.box[3] - self.box[0])
-        return float(height * width**0.5)
+        return float(height * width**0.5 * np.exp(-0.5 * (self.aside / MIDDLE) ** 2))
 
     @property
     def doubtful(self) -> bool:
@@ -87,9 +91,9 @@ class PpOcrSpotter:
         return list(self._lines(images))
 
     def read(self, lines: list[Line], images: int, enough: Enough | None = None) -> list[list[WordRead]]:
-        """Read the lines of so many images, the largest first; returns those of each image in the order of `lines`."""
+        """Read the lines of so many images, the most prominent first; returns those of each image in the order of `lines`."""
         unread: dict[int, list[Line]] = defaultdict(list)
-        for line in sorted(lines, key=lambda line: -line.size):
+        for line in sorted(lines, key=lambda line: -line.prominence):
             unread[line.image].append(line)
         done, count = 0, FIRST if enough is not None else len(lines)
         while unread:
@@ -181,4 +185,5 @@ def _cut(view: View) -> Iterator[Line]:
         width = min(WIDTHS[-1], strip_width(box, HEIGHT))
         pixels = strip(view.pixels, box, HEIGHT, width)
         place = np.stack([view.pixels.shape[0] - box[:, 1], box[:, 0]], axis=1) if view.quarter_turned else box
-        yield Line(view.image, place, bool((found[0] != box[0]).any()), pixels)
+        aside = abs(2 * float(box[:, 0].mean()) / view.pixels.shape[1] - 1)
+        yield Line(view.image, place, aside, bool((found[0] != box[0]).any()), pixels)
