@@ -7,9 +7,10 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ from indexer.build import build_version
 from indexer.fit import fit
 from shared.features import Features
 from shared.matching.candidates import Leave, Query
-from shared.matching.matcher import Variant, match, rank
+from shared.matching.matcher import Variant, decided, match, rank
 from shared.matching.snapshot import Snapshot
 from shared.outcomes import Status
 from worker.cores import usable_cores
@@ -104,6 +105,7 @@ def _measured(shop: Shop, folder: Path, rounds: int) -> dict[str, Any]:
             "as_served": _latency(photos, snapshot, Variant.FITTED, rounds),
             "without_close_look": _latency(photos, snapshot, Variant.CLEAR, rounds),
             "always_close": _latency(photos, always, Variant.FITTED, rounds),
+            "enough_read": _asking(photos, snapshot, rounds),
         },
         "files_mb": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e6, 1),
         "second_process_mb": second_process(folder, photos),
@@ -138,11 +140,24 @@ def _answers(shop: Shop, snapshot: Snapshot) -> dict[str, Any]:
 
 def _latency(photos: Sequence[Features], snapshot: Snapshot, variant: Variant, rounds: int) -> dict[str, float]:
     """Wall and processor milliseconds of one match."""
+    return _timed([partial(match, photo, snapshot, top_k=5, variant=variant) for photo in photos], rounds)
+
+
+def _asking(photos: Sequence[Features], snapshot: Snapshot, rounds: int) -> dict[str, float]:
+    """The same of asking whether half the words of a photo are enough, as its reader does after each line."""
+
+    def ask(query: Query) -> None:
+        decided(query.with_words(query.features.words[: len(query.features.words) // 2], snapshot), snapshot)
+
+    return _timed([partial(ask, Query.of(photo, snapshot)) for photo in photos], rounds)
+
+
+def _timed(calls: Sequence[Callable[[], object]], rounds: int) -> dict[str, float]:
     wall, processor = [], []
     for number in range(rounds + 1):
-        for photo in photos:
+        for call in calls:
             begun, spent = time.perf_counter(), time.process_time()
-            match(photo, snapshot, top_k=5, variant=variant)
+            call()
             if number or not rounds:
                 wall.append(1000 * (time.perf_counter() - begun))
                 processor.append(1000 * (time.process_time() - spent))

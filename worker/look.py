@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from shared.decode import Photo
 from shared.features import Features, FloatArray, make_features
+from shared.matching.candidates import Query
 from shared.matching.matcher import decided
 from shared.matching.snapshot import Snapshot
 from shared.outcomes import WordRead
@@ -21,13 +22,18 @@ class Enough:
         self._photos = photos
         self._embeddings = embeddings
         self._snapshot = snapshot
+        self._queries: dict[int, Query] = {}  # searched with once, however often they are asked about
         self.decided: set[int] = set()
         """Photos that were not read to the end."""
 
     def __call__(self, index: int, words: Sequence[WordRead]) -> bool:
         """Tell whether a photo need not be read further; a matcher that fails is asked again when all was read."""
         try:
-            if decided(features_of(self._photos[index], self._embeddings[index], words), self._snapshot):
+            query = self._queries.get(index)
+            if query is None:
+                looks = features_of(self._photos[index], self._embeddings[index], ())
+                query = self._queries[index] = Query.of(looks, self._snapshot)
+            if decided(query.with_words(words, self._snapshot), self._snapshot):
                 self.decided.add(index)
         except Exception:
             log.exception("whether a photo need be read further is not known")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from shared.features import Features, FloatArray
 from shared.matching.geometry import Verified
 from shared.matching.reading import Reading, read
 from shared.matching.snapshot import Snapshot
+from shared.outcomes import WordRead
 
 NEAR_PHOTOS = 64
 BY_WORDS = 32
@@ -47,38 +49,43 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A photo laid against a catalog: features, projected vector [projected], words looked up.
+    """A photo laid against a catalog: features, projected vector [projected], catalog photos near it, words looked up.
 
+    near: numbers of up to NEAR_PHOTOS photos, nearest first.
     verified: what comparing it with catalog photos gave, so that no photo is compared twice.
     """
 
     features: Features
     vector: FloatArray
+    near: IntArray
     reading: Reading
     verified: dict[int, Verified] = field(default_factory=dict)
 
     @classmethod
     def of(cls, features: Features, snapshot: Snapshot) -> Query:
-        """Project the embedding and look the words up."""
-        return cls(features, snapshot.project(features.embedding), read(features.words, snapshot.words.vocabulary))
+        """Project the embedding, search with it and look the words up."""
+        vector = snapshot.project(features.embedding)
+        return cls(features, vector, _near(vector, snapshot), read(features.words, snapshot.words.vocabulary))
+
+    def with_words(self, words: Sequence[WordRead], snapshot: Snapshot) -> Query:
+        """The same looks with other words, without another search; `features` stay as they are."""
+        return replace(self, reading=read(words, snapshot.words.vocabulary))
 
 
 def candidates(query: Query, snapshot: Snapshot, leave: Leave | None = None) -> IntArray:
     """Products from both sides, each once, in rising order of their number."""
-    found = np.union1d(_by_looks(query.vector, snapshot, leave), _by_words(query.reading, snapshot, leave))
+    photos = query.near if leave is None else query.near[query.near != leave.photo]
+    found = np.union1d(snapshot.photo_product[photos], _by_words(query.reading, snapshot, leave))
     if leave is not None and leave.whole:
         found = found[found != leave.product]
     return found.astype(np.int64)
 
 
-def _by_looks(vector: FloatArray, snapshot: Snapshot, leave: Leave | None) -> IntArray:
+def _near(vector: FloatArray, snapshot: Snapshot) -> IntArray:
     if not vector.any():
         return np.zeros(0, np.int64)
     _, found = snapshot.index.search(vector[None], min(NEAR_PHOTOS, snapshot.index.ntotal))
-    photos = found[0][found[0] >= 0]  # Faiss fills up with -1
-    if leave is not None:
-        photos = photos[photos != leave.photo]
-    return np.unique(snapshot.photo_product[photos]).astype(np.int64)
+    return np.asarray(found[0][found[0] >= 0], np.int64)  # Faiss fills up with -1
 
 
 def _by_words(reading: Reading, snapshot: Snapshot, leave: Leave | None) -> IntArray:

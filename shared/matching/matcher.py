@@ -81,13 +81,13 @@ def match(features: Features, snapshot: Snapshot, *, top_k: int, variant: Varian
     return _decide(query, ranking, snapshot, top_k, variant)
 
 
-def decided(features: Features, snapshot: Snapshot) -> bool:
+def decided(query: Query, snapshot: Snapshot) -> bool:
     """Tell whether looks and the words read so far match the photo, so that the others need not be read.
 
     The whole name must have been read, as far as it is usually seen: of a product's sibling that is not listed, the line that
     tells them apart may be still unread.
     """
-    ranking = rank(Query.of(features, snapshot), snapshot, variant=Variant.CLEAR)
+    ranking = rank(query, snapshot, variant=Variant.CLEAR)
     gathered = ranking.gathered
     if gathered is None or not len(ranking.order) or ranking.probability[0] < snapshot.model.sure:
         return False

@@ -106,12 +106,25 @@ def test_every_variant_names_the_product_of_an_easy_photo(catalog: Catalog, vari
 def test_reading_is_enough_when_the_whole_name_was_read_and_decides(catalog: Catalog) -> None:
     snapshot, _ = catalog
     eager = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5, "sure": 0.5}))
-    assert decided(photo("whole", ["GRAVELLE", "Eye Serum"], 6), eager)
+    whole = Query.of(photo("whole", ["GRAVELLE", "Eye Serum"], 6), snapshot)
+    assert decided(whole, eager)
     part = photo("part", ["GRAVELLE", "Eye"], 6)
     assert match(part, eager, top_k=1).status is Status.MATCHED
-    assert not decided(part, eager), "what stands where its name goes on is not known yet"
+    assert not decided(Query.of(part, eager), eager), "what stands where its name goes on is not known yet"
     strict = replace(snapshot, model=snapshot.model.model_copy(update={"sure": 1.0}))
-    assert not decided(photo("whole", ["GRAVELLE", "Eye Serum"], 6), strict)
+    assert not decided(whole, strict)
+
+
+def test_a_query_with_other_words_is_as_if_made_of_them_but_is_not_searched_with_again(catalog: Catalog) -> None:
+    snapshot, _ = catalog
+    part, whole = photo("part", ["GRAVELLE"], 6), photo("part", ["GRAVELLE", "Eye Serum"], 6)
+    expected = rank(Query.of(whole, snapshot), snapshot)
+    query = Query.of(part, snapshot)
+    blind = replace(snapshot, index=None)
+    ranking = rank(query.with_words(whole.words, blind), blind)
+    assert ranking.order.tolist() == expected.order.tolist()
+    assert ranking.probability.tolist() == expected.probability.tolist()
+    assert rank(query, blind).probability.tolist() != expected.probability.tolist()
 
 
 def test_nothing_is_compared_closely_when_the_clear_look_is_sure(catalog: Catalog) -> None:

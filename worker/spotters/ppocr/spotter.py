@@ -24,7 +24,7 @@ GOOD = 2
 COMPANY = 0.1
 """Confidence that a line upside down may lack where its photo's other lines are upside down."""
 MIDDLE = 0.35
-"""Share of half a photo's width within which what it is of stands, mostly (a standard deviation): beside it stand its neighbours."""
+"""Standard deviation of where that stands which a photo is of, in half widths from its middle: beside it stand neighbours."""
 FIRST = 3
 """Lines of a photo that are read before anyone is asked whether they are enough."""
 FURTHER = 4
