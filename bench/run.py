@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -37,13 +38,14 @@ class Sizes:
     """How much is measured.
 
     rounds: turns of whole queue and limit, so that a machine whose speed drifts does not favour either; base: photos that
-    both look at; copies: changed copies of them that a job of a round has; limit: photos that the limit looks at per round.
+    both look at; copies: changed copies of them that a job of a round has at least, of each as many; limit: photos that the limit
+    looks at per round.
     """
 
     rounds: int = 3
     base: int = 48
-    copies: int = 320
-    limit: int = 144
+    copies: int = 640
+    limit: int = 288
     plain: int = 1000
     stages: int = 32
     queue_only_batches: int = 1200
@@ -79,9 +81,11 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
             rows, seen = labelled(client, photos, labels)
             document["accuracy"] = {"queue": seen, "queue_read_all": labelled(client, photos, labels, read_all=True)[1]}
             outcomes = [row.outcome for row in rows if row.outcome.status is not Status.FAILED]
-            copies = changed_copies(base, 2 * sizes.rounds * sizes.copies, folder / "copies")
+            per_job = len(base) * math.ceil(sizes.copies / len(base))
+            copies = changed_copies(base, 2 * sizes.rounds * per_job, folder / "copies")
             together = stack.enter_context(limit(settings, base, children, threads))
-            document |= _rounds(on, by, client, together, copies, sizes, console)
+            parts = [copies[start : start + per_job] for start in range(0, len(copies), per_job)]
+            document |= _rounds(on, by, client, together, parts, sizes, console)
             with by.suspended():
                 console.rule("Stage by stage")
                 references = [row.outcome.image for row in rows if row.outcome.status is not Status.FAILED]
@@ -139,13 +143,12 @@ def _readable(label: Label) -> bool:
 
 
 def _rounds(
-    on: Ground, by: Running, client: Client, together: Limit, copies: Sequence[Path], sizes: Sizes, console: Console
+    on: Ground, by: Running, client: Client, together: Limit, parts: Sequence[Sequence[Path]], sizes: Sizes, console: Console
 ) -> dict[str, Any]:
     """Let the whole queue, the whole queue that reads all, and the limit take turns."""
     served: list[Done] = []
     read_all: list[Done] = []
     bare: list[tuple[int, float, dict[str, Any]]] = []
-    parts = [copies[start : start + sizes.copies] for start in range(0, len(copies), sizes.copies)]
     broker = client.ledger.client
     before = int(broker.info("memory")["used_memory"]) - remembered(client.ledger)[1]
     for number in range(sizes.rounds):
@@ -166,7 +169,7 @@ def _rounds(
         "queue": {
             **_rate(served),
             "batch": BATCH,
-            "photo_bytes": sum(path.stat().st_size for path in copies) / len(copies),
+            "photo_bytes": sum(path.stat().st_size for part in parts for path in part) / sum(map(len, parts)),
             "result_bytes_per_image": sum(one.result_bytes for one in served) / len(rows),
             "broker_bytes_per_image": grown / (2 * len(rows)),
             "remembered_bytes_per_photo": seen_bytes / max(seen, 1),
