@@ -48,7 +48,8 @@ def main(
             if soak:
                 _save(out / "soak.json", soak_mode.run(folder, models, chosen, soak, console))
             elif latency:
-                _save(out / "latency.json", latency_mode.run(folder, models, chosen, 5 if quick else 30, console))
+                sizes = latency_mode.QUICK if quick else latency_mode.Sizes()
+                _save(out / "latency.json", latency_mode.run(folder, models, chosen, sizes, console))
             elif scale:
                 _save(out / "scale.json", scale_mode.run(folder, models, chosen, 32 if quick else 160, console))
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,29 @@ from bench import machine
 from bench.ground import ground, worker
 from bench.photos import PhotoSet, changed_copies
 from bench.run import publish_catalog, sample
-from bench.whole_queue import submitted
+from bench.whole_queue import BATCH, submitted
 from producer.client import Client
+from producer.sources import Item
 from worker.cores import divide, usable_cores
 
+COPIES = 480
+"""Photos that the job's are: the worker remembers none, so they are new to it each time."""
 
-def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Console) -> dict[str, Any]:
-    """Ask for `count` single photos, then for as many while a job waits."""
-    base = sample(photos.usable(), count)
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is asked: single photos, and photos of the job beside which they are asked again."""
+
+    singles: int = 30
+    job: int = 10_000
+
+
+QUICK = Sizes(5, 200)
+
+
+def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Console) -> dict[str, Any]:
+    """Ask for single photos, then for the same while a job waits."""
+    base = sample(photos.usable(), sizes.singles)
     with ground(folder, models) as on, ExitStack() as stack:
         # The same photos are asked about twice, and are to be looked at each time.
         by = stack.enter_context(worker(on, PACKSIGHT_WORKER__REMEMBER="0"))
@@ -32,8 +48,9 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
         document: dict[str, Any] = {"photos": {"set": photos.name}}
         publish_catalog(on, photos, document, console)
         idle = _ask(client, base)
-        copies = changed_copies(base, 40 * count, folder / "copies")
-        job = submitted(client, copies)
+        copies = submitted(client, changed_copies(base, min(sizes.job, COPIES), folder / "copies"))
+        stored = [Item(image.name, image.reference) for batch in copies.batches for image in batch.images]
+        job = client.submit([stored[number % len(stored)] for number in range(sizes.job)], batch_size=BATCH)
         list(client.enqueue(job, max_in_flight=len(job.batches)))
         busy = _ask(client, base)
         left = len(job.batches) - client.ended([batch.task_id for batch in job.batches])
@@ -41,6 +58,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
     if not left:
         raise RuntimeError("the job ended before the last single photo was answered; nothing was measured beside it")
     document |= {
+        "waiting": {"images": sizes.job, "batches_left": left},
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": machine.commit(),
         "machine": machine.machine(usable_cores())
