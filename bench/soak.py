@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import redis
 from rich.console import Console
 
 from bench import machine
@@ -38,8 +39,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
         while sent < count:
             done.append(run_job(client, on, by, copies[: min(len(copies), count - sent)], memory_every=EVERY))
             sent += len(done[-1].rows)
-            memory = client.ledger.client.info("memory")
-            broker.append({"images": sent, "used_mb": memory["used_memory"] / 1e6, "keys": client.ledger.client.dbsize()})
+            broker.append({"images": sent, **_broker(client.ledger.client)})
             child = done[-1].memory[-1][1]["children"]
             console.print(f"{sent} photos, {done[-1].images / done[-1].seconds:.2f}/s, child {child:.0f} MB", highlight=False)
     resident = _series(done)
@@ -60,10 +60,26 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
     }
     console.print(
         f"largest child {document['resident_mb_most']:.0f} MB at most, {document['growth_mb_per_1000']:+.2f} MB per 1,000 "
-        f"images in the second half; broker {broker[-1]['used_mb']:.1f} MB, {broker[-1]['keys']:.0f} keys",
+        f"images in the second half; broker {broker[0]['other_mb']:.1f} to {broker[-1]['other_mb']:.1f} MB, "
+        f"{broker[0]['other_keys']} to {broker[-1]['other_keys']} keys, beside the results that it keeps: "
+        f"{broker[-1]['results_mb']:.1f} MB, {broker[-1]['results']} keys",
         highlight=False,
     )
     return document
+
+
+def _broker(client: redis.Redis) -> dict[str, float]:
+    """Memory and keys of the broker's database: results, which stay until they expire, and everything else."""
+    results = list(client.scan_iter("celery-task-meta-*"))
+    used = cast(int, client.info("memory")["used_memory"])
+    kept = sum(cast(int, client.memory_usage(key, samples=0)) for key in results)
+    return {
+        "used_mb": used / 1e6,
+        "results_mb": kept / 1e6,
+        "other_mb": (used - kept) / 1e6,
+        "results": len(results),
+        "other_keys": cast(int, client.dbsize()) - len(results),
+    }
 
 
 def _series(done: list[Done]) -> list[tuple[int, float]]:
