@@ -400,7 +400,7 @@ def test_photos_are_described_by_workers_over_the_queue(shop: Shop, live_setting
     app = make_app("packsight-worker", settings)
     app.conf.worker_pool_start_method = "fork"
 
-    @app.task(name=DESCRIBE, bind=True)
+    @app.task(name=DESCRIBE, bind=True, shared=False)
     def describe(self: Any, request: dict[str, Any]) -> dict[str, Any]:
         return shop.describer.describe_batch(request["images"], self.request.id).model_dump(mode="json")
 
