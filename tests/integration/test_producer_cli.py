@@ -89,7 +89,10 @@ def test_ctrl_c_ends_the_command_and_the_job_is_resumed(worker: StandIn, photos:
     worker.gate.clear()
     options = ["--batch-size", "1", "--max-in-flight", "2", "--out", str(out)]
     command = [sys.executable, "-m", "packsight", "submit", str(photos), *options]
+    # What a shell runs in the background ignores the signal, and so would all that is started from there.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     assert process.stdout is not None
     job = process.stdout.readline().strip()
     with Client(load_settings()) as client:

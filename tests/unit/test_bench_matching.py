@@ -47,7 +47,7 @@ def test_distractors_cost_at_most_one_photo_and_every_figure_is_there(shop: Shop
     assert count == len(shop.asked) == 3
     assert count * (alone["answers"]["top1"] - among["answers"]["top1"]) <= 1 + 1e-6
     for one in (alone, among):
-        assert set(one["match_ms"]) == {"as_served", "without_close_look", "always_close"}
+        assert set(one["match_ms"]) == {"as_served", "without_close_look", "always_close", "enough_read"}
         assert all(set(ms) == {"p50", "p95", "cpu_p50", "cpu_p95"} for ms in one["match_ms"].values())
         assert one["files_mb"] > 0
         assert set(one["build"]) == {"seconds", "cpu_seconds"}
