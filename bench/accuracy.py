@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from producer.evaluation.metrics import Answer, summarise
+from packsight.producer.evaluation.metrics import Answer, summarise
 
 
 @dataclass(frozen=True)

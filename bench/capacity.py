@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from shared.settings import Worker
+from packsight.shared.settings import Worker
 
 DAY = 86_400
 GIB = 2**30

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import psutil
 
-from deploy import parts, services
-from deploy.ports import free_ports
-from deploy.services import Spec
-from shared.celery_app import make_app
-from shared.settings import Settings, load_settings
-from shared.store import ObjectStore
+from packsight.deploy.stack import parts, services
+from packsight.deploy.stack.ports import free_ports
+from packsight.deploy.stack.services import Spec
+from packsight.shared import launch
+from packsight.shared.queue.app import make_app
+from packsight.shared.settings import Settings, load_settings
+from packsight.shared.storage.objects import ObjectStore
 
 BUCKET = "bench"
 TAKEN_OVER = ("PACKSIGHT_MODELS__", "PACKSIGHT_WORKER__")
@@ -84,7 +85,7 @@ def ground(folder: Path, models: Path) -> Iterator[Ground]:
     ]
     broker = f"redis://:{password}@127.0.0.1:{valkey_port}"
     environment = {
-        **parts.ONE_THREAD,
+        **launch.ONE_THREAD,
         "PACKSIGHT_STACK_FILE": str(folder / "no-stack.env"),
         "PACKSIGHT_BROKER_URL": f"{broker}/0",
         "PACKSIGHT_RESULT_URL": f"{broker}/1",

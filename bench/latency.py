@@ -19,9 +19,9 @@ from bench.ground import ground, worker
 from bench.photos import PhotoSet, changed_copies
 from bench.run import publish_catalog, sample
 from bench.whole_queue import BATCH, submitted
-from producer.client import Client
-from producer.sources import Item
-from worker.cores import divide, usable_cores
+from packsight.producer.client import Client
+from packsight.producer.sources import Item
+from packsight.worker.process.cores import divide, usable_cores
 
 COPIES = 480
 """Photos that the job's are: the worker remembers none, so they are new to it each time."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from shared.settings import Settings
+from packsight.shared.settings import Settings
 
 GROUP = 4
 """Photos handed to the networks at once, as in a worker's pipeline."""
@@ -61,8 +61,8 @@ def limit(settings: Settings, photos: Sequence[Path], children: int, threads: in
 def _serve(pipe: Connection, settings: Settings, photos: Sequence[Path], threads: int) -> None:
     import cv2  # noqa: PLC0415 - loads in the process that uses it
 
-    from shared.decode import decode  # noqa: PLC0415
-    from worker.networks import load_embedder, load_spotter  # noqa: PLC0415
+    from packsight.shared.vision.decode import decode  # noqa: PLC0415
+    from packsight.worker.networks.load import load_embedder, load_spotter  # noqa: PLC0415
 
     cv2.setNumThreads(1)
     embedder, spotter = load_embedder(settings.models, threads), load_spotter(settings.models, threads)

@@ -24,14 +24,14 @@ from rich.table import Table
 
 from bench import machine
 from bench.stress import Shop, drawn_shop, published, with_distractors
-from indexer.build import build_version
-from indexer.fit import fit
-from shared.features import Features
-from shared.matching.candidates import Leave, Query
-from shared.matching.matcher import Variant, decided, match, rank
-from shared.matching.snapshot import Snapshot
-from shared.outcomes import Status
-from worker.cores import usable_cores
+from packsight.indexer.build.fit import fit
+from packsight.indexer.build.version import build_version
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.matching.candidates import Leave, Query
+from packsight.shared.matching.matcher import Variant, decided, match, rank
+from packsight.shared.vision.features import Features
+from packsight.worker.process.cores import usable_cores
 
 DISTRACTORS = 20_000
 QUICK = 200

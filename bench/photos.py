@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from deploy.demo.dataset import generate, write_feed
-from deploy.demo.products import items
-from deploy.demo.scenes import SCENES, catalog_photo, query_photo
-from producer.evaluation.labels import Label, read_labels
-from shared.decode import decode
-from shared.errors import ImageError, UserError
-from shared.settings import Decode
+from packsight.deploy.demo.shop.dataset import generate, write_feed
+from packsight.deploy.demo.shop.products import items
+from packsight.deploy.demo.shop.scenes import SCENES, catalog_photo, query_photo
+from packsight.producer.evaluation.labels import Label, read_labels
+from packsight.shared.contract.errors import ImageError, UserError
+from packsight.shared.settings import Decode
+from packsight.shared.vision.decode import decode
 
 FEW = {"401", "501", "601", "701", "1001", "9101"}
 

@@ -21,13 +21,13 @@ from bench.accuracy import Accuracy, accuracy
 from bench.ground import Ground, celery_worker
 from bench.photos import PhotoSet
 from bench.whole_queue import between_ends
-from deploy.services import Spec
-from producer.evaluation.labels import Label
-from producer.evaluation.metrics import Answer
-from shared.catalog import read_local_pointer
-from shared.matching.snapshot import Snapshot
-from shared.outcomes import Status
-from shared.store import ObjectStore
+from packsight.deploy.stack.services import Spec
+from packsight.producer.evaluation.labels import Label
+from packsight.producer.evaluation.metrics import Answer
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.storage.objects import ObjectStore
+from packsight.worker.catalogs.pointer import read_local_pointer
 
 BROKER, BACKEND = 2, 3
 """Databases of the plain worker."""

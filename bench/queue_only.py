@@ -14,15 +14,15 @@ from typing import Any
 
 from celery.signals import setup_logging
 
-from shared import logs
-from shared.celery_app import make_app
-from shared.dead_letters import DeadLetters
-from shared.ledger import Ledger
-from shared.messages import RECOGNIZE, RecognizeRequest, parse_request
-from shared.outcomes import Failure, Outcome, RecognizeResult, Status
-from shared.settings import settings
-from worker.delivery import run_batch
-from worker.request import BatchTask
+from packsight.shared import logs
+from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, parse_request
+from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
+from packsight.shared.queue.app import make_app
+from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.settings import settings
+from packsight.worker.queue.delivery import run_batch
+from packsight.worker.queue.request import BatchTask
 
 log = logging.getLogger(__name__)
 app = make_app("bench-queue-only", settings(), include=["bench.queue_only"])

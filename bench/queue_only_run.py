@@ -15,13 +15,13 @@ from pydantic import SecretStr
 from bench.ground import Ground, celery_worker
 from bench.usage import Usage
 from bench.whole_queue import BATCH, batch_ends, between_ends, groups
-from deploy.services import Spec
-from producer.broker import producer_app, publish
-from producer.follow import chunks
-from shared.ledger import Ledger
-from shared.messages import BULK_QUEUE, WORKER_QUEUES, RecognizeRequest
-from shared.outcomes import Outcome, RecognizeResult
-from worker.cores import usable_cores
+from packsight.deploy.stack.services import Spec
+from packsight.producer.broker import producer_app, publish
+from packsight.producer.follow import chunks
+from packsight.shared.contract.messages import BULK_QUEUE, WORKER_QUEUES, RecognizeRequest
+from packsight.shared.contract.outcomes import Outcome, RecognizeResult
+from packsight.shared.queue.ledger import Ledger
+from packsight.worker.process.cores import usable_cores
 
 BROKER, RESULTS = 4, 5
 """Databases of its own."""

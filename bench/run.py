@@ -23,14 +23,14 @@ from bench.queue_only_run import run_queue_only
 from bench.stages import run_stages
 from bench.usage import Usage
 from bench.whole_queue import BATCH, Done, remembered, run_job, seen_before
-from indexer.report import SyncRequest
-from indexer.sync import run_sync
-from producer.client import Client
-from producer.evaluation.labels import Label, answers
-from producer.evaluation.recognise import submit
-from producer.rows import Row
-from shared.outcomes import Outcome, Status
-from worker.cores import divide, usable_cores
+from packsight.indexer.report import SyncRequest
+from packsight.indexer.sync import run_sync
+from packsight.producer.client import Client
+from packsight.producer.evaluation.labels import Label, answers
+from packsight.producer.evaluation.recognise import submit
+from packsight.producer.rows import Row
+from packsight.shared.contract.outcomes import Outcome, Status
+from packsight.worker.process.cores import divide, usable_cores
 
 
 @dataclass(frozen=True)

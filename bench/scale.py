@@ -15,8 +15,8 @@ from bench.ground import ground, worker
 from bench.photos import PhotoSet, changed_copies
 from bench.run import publish_catalog
 from bench.whole_queue import run_job
-from producer.client import Client
-from worker.cores import usable_cores
+from packsight.producer.client import Client
+from packsight.worker.process.cores import usable_cores
 
 
 def run(folder: Path, models: Path, photos: PhotoSet, per_child: int, console: Console) -> dict[str, Any]:

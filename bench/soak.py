@@ -16,8 +16,8 @@ from bench.ground import ground, worker
 from bench.photos import PhotoSet, changed_copies
 from bench.run import publish_catalog
 from bench.whole_queue import Done, run_job, seen_before
-from producer.client import Client
-from worker.cores import divide, usable_cores
+from packsight.producer.client import Client
+from packsight.worker.process.cores import divide, usable_cores
 
 JOB = 480
 """Photos per job; the same copies go through again and again. Workers remember half as many, so they know none again."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from shared.settings import Settings
+from packsight.shared.settings import Settings
 
 T = TypeVar("T")
 
@@ -58,17 +58,17 @@ class _Stopwatch:
 def _serve(pipe: Any, settings: Settings, references: list[str], threads: int) -> None:
     import cv2  # noqa: PLC0415 - loads in the process that uses it
 
-    from shared.celery_app import make_app  # noqa: PLC0415
-    from shared.decode import decode  # noqa: PLC0415
-    from shared.features import make_features  # noqa: PLC0415
-    from shared.fetch import Fetcher  # noqa: PLC0415
-    from shared.local_features import PhotoFeatures, local_features, thumbnail  # noqa: PLC0415
-    from shared.matching.matcher import Decision, match  # noqa: PLC0415
-    from shared.outcomes import Outcome, RecognizeResult  # noqa: PLC0415
-    from shared.store import ObjectStore  # noqa: PLC0415
-    from worker.catalogs import Catalogs  # noqa: PLC0415
-    from worker.networks import load_embedder, load_spotter  # noqa: PLC0415
-    from worker.spotters.ppocr.spotter import PpOcrSpotter  # noqa: PLC0415
+    from packsight.shared.contract.outcomes import Outcome, RecognizeResult  # noqa: PLC0415
+    from packsight.shared.matching.matcher import Decision, match  # noqa: PLC0415
+    from packsight.shared.queue.app import make_app  # noqa: PLC0415
+    from packsight.shared.storage.fetch import Fetcher  # noqa: PLC0415
+    from packsight.shared.storage.objects import ObjectStore  # noqa: PLC0415
+    from packsight.shared.vision.decode import decode  # noqa: PLC0415
+    from packsight.shared.vision.features import make_features  # noqa: PLC0415
+    from packsight.shared.vision.local_features import PhotoFeatures, local_features, thumbnail  # noqa: PLC0415
+    from packsight.worker.catalogs.snapshots import Catalogs  # noqa: PLC0415
+    from packsight.worker.networks.load import load_embedder, load_spotter  # noqa: PLC0415
+    from packsight.worker.networks.spotters.ppocr.spotter import PpOcrSpotter  # noqa: PLC0415
 
     cv2.setNumThreads(1)
     embedder, spotter = load_embedder(settings.models, threads), load_spotter(settings.models, threads)

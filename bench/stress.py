@@ -13,16 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.demo.packs import SMALL_PRINT
-from deploy.demo.products import Item, items
-from deploy.demo.scenes import SCENES, catalog_photo, query_photo
-from shared.catalog import PhotoRow, ProductRow
-from shared.decode import decode
-from shared.features import Features, LocalFeatures, decode_pack, make_features
-from shared.local_features import local_features, thumbnail
-from shared.matching.snapshot import Snapshot
-from shared.outcomes import WordRead
-from shared.settings import Decode
+from packsight.deploy.demo.shop.packs import SMALL_PRINT
+from packsight.deploy.demo.shop.products import Item, items
+from packsight.deploy.demo.shop.scenes import SCENES, catalog_photo, query_photo
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.versions import PhotoRow, ProductRow
+from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.settings import Decode
+from packsight.shared.storage.feature_store import decode_pack
+from packsight.shared.vision.decode import decode
+from packsight.shared.vision.features import Features, LocalFeatures, make_features
+from packsight.shared.vision.local_features import local_features, thumbnail
 
 DIMENSION = 256
 """Of a drawn photo's embedding."""

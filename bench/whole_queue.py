@@ -12,12 +12,12 @@ from typing import Any, cast
 
 from bench.ground import Ground, Running
 from bench.usage import Usage
-from producer.client import Client
-from producer.rows import Row
-from producer.sources import Item
-from producer.submit import Job
-from shared.ledger import Ledger
-from shared.outcomes import Status
+from packsight.producer.client import Client
+from packsight.producer.rows import Row
+from packsight.producer.sources import Item
+from packsight.producer.submit import Job
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.queue.ledger import Ledger
 
 BATCH = 16
 

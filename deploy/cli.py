@@ -33,8 +33,9 @@ def up(
     port_flower: Port = 0,
 ) -> None:
     """Start broker, object storage, workers, indexer and Flower on this machine, and wait until they are ready."""
-    from deploy import display, stack  # noqa: PLC0415 - Celery and the S3 client load only when needed
-    from deploy.state import StackFolder  # noqa: PLC0415
+    from packsight.deploy import display  # noqa: PLC0415 - Celery and the S3 client load only when needed
+    from packsight.deploy.stack import stack  # noqa: PLC0415 - Celery and the S3 client load only when needed
+    from packsight.deploy.stack.state import StackFolder  # noqa: PLC0415
 
     folder = StackFolder(home)
     wishes = stack.Wishes(workers, flower, port_valkey, port_s3, port_flower)
@@ -53,8 +54,8 @@ def _tell(spinner: object, text: str) -> None:
 @app.command()
 def down(home: Home = HOME) -> None:
     """Stop what `packsight up` started in this folder, and nothing else; the data stays."""
-    from deploy import stack  # noqa: PLC0415
-    from deploy.state import StackFolder  # noqa: PLC0415
+    from packsight.deploy.stack import stack  # noqa: PLC0415
+    from packsight.deploy.stack.state import StackFolder  # noqa: PLC0415
 
     stopped = stack.down(StackFolder(home), lambda text: err.print(text, highlight=False, soft_wrap=True))
     out.print(f"Stopped {', '.join(stopped)}." if stopped else f"No stack is running in {home}.", highlight=False)
@@ -63,10 +64,10 @@ def down(home: Home = HOME) -> None:
 @app.command()
 def status(home: Home = HOME, as_json: AsJson = False) -> None:
     """Show what runs, what waits in the queues, which catalogs are served and by whom."""
-    from deploy import display  # noqa: PLC0415
-    from deploy import status as observation  # noqa: PLC0415
-    from deploy.state import StackFolder  # noqa: PLC0415
-    from shared.settings import load_settings  # noqa: PLC0415
+    from packsight.deploy import display  # noqa: PLC0415
+    from packsight.deploy import status as observation  # noqa: PLC0415
+    from packsight.deploy.stack.state import StackFolder  # noqa: PLC0415
+    from packsight.shared.settings import load_settings  # noqa: PLC0415
 
     folder = StackFolder(home)
     seen = observation.observe(folder, load_settings(folder.env_file if folder.env_file.exists() else None))
@@ -79,9 +80,9 @@ def status(home: Home = HOME, as_json: AsJson = False) -> None:
 @app.command()
 def doctor(home: Home = HOME, as_json: AsJson = False) -> None:
     """Check endpoints, models, catalogs and package versions; exit code 1 if something is wrong."""
-    from deploy import display  # noqa: PLC0415
-    from deploy import doctor as examination  # noqa: PLC0415
-    from deploy.state import StackFolder  # noqa: PLC0415
+    from packsight.deploy import display  # noqa: PLC0415
+    from packsight.deploy import doctor as examination  # noqa: PLC0415
+    from packsight.deploy.stack.state import StackFolder  # noqa: PLC0415
 
     findings = examination.examine(StackFolder(home))
     if as_json:
@@ -98,7 +99,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the drawn photos.")] = 7,
 ) -> None:
     """Draw a shop, start a stack of its own, publish the catalog, recognise its customers' photos, and stop again."""
-    from deploy.demo.run import run  # noqa: PLC0415
+    from packsight.deploy.demo.run import run  # noqa: PLC0415
 
     if not run(folder, seed, out):
         raise typer.Exit(1)

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deploy.doctor import Finding, Level
-from deploy.parts import FLOWER_USER
-from deploy.state import StackFolder, StackState
-from deploy.status import Observation
-from shared.settings import STACK_FILE
+from packsight.deploy.doctor import Finding, Level
+from packsight.deploy.stack.parts import FLOWER_USER
+from packsight.deploy.stack.state import StackFolder, StackState
+from packsight.deploy.status import Observation
+from packsight.shared.settings import STACK_FILE
 
 _MARKS = {Level.GOOD: "[green]✓[/]", Level.NOTE: "[yellow]![/]", Level.WRONG: "[red]✗[/]"}
 

@@ -17,14 +17,14 @@ import redis
 from packaging.requirements import Requirement
 from pydantic import BaseModel, ConfigDict
 
-from deploy.parts import children, replicas
-from deploy.state import StackFolder
-from deploy.status import ChildSeen, catalogs
-from shared.dead_letters import DeadLetters
-from shared.errors import PacksightError, UserError
-from shared.redis_client import result_database
-from shared.settings import Settings, load_settings
-from shared.store import ObjectStore
+from packsight.deploy.stack.parts import children, replicas
+from packsight.deploy.stack.state import StackFolder
+from packsight.deploy.status import ChildSeen, catalogs
+from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.queue.connection import result_database
+from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.settings import Settings, load_settings
+from packsight.shared.storage.objects import ObjectStore
 
 _OLDEST_REDIS = (6, 2)
 _LEAST_FREE = 1_000_000_000

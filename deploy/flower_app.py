@@ -1,8 +1,13 @@
-"""The app that Flower watches through: `celery -A deploy.flower_app flower`. It holds the settings and no task."""
+"""The app that Flower watches through: `python -m packsight.deploy.flower_app flower`. It holds the settings and no task."""
 
 from __future__ import annotations
 
-from shared.celery_app import make_app
-from shared.settings import settings
+import sys
+
+from packsight.shared.queue.app import make_app
+from packsight.shared.settings import settings
 
 app = make_app("packsight-flower", settings())
+
+if __name__ == "__main__":
+    app.start(sys.argv[1:])

@@ -11,15 +11,15 @@ import psutil
 import redis
 from pydantic import BaseModel, ConfigDict, Field
 
-from deploy.parts import children, replicas
-from deploy.state import Part, StackFolder
-from shared.catalog import CatalogStore, catalog_names
-from shared.dead_letters import DeadLetters
-from shared.errors import PacksightError, UserError
-from shared.messages import INDEXER_QUEUE, WORKER_QUEUES
-from shared.redis_client import result_database
-from shared.settings import Settings
-from shared.store import ObjectStore
+from packsight.deploy.stack.parts import children, replicas
+from packsight.deploy.stack.state import Part, StackFolder
+from packsight.shared.catalog.versions import CatalogStore, catalog_names
+from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.messages import INDEXER_QUEUE, WORKER_QUEUES
+from packsight.shared.queue.connection import result_database
+from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.settings import Settings
+from packsight.shared.storage.objects import ObjectStore
 
 
 class _Seen(BaseModel):

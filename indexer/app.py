@@ -7,10 +7,10 @@ from typing import Any
 
 from celery.signals import setup_logging
 
-from shared import logs
-from shared.celery_app import make_app
-from shared.messages import INDEXER_QUEUE, RECONCILE, SYNC
-from shared.settings import Settings, settings
+from packsight.shared import logs
+from packsight.shared.contract.messages import INDEXER_QUEUE, RECONCILE, SYNC
+from packsight.shared.queue.app import make_app
+from packsight.shared.settings import Settings, settings
 
 _UNHEARD = {"queue": INDEXER_QUEUE, "ignore_result": True}
 """The clock hears of no result: waiting for one would tie it to the result database."""
@@ -34,7 +34,7 @@ def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
     return schedule
 
 
-app = make_app("packsight.indexer", settings(), include=["indexer.tasks"])
+app = make_app("packsight.indexer", settings(), include=["packsight.indexer.tasks"])
 app.conf.beat_schedule = beat_schedule(settings())
 # In memory: a schedule file that cannot be written would end the beat, and losing it costs but part of a period.
 app.conf.beat_scheduler = "celery.beat:Scheduler"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Annotated
@@ -16,14 +14,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from indexer import tables
-from indexer.fleet import Fleet
-from indexer.report import SyncRequest
-from shared.catalog import CatalogStore, Current
-from shared.errors import ErrorCode, PacksightError, UserError
-from shared.messages import CATALOG_NAME, INDEXER_QUEUE
-from shared.settings import settings
-from shared.store import ObjectStore
+from packsight.indexer import tables
+from packsight.indexer.fleet import Fleet
+from packsight.indexer.report import SyncRequest
+from packsight.shared import launch
+from packsight.shared.catalog.versions import CatalogStore, Current
+from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
+from packsight.shared.contract.messages import CATALOG_NAME, INDEXER_QUEUE
+from packsight.shared.settings import settings
+from packsight.shared.storage.objects import ObjectStore
 
 WAIT_SECONDS = 30.0
 """How long `--wait` waits for the replicas."""
@@ -52,7 +51,7 @@ def sync(
     wait: Annotated[bool, typer.Option(help="Wait until the running workers serve the version.")] = True,
 ) -> None:
     """Bring a catalog in step with the shop's feed and publish it as a new version, if anything changed."""
-    from indexer.sync import run_sync  # noqa: PLC0415 - Faiss and friends load only when needed
+    from packsight.indexer.sync import run_sync  # noqa: PLC0415 - Faiss and friends load only when needed
 
     config = settings()
     with _reachable(), _progress() as progress:
@@ -111,7 +110,7 @@ def rollback(
     wait: Annotated[bool, typer.Option(help="Wait until the running workers serve the version.")] = True,
 ) -> None:
     """Let an earlier version be the current one; workers take it up without a restart."""
-    from indexer.publish import roll_back  # noqa: PLC0415 - Faiss and friends load only when needed
+    from packsight.indexer.publish import roll_back  # noqa: PLC0415 - Faiss and friends load only when needed
 
     with _catalog(catalog) as (catalogs, _):
         target = roll_back(catalogs, version or None)
@@ -126,18 +125,9 @@ def rollback(
 @app.command()
 def indexer() -> None:
     """Run the indexer in the foreground: the periodic sync of PACKSIGHT_CATALOG__FEED and the reconciler."""
-    line = [sys.executable, "-m", "celery", "-A", "indexer.app", "worker", "--beat", "--hostname", "indexer@%h"]
-    line += [
-        "--queues",
-        INDEXER_QUEUE,
-        "--concurrency",
-        "2",
-        "--without-gossip",
-        "--without-mingle",
-        "--loglevel",
-        "INFO",
-    ]
-    os.execv(line[0], line)  # noqa: S606 - replaces this process, so that signals reach Celery itself
+    line = ["worker", "--beat", "--hostname", "indexer@%h", "--queues", INDEXER_QUEUE, "--concurrency", "2"]
+    line += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
+    launch.become("packsight.indexer", *line, environment={})
 
 
 @contextmanager

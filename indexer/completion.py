@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from indexer.describe import Describer, Progress
-from indexer.feature_view import FeatureView
-from indexer.photos import photo_key
-from indexer.plan import PhotoKey, Plan, Settled, Sighting, settle
-from indexer.sightings import SourceBook
-from shared.errors import ADVICE, ErrorCode
-from shared.features import FeatureStore
-from shared.outcomes import Failure
-from shared.store import ObjectStore
+from packsight.indexer.describe import Describer, Progress
+from packsight.indexer.feature_view import FeatureView
+from packsight.indexer.photos import photo_key
+from packsight.indexer.plan import PhotoKey, Plan, Settled, Sighting, settle
+from packsight.indexer.sightings import SourceBook
+from packsight.shared.contract.errors import ADVICE, ErrorCode
+from packsight.shared.contract.outcomes import Failure
+from packsight.shared.storage.feature_store import FeatureStore
+from packsight.shared.storage.objects import ObjectStore
 
 _ABOUT_THE_BYTES = frozenset(
     {

@@ -10,14 +10,14 @@ from typing import Protocol
 from celery import Celery
 from pydantic import ValidationError
 
-from indexer.fleet import NO_WORKERS, Fleet, ModelPair
-from shared.catalog import new_version
-from shared.celery_app import make_app
-from shared.errors import ADVICE, ErrorCode, UserError
-from shared.ledger import Ledger, TaskEnd
-from shared.messages import DESCRIBE, DESCRIBE_QUEUE, DescribeRequest
-from shared.outcomes import Described, DescribeResult, Failure
-from shared.settings import Settings
+from packsight.indexer.fleet import NO_WORKERS, Fleet, ModelPair
+from packsight.shared.catalog.versions import new_version
+from packsight.shared.contract.errors import ADVICE, ErrorCode, UserError
+from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE, DescribeRequest
+from packsight.shared.contract.outcomes import Described, DescribeResult, Failure
+from packsight.shared.queue.app import make_app
+from packsight.shared.queue.ledger import Ledger, TaskEnd
+from packsight.shared.settings import Settings
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a step, how much of it is done, and how much there is."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from shared.features import Features, FeatureStore, decode_pack
+from packsight.shared.storage.feature_store import FeatureStore, decode_pack
+from packsight.shared.vision.features import Features
 
 _PACKS_HELD = 32
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared.errors import UserError
-from shared.models import describe_key
-from shared.redis_client import result_database
-from shared.settings import Settings
+from packsight.shared.contract.errors import UserError
+from packsight.shared.queue.connection import result_database
+from packsight.shared.settings import Settings
+from packsight.shared.vision.models import describe_key
 
 NO_WORKERS = (
     "No worker is up that could describe photos. Start one with `packsight up` or `packsight worker`, then sync again."

@@ -13,7 +13,7 @@ import redis
 from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 
-from shared.errors import UserError
+from packsight.shared.contract.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from indexer.plan import PhotoKey, Sighting, Wanted
-from indexer.sightings import SourceBook
-from indexer.source import operator_settings, root_of
-from shared.errors import PacksightError
-from shared.fetch import Fetcher
-from shared.outcomes import Failure
-from shared.settings import Settings
-from shared.store import ObjectStore
+from packsight.indexer.feed.source import operator_settings, root_of
+from packsight.indexer.plan import PhotoKey, Sighting, Wanted
+from packsight.indexer.sightings import SourceBook
+from packsight.shared.contract.errors import PacksightError
+from packsight.shared.contract.outcomes import Failure
+from packsight.shared.settings import Settings
+from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.storage.objects import ObjectStore
 
 STEP = 200
 """Photos after which progress is written down."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from indexer.extra_photos import ExtraPhoto
-from indexer.offers import Offers
-from indexer.source import resolve
-from shared.catalog import PhotoRow, ProductRow
-from shared.errors import UserError
-from shared.outcomes import Failure
+from packsight.indexer.feed.extra_photos import ExtraPhoto
+from packsight.indexer.feed.offers import Offers
+from packsight.indexer.feed.source import resolve
+from packsight.shared.catalog.versions import PhotoRow, ProductRow
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.outcomes import Failure
 
 PhotoKey = tuple[str, bool]
 """A picture's address (or an extra photo's path), and whether it is an extra photo."""

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from shared.catalog import CatalogStore, Current, Manifest, verify
-from shared.errors import CatalogError, UserError
-from shared.matching.snapshot import Snapshot
-from shared.store import Conflict
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.versions import CatalogStore, Current, Manifest, verify
+from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.storage.objects import Conflict
 
 TOLERANCE = 0.02
 """Share of photos by which the self-check may fall short of the parent's, on top of chance."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from indexer.plan import Plan, Settled
+from packsight.indexer.plan import Plan, Settled
 
 _NOTED_FAILURES = 20
 

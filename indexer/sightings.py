@@ -13,9 +13,9 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from indexer.plan import PhotoKey, Sighting
-from shared.outcomes import Failure
-from shared.store import ObjectStore
+from packsight.indexer.plan import PhotoKey, Sighting
+from packsight.shared.contract.outcomes import Failure
+from packsight.shared.storage.objects import ObjectStore
 
 
 class _Line(BaseModel):

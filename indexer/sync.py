@@ -12,24 +12,24 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Protocol
 
-from indexer.build import build_version
-from indexer.completion import complete, refused_of
-from indexer.describe import Describer, Progress, QueueDescriber
-from indexer.extra_photos import extra_photos
-from indexer.fleet import NO_WORKERS, Fleet, ModelPair
-from indexer.lock import sync_lock
-from indexer.photos import fetch_photos
-from indexer.plan import PhotoKey, Rows, Sighting, known_sightings, plan, refuse_loss, settle
-from indexer.publish import check, prune, publish
-from indexer.report import SyncReport, SyncRequest, first_failure, notes_of, report_of
-from indexer.sightings import SourceBook
-from indexer.source import read_offers
-from shared.catalog import CatalogStore, Current, PhotoRow, ProductRow
-from shared.errors import CatalogError, UserError
-from shared.features import FeatureStore
-from shared.matching.snapshot import Snapshot
-from shared.settings import Settings
-from shared.store import ObjectStore
+from packsight.indexer.build.version import build_version
+from packsight.indexer.completion import complete, refused_of
+from packsight.indexer.describe import Describer, Progress, QueueDescriber
+from packsight.indexer.feed.extra_photos import extra_photos
+from packsight.indexer.feed.source import read_offers
+from packsight.indexer.fleet import NO_WORKERS, Fleet, ModelPair
+from packsight.indexer.lock import sync_lock
+from packsight.indexer.photos import fetch_photos
+from packsight.indexer.plan import PhotoKey, Rows, Sighting, known_sightings, plan, refuse_loss, settle
+from packsight.indexer.publish import check, prune, publish
+from packsight.indexer.report import SyncReport, SyncRequest, first_failure, notes_of, report_of
+from packsight.indexer.sightings import SourceBook
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.versions import CatalogStore, Current, PhotoRow, ProductRow
+from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.settings import Settings
+from packsight.shared.storage.feature_store import FeatureStore
+from packsight.shared.storage.objects import ObjectStore
 
 
 class _Lease(Protocol):

@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from indexer.report import SyncReport
-from shared.catalog import Manifest
+from packsight.indexer.report import SyncReport
+from packsight.shared.catalog.versions import Manifest
 
 _FAILURES = 20
 

@@ -7,14 +7,14 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from indexer.app import app
-from indexer.lock import LockHeldError
-from indexer.report import SyncRequest
-from shared.errors import PacksightError, UserError
-from shared.messages import RECONCILE, SYNC
-from shared.reconcile import reconcile
-from shared.settings import settings
-from shared.store import ObjectStore
+from packsight.indexer.app import app
+from packsight.indexer.lock import LockHeldError
+from packsight.indexer.reconcile import reconcile
+from packsight.indexer.report import SyncRequest
+from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.messages import RECONCILE, SYNC
+from packsight.shared.settings import settings
+from packsight.shared.storage.objects import ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ SYNC_LIMIT = 24 * 3600
 def sync_catalog() -> dict[str, Any]:
     """Bring the configured catalog in step with its feed; does nothing while another sync of it is going on."""
     # Imported late, so that the child that reconciles every few seconds never loads Faiss.
-    from indexer.sync import run_sync  # noqa: PLC0415
+    from packsight.indexer.sync import run_sync  # noqa: PLC0415
 
     config = settings()
     request = SyncRequest(config.catalog.feed, config.catalog.photos, config.catalog.name)

@@ -12,10 +12,10 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from shared.celery_app import make_app
-from shared.errors import UserError
-from shared.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
-from shared.settings import Settings
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
+from packsight.shared.queue.app import make_app
+from packsight.shared.settings import Settings
 
 T = TypeVar("T")
 

@@ -15,22 +15,22 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from producer import dead_letters
-from producer.client import Client
-from producer.display import Bar, Tally, console, interruptible, page, progress
-from producer.evaluation.command import evaluate
-from producer.explain import explain
-from producer.export import Exports, open_export
-from producer.report import Report
-from producer.rows import Row
-from producer.submit import Job
-from producer.thumbnails import Thumbnails
-from producer.upload import Unreadable
-from shared.catalog import CatalogStore, catalog_names
-from shared.errors import UserError
-from shared.fetch import Fetcher
-from shared.jobs import task_ids
-from shared.outcomes import Status
+from packsight.producer import dead_letters
+from packsight.producer.client import Client
+from packsight.producer.display import Bar, Tally, console, interruptible, page, progress
+from packsight.producer.evaluation.command import evaluate
+from packsight.producer.explain import explain
+from packsight.producer.export import Exports, open_export
+from packsight.producer.report import Report
+from packsight.producer.rows import Row
+from packsight.producer.submit import Job
+from packsight.producer.thumbnails import Thumbnails
+from packsight.producer.upload import Unreadable
+from packsight.shared.catalog.versions import CatalogStore, catalog_names
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.storage.jobs import task_ids
 
 app = typer.Typer(no_args_is_help=True, help="Photos in, product matches out.")
 app.add_typer(dead_letters.app, name="dead-letters")

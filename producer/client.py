@@ -16,19 +16,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 
-from producer import follow, submit
-from producer.broker import Patience, answering, producer_app, publish
-from producer.rows import Batch, Row
-from producer.sources import Item, expand, single
-from producer.submit import Job, Sender
-from producer.upload import Unreadable, upload
-from shared.errors import ErrorCode, PacksightError, UserError
-from shared.jobs import JOB_NAME, JobImage, JobStore
-from shared.ledger import Ledger, TaskEnd
-from shared.messages import INTERACTIVE_QUEUE, RecognizeRequest
-from shared.outcomes import Outcome
-from shared.settings import Settings, load_settings
-from shared.store import ObjectStore
+from packsight.producer import follow, submit
+from packsight.producer.broker import Patience, answering, producer_app, publish
+from packsight.producer.rows import Batch, Row
+from packsight.producer.sources import Item, expand, single
+from packsight.producer.submit import Job, Sender
+from packsight.producer.upload import Unreadable, upload
+from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
+from packsight.shared.contract.messages import INTERACTIVE_QUEUE, RecognizeRequest
+from packsight.shared.contract.outcomes import Outcome
+from packsight.shared.queue.ledger import Ledger, TaskEnd
+from packsight.shared.settings import Settings, load_settings
+from packsight.shared.storage.jobs import JOB_NAME, JobImage, JobStore
+from packsight.shared.storage.objects import ObjectStore
 
 Idle = Callable[[float], None]
 

@@ -13,11 +13,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from producer.broker import answering, producer_app
-from producer.display import console, page
-from shared.dead_letters import DeadLetter, DeadLetters
-from shared.errors import UserError
-from shared.settings import load_settings
+from packsight.producer.broker import answering, producer_app
+from packsight.producer.display import console, page
+from packsight.shared.contract.errors import UserError
+from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
+from packsight.shared.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Messages and photos that were put aside, with their cause.")
 

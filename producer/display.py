@@ -25,9 +25,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from producer.report import LABELS, ORDER
-from producer.rows import Row
-from shared.outcomes import Failure, Outcome, Status
+from packsight.producer.report import LABELS, ORDER
+from packsight.producer.rows import Row
+from packsight.shared.contract.outcomes import Failure, Outcome, Status
 
 console = Console(stderr=True, highlight=False)
 """For progress and remarks."""

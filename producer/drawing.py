@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from producer.report import LABELS, Card, Line, Piece, card
-from producer.rows import Row
-from producer.thumbnails import Thumbnail, Thumbnails
-from shared.outcomes import Outcome, Status
+from packsight.producer.report import LABELS, Card, Line, Piece, card
+from packsight.producer.rows import Row
+from packsight.producer.thumbnails import Thumbnail, Thumbnails
+from packsight.shared.contract.outcomes import Outcome, Status
 
 WIDTH = 1400
 SIDE = 660

@@ -11,17 +11,17 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from producer import follow
-from producer.client import Client
-from producer.display import console, show_outcome
-from producer.report import Report
-from producer.rows import Row
-from producer.submit import Job
-from producer.thumbnails import Thumbnails
-from shared.errors import UserError
-from shared.fetch import Fetcher
-from shared.jobs import JobImage
-from shared.outcomes import Status
+from packsight.producer import follow
+from packsight.producer.client import Client
+from packsight.producer.display import console, show_outcome
+from packsight.producer.report import Report
+from packsight.producer.rows import Row
+from packsight.producer.submit import Job
+from packsight.producer.thumbnails import Thumbnails
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.storage.jobs import JobImage
 
 SIDE = 900
 """Longer side of the drawn pictures in pixels."""
@@ -94,7 +94,7 @@ def draw(client: Client, row: Row, file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix.lower() == ".png":
-            from producer.drawing import write_png  # noqa: PLC0415 - OpenCV loads only when needed
+            from packsight.producer.drawing import write_png  # noqa: PLC0415 - OpenCV loads only when needed
 
             write_png(file, row, pictures)
             return

@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from producer.rows import Row
-from producer.spool import Spool
-from shared.errors import UserError
+from packsight.producer.rows import Row
+from packsight.producer.spool import Spool
+from packsight.shared.contract.errors import UserError
 
 STAGES = ("fetch", "decode", "embed", "spot", "match")
 NUMBERS = ("confidence", "second_confidence", *(f"seconds_{stage}" for stage in STAGES))

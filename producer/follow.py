@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
-from producer.broker import Patience
-from producer.rows import Batch, Row
-from shared.errors import ErrorCode
-from shared.ledger import Ledger, TaskEnd
-from shared.outcomes import RecognizeResult
+from packsight.producer.broker import Patience
+from packsight.producer.rows import Batch, Row
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.outcomes import RecognizeResult
+from packsight.shared.queue.ledger import Ledger, TaskEnd
 
 if TYPE_CHECKING:
-    from producer.submit import Sender
+    from packsight.producer.submit import Sender
 
 T = TypeVar("T")
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from producer.rows import Row
-from producer.spool import Spool
-from producer.thumbnails import Thumbnail, Thumbnails, style_class
-from shared.errors import ErrorCode, UserError
-from shared.matching.normalise import tokens
-from shared.outcomes import Candidate, Outcome, Status
+from packsight.producer.rows import Row
+from packsight.producer.spool import Spool
+from packsight.producer.thumbnails import Thumbnail, Thumbnails, style_class
+from packsight.shared.catalog.words.normalise import tokens
+from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.outcomes import Candidate, Outcome, Status
 
 ORDER = (Status.FAILED, Status.AMBIGUOUS, Status.NO_MATCH, Status.MATCHED)
 """What needs a person's eye comes first."""
@@ -219,7 +219,7 @@ class Report:
 def environment() -> Environment:
     """Templates of the pages, escaping everything."""
     made = Environment(
-        loader=PackageLoader("producer"),
+        loader=PackageLoader("packsight.producer"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

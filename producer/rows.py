@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.errors import ADVICE, ErrorCode
-from shared.jobs import JobImage
-from shared.outcomes import Failure, Outcome, Status
+from packsight.shared.contract.errors import ADVICE, ErrorCode
+from packsight.shared.contract.outcomes import Failure, Outcome, Status
+from packsight.shared.storage.jobs import JobImage
 
 
 @dataclass(frozen=True, slots=True)

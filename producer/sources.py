@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from shared.errors import UserError
-from shared.store import ObjectStore
+from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.objects import ObjectStore
 
 IMAGE_SUFFIXES = frozenset(
     {

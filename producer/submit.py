@@ -9,13 +9,13 @@ from functools import partial
 
 from celery import Celery
 
-from producer.broker import Patience, idle, publish
-from producer.follow import Pause
-from producer.rows import Batch
-from shared.errors import PacksightError, UserError
-from shared.jobs import JobImage, JobManifest, JobStore, batches, new_job_id, request
-from shared.ledger import Ledger
-from shared.messages import BULK_QUEUE, MAX_IMAGES, RecognizeRequest, parse_request
+from packsight.producer.broker import Patience, idle, publish
+from packsight.producer.follow import Pause
+from packsight.producer.rows import Batch
+from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.messages import BULK_QUEUE, MAX_IMAGES, RecognizeRequest, parse_request
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.storage.jobs import JobImage, JobManifest, JobStore, batches, new_job_id, request
 
 
 @dataclass(frozen=True, slots=True)

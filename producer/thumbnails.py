@@ -11,9 +11,9 @@ from threading import Lock
 
 from PIL import Image
 
-from shared.decode import decode
-from shared.errors import PacksightError
-from shared.settings import Decode
+from packsight.shared.contract.errors import PacksightError
+from packsight.shared.settings import Decode
+from packsight.shared.vision.decode import decode
 
 SIDE = 240
 """Longer side in pixels."""

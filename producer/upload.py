@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from producer.sources import Item
-from shared.catalog import hash_file
-from shared.jobs import JobImage
-from shared.store import ObjectStore
+from packsight.producer.sources import Item
+from packsight.shared.catalog.versions import hash_file
+from packsight.shared.storage.jobs import JobImage
+from packsight.shared.storage.objects import ObjectStore
 
 THREADS = 8
 MAX_REFERENCE = 4096

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.errors import UserError
-from shared.logs import LogFormat
+from packsight.shared.contract.errors import UserError
+from packsight.shared.logs import LogFormat
 
 
 class _Section(BaseModel):

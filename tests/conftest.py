@@ -12,10 +12,10 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from deploy import services
-from deploy.ports import free_ports
-from shared.settings import S3, Settings
-from shared.store import ObjectStore
+from packsight.deploy.stack import services
+from packsight.deploy.stack.ports import free_ports
+from packsight.shared.settings import S3, Settings
+from packsight.shared.storage.objects import ObjectStore
 
 _numbers = itertools.count()
 

@@ -11,16 +11,17 @@ from typing import Any
 
 from celery.contrib.testing.worker import start_worker
 
-from shared.celery_app import make_app
-from shared.errors import ADVICE, ErrorCode
-from shared.features import Features, FeatureStore
-from shared.matching.matcher import match
-from shared.matching.snapshot import Snapshot
-from shared.messages import DESCRIBE, RECOGNIZE, WORKER_QUEUES, DescribeRequest, RecognizeRequest
-from shared.models import describe_key
-from shared.outcomes import Described, DescribeResult, Failure, Outcome, RecognizeResult, Status
-from shared.settings import Settings
-from shared.store import ObjectStore
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.errors import ADVICE, ErrorCode
+from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE, WORKER_QUEUES, DescribeRequest, RecognizeRequest
+from packsight.shared.contract.outcomes import Described, DescribeResult, Failure, Outcome, RecognizeResult, Status
+from packsight.shared.matching.matcher import match
+from packsight.shared.queue.app import make_app
+from packsight.shared.settings import Settings
+from packsight.shared.storage.feature_store import FeatureStore
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.features import Features
+from packsight.shared.vision.models import describe_key
 
 
 @dataclass

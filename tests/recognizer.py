@@ -12,10 +12,10 @@ from typing import Any
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
-from shared.celery_app import make_app
-from shared.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
-from shared.outcomes import Outcome, RecognizeResult, Status
-from shared.settings import Settings
+from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
+from packsight.shared.contract.outcomes import Outcome, RecognizeResult, Status
+from packsight.shared.queue.app import make_app
+from packsight.shared.settings import Settings
 
 
 @dataclass

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.demo.products import STRANGERS, Item, items
-from deploy.demo.scenes import query_photo
-from indexer.build import build_version
-from shared.catalog import CatalogStore, Manifest, PhotoRow, ProductRow
-from shared.features import Features
-from shared.messages import RecognizeRequest
-from shared.settings import Settings
-from shared.store import ObjectStore
-from worker.pipeline import Pipeline
-from worker.replica import Replica
+from packsight.deploy.demo.shop.products import STRANGERS, Item, items
+from packsight.deploy.demo.shop.scenes import query_photo
+from packsight.indexer.build.version import build_version
+from packsight.shared.catalog.versions import CatalogStore, Manifest, PhotoRow, ProductRow
+from packsight.shared.contract.messages import RecognizeRequest
+from packsight.shared.settings import Settings
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.features import Features
+from packsight.worker.catalogs.replica import Replica
+from packsight.worker.pipeline.pipeline import Pipeline
 
 PRODUCTS = [item for item in items() if item.id in {"401", "402", "501", "601", "1001"}]
 

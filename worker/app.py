@@ -16,19 +16,20 @@ from celery.signals import (
     worker_shutdown,
 )
 
-from shared import logs
-from shared.celery_app import make_app
-from shared.errors import PacksightError, UserError
-from shared.messages import BULK_QUEUE, DESCRIBE_QUEUE
-from shared.settings import Precision, settings
-from shared.store import ObjectStore
-from worker import memory, quantised
-from worker.cores import divide, usable_cores
-from worker.replica import Replica
+from packsight.shared import logs
+from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE
+from packsight.shared.queue.app import make_app
+from packsight.shared.settings import Precision, settings
+from packsight.shared.storage.objects import ObjectStore
+from packsight.worker.catalogs.replica import Replica
+from packsight.worker.networks import quantised
+from packsight.worker.process import memory
+from packsight.worker.process.cores import divide, usable_cores
 
 log = logging.getLogger(__name__)
 
-app = make_app("packsight-worker", settings(), include=["worker.tasks"])
+app = make_app("packsight-worker", settings(), include=["packsight.worker.queue.tasks"])
 # What is in work of jobs and syncs leaves the spare children to whoever waits for a single photo.
 app.conf.broker_transport_options |= {
     "at_most": (divide(settings().worker, usable_cores())[0], (BULK_QUEUE, DESCRIBE_QUEUE))
@@ -71,14 +72,14 @@ def _stop_replica(**_: Any) -> None:
 
 @worker_process_init.connect
 def _build_child(**_: Any) -> None:
-    from worker.child import child  # noqa: PLC0415 - only children load the networks
+    from packsight.worker.process.child import child  # noqa: PLC0415 - only children load the networks
 
     child()
 
 
 @worker_process_shutdown.connect
 def _withdraw_child(**_: Any) -> None:
-    from worker.child import child  # noqa: PLC0415
+    from packsight.worker.process.child import child  # noqa: PLC0415
 
     child().registration.withdraw()
 

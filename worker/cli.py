@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from shared.messages import WORKER_QUEUES
-from shared.settings import settings
-from worker.cores import processes, usable_cores
+from packsight.shared import launch
+from packsight.shared.contract.messages import WORKER_QUEUES
+from packsight.shared.settings import settings
+from packsight.worker.process.cores import processes, usable_cores
 
 app = typer.Typer()
 models_app = typer.Typer(no_args_is_help=True, help="Make the networks faster.")
 app.add_typer(models_app, name="models")
 
 
-def command(node: str) -> list[str]:
-    """Command line of a recognition worker with this Celery node name."""
+def arguments(node: str) -> list[str]:
+    """What Celery is told of a recognition worker with this node name."""
     config = settings()
     children = processes(config.worker, usable_cores())
-    line = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "--hostname", node]
-    line += ["--queues", ",".join(WORKER_QUEUES), "--concurrency", str(children)]
+    line = ["worker", "--hostname", node, "--queues", ",".join(WORKER_QUEUES), "--concurrency", str(children)]
     line += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
     if config.worker.max_memory_mb:
         line += ["--max-memory-per-child", str(config.worker.max_memory_mb * 1024)]
@@ -36,12 +34,7 @@ def worker(
     name: Annotated[str, typer.Option(help="Celery node name; %h is the host.")] = "recognizer@%h",
 ) -> None:
     """Run a recognition worker in the foreground until it gets a signal."""
-    # One thread pool per library and process: the networks count their threads themselves.
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
-    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
-    line = command(name)
-    os.execv(line[0], line)  # noqa: S606 - replaces this process, so that signals reach the worker itself
+    launch.become("packsight.worker", *arguments(name), environment=launch.ONE_THREAD)
 
 
 @models_app.command()
@@ -52,7 +45,7 @@ def quantise(
     root: Annotated[Path | None, typer.Option(help="Folder of the labelled photos; by default that of the labels.")] = None,
 ) -> None:
     """Try each network in 8-bit integers; keep for all workers those that are faster and as good."""
-    from worker.quantise import run, table  # noqa: PLC0415 - the networks' libraries load only when needed
+    from packsight.worker.quantise import run, table  # noqa: PLC0415 - the networks' libraries load only when needed
 
     out = Console()
     tried = run.run(settings(), catalog, photos, labels, root, lambda text: out.print(f"{text} …", highlight=False))

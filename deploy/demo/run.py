@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,11 +16,12 @@ from types import FrameType
 from rich.console import Console
 from rich.table import Table
 
-from deploy.demo.baseline import histogram_top1
-from deploy.demo.dataset import Label, generate
-from deploy.demo.score import ENOUGH, MEANINGS, Score, score
-from deploy.state import StackFolder
-from shared.errors import UserError
+from packsight.deploy.demo.baseline import histogram_top1
+from packsight.deploy.demo.score import ENOUGH, MEANINGS, Score, score
+from packsight.deploy.demo.shop.dataset import Label, generate
+from packsight.deploy.stack.state import StackFolder
+from packsight.shared import launch
+from packsight.shared.contract.errors import UserError
 
 _TAKEN_OVER = ("PACKSIGHT_MODELS__", "PACKSIGHT_WORKER__")
 """Settings of the user that hold in the demo too; all others may belong to a stack that it must not touch."""
@@ -94,7 +94,7 @@ def _stack(home: StackFolder, console: Console) -> Iterator[Mapping[str, str]]:
 
 def _packsight(environment: Mapping[str, str], *arguments: str) -> None:
     """Run a command; it says itself what went wrong. Raises UserError when it fails."""
-    done = subprocess.run([sys.executable, "-m", "packsight", *arguments], env=environment, check=False)  # noqa: S603
+    done = subprocess.run(launch.python("packsight", *arguments), env=environment, check=False)  # noqa: S603
     if done.returncode:
         raise UserError(f"The demo ends here: `packsight {' '.join(arguments)}` failed with code {done.returncode}.")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.demo.dataset import Label
-from shared.outcomes import Outcome, Status
+from packsight.deploy.demo.shop.dataset import Label
+from packsight.shared.contract.outcomes import Outcome, Status
 
 ENOUGH = 0.9
 """Share of right answers that the demo promises."""

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from producer.client import Client
-from producer.display import console, interruptible, progress
-from producer.evaluation import tables
-from producer.evaluation.document import FITTED, Results, document
-from producer.evaluation.labels import Label, answers, read_labels
-from producer.evaluation.metrics import Answer
-from producer.evaluation.recognise import submit
-from shared.errors import UserError
+from packsight.producer.client import Client
+from packsight.producer.display import console, interruptible, progress
+from packsight.producer.evaluation import tables
+from packsight.producer.evaluation.document import FITTED, Results, document
+from packsight.producer.evaluation.labels import Label, answers, read_labels
+from packsight.producer.evaluation.metrics import Answer
+from packsight.producer.evaluation.recognise import submit
+from packsight.shared.contract.errors import UserError
 
 if TYPE_CHECKING:
-    from producer.evaluation.local import Catalog, Question
+    from packsight.producer.evaluation.local import Catalog, Question
 
 
 def evaluate(
@@ -67,7 +67,7 @@ def evaluate(
             results = Results(_over_queue(client, known, folder, catalog), own=own)
         tables.show(results)
         if html_file and here:
-            from producer.evaluation.page import write  # noqa: PLC0415 - only when asked for
+            from packsight.producer.evaluation.page import write  # noqa: PLC0415 - only when asked for
 
             write(html_file, results, here, client)
     if json_file:
@@ -93,7 +93,7 @@ def _asked_here(
     client: Client, here: Catalog, known: Sequence[Label], root: Path, *, ablation: bool, drop: bool, own: bool
 ) -> Results:
     """Let the workers look once, and answer all questions here."""
-    from producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
+    from packsight.producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
 
     asked = _look(client, here, known, root) if known else []
     left_out = _own(client, here) if own else []
@@ -106,7 +106,7 @@ def _asked_here(
 
 
 def _local(client: Client, catalog: str) -> Catalog:
-    from producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
+    from packsight.producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
 
     with console.status("Fetching the catalog's current version"):
         return local.Catalog.current(client, catalog)
@@ -114,7 +114,7 @@ def _local(client: Client, catalog: str) -> Catalog:
 
 def _look(client: Client, here: Catalog, known: Sequence[Label], root: Path) -> list[Question]:
     """Have the labelled photos described over the queue."""
-    from producer.evaluation import describe, local  # noqa: PLC0415 - Faiss loads only when needed
+    from packsight.producer.evaluation import describe, local  # noqa: PLC0415 - Faiss loads only when needed
 
     images = describe.send(client, known, root)
     with interruptible(), progress("Describing", len(images)) as bar:
@@ -124,7 +124,7 @@ def _look(client: Client, here: Catalog, known: Sequence[Label], root: Path) -> 
 
 def _own(client: Client, here: Catalog) -> list[Question]:
     """The catalog's own photos, each left out; raises UserError when no product has two."""
-    from producer.evaluation import describe, local  # noqa: PLC0415 - Faiss loads only when needed
+    from packsight.producer.evaluation import describe, local  # noqa: PLC0415 - Faiss loads only when needed
 
     photos = local.own_photos(here)
     if not photos:
@@ -135,7 +135,7 @@ def _own(client: Client, here: Catalog) -> list[Question]:
 
 
 def _variants(questions: Sequence[Question], here: Catalog) -> dict[str, list[Answer]]:
-    from producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
+    from packsight.producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
 
     return local.ablation(questions, here)
 

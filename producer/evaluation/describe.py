@@ -9,19 +9,20 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from producer.broker import Patience, answering
-from producer.client import Client
-from producer.evaluation.labels import Label, items, unreadable
-from producer.follow import Pause
-from producer.upload import Unreadable, upload
-from shared.errors import ADVICE, ErrorCode, UserError
-from shared.features import Features, FeatureStore, decode_pack
-from shared.jobs import JobImage
-from shared.ledger import TaskEnd
-from shared.matching.snapshot import Snapshot
-from shared.messages import DESCRIBE, DESCRIBE_QUEUE, DescribeRequest
-from shared.models import describe_key
-from shared.outcomes import Described, DescribeResult, Failure
+from packsight.producer.broker import Patience, answering
+from packsight.producer.client import Client
+from packsight.producer.evaluation.labels import Label, items, unreadable
+from packsight.producer.follow import Pause
+from packsight.producer.upload import Unreadable, upload
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.errors import ADVICE, ErrorCode, UserError
+from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE, DescribeRequest
+from packsight.shared.contract.outcomes import Described, DescribeResult, Failure
+from packsight.shared.queue.ledger import TaskEnd
+from packsight.shared.storage.feature_store import FeatureStore, decode_pack
+from packsight.shared.storage.jobs import JobImage
+from packsight.shared.vision.features import Features
+from packsight.shared.vision.models import describe_key
 
 IN_FLIGHT = 8
 """Batches that wait for workers at a time."""

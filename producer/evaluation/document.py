@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from producer.evaluation.metrics import Answer, Bin, Share, Summary, by_kind, reliability_of, summarise
+from packsight.producer.evaluation.metrics import Answer, Bin, Share, Summary, by_kind, reliability_of, summarise
 
 FITTED = "fitted"
 SHARES = ("top1", "top5", "top1_nearest", "absent_rejected", "present_rejected", "precision", "recall")

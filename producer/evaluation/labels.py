@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from producer.evaluation.metrics import Answer
-from producer.sources import Item, read_table
-from shared.errors import UserError
-from shared.outcomes import Outcome
+from packsight.producer.evaluation.metrics import Answer
+from packsight.producer.sources import Item, read_table
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.outcomes import Outcome
 
 TOP_K = 5
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from producer.client import Client
-from producer.evaluation.labels import TOP_K, Label
-from producer.evaluation.metrics import Answer
-from shared.catalog import CatalogStore, catalog_names
-from shared.errors import UserError
-from shared.features import Features
-from shared.matching.candidates import NO_PHOTO, Leave, Query
-from shared.matching.matcher import Ranking, Variant, rank, status_of
-from shared.matching.snapshot import Snapshot
-from shared.outcomes import Failure, Status
+from packsight.producer.client import Client
+from packsight.producer.evaluation.labels import TOP_K, Label
+from packsight.producer.evaluation.metrics import Answer
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.versions import CatalogStore, catalog_names
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.outcomes import Failure, Status
+from packsight.shared.matching.candidates import NO_PHOTO, Leave, Query
+from packsight.shared.matching.matcher import Ranking, Variant, rank, status_of
+from packsight.shared.vision.features import Features
 
 VARIANTS = (Variant.LOOKS, Variant.WORDS, Variant.FIRST_VERSION, Variant.CLEAR, Variant.FITTED)
 """In the order in which tables show them, from the least to all of the evidence."""

@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from shared.outcomes import Status
+from packsight.shared.contract.outcomes import Status
 
 Z95 = 1.959964
 """Standard normal quantile of a two-sided 95 % interval."""

@@ -9,15 +9,15 @@ from functools import lru_cache
 from math import sqrt
 from pathlib import Path
 
-from producer.client import Client
-from producer.evaluation.document import FITTED, Results, Variants
-from producer.evaluation.local import Catalog
-from producer.evaluation.metrics import Answer, Bin, by_kind, confusions, reliability_of, summarise
-from producer.evaluation.tables import HEADINGS, NAMES, heading, rows, shares
-from producer.report import environment
-from producer.thumbnails import Thumbnail, thumbnail
-from shared.errors import PacksightError
-from shared.fetch import Fetcher
+from packsight.producer.client import Client
+from packsight.producer.evaluation.document import FITTED, Results, Variants
+from packsight.producer.evaluation.local import Catalog
+from packsight.producer.evaluation.metrics import Answer, Bin, by_kind, confusions, reliability_of, summarise
+from packsight.producer.evaluation.tables import HEADINGS, NAMES, heading, rows, shares
+from packsight.producer.report import environment
+from packsight.producer.thumbnails import Thumbnail, thumbnail
+from packsight.shared.contract.errors import PacksightError
+from packsight.shared.storage.fetch import Fetcher
 
 MAX_CASES = 60
 """Wrong answers shown per section."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from producer.client import Client
-from producer.evaluation.labels import TOP_K, Label, items, unreadable
-from producer.submit import Job
-from producer.upload import Unreadable
+from packsight.producer.client import Client
+from packsight.producer.evaluation.labels import TOP_K, Label, items, unreadable
+from packsight.producer.submit import Job
+from packsight.producer.upload import Unreadable
 
 
 def submit(

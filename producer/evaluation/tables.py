@@ -7,9 +7,18 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from producer.display import page
-from producer.evaluation.document import FITTED, Results, Variants
-from producer.evaluation.metrics import Answer, Bin, Share, Summary, by_kind, confusions, reliability_of, summarise
+from packsight.producer.display import page
+from packsight.producer.evaluation.document import FITTED, Results, Variants
+from packsight.producer.evaluation.metrics import (
+    Answer,
+    Bin,
+    Share,
+    Summary,
+    by_kind,
+    confusions,
+    reliability_of,
+    summarise,
+)
 
 HEADINGS = ("Top-1", "Top-5", "Nearest", "Absent\nrejected", "Present\nrejected", "Preci-\nsion", "Recall", "ECE")
 NAMES = {

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from shared.features import Features, FloatArray
-from shared.matching.geometry import Verified
-from shared.matching.reading import Reading, read
-from shared.matching.snapshot import Snapshot
-from shared.outcomes import WordRead
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.words.fuzzy_matches import Reading, read
+from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.matching.geometry import Verified
+from packsight.shared.vision.features import Features, FloatArray
 
 NEAR_PHOTOS = 64
 BY_WORDS = 32

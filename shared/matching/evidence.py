@@ -23,11 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shared.matching.candidates import NO_PHOTO, IntArray, Leave, Query, frequencies
-from shared.matching.model import CLEAR, Matrix
-from shared.matching.normalise import is_number
-from shared.matching.snapshot import Snapshot
-from shared.matching.word_index import NAME_WEIGHT, NAMED, PRIOR_PHOTOS, VENDOR
+from packsight.shared.catalog.decision_model import CLEAR, Matrix
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.words.normalise import is_number
+from packsight.shared.catalog.words.word_index import NAME_WEIGHT, NAMED, PRIOR_PHOTOS, VENDOR
+from packsight.shared.matching.candidates import NO_PHOTO, IntArray, Leave, Query, frequencies
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shared.catalog import ProductRow
-from shared.matching.candidates import NO_PHOTO, Query
-from shared.matching.evidence import Gathered
-from shared.matching.model import CLEAR
-from shared.matching.snapshot import Snapshot
-from shared.outcomes import Candidate, Evidence, Product, Status, WordEvidence
+from packsight.shared.catalog.decision_model import CLEAR
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.versions import ProductRow
+from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status, WordEvidence
+from packsight.shared.matching.candidates import NO_PHOTO, Query
+from packsight.shared.matching.evidence import Gathered
 
 MAX_WORDS = 12
 MAX_MISSING = 5

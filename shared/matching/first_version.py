@@ -13,9 +13,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from shared.matching.candidates import IntArray, Leave, Query
-from shared.matching.normalise import tokens
-from shared.matching.snapshot import Snapshot
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.words.normalise import tokens
+from packsight.shared.matching.candidates import IntArray, Leave, Query
 
 NEAREST = 25
 _ROWS = 4096

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from shared.features import LocalFeatures
+from packsight.shared.vision.features import LocalFeatures
 
 RATIO = 0.85
 REPROJECTION = 0.015

@@ -12,14 +12,15 @@ from enum import StrEnum
 
 import numpy as np
 
-from shared.features import Features
-from shared.matching import explain, siblings
-from shared.matching.candidates import IntArray, Leave, Query, candidates
-from shared.matching.evidence import Gathered, gather
-from shared.matching.first_version import first_version
-from shared.matching.model import CLEAR, CLOSE, LOOKS, WORDS, Curve, Matrix, Model, probabilities
-from shared.matching.snapshot import Snapshot
-from shared.outcomes import Candidate, Product, Status
+from packsight.shared.catalog.decision_model import CLEAR, CLOSE, LOOKS, WORDS, Curve, Matrix, Model, probabilities
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.outcomes import Candidate, Product, Status
+from packsight.shared.matching import explain
+from packsight.shared.matching import rerank as siblings
+from packsight.shared.matching.candidates import IntArray, Leave, Query, candidates
+from packsight.shared.matching.evidence import Gathered, gather
+from packsight.shared.matching.first_version import first_version
+from packsight.shared.vision.features import Features
 
 CLOSEST = 6
 """Candidates compared closely at most."""

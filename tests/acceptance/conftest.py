@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.demo.dataset import write_feed
-from deploy.demo.scenes import catalog_photo
+from packsight.deploy.demo.shop.dataset import write_feed
+from packsight.deploy.demo.shop.scenes import catalog_photo
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
 
 

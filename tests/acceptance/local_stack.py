@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from deploy.demo.products import STRANGERS, Item, items
-from deploy.demo.scenes import query_photo
+from packsight.deploy.demo.shop.products import STRANGERS, Item, items
+from packsight.deploy.demo.shop.scenes import query_photo
 
 PRODUCTS = [item for item in items() if item.id in {"401", "501", "601", "1001"}]
 
@@ -25,7 +25,7 @@ class Stack:
     folder: Path
 
     def run(self, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "packsight", *arguments]
+        command = [sys.executable, "-P", "-m", "packsight", *arguments]
         environment = clean_environment() | variables
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stdout + done.stderr
@@ -34,7 +34,7 @@ class Stack:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Run a command beside the test."""
         return subprocess.Popen(
-            [sys.executable, "-m", "packsight", *arguments],
+            [sys.executable, "-P", "-m", "packsight", *arguments],
             cwd=self.folder,
             env=clean_environment(),
             stdout=subprocess.PIPE,

@@ -14,10 +14,10 @@ from pathlib import Path
 import redis
 from pydantic import SecretStr
 
-from deploy import services
-from deploy.ports import free_ports
-from shared.messages import WORKER_QUEUES
-from shared.settings import Queue, Settings
+from packsight.deploy.stack import services
+from packsight.deploy.stack.ports import free_ports
+from packsight.shared.contract.messages import WORKER_QUEUES
+from packsight.shared.settings import Queue, Settings
 
 HERE = Path(__file__).parent
 PASSWORD = "acceptance"
@@ -52,7 +52,7 @@ class StandIn:
 
     def __init__(self, settings: Settings, home: Path, *, children: int = 2, module: str = "standin") -> None:
         self._settings = settings
-        self.log = home / "worker.log"
+        self.log = home / "packsight.worker.log"
         self._command = [sys.executable, "-m", "celery", "-A", module, "worker", "-c", str(children)]
         self._command += ["-Q", ",".join(WORKER_QUEUES), "--without-gossip", "--without-mingle", "-l", "INFO"]
         self.start()

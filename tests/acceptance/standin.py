@@ -13,14 +13,14 @@ import time
 from functools import lru_cache
 from typing import Any
 
-from shared.celery_app import make_app
-from shared.dead_letters import DeadLetters
-from shared.ledger import Ledger
-from shared.messages import RECOGNIZE
-from shared.outcomes import Failure
-from shared.settings import settings
-from worker.delivery import run_batch
-from worker.request import BatchTask
+from packsight.shared.contract.messages import RECOGNIZE
+from packsight.shared.contract.outcomes import Failure
+from packsight.shared.queue.app import make_app
+from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.settings import settings
+from packsight.worker.queue.delivery import run_batch
+from packsight.worker.queue.request import BatchTask
 
 app = make_app("standin", settings(), include=["standin"])
 RAN = "standin:ran:"

@@ -16,12 +16,12 @@ import pytest
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from shared.celery_app import make_app
-from shared.dead_letters import DeadLetter, DeadLetters
-from shared.errors import ErrorCode
-from shared.ledger import Ledger
-from shared.messages import RECOGNIZE, WORKER_QUEUES
-from shared.settings import Settings
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES
+from packsight.shared.queue.app import make_app
+from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.settings import Settings
 from tests.acceptance.stack import Broker, StandIn, environment, running, wait_until
 
 RAN = "standin:ran:"

@@ -19,8 +19,8 @@ import psutil
 import pytest
 import redis
 
-from deploy import services
-from deploy.ports import free_ports
+from packsight.deploy.stack import services
+from packsight.deploy.stack.ports import free_ports
 from tests.acceptance.local_stack import PRODUCTS, Stack
 
 pytestmark = pytest.mark.timeout(900)

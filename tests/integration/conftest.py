@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from deploy.demo.scenes import catalog_photo
-from shared.catalog import PhotoRow
-from shared.fetch import Fetcher
-from shared.models import describe_key
-from shared.settings import S3, Fetch, Models, Settings, Worker
-from shared.store import ObjectStore
+from packsight.deploy.demo.shop.scenes import catalog_photo
+from packsight.shared.catalog.versions import PhotoRow
+from packsight.shared.settings import S3, Fetch, Models, Settings, Worker
+from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.models import describe_key
+from packsight.worker.catalogs.replica import Replica
+from packsight.worker.catalogs.snapshots import Catalogs
+from packsight.worker.networks.base import Embedder, Spotter
+from packsight.worker.networks.load import load_embedder, load_spotter
+from packsight.worker.pipeline.feature_cache import FeatureCache
+from packsight.worker.pipeline.pipeline import Pipeline
 from tests.conftest import Services
 from tests.shop import PRODUCTS, Shop
-from worker.catalogs import Catalogs
-from worker.feature_cache import FeatureCache
-from worker.networks import Embedder, Spotter, load_embedder, load_spotter
-from worker.pipeline import Pipeline
-from worker.replica import Replica
 
 
 @pytest.fixture(scope="session")

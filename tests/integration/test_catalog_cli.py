@@ -9,16 +9,16 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
-from indexer import cli, tasks
-from indexer.app import beat_schedule
-from indexer.fleet import Fleet
-from indexer.lock import sync_lock
-from indexer.offers import FeedError
-from indexer.publish import publish
-from shared.catalog import CatalogStore, Manifest, SelfCheck, seal
-from shared.errors import CatalogError, UserError
-from shared.settings import S3, Catalog, Settings
-from shared.store import ObjectStore
+from packsight.indexer import cli, tasks
+from packsight.indexer.app import beat_schedule
+from packsight.indexer.feed.offers import FeedError
+from packsight.indexer.fleet import Fleet
+from packsight.indexer.lock import sync_lock
+from packsight.indexer.publish import publish
+from packsight.shared.catalog.versions import CatalogStore, Manifest, SelfCheck, seal
+from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.settings import S3, Catalog, Settings
+from packsight.shared.storage.objects import ObjectStore
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import pytest
 from celery.exceptions import Reject
 from pydantic import SecretStr
 
-from shared.celery_app import make_app
-from shared.dead_letters import DeadLetters
-from shared.errors import ErrorCode, ImageError
-from shared.ledger import Ledger
-from shared.outcomes import Failure
-from shared.settings import Settings
-from worker.delivery import AlreadyEnded, ceiling, run_batch
+from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.contract.outcomes import Failure
+from packsight.shared.queue.app import make_app
+from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.settings import Settings
+from packsight.worker.queue.delivery import AlreadyEnded, ceiling, run_batch
 
 Act = Callable[[list[str]], list[str]]
 

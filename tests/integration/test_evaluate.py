@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from producer.cli import app
-from producer.client import Client
-from producer.evaluation import local
-from shared.catalog import CatalogStore
-from shared.errors import CatalogError, UserError
-from shared.features import Features, FeatureStore
-from shared.matching.matcher import Variant, match
-from shared.models import describe_key
-from shared.settings import Settings
-from shared.store import ObjectStore
+from packsight.producer.cli import app
+from packsight.producer.client import Client
+from packsight.producer.evaluation import local
+from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.matching.matcher import Variant, match
+from packsight.shared.settings import Settings
+from packsight.shared.storage.feature_store import FeatureStore
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.features import Features
+from packsight.shared.vision.models import describe_key
 from tests.describer import Describer, describing
 from tests.unit.matching_catalog import EMBEDDER, SPOTTER, photo, shop
 

@@ -14,19 +14,19 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from deploy.ports import free_ports
-from shared.errors import ErrorCode
-from shared.features import Features, make_features
-from shared.fetch import Fetcher
-from shared.messages import RecognizeRequest
-from shared.models import describe_key
-from shared.outcomes import Outcome, Status, WordRead
-from shared.settings import Decode, Settings, Worker
+from packsight.deploy.stack.ports import free_ports
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.messages import RecognizeRequest
+from packsight.shared.contract.outcomes import Outcome, Status, WordRead
+from packsight.shared.settings import Decode, Settings, Worker
+from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.vision.features import Features, make_features
+from packsight.shared.vision.models import describe_key
+from packsight.worker.catalogs.snapshots import Catalogs
+from packsight.worker.networks.base import Embedder, Spotter
+from packsight.worker.pipeline.feature_cache import FeatureCache
+from packsight.worker.pipeline.pipeline import Pipeline
 from tests.shop import PRODUCTS, Shop, query
-from worker.catalogs import Catalogs
-from worker.feature_cache import FeatureCache
-from worker.networks import Embedder, Spotter
-from worker.pipeline import Pipeline
 
 BOX = [(1.0, 2.0), (3.0, 2.0), (3.0, 4.0), (1.0, 4.0)]
 

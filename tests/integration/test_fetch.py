@@ -15,11 +15,11 @@ from urllib.parse import unquote
 import pytest
 from pydantic import SecretStr
 
-from shared.addresses import AddressRule
-from shared.errors import ErrorCode, ImageError
-from shared.fetch import Fetcher
-from shared.settings import S3, Fetch, Settings
-from shared.store import ObjectStore
+from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.settings import S3, Fetch, Settings
+from packsight.shared.storage.addresses import AddressRule
+from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.storage.objects import ObjectStore
 from tests.servers import PHOTO, FaultServer, certificate_for, serving
 
 PUBLIC = "93.184.215.14"
@@ -35,7 +35,7 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.fetch._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("packsight.shared.storage.fetch._FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture

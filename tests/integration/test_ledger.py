@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.celery_app import App, make_app
-from shared.dead_letters import DROPPED, LETTERS, ORDER, DeadLetter, DeadLetters
-from shared.errors import ErrorCode, UserError
-from shared.ledger import Ledger
-from shared.messages import RECOGNIZE
-from shared.settings import Settings
+from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.messages import RECOGNIZE
+from packsight.shared.queue.app import App, make_app
+from packsight.shared.queue.dead_letters import DROPPED, LETTERS, ORDER, DeadLetter, DeadLetters
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.settings import Settings
 
 FOR_EVER = {LETTERS, ORDER, DROPPED}
 

@@ -13,10 +13,9 @@ import pytest
 import redis
 from pydantic import BaseModel
 
-from shared.errors import ADVICE
-from shared.ledger import Ledger
-from shared.messages import DEFAULT_QUEUE, INTERACTIVE_QUEUE, RecognizeRequest
-from shared.outcomes import (
+from packsight.shared.contract.errors import ADVICE
+from packsight.shared.contract.messages import DEFAULT_QUEUE, INTERACTIVE_QUEUE, RecognizeRequest
+from packsight.shared.contract.outcomes import (
     Candidate,
     Evidence,
     Failure,
@@ -28,7 +27,8 @@ from shared.outcomes import (
     WordEvidence,
     WordRead,
 )
-from shared.settings import Settings
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.settings import Settings
 from tests.recognizer import running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "message-contract.md").read_text(encoding="utf-8")

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from indexer.extra_photos import extra_photos
-from indexer.offers import FeedError
-from indexer.photos import Fetched, fetch_photos
-from indexer.plan import PhotoKey, Rows, Sighting, plan
-from indexer.sightings import SourceBook
-from indexer.source import read_offers
-from shared.errors import ErrorCode, UserError
-from shared.settings import Settings
-from shared.store import ObjectStore
+from packsight.indexer.feed.extra_photos import extra_photos
+from packsight.indexer.feed.offers import FeedError
+from packsight.indexer.feed.source import read_offers
+from packsight.indexer.photos import Fetched, fetch_photos
+from packsight.indexer.plan import PhotoKey, Rows, Sighting, plan
+from packsight.indexer.sightings import SourceBook
+from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.settings import Settings
+from packsight.shared.storage.objects import ObjectStore
 
 FEED = (
     "<yml_catalog><shop><offers>"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.errors import ErrorCode
-from shared.outcomes import Status
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.outcomes import Status
 from tests.shop import PRODUCTS, Shop, query
 
 
@@ -69,7 +69,7 @@ def test_a_matcher_that_fails_while_reading_costs_nothing_but_the_reading(
     def broken(*_: object) -> bool:
         raise ValueError("no idea")
 
-    monkeypatch.setattr("worker.look.decided", broken)
+    monkeypatch.setattr("packsight.worker.pipeline.early_stop.decided", broken)
     outcome, other = shop.ask(*(shop.put(f"q/{item.id}.jpg", query(item)) for item in PRODUCTS[:2]))
     for one in (outcome, other):
         assert one.status is not Status.FAILED

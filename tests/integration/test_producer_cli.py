@@ -16,13 +16,13 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from producer.cli import app
-from producer.client import Client
-from shared.dead_letters import DeadLetter, DeadLetters
-from shared.errors import ErrorCode, UserError
-from shared.messages import RECOGNIZE, RecognizeRequest
-from shared.outcomes import Outcome
-from shared.settings import Settings, load_settings
+from packsight.producer.cli import app
+from packsight.producer.client import Client
+from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest
+from packsight.shared.contract.outcomes import Outcome
+from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
+from packsight.shared.settings import Settings, load_settings
 from tests.recognizer import StandIn, running
 
 
@@ -88,7 +88,7 @@ def test_ctrl_c_ends_the_command_and_the_job_is_resumed(worker: StandIn, photos:
     out = tmp_path / "results.csv"
     worker.gate.clear()
     options = ["--batch-size", "1", "--max-in-flight", "2", "--out", str(out)]
-    command = [sys.executable, "-m", "packsight", "submit", str(photos), *options]
+    command = [sys.executable, "-P", "-m", "packsight", "submit", str(photos), *options]
     # What a shell runs in the background ignores the signal, and so would all that is started from there.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from indexer.lock import LockHeldError, LockLostError, sync_lock
-from indexer.publish import prune, publish, roll_back
-from shared.catalog import CatalogStore, Manifest, seal
-from shared.errors import UserError
-from shared.redis_client import result_database
-from shared.settings import Settings
-from shared.store import ObjectStore
+from packsight.indexer.lock import LockHeldError, LockLostError, sync_lock
+from packsight.indexer.publish import prune, publish, roll_back
+from packsight.shared.catalog.versions import CatalogStore, Manifest, seal
+from packsight.shared.contract.errors import UserError
+from packsight.shared.queue.connection import result_database
+from packsight.shared.settings import Settings
+from packsight.shared.storage.objects import ObjectStore
 
 
 @pytest.fixture

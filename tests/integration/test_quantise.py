@@ -16,25 +16,25 @@ import pytest
 from openvino import opset13 as ops
 from PIL import Image
 
-from indexer.build import build_version
-from shared.catalog import CatalogStore, PhotoRow, ProductRow
-from shared.decode import decode
-from shared.errors import UserError
-from shared.features import make_features
-from shared.local_features import local_features, thumbnail
-from shared.settings import Decode, Models, Precision, Runtime, Settings
-from shared.store import ObjectStore
+from packsight.indexer.build.version import build_version
+from packsight.shared.catalog.versions import CatalogStore, PhotoRow, ProductRow
+from packsight.shared.contract.errors import UserError
+from packsight.shared.settings import Decode, Models, Precision, Runtime, Settings
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.decode import decode
+from packsight.shared.vision.features import make_features
+from packsight.shared.vision.local_features import local_features, thumbnail
+from packsight.worker.networks import quantised
+from packsight.worker.networks.compile import Compiler
+from packsight.worker.networks.graph import take_pixels
+from packsight.worker.networks.load import load_embedder, load_spotter
+from packsight.worker.networks.quantised import SideCar
+from packsight.worker.networks.spotters import ppocr
+from packsight.worker.quantise import convert, run
+from packsight.worker.quantise.candidates import EmbedderCandidate
+from packsight.worker.quantise.judge import Measure, nearest_right, verdict
+from packsight.worker.quantise.material import split
 from tests.unit.test_spotters_omz import WORDS, save_decoder, save_detector, save_encoder
-from worker import quantised
-from worker.compile import Compiler
-from worker.embedders.graph import take_pixels
-from worker.networks import load_embedder, load_spotter
-from worker.quantise import convert, run
-from worker.quantise.candidates import EmbedderCandidate
-from worker.quantise.judge import Measure, nearest_right, verdict
-from worker.quantise.material import split
-from worker.quantised import SideCar
-from worker.spotters import ppocr
 
 Pixels = npt.NDArray[np.uint8]
 PRODUCTS, PHOTOS = 14, 4

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from shared import jobs
-from shared.celery_app import App, make_app
-from shared.errors import ErrorCode, ImageError
-from shared.jobs import JobImage, JobManifest, JobStore
-from shared.ledger import Ledger
-from shared.messages import BULK_QUEUE, RECOGNIZE
-from shared.reconcile import LOCK, reconcile
-from shared.settings import Settings
-from shared.store import ObjectStore
+from packsight.indexer.reconcile import LOCK, reconcile
+from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.contract.messages import BULK_QUEUE, RECOGNIZE
+from packsight.shared.queue.app import App, make_app
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.settings import Settings
+from packsight.shared.storage import jobs
+from packsight.shared.storage.jobs import JobImage, JobManifest, JobStore
+from packsight.shared.storage.objects import ObjectStore
 
 IMAGES = [JobImage(reference=f"s3://b/{index}.jpg", name=f"{index}.jpg", sha256="0" * 64) for index in range(6)]
 MANIFEST = JobManifest(job="spring", batch_size=2, images=len(IMAGES), top_k=3)

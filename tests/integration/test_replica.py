@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from shared.catalog import CatalogStore, Manifest, new_version, read_local_pointer, seal
-from shared.errors import CatalogError
-from shared.settings import Settings
-from shared.store import Conflict, ObjectStore
-from worker.replica import Replica, replica_key
+from packsight.shared.catalog.versions import CatalogStore, Manifest, new_version, seal
+from packsight.shared.contract.errors import CatalogError
+from packsight.shared.settings import Settings
+from packsight.shared.storage.objects import Conflict, ObjectStore
+from packsight.worker.catalogs.pointer import read_local_pointer
+from packsight.worker.catalogs.replica import Replica, replica_key
 
 
 def sealed_version(folder: Path, catalog: str = "default", content: bytes = b"index") -> Manifest:

@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.errors import ErrorCode, ImageError
-from shared.settings import Settings
-from shared.store import Conflict, ObjectStore
+from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.settings import Settings
+from packsight.shared.storage.objects import Conflict, ObjectStore
 
 
 def test_what_was_written_is_read_back_with_its_tag(store: ObjectStore) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from deploy.ports import free_ports
-from producer.client import Client
-from producer.sources import Item
-from shared.errors import ErrorCode, UserError
-from shared.messages import BULK_QUEUE, INTERACTIVE_QUEUE
-from shared.outcomes import Status
-from shared.settings import Settings
-from shared.store import ObjectStore
+from packsight.deploy.stack.ports import free_ports
+from packsight.producer.client import Client
+from packsight.producer.sources import Item
+from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.messages import BULK_QUEUE, INTERACTIVE_QUEUE
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.settings import Settings
+from packsight.shared.storage.objects import ObjectStore
 from tests.recognizer import StandIn, running
 
 

@@ -16,22 +16,23 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 from PIL import Image, ImageDraw
 
-from indexer.describe import QueueDescriber
-from indexer.fleet import Fleet, ModelPair
-from indexer.publish import check, prune
-from indexer.report import SyncReport, SyncRequest
-from indexer.sync import sync
-from shared.catalog import CatalogStore, SelfCheck, new_version
-from shared.celery_app import make_app
-from shared.decode import decode
-from shared.errors import ErrorCode, ImageError, UserError
-from shared.features import Features, FeatureStore
-from shared.local_features import local_features, thumbnail
-from shared.matching.snapshot import Snapshot
-from shared.messages import DESCRIBE, DESCRIBE_QUEUE
-from shared.outcomes import Described, DescribeResult, Failure, WordRead
-from shared.settings import Settings
-from shared.store import ObjectStore
+from packsight.indexer.describe import QueueDescriber
+from packsight.indexer.fleet import Fleet, ModelPair
+from packsight.indexer.publish import check, prune
+from packsight.indexer.report import SyncReport, SyncRequest
+from packsight.indexer.sync import sync
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.versions import CatalogStore, SelfCheck, new_version
+from packsight.shared.contract.errors import ErrorCode, ImageError, UserError
+from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE
+from packsight.shared.contract.outcomes import Described, DescribeResult, Failure, WordRead
+from packsight.shared.queue.app import make_app
+from packsight.shared.settings import Settings
+from packsight.shared.storage.feature_store import FeatureStore
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.decode import decode
+from packsight.shared.vision.features import Features
+from packsight.shared.vision.local_features import local_features, thumbnail
 
 MODELS = ModelPair("thumb-000000000001", "none-000000000001")
 
@@ -376,7 +377,7 @@ def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_comp
     assert shop.catalogs.unfinished()
     prune(shop.catalogs, 2)
     assert shop.catalogs.unfinished()
-    monkeypatch.setattr("indexer.publish.UNFINISHED_KEPT", timedelta(0))
+    monkeypatch.setattr("packsight.indexer.publish.UNFINISHED_KEPT", timedelta(0))
     prune(shop.catalogs, 2)
     assert shop.catalogs.unfinished() == []
 

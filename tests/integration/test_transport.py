@@ -11,11 +11,11 @@ import pytest
 import redis
 from kombu import Consumer, Queue
 
-from shared import transport
-from shared.celery_app import make_app
-from shared.messages import BULK_QUEUE, DESCRIBE_QUEUE, INTERACTIVE_QUEUE, WORKER_QUEUES
-from shared.settings import Settings
-from shared.transport import FAIR_TURN, MALFORMED
+from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE, INTERACTIVE_QUEUE, WORKER_QUEUES
+from packsight.shared.queue import transport
+from packsight.shared.queue.app import make_app
+from packsight.shared.queue.transport import FAIR_TURN, MALFORMED
+from packsight.shared.settings import Settings
 
 
 @pytest.fixture

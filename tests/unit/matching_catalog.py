@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from indexer.build import build_version
-from shared.catalog import PhotoRow, ProductRow
-from shared.features import Features, LocalFeatures, make_features
-from shared.matching.snapshot import Snapshot
-from shared.outcomes import WordRead
+from packsight.indexer.build.version import build_version
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.versions import PhotoRow, ProductRow
+from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.vision.features import Features, LocalFeatures, make_features
 
 DIMENSION = 48
 EMBEDDER, SPOTTER = "embedder-000000000000", "spotter-000000000000"

@@ -9,7 +9,7 @@ import pytest
 
 from bench.matching import measure
 from bench.stress import Shop, drawn_shop, published, with_distractors
-from shared.features import encode_pack
+from packsight.shared.storage.feature_store import encode_pack
 from tests.unit.matching_catalog import shop as tiny_shop
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import index as index_module
-from indexer.build import build_version
-from shared.catalog import PhotoRow, verify
-from shared.errors import CatalogError
-from shared.matching.matcher import match
-from shared.matching.snapshot import Snapshot
-from shared.outcomes import Status
+from packsight.indexer.build import index as index_module
+from packsight.indexer.build.version import build_version
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.versions import PhotoRow, verify
+from packsight.shared.contract.errors import CatalogError
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.matching.matcher import match
 from tests.unit.matching_catalog import EMBEDDER, NAMES, SPOTTER, build, photo, product, shop
 
 

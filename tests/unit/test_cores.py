@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import Worker
-from worker.cores import divide, processes, usable_cores, usable_memory
+from packsight.shared.settings import Worker
+from packsight.worker.process.cores import divide, processes, usable_cores, usable_memory
 
 
 @pytest.mark.parametrize(

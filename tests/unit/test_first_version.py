@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.matching.candidates import Query
-from shared.matching.first_version import first_version
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.first_version import first_version
 from tests.unit.matching_catalog import build, photo, product
 
 

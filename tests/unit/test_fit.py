@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import fit as fit_module
-from indexer import leave_out, logit
-from indexer.calibration import Answers, fit_curve, threshold
-from indexer.fit import fit
-from indexer.leave_out import leave_one_out, questions, worn
-from indexer.logit import Questions, fit_weights
-from indexer.projection import fit_projection, whitening
-from shared.features import Features
-from shared.matching.matcher import Variant
-from shared.matching.model import CLEAR, PRIOR, Stage
-from shared.matching.snapshot import Snapshot
+from packsight.indexer.build import fit as fit_module
+from packsight.indexer.build import leave_out, logit
+from packsight.indexer.build.calibration import Answers, fit_curve, threshold
+from packsight.indexer.build.fit import fit
+from packsight.indexer.build.leave_out import leave_one_out, questions, worn
+from packsight.indexer.build.logit import Questions, fit_weights
+from packsight.indexer.build.projection import fit_projection, whitening
+from packsight.shared.catalog.decision_model import CLEAR, PRIOR, Stage
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.matching.matcher import Variant
+from packsight.shared.vision.features import Features
 from tests.unit.matching_catalog import build, photo, product, shop
 
 Catalog = tuple[Snapshot, dict[str, Features]]

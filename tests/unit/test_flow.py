@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from worker.flow import ahead, behind
+from packsight.worker.pipeline.overlap import ahead, behind
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from shared import jobs
-from shared.jobs import JobImage, JobManifest
+from packsight.shared.storage import jobs
+from packsight.shared.storage.jobs import JobImage, JobManifest
 
 
 def images(count: int) -> list[JobImage]:

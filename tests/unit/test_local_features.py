@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.decode import Photo
-from shared.features import LocalFeatures, make_features
-from shared.local_features import PhotoFeatures, local_features, thumbnail
+from packsight.shared.vision.decode import Photo
+from packsight.shared.vision.features import LocalFeatures, make_features
+from packsight.shared.vision.local_features import PhotoFeatures, local_features, thumbnail
 
 
 def pack(width: int = 480, height: int = 640) -> Photo:
@@ -135,7 +135,7 @@ def test_key_points_are_sought_once_and_only_when_asked_for(monkeypatch: pytest.
         sought.append(photo)
         return local_features(photo)
 
-    monkeypatch.setattr("shared.local_features.local_features", counting)
+    monkeypatch.setattr("packsight.shared.vision.local_features.local_features", counting)
     lazy = PhotoFeatures(make_features("0" * 64, (480, 640), np.zeros(4, np.float32), []), pack())
     assert lazy.embedding.shape == (4,)
     assert not sought

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.errors import CatalogError
-from shared.features import Features
-from shared.matching import matcher
-from shared.matching.candidates import Query
-from shared.matching.evidence import gather
-from shared.matching.matcher import Variant, decided, match, rank
-from shared.matching.model import CLEAR, CLOSE, PRIOR
-from shared.matching.siblings import compare
-from shared.matching.snapshot import Snapshot
-from shared.outcomes import Status
+from packsight.shared.catalog.decision_model import CLEAR, CLOSE, PRIOR
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.errors import CatalogError
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.matching import matcher
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.evidence import gather
+from packsight.shared.matching.matcher import Variant, decided, match, rank
+from packsight.shared.matching.rerank import compare
+from packsight.shared.vision.features import Features
 from tests.unit.matching_catalog import build, photo, product, shop
 
 

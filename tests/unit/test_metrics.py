@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from producer.evaluation.document import Results, document
-from producer.evaluation.labels import Label, answers, read_labels
-from producer.evaluation.metrics import (
+from packsight.producer.evaluation.document import Results, document
+from packsight.producer.evaluation.labels import Label, answers, read_labels
+from packsight.producer.evaluation.metrics import (
     Answer,
     Share,
     by_kind,
@@ -16,9 +16,9 @@ from producer.evaluation.metrics import (
     summarise,
     wilson,
 )
-from producer.evaluation.tables import shown
-from shared.errors import UserError
-from shared.outcomes import Candidate, Evidence, Outcome, Product, Status
+from packsight.producer.evaluation.tables import shown
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.outcomes import Candidate, Evidence, Outcome, Product, Status
 
 
 def answer(product: str, *candidates: str, status: Status = Status.MATCHED, nearest: str = "", **more: object) -> Answer:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.matching.normalise import tokens
+from packsight.shared.catalog.words.normalise import tokens
 
 
 def keys(text: str) -> list[str]:

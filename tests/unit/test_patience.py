@@ -3,7 +3,7 @@
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from producer.broker import Patience
+from packsight.producer.broker import Patience
 
 
 def failing(times: int, error: Exception) -> tuple[list[int], object]:

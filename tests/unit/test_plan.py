@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from indexer.extra_photos import ExtraPhoto
-from indexer.offers import Offer, Offers
-from indexer.plan import Plan, Rows, Settled, Sighting, known_sightings, plan, refuse_loss, settle
-from shared.catalog import PhotoRow, ProductRow
-from shared.errors import ErrorCode, UserError
-from shared.outcomes import Failure
+from packsight.indexer.feed.extra_photos import ExtraPhoto
+from packsight.indexer.feed.offers import Offer, Offers
+from packsight.indexer.plan import Plan, Rows, Settled, Sighting, known_sightings, plan, refuse_loss, settle
+from packsight.shared.catalog.versions import PhotoRow, ProductRow
+from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.outcomes import Failure
 
 GONE = Failure(code=ErrorCode.OBJECT_MISSING, message="it is not there", remedy="Put it there.", retryable=False)
 BROKEN = Failure(code=ErrorCode.IMAGE_BROKEN, message="it is broken", remedy="Mend it.", retryable=False)

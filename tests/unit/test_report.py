@@ -9,13 +9,23 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from producer.report import Report, mark, web_link
-from producer.rows import Row
-from producer.spool import Spool
-from producer.thumbnails import SIDE, Thumbnails, style_class
-from shared.errors import ADVICE, ErrorCode, ImageError, UserError
-from shared.outcomes import Candidate, Evidence, Failure, Outcome, Product, Provenance, Status, WordEvidence, WordRead
-from shared.settings import Decode
+from packsight.producer.report import Report, mark, web_link
+from packsight.producer.rows import Row
+from packsight.producer.spool import Spool
+from packsight.producer.thumbnails import SIDE, Thumbnails, style_class
+from packsight.shared.contract.errors import ADVICE, ErrorCode, ImageError, UserError
+from packsight.shared.contract.outcomes import (
+    Candidate,
+    Evidence,
+    Failure,
+    Outcome,
+    Product,
+    Provenance,
+    Status,
+    WordEvidence,
+    WordRead,
+)
+from packsight.shared.settings import Decode
 
 CATALOG_PHOTO = "ab" * 32
 ATTACK = '"><script>alert(1)</script>'

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from producer.sources import Item, expand, read_table, single
-from shared.errors import UserError
+from packsight.producer.sources import Item, expand, read_table, single
+from packsight.shared.contract.errors import UserError
 
 NO_STORE: Any = None
 

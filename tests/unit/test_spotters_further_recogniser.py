@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openvino import opset13 as ops
 
-from deploy import doctor
-from shared.errors import UserError
-from shared.settings import Models, Settings
-from worker.networks import load_spotter
-from worker.spotters.ppocr.readings import Reading, best, worth
-from worker.spotters.ppocr.recogniser import HEIGHT
+from packsight.deploy import doctor
+from packsight.shared.contract.errors import UserError
+from packsight.shared.settings import Models, Settings
+from packsight.worker.networks.load import load_spotter
+from packsight.worker.networks.spotters.ppocr.readings import Reading, best, worth
+from packsight.worker.networks.spotters.ppocr.recogniser import HEIGHT
 
 Pixels = npt.NDArray[np.uint8]
 

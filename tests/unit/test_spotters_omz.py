@@ -11,9 +11,10 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from shared.errors import UserError
-from shared.settings import Models, Precision
-from worker.networks import Spotter, load_spotter
+from packsight.shared.contract.errors import UserError
+from packsight.shared.settings import Models, Precision
+from packsight.worker.networks.base import Spotter
+from packsight.worker.networks.load import load_spotter
 
 OLD = string.digits + string.ascii_lowercase
 NEW = string.ascii_lowercase + string.digits

@@ -18,14 +18,15 @@ from openvino import opset13 as ops
 from PIL import Image, ImageDraw, ImageFont
 from rapidfuzz.distance import Levenshtein
 
-from shared.errors import UserError
-from shared.outcomes import WordRead
-from shared.settings import Models, Precision
-from worker.compile import Compiler
-from worker.networks import Spotter, load_spotter
-from worker.spotters.ppocr import boxes, crops, detector
-from worker.spotters.ppocr.readings import Reading
-from worker.spotters.ppocr.recogniser import HEIGHT, WIDTHS, Recogniser, bucket
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.settings import Models, Precision
+from packsight.worker.networks.base import Spotter
+from packsight.worker.networks.compile import Compiler
+from packsight.worker.networks.load import load_spotter
+from packsight.worker.networks.spotters.ppocr import boxes, crops, detector
+from packsight.worker.networks.spotters.ppocr.readings import Reading
+from packsight.worker.networks.spotters.ppocr.recogniser import HEIGHT, WIDTHS, Recogniser, bucket
 
 Pixels = npt.NDArray[np.uint8]
 

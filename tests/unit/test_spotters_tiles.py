@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.settings import Models
-from worker.networks import Spotter, load_spotter
-from worker.spotters.ppocr import detector
-from worker.spotters.ppocr.boxes import Floats
-from worker.spotters.ppocr.tiles import Tile, divide, merge, without_fragments
+from packsight.shared.settings import Models
+from packsight.worker.networks.base import Spotter
+from packsight.worker.networks.load import load_spotter
+from packsight.worker.networks.spotters.ppocr import detector
+from packsight.worker.networks.spotters.ppocr.boxes import Floats
+from packsight.worker.networks.spotters.ppocr.tiles import Tile, divide, merge, without_fragments
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.ports import assign, free_ports, is_free
-from deploy.state import Part, StackFolder, StackState, end, write_private
-from shared.errors import UserError
+from packsight.deploy.stack.ports import assign, free_ports, is_free
+from packsight.deploy.stack.state import Part, StackFolder, StackState, end, write_private
+from packsight.shared.contract.errors import UserError
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"

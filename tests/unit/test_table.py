@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from indexer.offers import Faults, FeedError, Offers
-from indexer.table import _rows, read_table
+from packsight.indexer.feed.offers import Faults, FeedError, Offers
+from packsight.indexer.feed.table import _rows, read_table
 
 
 def read(text: str, encoding: str = "utf-8") -> Offers:

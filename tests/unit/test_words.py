@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.matching.normalise import Token, tokens
-from shared.matching.own_words import own_words, parted_names
-from shared.matching.reading import read
-from shared.matching.vocabulary import Vocabulary
-from shared.matching.word_index import WordIndex
-from shared.outcomes import WordRead
+from packsight.shared.catalog.words.fuzzy_matches import read
+from packsight.shared.catalog.words.name_correction import own_words, parted_names
+from packsight.shared.catalog.words.normalise import Token, tokens
+from packsight.shared.catalog.words.vocabulary import Vocabulary
+from packsight.shared.catalog.words.word_index import WordIndex
+from packsight.shared.contract.outcomes import WordRead
 from tests.unit.matching_catalog import BOX, product
 
 WORDS = ["shampoo", "serum", "imperiale", "body", "wash", "superstay", "2.5%", "30ml", "50ml", "cream", "creme"]

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.decode import Photo
-from shared.features import FloatArray, LocalFeatures, make_features
-from shared.local_features import local_features, thumbnail
-from shared.matching.candidates import Query
-from shared.matching.matcher import rank, status_of
-from shared.matching.snapshot import Snapshot
-from shared.outcomes import Status, WordRead
-from shared.settings import Decode
-from worker.look import in_original_pixels
-from worker.quantise.material import Shot
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.outcomes import Status, WordRead
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.matcher import rank, status_of
+from packsight.shared.settings import Decode
+from packsight.shared.vision.decode import Photo
+from packsight.shared.vision.features import FloatArray, LocalFeatures, make_features
+from packsight.shared.vision.local_features import local_features, thumbnail
+from packsight.worker.pipeline.early_stop import in_original_pixels
+from packsight.worker.quantise.material import Shot
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,21 @@ from typing import Protocol
 import numpy as np
 import openvino as ov
 
-from shared.settings import Models
-from worker import embedders, quantised
-from worker.compile import Compiler
-from worker.embedders.openvino_runtime import OpenVinoEmbedder
-from worker.embedders.pixels import squash
-from worker.networks import Embedder, Image
-from worker.quantise.convert import Array, preparation
-from worker.quantise.examine import Examination
-from worker.quantise.judge import Measure
-from worker.quantise.material import spread
-from worker.quantised import NetworkFile
-from worker.spotters import ppocr
-from worker.spotters.ppocr.detector import Detector, fit, letterbox
-from worker.spotters.ppocr.recogniser import Recogniser, padded
-from worker.spotters.ppocr.spotter import PpOcrSpotter
+from packsight.shared.settings import Models
+from packsight.worker.networks import embedders, quantised
+from packsight.worker.networks.base import Embedder, Image
+from packsight.worker.networks.compile import Compiler
+from packsight.worker.networks.embedders.openvino_runtime import OpenVinoEmbedder
+from packsight.worker.networks.embedders.pixels import squash
+from packsight.worker.networks.quantised import NetworkFile
+from packsight.worker.networks.spotters import ppocr
+from packsight.worker.networks.spotters.ppocr.detector import Detector, fit, letterbox
+from packsight.worker.networks.spotters.ppocr.recogniser import Recogniser, padded
+from packsight.worker.networks.spotters.ppocr.spotter import PpOcrSpotter
+from packsight.worker.quantise.convert import Array, preparation
+from packsight.worker.quantise.examine import Examination
+from packsight.worker.quantise.judge import Measure
+from packsight.worker.quantise.material import spread
 
 STRIPS = 300
 """Lines of text that the recogniser is calibrated on."""

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import openvino as ov
 from openvino import opset13 as ops
 
-from shared.errors import UserError
-from worker.compile import Compiler
-from worker.embedders.graph import take_pixels
-from worker.model_files import network_sha256
+from packsight.shared.contract.errors import UserError
+from packsight.worker.networks.compile import Compiler
+from packsight.worker.networks.graph import take_pixels
+from packsight.worker.networks.model_files import network_sha256
 
 Array = npt.NDArray[Any]
 

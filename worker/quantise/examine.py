@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shared.features import FloatArray
-from shared.outcomes import WordRead
-from shared.settings import Decode
-from worker.networks import Embedder, Spotter
-from worker.quantise.answers import Answers
-from worker.quantise.judge import MAX_LOST_PHOTOS, MAX_LOST_WORDS, Measure, nearest_right, word_agreement
-from worker.quantise.material import Material, Shot
+from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.settings import Decode
+from packsight.shared.vision.features import FloatArray
+from packsight.worker.networks.base import Embedder, Spotter
+from packsight.worker.quantise.answers import Answers
+from packsight.worker.quantise.judge import MAX_LOST_PHOTOS, MAX_LOST_WORDS, Measure, nearest_right, word_agreement
+from packsight.worker.quantise.material import Material, Shot
 
 Words = list[list[WordRead]]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shared.features import FloatArray
-from shared.matching.normalise import tokens
-from shared.outcomes import WordRead
+from packsight.shared.catalog.words.normalise import tokens
+from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.vision.features import FloatArray
 
 MIN_SPEEDUP = 1.05
 """Less is within what a machine gives or takes by itself, and not worth describing the catalog again."""

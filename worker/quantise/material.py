@@ -12,12 +12,12 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from shared.decode import Photo, decode
-from shared.errors import ImageError, UserError
-from shared.matching.candidates import Leave
-from shared.matching.snapshot import Snapshot
-from shared.settings import Decode
-from shared.store import ObjectStore
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.errors import ImageError, UserError
+from packsight.shared.matching.candidates import Leave
+from packsight.shared.settings import Decode
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.decode import Photo, decode
 
 T = TypeVar("T")
 

@@ -14,24 +14,24 @@ from pathlib import Path
 import cv2
 import openvino as ov
 
-from shared.catalog import CatalogStore
-from shared.errors import CatalogError, UserError
-from shared.matching.snapshot import Snapshot
-from shared.settings import Precision, Settings
-from shared.store import ObjectStore
-from worker import quantised
-from worker.compile import Compiler
-from worker.cores import divide, usable_cores
-from worker.networks import load_spotter
-from worker.quantise import convert
-from worker.quantise.answers import Answers
-from worker.quantise.candidates import Candidate, EmbedderCandidate, TextCandidate
-from worker.quantise.examine import Examination
-from worker.quantise.judge import Measure, speedup, verdict
-from worker.quantise.material import Material, gather, read_labels, spread
-from worker.quantised import SideCar
-from worker.spotters import ppocr
-from worker.spotters.ppocr.spotter import PpOcrSpotter
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.settings import Precision, Settings
+from packsight.shared.storage.objects import ObjectStore
+from packsight.worker.networks import quantised
+from packsight.worker.networks.compile import Compiler
+from packsight.worker.networks.load import load_spotter
+from packsight.worker.networks.quantised import SideCar
+from packsight.worker.networks.spotters import ppocr
+from packsight.worker.networks.spotters.ppocr.spotter import PpOcrSpotter
+from packsight.worker.process.cores import divide, usable_cores
+from packsight.worker.quantise import convert
+from packsight.worker.quantise.answers import Answers
+from packsight.worker.quantise.candidates import Candidate, EmbedderCandidate, TextCandidate
+from packsight.worker.quantise.examine import Examination
+from packsight.worker.quantise.judge import Measure, speedup, verdict
+from packsight.worker.quantise.material import Material, gather, read_labels, spread
 
 TIMED = 8
 """Photos that speed is compared on."""

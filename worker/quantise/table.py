@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from worker.quantise.judge import Measure
-from worker.quantise.run import Trial
+from packsight.worker.quantise.judge import Measure
+from packsight.worker.quantise.run import Trial
 
 
 def trials(found: Sequence[Trial]) -> RenderableType:

@@ -1,0 +1,1 @@
+"""The local stack: everything on loopback, everything in one folder."""

@@ -1,0 +1,108 @@
+"""The parts of a local stack: how each is started, and how it is known to be ready."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+from celery import Celery
+
+from packsight.deploy.stack.services import Spec
+from packsight.deploy.stack.state import StackState
+from packsight.shared import launch
+from packsight.shared.queue.connection import result_database
+from packsight.shared.settings import Settings
+
+HOST = socket.gethostname()
+FLOWER_USER = "packsight"
+
+
+def children(client: redis.Redis) -> list[dict[str, Any]]:
+    """What the recognition children say of themselves; those of a worker that was killed vanish after a minute."""
+    keys = sorted(cast("list[str]", list(client.scan_iter("packsight:child:*", count=1000))))
+    values = cast("list[str | None]", client.mget(keys)) if keys else []
+    return [json.loads(value) for value in values if value]
+
+
+def replicas(client: redis.Redis) -> list[dict[str, Any]]:
+    """What the workers' replicas say of the catalogs on their hosts."""
+    keys = sorted(cast("list[str]", list(client.scan_iter("packsight:replica:*", count=1000))))
+    values = cast("list[str | None]", client.mget(keys)) if keys else []
+    return [json.loads(value) for value in values if value]
+
+
+def recognizer(number: int, settings: Settings, environment: dict[str, str], app: Celery) -> Spec:
+    """A recognition worker, ready when as many children as it has have built their networks."""
+    node = f"recognizer{'' if number == 1 else number}@{HOST}"
+    begun = datetime.now(UTC)
+
+    def ready() -> bool:
+        with result_database(settings) as client:
+            fresh = [child for child in children(client) if child.get("node") == node]
+        up = sum(datetime.fromisoformat(child["ready_at"]) >= begun for child in fresh)
+        if up == 0:
+            return False
+        stats = app.control.inspect([node], timeout=2).stats() or {}
+        return node in stats and up >= int(stats[node]["pool"]["max-concurrency"])
+
+    command = launch.python("packsight", "worker", "--name", node)
+    return Spec(f"worker{'' if number == 1 else f'-{number}'}", command, ready, environment, stop_seconds=30)
+
+
+def indexer(environment: dict[str, str], app: Celery) -> Spec:
+    """The indexer with its clock; it answers a ping when it is ready."""
+    node = f"indexer@{HOST}"
+    command = launch.python("packsight", "indexer")
+    return Spec("indexer", command, lambda: _pings(app, node), environment, stop_seconds=20)
+
+
+def _pings(app: Celery, node: str) -> bool:
+    return bool(app.control.inspect([node], timeout=2).ping())
+
+
+def flower(state: StackState, data: Path, environment: dict[str, str]) -> Spec:
+    """Flower behind basic auth, its history kept over restarts; its password goes by environment, not command line."""
+    port = state.ports["flower"]
+    variables = {
+        "FLOWER_ADDRESS": "127.0.0.1",
+        "FLOWER_PORT": str(port),
+        "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{state.credentials.flower}",
+        "FLOWER_PERSISTENT": "true",
+        "FLOWER_DB": str(data / "flower"),
+        "FLOWER_STATE_SAVE_INTERVAL": "10000",
+        "FLOWER_MAX_TASKS": "10000",
+        "FLOWER_PURGE_OFFLINE_WORKERS": "3600",
+    }
+    command = launch.python("packsight.deploy.flower_app", "flower")
+    return Spec("flower", command, answers(f"http://127.0.0.1:{port}/healthcheck"), environment | launch.SAFE_PATH | variables)
+
+
+def answers(url: str) -> Callable[[], bool]:
+    """A question whether an address answers with 200."""
+
+    def ask() -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - our own loopback address
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    return ask
+
+
+def share_of_machine(workers: int, settings: Settings) -> dict[str, str]:
+    """Settings that divide the cores among several workers; a single worker divides them itself."""
+    if workers == 1:
+        return {}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    number = settings.worker.children or 1
+    threads = settings.worker.threads or max(1, cores // (workers * number))
+    return {"PACKSIGHT_WORKER__CHILDREN": str(number), "PACKSIGHT_WORKER__THREADS": str(threads)}

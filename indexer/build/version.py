@@ -1,0 +1,118 @@
+"""Build a catalog version whole, from products, photos and their features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from packsight.indexer.build.fit import fit
+from packsight.indexer.build.index import build_index
+from packsight.indexer.build.projection import fit_projection
+from packsight.shared.catalog.versions import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
+from packsight.shared.contract.errors import CatalogError, ErrorCode
+from packsight.shared.vision.features import Features, FloatArray
+from packsight.shared.catalog.decision_model import PRIOR
+from packsight.shared.catalog.arrays import Ragged
+from packsight.shared.catalog.snapshot import INDEX, LocalStore, Snapshot
+from packsight.shared.catalog.tables import write_photos, write_products
+from packsight.shared.catalog.words.word_index import WordIndex
+
+LOCAL_BYTES = 4_000_000_000
+"""Room for all descriptors of a version; large catalogs keep fewer of each photo, the strongest."""
+_DESCRIPTOR_BYTES = 132
+
+
+def build_version(
+    folder: Path,
+    *,
+    catalog: str,
+    parent: Snapshot | None,
+    products: Sequence[ProductRow],
+    photos: Sequence[PhotoRow],
+    features: Mapping[str, Features],
+    embedder: str,
+    spotter: str,
+    notes: Sequence[str] = (),
+) -> Manifest:
+    """Write every file of a version and its sealed manifest into `folder`, which must be empty or missing.
+
+    Photos without features, or of products that are not listed, are left out and counted in the notes. `features` is
+    keyed by sha256. Raises CatalogError when there is no product, or features are of different lengths.
+    """
+    if not products:
+        raise CatalogError(
+            ErrorCode.CATALOG_REFUSED, f"Catalog {catalog} would have no product", remedy="Check the feed."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    remarks = list(notes)
+    number = {product.id: index for index, product in enumerate(products)}
+    used = [row for row in photos if row.product_id in number and row.sha256 in features]
+    if len(used) < len(photos):
+        remarks.append(f"{len(photos) - len(used)} photos have no features or no product and were left out")
+    used.sort(key=lambda row: number[row.product_id])
+    found = [features[row.sha256] for row in used]
+    photo_product = np.array([number[row.product_id] for row in used], np.int32)
+    raw = _stack(found, catalog)
+    projection = fit_projection(raw.astype(np.float32), photo_product)
+    vectors = projection(raw.astype(np.float32)).astype(np.float16)
+
+    write_products(folder / "products.arrow", products)
+    write_photos(folder / "photos.arrow", used)
+    starts = np.zeros(len(products) + 1, np.int64)
+    np.cumsum(np.bincount(photo_product, minlength=len(products)), out=starts[1:])
+    np.save(folder / "photo_starts.npy", starts)
+    np.save(folder / "photo_product.npy", photo_product)
+    np.save(folder / "vectors.npy", vectors)
+    np.save(folder / "raw.npy", raw)
+    projection.save(folder)
+    WordIndex.build(products, photo_product.astype(np.int64), [photo.words for photo in found]).save(folder)
+    _local(found).save(folder)
+    index, index_name = build_index(vectors)
+    faiss.write_index(index, str(folder / INDEX))
+    (folder / "model.json").write_text(PRIOR.model_dump_json(indent=1))
+    manifest = Manifest(
+        catalog=catalog,
+        version=new_version(),
+        parent=None if parent is None else parent.manifest.version,
+        created_at=datetime.now(UTC),
+        products=len(products),
+        photos=len(used),
+        embedder=embedder,
+        spotter=spotter,
+        dimension=raw.shape[1],
+        projected=projection.dimension,
+        index=index_name,
+        faiss=faiss.__version__,
+    )
+    (folder / MANIFEST).write_text(manifest.model_dump_json())
+    model, checked, fit_notes = fit(Snapshot.open(folder), features, None if parent is None else parent.model)
+    (folder / "model.json").write_text(model.model_dump_json(indent=1))
+    return seal(folder, manifest.model_copy(update={"self_check": checked, "notes": (*remarks, *fit_notes)}))
+
+
+def _stack(found: Sequence[Features], catalog: str) -> FloatArray:
+    """Raw embeddings [photos, dimension] as float16."""
+    lengths = sorted({len(photo.embedding) for photo in found}) or [1]
+    if len(lengths) > 1:
+        raise CatalogError(ErrorCode.CATALOG_REFUSED, f"Catalog {catalog} mixes embeddings of {lengths} values")
+    raw = np.zeros((len(found), lengths[0]), np.float16)
+    for row, photo in enumerate(found):
+        raw[row] = photo.embedding
+    return raw  # type: ignore[return-value]
+
+
+def _local(found: Sequence[Features]) -> LocalStore:
+    each = max(LOCAL_BYTES // (_DESCRIPTOR_BYTES * max(len(found), 1)), 32)
+    kept = [photo.local.descriptors[:each] for photo in found]
+    starts = np.zeros(len(found) + 1, np.int64)
+    np.cumsum([len(rows) for rows in kept], out=starts[1:])
+    points = [photo.local.points[:each] for photo in found] or [np.zeros((0, 2), np.float32)]
+    return LocalStore(
+        np.concatenate(points).astype(np.float16),
+        Ragged(starts, np.concatenate(kept) if kept else np.zeros((0, 128), np.uint8)),
+        Ragged.of([np.frombuffer(photo.thumbnail, np.uint8) for photo in found], np.uint8),
+    )

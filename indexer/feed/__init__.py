@@ -1,0 +1,1 @@
+"""The shop's product feed and photos, read into offers."""

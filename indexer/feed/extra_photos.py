@@ -1,0 +1,63 @@
+"""Extra photos of products: image files in folders that are named after vendor codes, on disk or in object storage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.objects import ObjectStore
+
+SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraPhoto:
+    """A photo for all products with this vendor code."""
+
+    vendor_code: str
+    source: str
+    """Its name below the folder; the whole address in object storage."""
+    reference: str
+    """What a Fetcher whose root is the folder takes."""
+
+
+def extra_photos(location: str, store: ObjectStore) -> dict[str, list[ExtraPhoto]]:
+    """List extra photos by vendor code, each code's photos in the order of their names.
+
+    `location`: a folder or `s3://bucket/prefix`. A photo's vendor code is the name of the folder it lies in, at any
+    depth: `<vendor code>/1.heic` and `<group>/<vendor code>/1.heic` both count. Raises UserError without such a folder.
+    """
+    found: dict[str, list[ExtraPhoto]] = {}
+    listing = _stored(location, store) if location.startswith("s3://") else _local(Path(location))
+    for code, source in listing:
+        found.setdefault(code, []).append(ExtraPhoto(code, source, source))
+    return found
+
+
+def _is_photo(name: PurePosixPath) -> bool:
+    return name.suffix.lower() in SUFFIXES and not name.name.startswith(".")
+
+
+def _local(folder: Path) -> Iterator[tuple[str, str]]:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder. Give the folder that holds one folder of photos per vendor code.")
+    for path, folders, files in os.walk(folder):
+        folders.sort()
+        for file in sorted(files):
+            name = PurePosixPath(Path(path, file).relative_to(folder).as_posix())
+            if _is_photo(name) and name.parent.name:
+                yield name.parent.name, str(name)
+
+
+def _stored(location: str, store: ObjectStore) -> Iterator[tuple[str, str]]:
+    bucket, _, prefix = location.removeprefix("s3://").partition("/")
+    prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
+    for key in store.list(prefix, bucket=bucket):
+        name = PurePosixPath(key.removeprefix(prefix))
+        if _is_photo(name) and name.parent.name:
+            yield name.parent.name, f"s3://{bucket}/{key}"

@@ -1,0 +1,168 @@
+"""One catalog version, opened for matching: everything memory-mapped and shared between processes, nothing ever
+changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import ValidationError
+
+from packsight.shared.catalog.arrays import Ragged, open_array
+from packsight.shared.catalog.decision_model import Model
+from packsight.shared.catalog.projection import Projection
+from packsight.shared.catalog.tables import PhotoTable, ProductTable
+from packsight.shared.catalog.versions import MANIFEST, Manifest, read_manifest
+from packsight.shared.catalog.words.word_index import WordIndex
+from packsight.shared.contract.errors import CatalogError, ErrorCode
+from packsight.shared.vision.features import FloatArray, LocalFeatures
+
+INDEX = "index.faiss"
+PROBES = 4
+"""Stored photos that must find themselves before a version is served."""
+
+faiss.set_deserialization_vector_byte_limit(1 << 36)
+faiss.set_deserialization_loop_limit(1 << 27)
+
+
+@dataclass(frozen=True)
+class LocalStore:
+    """Local features and thumbnails of all photos, in the order of the photo table."""
+
+    points: npt.NDArray[np.float16]
+    descriptors: Ragged
+    thumbnails: Ragged
+
+    def features(self, photo: int) -> LocalFeatures:
+        """Key points of one photo."""
+        row = slice(int(self.descriptors.starts[photo]), int(self.descriptors.starts[photo + 1]))
+        return LocalFeatures(np.asarray(self.points[row], np.float32), np.asarray(self.descriptors.values[row]))
+
+    def thumbnail(self, photo: int) -> bytes:
+        """JPEG of one photo."""
+        return bytes(self.thumbnails.row(photo))
+
+    def save(self, folder: Path) -> None:
+        """Write the store's files."""
+        np.save(folder / "points.npy", self.points)
+        self.descriptors.save(folder, "descriptors")
+        self.thumbnails.save(folder, "thumbnails")
+
+    @classmethod
+    def open(cls, folder: Path) -> LocalStore:
+        """Memory-map what `save` wrote."""
+        return cls(
+            open_array(folder / "points.npy"), Ragged.open(folder, "descriptors"), Ragged.open(folder, "thumbnails")
+        )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A version. Products and photos are numbered from 0; the photos of a product stand together.
+
+    photo_starts: [products + 1]; photo_product: [photos]; vectors: [photos, projected] float16, unit rows;
+    raw: [photos, dimension] float16, as the network gave them.
+    """
+
+    folder: Path
+    manifest: Manifest
+    products: ProductTable
+    photo_table: PhotoTable
+    photo_starts: npt.NDArray[np.int64]
+    photo_product: npt.NDArray[np.int32]
+    projection: Projection
+    index: Any
+    vectors: npt.NDArray[np.float16]
+    raw: npt.NDArray[np.float16]
+    words: WordIndex
+    local: LocalStore
+    model: Model
+
+    def photos(self, product: int) -> range:
+        """Numbers of a product's photos."""
+        return range(int(self.photo_starts[product]), int(self.photo_starts[product + 1]))
+
+    def project(self, embedding: FloatArray) -> FloatArray:
+        """Projected unit vector of a raw embedding; zeros when it is not finite, or no photo is there to compare it with.
+
+        Raises CatalogError for an embedding of another length.
+        """
+        if not self.manifest.photos:  # then nothing tells how long embeddings are
+            return np.zeros(self.projection.dimension, np.float32)
+        if len(embedding) != self.manifest.dimension:
+            raise CatalogError(
+                ErrorCode.CATALOG_REFUSED,
+                f"The photo's embedding has {len(embedding)} values, "
+                f"version {self.manifest.version} has {self.manifest.dimension}",
+            )
+        return np.asarray(self.projection(embedding[None])[0], np.float32)
+
+    def check_models(self, embedder: str, spotter: str) -> None:
+        """Raise CatalogError when the version was made with other networks than those given by fingerprint."""
+        made = (self.manifest.embedder, self.manifest.spotter)
+        if made != (embedder, spotter):
+            raise CatalogError(
+                ErrorCode.CATALOG_REFUSED,
+                f"Version {self.manifest.version} of {self.manifest.catalog} was made with {made[0]} and {made[1]}; "
+                f"this worker runs {embedder} and {spotter}",
+            )
+
+    @classmethod
+    def open(cls, folder: Path) -> Snapshot:
+        """Open a version whose hashes have been checked; raises CatalogError when it cannot be served."""
+        try:
+            snapshot = cls._open(folder)
+            snapshot._self_check()
+        except (OSError, ValueError, RuntimeError, KeyError, pa.ArrowException, ValidationError) as error:
+            raise CatalogError(
+                ErrorCode.CATALOG_REFUSED, f"Version {folder.name} cannot be opened: {type(error).__name__}: {error}"
+            ) from error
+        return snapshot
+
+    @classmethod
+    def _open(cls, folder: Path) -> Snapshot:
+        return cls(
+            folder,
+            read_manifest((folder / MANIFEST).read_bytes(), folder.name),
+            ProductTable(folder / "products.arrow"),
+            PhotoTable(folder / "photos.arrow"),
+            open_array(folder / "photo_starts.npy"),
+            open_array(folder / "photo_product.npy"),
+            Projection.open(folder),
+            faiss.read_index(str(folder / INDEX), faiss.IO_FLAG_MMAP_IFC),
+            open_array(folder / "vectors.npy"),
+            open_array(folder / "raw.npy"),
+            WordIndex.open(folder),
+            LocalStore.open(folder),
+            Model.model_validate_json((folder / "model.json").read_bytes()),
+        )
+
+    def _self_check(self) -> None:
+        """Compare the files' sizes with each other and let a few photos find themselves; raises ValueError."""
+        photos, products = self.manifest.photos, self.manifest.products
+        lengths = {
+            "index": self.index.ntotal, "photos": len(self.photo_table), "vectors": len(self.vectors), "raw":
+            len(self.raw), "photo_product": len(self.photo_product), "photo_terms": len(self.words.photos),
+            "descriptors": len(self.local.descriptors), "thumbnails": len(self.local.thumbnails),
+        }  # fmt: skip
+        wrong = [name for name, length in lengths.items() if length != photos]
+        if wrong or not len(self.products) == products == len(self.photo_starts) - 1 == len(self.words.products):
+            raise ValueError(
+                f"the manifest counts {products} products and {photos} photos, not so {wrong or 'the products'}"
+            )
+        if self.index.d != self.manifest.projected:
+            raise ValueError(f"the index has {self.index.d} dimensions, the manifest says {self.manifest.projected}")
+        for photo in np.linspace(0, photos - 1, min(PROBES, photos)).astype(int).tolist():
+            vector = np.asarray(self.vectors[photo], np.float32)
+            again = self.projection(np.asarray(self.raw[photo : photo + 1], np.float32))[0]
+            if float(np.linalg.norm(again - vector)) > 0.02:
+                raise ValueError(f"photo {photo} is not where its embedding belongs")
+            _, found = self.index.search(vector[None], min(8, photos))
+            near = [i for i in found[0].tolist() if i >= 0]
+            if vector.any() and not any(float(np.asarray(self.vectors[i], np.float32) @ vector) > 0.99 for i in near):
+                raise ValueError(f"photo {photo} does not find itself")

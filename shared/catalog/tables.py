@@ -1,0 +1,74 @@
+"""Products and photos of a version as memory-mapped Arrow tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from packsight.shared.catalog.versions import PhotoRow, ProductRow
+
+_PRODUCTS = pa.schema(
+    [(name, pa.list_(pa.string()) if name == "barcodes" else pa.string()) for name in ProductRow.model_fields]
+)
+_PHOTOS = pa.schema([(name, pa.bool_() if name == "extra" else pa.string()) for name in PhotoRow.model_fields])
+
+
+def _write(path: Path, schema: pa.Schema, rows: Sequence[ProductRow] | Sequence[PhotoRow]) -> None:
+    table = pa.Table.from_pylist([row.model_dump() for row in rows], schema=schema)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        writer.write_table(table)
+
+
+def write_products(path: Path, rows: Sequence[ProductRow]) -> None:
+    """Write the product table."""
+    _write(path, _PRODUCTS, rows)
+
+
+def write_photos(path: Path, rows: Sequence[PhotoRow]) -> None:
+    """Write the photo table."""
+    _write(path, _PHOTOS, rows)
+
+
+class _Table:
+    def __init__(self, path: Path) -> None:
+        self._table = pa.ipc.open_file(pa.memory_map(str(path))).read_all().combine_chunks()
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def _row(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return {name: self._table[name][index].as_py() for name in self._table.column_names}
+
+    def column(self, name: str) -> list[Any]:
+        """All values of one column."""
+        values: list[Any] = self._table[name].to_pylist()
+        return values
+
+
+class ProductTable(_Table):
+    """Rows are made when asked for, so that a large catalog costs no memory of its own."""
+
+    def __getitem__(self, index: int) -> ProductRow:
+        return ProductRow.model_validate(self._row(index))
+
+    def __iter__(self) -> Iterator[ProductRow]:
+        return (self[index] for index in range(len(self)))
+
+
+class PhotoTable(_Table):
+    """Photos in the order of the index: those of a product stand together."""
+
+    def __getitem__(self, index: int) -> PhotoRow:
+        return PhotoRow.model_validate(self._row(index))
+
+    def __iter__(self) -> Iterator[PhotoRow]:
+        return (self[index] for index in range(len(self)))
+
+    def sha256(self, index: int) -> str:
+        """Name of one photo's bytes."""
+        return str(self._table["sha256"][index].as_py())

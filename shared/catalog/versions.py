@@ -1,0 +1,273 @@
+"""Catalog versions in object storage: immutable, hashed, named by one pointer that is compared and set.
+
+    catalogs/<name>/versions/<version>/<file>     written once; manifest.json last
+    catalogs/<name>/CURRENT                       {"version": …}, overwritten only with If-Match
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
+from packsight.shared.storage.objects import ObjectStore
+
+FORMAT = 2
+MANIFEST = "manifest.json"
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProductRow(_Row):
+    """A product of the shop's feed."""
+
+    id: str
+    name: str
+    vendor: str = ""
+    model: str = ""
+    type_prefix: str = ""
+    vendor_code: str = ""
+    url: str = ""
+    price: str = ""
+    old_price: str = ""
+    currency: str = ""
+    category: str = ""
+    description: str = ""
+    barcodes: tuple[str, ...] = ()
+    picture: str = ""
+    """Main picture as the feed names it."""
+
+
+class PhotoRow(_Row):
+    """A catalog photo: which product it shows, where it came from, where its bytes are."""
+
+    product_id: str
+    sha256: str
+    source: str
+    """The picture's address in the feed, or the extra photo's path; what a changed picture is told by."""
+    extra: bool = False
+    """True for photos of the extra folder."""
+    etag: str = ""
+    """Validator of the source (HTTP ETag, Last-Modified, or size and time of a file), to skip an unchanged download."""
+
+
+class FileEntry(_Row):
+    """A file of a version."""
+
+    sha256: str
+    size: int
+
+
+class SelfCheck(_Row):
+    """What the version recognised of its own photos when it was built, photos left out one by one."""
+
+    photos: int = 0
+    top1: float = 0.0
+    precision_matched: float = 0.0
+    share_matched: float = 0.0
+
+
+class Manifest(_Row):
+    """What a version is; enough to refuse it."""
+
+    format: int = FORMAT
+    catalog: str
+    version: str
+    parent: str | None = None
+    created_at: datetime
+    products: int
+    photos: int
+    embedder: str
+    """Fingerprint."""
+    spotter: str
+    """Fingerprint."""
+    dimension: int
+    """Of the raw embedding."""
+    projected: int
+    """Dimension of the vectors in the index."""
+    index: str
+    """Faiss factory name of the index."""
+    faiss: str
+    """Version of Faiss that wrote the index."""
+    self_check: SelfCheck = SelfCheck()
+    notes: tuple[str, ...] = ()
+    """What an operator should know: fallbacks, photos that could not be fetched."""
+    files: dict[str, FileEntry] = Field(default_factory=dict)
+
+
+class Pointer(_Row):
+    """Content of CURRENT."""
+
+    version: str
+    changed_at: datetime
+
+
+def new_version() -> str:
+    """Name of a version made now: sorts by time, unique by its random tail."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
+
+
+def hash_file(path: Path) -> FileEntry:
+    """sha256 and size of a file."""
+    with path.open("rb") as file:
+        return FileEntry(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size=path.stat().st_size)
+
+
+def seal(folder: Path, manifest: Manifest) -> Manifest:
+    """Hash every file of a built version and write its manifest."""
+    files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    sealed = manifest.model_copy(update={"files": files})
+    (folder / MANIFEST).write_text(sealed.model_dump_json(indent=1))
+    return sealed
+
+
+def read_manifest(data: bytes | str, name: str) -> Manifest:
+    """Parse a manifest; raises CatalogError for another format or a damaged one."""
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        message = f"The manifest of {name} is not readable: {error.error_count()} faults"
+        raise CatalogError(ErrorCode.CATALOG_REFUSED, message) from None
+    if manifest.format != FORMAT:
+        raise CatalogError(
+            ErrorCode.CATALOG_REFUSED,
+            f"{name} has format {manifest.format}, this program reads {FORMAT}",
+            remedy="Run the same release of packsight on indexer and workers.",
+        )
+    return manifest
+
+
+def verify(folder: Path) -> Manifest:
+    """Check every file of a version against its manifest; raises CatalogError on the first difference."""
+    manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
+    for name, entry in manifest.files.items():
+        path = folder / name
+        if not path.exists() or path.stat().st_size != entry.size or hash_file(path) != entry:
+            raise CatalogError(
+                ErrorCode.CATALOG_REFUSED,
+                f"{name} of version {manifest.version} is damaged",
+                remedy="Publish the catalog again; the version before it goes on serving.",
+            )
+    return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The pointer with the tag for its conditional overwrite."""
+
+    version: str
+    etag: str
+
+
+class CatalogStore:
+    """The versions of one catalog in object storage."""
+
+    def __init__(self, store: ObjectStore, name: str) -> None:
+        self._store = store
+        self.name = name
+        self._root = f"catalogs/{name}/"
+
+    def current(self) -> Current | None:
+        """Read the pointer; None when nothing was ever published."""
+        try:
+            blob = self._store.read(self._root + "CURRENT")
+        except PacksightError as error:
+            if error.code in {ErrorCode.OBJECT_MISSING, ErrorCode.BUCKET_MISSING}:
+                return None
+            raise
+        return Current(Pointer.model_validate_json(blob.data).version, blob.etag)
+
+    def manifest(self, version: str) -> Manifest:
+        """Read the manifest of a version; raises CatalogError when there is none."""
+        try:
+            blob = self._store.read(f"{self._root}versions/{version}/{MANIFEST}")
+        except PacksightError as error:
+            if error.code is not ErrorCode.OBJECT_MISSING:
+                raise
+            raise CatalogError(
+                ErrorCode.CATALOG_MISSING,
+                f"Catalog {self.name} has no version {version}",
+                remedy=f"`packsight catalog versions --catalog {self.name}` lists those there are.",
+                retryable=False,
+            ) from None
+        return read_manifest(blob.data, version)
+
+    def versions(self) -> list[Manifest]:
+        """Manifests of all whole versions, oldest first; a version without a manifest is unfinished and left out."""
+        return [
+            self.manifest(key.split("/")[-2])
+            for key in self._store.list(self._root + "versions/")
+            if key.endswith("/" + MANIFEST)
+        ]
+
+    def upload(self, folder: Path) -> None:
+        """Upload a sealed version, manifest last, and check that every file arrived whole."""
+        manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
+        prefix = f"{self._root}versions/{manifest.version}/"
+        for name, entry in manifest.files.items():
+            self._store.upload(prefix + name, str(folder / name))
+            if (size := self._store.size(prefix + name)) != entry.size:
+                raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{name} arrived with {size} of {entry.size} bytes")
+        self._store.upload(prefix + MANIFEST, str(folder / MANIFEST))
+
+    def point(self, version: str, *, expected: Current | None) -> None:
+        """Let CURRENT name a version, if it still is what the caller saw; raises Conflict when another publisher won."""
+        self.manifest(version)
+        pointer = Pointer(version=version, changed_at=datetime.now(UTC))
+        self._store.replace(
+            self._root + "CURRENT", pointer.model_dump_json().encode(), etag=None if expected is None else expected.etag
+        )
+
+    def download(self, version: str, folder: Path) -> Path:
+        """Bring a version to `folder/<version>`: to a temporary folder, hashes checked, then renamed into place."""
+        target = folder / version
+        if (target / MANIFEST).exists():
+            return target
+        folder.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=folder))
+        try:
+            manifest = self.manifest(version)
+            prefix = f"{self._root}versions/{version}/"
+            for name in manifest.files:
+                self._store.download(prefix + name, str(part / name))
+            (part / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+            verify(part)
+            try:
+                part.rename(target)
+            except OSError:
+                if not (target / MANIFEST).exists():  # another process of this host was faster: its copy is as good
+                    raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return target
+
+    def remove(self, version: str) -> None:
+        """Remove a version, manifest first, so that no reader meets half of one."""
+        prefix = f"{self._root}versions/{version}/"
+        self._store.remove(prefix + MANIFEST)
+        for key in list(self._store.list(prefix)):
+            self._store.remove(key)
+
+    def unfinished(self) -> list[str]:
+        """Versions without a manifest: uploads that never ended."""
+        seen: dict[str, bool] = {}
+        for key in self._store.list(self._root + "versions/"):
+            version = key.removeprefix(self._root + "versions/").split("/")[0]
+            seen[version] = seen.get(version, False) or key.endswith("/" + MANIFEST)
+        return [version for version, whole in seen.items() if not whole]
+
+
+def catalog_names(store: ObjectStore) -> Iterator[str]:
+    """Names of all catalogs that object storage holds."""
+    for prefix in store.list("catalogs/", recursive=False):
+        yield prefix.removeprefix("catalogs/").strip("/")

@@ -1,0 +1,1 @@
+"""What other services see: messages, outcomes, errors and references."""

@@ -1,0 +1,163 @@
+"""What comes back: one typed outcome per image, always."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from packsight.shared.contract.errors import ADVICE, ErrorCode, PacksightError
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Status(StrEnum):
+    """The four endings of an image."""
+
+    MATCHED = "matched"
+    AMBIGUOUS = "ambiguous"
+    NO_MATCH = "no_match"
+    FAILED = "failed"
+
+
+class Product(_Value):
+    """The product as the shop's feed names it."""
+
+    id: str
+    name: str
+    vendor: str = ""
+    url: str = ""
+    picture: str = ""
+
+
+class WordRead(_Value):
+    """A line of text read on the photo."""
+
+    text: str
+    confidence: float
+    box: list[tuple[float, float]]
+    """Four corners (x, y) in pixels of the upright photo, clockwise from the text's top left."""
+
+
+class WordEvidence(_Value):
+    """A word that speaks for a candidate."""
+
+    read: str
+    expected: str
+    rarity: float
+    """Inverse document frequency in this catalog, in nats: ln(products / products with the word), smoothed."""
+    similarity: float
+    """1 for the same word, less for a misreading."""
+
+
+class Evidence(_Value):
+    """Why a candidate is where it is."""
+
+    visual_similarity: float | None = None
+    """Cosine to the product's nearest catalog photo after projection; None when it was not among the nearest."""
+    nearest_photo: str | None = None
+    word_score: float = 0.0
+    """Share of the rarity of the words read that the candidate explains, 0 to 1."""
+    words: list[WordEvidence] = Field(default_factory=list)
+    missing_words: list[str] = Field(default_factory=list)
+    """Words expected on the pack, telling it from its siblings, that were not read."""
+    inliers: int | None = None
+    """Local features in geometric agreement with the nearest photo; None when they were not needed."""
+
+
+class Candidate(_Value):
+    """A product with its probability and the evidence for it."""
+
+    product: Product
+    confidence: float
+    evidence: Evidence
+
+
+class Failure(_Value):
+    """Why an image has no answer, and what to do about it."""
+
+    code: ErrorCode
+    message: str
+    remedy: str
+    retryable: bool
+
+    @classmethod
+    def of(cls, error: PacksightError) -> Failure:
+        """Turn an expected error into its wire form."""
+        return cls(code=error.code, message=error.message, remedy=error.remedy, retryable=error.retryable)
+
+    @classmethod
+    def unexpected(cls, error: Exception) -> Failure:
+        """Turn a surprise into its wire form; the text of the error stays in the log."""
+        advice = ADVICE[ErrorCode.INTERNAL]
+        return cls(
+            code=ErrorCode.INTERNAL,
+            message=f"{type(error).__name__} while working on this photo",
+            remedy=advice.remedy,
+            retryable=advice.retryable,
+        )
+
+
+class Provenance(_Value):
+    """What an answer rests on."""
+
+    catalog: str
+    catalog_version: str | None = None
+    embedder: str
+    spotter: str
+
+
+class Outcome(_Value):
+    """The answer for one image.
+
+    `product` and `confidence` are those of the first candidate when `status` is matched; `confidence` is the
+    calibrated probability that the first candidate is the photo's product.
+    """
+
+    version: Literal[1] = 1
+    image: str
+    status: Status
+    product: Product | None = None
+    confidence: float = 0.0
+    candidates: list[Candidate] = Field(default_factory=list)
+    reason: str = ""
+    """One sentence for a person."""
+    words: list[WordRead] = Field(default_factory=list)
+    words_complete: bool = True
+    """False when reading stopped because what was read had decided."""
+    size: tuple[int, int] | None = None
+    """Width and height of the upright photo in pixels."""
+    sha256: str | None = None
+    failure: Failure | None = None
+    provenance: Provenance | None = None
+    timings: dict[str, float] = Field(default_factory=dict)
+    """Seconds per stage: fetch, recall, decode, embed, spot, match; for a photo seen before without decode, embed and spot."""
+
+
+class RecognizeResult(_Value):
+    """Result of `packsight.recognize`: outcomes in the order of the references."""
+
+    version: Literal[1] = 1
+    outcomes: list[Outcome]
+
+
+class Described(_Value):
+    """Ending of one photo of a `packsight.describe` batch."""
+
+    image: str
+    sha256: str | None = None
+    pack: str | None = None
+    """Feature pack that holds this photo; None when there is a failure."""
+    failure: Failure | None = None
+
+
+class DescribeResult(_Value):
+    """Result of `packsight.describe`; the features themselves stand in the feature store."""
+
+    version: Literal[1] = 1
+    models: dict[str, str]
+    """Fingerprints: `embedder`, `spotter`."""
+    photos: list[Described]

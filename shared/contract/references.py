@@ -1,0 +1,139 @@
+"""Image references as people write them: Cyrillic and spaces in addresses; and what may be shown of them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from packsight.shared.contract.errors import ErrorCode, ImageError
+
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NAME = re.compile(r"(?=.{1,253}\.?$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_-]{1,63}\.?")
+_DOTTED_QUAD = re.compile(r"(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}")
+_NUMBER = re.compile(r"\d+|0[xX][0-9A-Fa-f]*")
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_QUERY = re.compile(r"([^?#]*)([?#]?)(.*)", re.DOTALL)
+_AUTHORITY = re.compile(r"(\[[^@\]]*\]|[^@:\[\]]*)(:\d*)?")
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A checked http(s) address, ready to be sent: only ASCII, no credentials, no fragment."""
+
+    scheme: str
+    host: str
+    """Name or IP address, an IPv6 one without brackets."""
+    port: int
+    target: str
+    """Path and query."""
+
+    @property
+    def url(self) -> str:
+        """The address as one text."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == {"http": 80, "https": 443}[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}{self.target}"
+
+
+def scheme(reference: str) -> str:
+    """Return `http`, `https`, `s3` … in lower case; empty for a plain path."""
+    match = _SCHEME.match(reference)
+    return match[1].lower() if match else ""
+
+
+def shown(reference: str) -> str:
+    """Return what may stand in a log: no user, password, query or fragment, since these carry keys and signatures."""
+    text = reference
+    if scheme(reference) not in {"", "s3"}:
+        start, _, rest = reference.partition("://")
+        address, mark, _ = _QUERY.match(rest).groups()  # type: ignore[union-attr]
+        authority, slash, path = address.partition("/")
+        if not _AUTHORITY.fullmatch(authority):
+            # A user, or something that may be half of a password.
+            authority, slash, path = f"…@{authority.rpartition('@')[2]}" if "@" in authority else "…", "", ""
+        text = f"{start}://{authority}{slash}{path}{mark}{mark and '…'}"
+    text = _CONTROL.sub("�", text)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def parse_object(reference: str) -> tuple[str, str]:
+    """Split s3://bucket/key; the key is taken literally."""
+    bucket, _, key = reference.partition("://")[2].partition("/")
+    if not bucket or not key or _CONTROL.search(reference):
+        raise ImageError(ErrorCode.REFERENCE_INVALID, f"{shown(reference)} names no bucket and key")
+    return bucket, key
+
+
+def parse_address(reference: str) -> Address:
+    """Check an http(s) address and percent-encode what is not allowed in one.
+
+    Raises ImageError REFERENCE_INVALID, or REFERENCE_REFUSED for credentials and for hosts written as one number.
+    """
+    reference = reference.strip()
+    parts = _split(reference)
+    if "@" in parts.netloc:
+        raise ImageError(
+            ErrorCode.REFERENCE_REFUSED,
+            f"{shown(reference)} carries credentials",
+            remedy="Use a presigned address or put the photo into object storage.",
+        )
+    host = _host(parts, reference)
+    try:
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except ValueError:
+        raise _invalid(reference, "its port is no number from 1 to 65535") from None
+    target = _encoded(parts.path or "/", "/:@!$&'()*+,;=~%")
+    if parts.query:
+        target += "?" + _encoded(parts.query, "/:@!$&'()*+,;=~%?")
+    return Address(parts.scheme, host, port, target)
+
+
+def follow(current: Address, location: str) -> Address:
+    """Address that a redirect leads to, checked like the first one."""
+    # http.client reads headers as Latin-1; servers send UTF-8.
+    with contextlib.suppress(UnicodeError):
+        location = location.encode("latin-1").decode()
+    return parse_address(urljoin(current.url, location.strip()))
+
+
+def _split(reference: str) -> SplitResult:
+    if _CONTROL.search(reference):
+        raise _invalid(reference, "it has control characters")
+    try:
+        parts = urlsplit(reference)
+    except ValueError:
+        raise _invalid(reference, "its host cannot be read") from None
+    if parts.scheme not in {"http", "https"}:
+        raise _invalid(reference, "only http, https and s3 are known")
+    return parts
+
+
+def _host(parts: SplitResult, reference: str) -> str:
+    host = parts.hostname or ""
+    if ":" in host:
+        if re.fullmatch(r"[0-9a-f:.]+", host):
+            return host
+        raise _invalid(reference, "its host cannot be read")
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode()
+        except UnicodeError:
+            raise _invalid(reference, "its host cannot be read") from None
+    if not _NAME.fullmatch(host):
+        raise _invalid(reference, "its host cannot be read")
+    # Resolvers read 2130706433, 0x7f.1 and 0177.0.0.1 as 127.0.0.1; no shop writes its address so.
+    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) and not _DOTTED_QUAD.fullmatch(host):
+        raise ImageError(ErrorCode.REFERENCE_REFUSED, f"{shown(reference)}: its host is a number")
+    return host
+
+
+def _encoded(text: str, safe: str) -> str:
+    return quote(_STRAY_PERCENT.sub("%25", text), safe=safe)
+
+
+def _invalid(reference: str, reason: str) -> ImageError:
+    return ImageError(ErrorCode.REFERENCE_INVALID, f"{shown(reference)}: {reason}")

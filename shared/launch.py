@@ -1,0 +1,32 @@
+"""How packsight's own processes are started: by module name, with nothing imported from the folder they start in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+ONE_THREAD = {
+    # Every library counts the whole machine's cores; the networks get their threads from packsight's own settings.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+}
+SAFE_PATH = {
+    # Also for the children that a pool spawns: a user's `worker.py` or `queue.py` is nobody's module but theirs.
+    "PYTHONSAFEPATH": "1",
+}
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """Command line that runs a module of this environment, wherever it is started."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def become(module: str, *arguments: str, environment: dict[str, str]) -> NoReturn:
+    """Replace this process by a module's, so that signals reach it itself; what is set already stays as it is."""
+    for name, value in (environment | SAFE_PATH).items():
+        os.environ.setdefault(name, value)
+    line = python(module, *arguments)
+    os.execv(line[0], line)  # noqa: S606 - our own command line, without a shell

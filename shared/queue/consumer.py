@@ -1,0 +1,102 @@
+"""Celery's consumer, which takes messages and hands them to the children, with three habits of our own.
+
+It comes back fast after a broker's restart. Batches that are running then go on under the new connection instead of
+being delivered a second time. And a message that cannot become a task is put aside on the dead-letter list instead of
+being thrown away or, worse, ending the worker.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery import states
+from celery.worker import state
+from celery.worker.consumer import Consumer as CeleryConsumer
+from kombu.asynchronous import set_event_loop
+
+from packsight.shared.queue import refused
+from packsight.shared.queue.dead_letters import DeadLetters
+
+log = logging.getLogger(__name__)
+
+
+class Consumer(CeleryConsumer):  # type: ignore[misc]
+    """Named by the setting `worker_consumer`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.dead_letters = DeadLetters(self.app.settings)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, at first at short intervals: Celery's own, 2, 4, 6… s, sleep through most of a broker's restart."""
+        conn.ensure_connection = functools.partial(
+            conn.ensure_connection, interval_start=0.2, interval_step=0.2, interval_max=1.0
+        )
+        return super().ensure_connected(conn)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Leave to the old channel what no child has begun: closing it puts that back, but not the running batches."""
+        if self.task_consumer is not None:
+            held = self.task_consumer.channel.qos
+            for request in tuple(state.active_requests):
+                held.forget(request.message.delivery_tag)
+        super().on_connection_error_after_connected(exc)
+
+    def on_ready(self) -> None:
+        """Take running batches over to the new channel, which renews and acknowledges them from now on."""
+        super().on_ready()
+        if self.hub is not None:
+            # Resetting the hub after a lost connection also makes it no longer the current one, and a warm shutdown would
+            # then neither renew nor acknowledge what is still running.
+            set_event_loop(self.hub)
+        channel = self.task_consumer.channel
+        for request in tuple(state.active_requests):
+            if not request.acknowledged and request.message.channel is not channel:
+                request.message.channel = channel
+                channel.qos.append(request.message, request.message.delivery_tag)
+        channel.qos.renew()
+
+    def update_strategies(self) -> None:
+        """Look at each message before Celery does."""
+        super().update_strategies()
+        for name, strategy in self.strategies.items():
+            self.strategies[name] = _checked(strategy)
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Put a message aside that names no task."""
+        self._put_aside(message, ValueError("the message names no task"))
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Put a message aside whose task this worker does not have."""
+        self._put_aside(message, LookupError(f"this worker has no task {exc}"))
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Put a message aside that breaks Celery's protocol or has a content type that is not accepted."""
+        self._put_aside(message, exc)
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Put a message aside whose body cannot be read."""
+        self._put_aside(message, exc)
+
+    def _put_aside(self, message: Any, error: Exception) -> None:
+        letter = refused.letter(message, error)
+        name = self.dead_letters.put(letter)
+        details = {"action": "message_refused", "letter": name, "task_id": letter.task_id}
+        log.error("message put aside: %s", letter.message, extra=details)
+        if letter.task_id:
+            # Whoever waits for this task learns why it will not come.
+            self.app.backend.store_result(letter.task_id, error, states.FAILURE)
+            if self.event_dispatcher:
+                self.event_dispatcher.send("task-failed", uuid=letter.task_id, exception=repr(error))
+        message.reject_log_error(log, self.connection_errors)
+
+
+def _checked(strategy: Callable[..., Any]) -> Callable[..., Any]:
+    def handle(message: Any, *args: Any, **kwargs: Any) -> Any:
+        refused.check(message)
+        return strategy(message, *args, **kwargs)
+
+    return handle

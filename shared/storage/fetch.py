@@ -1,0 +1,142 @@
+"""From an image reference to the file's bytes: object storage, the web, or a folder that the operator opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+
+from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.contract.references import parse_address, parse_object, scheme, shown
+from packsight.shared.settings import Settings
+from packsight.shared.storage import deadline
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.web import Fetched, StatusError, Web, content_mark
+
+__all__ = ["Fetched", "Fetcher"]
+
+_FIRST_PAUSE = 0.2
+
+
+class Fetcher:
+    """Fetches images for several threads. Make it in the process that uses it: connections do not survive a fork."""
+
+    def __init__(self, settings: Settings, store: ObjectStore) -> None:
+        self._limits = settings.fetch
+        self._store = store
+        self._web = Web(settings.fetch)
+
+    def fetch(self, reference: str, *, retries: int | None = None) -> bytes:
+        """Read the file that a reference names, within settings.fetch.deadline seconds in all.
+
+        `retries` (default settings.fetch.retries) counts further attempts over http(s) after statuses 408, 425, 429 and
+        5xx and after broken connections, with doubling pauses; object storage has retries of its own.
+
+        Raises ImageError: REFERENCE_INVALID, REFERENCE_REFUSED, OBJECT_MISSING, BUCKET_MISSING, ACCESS_DENIED,
+        HTTP_STATUS, HOST_UNREACHABLE, FETCH_TIMEOUT, FETCH_FAILED or FILE_TOO_LARGE.
+        """
+        fetched = self._fetch(reference, "", self._limits.retries if retries is None else retries)
+        if fetched is None:
+            message = f"{shown(reference)} answered “not modified” to a plain request"
+            raise ImageError(ErrorCode.FETCH_FAILED, message, retryable=False)
+        return fetched.data
+
+    def fetch_if_changed(self, reference: str, validator: str) -> Fetched | None:
+        """Read a file again if it is no longer the one that `validator` marks; an empty validator reads it always.
+
+        The validator is opaque: ETag or date of a web page or object, size and time of a file. Raises like `fetch`.
+        """
+        fetched = self._fetch(reference, validator, self._limits.retries)
+        # Servers may ignore the condition and send the same file again.
+        return None if fetched is None or (validator and fetched.validator == validator) else fetched
+
+    def close(self) -> None:
+        """Close the connections; the store's are its owner's."""
+        self._web.close()
+
+    def _fetch(self, reference: str, validator: str, retries: int) -> Fetched | None:
+        with deadline.within(self._limits.deadline):
+            match scheme(reference):
+                case "":
+                    return self._file(reference, validator)
+                case "s3":
+                    return self._object(reference, validator)
+                case _:
+                    return self._page(reference, validator, retries)
+
+    def _page(self, reference: str, validator: str, retries: int) -> Fetched | None:
+        address = parse_address(reference)
+        for attempt in range(retries):
+            try:
+                return self._web.get(address, validator)
+            except ImageError as error:
+                pause = _FIRST_PAUSE * 2**attempt
+                if isinstance(error, StatusError):
+                    pause = max(pause, error.pause)
+                if not error.retryable or pause >= deadline.remaining():
+                    raise
+            time.sleep(pause)
+        return self._web.get(address, validator)
+
+    def _object(self, reference: str, validator: str) -> Fetched | None:
+        bucket, key = parse_object(reference)
+        try:
+            if validator.startswith("etag:") and validator == f"etag:{self._store.etag(key, bucket=bucket)}":
+                return None
+            blob = self._store.read(key, bucket=bucket, limit=self._limits.max_bytes)
+        except ImageError as error:
+            if error.retryable and deadline.remaining() <= 0:
+                raise ImageError(ErrorCode.FETCH_TIMEOUT, f"{reference} was not read in time") from error
+            raise
+        return Fetched(blob.data, f"etag:{blob.etag}" if blob.etag else content_mark(blob.data))
+
+    def _file(self, reference: str, validator: str) -> Fetched | None:
+        path = self._below_root(reference)
+        name = shown(reference)
+        try:
+            with open(path, "rb", opener=_open_at_once) as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise ImageError(ErrorCode.REFERENCE_INVALID, f"{name} is no file")
+                mark = f"file:{status.st_size}-{status.st_mtime_ns}"
+                if mark == validator:
+                    return None
+                data = file.read(self._limits.max_bytes + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            raise ImageError(ErrorCode.OBJECT_MISSING, f"{name} does not exist", remedy="Correct the path.") from None
+        except IsADirectoryError:
+            raise ImageError(ErrorCode.REFERENCE_INVALID, f"{name} is a folder") from None
+        except PermissionError:
+            raise ImageError(ErrorCode.ACCESS_DENIED, f"{name} may not be read") from None
+        except OSError as error:
+            raise ImageError(ErrorCode.FETCH_FAILED, f"{name}: {error.strerror}") from error
+        if len(data) > self._limits.max_bytes:
+            raise ImageError(ErrorCode.FILE_TOO_LARGE, f"{name} has more than {self._limits.max_bytes} bytes")
+        return Fetched(data, mark)
+
+    def _below_root(self, reference: str) -> Path:
+        """Resolve a path, symbolic links included; raises ImageError when it leaves the root or there is none."""
+        if self._limits.root is None:
+            raise ImageError(
+                ErrorCode.REFERENCE_REFUSED,
+                f"{shown(reference)}: plain paths are not read here",
+                remedy="Set PACKSIGHT_FETCH__ROOT to the folder of the photos, or use s3:// or https:// references.",
+            )
+        try:
+            root = self._limits.root.resolve()
+            path = (root / reference).resolve()
+        except (OSError, ValueError, RuntimeError):
+            raise ImageError(ErrorCode.REFERENCE_INVALID, f"{shown(reference)} is no path") from None
+        if not path.is_relative_to(root):
+            raise ImageError(
+                ErrorCode.REFERENCE_REFUSED,
+                f"{shown(reference)} lies outside {root}",
+                remedy="Name a file below PACKSIGHT_FETCH__ROOT.",
+            )
+        return path
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for the other end of a named pipe, which would hold the worker."""
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -1,0 +1,196 @@
+"""One download over HTTP: guarded addresses, few redirects, counted bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import ssl
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import urllib3
+from urllib3.exceptions import HTTPError, ProtocolError, SSLError
+from urllib3.exceptions import TimeoutError as TransferTimeout
+from urllib3.util import Timeout
+
+from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.contract.references import Address, follow, shown
+from packsight.shared.settings import Fetch
+from packsight.shared.storage import deadline
+from packsight.shared.storage.addresses import AddressRule
+
+_REDIRECTS = 3
+_CHUNK = 64 * 1024
+_MOVED = {301, 302, 303, 307, 308}
+_PASSING = {408, 425, 429}
+"""Client errors that another attempt may not meet."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file's bytes and the mark by which a later request can ask whether it has changed."""
+
+    data: bytes
+    validator: str
+
+
+class StatusError(ImageError):
+    """The server answered with an error status."""
+
+    pause: float = 0.0
+    """Seconds that it asked to wait (Retry-After)."""
+
+
+class Web:
+    """HTTP(S) client of one process; several threads may use it at once."""
+
+    def __init__(self, limits: Fetch) -> None:
+        self._limits = limits
+        self._rule = AddressRule(limits.allowed_hosts, resolvers=limits.threads)
+        plain, tls = _guarded(self._rule)
+        self._pools = deadline.pool_manager(plain, tls, num_pools=32, maxsize=limits.threads)
+        self._timeout = Timeout(connect=limits.connect_timeout, read=limits.read_timeout)
+
+    def get(self, address: Address, validator: str = "") -> Fetched | None:
+        """Download once, without retries; None when the server says that it still has what `validator` marks.
+
+        Raises ImageError: REFERENCE_REFUSED, HTTP_STATUS, HOST_UNREACHABLE, FETCH_TIMEOUT, FETCH_FAILED or
+        FILE_TOO_LARGE.
+        """
+        first = address
+        for _ in range(_REDIRECTS + 1):
+            response = self._open(address, validator)
+            try:
+                if response.status not in _MOVED:
+                    return self._read(response, shown(address.url))
+                location = response.headers.get("Location", "")
+            finally:
+                # A body read to its end has given its connection back; of any other the rest is not wanted.
+                response.close()
+                response.release_conn()
+            if not location:
+                raise ImageError(ErrorCode.FETCH_FAILED, f"{shown(address.url)} redirects nowhere", retryable=False)
+            address = follow(address, location)
+        raise ImageError(
+            ErrorCode.FETCH_FAILED,
+            f"{shown(first.url)} redirects more than {_REDIRECTS} times",
+            remedy="Use the address that the redirects lead to.",
+            retryable=False,
+        )
+
+    def _open(self, address: Address, validator: str) -> urllib3.BaseHTTPResponse:
+        if deadline.remaining() <= 0:
+            raise ImageError(ErrorCode.FETCH_TIMEOUT, f"{shown(address.url)} was not read in time")
+        pool = self._pools.connection_from_host(address.host, address.port, address.scheme)
+        try:
+            return pool.urlopen(
+                "GET",
+                address.target,
+                headers=_headers(validator),
+                timeout=self._timeout,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except HTTPError as error:
+            raise _typed(error, shown(address.url)) from error
+
+    def _read(self, response: urllib3.BaseHTTPResponse, name: str) -> Fetched | None:
+        if response.status == HTTPStatus.NOT_MODIFIED:
+            return None
+        if response.status != HTTPStatus.OK:
+            raise _status_error(response, name)
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise ImageError(
+                ErrorCode.FETCH_FAILED,
+                f"{name} came with a Content-Encoding that was not asked for",
+                remedy="Let the server send pictures as they are.",
+                retryable=False,
+            )
+        limit = self._limits.max_bytes
+        body = io.BytesIO()
+        try:
+            announced = response.length_remaining or 0
+            if announced > limit:
+                raise ImageError(ErrorCode.FILE_TOO_LARGE, f"{name} has {announced} bytes, more than {limit}")
+            for chunk in response.stream(_CHUNK):
+                body.write(chunk)
+                if body.tell() > limit:
+                    raise ImageError(ErrorCode.FILE_TOO_LARGE, f"{name} has more than {limit} bytes")
+        except HTTPError as error:
+            raise _typed(error, name) from error
+        data = body.getvalue()
+        return Fetched(data, _validator(response, data))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pools.clear()
+        self._rule.close()
+
+
+def content_mark(data: bytes) -> str:
+    """Validator of a file whose server keeps none."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _guarded(rule: AddressRule) -> tuple[type[deadline.PlainConnection], type[deadline.TlsConnection]]:
+    """Connections that go to an address which the rule has judged; Host, SNI and certificate stay those of the name."""
+
+    class Guarded:
+        host: str
+        port: int
+        timeout: Any
+
+        def _new_conn(self) -> Any:
+            return rule.connect(self.host, self.port, self.timeout)
+
+    class GuardedPlain(Guarded, deadline.PlainConnection):
+        pass
+
+    class GuardedTls(Guarded, deadline.TlsConnection):
+        pass
+
+    return GuardedPlain, GuardedTls
+
+
+def _headers(validator: str) -> dict[str, str]:
+    headers = {"User-Agent": "packsight", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
+    kind, _, value = validator.partition(":")
+    if kind == "etag":
+        headers["If-None-Match"] = value
+    elif kind == "modified":
+        headers["If-Modified-Since"] = value
+    return headers
+
+
+def _validator(response: urllib3.BaseHTTPResponse, data: bytes) -> str:
+    """ETag, else date, else a hash, with which an unchanged file is downloaded again, but not taken for a new one."""
+    for kind, header in (("etag", "ETag"), ("modified", "Last-Modified")):
+        if value := response.headers.get(header):
+            return f"{kind}:{value}"
+    return content_mark(data)
+
+
+def _status_error(response: urllib3.BaseHTTPResponse, name: str) -> StatusError:
+    retryable = response.status in _PASSING or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    error = StatusError(ErrorCode.HTTP_STATUS, f"{name} answered with status {response.status}", retryable=retryable)
+    wait = response.headers.get("Retry-After", "")
+    error.pause = float(wait) if wait.isascii() and wait.isdigit() else 0.0
+    return error
+
+
+def _typed(error: HTTPError, name: str) -> ImageError:
+    if isinstance(error, TransferTimeout):
+        return ImageError(ErrorCode.FETCH_TIMEOUT, f"{name} was not read in time")
+    if isinstance(error, SSLError) and isinstance(error.args[0], ssl.SSLCertVerificationError):
+        return ImageError(
+            ErrorCode.FETCH_FAILED,
+            f"{name}: the server's certificate does not hold: {error.args[0].verify_message}",
+            remedy="Renew the server's certificate, or correct the host name.",
+            retryable=False,
+        )
+    cause = error.args[-1] if isinstance(error, ProtocolError) and isinstance(error.args[-1], Exception) else error
+    return ImageError(ErrorCode.FETCH_FAILED, f"{name} broke off: {type(cause).__name__}")

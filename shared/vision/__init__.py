@@ -1,0 +1,1 @@
+"""What is known of a photo from its pixels alone."""

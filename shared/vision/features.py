@@ -1,0 +1,85 @@
+"""What is known of a photo from its pixels alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from packsight.shared.contract.outcomes import WordRead
+
+FloatArray = npt.NDArray[np.float32]
+ByteArray = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFeatures:
+    """Key points of a photo, strongest first.
+
+    points: [n, 2] float32, x and y as shares of width and height, 0 to 1.
+    descriptors: [n, 128] uint8, root-SIFT (Arandjelović & Zisserman, 2012) times 512, clipped at 255.
+    """
+
+    points: FloatArray
+    descriptors: ByteArray
+
+
+NO_LOCAL = LocalFeatures(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Everything that matching needs of a photo; the same for a query and a catalog photo."""
+
+    sha256: str
+    """Of the file's bytes."""
+    width: int
+    height: int
+    embedding: FloatArray
+    """[dimension] raw activations, neither projected nor normalised."""
+    words: tuple[WordRead, ...]
+    local: LocalFeatures
+    thumbnail: bytes
+    """JPEG of the upright photo, longer side 128 pixels: colours for comparing aligned regions."""
+    complete: bool = True
+    """Whether all lines were read, not only as many as a catalog version needed to decide."""
+
+
+def make_features(
+    sha256: str,
+    size: tuple[int, int],
+    embedding: FloatArray,
+    words: Sequence[WordRead],
+    local: LocalFeatures = NO_LOCAL,
+    thumbnail: bytes = b"",
+    *,
+    complete: bool = True,
+) -> Features:
+    """Put features together with the precision that a pack keeps, so that query and catalog photo see equal numbers.
+
+    size: width and height in pixels.
+    """
+    return Features(
+        sha256=sha256,
+        width=size[0],
+        height=size[1],
+        embedding=embedding.astype(np.float16).astype(np.float32),
+        words=tuple(
+            WordRead(
+                text=word.text,
+                confidence=float(np.float32(word.confidence)),
+                box=[(float(np.float32(x)), float(np.float32(y))) for x, y in word.box],
+            )
+            for word in words
+        ),
+        local=as_packed(local),
+        thumbnail=thumbnail,
+        complete=complete,
+    )
+
+
+def as_packed(local: LocalFeatures) -> LocalFeatures:
+    """Round key points to the precision that a pack keeps."""
+    return LocalFeatures(local.points.astype(np.float16).astype(np.float32), local.descriptors)

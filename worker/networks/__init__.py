@@ -1,0 +1,1 @@
+"""The networks that look and read: what they are, and what runs them."""

@@ -1,0 +1,79 @@
+"""An image embedder from a file of the user's: ONNX or OpenVINO IR, described by a side-car `<file>.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import openvino as ov
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+
+from packsight.shared.contract.errors import UserError
+from packsight.shared.vision.models import EmbedderDescription, Pooling
+from packsight.worker.networks import graph
+from packsight.worker.networks.compile import Compiler
+from packsight.worker.networks.model_files import network_sha256
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+"""RGB on the scale 0…255, as all torchvision classifiers use them."""
+
+
+class SideCar(BaseModel):
+    """What a file does not say of itself; every field may be left out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+    licence: str = "unknown"
+    input_size: tuple[PositiveInt, PositiveInt] = (224, 224)
+    """Height and width."""
+    channels: Literal["RGB", "BGR"] = "RGB"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    layer: str = ""
+    """Operation of the graph, or module of the architecture, whose output is taken; empty = the last one before the
+    classifier for a state dict, the first output for other files."""
+    pooling: Pooling | None = None
+    """None = average for activations [n, channels, height, width], none for vectors."""
+    gem_p: float = 3.0
+    architecture: str = "resnet50"
+    """torchvision's name of the network; for state dicts only."""
+
+
+def side_car(file: Path) -> SideCar:
+    """Read the side-car of a network file, if there is one. Raises UserError that names the wrong field."""
+    path = file.with_name(file.name + ".json")
+    if not path.exists():
+        return SideCar()
+    try:
+        return SideCar.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise UserError(f"{path}: {wrong}. Correct the side-car file.") from None
+
+
+def activations(file: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:
+    """Describe an .onnx or .xml file and read its graph up to the activations. Raises UserError when it can't be one."""
+    car = side_car(file)
+    if not file.is_file():
+        raise UserError(f"The network {file} does not exist. Put the file there or correct PACKSIGHT_MODELS__EMBEDDER.")
+    chosen = compiler.choose(file, network_sha256(file), car.layer, car.input_size)
+    model = graph.cut(compiler.read(chosen.path), car.layer)
+    pooling = car.pooling or (Pooling.AVERAGE if len(model.outputs[0].get_partial_shape()) == 4 else Pooling.NONE)
+    description = EmbedderDescription(
+        name=car.name or file.stem,
+        source="file",
+        sha256=chosen.sha256,
+        licence=car.licence,
+        input_size=car.input_size,
+        channels=car.channels,
+        mean=car.mean,
+        std=car.std,
+        layer=car.layer,
+        pooling=pooling,
+        gem_p=car.gem_p,
+        dimension=graph.dimension(model, car.input_size),
+        precision=chosen.precision,
+    )
+    return description, model

@@ -1,0 +1,194 @@
+"""Embedders from weights for a torchvision architecture: torchvision's own, found or fetched, and the user's.
+
+torch is imported only where a network must be built from its weights: not when OpenVINO runs one that was exported before.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packsight.shared.contract.errors import UserError
+from packsight.shared.vision.models import EmbedderDescription, Pooling
+from packsight.worker.networks.embedders.local_file import IMAGENET_MEAN, IMAGENET_STD, side_car
+from packsight.worker.networks.model_files import sha256
+
+CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StateDict:
+    """Weights with all that is needed to build the network around them.
+
+    The runtime completes the description by `dimension` and `precision`.
+    """
+
+    file: Path
+    architecture: str
+    description: EmbedderDescription
+
+
+@dataclass(frozen=True, slots=True)
+class _Released:
+    weights: str
+    file: str
+    """torchvision ends the name with the first 8 digits of the file's sha256."""
+
+
+RELEASED = {
+    "resnet50": _Released("IMAGENET1K_V2", "resnet50-11ad3fa6.pth"),
+    # What the first version of this system looked with.
+    "resnet101": _Released("IMAGENET1K_V1", "resnet101-63fe2227.pth"),
+}
+_LAST_STAGE = "layer4"
+
+
+def released(name: str, cache_dir: Path) -> StateDict:
+    """Find torchvision's weights in the model cache or torch's own cache, or fetch them into the model cache.
+
+    Raises UserError that names the file and where to put it.
+    """
+    release = RELEASED[name]
+    hub = Path(os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch")).expanduser()
+    places = [cache_dir / release.file, hub / "hub" / "checkpoints" / release.file]
+    file = next((place for place in places if place.is_file()), None) or _fetch(name, release, places[0])
+    digest = sha256(file)
+    if not digest.startswith(release.file.split("-")[1].removesuffix(".pth")):
+        raise UserError(f"{file} is damaged: its sha256 is {digest}. Delete it or put torchvision's {release.file} there.")
+    description = EmbedderDescription(
+        name=name,
+        source=f"torchvision {release.weights}",
+        sha256=digest,
+        licence="BSD-3-Clause",
+        input_size=(224, 224),
+        channels="RGB",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        layer=_LAST_STAGE,
+        pooling=Pooling.AVERAGE,
+        dimension=0,
+        precision="",
+    )
+    return StateDict(file, name, description)
+
+
+def local(file: Path) -> StateDict:
+    """Describe a state dict of the user's. Raises UserError when it is missing."""
+    if not file.is_file():
+        raise UserError(f"The state dict {file} does not exist. Put the file there or correct PACKSIGHT_MODELS__EMBEDDER.")
+    car = side_car(file)
+    description = EmbedderDescription(
+        name=car.name or file.stem,
+        source=f"file, torchvision {car.architecture}",
+        sha256=sha256(file),
+        licence=car.licence,
+        input_size=car.input_size,
+        channels=car.channels,
+        mean=car.mean,
+        std=car.std,
+        layer=car.layer or _LAST_STAGE,
+        pooling=car.pooling or Pooling.AVERAGE,
+        gem_p=car.gem_p,
+        dimension=0,
+        precision="",
+    )
+    return StateDict(file, car.architecture, description)
+
+
+def activations(source: StateDict) -> Any:
+    """Build the torch module [n, 3, h, w] -> activations of the layer, in evaluation mode on the CPU.
+
+    Raises UserError when torch is missing, or the weights belong to another architecture.
+    """
+    torch, _ = _torch(source.description.name)
+    model = _architecture(source.architecture)
+    try:
+        loaded = torch.load(source.file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler meets
+        raise UserError(f"{source.file} is no state dict: {type(error).__name__}. Save model.state_dict().") from None
+    weights = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
+    head = tuple(f"{name}." for name, _ in list(model.named_children())[-1:])
+    weights = {key.removeprefix("module."): value for key, value in weights.items()}
+    # The classifier is not used, and user's weights may have another number of classes.
+    weights = {key: value for key, value in weights.items() if not key.startswith(head)}
+    try:
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+    except RuntimeError:
+        missing, unexpected = ["shapes"], []
+    wrong = [key for key in [*missing, *unexpected] if not key.startswith(head)]
+    if wrong:
+        raise UserError(
+            f"{source.file} holds no weights of {source.architecture} ({wrong[0]} and {len(wrong) - 1} more differ). "
+            f"Name its architecture in {source.file.name}.json."
+        )
+    return _until(model, source.description.layer)
+
+
+def _architecture(name: str) -> Any:
+    _, torchvision = _torch(name)
+    try:
+        return torchvision.models.get_model(name, weights=None).eval()
+    except ValueError:
+        raise UserError(f"torchvision has no architecture {name}. Name one of its classifiers, like resnet50.") from None
+
+
+def _until(model: Any, layer: str) -> Any:
+    from torchvision.models.feature_extraction import create_feature_extractor  # noqa: PLC0415 - see above
+
+    torch, _ = _torch(layer)
+
+    class Activations(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = create_feature_extractor(model, {layer: "activations"})
+
+        def forward(self, pixels: Any) -> Any:
+            return self.body(pixels)["activations"]
+
+    try:
+        return Activations().eval()
+    except ValueError:
+        raise UserError(f"The architecture has no layer {layer!r}. Name one of its modules in the side-car file.") from None
+
+
+def _torch(name: str) -> tuple[Any, Any]:
+    try:
+        import torch  # noqa: PLC0415 - see above
+        import torchvision  # noqa: PLC0415
+    except ImportError:
+        raise UserError(
+            f"{name} needs torch and torchvision. Install them (pip install 'packsight[gpu]') or choose resnet50-thin."
+        ) from None
+    return torch, torchvision
+
+
+def _fetch(name: str, release: _Released, place: Path) -> Path:
+    torch, torchvision = _torch(name)
+    weights = torchvision.models.get_model_weights(name)[release.weights]
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with _timeout(CONNECT_SECONDS):
+            prefix = release.file.split("-")[1].removesuffix(".pth")
+            torch.hub.download_url_to_file(weights.url, str(place), hash_prefix=prefix, progress=False)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"The weights of {name} are not here and {weights.url} cannot be fetched ({error}). "
+            f"Fetch {release.file} elsewhere and put it at {place}, or choose resnet50-thin."
+        ) from None
+    return place
+
+
+@contextmanager
+def _timeout(seconds: float) -> Iterator[None]:
+    """Bound the waiting of sockets whose owner sets no limit."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,62 @@
+"""torchvision networks as OpenVINO graphs: converted once, kept below the model cache by the hash of their weights."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import openvino as ov
+
+from packsight.shared.vision.models import EmbedderDescription
+from packsight.worker.networks import graph
+from packsight.worker.networks.compile import Compiler
+from packsight.worker.networks.embedders import state_dict
+from packsight.worker.networks.embedders.state_dict import StateDict
+
+
+def activations(source: StateDict, cache_dir: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:
+    """Describe it and read its graph, converted at the first time. Raises UserError when that is impossible."""
+    given = source.description
+    # The weights' hash tells the network apart; that of the export differs between releases of the converter.
+    file = compiler.choose(exported(source, cache_dir), given.sha256, given.layer, given.input_size)
+    model = compiler.read(file.path)
+    completion = {
+        "sha256": file.sha256,
+        "dimension": graph.dimension(model, given.input_size),
+        "precision": file.precision,
+    }
+    return given.model_copy(update=completion), model
+
+
+def exported(source: StateDict, cache_dir: Path) -> Path:
+    """Path of the network's IR file, written when it isn't there yet."""
+    folder = cache_dir / "exported" / _key(source.description, source.architecture)
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=folder.parent))
+        try:
+            ov.save_model(convert(source), part / "activations.xml", compress_to_fp16=False)
+            part.rename(folder)
+        except OSError:
+            # Another process was first; its export is the same.
+            if not folder.exists():
+                raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return folder / "activations.xml"
+
+
+def convert(source: StateDict) -> ov.Model:
+    """Convert the torch module to a graph that takes [1, 3, height, width]."""
+    import torch  # noqa: PLC0415 - only where a network must be built from its weights
+
+    pixels = torch.zeros(1, 3, *source.description.input_size)
+    with torch.no_grad():
+        program = torch.export.export(state_dict.activations(source), (pixels,))
+    return ov.convert_model(program)
+
+
+def _key(description: EmbedderDescription, architecture: str) -> str:
+    height, width = description.input_size
+    return f"{architecture}-{description.sha256[:16]}-{description.layer}-{height}x{width}"

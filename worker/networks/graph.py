@@ -1,0 +1,96 @@
+"""An OpenVINO graph that takes uint8 pixels and returns pooled activations."""
+
+from __future__ import annotations
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+from openvino.preprocess import ColorFormat, PrePostProcessor
+
+from packsight.shared.contract.errors import UserError
+from packsight.shared.vision.models import Pooling
+
+GEM_FLOOR = np.float32(1e-6)
+"""Activations below are raised to it, so that the power is defined and its root finite."""
+
+
+def cut(model: ov.Model, layer: str) -> ov.Model:
+    """End the graph at the output of the named operation; an empty name keeps the graph's first output.
+
+    Raises UserError when the graph has no such operation.
+    """
+    if not layer:
+        return ov.Model([model.outputs[0].get_node().input_value(0)], model.get_parameters())
+    for node in model.get_ops():
+        if node.get_friendly_name() == layer:
+            return ov.Model([node.output(0)], model.get_parameters())
+    raise UserError(f"The network has no layer {layer!r}. Name an operation of its graph in the side-car file.")
+
+
+def pool(model: ov.Model, pooling: Pooling, gem_p: float) -> ov.Model:
+    """Append the pooling: [n, channels, height, width] to [n, channels].
+
+    Raises UserError when the activations have another number of axes.
+    """
+    output = model.outputs[0].get_node().input_value(0)
+    rank = output.get_partial_shape().rank
+    if pooling is Pooling.NONE:
+        return model
+    if rank.is_dynamic or rank.get_length() != 4:
+        raise UserError(f"Pooling {pooling} needs activations [n, c, h, w]; this layer has {rank} axes.")
+    places = np.array([2, 3], np.int64)
+    if pooling is Pooling.AVERAGE:
+        return ov.Model([ops.reduce_mean(output, places).output(0)], model.get_parameters())
+    powered = ops.power(ops.maximum(output, GEM_FLOOR), np.float32(gem_p))
+    mean = ops.reduce_mean(powered, places)
+    return ov.Model([ops.power(mean, np.float32(1 / gem_p)).output(0)], model.get_parameters())
+
+
+def dimension(model: ov.Model, size: tuple[int, int]) -> int:
+    """Number of values per image that activations or vectors [n, values, …] have, for images of `size`.
+
+    Raises UserError when the graph leaves it open or can't take that size.
+    """
+    probe = model.clone()
+    try:
+        probe.reshape([1, 3, *size] if _layout(model) == "NCHW" else [1, *size, 3])
+    except RuntimeError:
+        raise UserError(f"The network does not take images of {size}. Name its input_size in the side-car file.") from None
+    shape = probe.outputs[0].get_partial_shape()
+    if len(shape) < 2 or shape[1].is_dynamic:
+        raise UserError(f"The layer gives {shape}; needed are [n, values] or [n, channels, height, width].")
+    return int(shape[1].get_length())
+
+
+def take_pixels(
+    model: ov.Model,
+    *,
+    channels: str,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+) -> ov.Model:
+    """Let the graph take RGB uint8 [n, height, width, 3] and do conversion, channel order and normalisation itself.
+
+    mean and std are in the order of `channels` (`RGB` or `BGR`), on the scale 0…255.
+
+    Raises UserError when the network's input is no colour image.
+    """
+    layout = _layout(model)
+    steps = PrePostProcessor(model)
+    tensor = steps.input().tensor()
+    tensor.set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
+    chain = steps.input().preprocess().convert_element_type(ov.Type.f32)
+    if channels == "BGR":
+        chain.convert_color(ColorFormat.BGR)
+    chain.mean(list(mean)).scale(list(std))
+    steps.input().model().set_layout(ov.Layout(layout))
+    return steps.build()
+
+
+def _layout(model: ov.Model) -> str:
+    shape = model.inputs[0].get_partial_shape()
+    if len(model.inputs) == 1 and shape.rank.is_static and len(shape) == 4:
+        for axis, layout in ((1, "NCHW"), (3, "NHWC")):
+            if shape[axis] == ov.Dimension(3):
+                return layout
+    raise UserError(f"The network takes {shape}; needed is one image [n, 3, height, width] or [n, height, width, 3].")

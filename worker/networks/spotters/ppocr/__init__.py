@@ -1,0 +1,74 @@
+"""PP-OCR: the networks of the `rapidocr` wheel with a pipeline of packsight's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from packsight.shared.contract.errors import UserError
+from packsight.shared.settings import Models
+from packsight.shared.vision.models import SpotterDescription
+from packsight.worker.networks.compile import Compiler
+from packsight.worker.networks.model_files import ModelFile, network_sha256, packaged, sha256
+from packsight.worker.networks.quantised import NetworkFile
+from packsight.worker.networks.spotters.ppocr import detector, recogniser
+from packsight.worker.networks.spotters.ppocr.detector import Detector
+from packsight.worker.networks.spotters.ppocr.readings import Readers
+from packsight.worker.networks.spotters.ppocr.recogniser import Recogniser
+from packsight.worker.networks.spotters.ppocr.spotter import PpOcrSpotter
+
+NAME = "ppocr"
+DETECTOR, RECOGNISER = "detector", "recogniser"
+
+
+def load(models: Models, compiler: Compiler) -> PpOcrSpotter:
+    """Build it from the files in the wheel and from the further recogniser that the settings name.
+
+    Raises UserError when a file is missing or does not fit.
+    """
+    return build(models, compiler, {role: compiler.choose(file.path, file.sha256) for role, file in carried().items()})
+
+
+def carried() -> dict[str, ModelFile]:
+    """The networks in the wheel, by role. Raises UserError when one is missing."""
+    return {
+        DETECTOR: packaged("rapidocr", "rapidocr/models/PP-OCRv6_det_small.onnx"),
+        RECOGNISER: packaged("rapidocr", "rapidocr/models/PP-OCRv6_rec_small.onnx"),
+    }
+
+
+def build(models: Models, compiler: Compiler, networks: Mapping[str, NetworkFile]) -> PpOcrSpotter:
+    """Build it from a detector and a recogniser, whose source is the wheel; otherwise as `load`."""
+    files = {role: network.sha256 for role, network in networks.items()}
+    readers = [Recogniser(networks[RECOGNISER].path, compiler)]
+    strips = [(recogniser.HEIGHT, width) for width in recogniser.WIDTHS]
+    shapes = {DETECTOR: [*detector.SHAPES, *detector.ENLARGED], RECOGNISER: strips}
+    if models.recogniser:
+        file, dictionary = Path(models.recogniser), models.recogniser_dictionary
+        readers.append(_further(file, Path(dictionary) if dictionary else None, compiler))
+        files["further_recogniser"] = network_sha256(file)
+        shapes["further_recogniser"] = strips
+        if dictionary:
+            files["further_dictionary"] = sha256(Path(dictionary))
+    elif models.recogniser_dictionary:
+        raise UserError("PACKSIGHT_MODELS__RECOGNISER_DICTIONARY is set without PACKSIGHT_MODELS__RECOGNISER. Set both or none.")
+    # Which of the two is in int8, the hashes tell.
+    quantised = [network.precision for network in networks.values() if network.int8]
+    description = SpotterDescription(
+        name=NAME,
+        source=carried()[DETECTOR].source,
+        sha256=files,
+        licence="Apache-2.0" if len(readers) == 1 else "Apache-2.0, and that of the further recogniser",
+        precision=quantised[0] if quantised else compiler.precision.value,
+        shapes=shapes,
+        preprocessing=4,
+    )
+    found = Detector(networks[DETECTOR].path, compiler)
+    return PpOcrSpotter(description, found, readers[0] if len(readers) == 1 else Readers(readers))
+
+
+def _further(file: Path, dictionary: Path | None, compiler: Compiler) -> Recogniser:
+    try:
+        return Recogniser(file, compiler, dictionary)
+    except UserError as error:
+        raise UserError(f"PACKSIGHT_MODELS__RECOGNISER: {error}") from None

@@ -1,0 +1,107 @@
+"""The PP-OCR recogniser: strips of text to strings, with greedy CTC decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+from openvino import opset13 as ops
+
+from packsight.shared.contract.errors import UserError
+from packsight.worker.networks.base import Image
+from packsight.worker.networks.compile import Compiler
+from packsight.worker.networks.graph import take_pixels
+from packsight.worker.networks.spotters.ppocr.readings import Reading
+
+HEIGHT = 48
+WIDTHS = (64, 96, 128, 160, 192, 256, 320, 400, 512, 640, 800)
+"""Declared widths: a strip is padded to the next one, a longer one squeezed into the last."""
+_PADDING = 128
+"""Grey: next to nothing after normalisation."""
+
+
+class Recogniser:
+    """Reads strips of text.
+
+    file: an ONNX or IR file that takes BGR [1, 3, 48, w], (value − 127.5) / 127.5, and returns probabilities
+        [1, steps, symbols], symbol 0 being CTC's blank and the last one a space.
+    dictionary: a text file with one character per line; None when the network's metadata holds it under `character`.
+
+    Raises UserError when a file is missing, is no recogniser of this kind, or doesn't fit the other.
+    """
+
+    def __init__(self, file: Path, compiler: Compiler, dictionary: Path | None = None) -> None:
+        model = compiler.read(file)
+        self.symbols = ["", *_characters(model, file, dictionary), " "]
+        scores = model.outputs[0].get_partial_shape()
+        if scores.rank.is_dynamic or len(scores) != 3:
+            raise UserError(f"{file} returns {scores}; a PP-OCR recogniser returns [1, steps, symbols]. Use such a file.")
+        if scores[2].is_static and scores[2].get_length() != len(self.symbols):
+            raise UserError(
+                f"{file} tells {scores[2].get_length()} symbols apart, its dictionary "
+                f"{len(self.symbols)} with blank and space. Use the dictionary that belongs to the recogniser."
+            )
+        centre = (127.5, 127.5, 127.5)
+        model = take_pixels(_best_symbols(model), channels="BGR", mean=centre, std=centre)
+        try:
+            model.reshape(ov.PartialShape([1, HEIGHT, ov.Dimension(WIDTHS[0], WIDTHS[-1]), 3]))
+        except RuntimeError:
+            raise UserError(
+                f"{file} does not take strips {HEIGHT} pixels high of any width. Use a PP-OCR recogniser with a free width."
+            ) from None
+        self._network = compiler.compile(model, parallel=True)
+
+    def read(self, strips: Iterable[Image]) -> Iterator[Reading]:
+        """Read strips [48, w, 3] in RGB, w at most the last declared width."""
+        for confidences, symbols in self._network.stream(padded(strip) for strip in strips):
+            yield self._decode(symbols.reshape(-1), confidences.reshape(-1))
+
+    def warm_up(self) -> None:
+        """Run every declared width."""
+        for _ in self.read(np.full((HEIGHT, width, 3), _PADDING, np.uint8) for width in WIDTHS):
+            pass
+
+    def _decode(self, symbols: npt.NDArray[np.int32], confidences: npt.NDArray[np.float32]) -> Reading:
+        """Greedy CTC: merge repeats, drop blanks (Graves et al., Connectionist Temporal Classification, 2006)."""
+        kept = (symbols != 0) & np.concatenate([[True], symbols[1:] != symbols[:-1]])
+        if not kept.any():
+            return Reading("", 0.0)
+        return Reading("".join(self.symbols[i] for i in symbols[kept]), float(confidences[kept].mean()))
+
+
+def bucket(width: int) -> int:
+    """The declared width that a strip of this width is brought to."""
+    return next((declared for declared in WIDTHS if declared >= width), WIDTHS[-1])
+
+
+def padded(strip: Image) -> Image:
+    """Pad a strip [48, w, 3] on the right to its declared width: [1, 48, declared, 3]."""
+    canvas = np.full((1, HEIGHT, bucket(strip.shape[1]), 3), _PADDING, np.uint8)
+    canvas[0, :, : strip.shape[1]] = strip
+    return canvas
+
+
+def _best_symbols(model: ov.Model) -> ov.Model:
+    """Keep only the best symbol of each step and its probability: two numbers instead of thousands."""
+    probabilities = model.outputs[0].get_node().input_value(0)
+    best = ops.topk(probabilities, np.int32(1), axis=2, mode="max", sort="none", index_element_type="i32")
+    return ov.Model([best.output(0), best.output(1)], model.get_parameters())
+
+
+def _characters(model: ov.Model, file: Path, dictionary: Path | None) -> Sequence[str]:
+    if dictionary is not None:
+        try:
+            return dictionary.read_text("utf-8").removesuffix("\n").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"The dictionary {dictionary} cannot be read: {error}. Give a UTF-8 file with one character a line."
+            ) from None
+    place = ["framework", "character"]
+    if not model.has_rt_info(place):
+        raise UserError(
+            f"{file} holds no dictionary. Name the text file with its characters in PACKSIGHT_MODELS__RECOGNISER_DICTIONARY."
+        )
+    return str(model.get_rt_info(place).value).splitlines()

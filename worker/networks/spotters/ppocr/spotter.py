@@ -1,0 +1,189 @@
+"""Detector and recogniser together: the lines of a whole batch of photos are read as one stream."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.vision.models import SpotterDescription
+from packsight.worker.networks.base import Enough, Image
+from packsight.worker.networks.spotters.ppocr.boxes import Floats
+from packsight.worker.networks.spotters.ppocr.crops import reading_order, sideways, strip, strip_width
+from packsight.worker.networks.spotters.ppocr.detector import Detector, misses_small_print
+from packsight.worker.networks.spotters.ppocr.readings import MIN_CONFIDENCE, Reader, Reading
+from packsight.worker.networks.spotters.ppocr.recogniser import HEIGHT, WIDTHS
+
+DOUBT = 0.8
+"""Lines read with less are read upside down too, unless most lines beside them were read well."""
+GOOD = 2
+"""Lines read well from which they can outvote others."""
+COMPANY = 0.1
+"""Confidence that a line upside down may lack where its photo's other lines are upside down."""
+MIDDLE = 0.35
+"""Standard deviation of where that stands which a photo is of, in half widths from its middle: beside it stand neighbours."""
+FIRST = 3
+"""Lines of a photo that are read before anyone is asked whether they are enough."""
+FURTHER = 4
+"""Then after each line, later after each such part of those read: in a small catalog, an answer costs a tenth of a line."""
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of text on a photo, before and after it is read."""
+
+    image: int
+    box: Floats
+    """[4, 2], from the text's top left."""
+    aside: float
+    """How far to the left or right its middle lies: 0 in the photo's middle, 1 at its edge."""
+    tall: bool
+    pixels: Image
+    reading: Reading | None = None
+    turned: Reading | None = None
+    """As read upside down."""
+
+    @property
+    def prominence(self) -> float:
+        """How much it catches the eye: large, where height counts twice as much as length, and in the middle."""
+        width, height = np.linalg.norm(self.box[1] - self.box[0]), np.linalg.norm(self.box[3] - self.box[0])
+        return float(height * width**0.5 * np.exp(-0.5 * (self.aside / MIDDLE) ** 2))
+
+    @property
+    def doubtful(self) -> bool:
+        """Read, but so badly that it may be upside down."""
+        return self.reading is not None and self.reading.confidence < DOUBT
+
+    @property
+    def group(self) -> tuple[int, bool]:
+        """Lines of one photo that run the same way are upright or upside down together, mostly."""
+        return self.image, self.tall
+
+
+@dataclass(slots=True)
+class View:
+    """A photo as the detector looked at it, and the boxes that it found there."""
+
+    image: int
+    pixels: Image
+    boxes: Floats
+    quarter_turned: bool = False
+    """Counter-clockwise."""
+
+
+class PpOcrSpotter:
+    """Reads lines of text, each of them at its own size, so that no photo's words depend on its neighbours."""
+
+    def __init__(self, description: SpotterDescription, detector: Detector, recogniser: Reader) -> None:
+        self.description = description
+        self._detector = detector
+        self._recogniser = recogniser
+
+    def spot(self, images: Sequence[Image], enough: Enough | None = None) -> list[list[WordRead]]:
+        """Return the lines of each image, of all or as many as are enough."""
+        return self.read(self.find(images), len(images), enough)
+
+    def find(self, images: Sequence[Image]) -> list[Line]:
+        """Find the lines of all images and cut them out."""
+        return list(self._lines(images))
+
+    def read(self, lines: list[Line], images: int, enough: Enough | None = None) -> list[list[WordRead]]:
+        """Read the lines of so many images, the most prominent first; returns those of each image in the order of `lines`."""
+        unread: dict[int, list[Line]] = defaultdict(list)
+        for line in sorted(lines, key=lambda line: -line.prominence):
+            unread[line.image].append(line)
+        done, count = 0, FIRST if enough is not None else len(lines)
+        while unread:
+            self._read([line for rest in unread.values() for line in rest[:count]])
+            unread = {image: rest[count:] for image, rest in unread.items() if rest[count:]}
+            if enough is not None and unread:
+                words = self._words(lines, images)
+                unread = {image: rest for image, rest in unread.items() if not enough(image, words[image])}
+            done += count
+            count = max(1, done // FURTHER)
+        return self._words(lines, images)
+
+    def warm_up(self) -> None:
+        """Run the common shapes of the detector and every width of the recognisers."""
+        self._detector.warm_up()
+        self._recogniser.warm_up()
+
+    def _lines(self, images: Sequence[Image]) -> Iterator[Line]:
+        lying, small = [], []
+        for index, (image, boxes) in enumerate(zip(images, self._detector.detect(images), strict=True)):
+            if sideways(boxes) or not len(boxes):  # it often misses lines that run up or down
+                lying.append(index)
+            elif misses_small_print(image.shape, boxes):
+                small.append(View(index, image, boxes))
+            else:
+                yield from _cut(View(index, image, boxes))
+        # The detector knows level lines best: look again with the photo turned counter-clockwise.
+        level = [np.ascontiguousarray(np.rot90(images[index])) for index in lying]
+        for index, image, boxes in zip(lying, level, self._detector.detect(level), strict=True):
+            view = View(index, image, boxes, quarter_turned=True)
+            if misses_small_print(image.shape, boxes):
+                small.append(view)
+            else:
+                yield from _cut(view)
+        closer = self._detector.look_closer([view.pixels for view in small], [view.boxes for view in small])
+        for view, boxes in zip(small, closer, strict=True):
+            view.boxes = boxes
+            yield from _cut(view)
+
+    def _read(self, lines: list[Line]) -> None:
+        # Equal shapes in a row spare the runtime from switching between its plans.
+        lines = sorted(lines, key=lambda line: line.pixels.shape[1])
+        for line, reading in zip(lines, self._recogniser.read(line.pixels for line in lines), strict=True):
+            line.reading = reading
+
+    def _words(self, lines: list[Line], images: int) -> list[list[WordRead]]:
+        """What the lines read so far say, each the way round in which its photo's lines are read best."""
+        read = [line for line in lines if line.reading is not None]
+        suspects = _perhaps_upside_down(read)
+        self._read_turned([line for line in read if line.doubtful and line.group in suspects])
+        votes: defaultdict[tuple[int, bool], float] = defaultdict(float)
+        for line in read:
+            if line.doubtful and line.reading and line.turned and line.group in suspects:
+                votes[line.group] += line.turned.confidence - line.reading.confidence
+        self._read_turned([line for line in read if votes[line.group] > 0])
+        words: list[list[WordRead]] = [[] for _ in range(images)]
+        for line in read:
+            if line.reading is None:
+                continue
+            reading, box = line.reading, line.box
+            allowance = COMPANY if votes[line.group] > 0 else 0.0
+            # Lines that were not in doubt are turned with the others only.
+            turned = line.turned if line.group in suspects and (line.doubtful or votes[line.group] > 0) else None
+            if turned is not None and turned.confidence + allowance > reading.confidence:
+                reading, box = turned, np.roll(box, -2, axis=0)
+            text = reading.text.strip()
+            if text and reading.confidence >= MIN_CONFIDENCE:
+                corners = [(float(x), float(y)) for x, y in box]
+                words[line.image].append(WordRead(text=text, confidence=reading.confidence, box=corners))
+        return words
+
+    def _read_turned(self, lines: Sequence[Line]) -> None:
+        lines = [line for line in lines if line.turned is None]
+        strips = (np.ascontiguousarray(line.pixels[::-1, ::-1]) for line in lines)
+        for line, reading in zip(lines, self._recogniser.read(strips), strict=True):
+            line.turned = reading
+
+
+def _perhaps_upside_down(lines: Sequence[Line]) -> set[tuple[int, bool]]:
+    """Groups of lines that were read so badly that they may be upside down: a few bad ones among good ones are not."""
+    good = Counter(line.group for line in lines if not line.doubtful)
+    bad = Counter(line.group for line in lines if line.doubtful)
+    return {group for group, count in bad.items() if good[group] < GOOD or good[group] <= count}
+
+
+def _cut(view: View) -> Iterator[Line]:
+    """Cut out the lines of a view, with boxes in pixels of the photo as it came."""
+    for found, box in zip(view.boxes, reading_order(view.boxes), strict=True):
+        width = min(WIDTHS[-1], strip_width(box, HEIGHT))
+        pixels = strip(view.pixels, box, HEIGHT, width)
+        place = np.stack([view.pixels.shape[0] - box[:, 1], box[:, 0]], axis=1) if view.quarter_turned else box
+        aside = abs(2 * float(box[:, 0].mean()) / view.pixels.shape[1] - 1)
+        yield Line(view.image, place, aside, bool((found[0] != box[0]).any()), pixels)

@@ -1,0 +1,1 @@
+"""One photo on its way: fetch, decode, embed, read, search, decide."""

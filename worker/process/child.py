@@ -1,0 +1,108 @@
+"""What a child holds: networks built once in the child itself, its catalogs, its place in the registry."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+
+import redis
+
+from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.settings import Precision, Settings, settings
+from packsight.shared.storage.feature_store import FeatureStore
+from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.models import describe_key
+from packsight.worker.catalogs.snapshots import Catalogs
+from packsight.worker.networks import quantised
+from packsight.worker.networks.load import load_embedder, load_spotter
+from packsight.worker.pipeline.feature_cache import FeatureCache
+from packsight.worker.pipeline.pipeline import Pipeline
+from packsight.worker.process.cores import divide, usable_cores
+from packsight.worker.process.registration import Registration
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """Everything that a task of this process works with."""
+
+    settings: Settings
+    pipeline: Pipeline
+    features: FeatureStore
+    ledger: Ledger
+    dead_letters: DeadLetters
+    registration: Registration
+
+
+@lru_cache(maxsize=1)
+def child() -> Child:
+    """Return this process's child, built at the first call: a tasks' process builds it before it takes any task."""
+    return build(settings())
+
+
+def build(config: Settings) -> Child:
+    """Build the networks, let them answer a self-test, then register as ready."""
+    started = time.monotonic()
+    _, threads = divide(config.worker, usable_cores())
+    _one_thread_elsewhere()
+    store = ObjectStore(config.s3, pool_size=config.fetch.threads)
+    if config.models.precision is Precision.INT8:
+        quantised.bring(store, config.models.cache_dir, renew=False)
+    embedder = load_embedder(config.models, threads)
+    spotter = load_spotter(config.models, threads)
+    embedder.warm_up()
+    spotter.warm_up()
+    names = (embedder.description.fingerprint(), spotter.description.fingerprint())
+    catalogs = Catalogs(config.home, store, embedder=names[0], spotter=names[1])
+    pipeline = Pipeline(
+        Fetcher(config, store),
+        embedder,
+        spotter,
+        catalogs,
+        FeatureCache(config, describe_key(*names)),
+        config.decode,
+        threads=config.fetch.threads,
+    )
+    facts = {
+        "node": os.environ.get("PACKSIGHT_NODE", ""),
+        "embedder": names[0],
+        "spotter": names[1],
+        "precision": embedder.description.precision,
+        "threads": threads,
+        "cold_start": round(time.monotonic() - started, 2),
+    }
+
+    def state() -> dict[str, object]:
+        return {"catalogs": catalogs.versions, "refused": catalogs.refused, "images": pipeline.images}
+
+    client = redis.Redis.from_url(config.result_url.get_secret_value(), socket_timeout=5)
+    registration = Registration(client, facts, state)
+    registration.announce()
+    registration.start()
+    log.info("ready after %.1f s: %s", time.monotonic() - started, json.dumps(facts), extra={"action": "child_ready"})
+    return Child(
+        settings=config,
+        pipeline=pipeline,
+        features=FeatureStore(store, describe_key(*names), config.home),
+        ledger=Ledger(config),
+        dead_letters=DeadLetters(config),
+        registration=registration,
+    )
+
+
+def _one_thread_elsewhere() -> None:
+    """Keep the libraries around the networks from starting a thread per core of their own."""
+    import cv2  # noqa: PLC0415 - heavy, and only a child needs it
+    import faiss  # noqa: PLC0415
+
+    cv2.setNumThreads(1)
+    faiss.omp_set_num_threads(1)
+
+
