@@ -68,6 +68,11 @@ LOCAL_FEATURES = 2
 """Raised whenever key points or thumbnails are made in another way."""
 
 
+def details_fingerprint() -> str:
+    """Name of the way in which key points and thumbnails are made."""
+    return f"details-{LOCAL_FEATURES}"
+
+
 def describe_key(embedder: str, spotter: str) -> str:
     """Name under which features of this pair of fingerprints are stored."""
     return f"{embedder}+{spotter}+{LOCAL_FEATURES}"
