@@ -12,7 +12,7 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import Reading, read
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.geometry import Verified
-from packsight.shared.vision.features import Features, FloatArray
+from packsight.shared.vision.features import Features, FloatArray, LocalFeatures
 
 NEAR_PHOTOS = 64
 BY_WORDS = 32
@@ -68,8 +68,13 @@ class Query:
         return cls(features, vector, _near(vector, snapshot), read(features.words, snapshot.words.vocabulary))
 
     def with_words(self, words: Sequence[WordRead], snapshot: Snapshot) -> Query:
-        """The same looks with other words, without another search; `features` stay as they are."""
-        return replace(self, reading=read(words, snapshot.words.vocabulary))
+        """The same photo with other words, without another search."""
+        known = replace(self.features, words=tuple(words))
+        return replace(self, features=known, reading=read(words, snapshot.words.vocabulary))
+
+    def with_details(self, local: LocalFeatures, thumbnail: bytes) -> Query:
+        """The same photo with its key points and thumbnail, which comparing it closely needs."""
+        return replace(self, features=replace(self.features, local=local, thumbnail=thumbnail))
 
 
 def candidates(query: Query, snapshot: Snapshot, leave: Leave | None = None) -> IntArray:

@@ -78,8 +78,7 @@ def match(features: Features, snapshot: Snapshot, *, top_k: int, variant: Varian
     Raises CatalogError when the embedding has another length than the version's.
     """
     query = Query.of(features, snapshot)
-    ranking = rank(query, snapshot, variant=variant)
-    return _decide(query, ranking, snapshot, top_k, variant)
+    return decision(query, rank(query, snapshot, variant=variant), snapshot, top_k=top_k, variant=variant)
 
 
 def decided(query: Query, snapshot: Snapshot) -> bool:
@@ -115,9 +114,14 @@ def rank(
     if variant in {Variant.LOOKS, Variant.WORDS}:
         return _single(gathered, model, LOOKS if variant is Variant.LOOKS else WORDS)
     ranking = ranked(gathered, gathered.matrix, np.arange(len(found)), model.clear.vector(CLEAR), model.clear.curve)
-    if variant is Variant.CLEAR or len(found) < 2 or ranking.probability[0] >= model.sure or ranking.none >= STRANGE:
+    if variant is Variant.CLEAR or not in_doubt(ranking, model):
         return ranking
     return look_closer(query, ranking, snapshot, model, leave)
+
+
+def in_doubt(ranking: Ranking, model: Model) -> bool:
+    """Tell whether the few best of a first ranking must be compared by the photo's details."""
+    return len(ranking.order) > 1 and ranking.probability[0] < model.sure and ranking.none < STRANGE
 
 
 def look_closer(
@@ -153,7 +157,10 @@ def _single(gathered: Gathered, model: Model, names: tuple[str, ...]) -> Ranking
     return Ranking(gathered.products[order], np.clip(column[order], 0, 1), 0.0, order, gathered)
 
 
-def _decide(query: Query, ranking: Ranking, snapshot: Snapshot, top_k: int, variant: Variant) -> Decision:
+def decision(
+    query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int, variant: Variant = Variant.FITTED
+) -> Decision:
+    """Say what a ranking means, with the evidence for its first `top_k` candidates."""
     gathered = ranking.gathered
     if gathered is None:
         gathered = gather(query, np.sort(ranking.order), snapshot)
