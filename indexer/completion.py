@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from packsight.indexer.describe import Describer, Progress
 from packsight.indexer.feature_view import FeatureView
-from packsight.indexer.photos import photo_key
 from packsight.indexer.plan import PhotoKey, Plan, Settled, Sighting, settle
 from packsight.indexer.sightings import SourceBook
 from packsight.shared.contract.errors import ADVICE, ErrorCode
 from packsight.shared.contract.outcomes import Failure
+from packsight.shared.storage import layout
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
 
@@ -89,7 +89,7 @@ def complete(
 
 def _describe(photos: list[str], describer: Describer, store: ObjectStore, progress: Progress) -> dict[str, Failure]:
     """Have photos described; return those that failed or had no answer, and why."""
-    prefix = f"s3://{store.bucket}/{photo_key('')}"
+    prefix = layout.address(store.bucket, layout.photo(""))
     failed: dict[str, Failure] = dict.fromkeys(photos, _unanswered())
     ended = 0
     for result in describer.describe([prefix + sha for sha in photos]):

@@ -17,6 +17,7 @@ from packsight.indexer.sightings import SourceBook
 from packsight.shared.contract.errors import PacksightError
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.settings import Settings
+from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
 
@@ -24,11 +25,6 @@ STEP = 200
 """Photos after which progress is written down."""
 
 T = TypeVar("T")
-
-
-def photo_key(sha256: str) -> str:
-    """Object key of a catalog photo's bytes."""
-    return f"photos/{sha256}"
 
 
 @dataclass(slots=True)
@@ -87,7 +83,7 @@ def _look(
 ) -> tuple[Sighting, bool]:
     if known is not None and not known.sha256:
         known = None
-    if known is not None and known.sha256 not in described and not store.exists(photo_key(known.sha256)):
+    if known is not None and known.sha256 not in described and not store.exists(layout.photo(known.sha256)):
         known = None
     try:
         fetched = fetcher.fetch_if_changed(photo.reference, known.validator if known is not None else "")
@@ -96,8 +92,8 @@ def _look(
     if fetched is None:
         return known or Sighting(), False
     sha256 = hashlib.sha256(fetched.data).hexdigest()
-    if not store.exists(photo_key(sha256)):
-        store.write(photo_key(sha256), fetched.data)
+    if not store.exists(layout.photo(sha256)):
+        store.write(layout.photo(sha256), fetched.data)
     failure = known.failure if known is not None and known.sha256 == sha256 else None
     return Sighting(sha256, fetched.validator, failure), True
 

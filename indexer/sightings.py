@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from packsight.indexer.plan import PhotoKey, Sighting
 from packsight.shared.contract.outcomes import Failure
+from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 
 
@@ -33,7 +34,7 @@ class SourceBook:
 
     def __init__(self, store: ObjectStore, catalog: str) -> None:
         self._store = store
-        self._prefix = f"catalogs/{catalog}/sources/"
+        self._prefix = layout.sources(catalog)
 
     def load(self) -> dict[PhotoKey, Sighting]:
         """Everything that was seen, the latest for each source."""

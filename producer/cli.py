@@ -29,6 +29,7 @@ from packsight.producer.upload import Unreadable
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.jobs import task_ids
 
@@ -176,7 +177,7 @@ def _exports(client: Client, out: list[Path] | None, report: Path | None) -> Ite
             limit = client.settings.fetch.max_bytes
             pictures = Thumbnails(
                 query=lambda reference: fetcher.fetch(reference, retries=0),
-                catalog=lambda sha256: client.store.read(f"photos/{sha256}", limit=limit).data,
+                catalog=lambda sha256: client.store.read(layout.photo(sha256), limit=limit).data,
                 limits=client.settings.decode,
             )
             exports.take(Report(report, pictures))

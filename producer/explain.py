@@ -20,6 +20,7 @@ from packsight.producer.submit import Job
 from packsight.producer.thumbnails import Thumbnails
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.jobs import JobImage
 
@@ -87,7 +88,7 @@ def draw(client: Client, row: Row, file: Path) -> None:
     limit = client.settings.fetch.max_bytes
     pictures = Thumbnails(
         query=lambda reference: fetcher.fetch(reference, retries=0),
-        catalog=lambda sha256: client.store.read(f"photos/{sha256}", limit=limit).data,
+        catalog=lambda sha256: client.store.read(layout.photo(sha256), limit=limit).data,
         limits=client.settings.decode,
         side=SIDE,
     )

@@ -12,6 +12,7 @@ from typing import IO, Any, Protocol
 from packsight.producer.rows import Row
 from packsight.producer.spool import Spool
 from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.files import part_of
 
 STAGES = ("fetch", "decode", "embed", "spot", "match")
 NUMBERS = ("confidence", "second_confidence", *(f"seconds_{stage}" for stage in STAGES))
@@ -83,7 +84,7 @@ class JsonLines:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._part = _part(path)
+        self._part = part_of(path)
         self._file = self._part.open("w", encoding="utf-8", newline="\n")
 
     def add(self, row: Row) -> None:
@@ -108,7 +109,7 @@ class Table:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._part = _part(path)
+        self._part = part_of(path)
         self._part.touch()
         self._spool: Spool[tuple[float]] = Spool()
 
@@ -149,10 +150,6 @@ def write_parquet(path: Path, rows: Iterator[dict[str, Any]], group: int = 10_00
     with pq.ParquetWriter(path, schema) as writer:
         while part := list(islice(rows, group)):
             writer.write_table(pa.Table.from_pylist(part, schema=schema))
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
 
 
 def open_export(path: Path) -> Export:

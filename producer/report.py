@@ -19,6 +19,7 @@ from packsight.producer.thumbnails import Thumbnail, Thumbnails, style_class
 from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import Candidate, Outcome, Status
+from packsight.shared.storage.files import part_of
 
 ORDER = (Status.FAILED, Status.AMBIGUOUS, Status.NO_MATCH, Status.MATCHED)
 """What needs a person's eye comes first."""
@@ -148,7 +149,7 @@ class Report:
 
     def __init__(self, path: Path, thumbnails: Thumbnails, *, single: bool = False) -> None:
         self._path, self._thumbnails, self._single = path, thumbnails, single
-        self._part = path.with_name(path.name + ".part")
+        self._part = part_of(path)
         try:
             self._part.touch()
         except OSError as error:

@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from packsight.producer.sources import Item
-from packsight.shared.catalog.versions import hash_file
+from packsight.shared.storage import layout
+from packsight.shared.storage.files import hash_file
 from packsight.shared.storage.jobs import JobImage
 from packsight.shared.storage.objects import ObjectStore
 
@@ -55,10 +56,10 @@ def _one(item: Item, store: ObjectStore) -> JobImage | Unreadable:
     try:
         if not stat.S_ISREG(item.where.stat().st_mode):  # a named pipe would be read for ever
             return Unreadable(item.name, "it is no regular file")
-        sha256 = hash_file(item.where).sha256
-        key = f"uploads/{sha256}"
+        sha256 = hash_file(item.where)
+        key = layout.upload(sha256)
         if not store.exists(key):
             store.upload(key, str(item.where))
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character, from a damaged list
         return Unreadable(item.name, getattr(error, "strerror", None) or str(error))
-    return JobImage(reference=f"s3://{store.bucket}/{key}", name=item.name, sha256=sha256)
+    return JobImage(reference=layout.address(store.bucket, key), name=item.name, sha256=sha256)

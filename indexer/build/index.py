@@ -8,6 +8,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from packsight.shared.catalog.arrays import evenly_spread
+
 EXACT_PHOTOS = 200_000
 """Photos up to which every vector is compared: some 10 ms per query on one core."""
 RECALL = 0.99
@@ -41,7 +43,7 @@ def _inverted(vectors: npt.NDArray[np.float16]) -> tuple[Any, str] | None:
     chosen = np.sort(np.random.default_rng(0).permutation(len(vectors))[: 64 * lists])
     index.train(vectors[chosen].astype(np.float32))
     _add(index, vectors)
-    asked = np.linspace(0, len(vectors) - 1, SAMPLE).astype(np.int64)
+    asked = evenly_spread(len(vectors), SAMPLE)
     queries = vectors[asked].astype(np.float32)
     exact = _exact(vectors, asked)
     for probes in PROBES:

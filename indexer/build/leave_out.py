@@ -17,6 +17,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from packsight.shared.catalog.arrays import evenly_spread
 from packsight.indexer.build.projection import fit_like
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures
 from packsight.shared.matching.candidates import Leave, Query
@@ -67,16 +68,12 @@ def asked_photos(snapshot: Snapshot) -> tuple[npt.NDArray[np.int64], npt.NDArray
     groups = [np.flatnonzero(alone), np.flatnonzero(~alone)]
     fewer = min(map(len, groups))
     sizes = [min(len(group), max(MAX_ASKED // 2, MAX_ASKED - fewer)) for group in groups]
-    spread = [_evenly(group, size) for group, size in zip(groups, sizes, strict=True)]
+    spread = [group[evenly_spread(len(group), size)] for group, size in zip(groups, sizes, strict=True)]
     stands_for = [len(group) / max(size, 1) for group, size in zip(groups, sizes, strict=True)]
     photos = np.concatenate(spread)
     weight = np.repeat(stands_for, sizes) * len(photos) / max(len(alone), 1)
     order = np.argsort(photos)
     return photos[order], weight[order]
-
-
-def _evenly(values: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
-    return values[np.linspace(0, len(values) - 1, count).astype(np.int64)]
 
 
 def questions(snapshot: Snapshot, features: Mapping[str, Features]) -> Iterator[Asked]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.vision.features import FloatArray
 from packsight.shared.catalog.projection import Projection, unit_rows
 
@@ -28,7 +29,7 @@ def whitening(raw: FloatArray, dimension: int, shrinkage: float = SHRINKAGE) -> 
     Eigenvalues are drawn towards their mean by `shrinkage` (Ledoit & Wolf, 2004), so that directions hardly seen are
     not blown up.
     """
-    unit = unit_rows(raw[_spread(len(raw), MAX_PHOTOS)]).astype(np.float64)
+    unit = unit_rows(raw[evenly_spread(len(raw), MAX_PHOTOS)]).astype(np.float64)
     mean = unit.mean(axis=0)
     centred = unit - mean
     variance, directions = _principal(centred)
@@ -62,7 +63,7 @@ def _best_dimension(raw: FloatArray, photo_product: npt.NDArray[np.int32]) -> in
     paired = np.flatnonzero(np.bincount(photo_product)[photo_product] > 1)
     if not len(paired):
         return USUAL_DIMENSION
-    asked = paired[_spread(len(paired), MAX_ASKED)]
+    asked = paired[evenly_spread(len(paired), MAX_ASKED)]
     ranks = {dimension: np.zeros(len(asked)) for dimension in DIMENSIONS}
     for fold in range(FOLDS):
         held = np.arange(fold, len(asked), FOLDS)
@@ -94,8 +95,3 @@ def _principal(centred: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64
         return singular**2 / max(photos - 1, 1), rows.T
     value, vector = np.linalg.eigh(centred.T @ centred / (photos - 1))
     return np.maximum(value[::-1], 0.0), vector[:, ::-1]
-
-
-def _spread(count: int, most: int) -> npt.NDArray[np.int64]:
-    """Numbers 0 to count - 1, or an even spread of them."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))

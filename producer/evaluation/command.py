@@ -18,6 +18,7 @@ from packsight.producer.evaluation.labels import Label, answers, read_labels
 from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.evaluation.recognise import submit
 from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.files import write_whole
 
 if TYPE_CHECKING:
     from packsight.producer.evaluation.local import Catalog, Question
@@ -141,6 +142,4 @@ def _variants(questions: Sequence[Question], here: Catalog) -> dict[str, list[An
 
 
 def _write(file: Path, made: dict[str, Any]) -> None:
-    part = file.with_name(file.name + ".part")
-    part.write_text(json.dumps(made, indent=1, ensure_ascii=False), encoding="utf-8")
-    part.replace(file)
+    write_whole(file, json.dumps(made, indent=1, ensure_ascii=False))

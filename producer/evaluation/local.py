@@ -15,12 +15,14 @@ import numpy as np
 from packsight.producer.client import Client
 from packsight.producer.evaluation.labels import TOP_K, Label
 from packsight.producer.evaluation.metrics import Answer
+from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Failure, Status
 from packsight.shared.matching.candidates import NO_PHOTO, Leave, Query
 from packsight.shared.matching.matcher import Ranking, Variant, rank, status_of
+from packsight.shared.storage import layout
 from packsight.shared.vision.features import Features
 
 VARIANTS = (Variant.LOOKS, Variant.WORDS, Variant.FIRST_VERSION, Variant.CLEAR, Variant.FITTED)
@@ -98,8 +100,7 @@ def labelled(
 def own_photos(catalog: Catalog) -> list[int]:
     """Photos that can be left out: not their product's only one; all, or an even spread."""
     photos = np.flatnonzero((np.diff(catalog.snapshot.photo_starts) > 1)[catalog.snapshot.photo_product])
-    places = np.unique(np.linspace(0, max(len(photos) - 1, 0), min(len(photos), MAX_OWN)).astype(np.int64))
-    return [int(photo) for photo in photos[places]]
+    return [int(photo) for photo in photos[evenly_spread(len(photos), MAX_OWN)]]
 
 
 def leave_one_out(
@@ -113,7 +114,7 @@ def leave_one_out(
             label = Label(row.source, row.product_id, row.product_id, ())
             query = Query.of(features[row.sha256], snapshot)
             leave = Leave.one_photo(snapshot, photo)
-            asked.append(Question(label, f"s3://{bucket}/photos/{row.sha256}", query, leave))
+            asked.append(Question(label, layout.address(bucket, layout.photo(row.sha256)), query, leave))
     return asked
 
 

@@ -17,7 +17,9 @@ from packsight.producer.evaluation.tables import HEADINGS, NAMES, heading, rows,
 from packsight.producer.report import environment
 from packsight.producer.thumbnails import Thumbnail, thumbnail
 from packsight.shared.contract.errors import PacksightError
+from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.storage.files import write_whole
 
 MAX_CASES = 60
 """Wrong answers shown per section."""
@@ -93,9 +95,7 @@ def write(path: Path, results: Results, catalog: Catalog, client: Client) -> Non
         page = render(results, catalog, picture, bucket=client.store.bucket)
     finally:
         fetcher.close()
-    part = path.with_name(path.name + ".part")
-    part.write_text(page, encoding="utf-8")
-    part.replace(path)
+    write_whole(path, page)
 
 
 def render(results: Results, catalog: Catalog, picture: Picture, *, bucket: str) -> str:
@@ -181,4 +181,4 @@ class _Cases:
         )
 
     def _of_catalog(self, sha256: str) -> Thumbnail | None:
-        return self._picture(f"s3://{self._bucket}/photos/{sha256}") if sha256 else None
+        return self._picture(layout.address(self._bucket, layout.photo(sha256))) if sha256 else None

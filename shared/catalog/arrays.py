@@ -13,6 +13,11 @@ import numpy.typing as npt
 IntArray = npt.NDArray[np.int64]
 
 
+def evenly_spread(count: int, most: int) -> IntArray:
+    """The numbers 0 to count - 1 when there are at most `most`, else `most` of them, evenly spread, both ends among them."""
+    return np.unique(np.linspace(0, max(count - 1, 0), min(count, most)).astype(np.int64))
+
+
 @dataclass(frozen=True, slots=True)
 class Ragged:
     """Row i is values[starts[i]:starts[i + 1]]."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import ValidationError
 
-from packsight.shared.catalog.arrays import Ragged, open_array
+from packsight.shared.catalog.arrays import Ragged, evenly_spread, open_array
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.tables import PhotoTable, ProductTable
@@ -157,7 +157,7 @@ class Snapshot:
             )
         if self.index.d != self.manifest.projected:
             raise ValueError(f"the index has {self.index.d} dimensions, the manifest says {self.manifest.projected}")
-        for photo in np.linspace(0, photos - 1, min(PROBES, photos)).astype(int).tolist():
+        for photo in evenly_spread(photos, PROBES).tolist():
             vector = np.asarray(self.vectors[photo], np.float32)
             again = self.projection(np.asarray(self.raw[photo : photo + 1], np.float32))[0]
             if float(np.linalg.norm(again - vector)) > 0.02:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -18,10 +17,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
+from packsight.shared.storage import layout
+from packsight.shared.storage.files import hash_file
 from packsight.shared.storage.objects import ObjectStore
 
 FORMAT = 2
-MANIFEST = "manifest.json"
+MANIFEST = layout.MANIFEST
 
 
 class _Row(BaseModel):
@@ -117,15 +118,13 @@ def new_version() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
 
 
-def hash_file(path: Path) -> FileEntry:
-    """sha256 and size of a file."""
-    with path.open("rb") as file:
-        return FileEntry(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size=path.stat().st_size)
+def _entry(path: Path) -> FileEntry:
+    return FileEntry(sha256=hash_file(path), size=path.stat().st_size)
 
 
 def seal(folder: Path, manifest: Manifest) -> Manifest:
     """Hash every file of a built version and write its manifest."""
-    files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    files = {path.name: _entry(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     sealed = manifest.model_copy(update={"files": files})
     (folder / MANIFEST).write_text(sealed.model_dump_json(indent=1))
     return sealed
@@ -152,7 +151,7 @@ def verify(folder: Path) -> Manifest:
     manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
     for name, entry in manifest.files.items():
         path = folder / name
-        if not path.exists() or path.stat().st_size != entry.size or hash_file(path) != entry:
+        if not path.exists() or path.stat().st_size != entry.size or _entry(path) != entry:
             raise CatalogError(
                 ErrorCode.CATALOG_REFUSED,
                 f"{name} of version {manifest.version} is damaged",
@@ -175,12 +174,11 @@ class CatalogStore:
     def __init__(self, store: ObjectStore, name: str) -> None:
         self._store = store
         self.name = name
-        self._root = f"catalogs/{name}/"
 
     def current(self) -> Current | None:
         """Read the pointer; None when nothing was ever published."""
         try:
-            blob = self._store.read(self._root + "CURRENT")
+            blob = self._store.read(layout.pointer(self.name))
         except PacksightError as error:
             if error.code in {ErrorCode.OBJECT_MISSING, ErrorCode.BUCKET_MISSING}:
                 return None
@@ -190,7 +188,7 @@ class CatalogStore:
     def manifest(self, version: str) -> Manifest:
         """Read the manifest of a version; raises CatalogError when there is none."""
         try:
-            blob = self._store.read(f"{self._root}versions/{version}/{MANIFEST}")
+            blob = self._store.read(layout.version(self.name, version, MANIFEST))
         except PacksightError as error:
             if error.code is not ErrorCode.OBJECT_MISSING:
                 raise
@@ -206,14 +204,14 @@ class CatalogStore:
         """Manifests of all whole versions, oldest first; a version without a manifest is unfinished and left out."""
         return [
             self.manifest(key.split("/")[-2])
-            for key in self._store.list(self._root + "versions/")
+            for key in self._store.list(layout.versions(self.name))
             if key.endswith("/" + MANIFEST)
         ]
 
     def upload(self, folder: Path) -> None:
         """Upload a sealed version, manifest last, and check that every file arrived whole."""
         manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
-        prefix = f"{self._root}versions/{manifest.version}/"
+        prefix = layout.version(self.name, manifest.version)
         for name, entry in manifest.files.items():
             self._store.upload(prefix + name, str(folder / name))
             if (size := self._store.size(prefix + name)) != entry.size:
@@ -225,7 +223,7 @@ class CatalogStore:
         self.manifest(version)
         pointer = Pointer(version=version, changed_at=datetime.now(UTC))
         self._store.replace(
-            self._root + "CURRENT", pointer.model_dump_json().encode(), etag=None if expected is None else expected.etag
+            layout.pointer(self.name), pointer.model_dump_json().encode(), etag=None if expected is None else expected.etag
         )
 
     def download(self, version: str, folder: Path) -> Path:
@@ -237,7 +235,7 @@ class CatalogStore:
         part = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=folder))
         try:
             manifest = self.manifest(version)
-            prefix = f"{self._root}versions/{version}/"
+            prefix = layout.version(self.name, version)
             for name in manifest.files:
                 self._store.download(prefix + name, str(part / name))
             (part / MANIFEST).write_text(manifest.model_dump_json(indent=1))
@@ -253,7 +251,7 @@ class CatalogStore:
 
     def remove(self, version: str) -> None:
         """Remove a version, manifest first, so that no reader meets half of one."""
-        prefix = f"{self._root}versions/{version}/"
+        prefix = layout.version(self.name, version)
         self._store.remove(prefix + MANIFEST)
         for key in list(self._store.list(prefix)):
             self._store.remove(key)
@@ -261,13 +259,13 @@ class CatalogStore:
     def unfinished(self) -> list[str]:
         """Versions without a manifest: uploads that never ended."""
         seen: dict[str, bool] = {}
-        for key in self._store.list(self._root + "versions/"):
-            version = key.removeprefix(self._root + "versions/").split("/")[0]
+        for key in self._store.list(layout.versions(self.name)):
+            version = key.removeprefix(layout.versions(self.name)).split("/")[0]
             seen[version] = seen.get(version, False) or key.endswith("/" + MANIFEST)
         return [version for version, whole in seen.items() if not whole]
 
 
 def catalog_names(store: ObjectStore) -> Iterator[str]:
     """Names of all catalogs that object storage holds."""
-    for prefix in store.list("catalogs/", recursive=False):
-        yield prefix.removeprefix("catalogs/").strip("/")
+    for prefix in store.list(layout.CATALOGS, recursive=False):
+        yield prefix.removeprefix(layout.CATALOGS).strip("/")

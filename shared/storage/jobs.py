@@ -11,11 +11,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from packsight.shared.contract.messages import CATALOG_NAME, MAX_IMAGES, RecognizeRequest, Reference
+from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 
 JOB_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
-_PREFIX = "jobs/"
-_MANIFEST = "manifest.json"
 _IMAGES = "images.jsonl.gz"
 
 
@@ -102,25 +101,21 @@ class JobStore:
         if len(lines) != manifest.images:
             raise ValueError(f"job {manifest.job}: {len(lines)} images, but its manifest counts {manifest.images}")
         data = gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
-        self._store.write(_key(manifest.job, _IMAGES), data, content_type="application/gzip")
+        self._store.write(layout.job(manifest.job, _IMAGES), data, content_type="application/gzip")
         self._store.write(
-            _key(manifest.job, _MANIFEST), manifest.model_dump_json().encode(), content_type="application/json"
+            layout.job(manifest.job, layout.MANIFEST), manifest.model_dump_json().encode(), content_type="application/json"
         )
 
     def load(self, job: str) -> JobManifest:
         """Read a job's manifest; raises ImageError (OBJECT_MISSING) when there is no such job."""
-        return JobManifest.model_validate_json(self._store.read(_key(job, _MANIFEST)).data)
+        return JobManifest.model_validate_json(self._store.read(layout.job(job, layout.MANIFEST)).data)
 
     def images(self, job: str) -> list[JobImage]:
         """Read a job's images in the order of submission; raises ImageError (OBJECT_MISSING)."""
-        data = gzip.decompress(self._store.read(_key(job, _IMAGES)).data)
+        data = gzip.decompress(self._store.read(layout.job(job, _IMAGES)).data)
         return [JobImage.model_validate_json(line) for line in data.splitlines()]
 
     def names(self) -> list[str]:
         """Return all jobs that have a manifest, oldest first as far as their names tell."""
-        tail = f"/{_MANIFEST}"
-        return [key[len(_PREFIX) : -len(tail)] for key in self._store.list(_PREFIX) if key.endswith(tail)]
-
-
-def _key(job: str, name: str) -> str:
-    return f"{_PREFIX}{job}/{name}"
+        tail = f"/{layout.MANIFEST}"
+        return [key[len(layout.JOBS) : -len(tail)] for key in self._store.list(layout.JOBS) if key.endswith(tail)]

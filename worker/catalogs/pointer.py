@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from packsight.shared.storage.files import write_whole
+
 
 def local_pointer(home: Path, name: str) -> Path:
     """File of a worker host that names the version its children should serve."""
@@ -13,10 +15,7 @@ def local_pointer(home: Path, name: str) -> Path:
 
 def write_local_pointer(home: Path, name: str, version: str) -> None:
     """Let the children of this host take up a version that has been downloaded and checked."""
-    file = local_pointer(home, name)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps({"version": version}))
-    part.replace(file)
+    write_whole(local_pointer(home, name), json.dumps({"version": version}))
 
 
 def read_local_pointer(home: Path, name: str) -> Path | None:

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.files import hash_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +32,13 @@ def packaged(distribution: str, path: str) -> ModelFile:
     file = Path(str(installed.locate_file(path)))
     if not file.is_file():
         raise UserError(f"{distribution} {installed.version} carries no {path}. Install another version.")
-    return ModelFile(file, f"{distribution} {installed.version}", sha256(file))
+    return ModelFile(file, f"{distribution} {installed.version}", hash_file(file))
 
 
 def network_sha256(file: Path) -> str:
     """Hash of a network file and, for OpenVINO IR, of the weights beside it."""
     weights = file.with_suffix(".bin")
     if file.suffix != ".xml" or not weights.exists():
-        return sha256(file)
-    return hashlib.sha256(f"{sha256(file)} {sha256(weights)}".encode()).hexdigest()
+        return hash_file(file)
+    return hashlib.sha256(f"{hash_file(file)} {hash_file(weights)}".encode()).hexdigest()
 
-
-def sha256(file: Path) -> str:
-    """Hash of the file's bytes, in hex."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

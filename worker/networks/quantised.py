@@ -17,12 +17,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
+from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.networks.model_files import network_sha256
 
 COMMAND = "packsight models quantise"
 SIDE_CAR = "int8.json"
-_PREFIX = "models/int8/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ def publish(store: ObjectStore, key: str, car: SideCar, file: Path) -> None:
     """Put a network that was tried into object storage, its side-car last; `file` (.xml) counts if it was accepted."""
     if car.accepted:
         for part in _parts(file):
-            store.upload(f"{_PREFIX}{key}/{car.sha256}{part.suffix}", str(part))
-    store.write(f"{_PREFIX}{key}/{SIDE_CAR}", car.model_dump_json(indent=1).encode(), content_type="application/json")
+            store.upload(f"{layout.INT8}{key}/{car.sha256}{part.suffix}", str(part))
+    store.write(f"{layout.INT8}{key}/{SIDE_CAR}", car.model_dump_json(indent=1).encode(), content_type="application/json")
 
 
 def bring(store: ObjectStore, cache_dir: Path, *, renew: bool) -> list[str]:
@@ -98,8 +98,8 @@ def bring(store: ObjectStore, cache_dir: Path, *, renew: bool) -> list[str]:
     renew: replace what is here already. A running worker must not: its children would no longer agree.
     """
     brought = []
-    for name in list(store.list(_PREFIX)):
-        key, _, file = name.removeprefix(_PREFIX).partition("/")
+    for name in list(store.list(layout.INT8)):
+        key, _, file = name.removeprefix(layout.INT8).partition("/")
         target = cache_dir / "int8" / key / SIDE_CAR
         if file == SIDE_CAR and (renew or not target.exists()) and _bring(store, name.removesuffix(file), target):
             brought.append(key)

@@ -12,10 +12,12 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import ImageError, UserError
 from packsight.shared.matching.candidates import Leave
 from packsight.shared.settings import Decode
+from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.decode import Photo, decode
 
@@ -77,7 +79,7 @@ def gather(snapshot: Snapshot, store: ObjectStore, count: int, labelled: list[Sh
         )
 
     def shot(photo: int, leave: Leave | None) -> Shot:
-        name = f"photos/{table.sha256(photo)}"
+        name = layout.photo(table.sha256(photo))
         return Shot(name, store.read(name).data, int(snapshot.photo_product[photo]), leave)
 
     judged = [shot(photo, Leave.one_photo(snapshot, photo)) for photo in theirs]
@@ -120,5 +122,4 @@ def _photos(starts: npt.NDArray[np.int64], product: int) -> range:
 
 def spread(items: Sequence[T], count: int) -> list[T]:
     """At most `count` items, evenly spread."""
-    places = np.unique(np.linspace(0, max(len(items) - 1, 0), min(len(items), count)).astype(int))
-    return [items[place] for place in places]
+    return [items[place] for place in evenly_spread(len(items), count).tolist()]

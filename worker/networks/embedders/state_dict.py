@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.files import hash_file
 from packsight.shared.vision.models import EmbedderDescription, Pooling
 from packsight.worker.networks.embedders.local_file import IMAGENET_MEAN, IMAGENET_STD, side_car
-from packsight.worker.networks.model_files import sha256
 
 CONNECT_SECONDS = 10.0
 
@@ -57,7 +57,7 @@ def released(name: str, cache_dir: Path) -> StateDict:
     hub = Path(os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch")).expanduser()
     places = [cache_dir / release.file, hub / "hub" / "checkpoints" / release.file]
     file = next((place for place in places if place.is_file()), None) or _fetch(name, release, places[0])
-    digest = sha256(file)
+    digest = hash_file(file)
     if not digest.startswith(release.file.split("-")[1].removesuffix(".pth")):
         raise UserError(f"{file} is damaged: its sha256 is {digest}. Delete it or put torchvision's {release.file} there.")
     description = EmbedderDescription(
@@ -85,7 +85,7 @@ def local(file: Path) -> StateDict:
     description = EmbedderDescription(
         name=car.name or file.stem,
         source=f"file, torchvision {car.architecture}",
-        sha256=sha256(file),
+        sha256=hash_file(file),
         licence=car.licence,
         input_size=car.input_size,
         channels=car.channels,

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Models
+from packsight.shared.storage.files import hash_file
 from packsight.shared.vision.models import SpotterDescription
 from packsight.worker.networks.compile import Compiler
-from packsight.worker.networks.model_files import ModelFile, network_sha256, packaged, sha256
+from packsight.worker.networks.model_files import ModelFile, network_sha256, packaged
 from packsight.worker.networks.quantised import NetworkFile
 from packsight.worker.networks.spotters.ppocr import detector, recogniser
 from packsight.worker.networks.spotters.ppocr.detector import Detector
@@ -49,7 +50,7 @@ def build(models: Models, compiler: Compiler, networks: Mapping[str, NetworkFile
         files["further_recogniser"] = network_sha256(file)
         shapes["further_recogniser"] = strips
         if dictionary:
-            files["further_dictionary"] = sha256(Path(dictionary))
+            files["further_dictionary"] = hash_file(Path(dictionary))
     elif models.recogniser_dictionary:
         raise UserError("PACKSIGHT_MODELS__RECOGNISER_DICTIONARY is set without PACKSIGHT_MODELS__RECOGNISER. Set both or none.")
     # Which of the two is in int8, the hashes tell.

@@ -1,0 +1,39 @@
+"""Files that stand under their name only when they are whole, and their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is written until it is whole: `<name>.part` beside it."""
+    return path.with_name(path.name + ".part")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Give the place to write a file to; it gets its name when the block ends, and is removed when that raises.
+
+    Raises OSError when it cannot be renamed.
+    """
+    part = part_of(path)
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a file in such a way that no reader ever sees half of it; text as UTF-8. Raises OSError."""
+    with written_aside(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file's bytes, in hex; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,61 @@
+"""Where things lie in our bucket: the one home of its object keys.
+
+    photos/<sha256>                                  catalog photos, as they were downloaded
+    uploads/<sha256>                                 photos that were submitted from a disk
+    jobs/<job>/…                                     what a job asks for
+    features/<part>/<fingerprint>/<pack>.parquet     features, each part by what made it
+    catalogs/<name>/CURRENT                          which versions are served
+    catalogs/<name>/versions/<version>/<file>        a version, manifest.json last
+    catalogs/<name>/sources/<time>.jsonl.gz          what was seen at the sources of its photos
+    models/int8/<key>/…                              networks of 8-bit integers
+"""
+
+from __future__ import annotations
+
+JOBS = "jobs/"
+FEATURES = "features/"
+CATALOGS = "catalogs/"
+INT8 = "models/int8/"
+
+MANIFEST = "manifest.json"
+"""Written last: a job or version without one is unfinished."""
+
+
+def photo(sha256: str) -> str:
+    """Bytes of a catalog photo."""
+    return f"photos/{sha256}"
+
+
+def upload(sha256: str) -> str:
+    """Bytes of a submitted photo."""
+    return f"uploads/{sha256}"
+
+
+def job(name: str, file: str) -> str:
+    """A file of a job."""
+    return f"{JOBS}{name}/{file}"
+
+
+def pointer(catalog: str) -> str:
+    """Which versions of a catalog are served."""
+    return f"{CATALOGS}{catalog}/CURRENT"
+
+
+def versions(catalog: str) -> str:
+    """Prefix of all versions of a catalog."""
+    return f"{CATALOGS}{catalog}/versions/"
+
+
+def version(catalog: str, name: str, file: str = "") -> str:
+    """A file of a version; without `file` the prefix of all of them."""
+    return f"{versions(catalog)}{name}/{file}"
+
+
+def sources(catalog: str) -> str:
+    """Prefix of what was seen at the sources of a catalog's photos."""
+    return f"{CATALOGS}{catalog}/sources/"
+
+
+def address(bucket: str, key: str) -> str:
+    """Reference under which workers fetch an object."""
+    return f"s3://{bucket}/{key}"

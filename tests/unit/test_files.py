@@ -1,0 +1,35 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from packsight.shared.storage.files import hash_file, part_of, write_whole, written_aside
+
+
+def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    write_whole(file, "before")
+    with written_aside(file) as part:
+        part.write_text("after")
+        assert file.read_text() == "before"
+    assert file.read_text() == "after"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_whose_writing_fails_leaves_the_one_before_and_nothing_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    write_whole(file, b"before")
+    with pytest.raises(ValueError, match="in the midst"), written_aside(file) as part:
+        part.write_text("half")
+        raise ValueError("in the midst")
+    assert file.read_bytes() == b"before"
+    assert not part_of(file).exists()
+
+
+def test_a_file_is_hashed_by_its_bytes(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a", "Крем")
+    assert hash_file(tmp_path / "a") == hashlib.sha256("Крем".encode()).hexdigest()
