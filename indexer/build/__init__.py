@@ -1,0 +1,1 @@
+"""A catalog version built whole from products, photos and features."""
