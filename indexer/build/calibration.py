@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from packsight.shared.catalog.versions import SelfCheck
 from packsight.shared.catalog.decision_model import Curve, Matrix
+from packsight.shared.catalog.versions import SelfCheck
 
 PRECISION = 0.98
 """Estimated precision of `matched` answers."""

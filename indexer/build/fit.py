@@ -17,13 +17,13 @@ import numpy.typing as npt
 from packsight.indexer.build.calibration import PRECISION, Answers, fit_curve, threshold
 from packsight.indexer.build.leave_out import Asked, questions
 from packsight.indexer.build.logit import Questions, cross_fitted, fit_weights
+from packsight.shared.catalog.decision_model import CLEAR, CLOSE, PRIOR, Matrix, Model, Stage
+from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import SelfCheck
-from packsight.shared.vision.features import Features
 from packsight.shared.matching.candidates import candidates
 from packsight.shared.matching.evidence import gather
 from packsight.shared.matching.matcher import look_closer, ranked
-from packsight.shared.catalog.decision_model import CLEAR, CLOSE, PRIOR, Matrix, Model, Stage
-from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.vision.features import Features
 
 ABSENT = 0.15
 """Photos of products that are not listed, per photo of one that is: what the threshold must hold for."""

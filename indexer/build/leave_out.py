@@ -17,15 +17,15 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from packsight.shared.catalog.arrays import evenly_spread
 from packsight.indexer.build.projection import fit_like
-from packsight.shared.vision.features import Features, FloatArray, LocalFeatures
+from packsight.shared.catalog.arrays import evenly_spread
+from packsight.shared.catalog.decision_model import Model
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.words.normalise import is_number, tokens
+from packsight.shared.catalog.words.word_index import NAMED, VENDOR
 from packsight.shared.matching.candidates import Leave, Query
 from packsight.shared.matching.matcher import Ranking, Variant, rank
-from packsight.shared.catalog.decision_model import Model
-from packsight.shared.catalog.words.normalise import is_number, tokens
-from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.words.word_index import NAMED, VENDOR
+from packsight.shared.vision.features import Features, FloatArray, LocalFeatures
 
 MAX_ASKED = 600
 """Photos asked at most, evenly spread over the catalog, which bounds the time of a build."""

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from packsight.shared.catalog.arrays import evenly_spread
-from packsight.shared.vision.features import FloatArray
 from packsight.shared.catalog.projection import Projection, unit_rows
+from packsight.shared.vision.features import FloatArray
 
 MIN_PHOTOS = 16
 """Photos below which nothing is learned."""

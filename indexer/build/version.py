@@ -12,14 +12,14 @@ import numpy as np
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.index import build_index
 from packsight.indexer.build.projection import fit_projection
-from packsight.shared.catalog.versions import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
-from packsight.shared.contract.errors import CatalogError, ErrorCode
-from packsight.shared.vision.features import Features, FloatArray
-from packsight.shared.catalog.decision_model import PRIOR
 from packsight.shared.catalog.arrays import Ragged
+from packsight.shared.catalog.decision_model import PRIOR
 from packsight.shared.catalog.snapshot import INDEX, LocalStore, Snapshot
 from packsight.shared.catalog.tables import write_photos, write_products
+from packsight.shared.catalog.versions import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
 from packsight.shared.catalog.words.word_index import WordIndex
+from packsight.shared.contract.errors import CatalogError, ErrorCode
+from packsight.shared.vision.features import Features, FloatArray
 
 LOCAL_BYTES = 4_000_000_000
 """Room for all descriptors of a version; large catalogs keep fewer of each photo, the strongest."""
