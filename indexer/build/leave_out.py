@@ -81,12 +81,14 @@ def questions(snapshot: Snapshot, features: Mapping[str, Features]) -> Iterator[
     photos, stands_for = asked_photos(snapshot)
     alone = np.diff(snapshot.photo_starts) == 1
     folds = FOLDS if len(snapshot.photo_product) <= MAX_REFITTED else 1
+    hashes = snapshot.photo_table.column("sha256")
+    raw = np.stack([features[one].embedding for one in hashes]) if folds > 1 and hashes else np.zeros((0, 0), np.float32)
     for fold in range(min(folds, len(photos))):
         group = photos[fold::folds]
-        without = _refitted(snapshot, group) if folds > 1 else snapshot
+        without = _refitted(snapshot, raw, group) if folds > 1 else snapshot
         for photo, weight in zip(group.tolist(), stands_for[fold::folds].tolist(), strict=True):
             product = int(snapshot.photo_product[photo])
-            own = features[snapshot.photo_table.sha256(photo)]
+            own = features[hashes[photo]]
             query = Query.of(own, without)
             absent = Leave.whole_product(snapshot, product)
             copy = worn(own, without)
@@ -172,9 +174,8 @@ def _moved(vector: FloatArray, cosine: float, chance: np.random.Generator) -> Fl
     return np.asarray(cosine * vector + np.sqrt(1 - cosine**2) * other / length, np.float32)
 
 
-def _refitted(snapshot: Snapshot, without: npt.NDArray[np.int64]) -> Snapshot:
-    """The snapshot with a projection that has not seen these photos."""
-    raw = np.asarray(snapshot.raw, np.float32)
+def _refitted(snapshot: Snapshot, raw: FloatArray, without: npt.NDArray[np.int64]) -> Snapshot:
+    """The snapshot with a projection that has not seen these photos; raw [photos, dimension] as the network gave them."""
     projection = fit_like(snapshot.projection, np.delete(raw, without, axis=0))
     vectors = projection(raw).astype(np.float16)
     index = faiss.IndexFlatIP(projection.dimension)

@@ -67,7 +67,6 @@ def build_version(
     np.save(folder / "photo_starts.npy", starts)
     np.save(folder / "photo_product.npy", photo_product)
     np.save(folder / "vectors.npy", vectors)
-    np.save(folder / "raw.npy", raw)
     projection.save(folder)
     WordIndex.build(products, photo_product.astype(np.int64), [photo.words for photo in found]).save(folder)
     _local(found).save(folder)

@@ -1,4 +1,4 @@
-"""The formula of this system's first version, for comparison: one row per photo, no "not in the catalog".
+"""The formula that this system began with in 2020, for comparison: one row per photo, no "not in the catalog".
 
 Text weight of a row: t = 1000·o / Σo where o > 0, o being the number of words read that are among the row's keywords
 (words of vendor and model and the words read on that photo); plus 0.5 per word read that equals a one-word vendor,
@@ -10,40 +10,71 @@ the largest r wins.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.matching.candidates import IntArray, Leave, Query
+from packsight.shared.vision.features import Features, FloatArray
 
 NEAREST = 25
 _ROWS = 4096
 """Photos compared at a time, which bounds the memory."""
 
 
-def first_version(
-    query: Query, snapshot: Snapshot, leave: Leave | None = None
-) -> tuple[IntArray, npt.NDArray[np.float64]]:
-    """Products by falling result with that result, each product by its best row."""
-    rows = np.arange(len(snapshot.photo_product))
-    if leave is not None:
-        rows = rows[(snapshot.photo_product != leave.product) if leave.whole else (rows != leave.photo)]
-    text = _text(query, snapshot)[rows]
-    visual = np.zeros(len(rows))
-    if len(rows) and np.isfinite(query.features.embedding).all():
-        distance = _distances(query, snapshot)[rows]
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The formula over a catalog version, whose vectors are projected: it compares what the network itself gave.
+
+    embeddings: [photos, dimension] raw; rows of nan for photos of which none is known, which look like nothing then.
+    """
+
+    snapshot: Snapshot
+    embeddings: FloatArray
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, features: Mapping[str, Features]) -> Baseline:
+        """Take the embeddings of the catalog's photos from their features, by sha256."""
+        embeddings = np.full((len(snapshot.photo_product), snapshot.manifest.dimension), np.nan, np.float32)
+        for row, sha256 in enumerate(snapshot.photo_table.column("sha256")):
+            if sha256 in features:
+                embeddings[row] = features[sha256].embedding
+        return cls(snapshot, embeddings)
+
+    def __call__(self, query: Query, leave: Leave | None = None) -> tuple[IntArray, npt.NDArray[np.float64]]:
+        """Products by falling result with that result, each product by its best row."""
+        owner = self.snapshot.photo_product
+        rows = np.arange(len(owner))
+        if leave is not None:
+            rows = rows[(owner != leave.product) if leave.whole else (rows != leave.photo)]
+        text = _text(query, self.snapshot)[rows]
+        distance = self._distances(query)[rows]
+        visual = np.zeros(len(rows))
         near = np.argsort(distance, kind="stable")[:NEAREST]
+        near = near[np.isfinite(distance[near])]
         visual[near] = 0.9 - distance[near] / max(float(distance[near].sum()), 1e-12)
-    result = (text + visual) / 2
-    if (text > 0).any() and (visual > 0).any():
-        worded = (visual == 0) & (text >= text[text > 0].mean())
-        result[worded] = (visual[visual > 0].mean() + text[worded]) / 2
-    best = np.full(len(snapshot.products), -np.inf)
-    np.maximum.at(best, snapshot.photo_product[rows], result)
-    order = np.argsort(-best, kind="stable")
-    order = order[np.isfinite(best[order])][:NEAREST]
-    return order.astype(np.int64), best[order]
+        result = (text + visual) / 2
+        if (text > 0).any() and (visual > 0).any():
+            worded = (visual == 0) & (text >= text[text > 0].mean())
+            result[worded] = (visual[visual > 0].mean() + text[worded]) / 2
+        best = np.full(len(self.snapshot.products), -np.inf)
+        np.maximum.at(best, owner[rows], result)
+        order = np.argsort(-best, kind="stable")
+        order = order[np.isfinite(best[order])][:NEAREST]
+        return order.astype(np.int64), best[order]
+
+    def _distances(self, query: Query) -> npt.NDArray[np.float64]:
+        """Squared L2 distance of each photo; nan where either embedding is not finite."""
+        embedding = query.features.embedding.astype(np.float32)
+        parts = [
+            ((self.embeddings[start : start + _ROWS] - embedding) ** 2).sum(axis=1)
+            for start in range(0, len(self.embeddings), _ROWS)
+        ]
+        return np.concatenate([np.zeros(0), *parts]).astype(np.float64)
 
 
 def _text(query: Query, snapshot: Snapshot) -> npt.NDArray[np.float64]:
@@ -66,12 +97,3 @@ def _text(query: Query, snapshot: Snapshot) -> npt.NDArray[np.float64]:
             extra[photo] = bonus
     total = overlap.sum()
     return np.where(overlap > 0, 1000 * overlap / max(total, 1), 0.0) + extra
-
-
-def _distances(query: Query, snapshot: Snapshot) -> npt.NDArray[np.float64]:
-    embedding = query.features.embedding.astype(np.float32)
-    parts = [
-        ((np.asarray(snapshot.raw[start : start + _ROWS], np.float32) - embedding) ** 2).sum(axis=1)
-        for start in range(0, len(snapshot.raw), _ROWS)
-    ]
-    return np.concatenate(parts).astype(np.float64)

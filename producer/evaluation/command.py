@@ -21,6 +21,7 @@ from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import write_whole
 
 if TYPE_CHECKING:
+    from packsight.producer.evaluation.baseline_2020 import Baseline
     from packsight.producer.evaluation.local import Catalog, Question
 
 
@@ -39,7 +40,7 @@ def evaluate(
         Path | None, typer.Option("--html", help="Write a report with the wrong answers in pictures.")
     ] = None,
     ablation: Annotated[
-        bool, typer.Option("--ablation", help="Compare ways of deciding: looks, words, first version, clear, fitted.")
+        bool, typer.Option("--ablation", help="Compare ways of deciding: looks, words, the formula of 2020, clear, fitted.")
     ] = False,
     drop_nearest: Annotated[
         bool, typer.Option("--drop-nearest", help="Ask also as if each photo's product had never been listed.")
@@ -64,7 +65,7 @@ def evaluate(
         if here and (ablation or drop_nearest or not known):
             results = _asked_here(client, here, known, folder, ablation=ablation, drop=drop_nearest, own=leave_one_out)
         else:
-            own = _variants(_own(client, here), here) if here and leave_one_out else {}
+            own = _own_by_all(client, here) if here and leave_one_out else {}
             results = Results(_over_queue(client, known, folder, catalog), own=own)
         tables.show(results)
         if html_file and here:
@@ -99,9 +100,10 @@ def _asked_here(
     asked = _look(client, here, known, root) if known else []
     left_out = _own(client, here) if own else []
     with console.status("Answering"):
-        variants = local.ablation(asked, here) if ablation and known else {}
-        of_own = local.ablation(left_out, here) if own else {}
-        dropped = local.ablation(local.dropped(asked or left_out, here), here) if drop else {}
+        baseline = _baseline(client, here)
+        variants = local.ablation(asked, here, baseline) if ablation and known else {}
+        of_own = local.ablation(left_out, here, baseline) if own else {}
+        dropped = local.ablation(local.dropped(asked or left_out, here), here, baseline) if drop else {}
         found = variants.get(FITTED) or (local.answers(asked, here) if known else of_own[FITTED])
     return Results(found, variants, dropped, of_own)
 
@@ -135,10 +137,18 @@ def _own(client: Client, here: Catalog) -> list[Question]:
     return local.leave_one_out(photos, features, here, client.store.bucket)
 
 
-def _variants(questions: Sequence[Question], here: Catalog) -> dict[str, list[Answer]]:
+def _own_by_all(client: Client, here: Catalog) -> dict[str, list[Answer]]:
     from packsight.producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
 
-    return local.ablation(questions, here)
+    return local.ablation(_own(client, here), here, _baseline(client, here))
+
+
+def _baseline(client: Client, here: Catalog) -> Baseline:
+    """The formula of 2020 with the embeddings of all the catalog's photos."""
+    from packsight.producer.evaluation import baseline_2020, describe  # noqa: PLC0415 - Faiss loads only when needed
+
+    features = describe.stored(client, here.snapshot, here.snapshot.photo_table.column("sha256"))
+    return baseline_2020.Baseline.of(here.snapshot, features)
 
 
 def _write(file: Path, made: dict[str, Any]) -> None:

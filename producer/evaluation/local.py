@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from packsight.producer.client import Client
+from packsight.producer.evaluation.baseline_2020 import Baseline
 from packsight.producer.evaluation.labels import TOP_K, Label
 from packsight.producer.evaluation.metrics import Answer
 from packsight.shared.catalog.arrays import evenly_spread
@@ -25,8 +26,8 @@ from packsight.shared.matching.matcher import Ranking, Variant, rank, status_of
 from packsight.shared.storage import layout
 from packsight.shared.vision.features import Features
 
-VARIANTS = (Variant.LOOKS, Variant.WORDS, Variant.FIRST_VERSION, Variant.CLEAR, Variant.FITTED)
-"""In the order in which tables show them, from the least to all of the evidence."""
+BASELINE = "baseline-2020"
+"""Name of the formula that this system began with among the ways of deciding."""
 MAX_OWN = 2000
 """Catalog photos that are asked with themselves left out, evenly spread, which bounds the time."""
 
@@ -132,35 +133,71 @@ def dropped(questions: Sequence[Question], catalog: Catalog) -> list[Question]:
     ]
 
 
+def ablation(questions: Sequence[Question], catalog: Catalog, baseline: Baseline) -> dict[str, list[Answer]]:
+    """Answer the questions by every way of deciding, from the least to all of the evidence."""
+    return {
+        Variant.LOOKS.value: answers(questions, catalog, Variant.LOOKS),
+        Variant.WORDS.value: answers(questions, catalog, Variant.WORDS),
+        BASELINE: by_baseline(questions, catalog, baseline),
+        Variant.CLEAR.value: answers(questions, catalog, Variant.CLEAR),
+        Variant.FITTED.value: answers(questions, catalog),
+    }
+
+
 def answers(questions: Sequence[Question], catalog: Catalog, variant: Variant = Variant.FITTED) -> list[Answer]:
     """Answer the questions by one way of deciding."""
-    return [_answer(question, catalog, variant) for question in questions]
+    found = []
+    for question in questions:
+        if question.query is None:
+            found.append(_answer(question, Status.FAILED))
+            continue
+        ranking = rank(question.query, catalog.snapshot, leave=question.leave, variant=variant)
+        candidates = _candidates(ranking.order.tolist(), ranking.probability.tolist(), catalog)
+        status = status_of(ranking, catalog.snapshot.model)
+        found.append(_answer(question, status, *candidates, _nearest(ranking, catalog.snapshot)))
+    return found
 
 
-def ablation(questions: Sequence[Question], catalog: Catalog) -> dict[str, list[Answer]]:
-    """Answer the questions by every way of deciding."""
-    return {variant.value: answers(questions, catalog, variant) for variant in VARIANTS}
+def by_baseline(questions: Sequence[Question], catalog: Catalog, baseline: Baseline) -> list[Answer]:
+    """Answer the questions by the formula of 2020, which always decides for some product."""
+    found = []
+    for question in questions:
+        if question.query is None:
+            found.append(_answer(question, Status.FAILED))
+            continue
+        order, score = baseline(question.query, question.leave)
+        share = np.maximum(score, 0.0) / max(float(np.maximum(score, 0.0).sum()), 1e-12)
+        status = Status.MATCHED if len(order) else Status.NO_MATCH
+        found.append(_answer(question, status, *_candidates(order.tolist(), share.tolist(), catalog)))
+    return found
 
 
-def _answer(question: Question, catalog: Catalog, variant: Variant) -> Answer:
+def _candidates(order: Sequence[int], confidence: Sequence[float], catalog: Catalog) -> tuple[tuple[str, ...], float]:
+    """Ids of the first products, and how sure the first one is."""
+    return tuple(catalog.ids[number] for number in order[:TOP_K]), round(confidence[0], 6) if confidence else 0.0
+
+
+def _answer(
+    question: Question, status: Status, candidates: tuple[str, ...] = (), confidence: float = 0.0, nearest_photo: str = ""
+) -> Answer:
     label = question.label
-    known = (label.image, label.product_id, label.nearest_id, label.kinds)
-    if question.query is None:
-        return Answer(*known, Status.FAILED, (), 0.0, question.failure, question.reference)
-    ranking = rank(question.query, catalog.snapshot, leave=question.leave, variant=variant)
     return Answer(
-        *known,
-        status_of(ranking, catalog.snapshot.model, variant),
-        tuple(catalog.ids[number] for number in ranking.order[:TOP_K].tolist()),
-        round(float(ranking.probability[0]), 6) if len(ranking.order) else 0.0,
-        reference=question.reference,
-        nearest_photo=_nearest(ranking, catalog.snapshot),
+        label.image,
+        label.product_id,
+        label.nearest_id,
+        label.kinds,
+        status,
+        candidates,
+        confidence,
+        question.failure,
+        question.reference,
+        nearest_photo,
     )
 
 
 def _nearest(ranking: Ranking, snapshot: Snapshot) -> str:
     """sha256 of the first candidate's photo that looks most like the question's."""
-    if ranking.gathered is None or not len(ranking.order):
+    if not len(ranking.order):
         return ""
     photo = int(ranking.gathered.nearest[int(ranking.place[0])])
     return "" if photo == NO_PHOTO else snapshot.photo_table.sha256(photo)

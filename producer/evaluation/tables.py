@@ -24,7 +24,7 @@ HEADINGS = ("Top-1", "Top-5", "Nearest", "Absent\nrejected", "Present\nrejected"
 NAMES = {
     "looks": "looks only",
     "words": "words only",
-    "first-version": "first version",
+    "baseline-2020": "formula of 2020",
     "clear": "clear",
     "fitted": "fitted",
 }

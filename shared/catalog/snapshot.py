@@ -65,8 +65,7 @@ class LocalStore:
 class Snapshot:
     """A version. Products and photos are numbered from 0; the photos of a product stand together.
 
-    photo_starts: [products + 1]; photo_product: [photos]; vectors: [photos, projected] float16, unit rows;
-    raw: [photos, dimension] float16, as the network gave them.
+    photo_starts: [products + 1]; photo_product: [photos]; vectors: [photos, projected] float16, unit rows.
     """
 
     folder: Path
@@ -78,7 +77,6 @@ class Snapshot:
     projection: Projection
     index: Any
     vectors: npt.NDArray[np.float16]
-    raw: npt.NDArray[np.float16]
     words: WordIndex
     local: LocalStore
     model: Model
@@ -136,7 +134,6 @@ class Snapshot:
             Projection.open(folder),
             faiss.read_index(str(folder / INDEX), faiss.IO_FLAG_MMAP_IFC),
             open_array(folder / "vectors.npy"),
-            open_array(folder / "raw.npy"),
             WordIndex.open(folder),
             LocalStore.open(folder),
             Model.model_validate_json((folder / "model.json").read_bytes()),
@@ -146,8 +143,8 @@ class Snapshot:
         """Compare the files' sizes with each other and let a few photos find themselves; raises ValueError."""
         photos, products = self.manifest.photos, self.manifest.products
         lengths = {
-            "index": self.index.ntotal, "photos": len(self.photo_table), "vectors": len(self.vectors), "raw":
-            len(self.raw), "photo_product": len(self.photo_product), "photo_terms": len(self.words.photos),
+            "index": self.index.ntotal, "photos": len(self.photo_table), "vectors": len(self.vectors),
+            "photo_product": len(self.photo_product), "photo_terms": len(self.words.photos),
             "descriptors": len(self.local.descriptors), "thumbnails": len(self.local.thumbnails),
         }  # fmt: skip
         wrong = [name for name, length in lengths.items() if length != photos]
@@ -159,9 +156,6 @@ class Snapshot:
             raise ValueError(f"the index has {self.index.d} dimensions, the manifest says {self.manifest.projected}")
         for photo in evenly_spread(photos, PROBES).tolist():
             vector = np.asarray(self.vectors[photo], np.float32)
-            again = self.projection(np.asarray(self.raw[photo : photo + 1], np.float32))[0]
-            if float(np.linalg.norm(again - vector)) > 0.02:
-                raise ValueError(f"photo {photo} is not where its embedding belongs")
             _, found = self.index.search(vector[None], min(8, photos))
             near = [i for i in found[0].tolist() if i >= 0]
             if vector.any() and not any(float(np.asarray(self.vectors[i], np.float32) @ vector) > 0.99 for i in near):

@@ -21,7 +21,7 @@ from packsight.shared.storage import layout
 from packsight.shared.storage.files import hash_file
 from packsight.shared.storage.objects import ObjectStore
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = layout.MANIFEST
 
 

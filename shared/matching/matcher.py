@@ -19,7 +19,6 @@ from packsight.shared.matching import explain
 from packsight.shared.matching import rerank as siblings
 from packsight.shared.matching.candidates import IntArray, Leave, Query, candidates
 from packsight.shared.matching.evidence import Gathered, gather
-from packsight.shared.matching.first_version import first_version
 from packsight.shared.vision.features import Features
 
 CLOSEST = 6
@@ -41,7 +40,6 @@ class Variant(StrEnum):
     """Without the close comparison."""
     LOOKS = "looks"
     WORDS = "words"
-    FIRST_VERSION = "first-version"
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Ranking:
     probability: Matrix
     none: float
     place: IntArray
-    gathered: Gathered | None
+    gathered: Gathered
     close: Matrix | None = None
     inliers: dict[int, int] | None = None
 
@@ -78,7 +76,7 @@ def match(features: Features, snapshot: Snapshot, *, top_k: int, variant: Varian
     Raises CatalogError when the embedding has another length than the version's.
     """
     query = Query.of(features, snapshot)
-    return decision(query, rank(query, snapshot, variant=variant), snapshot, top_k=top_k, variant=variant)
+    return decision(query, rank(query, snapshot, variant=variant), snapshot, top_k=top_k)
 
 
 def decided(query: Query, snapshot: Snapshot) -> bool:
@@ -89,7 +87,7 @@ def decided(query: Query, snapshot: Snapshot) -> bool:
     """
     ranking = rank(query, snapshot, variant=Variant.CLEAR)
     gathered = ranking.gathered
-    if gathered is None or not len(ranking.order) or ranking.probability[0] < snapshot.model.sure:
+    if not len(ranking.order) or ranking.probability[0] < snapshot.model.sure:
         return False
     name = gathered.entry_named & (gathered.entry_candidate == ranking.place[0]) & (gathered.entry_expected >= SEEN)
     return bool((gathered.entry_read[name] >= SEEN).all())
@@ -105,10 +103,6 @@ def rank(
 ) -> Ranking:
     """Order the candidates; `leave` answers as if a photo or product were not in the catalog."""
     model = model or snapshot.model
-    if variant is Variant.FIRST_VERSION:
-        order, score = first_version(query, snapshot, leave)
-        share = np.maximum(score, 0.0) / max(float(np.maximum(score, 0.0).sum()), 1e-12)
-        return Ranking(order, share, 0.0, np.arange(len(order)), None)
     found = candidates(query, snapshot, leave)
     gathered = gather(query, found, snapshot, leave)
     if variant in {Variant.LOOKS, Variant.WORDS}:
@@ -129,7 +123,7 @@ def look_closer(
 ) -> Ranking:
     """Compare the first few candidates by what differs between them and order them anew."""
     gathered = ranking.gathered
-    if gathered is None or not len(ranking.order):
+    if not len(ranking.order):
         return ranking
     likely = int((ranking.probability[:CLOSEST] >= UNLIKELY * ranking.probability[0]).sum())
     places = np.sort(ranking.place[: max(likely, 2)])
@@ -157,14 +151,9 @@ def _single(gathered: Gathered, model: Model, names: tuple[str, ...]) -> Ranking
     return Ranking(gathered.products[order], np.clip(column[order], 0, 1), 0.0, order, gathered)
 
 
-def decision(
-    query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int, variant: Variant = Variant.FITTED
-) -> Decision:
+def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) -> Decision:
     """Say what a ranking means, with the evidence for its first `top_k` candidates."""
     gathered = ranking.gathered
-    if gathered is None:
-        gathered = gather(query, np.sort(ranking.order), snapshot)
-        ranking = replace(ranking, place=np.searchsorted(np.sort(ranking.order), ranking.order))
     inliers = ranking.inliers or {}
     top = [
         Candidate(
@@ -179,7 +168,7 @@ def decision(
             strict=True,
         )
     ]
-    status = status_of(ranking, snapshot.model, variant)
+    status = status_of(ranking, snapshot.model)
     confidence = top[0].confidence if top else 0.0
     return Decision(
         status,
@@ -190,10 +179,10 @@ def decision(
     )
 
 
-def status_of(ranking: Ranking, model: Model, variant: Variant = Variant.FITTED) -> Status:
+def status_of(ranking: Ranking, model: Model) -> Status:
     """`matched` from the version's threshold; `no_match` when none is likelier than all candidates together."""
     if not len(ranking.order):
         return Status.NO_MATCH
-    if variant is Variant.FIRST_VERSION or ranking.probability[0] >= model.matched:
+    if ranking.probability[0] >= model.matched:
         return Status.MATCHED
     return Status.NO_MATCH if ranking.none > 0.5 else Status.AMBIGUOUS

@@ -67,8 +67,17 @@ def test_a_missing_file_is_refused(copy: Path) -> None:
 def test_vectors_that_are_not_those_of_the_photos_are_refused(copy: Path) -> None:
     vectors = np.load(copy / "vectors.npy")
     np.save(copy / "vectors.npy", vectors[::-1])
-    with pytest.raises(CatalogError, match=r"belongs|find itself"):
+    with pytest.raises(CatalogError, match="find itself"):
         Snapshot.open(copy)
+
+
+def test_a_version_of_an_older_release_is_refused_by_its_format(copy: Path) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["format"] = 2
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CatalogError, match="format 2") as caught:
+        Snapshot.open(copy)
+    assert caught.value.code is ErrorCode.CATALOG_REFUSED
 
 
 def test_files_of_two_versions_are_not_mixed(copy: Path) -> None:
