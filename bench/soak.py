@@ -78,7 +78,7 @@ def _broker(client: redis.Redis) -> dict[str, float]:
         "results_mb": kept / 1e6,
         "other_mb": (used - kept) / 1e6,
         "results": len(results),
-        "other_keys": cast(int, client.dbsize()) - len(results),
+        "other_keys": client.dbsize() - len(results),
     }
 
 

@@ -68,7 +68,7 @@ def seen_before(rows: Sequence[Row]) -> float:
 def remembered(ledger: Ledger) -> tuple[int, int]:
     """Photos whose features the result database keeps, and the bytes that they take there."""
     keys = list(ledger.client.scan_iter("packsight:seen:*"))
-    photos = sum(cast(int, ledger.client.hlen(key)) for key in keys)
+    photos = sum(ledger.client.hlen(key) for key in keys)
     return photos, sum(cast(int, ledger.client.memory_usage(key, samples=0)) for key in keys)
 
 

@@ -30,16 +30,16 @@ class StandIn:
     def __post_init__(self) -> None:
         self.gate.set()
         self.app = make_app("stand-in", self.settings)
+        self.app.task(name=RECOGNIZE, shared=False)(self.recognize)
 
-        @self.app.task(name=RECOGNIZE, shared=False)
-        def recognize(raw: dict[str, Any]) -> dict[str, Any]:
-            self.gate.wait(30)
-            request = RecognizeRequest.model_validate(raw)
-            self.seen.update(request.images)
-            if any("crash" in image for image in request.images):
-                raise RuntimeError("the task broke")
-            outcomes = [Outcome(image=image, status=Status.NO_MATCH, reason="a stand-in") for image in request.images]
-            return RecognizeResult(outcomes=outcomes).model_dump(mode="json")
+    def recognize(self, raw: dict[str, Any]) -> dict[str, Any]:
+        self.gate.wait(30)
+        request = RecognizeRequest.model_validate(raw)
+        self.seen.update(request.images)
+        if any("crash" in image for image in request.images):
+            raise RuntimeError("the task broke")
+        outcomes = [Outcome(image=image, status=Status.NO_MATCH, reason="a stand-in") for image in request.images]
+        return RecognizeResult(outcomes=outcomes).model_dump(mode="json")
 
 
 @contextmanager

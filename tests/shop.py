@@ -13,6 +13,7 @@ from packsight.deploy.demo.shop.scenes import query_photo
 from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.versions import CatalogStore, Manifest, PhotoRow, ProductRow
 from packsight.shared.contract.messages import RecognizeRequest
+from packsight.shared.contract.outcomes import Failure, Outcome
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
@@ -38,7 +39,7 @@ class Shop:
         self.store.write(key, data)
         return f"s3://{self.store.bucket}/{key}"
 
-    def ask(self, *references: str, catalog: str = "default", read_all: bool = False) -> list:
+    def ask(self, *references: str, catalog: str = "default", read_all: bool = False) -> list[Outcome]:
         request = RecognizeRequest(images=list(references), catalog=catalog, top_k=3, read_all=read_all)
         return self.pipeline.recognize(request)
 
@@ -69,6 +70,18 @@ class Shop:
 def product_row(item: Item) -> ProductRow:
     name = f"{item.family.brand} {item.family.line} {item.variant}"
     return ProductRow(id=item.id, name=name, vendor=item.family.brand, model=f"{item.family.line} {item.variant}")
+
+
+def failure(outcome: Outcome) -> Failure:
+    assert outcome.failure is not None, outcome
+    return outcome.failure
+
+
+def version(outcome: Outcome) -> str:
+    """The catalog version that an answer comes from."""
+    assert outcome.provenance is not None, outcome
+    assert outcome.provenance.catalog_version is not None, outcome
+    return outcome.provenance.catalog_version
 
 
 def query(item: Item, seed: int = 7) -> bytes:

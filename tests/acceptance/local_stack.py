@@ -42,6 +42,12 @@ class Stack:
             text=True,
         )
 
+    def submitted(self, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+        """Run a `submit` beside the test; also returns the name of its job, which it prints first."""
+        process = self.start(*arguments)
+        assert process.stdout is not None
+        return process, process.stdout.readline().strip()
+
     def status(self) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
         return result

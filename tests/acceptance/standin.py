@@ -31,7 +31,6 @@ def books() -> tuple[Ledger, DeadLetters]:
     return Ledger(settings()), DeadLetters(settings())
 
 
-@app.task(name=RECOGNIZE, bind=True, base=BatchTask)
 def recognize(self: BatchTask, request: dict[str, Any]) -> dict[str, Any]:
     ledger, dead_letters = books()
     if "memory" in request["images"]:
@@ -46,6 +45,9 @@ def recognize(self: BatchTask, request: dict[str, Any]) -> dict[str, Any]:
         payload=request,
     )  # fmt: skip
     return {"outcomes": outcomes}
+
+
+app.task(name=RECOGNIZE, bind=True, base=BatchTask)(recognize)
 
 
 def failed(image: str, failure: Failure) -> dict[str, Any]:

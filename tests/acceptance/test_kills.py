@@ -10,6 +10,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -66,14 +67,19 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield Stack(*parts)
 
 
+def more_finished(ledger: Ledger, tasks: Sequence[str], than: int) -> bool:
+    return len(ledger.finished(tasks)) > than
+
+
 def test_kills_of_workers_and_brokers_lose_no_task(tmp_path: Path) -> None:
     """Ten workers and four brokers die, each while tasks are going through."""
     with running(tmp_path, visibility_timeout=2) as parts:
         own = Stack(*parts)
         tasks = own.send(*[["sleep:0.04"]] * 400)
-        for victim in [own.worker, own.worker, own.broker, own.worker] * 3 + [own.broker, own.worker]:
-            done = len(own.ledger.finished(tasks))
-            wait_until(lambda seen=done: len(own.ledger.finished(tasks)) > seen + 6, "progress")
+        victims: dict[str, Broker | StandIn] = {"b": own.broker, "w": own.worker}
+        for victim in map(victims.__getitem__, "wwbw" * 3 + "bw"):
+            enough = len(own.ledger.finished(tasks)) + 6
+            wait_until(partial(more_finished, own.ledger, tasks, enough), "progress")
             victim.kill()
             victim.start()
         assert own.wait(tasks) == [[None]] * len(tasks)

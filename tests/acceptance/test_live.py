@@ -54,8 +54,7 @@ def test_versions_published_during_a_job_harm_no_photo_and_no_batch_mixes_them(
     stack: Stack, answers: list[dict[str, Any]], many: Path
 ) -> None:
     command = ["submit", "many", "--wait", "--batch-size", str(BATCH), "--out", "during.jsonl"]
-    submitted = stack.start(*command)
-    job = submitted.stdout.readline().strip()
+    submitted, job = stack.submitted(*command)
     wait_until(lambda: ended(stack, job) >= BATCH, "the first batch", 120)
     rename_products(stack, "<offers>", "<offers><!-- looked through -->")
     brand = PRODUCTS[0].family.brand
@@ -83,8 +82,7 @@ def test_a_job_survives_the_death_of_children_worker_and_broker_with_one_outcome
     stack: Stack, answers: list[dict[str, Any]], many: Path
 ) -> None:
     command = ["submit", "many", "--wait", "--batch-size", str(BATCH), "--out", "killed.jsonl"]
-    submitted = stack.start(*command)
-    job = submitted.stdout.readline().strip()
+    submitted, job = stack.submitted(*command)
     wait_until(lambda: ended(stack, job) >= BATCH, "the first batch", 120)
     for child in stack.status()["children"]:
         os.kill(child["pid"], signal.SIGKILL)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from packsight.producer.cli import app
 from packsight.producer.client import Client
 from packsight.producer.evaluation import local
+from packsight.producer.evaluation.labels import Label
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.matching.matcher import Variant, match
@@ -94,7 +95,7 @@ def test_answers_given_here_are_those_that_come_over_the_queue(here: Shop, tmp_p
 
 
 def test_every_way_of_deciding_answers_as_matching_itself(here: Shop) -> None:
-    labels = [local.Label(name, product, product, ()) for name, (product, _, _) in QUERIES.items()]
+    labels = [Label(name, product, product, ()) for name, (product, _, _) in QUERIES.items()]
     seen = [features for _, _, features in QUERIES.values()]
     questions = local.labelled(labels, [""] * len(seen), seen, here.catalog)
     for variant in Variant:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -152,8 +153,8 @@ def test_the_oldest_letters_are_dropped_and_counted_when_the_list_is_full(letter
     assert letters.dropped() == 3
 
 
-def sent(ledger: Ledger, app: App, queue: str) -> list[object]:
-    """Arguments of the messages in a queue, oldest first."""
+def sent(ledger: Ledger, app: App, queue: str) -> list[tuple[str, Any]]:
+    """Ids and arguments of the messages in a queue, oldest first."""
     with app.connection_for_read() as connection:
         channel = connection.channel()
         found = []

@@ -12,7 +12,7 @@ from PIL import Image
 
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Status
-from tests.shop import PRODUCTS, Shop, query
+from tests.shop import PRODUCTS, Shop, failure, query, version
 
 
 def test_photos_of_listed_products_are_recognised_with_their_evidence(shop: Shop) -> None:
@@ -110,11 +110,11 @@ def test_each_broken_image_ends_in_its_own_typed_outcome_and_its_neighbours_are_
     outcomes = shop.ask(*references)
     assert [outcome.image for outcome in outcomes] == references
     broken = {outcome.image: outcome for outcome in outcomes[1:-1]}
-    assert {image: outcome.failure.code for image, outcome in broken.items()} == wanted
+    assert {image: failure(outcome).code for image, outcome in broken.items()} == wanted
     for outcome in broken.values():
         assert outcome.status is Status.FAILED
-        assert outcome.failure.message
-        assert outcome.failure.remedy
+        assert failure(outcome).message
+        assert failure(outcome).remedy
     assert {outcome.status for outcome in (outcomes[0], outcomes[-1])} != {Status.FAILED}
     assert outcomes[0].candidates == outcomes[-1].candidates
 
@@ -126,7 +126,7 @@ def test_a_new_version_answers_the_next_batch_and_a_withdrawn_product_is_gone(sh
     assert removed.id in {candidate.product.id for candidate in before.candidates}
     newer = shop.publish(kept)
     after = shop.ask(reference)[0]
-    assert after.provenance.catalog_version == newer.version != before.provenance.catalog_version
+    assert version(after) == newer.version != version(before)
     assert removed.id not in {candidate.product.id for candidate in after.candidates}
     shop.publish(PRODUCTS)
     assert shop.ask(reference)[0].candidates == before.candidates
@@ -137,7 +137,7 @@ def test_a_version_made_by_other_models_is_refused_and_the_one_before_serves_on(
     before = shop.ask(reference)[0]
     shop.publish(PRODUCTS, embedder="another-model-000000000000")
     after = shop.ask(reference)[0]
-    assert after.provenance.catalog_version == before.provenance.catalog_version
+    assert version(after) == version(before)
     shop.publish(PRODUCTS)
     assert shop.ask(reference)[0].status is not Status.FAILED
 
@@ -145,14 +145,14 @@ def test_a_version_made_by_other_models_is_refused_and_the_one_before_serves_on(
 def test_a_catalog_whose_only_version_has_other_models_fails_its_images_with_the_reason(shop: Shop) -> None:
     shop.publish(PRODUCTS, catalog="foreign", embedder="another-model-000000000000")
     outcome = shop.ask(shop.put("refuse/only.jpg", query(PRODUCTS[1])), catalog="foreign")[0]
-    assert outcome.failure.code is ErrorCode.CATALOG_REFUSED
-    assert "another-model-000000000000" in outcome.failure.message
+    assert failure(outcome).code is ErrorCode.CATALOG_REFUSED
+    assert "another-model-000000000000" in failure(outcome).message
 
 
 def test_an_unknown_catalog_is_named(shop: Shop) -> None:
     outcomes = shop.ask("s3://any/a.jpg", "s3://any/b.jpg", catalog="not-there")
-    assert [outcome.failure.code for outcome in outcomes] == [ErrorCode.CATALOG_MISSING] * 2
-    assert "not-there" in outcomes[0].failure.message
+    assert [failure(outcome).code for outcome in outcomes] == [ErrorCode.CATALOG_MISSING] * 2
+    assert "not-there" in failure(outcomes[0]).message
 
 
 def test_two_catalogs_answer_beside_each_other(shop: Shop) -> None:

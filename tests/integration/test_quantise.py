@@ -28,6 +28,7 @@ from packsight.worker.networks import quantised
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.graph import take_pixels
 from packsight.worker.networks.load import load_embedder, load_spotter
+from packsight.worker.networks.model_files import network_sha256
 from packsight.worker.networks.quantised import SideCar
 from packsight.worker.networks.spotters import ppocr
 from packsight.worker.quantise import convert, run
@@ -46,7 +47,8 @@ def drawn(product: int, photo: int) -> Pixels:
     image = np.empty((96, 64, 3), np.int64)
     image[:48], image[48:] = colours
     light = np.random.default_rng([12, product, photo]).integers(-12, 13, (96, 64, 3))
-    return np.clip(image + light + 3 * photo, 0, 255).astype(np.uint8)
+    drawn_: npt.NDArray[np.int64] = image + light + 3 * photo
+    return drawn_.clip(0, 255).astype(np.uint8)
 
 
 def save_embedder(file: Path) -> None:
@@ -107,7 +109,7 @@ def test_a_quantised_network_rounds_to_8_bits_and_gives_almost_the_same(models: 
     assert kinds.count("FakeQuantize") == kinds.count("Convolution") == 2, "what goes into each convolution"
     weights = [node for node in nodes if node.get_type_name() == "Constant" and len(node.get_output_shape(0)) == 4]
     assert sum(node.get_output_element_type(0) == ov.Type.i8 for node in weights) == 2
-    assert file.stem == sha256 == quantised.network_sha256(file)
+    assert file.stem == sha256 == network_sha256(file)
     before, after = (tried.build(graph).embed(packs()[1::2]) for graph in (None, file))
     cosines = (before * after).sum(1) / np.linalg.norm(before, axis=1) / np.linalg.norm(after, axis=1)
     assert cosines.min() > 0.99

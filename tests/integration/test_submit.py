@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,7 @@ def test_no_more_than_the_bound_is_ahead_of_the_workers(client: Client, stand_in
 def test_an_interrupted_job_is_resumed_without_working_twice(client: Client, stand_in: StandIn) -> None:
     job = client.submit(urls(60), batch_size=3)
     rows = client.run(job, max_in_flight=5)
+    assert isinstance(rows, Generator)
     for _ in range(10):
         next(rows)
     with pytest.raises(KeyboardInterrupt):

@@ -59,7 +59,7 @@ def features_of(data: bytes, sha256: str, settings: Settings) -> Features:
         sha256=sha256,
         width=decoded.width,
         height=decoded.height,
-        embedding=(small / 255).reshape(-1),
+        embedding=(small / 255).reshape(-1).astype(np.float32),
         words=(word,),
         local=local_features(decoded),
         thumbnail=thumbnail(decoded),
@@ -401,10 +401,10 @@ def test_photos_are_described_by_workers_over_the_queue(shop: Shop, live_setting
     app = make_app("packsight-worker", settings)
     app.conf.worker_pool_start_method = "fork"
 
-    @app.task(name=DESCRIBE, bind=True, shared=False)
     def describe(self: Any, request: dict[str, Any]) -> dict[str, Any]:
         return shop.describer.describe_batch(request["images"], self.request.id).model_dump(mode="json")
 
+    app.task(name=DESCRIBE, bind=True, shared=False)(describe)
     fleet = Fleet(settings)
     register(fleet)
     request = SyncRequest(shop.write(), str(shop.folder / "extra"))

@@ -10,6 +10,7 @@ import kombu
 import pytest
 import redis
 from kombu import Consumer, Queue
+from kombu.transport import redis as stock
 
 from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE, INTERACTIVE_QUEUE, WORKER_QUEUES
 from packsight.shared.queue import transport
@@ -42,8 +43,16 @@ def publish(connection: kombu.Connection, queue: str, *bodies: Any) -> None:
         connection.Producer(serializer="json").publish(body, routing_key=queue)
 
 
+def waiting(broker: redis.Redis) -> dict[str, Any]:
+    """The newest message in the queue of single photos."""
+    raw = broker.lindex("packsight.recognize", 0)
+    assert isinstance(raw, str)
+    message: dict[str, Any] = json.loads(raw)
+    return message
+
+
 def stock_transport(settings: Settings) -> Any:
-    return transport.stock.Transport(kombu.Connection(settings.broker_url.get_secret_value()))
+    return stock.Transport(kombu.Connection(settings.broker_url.get_secret_value()))
 
 
 class Taker:
@@ -166,6 +175,7 @@ def test_a_sweep_that_comes_late_does_not_take_a_renewed_message_away(
     holder = Taker(connect())
     (message,) = holder.take(1)
     seen = broker.zscore("unacked_index", message.delivery_tag)
+    assert seen is not None
     broker.zadd("unacked_index", {message.delivery_tag: seen + 1})
     holder.channel.qos.restore_by_tag(message.delivery_tag, seen=seen)
     assert broker.llen("celery") == 0
@@ -270,12 +280,12 @@ def test_the_stock_transport_can_put_back_what_ours_recorded(
     live_settings: Settings, connect: Callable[[], kombu.Connection], broker: redis.Redis
 ) -> None:
     publish(connect(), "packsight.recognize", {"nothing": [], "empty": {}, "exact": 1.0, "text": "Шампунь"})
-    before = json.loads(broker.lindex("packsight.recognize", 0))
+    before = waiting(broker)
     (message,) = Taker(connect(), ("packsight.recognize",)).take(1)
-    stock = stock_transport(live_settings)
-    stock_channel = stock.create_channel(stock)
+    unchanged = stock_transport(live_settings)
+    stock_channel = unchanged.create_channel(unchanged)
     stock_channel.qos.restore_by_tag(message.delivery_tag)
-    after = json.loads(broker.lindex("packsight.recognize", 0))
+    after = waiting(broker)
     assert after["body"] == before["body"]
     assert broker.exists("unacked", "unacked_index") == 0
     stock_channel.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,7 @@ def product(number: int, vendor: str, model: str) -> ProductRow:
 
 
 def build(
-    folder: Path, products: Sequence[ProductRow], photos: dict[str, Sequence[Features]], parent: Snapshot | None = None
+    folder: Path, products: Sequence[ProductRow], photos: Mapping[str, Sequence[Features]], parent: Snapshot | None = None
 ) -> Snapshot:
     """Build and open a version; photos by product id."""
     rows = [

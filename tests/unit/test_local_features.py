@@ -77,7 +77,7 @@ def test_points_lie_on_the_thing_that_they_describe() -> None:
 
 def test_the_same_pack_in_another_size_is_recognised_in_the_same_places() -> None:
     photo = pack()
-    small = Photo(cv2.resize(photo.pixels, (240, 320), interpolation=cv2.INTER_AREA), 240, 320)
+    small = Photo(cv2.resize(photo.pixels, (240, 320), interpolation=cv2.INTER_AREA).astype(np.uint8), 240, 320)
     one, other = local_features(photo), local_features(small)
     agreed = pairs(one, other)
     shifts = np.array([np.abs(one.points[a] - other.points[b]).max() for a, b in agreed])

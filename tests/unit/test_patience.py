@@ -1,12 +1,14 @@
 """A producer in the middle of a job waits for a broker that comes back, and gives up on one that does not."""
 
+from collections.abc import Callable
+
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from packsight.producer.broker import Patience
 
 
-def failing(times: int, error: Exception) -> tuple[list[int], object]:
+def failing(times: int, error: Exception) -> tuple[list[int], Callable[[], str]]:
     calls: list[int] = []
 
     def call() -> str:

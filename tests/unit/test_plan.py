@@ -89,7 +89,7 @@ def test_bytes_that_cannot_be_described_give_way_to_the_parents_photo() -> None:
 def test_a_parents_photo_that_itself_cannot_be_described_is_not_kept() -> None:
     result = settled(made((product("1"), ("1.jpg",))), {"a": BROKEN}, p1=Sighting("a", "v-a"))
     assert list(result.rows.photos) == []
-    assert (result.kept_old, result.bare) == (0, {"1"})
+    assert (result.kept_old, result.bare) == (0, frozenset({"1"}))
 
 
 def test_a_failed_source_that_the_parent_does_not_know_has_nothing_to_keep() -> None:

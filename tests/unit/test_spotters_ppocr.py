@@ -236,12 +236,16 @@ def test_printed_lines_are_read_with_their_boxes(spotter: Spotter) -> None:
 def test_it_reads_what_rapidocr_reads(spotter: Spotter, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
     from rapidocr import RapidOCR
+    from rapidocr.utils.output import RapidOCROutput
 
     peer = RapidOCR(params={"Global.log_level": "error"})
     for lines in (SHAMPOO, BALM):
         image = label(lines)
         ours = letters("".join(read(spotter, image)))
-        theirs = letters("".join(peer(cv2.cvtColor(image, cv2.COLOR_RGB2BGR)).txts))
+        found = peer(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        assert isinstance(found, RapidOCROutput)
+        assert found.txts is not None
+        theirs = letters("".join(found.txts))
         printed = letters("".join(lines))
         assert Levenshtein.distance(ours, printed) <= Levenshtein.distance(theirs, printed)
 
