@@ -1,13 +1,11 @@
-"""`packsight catalog sync|versions|show|rollback` and `packsight indexer`."""
+"""What the indexer's commands do: sync, versions, show, rollback, and the indexer itself."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from typing import Annotated
 
-import typer
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from rich.console import Console
@@ -16,7 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from packsight.indexer import tables
 from packsight.indexer.fleet import Fleet
+from packsight.indexer.publish import roll_back
 from packsight.indexer.report import SyncRequest
+from packsight.indexer.sync import run_sync
 from packsight.shared import launch
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
@@ -27,32 +27,12 @@ from packsight.shared.storage.objects import ObjectStore
 WAIT_SECONDS = 30.0
 """How long `--wait` waits for the replicas."""
 
-app = typer.Typer()
-catalog_app = typer.Typer(no_args_is_help=True, help="Publish catalog versions and look at them.")
-app.add_typer(catalog_app, name="catalog")
 out = Console()
 
 
-def _name(value: str) -> str:
-    if not re.match(CATALOG_NAME, value):
-        raise typer.BadParameter("lower-case letters, digits, _ and -, 63 at most")
-    return value
-
-
-CatalogOption = Annotated[str, typer.Option("--catalog", help="Name of the catalog.", callback=_name)]
-
-
-@catalog_app.command()
-def sync(
-    feed: Annotated[str, typer.Option(help="YML feed, or TSV/CSV table: a file, http(s)://… or s3://…; gzip is fine.")],
-    photos: Annotated[str, typer.Option(help="Extra photos: DIR/<vendor code>/* or s3://bucket/prefix.")] = "",
-    catalog: CatalogOption = "default",
-    force: Annotated[bool, typer.Option("--force", help="Publish in spite of losses, a worse check, or nothing new.")] = False,
-    wait: Annotated[bool, typer.Option(help="Wait until the running workers serve the version.")] = True,
-) -> None:
-    """Bring a catalog in step with the shop's feed and publish it as a new version, if anything changed."""
-    from packsight.indexer.sync import run_sync  # noqa: PLC0415 - Faiss and friends load only when needed
-
+def sync(feed: str, photos: str, catalog: str, *, force: bool, wait: bool) -> None:
+    """Bring a catalog in step with the shop's feed and say what was done."""
+    _check_name(catalog)
     config = settings()
     with _reachable(), _progress() as progress:
         report = run_sync(SyncRequest(feed, photos, catalog, force), config, progress)
@@ -63,6 +43,11 @@ def sync(
     if wait and report.version is not None:
         with _reachable():
             _wait(catalog, report.version)
+
+
+def _check_name(catalog: str) -> None:
+    if not re.match(CATALOG_NAME, catalog):
+        raise UserError(f"{catalog} is no name of a catalog. Use lower-case letters, digits, _ and -, 63 at most.")
 
 
 def _print_notes(notes: Iterable[str]) -> None:
@@ -84,34 +69,22 @@ def _wait(catalog: str, version: str) -> None:
         out.print("No worker is up; workers take the version up when they start.")
 
 
-@catalog_app.command()
-def versions(catalog: CatalogOption = "default") -> None:
-    """List the versions of a catalog, oldest first."""
+def versions(catalog: str) -> None:
+    """List the versions of a catalog."""
     with _catalog(catalog) as (catalogs, current):
         out.print(tables.versions(catalogs.versions(), current.version))
 
 
-@catalog_app.command()
-def show(
-    version: Annotated[str, typer.Argument(help="Version; the current one when left out.")] = "",
-    catalog: CatalogOption = "default",
-) -> None:
-    """Show a version: what it holds, which models made it, how well it recognises itself."""
+def show(version: str, catalog: str) -> None:
+    """Show a version, the current one for ""."""
     with _catalog(catalog) as (catalogs, current):
         manifest = catalogs.manifest(version or current.version)
     out.print(tables.manifest(manifest, is_current=current.version == manifest.version))
     _print_notes(manifest.notes)
 
 
-@catalog_app.command()
-def rollback(
-    version: Annotated[str, typer.Argument(help="Version to go back to; the current one's parent when left out.")] = "",
-    catalog: CatalogOption = "default",
-    wait: Annotated[bool, typer.Option(help="Wait until the running workers serve the version.")] = True,
-) -> None:
-    """Let an earlier version be the current one; workers take it up without a restart."""
-    from packsight.indexer.publish import roll_back  # noqa: PLC0415 - Faiss and friends load only when needed
-
+def rollback(version: str, catalog: str, *, wait: bool) -> None:
+    """Let an earlier version be the current one, the parent of the current one for ""."""
     with _catalog(catalog) as (catalogs, _):
         target = roll_back(catalogs, version or None)
     out.print(f"Catalog {catalog} is at {target} now. The next sync starts from it.")
@@ -122,9 +95,8 @@ def rollback(
             _wait(catalog, target)
 
 
-@app.command()
 def indexer() -> None:
-    """Run the indexer in the foreground: the periodic sync of PACKSIGHT_CATALOG__FEED and the reconciler."""
+    """Become the indexer's process."""
     line = ["worker", "--beat", "--hostname", "indexer@%h", "--queues", INDEXER_QUEUE, "--concurrency", "2"]
     line += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
     launch.become("packsight.indexer", *line, environment={})
@@ -152,6 +124,7 @@ def _reachable() -> Iterator[None]:
 @contextmanager
 def _catalog(name: str) -> Iterator[tuple[CatalogStore, Current]]:
     """Versions of a catalog and its pointer; raises UserError when it was never published."""
+    _check_name(name)
     with _reachable(), closing(ObjectStore(settings().s3)) as store:
         catalogs = CatalogStore(store, name)
         current = catalogs.current()

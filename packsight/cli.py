@@ -1,11 +1,13 @@
-"""The front door: one command line, mounted from the rooms."""
+"""The front door: one command line, mounted from the rooms, which import what they work with when they are asked to."""
 
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from packsight import __version__
 from packsight.deploy.cli import app as deploy
 from packsight.indexer.cli import app as indexer
 from packsight.producer.cli import app as producer
@@ -15,10 +17,28 @@ from packsight.worker.cli import app as worker
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Rich takes as long to load as all the rest of `--help`.
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
     help="Recognises packaged products in photos, at queue volume.",
 )
 for room in (producer, indexer, worker, deploy):
     app.add_typer(room)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"packsight {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the command line itself."""
 
 
 def main() -> None:
@@ -31,4 +51,3 @@ def main() -> None:
     except PacksightError as error:
         print(f"packsight: {error}", file=sys.stderr)
         sys.exit(1)
-

@@ -1,4 +1,4 @@
-"""The producer's commands: submit, recognize, explain, results, jobs, evaluate, dead-letters."""
+"""What the producer's commands do: submit, recognize, results, jobs."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from packsight.producer import dead_letters
 from packsight.producer.client import Client
 from packsight.producer.display import Bar, Tally, console, interruptible, page, progress
-from packsight.producer.evaluation.command import evaluate
-from packsight.producer.explain import explain
 from packsight.producer.export import Exports, open_export
 from packsight.producer.report import Report
 from packsight.producer.rows import Row
@@ -33,51 +29,22 @@ from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.jobs import task_ids
 
-app = typer.Typer(no_args_is_help=True, help="Photos in, product matches out.")
-app.add_typer(dead_letters.app, name="dead-letters")
 
-Sources = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="SOURCE…", help="Folders, image files, lists (.txt, .csv, .tsv), addresses, s3://bucket/prefix."
-    ),
-]
-Image = Annotated[str, typer.Argument(help="A file, an https:// address or s3://bucket/key.")]
-Catalog = Annotated[str, typer.Option("--catalog", help="Catalog to look in.")]
-TopK = Annotated[int, typer.Option("--top-k", min=1, max=50, help="Candidates per photo.")]
-ReadAll = Annotated[
-    bool, typer.Option("--read-all", help="Read every line of text, also when those read so far decide.")
-]
-Out = Annotated[
-    list[Path] | None,
-    typer.Option("--out", help="Write results to this .jsonl, .csv or .parquet file; may be repeated."),
-]
-ReportFile = Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for a worker.")]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Photos per message.")]
-InFlight = Annotated[int, typer.Option("--max-in-flight", min=1, help="Messages that may wait for workers at a time.")]
-
-
-@app.command()
 def submit(
-    sources: Sources = None,
-    catalog: Catalog = "default",
-    top_k: TopK = 5,
-    read_all: ReadAll = False,
-    batch_size: BatchSize = 16,
-    wait: Annotated[bool, typer.Option("--wait", help="Stay until all is done; --out and --report imply it.")] = False,
-    out: Out = None,
-    report: ReportFile = None,
-    column: Annotated[str | None, typer.Option("--column", help="Column of references in .csv and .tsv lists.")] = None,
-    resume: Annotated[
-        str | None, typer.Option("--resume", metavar="JOB", help="Go on with an interrupted job.")
-    ] = None,
-    max_in_flight: InFlight = 64,
+    sources: Sequence[str],
+    *,
+    catalog: str,
+    top_k: int,
+    read_all: bool,
+    batch_size: int,
+    wait: bool,
+    out: Sequence[Path],
+    report: Path | None,
+    column: str | None,
+    resume: str | None,
+    max_in_flight: int,
 ) -> None:
-    """Queue photos for recognition as a job.
-
-    The job's id goes to standard output. Ctrl-C stops this command and never the job: --resume JOB queues what is left.
-    """
+    """Queue the photos of `sources`, or what is left of the job `resume`."""
     if bool(sources) == bool(resume):
         raise UserError("Name the photos to submit, or a job with --resume JOB: one of the two.")
     resumed = resume is not None
@@ -87,7 +54,7 @@ def submit(
             if resume
             else _create(
                 client,
-                sources or [],
+                sources,
                 catalog=catalog,
                 top_k=top_k,
                 read_all=read_all,
@@ -105,27 +72,15 @@ def submit(
             console.print(f"Queued. Read the results with [bold]packsight results {job.id} --follow[/]")
 
 
-@app.command()
-def recognize(
-    image: Image, catalog: Catalog = "default", top_k: TopK = 5, read_all: ReadAll = False, timeout: Timeout = 60
-) -> None:
-    """Recognise one photo ahead of all jobs; its outcome goes to standard output as JSON, exit code 1 if it failed."""
+def recognize(image: str, *, catalog: str, top_k: int, read_all: bool, timeout: float) -> None:
+    """Recognise one photo and print its outcome as JSON."""
     with Client() as client:
         outcome = client.recognize(image, catalog=catalog, top_k=top_k, read_all=read_all, timeout=timeout)
     typer.echo(outcome.model_dump_json(indent=2 if sys.stdout.isatty() else None))
     raise typer.Exit(1 if outcome.status is Status.FAILED else 0)
 
 
-app.command()(explain)
-
-
-@app.command()
-def results(
-    job_id: Annotated[str, typer.Argument(metavar="JOB")],
-    follow: Annotated[bool, typer.Option("--follow", help="Wait until every photo has its outcome.")] = False,
-    out: Out = None,
-    report: ReportFile = None,
-) -> None:
+def results(job_id: str, *, follow: bool, out: Sequence[Path], report: Path | None) -> None:
     """Read a job's outcomes: counts, files of results, a report."""
     with Client() as client, _exports(client, out, report) as exports:
         job = client.load(job_id)
@@ -140,11 +95,7 @@ def results(
             )
 
 
-@app.command()
-def jobs(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Newest jobs to show.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output.")] = False,
-) -> None:
+def jobs(limit: int, *, as_json: bool) -> None:
     """List submitted jobs, newest first."""
     table = Table("Job", "Submitted (UTC)", "Catalog", "Photos", "Batches ended", box=None, pad_edge=False)
     with Client() as client:
@@ -161,17 +112,14 @@ def jobs(
         page.print(table if table.rows else "There are no jobs. `packsight submit FOLDER` makes one.")
 
 
-app.command()(evaluate)
-
-
 @contextmanager
-def _exports(client: Client, out: list[Path] | None, report: Path | None) -> Iterator[Exports]:
+def _exports(client: Client, out: Sequence[Path], report: Path | None) -> Iterator[Exports]:
     """Open the files of results before anything is queued, so that a wrong name is told at once."""
     with ExitStack() as stack:
         fetcher = Fetcher(client.settings, client.store)
         stack.callback(fetcher.close)
         exports = stack.enter_context(Exports())
-        for path in out or []:
+        for path in out:
             exports.take(open_export(path))
         if report:
             limit = client.settings.fetch.max_bytes
@@ -184,7 +132,7 @@ def _exports(client: Client, out: list[Path] | None, report: Path | None) -> Ite
         yield exports
         with console.status("Writing the results"):
             exports.finish()
-    for path in [*(out or []), *([report] if report else [])]:
+    for path in [*out, *([report] if report else [])]:
         console.print(f"Wrote [bold]{escape(str(path))}[/]")
 
 
@@ -198,7 +146,7 @@ def _interruptible(job: Job) -> AbstractContextManager[None]:
 
 def _create(
     client: Client,
-    sources: list[str],
+    sources: Sequence[str],
     *,
     catalog: str,
     top_k: int,

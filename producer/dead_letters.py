@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.table import Table
@@ -18,11 +18,6 @@ from packsight.producer.display import console, page
 from packsight.shared.contract.errors import UserError
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.settings import load_settings
-
-app = typer.Typer(no_args_is_help=True, help="Messages and photos that were put aside, with their cause.")
-
-Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Ids as `list` shows them.")]
-All = Annotated[bool, typer.Option("--all", help="All letters.")]
 
 
 @contextmanager
@@ -36,10 +31,7 @@ def _letters() -> Iterator[DeadLetters]:
         letters.close()
 
 
-@app.command("list")
-def list_letters(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output.")] = False,
-) -> None:
+def show(*, as_json: bool) -> None:
     """Show all letters, oldest first."""
     with _letters() as letters:
         found, dropped = letters.list(), letters.dropped()
@@ -64,17 +56,10 @@ def _what(letter: DeadLetter) -> str:
     return letter.image if letter.image is not None else json.dumps(letter.payload, ensure_ascii=False)[:200]
 
 
-@app.command()
-def replay(
-    ids: Ids = None,
-    everything: All = False,
-    payload: Annotated[
-        Path | None, typer.Option(help="JSON file with the corrected argument, for a single letter.")
-    ] = None,
-) -> None:
+def replay(ids: Sequence[str], *, everything: bool, payload: Path | None) -> None:
     """Send letters again and take them off the list; prints the id of each new task."""
     corrected = _payload(payload) if payload else None
-    if corrected is not None and len(ids or []) != 1:
+    if corrected is not None and len(ids) != 1:
         raise UserError("--payload corrects one letter. Name exactly one id.")
     publisher = producer_app(load_settings())
     with _letters() as letters:
@@ -91,8 +76,7 @@ def _payload(path: Path) -> dict[str, Any]:
     return content
 
 
-@app.command()
-def drop(ids: Ids = None, everything: All = False) -> None:
+def drop(ids: Sequence[str], *, everything: bool) -> None:
     """Remove letters for good."""
     with _letters() as letters:
 
@@ -103,7 +87,7 @@ def drop(ids: Ids = None, everything: All = False) -> None:
         _each(letters, ids, everything, remove)
 
 
-def _each(letters: DeadLetters, ids: list[str] | None, everything: bool, act: Callable[[str], None]) -> None:
+def _each(letters: DeadLetters, ids: Sequence[str], everything: bool, act: Callable[[str], None]) -> None:
     if bool(ids) == everything:
         raise UserError("Name the ids of letters, or --all: one of the two.")
     for name in ids or [letter.id for letter in letters.list()]:

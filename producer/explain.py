@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
@@ -20,9 +20,15 @@ from packsight.producer.submit import Job
 from packsight.producer.thumbnails import Thumbnails
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.extras import Later
 from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.jobs import JobImage
+
+if TYPE_CHECKING:
+    from packsight.producer import drawing
+else:
+    drawing = Later("packsight.producer.drawing", extra="analysis")
 
 SIDE = 900
 """Longer side of the drawn pictures in pixels."""
@@ -30,18 +36,9 @@ SUFFIXES = (".html", ".png")
 
 
 def explain(
-    photo: Annotated[str, typer.Argument(metavar="PHOTO|JOB", help="A file, an https:// address, s3://bucket/key; or a job.")],
-    image: Annotated[
-        str | None, typer.Argument(metavar="IMAGE", help="Of a job: the photo's name or reference, or a part of it.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Draw it into this .html or .png file; by default below PACKSIGHT_HOME.")
-    ] = None,
-    catalog: Annotated[str, typer.Option("--catalog", help="Catalog to look in.")] = "default",
-    top_k: Annotated[int, typer.Option("--top-k", min=1, max=50, help="Candidates per photo.")] = 5,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for a worker.")] = 60,
+    photo: str, image: str | None, out: Path | None, *, catalog: str, top_k: int, timeout: float
 ) -> None:
-    """Show and draw why a photo got its answer: recognised now, or as a job's outcome tells."""
+    """Show and draw why a photo got its answer: recognised now, or as the outcome of the job `photo` tells."""
     if out and out.suffix.lower() not in SUFFIXES:
         raise UserError(f"{out.name} is neither an .html nor a .png file. Give --out one of these suffixes.")
     with Client() as client:
@@ -95,9 +92,7 @@ def draw(client: Client, row: Row, file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix.lower() == ".png":
-            from packsight.producer.drawing import write_png  # noqa: PLC0415 - OpenCV loads only when needed
-
-            write_png(file, row, pictures)
+            drawing.write_png(file, row, pictures)
             return
         report = Report(file, pictures, single=True)
         report.add(row)

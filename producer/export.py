@@ -7,12 +7,20 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from packsight.producer.rows import Row
 from packsight.producer.spool import Spool
 from packsight.shared.contract.errors import UserError
+from packsight.shared.extras import Later, require
 from packsight.shared.storage.files import part_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import parquet
+else:
+    pa = Later("pyarrow", extra="analysis")
+    parquet = Later("pyarrow.parquet", extra="analysis")
 
 STAGES = ("fetch", "decode", "embed", "spot", "match")
 NUMBERS = ("confidence", "second_confidence", *(f"seconds_{stage}" for stage in STAGES))
@@ -143,11 +151,8 @@ def write_csv(file: IO[str], rows: Iterable[dict[str, Any]]) -> None:
 
 def write_parquet(path: Path, rows: Iterator[dict[str, Any]], group: int = 10_000) -> None:
     """Write flat rows as Parquet, `group` rows at a time."""
-    import pyarrow as pa  # noqa: PLC0415 - slow to import, and only here
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
     schema = pa.schema([(name, pa.float64() if name in NUMBERS else pa.string()) for name in COLUMNS])
-    with pq.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(path, schema) as writer:
         while part := list(islice(rows, group)):
             writer.write_table(pa.Table.from_pylist(part, schema=schema))
 
@@ -155,11 +160,13 @@ def write_parquet(path: Path, rows: Iterator[dict[str, Any]], group: int = 10_00
 def open_export(path: Path) -> Export:
     """Begin a file of results; its suffix says which kind.
 
-    Raises UserError for another suffix or a folder that cannot be written.
+    Raises UserError for another suffix, a library that is missing, or a folder that cannot be written.
     """
     suffix = path.suffix.lower()
     if suffix not in {".jsonl", ".ndjson", ".csv", ".parquet"}:
         raise UserError(f"{path} has no known suffix. Results can be written as .jsonl, .csv or .parquet.")
+    if suffix == ".parquet":
+        require("pyarrow", extra="analysis")
     try:
         return JsonLines(path) if suffix in {".jsonl", ".ndjson"} else Table(path)
     except OSError as error:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.markup import escape
 
 from packsight.producer.client import Client
@@ -18,37 +17,32 @@ from packsight.producer.evaluation.labels import Label, answers, read_labels
 from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.evaluation.recognise import submit
 from packsight.shared.contract.errors import UserError
+from packsight.shared.extras import Later
 from packsight.shared.storage.files import write_whole
 
 if TYPE_CHECKING:
+    from packsight.producer.evaluation import baseline_2020, describe, local, page
     from packsight.producer.evaluation.baseline_2020 import Baseline
     from packsight.producer.evaluation.local import Catalog, Question
+else:
+    # Not loaded where the queue alone is asked.
+    baseline_2020 = Later("packsight.producer.evaluation.baseline_2020", extra="analysis")
+    describe = Later("packsight.producer.evaluation.describe", extra="analysis")
+    local = Later("packsight.producer.evaluation.local", extra="analysis")
+    page = Later("packsight.producer.evaluation.page")
 
 
 def evaluate(
-    labels: Annotated[
-        Path | None, typer.Argument(help="Table with the columns image and product_id (empty = not in the catalog).")
-    ] = None,
-    root: Annotated[
-        Path | None, typer.Option("--root", help="Folder of the photos; by default that of the labels.")
-    ] = None,
-    catalog: Annotated[str, typer.Option("--catalog", help="Catalog to look in.")] = "default",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write all measures and one row per photo here.")
-    ] = None,
-    html_file: Annotated[
-        Path | None, typer.Option("--html", help="Write a report with the wrong answers in pictures.")
-    ] = None,
-    ablation: Annotated[
-        bool, typer.Option("--ablation", help="Compare ways of deciding: looks, words, the formula of 2020, clear, fitted.")
-    ] = False,
-    drop_nearest: Annotated[
-        bool, typer.Option("--drop-nearest", help="Ask also as if each photo's product had never been listed.")
-    ] = False,
-    leave_one_out: Annotated[
-        bool, typer.Option("--leave-one-out", help="Ask the catalog's own photos too, each left out; needs no labels.")
-    ] = False,
-    kind: Annotated[str, typer.Option("--kind", help="Column whose `;`-separated values are measured apart.")] = "kind",
+    labels: Path | None,
+    *,
+    root: Path | None,
+    catalog: str,
+    json_file: Path | None,
+    html_file: Path | None,
+    ablation: bool,
+    drop_nearest: bool,
+    leave_one_out: bool,
+    kind: str,
 ) -> None:
     """Measure how well labelled photos, or the catalog's own, are recognised."""
     if labels is None and not leave_one_out:
@@ -69,9 +63,7 @@ def evaluate(
             results = Results(_over_queue(client, known, folder, catalog), own=own)
         tables.show(results)
         if html_file and here:
-            from packsight.producer.evaluation.page import write  # noqa: PLC0415 - only when asked for
-
-            write(html_file, results, here, client)
+            page.write(html_file, results, here, client)
     if json_file:
         _write(json_file, document(results))
     for file in (json_file, html_file):
@@ -95,8 +87,6 @@ def _asked_here(
     client: Client, here: Catalog, known: Sequence[Label], root: Path, *, ablation: bool, drop: bool, own: bool
 ) -> Results:
     """Let the workers look once, and answer all questions here."""
-    from packsight.producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
-
     asked = _look(client, here, known, root) if known else []
     left_out = _own(client, here) if own else []
     with console.status("Answering"):
@@ -109,16 +99,12 @@ def _asked_here(
 
 
 def _local(client: Client, catalog: str) -> Catalog:
-    from packsight.producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
-
     with console.status("Fetching the catalog's current version"):
         return local.Catalog.current(client, catalog)
 
 
 def _look(client: Client, here: Catalog, known: Sequence[Label], root: Path) -> list[Question]:
     """Have the labelled photos described over the queue."""
-    from packsight.producer.evaluation import describe, local  # noqa: PLC0415 - Faiss loads only when needed
-
     images = describe.send(client, known, root)
     with interruptible(), progress("Describing", len(images)) as bar:
         seen = describe.describe(client, images, here.snapshot, idle=bar.idle, done=bar.advance)
@@ -127,8 +113,6 @@ def _look(client: Client, here: Catalog, known: Sequence[Label], root: Path) -> 
 
 def _own(client: Client, here: Catalog) -> list[Question]:
     """The catalog's own photos, each left out; raises UserError when no product has two."""
-    from packsight.producer.evaluation import describe, local  # noqa: PLC0415 - Faiss loads only when needed
-
     photos = local.own_photos(here)
     if not photos:
         raise UserError("No product of this catalog has two photos, so that none can be left out. Add photos with --photos.")
@@ -138,15 +122,11 @@ def _own(client: Client, here: Catalog) -> list[Question]:
 
 
 def _own_by_all(client: Client, here: Catalog) -> dict[str, list[Answer]]:
-    from packsight.producer.evaluation import local  # noqa: PLC0415 - Faiss loads only when needed
-
     return local.ablation(_own(client, here), here, _baseline(client, here))
 
 
 def _baseline(client: Client, here: Catalog) -> Baseline:
     """The formula of 2020 with the embeddings of all the catalog's photos."""
-    from packsight.producer.evaluation import baseline_2020, describe  # noqa: PLC0415 - Faiss loads only when needed
-
     features = describe.stored(client, here.snapshot, here.snapshot.photo_table.column("sha256"))
     return baseline_2020.Baseline.of(here.snapshot, features)
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
-from packsight.indexer import cli, tasks
+from packsight.indexer import cli, commands, tasks
 from packsight.indexer.app import beat_schedule
 from packsight.indexer.feed.offers import FeedError
 from packsight.indexer.fleet import Fleet
@@ -23,8 +23,8 @@ from packsight.shared.storage.objects import ObjectStore
 
 @pytest.fixture
 def config(live_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(cli, "settings", lambda: live_settings)
-    monkeypatch.setattr(cli.out, "_width", 200)
+    monkeypatch.setattr(commands, "settings", lambda: live_settings)
+    monkeypatch.setattr(commands.out, "_width", 200)
     return live_settings
 
 
@@ -96,7 +96,7 @@ def test_an_object_storage_that_is_away_is_said_with_a_remedy(
     config: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = config.model_copy(update={"s3": S3(endpoint="127.0.0.1:9", secret_key=SecretStr("x"), access_key="x")})
-    monkeypatch.setattr(cli, "settings", lambda: away)
+    monkeypatch.setattr(commands, "settings", lambda: away)
     assert "packsight up" in str(run("versions").exception)
 
 

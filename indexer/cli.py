@@ -1,0 +1,64 @@
+"""`packsight catalog sync|versions|show|rollback` and `packsight indexer` as they are typed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from packsight.shared.extras import Later
+
+if TYPE_CHECKING:
+    from packsight.indexer import commands
+else:
+    commands = Later("packsight.indexer.commands", extra="indexer")
+
+app = typer.Typer()
+catalog_app = typer.Typer(no_args_is_help=True, help="Publish catalog versions and look at them.")
+app.add_typer(catalog_app, name="catalog")
+
+Catalog = Annotated[str, typer.Option("--catalog", help="Name of the catalog.")]
+Wait = Annotated[bool, typer.Option(help="Wait until the running workers serve the version.")]
+
+
+@catalog_app.command()
+def sync(
+    feed: Annotated[str, typer.Option(help="YML feed, or TSV/CSV table: a file, http(s)://… or s3://…; gzip is fine.")],
+    photos: Annotated[str, typer.Option(help="Extra photos: DIR/<vendor code>/* or s3://bucket/prefix.")] = "",
+    catalog: Catalog = "default",
+    force: Annotated[bool, typer.Option("--force", help="Publish in spite of losses, a worse check, or nothing new.")] = False,
+    wait: Wait = True,
+) -> None:
+    """Bring a catalog in step with the shop's feed and publish it as a new version, if anything changed."""
+    commands.sync(feed, photos, catalog, force=force, wait=wait)
+
+
+@catalog_app.command()
+def versions(catalog: Catalog = "default") -> None:
+    """List the versions of a catalog, oldest first."""
+    commands.versions(catalog)
+
+
+@catalog_app.command()
+def show(
+    version: Annotated[str, typer.Argument(help="Version; the current one when left out.")] = "",
+    catalog: Catalog = "default",
+) -> None:
+    """Show a version: what it holds, which models made it, how well it recognises itself."""
+    commands.show(version, catalog)
+
+
+@catalog_app.command()
+def rollback(
+    version: Annotated[str, typer.Argument(help="Version to go back to; the current one's parent when left out.")] = "",
+    catalog: Catalog = "default",
+    wait: Wait = True,
+) -> None:
+    """Let an earlier version be the current one; workers take it up without a restart."""
+    commands.rollback(version, catalog, wait=wait)
+
+
+@app.command()
+def indexer() -> None:
+    """Run the indexer in the foreground: the periodic sync of PACKSIGHT_CATALOG__FEED and the reconciler."""
+    commands.indexer()

@@ -1,0 +1,191 @@
+"""The producer's commands as they are typed: submit, recognize, explain, results, jobs, evaluate, dead-letters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from packsight.shared.extras import Later
+
+if TYPE_CHECKING:
+    from packsight.producer import commands, dead_letters
+    from packsight.producer import explain as explanation
+    from packsight.producer.evaluation import command as evaluation
+else:
+    commands = Later("packsight.producer.commands")
+    explanation = Later("packsight.producer.explain")
+    dead_letters = Later("packsight.producer.dead_letters")
+    evaluation = Later("packsight.producer.evaluation.command", extra="analysis")
+
+app = typer.Typer(help="Photos in, product matches out.")
+letters_app = typer.Typer(no_args_is_help=True, help="Messages and photos that were put aside, with their cause.")
+app.add_typer(letters_app, name="dead-letters")
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE…", help="Folders, image files, lists (.txt, .csv, .tsv), addresses, s3://bucket/prefix."
+    ),
+]
+Image = Annotated[str, typer.Argument(help="A file, an https:// address or s3://bucket/key.")]
+Catalog = Annotated[str, typer.Option("--catalog", help="Catalog to look in.")]
+TopK = Annotated[int, typer.Option("--top-k", min=1, max=50, help="Candidates per photo.")]
+ReadAll = Annotated[
+    bool, typer.Option("--read-all", help="Read every line of text, also when those read so far decide.")
+]
+Out = Annotated[
+    list[Path] | None,
+    typer.Option("--out", help="Write results to this .jsonl, .csv or .parquet file; may be repeated."),
+]
+ReportFile = Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for a worker.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Photos per message.")]
+InFlight = Annotated[int, typer.Option("--max-in-flight", min=1, help="Messages that may wait for workers at a time.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Ids as `list` shows them.")]
+All = Annotated[bool, typer.Option("--all", help="All letters.")]
+
+
+@app.command()
+def submit(
+    sources: Sources = None,
+    catalog: Catalog = "default",
+    top_k: TopK = 5,
+    read_all: ReadAll = False,
+    batch_size: BatchSize = 16,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until all is done; --out and --report imply it.")] = False,
+    out: Out = None,
+    report: ReportFile = None,
+    column: Annotated[str | None, typer.Option("--column", help="Column of references in .csv and .tsv lists.")] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="JOB", help="Go on with an interrupted job.")
+    ] = None,
+    max_in_flight: InFlight = 64,
+) -> None:
+    """Queue photos for recognition as a job.
+
+    The job's id goes to standard output. Ctrl-C stops this command and never the job: --resume JOB queues what is left.
+    """
+    commands.submit(
+        sources or [],
+        catalog=catalog,
+        top_k=top_k,
+        read_all=read_all,
+        batch_size=batch_size,
+        wait=wait,
+        out=out or [],
+        report=report,
+        column=column,
+        resume=resume,
+        max_in_flight=max_in_flight,
+    )
+
+
+@app.command()
+def recognize(
+    image: Image, catalog: Catalog = "default", top_k: TopK = 5, read_all: ReadAll = False, timeout: Timeout = 60
+) -> None:
+    """Recognise one photo ahead of all jobs; its outcome goes to standard output as JSON, exit code 1 if it failed."""
+    commands.recognize(image, catalog=catalog, top_k=top_k, read_all=read_all, timeout=timeout)
+
+
+@app.command()
+def explain(
+    photo: Annotated[str, typer.Argument(metavar="PHOTO|JOB", help="A file, an https:// address, s3://bucket/key; or a job.")],
+    image: Annotated[
+        str | None, typer.Argument(metavar="IMAGE", help="Of a job: the photo's name or reference, or a part of it.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Draw it into this .html or .png file; by default below PACKSIGHT_HOME.")
+    ] = None,
+    catalog: Catalog = "default",
+    top_k: TopK = 5,
+    timeout: Timeout = 60,
+) -> None:
+    """Show and draw why a photo got its answer: recognised now, or as a job's outcome tells."""
+    explanation.explain(photo, image, out, catalog=catalog, top_k=top_k, timeout=timeout)
+
+
+@app.command()
+def results(
+    job_id: Annotated[str, typer.Argument(metavar="JOB")],
+    follow: Annotated[bool, typer.Option("--follow", help="Wait until every photo has its outcome.")] = False,
+    out: Out = None,
+    report: ReportFile = None,
+) -> None:
+    """Read a job's outcomes: counts, files of results, a report."""
+    commands.results(job_id, follow=follow, out=out or [], report=report)
+
+
+@app.command()
+def jobs(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Newest jobs to show.")] = 20, as_json: AsJson = False
+) -> None:
+    """List submitted jobs, newest first."""
+    commands.jobs(limit, as_json=as_json)
+
+
+@app.command()
+def evaluate(
+    labels: Annotated[
+        Path | None, typer.Argument(help="Table with the columns image and product_id (empty = not in the catalog).")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Folder of the photos; by default that of the labels.")
+    ] = None,
+    catalog: Catalog = "default",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all measures and one row per photo here.")
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", help="Write a report with the wrong answers in pictures.")
+    ] = None,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="Compare ways of deciding: looks, words, the formula of 2020, clear, fitted.")
+    ] = False,
+    drop_nearest: Annotated[
+        bool, typer.Option("--drop-nearest", help="Ask also as if each photo's product had never been listed.")
+    ] = False,
+    leave_one_out: Annotated[
+        bool, typer.Option("--leave-one-out", help="Ask the catalog's own photos too, each left out; needs no labels.")
+    ] = False,
+    kind: Annotated[str, typer.Option("--kind", help="Column whose `;`-separated values are measured apart.")] = "kind",
+) -> None:
+    """Measure how well labelled photos, or the catalog's own, are recognised."""
+    evaluation.evaluate(
+        labels,
+        root=root,
+        catalog=catalog,
+        json_file=json_file,
+        html_file=html_file,
+        ablation=ablation,
+        drop_nearest=drop_nearest,
+        leave_one_out=leave_one_out,
+        kind=kind,
+    )
+
+
+@letters_app.command("list")
+def list_letters(as_json: AsJson = False) -> None:
+    """Show all letters, oldest first."""
+    dead_letters.show(as_json=as_json)
+
+
+@letters_app.command()
+def replay(
+    ids: Ids = None,
+    everything: All = False,
+    payload: Annotated[
+        Path | None, typer.Option(help="JSON file with the corrected argument, for a single letter.")
+    ] = None,
+) -> None:
+    """Send letters again and take them off the list; prints the id of each new task."""
+    dead_letters.replay(ids or [], everything=everything, payload=payload)
+
+
+@letters_app.command()
+def drop(ids: Ids = None, everything: All = False) -> None:
+    """Remove letters for good."""
+    dead_letters.drop(ids or [], everything=everything)

@@ -1,0 +1,106 @@
+"""What asks for nothing but words loads no library: help, completion, the version."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+
+import packsight
+from packsight.cli import app
+
+HEAVY = {
+    "PIL",
+    "billiard",
+    "celery",
+    "cv2",
+    "faiss",
+    "jinja2",
+    "kombu",
+    "lxml",
+    "minio",
+    "numpy",
+    "openvino",
+    "pandas",
+    "pillow_heif",
+    "psutil",
+    "pyarrow",
+    "pydantic",
+    "pydantic_settings",
+    "rapidfuzz",
+    "redis",
+    "scipy",
+    "torch",
+    "urllib3",
+}
+PROBE = """
+import atexit, json, os, sys
+atexit.register(lambda: print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr))
+from packsight.cli import main
+sys.argv = ["packsight", *json.loads(os.environ["PROBE"])]
+main()
+"""
+
+
+def spoken(*arguments: str, **variables: str) -> tuple[str, set[str]]:
+    """What the command line prints, and the top-level modules that it loaded for it."""
+    environment = os.environ | {"PROBE": json.dumps(arguments)} | variables
+    done = subprocess.run([sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout, set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def commands() -> list[list[str]]:
+    """Every command and group of commands."""
+    found: list[list[str]] = []
+
+    def walk(command: object, path: list[str]) -> None:
+        found.append(path)
+        for name, inner in getattr(command, "commands", {}).items():
+            walk(inner, [*path, name])
+
+    walk(get_command(app), [])
+    return found
+
+
+def test_the_list_of_commands_is_whole() -> None:
+    assert len(commands()) >= 24
+    assert ["catalog", "sync"] in commands()
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_help_loads_no_library(command: list[str]) -> None:
+    text, modules = spoken(*command, "--help")
+    assert "Usage:" in text
+    assert not HEAVY & modules
+
+
+def test_the_version_loads_no_library() -> None:
+    text, modules = spoken("--version")
+    assert text == f"packsight {packsight.__version__}\n"
+    assert not HEAVY & modules
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("packsight re", {"recognize", "results"}), ("packsight submit --ca", {"--catalog"})]
+)
+def test_completion_loads_no_library(typed: str, offered: set[str]) -> None:
+    words = str(len(typed.split()) - 1)
+    text, modules = spoken(_PACKSIGHT_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=words)
+    assert set(text.split()) == offered
+    assert not HEAVY & modules
+
+
+def test_the_probe_sees_a_library_where_one_is_loaded() -> None:
+    environment = os.environ | {"PROBE": "[]"}
+    done = subprocess.run(
+        [sys.executable, "-c", f"import packsight\npacksight.Client\n{PROBE}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert {"celery", "minio", "pydantic", "redis"} <= set(json.loads(done.stderr.splitlines()[-1]))
