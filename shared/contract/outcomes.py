@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from packsight.shared.contract.errors import ADVICE, ErrorCode, PacksightError
 
@@ -134,7 +134,13 @@ class Outcome(_Value):
     failure: Failure | None = None
     provenance: Provenance | None = None
     timings: dict[str, float] = Field(default_factory=dict)
-    """Seconds per stage: fetch, recall, decode, embed, spot, match; for a photo seen before without decode, embed and spot."""
+    """Seconds per stage: fetch, cache, decode, embed, spot, match, details; one that was spared is missing."""
+
+    @field_validator("timings")
+    @classmethod
+    def _renamed(cls, timings: dict[str, float]) -> dict[str, float]:
+        # Workers of release 0.1 call the look-up in the cache `recall`; readable until 0.3.
+        return {"cache" if stage == "recall" else stage: seconds for stage, seconds in timings.items()}
 
 
 class RecognizeResult(_Value):

@@ -85,7 +85,7 @@ def decided(query: Query, snapshot: Snapshot) -> bool:
     The whole name must have been read, as far as it is usually seen: of a product's sibling that is not listed, the line that
     tells them apart may be still unread.
     """
-    ranking = rank(query, snapshot, variant=Variant.CLEAR)
+    ranking = first_ranking(query, snapshot)
     gathered = ranking.gathered
     if not len(ranking.order) or ranking.probability[0] < snapshot.model.sure:
         return False
@@ -111,6 +111,11 @@ def rank(
     if variant is Variant.CLEAR or not in_doubt(ranking, model):
         return ranking
     return look_closer(query, ranking, snapshot, model, leave)
+
+
+def first_ranking(query: Query, snapshot: Snapshot) -> Ranking:
+    """Order the candidates by appearance and words alone."""
+    return rank(query, snapshot, variant=Variant.CLEAR)
 
 
 def in_doubt(ranking: Ranking, model: Model) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,10 @@ from packsight.shared.contract.outcomes import WordRead
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
+
+Part = Literal["embedding", "words", "details"]
+"""What is extracted from a photo, each by something of its own: the embedder, the spotter, the way of key points."""
+PARTS: tuple[Part, ...] = ("embedding", "words", "details")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import cached_property
 
 import cv2
 import numpy as np
 
 from packsight.shared.vision.decode import Photo, Pixels
-from packsight.shared.vision.features import Features, LocalFeatures, as_packed
+from packsight.shared.vision.features import LocalFeatures
 
 _SIDE = 576
 _POINTS = 400
@@ -27,39 +25,6 @@ _THUMBNAIL_QUALITY = [
     *(cv2.IMWRITE_JPEG_QUALITY, 90),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
 ]
-
-
-class PhotoFeatures(Features):
-    """Features of a photo at hand: key points and thumbnail are made when they are first asked for.
-
-    Most queries are clear without them, and they cost an eighth of what the networks do. `known` gives everything else.
-    `photo` may also be what makes the photo when it is needed; what that raises comes out of `local` and `thumbnail`.
-    """
-
-    def __init__(self, known: Features, photo: Photo | Callable[[], Photo]) -> None:
-        for name in ("sha256", "width", "height", "embedding", "words", "complete"):
-            object.__setattr__(self, name, getattr(known, name))
-        object.__setattr__(self, "_source", photo)
-
-    _source: Photo | Callable[[], Photo]
-
-    @cached_property
-    def _photo(self) -> Photo:
-        return self._source if isinstance(self._source, Photo) else self._source()
-
-    @cached_property
-    def local(self) -> LocalFeatures:
-        """As in Features."""
-        return as_packed(local_features(self._photo))
-
-    @cached_property
-    def thumbnail(self) -> bytes:
-        """As in Features."""
-        return thumbnail(self._photo)
-
-    def whole(self) -> Features:
-        """The same with everything made, without the photo."""
-        return Features(self.sha256, self.width, self.height, self.embedding, self.words, self.local, self.thumbnail)
 
 
 def local_features(photo: Photo) -> LocalFeatures:

@@ -32,8 +32,8 @@ def test_photos_of_listed_products_are_recognised_with_their_evidence(shop: Shop
 
 def test_a_photo_has_the_same_features_alone_in_a_batch_as_query_and_as_catalog_photo(shop: Shop) -> None:
     catalog = [f"s3://{shop.store.bucket}/photos/{row.sha256}" for row in shop.photos[:3]]
-    alone = [next(shop.pipeline.see([reference])).features for reference in catalog]
-    together = [seen.features for seen in shop.pipeline.see(catalog)]
+    alone = [next(shop.pipeline.describe([reference])).features for reference in catalog]
+    together = [seen.features for seen in shop.pipeline.describe(catalog)]
     for one, other in zip(alone, together, strict=True):
         assert one is not None
         assert other is not None

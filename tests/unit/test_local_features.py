@@ -6,12 +6,11 @@ import io
 
 import cv2
 import numpy as np
-import pytest
 from PIL import Image
 
 from packsight.shared.vision.decode import Photo
-from packsight.shared.vision.features import LocalFeatures, make_features
-from packsight.shared.vision.local_features import PhotoFeatures, local_features, thumbnail
+from packsight.shared.vision.features import LocalFeatures
+from packsight.shared.vision.local_features import local_features, thumbnail
 
 
 def pack(width: int = 480, height: int = 640) -> Photo:
@@ -114,46 +113,3 @@ def test_a_thumbnail_is_a_jpeg_of_longer_side_128_with_the_photos_colours() -> N
 
 def test_a_photo_smaller_than_a_thumbnail_is_enlarged() -> None:
     assert Image.open(io.BytesIO(thumbnail(plain((1, 2, 3), 30, 60)))).size == (64, 128)
-
-
-def test_features_of_a_photo_at_hand_are_those_of_a_pack_once_they_are_asked_for() -> None:
-    photo = pack()
-    known = make_features("0" * 64, (480, 640), np.zeros(4, np.float32), [])
-    packed = make_features("0" * 64, (480, 640), np.zeros(4, np.float32), [], local_features(photo), thumbnail(photo))
-    lazy = PhotoFeatures(known, photo)
-    assert (lazy.sha256, lazy.width, lazy.height, lazy.words) == (packed.sha256, 480, 640, ())
-    for features in (lazy, lazy.whole()):
-        assert np.array_equal(features.local.points, packed.local.points)
-        assert np.array_equal(features.local.descriptors, packed.local.descriptors)
-        assert features.thumbnail == packed.thumbnail
-
-
-def test_key_points_are_sought_once_and_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    sought: list[Photo] = []
-
-    def counting(photo: Photo) -> LocalFeatures:
-        sought.append(photo)
-        return local_features(photo)
-
-    monkeypatch.setattr("packsight.shared.vision.local_features.local_features", counting)
-    lazy = PhotoFeatures(make_features("0" * 64, (480, 640), np.zeros(4, np.float32), []), pack())
-    assert lazy.embedding.shape == (4,)
-    assert not sought
-    assert lazy.local is lazy.local
-    assert len(sought) == 1
-
-
-def test_a_photo_that_has_to_be_decoded_is_decoded_once_and_only_when_local_features_are_asked_for() -> None:
-    decoded: list[Photo] = []
-
-    def decode() -> Photo:
-        decoded.append(pack())
-        return decoded[-1]
-
-    lazy = PhotoFeatures(make_features("0" * 64, (480, 640), np.zeros(4, np.float32), []), decode)
-    assert lazy.width == 480
-    assert not decoded
-    held = PhotoFeatures(lazy, pack())
-    assert lazy.thumbnail == held.thumbnail
-    assert np.array_equal(lazy.local.descriptors, held.local.descriptors)
-    assert len(decoded) == 1

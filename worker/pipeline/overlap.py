@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
@@ -13,7 +12,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-def ahead(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: int, group: int) -> Iterator[list[T]]:
+def prefetch(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: int, group: int) -> Iterator[list[T]]:
     """Yield results in groups of up to `group` that are ready, so as to wait for one at most.
 
     Up to `most` items are worked on before their turn, also while the one who asked is busy with a group.
@@ -34,7 +33,7 @@ def ahead(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: i
         yield ready
 
 
-def behind(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: int) -> Iterator[T]:
+def postprocess(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: int) -> Iterator[T]:
     """Work on items as they come, while the next ones are being made; up to `most` wait for it."""
     waiting: deque[Future[T]] = deque()
     for item in items:
@@ -43,23 +42,3 @@ def behind(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: 
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-class Clock:
-    """Seconds between laps, divided by the number of photos that shared them."""
-
-    def __init__(self, share: int = 1) -> None:
-        self.laps: dict[str, float] = {}
-        self._share = share
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        """Note what has passed since the last lap."""
-        now = time.perf_counter()
-        self.laps[stage] = (now - self._last) / self._share
-        self._last = now
-
-
-def rounded(timings: dict[str, float]) -> dict[str, float]:
-    """Timings as they are told: to 10 µs."""
-    return {stage: round(seconds, 5) for stage, seconds in timings.items()}

@@ -15,7 +15,7 @@ from packsight.shared.settings import Decode
 from packsight.shared.vision.decode import Photo
 from packsight.shared.vision.features import FloatArray, LocalFeatures, make_features
 from packsight.shared.vision.local_features import local_features, thumbnail
-from packsight.worker.pipeline.early_stop import in_original_pixels
+from packsight.worker.pipeline.extracted import in_original_pixels
 from packsight.worker.quantise.material import Shot
 
 

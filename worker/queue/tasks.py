@@ -83,7 +83,7 @@ def _describe(here: Child, images: Sequence[str]) -> list[Described]:
         here.features.put(pack, found)
     return [
         Described(
-            image=item.reference, sha256=item.sha256, pack=pack if item.features else None, failure=item.failure
+            image=item.reference, sha256=item.sha256 or None, pack=pack if item.features else None, failure=item.failure
         )
         for item in seen
     ]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from packsight.worker.pipeline.overlap import ahead, behind
+from packsight.worker.pipeline.overlap import postprocess, prefetch
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def all_done(pool: ThreadPoolExecutor) -> None:
 
 def test_groups_come_in_order_and_none_is_larger_than_asked(pool: ThreadPoolExecutor) -> None:
     groups = []
-    for group in ahead(pool, str, range(11), most=5, group=3):
+    for group in prefetch(pool, str, range(11), most=5, group=3):
         groups.append(group)
         all_done(pool)
     assert [item for group in groups for item in group] == [str(number) for number in range(11)]
@@ -32,7 +32,7 @@ def test_groups_come_in_order_and_none_is_larger_than_asked(pool: ThreadPoolExec
 
 def test_the_next_items_are_worked_on_while_a_group_is_dealt_with(pool: ThreadPoolExecutor) -> None:
     begun: list[int] = []
-    groups = ahead(pool, begun.append, range(100), most=4, group=2)
+    groups = prefetch(pool, begun.append, range(100), most=4, group=2)
     taken = 0
     for _ in range(5):
         taken += len(next(groups))
@@ -41,11 +41,11 @@ def test_the_next_items_are_worked_on_while_a_group_is_dealt_with(pool: ThreadPo
 
 
 def test_no_items_give_no_groups(pool: ThreadPoolExecutor) -> None:
-    assert list(ahead(pool, str, [], most=4, group=2)) == []
+    assert list(prefetch(pool, str, [], most=4, group=2)) == []
 
 
 def test_an_error_comes_out_where_its_item_would(pool: ThreadPoolExecutor) -> None:
-    groups = ahead(pool, lambda number: 1 // number, [1, 1, 0], most=1, group=1)
+    groups = prefetch(pool, lambda number: 1 // number, [1, 1, 0], most=1, group=1)
     assert [next(groups), next(groups)] == [[1], [1]]
     with pytest.raises(ZeroDivisionError):
         next(groups)
@@ -59,7 +59,7 @@ def test_few_results_wait_behind(pool: ThreadPoolExecutor) -> None:
             asked.append(number)
             yield number
 
-    results = behind(pool, str, items(), most=3)
+    results = postprocess(pool, str, items(), most=3)
     assert next(results) == "0"
     assert len(asked) == 4
     assert [*results] == [str(number) for number in range(1, 10)]

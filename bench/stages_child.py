@@ -1,0 +1,107 @@
+"""The process that takes photos through the stages of a child one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import cv2
+import psutil
+
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.outcomes import Outcome, RecognizeResult
+from packsight.shared.matching import matcher
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.matcher import Decision
+from packsight.shared.queue.app import make_app
+from packsight.shared.settings import Settings
+from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.decode import Photo, decode
+from packsight.shared.vision.features import Features, as_packed, make_features
+from packsight.shared.vision.local_features import local_features, thumbnail
+from packsight.worker.catalogs.snapshots import Catalogs
+from packsight.worker.networks.load import load_embedder, load_spotter
+from packsight.worker.networks.spotters.ppocr.spotter import PpOcrSpotter
+
+T = TypeVar("T")
+
+
+class _Stopwatch:
+    """Times the second of two equal runs: the first one finds neither memory nor code in place."""
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+        self.laps: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, stage: str, work: Callable[[], T]) -> T:
+        work()
+        psutil.cpu_percent(percpu=True)
+        wall, processor = time.perf_counter(), time.process_time()
+        result = work()
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
+        self.laps[stage] = {
+            "seconds": wall / self.images,
+            "cpu_seconds": processor / self.images,
+            "busy_per_core": [round(share / 100, 2) for share in psutil.cpu_percent(percpu=True)],
+        }
+        return result
+
+
+def _decide(photos: Sequence[Photo], known: Sequence[Features], snapshot: Snapshot) -> tuple[list[Decision], int]:
+    """The worker's own way to decide, photo after photo; also how many were compared by their details."""
+    answers, closer = [], 0
+    for features, photo in zip(known, photos, strict=True):
+        query = Query.of(features, snapshot)
+        ranking = matcher.first_ranking(query, snapshot)
+        if matcher.in_doubt(ranking, snapshot.model):
+            closer += 1
+            query = query.with_details(as_packed(local_features(photo)), thumbnail(photo))
+            ranking = matcher.look_closer(query, ranking, snapshot, snapshot.model)
+        answers.append(matcher.decision(query, ranking, snapshot, top_k=5))
+    return answers, closer
+
+
+def serve(pipe: Any, settings: Settings, references: list[str], threads: int) -> None:
+    """Send the figures of all stages through the pipe."""
+    cv2.setNumThreads(1)
+    embedder, spotter = load_embedder(settings.models, threads), load_spotter(settings.models, threads)
+    store = ObjectStore(settings.s3)
+    fetcher = Fetcher(settings, store)
+    names = {"embedder": embedder.description.fingerprint(), "spotter": spotter.description.fingerprint()}
+    snapshot = Catalogs(settings.home, store, **names).get("default")
+    lap = _Stopwatch(len(references))
+    data = lap("fetch", lambda: [fetcher.fetch(reference) for reference in references])
+    photos = lap("decode", lambda: [decode(one, settings.decode) for one in data])
+    pixels = [photo.pixels for photo in photos]
+    vectors = lap("embed", lambda: embedder.embed(pixels))
+    if isinstance(spotter, PpOcrSpotter):
+        lines = lap("detect", lambda: spotter.find(pixels))
+        words = lap("recognise", lambda: spotter.read([replace(line) for line in lines], len(pixels)))
+    else:
+        words = lap("spot", lambda: spotter.spot(pixels))
+    lap("local features", lambda: [(local_features(photo), thumbnail(photo)) for photo in photos])
+    known = [
+        make_features("", (photo.width, photo.height), vector, read)
+        for photo, vector, read in zip(photos, vectors, words, strict=True)
+    ]
+    decided, closer = lap("match", lambda: _decide(photos, known, snapshot))
+    lap.laps["match"]["looked_closer"] = closer / len(known)
+    app = make_app("bench-stages", settings)
+
+    def save() -> None:
+        outcomes = [
+            Outcome(image=reference, status=one.status, product=one.product, confidence=one.confidence,
+                    candidates=one.candidates, reason=one.reason, words=list(features.words))
+            for reference, one, features in zip(references, decided, known, strict=True)
+        ]  # fmt: skip
+        for start in range(0, len(outcomes), 16):
+            result = RecognizeResult(outcomes=outcomes[start : start + 16]).model_dump(mode="json", exclude_none=True)
+            app.backend.mark_as_done(f"bench-stages-{start}", result)
+
+    lap("store", save)
+    pipe.send(lap.laps)
+    app.close()
+    store.close()

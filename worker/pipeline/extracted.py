@@ -1,0 +1,102 @@
+"""One photo on its way through the pipeline: each stage adds what it has extracted, or why there is nothing more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from packsight.shared.contract.outcomes import Failure, WordRead
+from packsight.shared.matching.candidates import Query
+from packsight.shared.vision.decode import Photo
+from packsight.shared.vision.features import Features, FloatArray, LocalFeatures, as_packed, make_features
+from packsight.shared.vision.local_features import local_features, thumbnail
+
+
+@dataclass(slots=True, eq=False)
+class Extracted:
+    """What is known of one photo so far. It is worked on by one thread at a time."""
+
+    reference: str
+    sha256: str = ""
+    """Of the file's bytes, once they are here."""
+    decode: Callable[[], Photo] | None = None
+    """What makes the pixels of the bytes that were fetched; let go of as soon as nobody needs them any more."""
+    decoded: Photo | None = None
+    embedding: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    words: Sequence[WordRead] = ()
+    """As the spotter saw them: boxes in pixels of its, possibly reduced, copy."""
+    query: Query | None = None
+    """The photo laid against the catalog that answers it, as soon as that was searched."""
+    decided: bool = False
+    """Whether the evidence so far was enough for that catalog, so that no further stage was asked."""
+    features: Features | None = None
+    """All of it in the form that is compared, stored and remembered."""
+    failure: Failure | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    """Seconds per stage; a stage that photos go through together is shared out evenly, one that was spared is missing."""
+
+    def photo(self) -> Photo:
+        """Pixels, decoded when they are first asked for; raises ImageError when the file holds none."""
+        if self.decoded is None:
+            if self.decode is None:
+                raise ValueError(f"the pixels of {self.reference} are gone")
+            self.decoded = self.decode()
+        return self.decoded
+
+    def described(self) -> Features:
+        """Features of what the networks saw so far, without details."""
+        photo = self.photo()
+        lines = in_original_pixels(self.words, photo)
+        size = (photo.width, photo.height)
+        return make_features(self.sha256, size, self.embedding, lines, complete=not self.decided)
+
+    def details(self) -> tuple[LocalFeatures, bytes]:
+        """Key points and thumbnail, made anew at each call; raises ImageError when the file cannot be decoded."""
+        photo = self.photo()
+        return as_packed(local_features(photo)), thumbnail(photo)
+
+    def add_details(self) -> None:
+        """Put key points and thumbnail to the features; raises ImageError when the file cannot be decoded."""
+        if self.features is not None:
+            local, small = self.details()
+            self.features = replace(self.features, local=local, thumbnail=small)
+
+    def release(self) -> None:
+        """Let go of file and pixels: a large photo takes 12 MB."""
+        self.decode = self.decoded = None
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Note how long a stage takes for this photo."""
+        with timed(stage, [self]):
+            yield
+
+
+@contextmanager
+def timed(stage: str, photos: Sequence[Extracted]) -> Iterator[None]:
+    """Share the seconds of a stage out to the photos that go through it together."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        share = (time.perf_counter() - started) / max(1, len(photos))
+        for photo in photos:
+            photo.timings[stage] = share
+
+
+def in_original_pixels(words: Sequence[WordRead], photo: Photo) -> list[WordRead]:
+    """Words as features keep them: boxes in pixels of the original, whose reduced copy the spotter saw."""
+    height, width = photo.pixels.shape[:2]
+    sx, sy = photo.width / width, photo.height / height
+    return [
+        WordRead(
+            text=word.text,
+            confidence=round(word.confidence, 4),
+            box=[(round(x * sx, 1), round(y * sy, 1)) for x, y in word.box],
+        )
+        for word in words
+    ]
