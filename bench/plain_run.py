@@ -26,6 +26,7 @@ from packsight.producer.evaluation.labels import Label
 from packsight.producer.evaluation.metrics import Answer
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.queue import keys
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.catalogs.pointer import read_local_pointer
 
@@ -86,7 +87,7 @@ def _put(store: ObjectStore, path: Path) -> str:
 def _wait(tasks: Sequence[AsyncResult], seconds: float) -> list[tuple[float, Any]]:
     """When each task ended by the worker's clock, and its result; raises RuntimeError when one failed."""
     client: redis.Redis = tasks[0].backend.client
-    names = [f"celery-task-meta-{task.id}" for task in tasks]
+    names = [keys.task_result(task.id) for task in tasks]
     deadline = time.monotonic() + seconds
     while not all(raw := cast("list[bytes]", client.mget(names))):
         if time.monotonic() > deadline:

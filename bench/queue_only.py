@@ -1,4 +1,4 @@
-"""(d) A worker without networks: transport, `run_batch`, messages and results are the real ones, the answers are not.
+"""(d) A worker without networks: transport, `Batch`, messages and results are the real ones, the answers are not.
 
 Its outcomes are those of real photos, kept in the file BENCH_OUTCOMES, under the references that are asked for.
 """
@@ -16,12 +16,12 @@ from celery.signals import setup_logging
 
 from packsight.shared import logs
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, parse_request
-from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
+from packsight.shared.contract.outcomes import Outcome, RecognizeResult
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import settings
-from packsight.worker.queue.delivery import run_batch
+from packsight.worker.queue.delivery import Batch, BatchKind
 from packsight.worker.queue.request import BatchTask
 
 log = logging.getLogger(__name__)
@@ -43,13 +43,12 @@ def _outcomes() -> list[Outcome]:
     return [Outcome.model_validate_json(line) for line in Path(os.environ["BENCH_OUTCOMES"]).read_text().splitlines()]
 
 
-def _look(images: list[str]) -> list[Outcome]:
-    known = islice(cycle(_outcomes()), len(images))
-    return [outcome.model_copy(update={"image": image}) for image, outcome in zip(images, known, strict=True)]
+def _look(request: RecognizeRequest) -> list[Outcome]:
+    known = islice(cycle(_outcomes()), len(request.images))
+    return [outcome.model_copy(update={"image": image}) for image, outcome in zip(request.images, known, strict=True)]
 
 
-def _fail(image: str, failure: Failure) -> Outcome:
-    return Outcome(image=image, status=Status.FAILED, reason=failure.message, failure=failure)
+KIND = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, _look)
 
 
 @app.task(name=RECOGNIZE, bind=True, base=BatchTask, typing=False)  # type: ignore[untyped-decorator]
@@ -57,18 +56,7 @@ def recognize(self: BatchTask, raw: dict[str, Any]) -> dict[str, Any]:
     """As worker.tasks.recognize, with a stand-in for the pipeline."""
     request = parse_request(RecognizeRequest, raw)
     ledger, dead_letters = _books()
-    outcomes = run_batch(
-        ledger,
-        dead_letters,
-        self.request.id,
-        list(request.images),
-        run=_look,
-        fail=_fail,
-        encode=Outcome.model_dump_json,
-        decode=Outcome.model_validate_json,
-        task=RECOGNIZE,
-        payload=request.model_dump(mode="json"),
-    )
+    outcomes = Batch(KIND, self.request.id, request, ledger, dead_letters).answer()
     for outcome in outcomes:
         details = {"action": outcome.status.value, "task_id": self.request.id, "image": outcome.image}
         log.info("%s: %s", outcome.status.value, outcome.image, extra=details)

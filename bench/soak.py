@@ -17,6 +17,7 @@ from bench.photos import PhotoSet, changed_copies
 from bench.run import publish_catalog
 from bench.whole_queue import Done, run_job, seen_before
 from packsight.producer.client import Client
+from packsight.shared.queue import keys
 from packsight.worker.process.cores import divide, usable_cores
 
 JOB = 480
@@ -70,7 +71,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
 
 def _broker(client: redis.Redis) -> dict[str, float]:
     """Memory and keys of the broker's database: results, which stay until they expire, and everything else."""
-    results = list(client.scan_iter("celery-task-meta-*"))
+    results = list(client.scan_iter(keys.task_result("*")))
     used = cast(int, client.info("memory")["used_memory"])
     kept = sum(cast(int, client.memory_usage(key, samples=0)) for key in results)
     return {

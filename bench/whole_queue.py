@@ -17,6 +17,7 @@ from packsight.producer.rows import Row
 from packsight.producer.sources import Item
 from packsight.producer.submit import Job
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
 
 BATCH = 16
@@ -67,9 +68,9 @@ def seen_before(rows: Sequence[Row]) -> float:
 
 def remembered(ledger: Ledger) -> tuple[int, int]:
     """Photos whose features the result database keeps, and the bytes that they take there."""
-    keys = list(ledger.client.scan_iter("packsight:seen:*"))
-    photos = sum(ledger.client.hlen(key) for key in keys)
-    return photos, sum(cast(int, ledger.client.memory_usage(key, samples=0)) for key in keys)
+    caches = list(ledger.client.scan_iter(keys.seen("*")))
+    photos = sum(ledger.client.hlen(key) for key in caches)
+    return photos, sum(cast(int, ledger.client.memory_usage(key, samples=0)) for key in caches)
 
 
 def groups(on: Ground, by: Running) -> dict[str, list[int]]:
@@ -81,7 +82,7 @@ def groups(on: Ground, by: Running) -> dict[str, list[int]]:
 def batch_ends(ledger: Ledger, sizes: Mapping[str, int]) -> tuple[list[tuple[float, int]], int]:
     """When each batch ended by the worker's clock, with its images, and the bytes of all results."""
     names = list(sizes)
-    raw = cast("list[str]", ledger.client.mget([f"celery-task-meta-{name}" for name in names]))
+    raw = cast("list[str]", ledger.client.mget([keys.task_result(name) for name in names]))
     ends = [datetime.fromisoformat(json.loads(value)["date_done"]).timestamp() for value in raw]
     return sorted(zip(ends, sizes.values(), strict=True)), sum(len(value.encode()) for value in raw)
 

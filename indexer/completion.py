@@ -9,7 +9,7 @@ from packsight.indexer.describe import Describer, Progress
 from packsight.indexer.feature_view import FeatureView
 from packsight.indexer.plan import PhotoKey, Plan, Settled, Sighting, settle
 from packsight.indexer.sightings import SourceBook
-from packsight.shared.contract.errors import ADVICE, ErrorCode
+from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.storage import layout
 from packsight.shared.storage.feature_store import FeatureStore
@@ -104,9 +104,4 @@ def _describe(photos: list[str], describer: Describer, store: ObjectStore, progr
 
 
 def _unanswered() -> Failure:
-    return Failure(
-        code=ErrorCode.INTERNAL,
-        message="the workers gave no features for it",
-        remedy=ADVICE[ErrorCode.INTERNAL].remedy,
-        retryable=True,
-    )
+    return Failure.of_code(ErrorCode.INTERNAL, "the workers gave no features for it")

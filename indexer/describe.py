@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from packsight.indexer.fleet import NO_WORKERS, Fleet, ModelPair
 from packsight.shared.catalog.versions import new_version
-from packsight.shared.contract.errors import ADVICE, ErrorCode, UserError
+from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE, DescribeRequest
 from packsight.shared.contract.outcomes import Described, DescribeResult, Failure
 from packsight.shared.queue.app import make_app
-from packsight.shared.queue.ledger import Ledger, TaskEnd
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings
 
 Progress = Callable[[str, int, int], None]
@@ -65,10 +66,10 @@ class QueueDescriber:
                     flying[following[0]] = following[1]
                 if not flying:
                     return
-                ended = ledger.results(list(flying))
+                ended = ledger.results.read(list(flying))
                 for task, end in ended.items():
                     yield self._take(task, flying.pop(task), end)
-                    ledger.client.delete(f"celery-task-meta-{task}")
+                    ledger.results.forget(task)
                 if watch.lost(heard=bool(ended)):
                     # The same task under the same name writes the same pack, so sending it again is safe.
                     for following in flying.items():
@@ -83,14 +84,8 @@ class QueueDescriber:
     def _take(self, task: str, images: list[str], end: TaskEnd) -> DescribeResult:
         wanted = {"embedder": self._models.embedder, "spotter": self._models.spotter}
         if end.result is None:
-            advice = ADVICE[ErrorCode.INTERNAL]
-            failure = Failure(
-                code=ErrorCode.INTERNAL,
-                message=f"task {task}: {end.state}: {end.error}",
-                remedy=advice.remedy,
-                retryable=True,
-            )
-            return DescribeResult(models=wanted, photos=[Described(image=i, failure=failure) for i in images])
+            failure = Failure.of_code(end.code or ErrorCode.INTERNAL, f"task {task}: {end.state}: {end.error}")
+            return DescribeResult(models=wanted, photos=[Described.failed(image, failure) for image in images])
         try:
             result = DescribeResult.model_validate(end.result)
         except ValidationError:

@@ -51,7 +51,7 @@ def reconcile(settings: Settings, app: Celery, store: ObjectStore) -> int:
 
     A batch counts as lost when two rounds in a row find it enqueued, without a result and without a message: in a
     single look a message may slip from one place to another. Jobs that are finished leave the active set. Of several
-    reconcilers one works and the others return 0. Raises redis.RedisError, ImageError or kombu's OperationalError
+    reconcilers one works and the others return 0. Raises redis.RedisError, StorageError or kombu's OperationalError
     when a service cannot be reached; nothing is left half done that the next round would not finish.
     """
     ledger = Ledger(settings)
@@ -60,7 +60,7 @@ def reconcile(settings: Settings, app: Celery, store: ObjectStore) -> int:
         if not lock.acquire():
             return 0
         try:
-            return sum(_reconcile_job(job, ledger, app, jobs.JobStore(store), settings) for job in ledger.jobs())
+            return sum(_reconcile_job(job, ledger, app, jobs.JobStore(store), settings) for job in ledger.jobs.active())
         finally:
             if lock.owned():
                 lock.release()
@@ -69,17 +69,17 @@ def reconcile(settings: Settings, app: Celery, store: ObjectStore) -> int:
 
 
 def _reconcile_job(job: str, ledger: Ledger, app: Celery, store: jobs.JobStore, settings: Settings) -> int:
-    state = ledger.job(job)
+    state = ledger.jobs.state(job)
     if state is None:
-        ledger.forget(job)
+        ledger.jobs.forget(job)
         return 0
     handed_out = [jobs.task_id(job, index) for index in range(state.finished, state.enqueued)]
-    ended = ledger.finished(handed_out)
+    ended = ledger.results.ended(handed_out)
     unfinished = [name for name in handed_out if name not in ended]
     if not unfinished and state.enqueued >= state.batches:
-        ledger.forget(job)
+        ledger.jobs.forget(job)
         return 0
-    ledger.note_finished(job, _first_gap(state.finished, handed_out, ended))
+    ledger.jobs.note_finished(job, _first_gap(state.finished, handed_out, ended))
     if not unfinished:
         return 0
     with redis.Redis.from_url(
@@ -87,7 +87,7 @@ def _reconcile_job(job: str, ledger: Ledger, app: Celery, store: jobs.JobStore, 
     ) as broker:
         waiting = _waiting(broker)
     missing = [name for name in unfinished if name not in waiting]
-    lost = ledger.still_missing(job, missing)
+    lost = ledger.jobs.still_missing(job, missing)
     return _enqueue_again(job, sorted(lost), app, store, ledger) if lost else 0
 
 
@@ -101,7 +101,7 @@ def _enqueue_again(job: str, lost: list[str], app: Celery, store: jobs.JobStore,
     except PacksightError as error:
         if error.code is not ErrorCode.OBJECT_MISSING:
             raise
-        ledger.forget(job)  # its manifest was deleted: nobody asks for it any more
+        ledger.jobs.forget(job)  # its manifest was deleted: nobody asks for it any more
         return 0
     wanted = set(lost)
     for name, batch in jobs.batches(manifest, images):

@@ -25,7 +25,8 @@ from packsight.producer.upload import Unreadable, upload
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE, RecognizeRequest
 from packsight.shared.contract.outcomes import Outcome
-from packsight.shared.queue.ledger import Ledger, TaskEnd
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings, load_settings
 from packsight.shared.storage.jobs import JOB_NAME, JobImage, JobStore
 from packsight.shared.storage.objects import ObjectStore
@@ -36,7 +37,7 @@ Idle = Callable[[float], None]
 class Client:
     """Everything the producer commands do; one object per process, closed after use.
 
-    All methods raise UserError when the broker does not answer within PACKSIGHT_QUEUE__SOCKET_TIMEOUT and ImageError
+    All methods raise UserError when the broker does not answer within PACKSIGHT_QUEUE__SOCKET_TIMEOUT and StorageError
     when object storage does not. In the middle of a job an outage of the broker is waited out for
     PACKSIGHT_QUEUE__OUTAGE_SECONDS first. A job survives all of it: `resume` goes on where it stopped.
     """
@@ -85,7 +86,7 @@ class Client:
             deadline = time.monotonic() + timeout
             pause = follow.Pause(longest=0.1)
             while time.monotonic() < deadline:
-                for end in self.ledger.results([batch.task_id]).values():
+                for end in self.ledger.results.read([batch.task_id]).values():
                     return follow.rows_of(batch, end)[0].outcome
                 pause.after(progress=False)
         raise UserError(
@@ -113,7 +114,7 @@ class Client:
         """
         submit.check_options(catalog, top_k, batch_size, self.settings.worker.max_batch)
         with answering(self.settings):
-            self.ledger.jobs()  # an absent broker is told before the upload, not after it
+            self.ledger.jobs.active()  # an absent broker is told before the upload, not after it
         self.store.ensure_bucket()
         items = self._items(sources, column, skipped)
         images: list[JobImage] = []
@@ -191,12 +192,12 @@ class Client:
     def ended(self, task_ids: Sequence[str]) -> int:
         """How many of these tasks have ended."""
         with answering(self.settings):
-            return len(self.ledger.finished(task_ids))
+            return len(self.ledger.results.ended(task_ids))
 
     def task_end(self, task_id: str) -> TaskEnd | None:
         """How a task ended; None when it has not."""
         with answering(self.settings):
-            return self.ledger.results([task_id]).get(task_id)
+            return self.ledger.results.read([task_id]).get(task_id)
 
     def _sender(self, job: Job, resumed: bool) -> Sender:
         return Sender(self.app, self.ledger, job, resumed=resumed)

@@ -13,7 +13,8 @@ from packsight.producer.broker import Patience
 from packsight.producer.rows import Batch, Row
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import RecognizeResult
-from packsight.shared.queue.ledger import Ledger, TaskEnd
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.results import TaskEnd
 
 if TYPE_CHECKING:
     from packsight.producer.submit import Sender
@@ -59,7 +60,7 @@ def rows_of(batch: Batch, end: TaskEnd) -> list[Row]:
     """One row per image of an ended batch."""
     if end.state != "SUCCESS":
         return batch.failed(
-            _code(end.error), f"The task of this photo ended as {end.state}: {end.error or 'no reason given'}"
+            end.code or ErrorCode.INTERNAL, f"The task of this photo ended as {end.state}: {end.error or 'no reason given'}"
         )
     try:
         return batch.rows(RecognizeResult.model_validate(end.result).outcomes)
@@ -67,17 +68,6 @@ def rows_of(batch: Batch, end: TaskEnd) -> list[Row]:
         return batch.failed(
             ErrorCode.INTERNAL, "The worker's result does not follow the contract; it may be of another release"
         )
-
-
-def _code(error: str) -> ErrorCode:
-    """The code behind the text of a task's exception, which may be Celery's or ours."""
-    if "TimeLimitExceeded" in error:
-        return ErrorCode.TIME_LIMIT
-    if "WorkerLostError" in error or "Terminated" in error:
-        return ErrorCode.WORKER_KILLED
-    # Our own exceptions carry their code first: `MessageError: bad_message images: …`.
-    first = error.partition(": ")[2].partition(" ")[0]
-    return next((code for code in ErrorCode if code.value == first), ErrorCode.INTERNAL)
 
 
 def outcomes(
@@ -100,7 +90,7 @@ def outcomes(
     while waiting or (sender and sender.unsent):
         progress = False
         for part in chunks(list(waiting)):
-            for task_id, end in patience(partial(ledger.results, part)).items():
+            for task_id, end in patience(partial(ledger.results.read, part)).items():
                 progress = True
                 yield from rows_of(waiting.pop(task_id), end)
         while sender and sender.unsent and len(waiting) < bound:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from packsight.shared.contract.errors import ADVICE, ErrorCode
+from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Failure, Outcome, Status
 from packsight.shared.storage.jobs import JobImage
 
@@ -42,8 +42,7 @@ class Batch:
 
     def failed(self, code: ErrorCode, message: str) -> list[Row]:
         """One failed outcome per image, for a task that ended without a result."""
-        advice = ADVICE[code]
-        failure = Failure(code=code, message=message, remedy=advice.remedy, retryable=advice.retryable)
+        failure = Failure.of_code(code, message)
         return self.rows(
             [
                 Outcome(

@@ -51,8 +51,8 @@ def expand(
     references. `column` is the tables' column; by default the first of COLUMNS. `skipped` counts, by suffix, the files
     of folders and prefixes that are no photos.
 
-    Raises UserError for a source that does not exist or a table without its column, ImageError when a prefix cannot be
-    listed.
+    Raises UserError for a source that does not exist or a table without its column, StorageError when a prefix cannot
+    be listed.
     """
     counts: Counter[str] = Counter() if skipped is None else skipped
     for source in sources:

@@ -71,7 +71,7 @@ def create(
     )
     jobs.create(manifest, images)
     job = _job(manifest, images)
-    ledger.register(job.id, len(job.batches))
+    ledger.jobs.register(job.id, len(job.batches))
     return job
 
 
@@ -108,13 +108,13 @@ class Sender:
     def _leave_out_what_was_sent(self) -> None:
         # In this order: a message that is gone from the broker has its result in the store by then.
         lost = idle(self._app)
-        ended = self._ledger.finished([batch.task_id for batch in self._job.batches])
-        self.cursor = self._ledger.enqueued(self._job.id)
+        ended = self._ledger.results.ended([batch.task_id for batch in self._job.batches])
+        self.cursor = self._ledger.jobs.enqueued(self._job.id)
         self.unsent = deque(
             batch for batch in self._job.batches if batch.task_id not in ended and (lost or batch.index >= self.cursor)
         )
         if self.unsent:
-            self._ledger.register(self._job.id, len(self._job.batches))
+            self._ledger.jobs.register(self._job.id, len(self._job.batches))
 
     def send(self) -> Batch:
         """Publish the next batch and return it; when that fails, it is still the next."""
@@ -122,7 +122,7 @@ class Sender:
         publish(self._app, request(self._job.manifest, batch.images), task_id=batch.task_id, queue=BULK_QUEUE)
         reached = batch.index + 1 if len(self.unsent) > 1 else len(self._job.batches)
         if reached > self.cursor:
-            self._ledger.advance(self._job.id, reached)
+            self._ledger.jobs.advance(self._job.id, reached)
             self.cursor = reached
         return self.unsent.popleft()
 
@@ -140,7 +140,7 @@ def enqueue(
     pause = Pause(on_idle)
     while sender.unsent:
         if len(waiting) >= bound:
-            ended = patience(partial(ledger.finished, waiting))
+            ended = patience(partial(ledger.results.ended, waiting))
             waiting = [task_id for task_id in waiting if task_id not in ended]
             pause.after(progress=bool(ended))
         else:

@@ -33,7 +33,7 @@ def upload(items: Iterable[Item], store: ObjectStore, *, threads: int = THREADS)
     reference stays as it is. At most four files per thread are under way. A file that cannot be read is yielded as
     Unreadable; a file without content is not refused here, its outcome says what is wrong with it.
 
-    Raises ImageError when object storage refuses or does not answer.
+    Raises StorageError when object storage refuses or does not answer.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="upload")
     under_way: deque[Future[JobImage | Unreadable]] = deque()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.logs import LogFormat
 
 
@@ -190,9 +191,7 @@ def load_settings(stack_file: Path | None = None) -> Settings:
     try:
         return Settings(_env_file=file if file.exists() else None)
     except ValidationError as error:
-        wrong = "; ".join(
-            f"PACKSIGHT_{'__'.join(str(part) for part in item['loc']).upper()}: {item['msg']}" for item in error.errors()
-        )
+        wrong = wrong_fields(error, lambda location: f"PACKSIGHT_{'__'.join(map(str, location)).upper()}")
         raise UserError(f"Wrong settings: {wrong}. Correct the variable or {file}.") from None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from celery.contrib.testing.worker import start_worker
 
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.contract.errors import ADVICE, ErrorCode
+from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE, WORKER_QUEUES, DescribeRequest, RecognizeRequest
 from packsight.shared.contract.outcomes import Described, DescribeResult, Failure, Outcome, RecognizeResult, Status
 from packsight.shared.matching.matcher import match
@@ -75,8 +75,7 @@ class Describer:
 
 
 def _broken() -> Failure:
-    advice = ADVICE[ErrorCode.IMAGE_BROKEN]
-    return Failure(code=ErrorCode.IMAGE_BROKEN, message="no picture", remedy=advice.remedy, retryable=False)
+    return Failure.of_code(ErrorCode.IMAGE_BROKEN, "no picture")
 
 
 @contextmanager

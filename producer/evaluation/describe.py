@@ -15,10 +15,10 @@ from packsight.producer.evaluation.labels import Label, items, unreadable
 from packsight.producer.follow import Pause
 from packsight.producer.upload import Unreadable, upload
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.contract.errors import ADVICE, ErrorCode, UserError
+from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE, DescribeRequest
 from packsight.shared.contract.outcomes import Described, DescribeResult, Failure
-from packsight.shared.queue.ledger import TaskEnd
+from packsight.shared.queue.results import TaskEnd
 from packsight.shared.storage.feature_store import FeatureStore, decode_pack
 from packsight.shared.storage.jobs import JobImage
 from packsight.shared.vision.features import Features
@@ -100,7 +100,7 @@ def _results(
             waiting[task_id] = start
         if not waiting:
             return
-        ended = patience(partial(client.ledger.results, list(waiting)))
+        ended = patience(partial(client.ledger.results.read, list(waiting)))
         for task_id, end in ended.items():
             start = waiting.pop(task_id)
             yield start, _result(end, images[start : start + size])
@@ -132,5 +132,4 @@ def _lost(photo: Described) -> Failure:
 
 
 def _internal(message: str) -> Failure:
-    advice = ADVICE[ErrorCode.INTERNAL]
-    return Failure(code=ErrorCode.INTERNAL, message=message, remedy=advice.remedy, retryable=advice.retryable)
+    return Failure.of_code(ErrorCode.INTERNAL, message)

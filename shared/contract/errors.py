@@ -26,6 +26,7 @@ class ErrorCode(StrEnum):
     IMAGE_TOO_MANY_PIXELS = "image_too_many_pixels"
     IMAGE_TOO_SMALL = "image_too_small"
     IMAGE_BROKEN = "image_broken"
+    CONFLICT = "conflict"
     CATALOG_MISSING = "catalog_missing"
     CATALOG_REFUSED = "catalog_refused"
     WORKER_KILLED = "worker_killed"
@@ -62,6 +63,7 @@ ADVICE: dict[ErrorCode, Advice] = {
     ErrorCode.IMAGE_TOO_MANY_PIXELS: Advice("Send a smaller photo or raise PACKSIGHT_DECODE__MAX_PIXELS.", False),
     ErrorCode.IMAGE_TOO_SMALL: Advice("Send a photo whose shorter side has at least PACKSIGHT_DECODE__MIN_SIDE pixels.", False),
     ErrorCode.IMAGE_BROKEN: Advice("Save the photo again in another program: its content cannot be decoded.", False),
+    ErrorCode.CONFLICT: Advice("Run the command again: someone else changed the same object in between.", True),
     ErrorCode.CATALOG_MISSING: Advice("Publish one with `packsight catalog sync --catalog NAME`, or correct the name.", True),
     ErrorCode.CATALOG_REFUSED: Advice("Sync the catalog with the models that the workers run (`packsight doctor`).", True),
     ErrorCode.WORKER_KILLED: Advice("The photo ended its worker each time; look at it in `packsight dead-letters list`.", False),
@@ -100,6 +102,10 @@ class ImageError(PacksightError):
     """One image cannot be used; its neighbours are not concerned."""
 
 
+class StorageError(PacksightError):
+    """Object storage lacks what was asked for, refuses it, or does not answer."""
+
+
 class MessageError(PacksightError):
     """A message that does not follow the contract; it is put aside on the dead-letter list."""
 
@@ -109,6 +115,10 @@ class MessageError(PacksightError):
 
 class CatalogError(PacksightError):
     """A catalog version is missing, damaged, or made by other models."""
+
+
+class TaskError(PacksightError):
+    """A task that ends without outcomes: every worker that was given it died or took too long."""
 
 
 class UserError(Exception):

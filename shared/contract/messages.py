@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packsight.shared.contract.errors import ErrorCode, MessageError
+from packsight.shared.contract.validation import wrong_fields
 
 RECOGNIZE = "packsight.recognize"
 DESCRIBE = "packsight.describe"
@@ -61,5 +62,5 @@ def parse_request(kind: type[T], raw: Any) -> T:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(str(p) for p in e['loc']) or 'argument'}: {e['msg']}" for e in error.errors())
-        raise MessageError(ErrorCode.BAD_MESSAGE, f"The message does not follow the contract: {wrong}") from None
+        text = f"The message does not follow the contract: {wrong_fields(error)}"
+        raise MessageError(ErrorCode.BAD_MESSAGE, text) from None

@@ -92,13 +92,12 @@ class Failure(_Value):
     @classmethod
     def unexpected(cls, error: Exception) -> Failure:
         """Turn a surprise into its wire form; the text of the error stays in the log."""
-        advice = ADVICE[ErrorCode.INTERNAL]
-        return cls(
-            code=ErrorCode.INTERNAL,
-            message=f"{type(error).__name__} while working on this photo",
-            remedy=advice.remedy,
-            retryable=advice.retryable,
-        )
+        return cls.of_code(ErrorCode.INTERNAL, f"{type(error).__name__} while working on this photo")
+
+    @classmethod
+    def of_code(cls, code: ErrorCode, message: str) -> Failure:
+        """Describe what happened by its code, with the remedy that this code has everywhere."""
+        return cls(code=code, message=message, remedy=ADVICE[code].remedy, retryable=ADVICE[code].retryable)
 
 
 class Provenance(_Value):
@@ -142,6 +141,11 @@ class Outcome(_Value):
         # Workers of release 0.1 call the look-up in the cache `recall`; readable until 0.3.
         return {"cache" if stage == "recall" else stage: seconds for stage, seconds in timings.items()}
 
+    @classmethod
+    def failed(cls, image: str, failure: Failure) -> Outcome:
+        """The ending of an image of which nothing is known but why."""
+        return cls(image=image, status=Status.FAILED, reason=failure.message, failure=failure)
+
 
 class RecognizeResult(_Value):
     """Result of `packsight.recognize`: outcomes in the order of the references."""
@@ -158,6 +162,11 @@ class Described(_Value):
     pack: str | None = None
     """Feature pack that holds this photo; None when there is a failure."""
     failure: Failure | None = None
+
+    @classmethod
+    def failed(cls, image: str, failure: Failure) -> Described:
+        """The ending of an image of which nothing is known but why."""
+        return cls(image=image, failure=failure)
 
 
 class DescribeResult(_Value):

@@ -17,6 +17,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from kombu.asynchronous import set_event_loop
 
+from packsight.shared.contract.errors import MessageError
 from packsight.shared.queue import refused
 from packsight.shared.queue.dead_letters import DeadLetters
 
@@ -82,15 +83,14 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._put_aside(message, exc)
 
     def _put_aside(self, message: Any, error: Exception) -> None:
-        letter = refused.letter(message, error)
-        name = self.dead_letters.put(letter)
-        details = {"action": "message_refused", "letter": name, "task_id": letter.task_id}
-        log.error("message put aside: %s", letter.message, extra=details)
-        if letter.task_id:
+        dead_letter = refused.dead_letter(message, error)
+        self.dead_letters.put(dead_letter)
+        if dead_letter.task_id:
             # Whoever waits for this task learns why it will not come.
-            self.app.backend.store_result(letter.task_id, error, states.FAILURE)
+            refusal = MessageError(message=dead_letter.message)
+            self.app.backend.store_result(dead_letter.task_id, refusal, states.FAILURE)
             if self.event_dispatcher:
-                self.event_dispatcher.send("task-failed", uuid=letter.task_id, exception=repr(error))
+                self.event_dispatcher.send("task-failed", uuid=dead_letter.task_id, exception=repr(error))
         message.reject_log_error(log, self.connection_errors)
 
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Settings
 
 if TYPE_CHECKING:
     from celery import Celery
 
-LIMIT = 10_000
-"""Letters kept; beyond it the oldest are dropped and counted."""
+log = logging.getLogger(__name__)
 
-# The only keys of packsight without a time to live: a letter waits for a person.
-LETTERS = "packsight:dead-letters"
-ORDER = "packsight:dead-letters:order"
-DROPPED = "packsight:dead-letters:dropped"
+LIMIT = 10_000
+"""Dead letters kept; beyond it the oldest are dropped and counted."""
 
 
 class DeadLetter(BaseModel):
@@ -31,7 +30,7 @@ class DeadLetter(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: str = ""
-    """Follows from task and image, so that the same letter put twice is one letter."""
+    """Follows from task and image, so that the same dead letter put twice is one."""
     code: ErrorCode
     message: str
     task: str
@@ -57,69 +56,72 @@ class DeadLetters:
         self._client = self._ledger.client
         self._limit = limit
 
-    def put(self, letter: DeadLetter) -> str:
-        """Put a letter aside and return its id."""
-        name = letter.id or _name(letter)
+    def put(self, dead_letter: DeadLetter) -> str:
+        """Put a dead letter on the list, say so in the log, and return its id."""
+        name = dead_letter.id or _name(dead_letter)
         with self._client.pipeline() as pipe:
-            pipe.hset(LETTERS, name, letter.model_copy(update={"id": name}).model_dump_json())
-            pipe.zadd(ORDER, {name: letter.at})
-            pipe.zcard(ORDER)
+            pipe.hset(keys.DEAD_LETTERS, name, dead_letter.model_copy(update={"id": name}).model_dump_json())
+            pipe.zadd(keys.DEAD_LETTERS_ORDER, {name: dead_letter.at})
+            pipe.zcard(keys.DEAD_LETTERS_ORDER)
             count = int(pipe.execute()[2])
         if count > self._limit:
             self._drop_oldest(count - self._limit)
+        details = {"action": "dead_lettered", "dead_letter": name, **dead_letter.model_dump(include={"task_id", "image", "code"})}
+        log.error("%s put aside: %s", dead_letter.image or "message", dead_letter.message, extra=details)
         return name
 
     def _drop_oldest(self, count: int) -> None:
-        oldest = [name for name, _ in cast("list[tuple[str, float]]", self._client.zpopmin(ORDER, count))]
+        oldest = [name for name, _ in cast("list[tuple[str, float]]", self._client.zpopmin(keys.DEAD_LETTERS_ORDER, count))]
         with self._client.pipeline() as pipe:
-            pipe.hdel(LETTERS, *oldest)
-            pipe.incrby(DROPPED, len(oldest))
+            pipe.hdel(keys.DEAD_LETTERS, *oldest)
+            pipe.incrby(keys.DEAD_LETTERS_DROPPED, len(oldest))
             pipe.execute()
 
     def list(self) -> list[DeadLetter]:
-        """Return all letters, oldest first."""
-        names = cast("list[str]", self._client.zrange(ORDER, 0, -1))
-        found = cast("list[str | None]", self._client.hmget(LETTERS, names)) if names else []
+        """Return all dead letters, oldest first."""
+        names = cast("list[str]", self._client.zrange(keys.DEAD_LETTERS_ORDER, 0, -1))
+        found = cast("list[str | None]", self._client.hmget(keys.DEAD_LETTERS, names)) if names else []
         return [DeadLetter.model_validate_json(raw) for raw in found if raw]
 
     def count(self) -> int:
-        """Return how many letters there are."""
-        return int(self._client.zcard(ORDER))
+        """Return how many dead letters there are."""
+        return int(self._client.zcard(keys.DEAD_LETTERS_ORDER))
 
     def dropped(self) -> int:
-        """Return how many letters were lost because the list was full."""
-        return int(cast("str | None", self._client.get(DROPPED)) or 0)
+        """Return how many were lost because the list was full."""
+        return int(cast("str | None", self._client.get(keys.DEAD_LETTERS_DROPPED)) or 0)
 
-    def get(self, letter_id: str) -> DeadLetter:
-        """Return a letter; raises UserError when there is none of this id."""
-        raw = cast("str | None", self._client.hget(LETTERS, letter_id))
+    def get(self, name: str) -> DeadLetter:
+        """Return the dead letter of an id; raises UserError when there is none of this id."""
+        raw = cast("str | None", self._client.hget(keys.DEAD_LETTERS, name))
         if raw is None:
-            raise UserError(f"There is no dead letter {letter_id}. See `packsight dead-letters list`.")
+            raise UserError(f"There is no dead letter {name}. See `packsight dead-letters list`.")
         return DeadLetter.model_validate_json(raw)
 
-    def replay(self, app: Celery, letter_id: str, payload: dict[str, Any] | None = None) -> str:
-        """Send a letter's message again, with `payload` as its argument if given, and remove the letter.
+    def replay(self, app: Celery, name: str, payload: dict[str, Any] | None = None) -> str:
+        """Send the message of a dead letter again, with `payload` as its argument if given, and remove the dead letter.
 
         An image is sent as a batch of one under a new task id, since its batch has its result; a refused message keeps
         its own. Returns the task id. Raises UserError when there is nothing that could be sent, kombu's
-        OperationalError when the broker cannot be reached; then the letter stays.
+        OperationalError when the broker cannot be reached; then the dead letter stays.
         """
-        letter = self.get(letter_id)
-        args, kwargs = _arguments(letter, payload)
-        if not letter.task:
-            raise UserError(f"Dead letter {letter_id} names no task, so it cannot be sent again. Drop it.")
-        task_id = letter.task_id if letter.image is None else f"{letter.task_id}-{letter.id}-{int(time.time())}"
-        queue = letter.queue if letter.queue in app.amqp.queues else None
-        self._ledger.reopen(task_id)
-        sent = app.send_task(letter.task, args=args, kwargs=kwargs, task_id=task_id or None, queue=queue)
-        self.drop(letter_id)
+        dead_letter = self.get(name)
+        args, kwargs = _arguments(dead_letter, payload)
+        if not dead_letter.task:
+            raise UserError(f"Dead letter {name} names no task, so it cannot be sent again. Drop it.")
+        again = f"{dead_letter.task_id}-{name}-{int(time.time())}"
+        task_id = dead_letter.task_id if dead_letter.image is None else again
+        queue = dead_letter.queue if dead_letter.queue in app.amqp.queues else None
+        self._ledger.deliveries.reopen(task_id)
+        sent = app.send_task(dead_letter.task, args=args, kwargs=kwargs, task_id=task_id or None, queue=queue)
+        self.drop(name)
         return str(sent.id)
 
-    def drop(self, letter_id: str) -> bool:
-        """Remove a letter; False when there was none."""
+    def drop(self, name: str) -> bool:
+        """Remove a dead letter; False when there was none."""
         with self._client.pipeline() as pipe:
-            pipe.zrem(ORDER, letter_id)
-            pipe.hdel(LETTERS, letter_id)
+            pipe.zrem(keys.DEAD_LETTERS_ORDER, name)
+            pipe.hdel(keys.DEAD_LETTERS, name)
             return bool(pipe.execute()[1])
 
     def close(self) -> None:
@@ -127,16 +129,16 @@ class DeadLetters:
         self._ledger.close()
 
 
-def _name(letter: DeadLetter) -> str:
-    what = letter.image if letter.image is not None else json.dumps(letter.payload, sort_keys=True)
-    return hashlib.sha256("\0".join([letter.task, letter.task_id, what]).encode()).hexdigest()[:12]
+def _name(dead: DeadLetter) -> str:
+    what = dead.image if dead.image is not None else json.dumps(dead.payload, sort_keys=True)
+    return hashlib.sha256("\0".join([dead.task, dead.task_id, what]).encode()).hexdigest()[:12]
 
 
-def _arguments(letter: DeadLetter, payload: dict[str, Any] | None) -> tuple[list[Any], dict[str, Any]]:
+def _arguments(dead: DeadLetter, payload: dict[str, Any] | None) -> tuple[list[Any], dict[str, Any]]:
     if payload is not None:
         return [payload], {}
-    if letter.image is not None:
-        return [letter.payload], {}
-    if "args" not in letter.payload:
-        raise UserError(f"Dead letter {letter.id} is no readable message. Give the corrected payload, or drop it.")
-    return list(letter.payload["args"]), dict(letter.payload.get("kwargs") or {})
+    if dead.image is not None:
+        return [dead.payload], {}
+    if "args" not in dead.payload:
+        raise UserError(f"Dead letter {dead.id} is no readable message. Give the corrected payload, or drop it.")
+    return list(dead.payload["args"]), dict(dead.payload.get("kwargs") or {})

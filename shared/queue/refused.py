@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic takes the one of typing from Python 3.12 on
 
 from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.queue.dead_letters import DeadLetter
 
 _TEXT_LIMIT = 65_536
@@ -43,11 +44,10 @@ def check(message: Any) -> None:
     try:
         _TASK.validate_python(_fields(message))
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise InvalidTaskError(f"not a task message: {wrong}") from None
+        raise InvalidTaskError(f"not a task message: {wrong_fields(error)}") from None
 
 
-def letter(message: Any, error: Exception) -> DeadLetter:
+def dead_letter(message: Any, error: Exception) -> DeadLetter:
     """Describe a refused message so that a person can judge it and, if it is readable, send it again."""
     headers = message.headers if isinstance(message.headers, dict) else {}
     try:

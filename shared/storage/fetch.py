@@ -7,7 +7,7 @@ import stat
 import time
 from pathlib import Path
 
-from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError
 from packsight.shared.contract.references import parse_address, parse_object, scheme, shown
 from packsight.shared.settings import Settings
 from packsight.shared.storage import deadline
@@ -85,10 +85,10 @@ class Fetcher:
             if validator.startswith("etag:") and validator == f"etag:{self._store.etag(key, bucket=bucket)}":
                 return None
             blob = self._store.read(key, bucket=bucket, limit=self._limits.max_bytes)
-        except ImageError as error:
+        except StorageError as error:
             if error.retryable and deadline.remaining() <= 0:
                 raise ImageError(ErrorCode.FETCH_TIMEOUT, f"{reference} was not read in time") from error
-            raise
+            raise ImageError(error.code, error.message, remedy=error.remedy, retryable=error.retryable) from error
         return Fetched(blob.data, f"etag:{blob.etag}" if blob.etag else content_mark(blob.data))
 
     def _file(self, reference: str, validator: str) -> Fetched | None:

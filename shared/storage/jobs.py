@@ -95,7 +95,7 @@ class JobStore:
     def create(self, manifest: JobManifest, images: Iterable[JobImage]) -> None:
         """Write a job's images, then its manifest, so that a job with a manifest is always whole.
 
-        Raises ValueError when the manifest counts other than there are images, ImageError when storage refuses.
+        Raises ValueError when the manifest counts other than there are images, StorageError when storage refuses.
         """
         lines = [image.model_dump_json(exclude_none=True) for image in images]
         if len(lines) != manifest.images:
@@ -107,11 +107,11 @@ class JobStore:
         )
 
     def load(self, job: str) -> JobManifest:
-        """Read a job's manifest; raises ImageError (OBJECT_MISSING) when there is no such job."""
+        """Read a job's manifest; raises StorageError (OBJECT_MISSING) when there is no such job."""
         return JobManifest.model_validate_json(self._store.read(layout.job(job, layout.MANIFEST)).data)
 
     def images(self, job: str) -> list[JobImage]:
-        """Read a job's images in the order of submission; raises ImageError (OBJECT_MISSING)."""
+        """Read a job's images in the order of submission; raises StorageError (OBJECT_MISSING)."""
         data = gzip.decompress(self._store.read(layout.job(job, _IMAGES)).data)
         return [JobImage.model_validate_json(line) for line in data.splitlines()]
 

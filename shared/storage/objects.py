@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as TransferTimeout
 from urllib3.util import Retry, Timeout
 
-from packsight.shared.contract.errors import ErrorCode, ImageError, PacksightError
+from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.settings import S3
 from packsight.shared.storage import deadline
 
@@ -33,16 +33,8 @@ _CODES = {
 _CHUNK = 256 * 1024
 
 
-class Conflict(PacksightError):
+class Conflict(StorageError):
     """A conditional write lost: someone else wrote the object in between."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(
-            ErrorCode.INTERNAL, f"{key} was changed by someone else in between", remedy="Run the command again.", retryable=True
-        )
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (Conflict, (self.message.split(" ", 1)[0],))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +80,12 @@ class ObjectStore:
         """Read an object whole.
 
         The body is not covered by the client's own retries, so a transfer that breaks off is started once more.
-        Raises ImageError: OBJECT_MISSING, BUCKET_MISSING, ACCESS_DENIED, FILE_TOO_LARGE (over `limit` bytes), FETCH_….
+        Raises StorageError: OBJECT_MISSING, BUCKET_MISSING, ACCESS_DENIED, FILE_TOO_LARGE (over `limit` bytes), FETCH_….
         """
         for last in (False, True):
             try:
                 return self._read_once(bucket or self.bucket, key, limit)
-            except ImageError as error:
+            except StorageError as error:
                 if last or error.code is not ErrorCode.FETCH_FAILED:
                     raise
         raise AssertionError("unreachable")
@@ -105,14 +97,14 @@ class ObjectStore:
             response = self._client.get_object(bucket, key)
             expected = int(response.headers.get("Content-Length", -1))
             if limit is not None and expected > limit:
-                raise ImageError(ErrorCode.FILE_TOO_LARGE, f"{name} has {expected} bytes, more than {limit}")
+                raise StorageError(ErrorCode.FILE_TOO_LARGE, f"{name} has {expected} bytes, more than {limit}")
             body = io.BytesIO()
             for chunk in response.stream(_CHUNK):
                 body.write(chunk)
                 if limit is not None and body.tell() > limit:
-                    raise ImageError(ErrorCode.FILE_TOO_LARGE, f"{name} has more than {limit} bytes")
+                    raise StorageError(ErrorCode.FILE_TOO_LARGE, f"{name} has more than {limit} bytes")
             if expected >= 0 and body.tell() != expected:
-                raise ImageError(ErrorCode.FETCH_FAILED, f"{name} broke off after {body.tell()} of {expected} bytes")
+                raise StorageError(ErrorCode.FETCH_FAILED, f"{name} broke off after {body.tell()} of {expected} bytes")
             return Blob(body.getvalue(), response.headers.get("ETag", "").strip('"'))
         except (S3Error, ServerError, InvalidResponseError, HTTPError, ValueError) as error:
             raise self._typed(error, name) from error
@@ -135,7 +127,7 @@ class ObjectStore:
         """Overwrite an object only if it still has this tag (None: only if it doesn't exist); raises Conflict."""
         headers = {"If-None-Match": "*"} if etag is None else {"If-Match": f'"{etag}"'}
         if not self._conditional(key, data, headers):
-            raise Conflict(key)
+            raise Conflict(ErrorCode.CONFLICT, f"{key} was changed by someone else in between")
 
     def _conditional(self, key: str, data: bytes, headers: dict[str, str]) -> bool:
         # minio-py has no parameter for request headers of put_object, so the low-level call is used.
@@ -153,7 +145,7 @@ class ObjectStore:
         """Tell whether our bucket has this key."""
         try:
             self._call(key, lambda: self._client.stat_object(self.bucket, key))
-        except PacksightError as error:
+        except StorageError as error:
             if error.code is ErrorCode.OBJECT_MISSING:
                 return False
             raise
@@ -200,15 +192,15 @@ class ObjectStore:
         except (S3Error, ServerError, InvalidResponseError, HTTPError) as error:
             raise self._typed(error, name) from error
 
-    def _typed(self, error: Exception, name: str) -> ImageError:
+    def _typed(self, error: Exception, name: str) -> StorageError:
         if isinstance(error, S3Error):
             code = _CODES.get(str(error.code), ErrorCode.FETCH_FAILED)
-            return ImageError(code, f"{name}: {error.code}: {error.message or ''}".rstrip(": "))
+            return StorageError(code, f"{name}: {error.code}: {error.message or ''}".rstrip(": "))
         if isinstance(error, ValueError):
-            return ImageError(ErrorCode.REFERENCE_INVALID, f"{name}: {error}")
+            return StorageError(ErrorCode.REFERENCE_INVALID, f"{name}: {error}")
         if isinstance(error, TransferTimeout):
-            return ImageError(ErrorCode.FETCH_TIMEOUT, f"{name}: {self.endpoint} did not answer in time")
+            return StorageError(ErrorCode.FETCH_TIMEOUT, f"{name}: {self.endpoint} did not answer in time")
         reason = getattr(error, "reason", None) or error
         unreachable = isinstance(error, urllib3.exceptions.MaxRetryError)
         code = ErrorCode.HOST_UNREACHABLE if unreachable else ErrorCode.FETCH_FAILED
-        return ImageError(code, f"{name}: {self.endpoint}: {type(reason).__name__}")
+        return StorageError(code, f"{name}: {self.endpoint}: {type(reason).__name__}")

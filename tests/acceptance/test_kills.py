@@ -19,9 +19,11 @@ from kombu.exceptions import OperationalError
 
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES
+from packsight.shared.contract.outcomes import RecognizeResult
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings
 from tests.acceptance.stack import Broker, StandIn, environment, running, wait_until
 
@@ -46,10 +48,9 @@ class Stack:
 
     def wait(self, tasks: Sequence[str]) -> list[list[str | None]]:
         """Wait for the results of tasks and return the failure codes of their images."""
-        wait_until(lambda: self.ledger.finished(tasks) == set(tasks), f"a result of each of {len(tasks)} tasks")
-        ends = self.ledger.results(tasks)
-        results = [ends[task].result or {"outcomes": [{"failure": ends[task].error}]} for task in tasks]
-        return [[outcome["failure"] for outcome in result["outcomes"]] for result in results]
+        wait_until(lambda: self.ledger.results.ended(tasks) == set(tasks), f"a result of each of {len(tasks)} tasks")
+        ends = self.ledger.results.read(tasks)
+        return [failures_of(ends[task]) for task in tasks]
 
     def runs(self, task: str) -> int:
         """How often a child began with a task."""
@@ -68,7 +69,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def more_finished(ledger: Ledger, tasks: Sequence[str], than: int) -> bool:
-    return len(ledger.finished(tasks)) > than
+    return len(ledger.results.ended(tasks)) > than
 
 
 def test_kills_of_workers_and_brokers_lose_no_task(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_kills_of_workers_and_brokers_lose_no_task(tmp_path: Path) -> None:
         tasks = own.send(*[["sleep:0.04"]] * 400)
         victims: dict[str, Broker | StandIn] = {"b": own.broker, "w": own.worker}
         for victim in map(victims.__getitem__, "wwbw" * 3 + "bw"):
-            enough = len(own.ledger.finished(tasks)) + 6
+            enough = len(own.ledger.results.ended(tasks)) + 6
             wait_until(partial(more_finished, own.ledger, tasks, enough), "progress")
             victim.kill()
             victim.start()
@@ -100,6 +101,13 @@ def test_an_image_that_hangs_in_native_code_is_failed_alone_by_the_time_limit(st
     (hanging,) = stack.send(["sleep:0.01", "hang"], time_limit=1)
     assert stack.wait([hanging]) == [[None, "time_limit"]]
     assert [(letter.code, letter.image) for letter in letters_of(stack, hanging)] == [(ErrorCode.TIME_LIMIT, "hang")]
+
+
+def failures_of(end: TaskEnd) -> list[str | None]:
+    if end.result is None:
+        return [end.error]
+    outcomes = RecognizeResult.model_validate(end.result).outcomes
+    return [outcome.failure.code.value if outcome.failure else None for outcome in outcomes]
 
 
 def letters_of(stack: Stack, task: str) -> list[DeadLetter]:
@@ -172,7 +180,7 @@ def test_messages_that_are_no_tasks_are_put_aside_and_the_worker_goes_on(stack: 
     put_aside = [letter for letter in stack.letters.list() if letter.id not in before]
     assert sorted(letter.task for letter in put_aside) == ["", "", "", "", RECOGNIZE, RECOGNIZE, "packsight.unknown"]
     assert {letter.code for letter in put_aside} == {ErrorCode.BAD_MESSAGE}
-    assert {stack.ledger.results([task])[task].state for task in ("unknown-1", "shape-1")} == {"FAILURE"}
+    assert {stack.ledger.results.read([task])[task].state for task in ("unknown-1", "shape-1")} == {"FAILURE"}
     assert stack.worker.process.poll() is None
     (shapeless,) = [letter for letter in put_aside if letter.task_id == "shape-1"]
     assert stack.letters.replay(stack.app, shapeless.id, {"images": ["sleep:0.01"]}) == "shape-1"

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from celery.exceptions import Reject
 from pydantic import SecretStr
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
-from packsight.shared.contract.outcomes import Failure
+from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, parse_request
+from packsight.shared.contract.outcomes import Outcome, Status
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Settings
-from packsight.worker.queue.delivery import AlreadyEnded, ceiling, run_batch
+from packsight.worker.queue.delivery import AlreadyEnded, Batch, BatchKind, max_total_deliveries
 
-Act = Callable[[list[str]], list[str]]
+Act = Callable[[str], None]
 
 
 class Death(BaseException):
@@ -26,22 +26,28 @@ class Death(BaseException):
 
 
 @dataclass
-class Deliveries:
-    """Delivers one message again and again until it ends."""
+class Message:
+    """One message, delivered again and again until it ends."""
 
     ledger: Ledger
-    letters: DeadLetters
+    dead_letters: DeadLetters
     act: Act
+    """What working on an image does beside its answer."""
+    short: bool = False
+    """Answer only the first image of a batch."""
     calls: list[list[str]] = field(default_factory=list)
 
     def deliver(self, images: list[str]) -> list[str]:
-        def run(batch: list[str]) -> list[str]:
-            self.calls.append(batch)
-            return self.act(batch)
+        kind = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, self.run)
+        request = RecognizeRequest(images=images, top_k=3)
+        return [told(outcome) for outcome in Batch(kind, "t", request, self.ledger, self.dead_letters).answer()]
 
-        return run_batch(
-            self.ledger, self.letters, "t", images, run, self.fail, json.dumps, json.loads, payload={"top_k": 3}
-        )
+    def run(self, request: RecognizeRequest) -> list[Outcome]:
+        self.calls.append(request.images)
+        for image in request.images:
+            self.act(image)
+        answered = request.images[:1] if self.short else request.images
+        return [Outcome(image=image, status=Status.NO_MATCH) for image in answered]
 
     def until_end(self, images: list[str], *, cause: ErrorCode | None = None) -> tuple[list[str], int]:
         for delivery in range(1, 100):
@@ -49,115 +55,112 @@ class Deliveries:
                 return self.deliver(images), delivery
             except Death:
                 if cause is not None:
-                    self.ledger.blame("t", cause)
+                    self.ledger.deliveries.record_crash("t", cause)
         raise AssertionError("it never ends")
 
-    @staticmethod
-    def fail(image: str, failure: Failure) -> str:
-        return f"{image}: {failure.code}"
+
+def told(outcome: Outcome) -> str:
+    return f"{outcome.image}: {outcome.failure.code if outcome.failure else 'fine'}"
 
 
 @pytest.fixture
-def deliveries(live_settings: Settings) -> Iterator[Callable[[Act], Deliveries]]:
-    ledger, letters = Ledger(live_settings), DeadLetters(live_settings)
-    yield lambda act: Deliveries(ledger, letters, act)
+def message(live_settings: Settings) -> Iterator[Callable[[Act], Message]]:
+    ledger, dead_letters = Ledger(live_settings), DeadLetters(live_settings)
+    yield lambda act: Message(ledger, dead_letters, act)
     ledger.close()
-    letters.close()
+    dead_letters.close()
 
 
 def dies_of(*poison: str) -> Act:
-    def act(images: list[str]) -> list[str]:
-        for image in images:
-            if image in poison:
-                raise Death(image)
-        return [f"{image}: fine" for image in images]
+    def act(image: str) -> None:
+        if image in poison:
+            raise Death(image)
 
     return act
 
 
-def test_a_batch_that_meets_no_trouble_is_run_whole_and_once(deliveries: Callable[[Act], Deliveries]) -> None:
-    made = deliveries(dies_of())
+def test_a_batch_that_meets_no_trouble_is_run_whole_and_once(message: Callable[[Act], Message]) -> None:
+    made = message(dies_of())
     assert made.deliver(["a", "b"]) == ["a: fine", "b: fine"]
     assert made.calls == [["a", "b"]]
 
 
-def test_the_poison_image_does_not_take_its_neighbours_along(deliveries: Callable[[Act], Deliveries]) -> None:
-    made = deliveries(dies_of("bad"))
+def test_the_poison_image_does_not_take_its_neighbours_along(message: Callable[[Act], Message]) -> None:
+    made = message(dies_of("bad"))
     outcomes, count = made.until_end(["a", "bad", "c"])
     assert outcomes == ["a: fine", "bad: worker_killed", "c: fine"]
     assert count == 4
     assert made.calls == [["a", "bad", "c"], ["a"], ["bad"], ["bad"], ["c"]]
-    (letter,) = made.letters.list()
-    assert (letter.image, letter.code, letter.payload) == ("bad", ErrorCode.WORKER_KILLED, {"images": ["bad"], "top_k": 3})
+    (letter,) = made.dead_letters.list()
+    assert (letter.image, letter.code) == ("bad", ErrorCode.WORKER_KILLED)
+    assert parse_request(RecognizeRequest, letter.payload) == RecognizeRequest(images=["bad"], top_k=3)
 
 
-def test_the_cause_is_what_the_parent_saw(deliveries: Callable[[Act], Deliveries]) -> None:
-    made = deliveries(dies_of("slow"))
+def test_the_cause_is_what_the_parent_saw(message: Callable[[Act], Message]) -> None:
+    made = message(dies_of("slow"))
     outcomes, _ = made.until_end(["slow", "b"], cause=ErrorCode.TIME_LIMIT)
     assert outcomes == ["slow: time_limit", "b: fine"]
-    assert [letter.code for letter in made.letters.list()] == [ErrorCode.TIME_LIMIT]
+    assert [letter.code for letter in made.dead_letters.list()] == [ErrorCode.TIME_LIMIT]
 
 
-def test_every_image_of_a_batch_may_be_poison(deliveries: Callable[[Act], Deliveries]) -> None:
-    made = deliveries(dies_of("a", "b", "c"))
+def test_every_image_of_a_batch_may_be_poison(message: Callable[[Act], Message]) -> None:
+    made = message(dies_of("a", "b", "c"))
     outcomes, count = made.until_end(["a", "b", "c"])
     assert outcomes == ["a: worker_killed", "b: worker_killed", "c: worker_killed"]
-    assert count <= ceiling(3, images=3)
-    assert made.letters.count() == 3
+    assert count <= max_total_deliveries(3, images=3)
+    assert made.dead_letters.count() == 3
 
 
-def test_one_death_alone_may_have_been_chance(deliveries: Callable[[Act], Deliveries]) -> None:
+def test_one_death_alone_may_have_been_chance(message: Callable[[Act], Message]) -> None:
     deaths = iter([True, True])
 
-    def act(images: list[str]) -> list[str]:
-        if "unlucky" in images and next(deaths, False):
+    def act(image: str) -> None:
+        if image == "unlucky" and next(deaths, False):
             raise Death
-        return [f"{image}: fine" for image in images]
 
-    made = deliveries(act)
+    made = message(act)
     outcomes, count = made.until_end(["a", "unlucky"])
     assert outcomes == ["a: fine", "unlucky: fine"]
     assert count == 3
-    assert made.letters.count() == 0
+    assert made.dead_letters.count() == 0
 
 
 def test_a_message_that_comes_back_for_ever_is_answered_without_running(
-    deliveries: Callable[[Act], Deliveries],
+    message: Callable[[Act], Message],
 ) -> None:
-    made = deliveries(dies_of())
-    for _ in range(ceiling(3, images=2)):
-        made.ledger.begin("t")
+    made = message(dies_of())
+    for _ in range(max_total_deliveries(3, images=2)):
+        made.ledger.deliveries.begin("t")
     assert made.deliver(["a", "b"]) == ["a: worker_killed", "b: worker_killed"]
     assert made.calls == []
-    assert made.letters.count() == 2
+    assert made.dead_letters.count() == 2
 
 
 def test_a_batch_that_raises_as_a_whole_is_run_image_by_image_at_once(
-    deliveries: Callable[[Act], Deliveries],
+    message: Callable[[Act], Message],
 ) -> None:
-    def act(images: list[str]) -> list[str]:
-        if "broken" in images:
+    def act(image: str) -> None:
+        if image == "broken":
             raise ZeroDivisionError
-        if "missing" in images:
+        if image == "missing":
             raise ImageError(ErrorCode.OBJECT_MISSING, "no such object")
-        return [f"{image}: fine" for image in images]
 
-    made = deliveries(act)
+    made = message(act)
     assert made.deliver(["a", "broken", "missing"]) == ["a: fine", "broken: internal", "missing: object_missing"]
-    assert made.letters.count() == 0
+    assert made.dead_letters.count() == 0
 
 
-def test_too_few_outcomes_are_no_outcomes(deliveries: Callable[[Act], Deliveries]) -> None:
-    made = deliveries(lambda images: [f"{image}: fine" for image in images[:1]])
+def test_too_few_outcomes_are_no_outcomes(message: Callable[[Act], Message]) -> None:
+    made = replace(message(dies_of()), short=True)
     assert made.deliver(["a", "b"]) == ["a: fine", "b: fine"]
     assert made.calls == [["a", "b"], ["a"], ["b"]]
 
 
 def test_a_task_that_has_its_result_is_not_run_again(
-    deliveries: Callable[[Act], Deliveries], live_settings: Settings
+    message: Callable[[Act], Message], live_settings: Settings
 ) -> None:
     make_app("test", live_settings).backend.store_result("t", {"kept": True}, "SUCCESS")
-    made = deliveries(dies_of())
+    made = message(dies_of())
     with pytest.raises(AlreadyEnded):
         made.deliver(["a"])
     assert made.calls == []
@@ -166,5 +169,5 @@ def test_a_task_that_has_its_result_is_not_run_again(
 def test_without_the_result_database_the_message_goes_back(live_settings: Settings) -> None:
     away = live_settings.model_copy(update={"result_url": SecretStr("redis://127.0.0.1:1/1")})
     with pytest.raises(Reject) as caught:
-        Deliveries(Ledger(away), DeadLetters(away), dies_of()).deliver(["a"])
+        Message(Ledger(away), DeadLetters(away), dies_of()).deliver(["a"])
     assert caught.value.requeue

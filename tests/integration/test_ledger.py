@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
-from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.errors import ErrorCode, MessageError, TaskError, UserError
 from packsight.shared.contract.messages import RECOGNIZE
+from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
-from packsight.shared.queue.dead_letters import DROPPED, LETTERS, ORDER, DeadLetter, DeadLetters
+from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Settings
 
-FOR_EVER = {LETTERS, ORDER, DROPPED}
+FOR_EVER = {keys.DEAD_LETTERS, keys.DEAD_LETTERS_ORDER, keys.DEAD_LETTERS_DROPPED}
 
 
 @pytest.fixture
@@ -41,22 +43,22 @@ def store(app: App, task: str, state: str = "SUCCESS", result: object = None) ->
 
 
 def test_a_job_is_active_from_register_to_forget(ledger: Ledger) -> None:
-    ledger.register("spring", batches=3)
-    ledger.register("autumn", batches=1)
-    assert sorted(ledger.jobs()) == ["autumn", "spring"]
-    ledger.forget("spring")
-    assert ledger.jobs() == ["autumn"]
-    assert ledger.job("spring") is None
+    ledger.jobs.register("spring", batches=3)
+    ledger.jobs.register("autumn", batches=1)
+    assert sorted(ledger.jobs.active()) == ["autumn", "spring"]
+    ledger.jobs.forget("spring")
+    assert ledger.jobs.active() == ["autumn"]
+    assert ledger.jobs.state("spring") is None
 
 
 def test_the_cursor_never_goes_back(ledger: Ledger) -> None:
-    ledger.register("spring", batches=9)
-    assert ledger.enqueued("spring") == 0
-    ledger.advance("spring", 5)
-    ledger.advance("spring", 3)
-    assert ledger.enqueued("spring") == 5
-    ledger.register("spring", batches=9)
-    assert ledger.enqueued("spring") == 5
+    ledger.jobs.register("spring", batches=9)
+    assert ledger.jobs.enqueued("spring") == 0
+    ledger.jobs.advance("spring", 5)
+    ledger.jobs.advance("spring", 3)
+    assert ledger.jobs.enqueued("spring") == 5
+    ledger.jobs.register("spring", batches=9)
+    assert ledger.jobs.enqueued("spring") == 5
 
 
 def test_results_are_those_of_tasks_that_ended(ledger: Ledger, app: App) -> None:
@@ -64,8 +66,8 @@ def test_results_are_those_of_tasks_that_ended(ledger: Ledger, app: App) -> None
     store(app, "bad", "FAILURE", ValueError("too large"))
     store(app, "gone", "REVOKED", RuntimeError("revoked"))
     store(app, "busy", "STARTED", {"pid": 1})
-    ends = ledger.results(["good", "bad", "busy", "gone", "unknown"])
-    assert set(ends) == {"good", "bad", "gone"} == ledger.finished(["good", "bad", "busy", "gone", "unknown"])
+    ends = ledger.results.read(["good", "bad", "busy", "gone", "unknown"])
+    assert set(ends) == {"good", "bad", "gone"} == ledger.results.ended(["good", "bad", "busy", "gone", "unknown"])
     assert ends["good"].result == {"outcomes": []}
     assert (ends["bad"].state, ends["bad"].result, ends["bad"].error) == ("FAILURE", None, "ValueError: too large")
 
@@ -74,49 +76,49 @@ def test_thousands_of_results_are_read_in_chunks(ledger: Ledger, app: App) -> No
     names = [f"task-{index}" for index in range(1201)]
     with ledger.client.pipeline() as pipe:
         for name in names:
-            pipe.set(f"celery-task-meta-{name}", '{"status": "SUCCESS", "result": {"n": 1}}')
+            pipe.set(keys.task_result(name), '{"status": "SUCCESS", "result": {"n": 1}}')
         pipe.execute()
-    assert ledger.finished(names) == set(names) == set(ledger.results(names))
-    assert ledger.finished([]) == set()
+    assert ledger.results.ended(names) == set(names) == set(ledger.results.read(names))
+    assert ledger.results.ended([]) == set()
 
 
 def test_a_delivery_is_counted_and_knows_whether_its_task_ended(ledger: Ledger, app: App) -> None:
-    assert [ledger.begin("t").count for _ in range(3)] == [1, 2, 3]
-    assert not ledger.begin("t").ended
+    assert [ledger.deliveries.begin("t").count for _ in range(3)] == [1, 2, 3]
+    assert not ledger.deliveries.begin("t").ended
     store(app, "t", result={})
-    assert ledger.begin("t").ended
-    ledger.end("t")
-    assert ledger.deliveries("t") == 0
+    assert ledger.deliveries.begin("t").ended
+    ledger.deliveries.end("t")
+    assert ledger.deliveries.count("t") == 0
 
 
 def test_a_stored_result_is_not_overwritten_by_a_second_delivery(ledger: Ledger, app: App) -> None:
     store(app, "t", result={"first": True})
     store(app, "t", "FAILURE", ValueError("late"))
-    assert ledger.results(["t"])["t"].result == {"first": True}
+    assert ledger.results.read(["t"])["t"].result == {"first": True}
 
 
 def test_partial_outcomes_survive_until_the_task_ends(ledger: Ledger) -> None:
-    ledger.begin_image("t", 0)
-    ledger.end_image("t", 0, "outcome")
-    ledger.begin_image("t", 7)
-    ledger.begin_image("t", 7)
-    assert ledger.blame("t", ErrorCode.TIME_LIMIT) == 1
-    partial = ledger.partial("t")
+    ledger.deliveries.begin_image("t", 0)
+    ledger.deliveries.end_image("t", 0, "outcome")
+    ledger.deliveries.begin_image("t", 7)
+    ledger.deliveries.begin_image("t", 7)
+    assert ledger.deliveries.record_crash("t", ErrorCode.TIME_LIMIT) == 1
+    partial = ledger.deliveries.partial("t")
     assert (partial.done, partial.begun) == ({0: "outcome"}, {0: 1, 7: 2})
-    assert (partial.deaths, partial.cause) == (1, ErrorCode.TIME_LIMIT)
-    ledger.end("t")
-    assert ledger.partial("t").begun == {}
+    assert (partial.crashes, partial.cause) == (1, ErrorCode.TIME_LIMIT)
+    ledger.deliveries.end("t")
+    assert ledger.deliveries.partial("t").begun == {}
 
 
 def test_every_key_has_a_time_to_live_except_the_dead_letters(ledger: Ledger, letters: DeadLetters, app: App) -> None:
-    ledger.register("spring", batches=3)
-    ledger.advance("spring", 1)
-    ledger.note_finished("spring", 1)
-    ledger.still_missing("spring", ["a"])
-    ledger.begin("t")
-    ledger.begin_image("t", 0)
-    ledger.end_image("t", 0, "x")
-    ledger.blame("u", ErrorCode.WORKER_KILLED)
+    ledger.jobs.register("spring", batches=3)
+    ledger.jobs.advance("spring", 1)
+    ledger.jobs.note_finished("spring", 1)
+    ledger.jobs.still_missing("spring", ["a"])
+    ledger.deliveries.begin("t")
+    ledger.deliveries.begin_image("t", 0)
+    ledger.deliveries.end_image("t", 0, "x")
+    ledger.deliveries.record_crash("u", ErrorCode.WORKER_KILLED)
     store(app, "v", result={})
     for index in range(7):
         letters.put(letter(f"{index}.jpg"))
@@ -177,7 +179,7 @@ def test_a_refused_message_is_replayed_under_its_own_id_in_its_own_queue(
     name = letters.put(letter(None, task="packsight.other", queue="celery", payload={"args": [1], "kwargs": {}}))
     store(app, "t", "FAILURE", ValueError("refused"))
     assert letters.replay(app, name) == "t"
-    assert not ledger.begin("t").ended
+    assert not ledger.deliveries.begin("t").ended
     assert sent(ledger, app, "celery") == [("t", [1])]
 
 
@@ -189,3 +191,21 @@ def test_an_unreadable_message_needs_a_corrected_payload(letters: DeadLetters, l
     letters.replay(app, name, {"images": ["b.jpg"]})
     assert sent(ledger, app, "packsight.recognize") == [("t", [{"images": ["b.jpg"]}])]
     assert letters.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (TaskError(ErrorCode.TIME_LIMIT, "every child took too long"), ErrorCode.TIME_LIMIT, "every child took too long"),
+        (MessageError(message="no images"), ErrorCode.BAD_MESSAGE, "no images"),
+        (TimeLimitExceeded(120), ErrorCode.TIME_LIMIT, "TimeLimitExceeded: 120"),
+        (WorkerLostError("Worker exited prematurely: signal 9"), ErrorCode.WORKER_KILLED, "signal 9"),
+        (ValueError("time_limit"), ErrorCode.INTERNAL, "ValueError: time_limit"),
+        (ValueError("time_limit", "WorkerLostError"), ErrorCode.INTERNAL, "ValueError: time_limit WorkerLostError"),
+    ],
+)
+def test_a_stored_failure_keeps_its_code(ledger: Ledger, app: App, error: Exception, code: ErrorCode, text: str) -> None:
+    store(app, "t", "FAILURE", error)
+    end = ledger.results.read(["t"])["t"]
+    assert end.code is code
+    assert text in end.error

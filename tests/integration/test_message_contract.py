@@ -115,7 +115,7 @@ def answer(settings: Settings, task_id: str) -> RecognizeResult:
     ledger = Ledger(settings)
     with running(settings):
         for _ in range(600):
-            if end := ledger.results([task_id]).get(task_id):
+            if end := ledger.results.read([task_id]).get(task_id):
                 ledger.close()
                 return RecognizeResult.model_validate(end.result)
             time.sleep(0.05)

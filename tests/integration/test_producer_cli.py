@@ -95,7 +95,7 @@ def test_ctrl_c_ends_the_command_and_the_job_is_resumed(worker: StandIn, photos:
     assert process.stdout is not None
     job = process.stdout.readline().strip()
     with Client(load_settings()) as client:
-        while client.ledger.enqueued(job) < 2 and process.poll() is None:
+        while client.ledger.jobs.enqueued(job) < 2 and process.poll() is None:
             time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, remarks = process.communicate(timeout=60)

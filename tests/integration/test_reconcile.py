@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from packsight.indexer.reconcile import LOCK, reconcile
-from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.contract.messages import BULK_QUEUE, RECOGNIZE
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.ledger import Ledger
@@ -43,10 +43,10 @@ def broker(live_settings: Settings) -> Iterator[redis.Redis]:
 def job(app: App, ledger: Ledger, store: ObjectStore) -> list[str]:
     """A job all of whose batches were enqueued; returns the ids of its tasks."""
     JobStore(store).create(MANIFEST, IMAGES)
-    ledger.register("spring", MANIFEST.batches)
+    ledger.jobs.register("spring", MANIFEST.batches)
     for task, batch in jobs.batches(MANIFEST, IMAGES):
         app.send_task(RECOGNIZE, args=[jobs.request(MANIFEST, batch).model_dump(mode="json")], task_id=task)
-    ledger.advance("spring", MANIFEST.batches)
+    ledger.jobs.advance("spring", MANIFEST.batches)
     return jobs.task_ids(MANIFEST)
 
 
@@ -69,7 +69,7 @@ def test_a_job_whose_images_were_not_written_does_not_exist(store: ObjectStore) 
     with pytest.raises(ValueError, match="5 images"):
         JobStore(store).create(MANIFEST, IMAGES[:5])
     assert JobStore(store).names() == []
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(StorageError) as caught:
         JobStore(store).load("spring")
     assert caught.value.code is ErrorCode.OBJECT_MISSING
 
@@ -94,7 +94,7 @@ def test_a_batch_that_vanished_is_enqueued_again_at_the_second_look(
     assert reconcile(live_settings, app, store) == 1
     assert broker.llen(BULK_QUEUE) == 2
     assert job[1] in str(broker.lindex(BULK_QUEUE, 0))
-    state = ledger.job("spring")
+    state = ledger.jobs.state("spring")
     assert state is not None
     assert state.finished == 1
     assert [reconcile(live_settings, app, store) for _ in range(2)] == [0, 0]
@@ -115,9 +115,9 @@ def test_batches_above_the_cursor_are_the_producers(
     live_settings: Settings, app: App, store: ObjectStore, ledger: Ledger
 ) -> None:
     JobStore(store).create(MANIFEST, IMAGES)
-    ledger.register("spring", MANIFEST.batches)
+    ledger.jobs.register("spring", MANIFEST.batches)
     assert [reconcile(live_settings, app, store) for _ in range(3)] == [0, 0, 0]
-    assert ledger.jobs() == ["spring"]
+    assert ledger.jobs.active() == ["spring"]
 
 
 def test_a_job_is_whole_again_after_the_broker_lost_everything(
@@ -134,7 +134,7 @@ def test_a_finished_job_leaves_the_active_set(
     for task in job:
         app.backend.store_result(task, {}, "SUCCESS")
     assert reconcile(live_settings, app, store) == 0
-    assert ledger.jobs() == []
+    assert ledger.jobs.active() == []
 
 
 def test_a_job_whose_manifest_was_deleted_is_forgotten(
@@ -143,7 +143,7 @@ def test_a_job_whose_manifest_was_deleted_is_forgotten(
     broker.flushdb()
     store.remove("jobs/spring/manifest.json")
     assert [reconcile(live_settings, app, store) for _ in range(2)] == [0, 0]
-    assert ledger.jobs() == []
+    assert ledger.jobs.active() == []
 
 
 def test_a_second_reconciler_does_nothing_while_one_works(
@@ -153,5 +153,5 @@ def test_a_second_reconciler_does_nothing_while_one_works(
     assert reconcile(live_settings, app, store) == 0
     with ledger.client.lock(LOCK, timeout=60):
         assert reconcile(live_settings, app, store) == 0
-        assert ledger.jobs() == ["spring"]
+        assert ledger.jobs.active() == ["spring"]
     assert reconcile(live_settings, app, store) == 3

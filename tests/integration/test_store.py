@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import Conflict, ObjectStore
 
@@ -18,7 +18,7 @@ def test_what_was_written_is_read_back_with_its_tag(store: ObjectStore) -> None:
 
 @pytest.mark.parametrize(("key", "bucket", "code"), [("none", None, "object_missing"), ("a", "no-such-bucket", "bucket_missing")])
 def test_missing_things_have_their_own_codes(store: ObjectStore, key: str, bucket: str | None, code: str) -> None:
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(StorageError) as caught:
         store.read(key, bucket=bucket)
     assert caught.value.code == code
     assert caught.value.remedy
@@ -26,7 +26,7 @@ def test_missing_things_have_their_own_codes(store: ObjectStore, key: str, bucke
 
 def test_an_object_over_the_limit_is_refused(store: ObjectStore) -> None:
     store.write("big", b"x" * 1000)
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(StorageError) as caught:
         store.read("big", limit=999)
     assert caught.value.code is ErrorCode.FILE_TOO_LARGE
     assert store.read("big", limit=1000).data == b"x" * 1000
@@ -51,7 +51,7 @@ def test_of_many_conditional_overwrites_one_wins(store: ObjectStore) -> None:
 
 def test_a_server_that_is_away_is_reported_as_unreachable(live_settings: Settings) -> None:
     away = ObjectStore(live_settings.s3.model_copy(update={"endpoint": "127.0.0.1:1"}))
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(StorageError) as caught:
         away.read("a")
     assert caught.value.code is ErrorCode.HOST_UNREACHABLE
     assert caught.value.retryable
@@ -59,7 +59,7 @@ def test_a_server_that_is_away_is_reported_as_unreachable(live_settings: Setting
 
 def test_a_wrong_secret_is_access_denied(live_settings: Settings) -> None:
     wrong = ObjectStore(live_settings.s3.model_copy(update={"access_key": "nobody"}))
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(StorageError) as caught:
         wrong.read("a")
     assert caught.value.code is ErrorCode.ACCESS_DENIED
 

@@ -78,7 +78,7 @@ def test_an_interrupted_job_is_resumed_without_working_twice(client: Client, sta
         next(rows)
     with pytest.raises(KeyboardInterrupt):
         rows.throw(KeyboardInterrupt)
-    begun = client.ledger.enqueued(job.id)
+    begun = client.ledger.jobs.enqueued(job.id)
     assert 5 <= begun < 20
 
     resumed = list(client.run(client.load(job.id), resumed=True))
@@ -90,7 +90,7 @@ def test_an_interrupted_job_is_resumed_without_working_twice(client: Client, sta
 def test_resuming_a_finished_job_queues_nothing(client: Client, stand_in: StandIn) -> None:
     job = client.submit(urls(9), batch_size=2)
     assert len(list(client.run(job))) == 9
-    client.ledger.forget(job.id)
+    client.ledger.jobs.forget(job.id)
     assert list(client.enqueue(job, resumed=True)) == []
     assert len(list(client.run(job, resumed=True))) == 9
     assert set(stand_in.seen.values()) == {1}
@@ -188,7 +188,7 @@ def test_a_broker_that_goes_away_leaves_a_job_that_can_be_resumed(client: Client
     away = live_settings.model_copy(update={"broker_url": without_broker(live_settings).broker_url, "queue": hasty})
     with Client(away) as cut_off, pytest.raises(UserError, match=f"submit --resume {job.id}"):
         list(cut_off.run(job))
-    assert client.ledger.enqueued(job.id) == 0
+    assert client.ledger.jobs.enqueued(job.id) == 0
     assert len(list(client.enqueue(job, resumed=True))) == 2
 
 

@@ -23,7 +23,7 @@ from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.sync import sync
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore, SelfCheck, new_version
-from packsight.shared.contract.errors import ErrorCode, ImageError, UserError
+from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError, UserError
 from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE
 from packsight.shared.contract.outcomes import Described, DescribeResult, Failure, WordRead
 from packsight.shared.queue.app import make_app
@@ -87,7 +87,7 @@ class LocalDescriber:
                 data = self.store.read(reference.removeprefix(f"s3://{self.store.bucket}/")).data
                 made.append(features_of(data, sha256, self.settings))
                 endings.append(Described(image=reference, sha256=sha256))
-            except ImageError as error:
+            except (ImageError, StorageError) as error:
                 endings.append(Described(image=reference, failure=Failure.of(error)))
         if made:
             FeatureStore(self.store, self.models.key, self.settings.home / "worker").put(pack, made)

@@ -12,7 +12,7 @@ from celery.exceptions import InvalidTaskError
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.queue import refused
 from packsight.shared.queue.transport import FAIR_TURN, service_order
-from packsight.worker.queue.delivery import Mode, ceiling, mode_of
+from packsight.worker.queue.delivery import Mode, max_total_deliveries, mode_of
 from packsight.worker.queue.request import cause_of
 
 QUEUES = ["interactive", "celery", "bulk", "describe"]
@@ -55,7 +55,7 @@ def test_a_batch_is_run_image_by_image_from_the_delivery_before_the_last(count: 
 
 
 def test_no_batch_is_run_more_often_than_its_images_could_explain() -> None:
-    most = ceiling(3, images=4)
+    most = max_total_deliveries(3, images=4)
     assert most == 11
     assert mode_of(most, 3, images=4) is Mode.SINGLY
     assert mode_of(most + 1, 3, images=4) is Mode.GIVE_UP
@@ -118,12 +118,12 @@ def test_what_would_end_celery_is_refused(headers: Any, payload: Any) -> None:
 
 
 def test_the_letter_of_a_readable_message_can_be_sent_again() -> None:
-    letter = refused.letter(message(HEADERS, [[1], {"a": 2}, {}]), LookupError("no such task"))
+    letter = refused.dead_letter(message(HEADERS, [[1], {"a": 2}, {}]), LookupError("no such task"))
     assert letter.payload == {"args": [1], "kwargs": {"a": 2}}
     assert (letter.task, letter.task_id, letter.queue) == ("packsight.recognize", "1", "celery")
 
 
 def test_the_letter_of_an_unreadable_message_keeps_its_text() -> None:
-    letter = refused.letter(message("none", "text"), ValueError("what is this"))
+    letter = refused.dead_letter(message("none", "text"), ValueError("what is this"))
     assert letter.payload == {"body": "text", "content_type": "x"}
     assert (letter.task, letter.task_id) == ("", "")

@@ -20,7 +20,7 @@ from packsight.shared.contract.outcomes import (
     Status,
     WordRead,
 )
-from packsight.shared.queue.ledger import TaskEnd
+from packsight.shared.queue.results import TaskEnd
 from packsight.shared.storage.jobs import JobImage
 
 BOX = [(0.0, 0.0), (9.0, 0.0), (9.0, 4.0), (0.0, 4.0)]

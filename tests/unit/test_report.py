@@ -71,8 +71,7 @@ def row(index: int, status: Status, confidence: float = 0.0, *, image: str = "ph
     product = Product(id=f"id-{index}", name=text, vendor=text, url=f"javascript:{text}")
     failure = None
     if status is Status.FAILED:
-        advice = ADVICE[ErrorCode.IMAGE_BROKEN]
-        failure = Failure(code=ErrorCode.IMAGE_BROKEN, message=text, remedy=advice.remedy, retryable=False)
+        failure = Failure.of_code(ErrorCode.IMAGE_BROKEN, text)
     outcome = Outcome(
         image=image,
         status=status,

@@ -2,7 +2,7 @@
 
 The first deliveries of a message run the whole batch at once. From delivery `max_deliveries - 1` on, its images are run one
 by one; which one is in work is noted before, its outcome after. An image that was in work alone on two deliveries that came
-to no end is not run a third time: it is failed with the cause of the last death and put on the dead-letter list, and its
+to no end is not run a third time: it is failed with the cause of the last crash and put on the dead-letter list, and its
 neighbours get their outcomes. A message that comes back even more often than all its images together could explain is
 answered in the same way without running anything. So every batch ends, after a number of deliveries that is known before.
 """
@@ -10,26 +10,27 @@ answered in the same way without running anything. So every batch ends, after a 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from celery.exceptions import Ignore, Reject, Retry
 from redis import RedisError
 
-from packsight.shared.contract.errors import ADVICE, ErrorCode, PacksightError
-from packsight.shared.contract.messages import RECOGNIZE
-from packsight.shared.contract.outcomes import Failure
+from packsight.shared.contract.errors import ErrorCode, PacksightError
+from packsight.shared.contract.messages import DescribeRequest, RecognizeRequest
+from packsight.shared.contract.outcomes import Described, Failure, Outcome
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+R = TypeVar("R", RecognizeRequest, DescribeRequest)
+A = TypeVar("A", Outcome, Described)
 
-DEATHS_ALONE = 2
-"""Deliveries that an image may end alone: the first may have been someone else's doing, an operator's or a neighbour's."""
+CRASHES_ALONE = 2
+"""Crashes that an image may cause alone: the first may have been someone else's doing, an operator's or a neighbour's."""
 
 
 class Mode(Enum):
@@ -40,14 +41,14 @@ class Mode(Enum):
     GIVE_UP = auto()
 
 
-def ceiling(max_deliveries: int, images: int) -> int:
+def max_total_deliveries(max_deliveries: int, images: int) -> int:
     """Return the number of deliveries that a batch can need if each of its images ends its worker."""
-    return max_deliveries + DEATHS_ALONE * images
+    return max_deliveries + CRASHES_ALONE * images
 
 
 def mode_of(count: int, max_deliveries: int, images: int) -> Mode:
     """Decide how delivery number `count`, from 1, of a batch of so many images is worked on."""
-    if count > ceiling(max_deliveries, images):
+    if count > max_total_deliveries(max_deliveries, images):
         return Mode.GIVE_UP
     return Mode.SINGLY if count >= max(2, max_deliveries - 1) else Mode.WHOLE
 
@@ -56,117 +57,110 @@ class AlreadyEnded(Ignore):  # type: ignore[misc]
     """The task has its result; the message is acknowledged and the result stays as it is."""
 
 
-def run_batch(
-    ledger: Ledger,
-    dead_letters: DeadLetters,
-    task_id: str,
-    images: list[str],
-    run: Callable[[list[str]], list[T]],
-    fail: Callable[[str, Failure], T],
-    encode: Callable[[T], str],
-    decode: Callable[[str], T],
-    *,
-    task: str = RECOGNIZE,
-    payload: Mapping[str, Any] | None = None,
-) -> list[T]:
-    """Run a batch and return one outcome per image, in order, whatever its earlier deliveries ended with.
+@dataclass(frozen=True)
+class BatchKind(Generic[R, A]):
+    """One kind of batch: what its message asks for, and what each of its images is answered with."""
 
-    `run` answers images, `fail` makes the outcome of one that cannot be answered, `encode` and `decode` carry an outcome
-    from one delivery to the next. `payload` is the message's argument; a dead letter is the same with one image.
-
-    Raises AlreadyEnded when the task has its result, and Celery's Reject, so that the message comes again, when the result
-    database cannot be reached.
-    """
-    batch = _Batch(ledger, dead_letters, task_id, images, run, fail, encode, decode, task, dict(payload or {}))
-    try:
-        return batch.deliver()
-    except RedisError as error:
-        log.warning("the result database cannot be reached; the batch goes back", exc_info=True)
-        raise Reject(error, requeue=True) from error
+    task: str
+    request: type[R]
+    outcome: type[A]
+    run: Callable[[R], list[A]]
+    """One outcome per image of the request, in order."""
 
 
 @dataclass(frozen=True)
-class _Batch(Generic[T]):
+class Batch(Generic[R, A]):
+    """A batch that was delivered, with the books that remember its earlier deliveries."""
+
+    kind: BatchKind[R, A]
+    task_id: str
+    request: R
     ledger: Ledger
     dead_letters: DeadLetters
-    task_id: str
-    images: list[str]
-    run: Callable[[list[str]], list[T]]
-    fail: Callable[[str, Failure], T]
-    encode: Callable[[T], str]
-    decode: Callable[[str], T]
-    task: str
-    payload: dict[str, Any]
 
-    def deliver(self) -> list[T]:
-        delivery = self.ledger.begin(self.task_id)
+    def answer(self) -> list[A]:
+        """Return one outcome per image, in order, whatever the earlier deliveries ended with.
+
+        Raises AlreadyEnded when the task has its result, and Celery's Reject, so that the message comes again, when the
+        result database cannot be reached.
+        """
+        try:
+            return self._deliver()
+        except RedisError as error:
+            log.warning("the result database cannot be reached; the batch goes back", exc_info=True)
+            raise Reject(error, requeue=True) from error
+
+    def _deliver(self) -> list[A]:
+        delivery = self.ledger.deliveries.begin(self.task_id)
         if delivery.ended:
             raise AlreadyEnded(f"task {self.task_id} has its result")
-        mode = mode_of(delivery.count, self.ledger.settings.worker.max_deliveries, len(self.images))
+        mode = mode_of(delivery.count, self.ledger.settings.worker.max_deliveries, len(self.request.images))
         if mode is Mode.WHOLE:
             try:
-                return self.answer(self.images)
+                return self._run(self.request)
             except (Ignore, Reject, Retry, RedisError):
                 raise
             except Exception:
                 log.exception("a batch failed as a whole and is run image by image", extra={"task_id": self.task_id})
-        return self.one_by_one(delivery.count, run=mode is not Mode.GIVE_UP)
+        return self._one_by_one(delivery.count, run=mode is not Mode.GIVE_UP)
 
-    def answer(self, images: list[str]) -> list[T]:
-        outcomes = self.run(images)
-        if len(outcomes) != len(images):
-            raise RuntimeError(f"{len(outcomes)} outcomes for {len(images)} images")
+    def _run(self, request: R) -> list[A]:
+        outcomes = self.kind.run(request)
+        if len(outcomes) != len(request.images):
+            raise RuntimeError(f"{len(outcomes)} outcomes for {len(request.images)} images")
         return outcomes
 
-    def one_by_one(self, count: int, *, run: bool) -> list[T]:
-        before = self.ledger.partial(self.task_id)
-        outcomes: list[T] = []
-        for index, image in enumerate(self.images):
+    def _one_by_one(self, count: int, *, run: bool) -> list[A]:
+        book = self.ledger.deliveries
+        before = book.partial(self.task_id)
+        outcomes: list[A] = []
+        for index, image in enumerate(self.request.images):
             if index in before.done:
-                outcomes.append(self.decode(before.done[index]))
+                outcomes.append(self.kind.outcome.model_validate_json(before.done[index]))
                 continue
-            if run and before.begun.get(index, 0) < DEATHS_ALONE:
-                self.ledger.begin_image(self.task_id, index)
-                outcome = self.alone(image)
+            if run and before.begun.get(index, 0) < CRASHES_ALONE:
+                book.begin_image(self.task_id, index)
+                outcome = self._isolate(image)
             else:
-                outcome = self.bury(image, before.cause, count)
-            self.ledger.end_image(self.task_id, index, self.encode(outcome))
+                outcome = self._dead_letter(image, before.cause, count)
+            book.end_image(self.task_id, index, outcome.model_dump_json())
             outcomes.append(outcome)
         return outcomes
 
-    def alone(self, image: str) -> T:
+    def _isolate(self, image: str) -> A:
         try:
-            return self.answer([image])[0]
+            return self._run(self._only(image))[0]
         except (Ignore, Reject, Retry, RedisError):
             raise
         except PacksightError as error:
-            return self.fail(image, Failure.of(error))
+            return self.kind.outcome.failed(image, Failure.of(error))
         except Exception as error:
             log.exception("an image failed", extra={"task_id": self.task_id, "image": image})
-            return self.fail(image, Failure.unexpected(error))
+            return self.kind.outcome.failed(image, Failure.unexpected(error))
 
-    def bury(self, image: str, cause: ErrorCode, count: int) -> T:
+    def _dead_letter(self, image: str, cause: ErrorCode, count: int) -> A:
         failure = failure_of(cause, self.ledger.settings.worker.time_limit)
-        letter = DeadLetter(
+        dead_letter = DeadLetter(
             code=cause,
             message=failure.message,
-            task=self.task,
+            task=self.kind.task,
             task_id=self.task_id,
-            payload={**self.payload, "images": [image]},
+            payload=self._only(image).model_dump(mode="json"),
             image=image,
             deliveries=count,
         )
-        name = self.dead_letters.put(letter)
-        details = {"action": "image_buried", "task_id": self.task_id, "image": image, "letter": name}
-        log.error("an image was given up: %s", failure.message, extra=details)
-        return self.fail(image, failure)
+        self.dead_letters.put(dead_letter)
+        return self.kind.outcome.failed(image, failure)
+
+    def _only(self, image: str) -> R:
+        return self.request.model_copy(update={"images": [image]})
 
 
 def failure_of(cause: ErrorCode, time_limit: int) -> Failure:
     """Say what an image did to its workers."""
-    text = (
+    return Failure.of_code(
+        cause,
         f"this photo was worked on for more than {time_limit} s each time"
         if cause is ErrorCode.TIME_LIMIT
-        else "the worker process died each time it worked on this photo"
+        else "the worker process died each time it worked on this photo",
     )
-    return Failure(code=cause, message=text, remedy=ADVICE[cause].remedy, retryable=ADVICE[cause].retryable)

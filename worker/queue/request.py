@@ -13,11 +13,11 @@ from celery.worker import state
 from celery.worker.request import Request
 from redis import RedisError
 
-from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.errors import ErrorCode, TaskError
 from packsight.shared.queue.app import App
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.ledger import Ledger
-from packsight.worker.queue.delivery import ceiling
+from packsight.worker.queue.delivery import max_total_deliveries
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def _books(app: App) -> tuple[Ledger, DeadLetters]:
 
 
 class BatchTask(Task):  # type: ignore[misc]
-    """A task whose message carries a batch: its message comes back when its child dies, and `run_batch` does the rest."""
+    """A task whose message carries a batch: its message comes back when its child dies, and `Batch` does the rest."""
 
     abstract = True
     Request = "packsight.worker.queue.request:BatchRequest"
@@ -43,7 +43,7 @@ class BatchTask(Task):  # type: ignore[misc]
 
     def _forget(self, task_id: str) -> None:
         try:
-            _books(self.app)[0].end(task_id)
+            _books(self.app)[0].deliveries.end(task_id)
         except RedisError:
             log.warning("the deliveries of %s are left to expire", task_id, exc_info=True)
 
@@ -84,7 +84,7 @@ class BatchRequest(Request):  # type: ignore[misc]
     def _may_come_again(self, cause: ErrorCode) -> bool:
         ledger, _ = _books(self.app)
         try:
-            return ledger.blame(self.id, cause) <= ceiling(ledger.settings.worker.max_deliveries, len(self._images()))
+            return ledger.deliveries.record_crash(self.id, cause) <= self._most_deliveries()
         except RedisError:
             log.warning("the death of a child cannot be noted", exc_info=True)
             return True
@@ -93,25 +93,26 @@ class BatchRequest(Request):  # type: ignore[misc]
         # Children that die before they begin with the batch: nothing could be noted, and nobody can be blamed but the batch.
         ledger, dead_letters = _books(self.app)
         text = f"every child that was given this batch died ({cause}); the batch is on the dead-letter list"
-        letter = DeadLetter(
+        dead_letter = DeadLetter(
             code=cause,
             message=text,
             task=self._type,
             task_id=self.id,
             payload={"args": list(self.args), "kwargs": dict(self.kwargs)},
-            deliveries=ceiling(ledger.settings.worker.max_deliveries, len(self._images())) + 1,
+            deliveries=self._most_deliveries() + 1,
         )
-        dead_letters.put(letter)
-        error = WorkerLostError(text)
+        dead_letters.put(dead_letter)
+        error = TaskError(cause, text)
         self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
-        ledger.end(self.id)
+        ledger.deliveries.end(self.id)
         self.acknowledge()
         self.send_event("task-failed", exception=repr(error), traceback="")
 
-    def _images(self) -> list[Any]:
+    def _most_deliveries(self) -> int:
         argument = self.args[0] if self.args else {}
         images = argument.get("images") if isinstance(argument, dict) else None
-        return images if isinstance(images, list) else [None]
+        count = len(images) if isinstance(images, list) else 1
+        return max_total_deliveries(self.app.settings.worker.max_deliveries, count)
 
 
 def unwrapped(error: Any) -> Any:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from packsight.shared.contract.errors import MessageError
 from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE, DescribeRequest, RecognizeRequest, parse_request
-from packsight.shared.contract.outcomes import Described, DescribeResult, Failure, Outcome, RecognizeResult, Status
+from packsight.shared.contract.outcomes import Described, DescribeResult, Outcome, RecognizeResult
 from packsight.shared.queue.dead_letters import DeadLetter
 from packsight.worker.app import app
-from packsight.worker.queue.delivery import run_batch
+from packsight.worker.queue.delivery import A, Batch, BatchKind, R
 from packsight.worker.queue.request import BatchTask
 
 if TYPE_CHECKING:
@@ -24,24 +24,7 @@ log = logging.getLogger(__name__)
 @app.task(name=RECOGNIZE, bind=True, base=BatchTask, typing=False)
 def recognize(self: BatchTask, *arguments: Any, **options: Any) -> dict[str, Any]:
     """Recognise a batch: one RecognizeRequest in, one RecognizeResult out."""
-    here = _child()
-    request = _parse(here, self, RecognizeRequest, arguments, options)
-
-    def fail(image: str, failure: Failure) -> Outcome:
-        return Outcome(image=image, status=Status.FAILED, reason=failure.message, failure=failure)
-
-    outcomes = run_batch(
-        here.ledger,
-        here.dead_letters,
-        self.request.id,
-        list(request.images),
-        run=lambda images: here.pipeline.recognize(request.model_copy(update={"images": images})),
-        fail=fail,
-        encode=Outcome.model_dump_json,
-        decode=Outcome.model_validate_json,
-        task=RECOGNIZE,
-        payload=request.model_dump(mode="json"),
-    )
+    outcomes = _answer(self, RECOGNITION, arguments, options)
     _log(self.request.id, outcomes)
     return RecognizeResult(outcomes=outcomes).model_dump(mode="json", exclude_none=True)
 
@@ -49,21 +32,9 @@ def recognize(self: BatchTask, *arguments: Any, **options: Any) -> dict[str, Any
 @app.task(name=DESCRIBE, bind=True, base=BatchTask, typing=False)
 def describe(self: BatchTask, *arguments: Any, **options: Any) -> dict[str, Any]:
     """Describe a batch: one DescribeRequest in, features into the feature store, one DescribeResult out."""
-    here = _child()
-    request = _parse(here, self, DescribeRequest, arguments, options)
-    photos = run_batch(
-        here.ledger,
-        here.dead_letters,
-        self.request.id,
-        list(request.images),
-        run=lambda images: _describe(here, images),
-        fail=lambda image, failure: Described(image=image, failure=failure),
-        encode=Described.model_dump_json,
-        decode=Described.model_validate_json,
-        task=DESCRIBE,
-        payload=request.model_dump(mode="json"),
-    )
-    models = {"embedder": here.pipeline.embedder_name, "spotter": here.pipeline.spotter_name}
+    photos = _answer(self, DESCRIPTION, arguments, options)
+    pipeline = _child().pipeline
+    models = {"embedder": pipeline.embedder_name, "spotter": pipeline.spotter_name}
     return DescribeResult(models=models, photos=photos).model_dump(mode="json", exclude_none=True)
 
 
@@ -74,8 +45,19 @@ def _child() -> Child:
     return child()
 
 
-def _describe(here: Child, images: Sequence[str]) -> list[Described]:
-    seen = list(here.pipeline.describe(images))
+def _answer(task: BatchTask, kind: BatchKind[R, A], arguments: tuple[Any, ...], options: dict[str, Any]) -> list[A]:
+    here = _child()
+    request = _parse(here, task, kind.request, arguments, options)
+    return Batch(kind, task.request.id, request, here.ledger, here.dead_letters).answer()
+
+
+def _recognize(request: RecognizeRequest) -> list[Outcome]:
+    return _child().pipeline.recognize(request)
+
+
+def _describe(request: DescribeRequest) -> list[Described]:
+    here = _child()
+    seen = list(here.pipeline.describe(request.images))
     found = [item.features for item in seen if item.features is not None]
     # A pack is named by its photos: the same batch again writes the same pack, another batch never overwrites it.
     pack = hashlib.sha256("".join(photo.sha256 for photo in found).encode()).hexdigest()[:32]
@@ -89,7 +71,11 @@ def _describe(here: Child, images: Sequence[str]) -> list[Described]:
     ]
 
 
-def _parse(here: Child, task: BatchTask, kind: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+RECOGNITION = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, _recognize)
+DESCRIPTION = BatchKind(DESCRIBE, DescribeRequest, Described, _describe)
+
+
+def _parse(here: Child, task: BatchTask, kind: type[R], arguments: tuple[Any, ...], options: dict[str, Any]) -> R:
     """Validate a message's argument; one that breaks the contract goes to the dead-letter list and fails its task."""
     try:
         if len(arguments) != 1 or options:
@@ -101,7 +87,7 @@ def _parse(here: Child, task: BatchTask, kind: Any, arguments: tuple[Any, ...], 
                 remedy="Send smaller batches or raise PACKSIGHT_WORKER__MAX_BATCH.",
             )
     except MessageError as error:
-        letter = DeadLetter(
+        dead_letter = DeadLetter(
             code=error.code,
             message=error.message,
             task=task.name,
@@ -109,8 +95,7 @@ def _parse(here: Child, task: BatchTask, kind: Any, arguments: tuple[Any, ...], 
             payload={"args": list(arguments), "kwargs": options},
             queue=str((task.request.delivery_info or {}).get("routing_key") or ""),
         )
-        name = here.dead_letters.put(letter)
-        log.error("message put aside: %s", error.message, extra={"action": "message_refused", "letter": name})
+        here.dead_letters.put(dead_letter)
         raise
     return request
 

@@ -9,6 +9,7 @@ import openvino as ov
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.vision.models import EmbedderDescription, Pooling
 from packsight.worker.networks import graph
 from packsight.worker.networks.compile import Compiler
@@ -49,8 +50,7 @@ def side_car(file: Path) -> SideCar:
     try:
         return SideCar.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise UserError(f"{path}: {wrong}. Correct the side-car file.") from None
+        raise UserError(f"{path}: {wrong_fields(error)}. Correct the side-car file.") from None
 
 
 def activations(file: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:

@@ -1,0 +1,52 @@
+"""Every name that packsight gives a Redis key, and the one form of Celery's that it reads; all in the result database.
+
+What grows with work has a time to live, so nothing piles up when its owner goes away. Only dead letters wait for a person.
+The broker's keys are kombu's: `shared.queue.transport.contract`. How workers register: `shared.queue.registry`.
+"""
+
+from __future__ import annotations
+
+JOBS = "packsight:jobs"
+"""Sorted set of the active jobs by the time at which they are forgotten."""
+DEAD_LETTERS = "packsight:dead-letters"
+"""Hash from a dead letter's id to the dead letter."""
+DEAD_LETTERS_ORDER = "packsight:dead-letters:order"
+"""Sorted set of these ids by time."""
+DEAD_LETTERS_DROPPED = "packsight:dead-letters:dropped"
+"""How many were dropped because there were too many."""
+RECONCILER_LOCK = "packsight:reconciler"
+
+
+def job(name: str) -> str:
+    """Hash with how far an active job has got."""
+    return f"packsight:job:{name}"
+
+
+def missing_candidates(name: str) -> str:
+    """Set of a job's batches that the last look missed."""
+    return f"packsight:missing:{name}"
+
+
+def deliveries(task_id: str) -> str:
+    """Counter of a task's deliveries."""
+    return f"packsight:deliveries:{task_id}"
+
+
+def partial(task_id: str) -> str:
+    """Hash with what is done of a batch that is run image by image."""
+    return f"packsight:partial:{task_id}"
+
+
+def sync_lock(catalog: str) -> str:
+    """Lock that lets one sync of a catalog work at a time."""
+    return f"packsight:lock:sync:{catalog}"
+
+
+def seen(made_by: str) -> str:
+    """Hash from a photo's content to what the networks saw, of those `made_by` the same networks under the same limits."""
+    return f"packsight:seen:{made_by}"
+
+
+def task_result(task_id: str) -> str:
+    """Celery's record of how a task ended, JSON; a prefix of the record is enough to know whether it has."""
+    return f"celery-task-meta-{task_id}"

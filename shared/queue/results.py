@@ -1,0 +1,111 @@
+"""How tasks ended, as Celery stores it in the result database."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import redis
+
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.queue import keys
+
+ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
+
+STATUS_BYTES = 64
+"""Celery writes the status first; so much of a result is enough to know whether the task has ended."""
+
+_CHUNK = 500
+_STATUS = re.compile(r'"status": "(\w+)"')
+_OURS = "packsight."
+_OF_CELERY = {
+    "TimeLimitExceeded": ErrorCode.TIME_LIMIT,
+    "SoftTimeLimitExceeded": ErrorCode.TIME_LIMIT,
+    "WorkerLostError": ErrorCode.WORKER_KILLED,
+    "Terminated": ErrorCode.WORKER_KILLED,
+}
+"""What Celery itself raises in a task's place."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnd:
+    """How a task ended: `result` of a SUCCESS, else `error` in one line and its `code`.
+
+    code: INTERNAL for an exception that is neither ours nor of Celery's own; None for a SUCCESS.
+    """
+
+    state: str
+    result: dict[str, Any] | None
+    error: str
+    code: ErrorCode | None = None
+
+
+class Results:
+    """Reads results without Celery. All methods raise redis.RedisError when the database cannot be reached."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def read(self, task_ids: Sequence[str]) -> dict[str, TaskEnd]:
+        """Return how tasks ended; those that have not are left out."""
+        found: dict[str, TaskEnd] = {}
+        for chunk in _chunks(task_ids):
+            records = cast("list[str | None]", self._client.mget(map(keys.task_result, chunk)))
+            for name, record in zip(chunk, records, strict=True):
+                end = _end_of(record)
+                if end is not None:
+                    found[name] = end
+        return found
+
+    def ended(self, task_ids: Sequence[str]) -> set[str]:
+        """Return which of these tasks have ended; much cheaper than reading their results."""
+        found: set[str] = set()
+        for chunk in _chunks(task_ids):
+            with self._client.pipeline(transaction=False) as pipe:
+                for name in chunk:
+                    pipe.getrange(keys.task_result(name), 0, STATUS_BYTES)
+                heads = cast("list[str]", pipe.execute())
+            found.update(name for name, head in zip(chunk, heads, strict=True) if has_ended(head))
+        return found
+
+    def forget(self, task_id: str) -> None:
+        """Remove a result that nobody will read again."""
+        self._client.delete(keys.task_result(task_id))
+
+
+def has_ended(head: str) -> bool:
+    """Tell from the first STATUS_BYTES of a record whether its task has ended."""
+    status = _STATUS.search(head)
+    return status is not None and status.group(1) in ENDED
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
+
+
+def _end_of(record: str | None) -> TaskEnd | None:
+    meta = json.loads(record) if record else {}
+    state = meta.get("status")
+    if state not in ENDED:
+        return None
+    result = meta.get("result")
+    if state == "SUCCESS":
+        return TaskEnd(state, result if isinstance(result, dict) else {"value": result}, "")
+    if isinstance(result, dict) and "exc_type" in result:
+        return TaskEnd(state, None, *_error_of(result))
+    return TaskEnd(state, None, str(result or state), ErrorCode.INTERNAL)
+
+
+def _error_of(stored: dict[str, Any]) -> tuple[str, ErrorCode]:
+    """Text and code of a stored exception: its type's name, its arguments and the module of its type."""
+    kind, arguments = str(stored["exc_type"]), stored.get("exc_message", "")
+    if not isinstance(arguments, list | tuple):
+        arguments = [arguments]
+    if str(stored.get("exc_module", "")).startswith(_OURS) and len(arguments) > 1 and arguments[0] in set(ErrorCode):
+        return str(arguments[1]), ErrorCode(arguments[0])  # a PacksightError is made of its code and its message
+    return f"{kind}: {' '.join(map(str, arguments))}", _OF_CELERY.get(kind, ErrorCode.INTERNAL)
