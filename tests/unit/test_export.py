@@ -159,11 +159,11 @@ BATCH = Batch("job-000003", 3, 6, [JobImage(reference=f"s3://b/{n}", name=f"{n}.
 @pytest.mark.parametrize(
     ("end", "code"),
     [
-        (TaskEnd("FAILURE", None, "WorkerLostError: exited prematurely"), ErrorCode.WORKER_KILLED),
-        (TaskEnd("FAILURE", None, "TimeLimitExceeded: 120"), ErrorCode.TIME_LIMIT),
-        (TaskEnd("FAILURE", None, "MessageError: bad_message images: too few"), ErrorCode.BAD_MESSAGE),
-        (TaskEnd("FAILURE", None, "MemoryError: "), ErrorCode.INTERNAL),
-        (TaskEnd("REVOKED", None, "REVOKED"), ErrorCode.INTERNAL),
+        (TaskEnd("FAILURE", None, "WorkerLostError: exited prematurely", ErrorCode.WORKER_KILLED), ErrorCode.WORKER_KILLED),
+        (TaskEnd("FAILURE", None, "TimeLimitExceeded: 120", ErrorCode.TIME_LIMIT), ErrorCode.TIME_LIMIT),
+        (TaskEnd("FAILURE", None, "images: too few", ErrorCode.BAD_MESSAGE), ErrorCode.BAD_MESSAGE),
+        (TaskEnd("FAILURE", None, "MemoryError: ", ErrorCode.INTERNAL), ErrorCode.INTERNAL),
+        (TaskEnd("REVOKED", None, "REVOKED", ErrorCode.INTERNAL), ErrorCode.INTERNAL),
         (TaskEnd("SUCCESS", {"outcomes": "?"}, ""), ErrorCode.INTERNAL),
         (TaskEnd("SUCCESS", {"outcomes": []}, ""), ErrorCode.INTERNAL),
     ],
