@@ -1,0 +1,147 @@
+"""The one way from file bytes to an opened picture: which formats are taken, within which limits, and what is wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import threading
+import warnings
+from collections.abc import Iterator
+
+import pillow_heif
+
+# The plugins are imported here, so that Pillow never loads those of the formats that are refused.
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
+from PIL.ExifTags import Base
+
+from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.settings import Decode
+
+# JPEG also opens MPO (a phone's JPEG with further pictures behind the first).
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+_PLAIN_MODES = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"}
+_ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
+SIXTEEN_BIT_MODES = {"I;16", "I;16B", "I;16L", "I;16N"}
+_TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
+_END_WORDS = ("truncated", "end of file", "end of data", "premature end", "unexpected end", "eof")
+
+# Pictures above this many pixels are decoded one at a time: each takes 7 bytes a pixel, in Pillow and as an array.
+_LARGE = 12_000_000
+_one_large_picture = threading.Lock()
+
+pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+# Every remark of the decoders ends as a typed error or not at all; catching warnings per call would not be thread-safe.
+warnings.filterwarnings("ignore", module=r"PIL\.|pillow_heif\.")
+
+
+@contextlib.contextmanager
+def opened(data: bytes, limits: Decode) -> Iterator[Image.Image]:
+    """Open a picture, its header checked before any pixel is decoded; what is raised in the context is its damage.
+
+    Large pictures are handed out one at a time. Safe to use from several threads.
+
+    Raises ImageError: FILE_EMPTY, FORMAT_UNSUPPORTED, IMAGE_TRUNCATED, IMAGE_TOO_MANY_PIXELS, IMAGE_TOO_SMALL or
+    IMAGE_BROKEN.
+    """
+    if not data:
+        raise ImageError(ErrorCode.FILE_EMPTY, "The file has 0 bytes")
+    # Pillow's own limit guards the few plugins that reserve memory while reading the header.
+    Image.MAX_IMAGE_PIXELS = limits.max_pixels
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            _check_size(image.size, limits)
+            large = image.width * image.height > _LARGE
+            with _one_large_picture if large else contextlib.nullcontext():
+                yield image
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        message = f"The picture has more than {limits.max_pixels} pixels"
+        raise ImageError(ErrorCode.IMAGE_TOO_MANY_PIXELS, message) from None
+    except UnidentifiedImageError:
+        raise _unidentified(data) from None
+    except Exception as error:  # decoders of damaged files raise nearly anything
+        ended = isinstance(error, (EOFError, struct.error))
+        raise _damage(data, str(error) or type(error).__name__, ended=ended) from error
+
+
+def _check_size(size: tuple[int, int], limits: Decode) -> None:
+    width, height = size
+    if min(size) < limits.min_side:
+        message = f"The picture is {width} × {height} pixels; its shorter side is below {limits.min_side}"
+        raise ImageError(ErrorCode.IMAGE_TOO_SMALL, message)
+    if width * height > limits.max_pixels:
+        message = f"The picture is {width} × {height} pixels, more than {limits.max_pixels}"
+        raise ImageError(ErrorCode.IMAGE_TOO_MANY_PIXELS, message)
+
+
+def within(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Width and height of a picture of this size once its longer side is at most `side` pixels."""
+    scale = min(1.0, side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def opaque(image: Image.Image) -> Image.Image:
+    """The picture in the mode RGB, on white where it is transparent."""
+    if image.mode in _ALPHA_MODES or (image.mode in _PLAIN_MODES and "transparency" in image.info):
+        # The hidden colour of transparent pixels is arbitrary; shops show packs on white.
+        layer = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(layer, mask=layer.getchannel("A"))
+        return white
+    if image.mode not in _PLAIN_MODES:
+        raise ImageError(ErrorCode.FORMAT_UNSUPPORTED, f"{image.format} with samples of the kind {image.mode}")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF orientation 1 to 8; 1 where the tag is missing or damaged."""
+    try:
+        value = image.getexif().get(Base.Orientation, 1)
+    except Exception:  # damaged metadata does not make the pixels worse
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _unidentified(data: bytes) -> ImageError:
+    signatures = [accept for name, (_, accept) in Image.OPEN.items() if name in _FORMATS and name != "HEIF"]
+    if data[4:8] == b"ftyp" or any(accept and accept(data[:16]) for accept in signatures):
+        # Only here, where nothing was read: many whole files have something behind their end, or no end mark.
+        trailer = next((end for start, end in _TRAILERS.items() if data.startswith(start)), b"")
+        return _damage(data, "its header cannot be read", ended=trailer not in data[-32:])
+    return ImageError(ErrorCode.FORMAT_UNSUPPORTED, "The file is no picture of a supported format")
+
+
+def _damage(data: bytes, reason: str, *, ended: bool = False) -> ImageError:
+    """Tell a file that ends too early from one that is damaged otherwise."""
+    if ended or _claimed_bytes(data) > len(data) or any(word in reason.lower() for word in _END_WORDS):
+        return ImageError(ErrorCode.IMAGE_TRUNCATED, f"The file ends too early, after {len(data)} bytes")
+    return ImageError(ErrorCode.IMAGE_BROKEN, f"The picture cannot be decoded: {reason}")
+
+
+def _claimed_bytes(data: bytes) -> int:
+    """Length that the file's header claims, at least; 0 for formats that do not say."""
+    if data[:4] == b"RIFF":  # WebP
+        return int.from_bytes(data[4:8], "little") + 8
+    if data[:4] in {b"II*\0", b"MM\0*"}:  # TIFF: where its directory starts, often at the end of the file
+        return int.from_bytes(data[4:8], "little" if data[:1] == b"I" else "big") + 2
+    if data[:2] == b"BM":
+        return int.from_bytes(data[2:6], "little")
+    end = 0
+    if data[4:8] == b"ftyp":  # ISO base media: AVIF, HEIF
+        # Top-level boxes follow each other, each with its size in front; sizes below 8 have special meanings.
+        while (size := int.from_bytes(data[end : end + 4], "big")) >= 8:
+            end += size
+    return end
