@@ -44,7 +44,8 @@ def shown(data: bytes, side: int = 200) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def assert_as_decoded(data: bytes) -> None:
     small, decoded = shown(data), decode(data, LIMITS, max_side=200).pixels
     assert small.shape == decoded.shape
-    assert np.abs(small.astype(int) - decoded).mean() < 4
+    # WebP costs a few steps, most where the picture is dithered; a wrong turn costs 50.
+    assert np.abs(small.astype(int) - decoded).mean() < 10
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF"])
