@@ -21,8 +21,8 @@ from bench import soak as soak_mode
 from bench.photos import PhotoSet, demo, few
 from bench.run import QUICK, Sizes, run
 from bench.table import show
-from packsight.producer.evaluation.labels import read_labels
 from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.labels import read_labels
 
 console = Console()
 

@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 from packsight.deploy.demo.shop.dataset import generate, write_feed
 from packsight.deploy.demo.shop.products import items
 from packsight.deploy.demo.shop.scenes import SCENES, catalog_photo, query_photo
-from packsight.producer.evaluation.labels import Label, read_labels
 from packsight.shared.contract.errors import ImageError, UserError
+from packsight.shared.contract.labels import Label, read_labels
 from packsight.shared.settings import Decode
 from packsight.shared.vision.decode import decode
 

@@ -22,9 +22,9 @@ from bench.ground import Ground, celery_worker
 from bench.photos import PhotoSet
 from bench.whole_queue import between_ends
 from packsight.deploy.stack.services import Spec
-from packsight.producer.evaluation.labels import Label
 from packsight.producer.evaluation.metrics import Answer
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys
 from packsight.shared.storage.objects import ObjectStore

@@ -16,8 +16,8 @@ from bench.ground import Ground, celery_worker
 from bench.usage import Usage
 from bench.whole_queue import BATCH, batch_ends, between_ends, groups
 from packsight.deploy.stack.services import Spec
-from packsight.producer.broker import producer_app, publish
-from packsight.producer.follow import chunks
+from packsight.producer.broker import producer_app, send
+from packsight.producer.collect import chunks
 from packsight.shared.contract.messages import BULK_QUEUE, WORKER_QUEUES, RecognizeRequest
 from packsight.shared.contract.outcomes import Outcome, RecognizeResult
 from packsight.shared.queue.ledger import Ledger
@@ -80,7 +80,7 @@ def run_queue_only(on: Ground, outcomes: Sequence[Outcome], batches: int) -> dic
 def _send(app: Any, names: Sequence[str]) -> None:
     for name in names:
         references = [f"s3://bench/uploads/{hashlib.sha256(f'{name} {i}'.encode()).hexdigest()}" for i in range(BATCH)]
-        publish(app, RecognizeRequest(images=references), task_id=name, queue=BULK_QUEUE)
+        send(app, RecognizeRequest(images=references), task_id=name, queue=BULK_QUEUE)
 
 
 def _await(ledger: Ledger, names: Sequence[str], seconds: float = 120.0) -> None:

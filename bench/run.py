@@ -26,9 +26,11 @@ from bench.whole_queue import BATCH, Done, remembered, run_job, seen_before
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.sync import run_sync
 from packsight.producer.client import Client
-from packsight.producer.evaluation.labels import Label, answers
+from packsight.producer.evaluation.labels import answers
 from packsight.producer.evaluation.recognise import submit
 from packsight.producer.rows import Row
+from packsight.shared.contract.labels import Label
+from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Outcome, Status
 from packsight.worker.process.cores import divide, usable_cores
 
@@ -126,7 +128,7 @@ def labelled(
 ) -> tuple[list[Row], dict[str, Any]]:
     """Recognise labelled photos; this also warms the worker up."""
     known = [label for label in labels if _readable(label)]
-    job = submit(client, known, photos.root, catalog="default", read_all=read_all)
+    job = submit(client, known, photos.root, RecognizeOptions(read_all=read_all))
     rows = sorted(client.run(job), key=lambda row: row.index)
     return rows, accuracy(answers(known, [row.outcome for row in rows])).document()
 

@@ -15,10 +15,10 @@ from bench.usage import Usage
 from packsight.producer.client import Client
 from packsight.producer.rows import Row
 from packsight.producer.sources import Item
-from packsight.producer.submit import Job
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.storage.jobs import Job
 
 BATCH = 16
 

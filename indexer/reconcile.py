@@ -97,17 +97,17 @@ def _first_gap(start: int, names: list[str], ended: set[str]) -> int:
 
 def _enqueue_again(job: str, lost: list[str], app: Celery, store: jobs.JobStore, ledger: Ledger) -> int:
     try:
-        manifest, images = store.load(job), store.images(job)
+        whole = store.load(job)
     except PacksightError as error:
         if error.code is not ErrorCode.OBJECT_MISSING:
             raise
         ledger.jobs.forget(job)  # its manifest was deleted: nobody asks for it any more
         return 0
     wanted = set(lost)
-    for name, batch in jobs.batches(manifest, images):
-        if name in wanted:
-            argument = jobs.request(manifest, batch).model_dump(mode="json")
-            app.send_task(RECOGNIZE, args=[argument], task_id=name)
+    for batch in whole.batches:
+        if batch.task_id in wanted:
+            argument = batch.request(whole.manifest).model_dump(mode="json")
+            app.send_task(RECOGNIZE, args=[argument], task_id=batch.task_id)
     return len(wanted)
 
 

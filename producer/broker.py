@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 from celery import Celery
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
+from packsight.producer.backoff import UNANSWERED
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
 from packsight.shared.queue.app import make_app
 from packsight.shared.settings import Settings
-
-T = TypeVar("T")
-
-UNANSWERED = (OperationalError, RedisError, ConnectionError, TimeoutError)
-"""What a broker or result store that is away raises."""
-
-
-class Patience:
-    """Repeats a call through an outage of the broker, so that its restart does not end a long job's command.
-
-    seconds: how long one outage may last before its error is raised.
-    """
-
-    def __init__(self, seconds: float, pause: float = 0.5) -> None:
-        self._seconds, self._pause = seconds, pause
-
-    def __call__(self, call: Callable[[], T]) -> T:
-        """Return the call's result once the broker answers."""
-        begun = time.monotonic()
-        while True:
-            try:
-                return call()
-            except UNANSWERED:
-                if time.monotonic() - begun >= self._seconds:
-                    raise
-                time.sleep(self._pause)
 
 
 def producer_app(settings: Settings) -> Celery:
@@ -57,7 +28,7 @@ def producer_app(settings: Settings) -> Celery:
     return app
 
 
-def publish(app: Celery, request: RecognizeRequest, *, task_id: str, queue: str, expires: float | None = None) -> None:
+def send(app: Celery, request: RecognizeRequest, *, task_id: str, queue: str, expires: float | None = None) -> None:
     """Put one batch on a queue; an unanswering broker raises at once instead of being tried again.
 
     `expires`: seconds after which a worker drops the message unseen.
@@ -67,7 +38,7 @@ def publish(app: Celery, request: RecognizeRequest, *, task_id: str, queue: str,
     )
 
 
-def idle(app: Celery) -> bool:
+def queue_is_empty(app: Celery) -> bool:
     """Tell whether no message for recognition workers is waiting or being worked on."""
     with app.connection_for_read() as connection:
         channel = connection.default_channel

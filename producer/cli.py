@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from packsight.producer import commands, dead_letters
     from packsight.producer import explain as explanation
     from packsight.producer.evaluation import command as evaluation
+    from packsight.shared.contract import messages
 else:
+    messages = Later("packsight.shared.contract.messages")
     commands = Later("packsight.producer.commands")
     explanation = Later("packsight.producer.explain")
     dead_letters = Later("packsight.producer.dead_letters")
@@ -70,9 +72,7 @@ def submit(
     """
     commands.submit(
         sources or [],
-        catalog=catalog,
-        top_k=top_k,
-        read_all=read_all,
+        messages.parse_options(catalog=catalog, top_k=top_k, read_all=read_all),
         batch_size=batch_size,
         wait=wait,
         out=out or [],
@@ -88,7 +88,8 @@ def recognize(
     image: Image, catalog: Catalog = "default", top_k: TopK = 5, read_all: ReadAll = False, timeout: Timeout = 60
 ) -> None:
     """Recognise one photo ahead of all jobs; its outcome goes to standard output as JSON, exit code 1 if it failed."""
-    commands.recognize(image, catalog=catalog, top_k=top_k, read_all=read_all, timeout=timeout)
+    options = messages.parse_options(catalog=catalog, top_k=top_k, read_all=read_all)
+    commands.recognize(image, options, timeout=timeout)
 
 
 @app.command()
@@ -105,7 +106,8 @@ def explain(
     timeout: Timeout = 60,
 ) -> None:
     """Show and draw why a photo got its answer: recognised now, or as a job's outcome tells."""
-    explanation.explain(photo, image, out, catalog=catalog, top_k=top_k, timeout=timeout)
+    options = messages.parse_options(catalog=catalog, top_k=top_k, read_all=True)
+    explanation.explain(photo, image, out, options, timeout=timeout)
 
 
 @app.command()

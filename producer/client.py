@@ -9,26 +9,27 @@ with Client() as client:
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
+from typing import Unpack
 
-from packsight.producer import follow, submit
-from packsight.producer.broker import Patience, answering, producer_app, publish
-from packsight.producer.rows import Batch, Row
+from packsight.producer import collect, jobs, publish
+from packsight.producer.backoff import Backoff, RetryPolicy
+from packsight.producer.broker import answering, producer_app, send
+from packsight.producer.publish import Publisher
+from packsight.producer.rows import Row
 from packsight.producer.sources import Item, expand, single
-from packsight.producer.submit import Job, Sender
 from packsight.producer.upload import Unreadable, upload
-from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
-from packsight.shared.contract.messages import INTERACTIVE_QUEUE, RecognizeRequest
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.messages import INTERACTIVE_QUEUE, OptionKeywords, RecognizeOptions, parse_options
 from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings, load_settings
-from packsight.shared.storage.jobs import JOB_NAME, JobImage, JobStore
+from packsight.shared.storage.jobs import BATCH_SIZE, Batch, Job, JobImage, JobStore
 from packsight.shared.storage.objects import ObjectStore
 
 Idle = Callable[[float], None]
@@ -48,7 +49,7 @@ class Client:
         self.jobs = JobStore(self.store)
         self.ledger = Ledger(self.settings)
         self.app = producer_app(self.settings)
-        self._patience = Patience(self.settings.queue.outage_seconds)
+        self._retry = RetryPolicy(self.settings.queue.outage_seconds)
 
     def __enter__(self) -> Client:
         return self
@@ -65,30 +66,34 @@ class Client:
         self.store.close()
 
     def recognize(
-        self, image: str, *, catalog: str = "default", top_k: int = 5, read_all: bool = False, timeout: float = 60.0
+        self,
+        image: str,
+        options: RecognizeOptions | None = None,
+        *,
+        timeout: float = 60.0,
+        **keywords: Unpack[OptionKeywords],
     ) -> Outcome:
         """Recognise one photo (local file, https:// or s3://…) ahead of all jobs.
 
-        read_all: read every line on it, also when those read so far decide.
+        How: `options`, or its fields as keywords: `client.recognize("photo.jpg", catalog="shoes", top_k=3)`.
 
-        Raises UserError when the file cannot be read or no worker answers within `timeout` seconds; the message
-        expires then, so that no worker spends time on it later.
+        Raises UserError when an option or the file cannot be used, or no worker answers within `timeout` seconds; the
+        message expires then, so that no worker spends time on it later.
         """
-        submit.check_options(catalog, top_k)
+        options = parse_options(options, **keywords)
         self.store.ensure_bucket()
         sent = next(iter(upload([single(image)], self.store)))
         if isinstance(sent, Unreadable):
             raise UserError(f"{sent.name} cannot be read: {sent.reason}.")
         batch = Batch(f"single-{uuid.uuid4().hex}", 0, 0, [sent])
-        request = RecognizeRequest(images=[sent.reference], catalog=catalog, top_k=top_k, read_all=read_all)
         with answering(self.settings):
-            publish(self.app, request, task_id=batch.task_id, queue=INTERACTIVE_QUEUE, expires=timeout)
+            send(self.app, batch.request(options), task_id=batch.task_id, queue=INTERACTIVE_QUEUE, expires=timeout)
             deadline = time.monotonic() + timeout
-            pause = follow.Pause(longest=0.1)
+            backoff = Backoff(longest=0.1)
             while time.monotonic() < deadline:
                 for end in self.ledger.results.read([batch.task_id]).values():
-                    return follow.rows_of(batch, end)[0].outcome
-                pause.after(progress=False)
+                    return collect.rows_of(batch, end)[0].outcome
+                backoff.after(progress=False)
         raise UserError(
             f"No worker answered within {timeout:.0f} s. `packsight status` shows the workers and what they are doing; "
             "`packsight worker` starts one."
@@ -97,22 +102,25 @@ class Client:
     def submit(
         self,
         sources: Iterable[str | Item],
+        options: RecognizeOptions | None = None,
         *,
-        catalog: str = "default",
-        top_k: int = 5,
-        read_all: bool = False,
-        batch_size: int = 16,
+        batch_size: int = BATCH_SIZE,
         column: str | None = None,
         skipped: Counter[str] | None = None,
         unreadable: Callable[[Unreadable], None] | None = None,
         uploaded: Callable[[int], None] | None = None,
+        **keywords: Unpack[OptionKeywords],
     ) -> Job:
         """Upload the photos of all sources and write the job's manifest; `run` or `enqueue` queue it.
 
-        Local files that cannot be read are handed to `unreadable` and left out; `uploaded` hears how many photos are
-        ready. Raises UserError when no photo is left.
+        How they are answered: `options`, or its fields as keywords: `client.submit(["photos/"], catalog="shoes")`.
+        `batch_size` is the number of photos per message, `column` that of references in .csv and .tsv lists. Local files
+        that cannot be read are handed to `unreadable` and left out; `uploaded` hears how many photos are
+        ready; `skipped` counts, by suffix, the files that are no photos. Raises UserError when an option cannot be used or no
+        photo is left.
         """
-        submit.check_options(catalog, top_k, batch_size, self.settings.worker.max_batch)
+        options = parse_options(options, **keywords)
+        jobs.check_batch_size(batch_size, self.settings.worker.max_batch)
         with answering(self.settings):
             self.ledger.jobs.active()  # an absent broker is told before the upload, not after it
         self.store.ensure_bucket()
@@ -127,15 +135,7 @@ class Client:
                 if uploaded:
                     uploaded(len(images))
         with answering(self.settings):
-            return submit.create(
-                self.jobs,
-                self.ledger,
-                images,
-                catalog=catalog,
-                top_k=top_k,
-                read_all=read_all,
-                batch_size=batch_size,
-            )
+            return jobs.create(self.jobs, self.ledger, images, options, batch_size)
 
     def _items(self, sources: Iterable[str | Item], column: str | None, skipped: Counter[str] | None) -> Iterator[Item]:
         for source in sources:
@@ -146,13 +146,7 @@ class Client:
 
     def load(self, job_id: str) -> Job:
         """Read a submitted job back; raises UserError when there is none of this id."""
-        if re.fullmatch(JOB_NAME, job_id):
-            try:
-                return submit.load(self.jobs, job_id)
-            except PacksightError as error:
-                if error.code is not ErrorCode.OBJECT_MISSING:
-                    raise
-        raise UserError(f"There is no job {job_id}. `packsight jobs` lists those there are.")
+        return jobs.load(self.jobs, job_id)
 
     def run(
         self, job: Job, *, max_in_flight: int = 64, resumed: bool = False, idle: Idle | None = None
@@ -162,13 +156,8 @@ class Client:
         `resumed` leaves out what has been queued before. Whoever stops iterating loses nothing.
         """
         with answering(self.settings, _resume(job)):
-            yield from follow.outcomes(
-                self.ledger,
-                job.batches,
-                sender=self._sender(job, resumed),
-                bound=max_in_flight,
-                idle=idle,
-                patience=self._patience,
+            yield from publish.run(
+                self.ledger, self._publisher(job, resumed), bound=max_in_flight, retry=self._retry, idle=idle
             )
 
     def enqueue(
@@ -176,18 +165,14 @@ class Client:
     ) -> Iterator[Batch]:
         """Queue a job without reading results; yields each batch that was sent."""
         with answering(self.settings, _resume(job)):
-            yield from submit.enqueue(
-                self.ledger,
-                self._sender(job, resumed),
-                bound=max_in_flight,
-                patience=self._patience,
-                on_idle=idle,
+            yield from publish.enqueue(
+                self.ledger, self._publisher(job, resumed), bound=max_in_flight, retry=self._retry, idle=idle
             )
 
     def outcomes(self, job: Job, *, wait: bool = False, idle: Idle | None = None) -> Iterator[Row]:
         """Yield the rows of a job that have ended; with `wait` until all have."""
         with answering(self.settings):
-            yield from follow.outcomes(self.ledger, job.batches, wait=wait, idle=idle, patience=self._patience)
+            yield from collect.outcomes(self.ledger, job.batches, wait=wait, idle=idle, retry=self._retry)
 
     def ended(self, task_ids: Sequence[str]) -> int:
         """How many of these tasks have ended."""
@@ -199,8 +184,8 @@ class Client:
         with answering(self.settings):
             return self.ledger.results.read([task_id]).get(task_id)
 
-    def _sender(self, job: Job, resumed: bool) -> Sender:
-        return Sender(self.app, self.ledger, job, resumed=resumed)
+    def _publisher(self, job: Job, resumed: bool) -> Publisher:
+        return Publisher(self.app, self.ledger, job, resumed=resumed)
 
 
 def _resume(job: Job) -> str:

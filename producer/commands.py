@@ -19,23 +19,21 @@ from packsight.producer.display import Bar, Tally, console, interruptible, page,
 from packsight.producer.export import Exports, open_export
 from packsight.producer.report import Report
 from packsight.producer.rows import Row
-from packsight.producer.submit import Job
 from packsight.producer.thumbnails import Thumbnails
 from packsight.producer.upload import Unreadable
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
-from packsight.shared.storage.jobs import task_ids
+from packsight.shared.storage.jobs import Job, task_ids
 
 
 def submit(
     sources: Sequence[str],
+    options: RecognizeOptions,
     *,
-    catalog: str,
-    top_k: int,
-    read_all: bool,
     batch_size: int,
     wait: bool,
     out: Sequence[Path],
@@ -49,19 +47,7 @@ def submit(
         raise UserError("Name the photos to submit, or a job with --resume JOB: one of the two.")
     resumed = resume is not None
     with Client() as client, _exports(client, out, report) as exports:
-        job = (
-            client.load(resume)
-            if resume
-            else _create(
-                client,
-                sources,
-                catalog=catalog,
-                top_k=top_k,
-                read_all=read_all,
-                batch_size=batch_size,
-                column=column,
-            )
-        )
+        job = client.load(resume) if resume else _create(client, sources, options, batch_size=batch_size, column=column)
         with _interruptible(job):
             if wait or out or report:
                 _run(client, job, exports, resumed=resumed, max_in_flight=max_in_flight)
@@ -72,10 +58,10 @@ def submit(
             console.print(f"Queued. Read the results with [bold]packsight results {job.id} --follow[/]")
 
 
-def recognize(image: str, *, catalog: str, top_k: int, read_all: bool, timeout: float) -> None:
+def recognize(image: str, options: RecognizeOptions, *, timeout: float) -> None:
     """Recognise one photo and print its outcome as JSON."""
     with Client() as client:
-        outcome = client.recognize(image, catalog=catalog, top_k=top_k, read_all=read_all, timeout=timeout)
+        outcome = client.recognize(image, options, timeout=timeout)
     typer.echo(outcome.model_dump_json(indent=2 if sys.stdout.isatty() else None))
     raise typer.Exit(1 if outcome.status is Status.FAILED else 0)
 
@@ -100,7 +86,7 @@ def jobs(limit: int, *, as_json: bool) -> None:
     table = Table("Job", "Submitted (UTC)", "Catalog", "Photos", "Batches ended", box=None, pad_edge=False)
     with Client() as client:
         for name in sorted(client.jobs.names(), reverse=True)[:limit]:
-            manifest = client.jobs.load(name)
+            manifest = client.jobs.manifest(name)
             ended = client.ended(task_ids(manifest))
             if as_json:
                 typer.echo(
@@ -145,14 +131,7 @@ def _interruptible(job: Job) -> AbstractContextManager[None]:
 
 
 def _create(
-    client: Client,
-    sources: Sequence[str],
-    *,
-    catalog: str,
-    top_k: int,
-    read_all: bool,
-    batch_size: int,
-    column: str | None,
+    client: Client, sources: Sequence[str], options: RecognizeOptions, *, batch_size: int, column: str | None
 ) -> Job:
     skipped: Counter[str] = Counter()
     unreadable: list[Unreadable] = []
@@ -160,9 +139,7 @@ def _create(
         with progress("Uploading", None) as bar:
             job = client.submit(
                 sources,
-                catalog=catalog,
-                top_k=top_k,
-                read_all=read_all,
+                options,
                 batch_size=batch_size,
                 column=column,
                 skipped=skipped,
@@ -175,7 +152,7 @@ def _create(
     if not sys.stdout.isatty():
         typer.echo(job.id)
     console.print(
-        f"Job [bold]{job.id}[/]: {job.manifest.images:,} photos in {len(job.batches):,} batches, catalog {catalog}"
+        f"Job [bold]{job.id}[/]: {job.manifest.images:,} photos in {len(job.batches):,} batches, catalog {options.catalog}"
     )
     console.print(f"[dim]After an interruption: packsight submit --resume {job.id}[/]")
     if skipped:
@@ -185,10 +162,10 @@ def _create(
         console.print(f"[yellow]Left out {escape(one.name)}:[/] {escape(one.reason)}")
     if len(unreadable) > 10:
         console.print(f"[yellow]… and {len(unreadable) - 10:,} more that cannot be read[/]")
-    if CatalogStore(client.store, catalog).current() is None:
+    if CatalogStore(client.store, options.catalog).current() is None:
         known = ", ".join(catalog_names(client.store)) or "none"
         console.print(
-            f"[yellow]Catalog {catalog} has no published version[/] (there are: {known}); photos fail until it has."
+            f"[yellow]Catalog {options.catalog} has no published version[/] (there are: {known}); photos fail until it has."
         )
     return job
 

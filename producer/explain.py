@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import typer
 from rich.markup import escape
 
-from packsight.producer import follow
 from packsight.producer.client import Client
+from packsight.producer.collect import rows_of
 from packsight.producer.display import console, show_outcome
 from packsight.producer.report import Report
 from packsight.producer.rows import Row
-from packsight.producer.submit import Job
 from packsight.producer.thumbnails import Thumbnails
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.extras import Later
 from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
-from packsight.shared.storage.jobs import JobImage
+from packsight.shared.storage.jobs import Job, JobImage
 
 if TYPE_CHECKING:
     from packsight.producer import drawing
@@ -35,15 +35,13 @@ SIDE = 900
 SUFFIXES = (".html", ".png")
 
 
-def explain(
-    photo: str, image: str | None, out: Path | None, *, catalog: str, top_k: int, timeout: float
-) -> None:
+def explain(photo: str, image: str | None, out: Path | None, options: RecognizeOptions, *, timeout: float) -> None:
     """Show and draw why a photo got its answer: recognised now, or as the outcome of the job `photo` tells."""
     if out and out.suffix.lower() not in SUFFIXES:
         raise UserError(f"{out.name} is neither an .html nor a .png file. Give --out one of these suffixes.")
     with Client() as client:
         if image is None:
-            outcome = client.recognize(photo, catalog=catalog, top_k=top_k, read_all=True, timeout=timeout)
+            outcome = client.recognize(photo, options, timeout=timeout)
             row = Row("", 0, photo, outcome)
         else:
             row = outcome_of(client, client.load(photo), image)
@@ -61,7 +59,7 @@ def outcome_of(client: Client, job: Job, text: str) -> Row:
     end = client.task_end(batch.task_id)
     if end is None:
         raise UserError(f"{text} of job {job.id} has no outcome yet. `packsight results {job.id} --follow` waits for it.")
-    return follow.rows_of(batch, end)[place - batch.first]
+    return rows_of(batch, end)[place - batch.first]
 
 
 def find(images: Sequence[JobImage], text: str) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from packsight.producer.columns import COLUMNS, flat
+from packsight.producer.external_sort import ExternalSort
 from packsight.producer.rows import Row
-from packsight.producer.spool import Spool
 from packsight.shared.contract.errors import UserError
 from packsight.shared.extras import Later, require
 from packsight.shared.storage.files import part_of
@@ -22,53 +24,21 @@ else:
     pa = Later("pyarrow", extra="analysis")
     parquet = Later("pyarrow.parquet", extra="analysis")
 
-STAGES = ("fetch", "decode", "embed", "spot", "match")
-NUMBERS = ("confidence", "second_confidence", *(f"seconds_{stage}" for stage in STAGES))
-COLUMNS = (
-    "name", "image", "status", "product_id", "product_name", "vendor", "confidence", "first_id", "first_name",
-    "second_id", "second_confidence", "words", "reason", "failure_code", "failure_message", "remedy", "catalog",
-    "catalog_version", *(f"seconds_{stage}" for stage in STAGES), "sha256", "job",
-)  # fmt: skip
-"""`product_…` is filled when the photo matched; `first_…` and `second_…` are the candidates, whatever the status."""
-
-
-def flat(row: Row) -> dict[str, str | float | None]:
-    """A row of the tables; text without a value is empty, a number without a value None."""
-    outcome = row.outcome
-    first = outcome.candidates[0] if outcome.candidates else None
-    second = outcome.candidates[1] if len(outcome.candidates) > 1 else None
-    failure, provenance, product = outcome.failure, outcome.provenance, outcome.product
-    return {
-        "name": row.name,
-        "image": outcome.image,
-        "status": outcome.status.value,
-        "product_id": product.id if product else "",
-        "product_name": product.name if product else "",
-        "vendor": product.vendor if product else "",
-        "confidence": outcome.confidence,
-        "first_id": first.product.id if first else "",
-        "first_name": first.product.name if first else "",
-        "second_id": second.product.id if second else "",
-        "second_confidence": second.confidence if second else None,
-        "words": " | ".join(word.text for word in outcome.words),
-        "reason": outcome.reason,
-        "failure_code": failure.code.value if failure else "",
-        "failure_message": failure.message if failure else "",
-        "remedy": failure.remedy if failure else "",
-        "catalog": provenance.catalog if provenance else "",
-        "catalog_version": (provenance.catalog_version if provenance else None) or "",
-        **{f"seconds_{stage}": outcome.timings.get(stage) for stage in STAGES},
-        "sha256": outcome.sha256 or "",
-        "job": row.job,
-    }
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def harmless(value: Any) -> Any:
     """Keep a spreadsheet from running a cell as a formula: text that starts like one gets a quote in front.
 
-    OWASP, CSV injection: = + - @ and the tab and carriage return that some programs skip before them.
+    OWASP, CSV injection: = + - @ and the tab and carriage return that some programs skip before them. Quotes before such
+    a start count as well, so that `literal` gives back what was.
     """
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def literal(cell: str) -> str:
+    """The text behind a harmless cell."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 class Export(Protocol):
@@ -97,8 +67,7 @@ class JsonLines:
 
     def add(self, row: Row) -> None:
         """Write a row through to the file."""
-        document = {"name": row.name, "job": row.job, "index": row.index, **row.outcome.model_dump(mode="json")}
-        self._file.write(json.dumps(document, ensure_ascii=False) + "\n")
+        self._file.write(f"{row.line}\n")
         self._file.flush()
 
     def finish(self) -> None:
@@ -119,26 +88,26 @@ class Table:
         self._path = path
         self._part = part_of(path)
         self._part.touch()
-        self._spool: Spool[tuple[float]] = Spool()
+        self._rows: ExternalSort[tuple[float]] = ExternalSort()
 
     def add(self, row: Row) -> None:
         """Keep a row."""
-        self._spool.add((row.index,), json.dumps(flat(row)).encode())
+        self._rows.add((row.index,), json.dumps(flat(row)).encode())
 
     def finish(self) -> None:
         """Write all rows and give the file its name."""
-        rows = (json.loads(record) for record in self._spool)
+        rows = (json.loads(record) for record in self._rows)
         if self._path.suffix.lower() == ".csv":
             with self._part.open("w", encoding="utf-8", newline="") as file:
                 write_csv(file, rows)
         else:
             write_parquet(self._part, rows)
         self._part.replace(self._path)
-        self._spool.close()
+        self._rows.close()
 
     def abandon(self) -> None:
         """Leave nothing behind."""
-        self._spool.close()
+        self._rows.close()
         self._part.unlink(missing_ok=True)
 
 
@@ -151,7 +120,8 @@ def write_csv(file: IO[str], rows: Iterable[dict[str, Any]]) -> None:
 
 def write_parquet(path: Path, rows: Iterator[dict[str, Any]], group: int = 10_000) -> None:
     """Write flat rows as Parquet, `group` rows at a time."""
-    schema = pa.schema([(name, pa.float64() if name in NUMBERS else pa.string()) for name in COLUMNS])
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
     with parquet.ParquetWriter(path, schema) as writer:
         while part := list(islice(rows, group)):
             writer.write_table(pa.Table.from_pylist(part, schema=schema))

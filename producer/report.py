@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -13,8 +12,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from packsight.producer.external_sort import ExternalSort
 from packsight.producer.rows import Row
-from packsight.producer.spool import Spool
 from packsight.producer.thumbnails import Thumbnail, Thumbnails, style_class
 from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.errors import ErrorCode, UserError
@@ -156,7 +155,7 @@ class Report:
             raise UserError(
                 f"{path} cannot be written: {error.strerror}. Create the folder or choose another."
             ) from None
-        self._spool: Spool[tuple[float, float, float]] = Spool()
+        self._rows: ExternalSort[tuple[float, float, float]] = ExternalSort()
         self._counts: Counter[Status] = Counter()
         self._versions: set[str] = set()
         self._jobs: set[str] = set()
@@ -168,8 +167,7 @@ class Report:
         if outcome.provenance and outcome.provenance.catalog_version:
             self._versions.add(f"{outcome.provenance.catalog} {outcome.provenance.catalog_version}")
         self._jobs.add(row.job)
-        record = json.dumps({"name": row.name, "outcome": outcome.model_dump(mode="json")})
-        self._spool.add((ORDER.index(outcome.status), outcome.confidence, row.index), record.encode())
+        self._rows.add((ORDER.index(outcome.status), outcome.confidence, row.index), row.line.encode())
 
     def finish(self) -> None:
         """Write the page and give it its name."""
@@ -181,7 +179,7 @@ class Report:
                 single=self._single,
                 made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
                 versions=sorted(self._versions),
-                total=len(self._spool),
+                total=len(self._rows),
                 tallies=[(status, LABELS[status], self._counts[status]) for status in ORDER],
                 labels=LABELS,
                 counts=self._counts,
@@ -192,11 +190,11 @@ class Report:
         with self._part.open("wb") as file:
             page.dump(file, encoding="utf-8")
         self._part.replace(self._path)
-        self._spool.close()
+        self._rows.close()
 
     def abandon(self) -> None:
         """Leave nothing behind."""
-        self._spool.close()
+        self._rows.close()
         self._part.unlink(missing_ok=True)
 
     def _title(self) -> str:
@@ -207,10 +205,9 @@ class Report:
     def _cards(self) -> Iterator[Card]:
         with ThreadPoolExecutor(4, thread_name_prefix="report") as pool:
             under_way: deque[Future[Card]] = deque()
-            for record in self._spool:
-                document = json.loads(record)
-                outcome = Outcome.model_validate(document["outcome"])
-                under_way.append(pool.submit(card, document["name"], outcome, self._thumbnails))
+            for record in self._rows:
+                row = Row.of_line(record)
+                under_way.append(pool.submit(card, row.name, row.outcome, self._thumbnails))
                 if len(under_way) >= _AHEAD:
                     yield under_way.popleft().result()
             while under_way:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,26 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.tables import read_table
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
-IMAGE_SUFFIXES = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".heic",
-        ".heif",
-        ".hif",
-        ".avif",
-    }
-)
 COLUMNS = ("image", "url", "picture", "reference")
 """Names under which a table's column of references is found, in this order."""
 
@@ -88,30 +71,6 @@ def resolve(references: Iterable[str], folder: Path) -> Iterator[Item]:
     for reference in references:
         if text := reference.strip():
             yield Item(text, text if "://" in text else folder / text)
-
-
-def read_table(path: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of a .csv or .tsv file by lower-cased column name; the header tells `,` from `;` and tab.
-
-    Raises UserError when the file is not UTF-8 text or has no header.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            delimiter = max("\t;,", key=header.count)
-            names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
-            if not any(names):
-                raise UserError(f"{path} is empty. Its first line must name the columns.")
-            for row in csv.DictReader(file, fieldnames=names, delimiter=delimiter):
-                yield {
-                    name: value or ""
-                    for name, value in row.items()
-                    if isinstance(name, str) and not isinstance(value, list)
-                }
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not a table of UTF-8 text ({error}). Save it as CSV with UTF-8 encoding.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _rows(path: Path, column: str | None) -> Iterator[tuple[str, dict[str, str]]]:

@@ -18,10 +18,11 @@ from rich.table import Table
 
 from packsight.deploy.demo.baseline import histogram_top1
 from packsight.deploy.demo.score import ENOUGH, MEANINGS, Score, score
-from packsight.deploy.demo.shop.dataset import Label, generate
+from packsight.deploy.demo.shop.dataset import generate
 from packsight.deploy.stack.state import StackFolder
 from packsight.shared import launch
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.labels import Label
 
 _TAKEN_OVER = ("PACKSIGHT_MODELS__", "PACKSIGHT_WORKER__")
 """Settings of the user that hold in the demo too; all others may belong to a stack that it must not touch."""
@@ -124,4 +125,4 @@ def _show(console: Console, folder: Path, reached: Score, histogram: float) -> N
 
 
 def _what(label: Label) -> str:
-    return f"{label.kind} {label.product_id}".strip()
+    return f"{';'.join(label.kinds)} {label.product_id}".strip()

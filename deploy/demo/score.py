@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packsight.deploy.demo.shop.dataset import Label
+from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Outcome, Status
 
 ENOUGH = 0.9

@@ -9,10 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.objects import ObjectStore
-
-SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"]
-)
+from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ def extra_photos(location: str, store: ObjectStore) -> dict[str, list[ExtraPhoto
 
 
 def _is_photo(name: PurePosixPath) -> bool:
-    return name.suffix.lower() in SUFFIXES and not name.name.startswith(".")
+    return name.suffix.lower() in IMAGE_SUFFIXES and not name.name.startswith(".")
 
 
 def _local(folder: Path) -> Iterator[tuple[str, str]]:

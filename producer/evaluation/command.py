@@ -13,10 +13,12 @@ from packsight.producer.client import Client
 from packsight.producer.display import console, interruptible, progress
 from packsight.producer.evaluation import tables
 from packsight.producer.evaluation.document import FITTED, Results, document
-from packsight.producer.evaluation.labels import Label, answers, read_labels
+from packsight.producer.evaluation.labels import TOP_K, answers
 from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.evaluation.recognise import submit
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.labels import Label, read_labels
+from packsight.shared.contract.messages import RecognizeOptions, parse_options
 from packsight.shared.extras import Later
 from packsight.shared.storage.files import write_whole
 
@@ -60,7 +62,8 @@ def evaluate(
             results = _asked_here(client, here, known, folder, ablation=ablation, drop=drop_nearest, own=leave_one_out)
         else:
             own = _own_by_all(client, here) if here and leave_one_out else {}
-            results = Results(_over_queue(client, known, folder, catalog), own=own)
+            options = parse_options(catalog=catalog, top_k=TOP_K)
+            results = Results(_over_queue(client, known, folder, options), own=own)
         tables.show(results)
         if html_file and here:
             page.write(html_file, results, here, client)
@@ -71,9 +74,9 @@ def evaluate(
             console.print(f"Wrote [bold]{escape(str(file))}[/]")
 
 
-def _over_queue(client: Client, known: Sequence[Label], root: Path, catalog: str) -> list[Answer]:
+def _over_queue(client: Client, known: Sequence[Label], root: Path, options: RecognizeOptions) -> list[Answer]:
     """What a customer of the queue gets for the labelled photos."""
-    job = submit(client, known, root, catalog=catalog)
+    job = submit(client, known, root, options)
     then = f"Read what has ended with [bold]packsight results {job.id}[/]"
     rows = []
     with interruptible(then), progress("Recognising", len(known)) as bar:

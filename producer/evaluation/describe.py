@@ -9,13 +9,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from packsight.producer.broker import Patience, answering
+from packsight.producer.backoff import Backoff, RetryPolicy
+from packsight.producer.broker import answering
 from packsight.producer.client import Client
-from packsight.producer.evaluation.labels import Label, items, unreadable
-from packsight.producer.follow import Pause
+from packsight.producer.evaluation.labels import items, unreadable
 from packsight.producer.upload import Unreadable, upload
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.labels import Label
 from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE, DescribeRequest
 from packsight.shared.contract.outcomes import Described, DescribeResult, Failure
 from packsight.shared.queue.results import TaskEnd
@@ -86,25 +87,25 @@ def _results(
     client: Client, images: Sequence[JobImage], idle: Callable[[float], None] | None
 ) -> Iterator[tuple[int, DescribeResult]]:
     """Send all photos in batches; yield each result with the place of its first photo."""
-    patience = Patience(client.settings.queue.outage_seconds)
+    retry = RetryPolicy(client.settings.queue.outage_seconds)
     size = min(client.settings.catalog.describe_batch, client.settings.worker.max_batch)
     run = secrets.token_hex(6)
     starts = iter(range(0, len(images), size))
     waiting: dict[str, int] = {}
-    pause = Pause(idle)
+    backoff = Backoff(idle)
     while True:
         while len(waiting) < IN_FLIGHT and (start := next(starts, None)) is not None:
             task_id = f"evaluate-{run}-{start:06d}"
             request = DescribeRequest(images=[image.reference for image in images[start : start + size]])
-            patience(partial(_publish, client, task_id, request))
+            retry(partial(_publish, client, task_id, request))
             waiting[task_id] = start
         if not waiting:
             return
-        ended = patience(partial(client.ledger.results.read, list(waiting)))
+        ended = retry(partial(client.ledger.results.read, list(waiting)))
         for task_id, end in ended.items():
             start = waiting.pop(task_id)
             yield start, _result(end, images[start : start + size])
-        pause.after(progress=bool(ended))
+        backoff.after(progress=bool(ended))
 
 
 def _publish(client: Client, task_id: str, request: DescribeRequest) -> None:

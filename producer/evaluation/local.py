@@ -14,12 +14,13 @@ import numpy as np
 
 from packsight.producer.client import Client
 from packsight.producer.evaluation.baseline_2020 import Baseline
-from packsight.producer.evaluation.labels import TOP_K, Label
+from packsight.producer.evaluation.labels import TOP_K
 from packsight.producer.evaluation.metrics import Answer
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Failure, Status
 from packsight.shared.matching.candidates import NO_PHOTO, Leave, Query
 from packsight.shared.matching.matcher import Ranking, Variant, rank, status_of

@@ -6,30 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from packsight.producer.client import Client
-from packsight.producer.evaluation.labels import TOP_K, Label, items, unreadable
-from packsight.producer.submit import Job
+from packsight.producer.evaluation.labels import items, unreadable
 from packsight.producer.upload import Unreadable
+from packsight.shared.contract.labels import Label
+from packsight.shared.contract.messages import RecognizeOptions
+from packsight.shared.storage.jobs import BATCH_SIZE, Job
 
 
 def submit(
     client: Client,
     labels: Sequence[Label],
     root: Path,
+    options: RecognizeOptions,
     *,
-    catalog: str,
-    batch_size: int = 16,
-    read_all: bool = False,
+    batch_size: int = BATCH_SIZE,
 ) -> Job:
     """Upload the labelled photos, paths from `root` on, and write the job; raises UserError when one cannot be read."""
 
     def refuse(one: Unreadable) -> None:
         raise unreadable(one.name, one.reason)
 
-    return client.submit(
-        items(labels, root),
-        catalog=catalog,
-        top_k=TOP_K,
-        batch_size=batch_size,
-        read_all=read_all,
-        unreadable=refuse,
-    )
+    return client.submit(items(labels, root), options, batch_size=batch_size, unreadable=refuse)

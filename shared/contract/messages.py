@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from packsight.shared.contract.errors import ErrorCode, MessageError
+from packsight.shared.contract.errors import ErrorCode, MessageError, UserError
 from packsight.shared.contract.validation import wrong_fields
 
 RECOGNIZE = "packsight.recognize"
@@ -36,22 +37,41 @@ class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class RecognizeRequest(_Message):
-    """Argument of `packsight.recognize`: a batch of image references and how to answer."""
+class RecognizeOptions(_Message):
+    """How photos are answered: the same for all photos of a job, and one value from the command line to the message."""
 
-    version: Literal[1] = 1
-    images: Annotated[list[Reference], Field(min_length=1, max_length=MAX_IMAGES)]
     catalog: Annotated[str, Field(pattern=CATALOG_NAME)] = "default"
+    """Where products are looked for."""
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    """Candidates per photo."""
     read_all: bool = False
     """Read every line of a photo, also when those read so far decide."""
 
 
-class DescribeRequest(_Message):
-    """Argument of `packsight.describe`: photos whose features are to be put into the feature store."""
+class OptionKeywords(TypedDict, total=False):
+    """The fields of RecognizeOptions as keyword arguments."""
 
+    catalog: str
+    top_k: int
+    read_all: bool
+
+
+class _Photos(_Message):
     version: Literal[1] = 1
     images: Annotated[list[Reference], Field(min_length=1, max_length=MAX_IMAGES)]
+
+
+class RecognizeRequest(RecognizeOptions, _Photos):
+    """Argument of `packsight.recognize`: a batch of image references and how to answer."""
+
+    @classmethod
+    def of(cls, images: Sequence[str], options: RecognizeOptions) -> RecognizeRequest:
+        """Ask for these images to be answered so."""
+        return cls(images=list(images), catalog=options.catalog, top_k=options.top_k, read_all=options.read_all)
+
+
+class DescribeRequest(_Photos):
+    """Argument of `packsight.describe`: photos whose features are to be put into the feature store."""
 
 
 T = TypeVar("T", bound=_Message)
@@ -64,3 +84,12 @@ def parse_request(kind: type[T], raw: Any) -> T:
     except ValidationError as error:
         text = f"The message does not follow the contract: {wrong_fields(error)}"
         raise MessageError(ErrorCode.BAD_MESSAGE, text) from None
+
+
+def parse_options(base: RecognizeOptions | None = None, **keywords: Unpack[OptionKeywords]) -> RecognizeOptions:
+    """Return the options named by keywords, the others as in `base`; raises UserError that names each wrong option."""
+    try:
+        known = base.model_dump(include=set(RecognizeOptions.model_fields)) if base else {}
+        return RecognizeOptions(**{**known, **keywords})
+    except ValidationError as error:
+        raise UserError(f"This option cannot be used: {wrong_fields(error)}. Correct it.") from None

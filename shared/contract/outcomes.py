@@ -23,6 +23,10 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+STAGES = ("fetch", "cache", "decode", "embed", "spot", "match", "details")
+"""What an image goes through, in order; `cache` looks up what is known of its bytes from earlier."""
+
+
 class Product(_Value):
     """The product as the shop's feed names it."""
 
@@ -133,7 +137,7 @@ class Outcome(_Value):
     failure: Failure | None = None
     provenance: Provenance | None = None
     timings: dict[str, float] = Field(default_factory=dict)
-    """Seconds per stage: fetch, cache, decode, embed, spot, match, details; one that was spared is missing."""
+    """Seconds per stage: those of STAGES; one that was spared is missing."""
 
     @field_validator("timings")
     @classmethod

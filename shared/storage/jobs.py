@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gzip
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from packsight.shared.contract.messages import CATALOG_NAME, MAX_IMAGES, RecognizeRequest, Reference
+from packsight.shared.contract.messages import MAX_IMAGES, RecognizeOptions, RecognizeRequest, Reference
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 
 JOB_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+BATCH_SIZE = 16
+"""Photos per message unless said otherwise: few enough that all workers end together, many enough to keep each busy."""
 _IMAGES = "images.jsonl.gz"
 
 
@@ -31,15 +34,12 @@ class JobImage(_Value):
     sha256: str | None = None
 
 
-class JobManifest(_Value):
-    """What a job asks for; small, since the images stand in an object of their own."""
+class JobManifest(RecognizeOptions):
+    """What a job asks for: the options of its messages and how it is cut; its images stand in an object of their own."""
 
     version: int = 1
     job: Annotated[str, Field(pattern=JOB_NAME)]
-    catalog: Annotated[str, Field(pattern=CATALOG_NAME)] = "default"
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    read_all: bool = False
-    batch_size: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = 32
+    batch_size: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = BATCH_SIZE
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     images: Annotated[int, Field(ge=0)]
     """How many."""
@@ -65,25 +65,48 @@ def task_ids(manifest: JobManifest) -> list[str]:
     return [task_id(manifest.job, index) for index in range(manifest.batches)]
 
 
-def batches(manifest: JobManifest, images: Sequence[JobImage]) -> Iterator[tuple[str, list[JobImage]]]:
-    """Cut a job into its messages: each task's id and its images."""
-    for index in range(manifest.batches):
-        yield task_id(manifest.job, index), batch(manifest, images, index)
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The images of one message; `index` is the place of the batch in its job, `first` that of its first image."""
+
+    task_id: str
+    index: int
+    first: int
+    images: list[JobImage]
+
+    @property
+    def job(self) -> str:
+        """The job's id, which the task's id starts with."""
+        return self.task_id.rpartition("-")[0]
+
+    def request(self, options: RecognizeOptions) -> RecognizeRequest:
+        """Return the argument of the task that works on these images."""
+        return RecognizeRequest.of([image.reference for image in self.images], options)
 
 
-def batch(manifest: JobManifest, images: Sequence[JobImage], index: int) -> list[JobImage]:
-    """Return the images of one batch."""
-    return list(images[index * manifest.batch_size : (index + 1) * manifest.batch_size])
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job: its manifest and its batches in order."""
 
+    manifest: JobManifest
+    batches: list[Batch]
 
-def request(manifest: JobManifest, images: Sequence[JobImage]) -> RecognizeRequest:
-    """Return the argument of the task that works on these images of the job."""
-    return RecognizeRequest(
-        images=[image.reference for image in images],
-        catalog=manifest.catalog,
-        top_k=manifest.top_k,
-        read_all=manifest.read_all,
-    )
+    @classmethod
+    def of(cls, manifest: JobManifest, images: Sequence[JobImage]) -> Job:
+        """Cut a job's images into its messages."""
+        size = manifest.batch_size
+        return cls(
+            manifest,
+            [
+                Batch(name, index, index * size, list(images[index * size : (index + 1) * size]))
+                for index, name in enumerate(task_ids(manifest))
+            ],
+        )
+
+    @property
+    def id(self) -> str:
+        """The id under which it is resumed and its results are read."""
+        return self.manifest.job
 
 
 class JobStore:
@@ -106,8 +129,12 @@ class JobStore:
             layout.job(manifest.job, layout.MANIFEST), manifest.model_dump_json().encode(), content_type="application/json"
         )
 
-    def load(self, job: str) -> JobManifest:
-        """Read a job's manifest; raises StorageError (OBJECT_MISSING) when there is no such job."""
+    def load(self, job: str) -> Job:
+        """Read a job; raises StorageError (OBJECT_MISSING) when there is no such job."""
+        return Job.of(self.manifest(job), self.images(job))
+
+    def manifest(self, job: str) -> JobManifest:
+        """Read a job's manifest alone, which is small; raises StorageError (OBJECT_MISSING)."""
         return JobManifest.model_validate_json(self._store.read(layout.job(job, layout.MANIFEST)).data)
 
     def images(self, job: str) -> list[JobImage]:

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from packsight.producer.cli import app
 from packsight.producer.client import Client
 from packsight.producer.evaluation import local
-from packsight.producer.evaluation.labels import Label
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.contract.labels import Label
 from packsight.shared.matching.matcher import Variant, match
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore

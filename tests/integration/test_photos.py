@@ -174,12 +174,12 @@ def test_a_feed_address_that_does_not_answer_is_a_feed_error(
 
 
 def test_extra_photos_are_found_by_the_name_of_their_folder_at_any_depth(tmp_path: Path, store: ObjectStore) -> None:
-    for name in ("A1/2.jpg", "A1/1.heic", "group/B2/1.PNG", "A1/notes.txt", "A1/.hidden.jpg", "loose.jpg"):
+    for name in ("A1/2.jpg", "A1/1.heic", "A1/3.hif", "group/B2/1.PNG", "A1/notes.txt", "A1/.hidden.jpg", "loose.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     found = extra_photos(str(tmp_path), store)
     assert {code: [photo.source for photo in photos] for code, photos in found.items()} == {
-        "A1": ["A1/1.heic", "A1/2.jpg"],
+        "A1": ["A1/1.heic", "A1/2.jpg", "A1/3.hif"],
         "B2": ["group/B2/1.PNG"],
     }
     with pytest.raises(UserError, match="not a folder"):

@@ -14,7 +14,7 @@ from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Settings
 from packsight.shared.storage import jobs
-from packsight.shared.storage.jobs import JobImage, JobManifest, JobStore
+from packsight.shared.storage.jobs import Job, JobImage, JobManifest, JobStore
 from packsight.shared.storage.objects import ObjectStore
 
 IMAGES = [JobImage(reference=f"s3://b/{index}.jpg", name=f"{index}.jpg", sha256="0" * 64) for index in range(6)]
@@ -44,8 +44,8 @@ def job(app: App, ledger: Ledger, store: ObjectStore) -> list[str]:
     """A job all of whose batches were enqueued; returns the ids of its tasks."""
     JobStore(store).create(MANIFEST, IMAGES)
     ledger.jobs.register("spring", MANIFEST.batches)
-    for task, batch in jobs.batches(MANIFEST, IMAGES):
-        app.send_task(RECOGNIZE, args=[jobs.request(MANIFEST, batch).model_dump(mode="json")], task_id=task)
+    for batch in Job.of(MANIFEST, IMAGES).batches:
+        app.send_task(RECOGNIZE, args=[batch.request(MANIFEST).model_dump(mode="json")], task_id=batch.task_id)
     ledger.jobs.advance("spring", MANIFEST.batches)
     return jobs.task_ids(MANIFEST)
 
@@ -60,7 +60,8 @@ def taken(broker: redis.Redis) -> str:
 def test_a_job_reads_back_as_it_was_created(store: ObjectStore) -> None:
     manifests = JobStore(store)
     manifests.create(MANIFEST, IMAGES)
-    assert manifests.load("spring") == MANIFEST
+    assert manifests.load("spring") == Job.of(MANIFEST, IMAGES)
+    assert manifests.manifest("spring") == MANIFEST
     assert manifests.images("spring") == IMAGES
     assert manifests.names() == ["spring"]
 

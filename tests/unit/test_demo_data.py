@@ -13,11 +13,12 @@ from lxml import etree
 
 from packsight.deploy.demo.baseline import histogram_top1
 from packsight.deploy.demo.score import score
-from packsight.deploy.demo.shop.dataset import Label, generate, read_labels
+from packsight.deploy.demo.shop.dataset import generate
 from packsight.deploy.demo.shop.packs import front
 from packsight.deploy.demo.shop.products import FAMILIES, STRANGERS, items
 from packsight.deploy.demo.shop.scenes import catalog_photo, query_photo
 from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.contract.labels import Label, read_labels
 from packsight.shared.contract.outcomes import Candidate, Evidence, Failure, Outcome, Product, Status
 
 
@@ -55,21 +56,21 @@ def test_every_picture_of_the_feed_is_there(shop: Path) -> None:
 
 
 def test_there_are_query_photos_of_every_kind(shop: Path) -> None:
-    labels = read_labels(shop)
+    labels = read_labels(shop / "labels.csv")
     groups = Counter(label.group for label in labels)
     assert sum(groups.values()) - groups["unreadable"] >= 96
     assert set(groups) == {"present", "sibling", "stranger", "unreadable"}
     listed = {item.id for item in items() if item.listed}
     assert {label.product_id for label in labels if label.group == "present"} == listed
     assert all(not label.product_id for label in labels if label.group != "present")
-    assert {label.kind for label in labels if label.group == "unreadable"} == {
-        f"unreadable;{fault}" for fault in ("text", "truncated", "empty")
+    assert {label.kinds for label in labels if label.group == "unreadable"} == {
+        ("unreadable", fault) for fault in ("text", "truncated", "empty")
     }
-    assert any("occluded" in label.kind for label in labels)
+    assert any("occluded" in label.kinds for label in labels)
 
 
 def test_query_photos_have_the_size_of_a_phones_thumbnail(shop: Path) -> None:
-    for label in read_labels(shop):
+    for label in read_labels(shop / "labels.csv"):
         if label.group != "unreadable":
             pixels = cv2.imread(str(shop / label.image))
             assert pixels is not None
@@ -77,7 +78,7 @@ def test_query_photos_have_the_size_of_a_phones_thumbnail(shop: Path) -> None:
 
 
 def test_a_colour_histogram_is_not_enough(shop: Path) -> None:
-    assert histogram_top1(shop, read_labels(shop)) < 0.4
+    assert histogram_top1(shop, read_labels(shop / "labels.csv")) < 0.4
 
 
 def test_a_photo_drawn_twice_has_the_same_bytes_and_another_seed_gives_another() -> None:
@@ -92,9 +93,9 @@ def test_a_photo_drawn_twice_has_the_same_bytes_and_another_seed_gives_another()
 
 
 LABELS = [
-    Label("queries/1.jpg", "101", "101", "present;table"),
-    Label("queries/2.jpg", "", "101", "sibling;table"),
-    Label("queries/3.jpg", "", "", "unreadable;empty"),
+    Label("queries/1.jpg", "101", "101", ("present", "table")),
+    Label("queries/2.jpg", "", "101", ("sibling", "table")),
+    Label("queries/3.jpg", "", "", ("unreadable", "empty")),
 ]
 
 

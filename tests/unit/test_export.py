@@ -5,10 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from packsight.producer.export import COLUMNS, Export, Exports, flat, harmless, open_export
-from packsight.producer.follow import rows_of
-from packsight.producer.rows import Batch, Row
+from packsight.producer.collect import failed_rows, rows_of
+from packsight.producer.columns import COLUMNS, flat
+from packsight.producer.export import Export, Exports, harmless, literal, open_export
+from packsight.producer.rows import Row
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import (
     Candidate,
@@ -21,7 +24,7 @@ from packsight.shared.contract.outcomes import (
     WordRead,
 )
 from packsight.shared.queue.results import TaskEnd
-from packsight.shared.storage.jobs import JobImage
+from packsight.shared.storage.jobs import Batch, JobImage
 
 BOX = [(0.0, 0.0), (9.0, 0.0), (9.0, 4.0), (0.0, 4.0)]
 
@@ -45,7 +48,8 @@ def matched(index: int, name: str = "", product: str = "Крем, 50 мл") -> R
 
 
 def failed(index: int) -> Row:
-    (row,) = Batch("job-000000", 0, index, [JobImage(reference="s3://b/x", name="x")]).failed(ErrorCode.TIME_LIMIT, "too slow")
+    batch = Batch("job-000000", 0, index, [JobImage(reference="s3://b/x", name="x")])
+    (row,) = failed_rows(batch, ErrorCode.TIME_LIMIT, "too slow")
     return row
 
 
@@ -73,7 +77,9 @@ def test_a_table_has_one_row_per_photo_in_the_order_of_the_manifest(tmp_path: Pa
         "failure_code": "time_limit",
         "failure_message": "too slow",
         "remedy": rows[0]["remedy"],
+        "retryable": "False",
         "job": "job",
+        "index": "0",
     }
     assert "PACKSIGHT_WORKER__TIME_LIMIT" in rows[0]["remedy"]
     wanted = {"product_name": "Крем, 50 мл", "second_id": "11", "second_confidence": "0.05", "words": "крем | 50 мл"}
@@ -105,6 +111,11 @@ def test_no_cell_of_a_csv_can_act_as_a_formula(tmp_path: Path, start: str) -> No
     with path.open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["name"] == row["product_name"] == f"'{attack}"
+
+
+@given(st.text("'=+-@\t\rab", max_size=6))
+def test_what_was_made_harmless_can_be_read_back(text: str) -> None:
+    assert literal(harmless(text)) == text
 
 
 def test_numbers_below_zero_stay_numbers() -> None:
@@ -175,6 +186,23 @@ def test_a_task_without_a_usable_result_fails_each_of_its_images(end: TaskEnd, c
         ("job", 7, "1.jpg", "s3://b/1"),
     ]
     assert {row.outcome.failure.code for row in rows if row.outcome.failure} == {code}
+
+
+def test_every_stage_has_its_seconds_in_the_files_also_under_its_old_name() -> None:
+    timings = {"fetch": 0.1, "recall": 0.2, "decode": 0.3, "embed": 0.4, "spot": 0.5, "match": 0.6, "details": 0.7}
+    outcome = Outcome(image="s3://b/0", status=Status.NO_MATCH, timings=timings).model_dump(mode="json")
+    ends = TaskEnd("SUCCESS", {"outcomes": [outcome, outcome]}, "")
+    line = flat(rows_of(BATCH, ends)[0])
+    assert {name: value for name, value in line.items() if name.startswith("seconds_")} == {
+        "seconds_fetch": 0.1, "seconds_cache": 0.2, "seconds_decode": 0.3, "seconds_embed": 0.4, "seconds_spot": 0.5,
+        "seconds_match": 0.6, "seconds_details": 0.7,
+    }  # fmt: skip
+    assert flat(Row.of_line(json.dumps({**outcome, "name": "0.jpg"})))["seconds_cache"] == 0.2
+
+
+def test_a_line_reads_back_as_its_row() -> None:
+    for row in (matched(3), failed(0)):
+        assert flat(Row.of_line(row.line)) == flat(row)
 
 
 def test_a_result_is_paired_with_the_names_in_order() -> None:

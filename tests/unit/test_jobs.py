@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from packsight.producer import cli
+from packsight.producer.client import Client
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.messages import RecognizeOptions, RecognizeRequest, parse_options
 from packsight.shared.storage import jobs
-from packsight.shared.storage.jobs import JobImage, JobManifest
+from packsight.shared.storage.jobs import Job, JobImage, JobManifest
 
 
 def images(count: int) -> list[JobImage]:
@@ -17,11 +23,12 @@ def images(count: int) -> list[JobImage]:
 
 def test_every_image_is_in_one_batch_and_in_order() -> None:
     manifest = JobManifest(job="spring", batch_size=4, images=10)
-    cut = list(jobs.batches(manifest, images(10)))
-    assert [name for name, _ in cut] == ["spring-000000", "spring-000001", "spring-000002"]
-    assert [len(batch) for _, batch in cut] == [4, 4, 2]
-    assert [image for _, batch in cut for image in batch] == images(10)
-    assert jobs.task_ids(manifest) == [name for name, _ in cut]
+    cut = Job.of(manifest, images(10)).batches
+    assert [batch.task_id for batch in cut] == ["spring-000000", "spring-000001", "spring-000002"]
+    assert [(batch.index, batch.first, len(batch.images)) for batch in cut] == [(0, 0, 4), (1, 4, 4), (2, 8, 2)]
+    assert [image for batch in cut for image in batch.images] == images(10)
+    assert jobs.task_ids(manifest) == [batch.task_id for batch in cut]
+    assert {batch.job for batch in cut} == {"spring"}
 
 
 @pytest.mark.parametrize(("count", "messages"), [(0, 0), (1, 1), (4, 1), (5, 2), (8, 2)])
@@ -30,10 +37,32 @@ def test_the_last_batch_may_be_short_but_never_empty(count: int, messages: int) 
 
 
 def test_the_argument_of_a_task_carries_the_options_of_its_job() -> None:
-    manifest = JobManifest(job="spring", catalog="shoes", top_k=3, images=2)
-    request = jobs.request(manifest, images(2))
-    assert (request.catalog, request.top_k) == ("shoes", 3)
+    manifest = JobManifest(job="spring", catalog="shoes", top_k=3, read_all=True, images=2)
+    (batch,) = Job.of(manifest, images(2)).batches
+    request = batch.request(manifest)
+    assert (request.catalog, request.top_k, request.read_all) == ("shoes", 3, True)
     assert request.images == ["s3://bucket/0.jpg", "s3://bucket/1.jpg"]
+
+
+def test_options_stand_flat_beside_what_else_a_message_and_a_manifest_hold() -> None:
+    options = parse_options(catalog="shoes", top_k=3)
+    flat = {"catalog": "shoes", "top_k": 3, "read_all": False}
+    assert RecognizeRequest.of(["s3://b/1"], options).model_dump() == {"version": 1, "images": ["s3://b/1"], **flat}
+    assert flat.items() <= JobManifest(job="spring", images=1, **options.model_dump()).model_dump().items()
+
+
+def test_a_jobs_manifest_serves_as_the_options_of_another() -> None:
+    manifest = JobManifest(job="spring", catalog="shoes", top_k=3, images=2)
+    assert parse_options(manifest, read_all=True) == RecognizeOptions(catalog="shoes", top_k=3, read_all=True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [({"catalog": "No Such Name!"}, "catalog: "), ({"top_k": 51}, "top_k: "), ({"topk": 3}, "topk: ")],
+)
+def test_an_option_that_no_message_can_carry_is_named(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        parse_options(**wrong)
 
 
 def test_ids_of_jobs_differ_and_are_allowed_names() -> None:
@@ -51,3 +80,8 @@ def test_a_name_that_could_lead_elsewhere_in_the_bucket_is_refused(name: str) ->
 def test_a_manifest_reads_back_as_it_was_written() -> None:
     manifest = JobManifest(job="spring", images=7)
     assert JobManifest.model_validate_json(manifest.model_dump_json()) == manifest
+
+
+def test_the_command_cuts_jobs_as_the_client_does() -> None:
+    defaults = [inspect.signature(of).parameters["batch_size"].default for of in (cli.submit, Client.submit)]
+    assert defaults == [jobs.BATCH_SIZE] * 2

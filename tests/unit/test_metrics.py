@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from packsight.producer.evaluation.document import Results, document
-from packsight.producer.evaluation.labels import Label, answers, read_labels
+from packsight.producer.evaluation.labels import answers
 from packsight.producer.evaluation.metrics import (
     Answer,
     Share,
@@ -18,6 +18,7 @@ from packsight.producer.evaluation.metrics import (
 )
 from packsight.producer.evaluation.tables import shown
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.labels import Label, read_labels
 from packsight.shared.contract.outcomes import Candidate, Evidence, Outcome, Product, Status
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from packsight.producer.external_sort import ExternalSort
 from packsight.producer.report import Report, mark, web_link
 from packsight.producer.rows import Row
-from packsight.producer.spool import Spool
 from packsight.producer.thumbnails import SIDE, Thumbnails, style_class
 from packsight.shared.contract.errors import ADVICE, ErrorCode, ImageError, UserError
 from packsight.shared.contract.outcomes import (
@@ -208,12 +208,12 @@ def test_an_abandoned_report_leaves_nothing(tmp_path: Path) -> None:
         Report(tmp_path / "no" / "report.html", Thumbnails(read, read, Decode()))
 
 
-def test_a_spool_gives_records_back_by_their_keys() -> None:
-    spool: Spool[tuple[float, float]] = Spool()
+def test_a_records_gives_records_back_by_their_keys() -> None:
+    records: ExternalSort[tuple[float, float]] = ExternalSort()
     for number in (5, 3, 9, 1):
-        spool.add((number % 2, number), str(number).encode())
-    assert list(spool) == [b"1", b"3", b"5", b"9"]
-    spool.add((0.0, 0.0), b"0")
-    assert [*spool] == [b"0", b"1", b"3", b"5", b"9"]
-    assert len(spool) == 5
-    spool.close()
+        records.add((number % 2, number), str(number).encode())
+    assert list(records) == [b"1", b"3", b"5", b"9"]
+    records.add((0.0, 0.0), b"0")
+    assert [*records] == [b"0", b"1", b"3", b"5", b"9"]
+    assert len(records) == 5
+    records.close()

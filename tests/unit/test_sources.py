@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from packsight.producer.sources import Item, expand, read_table, single
+from packsight.producer.sources import Item, expand, single
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.tables import read_table
 
 NO_STORE: Any = None
 
@@ -22,12 +23,12 @@ def wheres(*sources: str, column: str | None = None) -> list[Path | str]:
 
 
 def test_a_folder_gives_its_photos_in_order_of_their_paths_and_counts_the_rest(tmp_path: Path) -> None:
-    for name in ("b.jpg", "a/2.HEIC", "a/1.avif", "a/notes.txt", ".hidden/3.jpg", "a/._1.jpg", "z.jpeg", "model.pt"):
+    for name in ("b.jpg", "a/2.HEIC", "a/1.avif", "a/3.hif", "a/notes.txt", ".hidden/3.jpg", "a/._1.jpg", "z.jpeg", "model.pt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     skipped: Counter[str] = Counter()
     found = names(str(tmp_path), skipped=skipped)
-    assert [os.path.relpath(name, tmp_path) for name in found] == ["b.jpg", "z.jpeg", "a/1.avif", "a/2.HEIC"]
+    assert [os.path.relpath(name, tmp_path) for name in found] == ["b.jpg", "z.jpeg", "a/1.avif", "a/2.HEIC", "a/3.hif"]
     assert skipped == {".txt": 1, ".jpg": 1, ".pt": 1}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract import labels
 from packsight.shared.contract.errors import ImageError, UserError
 from packsight.shared.matching.candidates import Leave
 from packsight.shared.settings import Decode
@@ -100,20 +100,16 @@ def split(starts: npt.NDArray[np.int64], count: int) -> tuple[list[int], list[in
     return spread(rest, count), [photo for product in sorted(judged) for photo in _photos(starts, product)]
 
 
-def read_labels(file: Path, root: Path, snapshot: Snapshot) -> list[Shot]:
-    """Read labelled photos: columns `image` (below `root`) and `product_id` (empty = not in the catalog).
-
-    Raises UserError when a column or a photo is missing.
-    """
+def labelled_shots(file: Path, root: Path, snapshot: Snapshot) -> list[Shot]:
+    """Read the photos of a table of labels, paths from `root` on; raises UserError when a column or a photo is missing."""
     number = {product: index for index, product in enumerate(snapshot.products.column("id"))}
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-        if rows and not {"image", "product_id"} <= rows[0].keys():
-            raise UserError(f"{file} needs the columns image and product_id. Correct its first line.")
-        return [Shot(row["image"], (root / row["image"]).read_bytes(), number.get(row["product_id"], -1)) for row in rows]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"The labels {file} cannot be used: {error}. Correct the table or --root.") from None
+        return [
+            Shot(label.image, (root / label.image).read_bytes(), number.get(label.product_id, -1))
+            for label in labels.read_labels(file)
+        ]
+    except OSError as error:
+        raise UserError(f"A photo of {file} cannot be read: {error}. Correct the table or --root.") from None
 
 
 def _photos(starts: npt.NDArray[np.int64], product: int) -> range:

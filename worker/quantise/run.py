@@ -31,7 +31,7 @@ from packsight.worker.quantise.answers import Answers
 from packsight.worker.quantise.candidates import Candidate, EmbedderCandidate, TextCandidate
 from packsight.worker.quantise.examine import Examination
 from packsight.worker.quantise.judge import Measure, speedup, verdict
-from packsight.worker.quantise.material import Material, gather, read_labels, spread
+from packsight.worker.quantise.material import Material, gather, labelled_shots, spread
 
 TIMED = 8
 """Photos that speed is compared on."""
@@ -60,7 +60,7 @@ def run(
     convert.nncf()
     with closing(ObjectStore(config.s3)) as store, tempfile.TemporaryDirectory() as folder:
         snapshot = _snapshot(store, catalog, Path(folder))
-        labelled = read_labels(labels, root or labels.parent, snapshot) if labels else []
+        labelled = labelled_shots(labels, root or labels.parent, snapshot) if labels else []
         material = gather(snapshot, store, count, labelled)
         say(
             f"Calibrating on {len(material.calibration)} photos of {catalog}, judging by {len(material.judged)} others"

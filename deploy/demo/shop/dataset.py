@@ -25,25 +25,11 @@ from lxml.builder import E
 
 from packsight.deploy.demo.shop.products import Item, items
 from packsight.deploy.demo.shop.scenes import SCENES, catalog_photo, query_photo
+from packsight.shared.contract.labels import Label
 
 CATALOG_PHOTOS = 3
 AGAIN = 34
 """Listed products of which there is a second query photo."""
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """What a query photo shows."""
-
-    image: str
-    product_id: str
-    nearest_id: str
-    kind: str
-
-    @property
-    def group(self) -> str:
-        """The first word of the kind."""
-        return self.kind.split(";")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +59,8 @@ def generate(folder: Path, seed: int = 7, processes: int | None = None) -> list[
     with (folder / "labels.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "product_id", "nearest_id", "kind"])
-        writer.writerows([label.image, label.product_id, label.nearest_id, label.kind] for label in labels)
+        writer.writerows([label.image, label.product_id, label.nearest_id, ";".join(label.kinds)] for label in labels)
     return labels
-
-
-def read_labels(folder: Path) -> list[Label]:
-    """Read labels.csv of a generated demo."""
-    with (folder / "labels.csv").open(newline="") as file:
-        return [Label(**row) for row in csv.DictReader(file)]
 
 
 def _one_thread() -> None:
@@ -119,9 +99,9 @@ def _query_shots(folder: Path, catalog: list[Item], seed: int) -> tuple[list[_Sh
         name = f"queries/{count + 1:03}.jpg"
         shots.append(_Shot(folder / name, item.id, 100 + count, scene, occluded, seed))
         group = "present" if item.listed else "sibling" if item.family.listed else "stranger"
-        kind = ";".join([group, scene, *(["occluded"] if occluded else [])])
+        kinds = (group, scene, *(("occluded",) if occluded else ()))
         nearest = f"{item.family.code * 100 + 1}" if group == "sibling" else item.id if item.listed else ""
-        labels.append(Label(name, item.id if item.listed else "", nearest, kind))
+        labels.append(Label(name, item.id if item.listed else "", nearest, kinds))
     return shots, labels
 
 
@@ -134,7 +114,7 @@ def _unreadable(folder: Path, queries: list[_Shot], seed: int) -> list[Label]:
         for copy in range(2):
             name = f"queries/{fault}-{copy + 1}.jpg"
             (folder / name).write_bytes(content[: len(content) - copy * 7])
-            labels.append(Label(name, "", "", f"unreadable;{fault}"))
+            labels.append(Label(name, "", "", ("unreadable", fault)))
     return labels
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from packsight.producer.broker import Patience
+from packsight.producer.backoff import RetryPolicy
 
 
 def failing(times: int, error: Exception) -> tuple[list[int], Callable[[], str]]:
@@ -20,21 +20,21 @@ def failing(times: int, error: Exception) -> tuple[list[int], Callable[[], str]]
     return calls, call
 
 
-def test_an_outage_shorter_than_the_patience_goes_unnoticed() -> None:
+def test_an_outage_shorter_than_the_policy_goes_unnoticed() -> None:
     calls, call = failing(3, RedisConnectionError("away"))
-    assert Patience(60, pause=0)(call) == "answer"
+    assert RetryPolicy(60, pause=0)(call) == "answer"
     assert len(calls) == 4
 
 
 def test_a_longer_outage_raises_its_own_error() -> None:
     calls, call = failing(3, RedisConnectionError("away"))
     with pytest.raises(RedisConnectionError):
-        Patience(0)(call)
+        RetryPolicy(0)(call)
     assert len(calls) == 1
 
 
 def test_other_errors_are_not_waited_out() -> None:
     calls, call = failing(1, ValueError("wrong"))
     with pytest.raises(ValueError, match="wrong"):
-        Patience(60)(call)
+        RetryPolicy(60)(call)
     assert len(calls) == 1

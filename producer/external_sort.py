@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=tuple[float | str, ...])
 
 
-class Spool(Generic[K]):
+class ExternalSort(Generic[K]):
     """A temporary file of byte records that is read back in the order of their keys."""
 
     def __init__(self) -> None:

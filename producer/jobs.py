@@ -1,0 +1,44 @@
+"""A job is made: its manifest is written and registered; nothing is queued yet."""
+
+from __future__ import annotations
+
+import re
+
+from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
+from packsight.shared.contract.messages import RecognizeOptions
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.storage.jobs import JOB_NAME, Job, JobImage, JobManifest, JobStore, new_job_id
+
+
+def check_batch_size(batch_size: int, max_batch: int) -> None:
+    """Raise UserError when workers that take at most `max_batch` photos in a message would refuse these."""
+    if not 1 <= batch_size <= max_batch:
+        raise UserError(
+            f"A message may carry 1 to {max_batch} photos (PACKSIGHT_WORKER__MAX_BATCH), not {batch_size}. Correct --batch-size."
+        )
+
+
+def create(store: JobStore, ledger: Ledger, images: list[JobImage], options: RecognizeOptions, batch_size: int) -> Job:
+    """Write a job's manifest and register it. Raises UserError when there are no images."""
+    if not images:
+        raise UserError(
+            "There are no photos to submit. Name a folder with photos, image files, a list or an s3:// prefix."
+        )
+    manifest = JobManifest(
+        **options.model_dump(), job=new_job_id(), batch_size=batch_size, images=len(images)
+    )
+    store.create(manifest, images)
+    job = Job.of(manifest, images)
+    ledger.jobs.register(job.id, len(job.batches))
+    return job
+
+
+def load(store: JobStore, job_id: str) -> Job:
+    """Read a job back; raises UserError when there is none of this id."""
+    if re.fullmatch(JOB_NAME, job_id):
+        try:
+            return store.load(job_id)
+        except PacksightError as error:
+            if error.code is not ErrorCode.OBJECT_MISSING:
+                raise
+    raise UserError(f"There is no job {job_id}. `packsight jobs` lists those there are.")

@@ -1,0 +1,104 @@
+"""From a job to queued messages, in order, and never more of them at a time than the caller allows."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from celery import Celery
+
+from packsight.producer.backoff import Backoff, RetryPolicy
+from packsight.producer.broker import queue_is_empty, send
+from packsight.producer.collect import Collector
+from packsight.producer.rows import Row
+from packsight.shared.contract.messages import BULK_QUEUE
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.storage.jobs import Batch, Job
+
+
+class Publisher:
+    """Puts a job's batches on the bulk queue in order and moves the job's cursor behind them.
+
+    A batch is published before the cursor passes it: a producer that dies in between publishes it twice, which
+    overwrites one result by the same, but never skips it. On a job that was begun before, batches that have ended are
+    left out; those below the cursor that have not ended are the reconciler's, unless the broker holds no message any
+    more.
+    """
+
+    def __init__(self, app: Celery, ledger: Ledger, job: Job, *, resumed: bool = False) -> None:
+        self._app, self._ledger, self._job = app, ledger, job
+        self.cursor = 0
+        self.unsent = deque(job.batches)
+        if resumed:
+            self._leave_out_what_was_sent()
+
+    def _leave_out_what_was_sent(self) -> None:
+        # In this order: a message that is gone from the broker has its result in the store by then.
+        lost = queue_is_empty(self._app)
+        ended = self._ledger.results.ended([batch.task_id for batch in self._job.batches])
+        self.cursor = self._ledger.jobs.enqueued(self._job.id)
+        self.unsent = deque(
+            batch for batch in self._job.batches if batch.task_id not in ended and (lost or batch.index >= self.cursor)
+        )
+        if self.unsent:
+            self._ledger.jobs.register(self._job.id, len(self._job.batches))
+
+    def sent(self) -> list[Batch]:
+        """The batches that need not be published, or have been."""
+        unsent = {batch.task_id for batch in self.unsent}
+        return [batch for batch in self._job.batches if batch.task_id not in unsent]
+
+    def publish_next(self) -> Batch:
+        """Publish the next batch and return it; when that fails, it is still the next."""
+        batch = self.unsent[0]
+        send(self._app, batch.request(self._job.manifest), task_id=batch.task_id, queue=BULK_QUEUE)
+        reached = batch.index + 1 if len(self.unsent) > 1 else len(self._job.batches)
+        if reached > self.cursor:
+            self._ledger.jobs.advance(self._job.id, reached)
+            self.cursor = reached
+        return self.unsent.popleft()
+
+
+def run(
+    ledger: Ledger,
+    publisher: Publisher,
+    *,
+    bound: int,
+    retry: RetryPolicy,
+    idle: Callable[[float], None] | None = None,
+) -> Iterator[Row]:
+    """Publish everything and yield the rows as they come, never more than `bound` batches ahead of the workers."""
+    collector = Collector(ledger, publisher.sent(), retry)
+    backoff = Backoff(idle)
+    while collector or publisher.unsent:
+        progress = False
+        for row in collector.look():
+            progress = True
+            yield row
+        while publisher.unsent and len(collector) < bound:
+            collector.expect(retry(publisher.publish_next))
+        if collector:
+            backoff.after(progress=progress)
+
+
+def enqueue(
+    ledger: Ledger,
+    publisher: Publisher,
+    *,
+    bound: int,
+    retry: RetryPolicy,
+    idle: Callable[[float], None] | None = None,
+) -> Iterator[Batch]:
+    """Publish everything without reading results, never more than `bound` batches ahead of the workers."""
+    waiting: list[str] = []
+    backoff = Backoff(idle)
+    while publisher.unsent:
+        if len(waiting) >= bound:
+            ended = retry(partial(ledger.results.ended, waiting))
+            waiting = [task_id for task_id in waiting if task_id not in ended]
+            backoff.after(progress=bool(ended))
+        else:
+            batch = retry(publisher.publish_next)
+            waiting.append(batch.task_id)
+            yield batch

@@ -1,0 +1,6 @@
+"""File names that promise a photo, for lists and folders; what a file holds is for the decoder to say."""
+
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif")
+)
+"""In lower case."""
