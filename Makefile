@@ -5,26 +5,44 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.packsight-stack
 DEV_STAMP = $(VENV)/.packsight-dev
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench lock clean
 
 help:
 	@echo "make demo   draw a small shop, recognise photos of its products, write demo-out/report.html"
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   lint and types"
 	@echo "make bench  measure throughput, stages and accuracy on this machine, write bench-out/last.json"
+	@echo "make lock   renew locks/: the newest releases that pyproject.toml allows, with their hashes"
 	@echo "make clean  remove what the build and the demo wrote"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
-$(STAMP): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[stack]'
+# Libraries as locks/ names them, by hash; then packsight itself, which must find all of them there.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(STAMP): pyproject.toml locks/stack.txt | $(BIN)/python
+	$(INSTALL) --require-hashes --requirement locks/stack.txt
+	$(INSTALL) --no-build-isolation --no-deps --editable .
 	touch $@
 
-$(DEV_STAMP): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[gpu,stack,dev]'
+# torch and torchvision are in no lock: which build of them fits depends on the machine's GPU.
+$(DEV_STAMP): pyproject.toml locks/dev.txt | $(BIN)/python
+	$(INSTALL) --require-hashes --requirement locks/dev.txt
+	$(INSTALL) --no-build-isolation --editable '.[gpu]'
 	touch $(STAMP) $@
+
+# Also names the build's own tool, so that nothing unlocked is installed to build packsight.
+LOCK = echo 'setuptools>=65' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--annotation-style line --custom-compile-command 'make lock' pyproject.toml -
+
+lock: | $(BIN)/python
+	$(INSTALL) uv
+	$(LOCK) --upgrade --extra dev --output-file locks/dev.txt
+	$(LOCK) --constraint locks/dev.txt --output-file locks/core.txt
+	$(LOCK) --constraint locks/dev.txt --extra worker --extra indexer --extra flower --output-file locks/services.txt
+	$(LOCK) --constraint locks/dev.txt --extra stack --output-file locks/stack.txt
 
 demo: $(STAMP)
 	$(BIN)/packsight demo
