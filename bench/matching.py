@@ -29,6 +29,7 @@ from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.candidates import Leave, Query
+from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.matching.matcher import Variant, decided, match, rank
 from packsight.shared.vision.features import Features
 from packsight.worker.process.cores import usable_cores
@@ -81,7 +82,7 @@ def _measured(shop: Shop, folder: Path, rounds: int) -> dict[str, Any]:
     begun, processor = time.perf_counter(), time.process_time()
     manifest = build_version(
         folder, catalog="bench", parent=None, products=shop.products, photos=shop.photos, features=shop.features,
-        embedder="drawn", spotter="drawn",
+        recipe=recipe("drawn", "drawn"),
     )  # fmt: skip
     built = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - processor}
     snapshot = Snapshot.open(folder)

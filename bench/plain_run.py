@@ -24,11 +24,11 @@ from bench.whole_queue import between_ends
 from packsight.deploy.stack.services import Spec
 from packsight.producer.evaluation.metrics import Answer
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys
 from packsight.shared.storage.objects import ObjectStore
-from packsight.worker.catalogs.pointer import read_local_pointer
 
 BROKER, BACKEND = 2, 3
 """Databases of the plain worker."""
@@ -51,7 +51,7 @@ def run_plain(on: Ground, photos: PhotoSet, labels: Sequence[Label], seconds: fl
     command = [sys.executable, "-m", "celery", "-A", "bench.plain", "worker", "--loglevel", "WARNING"]
     spec = Spec("plain", command, lambda: bool(app.control.inspect(timeout=2).ping()), variables)
     with closing(ObjectStore(on.settings.s3)) as store, celery_worker(spec, on.folder, 120):
-        _describe_catalog(app, on, saved, seconds)
+        _describe_catalog(app, on, store, saved, seconds)
         keys = [_put(store, photos.path(label)) for label in labels]
         first = [app.send_task("plain.recognize", args=[store.bucket, key]) for key in keys[:2]]
         _wait(first, seconds)
@@ -64,10 +64,11 @@ def run_plain(on: Ground, photos: PhotoSet, labels: Sequence[Label], seconds: fl
     return figures, accuracy(answers)
 
 
-def _describe_catalog(app: Celery, on: Ground, saved: Path, seconds: float) -> None:
-    folder = read_local_pointer(on.settings.home, "default")
-    assert folder is not None
-    snapshot = Snapshot.open(folder)
+def _describe_catalog(app: Celery, on: Ground, store: ObjectStore, saved: Path, seconds: float) -> None:
+    catalogs = CatalogStore(store, "default")
+    current = catalogs.current()
+    assert current is not None
+    snapshot = Snapshot.open(catalogs.download(current.version, on.folder / "plain"))
     shas = [snapshot.photo_table[i].sha256 for i in range(len(snapshot.photo_table))]
     bucket = on.settings.s3.bucket
     tasks = [app.send_task("plain.describe", args=[bucket, f"photos/{sha}"]) for sha in shas]

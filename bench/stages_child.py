@@ -14,6 +14,7 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Outcome, RecognizeResult
 from packsight.shared.matching import matcher
 from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.matching.matcher import Decision
 from packsight.shared.queue.app import make_app
 from packsight.shared.settings import Settings
@@ -70,8 +71,8 @@ def serve(pipe: Any, settings: Settings, references: list[str], threads: int) ->
     embedder, spotter = load_embedder(settings.models, threads), load_spotter(settings.models, threads)
     store = ObjectStore(settings.s3)
     fetcher = Fetcher(settings, store)
-    names = {"embedder": embedder.description.fingerprint(), "spotter": spotter.description.fingerprint()}
-    snapshot = Catalogs(settings.home, store, **names).get("default")
+    own = recipe(embedder.description.fingerprint(), spotter.description.fingerprint())
+    snapshot = Catalogs(settings.home, store, own).get("default")
     lap = _Stopwatch(len(references))
     data = lap("fetch", lambda: [fetcher.fetch(reference) for reference in references])
     photos = lap("decode", lambda: [decode(one, settings.decode) for one in data])

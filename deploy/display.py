@@ -70,6 +70,8 @@ def status(console: Console, seen: Observation) -> None:
         console.print(catalogs_)
     if seen.dead_letters:
         console.print(f"\n[yellow]{seen.dead_letters:,} dead letters[/] (packsight dead-letters list)")
+    for note in seen.notes:
+        console.print(f"[yellow]![/] {escape(note)}", highlight=False, soft_wrap=True)
     for error in seen.errors:
         console.print(f"[red]✗[/] {escape(error)}", highlight=False, soft_wrap=True)
 

@@ -17,12 +17,15 @@ import redis
 from packaging.requirements import Requirement
 from pydantic import BaseModel, ConfigDict
 
-from packsight.deploy.stack.parts import children, replicas
+from packsight.deploy.fleet import complaints, differing
 from packsight.deploy.stack.state import StackFolder
-from packsight.deploy.status import ChildSeen, catalogs
+from packsight.deploy.status import CatalogSeen, catalogs
+from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.versions import FORMAT, sync_once
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.queue.registry import children, replicas
 from packsight.shared.settings import Settings, load_settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -186,29 +189,36 @@ def _storage(settings: Settings) -> Findings:
 def _workers(settings: Settings) -> Findings:
     try:
         with result_database(settings) as client:
-            fleet = [ChildSeen(**child) for child in children(client)]
-            complaints = [(r["node"], name, text) for r in replicas(client) for name, text in r.get("errors", {}).items()]
+            fleet, copies = children(client), replicas(client)
             letters = DeadLetters(settings).count()
         published = catalogs(settings)
     except (redis.RedisError, PacksightError):
         return  # said by the checks of broker and storage
-    pairs = {(child.embedder, child.spotter) for child in fleet}
+    recipes = {recipe for child in fleet if not (recipe := Recipe.of(child)).is_former}
     if not fleet:
         yield _wrong("workers", "no recognition child is ready", "Start some with `packsight up` or `packsight worker`.")
     else:
-        named = "; ".join(f"{embedder}, {spotter}" for embedder, spotter in sorted(pairs))
-        yield _good("workers", f"{len(fleet)} ready: {named}")
-    if len(pairs) > 1:
-        remedy = "Give all workers the same PACKSIGHT_MODELS__… and release."
-        yield _wrong("workers", "different models are in use; their features cannot be mixed", remedy)
-    for catalog in published:
-        if pairs and (catalog.embedder, catalog.spotter) not in pairs:
-            made = f"{catalog.embedder}, {catalog.spotter}"
-            remedy = f"Run `packsight catalog sync --catalog {catalog.name} --feed …` with these workers running."
-            yield _wrong(f"catalog {catalog.name}", f"was made with {made}, which no worker has", remedy)
-        else:
-            yield _good(f"catalog {catalog.name}", f"{catalog.version}, {catalog.products:,} products")
-    for node, name, text in complaints:
-        yield _wrong(f"catalog {name}", f"{node} cannot take it up: {text}", "Publish it again; see the worker's log.")
+        named = "; ".join(sorted(f"{recipe.embedder}, {recipe.spotter}" for recipe in recipes))
+        yield _good("workers", f"{len(fleet)} ready{': ' * bool(named)}{named}")
+    for text in differing(fleet):
+        remedy = "Fine during an upgrade; else give all workers the same release and PACKSIGHT_MODELS__… settings."
+        yield _note("workers", text, remedy)
+    for name in dict.fromkeys(catalog.name for catalog in published):
+        yield from _catalog(name, [catalog for catalog in published if catalog.name == name], recipes)
+    for text in complaints(fleet, copies):
+        yield _wrong("catalogs", text, "See the worker's log.")
     if letters:
         yield _note("dead letters", f"{letters:,} wait for a decision", "packsight dead-letters list")
+
+
+def _catalog(name: str, served: list[CatalogSeen], recipes: set[Recipe]) -> Findings:
+    made = {Recipe.of(catalog): catalog for catalog in served if catalog.format == FORMAT}
+    subject = f"catalog {name}"
+    for recipe in recipes & made.keys():
+        yield _good(subject, f"{made[recipe].version}, {made[recipe].products:,} products")
+    for recipe in recipes - made.keys():
+        nearest = Recipe.of(served[-1])
+        text = f"no version fits the workers: {served[-1].version} was made with {nearest.differences(recipe)}"
+        yield _wrong(subject, text, sync_once(name))
+    if not recipes:
+        yield _good(subject, f"{served[-1].version}, {served[-1].products:,} products")

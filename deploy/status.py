@@ -11,13 +11,14 @@ import psutil
 import redis
 from pydantic import BaseModel, ConfigDict, Field
 
-from packsight.deploy.stack.parts import children, replicas
+from packsight.deploy.fleet import complaints, differing
 from packsight.deploy.stack.state import Part, StackFolder
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, WORKER_QUEUES
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.queue.registry import ChildEntry, children, replicas
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -40,31 +41,18 @@ class PartSeen(_Seen):
     log: str = ""
 
 
-class ChildSeen(_Seen):
-    """A recognition child, as it describes itself."""
-
-    node: str
-    pid: int
-    ready_at: datetime
-    embedder: str
-    spotter: str
-    precision: str = ""
-    threads: int = 0
-    catalogs: dict[str, str] = Field(default_factory=dict)
-    refused: dict[str, str] = Field(default_factory=dict)
-    rss_mb: float = 0.0
-    images: int = 0
-
-
 class CatalogSeen(_Seen):
-    """The version that CURRENT names."""
+    """A version that workers are served; a catalog has one for each recipe."""
 
     name: str
     version: str
+    format: int
     products: int
     photos: int
     embedder: str
     spotter: str
+    details: str
+    matching: str
     created_at: datetime
 
 
@@ -77,9 +65,11 @@ class Observation(_Seen):
     """Messages that wait, by queue."""
     unacked: int = 0
     """Messages that workers hold."""
-    children: list[ChildSeen] = Field(default_factory=list)
+    children: list[ChildEntry] = Field(default_factory=list)
     catalogs: list[CatalogSeen] = Field(default_factory=list)
     dead_letters: int = 0
+    notes: list[str] = Field(default_factory=list)
+    """What is no error but worth knowing: workers that differ."""
     errors: list[str] = Field(default_factory=list)
 
 
@@ -93,7 +83,8 @@ def observe(folder: StackFolder, settings: Settings) -> Observation:
     seen["errors"] += [f"{part.name} is down; its log is {part.log}" for part in seen.get("parts", []) if not part.up]
     try:
         seen |= _queues(settings)
-        seen["errors"] += [text for replica in seen.pop("replicas") for text in _complaints(replica)]
+        seen["notes"] = differing(seen["children"])
+        seen["errors"] += complaints(seen["children"], seen.pop("replicas"))
     except redis.RedisError as error:
         seen["errors"].append(f"The broker does not answer ({type(error).__name__}). Start it with `packsight up`.")
     try:
@@ -137,24 +128,20 @@ def _queues(settings: Settings) -> dict[str, Any]:
         return {
             "queues": dict(zip(names, lengths, strict=True)),
             "unacked": unacked,
-            "children": [ChildSeen(**child) for child in children(client)],
+            "children": children(client),
             "replicas": replicas(client),
             "dead_letters": DeadLetters(settings).count(),
         }
 
 
-def _complaints(replica: dict[str, Any]) -> list[str]:
-    return [f"{replica['node']}: catalog {name}: {text}" for name, text in replica.get("errors", {}).items()]
-
-
 def catalogs(settings: Settings) -> list[CatalogSeen]:
-    """The published catalogs; raises PacksightError when object storage cannot be asked."""
+    """What is published of each catalog; raises PacksightError when object storage cannot be asked."""
     with contextlib.closing(ObjectStore(settings.s3)) as store:
         found = []
         for name in catalog_names(store):
             versions = CatalogStore(store, name)
             current = versions.current()
             if current is not None:
-                manifest = versions.manifest(current.version)
-                found.append(CatalogSeen(name=name, **manifest.model_dump()))
+                named = sorted({current.version, *current.versions.values()})
+                found += [CatalogSeen(name=name, **versions.manifest(version).model_dump()) for version in named]
         return found

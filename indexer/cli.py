@@ -50,12 +50,13 @@ def show(
 
 @catalog_app.command()
 def rollback(
-    version: Annotated[str, typer.Argument(help="Version to go back to; the current one's parent when left out.")] = "",
+    version: Annotated[str, typer.Argument(help="Version to go back to; when left out, the one before of each worker.")] = "",
     catalog: Catalog = "default",
+    everyone: Annotated[bool, typer.Option("--all", help="Also for workers that are not up now.")] = False,
     wait: Wait = True,
 ) -> None:
     """Let an earlier version be the current one; workers take it up without a restart."""
-    commands.rollback(version, catalog, wait=wait)
+    commands.rollback(version, catalog, everyone=everyone, wait=wait)
 
 
 @app.command()

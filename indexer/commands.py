@@ -25,7 +25,7 @@ from packsight.shared.settings import settings
 from packsight.shared.storage.objects import ObjectStore
 
 WAIT_SECONDS = 30.0
-"""How long `--wait` waits for the replicas."""
+"""How long `--wait` waits for the workers."""
 
 out = Console()
 
@@ -41,8 +41,7 @@ def sync(feed: str, photos: str, catalog: str, *, force: bool, wait: bool) -> No
         out.print(failures)
     _print_notes(report.notes)
     if wait and report.version is not None:
-        with _reachable():
-            _wait(catalog, report.version)
+        _wait(catalog)
 
 
 def _check_name(catalog: str) -> None:
@@ -55,44 +54,46 @@ def _print_notes(notes: Iterable[str]) -> None:
         out.print(f"[yellow]![/] {escape(note)}", highlight=False)
 
 
-def _wait(catalog: str, version: str) -> None:
-    with closing(Fleet(settings())) as fleet:
-        late = fleet.wait_for(catalog, version, WAIT_SECONDS)
-        serving = fleet.serving(catalog)
-    if late:
-        out.print(
-            f"[yellow]![/] not serving it after {WAIT_SECONDS:.0f} s: {', '.join(late)}. Look at `packsight status`."
-        )
-    elif serving:
-        out.print(f"{len(serving)} worker host{'s' if len(serving) > 1 else ''} serving {version}.")
-    else:
+def _wait(catalog: str) -> None:
+    """Wait for the children to take up what the pointer names, and say who does not."""
+    with _catalog(catalog) as (_, current), closing(Fleet(settings())) as fleet:
+        uptake = fleet.wait_for(catalog, current, WAIT_SECONDS)
+    lines = [f"{child.place} refuses it: {child.refused.get(catalog, '')}" for child in uptake.refusing]
+    lines += [f"{child.place} has no version: {child.refused.get(catalog, '')}" for child in uptake.without]
+    if uptake.late:
+        places = ", ".join(child.place for child in uptake.late)
+        lines.append(f"not serving it after {WAIT_SECONDS:.0f} s: {places}. Look at `packsight status`.")
+    _print_notes(lines)
+    if uptake.serving:
+        count = len(uptake.serving)
+        named = " and ".join(sorted({child.catalogs[catalog] for child in uptake.serving}))
+        out.print(f"{count} worker process{'es' * (count > 1)} serving {named}.", highlight=False)
+    elif not lines:
         out.print("No worker is up; workers take the version up when they start.")
 
 
 def versions(catalog: str) -> None:
     """List the versions of a catalog."""
     with _catalog(catalog) as (catalogs, current):
-        out.print(tables.versions(catalogs.versions(), current.version))
+        out.print(tables.versions(catalogs.versions(), current))
 
 
 def show(version: str, catalog: str) -> None:
     """Show a version, the current one for ""."""
     with _catalog(catalog) as (catalogs, current):
         manifest = catalogs.manifest(version or current.version)
-    out.print(tables.manifest(manifest, is_current=current.version == manifest.version))
+    out.print(tables.manifest(manifest, current))
     _print_notes(manifest.notes)
 
 
-def rollback(version: str, catalog: str, *, wait: bool) -> None:
-    """Let an earlier version be the current one, the parent of the current one for ""."""
-    with _catalog(catalog) as (catalogs, _):
-        target = roll_back(catalogs, version or None)
-    out.print(f"Catalog {catalog} is at {target} now. The next sync starts from it.")
-    with _reachable():
-        with closing(Fleet(settings())) as fleet:
-            fleet.announce(catalog)
-        if wait:
-            _wait(catalog, target)
+def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
+    """Let an earlier version be served, for "" the one before of each recipe of the workers that are up."""
+    with _catalog(catalog) as (catalogs, _), closing(Fleet(settings())) as fleet:
+        targets = roll_back(catalogs, version or None, fleet.recipes(), everyone=everyone)
+        fleet.announce(catalog)
+    out.print(f"Catalog {catalog} is at {' and '.join(targets)} now. The next sync starts from it.", highlight=False)
+    if wait:
+        _wait(catalog)
 
 
 def indexer() -> None:

@@ -10,7 +10,8 @@ from typing import Protocol
 from celery import Celery
 from pydantic import ValidationError
 
-from packsight.indexer.fleet import NO_WORKERS, Fleet, ModelPair
+from packsight.indexer.fleet import NO_WORKERS, Fleet
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.versions import new_version
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE, DescribeRequest
@@ -42,7 +43,7 @@ class Describer(Protocol):
 class QueueDescriber:
     """Describes photos by the tasks `packsight.describe` of running workers."""
 
-    def __init__(self, settings: Settings, fleet: Fleet, models: ModelPair) -> None:
+    def __init__(self, settings: Settings, fleet: Fleet, models: Recipe) -> None:
         self._settings, self._fleet, self._models = settings, fleet, models
         self._app = make_app("packsight.indexer", settings)
         # With a backend Celery subscribes to every task it sends; results are read through the ledger.
@@ -119,7 +120,7 @@ class _Watch:
             self._heard = self._worker_seen = now
         if now - self._asked > _ASK:
             self._asked = now
-            if self._fleet.models() is not None:
+            if self._fleet.children():
                 self._worker_seen = now
         if now - self._worker_seen > _PATIENCE:
             raise UserError(f"{NO_WORKERS} What is described so far is kept.")

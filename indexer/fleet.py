@@ -1,17 +1,17 @@
-"""What the running workers say of themselves in Redis: which models they run, which catalog versions they serve."""
+"""What the running workers say of themselves: what they answer with, which catalog versions they serve."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
-from packsight.shared.contract.errors import UserError
+from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.versions import Current
+from packsight.shared.queue import registry
 from packsight.shared.queue.connection import result_database
+from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.settings import Settings
-from packsight.shared.vision.models import describe_key
 
 NO_WORKERS = (
     "No worker is up that could describe photos. Start one with `packsight up` or `packsight worker`, then sync again."
@@ -19,16 +19,15 @@ NO_WORKERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class ModelPair:
-    """Fingerprints of the two models that describe a photo."""
+class Uptake:
+    """How far the children have taken up what a catalog's pointer names."""
 
-    embedder: str
-    spotter: str
-
-    @property
-    def key(self) -> str:
-        """Name under which their features are stored."""
-        return describe_key(self.embedder, self.spotter)
+    serving: list[ChildEntry]
+    refusing: list[ChildEntry]
+    """They have looked at it and stay with what they had."""
+    late: list[ChildEntry]
+    without: list[ChildEntry]
+    """The pointer names no version for their recipe."""
 
 
 class Fleet:
@@ -37,42 +36,47 @@ class Fleet:
     def __init__(self, settings: Settings) -> None:
         self.redis = result_database(settings)
 
-    def _entries(self, pattern: str) -> Iterator[dict[str, Any]]:
-        for key in self.redis.scan_iter(pattern, count=500):
-            value = self.redis.get(key)
-            if isinstance(value, str):  # it may have expired since the scan
-                yield json.loads(value)
+    def children(self) -> list[ChildEntry]:
+        """All children that are ready."""
+        return registry.children(self.redis)
 
-    def models(self) -> ModelPair | None:
-        """Models that all workers run; None when no worker is up; raises UserError when they differ."""
-        found: dict[ModelPair, str] = {}
-        for child in self._entries("packsight:child:*"):
-            found.setdefault(ModelPair(child["embedder"], child["spotter"]), f"{child['host']}, process {child['pid']}")
-        if len(found) > 1:
-            kinds = "; ".join(f"{place}: {pair.embedder} and {pair.spotter}" for pair, place in found.items())
-            raise UserError(
-                f"The workers run different models ({kinds}). Give all of them the same PACKSIGHT_MODELS__… settings."
-            )
-        return next(iter(found), None)
+    def recipes(self) -> list[Recipe]:
+        """What the children of this release answer with, each recipe once, that of most children first."""
+        found = Counter(Recipe.of(child) for child in self.children())
+        return [recipe for recipe, _ in found.most_common() if not recipe.is_former]
+
+    def former_recipes(self) -> list[Recipe]:
+        """The same for children of releases that do not name their matching: nothing can be built for them."""
+        return sorted({r for child in self.children() if (r := Recipe.of(child)).is_former}, key=lambda r: r.key)
 
     def announce(self, catalog: str) -> None:
-        """Hint to the replicas that CURRENT moved; they find out by themselves if nobody hears it."""
-        self.redis.publish("packsight:catalogs", catalog)
+        """Hint to the replicas that a pointer moved; they find out by themselves if nobody hears it."""
+        registry.hint(self.redis, catalog)
 
-    def serving(self, catalog: str) -> dict[str, str]:
-        """Version of this catalog that each replica serves, empty for none."""
-        return {
-            entry["node"]: entry.get("catalogs", {}).get(catalog, "") for entry in self._entries("packsight:replica:*")
-        }
+    def uptake(self, catalog: str, current: Current) -> Uptake:
+        """See which children serve what the pointer names for them; those of older releases are not asked."""
+        seen = Uptake([], [], [], [])
+        for child in self.children():
+            recipe = Recipe.of(child)
+            if recipe.is_former:
+                continue
+            wanted = current.version_for(recipe)
+            if wanted is None:
+                seen.without.append(child)
+            elif child.catalogs.get(catalog) == wanted:
+                seen.serving.append(child)
+            elif child.latest.get(catalog) == wanted:
+                seen.refusing.append(child)
+            else:
+                seen.late.append(child)
+        return seen
 
-    def wait_for(self, catalog: str, version: str, seconds: float) -> list[str]:
-        """Wait until every replica serves this version; return the nodes that do not after `seconds`."""
+    def wait_for(self, catalog: str, current: Current, seconds: float) -> Uptake:
+        """Wait until every child has looked at what the pointer names for it, `seconds` at most."""
         deadline = time.monotonic() + seconds
-        while True:
-            late = sorted(node for node, served in self.serving(catalog).items() if served != version)
-            if not late or time.monotonic() > deadline:
-                return late
-            time.sleep(0.5)
+        while (seen := self.uptake(catalog, current)).late and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return seen
 
     def close(self) -> None:
         """Close the connections."""

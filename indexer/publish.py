@@ -1,14 +1,16 @@
-"""Let a built version become the catalog that workers serve: check, upload, set CURRENT, prune; roll back."""
+"""Let a built version become the catalog that workers serve: check, upload, set the pointer, prune; roll back."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.versions import CatalogStore, Current, Manifest, verify
+from packsight.shared.catalog.versions import CatalogStore, Current, Manifest, sync_once, verify
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.storage.objects import Conflict
 
@@ -48,15 +50,15 @@ def _noise(share: float, photos: int) -> float:
 def publish(
     catalogs: CatalogStore, folder: Path, manifest: Manifest, expected: Current | None, still_ours: Callable[[], None]
 ) -> None:
-    """Upload a checked version and let CURRENT name it, if CURRENT still names what `expected` says.
+    """Upload a checked version and let the pointer name it for its recipe.
 
-    `still_ours` is asked before the pointer is set and raises when it must not be. A lost race leaves CURRENT as the
-    winner set it, removes the upload and raises UserError.
+    `still_ours` is asked before the pointer is set and raises when it must not be. When the pointer has come to name
+    another version for this recipe than `expected` does, it stays so, the upload is removed and UserError raised.
     """
     catalogs.upload(folder)
     still_ours()
     try:
-        _point(catalogs, manifest.version, expected)
+        _point(catalogs, [manifest], expected)
     except Conflict:
         catalogs.remove(manifest.version)
         raise UserError(
@@ -65,37 +67,71 @@ def publish(
         ) from None
 
 
-def _point(catalogs: CatalogStore, version: str, expected: Current | None) -> None:
-    try:
-        catalogs.point(version, expected=expected)
-    except Conflict:
-        now = catalogs.current()
-        if now is not None and now.version == version:
-            return  # our own write had arrived; only its answer was lost and the request repeated
-        if now is None or expected is None or now.version != expected.version:
-            raise
-        # Rewritten, but it still names the version that ours was made from.
-        catalogs.point(version, expected=now)
+def _point(catalogs: CatalogStore, targets: Sequence[Manifest], expected: Current | None) -> None:
+    wanted = {made.recipe.key: made.version for made in targets}
+    while True:
+        try:
+            catalogs.point(*wanted.values(), expected=expected)
+        except Conflict:
+            now = catalogs.current()
+            if now is None:
+                raise
+            if all(now.versions.get(key) == version for key, version in wanted.items()):
+                return  # our own write had arrived; only its answer was lost and the request repeated
+            before = {} if expected is None else expected.versions
+            if any(now.versions.get(key) != before.get(key) for key in wanted):
+                raise
+            expected = now  # rewritten, but for other recipes, or to what ours was made from
+        else:
+            return
 
 
-def prune(catalogs: CatalogStore, keep: int) -> list[str]:
+def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list[str]:
     """Remove versions beyond the `keep` worth keeping, and uploads that never ended; return what was removed.
 
-    CURRENT and its ancestors come first, since they are what one rolls back to, then the newest others. CURRENT always
-    stays.
+    living: recipes of the workers that are up, those of older releases included. Of each, and of the version that was
+    pointed at last, `keep` versions stay: the one that the pointer names and its ancestors first, since they are what one
+    rolls back to, then the newest others. Versions of other recipes stay while fewer than `keep` versions of all are
+    newer; then the pointer no longer names them either. A lost race leaves all to the next sync.
     """
     current = catalogs.current()
+    former = catalogs.former()
     manifests = {manifest.version: manifest for manifest in catalogs.versions()}
-    kept: list[str] = []
-    following = current.version if current is not None else None
-    while following is not None and following in manifests and following not in kept:
-        kept.append(following)
-        following = manifests[following].parent
-    kept += sorted(manifests.keys() - set(kept), reverse=True)
-    removed = [*kept[max(keep, 1) :], *(version for version in catalogs.unfinished() if _is_old(version))]
+    named = {*(current.versions.values() if current is not None else ()), former or ""}
+    groups: dict[str, list[str]] = defaultdict(list)
+    for version in sorted(manifests, reverse=True):
+        groups[manifests[version].recipe.key].append(version)
+    alive = {recipe.key for recipe in living}
+    if current is not None and current.version in manifests:
+        alive.add(manifests[current.version].recipe.key)
+    kept = set(sorted(manifests, reverse=True)[:keep])
+    for key in alive & groups.keys():
+        kept.difference_update(groups[key])
+        first = next((version for version in groups[key] if version in named), None)
+        chain = ancestors(first, manifests) if first is not None else []
+        kept.update([*chain, *(version for version in groups[key] if version not in chain)][: max(keep, 1)])
+    try:
+        if current is not None and (gone := {key for key, v in current.versions.items() if v not in kept}):
+            catalogs.drop(gone, expected=current)
+    except Conflict:
+        return []
+    if former is not None and former not in kept:
+        catalogs.drop_former()
+    removed = [*(manifests.keys() - kept), *(version for version in catalogs.unfinished() if _is_old(version))]
     for version in removed:
         catalogs.remove(version)
     return removed
+
+
+def ancestors(version: str, manifests: Mapping[str, Manifest]) -> list[str]:
+    """A version and those before it of the same recipe, as far as they are there."""
+    recipe, chain = manifests[version].recipe, []
+    following: str | None = version
+    while following is not None and following in manifests and following not in chain:
+        if manifests[following].recipe == recipe:
+            chain.append(following)
+        following = manifests[following].parent
+    return chain
 
 
 def _is_old(version: str) -> bool:
@@ -106,26 +142,48 @@ def _is_old(version: str) -> bool:
     return datetime.now(UTC) - made > UNFINISHED_KEPT
 
 
-def roll_back(catalogs: CatalogStore, version: str | None) -> str:
-    """Let CURRENT name an earlier version (default: its parent) and return it.
+def roll_back(
+    catalogs: CatalogStore, version: str | None, living: Sequence[Recipe], *, everyone: bool = False
+) -> list[str]:
+    """Let the pointer name earlier versions and return them.
 
-    Raises CatalogError when there is no such version, UserError when there is nothing to go back to or someone else
-    published meanwhile.
+    Without `version`, each recipe of `living`, those of the workers that are up, goes back to the version before of the
+    same recipe; every recipe that has a version does so when no worker is up, or with `everyone`. `version` must be one
+    that such workers can serve, unless `everyone`. All go back or none.
+
+    Raises UserError when there is no such version, nothing to go back to, or someone else published meanwhile.
     """
     current = catalogs.current()
     if current is None:
         raise UserError(f"Catalog {catalogs.name} was never published. Publish it with `packsight catalog sync`.")
-    target = version or catalogs.manifest(current.version).parent
-    if target is None:
-        raise UserError(
-            f"Version {current.version} has no parent. Name one of `packsight catalog versions --catalog {catalogs.name}`."
-        )
+    manifests = {manifest.version: manifest for manifest in catalogs.versions()}
     try:
-        _point(catalogs, target, current)
+        if version is not None:
+            targets = [catalogs.manifest(version)]
+            if living and not everyone and targets[0].recipe not in living:
+                targets[0].require(living[0])
+        else:
+            asked = {recipe.key for recipe in living} if living and not everyone else set(current.versions)
+            targets = [_before(catalogs, current.versions[key], manifests) for key in sorted(asked & current.versions.keys())]
+        if not targets:
+            raise UserError(
+                f"Catalog {catalogs.name} has no version for the workers that are up. {sync_once(catalogs.name)}"
+            )
+        _point(catalogs, targets, current)
     except CatalogError as error:
         raise UserError(f"{error.message}. {error.remedy}") from None
     except Conflict:
         raise UserError(
             f"Catalog {catalogs.name} was published by someone else just now. Look at it and decide again."
         ) from None
-    return target
+    return [target.version for target in targets]
+
+
+def _before(catalogs: CatalogStore, version: str, manifests: Mapping[str, Manifest]) -> Manifest:
+    earlier = ancestors(version, manifests)[1:]
+    if not earlier:
+        raise UserError(
+            f"Version {version} has no parent that the same workers could serve. "
+            f"Name one of `packsight catalog versions --catalog {catalogs.name}`."
+        )
+    return manifests[earlier[0]]

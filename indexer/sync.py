@@ -17,19 +17,22 @@ from packsight.indexer.completion import complete, refused_of
 from packsight.indexer.describe import Describer, Progress, QueueDescriber
 from packsight.indexer.feed.extra_photos import extra_photos
 from packsight.indexer.feed.source import read_offers
-from packsight.indexer.fleet import NO_WORKERS, Fleet, ModelPair
+from packsight.indexer.fleet import NO_WORKERS, Fleet
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.photos import fetch_photos
 from packsight.indexer.plan import PhotoKey, Rows, Sighting, known_sightings, plan, refuse_loss, settle
 from packsight.indexer.publish import check, prune, publish
 from packsight.indexer.report import SyncReport, SyncRequest, first_failure, notes_of, report_of
 from packsight.indexer.sightings import SourceBook
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.versions import CatalogStore, Current, PhotoRow, ProductRow
+from packsight.shared.catalog.tables import read_rows
+from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.models import describe_key
 
 
 class _Lease(Protocol):
@@ -51,7 +54,7 @@ def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lamb
             settings,
             store=store,
             fleet=fleet,
-            describer=lambda models: QueueDescriber(settings, fleet, models),
+            describer=lambda recipe: QueueDescriber(settings, fleet, recipe),
             lease=lease,
             progress=progress,
         )
@@ -63,7 +66,7 @@ def sync(
     *,
     store: ObjectStore,
     fleet: Fleet,
-    describer: Callable[[ModelPair], Describer],
+    describer: Callable[[Recipe], Describer],
     lease: _Lease,
     progress: Progress = lambda *_: None,
 ) -> SyncReport:
@@ -81,8 +84,8 @@ def sync(
     made = plan(offers, extras, parent_rows, feed=request.feed)
     if not request.force:
         refuse_loss(made, settings.catalog.max_loss)
-    models = _models(fleet, parent)
-    same_models = parent is not None and models == ModelPair(parent.manifest.embedder, parent.manifest.spotter)
+    recipe = _recipe(fleet, parent)
+    same_recipe = parent is not None and parent.manifest.recipe == recipe
 
     # What is at the sources of its photos now.
     known = known_sightings(parent_rows) | book.load()
@@ -98,7 +101,7 @@ def sync(
     fetched = fetch_photos(
         made.photos.values(),
         known,
-        described={photo.sha256 for photo in parent_rows.photos} if same_models else frozenset(),
+        described={photo.sha256 for photo in parent_rows.photos} if same_recipe else frozenset(),
         feed=request.feed,
         extras=request.photos,
         settings=settings,
@@ -111,7 +114,7 @@ def sync(
     described = 0
 
     def worth_building() -> bool:
-        return request.force or not (same_models and settled.rows.same_content(parent_rows))
+        return request.force or not (same_recipe and settled.rows.same_content(parent_rows))
 
     if worth_building():
         # Features of all its photos; those of photos never seen come from the workers.
@@ -119,8 +122,8 @@ def sync(
         whole = complete(
             made,
             seen,
-            features=FeatureStore(store, models.key, settings.home),
-            describer=describer(models),
+            features=FeatureStore(store, describe_key(recipe.embedder, recipe.spotter), settings.home),
+            describer=describer(recipe),
             store=store,
             book=book,
             progress=progress,
@@ -145,8 +148,7 @@ def sync(
             products=settled.rows.products,
             photos=settled.rows.photos,
             features=whole.features,
-            embedder=models.embedder,
-            spotter=models.spotter,
+            recipe=recipe,
             notes=notes_of(made, settled),
         )
         manifest = check(build, parent.manifest if parent is not None else None, force=request.force)
@@ -157,7 +159,7 @@ def sync(
         # The next sync finds its parent here instead of downloading it.
         build.rename(_emptied(work / "versions") / version)
     # Also when nothing is new: the sync before may have been interrupted here.
-    prune(catalogs, settings.catalog.keep_versions)
+    prune(catalogs, settings.catalog.keep_versions, [*fleet.recipes(), *fleet.former_recipes()])
     book.rewrite(_worth_keeping(seen, settled.rows if changed else parent_rows))
     return report_of(
         request, made, settled, version=version, published=changed, fetched=fetched.downloads, described=described
@@ -185,26 +187,17 @@ def _open_parent(catalogs: CatalogStore, current: Current | None, folder: Path, 
 
 
 def _rows_of(parent: Snapshot | None) -> Rows:
-    if parent is None:
-        return Rows()
-    # Column by column: a row at a time takes a catalog of a million photos minutes.
-    columns = [parent.products.column(name) for name in ProductRow.model_fields]
-    products = [
-        ProductRow(**dict(zip(ProductRow.model_fields, row, strict=True))) for row in zip(*columns, strict=True)
-    ]
-    columns = [parent.photo_table.column(name) for name in PhotoRow.model_fields]
-    photos = [PhotoRow(**dict(zip(PhotoRow.model_fields, row, strict=True))) for row in zip(*columns, strict=True)]
-    return Rows(products, photos)
+    return Rows() if parent is None else Rows(*read_rows(parent.folder))
 
 
-def _models(fleet: Fleet, parent: Snapshot | None) -> ModelPair:
-    """Models of the running workers; without workers those of the parent: a change of words can still be published."""
-    models = fleet.models()
-    if models is not None:
-        return models
+def _recipe(fleet: Fleet, parent: Snapshot | None) -> Recipe:
+    """Recipe of the running workers; without workers that of the parent: a change of words can still be published."""
+    recipes = fleet.recipes()
+    if recipes:
+        return recipes[0]
     if parent is None:
         raise UserError(NO_WORKERS)
-    return ModelPair(parent.manifest.embedder, parent.manifest.spotter)
+    return parent.manifest.recipe
 
 
 def _worth_keeping(seen: dict[PhotoKey, Sighting], published: Rows) -> dict[PhotoKey, Sighting]:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from packsight.indexer.report import SyncReport
-from packsight.shared.catalog.versions import Manifest
+from packsight.shared.catalog.versions import Current, Manifest
 
 _FAILURES = 20
 
@@ -56,8 +56,8 @@ def failures(report: SyncReport) -> RenderableType | None:
     return table
 
 
-def versions(manifests: Sequence[Manifest], current: str | None) -> RenderableType:
-    """All versions of a catalog, CURRENT marked."""
+def versions(manifests: Sequence[Manifest], current: Current) -> RenderableType:
+    """All versions of a catalog, those that workers are served marked."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column()
     table.add_column("version", no_wrap=True)  # whole, since it is there to be copied
@@ -65,7 +65,7 @@ def versions(manifests: Sequence[Manifest], current: str | None) -> RenderableTy
         table.add_column(name, justify="right")
     for made in manifests:
         table.add_row(
-            "[green]CURRENT[/]" if made.version == current else "",
+            "[green]CURRENT[/]" if _is_named(made, current) else "",
             made.version,
             str(made.products),
             str(made.photos),
@@ -75,7 +75,7 @@ def versions(manifests: Sequence[Manifest], current: str | None) -> RenderableTy
     return table
 
 
-def manifest(made: Manifest, *, is_current: bool) -> RenderableType:
+def manifest(made: Manifest, current: Current) -> RenderableType:
     """One version in full."""
     check = made.self_check
     rows: list[tuple[str, object]] = [
@@ -85,6 +85,8 @@ def manifest(made: Manifest, *, is_current: bool) -> RenderableType:
         ("photos", made.photos),
         ("embedder", made.embedder),
         ("spotter", made.spotter),
+        ("details", made.details or "of an older release"),
+        ("matching", made.matching or "of an older release"),
         ("vectors", f"{made.dimension} values, projected to {made.projected}"),
         ("index", f"{made.index} (Faiss {made.faiss})"),
     ]
@@ -95,7 +97,11 @@ def manifest(made: Manifest, *, is_current: bool) -> RenderableType:
         ]
     rows += [(name, size(entry.size)) for name, entry in sorted(made.files.items())]
     rows.append(("together", size(sum(entry.size for entry in made.files.values()))))
-    return _facts(rows, f"{made.catalog} {made.version}{' (CURRENT)' if is_current else ''}")
+    return _facts(rows, f"{made.catalog} {made.version}{' (CURRENT)' if _is_named(made, current) else ''}")
+
+
+def _is_named(made: Manifest, current: Current) -> bool:
+    return made.version in {current.version, *current.versions.values()}
 
 
 def size(count: float) -> str:

@@ -14,6 +14,7 @@ from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.versions import CatalogStore, Manifest, PhotoRow, ProductRow
 from packsight.shared.contract.messages import RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome
+from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
@@ -57,8 +58,7 @@ class Shop:
             products=[product_row(item) for item in products],
             photos=rows,
             features=self.features,
-            embedder=embedder or self.pipeline.embedder_name,
-            spotter=self.pipeline.spotter_name,
+            recipe=recipe(embedder or self.pipeline.embedder_name, self.pipeline.spotter_name),
         )
         versions = CatalogStore(self.store, catalog)
         versions.upload(folder)

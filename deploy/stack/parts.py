@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import urllib.error
@@ -10,33 +9,18 @@ import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
 
-import redis
 from celery import Celery
 
 from packsight.deploy.stack.services import Spec
 from packsight.deploy.stack.state import StackState
 from packsight.shared import launch
 from packsight.shared.queue.connection import result_database
+from packsight.shared.queue.registry import children
 from packsight.shared.settings import Settings
 
 HOST = socket.gethostname()
 FLOWER_USER = "packsight"
-
-
-def children(client: redis.Redis) -> list[dict[str, Any]]:
-    """What the recognition children say of themselves; those of a worker that was killed vanish after a minute."""
-    keys = sorted(cast("list[str]", list(client.scan_iter("packsight:child:*", count=1000))))
-    values = cast("list[str | None]", client.mget(keys)) if keys else []
-    return [json.loads(value) for value in values if value]
-
-
-def replicas(client: redis.Redis) -> list[dict[str, Any]]:
-    """What the workers' replicas say of the catalogs on their hosts."""
-    keys = sorted(cast("list[str]", list(client.scan_iter("packsight:replica:*", count=1000))))
-    values = cast("list[str | None]", client.mget(keys)) if keys else []
-    return [json.loads(value) for value in values if value]
 
 
 def recognizer(number: int, settings: Settings, environment: dict[str, str], app: Celery) -> Spec:
@@ -46,8 +30,8 @@ def recognizer(number: int, settings: Settings, environment: dict[str, str], app
 
     def ready() -> bool:
         with result_database(settings) as client:
-            fresh = [child for child in children(client) if child.get("node") == node]
-        up = sum(datetime.fromisoformat(child["ready_at"]) >= begun for child in fresh)
+            mine = [child for child in children(client) if child.node == node]
+        up = sum(child.ready_at is not None and child.ready_at >= begun for child in mine)
         if up == 0:
             return False
         stats = app.control.inspect([node], timeout=2).stats() or {}

@@ -9,13 +9,15 @@ from pathlib import Path
 import faiss
 import numpy as np
 
+from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.index import build_index
 from packsight.indexer.build.projection import fit_projection
 from packsight.shared.catalog.arrays import Ragged
 from packsight.shared.catalog.decision_model import PRIOR
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import INDEX, LocalStore, Snapshot
-from packsight.shared.catalog.tables import write_photos, write_products
+from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, write_photos, write_products
 from packsight.shared.catalog.versions import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.contract.errors import CatalogError, ErrorCode
@@ -34,8 +36,7 @@ def build_version(
     products: Sequence[ProductRow],
     photos: Sequence[PhotoRow],
     features: Mapping[str, Features],
-    embedder: str,
-    spotter: str,
+    recipe: Recipe,
     notes: Sequence[str] = (),
 ) -> Manifest:
     """Write every file of a version and its sealed manifest into `folder`, which must be empty or missing.
@@ -60,8 +61,8 @@ def build_version(
     projection = fit_projection(raw.astype(np.float32), photo_product)
     vectors = projection(raw.astype(np.float32)).astype(np.float16)
 
-    write_products(folder / "products.arrow", products)
-    write_photos(folder / "photos.arrow", used)
+    write_products(folder / PRODUCTS, products)
+    write_photos(folder / PHOTOS, used)
     starts = np.zeros(len(products) + 1, np.int64)
     np.cumsum(np.bincount(photo_product, minlength=len(products)), out=starts[1:])
     np.save(folder / "photo_starts.npy", starts)
@@ -80,8 +81,8 @@ def build_version(
         created_at=datetime.now(UTC),
         products=len(products),
         photos=len(used),
-        embedder=embedder,
-        spotter=spotter,
+        **recipe.model_dump(),
+        fit=fit_fingerprint(),
         dimension=raw.shape[1],
         projected=projection.dimension,
         index=index_name,

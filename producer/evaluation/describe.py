@@ -19,6 +19,7 @@ from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.labels import Label
 from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE, DescribeRequest
 from packsight.shared.contract.outcomes import Described, DescribeResult, Failure
+from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.storage.feature_store import FeatureStore, decode_pack
 from packsight.shared.storage.jobs import JobImage
@@ -75,7 +76,7 @@ def _store(client: Client, snapshot: Snapshot) -> FeatureStore:
 
 
 def _features(client: Client, snapshot: Snapshot, result: DescribeResult) -> dict[str, Features]:
-    snapshot.check_models(result.models["embedder"], result.models["spotter"])
+    snapshot.manifest.require(recipe(result.models["embedder"], result.models["spotter"]))
     store = _store(client, snapshot)
     packs = sorted({photo.pack for photo in result.photos if photo.pack})
     return {

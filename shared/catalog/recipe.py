@@ -25,3 +25,21 @@ class Recipe(BaseModel):
     def key(self) -> str:
         """16 hex digits that name the recipe in the catalog's pointer."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    @property
+    def is_former(self) -> bool:
+        """True when it comes from a release that did not name its matching: what differs cannot be told then."""
+        return not self.matching
+
+    def differences(self, other: Recipe) -> str:
+        """What sets this recipe apart, in words: `embedder a instead of b, matching c instead of d`; empty for nothing."""
+        return ", ".join(
+            f"{name} {mine or 'of an older release'} instead of {theirs or 'that of an older release'}"
+            for (name, mine), (_, theirs) in zip(self, other, strict=True)
+            if mine != theirs
+        )
+
+    @classmethod
+    def of(cls, made: BaseModel) -> Recipe:
+        """Recipe of what carries its fields among others: a manifest, a worker's entry in the registry."""
+        return cls.model_validate(made, from_attributes=True)

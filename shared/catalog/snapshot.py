@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from packsight.shared.catalog.arrays import Ragged, evenly_spread, open_array
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.projection import Projection
-from packsight.shared.catalog.tables import PhotoTable, ProductTable
+from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, ProductTable
 from packsight.shared.catalog.versions import MANIFEST, Manifest, read_manifest
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.contract.errors import CatalogError, ErrorCode
@@ -100,16 +100,6 @@ class Snapshot:
             )
         return np.asarray(self.projection(embedding[None])[0], np.float32)
 
-    def check_models(self, embedder: str, spotter: str) -> None:
-        """Raise CatalogError when the version was made with other networks than those given by fingerprint."""
-        made = (self.manifest.embedder, self.manifest.spotter)
-        if made != (embedder, spotter):
-            raise CatalogError(
-                ErrorCode.CATALOG_REFUSED,
-                f"Version {self.manifest.version} of {self.manifest.catalog} was made with {made[0]} and {made[1]}; "
-                f"this worker runs {embedder} and {spotter}",
-            )
-
     @classmethod
     def open(cls, folder: Path) -> Snapshot:
         """Open a version whose hashes have been checked; raises CatalogError when it cannot be served."""
@@ -124,11 +114,13 @@ class Snapshot:
 
     @classmethod
     def _open(cls, folder: Path) -> Snapshot:
+        manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
+        manifest.require_format()
         return cls(
             folder,
-            read_manifest((folder / MANIFEST).read_bytes(), folder.name),
-            ProductTable(folder / "products.arrow"),
-            PhotoTable(folder / "photos.arrow"),
+            manifest,
+            ProductTable(folder / PRODUCTS),
+            PhotoTable(folder / PHOTOS),
             open_array(folder / "photo_starts.npy"),
             open_array(folder / "photo_product.npy"),
             Projection.open(folder),

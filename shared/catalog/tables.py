@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from packsight.shared.catalog.versions import PhotoRow, ProductRow
+from packsight.shared.catalog.versions import CatalogStore, PhotoRow, ProductRow
+
+PRODUCTS = "products.arrow"
+PHOTOS = "photos.arrow"
+
+T = TypeVar("T", ProductRow, PhotoRow)
 
 _PRODUCTS = pa.schema(
     [(name, pa.list_(pa.string()) if name == "barcodes" else pa.string()) for name in ProductRow.model_fields]
@@ -44,6 +50,12 @@ class _Table:
             raise IndexError(index)
         return {name: self._table[name][index].as_py() for name in self._table.column_names}
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        names: list[str] = self._table.column_names
+        return names
+
     def column(self, name: str) -> list[Any]:
         """All values of one column."""
         values: list[Any] = self._table[name].to_pylist()
@@ -72,3 +84,22 @@ class PhotoTable(_Table):
     def sha256(self, index: int) -> str:
         """Name of one photo's bytes."""
         return str(self._table["sha256"][index].as_py())
+
+
+def read_rows(folder: Path) -> tuple[list[ProductRow], list[PhotoRow]]:
+    """All rows of both tables of a version, of whatever format: fields that it does not have are empty."""
+    return _rows(ProductTable(folder / PRODUCTS), ProductRow), _rows(PhotoTable(folder / PHOTOS), PhotoRow)
+
+
+def published_rows(catalogs: CatalogStore, version: str) -> tuple[list[ProductRow], list[PhotoRow]]:
+    """All rows of a published version that may be of an older format; raises CatalogError when it is damaged or has none."""
+    with TemporaryDirectory() as folder:
+        catalogs.fetch(catalogs.manifest(version), Path(folder), (PRODUCTS, PHOTOS))
+        return read_rows(Path(folder))
+
+
+def _rows(table: _Table, kind: type[T]) -> list[T]:
+    # Column by column: a row at a time takes a catalog of a million photos minutes.
+    names = [name for name in kind.model_fields if name in table.columns]
+    columns = [table.column(name) for name in names]
+    return [kind(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]

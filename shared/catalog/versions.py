@@ -1,7 +1,11 @@
 """Catalog versions in object storage: immutable, hashed, named by one pointer that is compared and set.
 
     catalogs/<name>/versions/<version>/<file>     written once; manifest.json last
-    catalogs/<name>/CURRENT                       {"version": …}, overwritten only with If-Match
+    catalogs/<name>/CURRENT.json                  which version each recipe is served, overwritten only with If-Match
+    catalogs/<name>/CURRENT                       the same for workers of releases that knew no recipes: read, never written
+
+A version is made for one recipe (packsight.shared.catalog.recipe), and the pointer names one version for each: workers that
+differ in what they decide with, as they do during an upgrade, are each served their own.
 """
 
 from __future__ import annotations
@@ -9,13 +13,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
 from packsight.shared.storage import layout
 from packsight.shared.storage.files import hash_file
@@ -78,8 +83,10 @@ class SelfCheck(_Row):
     share_matched: float = 0.0
 
 
-class Manifest(_Row):
-    """What a version is; enough to refuse it."""
+class Manifest(BaseModel):
+    """What a version is; enough to refuse it. Versions of older releases are read too, with what they say of themselves."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     format: int = FORMAT
     catalog: str
@@ -89,9 +96,14 @@ class Manifest(_Row):
     products: int
     photos: int
     embedder: str
-    """Fingerprint."""
+    """Fingerprint, as the three that follow: together the recipe."""
     spotter: str
-    """Fingerprint."""
+    details: str = ""
+    """Empty in a version of an older release."""
+    matching: str = ""
+    """Empty in a version of an older release."""
+    fit: str = ""
+    """Fingerprint of the parameters of projection, index and fit: what the workers need not share."""
     dimension: int
     """Of the raw embedding."""
     projected: int
@@ -105,11 +117,46 @@ class Manifest(_Row):
     """What an operator should know: fallbacks, photos that could not be fetched."""
     files: dict[str, FileEntry] = Field(default_factory=dict)
 
+    @property
+    def recipe(self) -> Recipe:
+        """What the version was made with."""
+        return Recipe.of(self)
 
-class Pointer(_Row):
-    """Content of CURRENT."""
+    def require_format(self) -> None:
+        """Raise CatalogError unless this release reads the version."""
+        if self.format != FORMAT:
+            age = "an older" if self.format < FORMAT else "a newer"
+            raise CatalogError(
+                ErrorCode.CATALOG_REFUSED,
+                f"Version {self.version} of {self.catalog} was made by {age} release "
+                f"(format {self.format}, this release reads {FORMAT})",
+                remedy=sync_once(self.catalog),
+            )
+
+    def require(self, recipe: Recipe) -> None:
+        """Raise CatalogError, saying what differs, unless the version was made for this recipe."""
+        self.require_format()
+        if self.recipe != recipe:
+            raise CatalogError(
+                ErrorCode.CATALOG_REFUSED,
+                f"Version {self.version} of {self.catalog} is not for this worker: "
+                f"it was made with {self.recipe.differences(recipe)}",
+                remedy=sync_once(self.catalog),
+            )
+
+
+def sync_once(catalog: str) -> str:
+    """What to do when no version fits."""
+    return f"Sync the catalog once with this release: `packsight catalog sync --catalog {catalog} --feed …`."
+
+
+class _Pointer(BaseModel):
+    """Content of CURRENT.json, and, without `versions`, of CURRENT."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     version: str
+    versions: dict[str, str] = Field(default_factory=dict)
     changed_at: datetime
 
 
@@ -131,33 +178,30 @@ def seal(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def read_manifest(data: bytes | str, name: str) -> Manifest:
-    """Parse a manifest; raises CatalogError for another format or a damaged one."""
+    """Parse a manifest of this or an older release; raises CatalogError for one that cannot be read."""
     try:
-        manifest = Manifest.model_validate_json(data)
+        return Manifest.model_validate_json(data)
     except ValidationError as error:
         message = f"The manifest of {name} is not readable: {error.error_count()} faults"
         raise CatalogError(ErrorCode.CATALOG_REFUSED, message) from None
-    if manifest.format != FORMAT:
-        raise CatalogError(
-            ErrorCode.CATALOG_REFUSED,
-            f"{name} has format {manifest.format}, this program reads {FORMAT}",
-            remedy="Run the same release of packsight on indexer and workers.",
-        )
-    return manifest
 
 
 def verify(folder: Path) -> Manifest:
     """Check every file of a version against its manifest; raises CatalogError on the first difference."""
     manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
-    for name, entry in manifest.files.items():
-        path = folder / name
+    _verify(folder, manifest, manifest.files)
+    return manifest
+
+
+def _verify(folder: Path, manifest: Manifest, names: Collection[str]) -> None:
+    for name in names:
+        path, entry = folder / name, manifest.files[name]
         if not path.exists() or path.stat().st_size != entry.size or _entry(path) != entry:
             raise CatalogError(
                 ErrorCode.CATALOG_REFUSED,
                 f"{name} of version {manifest.version} is damaged",
                 remedy="Publish the catalog again; the version before it goes on serving.",
             )
-    return manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +209,15 @@ class Current:
     """The pointer with the tag for its conditional overwrite."""
 
     version: str
-    etag: str
+    """The one that was pointed at last: what is meant where nobody names a recipe."""
+    versions: Mapping[str, str]
+    """By key of the recipe; empty while only older releases have published."""
+    etag: str | None
+    """None: there is no pointer of this release yet."""
+
+    def version_for(self, recipe: Recipe) -> str | None:
+        """Version that workers of this recipe serve; None when there is none for them."""
+        return self.versions.get(recipe.key)
 
 
 class CatalogStore:
@@ -177,13 +229,32 @@ class CatalogStore:
 
     def current(self) -> Current | None:
         """Read the pointer; None when nothing was ever published."""
+        found = self._pointer(layout.pointer(self.name))
+        if found is not None:
+            return Current(found[0].version, found[0].versions, found[1])
+        former = self.former()
+        return None if former is None else Current(former, {}, None)
+
+    def former(self) -> str | None:
+        """Version that workers of releases without recipes serve; None when none ever published here."""
+        found = self._pointer(layout.former_pointer(self.name))
+        return None if found is None else found[0].version
+
+    def _pointer(self, key: str) -> tuple[_Pointer, str] | None:
         try:
-            blob = self._store.read(layout.pointer(self.name))
+            blob = self._store.read(key)
         except PacksightError as error:
             if error.code in {ErrorCode.OBJECT_MISSING, ErrorCode.BUCKET_MISSING}:
                 return None
             raise
-        return Current(Pointer.model_validate_json(blob.data).version, blob.etag)
+        try:
+            return _Pointer.model_validate_json(blob.data), blob.etag
+        except ValidationError:
+            raise CatalogError(
+                ErrorCode.CATALOG_REFUSED,
+                f"The pointer {key} is not readable",
+                remedy="Run the release that wrote it, or remove the object and sync the catalog again.",
+            ) from None
 
     def manifest(self, version: str) -> Manifest:
         """Read the manifest of a version; raises CatalogError when there is none."""
@@ -218,12 +289,34 @@ class CatalogStore:
                 raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{name} arrived with {size} of {entry.size} bytes")
         self._store.upload(prefix + MANIFEST, str(folder / MANIFEST))
 
-    def point(self, version: str, *, expected: Current | None) -> None:
-        """Let CURRENT name a version, if it still is what the caller saw; raises Conflict when another publisher won."""
-        self.manifest(version)
-        pointer = Pointer(version=version, changed_at=datetime.now(UTC))
+    def point(self, *versions: str, expected: Current | None) -> None:
+        """Let the pointer name these versions, each for its recipe, if it still is what the caller saw.
+
+        What it names for other recipes stays. Raises Conflict when another publisher won, CatalogError for a version that
+        is not there or that this release does not read.
+        """
+        manifests = [self.manifest(version) for version in versions]
+        for manifest in manifests:
+            manifest.require_format()
+        before = {} if expected is None else expected.versions
+        named = {**before, **{manifest.recipe.key: manifest.version for manifest in manifests}}
+        self._point(max(versions), named, expected)
+
+    def drop(self, recipes: Collection[str], *, expected: Current) -> None:
+        """Let the pointer name nothing for these recipe keys, if it still is what the caller saw; raises Conflict."""
+        named = {key: version for key, version in expected.versions.items() if key not in recipes}
+        self._point(expected.version, named, expected)
+
+    def drop_former(self) -> None:
+        """Remove the pointer of releases without recipes, when no worker of theirs is left."""
+        self._store.remove(layout.former_pointer(self.name))
+
+    def _point(self, version: str, versions: Mapping[str, str], expected: Current | None) -> None:
+        pointer = _Pointer(version=version, versions=dict(versions), changed_at=datetime.now(UTC))
         self._store.replace(
-            layout.pointer(self.name), pointer.model_dump_json().encode(), etag=None if expected is None else expected.etag
+            layout.pointer(self.name),
+            pointer.model_dump_json(indent=1).encode(),
+            etag=None if expected is None else expected.etag,
         )
 
     def download(self, version: str, folder: Path) -> Path:
@@ -235,11 +328,8 @@ class CatalogStore:
         part = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=folder))
         try:
             manifest = self.manifest(version)
-            prefix = layout.version(self.name, version)
-            for name in manifest.files:
-                self._store.download(prefix + name, str(part / name))
+            self.fetch(manifest, part, manifest.files)
             (part / MANIFEST).write_text(manifest.model_dump_json(indent=1))
-            verify(part)
             try:
                 part.rename(target)
             except OSError:
@@ -248,6 +338,15 @@ class CatalogStore:
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return target
+
+    def fetch(self, manifest: Manifest, folder: Path, names: Collection[str]) -> None:
+        """Bring some files of a version, of whatever format, into a folder; raises CatalogError for one that is damaged."""
+        if missing := sorted(set(names) - manifest.files.keys()):
+            text = f"Version {manifest.version} of {self.name} has no {', '.join(missing)}"
+            raise CatalogError(ErrorCode.CATALOG_REFUSED, text)
+        for name in names:
+            self._store.download(layout.version(self.name, manifest.version, name), str(folder / name))
+        _verify(folder, manifest, names)
 
     def remove(self, version: str) -> None:
         """Remove a version, manifest first, so that no reader meets half of one."""

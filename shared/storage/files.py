@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 def part_of(path: Path) -> Path:
-    """Where a file is written until it is whole: `<name>.part` beside it."""
+    """Where a file that is written for long can be followed until it is whole: `<name>.part` beside it."""
     return path.with_name(path.name + ".part")
 
 
@@ -17,9 +18,9 @@ def part_of(path: Path) -> Path:
 def written_aside(path: Path) -> Iterator[Path]:
     """Give the place to write a file to; it gets its name when the block ends, and is removed when that raises.
 
-    Raises OSError when it cannot be renamed.
+    Of several processes that write the same file the last one wins. Raises OSError when it cannot be renamed.
     """
-    part = part_of(path)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield part
         part.replace(path)

@@ -4,7 +4,8 @@
     uploads/<sha256>                                 photos that were submitted from a disk
     jobs/<job>/…                                     what a job asks for
     features/<part>/<fingerprint>/<pack>.parquet     features, each part by what made it
-    catalogs/<name>/CURRENT                          which versions are served
+    catalogs/<name>/CURRENT.json                     which versions are served
+    catalogs/<name>/CURRENT                          which version workers of older releases serve
     catalogs/<name>/versions/<version>/<file>        a version, manifest.json last
     catalogs/<name>/sources/<time>.jsonl.gz          what was seen at the sources of its photos
     models/int8/<key>/…                              networks of 8-bit integers
@@ -38,6 +39,11 @@ def job(name: str, file: str) -> str:
 
 def pointer(catalog: str) -> str:
     """Which versions of a catalog are served."""
+    return f"{CATALOGS}{catalog}/CURRENT.json"
+
+
+def former_pointer(catalog: str) -> str:
+    """Which version of a catalog workers of older releases serve."""
     return f"{CATALOGS}{catalog}/CURRENT"
 
 

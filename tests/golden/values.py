@@ -29,7 +29,7 @@ from packsight.shared.catalog.words.fuzzy_matches import read
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.candidates import Query, candidates
 from packsight.shared.matching.evidence import gather
-from packsight.shared.matching.fingerprint import matching_fingerprint
+from packsight.shared.matching.fingerprint import matching_fingerprint, recipe
 from packsight.shared.matching.matcher import rank
 from packsight.shared.settings import Decode, Models, Precision
 from packsight.shared.vision.decode import Photo, decode
@@ -226,7 +226,7 @@ def _built(shop: Shop, folder: Path) -> Snapshot:
     if not target.exists():
         build_version(
             target, catalog="golden", parent=None, products=shop.products, photos=shop.photos, features=shop.features,
-            embedder="drawn", spotter="drawn",
+            recipe=recipe("drawn", "drawn"),
         )  # fmt: skip
     return Snapshot.open(target)
 

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from packsight.deploy.demo.shop.scenes import catalog_photo
 from packsight.shared.catalog.versions import PhotoRow
+from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import S3, Fetch, Models, Settings, Worker
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
@@ -55,9 +56,9 @@ def shop(
     store = ObjectStore(settings.s3)
     store.ensure_bucket()
     embedder, spotter = networks
-    names = {"embedder": embedder.description.fingerprint(), "spotter": spotter.description.fingerprint()}
-    catalogs = Catalogs(settings.home, store, **names)
-    cache = FeatureCache(settings, describe_key(**names))
+    own = recipe(embedder.description.fingerprint(), spotter.description.fingerprint())
+    catalogs = Catalogs(settings.home, store, own)
+    cache = FeatureCache(settings, describe_key(own.embedder, own.spotter))
     pipeline = Pipeline(Fetcher(settings, store), embedder, spotter, catalogs, cache, settings.decode, threads=4)
     photos = []
     for item in PRODUCTS:

@@ -25,7 +25,7 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
 from packsight.shared.vision.models import describe_key
 from tests.describer import Describer, describing
-from tests.unit.matching_catalog import EMBEDDER, SPOTTER, photo, shop
+from tests.unit.matching_catalog import RECIPE, photo, shop
 
 QUERIES = {
     "clear": ("p6", "", photo("clear", ["GRAVELLE", "Eye Serum"], 6)),
@@ -59,7 +59,7 @@ def here(live_settings: Settings, store: ObjectStore, tmp_path: Path, monkeypatc
     versions.upload(tmp_path / "version")
     versions.point(snapshot.manifest.version, expected=None)
     own = [features for group in photos.values() for features in group]
-    FeatureStore(store, describe_key(EMBEDDER, SPOTTER), tmp_path / "indexer").put("sync", own)
+    FeatureStore(store, describe_key(RECIPE.embedder, RECIPE.spotter), tmp_path / "indexer").put("sync", own)
     folder = tmp_path / "queries"
     folder.mkdir()
     known: dict[str, Features] = {}

@@ -18,6 +18,7 @@ from packsight.deploy.stack.ports import free_ports
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import RecognizeRequest
 from packsight.shared.contract.outcomes import Outcome, Status, WordRead
+from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import Decode, Settings, Worker
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
@@ -224,10 +225,10 @@ def watching(shop: Shop, networks: tuple[Embedder, Spotter], remember: int = 100
     if url:
         settings = settings.model_copy(update={"result_url": SecretStr(url)})
     embedder, spotter = WatchedEmbedder(networks[0]), WatchedSpotter(networks[1])
-    names = {"embedder": embedder.description.fingerprint(), "spotter": spotter.description.fingerprint()}
+    own = recipe(embedder.description.fingerprint(), spotter.description.fingerprint())
     fetcher = WatchedFetcher(settings, shop.store)
-    catalogs = Catalogs(settings.home, shop.store, **names)
-    kept = FeatureCache(settings, describe_key(**names))
+    catalogs = Catalogs(settings.home, shop.store, own)
+    kept = FeatureCache(settings, describe_key(own.embedder, own.spotter))
     yield Watching(
         Pipeline(fetcher, embedder, spotter, catalogs, kept, settings.decode, threads=4), embedder, spotter, fetcher.fetched
     )

@@ -132,7 +132,7 @@ def test_a_new_version_answers_the_next_batch_and_a_withdrawn_product_is_gone(sh
     assert shop.ask(reference)[0].candidates == before.candidates
 
 
-def test_a_version_made_by_other_models_is_refused_and_the_one_before_serves_on(shop: Shop) -> None:
+def test_a_version_for_workers_of_another_recipe_changes_nothing_for_this_one(shop: Shop) -> None:
     reference = shop.put("refuse/q.jpg", query(PRODUCTS[1]))
     before = shop.ask(reference)[0]
     shop.publish(PRODUCTS, embedder="another-model-000000000000")
@@ -142,11 +142,12 @@ def test_a_version_made_by_other_models_is_refused_and_the_one_before_serves_on(
     assert shop.ask(reference)[0].status is not Status.FAILED
 
 
-def test_a_catalog_whose_only_version_has_other_models_fails_its_images_with_the_reason(shop: Shop) -> None:
+def test_a_catalog_without_a_version_for_this_recipe_fails_its_images_with_what_differs(shop: Shop) -> None:
     shop.publish(PRODUCTS, catalog="foreign", embedder="another-model-000000000000")
     outcome = shop.ask(shop.put("refuse/only.jpg", query(PRODUCTS[1])), catalog="foreign")[0]
     assert failure(outcome).code is ErrorCode.CATALOG_REFUSED
-    assert "another-model-000000000000" in failure(outcome).message
+    assert "embedder another-model-000000000000 instead of" in failure(outcome).message
+    assert "packsight catalog sync --catalog foreign" in failure(outcome).remedy
 
 
 def test_an_unknown_catalog_is_named(shop: Shop) -> None:

@@ -104,18 +104,18 @@ def test_a_publisher_that_lost_its_lock_moves_nothing(catalogs: CatalogStore, tm
 def test_rolling_back_goes_to_the_parent_or_to_a_named_version(catalogs: CatalogStore, tmp_path: Path) -> None:
     for version, parent in (("v1", None), ("v2", "v1"), ("v3", "v2")):
         put(catalogs, tmp_path, version, parent)
-    assert roll_back(catalogs, None) == current(catalogs) == "v2"
-    assert roll_back(catalogs, "v3") == current(catalogs) == "v3"
+    assert roll_back(catalogs, None, []) == [current(catalogs)] == ["v2"]
+    assert roll_back(catalogs, "v3", []) == [current(catalogs)] == ["v3"]
     with pytest.raises(UserError, match="no version v9"):
-        roll_back(catalogs, "v9")
-    roll_back(catalogs, "v1")
+        roll_back(catalogs, "v9", [])
+    roll_back(catalogs, "v1", [])
     with pytest.raises(UserError, match="no parent"):
-        roll_back(catalogs, None)
+        roll_back(catalogs, None, [])
 
 
 def test_rolling_back_what_was_never_published_says_so(catalogs: CatalogStore) -> None:
     with pytest.raises(UserError, match="never published"):
-        roll_back(catalogs, None)
+        roll_back(catalogs, None, [])
 
 
 def test_pruning_keeps_current_and_what_one_rolls_back_to_before_newer_ones(
@@ -123,10 +123,10 @@ def test_pruning_keeps_current_and_what_one_rolls_back_to_before_newer_ones(
 ) -> None:
     for version, parent in (("v1", None), ("v2", "v1"), ("v3", "v2"), ("v4", "v3"), ("v5", "v4")):
         put(catalogs, tmp_path, version, parent)
-    roll_back(catalogs, "v2")
-    assert sorted(prune(catalogs, 3)) == ["v3", "v4"]
+    roll_back(catalogs, "v2", [])
+    assert sorted(prune(catalogs, 3, [])) == ["v3", "v4"]
     assert versions(catalogs) == ["v1", "v2", "v5"]
-    prune(catalogs, 0)
+    prune(catalogs, 0, [])
     assert versions(catalogs) == ["v2"]
 
 
@@ -137,7 +137,7 @@ def test_an_upload_without_manifest_goes_only_when_it_is_old(
     young = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-aaaaaa"
     for version in (young, "20200101T000000-bbbbbb"):
         store.write(f"catalogs/default/versions/{version}/content", b"half")
-    assert prune(catalogs, 5) == ["20200101T000000-bbbbbb"]
+    assert prune(catalogs, 5, []) == ["20200101T000000-bbbbbb"]
     assert catalogs.unfinished() == [young]
 
 

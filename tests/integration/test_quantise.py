@@ -19,6 +19,7 @@ from PIL import Image
 from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.versions import CatalogStore, PhotoRow, ProductRow
 from packsight.shared.contract.errors import UserError
+from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import Decode, Models, Precision, Runtime, Settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.decode import decode
@@ -246,7 +247,7 @@ def published(settings: Settings, store: ObjectStore, folder: Path) -> None:
     products = [ProductRow(id=f"p{number}", name=f"Pack {number}") for number in range(PRODUCTS)]
     manifest = build_version(
         folder, catalog="default", parent=None, products=products, photos=rows, features=features,
-        embedder=embedder.description.fingerprint(), spotter=spotter.description.fingerprint(),
+        recipe=recipe(embedder.description.fingerprint(), spotter.description.fingerprint()),
     )  # fmt: skip
     versions = CatalogStore(store, "default")
     versions.upload(folder)

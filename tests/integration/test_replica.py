@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import redis
 
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.versions import CatalogStore, Manifest, new_version, seal
 from packsight.shared.contract.errors import CatalogError
+from packsight.shared.queue import registry
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import Conflict, ObjectStore
-from packsight.worker.catalogs.pointer import read_local_pointer
-from packsight.worker.catalogs.replica import Replica, replica_key
+from packsight.worker.catalogs import pointer
+from packsight.worker.catalogs.pointer import LocalPointer, follow, read_local_pointer, versions_folder
+from packsight.worker.catalogs.replica import Replica
+
+RECIPE = Recipe(embedder="e-1", spotter="s-1", details="d-1", matching="m-1")
+OTHER = RECIPE.model_copy(update={"matching": "m-2"})
 
 
-def sealed_version(folder: Path, catalog: str = "default", content: bytes = b"index") -> Manifest:
+def sealed_version(
+    folder: Path, catalog: str = "default", content: bytes = b"index", recipe: Recipe = RECIPE, version: str | None = None
+) -> Manifest:
     folder.mkdir(parents=True)
     (folder / "index.faiss").write_bytes(content)
     manifest = Manifest(
         catalog=catalog,
-        version=new_version(),
+        version=version or new_version(),
         created_at=datetime.now(UTC),
         products=1,
         photos=1,
-        embedder="e-1",
-        spotter="s-1",
+        **recipe.model_dump(),
         dimension=4,
         projected=4,
         index="Flat",
@@ -36,38 +45,60 @@ def sealed_version(folder: Path, catalog: str = "default", content: bytes = b"in
     return seal(folder, manifest)
 
 
-def publish(store: ObjectStore, folder: Path, catalog: str = "default", content: bytes = b"index") -> Manifest:
-    manifest = sealed_version(folder, catalog, content)
+def publish(
+    store: ObjectStore, folder: Path, catalog: str = "default", content: bytes = b"index", recipe: Recipe = RECIPE
+) -> Manifest:
+    manifest = sealed_version(folder, catalog, content, recipe)
     versions = CatalogStore(store, catalog)
     versions.upload(folder)
     versions.point(manifest.version, expected=versions.current())
     return manifest
 
 
-def served(settings: Settings, catalog: str = "default") -> str | None:
-    folder = read_local_pointer(settings.home, catalog)
-    return folder.name if folder else None
+def publish_formerly(store: ObjectStore, folder: Path, version: str) -> None:
+    """As releases did that named no recipe: manifest and pointer say less."""
+    manifest = sealed_version(folder, version=version)
+    file = folder / "manifest.json"
+    document = json.loads(file.read_text())
+    for name in ("details", "matching", "fit"):
+        del document[name]
+    file.write_text(json.dumps({**document, "format": 2}))
+    CatalogStore(store, "default").upload(folder)
+    said = {"version": manifest.version, "changed_at": datetime.now(UTC).isoformat()}
+    store.write("catalogs/default/CURRENT", json.dumps(said).encode())
 
 
-def test_the_replica_brings_each_catalog_to_its_pointer(live_settings: Settings, store: ObjectStore, tmp_path: Path) -> None:
+def served(settings: Settings, catalog: str = "default", recipe: Recipe = RECIPE) -> str | None:
+    told = read_local_pointer(settings.home, catalog, recipe)
+    return told.version if told else None
+
+
+@pytest.fixture
+def replica(live_settings: Settings) -> Replica:
+    """The replica of a host whose children have the recipe."""
+    follow(live_settings.home, RECIPE)
+    return Replica(live_settings, "node")
+
+
+def test_the_replica_brings_each_catalog_to_its_pointer(
+    replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
     first = publish(store, tmp_path / "a")
     other = publish(store, tmp_path / "b", "second")
-    replica = Replica(live_settings, "node")
     replica.sync()
     assert served(live_settings) == first.version
     assert served(live_settings, "second") == other.version
     newer = publish(store, tmp_path / "c", content=b"newer")
     replica.sync()
-    folder = read_local_pointer(live_settings.home, "default")
-    assert folder is not None
-    assert folder.name == newer.version
-    assert (folder / "index.faiss").read_bytes() == b"newer"
+    assert served(live_settings) == newer.version
+    assert (versions_folder(live_settings.home, "default") / newer.version / "index.faiss").read_bytes() == b"newer"
 
 
-def test_rolling_back_is_followed_too(live_settings: Settings, store: ObjectStore, tmp_path: Path) -> None:
+def test_rolling_back_is_followed_too(
+    replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
     first = publish(store, tmp_path / "a")
     publish(store, tmp_path / "b")
-    replica = Replica(live_settings, "node")
     replica.sync()
     versions = CatalogStore(store, "default")
     versions.point(first.version, expected=versions.current())
@@ -75,12 +106,109 @@ def test_rolling_back_is_followed_too(live_settings: Settings, store: ObjectStor
     assert served(live_settings) == first.version
 
 
+def test_workers_of_two_recipes_on_one_host_are_each_served_their_own(
+    replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
+    follow(live_settings.home, OTHER)
+    mine, theirs = publish(store, tmp_path / "a"), publish(store, tmp_path / "b", recipe=OTHER)
+    beside = Replica(live_settings, "beside")
+    for one in (replica, beside, replica):
+        one.sync()
+        assert (served(live_settings), served(live_settings, recipe=OTHER)) == (mine.version, theirs.version)
+    newer = publish(store, tmp_path / "c", recipe=OTHER)
+    replica.sync()
+    assert (served(live_settings), served(live_settings, recipe=OTHER)) == (mine.version, newer.version)
+    here = {entry.name for entry in versions_folder(live_settings.home, "default").iterdir()}
+    assert here == {mine.version, theirs.version, newer.version}
+
+
+def test_children_without_a_version_are_told_what_differs_until_there_is_one(
+    replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
+    publish(store, tmp_path / "a", recipe=OTHER)
+    replica.sync()
+    told = read_local_pointer(live_settings.home, "default", RECIPE)
+    assert told is not None
+    assert told.version == ""
+    assert "matching m-2 instead of m-1" in told.refusal
+    assert "packsight catalog sync --catalog default" in told.remedy
+    mine = publish(store, tmp_path / "b")
+    replica.sync()
+    assert read_local_pointer(live_settings.home, "default", RECIPE) == LocalPointer(version=mine.version)
+
+
+def test_a_version_of_a_former_release_is_refused_with_what_to_do(
+    replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
+    publish_formerly(store, tmp_path / "a", "v1")
+    replica.sync()
+    told = read_local_pointer(live_settings.home, "default", RECIPE)
+    assert told is not None
+    assert "Version v1 of default was made by an older release (format 2" in told.refusal
+    assert "Sync the catalog once with this release" in told.remedy
+
+
+def test_what_workers_of_a_former_release_serve_here_stays_while_they_are_pointed_at_it(
+    replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
+    publish_formerly(store, tmp_path / "a", "v1")
+    catalogs = CatalogStore(store, "default")
+    versions = versions_folder(live_settings.home, "default")
+    catalogs.download("v1", versions)
+    (versions.parent / "CURRENT").write_text('{"version": "v1"}')
+    publish(store, tmp_path / "b")
+    replica.sync()
+    assert (versions / "v1").exists()
+    catalogs.drop_former()
+    publish(store, tmp_path / "c")
+    replica.sync()
+    assert not (versions / "v1").exists()
+
+
+def test_a_version_whose_recipe_is_no_longer_pointed_at_serves_on(
+    replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
+    mine = publish(store, tmp_path / "a")
+    replica.sync()
+    publish(store, tmp_path / "b", recipe=OTHER)
+    catalogs = CatalogStore(store, "default")
+    current = catalogs.current()
+    assert current is not None
+    catalogs.drop({RECIPE.key}, expected=current)
+    replica.sync()
+    assert served(live_settings) == mine.version
+
+
+def test_a_recipe_that_no_child_has_had_for_long_is_forgotten(
+    replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
+    publish(store, tmp_path / "a")
+    replica.sync()
+    assert pointer.arrived(live_settings.home, RECIPE) == ["default"]
+    long_ago = time.time() - 2 * pointer.FORGOTTEN
+    os.utime(live_settings.home / "recipes" / f"{RECIPE.key}.json", (long_ago, long_ago))
+    assert pointer.followed(live_settings.home) == []
+    assert pointer.arrived(live_settings.home, RECIPE) == []
+
+
+def test_a_version_that_vanished_from_the_disk_is_brought_again(
+    replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path
+) -> None:
+    mine = publish(store, tmp_path / "a")
+    replica.sync()
+    (versions_folder(live_settings.home, "default") / mine.version / "manifest.json").unlink()
+    assert served(live_settings) is None
+    (versions_folder(live_settings.home, "default") / mine.version / "index.faiss").unlink()
+    (versions_folder(live_settings.home, "default") / mine.version).rmdir()
+    replica.sync()
+    assert served(live_settings) == mine.version
+
+
 @pytest.mark.parametrize("damage", [b"inde", b"indey", b""], ids=["truncated", "flipped", "empty"])
 def test_a_damaged_version_is_never_served(
-    live_settings: Settings, store: ObjectStore, tmp_path: Path, damage: bytes
+    replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path, damage: bytes
 ) -> None:
     good = publish(store, tmp_path / "a")
-    replica = Replica(live_settings, "node")
     replica.sync()
     bad = publish(store, tmp_path / "b")
     store.write(f"catalogs/default/versions/{bad.version}/index.faiss", damage)
@@ -92,16 +220,14 @@ def test_a_damaged_version_is_never_served(
 
 
 def test_only_the_served_version_and_its_forerunner_stay_on_disk(
-    live_settings: Settings, store: ObjectStore, tmp_path: Path
+    replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path
 ) -> None:
-    replica = Replica(live_settings, "node")
     made = []
     for number in range(4):
         made.append(publish(store, tmp_path / str(number)).version)
         replica.sync()
-    folder = read_local_pointer(live_settings.home, "default")
-    assert folder is not None
-    assert {entry.name for entry in folder.parent.iterdir()} == set(made[-2:])
+    folder = versions_folder(live_settings.home, "default")
+    assert {entry.name for entry in folder.iterdir()} == set(made[-2:])
 
 
 def test_of_two_publishers_one_loses_cleanly(store: ObjectStore, tmp_path: Path) -> None:
@@ -125,6 +251,7 @@ def test_a_hint_wakes_the_replica_long_before_its_next_poll(
         update={"catalog": live_settings.catalog.model_copy(update={"poll_seconds": 3600.0})}
     )
     client = redis.Redis.from_url(live_settings.result_url.get_secret_value())
+    follow(live_settings.home, RECIPE)
     replica = Replica(slow, "node")
     replica.start()
     try:
@@ -132,13 +259,12 @@ def test_a_hint_wakes_the_replica_long_before_its_next_poll(
             assert replica.is_alive()
         manifest = publish(store, tmp_path / "a")
         while served(live_settings) != manifest.version:
-            client.publish("packsight:catalogs", "default")
-            assert replica.is_alive()
-        while json.loads(client.get(replica_key("node")) or b"{}").get("catalogs") != {"default": manifest.version}:
+            registry.hint(client, "default")
             assert replica.is_alive()
     finally:
         replica.stop()
-        client.publish("packsight:catalogs", "default")
+        registry.hint(client, "default")
         replica.join(10)
-    assert client.ttl(replica_key("node")) > 0
+    assert [entry.node for entry in registry.replicas(client)] == ["node"]
+    assert client.ttl("packsight:replica:node") > 0
     client.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,15 +16,18 @@ from celery.contrib.testing.worker import start_worker
 from PIL import Image, ImageDraw
 
 from packsight.indexer.describe import QueueDescriber
-from packsight.indexer.fleet import Fleet, ModelPair
+from packsight.indexer.fleet import Fleet
 from packsight.indexer.publish import check, prune
 from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.sync import sync
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore, SelfCheck, new_version
 from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError, UserError
 from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE
 from packsight.shared.contract.outcomes import Described, DescribeResult, Failure, WordRead
+from packsight.shared.matching.fingerprint import recipe
+from packsight.shared.queue import registry
 from packsight.shared.queue.app import make_app
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
@@ -33,8 +35,9 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.decode import decode
 from packsight.shared.vision.features import Features
 from packsight.shared.vision.local_features import local_features, thumbnail
+from packsight.shared.vision.models import describe_key
 
-MODELS = ModelPair("thumb-000000000001", "none-000000000001")
+RECIPE = recipe("thumb-000000000001", "none-000000000001")
 
 
 def photo(seed: int, *, kind: str = "JPEG") -> bytes:
@@ -69,8 +72,8 @@ def features_of(data: bytes, sha256: str, settings: Settings) -> Features:
 class LocalDescriber:
     """What workers do for `packsight.describe`, in this process."""
 
-    def __init__(self, store: ObjectStore, settings: Settings, models: ModelPair = MODELS, batch: int = 2) -> None:
-        self.store, self.settings, self.models, self.batch = store, settings, models, batch
+    def __init__(self, store: ObjectStore, settings: Settings, recipe: Recipe = RECIPE, batch: int = 2) -> None:
+        self.store, self.settings, self.recipe, self.batch = store, settings, recipe, batch
         self.asked: list[str] = []
 
     def describe(self, references: Sequence[str]) -> Iterator[DescribeResult]:
@@ -90,8 +93,9 @@ class LocalDescriber:
             except (ImageError, StorageError) as error:
                 endings.append(Described(image=reference, failure=Failure.of(error)))
         if made:
-            FeatureStore(self.store, self.models.key, self.settings.home / "worker").put(pack, made)
-        models = {"embedder": self.models.embedder, "spotter": self.models.spotter}
+            key = describe_key(self.recipe.embedder, self.recipe.spotter)
+            FeatureStore(self.store, key, self.settings.home / "worker").put(pack, made)
+        models = {"embedder": self.recipe.embedder, "spotter": self.recipe.spotter}
         return DescribeResult(models=models, photos=endings)
 
 
@@ -138,7 +142,7 @@ class Shop:
         request = SyncRequest(self.write(), str(self.folder / "extra"), force=force)
         chosen = describer or self.describer
         fleet = Fleet(self.settings)
-        register(fleet, chosen.models)
+        register(fleet, chosen.recipe)
         try:
             return sync(request, self.settings, store=self.store, fleet=fleet, describer=lambda _: chosen, lease=Held())
         finally:
@@ -154,9 +158,8 @@ class Shop:
         return Snapshot.open(self.catalogs.download(current.version, self.folder / "reader"))
 
 
-def register(fleet: Fleet, models: ModelPair = MODELS, pid: int = 1) -> None:
-    entry = {"host": "h", "pid": pid, "embedder": models.embedder, "spotter": models.spotter}
-    fleet.redis.set(f"packsight:child:h:{pid}", json.dumps(entry), ex=60)
+def register(fleet: Fleet, recipe: Recipe = RECIPE, pid: int = 1) -> None:
+    registry.announce_child(fleet.redis, registry.ChildEntry(host="h", pid=pid, **recipe.model_dump()))
 
 
 @pytest.fixture
@@ -170,7 +173,7 @@ def test_a_first_sync_publishes_every_product_with_its_photos(shop: Shop) -> Non
     snapshot = shop.snapshot()
     assert [product.name for product in snapshot.products] == [f"Cream number {n}" for n in range(1, 9)]
     assert sum(row.extra for row in snapshot.photo_table) == 8
-    assert (snapshot.manifest.embedder, snapshot.manifest.spotter) == (MODELS.embedder, MODELS.spotter)
+    assert snapshot.manifest.recipe == RECIPE
 
 
 def test_a_sync_with_nothing_changed_publishes_nothing_and_describes_nothing(shop: Shop) -> None:
@@ -269,7 +272,7 @@ def test_a_feed_that_lost_half_of_the_products_is_refused_unless_forced(shop: Sh
 
 def test_new_models_have_every_photo_described_again_and_nothing_fetched(shop: Shop) -> None:
     shop.sync()
-    other = LocalDescriber(shop.store, shop.settings, ModelPair("thumb-000000000002", MODELS.spotter))
+    other = LocalDescriber(shop.store, shop.settings, recipe("thumb-000000000002", RECIPE.spotter))
     report = shop.sync(describer=other)
     assert (report.published, report.described, report.fetched) == (True, 16, 0)
     assert shop.snapshot().manifest.embedder == "thumb-000000000002"
@@ -280,15 +283,6 @@ def test_without_a_worker_a_first_sync_says_how_to_start_one(shop: Shop) -> None
     request = SyncRequest(shop.write())
     with pytest.raises(UserError, match="packsight up"):
         sync(request, shop.settings, store=shop.store, fleet=fleet, describer=lambda _: shop.describer, lease=Held())
-    fleet.close()
-
-
-def test_workers_with_different_models_are_an_error(live_settings: Settings) -> None:
-    fleet = Fleet(live_settings)
-    register(fleet)
-    register(fleet, ModelPair("other", "none"), pid=2)
-    with pytest.raises(UserError, match="different models"):
-        fleet.models()
     fleet.close()
 
 
@@ -354,7 +348,7 @@ def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_comp
     steps = edges(writes)
     kinds = {writes[step] for step in steps}
     assert {"write photos", "write sources", "write features", "upload versions", "upload manifest.json"} <= kinds
-    assert {"replace CURRENT", "remove manifest.json", "remove versions", "remove sources"} <= kinds
+    assert {"replace CURRENT.json", "remove manifest.json", "remove versions", "remove sources"} <= kinds
 
     for step in steps:
         change(1000 + 10 * step)
@@ -365,7 +359,7 @@ def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_comp
         asked = len(shop.describer.asked)
         report = shop.sync()
         resumed = shop.snapshot()
-        assert report.published == ("replace CURRENT" not in done)
+        assert report.published == ("replace CURRENT.json" not in done)
         assert resumed.manifest.version == report.version
         # What the killed run had described or written down is not done again.
         assert len(shop.describer.asked) - asked == (0 if "write features" in done else 2)
@@ -375,10 +369,10 @@ def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_comp
 
     # Interrupted uploads are invisible, and go when they are a day old.
     assert shop.catalogs.unfinished()
-    prune(shop.catalogs, 2)
+    prune(shop.catalogs, 2, [RECIPE])
     assert shop.catalogs.unfinished()
     monkeypatch.setattr("packsight.indexer.publish.UNFINISHED_KEPT", timedelta(0))
-    prune(shop.catalogs, 2)
+    prune(shop.catalogs, 2, [RECIPE])
     assert shop.catalogs.unfinished() == []
 
 
@@ -414,7 +408,7 @@ def test_photos_are_described_by_workers_over_the_queue(shop: Shop, live_setting
             settings,
             store=shop.store,
             fleet=fleet,
-            describer=lambda models: QueueDescriber(settings, fleet, models),
+            describer=lambda recipe: QueueDescriber(settings, fleet, recipe),
             lease=Held(),
         )
     assert (report.published, report.products, report.described) == (True, 3, 6)

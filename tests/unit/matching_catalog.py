@@ -14,10 +14,11 @@ from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import PhotoRow, ProductRow
 from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.vision.features import Features, LocalFeatures, make_features
 
 DIMENSION = 48
-EMBEDDER, SPOTTER = "embedder-000000000000", "spotter-000000000000"
+RECIPE = recipe("embedder-000000000000", "spotter-000000000000")
 BOX = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
 
 
@@ -62,7 +63,7 @@ def build(
     known = {features.sha256: features for group in photos.values() for features in group}
     build_version(
         folder, catalog="test", parent=parent, products=products, photos=rows, features=known,
-        embedder=EMBEDDER, spotter=SPOTTER,
+        recipe=RECIPE,
     )  # fmt: skip
     return Snapshot.open(folder)
 

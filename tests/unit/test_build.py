@@ -14,7 +14,7 @@ from packsight.shared.catalog.versions import PhotoRow, verify
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.matcher import match
-from tests.unit.matching_catalog import EMBEDDER, NAMES, SPOTTER, build, photo, product, shop
+from tests.unit.matching_catalog import NAMES, RECIPE, build, photo, product, shop
 
 
 def test_a_catalog_of_one_product_with_one_photo_works(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_catalog_without_any_words_works_by_looks(tmp_path: Path) -> None:
 def test_a_catalog_without_photos_works_by_words(tmp_path: Path) -> None:
     build_version(
         tmp_path / "v", catalog="c", parent=None, products=[product(n, *names) for n, names in enumerate(NAMES)],
-        photos=[], features={}, embedder=EMBEDDER, spotter=SPOTTER,
+        photos=[], features={}, recipe=RECIPE,
     )  # fmt: skip
     snapshot = Snapshot.open(tmp_path / "v")
     assert snapshot.manifest.photos == 0
@@ -56,7 +56,7 @@ def test_no_product_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="no product"):
         build_version(
             tmp_path / "v", catalog="c", parent=None, products=[], photos=[], features={},
-            embedder=EMBEDDER, spotter=SPOTTER,
+            recipe=RECIPE,
         )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def test_photos_without_features_are_left_out_and_noted(tmp_path: Path) -> None:
     rows = [PhotoRow(product_id="p0", sha256=sha, source=sha) for sha in (known.sha256, "f" * 64)]
     manifest = build_version(
         tmp_path / "v", catalog="c", parent=None, products=[product(0, "Gravelle", "Serum")], photos=rows,
-        features={known.sha256: known}, embedder=EMBEDDER, spotter=SPOTTER, notes=["a note"],
+        features={known.sha256: known}, recipe=RECIPE, notes=["a note"],
     )  # fmt: skip
     assert manifest.photos == 1
     assert manifest.notes[0] == "a note"

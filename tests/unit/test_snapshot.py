@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import verify
 from packsight.shared.contract.errors import CatalogError, ErrorCode
-from tests.unit.matching_catalog import EMBEDDER, SPOTTER, shop
+from tests.unit.matching_catalog import RECIPE, shop
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +42,14 @@ def test_vectors_are_memory_mapped(built: Path) -> None:
     assert not vectors.flags.writeable
 
 
-def test_other_models_are_refused_by_name(built: Path) -> None:
+def test_another_recipe_is_refused_by_what_differs(built: Path) -> None:
     snapshot = Snapshot.open(built)
-    snapshot.check_models(EMBEDDER, SPOTTER)
-    with pytest.raises(CatalogError, match="other-embedder") as caught:
-        snapshot.check_models("other-embedder", SPOTTER)
-    assert caught.value.code is ErrorCode.CATALOG_REFUSED
-    assert EMBEDDER in str(caught.value)
+    snapshot.manifest.require(RECIPE)
+    for part in Recipe.model_fields:
+        with pytest.raises(CatalogError, match=f"{part} {getattr(RECIPE, part)} instead of another") as caught:
+            snapshot.manifest.require(RECIPE.model_copy(update={part: "another"}))
+        assert caught.value.code is ErrorCode.CATALOG_REFUSED
+        assert "packsight catalog sync --catalog test" in caught.value.remedy
 
 
 def test_a_truncated_index_is_refused(copy: Path) -> None:

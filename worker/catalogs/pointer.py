@@ -1,27 +1,107 @@
-"""Which version of each catalog the children of this host should serve: a small file beside the downloaded versions."""
+"""What the parent and the children of a host agree on in files: which recipes need versions, which versions are here.
+
+    recipes/<recipe>.json                      written by children, touched while they live
+    replica/<catalog>/CURRENT.<recipe>.json    written by the replica: the version to serve, or why there is none
+    replica/<catalog>/versions/<version>/…     downloaded and checked
+    replica/<catalog>/CURRENT                  the pointer of workers of older releases that share this folder
+
+Workers of several recipes may share a folder: each has pointers of its own.
+"""
 
 from __future__ import annotations
 
-import json
+import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
+from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.versions import MANIFEST
 from packsight.shared.storage.files import write_whole
 
-
-def local_pointer(home: Path, name: str) -> Path:
-    """File of a worker host that names the version its children should serve."""
-    return home / "replica" / name / "CURRENT"
+FORGOTTEN = 24 * 3600.0
+"""Seconds without a child after which a recipe is no longer followed: a worker that starts again finds its versions here."""
 
 
-def write_local_pointer(home: Path, name: str, version: str) -> None:
-    """Let the children of this host take up a version that has been downloaded and checked."""
-    write_whole(local_pointer(home, name), json.dumps({"version": version}))
+class LocalPointer(BaseModel):
+    """The version to serve, or why there is none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str = ""
+    refusal: str = ""
+    """A sentence for people, set when `version` is empty."""
+    remedy: str = ""
 
 
-def read_local_pointer(home: Path, name: str) -> Path | None:
-    """Folder of the version that this host serves, or None."""
+def follow(home: Path, recipe: Recipe) -> None:
+    """Ask the replica of this host for versions of a recipe; to be repeated while there is a child with it."""
+    file = _recipes(home) / f"{recipe.key}.json"
     try:
-        version = json.loads(local_pointer(home, name).read_text())["version"]
+        os.utime(file)
+    except FileNotFoundError:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, recipe.model_dump_json())
+
+
+def followed(home: Path) -> list[Recipe]:
+    """Recipes that this host needs versions of; what was not asked for in a long time is forgotten with its pointers."""
+    found = []
+    for file in sorted(_recipes(home).glob("*.json")):
+        if time.time() - file.stat().st_mtime < FORGOTTEN:
+            found.append(Recipe.model_validate_json(file.read_bytes()))
+        else:
+            for pointer in (home / "replica").glob(f"*/CURRENT.{file.stem}.json"):
+                pointer.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
+    return found
+
+
+def versions_folder(home: Path, catalog: str) -> Path:
+    """Folder of the versions of a catalog that are on this host."""
+    return home / "replica" / catalog / "versions"
+
+
+def write_local_pointer(home: Path, catalog: str, recipe: Recipe, pointer: LocalPointer) -> None:
+    """Let the children of a recipe take up a version that has been downloaded and checked, or tell them that there is none."""
+    file = _pointer(home, catalog, recipe)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, pointer.model_dump_json())
+
+
+def read_local_pointer(home: Path, catalog: str, recipe: Recipe) -> LocalPointer | None:
+    """What children of this recipe should serve; None when nothing has arrived."""
+    try:
+        pointer = LocalPointer.model_validate_json(_pointer(home, catalog, recipe).read_bytes())
     except FileNotFoundError:
         return None
-    return home / "replica" / name / "versions" / str(version)
+    if pointer.version and not (versions_folder(home, catalog) / pointer.version / MANIFEST).exists():
+        return None
+    return pointer
+
+
+def arrived(home: Path, recipe: Recipe) -> list[str]:
+    """Names of the catalogs of which this host has a version for this recipe, or knows that there is none."""
+    return sorted(file.parent.name for file in (home / "replica").glob(f"*/CURRENT.{recipe.key}.json"))
+
+
+def served_versions(home: Path, catalog: str) -> Iterator[str]:
+    """Versions of a catalog that any pointer of this host names."""
+    folder = home / "replica" / catalog
+    for file in [*folder.glob("CURRENT.*.json"), *folder.glob("CURRENT")]:
+        yield LocalPointer.model_validate_json(file.read_bytes()).version
+
+
+def drop_former(home: Path, catalog: str) -> None:
+    """Forget what workers of older releases served here."""
+    (home / "replica" / catalog / "CURRENT").unlink(missing_ok=True)
+
+
+def _pointer(home: Path, catalog: str, recipe: Recipe) -> Path:
+    return home / "replica" / catalog / f"CURRENT.{recipe.key}.json"
+
+
+def _recipes(home: Path) -> Path:
+    return home / "recipes"

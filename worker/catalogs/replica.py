@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import threading
@@ -11,26 +10,31 @@ from datetime import UTC, datetime
 
 import redis
 
-from packsight.shared.catalog.versions import CatalogStore, catalog_names
-from packsight.shared.contract.errors import PacksightError
+from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.versions import CatalogStore, Current, catalog_names, sync_once
+from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
+from packsight.shared.queue import registry
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
-from packsight.worker.catalogs.pointer import local_pointer, read_local_pointer, write_local_pointer
+from packsight.worker.catalogs.pointer import (
+    LocalPointer,
+    drop_former,
+    followed,
+    read_local_pointer,
+    served_versions,
+    versions_folder,
+    write_local_pointer,
+)
 
 log = logging.getLogger(__name__)
 
-HINTS = "packsight:catalogs"
-"""Pub/sub channel on which a publisher says that a pointer moved. Only a hint: polling is what is relied on."""
-_KEY_TTL = 60
-
-
-def replica_key(node: str) -> str:
-    """Redis key under which a worker says which versions its host has."""
-    return f"packsight:replica:{node}"
-
 
 class Replica(threading.Thread):
-    """Follows `CURRENT` of every catalog: downloads a version once, checks it, lets the children take it up."""
+    """Follows the pointer of every catalog for the recipes of this host's children.
+
+    It downloads a version once, checks it and lets the children take it up. The children name their recipes, since only
+    they have loaded the networks.
+    """
 
     def __init__(self, settings: Settings, node: str) -> None:
         super().__init__(name="replica", daemon=True)
@@ -39,7 +43,6 @@ class Replica(threading.Thread):
         self._store = ObjectStore(settings.s3)
         self._redis = redis.Redis.from_url(settings.result_url.get_secret_value(), socket_timeout=5)
         self._ended = threading.Event()
-        self._versions: dict[str, str] = {}
         self._errors: dict[str, str] = {}
 
     def run(self) -> None:
@@ -50,8 +53,7 @@ class Replica(threading.Thread):
             try:
                 self._announce()
                 if hints is None:
-                    hints = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-                    hints.subscribe(HINTS)
+                    hints = registry.hints(self._redis)
                 self._await_hint(hints)
             except (redis.RedisError, OSError):
                 hints = None
@@ -62,42 +64,60 @@ class Replica(threading.Thread):
         self._ended.set()
 
     def sync(self) -> None:
-        """Bring every catalog to the version that its pointer names; what fails is logged and tried again."""
+        """Bring every catalog to the versions that its pointer names; what fails is logged and tried again."""
         try:
             names = list(catalog_names(self._store))
-        except PacksightError as error:
+            recipes = followed(self._settings.home)
+        except (PacksightError, OSError) as error:
             self._note("*", error)
             return
         self._errors.pop("*", None)
         for name in names:
             try:
-                self._follow(name)
+                self._follow(CatalogStore(self._store, name), recipes)
                 self._errors.pop(name, None)
             except (PacksightError, OSError, ValueError) as error:
                 self._note(name, error)
 
-    def _follow(self, name: str) -> None:
-        current = CatalogStore(self._store, name).current()
-        if current is None or self._versions.get(name) == current.version:
+    def _follow(self, catalogs: CatalogStore, recipes: list[Recipe]) -> None:
+        current = catalogs.current() if recipes else None
+        if current is None:
             return
-        versions = local_pointer(self._settings.home, name).parent / "versions"
+        for recipe in recipes:
+            here = read_local_pointer(self._settings.home, catalogs.name, recipe)
+            version = current.version_for(recipe)
+            if version is None:
+                if here is None or not here.version:
+                    self._tell(catalogs, current, recipe, here)
+            elif here is None or here.version != version:
+                self._bring(catalogs, version, recipe, here)
+
+    def _bring(self, catalogs: CatalogStore, version: str, recipe: Recipe, before: LocalPointer | None) -> None:
+        home, name = self._settings.home, catalogs.name
         started = time.monotonic()
-        CatalogStore(self._store, name).download(current.version, versions)
-        previous = read_local_pointer(self._settings.home, name)
-        write_local_pointer(self._settings.home, name, current.version)
-        self._versions[name] = current.version
-        log.info(
-            "replica: catalog %s is at %s (%.1f s)",
-            name,
-            current.version,
-            time.monotonic() - started,
-            extra={"action": "replica_swapped"},
-        )
+        catalogs.download(version, versions_folder(home, name))
+        write_local_pointer(home, name, recipe, LocalPointer(version=version))
+        took = time.monotonic() - started
+        log.info("replica: catalog %s is at %s (%.1f s)", name, version, took, extra={"action": "replica_swapped"})
+        if catalogs.former() is None:
+            drop_former(home, name)
         # The version before stays for children that have not looked yet; what is mapped survives its removal anyway.
-        kept = {current.version, previous.name if previous else ""}
-        for folder in versions.iterdir():
+        kept = {*served_versions(home, name), before.version if before else ""}
+        for folder in versions_folder(home, name).iterdir():
             if folder.name not in kept and not folder.name.startswith("."):
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _tell(self, catalogs: CatalogStore, current: Current, recipe: Recipe, before: LocalPointer | None) -> None:
+        """Tell the children that no version is for them, and in what the one that is served elsewhere differs."""
+        try:
+            catalogs.manifest(current.version).require(recipe)
+            text = f"Catalog {catalogs.name} names no version for this worker any more"
+            error = CatalogError(ErrorCode.CATALOG_REFUSED, text, remedy=sync_once(catalogs.name))
+        except CatalogError as caught:
+            error = caught
+        told = LocalPointer(refusal=error.message, remedy=error.remedy)
+        if told != before:
+            write_local_pointer(self._settings.home, catalogs.name, recipe, told)
 
     def _note(self, name: str, error: Exception) -> None:
         text = str(error)
@@ -106,13 +126,8 @@ class Replica(threading.Thread):
         self._errors[name] = text
 
     def _announce(self) -> None:
-        state = {
-            "node": self._node,
-            "catalogs": self._versions,
-            "errors": self._errors,
-            "at": datetime.now(UTC).isoformat(),
-        }
-        self._redis.set(replica_key(self._node), json.dumps(state), ex=_KEY_TTL)
+        entry = registry.ReplicaEntry(node=self._node, errors=self._errors, at=datetime.now(UTC))
+        registry.announce_replica(self._redis, entry)
 
     def _await_hint(self, hints: redis.client.PubSub) -> None:
         deadline = time.monotonic() + self._settings.catalog.poll_seconds

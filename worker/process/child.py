@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
+import socket
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 
 import redis
 
+from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.settings import Precision, Settings, settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.fetch import Fetcher
@@ -59,38 +62,38 @@ def build(config: Settings) -> Child:
     spotter = load_spotter(config.models, threads)
     embedder.warm_up()
     spotter.warm_up()
-    names = (embedder.description.fingerprint(), spotter.description.fingerprint())
-    catalogs = Catalogs(config.home, store, embedder=names[0], spotter=names[1])
+    own = recipe(embedder.description.fingerprint(), spotter.description.fingerprint())
+    models = describe_key(own.embedder, own.spotter)
+    catalogs = Catalogs(config.home, store, own)
     pipeline = Pipeline(
         Fetcher(config, store),
         embedder,
         spotter,
         catalogs,
-        FeatureCache(config, describe_key(*names)),
+        FeatureCache(config, models),
         config.decode,
         threads=config.fetch.threads,
     )
-    facts = {
-        "node": os.environ.get("PACKSIGHT_NODE", ""),
-        "embedder": names[0],
-        "spotter": names[1],
-        "precision": embedder.description.precision,
-        "threads": threads,
-        "cold_start": round(time.monotonic() - started, 2),
-    }
-
-    def state() -> dict[str, object]:
-        return {"catalogs": catalogs.versions, "refused": catalogs.refused, "images": pipeline.images}
-
+    catalogs.refresh()
+    facts = ChildEntry(
+        node=os.environ.get("PACKSIGHT_NODE", ""),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        ready_at=datetime.now(UTC),
+        **own.model_dump(),
+        precision=embedder.description.precision,
+        threads=threads,
+        cold_start=round(time.monotonic() - started, 2),
+    )
     client = redis.Redis.from_url(config.result_url.get_secret_value(), socket_timeout=5)
-    registration = Registration(client, facts, state)
+    registration = Registration(client, facts, catalogs, pipeline)
     registration.announce()
     registration.start()
-    log.info("ready after %.1f s: %s", time.monotonic() - started, json.dumps(facts), extra={"action": "child_ready"})
+    log.info("ready after %.1f s: %s", facts.cold_start, facts.model_dump_json(), extra={"action": "child_ready"})
     return Child(
         settings=config,
         pipeline=pipeline,
-        features=FeatureStore(store, describe_key(*names), config.home),
+        features=FeatureStore(store, models, config.home),
         ledger=Ledger(config),
         dead_letters=DeadLetters(config),
         registration=registration,

@@ -1,23 +1,25 @@
-"""Each child says what it is and what it serves, in a Redis key that expires with it."""
+"""Each child says what it is and what it serves, in the registry of workers; meanwhile it takes up what is new."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import socket
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
+import time
 from pathlib import Path
-from typing import Any
 
 import redis
 
+from packsight.shared.queue import registry
+from packsight.shared.queue.registry import CHILD_TTL, ChildEntry
+from packsight.worker.catalogs.snapshots import Catalogs
+from packsight.worker.pipeline.pipeline import Pipeline
+
 log = logging.getLogger(__name__)
 
-_TTL = 20
-_PERIOD = 5.0
+_LOOK = 1.0
+"""Seconds between two looks for new versions."""
+_PERIOD = CHILD_TTL / 4
 
 
 def resident_mb() -> float:
@@ -27,38 +29,46 @@ def resident_mb() -> float:
 
 
 class Registration(threading.Thread):
-    """Keeps `packsight:child:<host>:<pid>` alive; its absence is how `up` and `status` tell that no child is ready."""
+    """Keeps a child's entry alive and its catalogs up to date, also while there is no work.
 
-    def __init__(self, client: redis.Redis, facts: dict[str, Any], state: Callable[[], dict[str, Any]]) -> None:
+    The entry's absence is how `up` and `status` tell that no child is ready.
+    """
+
+    def __init__(self, client: redis.Redis, facts: ChildEntry, catalogs: Catalogs, pipeline: Pipeline) -> None:
         super().__init__(name="registration", daemon=True)
         self._redis = client
-        self._facts = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "ready_at": datetime.now(UTC).isoformat(),
-            **facts,
-        }
-        self._state = state
+        self._facts = facts
+        self._catalogs = catalogs
+        self._pipeline = pipeline
         self._ended = threading.Event()
-        self.key = f"packsight:child:{self._facts['host']}:{self._facts['pid']}"
 
     def announce(self) -> None:
-        """Write the key once; a broker that is away is not this thread's problem."""
+        """Write the entry once; a broker that is away is not this thread's problem."""
         try:
-            value = json.dumps({**self._facts, **self._state(), "rss_mb": resident_mb()})
-            self._redis.set(self.key, value, ex=_TTL)
+            state = {"images": self._pipeline.images, "rss_mb": resident_mb(), **self._served()}
+            registry.announce_child(self._redis, self._facts.model_copy(update=state))
         except (redis.RedisError, OSError) as error:
             log.warning("registration: %s", type(error).__name__)
 
+    def _served(self) -> dict[str, dict[str, str]]:
+        return {"catalogs": self._catalogs.versions, "latest": self._catalogs.latest, "refused": self._catalogs.refused}
+
     def run(self) -> None:
-        """Announce until the process ends."""
-        while not self._ended.wait(_PERIOD):
-            self.announce()
+        """Look and announce until the process ends; what is new is announced at once."""
+        told, due = self._served(), time.monotonic() + _PERIOD
+        while not self._ended.wait(_LOOK):
+            try:
+                self._catalogs.refresh()
+            except Exception:
+                log.exception("catalogs cannot be looked for")
+            if (served := self._served()) != told or time.monotonic() >= due:
+                self.announce()
+                told, due = served, time.monotonic() + _PERIOD
 
     def withdraw(self) -> None:
-        """Remove the key at an orderly end."""
+        """Remove the entry at an orderly end."""
         self._ended.set()
         try:
-            self._redis.delete(self.key)
+            registry.withdraw_child(self._redis, self._facts)
         except (redis.RedisError, OSError) as error:
             log.warning("registration: %s", type(error).__name__)

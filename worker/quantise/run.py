@@ -17,6 +17,7 @@ import openvino as ov
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import Precision, Settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.networks import quantised
@@ -83,7 +84,7 @@ def _tried(
         candidates += [TextCandidate(role, models, compiler, exactly, spotter) for role in ppocr.carried()]
     answers = None
     try:
-        snapshot.check_models(embedder.description.fingerprint(), spotter.description.fingerprint())
+        snapshot.manifest.require(recipe(embedder.description.fingerprint(), spotter.description.fingerprint()))
         answers = Answers(snapshot, [*material.judged, *material.labelled], config.decode)
     except CatalogError as error:
         if material.labelled:

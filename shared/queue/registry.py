@@ -1,0 +1,127 @@
+"""What the workers say of themselves, in Redis: the contract between them, the indexer and whoever looks at the stack.
+
+    packsight:child:<host>:<pid>     a recognition child that is ready, gone CHILD_TTL seconds after its last sign of life
+    packsight:replica:<node>         the copy of the catalogs on a worker's host, gone REPLICA_TTL seconds after it
+    packsight:catalogs               channel of hints that a catalog's pointer moved, or that a worker needs a version
+
+Entries of other releases are read too: what they do not say is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TypeVar, cast
+
+import redis
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+CHILD_TTL = 20
+REPLICA_TTL = 60
+_CHILD = "packsight:child:"
+_REPLICA = "packsight:replica:"
+_HINTS = "packsight:catalogs"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+E = TypeVar("E", bound=_Entry)
+
+
+class ChildEntry(_Entry):
+    """A recognition child; catalogs by name."""
+
+    node: str = ""
+    """Celery's name of its worker."""
+    host: str
+    pid: int
+    ready_at: datetime | None = None
+    embedder: str
+    """Fingerprint, as the three that follow: what it answers with."""
+    spotter: str
+    details: str = ""
+    """Empty for a child of an older release."""
+    matching: str = ""
+    """Empty for a child of an older release."""
+    precision: str = ""
+    threads: int = 0
+    cold_start: float = 0.0
+    """Seconds that building its networks took."""
+    catalogs: dict[str, str] = Field(default_factory=dict)
+    """Versions that it answers from."""
+    latest: dict[str, str] = Field(default_factory=dict)
+    """Versions that it looked at last; one that it does not answer from it has refused."""
+    refused: dict[str, str] = Field(default_factory=dict)
+    """Why it does not answer from the latest version, or from any."""
+    images: int = 0
+    """Photos that it has looked at."""
+    rss_mb: float = 0.0
+    """Resident memory."""
+
+    @property
+    def place(self) -> str:
+        """Where it runs, for people."""
+        return f"{self.node or self.host}, process {self.pid}"
+
+
+class ReplicaEntry(_Entry):
+    """The copy of the catalogs on one worker's host."""
+
+    node: str
+    errors: dict[str, str] = Field(default_factory=dict)
+    """Why a catalog cannot be brought here, by its name; `*`: none can."""
+    at: datetime
+
+
+def announce_child(client: redis.Redis, entry: ChildEntry) -> None:
+    """Give a sign of life of a child."""
+    client.set(_child_key(entry), entry.model_dump_json(), ex=CHILD_TTL)
+
+
+def withdraw_child(client: redis.Redis, entry: ChildEntry) -> None:
+    """Remove a child that ends in order."""
+    client.delete(_child_key(entry))
+
+
+def announce_replica(client: redis.Redis, entry: ReplicaEntry) -> None:
+    """Give a sign of life of a host's copy of the catalogs."""
+    client.set(_REPLICA + entry.node, entry.model_dump_json(), ex=REPLICA_TTL)
+
+
+def children(client: redis.Redis) -> list[ChildEntry]:
+    """All children that are ready; those of a worker that was killed vanish CHILD_TTL seconds later."""
+    return sorted(_entries(client, _CHILD, ChildEntry), key=lambda child: (child.node, child.pid))
+
+
+def replicas(client: redis.Redis) -> list[ReplicaEntry]:
+    """The copies of the catalogs on all workers' hosts."""
+    return sorted(_entries(client, _REPLICA, ReplicaEntry), key=lambda replica: replica.node)
+
+
+def hint(client: redis.Redis, catalog: str) -> None:
+    """Wake the replicas; they find out by themselves if nobody hears it."""
+    client.publish(_HINTS, catalog)
+
+
+def hints(client: redis.Redis) -> redis.client.PubSub:
+    """Subscribe to the hints."""
+    channel: redis.client.PubSub = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+    channel.subscribe(_HINTS)
+    return channel
+
+
+def _child_key(entry: ChildEntry) -> str:
+    return f"{_CHILD}{entry.host}:{entry.pid}"
+
+
+def _entries(client: redis.Redis, prefix: str, kind: type[E]) -> Iterator[E]:
+    keys = list(client.scan_iter(prefix + "*", count=1000))
+    values = cast("list[str | None]", client.mget(keys)) if keys else []
+    for value in values:
+        try:
+            if value is not None:  # it may have expired since the scan
+                yield kind.model_validate_json(value)
+        except ValidationError:
+            continue  # of a release that says less than can be used
