@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 
 from packsight.deploy.stack import services
 from packsight.deploy.stack.ports import free_ports
 from packsight.shared.settings import S3, Settings
 from packsight.shared.storage.objects import ObjectStore
+
+hypothesis_settings.register_profile("packsight", deadline=None)  # how busy a machine is fails no test
+hypothesis_settings.load_profile("packsight")
 
 _numbers = itertools.count()
 

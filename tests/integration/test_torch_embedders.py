@@ -1,0 +1,152 @@
+"""Networks that torch runs or has made give the same numbers in OpenVINO; what is wrong with their weights is said."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+import torch
+import torchvision
+
+from packsight.shared.contract.errors import UserError
+from packsight.shared.settings import Models, Precision, Runtime
+from packsight.shared.vision.models import Pooling
+from packsight.worker.networks.embedders.pixels import squash
+from packsight.worker.networks.load import load_embedder
+from tests.pictures import cosine, describe, drawn, noise
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+def test_a_vector_network_needs_no_pooling(tmp_path: Path) -> None:
+    file = tmp_path / "vector.onnx"
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 8, 8), torch.nn.Flatten(), torch.nn.Linear(4 * 16, 5)).eval()
+    model = ov.convert_model(torch.export.export(network, (torch.zeros(1, 3, 32, 32),)))
+    ov.save_model(model, file.with_suffix(".xml"), compress_to_fp16=False)
+    describe(file.with_suffix(".xml"), input_size=[32, 32], mean=[0, 0, 0], std=[255, 255, 255])
+    embedder = load_embedder(
+        Models(embedder=str(file.with_suffix(".xml")), precision=Precision.F32, cache_dir=tmp_path), 1
+    )
+    image = squash(drawn(), (32, 32))
+    with torch.no_grad():
+        expected = network(torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0) / 255)
+    np.testing.assert_allclose(embedder.embed([image]), expected.numpy(), atol=1e-5)
+    assert embedder.description.pooling is Pooling.NONE
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of a small ResNet with a classifier of another size, as a user may have trained it."""
+    torch.manual_seed(5)
+    file = tmp_path_factory.mktemp("weights") / "own.pth"
+    state = torchvision.models.resnet18(weights=None, num_classes=7).state_dict()
+    torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, file)
+    describe(file, architecture="resnet18", input_size=[96, 64], name="own")
+    return file
+
+
+def test_torch_and_openvino_agree_on_a_state_dict(weights: Path, cache: Path) -> None:
+    images = [drawn(), *noise(2)]
+    runs = {
+        (runtime, precision): load_embedder(
+            Models(embedder=str(weights), runtime=runtime, precision=precision, cache_dir=cache), 1
+        )
+        for runtime in (Runtime.TORCH, Runtime.OPENVINO)
+        for precision in (Precision.F32, Precision.BF16)
+    }
+    found = {key: embedder.embed(images) for key, embedder in runs.items()}
+    reference = found[Runtime.TORCH, Precision.F32]
+    assert reference.shape == (3, 512)
+    for i in range(3):
+        assert cosine(found[Runtime.OPENVINO, Precision.F32][i], reference[i]) > 0.999999
+        assert cosine(found[Runtime.OPENVINO, Precision.BF16][i], reference[i]) > 0.999
+        assert cosine(found[Runtime.TORCH, Precision.BF16][i], reference[i]) > 0.999
+    assert (found[Runtime.TORCH, Precision.BF16] != reference).any()
+    fingerprints = {embedder.description.fingerprint() for embedder in runs.values()}
+    assert len(fingerprints) == 2, "what runs a network is no part of what it is; its precision is"
+
+
+def test_the_torch_embedding_does_not_depend_on_its_neighbours(weights: Path, cache: Path) -> None:
+    embedder = load_embedder(Models(embedder=str(weights), runtime=Runtime.TORCH, cache_dir=cache), 1)
+    images = noise(3)
+    np.testing.assert_array_equal(embedder.embed(images), np.vstack([embedder.embed([image]) for image in images]))
+    assert embedder.embed([]).shape == (0, 512)
+
+
+def test_an_exported_network_is_found_again_without_torch(weights: Path, cache: Path) -> None:
+    models = Models(embedder=str(weights), runtime=Runtime.OPENVINO, precision=Precision.F32, cache_dir=cache)
+    first = load_embedder(models, 1).embed([drawn()])
+    program = (
+        "import sys; sys.modules['torch'] = None; from packsight.shared.settings import Models; "
+        "from packsight.worker.networks.load import load_embedder; import numpy as np; "
+        f"print(load_embedder(Models.model_validate_json({models.model_dump_json()!r}), 1).description.fingerprint())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == load_embedder(models, 1).description.fingerprint()
+    assert first.shape == (1, 512)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "other.pth"
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), file)
+    describe(file, architecture="resnet50")
+    with pytest.raises(UserError, match="architecture"):
+        load_embedder(Models(embedder=str(file), runtime=Runtime.OPENVINO, cache_dir=tmp_path), 1)
+
+
+def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "text.pth"
+    file.write_bytes(b"not weights")
+    with pytest.raises(UserError, match=r"text\.pth is no state dict"):
+        load_embedder(Models(embedder=str(file), runtime=Runtime.OPENVINO, cache_dir=tmp_path), 1)
+
+
+def test_weights_that_can_not_be_had_are_asked_for_by_name_and_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    for variable in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # the discard port: nothing listens there
+    with pytest.raises(UserError) as refusal:
+        load_embedder(Models(embedder="resnet50", runtime=Runtime.OPENVINO, cache_dir=tmp_path / "cache"), 1)
+    assert str(tmp_path / "cache" / "resnet50-11ad3fa6.pth") in str(refusal.value)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_weights_with_another_hash_than_torchvision_gave_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = tmp_path / "torch" / "hub" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "resnet101-63fe2227.pth").write_bytes(b"half a download")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    with pytest.raises(UserError, match="damaged"):
+        load_embedder(Models(embedder="resnet101", runtime=Runtime.OPENVINO, cache_dir=tmp_path / "cache"), 1)
+
+
+def test_the_whole_resnet50_runs_the_same_in_torch_and_openvino(tmp_path: Path) -> None:
+    torch.manual_seed(9)
+    network = torchvision.models.resnet50(weights=None).eval()
+    file = tmp_path / "random.pt"
+    torch.save(network.state_dict(), file)
+    embedder = load_embedder(
+        Models(embedder=str(file), runtime=Runtime.OPENVINO, precision=Precision.F32, cache_dir=tmp_path), 2
+    )
+    image = squash(drawn(), (224, 224))
+    network.fc = torch.nn.Identity()
+    mean, std = torch.tensor([123.675, 116.28, 103.53]), torch.tensor([58.395, 57.12, 57.375])
+    with torch.no_grad():
+        expected = network(((torch.from_numpy(image) - mean) / std).permute(2, 0, 1).unsqueeze(0)).numpy()
+    found = embedder.embed([image])
+    assert found.shape == (1, 2048)
+    assert cosine(found[0], expected[0]) > 0.999999
+    assert embedder.description.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
