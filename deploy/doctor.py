@@ -23,7 +23,7 @@ from packsight.deploy.status import CatalogSeen, catalogs
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.versions import FORMAT, sync_once
 from packsight.shared.contract.errors import PacksightError, UserError
-from packsight.shared.queue.connection import result_database
+from packsight.shared.queue.connection import open_redis, result_database
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.registry import children, replicas
 from packsight.shared.settings import Settings, load_settings
@@ -148,13 +148,16 @@ def models(settings: Settings) -> Findings:
 def _broker(settings: Settings) -> Findings:
     for role, url in (("broker", settings.broker_url), ("results", settings.result_url)):
         try:
-            with redis.Redis.from_url(url.get_secret_value(), socket_timeout=3, socket_connect_timeout=3) as client:
+            with open_redis(url.get_secret_value(), timeout=3) as client:
                 address = client.connection_pool.connection_kwargs
                 where = f"{address.get('host')}:{address.get('port')}/{address.get('db')}"
                 info = client.info()
                 policy = info.get("maxmemory_policy", "noeviction")
                 version = str(info.get("redis_version", "0"))
                 durable = bool(info.get("aof_enabled"))
+        except UserError as error:
+            yield _wrong(role, str(error), "Name a server that is supported.")
+            continue
         except redis.RedisError as error:
             remedy = f"Start the stack with `packsight up`, or correct PACKSIGHT_{role.upper().rstrip('S')}_URL."
             yield _wrong(role, f"does not answer ({type(error).__name__})", remedy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import psutil
 import redis
@@ -16,6 +16,7 @@ from packsight.deploy.stack.state import Part, StackFolder
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, WORKER_QUEUES
+from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.registry import ChildEntry, children, replicas
@@ -114,20 +115,12 @@ def _part(part: Part) -> PartSeen:
 
 
 def _queues(settings: Settings) -> dict[str, Any]:
-    names = (*WORKER_QUEUES, INDEXER_QUEUE)
-    timeout = settings.queue.socket_timeout
-    with (
-        redis.Redis.from_url(settings.broker_url.get_secret_value(), socket_timeout=timeout) as broker,
-        broker.pipeline(transaction=False) as pipe,
-    ):
-        for name in names:
-            pipe.llen(name)
-        pipe.hlen("unacked")
-        *lengths, unacked = cast("list[int]", pipe.execute())
+    with contextlib.closing(open_broker(settings)) as broker:
+        backlog = broker.backlog((*WORKER_QUEUES, INDEXER_QUEUE))
     with result_database(settings) as client:
         return {
-            "queues": dict(zip(names, lengths, strict=True)),
-            "unacked": unacked,
+            "queues": backlog.waiting,
+            "unacked": backlog.unacked,
             "children": children(client),
             "replicas": replicas(client),
             "dead_letters": DeadLetters(settings).count(),

@@ -34,10 +34,12 @@ def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
     return schedule
 
 
-app = make_app("packsight.indexer", settings(), include=["packsight.indexer.tasks"])
-app.conf.beat_schedule = beat_schedule(settings())
-# In memory: a schedule file that cannot be written would end the beat, and losing it costs but part of a period.
-app.conf.beat_scheduler = "celery.beat:Scheduler"
+app = make_app(
+    "packsight.indexer",
+    settings(),
+    include=["packsight.indexer.tasks"],
+    beat_schedule=beat_schedule(settings()),
+)
 
 
 @setup_logging.connect

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Protocol
 
-from celery import Celery
 from pydantic import ValidationError
 
 from packsight.indexer.fleet import NO_WORKERS, Fleet
@@ -17,6 +16,7 @@ from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE, DescribeRequest
 from packsight.shared.contract.outcomes import Described, DescribeResult, Failure
 from packsight.shared.queue.app import make_app
+from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings
@@ -45,9 +45,7 @@ class QueueDescriber:
 
     def __init__(self, settings: Settings, fleet: Fleet, models: Recipe) -> None:
         self._settings, self._fleet, self._models = settings, fleet, models
-        self._app = make_app("packsight.indexer", settings)
-        # With a backend Celery subscribes to every task it sends; results are read through the ledger.
-        self._app.conf.result_backend = "disabled"
+        self._app = make_app("packsight.indexer", settings, sends_only=True)
 
     def describe(self, references: Sequence[str]) -> Iterator[DescribeResult]:
         """Send all photos and yield results as they end; raises UserError when workers are gone or have other models."""
@@ -58,7 +56,7 @@ class QueueDescriber:
             (f"describe-{run}-{start // size:06d}", list(references[start : start + size]))
             for start in range(0, len(references), size)
         )
-        watch = _Watch(self._settings, self._fleet, self._app)
+        watch = _Watch(self._settings, self._fleet)
         flying: dict[str, list[str]] = {}
         with closing(Ledger(self._settings)) as ledger:
             while True:
@@ -105,8 +103,8 @@ class QueueDescriber:
 class _Watch:
     """Notices that describing has come to a standstill."""
 
-    def __init__(self, settings: Settings, fleet: Fleet, app: Celery) -> None:
-        self._fleet, self._app = fleet, app
+    def __init__(self, settings: Settings, fleet: Fleet) -> None:
+        self._settings, self._fleet = settings, fleet
         self._silence = 2.0 * settings.worker.time_limit + 60
         self._heard = self._worker_seen = self._asked = time.monotonic()
 
@@ -130,7 +128,5 @@ class _Watch:
         return False
 
     def _queue_is_empty(self) -> bool:
-        with self._app.connection_for_read() as connection:
-            channel = connection.default_channel
-            with channel.conn_or_acquire() as client:
-                return not client.llen(DESCRIBE_QUEUE) and not client.hlen(channel.unacked_key)
+        with closing(open_broker(self._settings)) as broker:
+            return broker.backlog([DESCRIBE_QUEUE]).empty

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,14 +15,12 @@ from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 
 from packsight.shared.contract.errors import UserError
+from packsight.shared.queue import keys
 
 log = logging.getLogger(__name__)
 
 TTL = 60.0
 """Seconds after which the lock of a holder that died is free."""
-
-
-_FENCE_TTL = 30 * 24 * 3600
 
 
 class LockHeldError(UserError):
@@ -35,13 +34,12 @@ class LockLostError(UserError):
 class Lease:
     """A held lock.
 
-    `fence` grows with every holder of this catalog's lock. What makes a late write of an earlier holder harmless is the
-    compare-and-set of CURRENT against the pointer read under the lock; the number tells holders apart in the log.
+    What makes a late write of an earlier holder harmless is the compare-and-set of CURRENT against the pointer that was read
+    under the lock.
     """
 
-    def __init__(self, lock: Lock, fence: int) -> None:
+    def __init__(self, lock: Lock) -> None:
         self._lock = lock
-        self.fence = fence
 
     def check(self) -> None:
         """Raise LockLostError unless the lock is still ours; to be asked before every step with effects."""
@@ -54,12 +52,10 @@ class Lease:
 @contextmanager
 def sync_lock(client: redis.Redis, catalog: str, *, ttl: float = TTL) -> Iterator[Lease]:
     """Hold the lock of a catalog's syncs; raises LockHeldError that names the holder when it is taken."""
-    name = f"packsight:lock:sync:{catalog}"
-    fence = int(client.incr(f"packsight:fence:sync:{catalog}"))
-    client.expire(f"packsight:fence:sync:{catalog}", _FENCE_TTL)
+    name = keys.sync_lock(catalog)
     # thread_local=False: the renewing thread must know the token too.
     lock = Lock(client, name, timeout=ttl, blocking=False, thread_local=False)
-    if not lock.acquire(token=f"{socket.gethostname()}:{os.getpid()}:{fence}"):
+    if not lock.acquire(token=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"):
         holder = str(client.get(name) or "another process")
         raise LockHeldError(f"Catalog {catalog} is being synced already, by {holder}. Wait for its end.")
     ended = threading.Event()
@@ -76,7 +72,7 @@ def sync_lock(client: redis.Redis, catalog: str, *, ttl: float = TTL) -> Iterato
     renewal = threading.Thread(target=renew, name="sync-lock", daemon=True)
     renewal.start()
     try:
-        yield Lease(lock, fence)
+        yield Lease(lock)
     finally:
         ended.set()
         renewal.join()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
-
-import redis
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from packsight.shared.contract.errors import ErrorCode, PacksightError
 from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES
+from packsight.shared.queue import keys
+from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Settings
 from packsight.shared.storage import jobs
@@ -17,33 +17,8 @@ from packsight.shared.storage.objects import ObjectStore
 if TYPE_CHECKING:
     from celery import Celery
 
-LOCK = "packsight:reconciler"
 _LOCK_SECONDS = 300
 """A reconciler that died holds up the next for so long."""
-_CHUNK = 200
-"""Messages that the server reads in one step: a few milliseconds."""
-
-_IDS = """
--- Names of the tasks of some messages of a list, so that only ids travel. KEYS: list. ARGV: first, last.
-local ids = {}
-for _, message in ipairs(redis.call('LRANGE', KEYS[1], ARGV[1], ARGV[2])) do
-  local understood, content = pcall(cjson.decode, message)
-  local headers = understood and type(content) == 'table' and content.headers
-  ids[#ids + 1] = type(headers) == 'table' and type(headers.id) == 'string' and headers.id or ''
-end
-return ids
-"""
-_UNACKED_IDS = """
--- The same for unacknowledged messages. KEYS: hash. ARGV: cursor, count. Returns the next cursor and the ids.
-local page = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
-local ids = {}
-for i = 2, #page[2], 2 do
-  local understood, content = pcall(cjson.decode, page[2][i])
-  local headers = understood and type(content) == 'table' and type(content[1]) == 'table' and content[1].headers
-  ids[#ids + 1] = type(headers) == 'table' and type(headers.id) == 'string' and headers.id or ''
-end
-return {page[1], ids}
-"""
 
 
 def reconcile(settings: Settings, app: Celery, store: ObjectStore) -> int:
@@ -55,7 +30,7 @@ def reconcile(settings: Settings, app: Celery, store: ObjectStore) -> int:
     when a service cannot be reached; nothing is left half done that the next round would not finish.
     """
     ledger = Ledger(settings)
-    lock = ledger.client.lock(LOCK, timeout=_LOCK_SECONDS, blocking=False)
+    lock = ledger.client.lock(keys.RECONCILER_LOCK, timeout=_LOCK_SECONDS, blocking=False)
     try:
         if not lock.acquire():
             return 0
@@ -82,10 +57,8 @@ def _reconcile_job(job: str, ledger: Ledger, app: Celery, store: jobs.JobStore, 
     ledger.jobs.note_finished(job, _first_gap(state.finished, handed_out, ended))
     if not unfinished:
         return 0
-    with redis.Redis.from_url(
-        settings.broker_url.get_secret_value(), socket_timeout=settings.queue.socket_timeout, decode_responses=True
-    ) as broker:
-        waiting = _waiting(broker)
+    with closing(open_broker(settings)) as broker:
+        waiting = broker.task_ids(WORKER_QUEUES)
     missing = [name for name in unfinished if name not in waiting]
     lost = ledger.jobs.still_missing(job, missing)
     return _enqueue_again(job, sorted(lost), app, store, ledger) if lost else 0
@@ -109,28 +82,3 @@ def _enqueue_again(job: str, lost: list[str], app: Celery, store: jobs.JobStore,
             argument = batch.request(whole.manifest).model_dump(mode="json")
             app.send_task(RECOGNIZE, args=[argument], task_id=batch.task_id)
     return len(wanted)
-
-
-def _waiting(broker: redis.Redis) -> set[str]:
-    """Return the ids of all tasks that have a message, in a queue or with a worker."""
-    # Queues first: a message moves from there to the unacknowledged ones, so it is met at least once.
-    return {name for queue in WORKER_QUEUES for name in _queued(broker, queue)} | set(_unacknowledged(broker))
-
-
-def _queued(broker: redis.Redis, queue: str) -> Iterator[str]:
-    script = broker.register_script(_IDS)
-    # From the left, where new messages come in: what shifts under the reader is met twice rather than never.
-    start = 0
-    while names := cast("list[str]", script(keys=[queue], args=[start, start + _CHUNK - 1])):
-        yield from names
-        start += _CHUNK
-
-
-def _unacknowledged(broker: redis.Redis) -> Iterator[str]:
-    script = broker.register_script(_UNACKED_IDS)
-    cursor = "0"
-    while True:
-        cursor, names = cast("tuple[str, list[str]]", script(keys=["unacked"], args=[cursor, _CHUNK]))
-        yield from names
-        if cursor == "0":
-            return

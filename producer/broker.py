@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 from celery import Celery
@@ -11,21 +11,14 @@ from celery import Celery
 from packsight.producer.backoff import UNANSWERED
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
-from packsight.shared.queue.app import make_app
+from packsight.shared.queue.app import App, make_app
+from packsight.shared.queue.broker import open_broker
 from packsight.shared.settings import Settings
 
 
-def producer_app(settings: Settings) -> Celery:
-    """Make an app for publishing.
-
-    It has no result backend, because Celery would subscribe to every task it sends and keep each in memory; results
-    are read through the ledger. Workers store them all the same.
-    """
-    app = make_app("packsight.producer", settings)
-    app.conf.result_backend = "disabled"
-    # Someone waits for the command: it says at once that the broker is away, and the job can be resumed.
-    app.conf.broker_transport_options = {**app.conf.broker_transport_options, "max_retries": 0}
-    return app
+def producer_app(settings: Settings) -> App:
+    """Make an app for publishing; workers store results all the same."""
+    return make_app("packsight.producer", settings, sends_only=True)
 
 
 def send(app: Celery, request: RecognizeRequest, *, task_id: str, queue: str, expires: float | None = None) -> None:
@@ -38,15 +31,10 @@ def send(app: Celery, request: RecognizeRequest, *, task_id: str, queue: str, ex
     )
 
 
-def queue_is_empty(app: Celery) -> bool:
+def queue_is_empty(app: App) -> bool:
     """Tell whether no message for recognition workers is waiting or being worked on."""
-    with app.connection_for_read() as connection:
-        channel = connection.default_channel
-        with channel.conn_or_acquire() as client, client.pipeline(transaction=True) as pipe:
-            for queue in WORKER_QUEUES:
-                pipe.llen(queue)
-            pipe.hlen(channel.unacked_key)
-            return not any(pipe.execute())
+    with closing(open_broker(app.settings)) as broker:
+        return broker.backlog(WORKER_QUEUES).empty
 
 
 @contextmanager

@@ -6,8 +6,11 @@ import os
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from packsight.shared.contract.errors import UserError
@@ -152,6 +155,26 @@ class Catalog(_Section):
     """Catalog that the periodic sync maintains."""
 
 
+def _one_redis_server(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    parts = urlsplit(text)
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname or ";" in text:
+        raise PydanticCustomError(
+            "redis_url",
+            "{scheme} is not supported: name one Redis or Valkey server as redis://:password@host:port/database, "
+            "or rediss://… for TLS",
+            {"scheme": "a list of servers" if ";" in text else f"{parts.scheme}://"},
+        )
+    if parts.scheme == "rediss" and "ssl_cert_reqs=" not in parts.query:
+        # kombu would not look at the certificate, and Celery refuses such an address later on.
+        raise PydanticCustomError("redis_url", "say how to check the certificate: rediss://…?ssl_cert_reqs=required")
+    return url
+
+
+RedisUrl = Annotated[SecretStr, AfterValidator(_one_redis_server)]
+"""Address of a Redis database; the transport's scripts need one server that holds all keys."""
+
+
 class Settings(BaseSettings):
     """All settings of packsight. Environment first, then the folder's stack file, then these defaults."""
 
@@ -163,8 +186,8 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
-    broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    result_url: SecretStr = SecretStr("redis://127.0.0.1:6379/1")
+    broker_url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
+    result_url: RedisUrl = SecretStr("redis://127.0.0.1:6379/1")
     home: Path = Path(".packsight")
     """Folder of local state: stack, logs, model cache, catalog replica."""
     log_format: LogFormat = LogFormat.TEXT

@@ -29,11 +29,13 @@ from packsight.worker.process.cores import divide, usable_cores
 
 log = logging.getLogger(__name__)
 
-app = make_app("packsight-worker", settings(), include=["packsight.worker.queue.tasks"])
-# What is in work of jobs and syncs leaves the spare children to whoever waits for a single photo.
-app.conf.broker_transport_options |= {
-    "at_most": (divide(settings().worker, usable_cores())[0], (BULK_QUEUE, DESCRIBE_QUEUE))
-}
+app = make_app(
+    "packsight-worker",
+    settings(),
+    include=["packsight.worker.queue.tasks"],
+    # What is in work of jobs and syncs leaves the spare children to whoever waits for a single photo.
+    per_queue_prefetch=(divide(settings().worker, usable_cores())[0], (BULK_QUEUE, DESCRIBE_QUEUE)),
+)
 
 _replicas: list[Replica] = []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Celery
@@ -11,11 +11,7 @@ from celery.signals import beat_embedded_init
 from kombu import Queue
 
 from packsight.shared.contract import messages
-from packsight.shared.queue import transport
 from packsight.shared.settings import Settings
-
-# Before any connection is made, also in a child, which unpickles its app and thereby imports this module.
-transport.install()
 
 
 @beat_embedded_init.connect  # type: ignore[untyped-decorator]
@@ -31,7 +27,9 @@ QUEUES = (*messages.WORKER_QUEUES, messages.INDEXER_QUEUE)
 
 
 class App(Celery):  # type: ignore[misc]
-    """A Celery app that knows packsight's settings, in the children too."""
+    """A Celery app that knows packsight's settings and speaks over its transport, in the children too."""
+
+    amqp_cls = "packsight.shared.queue.transport.connection:AMQP"
 
     def __init__(self, *args: Any, settings: Settings, **kwargs: Any) -> None:
         self.settings = settings
@@ -41,13 +39,33 @@ class App(Celery):  # type: ignore[misc]
         return {**super().__reduce_keys__(), "settings": self.settings}
 
 
-def make_app(name: str, settings: Settings, *, include: Sequence[str] = ()) -> App:
+def make_app(
+    name: str,
+    settings: Settings,
+    *,
+    include: Sequence[str] = (),
+    per_queue_prefetch: tuple[int, Sequence[str]] | None = None,
+    beat_schedule: Mapping[str, Any] | None = None,
+    sends_only: bool = False,
+) -> App:
     """Make the app of one of our processes.
 
-    `include` names the modules that define tasks: a spawned child starts from nothing and imports just these.
+    include: modules that define tasks; a spawned child starts from nothing and imports just these.
+    per_queue_prefetch: how many messages of some queues together a worker holds; those of others are taken beyond that.
+    beat_schedule: what the clock in a worker sends periodically.
+    sends_only: for whoever is waited for. It says at once that the broker is away, since sending can be resumed, and
+    has no result backend, because Celery would subscribe to every task it sends and keep each in memory; results are read
+    through the ledger.
     """
     app = App(name, settings=settings, set_as_current=False)
     app.conf.update(_messages(), **_broker(settings), **_results(settings), **_worker(settings), include=list(include))
+    options: dict[str, Any] = {"per_queue_prefetch": per_queue_prefetch, **({"max_retries": 0} if sends_only else {})}
+    app.conf.broker_transport_options |= options
+    if sends_only:
+        app.conf.result_backend = "disabled"
+    if beat_schedule:
+        # In memory: a schedule file that cannot be written would end the beat, and losing it costs but part of a period.
+        app.conf.update(beat_schedule=beat_schedule, beat_scheduler="celery.beat:Scheduler")
     return app
 
 

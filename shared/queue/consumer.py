@@ -19,6 +19,7 @@ from kombu.asynchronous import set_event_loop
 
 from packsight.shared.contract.errors import MessageError
 from packsight.shared.queue import refused
+from packsight.shared.queue.broker import Leases
 from packsight.shared.queue.dead_letters import DeadLetters
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Leave to the old channel what no child has begun: closing it puts that back, but not the running batches."""
         if self.task_consumer is not None:
-            held = self.task_consumer.channel.qos
+            held: Leases = self.task_consumer.channel.qos
             for request in tuple(state.active_requests):
                 held.forget(request.message.delivery_tag)
         super().on_connection_error_after_connected(exc)
@@ -53,12 +54,11 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             # Resetting the hub after a lost connection also makes it no longer the current one, and a warm shutdown would
             # then neither renew nor acknowledge what is still running.
             set_event_loop(self.hub)
-        channel = self.task_consumer.channel
+        held: Leases = self.task_consumer.channel.qos
         for request in tuple(state.active_requests):
-            if not request.acknowledged and request.message.channel is not channel:
-                request.message.channel = channel
-                channel.qos.append(request.message, request.message.delivery_tag)
-        channel.qos.renew()
+            if not request.acknowledged and request.message.channel is not self.task_consumer.channel:
+                held.adopt(request.message)
+        held.renew()
 
     def update_strategies(self) -> None:
         """Look at each message before Celery does."""

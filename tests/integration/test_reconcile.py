@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from packsight.indexer.reconcile import LOCK, reconcile
+from packsight.indexer.reconcile import reconcile
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.contract.messages import BULK_QUEUE, RECOGNIZE
+from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Settings
@@ -152,7 +153,7 @@ def test_a_second_reconciler_does_nothing_while_one_works(
 ) -> None:
     broker.flushdb()
     assert reconcile(live_settings, app, store) == 0
-    with ledger.client.lock(LOCK, timeout=60):
+    with ledger.client.lock(keys.RECONCILER_LOCK, timeout=60):
         assert reconcile(live_settings, app, store) == 0
         assert ledger.jobs.active() == ["spring"]
     assert reconcile(live_settings, app, store) == 3

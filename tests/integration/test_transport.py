@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import kombu
 import pytest
 import redis
+from celery import Celery
 from kombu import Consumer, Queue
 from kombu.transport import redis as stock
+from pydantic import SecretStr
 
-from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE, INTERACTIVE_QUEUE, WORKER_QUEUES
-from packsight.shared.queue import transport
+from packsight.deploy.stack import services
+from packsight.deploy.stack.ports import free_ports
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE, WORKER_QUEUES
 from packsight.shared.queue.app import make_app
-from packsight.shared.queue.transport import FAIR_TURN, MALFORMED
+from packsight.shared.queue.broker import open_broker
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.transport import channel as channels
+from packsight.shared.queue.transport.channel import FAIR_TURN
+from packsight.shared.queue.transport.message import MALFORMED
+from packsight.shared.queue.transport.poller import Transport
 from packsight.shared.settings import Settings
 
 
@@ -84,8 +96,7 @@ class Taker:
 
 
 def test_messages_of_single_photos_are_taken_beyond_those_of_jobs(live_settings: Settings) -> None:
-    app = make_app("test", live_settings)
-    app.conf.broker_transport_options |= {"at_most": (2, (BULK_QUEUE, DESCRIBE_QUEUE))}
+    app = make_app("test", live_settings, per_queue_prefetch=(2, (BULK_QUEUE, DESCRIBE_QUEUE)))
     with app.connection_for_read() as connection:
         publish(connection, BULK_QUEUE, 1, 2, 3)
         publish(connection, DESCRIBE_QUEUE, 4)
@@ -105,9 +116,8 @@ def test_messages_of_single_photos_are_taken_beyond_those_of_jobs(live_settings:
 def test_whoever_is_free_again_looks_into_the_queues_at_once(
     live_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "BUSY_POLL_SECONDS", 3600.0)
-    app = make_app("test", live_settings)
-    app.conf.broker_transport_options |= {"at_most": (1, (BULK_QUEUE,))}
+    monkeypatch.setattr(channels, "BUSY_POLL_SECONDS", 3600.0)
+    app = make_app("test", live_settings, per_queue_prefetch=(1, (BULK_QUEUE,)))
     with app.connection_for_read() as connection:
         publish(connection, BULK_QUEUE, 1, 2)
         taker = Taker(connection, WORKER_QUEUES, prefetch_count=2)
@@ -120,8 +130,18 @@ def test_whoever_is_free_again_looks_into_the_queues_at_once(
 
 def test_an_ordinary_redis_url_means_this_transport(connect: Callable[[], kombu.Connection]) -> None:
     connection = connect()
-    assert connection.transport.__module__ == transport.__name__
+    assert type(connection.transport) is Transport
+    assert type(connection.clone().transport) is Transport
     assert connection.as_uri().startswith("redis://")
+
+
+def test_every_other_app_of_the_process_keeps_the_transport_of_kombu(live_settings: Settings) -> None:
+    ours = make_app("test", live_settings)
+    other = Celery("other", broker=live_settings.broker_url.get_secret_value(), set_as_current=False)
+    other.conf.broker_transport_options = ours.conf.broker_transport_options
+    for app, kind in ((ours, Transport), (other, stock.Transport)):
+        with app.connection_for_read() as read, app.connection_or_acquire() as pooled:
+            assert [type(one.transport) for one in (read, pooled)] == [kind, kind]
 
 
 def test_a_message_that_was_taken_is_recorded_in_the_same_step(
@@ -140,12 +160,12 @@ def test_the_stock_transport_has_a_moment_in_which_a_message_is_nowhere(
     live_settings: Settings, broker: redis.Redis
 ) -> None:
     """Why there is a transport of our own. When this fails, kombu may have fixed it and ours can go."""
-    stock = stock_transport(live_settings)
-    channel = stock.create_channel(stock)
+    unchanged = stock_transport(live_settings)
+    channel = unchanged.create_channel(unchanged)
     channel._active_queues.append("celery")
     channel._update_queue_cycle()
     moment: list[tuple[int, int]] = []
-    stock._deliver = lambda message, queue: moment.append((broker.llen("celery"), broker.hlen("unacked")))
+    unchanged._deliver = lambda message, queue: moment.append((broker.llen("celery"), broker.hlen("unacked")))
     broker.lpush("celery", json.dumps({"properties": {"delivery_tag": "1"}}))
     channel.client.connection = channel.client.connection_pool.get_connection()
     channel._brpop_start()
@@ -320,3 +340,41 @@ def test_publishing_to_a_broker_that_is_away_fails_with_an_error(live_settings: 
     app = make_app("producer", away)
     with pytest.raises(kombu.exceptions.OperationalError):
         app.send_task("packsight.recognize", args=[{"images": ["a"]}], ignore_result=True)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[SecretStr]:
+    """Address of a server in cluster mode."""
+    port, bus = free_ports(2)
+    spec = services.valkey(tmp_path / "valkey", port, "secret")
+    spec = replace(spec, stdin=f"{spec.stdin}\ncluster-enabled yes\ncluster-port {bus}")
+    process = services.start(spec, tmp_path / "log")
+    try:
+        services.wait_ready(spec, process, tmp_path / "log")
+        yield SecretStr(f"redis://:secret@127.0.0.1:{port}/0")
+    finally:
+        services.stop(process)
+
+
+def test_a_cluster_is_refused_at_the_first_connection(live_settings: Settings, cluster: SecretStr) -> None:
+    settings = live_settings.model_copy(update={"broker_url": cluster, "result_url": cluster})
+    with make_app("test", settings).connection_for_write() as connection, pytest.raises(UserError, match="is a cluster"):
+        connection.default_channel  # noqa: B018
+    with closing(open_broker(settings)) as broker, pytest.raises(UserError, match="is a cluster"):
+        broker.backlog(WORKER_QUEUES)
+    with closing(Ledger(settings)) as ledger, pytest.raises(UserError, match="is a cluster"):
+        ledger.jobs.active()
+
+
+def test_the_broker_tells_what_waits_and_what_is_held(live_settings: Settings) -> None:
+    app = make_app("test", live_settings)
+    names = [app.send_task(RECOGNIZE, args=[{}], queue=queue).id for queue in (BULK_QUEUE, BULK_QUEUE, DESCRIBE_QUEUE)]
+    with app.connection_for_read() as connection, closing(open_broker(live_settings)) as broker:
+        assert broker.backlog(WORKER_QUEUES).waiting == dict.fromkeys(WORKER_QUEUES, 0) | {BULK_QUEUE: 2, DESCRIBE_QUEUE: 1}
+        (message,) = Taker(connection, (BULK_QUEUE,), prefetch_count=1).take(1)
+        seen = broker.backlog(WORKER_QUEUES)
+        assert (seen.waiting[BULK_QUEUE], seen.unacked, seen.empty) == (1, 1, False)
+        assert broker.task_ids(WORKER_QUEUES) == set(names)
+        message.ack()
+        assert broker.task_ids([BULK_QUEUE]) == {names[1]}
+        assert broker.backlog([INTERACTIVE_QUEUE]).empty

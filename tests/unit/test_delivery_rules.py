@@ -11,7 +11,7 @@ from celery.exceptions import InvalidTaskError
 
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.queue import refused
-from packsight.shared.queue.transport import FAIR_TURN, service_order
+from packsight.shared.queue.transport.channel import FAIR_TURN, service_order
 from packsight.worker.queue.delivery import Mode, max_total_deliveries, mode_of
 from packsight.worker.queue.request import cause_of
 

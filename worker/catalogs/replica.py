@@ -14,6 +14,7 @@ from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.versions import CatalogStore, Current, catalog_names, sync_once
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
 from packsight.shared.queue import registry
+from packsight.shared.queue.connection import result_database
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.catalogs.pointer import (
@@ -41,7 +42,7 @@ class Replica(threading.Thread):
         self._settings = settings
         self._node = node
         self._store = ObjectStore(settings.s3)
-        self._redis = redis.Redis.from_url(settings.result_url.get_secret_value(), socket_timeout=5)
+        self._redis = result_database(settings)
         self._ended = threading.Event()
         self._errors: dict[str, str] = {}
 

@@ -22,6 +22,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.queue import keys
+from packsight.shared.queue.connection import open_redis
 from packsight.shared.settings import Settings
 from packsight.shared.vision.features import NO_LOCAL, Features
 
@@ -79,16 +81,11 @@ class FeatureCache:
         self._half = settings.worker.remember // 2
         limits = settings.decode
         # A photo that other limits let pass must not come through here.
-        name = f"packsight:seen:{_VERSION}:{models}:{limits.min_side}-{limits.max_pixels}"
+        name = keys.seen(f"{_VERSION}:{models}:{limits.min_side}-{limits.max_pixels}")
         self._keys = [name, f"{name}:previous"]
-        client = redis.Redis.from_url(
-            settings.result_url.get_secret_value(),
-            socket_timeout=_TIMEOUT,
-            socket_connect_timeout=_TIMEOUT,
-            socket_keepalive=True,
-            # An idle connection may have been closed by the other side.
-            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        )
+        # An idle connection may have been closed by the other side.
+        again = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+        client = open_redis(settings.result_url.get_secret_value(), timeout=_TIMEOUT, text=False, retry=again)
         self._get = client.register_script(_GET)
         self._put = client.register_script(_PUT)
         self._silent_until = 0.0

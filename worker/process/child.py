@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-import redis
-
 from packsight.shared.matching.fingerprint import recipe
+from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.registry import ChildEntry
@@ -85,8 +84,7 @@ def build(config: Settings) -> Child:
         threads=threads,
         cold_start=round(time.monotonic() - started, 2),
     )
-    client = redis.Redis.from_url(config.result_url.get_secret_value(), socket_timeout=5)
-    registration = Registration(client, facts, catalogs, pipeline)
+    registration = Registration(result_database(config), facts, catalogs, pipeline)
     registration.announce()
     registration.start()
     log.info("ready after %.1f s: %s", facts.cold_start, facts.model_dump_json(), extra={"action": "child_ready"})

@@ -18,13 +18,10 @@ for i = 3, #KEYS do
     local properties = understood and type(content) == 'table' and content.properties
     local tag = type(properties) == 'table' and properties.delivery_tag
     if type(tag) ~= 'string' then
-      -- Not a message at all. It gets an envelope, so that it goes the way of every message that nobody understands.
+      -- Not a message at all: it gets what the record needs, and message.py makes a malformed message of it.
       tag = redis.sha1hex(now .. message)
-      message = cjson.encode({
-        body = message, headers = {['packsight-malformed'] = true},
-        ['content-type'] = 'application/x-malformed', ['content-encoding'] = 'utf-8',
-        properties = {delivery_tag = tag, delivery_info = {exchange = '', routing_key = queue}},
-      })
+      properties = {delivery_tag = tag, delivery_info = {exchange = '', routing_key = queue}}
+      message = cjson.encode({malformed = message, properties = properties})
     end
     -- Kombu's own form: message, exchange, routing key. The nameless exchange leads back to the very list.
     redis.call('HSET', KEYS[1], tag, '[' .. message .. ',"",' .. cjson.encode(queue) .. ']')

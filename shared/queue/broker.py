@@ -1,0 +1,104 @@
+"""What the program asks of its broker beside sending and taking messages. Another broker would implement these two ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from packsight.shared.queue.connection import open_redis
+from packsight.shared.queue.transport.contract import UNACKED
+from packsight.shared.settings import Settings
+
+_PAGE = 200
+"""Messages that the server reads in one step: a few milliseconds."""
+_QUEUED_IDS = (Path(__file__).parent / "transport" / "queued_ids.lua").read_text()
+_UNACKED_IDS = (Path(__file__).parent / "transport" / "unacked_ids.lua").read_text()
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Messages at one moment: those that wait, by queue, and those that workers of any queue hold."""
+
+    waiting: dict[str, int]
+    unacked: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits and nothing is being worked on."""
+        return not self.unacked and not any(self.waiting.values())
+
+
+class Broker(Protocol):
+    """Looks at the broker from outside. The methods raise redis.RedisError when it cannot be reached."""
+
+    def backlog(self, queues: Sequence[str]) -> Backlog:
+        """Count messages, all at the same moment."""
+
+    def task_ids(self, queues: Sequence[str]) -> set[str]:
+        """Return the ids of all tasks that have a message, in one of these queues or with a worker.
+
+        One that moves from a queue to a worker meanwhile is among them.
+        """
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+class Leases(Protocol):
+    """What a consumer holds: `qos` of its channel."""
+
+    def unacked_tags(self) -> list[str]:
+        """Return the delivery tags of the messages that are neither acknowledged nor rejected."""
+
+    def adopt(self, message: Any) -> None:
+        """Hold a message that was taken over a connection which is gone, and acknowledge it over this one."""
+
+    def forget(self, tag: str) -> None:
+        """Hold a message no longer, without a word to the broker."""
+
+    def renew(self) -> None:
+        """Tell the broker that what is held is still being worked on."""
+
+
+def open_broker(settings: Settings) -> Broker:
+    """Open the broker that the settings name, at the first question."""
+    return _RedisBroker(settings)
+
+
+class _RedisBroker:
+    def __init__(self, settings: Settings) -> None:
+        self._client = open_redis(settings.broker_url.get_secret_value(), timeout=settings.queue.socket_timeout)
+        self._queued_ids = self._client.register_script(_QUEUED_IDS)
+        self._unacked_ids = self._client.register_script(_UNACKED_IDS)
+
+    def backlog(self, queues: Sequence[str]) -> Backlog:
+        with self._client.pipeline(transaction=True) as pipe:
+            for queue in queues:
+                pipe.llen(queue)
+            pipe.hlen(UNACKED)
+            *lengths, unacked = cast("list[int]", pipe.execute())
+        return Backlog(dict(zip(queues, lengths, strict=True)), unacked)
+
+    def task_ids(self, queues: Sequence[str]) -> set[str]:
+        # Queues first: a message moves from there to the unacknowledged ones, so it is met at least once.
+        return {name for queue in queues for name in self._queued(queue)} | set(self._unacked())
+
+    def _queued(self, queue: str) -> Iterator[str]:
+        # From the left, where new messages come in: what shifts under the reader is met twice rather than never.
+        start = 0
+        while names := cast("list[str]", self._queued_ids(keys=[queue], args=[start, start + _PAGE - 1])):
+            yield from names
+            start += _PAGE
+
+    def _unacked(self) -> Iterator[str]:
+        cursor = "0"
+        while True:
+            cursor, names = cast("tuple[str, list[str]]", self._unacked_ids(keys=[UNACKED], args=[cursor, _PAGE]))
+            yield from names
+            if cursor == "0":
+                return
+
+    def close(self) -> None:
+        self._client.close()

@@ -1,0 +1,237 @@
+"""Every name of kombu, Celery and billiard by which packsight reaches into them, with what is expected of it.
+
+A test compares this list with the installed releases and names what vanished or changed, so the pin of both is a range;
+`make canary` does so with the newest. The names beyond the documented ones are used in this package, in
+`shared.queue.consumer` and in `worker.queue.request`, and nowhere else; another test sees to that.
+
+Imports nothing of theirs, so that looking at the broker (`shared.queue.broker`) needs neither.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from importlib import import_module
+from typing import Any
+
+UNACKED = "unacked"
+"""kombu's hash from delivery tag to message, exchange and routing key."""
+UNACKED_INDEX = "unacked_index"
+"""kombu's sorted set of these tags by the time of their last sign of life."""
+
+PRESENT = "present"
+"""Expected of a name that is read or set: that it is there."""
+
+FOREIGN: dict[str, dict[str, str]] = {
+    "kombu.connection:Connection": {
+        "get_transport_cls": "(self)",
+        "__eqhash__": "(self)",
+        "transport_options": PRESENT,
+        "ensure_connection": "(self, *args, **kwargs)",
+        "Pool": "(self, limit=, **kwargs)",
+        "_info": "(self, resolve=)",
+    },
+    "kombu.connection:PooledConnection": {
+        "__init__": "(self, pool, **kwargs)",
+        "get_transport_cls": "(self)",
+    },
+    "kombu.connection:ConnectionPool": {
+        "new": "(self)",
+        "connection": PRESENT,
+    },
+    "kombu.utils.collections:HashedSeq": {
+        "__init__": "(self, *seq)",
+    },
+    "kombu.utils.encoding": {
+        "bytes_to_str": "(s)",
+    },
+    "kombu.asynchronous": {
+        "set_event_loop": "(loop)",
+    },
+    "kombu.asynchronous.hub:Hub": {
+        "call_repeatedly": "(self, delay, callback, *args)",
+    },
+    "kombu.message:Message": {
+        "reject_log_error": "(self, logger, errors, requeue=)",
+        "channel": PRESENT,
+        "delivery_tag": PRESENT,
+        "delivery_info": PRESENT,
+    },
+    "kombu.transport.virtual:Message": {
+        "__init__": "(self, payload, channel=, **kwargs)",
+    },
+    "kombu.transport.virtual:QoS": {
+        "append": "(self, message, delivery_tag)",
+        "ack": "(self, delivery_tag)",
+        "can_consume": "(self)",
+        "_delivered": PRESENT,
+        "_dirty": PRESENT,
+        "channel": PRESENT,
+    },
+    "kombu.transport.virtual:Channel": {
+        "basic_get": "(self, queue, no_ack=, **kwargs)",
+        "qos": PRESENT,
+        "connection": PRESENT,
+        "_lookup": "(self, exchange, routing_key, default=)",
+        "_get_message_priority": "(self, message, reverse=)",
+        "Message": PRESENT,
+        "QoS": PRESENT,
+    },
+    "kombu.transport.virtual:Transport": {
+        "_deliver": "(self, message, queue)",
+        "cycle": PRESENT,
+    },
+    "kombu.transport.redis:QoS": {
+        "ack": "(self, delivery_tag)",
+        "reject": "(self, delivery_tag, requeue=)",
+        "append": "(self, message, delivery_tag)",
+        "restore_visible": "(self, start=, num=, interval=)",
+        "restore_by_tag": "(self, tag, client=, leftmost=)",
+        "unacked_key": PRESENT,
+        "unacked_index_key": PRESENT,
+        "visibility_timeout": PRESENT,
+    },
+    "kombu.transport.redis:Channel": {
+        "basic_consume": "(self, queue, *args, **kwargs)",
+        "close": "(self)",
+        "conn_or_acquire": "(self, client=)",
+        "client": PRESENT,
+        "_q_for_pri": "(self, queue, pri)",
+        "priority_steps": PRESENT,
+        "active_queues": PRESENT,
+        "active_fanout_queues": PRESENT,
+        "from_transport_options": PRESENT,
+        "global_keyprefix": PRESENT,
+        "visibility_timeout": PRESENT,
+        "unacked_key": UNACKED,
+        "connection_errors": PRESENT,
+        "unacked_restore_limit": PRESENT,
+        "unacked_index_key": UNACKED_INDEX,
+    },
+    "kombu.transport.redis:MultiChannelPoller": {
+        "_channels": PRESENT,
+        "_register_LISTEN": "(self, channel)",
+        "on_poll_start": "(self)",
+        "get": "(self, callback, timeout=)",
+        "handle_event": "(self, fileno, event)",
+        "maybe_restore_messages": "(self)",
+        "poller": PRESENT,
+    },
+    "kombu.transport.redis:Transport": {
+        "register_with_event_loop": "(self, connection, loop)",
+        "Channel": PRESENT,
+    },
+    "celery.app.amqp:AMQP": {
+        "Connection": PRESENT,
+    },
+    "celery.app.base:Celery": {
+        "amqp_cls": PRESENT,
+        "__reduce_keys__": "(self)",
+    },
+    "celery.app.task:Task": {
+        "Request": PRESENT,
+        "on_success": "(self, retval, task_id, args, kwargs)",
+        "on_failure": "(self, exc, task_id, args, kwargs, einfo)",
+    },
+    "celery.backends.base:Backend": {
+        "mark_as_failure": (
+            "(self, task_id, exc, traceback=, request=, store_result=, call_errbacks=, state=)"
+        ),
+        "store_result": "(self, task_id, result, state, traceback=, request=, **kwargs)",
+    },
+    "celery.worker.consumer:Consumer": {
+        "ensure_connected": "(self, conn)",
+        "on_connection_error_after_connected": "(self, exc)",
+        "on_ready": "(self)",
+        "update_strategies": "(self)",
+        "on_unknown_message": "(self, body, message)",
+        "on_unknown_task": "(self, body, message, exc)",
+        "on_invalid_task": "(self, body, message, exc)",
+        "on_decode_error": "(self, message, exc)",
+        "strategies": PRESENT,
+        "hub": PRESENT,
+        "connection_errors": PRESENT,
+    },
+    "celery.worker.state": {
+        "active_requests": PRESENT,
+        "task_ready": (
+            "(request, successful=, remove_request=, discard_active_request=, discard_reserved_request=, "
+            "discard_scheduled_request=)"
+        ),
+        "should_terminate": PRESENT,
+    },
+    "celery.worker.request:Request": {
+        "on_timeout": "(self, soft, timeout)",
+        "on_failure": "(self, exc_info, send_failed_event=, return_ok=)",
+        "acknowledge": "(self)",
+        "reject": "(self, requeue=)",
+        "send_event": "(self, type, **fields)",
+        "store_errors": PRESENT,
+        "_already_cancelled": PRESENT,
+        "_already_revoked": PRESENT,
+        "_success_was_stored": "(self)",
+        "_context": PRESENT,
+        "_type": PRESENT,
+        "acknowledged": PRESENT,
+        "message": PRESENT,
+    },
+    "billiard.einfo:ExceptionWithTraceback": {
+        "__init__": "(self, exc, tb)",
+        "exc": PRESENT,
+    },
+    "billiard.exceptions": {
+        "TimeLimitExceeded": PRESENT,
+        "WorkerLostError": PRESENT,
+    },
+    "celery.worker.consumer.tasks": {
+        "task_consumer": PRESENT,
+    },
+    "celery.worker.consumer.events": {
+        "event_dispatcher": PRESENT,
+    },
+}
+"""By owner, `module` or `module:class`: the expected parameters of what is called or overridden, those with a default
+marked by `=`; the expected value of a constant; or PRESENT."""
+
+
+def changes() -> list[str]:
+    """Compare FOREIGN with what is installed; one sentence for each name that vanished or is no longer what it was."""
+    found = []
+    for owner, names in FOREIGN.items():
+        module, _, kind = owner.partition(":")
+        try:
+            holder = import_module(module)
+            holder = getattr(holder, kind) if kind else holder
+        except (ImportError, AttributeError):
+            found.append(f"{owner} vanished")
+            continue
+        for name, expected in names.items():
+            present = _what_is(holder, name)
+            if present is None:
+                found.append(f"{owner}.{name} vanished")
+            elif expected not in (PRESENT, present):
+                found.append(f"{owner}.{name} is {present}, expected {expected}")
+    return found
+
+
+def _what_is(holder: Any, name: str) -> str | None:
+    value = inspect.getattr_static(holder, name, None)
+    if inspect.isfunction(value):
+        return f"({', '.join(map(_parameter, inspect.signature(value).parameters.values()))})"
+    if isinstance(value, str):
+        return value
+    if hasattr(holder, name) or any(re.search(rf"\.{name}\b.* = ", text) for text in _sources(holder)):
+        return PRESENT
+    return None
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    bare = parameter.replace(annotation=inspect.Parameter.empty, default=inspect.Parameter.empty)
+    return f"{bare}{'=' if parameter.default is not parameter.empty else ''}"
+
+
+def _sources(holder: Any) -> list[str]:
+    """Where attributes are set that no class declares: in the methods of a class, or in a module that is given the object."""
+    if not inspect.isclass(holder):
+        return [inspect.getsource(holder)]
+    return [inspect.getsource(one) for one in inspect.getmro(holder) if one.__module__.split(".")[0] != "builtins"]

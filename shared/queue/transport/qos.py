@@ -1,0 +1,104 @@
+"""The record of messages that are neither acknowledged nor rejected, kept by the server's clock."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kombu.transport import redis as stock
+from kombu.transport import virtual
+from kombu.utils.encoding import bytes_to_str
+
+_SWEEP_LIMIT = 1000
+"""Messages put back in one sweep at most, so that the consumer hears its other events."""
+
+
+class QoS(stock.QoS):  # type: ignore[misc]
+    """What one channel holds. See `shared.queue.broker.Leases` for the part that others use."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note a message that the fetch has already recorded."""
+        virtual.QoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Let go of a message; whoever worked on it is free for the next one at once."""
+        super().ack(delivery_tag)
+        self.channel.reset_poll()
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Drop a message, or put it back to the front of its queue."""
+        if requeue:
+            self.restore_by_tag(delivery_tag)
+            virtual.QoS.ack(self, delivery_tag)
+        else:
+            super().reject(delivery_tag)
+
+    def unacked_tags(self) -> list[str]:
+        """Return the tags of the messages that are neither acknowledged nor rejected."""
+        return [tag for tag in list(self._delivered) if tag not in self._dirty]
+
+    def queue_of(self, tag: str) -> str:
+        """Name of the queue that a held message came from; Celery names routing key and queue alike."""
+        return str(self._delivered[tag].delivery_info.get("routing_key"))
+
+    def adopt(self, message: Any) -> None:
+        """Hold a message that was taken over a connection which is gone, and acknowledge it over this one."""
+        message.channel = self.channel
+        self.append(message, message.delivery_tag)
+
+    def forget(self, tag: str) -> None:
+        """Hold a message no longer, without a word to the broker."""
+        self._delivered.pop(tag, None)
+
+    def renew(self) -> None:
+        """Stamp everything that is held with the present time, except what was taken from us in the meantime."""
+        tags = self.unacked_tags()
+        if tags:
+            with self.channel.conn_or_acquire() as client:
+                now = _server_time(client)
+                client.zadd(self.unacked_index_key, dict.fromkeys(tags, now), xx=True)
+
+    def restore_visible(self, start: int = 0, num: int | None = None, interval: int | None = None) -> None:
+        """Put back what no living consumer has renewed within the visibility timeout.
+
+        Needs no lock: of several sweepers, one wins each message.
+        """
+        with self.channel.conn_or_acquire() as client:
+            latest = _server_time(client) - self.visibility_timeout
+            overdue = client.zrange(
+                self.unacked_index_key, "-inf", latest, byscore=True, offset=0, num=num or _SWEEP_LIMIT, withscores=True
+            )
+            for tag, score in overdue:
+                self.restore_by_tag(tag, client, seen=score)
+
+    def restore_by_tag(
+        self, tag: str | bytes, client: Any = None, leftmost: bool = False, *, seen: float | None = None
+    ) -> None:
+        """Put a message back to the front of its queue; with `seen`, only if its time is still that one."""
+        with self.channel.conn_or_acquire(client) as connection:
+            record = connection.hget(self.unacked_key, tag)
+            if record is None:
+                if seen is not None:
+                    connection.zrem(self.unacked_index_key, tag)
+                return
+            payload, exchange, routing_key = json.loads(bytes_to_str(record))
+            _mark_redelivered(payload)
+            # An exchange that nobody has bound: kombu would drop the message, Celery names exchange and queue alike.
+            queue = (self.channel._lookup(exchange, routing_key) or [routing_key])[0]
+            key = self.channel._q_for_pri(queue, self.channel._get_message_priority(payload))
+            self.channel.requeue_script(
+                keys=[self.unacked_key, self.unacked_index_key, key],
+                args=[tag, json.dumps(payload), "" if seen is None else repr(seen)],
+                client=connection,
+            )
+
+
+def _server_time(client: Any) -> float:
+    seconds, microseconds = client.time()
+    return float(seconds) + float(microseconds) / 1e6
+
+
+def _mark_redelivered(payload: dict[str, Any]) -> None:
+    for holder in (payload.get("headers"), payload.get("properties", {}).get("delivery_info")):
+        if isinstance(holder, dict):
+            holder["redelivered"] = True

@@ -1,0 +1,98 @@
+"""What packsight relies on inside kombu, Celery and billiard is there, and is relied on in its fence only."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from celery.app.defaults import SETTING_KEYS
+
+from packsight.shared.queue.app import make_app
+from packsight.shared.queue.transport import contract
+from packsight.shared.settings import Settings
+
+ROOT = Path(contract.__file__).parents[3]
+FENCE = ("shared/queue/transport/", "shared/queue/consumer.py", "worker/queue/request.py")
+ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
+PRIVATE = {name for names in contract.FOREIGN.values() for name in names if name.startswith("_")}
+
+
+def test_no_foreign_name_vanished_or_changed() -> None:
+    changes = contract.changes()
+    assert not changes, "compare shared/queue/transport with the new releases:\n" + "\n".join(changes)
+
+
+def test_a_name_that_vanished_or_changed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = {"kombu.transport.redis:QoS": {"ack": "(self)", "gone": contract.PRESENT}, "kombu.transport.nowhere": {}}
+    monkeypatch.setattr(contract, "FOREIGN", listed)
+    assert contract.changes() == [
+        "kombu.transport.redis:QoS.ack is (self, delivery_tag), expected (self)",
+        "kombu.transport.redis:QoS.gone vanished",
+        "kombu.transport.nowhere vanished",
+    ]
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text())
+
+
+def attributes(tree: ast.Module) -> set[str]:
+    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
+def own_names(tree: ast.Module) -> set[str]:
+    """Private names that a module gives itself: functions, methods, constants and what it sets on `self`."""
+    found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    found |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return found | {
+        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+    }
+
+
+def test_private_names_are_used_in_the_fence_only_and_all_of_them_are_listed() -> None:
+    inside, wrong = set(), []
+    for path, tree in sources():
+        names = {name for name in attributes(tree) - own_names(tree) if name.startswith("_") and not name.startswith("__")}
+        if path.startswith(FENCE):
+            inside |= names
+        elif names & PRIVATE:
+            wrong.append(f"{path} uses {sorted(names & PRIVATE)}")
+    assert not wrong
+    assert inside <= PRIVATE, "list them in shared/queue/transport/contract.py"
+    assert {name for name in PRIVATE if not name.startswith("__")} <= inside, "no longer used: take them off the list"
+
+
+def test_what_is_overridden_is_listed() -> None:
+    """A method of ours that replaces one of theirs does so under the parameters that the list expects."""
+    missing = []
+    for owner in contract.FOREIGN:
+        module, _, kind = owner.partition(":")
+        if not kind:
+            continue
+        base = getattr(import_module(module), kind)
+        for ours in base.__subclasses__():
+            if not ours.__module__.startswith("packsight."):
+                continue
+            for name, value in vars(ours).items():
+                listed = any(
+                    name in contract.FOREIGN.get(f"{home}:{one.__name__}", {})
+                    for one in inspect.getmro(base)
+                    for home in (one.__module__, one.__module__.rpartition(".")[0], "celery.worker.consumer")
+                )
+                overrides = inspect.isfunction(value) and hasattr(base, name) and name != "__init__"
+                if overrides and not listed:
+                    missing.append(f"{ours.__qualname__}.{name}")
+    assert not missing
+
+
+def test_every_setting_is_one_that_celery_knows() -> None:
+    app = make_app("test", Settings(_env_file=None), beat_schedule={"x": {"task": "x", "schedule": 1}})
+    # The first is Celery's own note; the second is documented and read, but not in its list of defaults.
+    unlisted = {"deprecated_settings", "redis_backend_health_check_interval"}
+    assert set(app.conf.changes) - unlisted <= SETTING_KEYS
