@@ -14,9 +14,9 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from packsight.producer import collect, jobs, publish
+from packsight.producer import collect, frames, jobs, publish
 from packsight.producer.backoff import Backoff, RetryPolicy
 from packsight.producer.broker import answering, producer_app, send
 from packsight.producer.publish import Publisher
@@ -31,6 +31,9 @@ from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings, load_settings
 from packsight.shared.storage.jobs import BATCH_SIZE, Batch, Job, JobImage, JobStore
 from packsight.shared.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Idle = Callable[[float], None]
 
@@ -173,6 +176,14 @@ class Client:
         """Yield the rows of a job that have ended; with `wait` until all have."""
         with answering(self.settings):
             yield from collect.outcomes(self.ledger, job.batches, wait=wait, idle=idle, retry=self._retry)
+
+    def frame(self, job: Job | str, *, wait: bool = False, idle: Idle | None = None) -> pd.DataFrame:
+        """The outcomes of a job that have ended as a DataFrame, one row per photo; with `wait` of all its photos.
+
+        `job` is a job or its id. Columns are those of `packsight.read_results`. Raises UserError where there is no such
+        job or pandas is not installed.
+        """
+        return frames.frame(self.outcomes(self.load(job) if isinstance(job, str) else job, wait=wait, idle=idle))
 
     def ended(self, task_ids: Sequence[str]) -> int:
         """How many of these tasks have ended."""

@@ -24,6 +24,8 @@ else:
     pa = Later("pyarrow", extra="analysis")
     parquet = Later("pyarrow.parquet", extra="analysis")
 
+FILE_KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+"""Kinds of files of results by suffix."""
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -113,9 +115,19 @@ class Table:
 
 def write_csv(file: IO[str], rows: Iterable[dict[str, Any]]) -> None:
     """Write flat rows as CSV that is safe to open in a spreadsheet."""
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(_LineFeeds(file), COLUMNS, lineterminator="\r\n")
     writer.writeheader()
     writer.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
+
+
+class _LineFeeds:
+    """Ends rows by a line feed alone. The writer ends them by CR LF, so that it quotes either inside a cell."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        return self._file.write(row.removesuffix("\r\n") + "\n")
 
 
 def write_parquet(path: Path, rows: Iterator[dict[str, Any]], group: int = 10_000) -> None:
@@ -132,13 +144,13 @@ def open_export(path: Path) -> Export:
 
     Raises UserError for another suffix, a library that is missing, or a folder that cannot be written.
     """
-    suffix = path.suffix.lower()
-    if suffix not in {".jsonl", ".ndjson", ".csv", ".parquet"}:
+    kind = FILE_KINDS.get(path.suffix.lower())
+    if kind is None:
         raise UserError(f"{path} has no known suffix. Results can be written as .jsonl, .csv or .parquet.")
-    if suffix == ".parquet":
+    if kind == "parquet":
         require("pyarrow", extra="analysis")
     try:
-        return JsonLines(path) if suffix in {".jsonl", ".ndjson"} else Table(path)
+        return JsonLines(path) if kind == "jsonl" else Table(path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}. Create the folder or choose another.") from None
 

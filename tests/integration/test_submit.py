@@ -113,6 +113,16 @@ def test_outcomes_without_waiting_are_those_that_have_ended(client: Client, stan
     assert len(list(client.outcomes(client.load(job.id)))) == 10
 
 
+def test_a_jobs_outcomes_come_as_a_frame_in_the_order_of_its_photos(client: Client, stand_in: StandIn) -> None:
+    job = client.submit(urls(10), batch_size=2)
+    assert client.frame(job).empty
+    assert len(list(client.enqueue(job))) == 5
+    made = client.frame(job.id, wait=True)
+    assert made["name"].tolist() == [f"photo {number}" for number in range(10)]
+    assert made["status"].tolist() == ["no_match"] * 10
+    assert set(made["job"]) == {job.id}
+
+
 def test_a_task_that_fails_gives_one_failed_outcome_per_image(client: Client, stand_in: StandIn) -> None:
     items = [*urls(4), Item("bad", "https://example.com/crash.jpg"), Item("beside it", "https://example.com/5.jpg")]
     rows = sorted(client.run(client.submit(items, batch_size=2)), key=lambda row: row.index)

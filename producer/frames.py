@@ -1,0 +1,109 @@
+"""Results for analysis: a pandas DataFrame with one row per photo, the same from a job and from any file of results.
+
+    import packsight
+
+    results = packsight.read_results("results.parquet")
+    results.status.value_counts()
+    results.filter(like="seconds_").sum(axis=1).describe()
+    results[results.status == "failed"].groupby("failure_code", observed=True).size()
+
+Columns are those of the tables that `packsight submit --out` writes. Of type category: `status` and `failure_code`; Float64:
+`confidence` (0 to 1), `second_confidence` and `seconds_<stage>`; boolean: `retryable`; Int64: `index`, the photo's place in
+its job; string: all others. What has no value is NA.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from packsight.producer.columns import COLUMNS, Kind, Value, flat
+from packsight.producer.export import FILE_KINDS, literal
+from packsight.producer.rows import Row
+from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.extras import Later
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyarrow import parquet
+else:
+    pd = Later("pandas", extra="analysis")
+    parquet = Later("pyarrow.parquet", extra="analysis")
+
+_TYPES: dict[Kind, str] = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
+_CATEGORIES = {"status": [status.value for status in Status], "failure_code": [code.value for code in ErrorCode]}
+_FROM_TEXT: dict[Kind, Callable[[str], Value]] = {str: literal, int: int, float: float, bool: "True".__eq__}
+
+
+def frame(rows: Iterable[Row]) -> pd.DataFrame:
+    """Rows of jobs as a DataFrame, in the order of the jobs' names and of their photos."""
+    return _frame(map(flat, rows))
+
+
+def read_results(paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
+    """Read files of results, .jsonl, .csv or .parquet, into one DataFrame: columns and types are the same whatever the file.
+
+    Rows come in the order of the jobs' names and of their photos. Columns that a file of an earlier release lacks are NA.
+    Raises UserError for a file that cannot be read or is none of results, and where pandas is not installed.
+    """
+    several = [paths] if isinstance(paths, str | Path) else paths
+    return _frame(record for path in several for record in _records(Path(path)))
+
+
+def _frame(records: Iterable[Mapping[str, Value]]) -> pd.DataFrame:
+    columns: dict[str, list[Value]] = {name: [] for name in COLUMNS}
+    for record in records:
+        for name, values in columns.items():
+            value = record.get(name)
+            values.append(None if value == "" else value)
+    typed = {name: _typed(name, values) for name, values in columns.items()}
+    return pd.DataFrame(typed).sort_values(["job", "index"], kind="stable", ignore_index=True)
+
+
+def _typed(name: str, values: Sequence[Value]) -> Any:
+    if known := _CATEGORIES.get(name):
+        of_other_releases = sorted({str(value) for value in values if value is not None} - set(known))
+        return pd.Categorical(values, categories=[*known, *of_other_releases])
+    return pd.array(values, dtype=_TYPES[COLUMNS[name]])
+
+
+def _records(path: Path) -> Iterator[Mapping[str, Value]]:
+    read = {"jsonl": _of_lines, "csv": _of_csv, "parquet": _of_parquet}.get(FILE_KINDS.get(path.suffix.lower(), ""))
+    if read is None:
+        raise UserError(f"{path} has no known suffix. Results are read from .jsonl, .csv and .parquet files.")
+    try:
+        yield from read(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}. Correct the path.") from None
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path} holds no results of packsight: {error}. Name a file that --out has written.") from None
+
+
+def _of_lines(path: Path) -> Iterator[Mapping[str, Value]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield flat(Row.of_line(line))
+            except ValidationError as error:
+                raise ValueError(f"line {number}: {error.errors()[0]['msg']}") from None
+
+
+def _of_csv(path: Path) -> Iterator[Mapping[str, Value]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if "status" not in row:
+                raise ValueError("there is no column status")
+            yield {name: _FROM_TEXT[COLUMNS[name]](cell) for name, cell in row.items() if name in COLUMNS and cell}
+
+
+def _of_parquet(path: Path) -> Iterator[Mapping[str, Value]]:
+    with parquet.ParquetFile(path) as file:
+        if "status" not in file.schema_arrow.names:
+            raise ValueError("there is no column status")
+        for batch in file.iter_batches():
+            yield from batch.to_pylist()

@@ -1,0 +1,169 @@
+"""Results as DataFrames: the same columns, types and values from a job's rows and from every kind of file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+
+import packsight
+from packsight.producer.columns import COLUMNS
+from packsight.producer.export import Exports, open_export
+from packsight.producer.frames import frame, read_results
+from packsight.producer.rows import Row
+from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.outcomes import (
+    Candidate,
+    Evidence,
+    Failure,
+    Outcome,
+    Product,
+    Provenance,
+    Status,
+    WordRead,
+)
+
+KINDS = ("jsonl", "csv", "parquet")
+BOX = [(0.0, 0.0), (9.0, 0.0), (9.0, 4.0), (0.0, 4.0)]
+
+
+def matched(index: int, text: str = "Крем") -> Row:
+    first, second = (
+        Candidate(product=Product(id=number, name=text, vendor=text), confidence=share, evidence=Evidence())
+        for number, share in (("010", 0.1 + 0.2), ("NA", 1 / 3))
+    )
+    outcome = Outcome(
+        image=f"s3://bucket/{index}",
+        status=Status.MATCHED,
+        product=first.product,
+        confidence=0.1 + 0.2,
+        candidates=[first, second],
+        words=[WordRead(text=text, confidence=0.9, box=BOX), WordRead(text="50 мл", confidence=0.8, box=BOX)],
+        provenance=Provenance(catalog="default", catalog_version="v1", embedder="e", spotter="s"),
+        timings={"fetch": 0.01, "embed": 0.2},
+        reason=text,
+        sha256="ab" * 32,
+    )
+    return Row("job-1", index, text, outcome)
+
+
+def failed(index: int, code: ErrorCode = ErrorCode.FETCH_TIMEOUT) -> Row:
+    return Row("job-1", index, "NA", Outcome.failed(f"s3://bucket/{index}", Failure.of_code(code, "too slow")))
+
+
+def write(path: Path, *rows: Row) -> Path:
+    with Exports() as exports:
+        exports.take(open_export(path))
+        for row in rows:
+            exports.add(row)
+        exports.finish()
+    return path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_gives_the_frame_of_its_rows_whatever_its_kind(tmp_path: Path, kind: str) -> None:
+    rows = [matched(2), failed(0), matched(1, "=1+1")]
+    assert_frame_equal(read_results(write(tmp_path / f"results.{kind}", *rows)), frame(rows))
+
+
+@settings(deadline=None, max_examples=50)
+@example("a\rb")
+@example("''=1")
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8))
+def test_any_text_survives_a_table(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    folder = tmp_path_factory.mktemp("tables")
+    for kind in KINDS:
+        assert_frame_equal(read_results(write(folder / f"results.{kind}", matched(0, text))), frame([matched(0, text)]))
+
+
+def test_a_photo_has_one_row_with_typed_columns() -> None:
+    made = frame([failed(1), matched(0)])
+    assert list(made.columns) == list(COLUMNS)
+    first, second = made.iloc[0], made.iloc[1]
+    assert (first["name"], first["status"], first["product_id"], first["confidence"]) == ("Крем", "matched", "010", 0.1 + 0.2)
+    assert first["words"] == "Крем | 50 мл"
+    assert (first["seconds_fetch"], first["seconds_embed"]) == (0.01, 0.2)
+    assert pd.isna(first["seconds_spot"])
+    assert pd.isna(first["retryable"])
+    assert (second["name"], second["failure_code"], second["retryable"]) == ("NA", "fetch_timeout", True)
+    assert pd.isna(second["product_id"])
+    assert made.status.cat.categories.tolist() == [status.value for status in Status]
+    assert set(made.failure_code.cat.categories) == set(ErrorCode)
+    assert {str(made[name].dtype) for name in made.columns if name.startswith("seconds_")} == {"Float64"}
+    assert (str(made["index"].dtype), str(made["retryable"].dtype), str(made["name"].dtype)) == ("Int64", "boolean", "string")
+
+
+def test_a_job_without_outcomes_gives_an_empty_frame_of_the_same_types() -> None:
+    empty, full = frame([]), frame([matched(0)])
+    assert len(empty) == 0
+    assert empty.dtypes.to_dict() == full.dtypes.to_dict()
+
+
+def test_several_files_come_as_one_frame_in_the_order_of_jobs_and_photos(tmp_path: Path) -> None:
+    late = Row("job-2", 0, "late", matched(0).outcome)
+    paths = [write(tmp_path / "b.csv", late), write(tmp_path / "a.jsonl", failed(1), matched(0))]
+    made = read_results(paths)
+    assert list(zip(made["job"], made["index"], strict=True)) == [("job-1", 0), ("job-1", 1), ("job-2", 0)]
+    assert_frame_equal(made, read_results(map(str, reversed(paths))))
+    assert_frame_equal(made, frame([late, failed(1), matched(0)]))
+
+
+def test_files_of_an_earlier_release_are_read_with_gaps(tmp_path: Path) -> None:
+    old = tmp_path / "old.csv"
+    old.write_text("name,status,failure_code,confidence,job\na.jpg,failed,gone_code,0.0,job-0\nb.jpg,matched,,0.5,job-0\n")
+    made = read_results(old)
+    assert made["name"].tolist() == ["a.jpg", "b.jpg"]
+    assert made["failure_code"].tolist()[0] == "gone_code"
+    assert made["index"].isna().all()
+    line = json.loads(matched(0).line)
+    line["timings"] = {"recall": 0.5}
+    (tmp_path / "old.jsonl").write_text(json.dumps(line) + "\n")
+    assert read_results(tmp_path / "old.jsonl")["seconds_cache"].tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("results.xlsx", "", "no known suffix"),
+        ("results.jsonl", '{"name": "x"}\n', "line 1"),
+        ("results.jsonl", "no JSON\n", "line 1"),
+        ("results.csv", "image,product\n1,2\n", "no column status"),
+        ("results.csv", "status,confidence\nmatched,much\n", "much"),
+        ("results.parquet", "no table", "holds no results"),
+    ],
+)
+def test_a_file_that_holds_no_results_is_told_with_the_reason(tmp_path: Path, name: str, content: str, told: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=told):
+        read_results(tmp_path / name)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    for kind in KINDS:
+        with pytest.raises(UserError, match="cannot be read"):
+            read_results(tmp_path / f"missing.{kind}")
+
+
+def test_the_package_offers_the_readers() -> None:
+    assert packsight.read_results is read_results
+    assert "read_evaluation" in packsight.__all__
+
+
+def test_without_pandas_one_sentence_says_what_to_install(tmp_path: Path) -> None:
+    path = write(tmp_path / "results.jsonl", matched(0))
+    script = (
+        "import sys; sys.modules['pandas'] = None\n"
+        "import packsight\n"
+        f"try: packsight.read_results({str(path)!r})\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert "UserError" in told
+    assert "pip install 'packsight[analysis]'" in told
