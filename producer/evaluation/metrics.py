@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
-
-import numpy as np
+from statistics import fmean
 
 from packsight.shared.contract.outcomes import Status
 
@@ -99,14 +98,14 @@ def reliability(confidences: Sequence[float], right: Sequence[bool], bins: int =
 
     Niculescu-Mizil and Caruana, Predicting good probabilities with supervised learning, 2005.
     """
-    values, hits = np.asarray(confidences, dtype=float), np.asarray(right, dtype=bool)
-    bin_of = np.clip((values * bins).astype(int), 0, bins - 1)
+    inside: dict[int, list[tuple[float, bool]]] = {}
+    for confidence, hit in zip(confidences, right, strict=True):
+        inside.setdefault(min(int(confidence * bins), bins - 1), []).append((confidence, hit))
     found = []
-    for number in np.unique(bin_of).tolist():
-        here = bin_of == number
-        count = int(here.sum())
-        accuracy = Share(int(hits[here].sum()), count)
-        found.append(Bin(number / bins, (number + 1) / bins, count, float(values[here].mean()), accuracy))
+    for number, answers in sorted(inside.items()):
+        mean = fmean(confidence for confidence, _ in answers)
+        accuracy = Share(sum(hit for _, hit in answers), len(answers))
+        found.append(Bin(number / bins, (number + 1) / bins, len(answers), mean, accuracy))
     return found
 
 

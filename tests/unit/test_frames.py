@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from pandas.testing import assert_frame_equal
 
 import packsight
 from packsight.producer.columns import COLUMNS
+from packsight.producer.evaluation.document import Results, document
+from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.export import Exports, open_export
 from packsight.producer.frames import frame, read_results
 from packsight.producer.rows import Row
@@ -156,14 +159,29 @@ def test_the_package_offers_the_readers() -> None:
     assert "read_evaluation" in packsight.__all__
 
 
-def test_without_pandas_one_sentence_says_what_to_install(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reader", ["read_results", "read_evaluation"])
+def test_without_pandas_one_sentence_says_what_to_install(tmp_path: Path, reader: str) -> None:
     path = write(tmp_path / "results.jsonl", matched(0))
+    (tmp_path / "measures.json").write_text(json.dumps(document(Results(found=[]))))
+    file = path if reader == "read_results" else tmp_path / "measures.json"
     script = (
-        "import sys; sys.modules['pandas'] = None\n"
+        "import sys; sys.modules.update(dict.fromkeys(('pandas', 'numpy', 'pyarrow', 'cv2', 'faiss', 'rapidfuzz')))\n"
         "import packsight\n"
-        f"try: packsight.read_results({str(path)!r})\n"
+        f"try: packsight.{reader}({str(file)!r})\n"
         "except Exception as error: print(type(error).__name__, error)\n"
     )
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert "UserError" in told
     assert "pip install 'packsight[analysis]'" in told
+
+
+@pytest.mark.parametrize("page", ["jobs.md", "evaluate.md"])
+def test_what_the_pages_show_for_notebooks_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path("monday.parquet"), matched(0))
+    write(Path("tuesday.csv"), failed(1))
+    right = Answer("a.jpg", "1", "1", ("table",), Status.MATCHED, ("1",), 0.8)
+    Path("measures.json").write_text(json.dumps(document(Results(found=[right]))))
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text.split("## In a notebook")[1], re.DOTALL)
+    exec(compile(block, page, "exec"), {})
