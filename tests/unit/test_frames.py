@@ -76,7 +76,7 @@ def test_a_file_gives_the_frame_of_its_rows_whatever_its_kind(tmp_path: Path, ki
     assert_frame_equal(read_results(write(tmp_path / f"results.{kind}", *rows)), frame(rows))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @example("a\rb")
 @example("''=1")
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8))
