@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import machine
-from bench.ground import ground, worker
 from bench.photos import PhotoSet, changed_copies
 from bench.run import publish_catalog, sample
+from bench.testbed import testbed, worker
 from bench.whole_queue import BATCH, submitted
 from packsight.producer.client import Client
 from packsight.producer.sources import Item
@@ -41,7 +41,7 @@ QUICK = Sizes(5, 200)
 def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Console) -> dict[str, Any]:
     """Ask for single photos, then for the same while a job waits."""
     base = sample(photos.usable(), sizes.singles)
-    with ground(folder, models) as on, ExitStack() as stack:
+    with testbed(folder, models) as on, ExitStack() as stack:
         # The same photos are asked about twice, and are to be looked at each time.
         by = stack.enter_context(worker(on, PACKSIGHT_WORKER__REMEMBER="0"))
         client = stack.enter_context(Client(on.settings))

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bench.ground import Ground, celery_worker
+from bench.testbed import Testbed, celery_worker
 from bench.usage import Usage
 from bench.whole_queue import BATCH, batch_ends, between_ends, groups
 from packsight.deploy.stack.services import Spec
@@ -31,7 +31,7 @@ CHILDREN_PER_CORE = 2
 """A child without networks waits for the broker half of its time."""
 
 
-def run_queue_only(on: Ground, outcomes: Sequence[Outcome], batches: int) -> dict[str, Any]:
+def run_queue_only(on: Testbed, outcomes: Sequence[Outcome], batches: int) -> dict[str, Any]:
     """Queue batches, then let a worker answer them; each step's images a second."""
     file = on.folder / "outcomes.jsonl"
     file.write_text("\n".join(outcome.model_dump_json() for outcome in outcomes), encoding="utf-8")

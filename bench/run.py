@@ -15,12 +15,12 @@ from rich.console import Console
 
 from bench import machine
 from bench.accuracy import accuracy
-from bench.ground import Ground, Running, ground, worker
-from bench.limit import Limit, limit
+from bench.baseline_run import run_baseline
 from bench.photos import PhotoSet, changed_copies
-from bench.plain_run import run_plain
 from bench.queue_only_run import run_queue_only
 from bench.stages import run_stages
+from bench.testbed import Running, Testbed, testbed, worker
+from bench.upper_bound import UpperBound, upper_bound
 from bench.usage import Usage
 from bench.whole_queue import BATCH, Done, remembered, run_job, seen_before
 from packsight.indexer.report import SyncRequest
@@ -39,21 +39,21 @@ from packsight.worker.process.cores import divide, usable_cores
 class Sizes:
     """How much is measured.
 
-    rounds: turns of whole queue and limit, so that a machine whose speed drifts does not favour either; base: photos that
-    both look at; copies: changed copies of them that a job of a round has at least, of each as many; limit: photos that the limit
-    looks at per round.
+    rounds: turns of whole queue and upper bound, so that a machine whose speed drifts does not favour either; base: photos that
+    both look at; copies: changed copies of them that a job of a round has at least, of each as many; upper_bound: photos that
+    the upper bound looks at per round; baseline: labelled photos.
     """
 
     rounds: int = 3
     base: int = 48
     copies: int = 640
-    limit: int = 288
-    plain: int = 1000
+    upper_bound: int = 288
+    baseline: int = 1000
     stages: int = 32
     queue_only_batches: int = 1200
 
 
-QUICK = Sizes(rounds=1, base=8, copies=32, limit=8, plain=6, stages=4, queue_only_batches=100)
+QUICK = Sizes(rounds=1, base=8, copies=32, upper_bound=8, baseline=6, stages=4, queue_only_batches=100)
 
 
 def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Console) -> dict[str, Any]:
@@ -68,8 +68,8 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
         "photos": {"set": photos.name, "labelled": len(photos.labels)},
     }
     base = sample(photos.usable(), sizes.base)
-    labels = sample(photos.labels, sizes.plain)
-    with ground(folder, models) as on:
+    labels = sample(photos.labels, sizes.baseline)
+    with testbed(folder, models) as on:
         settings = on.settings
         children, threads = divide(settings.worker, cores)
         document["machine"] |= {"children": children, "threads": threads}
@@ -85,18 +85,18 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
             outcomes = [row.outcome for row in rows if row.outcome.status is not Status.FAILED]
             per_job = len(base) * math.ceil(sizes.copies / len(base))
             copies = changed_copies(base, 2 * sizes.rounds * per_job, folder / "copies")
-            together = stack.enter_context(limit(settings, base, children, threads))
+            bound = stack.enter_context(upper_bound(settings, base, children, threads))
             parts = [copies[start : start + per_job] for start in range(0, len(copies), per_job)]
-            document |= _rounds(on, by, client, together, parts, sizes, console)
+            document |= _rounds(on, by, client, bound, parts, sizes, console)
             with by.suspended():
                 console.rule("Stage by stage")
                 references = [row.outcome.image for row in rows if row.outcome.status is not Status.FAILED]
                 document["stages"] = run_stages(settings, sample(references, sizes.stages), threads)
         console.rule("Queue without networks")
         document["queue_only"] = run_queue_only(on, outcomes, sizes.queue_only_batches)
-        console.rule("A plain worker")
-        document["plain"], plain_accuracy = run_plain(on, photos, [label for label in labels if _readable(label)], 600)
-        document["accuracy"]["plain"] = plain_accuracy.document()
+        console.rule("The baseline")
+        document["plain"], baseline_accuracy = run_baseline(on, photos, [label for label in labels if _readable(label)], 600)
+        document["accuracy"]["plain"] = baseline_accuracy.document()
     queue = document["queue"]["images_per_s"]
     document |= {
         "queue_images_per_s": queue,
@@ -114,7 +114,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
     return document
 
 
-def publish_catalog(on: Ground, photos: PhotoSet, document: dict[str, Any], console: Console) -> None:
+def publish_catalog(on: Testbed, photos: PhotoSet, document: dict[str, Any], console: Console) -> None:
     """Publish the photo set's catalog with the running worker."""
     console.rule("Publishing the catalog")
     run_sync(SyncRequest(str(photos.feed), photos.extra, "default", False), on.settings)
@@ -145,23 +145,23 @@ def _readable(label: Label) -> bool:
 
 
 def _rounds(
-    on: Ground, by: Running, client: Client, together: Limit, parts: Sequence[Sequence[Path]], sizes: Sizes, console: Console
+    on: Testbed, by: Running, client: Client, bound: UpperBound, parts: Sequence[Sequence[Path]], sizes: Sizes, console: Console
 ) -> dict[str, Any]:
-    """Let the whole queue, the whole queue that reads all, and the limit take turns."""
+    """Let the whole queue, the whole queue that reads all, and the upper bound take turns."""
     served: list[Done] = []
     read_all: list[Done] = []
     bare: list[tuple[int, float, dict[str, Any]]] = []
     broker = client.ledger.client
     before = int(broker.info("memory")["used_memory"]) - remembered(client.ledger)[1]
     for number in range(sizes.rounds):
-        console.rule(f"Whole queue and limit, round {number + 1} of {sizes.rounds}")
+        console.rule(f"Whole queue and upper bound, round {number + 1} of {sizes.rounds}")
         served.append(run_job(client, on, by, parts[2 * number]))
         read_all.append(run_job(client, on, by, parts[2 * number + 1], read_all=True))
-        with by.suspended(), Usage({"children": together.pids}) as usage:
-            count, took = together.run(max(1, sizes.limit // min(sizes.base, together.photos)))
+        with by.suspended(), Usage({"children": bound.pids}) as usage:
+            count, took = bound.run(max(1, sizes.upper_bound // min(sizes.base, bound.photos)))
         bare.append((count, took, usage.document()))
         rates = [one[-1].images / one[-1].seconds for one in (served, read_all)] + [count / took]
-        console.print("queue {:.2f}/s, reading all {:.2f}/s, limit {:.2f}/s".format(*rates))
+        console.print("queue {:.2f}/s, reading all {:.2f}/s, upper bound {:.2f}/s".format(*rates))
     seen, seen_bytes = remembered(client.ledger)
     grown = int(broker.info("memory")["used_memory"]) - seen_bytes - before
     again = run_job(client, on, by, parts[-2])

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import machine
-from bench.ground import ground, worker
 from bench.photos import PhotoSet, changed_copies
 from bench.run import publish_catalog
+from bench.testbed import testbed, worker
 from bench.whole_queue import run_job
 from packsight.producer.client import Client
 from packsight.worker.process.cores import usable_cores
@@ -26,7 +26,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, per_child: int, console: C
     copies = iter(changed_copies(photos.usable(), per_child * sum(counts), folder / "copies"))
     steps: list[dict[str, Any]] = []
     document: dict[str, Any] = {"photos": {"set": photos.name}}
-    with ground(folder, models) as on:
+    with testbed(folder, models) as on:
         for children in counts:
             divided = {"CHILDREN": str(children), "THREADS": "1", "SPARE": "0"}
             with ExitStack() as stack:

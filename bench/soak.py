@@ -12,9 +12,9 @@ import redis
 from rich.console import Console
 
 from bench import machine
-from bench.ground import ground, worker
 from bench.photos import PhotoSet, changed_copies
 from bench.run import publish_catalog
+from bench.testbed import testbed, worker
 from bench.whole_queue import Done, run_job, seen_before
 from packsight.producer.client import Client
 from packsight.shared.queue import keys
@@ -30,7 +30,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
     copies = changed_copies(photos.usable(), min(JOB, count), folder / "copies")
     done: list[Done] = []
     broker: list[dict[str, float]] = []
-    with ground(folder, models) as on, ExitStack() as stack:
+    with testbed(folder, models) as on, ExitStack() as stack:
         by = stack.enter_context(worker(on, PACKSIGHT_WORKER__REMEMBER=str(len(copies) // 2)))
         client = stack.enter_context(Client(on.settings))
         document: dict[str, Any] = {"photos": {"set": photos.name}}

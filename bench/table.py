@@ -19,8 +19,8 @@ def show(document: dict[str, Any], console: Console) -> None:
     )
     table = Table("", "images/s", "images", "seconds", "right first", "not in catalog: not matched", box=None)
     for name, key in (("whole queue", "queue"), ("whole queue, all lines read", "queue_read_all"),
-                      ("whole queue, photos seen before", "queue_seen_before"), ("same networks alone (limit)", "limit"),
-                      ("plain worker", "plain"), ("queue without networks", "queue_only")):  # fmt: skip
+                      ("whole queue, photos seen before", "queue_seen_before"), ("same networks alone (upper bound)", "limit"),
+                      ("baseline", "plain"), ("queue without networks", "queue_only")):  # fmt: skip
         part, right = document[key], document["accuracy"].get(key, {})
         table.add_row(
             name, f"{part['images_per_s']:.2f}", f"{part['images']}", f"{part['seconds']:.1f}",
@@ -28,7 +28,7 @@ def show(document: dict[str, Any], console: Console) -> None:
         )  # fmt: skip
     console.print(table)
     console.print(
-        f"queue ÷ limit  {document['queue_to_limit_ratio']:.3f}; both reading all lines "
+        f"queue ÷ upper bound  {document['queue_to_limit_ratio']:.3f}; both reading all lines "
         f"{document['read_all_to_limit_ratio']:.3f}",
         highlight=False,
     )
@@ -37,7 +37,7 @@ def show(document: dict[str, Any], console: Console) -> None:
         f"reading stopped on {document['queue']['reading_stopped_share']:.0%} of the photos",
         highlight=False,
     )
-    console.print(f"queue ÷ plain  {document['queue_to_plain_ratio']:.2f}", highlight=False)
+    console.print(f"queue ÷ baseline  {document['queue_to_plain_ratio']:.2f}", highlight=False)
     busy = " and ".join(f"{document[key]['cpu_seconds_per_image'] * 1000:.0f} ms ({name})" for key, name in
                         (("queue", "whole queue with its servers"), ("limit", "networks alone")))  # fmt: skip
     console.print(f"processor time per image: {busy}", highlight=False)
@@ -55,13 +55,13 @@ def show(document: dict[str, Any], console: Console) -> None:
 
 
 def note(document: dict[str, Any]) -> str:
-    """What must be known to read the plain worker's figures."""
+    """What must be known to read the baseline's figures."""
     if document["plain"]["weights"] == "random":
         return (
-            "The plain worker's ResNet-50 has random weights, since torchvision's are not on this machine: same cost, but "
+            "The baseline's ResNet-50 has random weights, since torchvision's are not on this machine: same cost, but "
             "its looks tell nothing, so its accuracy is that of its words."
         )
-    return "The plain worker's ResNet-50 has torchvision's weights."
+    return "The baseline's ResNet-50 has torchvision's weights."
 
 
 def _share(value: float | None) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-from bench.ground import Ground, Running
+from bench.testbed import Running, Testbed
 from bench.usage import Usage
 from packsight.producer.client import Client
 from packsight.producer.rows import Row
@@ -42,7 +42,7 @@ class Done:
 
 def run_job(
     client: Client,
-    on: Ground,
+    on: Testbed,
     by: Running,
     photos: Sequence[Path],
     *,
@@ -73,10 +73,10 @@ def remembered(ledger: Ledger) -> tuple[int, int]:
     return photos, sum(cast(int, ledger.client.memory_usage(key, samples=0)) for key in caches)
 
 
-def groups(on: Ground, by: Running) -> dict[str, list[int]]:
+def groups(on: Testbed, by: Running) -> dict[str, list[int]]:
     """Processes by what they do."""
     children = by.children()
-    return {"children": children, "worker parent": [by.pid], **{name: [pid] for name, pid in on.servers.items()}}
+    return {"children": children, "worker parent": [by.pid], **{name: [pid] for name, pid in on.pids.items()}}
 
 
 def batch_ends(ledger: Ledger, sizes: Mapping[str, int]) -> tuple[list[tuple[float, int]], int]:

@@ -12,39 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import redis
-from pydantic import SecretStr
 
-from packsight.deploy.stack import services
-from packsight.deploy.stack.ports import free_ports
+from packsight.deploy.testbed import Servers, serving, variables
 from packsight.shared.contract.messages import WORKER_QUEUES
 from packsight.shared.settings import Queue, Settings
 
 HERE = Path(__file__).parent
-PASSWORD = "acceptance"
-
-
-class Broker:
-    """A Valkey that can be killed and started again on the same data."""
-
-    def __init__(self, home: Path) -> None:
-        (self.port,) = free_ports(1)
-        self._spec = services.valkey(home / "valkey", self.port, PASSWORD)
-        self._log = home / "valkey.log"
-        self.start()
-
-    def start(self) -> None:
-        self.process = services.start(self._spec, self._log)
-        services.wait_ready(self._spec, self.process, self._log)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def client(self, database: int) -> redis.Redis:
-        return redis.Redis(port=self.port, password=PASSWORD, db=database, decode_responses=True)
-
-    def url(self, database: int) -> str:
-        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
 
 class StandIn:
@@ -83,25 +56,23 @@ class StandIn:
             return self.process.wait()
 
 
-def settings_for(broker: Broker, home: Path, *, visibility_timeout: int) -> Settings:
-    return Settings(
-        _env_file=None,
-        broker_url=SecretStr(broker.url(0)),
-        result_url=SecretStr(broker.url(1)),
-        home=home,
-        queue=Queue(visibility_timeout=visibility_timeout, socket_timeout=2),
-    )
-
-
 def environment(settings: Settings) -> dict[str, str]:
     return {
-        "PACKSIGHT_STACK_FILE": os.devnull,
-        "PACKSIGHT_BROKER_URL": settings.broker_url.get_secret_value(),
-        "PACKSIGHT_RESULT_URL": settings.result_url.get_secret_value(),
+        **variables(settings),
         "PACKSIGHT_QUEUE__VISIBILITY_TIMEOUT": str(settings.queue.visibility_timeout),
         "PACKSIGHT_QUEUE__SOCKET_TIMEOUT": str(settings.queue.socket_timeout),
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent.parent)]),
     }
+
+
+def connect(servers: Servers, database: int) -> redis.Redis:
+    return redis.Redis.from_url(servers.redis_url(database), decode_responses=True)
+
+
+def write_to_disk(client: redis.Redis) -> None:
+    """Return when all that the broker was told is in its append-only file, which is otherwise synced once a second."""
+    client.set("tests:written", 1)
+    assert client.waitaof(1, 0, 30_000) == [1, 0]
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
@@ -114,13 +85,12 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) 
 
 
 @contextlib.contextmanager
-def running(home: Path, *, visibility_timeout: int) -> Iterator[tuple[Broker, Settings, StandIn]]:
+def running(home: Path, *, visibility_timeout: int) -> Iterator[tuple[Servers, Settings, StandIn]]:
     """A broker with one worker of two children."""
-    broker = Broker(home)
-    settings = settings_for(broker, home, visibility_timeout=visibility_timeout)
-    worker = StandIn(settings, home)
-    try:
-        yield broker, settings, worker
-    finally:
-        worker.stop()
-        services.stop(broker.process)
+    with serving(home, objects=False) as servers:
+        settings = servers.settings(home, queue=Queue(visibility_timeout=visibility_timeout, socket_timeout=2))
+        worker = StandIn(settings, home)
+        try:
+            yield servers, settings, worker
+        finally:
+            worker.stop()

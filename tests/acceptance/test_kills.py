@@ -17,6 +17,7 @@ import pytest
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from packsight.deploy.testbed import Server, Servers
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES
 from packsight.shared.contract.outcomes import RecognizeResult
@@ -25,7 +26,8 @@ from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings
-from tests.acceptance.stack import Broker, StandIn, environment, running, wait_until
+from packsight.worker.queue.delivery import max_total_deliveries
+from tests.acceptance.stack import StandIn, connect, environment, running, wait_until, write_to_disk
 
 RAN = "standin:ran:"
 
@@ -34,7 +36,7 @@ RAN = "standin:ran:"
 class Stack:
     """One worker of two children; a message is handed out again after 4 s without a sign of life of its holder."""
 
-    broker: Broker
+    servers: Servers
     settings: Settings
     worker: StandIn
 
@@ -54,11 +56,11 @@ class Stack:
 
     def runs(self, task: str) -> int:
         """How often a child began with a task."""
-        with self.broker.client(1) as client:
+        with connect(self.servers, 1) as client:
             return int(client.llen(RAN + task))
 
     def broker_is_empty(self) -> bool:
-        with self.broker.client(0) as client:
+        with connect(self.servers, 0) as client:
             return not client.exists("unacked", "unacked_index", *WORKER_QUEUES)
 
 
@@ -77,7 +79,7 @@ def test_kills_of_workers_and_brokers_lose_no_task(tmp_path: Path) -> None:
     with running(tmp_path, visibility_timeout=2) as parts:
         own = Stack(*parts)
         tasks = own.send(*[["sleep:0.04"]] * 400)
-        victims: dict[str, Broker | StandIn] = {"b": own.broker, "w": own.worker}
+        victims: dict[str, Server | StandIn] = {"b": own.servers.broker, "w": own.worker}
         for victim in map(victims.__getitem__, "wwbw" * 3 + "bw"):
             enough = len(own.ledger.results.ended(tasks)) + 6
             wait_until(partial(more_finished, own.ledger, tasks, enough), "progress")
@@ -92,8 +94,8 @@ def test_a_poison_image_is_failed_alone_and_put_on_the_dead_letter_list(stack: S
     others = stack.send(*[["sleep:0.01"]] * 20)
     assert stack.wait([poisoned]) == [[None, "worker_killed", None]]
     assert stack.wait(others) == [[None]] * 20
-    # Once whole, twice alone, and once more to answer.
-    assert stack.runs(poisoned) == 4
+    # Once whole, twice alone, and once more to answer; a busy machine may hand it out again before that.
+    assert 4 <= stack.runs(poisoned) <= max_total_deliveries(stack.settings.worker.max_deliveries, images=3)
     assert [(letter.code, letter.image) for letter in letters_of(stack, poisoned)] == [(ErrorCode.WORKER_KILLED, "kill")]
 
 
@@ -118,9 +120,10 @@ def test_a_task_longer_than_the_visibility_timeout_runs_once_even_through_a_rest
     long, other = stack.send(["sleep:12"], ["sleep:0.01"])
     stack.wait([other])
     wait_until(lambda: stack.runs(long) == 1, "the start of the task")
-    time.sleep(1.2)  # The append-only file is written each second.
-    stack.broker.kill()
-    stack.broker.start()
+    with connect(stack.servers, 0) as client:
+        write_to_disk(client)
+    stack.servers.broker.kill()
+    stack.servers.broker.start()
     assert stack.wait([long]) == [[None]]
     wait_until(stack.broker_is_empty, "its acknowledgement")
     assert stack.runs(long) == 1
@@ -130,7 +133,7 @@ def test_work_of_a_killed_worker_is_taken_up_by_another(stack: Stack) -> None:
     tasks = stack.send(["sleep:1.5"], ["sleep:1.5"])
     wait_until(lambda: all(stack.runs(task) for task in tasks), "both children at work")
     stack.worker.kill()
-    with stack.broker.client(0) as client:
+    with connect(stack.servers, 0) as client:
         assert client.hlen("unacked") == 2
     stack.worker.start()
     assert stack.wait(tasks) == [[None], [None]]
@@ -139,22 +142,22 @@ def test_work_of_a_killed_worker_is_taken_up_by_another(stack: Stack) -> None:
 
 def test_a_worker_consumes_again_after_its_connections_were_killed(stack: Stack) -> None:
     stack.wait(stack.send(["sleep:0.01"]))
-    with stack.broker.client(0) as client:
+    with connect(stack.servers, 0) as client:
         for _ in range(8):
             for kind in ("normal", "pubsub"):
                 client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
             time.sleep(0.1)
-    assert stack.wait(Stack(stack.broker, stack.settings, stack.worker).send(*[["sleep:0.01"]] * 5)) == [[None]] * 5
+    assert stack.wait(Stack(stack.servers, stack.settings, stack.worker).send(*[["sleep:0.01"]] * 5)) == [[None]] * 5
 
 
 def test_a_frozen_broker_is_an_error_for_producers_and_a_pause_for_workers(stack: Stack) -> None:
     stack.wait(stack.send(["sleep:0.01"]))
-    stack.broker.process.send_signal(signal.SIGSTOP)
+    stack.servers.broker.process.send_signal(signal.SIGSTOP)
     try:
         with pytest.raises(OperationalError):
             stack.send(["sleep:0.01"])
     finally:
-        stack.broker.process.send_signal(signal.SIGCONT)
+        stack.servers.broker.process.send_signal(signal.SIGCONT)
     assert stack.wait(stack.send(*[["sleep:0.01"]] * 5)) == [[None]] * 5
 
 
@@ -174,7 +177,7 @@ def test_a_program_with_nothing_but_celery_is_served(stack: Stack, tmp_path: Pat
 
 def test_messages_that_are_no_tasks_are_put_aside_and_the_worker_goes_on(stack: Stack) -> None:
     before = {letter.id for letter in stack.letters.list()}
-    spoil(stack.broker, stack.app)
+    spoil(stack.servers, stack.app)
     assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
     wait_until(stack.broker_is_empty, "nothing left in the broker")
     put_aside = [letter for letter in stack.letters.list() if letter.id not in before]
@@ -208,8 +211,8 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_began(stack: Stack, tmp_
         other.stop()
 
 
-def spoil(broker: Broker, app: Celery) -> None:
-    with broker.client(0) as client, app.connection_for_write() as connection:
+def spoil(servers: Servers, app: Celery) -> None:
+    with connect(servers, 0) as client, app.connection_for_write() as connection:
         client.lpush("celery", b"\xff\xfenot a message", '{"half": ')
         client.lpush("celery", '{"body": "x", "properties": {"delivery_tag": "t1", "body_encoding": "base64"}}')
         producer = connection.Producer(serializer="json")

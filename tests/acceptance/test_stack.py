@@ -9,7 +9,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -19,9 +18,9 @@ import psutil
 import pytest
 import redis
 
-from packsight.deploy.stack import services
-from packsight.deploy.stack.ports import free_ports
+from packsight.deploy.testbed import serving
 from tests.acceptance.local_stack import PRODUCTS, Stack
+from tests.acceptance.stack import write_to_disk
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -137,7 +136,7 @@ def test_a_crash_is_told_and_the_next_up_starts_what_is_missing_with_nothing_los
     job = str(answers[0]["job"])
     with redis.Redis.from_url(stack.variable("PACKSIGHT_BROKER_URL")) as broker:
         broker.lpush("somebody-elses-queue", "a message")
-        time.sleep(1.2)  # the append-only file is synced once a second
+        write_to_disk(broker)
     clock = psutil.Process(before["indexer"]).children()
     for name in ("valkey", "seaweedfs", "indexer"):
         os.kill(before[name], signal.SIGKILL)
@@ -166,15 +165,10 @@ def test_down_ends_what_up_started_and_leaves_the_rest_alone_and_up_brings_all_b
     own = [psutil.Process(pid) for pid in stack.pids().values()]
     own += [child for process in own for child in process.children(recursive=True)]
     ports, catalogs = stack.state["ports"], stack.status()["catalogs"]
-    (port,) = free_ports(1)
-    spec = services.valkey(tmp_path / "valkey", port, "of-somebody-else")
-    neighbour = services.start(spec, tmp_path / "valkey.log")
-    try:
+    with serving(tmp_path, objects=False) as of_somebody_else:
         stack.run("down")
         assert not [process for process in own if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
-        assert neighbour.poll() is None
-    finally:
-        services.stop(neighbour)
+        assert of_somebody_else.broker.process.poll() is None
     assert "No stack is running" in stack.run("down").stdout
     assert json.loads(stack.run("doctor", "--json", code=1).stdout)
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from pydantic import SecretStr
 
 from packsight.deploy.demo.shop.scenes import catalog_photo
+from packsight.deploy.testbed import Servers
 from packsight.shared.catalog.versions import PhotoRow
 from packsight.shared.matching.fingerprint import recipe
-from packsight.shared.settings import S3, Fetch, Models, Settings, Worker
+from packsight.shared.settings import Fetch, Models, Worker
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.models import describe_key
@@ -23,7 +23,6 @@ from packsight.worker.networks.base import Embedder, Spotter
 from packsight.worker.networks.load import load_embedder, load_spotter
 from packsight.worker.pipeline.feature_cache import FeatureCache
 from packsight.worker.pipeline.pipeline import Pipeline
-from tests.conftest import Services
 from tests.shop import PRODUCTS, Shop
 
 
@@ -36,23 +35,12 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Embedder, Spotte
 
 @pytest.fixture(scope="module")
 def shop(
-    embedded: Services, networks: tuple[Embedder, Spotter], tmp_path_factory: pytest.TempPathFactory
+    servers: Servers, networks: tuple[Embedder, Spotter], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
     """A child with a published catalog; it remembers no photo from one batch to the next."""
     folder = tmp_path_factory.mktemp("shop")
-    settings = Settings(
-        _env_file=None,
-        result_url=SecretStr(embedded.redis_url(1)),
-        home=folder / "home",
-        fetch=Fetch(root=folder),
-        worker=Worker(remember=0),
-        s3=S3(
-            endpoint=f"127.0.0.1:{embedded.s3_port}",
-            access_key=embedded.access_key,
-            secret_key=SecretStr(embedded.secret_key),
-            bucket=f"pipeline-{secrets.token_hex(3)}",
-        ),
-    )
+    bucket = f"pipeline-{secrets.token_hex(3)}"
+    settings = servers.settings(folder / "home", bucket, fetch=Fetch(root=folder), worker=Worker(remember=0))
     store = ObjectStore(settings.s3)
     store.ensure_bucket()
     embedder, spotter = networks

@@ -45,15 +45,8 @@ class Shop:
 
 
 @pytest.fixture
-def here(live_settings: Settings, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def here(live_settings: Settings, live_environment: None, store: ObjectStore, tmp_path: Path) -> Iterator[Shop]:
     """A published catalog, labelled photos, and a worker that knows what is on them."""
-    monkeypatch.setenv("PACKSIGHT_STACK_FILE", str(tmp_path / "none.env"))
-    monkeypatch.setenv("PACKSIGHT_HOME", str(live_settings.home))
-    monkeypatch.setenv("PACKSIGHT_BROKER_URL", live_settings.broker_url.get_secret_value())
-    monkeypatch.setenv("PACKSIGHT_RESULT_URL", live_settings.result_url.get_secret_value())
-    for name in ("endpoint", "access_key", "bucket"):
-        monkeypatch.setenv(f"PACKSIGHT_S3__{name.upper()}", getattr(live_settings.s3, name))
-    monkeypatch.setenv("PACKSIGHT_S3__SECRET_KEY", live_settings.s3.secret_key.get_secret_value())
     snapshot, photos = shop(tmp_path / "version")
     versions = CatalogStore(store, "default")
     versions.upload(tmp_path / "version")

@@ -40,15 +40,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def environment(live_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PACKSIGHT_STACK_FILE", str(tmp_path / "none.env"))
-    monkeypatch.setenv("PACKSIGHT_HOME", str(live_settings.home))
-    monkeypatch.setenv("PACKSIGHT_BROKER_URL", live_settings.broker_url.get_secret_value())
-    monkeypatch.setenv("PACKSIGHT_RESULT_URL", live_settings.result_url.get_secret_value())
-    for name in ("endpoint", "access_key", "bucket"):
-        monkeypatch.setenv(f"PACKSIGHT_S3__{name.upper()}", getattr(live_settings.s3, name))
-    monkeypatch.setenv("PACKSIGHT_S3__SECRET_KEY", live_settings.s3.secret_key.get_secret_value())
+pytestmark = pytest.mark.usefixtures("live_environment")
 
 
 def run(*arguments: object, code: int = 0) -> Result:

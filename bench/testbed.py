@@ -1,19 +1,18 @@
-"""Where everything is measured: services and workers of the benchmark's own, in a folder of its own."""
+"""Where everything is measured: servers and workers of the benchmark's own, in a folder of its own."""
 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from packsight.deploy.stack import parts, services
-from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.stack.services import Spec
+from packsight.deploy.testbed import Servers, serving, variables
 from packsight.shared import launch
 from packsight.shared.queue.app import make_app
 from packsight.shared.settings import Settings, load_settings
@@ -25,21 +24,23 @@ TAKEN_OVER = ("PACKSIGHT_MODELS__", "PACKSIGHT_WORKER__")
 
 
 @dataclass(frozen=True)
-class Ground:
-    """Running services; `environment` is what leads a process to them.
-
-    servers: pids by name.
-    """
+class Testbed:
+    """Running servers; `environment` is what leads a process to them."""
 
     folder: Path
     environment: dict[str, str]
     settings: Settings
-    servers: dict[str, int]
-    broker: str
+    running: Servers
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The servers' process ids by name."""
+        servers = [server for server in (self.running.broker, self.running.objects) if server]
+        return {server.spec.name: server.process.pid for server in servers}
 
     def redis_url(self, database: int) -> str:
         """Address of one of the broker's 16 databases."""
-        return f"{self.broker}/{database}"
+        return self.running.redis_url(database)
 
 
 @dataclass(frozen=True)
@@ -72,45 +73,27 @@ class Running:
 
 
 @contextmanager
-def ground(folder: Path, models: Path) -> Iterator[Ground]:
+def testbed(folder: Path, models: Path) -> Iterator[Testbed]:
     """Start a broker and an object store; they are stopped at the end, also after a failure.
 
     models: cache of compiled networks, kept from run to run.
     """
-    valkey_port, *weed_ports = free_ports(1 + services.SEAWEED_PORTS)
-    password, access, secret = (secrets.token_hex(12) for _ in range(3))
-    specs = [
-        services.valkey(folder / "valkey", valkey_port, password),
-        services.seaweed(folder / "seaweedfs", weed_ports, access, secret),
-    ]
-    broker = f"redis://:{password}@127.0.0.1:{valkey_port}"
-    environment = {
-        **launch.ONE_THREAD,
-        "PACKSIGHT_STACK_FILE": str(folder / "no-stack.env"),
-        "PACKSIGHT_BROKER_URL": f"{broker}/0",
-        "PACKSIGHT_RESULT_URL": f"{broker}/1",
-        "PACKSIGHT_HOME": str(folder / "home"),
-        "PACKSIGHT_S3__ENDPOINT": f"127.0.0.1:{weed_ports[0]}",
-        "PACKSIGHT_S3__ACCESS_KEY": access,
-        "PACKSIGHT_S3__SECRET_KEY": secret,
-        "PACKSIGHT_S3__BUCKET": BUCKET,
-    }
-    with _environment(environment), ExitStack() as stack:
-        os.environ.setdefault("PACKSIGHT_MODELS__CACHE_DIR", str(models))
-        settings = load_settings()
-        servers = {spec.name: stack.enter_context(_serving(spec, folder)) for spec in specs}
-        store = ObjectStore(settings.s3)
-        store.ensure_bucket()
-        store.close()
-        yield Ground(folder, environment, settings, servers, broker)
+    with serving(folder) as running:
+        environment = launch.ONE_THREAD | variables(running.settings(folder / "home", BUCKET))
+        with _environment(environment):
+            os.environ.setdefault("PACKSIGHT_MODELS__CACHE_DIR", str(models))
+            settings = load_settings()
+            with closing(ObjectStore(settings.s3)) as store:
+                store.ensure_bucket()
+            yield Testbed(folder, environment, settings, running)
 
 
 @contextmanager
-def worker(on: Ground, **variables: str) -> Iterator[Running]:
-    """Run `packsight worker` as an operator would; `variables` are added to its environment."""
+def worker(on: Testbed, **changes: str) -> Iterator[Running]:
+    """Run `packsight worker` as an operator would; `changes` are added to its environment."""
     settings = on.settings
     app = make_app("bench-up", settings)
-    spec = parts.recognizer(1, settings, on.environment | variables, app)
+    spec = parts.recognizer(1, settings, on.environment | changes, app)
     with celery_worker(spec, on.folder, settings.worker.start_timeout + 60) as running:
         yield running
     app.close()
@@ -132,18 +115,8 @@ def celery_worker(spec: Spec, folder: Path, seconds: float) -> Iterator[Running]
 
 
 @contextmanager
-def _serving(spec: Spec, folder: Path) -> Iterator[int]:
-    process = services.start(spec, folder / f"{spec.name}.log")
-    try:
-        services.wait_ready(spec, process, folder / f"{spec.name}.log", 60)
-        yield process.pid
-    finally:
-        services.stop(process)
-
-
-@contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Lead this process and those that it starts to the benchmark's services, and to no others."""
+    """Lead this process and those that it starts to the benchmark's servers, and to no others."""
     before = dict(os.environ)
     for name in before:
         if name.startswith("PACKSIGHT_") and not name.startswith(TAKEN_OVER):

@@ -1,6 +1,6 @@
-"""(c) A plain worker, as one writes it in an afternoon: one photo per task, networks as they come, nothing tuned.
+"""(c) The baseline: a plain worker, as one writes it in an afternoon: one photo per task, networks as they come, nothing tuned.
 
-celery -A bench.plain worker
+celery -A bench.baseline worker
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from minio import Minio
 from PIL import Image
 from rapidocr import RapidOCR
 
-app = Celery("plain", broker=os.environ["BENCH_PLAIN_BROKER"], backend=os.environ["BENCH_PLAIN_BACKEND"])
+app = Celery("baseline", broker=os.environ["BENCH_BASELINE_BROKER"], backend=os.environ["BENCH_BASELINE_BACKEND"])
 
 WEIGHTS = Path(torch.hub.get_dir()) / "checkpoints" / "resnet50-11ad3fa6.pth"
 """torchvision's weights where they have been downloaded; without them a network of the same cost, its weights random."""
@@ -62,7 +62,7 @@ def storage() -> Minio:
 @lru_cache
 def catalog() -> tuple[npt.NDArray[np.float32], list[str], list[str], list[set[str]]]:
     """Vectors of the catalog's photos with their product ids; product ids with the words of their names."""
-    saved = np.load(os.environ["BENCH_PLAIN_CATALOG"])
+    saved = np.load(os.environ["BENCH_BASELINE_CATALOG"])
     names = [words(name) for name in saved["names"].tolist()]
     return saved["vectors"], saved["owners"].tolist(), saved["ids"].tolist(), names
 
@@ -86,12 +86,12 @@ def embed(image: Image.Image) -> npt.NDArray[np.float32]:
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
-@app.task(name="plain.describe")  # type: ignore[untyped-decorator]
+@app.task(name="baseline.describe")  # type: ignore[untyped-decorator]
 def describe(bucket: str, key: str) -> list[float]:
     return [float(value) for value in embed(download(bucket, key))]
 
 
-@app.task(name="plain.recognize")  # type: ignore[untyped-decorator]
+@app.task(name="baseline.recognize")  # type: ignore[untyped-decorator]
 def recognize(bucket: str, key: str) -> dict[str, Any]:
     image = download(bucket, key)
     vectors, owners, ids, names = catalog()

@@ -1,4 +1,4 @@
-"""Run the plain worker on labelled photos: its speed and how often its first candidate is right."""
+"""Run the baseline on labelled photos: its speed and how often its first candidate is right."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from celery import Celery
 from celery.result import AsyncResult
 
 from bench.accuracy import Accuracy, accuracy
-from bench.ground import Ground, celery_worker
 from bench.photos import PhotoSet
+from bench.testbed import Testbed, celery_worker
 from bench.whole_queue import between_ends
 from packsight.deploy.stack.services import Spec
 from packsight.producer.evaluation.metrics import Answer
@@ -31,31 +31,31 @@ from packsight.shared.queue import keys
 from packsight.shared.storage.objects import ObjectStore
 
 BROKER, BACKEND = 2, 3
-"""Databases of the plain worker."""
+"""Databases of the baseline."""
 QUIET = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX")
 
 
-def run_plain(on: Ground, photos: PhotoSet, labels: Sequence[Label], seconds: float) -> tuple[dict[str, Any], Accuracy]:
-    """Recognise labelled photos with the plain worker; everything must be ready within `seconds`."""
-    saved = on.folder / "plain-catalog.npz"
+def run_baseline(on: Testbed, photos: PhotoSet, labels: Sequence[Label], seconds: float) -> tuple[dict[str, Any], Accuracy]:
+    """Recognise labelled photos with the baseline; everything must be ready within `seconds`."""
+    saved = on.folder / "baseline-catalog.npz"
     variables = {
         **on.environment,
-        "BENCH_PLAIN_BROKER": on.redis_url(BROKER),
-        "BENCH_PLAIN_BACKEND": on.redis_url(BACKEND),
-        "BENCH_PLAIN_CATALOG": str(saved),
+        "BENCH_BASELINE_BROKER": on.redis_url(BROKER),
+        "BENCH_BASELINE_BACKEND": on.redis_url(BACKEND),
+        "BENCH_BASELINE_CATALOG": str(saved),
         "RAPIDOCR_LOG_LEVEL": "ERROR",
     }
     for name in QUIET:  # its libraries take the threads that they take by default
         variables.pop(name, None)
-    app = Celery("plain", broker=on.redis_url(BROKER), backend=on.redis_url(BACKEND))
-    command = [sys.executable, "-m", "celery", "-A", "bench.plain", "worker", "--loglevel", "WARNING"]
-    spec = Spec("plain", command, lambda: bool(app.control.inspect(timeout=2).ping()), variables)
+    app = Celery("baseline", broker=on.redis_url(BROKER), backend=on.redis_url(BACKEND))
+    command = [sys.executable, "-m", "celery", "-A", "bench.baseline", "worker", "--loglevel", "WARNING"]
+    spec = Spec("baseline", command, lambda: bool(app.control.inspect(timeout=2).ping()), variables)
     with closing(ObjectStore(on.settings.s3)) as store, celery_worker(spec, on.folder, 120):
         _describe_catalog(app, on, store, saved, seconds)
         keys = [_put(store, photos.path(label)) for label in labels]
-        first = [app.send_task("plain.recognize", args=[store.bucket, key]) for key in keys[:2]]
+        first = [app.send_task("baseline.recognize", args=[store.bucket, key]) for key in keys[:2]]
         _wait(first, seconds)
-        tasks = [app.send_task("plain.recognize", args=[store.bucket, key]) for key in keys]
+        tasks = [app.send_task("baseline.recognize", args=[store.bucket, key]) for key in keys]
         results = _wait(tasks, seconds)
         images, took = between_ends(sorted((end, 1) for end, _ in results))
     app.close()
@@ -64,14 +64,14 @@ def run_plain(on: Ground, photos: PhotoSet, labels: Sequence[Label], seconds: fl
     return figures, accuracy(answers)
 
 
-def _describe_catalog(app: Celery, on: Ground, store: ObjectStore, saved: Path, seconds: float) -> None:
+def _describe_catalog(app: Celery, on: Testbed, store: ObjectStore, saved: Path, seconds: float) -> None:
     catalogs = CatalogStore(store, "default")
     current = catalogs.current()
     assert current is not None
-    snapshot = Snapshot.open(catalogs.download(current.version, on.folder / "plain"))
+    snapshot = Snapshot.open(catalogs.download(current.version, on.folder / "baseline"))
     shas = [snapshot.photo_table[i].sha256 for i in range(len(snapshot.photo_table))]
     bucket = on.settings.s3.bucket
-    tasks = [app.send_task("plain.describe", args=[bucket, f"photos/{sha}"]) for sha in shas]
+    tasks = [app.send_task("baseline.describe", args=[bucket, f"photos/{sha}"]) for sha in shas]
     vectors = np.array([found for _, found in _wait(tasks, seconds)], np.float32)
     products = [snapshot.products[i] for i in range(len(snapshot.products))]
     owners = [products[int(number)].id for number in snapshot.photo_product]
@@ -80,7 +80,7 @@ def _describe_catalog(app: Celery, on: Ground, store: ObjectStore, saved: Path, 
 
 def _put(store: ObjectStore, path: Path) -> str:
     data = path.read_bytes()
-    key = f"plain/{hashlib.sha256(data).hexdigest()}"
+    key = f"baseline/{hashlib.sha256(data).hexdigest()}"
     store.write(key, data)
     return key
 
@@ -92,12 +92,12 @@ def _wait(tasks: Sequence[AsyncResult], seconds: float) -> list[tuple[float, Any
     deadline = time.monotonic() + seconds
     while not all(raw := cast("list[bytes]", client.mget(names))):
         if time.monotonic() > deadline:
-            raise RuntimeError(f"the plain worker has not ended {len(tasks)} tasks within {seconds:.0f} s")
+            raise RuntimeError(f"the baseline has not ended {len(tasks)} tasks within {seconds:.0f} s")
         time.sleep(0.2)
     metas = [json.loads(value) for value in raw]
     failed = [meta for meta in metas if meta["status"] != "SUCCESS"]
     if failed:
-        raise RuntimeError(f"{len(failed)} tasks of the plain worker failed, first {failed[0]['result']}")
+        raise RuntimeError(f"{len(failed)} tasks of the baseline failed, first {failed[0]['result']}")
     return [(datetime.fromisoformat(meta["date_done"]).timestamp(), meta["result"]) for meta in metas]
 
 

@@ -1,4 +1,4 @@
-"""The limit: the worker's own compiled networks back to back on decoded photos, with nothing around them."""
+"""The upper bound: the worker's own compiled networks back to back on decoded photos, with nothing around them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROUP = 4
 
 
 @dataclass(frozen=True)
-class Limit:
+class UpperBound:
     """As many processes as a worker has children, ready to begin at one word."""
 
     pipes: Sequence[Connection]
@@ -34,7 +34,7 @@ class Limit:
 
 
 @contextmanager
-def limit(settings: Settings, photos: Sequence[Path], children: int, threads: int) -> Iterator[Limit]:
+def upper_bound(settings: Settings, photos: Sequence[Path], children: int, threads: int) -> Iterator[UpperBound]:
     """Build the networks in `children` processes and decode the photos there."""
     spawn = multiprocessing.get_context("spawn")
     pipes, processes = [], []
@@ -48,7 +48,7 @@ def limit(settings: Settings, photos: Sequence[Path], children: int, threads: in
     try:
         for pipe in pipes:
             pipe.recv()
-        yield Limit(pipes, [process.pid for process in processes if process.pid], len(photos))
+        yield UpperBound(pipes, [process.pid for process in processes if process.pid], len(photos))
     finally:
         for pipe in pipes:
             pipe.close()

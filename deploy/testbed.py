@@ -1,0 +1,109 @@
+"""Servers of one's own for tests and measurements: on free loopback ports, in one folder, ended by their own pids."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from packsight.deploy.stack import services
+from packsight.deploy.stack.ports import free_ports
+from packsight.deploy.stack.services import Spec
+from packsight.shared.settings import S3, Settings
+
+
+class Server:
+    """A running server; after `kill`, `start` runs it again on the same port and data. Its log is `NAME.log` in `folder`."""
+
+    def __init__(self, spec: Spec, folder: Path, start_timeout: float = 60) -> None:
+        self.spec, self.log = spec, folder / f"{spec.name}.log"
+        self._start_timeout = start_timeout
+        self.start()
+
+    def start(self) -> None:
+        """Start it and return when it answers; raises UserError with the end of its log when it does not."""
+        self.process: subprocess.Popen[bytes] = services.start(self.spec, self.log)
+        try:
+            services.wait_ready(self.spec, self.process, self.log, self._start_timeout)
+        except BaseException:
+            self.stop()
+            raise
+
+    def kill(self) -> None:
+        """End it as a loss of power would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Ask it to end, and kill it when it does not."""
+        services.stop(self.process, self.spec.stop_seconds)
+
+
+@dataclass(frozen=True)
+class Servers:
+    """A broker and, if it was asked for, an object store.
+
+    broker_url: without a database; s3: where the object store answers, its bucket left to the caller.
+    """
+
+    broker: Server
+    broker_url: str
+    objects: Server | None = None
+    s3: S3 | None = None
+
+    def redis_url(self, database: int) -> str:
+        """Address of one of the broker's 16 databases."""
+        return f"{self.broker_url}/{database}"
+
+    def settings(self, home: Path, bucket: str = "", **sections: Any) -> Settings:
+        """Settings that lead here: messages in database 0, results in database 1; `sections` as Settings has them."""
+        return Settings(
+            _env_file=None,
+            broker_url=SecretStr(self.redis_url(0)),
+            result_url=SecretStr(self.redis_url(1)),
+            home=home,
+            s3=self.s3.model_copy(update={"bucket": bucket}) if self.s3 else S3(),
+            **sections,
+        )
+
+
+@contextmanager
+def serving(folder: Path, *, objects: bool = True) -> Iterator[Servers]:
+    """Run a broker and an object store until the end of the block, also after a failure."""
+    port, *weed_ports = free_ports(1 + (services.SEAWEED_PORTS if objects else 0))
+    password, access, secret = (secrets.token_hex(12) for _ in range(3))
+    with ExitStack() as stack:
+
+        def run(spec: Spec) -> Server:
+            server = Server(spec, folder)
+            stack.callback(server.stop)
+            return server
+
+        broker, url = run(services.valkey(folder / "valkey", port, password)), f"redis://:{password}@127.0.0.1:{port}"
+        if objects:
+            weed = run(services.seaweed(folder / "seaweedfs", weed_ports, access, secret))
+            s3 = S3(endpoint=f"127.0.0.1:{weed_ports[0]}", access_key=access, secret_key=SecretStr(secret))
+            yield Servers(broker, url, weed, s3)
+        else:
+            yield Servers(broker, url)
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """Environment in which a process finds the servers and the home of these settings, and no stack of the user's."""
+    return {
+        "PACKSIGHT_STACK_FILE": os.devnull,
+        "PACKSIGHT_BROKER_URL": settings.broker_url.get_secret_value(),
+        "PACKSIGHT_RESULT_URL": settings.result_url.get_secret_value(),
+        "PACKSIGHT_HOME": str(settings.home),
+        "PACKSIGHT_S3__ENDPOINT": settings.s3.endpoint,
+        "PACKSIGHT_S3__ACCESS_KEY": settings.s3.access_key,
+        "PACKSIGHT_S3__SECRET_KEY": settings.s3.secret_key.get_secret_value(),
+        "PACKSIGHT_S3__BUCKET": settings.s3.bucket,
+    }
