@@ -28,9 +28,9 @@ from packsight.indexer.build.fit import fit
 from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Status
-from packsight.shared.matching.candidates import Leave, Query
+from packsight.shared.matching.candidates import Exclusion, Query
 from packsight.shared.matching.fingerprint import recipe
-from packsight.shared.matching.matcher import Variant, decided, match, rank
+from packsight.shared.matching.matcher import Variant, is_confident, match, rank
 from packsight.shared.vision.features import Features
 from packsight.worker.process.cores import usable_cores
 
@@ -104,8 +104,8 @@ def _measured(shop: Shop, folder: Path, rounds: int) -> dict[str, Any]:
         "answers": _answers(shop, snapshot),
         "match_ms": {
             "as_served": _latency(photos, snapshot, Variant.FITTED, rounds),
-            "without_close_look": _latency(photos, snapshot, Variant.CLEAR, rounds),
-            "always_close": _latency(photos, always, Variant.FITTED, rounds),
+            "without_reranking": _latency(photos, snapshot, Variant.FIRST_STAGE, rounds),
+            "always_reranked": _latency(photos, always, Variant.FITTED, rounds),
             "enough_read": _asking(photos, snapshot, rounds),
         },
         "files_mb": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e6, 1),
@@ -114,12 +114,12 @@ def _measured(shop: Shop, folder: Path, rounds: int) -> dict[str, Any]:
 
 
 def _answers(shop: Shop, snapshot: Snapshot) -> dict[str, Any]:
-    """Shares of photos asked: right first, right among five, matched and right, closely looked at.
+    """Shares of photos asked: right first, right among five, matched and right, reranked.
 
     absent_rejected: not matched as if the product shown were not listed.
     """
     number = {product.id: index for index, product in enumerate(shop.products)}
-    top1, top5, matched, wrong, close, rejected = [], [], [], [], [], []
+    top1, top5, matched, wrong, reranked, rejected = [], [], [], [], [], []
     for product, photo in shop.asked:
         decision = match(photo, snapshot, top_k=5)
         found = [candidate.product.id for candidate in decision.candidates]
@@ -128,12 +128,11 @@ def _answers(shop: Shop, snapshot: Snapshot) -> dict[str, Any]:
         matched.append(decision.status is Status.MATCHED and top1[-1])
         wrong.append(decision.status is Status.MATCHED and not top1[-1])
         query = Query.of(photo, snapshot)
-        close.append(rank(query, snapshot).close is not None)
-        leave = Leave.whole_product(snapshot, number[product])
-        again = rank(query, snapshot, leave=leave)
+        reranked.append(rank(query, snapshot).compared is not None)
+        again = rank(query, snapshot, exclusion=Exclusion.of_product(snapshot, number[product]))
         rejected.append(not len(again.order) or again.probability[0] < snapshot.model.matched)
     shares = {
-        "top1": top1, "top5": top5, "matched_right": matched, "matched_wrong": wrong, "close_look": close,
+        "top1": top1, "top5": top5, "matched_right": matched, "matched_wrong": wrong, "reranked": reranked,
         "absent_rejected": rejected,
     }  # fmt: skip
     return {"photos": len(top1), **{name: round(float(np.mean(values)), 4) for name, values in shares.items()}}
@@ -148,7 +147,7 @@ def _asking(photos: Sequence[Features], snapshot: Snapshot, rounds: int) -> dict
     """The same of asking whether half the words of a photo are enough, as its reader does after each line."""
 
     def ask(query: Query) -> None:
-        decided(query.with_words(query.features.words[: len(query.features.words) // 2], snapshot), snapshot)
+        is_confident(query.with_words(query.features.words[: len(query.features.words) // 2], snapshot), snapshot)
 
     return _timed([partial(ask, Query.of(photo, snapshot)) for photo in photos], rounds)
 

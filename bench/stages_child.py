@@ -57,10 +57,10 @@ def _decide(photos: Sequence[Photo], known: Sequence[Features], snapshot: Snapsh
     for features, photo in zip(known, photos, strict=True):
         query = Query.of(features, snapshot)
         ranking = matcher.first_ranking(query, snapshot)
-        if matcher.in_doubt(ranking, snapshot.model):
+        if matcher.in_doubt(ranking, snapshot):
             closer += 1
             query = query.with_details(as_packed(local_features(photo)), thumbnail(photo))
-            ranking = matcher.look_closer(query, ranking, snapshot, snapshot.model)
+            ranking = matcher.rerank(query, ranking, snapshot)
         answers.append(matcher.decision(query, ranking, snapshot, top_k=5))
     return answers, closer
 

@@ -145,7 +145,8 @@ def evaluate(
         Path | None, typer.Option("--html", help="Write a report with the wrong answers in pictures.")
     ] = None,
     ablation: Annotated[
-        bool, typer.Option("--ablation", help="Compare ways of deciding: looks, words, the formula of 2020, clear, fitted.")
+        bool,
+        typer.Option("--ablation", help="Compare deciding by appearance, words, the formula of 2020, first stage, and all."),
     ] = False,
     drop_nearest: Annotated[
         bool, typer.Option("--drop-nearest", help="Ask also as if each photo's product had never been listed.")

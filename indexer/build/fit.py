@@ -1,58 +1,48 @@
 """Fit the matching model of a version on the catalog's own photos, left out one by one.
 
-Weights are the maximum a posteriori of the conditional logit under a normal prior around shared/catalog/decision_model.py's
-PRIOR, so that a small catalog stays near it. Confidence curve and threshold come from answers by weights that have
-not seen the product (cross-fitting over products). A fit is used only if, by those answers, it does no worse than
-the parent's model and the prior.
+Weights are the maximum a posteriori of the conditional logit under a normal prior around PRIOR
+(packsight.indexer.build.parameters), so that a small catalog stays near it. Confidence curve and threshold come from answers
+by weights that have not seen the product (cross-fitting over products). A fit is used only if, by those answers, it does no
+worse than the parent's model and the prior.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from packsight.indexer.build.calibration import PRECISION, Answers, fit_curve, threshold
-from packsight.indexer.build.leave_out import Asked, questions
-from packsight.indexer.build.logit import Questions, cross_fitted, fit_weights
-from packsight.shared.catalog.decision_model import CLEAR, CLOSE, PRIOR, Matrix, Model, Stage
+from packsight.indexer.build.calibration import Answers, fit_curve, threshold
+from packsight.indexer.build.examples import TrainingExample, training_examples
+from packsight.indexer.build.logit import TrainingSet, cross_fitted, fit_weights
+from packsight.indexer.build.parameters import FIT, PRIOR, FitParameters
+from packsight.shared.catalog.decision_model import FIRST_STAGE, RERANK, Matrix, Model, Stage
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import SelfCheck
-from packsight.shared.matching.candidates import candidates
-from packsight.shared.matching.evidence import gather
-from packsight.shared.matching.matcher import look_closer, ranked
+from packsight.shared.matching.candidates import find_candidates
+from packsight.shared.matching.evidence import compute_evidence
+from packsight.shared.matching.matcher import Ranking, first_stage, rerank
 from packsight.shared.vision.features import Features
-
-ABSENT = 0.15
-"""Photos of products that are not listed, per photo of one that is: what the threshold must hold for."""
-EVERYDAY = 0.075
-"""The same, by which confidences are fitted: fewer strangers are sent every day."""
-CLOSE_QUESTIONS = 600
-"""Doubtful questions compared closely at most, those of photos drawn by lot, which bounds the time of a build."""
-KEPT = 24
-"""Candidates of a question that take part in the fit."""
-PARTS = 5
-LIKELY = 0.5
-"""Share of a first candidate from which it teaches the clear curve; others are not answered without a close look."""
 
 
 def fit(
-    snapshot: Snapshot, features: Mapping[str, Features], parent: Model | None = None
+    snapshot: Snapshot, features: Mapping[str, Features], parent: Model | None = None, parameters: FitParameters = FIT
 ) -> tuple[Model, SelfCheck, tuple[str, ...]]:
     """Fit the model of a version whose other files are written; return it with its self-check and notes."""
-    asked = list(questions(snapshot, features))
-    if not asked:
+    examples = list(training_examples(snapshot, features, parameters))
+    if not examples:
         return parent or PRIOR, SelfCheck(), ("No photo to fit on: the prior decides",)
     options = {"fit": None, "parent": parent, "prior": PRIOR}
-    results = {}
-    clear = _clear_questions(asked)
-    for name, given in options.items():
-        if name == "fit" or given is not None:
-            results[name] = _fitted(asked, clear, given)
-    # As good as equal, the fit is taken: its answers are those of weights that have seen a fifth less.
-    best = min(results, key=lambda name: results[name].answers.loss() + (1e-3 if name != "fit" else 0.0))
+    training = _first_stage_set(examples, parameters)
+    results = {
+        name: _fitted(examples, training, given, parameters)
+        for name, given in options.items()
+        if name == "fit" or given is not None
+    }
+    margin, rivals = parameters.weights.margin, parameters.calibration.rivals
+    best = min(results, key=lambda name: results[name].answers.loss(rivals) + (margin if name != "fit" else 0.0))
     notes = (
         () if best == "fit" else (f"Fitted weights did no better on photos left out: the weights of the {best} decide",)
     )
@@ -65,101 +55,121 @@ class _Fitted:
     answers: Answers
 
 
-def _fitted(asked: Sequence[Asked], clear: Questions, given: Model | None) -> _Fitted:
+def _fitted(
+    examples: Sequence[TrainingExample], training: TrainingSet, given: Model | None, parameters: FitParameters
+) -> _Fitted:
     """Fit weights (or take those given), curves and thresholds."""
-    stage, confidence, right = _answered(clear, CLEAR, PRIOR.clear, given.clear if given else None, LIKELY)
-    model = Model(clear=stage, close=PRIOR.close, fitted=True)
-    worn = np.array([one.worn and one.leave is not None for one in asked])
-    sure = threshold(Answers(confidence, right, clear.present, clear.weight, worn))
+    calibration = parameters.calibration
+    given_first, given_rerank = (None, None) if given is None else (given.first_stage, given.rerank)
+    stage, confidence, right = _answered(
+        training, FIRST_STAGE, PRIOR.first_stage, given_first, parameters, parameters.weights.likely
+    )
+    augmented = np.array([one.augmented and one.exclusion is not None for one in examples])
+    sure = threshold(Answers(confidence, right, training.listed, training.weight, augmented), calibration)
 
-    doubtful = np.array([one.leave is not None for one in asked]) & (confidence < max(sure, PRECISION))
-    rows = drawn(doubtful, np.array([one.photo for one in asked]))
-    # The doubtful questions that were drawn stand for all of them, so that the answers are those of real photos.
-    weight = np.where(doubtful, 0.0, clear.weight)
-    weight[rows] = clear.weight[rows] * float(doubtful.sum()) / max(len(rows), 1)
+    doubtful = np.array([one.exclusion is not None for one in examples]) & (confidence < max(sure, calibration.precision))
+    rows = drawn(doubtful, np.array([one.photo for one in examples]), parameters.weights.reranked)
+    # The doubtful examples that were drawn stand for all of them, so that the answers are those of real photos.
+    weight = np.where(doubtful, 0.0, training.weight)
+    weight[rows] = training.weight[rows] * float(doubtful.sum()) / max(len(rows), 1)
+    reranking = PRIOR.rerank
     if len(rows):
-        close = _close_questions([asked[row] for row in rows.tolist()], model)
-        stage, again, right_again = _answered(close, CLOSE, PRIOR.close, given.close if given else None)
-        model = model.model_copy(update={"close": stage})
+        first = PRIOR.model_copy(update={"first_stage": stage})
+        reranked = _rerank_set([examples[row] for row in rows.tolist()], first, parameters)
+        reranking, again, right_again = _answered(reranked, RERANK, PRIOR.rerank, given_rerank, parameters)
         unsure = confidence[rows] < sure
         confidence[rows[unsure]], right[rows[unsure]] = again[unsure], right_again[unsure]
-    answers = Answers(confidence, right, clear.present, weight, worn)
-    matched = threshold(answers)
-    return _Fitted(model.model_copy(update={"matched": matched, "sure": max(sure, matched)}), answers)
+    answers = Answers(confidence, right, training.listed, weight, augmented)
+    matched = threshold(answers, calibration)
+    model = Model(first_stage=stage, rerank=reranking, matched=matched, sure=max(sure, matched), fitted=True)
+    return _Fitted(model, answers)
 
 
 def _answered(
-    questions: Questions, names: tuple[str, ...], prior: Stage, given: Stage | None, least: float = 0.0
+    training: TrainingSet,
+    names: tuple[str, ...],
+    prior: Stage,
+    given: Stage | None,
+    parameters: FitParameters,
+    least: float = 0.0,
 ) -> tuple[Stage, Matrix, npt.NDArray[np.bool_]]:
     """Weights with their curve, and what they answer: the first candidates' confidence, and are they right?
 
     Fitted weights answer cross-fitted. The curve is taught by first candidates of at least this share.
     """
+    rules = parameters.weights
     if given is None:
-        weights = fit_weights(questions, prior.vector(names))
-        shares = cross_fitted(questions, prior.vector(names))
+        weights = fit_weights(training, prior.vector(names), rules)
+        shares = cross_fitted(training, prior.vector(names), rules)
     else:
         weights = given.vector(names)
-        shares, _ = questions.shares(weights)
+        shares, _ = training.shares(weights)
     first = shares.argmax(axis=1)
-    share, right = shares[np.arange(len(first)), first], (first == questions.truth) & questions.present
-    everyday = questions.weight * np.where(questions.present, 1.0, EVERYDAY / ABSENT)
+    share, right = shares[np.arange(len(first)), first], (first == training.truth) & training.listed
+    everyday = training.weight * np.where(training.listed, 1.0, rules.everyday / rules.absent)
     taught = share >= least
-    curve = fit_curve(share[taught], right[taught], everyday[taught])
+    curve = fit_curve(share[taught], right[taught], everyday[taught], parameters.calibration)
     named = {name: round(float(weight), 6) for name, weight in zip(names, weights, strict=True)}
     return Stage(weights=named, curve=curve), curve(share), right
 
 
-def drawn(doubtful: npt.NDArray[np.bool_], photo: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Doubtful questions that are compared closely: all, or those of some photos drawn by lot, the same at every call.
+def drawn(doubtful: npt.NDArray[np.bool_], photo: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """Doubtful examples that are reranked: all, or those of some photos drawn by lot, the same at every call.
 
-    Taking the most doubtful would teach the close look on photos unlike those that it will see.
+    Taking the most doubtful would teach reranking on photos unlike those that it will see.
     """
     rows = np.flatnonzero(doubtful)
-    if len(rows) <= CLOSE_QUESTIONS:
+    if len(rows) <= most:
         return rows
-    place = np.random.default_rng(0).permutation(int(photo.max()) + 1)[photo[rows]]
-    return np.sort(rows[np.argsort(place, kind="stable")][:CLOSE_QUESTIONS])
+    order = np.random.default_rng(0).permutation(int(photo.max()) + 1)[photo[rows]]
+    return np.sort(rows[np.argsort(order, kind="stable")][:most])
 
 
-def _clear_questions(asked: Sequence[Asked]) -> Questions:
+def _ranked(example: TrainingExample, stage: Stage) -> Ranking:
+    found = find_candidates(example.query, example.snapshot, example.exclusion)
+    return first_stage(compute_evidence(example.query, found, example.snapshot, example.exclusion), stage)
+
+
+def _first_stage_set(examples: Sequence[TrainingExample], parameters: FitParameters) -> TrainingSet:
+    rows, most = [], parameters.weights.candidates
+    for one in examples:
+        ranking = _ranked(one, PRIOR.first_stage)
+        rows.append((ranking.candidates.matrix[ranking.rows[:most]], ranking.order[:most]))
+    return _padded(examples, rows, len(FIRST_STAGE), parameters)
+
+
+def _rerank_set(examples: Sequence[TrainingExample], model: Model, parameters: FitParameters) -> TrainingSet:
     rows = []
-    for one in asked:
-        found = candidates(one.query, one.snapshot, one.leave)
-        gathered = gather(one.query, found, one.snapshot, one.leave)
-        ranking = ranked(gathered, gathered.matrix, np.arange(len(found)), PRIOR.clear.vector(CLEAR), PRIOR.clear.curve)
-        places = ranking.place[:KEPT]
-        rows.append((gathered.matrix[places], ranking.order[:KEPT]))
-    return _padded(asked, rows, len(CLEAR))
+    for one in examples:
+        ranking = _ranked(one, model.first_stage)
+        again = rerank(one.query, ranking, replace(one.snapshot, model=model), one.exclusion)
+        order = np.argsort(np.argsort(again.rows))
+        evidence = np.zeros((0, len(RERANK))) if again.compared is None else again.compared[order]
+        rows.append((evidence, again.order))
+    return _padded(examples, rows, len(RERANK), parameters)
 
 
-def _close_questions(asked: Sequence[Asked], model: Model) -> Questions:
-    rows = []
-    for one in asked:
-        found = candidates(one.query, one.snapshot, one.leave)
-        gathered = gather(one.query, found, one.snapshot, one.leave)
-        ranking = ranked(gathered, gathered.matrix, np.arange(len(found)), model.clear.vector(CLEAR), model.clear.curve)
-        closer = look_closer(one.query, ranking, one.snapshot, model, one.leave)
-        order = np.argsort(np.argsort(closer.place))
-        rows.append((np.zeros((0, len(CLOSE))) if closer.close is None else closer.close[order], closer.order))
-    return _padded(asked, rows, len(CLOSE))
-
-
-def _padded(asked: Sequence[Asked], rows: Sequence[tuple[Matrix, npt.NDArray[np.int64]]], width: int) -> Questions:
+def _padded(
+    examples: Sequence[TrainingExample],
+    rows: Sequence[tuple[Matrix, npt.NDArray[np.int64]]],
+    width: int,
+    parameters: FitParameters,
+) -> TrainingSet:
+    """Evidence and products of each example's candidates, in arrays that hold the longest of them."""
     most = max((len(matrix) for matrix, _ in rows), default=0) or 1
     evidence, there = np.zeros((len(rows), most, width)), np.zeros((len(rows), most), np.bool_)
     truth = np.full(len(rows), -1, np.int64)
-    for number, ((matrix, products), one) in enumerate(zip(rows, asked, strict=True)):
+    for number, ((matrix, products), one) in enumerate(zip(rows, examples, strict=True)):
         evidence[number, : len(matrix)] = matrix
         there[number, : len(matrix)] = True
         if one.truth is not None and (products == one.truth).any():
             truth[number] = int((products == one.truth).argmax())
-    present = np.array([one.truth is not None for one in asked])
-    return Questions(
-        evidence,
-        there,
-        truth,
-        present,
-        np.where(present, 1.0, ABSENT) * [one.weight for one in asked],
-        np.array([one.product % PARTS for one in asked], np.int64),
+    listed = np.array([one.truth is not None for one in examples])
+    return TrainingSet(
+        evidence=evidence,
+        there=there,
+        truth=truth,
+        listed=listed,
+        weight=np.where(listed, 1.0, parameters.weights.absent) * [one.weight for one in examples],
+        part=np.array([one.product % parameters.weights.parts for one in examples], np.int64),
     )

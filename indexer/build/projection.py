@@ -5,74 +5,67 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from packsight.indexer.build.parameters import FIT, ProjectionParameters
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.projection import Projection, unit_rows
 from packsight.shared.vision.features import FloatArray
 
-MIN_PHOTOS = 16
-"""Photos below which nothing is learned."""
-MAX_PHOTOS = 20_000
-"""Photos that a projection is fitted on at most, evenly spread."""
-MAX_ASKED = 500
-FOLDS = 4
-DIMENSIONS = (32, 64, 128)
-USUAL_DIMENSION = 64
-"""Where no product has two photos, so that nothing can be measured."""
-WORTH = 0.01
-"""Mean reciprocal rank that must be gained to double the vectors."""
-SHRINKAGE = 0.1
 
-
-def whitening(raw: FloatArray, dimension: int, shrinkage: float = SHRINKAGE) -> Projection:
+def whitening(raw: FloatArray, dimension: int, parameters: ProjectionParameters = FIT.projection) -> Projection:
     """PCA whitening: directions of the covariance, each divided by the root of its eigenvalue.
 
-    Eigenvalues are drawn towards their mean by `shrinkage` (Ledoit & Wolf, 2004), so that directions hardly seen are
+    Eigenvalues are drawn towards their mean (shrinkage: Ledoit & Wolf, 2004), so that directions hardly seen are
     not blown up.
     """
-    unit = unit_rows(raw[evenly_spread(len(raw), MAX_PHOTOS)]).astype(np.float64)
+    unit = unit_rows(raw[evenly_spread(len(raw), parameters.max_photos)]).astype(np.float64)
     mean = unit.mean(axis=0)
     centred = unit - mean
     variance, directions = _principal(centred)
-    kept = max(1, min(dimension, int((variance > 1e-9 * variance[0]).sum())))
+    kept = max(1, min(dimension, int((variance > parameters.min_variance * variance[0]).sum())))
     if variance[0] <= 0:  # all photos alike: nothing to learn
         return Projection.identity(raw.shape[1])
-    variance = (1 - shrinkage) * variance + shrinkage * variance.mean()
+    variance = (1 - parameters.shrinkage) * variance + parameters.shrinkage * variance.mean()
     matrix = directions[:, :kept] / np.sqrt(variance[:kept])
     return Projection(mean.astype(np.float32), matrix.astype(np.float32))
 
 
-def fit_like(projection: Projection, raw: FloatArray) -> Projection:
+def fit_like(
+    projection: Projection, raw: FloatArray, parameters: ProjectionParameters = FIT.projection
+) -> Projection:
     """Fit a projection of the same kind and size on other photos."""
     usable = raw[np.isfinite(raw).all(axis=1)]
-    if not projection.matrix.shape[1] or len(usable) < MIN_PHOTOS:
+    if not projection.matrix.shape[1] or len(usable) < parameters.min_photos:
         return projection
-    return whitening(usable, projection.dimension)
+    return whitening(usable, projection.dimension, parameters)
 
 
-def fit_projection(raw: FloatArray, photo_product: npt.NDArray[np.int32]) -> Projection:
+def fit_projection(
+    raw: FloatArray, photo_product: npt.NDArray[np.int32], parameters: ProjectionParameters = FIT.projection
+) -> Projection:
     """Choose and fit the projection for a catalog; raw [photos, dimension], photo_product [photos] in rising order."""
     usable = np.isfinite(raw).all(axis=1)
     raw, photo_product = raw[usable], photo_product[usable]
-    if len(raw) < MIN_PHOTOS:
+    if len(raw) < parameters.min_photos:
         return Projection.identity(raw.shape[1])
-    return whitening(raw, _best_dimension(raw, photo_product))
+    return whitening(raw, _best_dimension(raw, photo_product, parameters), parameters)
 
 
-def _best_dimension(raw: FloatArray, photo_product: npt.NDArray[np.int32]) -> int:
-    """Smallest size that no larger one beats by WORTH, judged by photos that the projection has not seen."""
+def _best_dimension(raw: FloatArray, photo_product: npt.NDArray[np.int32], parameters: ProjectionParameters) -> int:
+    """Smallest size that no larger one beats by what is worth it, judged by photos that the projection has not seen."""
     paired = np.flatnonzero(np.bincount(photo_product)[photo_product] > 1)
     if not len(paired):
-        return USUAL_DIMENSION
-    asked = paired[evenly_spread(len(paired), MAX_ASKED)]
-    ranks = {dimension: np.zeros(len(asked)) for dimension in DIMENSIONS}
-    for fold in range(FOLDS):
-        held = np.arange(fold, len(asked), FOLDS)
-        whole = whitening(np.delete(raw, asked[held], axis=0), max(DIMENSIONS))
-        for dimension in DIMENSIONS:
+        return parameters.usual_dimension
+    asked = paired[evenly_spread(len(paired), parameters.max_asked)]
+    ranks = {dimension: np.zeros(len(asked)) for dimension in parameters.dimensions}
+    for fold in range(parameters.folds):
+        held = np.arange(fold, len(asked), parameters.folds)
+        whole = whitening(np.delete(raw, asked[held], axis=0), max(parameters.dimensions), parameters)
+        for dimension in parameters.dimensions:
             projection = Projection(whole.mean, np.ascontiguousarray(whole.matrix[:, :dimension]))
             ranks[dimension][held] = _reciprocal_ranks(projection(raw), asked[held], photo_product)
     best = max(float(rank.mean()) for rank in ranks.values())
-    return next(dimension for dimension in DIMENSIONS if float(ranks[dimension].mean()) >= best - WORTH)
+    good = best - parameters.worth
+    return next(dimension for dimension in parameters.dimensions if float(ranks[dimension].mean()) >= good)
 
 
 def _reciprocal_ranks(

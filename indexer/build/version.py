@@ -12,20 +12,20 @@ import numpy as np
 from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.index import build_index
+from packsight.indexer.build.parameters import FIT, PRIOR, FitParameters
 from packsight.indexer.build.projection import fit_projection
 from packsight.shared.catalog.arrays import Ragged
-from packsight.shared.catalog.decision_model import PRIOR
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import INDEX, LocalStore, Snapshot
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, write_photos, write_products
 from packsight.shared.catalog.versions import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.contract.errors import CatalogError, ErrorCode
+from packsight.shared.parameters import MATCHING, WORDS, MatchingParameters, WordParameters
 from packsight.shared.vision.features import Features, FloatArray
 
-LOCAL_BYTES = 4_000_000_000
-"""Room for all descriptors of a version; large catalogs keep fewer of each photo, the strongest."""
 _DESCRIPTOR_BYTES = 132
+"""128 of the histogram and two half floats of its place."""
 
 
 def build_version(
@@ -38,6 +38,9 @@ def build_version(
     features: Mapping[str, Features],
     recipe: Recipe,
     notes: Sequence[str] = (),
+    parameters: FitParameters = FIT,
+    matching: MatchingParameters = MATCHING,
+    words: WordParameters = WORDS,
 ) -> Manifest:
     """Write every file of a version and its sealed manifest into `folder`, which must be empty or missing.
 
@@ -58,7 +61,7 @@ def build_version(
     found = [features[row.sha256] for row in used]
     photo_product = np.array([number[row.product_id] for row in used], np.int32)
     raw = _stack(found, catalog)
-    projection = fit_projection(raw.astype(np.float32), photo_product)
+    projection = fit_projection(raw.astype(np.float32), photo_product, parameters.projection)
     vectors = projection(raw.astype(np.float32)).astype(np.float16)
 
     write_products(folder / PRODUCTS, products)
@@ -69,9 +72,9 @@ def build_version(
     np.save(folder / "photo_product.npy", photo_product)
     np.save(folder / "vectors.npy", vectors)
     projection.save(folder)
-    WordIndex.build(products, photo_product.astype(np.int64), [photo.words for photo in found]).save(folder)
-    _local(found).save(folder)
-    index, index_name = build_index(vectors)
+    WordIndex.build(products, photo_product.astype(np.int64), [photo.words for photo in found], words).save(folder)
+    _local(found, parameters).save(folder)
+    index, index_name = build_index(vectors, parameters.index)
     faiss.write_index(index, str(folder / INDEX))
     (folder / "model.json").write_text(PRIOR.model_dump_json(indent=1))
     manifest = Manifest(
@@ -89,7 +92,8 @@ def build_version(
         faiss=faiss.__version__,
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json())
-    model, checked, fit_notes = fit(Snapshot.open(folder), features, None if parent is None else parent.model)
+    unfitted = Snapshot.open(folder, matching, words)
+    model, checked, fit_notes = fit(unfitted, features, None if parent is None else parent.model, parameters)
     (folder / "model.json").write_text(model.model_dump_json(indent=1))
     return seal(folder, manifest.model_copy(update={"self_check": checked, "notes": (*remarks, *fit_notes)}))
 
@@ -105,8 +109,8 @@ def _stack(found: Sequence[Features], catalog: str) -> FloatArray:
     return raw  # type: ignore[return-value]
 
 
-def _local(found: Sequence[Features]) -> LocalStore:
-    each = max(LOCAL_BYTES // (_DESCRIPTOR_BYTES * max(len(found), 1)), 32)
+def _local(found: Sequence[Features], parameters: FitParameters) -> LocalStore:
+    each = max(parameters.local_bytes // (_DESCRIPTOR_BYTES * max(len(found), 1)), parameters.min_points)
     kept = [photo.local.descriptors[:each] for photo in found]
     starts = np.zeros(len(found) + 1, np.int64)
     np.cumsum([len(rows) for rows in kept], out=starts[1:])

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.normalise import tokens
-from packsight.shared.matching.candidates import IntArray, Leave, Query
+from packsight.shared.matching.candidates import Exclusion, IntArray, Query
 from packsight.shared.vision.features import Features, FloatArray
 
 NEAREST = 25
@@ -45,12 +45,12 @@ class Baseline:
                 embeddings[row] = features[sha256].embedding
         return cls(snapshot, embeddings)
 
-    def __call__(self, query: Query, leave: Leave | None = None) -> tuple[IntArray, npt.NDArray[np.float64]]:
+    def __call__(self, query: Query, exclusion: Exclusion | None = None) -> tuple[IntArray, npt.NDArray[np.float64]]:
         """Products by falling result with that result, each product by its best row."""
         owner = self.snapshot.photo_product
         rows = np.arange(len(owner))
-        if leave is not None:
-            rows = rows[(owner != leave.product) if leave.whole else (rows != leave.photo)]
+        if exclusion is not None:
+            rows = rows[(owner != exclusion.product) if exclusion.whole_product else (rows != exclusion.photo)]
         text = _text(query, self.snapshot)[rows]
         distance = self._distances(query)[rows]
         visual = np.zeros(len(rows))

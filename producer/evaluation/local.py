@@ -22,7 +22,7 @@ from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Failure, Status
-from packsight.shared.matching.candidates import NO_PHOTO, Leave, Query
+from packsight.shared.matching.candidates import NO_PHOTO, Exclusion, Query
 from packsight.shared.matching.matcher import Ranking, Variant, rank, status_of
 from packsight.shared.storage import layout
 from packsight.shared.vision.features import Features
@@ -67,10 +67,10 @@ class Catalog:
         photos = range(0) if number is None else self.snapshot.photos(number)
         return self.snapshot.photo_table.sha256(photos[0]) if photos else ""
 
-    def without(self, product: str) -> Leave | None:
+    def without(self, product: str) -> Exclusion | None:
         """As if this product had never been listed; None when it is not."""
         number = self._number.get(product)
-        return None if number is None else Leave.whole_product(self.snapshot, number)
+        return None if number is None else Exclusion.of_product(self.snapshot, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Question:
     label: Label
     reference: str
     query: Query | None
-    leave: Leave | None = None
+    exclusion: Exclusion | None = None
     failure: str = ""
 
 
@@ -115,8 +115,8 @@ def leave_one_out(
         if row.sha256 in features:
             label = Label(row.source, row.product_id, row.product_id, ())
             query = Query.of(features[row.sha256], snapshot)
-            leave = Leave.one_photo(snapshot, photo)
-            asked.append(Question(label, layout.address(bucket, layout.photo(row.sha256)), query, leave))
+            exclusion = Exclusion.of_photo(snapshot, photo)
+            asked.append(Question(label, layout.address(bucket, layout.photo(row.sha256)), query, exclusion))
     return asked
 
 
@@ -126,7 +126,7 @@ def dropped(questions: Sequence[Question], catalog: Catalog) -> list[Question]:
         replace(
             question,
             label=replace(label, product_id="", nearest_id=""),
-            leave=catalog.without(label.product_id or label.nearest_id),
+            exclusion=catalog.without(label.product_id or label.nearest_id),
         )
         for question in questions
         for label in (question.label,)
@@ -137,10 +137,10 @@ def dropped(questions: Sequence[Question], catalog: Catalog) -> list[Question]:
 def ablation(questions: Sequence[Question], catalog: Catalog, baseline: Baseline) -> dict[str, list[Answer]]:
     """Answer the questions by every way of deciding, from the least to all of the evidence."""
     return {
-        Variant.LOOKS.value: answers(questions, catalog, Variant.LOOKS),
+        Variant.APPEARANCE.value: answers(questions, catalog, Variant.APPEARANCE),
         Variant.WORDS.value: answers(questions, catalog, Variant.WORDS),
         BASELINE: by_baseline(questions, catalog, baseline),
-        Variant.CLEAR.value: answers(questions, catalog, Variant.CLEAR),
+        Variant.FIRST_STAGE.value: answers(questions, catalog, Variant.FIRST_STAGE),
         Variant.FITTED.value: answers(questions, catalog),
     }
 
@@ -152,9 +152,9 @@ def answers(questions: Sequence[Question], catalog: Catalog, variant: Variant = 
         if question.query is None:
             found.append(_answer(question, Status.FAILED))
             continue
-        ranking = rank(question.query, catalog.snapshot, leave=question.leave, variant=variant)
+        ranking = rank(question.query, catalog.snapshot, exclusion=question.exclusion, variant=variant)
         candidates = _candidates(ranking.order.tolist(), ranking.probability.tolist(), catalog)
-        status = status_of(ranking, catalog.snapshot.model)
+        status = status_of(ranking, catalog.snapshot)
         found.append(_answer(question, status, *candidates, _nearest(ranking, catalog.snapshot)))
     return found
 
@@ -166,7 +166,7 @@ def by_baseline(questions: Sequence[Question], catalog: Catalog, baseline: Basel
         if question.query is None:
             found.append(_answer(question, Status.FAILED))
             continue
-        order, score = baseline(question.query, question.leave)
+        order, score = baseline(question.query, question.exclusion)
         share = np.maximum(score, 0.0) / max(float(np.maximum(score, 0.0).sum()), 1e-12)
         status = Status.MATCHED if len(order) else Status.NO_MATCH
         found.append(_answer(question, status, *_candidates(order.tolist(), share.tolist(), catalog)))
@@ -200,5 +200,5 @@ def _nearest(ranking: Ranking, snapshot: Snapshot) -> str:
     """sha256 of the first candidate's photo that looks most like the question's."""
     if not len(ranking.order):
         return ""
-    photo = int(ranking.gathered.nearest[int(ranking.place[0])])
+    photo = int(ranking.candidates.appearance.nearest[int(ranking.rows[0])])
     return "" if photo == NO_PHOTO else snapshot.photo_table.sha256(photo)

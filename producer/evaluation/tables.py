@@ -22,10 +22,10 @@ from packsight.producer.evaluation.metrics import (
 
 HEADINGS = ("Top-1", "Top-5", "Nearest", "Absent\nrejected", "Present\nrejected", "Preci-\nsion", "Recall", "ECE")
 NAMES = {
-    "looks": "looks only",
+    "appearance": "appearance only",
     "words": "words only",
     "baseline-2020": "formula of 2020",
-    "clear": "clear",
+    "first-stage": "first stage",
     "fitted": "fitted",
 }
 _PAIRS = 8

@@ -3,8 +3,7 @@
 Each candidate c has evidence x_c and utility u_c = w · x_c; "none" has utility 0. P(c) = exp u_c / (1 + Σ exp u_i)
 (McFadden, Conditional logit analysis of qualitative choice behavior, 1973). The curve on top, σ(slope · logit P +
 offset), makes the probability of the first candidate honest (Platt, Probabilistic outputs for support vector
-machines, 1999). Weights, curve and threshold are fitted for every version on its own photos, drawn towards the prior
-below, and stored with it.
+machines, 1999). Weights, curve and threshold are fitted for every version on its own photos and stored with it.
 """
 
 from __future__ import annotations
@@ -13,19 +12,20 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from packsight.shared.contract.errors import CatalogError, ErrorCode
+
 Matrix = npt.NDArray[np.float64]
 
-LOOKS = ("looks", "looks_lead")
-WORDS = (
-    "word_share", "word_mass", "word_lead", "coverage", "name", "rival_name", "brand", "rival_brand", "unknown_words",
-    "replaced_words",
+FIRST_STAGE = (
+    "bias", "appearance", "appearance_lead", "word_share", "word_mass", "word_lead", "coverage", "name", "rival_name", "brand",
+    "rival_brand", "unknown_words", "replaced_words",
 )  # fmt: skip
-CLEAR = ("present", *LOOKS, *WORDS)
-"""Evidence for every candidate; shared/matching/evidence.py says what each is."""
-CLOSE = (
-    "clear", "present", "inliers", "alignment", "colour", "colour_lead", "telling_words", "telling_missing", "telling_unseen",
+"""Evidence for every candidate; packsight.shared.matching.evidence says what each is."""
+RERANK = (
+    "first_stage", "bias", "inliers", "alignment", "colour", "colour_lead", "distinctive_words", "distinctive_missing",
+    "distinctive_unseen",
 )  # fmt: skip
-"""Evidence among the few candidates that are hard to tell apart; see shared/matching/rerank.py."""
+"""Evidence among the few candidates that are hard to tell apart; see packsight.shared.matching.rerank."""
 
 
 class _Value(BaseModel):
@@ -46,28 +46,40 @@ class Curve(_Value):
 
 
 class Stage(_Value):
-    """Weights of one kind of decision with their curve."""
+    """Weights of one kind of evidence with their curve."""
 
     weights: dict[str, float]
     curve: Curve = Curve()
 
     def vector(self, names: tuple[str, ...]) -> Matrix:
-        """The weights in the order of `names`, 0 for those that are not there."""
-        return np.array([self.weights.get(name, 0.0) for name in names])
+        """The weights in the order of `names`; raises CatalogError when one is missing or there is one more."""
+        if self.weights.keys() != set(names):
+            wrong = sorted(set(names) - self.weights.keys()), sorted(self.weights.keys() - set(names))
+            raise CatalogError(
+                ErrorCode.CATALOG_REFUSED,
+                f"The version's model lacks weights for {wrong[0]} and has unknown ones for {wrong[1]}",
+                remedy="Sync the catalog with this release.",
+            )
+        return np.array([self.weights[name] for name in names])
 
 
 class Model(_Value):
     """All that a version has learned about deciding."""
 
-    clear: Stage
+    first_stage: Stage
     """For all candidates."""
-    close: Stage
-    """For the first few, when the clear decision is not certain enough."""
-    matched: float = 0.9
-    """Confidence from which a photo is `matched`: the estimated precision of such answers is at least 0.98."""
-    sure: float = 0.95
-    """Confidence from which the clear decision stands, by the same estimate, and nothing is compared more closely."""
+    rerank: Stage
+    """For the first few, when the first stage is not certain enough."""
+    matched: float
+    """Confidence from which a photo is `matched`, so that the estimated precision of such answers is high enough."""
+    sure: float
+    """Confidence from which the first stage stands, by the same estimate, and nothing is compared more closely."""
     fitted: bool = False
+
+    def check(self) -> None:
+        """Raise CatalogError unless each stage has a weight for each of its evidence, and none beside."""
+        self.first_stage.vector(FIRST_STAGE)
+        self.rerank.vector(RERANK)
 
 
 def probabilities(evidence: Matrix, weights: Matrix) -> tuple[Matrix, float]:
@@ -76,41 +88,3 @@ def probabilities(evidence: Matrix, weights: Matrix) -> tuple[Matrix, float]:
     exponent = np.exp(utility - utility.max())
     share = exponent / exponent.sum()
     return share[:-1], float(share[-1])
-
-
-SPREAD = 2.0
-"""Standard deviation of the normal prior of each weight; no fit changes a weight's sign."""
-PRIOR = Model(
-    clear=Stage(
-        weights={
-            "present": -5.0,
-            "looks": 5.0,
-            "looks_lead": 0.5,
-            "word_share": 3.0,
-            "word_mass": 2.5,
-            "word_lead": 2.0,
-            "coverage": 2.5,
-            "name": 2.5,
-            "rival_name": -1.5,
-            "brand": 0.2,
-            "rival_brand": -1.5,
-            "unknown_words": -2.0,
-            "replaced_words": -3.0,
-        }
-    ),
-    close=Stage(
-        weights={
-            "clear": 0.8,
-            "present": 0.0,
-            "inliers": 1.0,
-            "alignment": 1.0,
-            "colour": 0.5,
-            "colour_lead": 8.0,
-            "telling_words": 1.0,
-            "telling_missing": -2.0,
-            "telling_unseen": -0.5,
-        }
-    ),
-)
-"""What is believed before a catalog has shown anything: every fit is drawn towards this, and without photos it
-stands alone."""

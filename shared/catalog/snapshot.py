@@ -20,11 +20,16 @@ from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, Produc
 from packsight.shared.catalog.versions import MANIFEST, Manifest, read_manifest
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.contract.errors import CatalogError, ErrorCode
+from packsight.shared.parameters import MATCHING, WORDS, MatchingParameters, WordParameters
 from packsight.shared.vision.features import FloatArray, LocalFeatures
 
 INDEX = "index.faiss"
-PROBES = 4
+_PROBES = 4
 """Stored photos that must find themselves before a version is served."""
+_PROBED = 8
+"""Photos found among which one must be it: copies of a picture look the same."""
+_SAME = 0.99
+"""Cosine from which it is: vectors are stored as float16, an index may hold 8 bits a value."""
 
 faiss.set_deserialization_vector_byte_limit(1 << 36)
 faiss.set_deserialization_loop_limit(1 << 27)
@@ -80,6 +85,7 @@ class Snapshot:
     words: WordIndex
     local: LocalStore
     model: Model
+    parameters: MatchingParameters = MATCHING
 
     def photos(self, product: int) -> range:
         """Numbers of a product's photos."""
@@ -101,10 +107,15 @@ class Snapshot:
         return np.asarray(self.projection(embedding[None])[0], np.float32)
 
     @classmethod
-    def open(cls, folder: Path) -> Snapshot:
-        """Open a version whose hashes have been checked; raises CatalogError when it cannot be served."""
+    def open(
+        cls, folder: Path, parameters: MatchingParameters = MATCHING, words: WordParameters = WORDS
+    ) -> Snapshot:
+        """Open a version whose hashes have been checked, to be asked by these parameters; `words` are those of its build.
+
+        Raises CatalogError when it cannot be served.
+        """
         try:
-            snapshot = cls._open(folder)
+            snapshot = cls._open(folder, parameters, words)
             snapshot._self_check()
         except (OSError, ValueError, RuntimeError, KeyError, pa.ArrowException, ValidationError) as error:
             raise CatalogError(
@@ -113,26 +124,31 @@ class Snapshot:
         return snapshot
 
     @classmethod
-    def _open(cls, folder: Path) -> Snapshot:
+    def _open(cls, folder: Path, parameters: MatchingParameters, words: WordParameters) -> Snapshot:
         manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
         manifest.require_format()
         return cls(
-            folder,
-            manifest,
-            ProductTable(folder / PRODUCTS),
-            PhotoTable(folder / PHOTOS),
-            open_array(folder / "photo_starts.npy"),
-            open_array(folder / "photo_product.npy"),
-            Projection.open(folder),
-            faiss.read_index(str(folder / INDEX), faiss.IO_FLAG_MMAP_IFC),
-            open_array(folder / "vectors.npy"),
-            WordIndex.open(folder),
-            LocalStore.open(folder),
-            Model.model_validate_json((folder / "model.json").read_bytes()),
+            folder=folder,
+            manifest=manifest,
+            products=ProductTable(folder / PRODUCTS),
+            photo_table=PhotoTable(folder / PHOTOS),
+            photo_starts=open_array(folder / "photo_starts.npy"),
+            photo_product=open_array(folder / "photo_product.npy"),
+            projection=Projection.open(folder),
+            index=faiss.read_index(str(folder / INDEX), faiss.IO_FLAG_MMAP_IFC),
+            vectors=open_array(folder / "vectors.npy"),
+            words=WordIndex.open(folder, words),
+            local=LocalStore.open(folder),
+            model=Model.model_validate_json((folder / "model.json").read_bytes()),
+            parameters=parameters,
         )
 
     def _self_check(self) -> None:
-        """Compare the files' sizes with each other and let a few photos find themselves; raises ValueError."""
+        """Compare the files' sizes with each other and let a few photos find themselves.
+
+        Raises ValueError, or CatalogError for a model of other evidence.
+        """
+        self.model.check()
         photos, products = self.manifest.photos, self.manifest.products
         lengths = {
             "index": self.index.ntotal, "photos": len(self.photo_table), "vectors": len(self.vectors),
@@ -146,9 +162,9 @@ class Snapshot:
             )
         if self.index.d != self.manifest.projected:
             raise ValueError(f"the index has {self.index.d} dimensions, the manifest says {self.manifest.projected}")
-        for photo in evenly_spread(photos, PROBES).tolist():
+        for photo in evenly_spread(photos, _PROBES).tolist():
             vector = np.asarray(self.vectors[photo], np.float32)
-            _, found = self.index.search(vector[None], min(8, photos))
+            _, found = self.index.search(vector[None], min(_PROBED, photos))
             near = [i for i in found[0].tolist() if i >= 0]
-            if vector.any() and not any(float(np.asarray(self.vectors[i], np.float32) @ vector) > 0.99 for i in near):
+            if vector.any() and not any(float(np.asarray(self.vectors[i], np.float32) @ vector) > _SAME for i in near):
                 raise ValueError(f"photo {photo} does not find itself")

@@ -1,10 +1,10 @@
 """What speaks for and against each candidate, as numbers between -1 and 1.
 
-- present: 1 for every candidate; its weight says how much evidence "none of them" outweighs.
-- looks: cosine to the product's nearest photo after projection; looks_lead: that less the best of the other candidates.
+- bias: 1 for every candidate; its weight says how much evidence "none of them" outweighs.
+- appearance: cosine to the product's nearest photo after projection; appearance_lead: that less the best of the others'.
 - word_share: rarity of the words read that the product explains ÷ rarity of all words read that the catalog knows;
   word_mass: the same, absolute, in words that only one product has, saturated as m / (m + 1);
-  word_lead: word_share less the best of the other candidates.
+  word_lead: word_share less the best of the others'.
 - coverage: rarity of the product's words that were read ÷ rarity of those expected, each by how surely it is to be
   seen.
 - name: rarity of the words of the feed's name beyond the brand's that were read ÷ rarity of all of them: a photo too small for
@@ -23,113 +23,221 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from packsight.shared.catalog.decision_model import CLEAR, Matrix
+from packsight.shared.catalog.decision_model import FIRST_STAGE, Matrix
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches
 from packsight.shared.catalog.words.normalise import is_number
-from packsight.shared.catalog.words.word_index import NAME_WEIGHT, NAMED, PRIOR_PHOTOS, VENDOR
-from packsight.shared.matching.candidates import NO_PHOTO, IntArray, Leave, Query, frequencies
+from packsight.shared.catalog.words.word_index import NAMED, VENDOR
+from packsight.shared.matching.candidates import NO_PHOTO, Exclusion, IntArray, Query, frequencies
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
-    """Evidence for all candidates.
+class Appearance:
+    """Per candidate, the cosine to its nearest photo (0 without one) and that photo's number (NO_PHOTO without one)."""
 
-    products: [candidates]; matrix: [candidates, CLEAR]; nearest: number of each one's nearest photo or NO_PHOTO;
-    explained: [words, candidates] rarity times similarity of the best term of the candidate that the word stands
-    for, and by: that alternative's number (-1: none); rarity: [alternatives] of the terms read.
-    entry_…: one row per candidate and word of it: which candidate, which term, how surely it is to be seen, its
-    rarity, was it read (0 to 1), is it part of the feed's name.
+    cosine: Matrix
+    nearest: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedWords:
+    """Words that the candidates have, one row per candidate and word of it.
+
+    candidate: row of the candidate; term; expected: how surely it is to be seen, 0 to 1; rarity in nats; named: is it part
+    of the feed's name, vendor: of the brand's.
     """
+
+    candidate: IntArray
+    term: IntArray
+    expected: Matrix
+    rarity: Matrix
+    named: BoolArray
+    vendor: BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedWords:
+    """Words read, as far as the candidates explain them.
+
+    rarity: [alternatives] of the terms that they may stand for. has: [alternatives, candidates] does the candidate have
+    the term? value: [words, candidates] rarity times similarity of the candidate's best term for the word, and by: that
+    alternative's number (-1: none). known: [words] the same of the catalog's best term. read: [rows of ExpectedWords] was the
+    word read, 0 to 1.
+    """
+
+    rarity: Matrix
+    has: BoolArray
+    value: Matrix
+    by: IntArray
+    known: Matrix
+    read: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateMatrix:
+    """Evidence for all candidates: matrix [candidates, FIRST_STAGE], beside what it was computed from."""
 
     products: IntArray
     matrix: Matrix
-    nearest: IntArray
-    explained: Matrix
-    by: IntArray
-    rarity: Matrix
-    entry_candidate: IntArray
-    entry_term: IntArray
-    entry_expected: Matrix
-    entry_rarity: Matrix
-    entry_read: Matrix
-    entry_named: npt.NDArray[np.bool_]
+    appearance: Appearance
+    expected: ExpectedWords
+    explained: ExplainedWords
 
 
-def gather(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | None = None) -> Gathered:
-    """Collect the evidence for each candidate; `products` in rising order."""
-    count = len(products)
-    looks, nearest = _looks(query, products, snapshot, leave)
-    reading, words = query.reading, snapshot.words
+def compute_evidence(
+    query: Query, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> CandidateMatrix:
+    """Compute the evidence for each candidate; `products` in rising order."""
+    appearance = compare_appearance(query, products, snapshot, exclusion)
+    expected = expected_words(products, snapshot, exclusion)
+    explained = explain_words(query.words, expected, len(products), snapshot, exclusion)
+    wordy = _wordy(query.words, snapshot)
+    columns = {
+        "bias": np.ones(len(products)),
+        "appearance": appearance.cosine,
+        "appearance_lead": lead(appearance.cosine),
+        **_of_words_read(query.words, wordy, explained, snapshot),
+        **_of_words_expected(expected, explained, len(products)),
+        **_of_rivals(query.words, explained, snapshot),
+    }
+    columns["rival_name"] = (1 - columns["name"]) * columns["rival_name"]
+    columns["replaced_words"] = _replaced(wordy, expected, explained, snapshot)
+    matrix = np.stack([columns[name] for name in FIRST_STAGE], axis=1)
+    return CandidateMatrix(products, matrix, appearance, expected, explained)
+
+
+def compare_appearance(
+    query: Query, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> Appearance:
+    """Compare the query's vector with those of all photos of the candidates."""
+    starts = np.asarray(snapshot.photo_starts[products])
+    lengths = np.asarray(snapshot.photo_starts[products + 1]) - starts
+    owner = np.repeat(np.arange(len(products)), lengths)
+    photos = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + starts[owner]
+    if exclusion is not None:
+        kept = photos != exclusion.photo
+        owner, photos = owner[kept], photos[kept]
+    similarity = np.asarray(snapshot.vectors[photos], np.float64) @ query.vector.astype(np.float64)
+    order = np.lexsort((photos, -similarity, owner))
+    owners, first = np.unique(owner[order], return_index=True)
+    cosine, nearest = np.zeros(len(products)), np.full(len(products), NO_PHOTO, np.int64)
+    cosine[owners], nearest[owners] = similarity[order][first], photos[order][first]
+    return Appearance(cosine, nearest)
+
+
+def expected_words(products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None) -> ExpectedWords:
+    """Words of each candidate, without what is left out, and how surely each is to be seen on a photo of it."""
+    words, rules = snapshot.words, snapshot.words.parameters
     positions, candidate = words.products.rows(products)
     term = np.asarray(words.products.values[positions], np.int64)
-    seen = np.asarray(words.seen[positions], np.float64)
-    marks = np.asarray(words.marks[positions])
+    seen = np.asarray(words.photo_frequency[positions], np.float64)
+    flags = np.asarray(words.flags[positions])
     photos = np.asarray(words.photo_count[products], np.float64)[candidate]
-    if leave is not None and not leave.whole:
-        own = products[candidate] == leave.product
-        seen = seen - (own & np.isin(term, words.photos.row(leave.photo)))
+    if exclusion is not None and not exclusion.whole_product:
+        own = products[candidate] == exclusion.product
+        seen = seen - (own & np.isin(term, words.photos.row(exclusion.photo)))
         photos = photos - own
-        kept = ~(own & np.isin(term, leave.gone))
-        candidate, term, seen, marks, photos = candidate[kept], term[kept], seen[kept], marks[kept], photos[kept]
-    expected = (seen + NAME_WEIGHT * (marks & NAMED)) / (photos + PRIOR_PHOTOS)
-    term_rarity = words.rarity(frequencies(term, snapshot, leave))
-    rarity = words.rarity(frequencies(reading.term, snapshot, leave))
+        kept = ~(own & np.isin(term, exclusion.dropped_terms))
+        candidate, term, seen, flags, photos = candidate[kept], term[kept], seen[kept], flags[kept], photos[kept]
+    named = (flags & NAMED) > 0
+    return ExpectedWords(
+        candidate=candidate,
+        term=term,
+        expected=(seen + rules.name_weight * named) / (photos + rules.prior_photos),
+        rarity=words.rarity(frequencies(term, snapshot, exclusion)),
+        named=named,
+        vendor=(flags & VENDOR) > 0,
+    )
 
-    # has[alternative, candidate]: does the candidate have the alternative's term?
-    terms, inverse = np.unique(reading.term, return_inverse=True)
-    has = np.zeros((len(terms), count), bool)
-    place = np.searchsorted(terms, term)
-    read_here = np.zeros(len(term), bool)
+
+def explain_words(
+    read: FuzzyMatches, expected: ExpectedWords, candidates: int, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> ExplainedWords:
+    """Lay the words read against those that the candidates have."""
+    rarity = snapshot.words.rarity(frequencies(read.term, snapshot, exclusion))
+    terms, inverse = np.unique(read.term, return_inverse=True)
+    has = np.zeros((len(terms), candidates), bool)
+    row = np.searchsorted(terms, expected.term)
+    read_here = np.zeros(len(expected.term), bool)
     if len(terms):
-        read_here = terms[np.minimum(place, len(terms) - 1)] == term
-        has[place[read_here], candidate[read_here]] = True
+        read_here = terms[np.minimum(row, len(terms) - 1)] == expected.term
+        has[row[read_here], expected.candidate[read_here]] = True
     has = has[inverse]
-    value = (reading.weight * rarity)[:, None] * has
-    explained, by = _best_per_word(value, reading.word, len(reading.texts))
-    confidence = reading.confidence
-    known = _best_per_word((reading.weight * rarity)[:, None], reading.word, len(reading.texts))[0][:, 0]
-    mass, total = confidence @ explained, float(confidence @ known)
+    worth = (read.weight * rarity)[:, None]
+    value, by = _best_per_word(worth * has, read.word, len(read.texts))
+    known = _best_per_word(worth, read.word, len(read.texts))[0][:, 0]
+    surest = np.zeros(len(terms))
+    np.maximum.at(surest, inverse, read.weight * read.confidence[read.word])
+    was_read = np.zeros(len(expected.term))
+    was_read[read_here] = surest[row[read_here]]
+    return ExplainedWords(rarity=rarity, has=has, value=value, by=by, known=known, read=was_read)
 
-    seen_terms = np.zeros(len(terms))
-    np.maximum.at(seen_terms, inverse, reading.weight * confidence[reading.word])
-    entry_read = np.zeros(len(term))
-    entry_read[read_here] = seen_terms[place[read_here]]
-    share = mass / total if total > 0 else np.zeros(count)
-    most = np.log(len(snapshot.products) + 1)
-    unit = mass / most
 
-    def read_of(part: npt.NDArray[np.bool_]) -> Matrix:
-        return _ratio(candidate[part], entry_read[part] * term_rarity[part], term_rarity[part], count)
-
-    strength = reading.weight * confidence[reading.word] * rarity / most
-    of_brand = words.vendor_terms[reading.term]
-    of_name = words.vocabulary.named[reading.term] & ~of_brand
-    rival_brand = (strength * of_brand)[:, None] * ~has
-    rival_name = (strength * of_name)[:, None] * (explained[reading.word] <= 0)
-    name = read_of((marks & (NAMED | VENDOR)) == NAMED)
-    wordy = confidence * [len(key) >= 4 and not is_number(key) for key in reading.keys]
-    unknown = float(wordy @ (known <= 0)) / max(float(wordy.sum()), 1.0)
-    sure = np.maximum(2 * expected - 1, 0) * (1 - entry_read) * term_rarity
-    missing = np.bincount(candidate, sure, count) / most
-    columns = {
-        "present": np.ones(count),
-        "looks": looks,
-        "looks_lead": lead(looks),
+def _of_words_read(
+    read: FuzzyMatches, wordy: Matrix, explained: ExplainedWords, snapshot: Snapshot
+) -> dict[str, Matrix]:
+    """How much of what was read each candidate explains, and how much nobody does."""
+    mass, total = read.confidence @ explained.value, float(read.confidence @ explained.known)
+    share = mass / total if total > 0 else np.zeros(len(mass))
+    unit = mass / _rarest(snapshot)
+    unknown = float(wordy @ (explained.known <= 0)) / max(float(wordy.sum()), 1.0)
+    return {
         "word_share": share,
-        "word_mass": unit / (unit + 1),
+        "word_mass": unit / (unit + snapshot.parameters.evidence.mass_half),
         "word_lead": lead(share),
-        "coverage": _ratio(candidate, entry_read * expected * term_rarity, expected * term_rarity, count),
-        "name": name,
-        "rival_name": (1 - name) * rival_name.max(axis=0, initial=0.0),
-        "brand": read_of((marks & VENDOR) > 0),
-        "rival_brand": rival_brand.max(axis=0, initial=0.0),
-        "unknown_words": np.full(count, unknown),
-        "replaced_words": np.minimum(np.minimum(missing, wordy @ (explained <= 0)) / 2, 1),
+        "unknown_words": np.full(len(mass), unknown),
     }
-    return Gathered(
-        products, np.stack([columns[name] for name in CLEAR], axis=1), nearest, explained, by, rarity,
-        candidate, term, expected, term_rarity, entry_read, (marks & NAMED) > 0,
-    )  # fmt: skip
+
+
+def _of_words_expected(expected: ExpectedWords, explained: ExplainedWords, candidates: int) -> dict[str, Matrix]:
+    """How much of what stands on each candidate was read: of all its words, of its name, of its brand."""
+
+    def read_of(part: BoolArray) -> Matrix:
+        rarity = expected.rarity[part]
+        return _ratio(expected.candidate[part], explained.read[part] * rarity, rarity, candidates)
+
+    due = expected.expected * expected.rarity
+    return {
+        "coverage": _ratio(expected.candidate, explained.read * expected.expected * expected.rarity, due, candidates),
+        "name": read_of(expected.named & ~expected.vendor),
+        "brand": read_of(expected.vendor),
+    }
+
+
+def _of_rivals(read: FuzzyMatches, explained: ExplainedWords, snapshot: Snapshot) -> dict[str, Matrix]:
+    """How clearly a name or a brand was read that is not the candidate's."""
+    words = snapshot.words
+    strength = read.weight * read.confidence[read.word] * explained.rarity / _rarest(snapshot)
+    of_brand = words.vendor_terms[read.term]
+    of_name = words.vocabulary.named[read.term] & ~of_brand
+    brand = (strength * of_brand)[:, None] * ~explained.has
+    name = (strength * of_name)[:, None] * (explained.value[read.word] <= 0)
+    return {"rival_brand": brand.max(axis=0, initial=0.0), "rival_name": name.max(axis=0, initial=0.0)}
+
+
+def _replaced(wordy: Matrix, expected: ExpectedWords, explained: ExplainedWords, snapshot: Snapshot) -> Matrix:
+    """How many words that are surely to be seen were not read where others were that are not the candidate's."""
+    parameters, candidates = snapshot.parameters.evidence, explained.value.shape[1]
+    sure = np.maximum((expected.expected - parameters.surely_seen) / (1 - parameters.surely_seen), 0)
+    sure = sure * (1 - explained.read) * expected.rarity
+    missing = np.bincount(expected.candidate, sure, candidates) / _rarest(snapshot)
+    foreign = wordy @ (explained.value <= 0)
+    result: Matrix = np.minimum(np.minimum(missing, foreign) / parameters.replaced_full, 1)
+    return result
+
+
+def _rarest(snapshot: Snapshot) -> float:
+    """Rarity of a word that only one product has, roughly: the unit in which rarities become numbers around 1."""
+    return float(np.log(len(snapshot.products) + 1))
+
+
+def _wordy(read: FuzzyMatches, snapshot: Snapshot) -> Matrix:
+    """Confidence of each word read that is long enough to be a word, and no number; else 0."""
+    letters = snapshot.parameters.evidence.word_letters
+    result: Matrix = read.confidence * [len(key) >= letters and not is_number(key) for key in read.keys]
+    return result
 
 
 def lead(values: Matrix) -> Matrix:
@@ -140,23 +248,7 @@ def lead(values: Matrix) -> Matrix:
     return np.asarray(values - np.where(values == first, second, first), np.float64)
 
 
-def _looks(query: Query, products: IntArray, snapshot: Snapshot, leave: Leave | None) -> tuple[Matrix, IntArray]:
-    starts = np.asarray(snapshot.photo_starts[products])
-    lengths = np.asarray(snapshot.photo_starts[products + 1]) - starts
-    owner = np.repeat(np.arange(len(products)), lengths)
-    photos = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + starts[owner]
-    if leave is not None:
-        kept = photos != leave.photo
-        owner, photos = owner[kept], photos[kept]
-    similarity = np.asarray(snapshot.vectors[photos], np.float64) @ query.vector.astype(np.float64)
-    order = np.lexsort((photos, -similarity, owner))
-    owners, first = np.unique(owner[order], return_index=True)
-    looks, nearest = np.zeros(len(products)), np.full(len(products), NO_PHOTO, np.int64)
-    looks[owners], nearest[owners] = similarity[order][first], photos[order][first]
-    return looks, nearest
-
-
-def _best_per_word(value: Matrix, word: IntArray, count: int) -> tuple[Matrix, npt.NDArray[np.int64]]:
+def _best_per_word(value: Matrix, word: IntArray, count: int) -> tuple[Matrix, IntArray]:
     """Maximum over the alternatives of each word, with the alternative's number, from [alternatives, candidates]."""
     best = np.zeros((count, value.shape[1]))
     by = np.full((count, value.shape[1]), -1, np.int64)

@@ -6,18 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from packsight.shared.catalog.decision_model import CLEAR
+from packsight.shared.catalog.decision_model import FIRST_STAGE
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import ProductRow
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status, WordEvidence
 from packsight.shared.matching.candidates import NO_PHOTO, Query
-from packsight.shared.matching.evidence import Gathered
+from packsight.shared.matching.evidence import CandidateMatrix
+from packsight.shared.parameters import EXPLANATION, ExplanationParameters
 
-MAX_WORDS = 12
-MAX_MISSING = 5
-LIKELY = 0.5
-"""Expectation from which a word's absence is worth telling."""
-_LOOKS, _SHARE = CLEAR.index("looks"), CLEAR.index("word_share")
+_APPEARANCE, _SHARE = FIRST_STAGE.index("appearance"), FIRST_STAGE.index("word_share")
 
 
 def product(row: ProductRow) -> Product:
@@ -25,74 +22,90 @@ def product(row: ProductRow) -> Product:
     return Product(id=row.id, name=row.name, vendor=row.vendor, url=row.url, picture=row.picture)
 
 
-def evidence(query: Query, gathered: Gathered, number: int, snapshot: Snapshot, inliers: int | None = None) -> Evidence:
-    """Evidence for candidate `number` of those gathered."""
-    nearest = int(gathered.nearest[number])
+def evidence(
+    query: Query,
+    candidates: CandidateMatrix,
+    row: int,
+    snapshot: Snapshot,
+    inliers: int | None = None,
+    parameters: ExplanationParameters = EXPLANATION,
+) -> Evidence:
+    """Evidence for the candidate of that row."""
+    nearest = int(candidates.appearance.nearest[row])
     return Evidence(
         visual_similarity=None
         if nearest == NO_PHOTO or not query.vector.any()
-        else round(float(gathered.matrix[number, _LOOKS]), 4),
+        else round(float(candidates.matrix[row, _APPEARANCE]), 4),
         nearest_photo=None if nearest == NO_PHOTO else snapshot.photo_table.sha256(nearest),
-        word_score=round(float(np.clip(gathered.matrix[number, _SHARE], 0, 1)), 4),
-        words=_words(query, gathered, number, snapshot),
-        missing_words=_missing(gathered, number, snapshot),
+        word_score=round(float(np.clip(candidates.matrix[row, _SHARE], 0, 1)), 4),
+        words=_words(query, candidates, row, snapshot, parameters.words),
+        missing_words=_missing(candidates, row, snapshot, parameters),
         inliers=inliers,
     )
 
 
-def _words(query: Query, gathered: Gathered, number: int, snapshot: Snapshot) -> list[WordEvidence]:
-    reading, vocabulary = query.reading, snapshot.words.vocabulary
-    value = gathered.explained[:, number] * reading.confidence
-    order = np.argsort(-value, kind="stable")[:MAX_WORDS]
-    by = gathered.by[:, number]
+def _words(
+    query: Query, candidates: CandidateMatrix, row: int, snapshot: Snapshot, most: int
+) -> list[WordEvidence]:
+    read, explained, vocabulary = query.words, candidates.explained, snapshot.words.vocabulary
+    value = explained.value[:, row] * read.confidence
+    order = np.argsort(-value, kind="stable")[:most]
+    by = explained.by[:, row]
     return [
         WordEvidence(
-            read=reading.texts[word],
-            expected=vocabulary.text(int(reading.term[by[word]])),
-            rarity=round(float(gathered.rarity[by[word]]), 4),
-            similarity=round(float(reading.weight[by[word]]), 4),
+            read=read.texts[word],
+            expected=vocabulary.text(int(read.term[by[word]])),
+            rarity=round(float(explained.rarity[by[word]]), 4),
+            similarity=round(float(read.weight[by[word]]), 4),
         )
         for word in order.tolist()
         if value[word] > 0
     ]
 
 
-def _missing(gathered: Gathered, number: int, snapshot: Snapshot) -> list[str]:
-    row = gathered.entry_candidate == number
-    absent = row & (gathered.entry_read < 0.5) & (gathered.entry_expected >= LIKELY)
-    weight = gathered.entry_expected * gathered.entry_rarity
-    places = np.flatnonzero(absent)
-    places = places[np.argsort(-weight[places], kind="stable")][:MAX_MISSING]
-    return [snapshot.words.vocabulary.text(int(term)) for term in gathered.entry_term[places]]
+def _missing(candidates: CandidateMatrix, row: int, snapshot: Snapshot, parameters: ExplanationParameters) -> list[str]:
+    expected, read = candidates.expected, candidates.explained.read
+    own = expected.candidate == row
+    absent = np.flatnonzero(own & (read < parameters.read) & (expected.expected >= parameters.expected))
+    weight = expected.expected * expected.rarity
+    absent = absent[np.argsort(-weight[absent], kind="stable")][: parameters.missing_words]
+    return [snapshot.words.vocabulary.text(int(term)) for term in expected.term[absent]]
 
 
-def reason(status: Status, candidates: Sequence[Candidate], confidence: float, photos: int) -> str:
+def reason(
+    status: Status,
+    candidates: Sequence[Candidate],
+    confidence: float,
+    parameters: ExplanationParameters = EXPLANATION,
+) -> str:
     """One sentence that says why."""
     if not candidates:
         return "Nothing on this photo looks like or reads like a product of the catalog."
     first = candidates[0]
-    support = _support(first, candidates[1:])
+    support = _support(first, candidates[1:], parameters.told)
     if status is Status.MATCHED:
         return f"{support}."
     if status is Status.NO_MATCH:
         return f"Probably not in the catalog; nearest is {first.product.name} ({confidence:.2f}): {_lower(support)}."
-    rivals = [candidate for candidate in candidates[1:] if candidate.confidence >= 0.1 * first.confidence][:2]
+    least = parameters.rival_share * first.confidence
+    rivals = [candidate for candidate in candidates[1:] if candidate.confidence >= least][: parameters.rivals]
     if not rivals:
-        return f"Perhaps {first.product.name} ({confidence:.2f}): {_lower(support)}; {_wanting(first)}."
+        wanting = _wanting(first, parameters.told)
+        return f"Perhaps {first.product.name} ({confidence:.2f}): {_lower(support)}; {wanting}."
     names = " or ".join(candidate.product.name for candidate in (first, *rivals))
-    return f"Either {names}: {_difference(first, rivals)}."
+    return f"Either {names}: {_difference(first, rivals, parameters.told_apart)}."
 
 
-def _support(first: Candidate, others: Sequence[Candidate]) -> str:
+def _support(first: Candidate, others: Sequence[Candidate], told: int) -> str:
     elsewhere = {word.read for other in others for word in other.evidence.words}
     words = sorted(first.evidence.words, key=lambda word: -word.rarity)
-    own = [word.read for word in words if word.read not in elsewhere][:3]
+    own = [word.read for word in words if word.read not in elsewhere][:told]
     parts = []
     if own:
         only = ", which only this product has" if others else ""
         parts.append(f"reads {_listed(own)}{only}")
     elif words:
-        parts.append(f"reads {_listed([word.read for word in words[:3]])}")
+        parts.append(f"reads {_listed([word.read for word in words[:told]])}")
     if first.evidence.visual_similarity is not None:
         parts.append(f"looks like its photo ({first.evidence.visual_similarity:.2f})")
     if first.evidence.inliers:
@@ -101,21 +114,21 @@ def _support(first: Candidate, others: Sequence[Candidate]) -> str:
     return text[0].upper() + text[1:]
 
 
-def _wanting(first: Candidate) -> str:
+def _wanting(first: Candidate, told: int) -> str:
     if first.evidence.missing_words:
-        return f"{_listed(first.evidence.missing_words[:3])} would make it certain"
+        return f"{_listed(first.evidence.missing_words[:told])} would make it certain"
     return "a sharper photo of the front would make it certain"
 
 
-def _difference(first: Candidate, rivals: Sequence[Candidate]) -> str:
+def _difference(first: Candidate, rivals: Sequence[Candidate], told: int) -> str:
     group = (first, *rivals)
-    told = []
+    parts = []
     for candidate in group:
         others = {word for other in group if other is not candidate for word in _all_words(other)}
-        own = [word for word in candidate.evidence.missing_words if word not in others][:2]
+        own = [word for word in candidate.evidence.missing_words if word not in others][:told]
         if own:
-            told.append(f"{_listed(own)} would speak for {candidate.product.name}")
-    return "; ".join(told) or "a sharper photo of where their packs differ would tell them apart"
+            parts.append(f"{_listed(own)} would speak for {candidate.product.name}")
+    return "; ".join(parts) or "a sharper photo of where their packs differ would tell them apart"
 
 
 def _all_words(candidate: Candidate) -> set[str]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+
+from packsight.shared.catalog.decision_model import FIRST_STAGE, RERANK
 from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.parameters import MATCHING as PARAMETERS
+from packsight.shared.parameters import WORDS, MatchingParameters, WordParameters, digest
 from packsight.shared.vision.models import details_fingerprint
 
 MATCHING = 1
 """Raised whenever the same parameters decide in another way."""
 
 
-def matching_fingerprint() -> str:
+def matching_fingerprint(parameters: MatchingParameters = PARAMETERS, words: WordParameters = WORDS) -> str:
     """Name that changes when the same features and the same catalog may get another answer."""
-    return f"matching-{MATCHING}"
+    values = " ".join((*FIRST_STAGE, *RERANK, digest(parameters, words)))
+    return f"matching-{MATCHING}-{hashlib.sha256(values.encode()).hexdigest()[:12]}"
 
 
 def recipe(embedder: str, spotter: str) -> Recipe:

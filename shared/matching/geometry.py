@@ -13,19 +13,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from packsight.shared.parameters import MATCHING, GeometryParameters
 from packsight.shared.vision.features import LocalFeatures
 
-RATIO = 0.85
-REPROJECTION = 0.015
-"""How far an inlier may lie from where the homography puts it."""
-MIN_INLIERS = 8
-GROWN = 1.1
-"""How much the hull is grown, since a print reaches beyond its last key point."""
 _NEXT = np.array([1, 2, 3, 0])
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class GeometricMatch:
     """A query laid against a catalog photo.
 
     homography: [3, 3] from photo to query, None when they do not agree. hull: [corners, 2] convex hull of the inliers on the
@@ -37,31 +32,35 @@ class Verified:
     hull: npt.NDArray[np.float32]
 
 
-NOT_VERIFIED = Verified(0, None, np.zeros((0, 2), np.float32))
+NO_AGREEMENT = GeometricMatch(0, None, np.zeros((0, 2), np.float32))
 
 
-def verify(query: LocalFeatures, photo: LocalFeatures) -> Verified:
+def verify(
+    query: LocalFeatures, photo: LocalFeatures, parameters: GeometryParameters = MATCHING.geometry
+) -> GeometricMatch:
     """Lay a catalog photo over the query; deterministic."""
-    if min(len(query.points), len(photo.points)) < MIN_INLIERS:
-        return NOT_VERIFIED
+    if min(len(query.points), len(photo.points)) < parameters.min_inliers:
+        return NO_AGREEMENT
     distance = _squared_distances(query, photo)
     rows, first = np.arange(len(distance)), distance.argmin(axis=1)
     nearest = distance[rows, first]
     distance[rows, first] = np.inf
-    good = np.flatnonzero(nearest < RATIO**2 * distance.min(axis=1))
-    if len(good) < MIN_INLIERS:
-        return NOT_VERIFIED
+    good = np.flatnonzero(nearest < parameters.ratio**2 * distance.min(axis=1))
+    if len(good) < parameters.min_inliers:
+        return NO_AGREEMENT
     source, target = photo.points[first[good]].astype(np.float64), query.points[good].astype(np.float64)
-    found, mask = cv2.findHomography(source, target, cv2.USAC_FAST, REPROJECTION, maxIters=500)
+    found, mask = cv2.findHomography(
+        source, target, cv2.USAC_FAST, parameters.reprojection, maxIters=parameters.max_iterations
+    )
     inliers = 0 if mask is None else int(mask.sum())
-    if found is None or inliers < MIN_INLIERS:
-        return NOT_VERIFIED
+    if found is None or inliers < parameters.min_inliers:
+        return NO_AGREEMENT
     homography = found.astype(np.float64)
-    if not _sound(homography):
-        return NOT_VERIFIED
+    if not _sound(homography, parameters.min_turn):
+        return NO_AGREEMENT
     hull = cv2.convexHull(target[mask.ravel() > 0].astype(np.float32))[:, 0]
-    hull = hull.mean(axis=0) + GROWN * (hull - hull.mean(axis=0))
-    return Verified(inliers, homography, hull.astype(np.float32))
+    hull = hull.mean(axis=0) + parameters.hull_growth * (hull - hull.mean(axis=0))
+    return GeometricMatch(inliers, homography, hull.astype(np.float32))
 
 
 def _squared_distances(query: LocalFeatures, photo: LocalFeatures) -> npt.NDArray[np.float32]:
@@ -77,7 +76,7 @@ def _squared_distances(query: LocalFeatures, photo: LocalFeatures) -> npt.NDArra
     return distance
 
 
-def _sound(homography: npt.NDArray[np.float64]) -> bool:
+def _sound(homography: npt.NDArray[np.float64], min_turn: float) -> bool:
     """Neither mirrored nor folded nor shrunk to nothing: the corners keep their sense of rotation and some area."""
     corners = np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
     laid = cv2.perspectiveTransform(corners, homography)[0]
@@ -85,4 +84,4 @@ def _sound(homography: npt.NDArray[np.float64]) -> bool:
         return False
     sides = laid[_NEXT] - laid
     turns = sides[:, 0] * sides[_NEXT, 1] - sides[:, 1] * sides[_NEXT, 0]
-    return bool((turns > 1e-3).all())
+    return bool((turns > min_turn).all())

@@ -1,8 +1,8 @@
 """The decision: from a photo's features and a catalog snapshot to a product, or to none.
 
-First every candidate is weighed by looks and words (`clear`). Only if that leaves doubt, the few best are compared
-more closely by the words and regions in which they differ (`close`), so that a photo that is clear, or clearly of no
-product of the catalog, costs nothing more.
+First every candidate is weighed by appearance and words (`first_stage`). Only if that leaves doubt, the few best are
+compared more closely by the words and regions in which they differ (`rerank`), so that a photo that is clear, or clearly of
+no product of the catalog, costs nothing more.
 """
 
 from __future__ import annotations
@@ -12,34 +12,26 @@ from enum import StrEnum
 
 import numpy as np
 
-from packsight.shared.catalog.decision_model import CLEAR, CLOSE, LOOKS, WORDS, Curve, Matrix, Model, probabilities
+from packsight.shared.catalog.decision_model import FIRST_STAGE, RERANK, Matrix, Stage, probabilities
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Candidate, Product, Status
 from packsight.shared.matching import explain
-from packsight.shared.matching import rerank as siblings
-from packsight.shared.matching.candidates import IntArray, Leave, Query, candidates
-from packsight.shared.matching.evidence import Gathered, gather
+from packsight.shared.matching.candidates import Exclusion, IntArray, Query, find_candidates
+from packsight.shared.matching.evidence import CandidateMatrix, compute_evidence
+from packsight.shared.matching.rerank import compare
 from packsight.shared.vision.features import Features
-
-CLOSEST = 6
-"""Candidates compared closely at most."""
-SEEN = 0.5
-"""Of how surely a word is to be seen, and of how surely it was read."""
-UNLIKELY = 0.01
-"""Part of the first candidate's probability below which a candidate is not worth a close look."""
-
-STRANGE = 0.95
-"""Probability of none of the products from which the clear look stands: close ones made no such photo `matched`."""
 
 
 class Variant(StrEnum):
     """How to decide; all but `fitted` exist to be compared with it."""
 
     FITTED = "fitted"
-    CLEAR = "clear"
-    """Without the close comparison."""
-    LOOKS = "looks"
+    FIRST_STAGE = "first-stage"
+    """Without reranking."""
+    APPEARANCE = "appearance"
+    """By the nearest photo alone."""
     WORDS = "words"
+    """By the share of words explained alone."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +49,17 @@ class Decision:
 class Ranking:
     """Products by falling probability.
 
-    probability: calibrated, of each product of `order`; none: that it is none of them; place: row in `gathered`;
-    inliers per place.
+    probability: calibrated, of each product of `order`; none: that it is none of them; rows: where each stands in
+    `candidates`. compared: evidence [compared, RERANK] of those that were compared closely, in rising order of their row,
+    None when none was; inliers: by row.
     """
 
     order: IntArray
     probability: Matrix
     none: float
-    place: IntArray
-    gathered: Gathered
-    close: Matrix | None = None
+    rows: IntArray
+    candidates: CandidateMatrix
+    compared: Matrix | None = None
     inliers: dict[int, int] | None = None
 
 
@@ -79,115 +72,112 @@ def match(features: Features, snapshot: Snapshot, *, top_k: int, variant: Varian
     return decision(query, rank(query, snapshot, variant=variant), snapshot, top_k=top_k)
 
 
-def decided(query: Query, snapshot: Snapshot) -> bool:
-    """Tell whether looks and the words read so far match the photo, so that the others need not be read.
+def rank(
+    query: Query, snapshot: Snapshot, *, exclusion: Exclusion | None = None, variant: Variant = Variant.FITTED
+) -> Ranking:
+    """Order the candidates; `exclusion` answers as if a photo or product were not in the catalog."""
+    candidates = compute_evidence(query, find_candidates(query, snapshot, exclusion), snapshot, exclusion)
+    if variant is Variant.APPEARANCE:
+        return _by_one(candidates, "appearance")
+    if variant is Variant.WORDS:
+        return _by_one(candidates, "word_share")
+    ranking = first_stage(candidates, snapshot.model.first_stage)
+    if variant is Variant.FIRST_STAGE or not in_doubt(ranking, snapshot):
+        return ranking
+    return rerank(query, ranking, snapshot, exclusion)
+
+
+def is_confident(query: Query, snapshot: Snapshot) -> bool:
+    """Tell whether appearance and the words read so far match the photo, so that the others need not be read.
 
     The whole name must have been read, as far as it is usually seen: of a product's sibling that is not listed, the line that
     tells them apart may be still unread.
     """
     ranking = first_ranking(query, snapshot)
-    gathered = ranking.gathered
     if not len(ranking.order) or ranking.probability[0] < snapshot.model.sure:
         return False
-    name = gathered.entry_named & (gathered.entry_candidate == ranking.place[0]) & (gathered.entry_expected >= SEEN)
-    return bool((gathered.entry_read[name] >= SEEN).all())
-
-
-def rank(
-    query: Query,
-    snapshot: Snapshot,
-    *,
-    leave: Leave | None = None,
-    variant: Variant = Variant.FITTED,
-    model: Model | None = None,
-) -> Ranking:
-    """Order the candidates; `leave` answers as if a photo or product were not in the catalog."""
-    model = model or snapshot.model
-    found = candidates(query, snapshot, leave)
-    gathered = gather(query, found, snapshot, leave)
-    if variant in {Variant.LOOKS, Variant.WORDS}:
-        return _single(gathered, model, LOOKS if variant is Variant.LOOKS else WORDS)
-    ranking = ranked(gathered, gathered.matrix, np.arange(len(found)), model.clear.vector(CLEAR), model.clear.curve)
-    if variant is Variant.CLEAR or not in_doubt(ranking, model):
-        return ranking
-    return look_closer(query, ranking, snapshot, model, leave)
+    expected, seen = ranking.candidates.expected, snapshot.parameters.decision.seen
+    name = expected.named & (expected.candidate == ranking.rows[0]) & (expected.expected >= seen)
+    return bool((ranking.candidates.explained.read[name] >= seen).all())
 
 
 def first_ranking(query: Query, snapshot: Snapshot) -> Ranking:
     """Order the candidates by appearance and words alone."""
-    return rank(query, snapshot, variant=Variant.CLEAR)
+    return rank(query, snapshot, variant=Variant.FIRST_STAGE)
 
 
-def in_doubt(ranking: Ranking, model: Model) -> bool:
+def in_doubt(ranking: Ranking, snapshot: Snapshot) -> bool:
     """Tell whether the few best of a first ranking must be compared by the photo's details."""
-    return len(ranking.order) > 1 and ranking.probability[0] < model.sure and ranking.none < STRANGE
+    sure_none = snapshot.parameters.rerank.sure_none
+    return len(ranking.order) > 1 and ranking.probability[0] < snapshot.model.sure and ranking.none < sure_none
 
 
-def look_closer(
-    query: Query, ranking: Ranking, snapshot: Snapshot, model: Model, leave: Leave | None = None
-) -> Ranking:
+def first_stage(candidates: CandidateMatrix, stage: Stage) -> Ranking:
+    """Order all candidates by their evidence."""
+    return _ordered(candidates, np.arange(len(candidates.products)), candidates.matrix, stage, FIRST_STAGE)
+
+
+def rerank(query: Query, ranking: Ranking, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
     """Compare the first few candidates by what differs between them and order them anew."""
-    gathered = ranking.gathered
     if not len(ranking.order):
         return ranking
-    likely = int((ranking.probability[:CLOSEST] >= UNLIKELY * ranking.probability[0]).sum())
-    places = np.sort(ranking.place[: max(likely, 2)])
-    compared = siblings.compare(query, gathered, places, snapshot, leave)
-    utility = gathered.matrix[places] @ model.clear.vector(CLEAR)
-    matrix = np.column_stack([utility, np.ones(len(places)), compared.matrix])
-    again = ranked(gathered, matrix, places, model.close.vector(CLOSE), model.close.curve)
-    return replace(again, close=matrix, inliers=dict(zip(places.tolist(), compared.inliers.tolist(), strict=True)))
-
-
-def ranked(gathered: Gathered, matrix: Matrix, places: IntArray, weights: Matrix, curve: Curve) -> Ranking:
-    """Order the candidates that stand at `places` of `gathered` by their evidence [places, features]."""
-    share, none = probabilities(matrix, weights)
-    order = np.lexsort((gathered.products[places], -share))
-    calibrated = curve(share[order])
-    if len(calibrated):
-        calibrated = np.append(calibrated[:1], np.minimum(calibrated[1:], 1.0 - calibrated[0]))
-    return Ranking(gathered.products[places][order], calibrated, none, places[order], gathered)
-
-
-def _single(gathered: Gathered, model: Model, names: tuple[str, ...]) -> Ranking:
-    """Order by one kind of evidence alone: the nearest photo, or the share of words explained."""
-    column = gathered.matrix[:, CLEAR.index(names[0])]
-    order = np.lexsort((gathered.products, -column))
-    return Ranking(gathered.products[order], np.clip(column[order], 0, 1), 0.0, order, gathered)
+    parameters, model = snapshot.parameters.rerank, snapshot.model
+    candidates, first = ranking.candidates, ranking.probability[: parameters.depth]
+    likely = int((first >= parameters.least_share * first[0]).sum())
+    rows = np.sort(ranking.rows[: max(likely, parameters.least)])
+    compared = compare(query, candidates, rows, snapshot, exclusion)
+    utility = candidates.matrix[rows] @ model.first_stage.vector(FIRST_STAGE)
+    matrix = np.column_stack([utility, np.ones(len(rows)), compared.matrix])
+    again = _ordered(candidates, rows, matrix, model.rerank, RERANK)
+    return replace(again, compared=matrix, inliers=dict(zip(rows.tolist(), compared.inliers.tolist(), strict=True)))
 
 
 def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) -> Decision:
     """Say what a ranking means, with the evidence for its first `top_k` candidates."""
-    gathered = ranking.gathered
     inliers = ranking.inliers or {}
+    first = zip(ranking.order.tolist(), ranking.probability.tolist(), ranking.rows.tolist(), strict=True)
     top = [
         Candidate(
-            product=explain.product(snapshot.products[int(number)]),
-            confidence=round(float(probability), 6),
-            evidence=explain.evidence(query, gathered, int(place), snapshot, inliers.get(int(place))),
+            product=explain.product(snapshot.products[number]),
+            confidence=round(probability, 6),
+            evidence=explain.evidence(query, ranking.candidates, row, snapshot, inliers.get(row)),
         )
-        for number, probability, place in zip(
-            ranking.order[:top_k].tolist(),
-            ranking.probability[:top_k].tolist(),
-            ranking.place[:top_k].tolist(),
-            strict=True,
-        )
+        for number, probability, row in list(first)[:top_k]
     ]
-    status = status_of(ranking, snapshot.model)
+    status = status_of(ranking, snapshot)
     confidence = top[0].confidence if top else 0.0
     return Decision(
-        status,
-        top[0].product if top and status is Status.MATCHED else None,
-        confidence,
-        top,
-        explain.reason(status, top, confidence, snapshot.manifest.photos),
+        status=status,
+        product=top[0].product if top and status is Status.MATCHED else None,
+        confidence=confidence,
+        candidates=top,
+        reason=explain.reason(status, top, confidence),
     )
 
 
-def status_of(ranking: Ranking, model: Model) -> Status:
+def status_of(ranking: Ranking, snapshot: Snapshot) -> Status:
     """`matched` from the version's threshold; `no_match` when none is likelier than all candidates together."""
     if not len(ranking.order):
         return Status.NO_MATCH
-    if ranking.probability[0] >= model.matched:
+    if ranking.probability[0] >= snapshot.model.matched:
         return Status.MATCHED
-    return Status.NO_MATCH if ranking.none > 0.5 else Status.AMBIGUOUS
+    return Status.NO_MATCH if ranking.none > snapshot.parameters.decision.no_match else Status.AMBIGUOUS
+
+
+def _ordered(
+    candidates: CandidateMatrix, rows: IntArray, evidence: Matrix, stage: Stage, names: tuple[str, ...]
+) -> Ranking:
+    """Order the candidates that stand at `rows` by their evidence [rows, names]."""
+    share, none = probabilities(evidence, stage.vector(names))
+    order = np.lexsort((candidates.products[rows], -share))
+    calibrated = stage.curve(share[order])
+    if len(calibrated):
+        calibrated = np.append(calibrated[:1], np.minimum(calibrated[1:], 1.0 - calibrated[0]))
+    return Ranking(candidates.products[rows][order], calibrated, none, rows[order], candidates)
+
+
+def _by_one(candidates: CandidateMatrix, name: str) -> Ranking:
+    """Order by one kind of evidence alone."""
+    column = candidates.matrix[:, FIRST_STAGE.index(name)]
+    order = np.lexsort((candidates.products, -column))
+    return Ranking(candidates.products[order], np.clip(column[order], 0, 1), 0.0, order, candidates)

@@ -1,14 +1,14 @@
-"""Siblings: products of one line told apart by what differs, the words and the regions of their photos.
+"""The few best candidates compared more closely: products of one line are told apart by what differs between them.
 
-For each of the few candidates, against the one of its catalog photos that agrees best with the query:
-- clear, present: the utility of the first look, and 1;
+For each of them, against the one of its catalog photos that agrees best with the query:
+- first_stage, bias: the utility of the first stage, and 1;
 - inliers: ln(1 + key points in geometric agreement) ÷ ln 100; alignment: inliers as a share of the most of any
   candidate;
-- colour: likeness of the colours; colour_lead: agreement where it differs from its rivals;
+- colour: similarity of the colours; colour_lead: agreement where it differs from its rivals;
   inliers, alignment and colour count less where words are replaced (evidence.py): a sibling agrees everywhere else;
-- telling_words: words read that the candidate has and its rivals lack;
-- telling_missing: words of the candidate's name in the feed and not on its rivals that were not read; telling_unseen: the same
-  of words that only its photos show, which may be too small to be read on another.
+- distinctive_words: words read that the candidate has and its rivals lack;
+- distinctive_missing: words of the candidate's name in the feed and not on its rivals that were not read; distinctive_unseen:
+  the same of words that only its photos show, which may be too small to be read on another.
 """
 
 from __future__ import annotations
@@ -17,85 +17,99 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from packsight.shared.catalog.decision_model import CLEAR, CLOSE, Matrix
+from packsight.shared.catalog.decision_model import FIRST_STAGE, RERANK, Matrix
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching import colours
-from packsight.shared.matching.candidates import NO_PHOTO, IntArray, Leave, Query
-from packsight.shared.matching.evidence import Gathered
-from packsight.shared.matching.geometry import NOT_VERIFIED, Verified, verify
+from packsight.shared.matching.candidates import NO_PHOTO, Exclusion, IntArray, Query
+from packsight.shared.matching.evidence import CandidateMatrix
+from packsight.shared.matching.geometry import NO_AGREEMENT, GeometricMatch, verify
+from packsight.shared.parameters import RerankParameters
 
-NAMES = CLOSE[2:]
-MAX_PHOTOS = 2
-"""Photos of a candidate that are laid over the query."""
+COMPARED = RERANK[2:]
+"""Evidence that comparing adds to the first stage's utility and the bias."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Close evidence [candidates, NAMES] and inliers of each."""
+    """Evidence [candidates, COMPARED] and inliers of each."""
 
     matrix: Matrix
     inliers: IntArray
 
 
-def compare(query: Query, gathered: Gathered, places: IntArray, snapshot: Snapshot, leave: Leave | None) -> Compared:
-    """Compare a few candidates, given by their row in `gathered`."""
-    columns = {name: np.zeros(len(places)) for name in NAMES}
-    found = [_best(query, int(gathered.products[place]), snapshot, leave) for place in places.tolist()]
-    inliers = np.array([one.inliers for _, one in found], np.int64)
-    columns["inliers"] = np.log1p(inliers) / np.log(100)
-    columns["alignment"] = inliers / max(int(inliers.max(initial=0)), 1)
-    columns["colour"], columns["colour_lead"] = _colours(query, found, snapshot)
-    kept = 1 - gathered.matrix[places, CLEAR.index("replaced_words")]
-    for name in ("inliers", "alignment", "colour"):
-        columns[name] *= kept
-    columns["telling_words"], columns["telling_missing"], columns["telling_unseen"] = _telling(gathered, places)
-    return Compared(np.stack([columns[name] for name in NAMES], axis=1), inliers)
+def compare(
+    query: Query, candidates: CandidateMatrix, rows: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> Compared:
+    """Compare a few candidates, given by their row in rising order."""
+    parameters = snapshot.parameters.rerank
+    found = [_best_photo(query, int(candidates.products[row]), snapshot, exclusion) for row in rows.tolist()]
+    inliers = np.array([match.inliers for _, match in found], np.int64)
+    colour, colour_lead = _colours(query, found, snapshot)
+    words, missing, unseen = _distinctive(candidates, rows, parameters)
+    kept = 1 - candidates.matrix[rows, FIRST_STAGE.index("replaced_words")]
+    columns = {
+        "inliers": np.log1p(inliers) / np.log(parameters.full_inliers) * kept,
+        "alignment": inliers / max(int(inliers.max(initial=0)), 1) * kept,
+        "colour": colour * kept,
+        "colour_lead": colour_lead,
+        "distinctive_words": words,
+        "distinctive_missing": missing,
+        "distinctive_unseen": unseen,
+    }
+    return Compared(np.stack([columns[name] for name in COMPARED], axis=1), inliers)
 
 
-def _best(query: Query, product: int, snapshot: Snapshot, leave: Leave | None) -> tuple[int, Verified]:
+def _best_photo(
+    query: Query, product: int, snapshot: Snapshot, exclusion: Exclusion | None
+) -> tuple[int, GeometricMatch]:
     """The product's photo that agrees best with the query, of those that look most like it."""
-    photos = np.array([photo for photo in snapshot.photos(product) if leave is None or photo != leave.photo], np.int64)
+    without = NO_PHOTO if exclusion is None else exclusion.photo
+    photos = np.array([photo for photo in snapshot.photos(product) if photo != without], np.int64)
     similarity = np.asarray(snapshot.vectors[photos], np.float32) @ query.vector
-    best = (NO_PHOTO, NOT_VERIFIED)
-    for photo in photos[np.argsort(-similarity, kind="stable")[:MAX_PHOTOS]].tolist():
-        if photo not in query.verified:
-            query.verified[photo] = verify(query.features.local, snapshot.local.features(photo))
-        if query.verified[photo].inliers > best[1].inliers:
-            best = (photo, query.verified[photo])
+    best = (NO_PHOTO, NO_AGREEMENT)
+    for photo in photos[np.argsort(-similarity, kind="stable")[: snapshot.parameters.rerank.photos]].tolist():
+        if photo not in query.geometry:
+            other = snapshot.local.features(photo)
+            query.geometry[photo] = verify(query.features.local, other, snapshot.parameters.geometry)
+        if query.geometry[photo].inliers > best[1].inliers:
+            best = (photo, query.geometry[photo])
     return best
 
 
-def _colours(query: Query, found: list[tuple[int, Verified]], snapshot: Snapshot) -> tuple[Matrix, Matrix]:
-    """Likeness and lead of each candidate's colours; 0 for those that could not be laid over the query."""
-    likeness, lead = np.zeros(len(found)), np.zeros(len(found))
-    light = colours.lab(query.features.thumbnail)
+def _colours(query: Query, found: list[tuple[int, GeometricMatch]], snapshot: Snapshot) -> tuple[Matrix, Matrix]:
+    """Similarity and lead of each candidate's colours; 0 for those that could not be laid over the query."""
+    parameters = snapshot.parameters.colours
+    similarity, lead = np.zeros(len(found)), np.zeros(len(found))
+    light = colours.lab(query.features.thumbnail, parameters)
     if light is None:
-        return likeness, lead
-    most = max(one.inliers for _, one in found)
-    where = colours.region([one.hull for _, one in found if one.inliers and 2 * one.inliers >= most])
+        return similarity, lead
+    least = snapshot.parameters.rerank.hull_share * max(match.inliers for _, match in found)
+    hulls = [match.hull for _, match in found if match.inliers and match.inliers >= least]
+    where = colours.region(hulls, parameters.side)
     rows, laid = [], []
-    for row, (number, one) in enumerate(found):
-        photo = None if one.homography is None else colours.lab(snapshot.local.thumbnail(number))
-        if photo is not None and one.homography is not None:
+    for row, (number, match) in enumerate(found):
+        photo = None if match.homography is None else colours.lab(snapshot.local.thumbnail(number), parameters)
+        if photo is not None and match.homography is not None:
             rows.append(row)
-            laid.append(colours.lay(photo, one.homography, light, where))
-    likeness[rows] = [colours.likeness(light, photo) for photo in laid]
-    lead[rows] = colours.agreement(light, laid)
-    return likeness, lead
+            laid.append(colours.warped(photo, match.homography, light, where, parameters))
+    similarity[rows] = [colours.colour_similarity(light, photo, parameters.far) for photo in laid]
+    lead[rows] = colours.discriminative_colour(light, laid, parameters)
+    return similarity, lead
 
 
-def _telling(gathered: Gathered, places: IntArray) -> tuple[Matrix, Matrix, Matrix]:
-    """Words read, of names missed and of photos unseen that tell candidates apart, weighed by how few of them have each."""
-    count = len(places)
-    entries = np.flatnonzero(np.isin(gathered.entry_candidate, places))
-    candidate = np.searchsorted(places, gathered.entry_candidate[entries])
-    _, term, having = np.unique(gathered.entry_term[entries], return_inverse=True, return_counts=True)
+def _distinctive(
+    candidates: CandidateMatrix, rows: IntArray, parameters: RerankParameters
+) -> tuple[Matrix, Matrix, Matrix]:
+    """Words read, of names missed and of photos unseen that set candidates apart, weighed by how few of them have each."""
+    count, expected = len(rows), candidates.expected
+    of_them = np.flatnonzero(np.isin(expected.candidate, rows))
+    candidate = np.searchsorted(rows, expected.candidate[of_them])
+    _, term, having = np.unique(expected.term[of_them], return_inverse=True, return_counts=True)
     # Squared, since a word that name and every photo agree on tells more than several that one photo seemed to show.
-    weight = np.log(count / having[term]) / np.log(max(count, 2)) * gathered.entry_expected[entries] ** 2
-    read = gathered.entry_read[entries]
-    named = gathered.entry_named[entries]
+    weight = np.log(count / having[term]) / np.log(max(count, 2)) * expected.expected[of_them] ** 2
+    read, named = candidates.explained.read[of_them], expected.named[of_them]
     told, missed, unseen = (
         np.bincount(candidate, weight * part, count) for part in (read, (1 - read) * named, (1 - read) * ~named)
     )
-    total = told.sum()
-    return told / (total + 0.25), missed / (missed + 1), unseen / (unseen + 1)
+    total, half = told.sum(), parameters.missing_half
+    return told / (total + parameters.distinctive_half), missed / (missed + half), unseen / (unseen + half)

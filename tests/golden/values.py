@@ -22,13 +22,13 @@ from bench.stress import Shop, drawn_shop
 from packsight.deploy.demo.shop.products import Item, items
 from packsight.deploy.demo.shop.scenes import catalog_photo, query_photo
 from packsight.indexer.build.fingerprint import fit_fingerprint
+from packsight.indexer.build.parameters import PRIOR
 from packsight.indexer.build.version import build_version
-from packsight.shared.catalog.decision_model import PRIOR
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.words.fuzzy_matches import read
+from packsight.shared.catalog.words.fuzzy_matches import look_up
 from packsight.shared.contract.outcomes import WordRead
-from packsight.shared.matching.candidates import Query, candidates
-from packsight.shared.matching.evidence import gather
+from packsight.shared.matching.candidates import Query, find_candidates
+from packsight.shared.matching.evidence import compute_evidence
 from packsight.shared.matching.fingerprint import matching_fingerprint, recipe
 from packsight.shared.matching.matcher import rank
 from packsight.shared.settings import Decode, Models, Precision
@@ -182,17 +182,17 @@ def _asked(shop: Shop) -> Iterator[tuple[str, Any]]:
 
 def _ranked(photo: Any, snapshot: Snapshot) -> dict[str, Any]:
     query = Query.of(photo, snapshot)
-    found = candidates(query, snapshot)
-    gathered = gather(query, found, snapshot)
+    found = find_candidates(query, snapshot)
+    candidates = compute_evidence(query, found, snapshot)
     ranking = rank(query, snapshot)
-    rows = [int(np.flatnonzero(gathered.products == number)[0]) for number in ranking.order[:3]]
+    rows = [int(np.flatnonzero(candidates.products == number)[0]) for number in ranking.order[:3]]
     return {
         "found": [snapshot.products[int(number)].id for number in found],
         "order": [snapshot.products[int(number)].id for number in ranking.order[:3]],
         "probability": ranking.probability[:3].round(4).tolist(),
         "none": round(ranking.none, 4),
-        "evidence": gathered.matrix[rows].round(5).tolist(),
-        "close": [] if ranking.close is None else ranking.close.round(4).tolist(),
+        "evidence": candidates.matrix[rows].round(5).tolist(),
+        "compared": [] if ranking.compared is None else ranking.compared.round(4).tolist(),
     }
 
 
@@ -202,9 +202,9 @@ def _stand_for(snapshot: Snapshot) -> dict[str, list[list[Any]]]:
     vocabulary = snapshot.words.vocabulary
     found = {}
     for text in lines:
-        reading = read([WordRead(text=text, confidence=0.9, box=[(0.0, 0.0)] * 4)], vocabulary)
-        terms = zip(reading.word.tolist(), reading.term.tolist(), reading.weight.tolist(), strict=True)
-        found[text] = [[reading.keys[word], vocabulary.key(term), round(weight, 4)] for word, term, weight in terms]
+        read = look_up([WordRead(text=text, confidence=0.9, box=[(0.0, 0.0)] * 4)], vocabulary)
+        terms = zip(read.word.tolist(), read.term.tolist(), read.weight.tolist(), strict=True)
+        found[text] = [[read.keys[word], vocabulary.key(term), round(weight, 4)] for word, term, weight in terms]
     return found
 
 

@@ -102,12 +102,12 @@ def test_every_way_of_deciding_answers_as_matching_itself(here: Shop) -> None:
 
 def test_ways_of_deciding_are_measured_side_by_side(here: Shop, tmp_path: Path) -> None:
     shown, found = evaluate(tmp_path / "a.json", here.labels, "--ablation")
-    assert set(found["variants"]) == {"looks", "words", "baseline-2020", "clear", "fitted"}
+    assert set(found["variants"]) == {"appearance", "words", "baseline-2020", "first-stage", "fitted"}
     right = {name: measures["counts"]["top1"]["k"] for name, measures in found["variants"].items()}
-    assert right["looks"] == 2  # clear, looks
+    assert right["appearance"] == 2  # clear, looks
     assert right["words"] == 2  # clear, words
     assert right["fitted"] == found["counts"]["top1"]["k"] == 3
-    assert "looks only" in shown.replace("\n", " ")
+    assert "appearance only" in shown.replace("\n", " ")
 
 
 def test_a_photo_is_never_taken_for_the_product_that_was_dropped(here: Shop, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_catalog_is_asked_about_its_own_photos_without_labels_or_workers(here:
     assert own["count"] == found["count"] == 36
     assert own["top1"] == own["top5"] == 1.0
     assert own["calibration_error"] is not None
-    assert set(own["variants"]) == {"looks", "words", "baseline-2020", "clear", "fitted"}
+    assert set(own["variants"]) == {"appearance", "words", "baseline-2020", "first-stage", "fitted"}
     assert not here.worker.described and not here.worker.recognised
 
 
@@ -139,7 +139,7 @@ def test_a_photo_that_is_left_out_is_not_found_again(here: Shop) -> None:
     photos = local.own_photos(catalog)
     known = {snapshot.photo_table.sha256(p): photo(f"{p}", [], int(snapshot.photo_product[p])) for p in photos}
     asked = local.leave_one_out(photos, known, catalog, "bucket")
-    for question, answer in zip(asked, local.answers(asked, catalog, Variant.LOOKS), strict=True):
+    for question, answer in zip(asked, local.answers(asked, catalog, Variant.APPEARANCE), strict=True):
         assert question.reference != f"s3://bucket/photos/{answer.nearest_photo}"
         assert answer.nearest_photo
 

@@ -69,7 +69,7 @@ def test_a_matcher_that_fails_while_reading_costs_nothing_but_the_reading(
     def broken(*_: object) -> bool:
         raise ValueError("no idea")
 
-    monkeypatch.setattr("packsight.worker.pipeline.early_stop.decided", broken)
+    monkeypatch.setattr("packsight.worker.pipeline.early_stop.is_confident", broken)
     outcome, other = shop.ask(*(shop.put(f"q/{item.id}.jpg", query(item)) for item in PRODUCTS[:2]))
     for one in (outcome, other):
         assert one.status is not Status.FAILED

@@ -10,7 +10,7 @@ import pytest
 
 from packsight.producer.evaluation.baseline_2020 import Baseline
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.matching.candidates import Leave, Query
+from packsight.shared.matching.candidates import Exclusion, Query
 from packsight.shared.vision.features import Features
 from tests.unit.matching_catalog import build, photo, product
 
@@ -53,6 +53,6 @@ def test_what_is_left_out_and_what_has_no_embedding_is_not_near(tmp_path: Path) 
     snapshot = build(tmp_path / "v", [product(n, f"Brand{n}", "") for n in range(4)], shots)
     query = Query.of(replace(photo("q", [], 0), embedding=np.array([0.0, 0.0], np.float32)), snapshot)
     known = {name: group for name, group in shots.items() if name != "p1"}
-    order, score = baseline(snapshot, known)(query, Leave.whole_product(snapshot, 0))
+    order, score = baseline(snapshot, known)(query, Exclusion.of_product(snapshot, 0))
     assert order[0] == 2 and set(order.tolist()) == {1, 2, 3}
     assert score[order.tolist().index(1)] == 0

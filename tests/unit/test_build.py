@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from packsight.indexer.build import index as index_module
+from packsight.indexer.build.index import build_index
+from packsight.indexer.build.parameters import IndexParameters
 from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import PhotoRow, verify
@@ -89,22 +90,19 @@ def test_the_manifest_names_parent_and_self_check_and_verifies(tmp_path: Path) -
     assert verify(tmp_path / "b").version == child.manifest.version
 
 
-def test_a_large_catalog_gets_an_approximate_index_of_measured_recall(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "EXACT_PHOTOS", 1000)
+def test_a_large_catalog_gets_an_approximate_index_of_measured_recall() -> None:
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(300, 16))
     vectors = np.repeat(centres, 20, axis=0) + 0.3 * rng.normal(size=(6000, 16))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
-    index, name = index_module.build_index(vectors)
+    index, name = build_index(vectors, IndexParameters(exact_photos=1000))
     assert name.startswith("IVF")
     near = (vectors[:200].astype(np.float32) @ vectors.astype(np.float32).T).argsort(axis=1)[:, -2]
     _, found = index.search(vectors[:200].astype(np.float32), 3)
     assert np.mean([n in row for n, row in zip(near, found, strict=True)]) > 0.95
 
 
-def test_an_approximate_index_that_misses_too_much_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "EXACT_PHOTOS", 1000)
-    monkeypatch.setattr(index_module, "RECALL", 1.01)
+def test_an_approximate_index_that_misses_too_much_is_not_used() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(3000, 8)).astype(np.float16)
-    assert index_module.build_index(vectors)[1] == "Flat"
+    assert build_index(vectors, IndexParameters(exact_photos=1000, recall=1.01))[1] == "Flat"

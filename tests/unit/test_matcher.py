@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from packsight.shared.catalog.decision_model import CLEAR, CLOSE, PRIOR
+from packsight.indexer.build.parameters import PRIOR
+from packsight.shared.catalog.decision_model import FIRST_STAGE
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
-from packsight.shared.matching import matcher
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.evidence import gather
-from packsight.shared.matching.matcher import Variant, decided, match, rank
-from packsight.shared.matching.rerank import compare
+from packsight.shared.matching.evidence import compute_evidence
+from packsight.shared.matching.matcher import Variant, is_confident, match, rank
+from packsight.shared.matching.rerank import COMPARED, compare
+from packsight.shared.parameters import MATCHING
 from packsight.shared.vision.features import Features
 from tests.unit.matching_catalog import build, photo, product, shop
 
@@ -107,12 +108,12 @@ def test_reading_is_enough_when_the_whole_name_was_read_and_decides(catalog: Cat
     snapshot, _ = catalog
     eager = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5, "sure": 0.5}))
     whole = Query.of(photo("whole", ["GRAVELLE", "Eye Serum"], 6), snapshot)
-    assert decided(whole, eager)
+    assert is_confident(whole, eager)
     part = photo("part", ["GRAVELLE", "Eye"], 6)
     assert match(part, eager, top_k=1).status is Status.MATCHED
-    assert not decided(Query.of(part, eager), eager), "what stands where its name goes on is not known yet"
+    assert not is_confident(Query.of(part, eager), eager), "what stands where its name goes on is not known yet"
     strict = replace(snapshot, model=snapshot.model.model_copy(update={"sure": 1.0}))
-    assert not decided(whole, strict)
+    assert not is_confident(whole, strict)
 
 
 def test_a_query_with_other_words_is_as_if_made_of_them_but_is_not_searched_with_again(catalog: Catalog) -> None:
@@ -127,23 +128,21 @@ def test_a_query_with_other_words_is_as_if_made_of_them_but_is_not_searched_with
     assert rank(query, blind).probability.tolist() != expected.probability.tolist()
 
 
-def test_nothing_is_compared_closely_when_the_clear_look_is_sure(catalog: Catalog) -> None:
+def test_nothing_is_reranked_when_the_first_stage_is_sure(catalog: Catalog) -> None:
     snapshot, _ = catalog
     query = Query.of(photo("part", ["GRAVELLE", "Eye"], 6), snapshot)
-    confidence = rank(query, snapshot, variant=Variant.CLEAR).probability[0]
+    confidence = rank(query, snapshot, variant=Variant.FIRST_STAGE).probability[0]
     for sure, looked in ((confidence, False), (confidence + 1e-6, True)):
         model = snapshot.model.model_copy(update={"matched": 0.5, "sure": sure})
-        assert (rank(query, snapshot, model=model).close is not None) == looked
+        assert (rank(query, replace(snapshot, model=model)).compared is not None) == looked
 
 
-def test_nothing_is_compared_closely_when_the_clear_look_is_sure_that_it_is_none(
-    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_reranked_when_the_first_stage_is_sure_that_it_is_none(catalog: Catalog) -> None:
     query = Query.of(photo("stranger", ["Zyxwov", "Quantum Toothpaste"], 77), catalog[0])
-    none = rank(query, catalog[0], variant=Variant.CLEAR).none
-    for strange, looked in ((none, False), (none + 1e-6, True)):
-        monkeypatch.setattr(matcher, "STRANGE", strange)
-        assert (rank(query, catalog[0]).close is not None) == looked
+    none = rank(query, catalog[0], variant=Variant.FIRST_STAGE).none
+    for sure_none, reranked in ((none, False), (none + 1e-6, True)):
+        parameters = replace(MATCHING, rerank=replace(MATCHING.rerank, sure_none=sure_none))
+        assert (rank(query, replace(catalog[0], parameters=parameters)).compared is not None) == reranked
 
 
 def test_of_products_that_explain_all_words_the_one_whose_name_has_no_others_is_first(tmp_path: Path) -> None:
@@ -157,8 +156,8 @@ def test_of_products_that_explain_all_words_the_one_whose_name_has_no_others_is_
     snapshot = replace(build(tmp_path / "v", products, photos), model=PRIOR)
     unlike_any = replace(photo("query", ["ARVELO", "ULTIMUNE"], 9), embedding=np.full(48, np.nan, np.float32))
     query = Query.of(unlike_any, snapshot)
-    gathered = gather(query, np.arange(3), snapshot)
-    name, coverage = (gathered.matrix[:, CLEAR.index(column)] for column in ("name", "coverage"))
+    candidates = compute_evidence(query, np.arange(3), snapshot)
+    name, coverage = (candidates.matrix[:, FIRST_STAGE.index(column)] for column in ("name", "coverage"))
     assert name[0] == pytest.approx(1, abs=0.1) and name[0] > 2 * name[1] > 2 * name[2]
     assert coverage[0] < coverage[1]
     assert match(query.features, snapshot, top_k=3).candidates[0].product.id == "p0"
@@ -171,7 +170,7 @@ def test_a_word_of_another_products_name_speaks_against_a_product_whose_own_name
 
     def rival(*lines: str) -> list[float]:
         query = Query.of(photo("query", lines, 9), snapshot)
-        column = gather(query, np.arange(3), snapshot).matrix[:, CLEAR.index("rival_name")]
+        column = compute_evidence(query, np.arange(3), snapshot).matrix[:, FIRST_STAGE.index("rival_name")]
         return [float(value) for value in column]
 
     assert rival("Arvelo Mint Balm")[0] == 0, "its own name was read"
@@ -184,7 +183,7 @@ def test_words_that_only_photos_show_are_missed_apart_from_those_of_the_name(tmp
     photos = {"p0": [photo("0", ["Balm", "Technology"], 0)], "p1": [photo("1", ["Mint Balm"], 1)]}
     snapshot = build(tmp_path / "v", products, photos)
     query = Query.of(photo("query", ["Balm"], 9), snapshot)
-    compared = compare(query, gather(query, np.arange(2), snapshot), np.arange(2), snapshot, None)
-    missing, unseen = (compared.matrix[:, CLOSE[2:].index(column)] for column in ("telling_missing", "telling_unseen"))
+    compared = compare(query, compute_evidence(query, np.arange(2), snapshot), np.arange(2), snapshot, None)
+    missing, unseen = (compared.matrix[:, COMPARED.index(column)] for column in ("distinctive_missing", "distinctive_unseen"))
     assert missing[0] == 0 < missing[1]
     assert unseen[0] > 0 == unseen[1]

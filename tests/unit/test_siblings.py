@@ -69,7 +69,7 @@ def right(family: Snapshot, variant: Variant) -> int:
 
 
 def test_the_close_look_tells_siblings_of_another_colour_apart(family: Snapshot) -> None:
-    assert right(family, Variant.CLEAR) < 8
+    assert right(family, Variant.FIRST_STAGE) < 8
     assert right(family, Variant.FITTED) >= 11
 
 

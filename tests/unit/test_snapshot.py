@@ -82,6 +82,23 @@ def test_a_version_of_an_older_release_is_refused_by_its_format(copy: Path) -> N
     assert caught.value.code is ErrorCode.CATALOG_REFUSED
 
 
+@pytest.mark.parametrize(
+    ("stage", "gone", "more"), [("first_stage", "rival_name", None), ("rerank", "colour", None), ("first_stage", None, "looks")]
+)
+def test_a_model_of_other_evidence_is_refused_by_its_name(
+    copy: Path, stage: str, gone: str | None, more: str | None
+) -> None:
+    model = json.loads((copy / "model.json").read_text())
+    if gone:
+        del model[stage]["weights"][gone]
+    if more:
+        model[stage]["weights"][more] = 1.0
+    (copy / "model.json").write_text(json.dumps(model))
+    with pytest.raises(CatalogError, match=gone or more) as caught:
+        Snapshot.open(copy)
+    assert caught.value.code is ErrorCode.CATALOG_REFUSED
+
+
 def test_files_of_two_versions_are_not_mixed(copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_text())
     manifest["photos"] = 35

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from packsight.shared.catalog.words.fuzzy_matches import read
-from packsight.shared.catalog.words.name_correction import own_words, parted_names
+from packsight.shared.catalog.words.fuzzy_matches import look_up
+from packsight.shared.catalog.words.name_correction import corrected, split_names
 from packsight.shared.catalog.words.normalise import Token, tokens
 from packsight.shared.catalog.words.vocabulary import Vocabulary
 from packsight.shared.catalog.words.word_index import WordIndex
@@ -26,7 +26,7 @@ def vocabulary_of(words: list[str], only_read: str = "") -> Vocabulary:
 
 
 def found(vocabulary: Vocabulary, word: str) -> dict[str, float]:
-    return {vocabulary.key(near.term): near.similarity for near in vocabulary.near([word])[0]}
+    return {vocabulary.key(match.term): match.similarity for match in vocabulary.matches([word])[0]}
 
 
 def line(text: str) -> WordRead:
@@ -58,30 +58,30 @@ def test_alike_words_are_both_found_the_same_one_first(vocabulary: Vocabulary) -
 
 
 def test_words_read_without_a_gap_are_split(vocabulary: Vocabulary) -> None:
-    assert read([line("BODYWASH")], vocabulary).keys == ("body", "wash")
+    assert look_up([line("BODYWASH")], vocabulary).keys == ("body", "wash")
 
 
 def test_a_short_part_is_split_off_only_between_words_of_names() -> None:
     words = ["la", "tosca", "eyebrow"]
-    assert read([line("LATOSCA")], vocabulary_of(words)).keys == ("la", "tosca")
-    assert read([line("LATOSCA")], vocabulary_of(words, only_read="la")).keys == ("latosca",)
+    assert look_up([line("LATOSCA")], vocabulary_of(words)).keys == ("la", "tosca")
+    assert look_up([line("LATOSCA")], vocabulary_of(words, only_read="la")).keys == ("latosca",)
 
 
 def test_words_of_its_name_run_together_on_a_products_own_photo_are_those_words() -> None:
     names, listed = tokens("Casamorati la tosca"), dict.fromkeys(["casamorati", "la", "tosca"], "")
-    assert [token.key for token in own_words(tokens("LATOSCA 1888"), names, listed, {})] == ["la", "tosca", "1888"]
-    assert [token.key for token in own_words(tokens("TOSCALA"), names, listed, {})] == ["toscala"]
+    assert [token.key for token in corrected(tokens("LATOSCA 1888"), names, listed, {})] == ["la", "tosca", "1888"]
+    assert [token.key for token in corrected(tokens("TOSCALA"), names, listed, {})] == ["toscala"]
 
 
 def test_words_read_with_a_gap_are_joined_and_share_the_find(vocabulary: Vocabulary) -> None:
-    reading = read([line("SUPER STAY")], vocabulary)
+    reading = look_up([line("SUPER STAY")], vocabulary)
     assert {vocabulary.key(int(term)) for term in reading.term} == {"superstay"}
     assert reading.weight.sum() == pytest.approx(1.0)
 
 
 def test_a_word_misread_as_two_with_a_mark_between_is_found() -> None:
     def stands_for(text: str, vocabulary: Vocabulary) -> set[str]:
-        return {vocabulary.key(int(term)) for term in read([line(text)], vocabulary).term}
+        return {vocabulary.key(int(term)) for term in look_up([line(text)], vocabulary).term}
 
     words = ["shiseido", "superstay"]
     assert stands_for("SHL/EIDO", vocabulary_of(words)) == {"shiseido"}
@@ -114,13 +114,13 @@ def test_words_of_photos_count_beside_those_of_the_feed_and_rare_ones_more() -> 
 def test_a_product_loses_the_words_that_only_its_left_out_photo_shows() -> None:
     products = [product(0, "Arvelo", "Cream")]
     index = WordIndex.build(products, np.array([0, 0]), [[line("Wallflower Cream")], [line("Cream")]])
-    gone = {index.vocabulary.key(int(term)) for term in index.gone(0, 0)}
+    gone = {index.vocabulary.key(int(term)) for term in index.only_on(0, 0)}
     assert gone == {"wallflower"}
 
 
 def test_a_misread_logo_on_a_products_own_photo_is_taken_for_its_name() -> None:
     def keys(text: str) -> list[str]:
-        return [token.key for token in own_words(tokens(text), names, listed, {})]
+        return [token.key for token in corrected(tokens(text), names, listed, {})]
 
     names, listed = tokens("Shiseido Ultimune"), dict.fromkeys(["shiseido", "ultimune", "shiseida"], "")
     assert keys("SHL/EIDO") == ["shiseido", "shiseido"]
@@ -130,9 +130,9 @@ def test_a_misread_logo_on_a_products_own_photo_is_taken_for_its_name() -> None:
 
 def test_a_logo_misread_in_two_parts_is_that_brand_on_the_photos_of_other_products_too() -> None:
     listed = {"shiseido": "Shiseido", "super": "SUPER", "waso": "Waso"}
-    parted = parted_names(["WASO SHL/EIDO", "SUPER/EIDO", "SHL EIDO cream", "BODY/SOAP", "SHI/8"], listed)
-    assert parted == {("shl", "eido"): Token("shiseido", "Shiseido")}
-    assert [token.key for token in own_words(tokens("SHL/EIDO"), [], listed, parted)] == ["shiseido", "shiseido"]
+    split = split_names(["WASO SHL/EIDO", "SUPER/EIDO", "SHL EIDO cream", "BODY/SOAP", "SHI/8"], listed)
+    assert split == {("shl", "eido"): Token("shiseido", "Shiseido")}
+    assert [token.key for token in corrected(tokens("SHL/EIDO"), [], listed, split)] == ["shiseido", "shiseido"]
 
 
 def test_a_misread_logo_is_no_rare_word_of_the_product_on_whose_photo_it_was_read() -> None:

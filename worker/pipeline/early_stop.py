@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.matcher import decided
+from packsight.shared.matching.matcher import is_confident
 from packsight.worker.pipeline.extracted import Extracted
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class EarlyStop:
         try:
             if photo.query is None:
                 photo.query = Query.of(photo.described(), self._snapshot)
-            photo.decided = decided(photo.query.with_words(words, self._snapshot), self._snapshot)
+            photo.decided = is_confident(photo.query.with_words(words, self._snapshot), self._snapshot)
         except Exception:
             log.exception("whether a photo need be looked at further is not known")
         return photo.decided

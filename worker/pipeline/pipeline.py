@@ -169,10 +169,10 @@ class Pipeline:
                         else photo.query.with_words(photo.features.words, snapshot)
                     )
                     ranking = matcher.first_ranking(query, snapshot)
-                if matcher.in_doubt(ranking, snapshot.model):
+                if matcher.in_doubt(ranking, snapshot):
                     with photo.timed("details"):
                         query = query.with_details(*photo.details())
-                        ranking = matcher.look_closer(query, ranking, snapshot, snapshot.model)
+                        ranking = matcher.rerank(query, ranking, snapshot)
                 return answer.of(photo, matcher.decision(query, ranking, snapshot, top_k=top_k))
         except ImageError as error:  # a known photo is decoded here, possibly by a decoder that accepts less
             photo.failure = Failure.of(error)

@@ -49,9 +49,9 @@ class Answers:
         size = (asked.photo.width, asked.photo.height)
         read = in_original_pixels(lines, asked.photo)
         features = make_features("", size, np.nan_to_num(look), read, asked.local, asked.thumbnail)
-        ranking = rank(Query.of(features, self._snapshot), self._snapshot, leave=asked.shot.leave)
+        ranking = rank(Query.of(features, self._snapshot), self._snapshot, exclusion=asked.shot.exclusion)
         if asked.shot.product < 0:
-            return status_of(ranking, self._snapshot.model) is not Status.MATCHED
+            return status_of(ranking, self._snapshot) is not Status.MATCHED
         return len(ranking.order) > 0 and int(ranking.order[0]) == asked.shot.product
 
 

@@ -15,7 +15,7 @@ from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract import labels
 from packsight.shared.contract.errors import ImageError, UserError
-from packsight.shared.matching.candidates import Leave
+from packsight.shared.matching.candidates import Exclusion
 from packsight.shared.settings import Decode
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
@@ -31,14 +31,14 @@ LEAST = 20
 class Shot:
     """A photo with what it shows.
 
-    product: its number in the version, -1 where that does not hold it; leave: what is left out of the version when it is
+    product: its number in the version, -1 where that does not hold it; exclusion: what is left out of the version when it is
     asked.
     """
 
     name: str
     data: bytes
     product: int
-    leave: Leave | None = None
+    exclusion: Exclusion | None = None
 
     def photo(self, limits: Decode) -> Photo:
         """Decode it. Raises UserError that names it."""
@@ -78,11 +78,11 @@ def gather(snapshot: Snapshot, store: ObjectStore, count: int, labelled: list[Sh
             f"photos or more, to judge by; {LEAST} of each are needed. Add photos to the catalog or raise --photos."
         )
 
-    def shot(photo: int, leave: Leave | None) -> Shot:
+    def shot(photo: int, exclusion: Exclusion | None) -> Shot:
         name = layout.photo(table.sha256(photo))
-        return Shot(name, store.read(name).data, int(snapshot.photo_product[photo]), leave)
+        return Shot(name, store.read(name).data, int(snapshot.photo_product[photo]), exclusion)
 
-    judged = [shot(photo, Leave.one_photo(snapshot, photo)) for photo in theirs]
+    judged = [shot(photo, Exclusion.of_photo(snapshot, photo)) for photo in theirs]
     return Material([shot(photo, None) for photo in ours], judged, labelled)
 
 

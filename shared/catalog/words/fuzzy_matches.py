@@ -10,22 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from packsight.shared.catalog.words.normalise import Token, is_number, tokens
-from packsight.shared.catalog.words.vocabulary import Near, Vocabulary
+from packsight.shared.catalog.words.vocabulary import Match, Vocabulary
 from packsight.shared.contract.outcomes import WordRead
-
-MIN_PART = 2
-"""Letters of the shorter part when a word is taken for two that were read without the gap."""
-MIN_READ_PART = 3
-"""The same where a part stands in no product's name: short words that were only read on photos are mostly misread."""
-MIN_SPLIT = 6
-"""Letters of a word that is taken for two."""
 
 GAP = "/"
 """Stands between two unknown words where a misread letter may be: SHL/EIDO."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class FuzzyMatches:
     """Distinct words of a photo and the terms that each may stand for.
 
     keys, texts: each word as it is compared and as it was read. confidence: [words] float64, 0 to 1.
@@ -46,7 +39,7 @@ def photo_tokens(words: Iterable[WordRead]) -> list[tuple[Token, float]]:
     return [(token, float(line.confidence)) for line in words for token in tokens(line.text)]
 
 
-def read(words: Iterable[WordRead], vocabulary: Vocabulary) -> Reading:
+def look_up(words: Iterable[WordRead], vocabulary: Vocabulary) -> FuzzyMatches:
     """Look every word up; each word counts once, with the best of its confidences."""
     sequence = photo_tokens(words)
     sequence = _split(sequence, vocabulary)
@@ -57,40 +50,40 @@ def read(words: Iterable[WordRead], vocabulary: Vocabulary) -> Reading:
         confidence[token.key] = max(value, confidence.get(token.key, 0.0))
     keys = list(confidence)
     alternatives: dict[tuple[int, int], float] = {}
-    for index, terms in enumerate(vocabulary.near(keys)):
+    for index, terms in enumerate(vocabulary.matches(keys)):
         for term, similarity in terms:
             alternatives[index, term] = similarity
     number = {key: index for index, key in enumerate(keys)}
-    for parts, near in _joined(sequence, vocabulary):
+    for parts, match in _joined(sequence, vocabulary):
         for part in parts:
-            place = (number[part], near.term)
-            share = near.similarity * len(part) / sum(map(len, parts))
-            alternatives[place] = max(share, alternatives.get(place, 0.0))
-    rows = sorted(alternatives)
-    return Reading(
-        tuple(keys),
-        tuple(texts[key] for key in keys),
-        np.array([confidence[key] for key in keys], np.float64),
-        np.array([word for word, _ in rows], np.int64),
-        np.array([term for _, term in rows], np.int64),
-        np.array([alternatives[row] for row in rows], np.float64),
+            pair = (number[part], match.term)
+            share = match.similarity * len(part) / sum(map(len, parts))
+            alternatives[pair] = max(share, alternatives.get(pair, 0.0))
+    pairs = sorted(alternatives)
+    return FuzzyMatches(
+        keys=tuple(keys),
+        texts=tuple(texts[key] for key in keys),
+        confidence=np.array([confidence[key] for key in keys], np.float64),
+        word=np.array([word for word, _ in pairs], np.int64),
+        term=np.array([term for _, term in pairs], np.int64),
+        weight=np.array([alternatives[pair] for pair in pairs], np.float64),
     )
 
 
 def _split(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list[tuple[Token, float]]:
     """Replace words that the catalog doesn't know by two that it does, read without the gap: BODYWASH."""
-    keys = list(
-        dict.fromkeys(token.key for token, _ in sequence if len(token.key) >= MIN_SPLIT and not is_number(token.key))
-    )
+    rules = vocabulary.parameters
+    long = (token.key for token, _ in sequence if len(token.key) >= rules.min_split and not is_number(token.key))
+    keys = list(dict.fromkeys(long))
     unknown = [key for key, term in zip(keys, vocabulary.exact(keys), strict=True) if term < 0]
-    cuts = [(key, at) for key in unknown for at in range(MIN_PART, len(key) - MIN_PART + 1)]
+    cuts = [(key, at) for key in unknown for at in range(rules.min_part, len(key) - rules.min_part + 1)]
     heads = vocabulary.exact([key[:at] for key, at in cuts])
     tails = vocabulary.exact([key[at:] for key, at in cuts])
     best: dict[str, int] = {}
     for (key, at), head, tail in zip(cuts, heads, tails, strict=True):
         if head < 0 or tail < 0 or abs(2 * at - len(key)) >= abs(2 * best.get(key, 0) - len(key)):
             continue
-        if min(at, len(key) - at) >= MIN_READ_PART or (vocabulary.named[head] and vocabulary.named[tail]):
+        if min(at, len(key) - at) >= rules.min_read_part or (vocabulary.named[head] and vocabulary.named[tail]):
             best[key] = at
     result: list[tuple[Token, float]] = []
     for token, confidence in sequence:
@@ -105,14 +98,14 @@ def _split(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list[
     return result
 
 
-def _joined(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list[tuple[tuple[str, str], Near]]:
+def _joined(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list[tuple[tuple[str, str], Match]]:
     """Neighbouring words that together are one of the catalog's: SUPER STAY, or SHL EIDO where the catalog has neither."""
     pairs = [(a.key, b.key) for (a, _), (b, _) in pairwise(sequence)]
     pairs = list(dict.fromkeys(pair for pair in pairs if not any(map(is_number, pair))))
     terms = vocabulary.exact([a + b for a, b in pairs])
-    found = [(pair, Near(term, 1.0)) for pair, term in zip(pairs, terms, strict=True) if term >= 0]
+    found = [(pair, Match(term, 1.0)) for pair, term in zip(pairs, terms, strict=True) if term >= 0]
     keys = list({key for pair in pairs for key in pair})
     unnamed = {key for key, term in zip(keys, vocabulary.exact(keys), strict=True) if term < 0 or not vocabulary.named[term]}
     odd = [pair for pair, term in zip(pairs, terms, strict=True) if term < 0 and unnamed.issuperset(pair)]
-    misread = vocabulary.near([a + GAP + b for a, b in odd])
-    return found + [(pair, near) for pair, many in zip(odd, misread, strict=True) for near in many]
+    misread = vocabulary.matches([a + GAP + b for a, b in odd])
+    return found + [(pair, match) for pair, many in zip(odd, misread, strict=True) for match in many]

@@ -14,27 +14,32 @@ from rapidfuzz.distance import DamerauLevenshtein
 from packsight.shared.catalog.words.fuzzy_matches import GAP
 from packsight.shared.catalog.words.normalise import Token, is_number, tokens
 from packsight.shared.catalog.words.vocabulary import Vocabulary
+from packsight.shared.parameters import WORDS, WordParameters
 
-OWN_LETTERS, OWN_SIMILARITY = 6, 0.7
-"""Letters from which a word of a product's name is recognised in a misreading on the product's own photo, and how
-alike they must be: more is forgiven here than on a query, since the product is known."""
-
-Parted = Mapping[tuple[str, str], Token]
+SplitNames = Mapping[tuple[str, str], Token]
+"""Words of names by the two that they were read as."""
 
 
-def own_words(line: Sequence[Token], names: Sequence[Token], listed: Mapping[str, str], parted: Parted) -> list[Token]:
-    """Words of a line with misreadings of the product's name, also in two parts, and parted names put right.
+def corrected(
+    line: Sequence[Token],
+    names: Sequence[Token],
+    listed: Mapping[str, str],
+    split: SplitNames,
+    parameters: WordParameters = WORDS,
+) -> list[Token]:
+    """Words of a line with misreadings of the product's name, also in two parts, and split names put right.
 
     Two words of the name that were read without the gap are those two. names: words of the product in the feed, in order;
     listed: spelling by key of all words in the feed, which are no misreadings.
     """
     run_together = {one.key + two.key: (one, two) for one, two in pairwise(names)}
-    long = [name for name in names if len(name.key) >= OWN_LETTERS and not is_number(name.key)]
+    long = [name for name in names if len(name.key) >= parameters.correct_from and not is_number(name.key)]
+    least = parameters.correct_similarity
     odd = [token.key not in listed and not is_number(token.key) for token in line]
-    result = [_own(token.key, long) or token if strange else token for token, strange in zip(line, odd, strict=True)]
+    result = [_most_like(token.key, long, least) or token if strange else token for token, strange in zip(line, odd, strict=True)]
     for place, (one, two) in enumerate(pairwise(line)):
         if odd[place] and odd[place + 1]:
-            name = _own(one.key + two.key, long) or parted.get((one.key, two.key))
+            name = _most_like(one.key + two.key, long, least) or split.get((one.key, two.key))
             if name is not None:
                 result[place] = result[place + 1] = name
     return [
@@ -44,7 +49,7 @@ def own_words(line: Sequence[Token], names: Sequence[Token], listed: Mapping[str
     ]
 
 
-def parted_names(lines: Iterable[str], listed: Mapping[str, str]) -> Parted:
+def split_names(lines: Iterable[str], listed: Mapping[str, str], parameters: WordParameters = WORDS) -> SplitNames:
     """Listed words that were read as two unlisted ones with a mark between, by those two: SHL/EIDO, of any product."""
     pairs = {
         (one.key, two.key)
@@ -56,18 +61,18 @@ def parted_names(lines: Iterable[str], listed: Mapping[str, str]) -> Parted:
     if not pairs:
         return {}
     ordered = sorted(pairs)
-    vocabulary = Vocabulary.build(list(listed), list(listed.values()), listed.keys())
-    near = vocabulary.near([one + GAP + two for one, two in ordered])
+    vocabulary = Vocabulary.build(list(listed), list(listed.values()), listed.keys(), parameters)
+    matches = vocabulary.matches([one + GAP + two for one, two in ordered])
     return {
         pair: Token(vocabulary.key(found[0].term), vocabulary.text(found[0].term))
-        for pair, found in zip(ordered, near, strict=True)
+        for pair, found in zip(ordered, matches, strict=True)
         if found
     }
 
 
-def _own(key: str, names: Sequence[Token]) -> Token | None:
-    """The name that a key is most like, if any is like enough."""
-    best, name = OWN_SIMILARITY, None
+def _most_like(key: str, names: Sequence[Token], least: float) -> Token | None:
+    """The name that a key is most similar to, if any is so similar at least."""
+    best, name = least, None
     for one in names:
         similarity = DamerauLevenshtein.normalized_similarity(key, one.key, score_cutoff=best)
         if similarity >= best:

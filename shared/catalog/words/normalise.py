@@ -2,8 +2,7 @@
 
 A word has a key, by which it is compared, and its own spelling, by which it is shown. Keys are lower case, without
 accents, with Cyrillic letters that look like Latin ones turned into these (text spotters mix them up), and with
-quantities in one
-spelling: `50 мл`, `50ML` and `5O ml` are all `50ml`.
+quantities in one spelling: `50 мл`, `50ML` and `5O ml` are all `50ml`.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -24,28 +25,24 @@ from rapidfuzz.distance import DamerauLevenshtein
 
 from packsight.shared.catalog.arrays import open_array
 from packsight.shared.catalog.words.normalise import is_number
+from packsight.shared.parameters import WORDS, WordParameters
 
-PREFIX = 7
-"""Letters that take part in deletions, as in SymSpell's own default."""
-MAX_FINDS = 64
-"""Terms compared per word at most; the most frequent strings of a large catalog would yield thousands."""
-
-MAX_KEPT = 8192
-"""Words whose finds are kept, some 2 MB."""
+_CACHED_WORDS = 8192
+"""Words whose matches are kept, some 2 MB: the words of a shop are read again and again."""
 
 
-class Near(NamedTuple):
+class Match(NamedTuple):
     """A term of the vocabulary that a word may be a reading of."""
 
     term: int
     similarity: float
 
 
-def allowed_edits(key: str) -> int:
-    """Misread letters that still make it this word: one from four letters, two from eight."""
-    if is_number(key) or len(key) < 4:
+def allowed_edits(key: str, parameters: WordParameters = WORDS) -> int:
+    """Misread letters that still make it this word: none in a number, else by its length."""
+    if is_number(key) or len(key) < parameters.one_edit_from:
         return 0
-    return 1 if len(key) < 8 else 2
+    return 1 if len(key) < parameters.two_edits_from else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +52,11 @@ class HashTable:
     hashes: npt.NDArray[np.uint32]
     terms: npt.NDArray[np.int32]
 
-    def find(self, strings: Sequence[str]) -> list[tuple[int, int]]:
-        """Pairs (number of the string, term that may have it), at most MAX_FINDS per string."""
+    def find(self, strings: Sequence[str], most: int) -> list[tuple[int, int]]:
+        """Pairs (number of the string, term that may have it), at most so many per string."""
         wanted = np.array([_hash(string) for string in strings], np.uint32)
         low = np.searchsorted(self.hashes, wanted, "left")
-        high = np.minimum(np.searchsorted(self.hashes, wanted, "right"), low + MAX_FINDS)
+        high = np.minimum(np.searchsorted(self.hashes, wanted, "right"), low + most)
         hits = np.flatnonzero(high > low).tolist()
         return [(i, term) for i in hits for term in self.terms[low[i] : high[i]].tolist()]
 
@@ -82,9 +79,13 @@ class HashTable:
 
 
 class Vocabulary:
-    """Terms by number. Keys and spellings are memory-mapped Arrow columns."""
+    """Terms by number. Keys and spellings are memory-mapped Arrow columns; safe for several threads.
 
-    def __init__(self, table: pa.Table, exact: HashTable, deletions: HashTable) -> None:
+    parameters: those by which its table of deletions was made, and by which words are looked up in it.
+    """
+
+    def __init__(self, table: pa.Table, exact: HashTable, deletions: HashTable, parameters: WordParameters) -> None:
+        self.parameters = parameters
         self._keys = table["key"].combine_chunks()
         self._texts = table["text"].combine_chunks()
         self._named = table["named"].combine_chunks()
@@ -94,7 +95,8 @@ class Vocabulary:
         """Per term, does it stand in any product's name in the feed? Others were only read on photos."""
         self._exact = exact
         self._deletions = deletions
-        self._found: dict[str, tuple[Near, ...]] = {}
+        self._kept: dict[str, tuple[Match, ...]] = {}
+        self._keeping = Lock()
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -110,54 +112,57 @@ class Vocabulary:
     def exact(self, keys: Sequence[str]) -> list[int]:
         """Number of each key's term, -1 where there is none."""
         found = [-1] * len(keys)
-        for index, term in self._exact.find(keys):
+        for index, term in self._exact.find(keys, self.parameters.max_finds):
             if self.key(term) == keys[index]:
                 found[index] = term
         return found
 
-    def near(self, keys: Sequence[str]) -> list[tuple[Near, ...]]:
-        """Terms that each key may be a reading of, most similar first; similarity is 1 - edits / longer length.
-
-        What was found is kept: the words of a shop are read again and again.
-        """
-        answers = {key: self._found.get(key) for key in keys}
+    def matches(self, keys: Sequence[str]) -> list[tuple[Match, ...]]:
+        """Terms that each key may be a reading of, most similar first; similarity is 1 - edits / longer length."""
+        answers = {key: self._kept.get(key) for key in keys}
         new = [key for key, answer in answers.items() if answer is None]
         if new:
-            if len(self._found) + len(new) > MAX_KEPT:
-                self._found.clear()
             fresh = dict(zip(new, self._look_up(new), strict=True))
-            self._found.update(fresh)
             answers.update(fresh)
+            self._keep(fresh)
         return [answer for key in keys if (answer := answers[key]) is not None]
 
-    def _look_up(self, keys: Sequence[str]) -> list[tuple[Near, ...]]:
+    def _keep(self, fresh: dict[str, tuple[Match, ...]]) -> None:
+        with self._keeping:  # photos are read and decided about in different threads
+            if len(self._kept) + len(fresh) > _CACHED_WORDS:
+                self._kept.clear()
+            self._kept.update(fresh)
+
+    def _look_up(self, keys: Sequence[str]) -> list[tuple[Match, ...]]:
+        rules = self.parameters
         found: list[dict[int, float]] = [{} if term < 0 else {term: 1.0} for term in self.exact(keys)]
-        strings = [(index, string) for index, key in enumerate(keys) for string in deletions(key)]
-        checked = {
-            (strings[position][0], term) for position, term in self._deletions.find([string for _, string in strings])
-        }
-        for index, term in checked:
+        strings = [(index, string) for index, key in enumerate(keys) for string in deletions(key, rules)]
+        hits = self._deletions.find([string for _, string in strings], rules.max_finds)
+        for index, term in {(strings[position][0], term) for position, term in hits}:
             key, other = keys[index], self.key(term)
-            edits = min(allowed_edits(key), allowed_edits(other))
+            edits = min(allowed_edits(key, rules), allowed_edits(other, rules))
             if is_number(key) or is_number(other):
                 edits = int(key.replace(".", "") == other.replace(".", ""))
             distance = DamerauLevenshtein.distance(key, other, score_cutoff=edits)
             if distance <= edits:
                 found[index][term] = 1.0 - distance / max(len(key), len(other))
         return [
-            tuple(sorted((Near(*item) for item in terms.items()), key=lambda near: (-near.similarity, near.term)))
+            tuple(sorted((Match(*item) for item in terms.items()), key=lambda match: (-match.similarity, match.term)))
             for terms in found
         ]
 
     @classmethod
-    def build(cls, keys: Sequence[str], texts: Sequence[str], named: Set[str]) -> Vocabulary:
+    def build(
+        cls, keys: Sequence[str], texts: Sequence[str], named: Set[str], parameters: WordParameters = WORDS
+    ) -> Vocabulary:
         """Make the vocabulary of distinct keys; `named` are those of the feed's names."""
         columns = pa.table({
             "key": pa.array(keys, pa.string()), "text": pa.array(texts, pa.string()),
             "named": pa.array([int(key in named) for key in keys], pa.uint8()),
         })  # fmt: skip
-        misread = [(string, term) for term, key in enumerate(keys) for string in deletions(key)]
-        return cls(columns, HashTable.build(list(zip(keys, range(len(keys)), strict=True))), HashTable.build(misread))
+        misread = [(string, term) for term, key in enumerate(keys) for string in deletions(key, parameters)]
+        exact = HashTable.build(list(zip(keys, range(len(keys)), strict=True)))
+        return cls(columns, exact, HashTable.build(misread), parameters)
 
     def save(self, folder: Path) -> None:
         """Write `terms.arrow`, `exact.*.npy` and `deletions.*.npy`."""
@@ -168,25 +173,26 @@ class Vocabulary:
         self._deletions.save(folder, "deletions")
 
     @classmethod
-    def open(cls, folder: Path) -> Vocabulary:
-        """Memory-map what `save` wrote."""
+    def open(cls, folder: Path, parameters: WordParameters = WORDS) -> Vocabulary:
+        """Memory-map what `save` wrote, having been built by the same parameters."""
         table = pa.ipc.open_file(pa.memory_map(str(folder / "terms.arrow"))).read_all()
-        return cls(table, HashTable.open(folder, "exact"), HashTable.open(folder, "deletions"))
+        return cls(table, HashTable.open(folder, "exact"), HashTable.open(folder, "deletions"), parameters)
 
 
 @lru_cache(maxsize=4096)
-def deletions(key: str) -> tuple[str, ...]:
+def deletions(key: str, parameters: WordParameters = WORDS) -> tuple[str, ...]:
     """Strings by which a word is found when misread: its first letters, also with up to `allowed_edits` left out.
 
     A number is found by its digits, since readers lose the point: 2.5% and 25%. Short words are not found at all.
     """
     if is_number(key):
         return (key.replace(".", ""),)
-    if not allowed_edits(key):
+    edits = allowed_edits(key, parameters)
+    if not edits:
         return ()
-    prefix = key[:PREFIX]
+    prefix = key[: parameters.prefix]
     strings = {prefix: None}
-    for count in range(1, allowed_edits(key) + 1):
+    for count in range(1, edits + 1):
         for kept in combinations(prefix, len(prefix) - count):
             strings.setdefault("".join(kept))
     return tuple(strings)

@@ -19,39 +19,40 @@ import numpy.typing as npt
 
 from packsight.shared.catalog.arrays import Ragged, open_array
 from packsight.shared.catalog.versions import ProductRow
-from packsight.shared.catalog.words.name_correction import own_words, parted_names
+from packsight.shared.catalog.words.name_correction import corrected, split_names
 from packsight.shared.catalog.words.normalise import Token, tokens
 from packsight.shared.catalog.words.vocabulary import Vocabulary
 from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.parameters import WORDS, WordParameters
 
 NAMED = 1
+"""Flag of a word of a product that the feed's name has."""
 VENDOR = 2
-NAME_WEIGHT = 0.5
-"""A word of the feed counts like half a photo that shows it: 13 of 50 names of a real feed contradict the pack."""
-PRIOR_PHOTOS = 1.0
-"""Photos on which a word was not read that every product is credited with."""
-MIN_CONFIDENCE = 0.5
-"""Of a line on a catalog photo whose words are taken into the index."""
+"""Flag of one that its brand has."""
 
 
 @dataclass(frozen=True)
 class WordIndex:
     """Words of products and of photos, as terms of the vocabulary.
 
-    products: row per product, its terms in rising order; seen (photos that show it) and marks (NAMED, VENDOR) stand
-    beside its values. photos: row per photo. postings: row per term, the products that have it. photo_count: photos
-    per product.
-    vendor_terms: per term, is it part of a brand's name?
+    products: row per product, its terms in rising order; photo_frequency (the product's photos that show it) and flags
+    (NAMED, VENDOR) stand beside its values. photos: row per photo. postings: row per term, the products that have it.
+    photo_count: photos per product. vendor_terms: per term, is it part of a brand's name?
     """
 
     vocabulary: Vocabulary
     products: Ragged
-    seen: npt.NDArray[np.uint16]
-    marks: npt.NDArray[np.uint8]
+    photo_frequency: npt.NDArray[np.uint16]
+    flags: npt.NDArray[np.uint8]
     photos: Ragged
     postings: Ragged
     photo_count: npt.NDArray[np.int32]
     vendor_terms: npt.NDArray[np.bool_]
+
+    @property
+    def parameters(self) -> WordParameters:
+        """The rules that it was built by."""
+        return self.vocabulary.parameters
 
     def frequency(self, terms: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Products that have each term."""
@@ -59,67 +60,43 @@ class WordIndex:
 
     def rarity(self, frequency: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Inverse document frequency of terms that so many products have; 0 for words that no product has."""
-        value = np.log((len(self.products) + 1) / (frequency + 0.5))
+        value = np.log((len(self.products) + 1) / (frequency + self.parameters.rarity_smoothing))
         return np.where(frequency > 0, np.maximum(value, 0.0), 0.0)
 
-    def gone(self, photo: int, product: int) -> npt.NDArray[np.int64]:
+    def only_on(self, photo: int, product: int) -> npt.NDArray[np.int64]:
         """Terms that a product would not have without one of its photos."""
         row = slice(int(self.products.starts[product]), int(self.products.starts[product + 1]))
-        once = np.asarray(self.products.values[row])[(self.seen[row] == 1) & (self.marks[row] == 0)]
+        once = np.asarray(self.products.values[row])[(self.photo_frequency[row] == 1) & (self.flags[row] == 0)]
         return np.intersect1d(once, self.photos.row(photo)).astype(np.int64)
 
     @classmethod
     def build(
-        cls, products: Sequence[ProductRow], photo_products: npt.NDArray[np.int64], words: Sequence[Sequence[WordRead]]
+        cls,
+        products: Sequence[ProductRow],
+        photo_products: npt.NDArray[np.int64],
+        words: Sequence[Sequence[WordRead]],
+        parameters: WordParameters = WORDS,
     ) -> WordIndex:
         """Index the feed's names and the words read on each photo."""
-        spellings: dict[str, Counter[str]] = {}
-        has: list[dict[str, list[int]]] = [{} for _ in products]  # key -> [photos that show it, marks]
-
-        def note(product: int, key: str, text: str, *, seen: int, mark: int) -> None:
-            spellings.setdefault(key, Counter())[text] += 1
-            entry = has[product].setdefault(key, [0, 0])
-            entry[0] += seen
-            entry[1] |= mark
-
-        for number, product in enumerate(products):
-            for text in (product.name, product.type_prefix, product.model):
-                for token in tokens(text):
-                    note(number, token.key, token.text, seen=0, mark=NAMED)
-            for token in tokens(product.vendor):
-                note(number, token.key, token.text, seen=0, mark=NAMED | VENDOR)
-        photo_keys: list[list[str]] = []
-        listed = {key: min(texts) for key, texts in spellings.items()}
-        names = [[Token(key, listed[key]) for key in terms] for terms in has]
-        parted = parted_names(chain.from_iterable(map(surely_read, words)), listed)
-        for number, lines in zip(photo_products.tolist(), words, strict=True):
-            own = (own_words(tokens(text), names[number], listed, parted) for text in surely_read(lines))
-            found = {token.key: token.text for line in own for token in line}
-            photo_keys.append(list(found))
-            for key, text in found.items():
-                note(number, key, text, seen=1, mark=0)
-        frequency = Counter(key for terms in has for key in terms)
+        notes = _Notes(products)
+        photo_keys = notes.add_photos(photo_products.tolist(), words, parameters)
+        frequency = Counter(key for terms in notes.has for key in terms)
         keys = sorted(frequency, key=lambda key: (-frequency[key], key))
         number_of = {key: number for number, key in enumerate(keys)}
-        texts = [min(spellings[key].items(), key=lambda item: (-item[1], item[0]))[0] for key in keys]
-        rows = [sorted((number_of[key], seen, mark) for key, (seen, mark) in terms.items()) for terms in has]
+        rows = [sorted((number_of[key], seen, flags) for key, (seen, flags) in terms.items()) for terms in notes.has]
         table = Ragged.of([np.array([term for term, _, _ in row], np.int32) for row in rows], np.int32)
-        owner = np.repeat(np.arange(len(products), dtype=np.int32), np.diff(table.starts))
-        order = np.lexsort((owner, table.values))
-        starts = np.zeros(len(keys) + 1, np.int64)
-        np.cumsum(np.bincount(table.values, minlength=len(keys)), out=starts[1:])
-        marks = np.array([mark for row in rows for _, _, mark in row], np.uint8)
+        flags = np.array([flags for row in rows for _, _, flags in row], np.uint8)
         vendor_terms = np.zeros(len(keys), np.bool_)
-        vendor_terms[table.values[(marks & VENDOR) > 0]] = True
+        vendor_terms[table.values[(flags & VENDOR) > 0]] = True
         return cls(
-            Vocabulary.build(keys, texts, listed.keys()),
-            table,
-            np.array([min(seen, 65535) for row in rows for _, seen, _ in row], np.uint16),
-            marks,
-            Ragged.of([np.array(sorted(number_of[key] for key in row), np.int32) for row in photo_keys], np.int32),
-            Ragged(starts, owner[order]),
-            np.bincount(photo_products, minlength=len(products)).astype(np.int32),
-            vendor_terms,
+            vocabulary=Vocabulary.build(keys, [notes.spelling(key) for key in keys], notes.listed.keys(), parameters),
+            products=table,
+            photo_frequency=np.array([min(seen, 65535) for row in rows for _, seen, _ in row], np.uint16),
+            flags=flags,
+            photos=Ragged.of([np.array(sorted(number_of[key] for key in row), np.int32) for row in photo_keys], np.int32),
+            postings=_inverted(table, len(keys)),
+            photo_count=np.bincount(photo_products, minlength=len(products)).astype(np.int32),
+            vendor_terms=vendor_terms,
         )
 
     def save(self, folder: Path) -> None:
@@ -128,24 +105,72 @@ class WordIndex:
         self.products.save(folder, "product_terms")
         self.photos.save(folder, "photo_terms")
         self.postings.save(folder, "postings")
-        for name in ("seen", "marks", "photo_count", "vendor_terms"):
+        for name in ("photo_frequency", "flags", "photo_count", "vendor_terms"):
             np.save(folder / f"{name}.npy", getattr(self, name))
 
     @classmethod
-    def open(cls, folder: Path) -> WordIndex:
-        """Memory-map what `save` wrote."""
+    def open(cls, folder: Path, parameters: WordParameters = WORDS) -> WordIndex:
+        """Memory-map what `save` wrote, having been built by the same parameters."""
         return cls(
-            Vocabulary.open(folder),
-            Ragged.open(folder, "product_terms"),
-            open_array(folder / "seen.npy"),
-            open_array(folder / "marks.npy"),
-            Ragged.open(folder, "photo_terms"),
-            Ragged.open(folder, "postings"),
-            open_array(folder / "photo_count.npy"),
-            open_array(folder / "vendor_terms.npy"),
+            vocabulary=Vocabulary.open(folder, parameters),
+            products=Ragged.open(folder, "product_terms"),
+            photo_frequency=open_array(folder / "photo_frequency.npy"),
+            flags=open_array(folder / "flags.npy"),
+            photos=Ragged.open(folder, "photo_terms"),
+            postings=Ragged.open(folder, "postings"),
+            photo_count=open_array(folder / "photo_count.npy"),
+            vendor_terms=open_array(folder / "vendor_terms.npy"),
         )
 
 
-def surely_read(lines: Sequence[WordRead]) -> list[str]:
-    """Lines of a catalog photo whose words are taken into the index."""
-    return [line.text for line in lines if line.confidence >= MIN_CONFIDENCE]
+class _Notes:
+    """What is noted of each product's words: in how many photos each was read, its flags, and all its spellings.
+
+    has: per product, by key: [photos that show it, flags]. listed: spelling by key of the words in the feed.
+    """
+
+    def __init__(self, products: Sequence[ProductRow]) -> None:
+        self.has: list[dict[str, list[int]]] = [{} for _ in products]
+        self._spellings: dict[str, Counter[str]] = {}
+        for number, product in enumerate(products):
+            for text in (product.name, product.type_prefix, product.model):
+                for token in tokens(text):
+                    self._note(number, token, flags=NAMED)
+            for token in tokens(product.vendor):
+                self._note(number, token, flags=NAMED | VENDOR)
+        self.listed = {key: min(texts) for key, texts in self._spellings.items()}
+
+    def add_photos(
+        self, photo_products: Sequence[int], words: Sequence[Sequence[WordRead]], parameters: WordParameters
+    ) -> list[list[str]]:
+        """Note the words of each photo, names among them put right; returns their keys."""
+        names = [[Token(key, self.listed[key]) for key in terms] for terms in self.has]
+        lines = [[line.text for line in photo if line.confidence >= parameters.min_confidence] for photo in words]
+        split = split_names(chain.from_iterable(lines), self.listed, parameters)
+        keys = []
+        for product, texts in zip(photo_products, lines, strict=True):
+            read = (corrected(tokens(text), names[product], self.listed, split, parameters) for text in texts)
+            found = {token.key: token.text for line in read for token in line}
+            keys.append(list(found))
+            for key, text in found.items():
+                self._note(product, Token(key, text), photos=1)
+        return keys
+
+    def spelling(self, key: str) -> str:
+        """The spelling that a word has most often."""
+        return min(self._spellings[key].items(), key=lambda item: (-item[1], item[0]))[0]
+
+    def _note(self, product: int, token: Token, *, photos: int = 0, flags: int = 0) -> None:
+        self._spellings.setdefault(token.key, Counter())[token.text] += 1
+        entry = self.has[product].setdefault(token.key, [0, 0])
+        entry[0] += photos
+        entry[1] |= flags
+
+
+def _inverted(products: Ragged, terms: int) -> Ragged:
+    """Products that have each term, in rising order, from the terms of each product."""
+    owner = np.repeat(np.arange(len(products), dtype=np.int32), np.diff(products.starts))
+    order = np.lexsort((owner, products.values))
+    starts = np.zeros(terms + 1, np.int64)
+    np.cumsum(np.bincount(products.values, minlength=terms), out=starts[1:])
+    return Ragged(starts, owner[order])

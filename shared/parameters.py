@@ -1,0 +1,228 @@
+"""Every number that decides how a photo is answered, as values: they enter the names of what was made with them.
+
+Functions get them as arguments or from what carries them (a snapshot, a vocabulary), so that a test or a measurement varies
+one by passing `replace(MATCHING, …)`. Where a reason names neither a source nor a measurement, the number was chosen by
+hand, and all that is said is what it does. The spotter's numbers stand in packsight.worker.networks.spotters.ppocr.parameters,
+those of building a version in packsight.indexer.build.parameters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+def digest(*parameters: DataclassInstance) -> str:
+    """12 hex digits that change with any name or value."""
+    text = json.dumps([asdict(one) for one in parameters], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class DetailParameters:
+    """Key points and thumbnails (packsight.shared.vision.local_features)."""
+
+    side: int = 576
+    """Longer side in pixels of the grey copy on which corners are sought."""
+    points: int = 400
+    """Key points kept, the strongest: some 53 KB a photo."""
+    levels: int = 8
+    """Of the pyramid on which corners are sought: ORB's own default, as is the next."""
+    step: float = 1.2
+    """Between two levels."""
+    contrast: int = 5
+    """Grey levels by which the ring around a corner differs from it at least: blurred photos have no stronger ones."""
+    patch: int = 31
+    """Pixels around a corner that give its orientation: ORB's own default."""
+    edge: int = 8
+    """Pixels that a corner keeps from the border at least."""
+    diameter: float = 5.0
+    """Of a corner of the finest level, in pixels, as SIFT counts: the histogram covers some six times as much."""
+    scale: int = 512
+    """Of descriptors, whose values are 0 to 1, as bytes; what comes above 255 is clipped."""
+    thumbnail_side: int = 128
+    """Pixels of the longer side: colours of a pack, no print."""
+    thumbnail_quality: int = 90
+    """Of the JPEG, whose colours keep their full resolution."""
+
+
+@dataclass(frozen=True)
+class WordParameters:
+    """Which words stand on which product, and which of them a reading may mean (packsight.shared.catalog.words)."""
+
+    one_edit_from: int = 4
+    """Letters from which one misread letter still makes it this word."""
+    two_edits_from: int = 8
+    """Letters from which two do."""
+    prefix: int = 7
+    """Letters that take part in deletions, as in SymSpell's own default."""
+    max_finds: int = 64
+    """Terms compared per word at most; the most frequent strings of a large catalog would yield thousands."""
+    min_split: int = 6
+    """Letters of a word that is taken for two that were read without the gap."""
+    min_part: int = 2
+    """Letters of the shorter part where both stand in names."""
+    min_read_part: int = 3
+    """The same where a part stands in no product's name: short words that were only read on photos are mostly misread."""
+    correct_from: int = 6
+    """Letters from which a word of a product's name is recognised in a misreading on the product's own photo."""
+    correct_similarity: float = 0.7
+    """How alike they must be: more is forgiven here than on a query, since the product is known."""
+    min_confidence: float = 0.5
+    """Of a line on a catalog photo whose words are taken into the index."""
+    name_weight: float = 0.5
+    """A word of the feed counts like half a photo that shows it: 13 of 50 names of a real feed contradict the pack."""
+    prior_photos: float = 1.0
+    """Photos on which a word was not read that every product is credited with."""
+    rarity_smoothing: float = 0.5
+    """Added to the number of products that have a word: the half of Robertson & Spärck Jones (1976)."""
+
+
+@dataclass(frozen=True)
+class CandidateParameters:
+    """Which products are weighed at all (packsight.shared.matching.candidates)."""
+
+    near_photos: int = 64
+    """Catalog photos nearest to the query whose products are candidates."""
+    by_words: int = 32
+    """Products that share the rarest words read."""
+    max_postings: int = 200_000
+    """Postings read per photo, rarest words first: in a catalog of a million, `cream` alone proposes nothing."""
+
+
+@dataclass(frozen=True)
+class EvidenceParameters:
+    """What speaks for and against each candidate (packsight.shared.matching.evidence)."""
+
+    word_letters: int = 4
+    """Letters from which a word that the catalog does not know is taken for a word, not for a scrap."""
+    mass_half: float = 1.0
+    """Mass of words explained, in words that only one product has, at which `word_mass` is a half."""
+    surely_seen: float = 0.5
+    """Share of a product's photos that show a word from which its absence begins to count in `replaced_words`."""
+    replaced_full: float = 2.0
+    """Words replaced, in words that only one product has, at which `replaced_words` is 1: one may be a misreading."""
+
+
+@dataclass(frozen=True)
+class GeometryParameters:
+    """When two photos show the same flat print (packsight.shared.matching.geometry)."""
+
+    ratio: float = 0.85
+    """Of the distances to the nearest and the next descriptor below which a pair counts; Lowe (2004) used 0.8."""
+    reprojection: float = 0.015
+    """How far an inlier may lie from where the homography puts it, as a share of the query's sides."""
+    min_inliers: int = 8
+    """Twice what a homography needs; with fewer it says nothing."""
+    max_iterations: int = 500
+    """Samples drawn by USAC at most, which bounds the time."""
+    min_turn: float = 1e-3
+    """Area that two neighbouring sides of a laid photo span at least: less is folded, mirrored or shrunk to nothing."""
+    hull_growth: float = 1.1
+    """How much the hull of the inliers is grown, since a print reaches beyond its last key point."""
+
+
+@dataclass(frozen=True)
+class ColourParameters:
+    """Colours of packs laid over each other (packsight.shared.matching.colours)."""
+
+    side: int = 96
+    """Pixels; thumbnails are squeezed to a square, in which positions are shares of width and height."""
+    blur: float = 1.5
+    """Standard deviation in pixels by which colours are blurred, for what the homography misses by."""
+    min_covered: float = 0.02
+    """Share of the query that a photo must cover to be compared."""
+    far: float = 40.0
+    """Difference in CIE Lab (ΔE, CIE 1976) from which colours have nothing in common."""
+    near: float = 8.0
+    """ΔE up to which two candidates' colours do not differ: light and camera explain as much."""
+    step: int = 3
+    """Every third pixel is enough to fit the light: the blur makes neighbours alike."""
+    rounds: int = 3
+    """Fits of the light, each to the better half of the pixels."""
+    gain: tuple[float, float] = (0.5, 2.0)
+    """Least and greatest factor between the light of two photos."""
+    min_difference: float = 1.0
+    """Sum of ΔE above `near` from which two candidates are compared at all."""
+    prior_area: float = 0.01
+    """Share of the square in which candidates are held to differ by `far` without telling anything, so that a few pixels
+    decide little."""
+
+
+@dataclass(frozen=True)
+class RerankParameters:
+    """When and how the few best are compared more closely (packsight.shared.matching.matcher and rerank)."""
+
+    sure_none: float = 0.95
+    """Probability of none of the products from which the first stage stands: reranking made no such photo `matched`."""
+    depth: int = 6
+    """Candidates compared at most."""
+    least_share: float = 0.01
+    """Part of the first candidate's probability below which a candidate is not worth comparing."""
+    least: int = 2
+    """Candidates compared at least, since one alone has no rival."""
+    photos: int = 2
+    """Photos of a candidate that are laid over the query, those that look most like it."""
+    full_inliers: int = 100
+    """Key points in agreement at which `inliers` is 1."""
+    hull_share: float = 0.5
+    """Share of the most inliers of any candidate from which a photo helps to say where the print is."""
+    distinctive_half: float = 0.25
+    """Added to the sum of distinctive words read, so that a faint one alone is not all of them."""
+    missing_half: float = 1.0
+    """Sum of distinctive words missed at which their evidence is a half."""
+
+
+@dataclass(frozen=True)
+class DecisionParameters:
+    """What a ranking means (packsight.shared.matching.matcher); thresholds of confidence are fitted for each version."""
+
+    no_match: float = 0.5
+    """Probability of none of the products above which the answer is `no_match`: likelier than all of them together."""
+    seen: float = 0.5
+    """How surely a word is to be seen, and how surely it was read, to count as expected and as read."""
+
+
+@dataclass(frozen=True)
+class MatchingParameters:
+    """All that decides between a photo's features and its answer, beside the rules of words."""
+
+    candidates: CandidateParameters = CandidateParameters()
+    evidence: EvidenceParameters = EvidenceParameters()
+    geometry: GeometryParameters = GeometryParameters()
+    colours: ColourParameters = ColourParameters()
+    rerank: RerankParameters = RerankParameters()
+    decision: DecisionParameters = DecisionParameters()
+
+
+@dataclass(frozen=True)
+class ExplanationParameters:
+    """How much of the evidence an answer shows (packsight.shared.matching.explain); decides nothing, so enters no name."""
+
+    words: int = 12
+    """Words read that are listed per candidate, the most telling first."""
+    missing_words: int = 5
+    """Words expected but not read that are listed."""
+    read: float = 0.5
+    """How surely a word was read, from which it is not missing."""
+    expected: float = 0.5
+    """How surely a word is to be seen from which its absence is worth telling."""
+    rivals: int = 2
+    """Candidates that the sentence names beside the first."""
+    rival_share: float = 0.1
+    """Part of the first candidate's confidence from which another is named."""
+    told: int = 3
+    """Words that the sentence quotes for the first candidate."""
+    told_apart: int = 2
+    """Words that it quotes for each of several."""
+
+
+DETAILS = DetailParameters()
+WORDS = WordParameters()
+MATCHING = MatchingParameters()
+EXPLANATION = ExplanationParameters()

@@ -1,0 +1,44 @@
+"""Parameters are values, and whatever was made with them bears their name."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import pytest
+
+from packsight.indexer.build.fingerprint import fit_fingerprint
+from packsight.indexer.build.parameters import FIT, PRIOR
+from packsight.shared.matching.fingerprint import matching_fingerprint
+from packsight.shared.parameters import MATCHING, WORDS
+
+
+def varied(parameters: Any) -> list[Any]:
+    """The parameters with one number after the other changed."""
+    found = []
+    for field in fields(parameters):
+        value = getattr(parameters, field.name)
+        if is_dataclass(value):
+            found += [replace(parameters, **{field.name: one}) for one in varied(value)]
+        else:
+            other = (*value, value[-1]) if isinstance(value, tuple) else value + 1
+            found.append(replace(parameters, **{field.name: other}))
+    return found
+
+
+def test_every_number_that_decides_enters_the_name_of_the_matching() -> None:
+    names = [matching_fingerprint(one) for one in varied(MATCHING)]
+    names += [matching_fingerprint(words=one) for one in varied(WORDS)]
+    assert len({matching_fingerprint(), *names}) == len(names) + 1 > 40
+
+
+def test_every_number_that_fits_and_every_weight_of_the_prior_enters_the_name_of_the_fit() -> None:
+    names = [fit_fingerprint(one) for one in varied(FIT)]
+    first = PRIOR.first_stage.model_copy(update={"weights": {**PRIOR.first_stage.weights, "bias": -5.1}})
+    names.append(fit_fingerprint(prior=PRIOR.model_copy(update={"first_stage": first})))
+    assert len({fit_fingerprint(), *names}) == len(names) + 1 > 40
+
+
+def test_a_parameter_cannot_be_changed_in_place() -> None:
+    with pytest.raises(AttributeError):
+        MATCHING.candidates.near_photos = 128  # type: ignore[misc]
