@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -212,3 +213,10 @@ def test_a_result_is_paired_with_the_names_in_order() -> None:
         (6, "0.jpg", "s3://b/0"),
         (7, "1.jpg", "s3://b/1"),
     ]
+
+
+def test_the_page_names_every_column_in_order() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "jobs.md").read_text(encoding="utf-8")
+    table = page.split("The columns of the flat rows:")[1].split("\n\n")[1]
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    assert re.findall(r"`(\w+)`", " ".join(cells)) == list(COLUMNS)
