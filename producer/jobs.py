@@ -24,9 +24,7 @@ def create(store: JobStore, ledger: Ledger, images: list[JobImage], options: Rec
         raise UserError(
             "There are no photos to submit. Name a folder with photos, image files, a list or an s3:// prefix."
         )
-    manifest = JobManifest(
-        **options.model_dump(), job=new_job_id(), batch_size=batch_size, images=len(images)
-    )
+    manifest = JobManifest(**options.alone(), job=new_job_id(), batch_size=batch_size, images=len(images))
     store.create(manifest, images)
     job = Job.of(manifest, images)
     ledger.jobs.register(job.id, len(job.batches))

@@ -47,6 +47,10 @@ class RecognizeOptions(_Message):
     read_all: bool = False
     """Read every line of a photo, also when those read so far decide."""
 
+    def alone(self) -> dict[str, Any]:
+        """The options by name, without what a message or a manifest holds beside them."""
+        return self.model_dump(include=set(RecognizeOptions.model_fields))
+
 
 class OptionKeywords(TypedDict, total=False):
     """The fields of RecognizeOptions as keyword arguments."""
@@ -67,7 +71,7 @@ class RecognizeRequest(RecognizeOptions, _Photos):
     @classmethod
     def of(cls, images: Sequence[str], options: RecognizeOptions) -> RecognizeRequest:
         """Ask for these images to be answered so."""
-        return cls(images=list(images), catalog=options.catalog, top_k=options.top_k, read_all=options.read_all)
+        return cls(images=list(images), **options.alone())
 
 
 class DescribeRequest(_Photos):
@@ -89,7 +93,6 @@ def parse_request(kind: type[T], raw: Any) -> T:
 def parse_options(base: RecognizeOptions | None = None, **keywords: Unpack[OptionKeywords]) -> RecognizeOptions:
     """Return the options named by keywords, the others as in `base`; raises UserError that names each wrong option."""
     try:
-        known = base.model_dump(include=set(RecognizeOptions.model_fields)) if base else {}
-        return RecognizeOptions(**{**known, **keywords})
+        return RecognizeOptions(**{**(base.alone() if base else {}), **keywords})
     except ValidationError as error:
         raise UserError(f"This option cannot be used: {wrong_fields(error)}. Correct it.") from None

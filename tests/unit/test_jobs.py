@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from packsight.producer import cli
 from packsight.producer.client import Client
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.messages import RecognizeOptions, RecognizeRequest, parse_options
+from packsight.shared.contract.messages import OptionKeywords, RecognizeOptions, RecognizeRequest, parse_options
 from packsight.shared.storage import jobs
 from packsight.shared.storage.jobs import Job, JobImage, JobManifest
 
@@ -49,6 +49,10 @@ def test_options_stand_flat_beside_what_else_a_message_and_a_manifest_hold() -> 
     flat = {"catalog": "shoes", "top_k": 3, "read_all": False}
     assert RecognizeRequest.of(["s3://b/1"], options).model_dump() == {"version": 1, "images": ["s3://b/1"], **flat}
     assert flat.items() <= JobManifest(job="spring", images=1, **options.model_dump()).model_dump().items()
+
+
+def test_every_option_can_be_given_as_a_keyword() -> None:
+    assert list(OptionKeywords.__annotations__) == list(RecognizeOptions.model_fields)
 
 
 def test_a_jobs_manifest_serves_as_the_options_of_another() -> None:
