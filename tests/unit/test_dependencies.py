@@ -76,8 +76,8 @@ def _imported(file: Path) -> Iterator[str]:
         if isinstance(node, ast.ImportFrom) and node.level == 0:
             modules = [node.module or ""]
         for module in modules:
-            name = module.split(".")[0]
-            if name not in sys.stdlib_module_names | {"packsight", "bench", "tests"}:
+            name = module.split(".")[0]  # type checkers bring _typeshed along
+            if name not in sys.stdlib_module_names | {"packsight", "bench", "tests", "_typeshed"}:
                 yield name
 
 
