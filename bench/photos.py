@@ -17,7 +17,7 @@ from packsight.deploy.demo.shop.scenes import SCENES, catalog_photo, query_photo
 from packsight.shared.contract.errors import ImageError, UserError
 from packsight.shared.contract.labels import Label, read_labels
 from packsight.shared.settings import Decode
-from packsight.shared.vision.decode import decode
+from packsight.worker.pipeline.decode import decode
 
 FEW = {"401", "501", "601", "701", "1001", "9101"}
 

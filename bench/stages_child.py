@@ -20,12 +20,12 @@ from packsight.shared.queue.app import make_app
 from packsight.shared.settings import Settings
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.vision.decode import Photo, decode
 from packsight.shared.vision.features import Features, as_packed, make_features
-from packsight.shared.vision.local_features import local_features, thumbnail
 from packsight.worker.catalogs.snapshots import Catalogs
 from packsight.worker.networks.load import load_embedder, load_spotter
 from packsight.worker.networks.spotters.ppocr.spotter import PpOcrSpotter
+from packsight.worker.pipeline.decode import Photo, decode
+from packsight.worker.pipeline.local_features import local_features, thumbnail
 
 T = TypeVar("T")
 

@@ -21,9 +21,9 @@ from packsight.shared.catalog.versions import PhotoRow, ProductRow
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.settings import Decode
 from packsight.shared.storage.feature_store import decode_pack
-from packsight.shared.vision.decode import decode
 from packsight.shared.vision.features import Features, LocalFeatures, make_features
-from packsight.shared.vision.local_features import local_features, thumbnail
+from packsight.worker.pipeline.decode import decode
+from packsight.worker.pipeline.local_features import local_features, thumbnail
 
 DIMENSION = 256
 """Of a drawn photo's embedding."""

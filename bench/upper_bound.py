@@ -61,8 +61,8 @@ def upper_bound(settings: Settings, photos: Sequence[Path], children: int, threa
 def _serve(pipe: Connection, settings: Settings, photos: Sequence[Path], threads: int) -> None:
     import cv2  # noqa: PLC0415 - loads in the process that uses it
 
-    from packsight.shared.vision.decode import decode  # noqa: PLC0415
     from packsight.worker.networks.load import load_embedder, load_spotter  # noqa: PLC0415
+    from packsight.worker.pipeline.decode import decode  # noqa: PLC0415
 
     cv2.setNumThreads(1)
     embedder, spotter = load_embedder(settings.models, threads), load_spotter(settings.models, threads)

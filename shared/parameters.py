@@ -25,7 +25,7 @@ def digest(*parameters: DataclassInstance) -> str:
 
 @dataclass(frozen=True)
 class DetailParameters:
-    """Key points and thumbnails (packsight.shared.vision.local_features)."""
+    """Key points and thumbnails (packsight.worker.pipeline.local_features)."""
 
     side: int = 576
     """Longer side in pixels of the grey copy on which corners are sought."""

@@ -32,10 +32,10 @@ from packsight.shared.matching.evidence import compute_evidence
 from packsight.shared.matching.fingerprint import matching_fingerprint, recipe
 from packsight.shared.matching.matcher import rank
 from packsight.shared.settings import Decode, Models, Precision
-from packsight.shared.vision.decode import Photo, decode
-from packsight.shared.vision.local_features import local_features, thumbnail
 from packsight.shared.vision.models import details_fingerprint
 from packsight.worker.networks.load import load_spotter
+from packsight.worker.pipeline.decode import Photo, decode
+from packsight.worker.pipeline.local_features import local_features, thumbnail
 
 FOLDER = Path(__file__).parent
 COMMAND = "python -m tests.golden"

@@ -22,9 +22,7 @@ from packsight.shared.contract.errors import UserError
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import Decode, Models, Precision, Runtime, Settings
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.vision.decode import decode
 from packsight.shared.vision.features import make_features
-from packsight.shared.vision.local_features import local_features, thumbnail
 from packsight.worker.networks import quantised
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.graph import take_pixels
@@ -32,6 +30,8 @@ from packsight.worker.networks.load import load_embedder, load_spotter
 from packsight.worker.networks.model_files import network_sha256
 from packsight.worker.networks.quantised import SideCar
 from packsight.worker.networks.spotters import ppocr
+from packsight.worker.pipeline.decode import decode
+from packsight.worker.pipeline.local_features import local_features, thumbnail
 from packsight.worker.quantise import convert, run
 from packsight.worker.quantise.candidates import EmbedderCandidate
 from packsight.worker.quantise.judge import Measure, nearest_right, verdict

@@ -32,10 +32,10 @@ from packsight.shared.queue.app import make_app
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.vision.decode import decode
 from packsight.shared.vision.features import Features
-from packsight.shared.vision.local_features import local_features, thumbnail
 from packsight.shared.vision.models import describe_key
+from packsight.worker.pipeline.decode import decode
+from packsight.worker.pipeline.local_features import local_features, thumbnail
 
 RECIPE = recipe("thumb-000000000001", "none-000000000001")
 

@@ -23,7 +23,7 @@ from PIL.ExifTags import Base
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
 from packsight.shared.vision import decode as decoding
-from packsight.shared.vision.decode import Photo, decode
+from packsight.worker.pipeline.decode import Photo, decode
 
 LIMITS = Decode()
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 180, 60), (30, 60, 200), (128, 128, 128)
@@ -479,7 +479,7 @@ def test_remarks_of_the_decoders_reach_nobody_even_where_warnings_are_errors(tmp
     (tmp_path / "exif.jpg").write_bytes(damaged_exif())
     (tmp_path / "bomb.jpg").write_bytes(jpeg_claiming(10_000, 10_000))
     program = (
-        "from pathlib import Path; from packsight.shared.vision.decode import decode\n"
+        "from pathlib import Path; from packsight.worker.pipeline.decode import decode\n"
         "from packsight.shared.settings import Decode\n"
         "print(decode(Path('exif.jpg').read_bytes(), Decode()).width)\n"
         "try: decode(Path('bomb.jpg').read_bytes(), Decode(max_pixels=60_000_000))\n"
@@ -504,7 +504,7 @@ def test_decoding_loads_no_library_for_tables() -> None:
     script = """
 import io, sys
 from PIL import Image
-from packsight.shared.vision.decode import decode
+from packsight.worker.pipeline.decode import decode
 from packsight.shared.settings import Decode
 file = io.BytesIO()
 Image.new("RGB", (64, 64)).save(file, "JPEG")

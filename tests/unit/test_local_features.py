@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from packsight.shared.vision.decode import Photo
 from packsight.shared.vision.features import LocalFeatures
-from packsight.shared.vision.local_features import local_features, thumbnail
+from packsight.worker.pipeline.decode import Photo
+from packsight.worker.pipeline.local_features import local_features, thumbnail
 
 
 def pack(width: int = 480, height: int = 640) -> Photo:

@@ -13,9 +13,9 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.geometry import verify
 from packsight.shared.matching.matcher import Variant, match
-from packsight.shared.vision.decode import Photo
 from packsight.shared.vision.features import Features, make_features
-from packsight.shared.vision.local_features import local_features, thumbnail
+from packsight.worker.pipeline.decode import Photo
+from packsight.worker.pipeline.local_features import local_features, thumbnail
 from tests.unit.matching_catalog import BOX, build, product
 
 BANDS = [(200, 40, 40), (40, 90, 200), (40, 160, 60), (230, 190, 40)]

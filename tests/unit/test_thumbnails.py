@@ -14,7 +14,7 @@ from PIL.ExifTags import Base
 from packsight.producer.thumbnails import thumbnail
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
-from packsight.shared.vision.decode import decode
+from packsight.worker.pipeline.decode import decode
 
 LIMITS = Decode()
 

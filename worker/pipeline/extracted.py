@@ -11,9 +11,9 @@ import numpy as np
 
 from packsight.shared.contract.outcomes import Failure, WordRead
 from packsight.shared.matching.candidates import Query
-from packsight.shared.vision.decode import Photo
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures, as_packed, make_features
-from packsight.shared.vision.local_features import local_features, thumbnail
+from packsight.worker.pipeline.decode import Photo
+from packsight.worker.pipeline.local_features import local_features, thumbnail
 
 
 @dataclass(slots=True, eq=False)

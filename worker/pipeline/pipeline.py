@@ -23,11 +23,11 @@ from packsight.shared.matching import matcher
 from packsight.shared.matching.candidates import Query
 from packsight.shared.settings import Decode
 from packsight.shared.storage.fetch import Fetcher
-from packsight.shared.vision.decode import decode
 from packsight.shared.vision.features import PARTS, Features, Part
 from packsight.worker.catalogs.snapshots import Catalogs
 from packsight.worker.networks.base import Embedder, Spotter
 from packsight.worker.pipeline.answer import Answer
+from packsight.worker.pipeline.decode import decode
 from packsight.worker.pipeline.early_stop import EarlyStop
 from packsight.worker.pipeline.extracted import Extracted, timed
 from packsight.worker.pipeline.feature_cache import FeatureCache

@@ -12,10 +12,10 @@ from packsight.shared.contract.outcomes import Status, WordRead
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.matcher import rank, status_of
 from packsight.shared.settings import Decode
-from packsight.shared.vision.decode import Photo
 from packsight.shared.vision.features import FloatArray, LocalFeatures, make_features
-from packsight.shared.vision.local_features import local_features, thumbnail
+from packsight.worker.pipeline.decode import Photo
 from packsight.worker.pipeline.extracted import in_original_pixels
+from packsight.worker.pipeline.local_features import local_features, thumbnail
 from packsight.worker.quantise.material import Shot
 
 

@@ -19,7 +19,7 @@ from packsight.shared.matching.candidates import Exclusion
 from packsight.shared.settings import Decode
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.vision.decode import Photo, decode
+from packsight.worker.pipeline.decode import Photo, decode
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ import math
 import cv2
 import numpy as np
 
-from packsight.shared.vision.decode import Photo, Pixels
 from packsight.shared.vision.features import LocalFeatures
+from packsight.worker.pipeline.decode import Photo, Pixels
 
 _SIDE = 576
 _POINTS = 400
