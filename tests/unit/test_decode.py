@@ -22,7 +22,7 @@ from PIL.ExifTags import Base
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
-from packsight.shared.vision import decode as decoding
+from packsight.worker.pipeline import decode as decoding
 from packsight.worker.pipeline.decode import Photo, decode
 
 LIMITS = Decode()
