@@ -11,6 +11,7 @@ from packsight import __version__
 from packsight.deploy.cli import app as deploy
 from packsight.indexer.cli import app as indexer
 from packsight.producer.cli import app as producer
+from packsight.shared import launch
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.worker.cli import app as worker
 
@@ -43,6 +44,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; an expected error is one line on standard error and exit code 2 or 1."""
+    launch.shield()
     try:
         app()
     except UserError as error:

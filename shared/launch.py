@@ -13,20 +13,24 @@ ONE_THREAD = {
     "MKL_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
 }
-SAFE_PATH = {
-    # Also for the children that a pool spawns: a user's `worker.py` or `queue.py` is nobody's module but theirs.
-    "PYTHONSAFEPATH": "1",
-}
+
+
+def shield() -> None:
+    """Let no process that this one starts import from the folder it starts in, nor the children that such a one spawns.
+
+    A user's `worker.py` or `queue.py` is nobody's module but theirs.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def python(module: str, *arguments: str) -> list[str]:
     """Command line that runs a module of this environment, wherever it is started."""
-    return [sys.executable, "-P", "-m", module, *arguments]
+    return [sys.executable, "-m", module, *arguments]
 
 
 def become(module: str, *arguments: str, environment: dict[str, str]) -> NoReturn:
     """Replace this process by a module's, so that signals reach it itself; what is set already stays as it is."""
-    for name, value in (environment | SAFE_PATH).items():
+    for name, value in environment.items():
         os.environ.setdefault(name, value)
     line = python(module, *arguments)
     os.execv(line[0], line)  # noqa: S606 - our own command line, without a shell

@@ -66,7 +66,7 @@ def flower(state: StackState, data: Path, environment: dict[str, str]) -> Spec:
         "FLOWER_PURGE_OFFLINE_WORKERS": "3600",
     }
     command = launch.python("packsight.deploy.flower_app", "flower")
-    return Spec("flower", command, answers(f"http://127.0.0.1:{port}/healthcheck"), environment | launch.SAFE_PATH | variables)
+    return Spec("flower", command, answers(f"http://127.0.0.1:{port}/healthcheck"), environment | variables)
 
 
 def answers(url: str) -> Callable[[], bool]:

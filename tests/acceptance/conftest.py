@@ -6,11 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
-from packsight.deploy.demo.shop.dataset import write_feed
-from packsight.deploy.demo.shop.scenes import catalog_photo
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
 
 
@@ -27,13 +24,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def answers(stack: Stack) -> list[dict[str, Any]]:
     """Outcomes of a small job against a small published catalog; its files stay in the stack's folder."""
-    shop = stack.folder / "shop"
-    for item in PRODUCTS:
-        for number in range(2):
-            photo = shop / "photos" / item.id / f"{number + 1}.jpg"
-            photo.parent.mkdir(parents=True, exist_ok=True)
-            photo.write_bytes(catalog_photo(item, number, np.random.default_rng([1, number, int(item.id)])))
-    write_feed(shop / "feed.xml", PRODUCTS, pictures=2)
+    stack.draw_shop()
     queries = stack.folder / "queries"
     queries.mkdir()
     for item in PRODUCTS:

@@ -6,14 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from packsight.deploy.demo.shop.dataset import write_feed
 from packsight.deploy.demo.shop.products import STRANGERS, Item, items
-from packsight.deploy.demo.shop.scenes import query_photo
+from packsight.deploy.demo.shop.scenes import catalog_photo, query_photo
 
 PRODUCTS = [item for item in items() if item.id in {"401", "501", "601", "1001"}]
 
@@ -23,10 +24,14 @@ class Stack:
     """A stack in a folder of its own, driven through the command line."""
 
     folder: Path
+    command: tuple[str, ...] = (sys.executable, "-P", "-m", "packsight")
+    """The command line that is tested."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """Of the environment that it runs in, beside those of the tests."""
 
     def run(self, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-P", "-m", "packsight", *arguments]
-        environment = clean_environment() | variables
+        environment = clean_environment() | self.variables | variables
+        command = [*self.command, *arguments]
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stdout + done.stderr
         return done
@@ -34,9 +39,9 @@ class Stack:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Run a command beside the test."""
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "packsight", *arguments],
+            [*self.command, *arguments],
             cwd=self.folder,
-            env=clean_environment(),
+            env=clean_environment() | self.variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -47,6 +52,16 @@ class Stack:
         process = self.start(*arguments)
         assert process.stdout is not None
         return process, process.stdout.readline().strip()
+
+    def draw_shop(self) -> None:
+        """Write a feed of a few products with photos into `shop`, to be published."""
+        shop = self.folder / "shop"
+        for item in PRODUCTS:
+            for number in range(2):
+                photo = shop / "photos" / item.id / f"{number + 1}.jpg"
+                photo.parent.mkdir(parents=True, exist_ok=True)
+                photo.write_bytes(catalog_photo(item, number, np.random.default_rng([1, number, int(item.id)])))
+        write_feed(shop / "feed.xml", PRODUCTS, pictures=2)
 
     def status(self) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(self.run("status", "--json").stdout)

@@ -1,0 +1,188 @@
+"""The wheel as users install it: all of it in a folder full of files that are called like modules, and its core alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.local_stack import PRODUCTS, Stack, query
+
+pytestmark = pytest.mark.timeout(900)
+
+ROOT = Path(__file__).parents[2]
+LIBRARIES = Path(sysconfig.get_path("purelib"))
+PROGRAMS = Path(sysconfig.get_path("scripts"))
+OF_THE_USER = [
+    *("worker", "deploy", "indexer", "producer", "shared/__init__", "packsight_user", "tasks", "settings"),
+    *("queue", "types", "logging", "random", "celery", "kombu", "redis", "numpy", "flower", "tornado"),
+]
+"""Modules that lie in the user's folder: called like our rooms, like modules of Python, like libraries."""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy of the source, since a build leaves its own folders there."""
+    source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, tracked.split("\0")):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, source / name, follow_symlinks=False)
+    pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", made, source)
+    (file,) = made.iterdir()
+    return file
+
+
+def pip(*arguments: str | Path) -> None:
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+def environment(folder: Path, wheel: Path) -> Path:
+    """A fresh environment with the wheel and none of its libraries; returns the folder that they belong in."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    pip("--python", folder / "bin/python", "install", "--no-deps", "--no-index", wheel)
+    (libraries,) = folder.glob("lib/python*/site-packages")
+    return libraries
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
+    """An environment with the wheel and the libraries of this one, but for its editable packsight."""
+    folder = tmp_path_factory.mktemp("installed")
+    (environment(folder, wheel) / "borrowed.pth").write_text(f"{LIBRARIES}\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
+    """An environment as `pip install packsight` makes it: the wheel and what the lock of its core names."""
+    folder = tmp_path_factory.mktemp("core")
+    libraries = environment(folder, wheel)
+    for name in re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==", (ROOT / "locks/core.txt").read_text(), re.MULTILINE):
+        try:
+            files = metadata.files(name) or []
+        except metadata.PackageNotFoundError:
+            continue  # for another system than this one
+        for top in {file.parts[0] for file in files} - {"..", "__pycache__"}:
+            if not (libraries / top).exists():
+                (libraries / top).symlink_to(LIBRARIES / top)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Iterator[Stack]:
+    """A stack that the wheel started in the user's folder, with a published catalog."""
+    folder = tmp_path_factory.mktemp("user")
+    for module in OF_THE_USER:
+        file = folder / f"{module}.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"raise SystemExit('{module} of the user was imported')\n")
+    made = Stack(folder, (str(installed / "bin/packsight"),), variables(installed))
+    made.draw_shop()
+    try:
+        made.run("up")
+        made.run("catalog", "sync", "--feed", "shop/feed.xml")
+        (folder / "photo.jpg").write_bytes(query(PRODUCTS[0], 2))
+        yield made
+    finally:
+        stopped = made.run("down").stdout
+    assert all(part in stopped for part in ("valkey", "seaweedfs", "worker", "indexer", "flower"))
+
+
+def variables(environment: Path) -> dict[str, str]:
+    """Neither the checkout nor its environment on any path, but for the programs of the libraries."""
+    return {"PATH": os.pathsep.join([str(environment / "bin"), str(PROGRAMS), os.defpath]), "PYTHONPATH": ""}
+
+
+def test_the_wheel_is_what_is_imported(stack: Stack, installed: Path) -> None:
+    code = "import packsight, packsight.worker.app; print(packsight.__file__, packsight.worker.app.__file__)"
+    run = subprocess.run(
+        [installed / "bin/python", "-P", "-c", code],
+        cwd=stack.folder,
+        env=os.environ | stack.variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert all(Path(file).is_relative_to(installed) for file in run.stdout.split())
+
+
+def test_the_wheel_says_that_it_is_typed(installed: Path) -> None:
+    assert list(installed.glob("lib/python*/site-packages/packsight/py.typed"))
+
+
+def test_a_photo_is_recognised_among_files_that_are_called_like_modules(stack: Stack) -> None:
+    outcome = json.loads(stack.run("recognize", "photo.jpg").stdout)
+    assert (outcome["status"], outcome["product"]["id"]) == ("matched", PRODUCTS[0].id)
+    assert {part["name"] for part in stack.status()["parts"] if part["up"]} >= {"worker", "indexer", "flower"}
+    for log in (stack.folder / ".packsight/logs").iterdir():
+        assert "of the user was imported" not in log.read_text(errors="replace")
+
+
+@pytest.fixture
+def producer(stack: Stack, core: Path, tmp_path: Path) -> Stack:
+    """The command line of the core alone, in another folder, told where the stack is."""
+    (tmp_path / "photo.jpg").write_bytes((stack.folder / "photo.jpg").read_bytes())
+    told = {
+        "PACKSIGHT_STACK_FILE": str(stack.folder / ".packsight/stack.env"),
+        "PACKSIGHT_HOME": str(tmp_path / "home"),
+    }
+    return Stack(tmp_path, (str(core / "bin/packsight"),), variables(core) | told)
+
+
+def test_the_core_alone_submits_a_job_and_writes_its_results(producer: Stack) -> None:
+    producer.run(
+        "submit", "photo.jpg", "--wait", "--out", "results.csv", "--out", "results.jsonl", "--report", "r.html"
+    )
+    (row,) = [json.loads(line) for line in (producer.folder / "results.jsonl").read_text().splitlines()]
+    assert row["product"]["id"] == PRODUCTS[0].id
+    assert "data:image/webp" in (producer.folder / "r.html").read_text()
+    assert producer.run("jobs").stdout.count("1 of 1") == 1
+    assert "no dead letters" in producer.run("dead-letters", "list").stdout
+    assert producer.run("status", "--json").stdout
+
+
+def test_the_core_alone_recognises_a_photo_from_a_program(producer: Stack, core: Path) -> None:
+    code = "from packsight import Client\nwith Client() as client: print(client.recognize('photo.jpg').product.id)"
+    run = subprocess.run(
+        [core / "bin/python", "-c", code],
+        cwd=producer.folder,
+        env=os.environ | producer.variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.strip() == PRODUCTS[0].id
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        (["worker"], "worker"),
+        (["models", "quantise"], "worker"),
+        (["indexer"], "indexer"),
+        (["catalog", "versions"], "indexer"),
+        (["catalog", "sync", "--feed", "feed.xml"], "indexer"),
+        (["evaluate", "labels.csv"], "analysis"),
+        (["submit", "photo.jpg", "--out", "results.parquet"], "analysis"),
+        (["explain", "photo.jpg", "--out", "why.png"], "analysis"),
+        (["up"], "stack"),
+        (["demo"], "stack"),
+    ],
+)
+def test_a_command_whose_part_is_missing_says_in_one_line_what_to_install(
+    producer: Stack, command: list[str], extra: str
+) -> None:
+    refused = producer.run(*command, code=2)
+    (line,) = refused.stderr.strip().splitlines()
+    assert line.endswith(f"pip install 'packsight[{extra}]'.")
