@@ -2,10 +2,7 @@
 
 import sys
 
-from packsight.indexer import tasks
 from packsight.indexer.app import app
-
-__all__ = ["tasks"]  # imported here, since Celery would put the current folder first on the path for it
 
 if __name__ == "__main__":
     app.start(sys.argv[1:])

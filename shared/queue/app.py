@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Celery
+from celery.loaders.app import AppLoader
 from celery.platforms import set_pdeathsig
 from celery.signals import beat_embedded_init
 from kombu import Queue
@@ -26,10 +27,19 @@ def _die_with_the_worker(**_: Any) -> None:
 QUEUES = (*messages.WORKER_QUEUES, messages.INDEXER_QUEUE)
 
 
+class Loader(AppLoader):  # type: ignore[misc]
+    """Imports tasks as Python does; Celery would look for all that they import in the current folder first."""
+
+    def import_from_cwd(self, module: str, imp: Any = None, package: str | None = None) -> Any:
+        """Import a module from where it is installed."""
+        return self.import_module(module, package)
+
+
 class App(Celery):  # type: ignore[misc]
     """A Celery app that knows packsight's settings and speaks over its transport, in the children too."""
 
     amqp_cls = "packsight.shared.queue.transport.connection:AMQP"
+    loader_cls = Loader
 
     def __init__(self, *args: Any, settings: Settings, **kwargs: Any) -> None:
         self.settings = settings

@@ -126,7 +126,12 @@ FOREIGN: dict[str, dict[str, str]] = {
     },
     "celery.app.base:Celery": {
         "amqp_cls": PRESENT,
+        "loader_cls": PRESENT,
         "__reduce_keys__": "(self)",
+    },
+    "celery.loaders.app:AppLoader": {
+        "import_from_cwd": "(self, module, imp=, package=)",
+        "import_module": "(self, module, package=)",
     },
     "celery.app.task:Task": {
         "Request": PRESENT,
