@@ -19,7 +19,7 @@ else:
     commands = Later("packsight.producer.commands")
     explanation = Later("packsight.producer.explain")
     dead_letters = Later("packsight.producer.dead_letters")
-    evaluation = Later("packsight.producer.evaluation.command", extra="analysis")
+    evaluation = Later("packsight.producer.evaluation.command")
 
 app = typer.Typer(help="Photos in, product matches out.")
 letters_app = typer.Typer(no_args_is_help=True, help="Messages and photos that were put aside, with their cause.")

@@ -132,6 +132,7 @@ def test_a_photo_is_recognised_among_files_that_are_called_like_modules(stack: S
 @pytest.fixture
 def producer(stack: Stack, core: Path, tmp_path: Path) -> Stack:
     """The command line of the core alone, in another folder, told where the stack is."""
+    (tmp_path / "labels.csv").write_text(f"image,product_id\nphoto.jpg,{PRODUCTS[0].id}\n")
     (tmp_path / "photo.jpg").write_bytes((stack.folder / "photo.jpg").read_bytes())
     told = {
         "PACKSIGHT_STACK_FILE": str(stack.folder / ".packsight/stack.env"),
@@ -148,6 +149,7 @@ def test_the_core_alone_submits_a_job_and_writes_its_results(producer: Stack) ->
     assert row["product"]["id"] == PRODUCTS[0].id
     assert "data:image/webp" in (producer.folder / "r.html").read_text()
     assert producer.run("jobs").stdout.count("1 of 1") == 1
+    assert "Recall" in producer.run("evaluate", "labels.csv").stdout
     assert "no dead letters" in producer.run("dead-letters", "list").stdout
     assert producer.run("status", "--json").stdout
 
@@ -173,7 +175,7 @@ def test_the_core_alone_recognises_a_photo_from_a_program(producer: Stack, core:
         (["indexer"], "indexer"),
         (["catalog", "versions"], "indexer"),
         (["catalog", "sync", "--feed", "feed.xml"], "indexer"),
-        (["evaluate", "labels.csv"], "analysis"),
+        (["evaluate", "labels.csv", "--ablation"], "analysis"),
         (["submit", "photo.jpg", "--out", "results.parquet"], "analysis"),
         (["explain", "photo.jpg", "--out", "why.png"], "analysis"),
         (["up"], "stack"),
