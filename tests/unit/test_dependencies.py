@@ -28,7 +28,7 @@ PARTS = {
     "deploy": ["stack"],
 }
 """What may be installed for a room, beside the core."""
-COMPANIONS = {"billiard": "celery", "pydantic-core": "pydantic"}
+COMPANIONS = {"billiard": "celery"}
 """Libraries that are parts of others and released with them."""
 NEVER_IMPORTED = {
     "hiredis": "redis takes it where it is",
