@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from packsight.shared.parameters import DETAILS, DetailParameters, digest
+
 
 class Pooling(StrEnum):
     """How activations of shape [channels, height, width] become one vector [channels]."""
@@ -22,7 +24,7 @@ class _Description(BaseModel):
 
     def fingerprint(self) -> str:
         """Short name of everything that the model's numbers depend on: `<name>-<12 hex digits>`."""
-        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        digest = hashlib.sha256(self.model_dump_json(exclude_none=True).encode()).hexdigest()[:12]
         return f"{self.name}-{digest}"  # type: ignore[attr-defined]
 
 
@@ -62,17 +64,24 @@ class SpotterDescription(_Description):
     shapes: dict[str, list[tuple[int, int]]]
     """Declared heights and widths in pixels, by role."""
     preprocessing: int = 1
+    """Raised whenever the same parameters read a photo in another way."""
+    parameters: str | None = None
+    """Digest of the numbers by which photos are read; None for a spotter without, or for those of `preprocessing` alone."""
 
 
 LOCAL_FEATURES = 2
-"""Raised whenever key points or thumbnails are made in another way."""
+"""Raised whenever the same parameters make key points or thumbnails in another way."""
+_UNNAMED = "176f7cd22554"
+"""Digest of the parameters that were in force before they entered the name: what was made by them keeps its name, so that
+no photo is described again."""
 
 
-def details_fingerprint() -> str:
+def details_fingerprint(parameters: DetailParameters = DETAILS) -> str:
     """Name of the way in which key points and thumbnails are made."""
-    return f"details-{LOCAL_FEATURES}"
+    made = digest(parameters)
+    return f"details-{LOCAL_FEATURES}" + ("" if made == _UNNAMED else f"-{made}")
 
 
 def describe_key(embedder: str, spotter: str) -> str:
     """Name under which features of this pair of fingerprints are stored."""
-    return f"{embedder}+{spotter}+{LOCAL_FEATURES}"
+    return f"{embedder}+{spotter}+{details_fingerprint().removeprefix('details-')}"

@@ -17,8 +17,8 @@ from packsight.deploy import doctor
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Models, Settings
 from packsight.worker.networks.load import load_spotter
+from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING
 from packsight.worker.networks.spotters.ppocr.readings import Reading, best, worth
-from packsight.worker.networks.spotters.ppocr.recogniser import HEIGHT
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -32,7 +32,7 @@ def save_speller(file: Path, dictionary: str, word: str) -> None:
     symbols = ["", *dictionary, " "]
     scores = np.full((1, len(word), len(symbols)), (1 - CERTAINTY) / (len(symbols) - 1), np.float32)
     scores[0, range(len(word)), [symbols.index(letter) for letter in word]] = CERTAINTY
-    pixels = ops.parameter([1, 3, HEIGHT, -1], ov.Type.f32, name="x")
+    pixels = ops.parameter([1, 3, SPOTTING.strips.height, -1], ov.Type.f32, name="x")
     nothing = ops.multiply(ops.reduce_mean(pixels, np.array([0, 1, 2, 3], np.int64)), np.float32(0))
     ov.save_model(ov.Model([ops.add(ops.constant(scores), nothing).output(0)], [pixels]), file, compress_to_fp16=False)
 

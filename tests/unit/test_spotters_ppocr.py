@@ -25,8 +25,9 @@ from packsight.worker.networks.base import Spotter
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.load import load_spotter
 from packsight.worker.networks.spotters.ppocr import boxes, crops, detector
+from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING
 from packsight.worker.networks.spotters.ppocr.readings import Reading
-from packsight.worker.networks.spotters.ppocr.recogniser import HEIGHT, WIDTHS, Recogniser, bucket
+from packsight.worker.networks.spotters.ppocr.recogniser import Recogniser, bucket
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -83,7 +84,7 @@ def test_boxes_grow_as_polygon_offsetting_makes_them(width: float, height: float
     corners = boxes.corners(rectangle)[0]
     scale = 1000  # pyclipper counts in integers
     offset.AddPath((corners * scale).round().astype(int).tolist(), pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)
-    distance = cv2.contourArea(corners) * boxes.UNCLIP / cv2.arcLength(corners, True)
+    distance = cv2.contourArea(corners) * SPOTTING.boxes.unclip / cv2.arcLength(corners, True)
     polygon = np.array(offset.Execute(distance * scale)[0], np.float32) / scale
     expected = sorted(cv2.minAreaRect(polygon)[1])
     grown = boxes.unclip(rectangle)[0]
@@ -97,7 +98,7 @@ def test_a_box_starts_at_its_upper_left_and_goes_clockwise(degrees: float) -> No
     assert along[0] >= abs(along[1]) * 0.99, "the first edge is within 45 degrees of horizontal"
     assert down[1] >= abs(down[0]) * 0.99
     np.testing.assert_allclose(box.mean(axis=0), (160, 160), atol=1.5)
-    distance = 120 * 24 * boxes.UNCLIP / (2 * (120 + 24))
+    distance = 120 * 24 * SPOTTING.boxes.unclip / (2 * (120 + 24))
     sides = sorted((float(np.linalg.norm(along)), float(np.linalg.norm(down))))
     assert sides == pytest.approx([24 + 2 * distance, 120 + 2 * distance], abs=7), "painting widens it by a pixel or two"
 
@@ -138,14 +139,14 @@ def test_a_photo_gets_the_declared_shape_that_shows_most_of_it(
 @given(st.integers(16, 8000), st.integers(16, 8000))
 def test_every_photo_fits_a_declared_shape(height: int, width: int) -> None:
     shape, inside = detector.fit((height, width))
-    assert shape in {*detector.SHAPES, *detector.ENLARGED}
+    assert shape in {*SPOTTING.detector.shapes, *SPOTTING.detector.enlarged}
     assert all(1 <= side <= limit for side, limit in zip(inside, shape, strict=True))
 
 
 @given(st.integers(1, 5000))
 def test_strips_have_few_widths(width: int) -> None:
-    assert bucket(width) in WIDTHS
-    assert bucket(width) >= min(width, WIDTHS[-1])
+    assert bucket(width) in SPOTTING.strips.widths
+    assert bucket(width) >= min(width, SPOTTING.strips.widths[-1])
 
 
 # Strips
@@ -157,8 +158,8 @@ def test_a_strip_holds_the_content_of_its_box(size: int) -> None:
     image[100 : 100 + size, 50 : 50 + 4 * size] = 60
     image[100 : 100 + size, 50 : 50 + size] = (250, 120, 30)
     box = np.array([[50, 100], [50 + 4 * size, 100], [50 + 4 * size, 100 + size], [50, 100 + size]], np.float32)
-    width = crops.strip_width(box, HEIGHT)
-    straight = crops.strip(image, box, HEIGHT, width)
+    width = crops.strip_width(box, SPOTTING.strips.height)
+    straight = crops.strip(image, box, width)
     assert straight.shape == (48, 192, 3)
     np.testing.assert_allclose(straight[8:40, 8:40].mean(axis=(0, 1)), (250, 120, 30), atol=2)
     np.testing.assert_allclose(straight[8:40, 64:180].mean(axis=(0, 1)), (60, 60, 60), atol=2)
@@ -176,8 +177,8 @@ def test_a_tall_box_is_read_downwards() -> None:
 
 def save_grey_reader(file: Path, symbols: int) -> None:
     """A network that names the grey level of every 8 columns: symbol k for (k + 0.5) × 255 / symbols."""
-    pixels = ops.parameter([1, 3, HEIGHT, -1], ov.Type.f32, name="x")
-    columns = ops.avg_pool(pixels, [HEIGHT, 8], [0, 0], [0, 0], [HEIGHT, 8], False)
+    pixels = ops.parameter([1, 3, SPOTTING.strips.height, -1], ov.Type.f32, name="x")
+    columns = ops.avg_pool(pixels, [SPOTTING.strips.height, 8], [0, 0], [0, 0], [SPOTTING.strips.height, 8], False)
     value = ops.reduce_mean(columns, np.array([1, 2], np.int64))  # [1, steps], -1…1
     levels = (((np.arange(symbols) + 0.5) / symbols) * 2 - 1).astype(np.float32)
     distance = ops.squared_difference(ops.unsqueeze(value, np.array([2], np.int64)), levels.reshape(1, 1, -1))
@@ -187,7 +188,7 @@ def save_grey_reader(file: Path, symbols: int) -> None:
 
 def greys(symbols: list[int], count: int) -> Pixels:
     levels = np.repeat([round((symbol + 0.5) * 255 / count) for symbol in symbols], 8)
-    return np.broadcast_to(levels.astype(np.uint8)[np.newaxis, :, np.newaxis], (HEIGHT, len(levels), 3)).copy()
+    return np.broadcast_to(levels.astype(np.uint8)[np.newaxis, :, np.newaxis], (SPOTTING.strips.height, len(levels), 3)).copy()
 
 
 def test_a_recogniser_takes_any_file_with_its_dictionary(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +13,12 @@ from hypothesis import strategies as st
 
 from packsight.shared.settings import Models
 from packsight.worker.networks.base import Spotter
+from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.load import load_spotter
+from packsight.worker.networks.spotters import ppocr
 from packsight.worker.networks.spotters.ppocr import detector
 from packsight.worker.networks.spotters.ppocr.boxes import Floats
+from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING
 from packsight.worker.networks.spotters.ppocr.tiles import Tile, divide, merge, without_fragments
 
 Pixels = npt.NDArray[np.uint8]
@@ -22,8 +27,13 @@ PRINTED = ["rosemary", "vitamin", "moisture", "almond"]
 
 
 @pytest.fixture(scope="module")
-def spotter(tmp_path_factory: pytest.TempPathFactory) -> Spotter:
-    return load_spotter(Models(cache_dir=tmp_path_factory.mktemp("models")), 1)
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    return Models(cache_dir=tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def spotter(models: Models) -> Spotter:
+    return load_spotter(models, 1)
 
 
 def shelf(size: int) -> Pixels:
@@ -42,14 +52,15 @@ def none() -> Floats:
     return np.zeros((0, 4, 2), np.float32)
 
 
-def test_small_print_on_a_large_photo_is_read_where_it_stands(spotter: Spotter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_print_on_a_large_photo_is_read_where_it_stands(spotter: Spotter, models: Models) -> None:
     photo = shelf(13)
     words = spotter.spot([photo])[0]
     assert [word.text for word in words] == PRINTED
     for word, (x, y) in zip(words, [(200, 300), (1000, 500), (200, 1300), (1000, 1700)], strict=True):
         np.testing.assert_allclose(word.box[3], (x, y), atol=16)
-    monkeypatch.setattr(detector, "REDUCED", 0.0)
-    assert len(spotter.spot([photo])[0]) < len(PRINTED), "one look alone misses some"
+    once = ppocr.load(models, Compiler(models, 1), replace(SPOTTING, detector=replace(SPOTTING.detector, reduced=0.0)))
+    assert len(once.spot([photo])[0]) < len(PRINTED), "one look alone misses some"
+    assert once.description.fingerprint() != spotter.description.fingerprint()
 
 
 def test_a_closer_look_does_not_depend_on_the_neighbours(spotter: Spotter) -> None:

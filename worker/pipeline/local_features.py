@@ -7,41 +7,31 @@ import math
 import cv2
 import numpy as np
 
+from packsight.shared.parameters import DETAILS, DetailParameters
 from packsight.shared.vision.features import LocalFeatures
 from packsight.worker.pipeline.decode import Photo, Pixels
 
-_SIDE = 576
-_POINTS = 400
-_LEVELS, _STEP = 8, 1.2
-"""Of the pyramid on which corners are sought."""
-_CONTRAST = 5
-"""Grey levels by which the ring around a corner differs from it at least: blurred photos have no stronger ones."""
-_PATCH, _EDGE = 31, 8
-"""Pixels around a corner that give its orientation, and least distance from the border."""
-_DIAMETER = 5.0
-"""Of a corner of the finest level, in pixels, as SIFT counts: the histogram covers some six times as much."""
-_THUMBNAIL_SIDE = 128
-_THUMBNAIL_QUALITY = [
-    *(cv2.IMWRITE_JPEG_QUALITY, 90),
-    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
-]
 
-
-def local_features(photo: Photo) -> LocalFeatures:
-    """Find the 400 strongest key points of a grey copy whose longer side is 576 pixels, strongest first.
+def local_features(photo: Photo, parameters: DetailParameters = DETAILS) -> LocalFeatures:
+    """Find the strongest key points of a grey copy of a photo, strongest first.
 
     Points are oriented corners on a pyramid (ORB: Rublee et al., "ORB: an efficient alternative to SIFT or SURF", ICCV 2011):
     print is corners, and with them all costs a third of SIFT with its own. They are described by SIFT histograms (Lowe,
     IJCV 2004) as root-SIFT (Arandjelović & Zisserman, "Three things everyone should know to improve object retrieval", CVPR
     2012): divided by their sum, square root taken; their Euclidean distance is the Hellinger distance of the histograms.
-    Stored as uint8, times 512, clipped at 255. A photo without key points gives arrays [0, 2] and [0, 128].
+    Stored as uint8, scaled, clipped at 255. A photo without key points gives arrays [0, 2] and [0, 128].
     """
-    grey = cv2.cvtColor(_fit(photo.pixels, _SIDE), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(_fit(photo.pixels, parameters.side), cv2.COLOR_RGB2GRAY)
     # Made per call: detectors hold buffers and are not meant for several threads.
     corners = cv2.ORB.create(
-        _POINTS, scaleFactor=_STEP, nlevels=_LEVELS, edgeThreshold=_EDGE, patchSize=_PATCH, fastThreshold=_CONTRAST
+        parameters.points,
+        scaleFactor=parameters.step,
+        nlevels=parameters.levels,
+        edgeThreshold=parameters.edge,
+        patchSize=parameters.patch,
+        fastThreshold=parameters.contrast,
     ).detect(grey)
-    found, histograms = cv2.SIFT.create().compute(grey, [_as_sift(corner) for corner in corners])
+    found, histograms = cv2.SIFT.create().compute(grey, [_as_sift(corner, parameters) for corner in corners])
     if not found or histograms is None:
         return LocalFeatures(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
     height, width = grey.shape[:2]
@@ -49,29 +39,33 @@ def local_features(photo: Photo) -> LocalFeatures:
     points = (np.array([point.pt for point in found], np.float32) + 0.5) / np.array([width, height], np.float32)
     strength = np.array([point.response for point in found])
     # Ties are broken by position, so that equal pixels give equal features.
-    order = np.lexsort((points[:, 1], points[:, 0], -strength))[:_POINTS]
+    order = np.lexsort((points[:, 1], points[:, 0], -strength))[: parameters.points]
     chosen = histograms[order].astype(np.float32)
     root = np.sqrt(chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1e-12))
-    descriptors = np.minimum(np.rint(root * 512), 255).astype(np.uint8)
+    descriptors = np.minimum(np.rint(root * parameters.scale), 255).astype(np.uint8)
     return LocalFeatures(np.clip(points[order], 0, 1).astype(np.float32), descriptors)
 
 
-def _as_sift(corner: cv2.KeyPoint) -> cv2.KeyPoint:
+def _as_sift(corner: cv2.KeyPoint, parameters: DetailParameters) -> cv2.KeyPoint:
     """The corner at the scale of SIFT's own pyramid that has the corner's size.
 
     There, octave o and layer 1, 2 or 3 hold blobs of diameter 3.2 · 2^(o + layer / 3) pixels.
     """
-    size = _DIAMETER * _STEP**corner.octave
+    size = parameters.diameter * parameters.step**corner.octave
     thirds = max(1, round(3 * math.log2(size / 3.2)))
     octave = (thirds - 1) // 3
     x, y = corner.pt
     return cv2.KeyPoint(x, y, size, corner.angle, corner.response, octave | (thirds - 3 * octave) << 8)
 
 
-def thumbnail(photo: Photo) -> bytes:
-    """JPEG of the photo, longer side 128 pixels, full colour resolution."""
-    small = _fit(photo.pixels, _THUMBNAIL_SIDE)
-    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), _THUMBNAIL_QUALITY)
+def thumbnail(photo: Photo, parameters: DetailParameters = DETAILS) -> bytes:
+    """JPEG of the photo, small, in full colour resolution."""
+    small = _fit(photo.pixels, parameters.thumbnail_side)
+    options = [
+        *(cv2.IMWRITE_JPEG_QUALITY, parameters.thumbnail_quality),
+        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+    ]
+    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)
     if not done:
         raise RuntimeError("OpenCV could not encode a JPEG")
     return bytes(encoded)

@@ -6,28 +6,35 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
+from packsight.shared.parameters import digest
 from packsight.shared.settings import Models
 from packsight.shared.storage.files import hash_file
 from packsight.shared.vision.models import SpotterDescription
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.model_files import ModelFile, network_sha256, packaged
 from packsight.worker.networks.quantised import NetworkFile
-from packsight.worker.networks.spotters.ppocr import detector, recogniser
 from packsight.worker.networks.spotters.ppocr.detector import Detector
+from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING, SpottingParameters
 from packsight.worker.networks.spotters.ppocr.readings import Readers
 from packsight.worker.networks.spotters.ppocr.recogniser import Recogniser
 from packsight.worker.networks.spotters.ppocr.spotter import PpOcrSpotter
 
 NAME = "ppocr"
 DETECTOR, RECOGNISER = "detector", "recogniser"
+PREPROCESSING = 4
+"""Raised whenever the same parameters read a photo in another way."""
+_UNNAMED = "7211a2553a7b"
+"""Digest of the parameters that were in force before they entered the description: what was read by them keeps its name, so
+that no photo is described again."""
 
 
-def load(models: Models, compiler: Compiler) -> PpOcrSpotter:
+def load(models: Models, compiler: Compiler, parameters: SpottingParameters = SPOTTING) -> PpOcrSpotter:
     """Build it from the files in the wheel and from the further recogniser that the settings name.
 
     Raises UserError when a file is missing or does not fit.
     """
-    return build(models, compiler, {role: compiler.choose(file.path, file.sha256) for role, file in carried().items()})
+    networks = {role: compiler.choose(file.path, file.sha256) for role, file in carried().items()}
+    return build(models, compiler, networks, parameters)
 
 
 def carried() -> dict[str, ModelFile]:
@@ -38,15 +45,20 @@ def carried() -> dict[str, ModelFile]:
     }
 
 
-def build(models: Models, compiler: Compiler, networks: Mapping[str, NetworkFile]) -> PpOcrSpotter:
+def build(
+    models: Models,
+    compiler: Compiler,
+    networks: Mapping[str, NetworkFile],
+    parameters: SpottingParameters = SPOTTING,
+) -> PpOcrSpotter:
     """Build it from a detector and a recogniser, whose source is the wheel; otherwise as `load`."""
     files = {role: network.sha256 for role, network in networks.items()}
-    readers = [Recogniser(networks[RECOGNISER].path, compiler)]
-    strips = [(recogniser.HEIGHT, width) for width in recogniser.WIDTHS]
-    shapes = {DETECTOR: [*detector.SHAPES, *detector.ENLARGED], RECOGNISER: strips}
+    readers = [Recogniser(networks[RECOGNISER].path, compiler, parameters=parameters.strips)]
+    strips = [(parameters.strips.height, width) for width in parameters.strips.widths]
+    shapes = {DETECTOR: [*parameters.detector.shapes, *parameters.detector.enlarged], RECOGNISER: strips}
     if models.recogniser:
         file, dictionary = Path(models.recogniser), models.recogniser_dictionary
-        readers.append(_further(file, Path(dictionary) if dictionary else None, compiler))
+        readers.append(_further(file, Path(dictionary) if dictionary else None, compiler, parameters))
         files["further_recogniser"] = network_sha256(file)
         shapes["further_recogniser"] = strips
         if dictionary:
@@ -62,14 +74,16 @@ def build(models: Models, compiler: Compiler, networks: Mapping[str, NetworkFile
         licence="Apache-2.0" if len(readers) == 1 else "Apache-2.0, and that of the further recogniser",
         precision=quantised[0] if quantised else compiler.precision.value,
         shapes=shapes,
-        preprocessing=4,
+        preprocessing=PREPROCESSING,
+        parameters=None if (made := digest(parameters)) == _UNNAMED else made,
     )
-    found = Detector(networks[DETECTOR].path, compiler)
-    return PpOcrSpotter(description, found, readers[0] if len(readers) == 1 else Readers(readers))
+    detector = Detector(networks[DETECTOR].path, compiler, parameters)
+    reader = readers[0] if len(readers) == 1 else Readers(readers, parameters.readings)
+    return PpOcrSpotter(description, detector, reader, parameters)
 
 
-def _further(file: Path, dictionary: Path | None, compiler: Compiler) -> Recogniser:
+def _further(file: Path, dictionary: Path | None, compiler: Compiler, parameters: SpottingParameters) -> Recogniser:
     try:
-        return Recogniser(file, compiler, dictionary)
+        return Recogniser(file, compiler, dictionary, parameters.strips)
     except UserError as error:
         raise UserError(f"PACKSIGHT_MODELS__RECOGNISER: {error}") from None

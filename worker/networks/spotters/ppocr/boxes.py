@@ -11,45 +11,36 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING, BoxParameters
+
 Floats = npt.NDArray[np.float32]
 
-BINARY = 0.3
-"""Probability from which a pixel of the map is text."""
-SCORE = 0.5
-"""Mean probability inside a box below which it is dropped."""
-UNCLIP = 1.6
-"""The network marks a shrunken core of each line; a box grows by area × UNCLIP / perimeter on every side."""
-MIN_SIDE = 3.0
-"""Pixels of the map; shorter cores are noise."""
-MAX_BOXES = 300
-"""Per photo; a page of print must not hold up a batch."""
-_DILATION = np.ones((2, 2), np.uint8)
 
-
-def text_boxes(probability: Floats) -> Floats:
+def text_boxes(probability: Floats, parameters: BoxParameters = SPOTTING.boxes) -> Floats:
     """Find the boxes of a probability map [h, w]: corners [n, 4, 2] in pixels of the map.
 
     Corners (x, y) go clockwise from the upper left; the first edge is within 45° of horizontal. Boxes are sorted from
     top to bottom.
     """
-    mask = cv2.dilate((probability > BINARY).astype(np.uint8), _DILATION)
+    widened = np.ones((parameters.dilation, parameters.dilation), np.uint8)
+    mask = cv2.dilate((probability > parameters.binary).astype(np.uint8), widened)
     contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     rectangles = np.array([_flat(cv2.minAreaRect(contour)) for contour in contours], np.float32).reshape(-1, 5)
-    rectangles = rectangles[rectangles[:, 2:4].min(axis=1) >= MIN_SIDE]
+    rectangles = rectangles[rectangles[:, 2:4].min(axis=1) >= parameters.min_side]
     scores = np.array([_score(probability, core) for core in corners(rectangles)], np.float32)
-    best_first = np.argsort(-scores, kind="stable")[: np.count_nonzero(scores >= SCORE)]
-    rectangles = rectangles[best_first[:MAX_BOXES]]
-    grown = corners(unclip(rectangles))
+    best_first = np.argsort(-scores, kind="stable")[: np.count_nonzero(scores >= parameters.score)]
+    rectangles = rectangles[best_first[: parameters.most]]
+    grown = corners(unclip(rectangles, parameters.unclip))
     return grown[np.lexsort((grown[:, 0, 0], grown[:, 0, 1]))]
 
 
-def unclip(rectangles: Floats) -> Floats:
+def unclip(rectangles: Floats, ratio: float = SPOTTING.boxes.unclip) -> Floats:
     """Grow rectangles [n, 5] (centre x, y, width, height, degrees) to undo the shrinking of the training targets.
 
     Offsetting a polygon by d and boxing the result, as the paper does, makes a rectangle 2d wider and higher.
     """
     width, height = rectangles[:, 2], rectangles[:, 3]
-    distance = width * height * UNCLIP / (2 * (width + height))
+    distance = width * height * ratio / (2 * (width + height))
     grown = rectangles.copy()
     grown[:, 2] += 2 * distance
     grown[:, 3] += 2 * distance

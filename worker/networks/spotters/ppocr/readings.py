@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from packsight.worker.networks.base import Image
-
-WIDEST_LETTER = 1.0
-"""Width of the space that a letter takes at most, as a multiple of the strip's height. Printed letters take half of
-it or less, spaced ones up to it."""
-MIN_CONFIDENCE = 0.5
-"""Lines read with less are dropped."""
+from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING, ReadingParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +33,9 @@ class Reader(Protocol):
 class Readers:
     """Several recognisers, the one for most scripts first; of each strip the best reading counts."""
 
-    def __init__(self, readers: Sequence[Reader]) -> None:
+    def __init__(self, readers: Sequence[Reader], parameters: ReadingParameters = SPOTTING.readings) -> None:
         self._readers = readers
+        self._parameters = parameters
 
     def read(self, strips: Iterable[Image]) -> Iterator[Reading]:
         """Read strips [48, w, 3] in RGB, in order."""
@@ -47,7 +43,7 @@ class Readers:
         # One network after the other: two at a time would take the same threads from each other.
         columns = [list(reader.read(kept)) for reader in self._readers]
         for strip, *readings in zip(kept, *columns, strict=True):
-            yield best(readings, strip.shape[1] / strip.shape[0])
+            yield best(readings, strip.shape[1] / strip.shape[0], self._parameters)
 
     def warm_up(self) -> None:
         """Run every declared width of all."""
@@ -55,16 +51,19 @@ class Readers:
             reader.warm_up()
 
 
-def best(readings: Sequence[Reading], aspect: float) -> Reading:
+def best(
+    readings: Sequence[Reading], aspect: float, parameters: ReadingParameters = SPOTTING.readings
+) -> Reading:
     """Choose among readings of one strip, which is `aspect` times as wide as high; of equal ones the first.
 
     A later reading must be good enough to be kept at all, or it would wipe out what an earlier one read.
     """
     first, *others = readings
-    return max([first, *(other for other in others if other.confidence >= MIN_CONFIDENCE)], key=lambda r: worth(r, aspect))
+    good = [other for other in others if other.confidence >= parameters.min_confidence]
+    return max([first, *good], key=lambda reading: worth(reading, aspect, parameters.widest_letter))
 
 
-def worth(reading: Reading, aspect: float) -> float:
+def worth(reading: Reading, aspect: float, widest_letter: float = SPOTTING.readings.widest_letter) -> float:
     """Confidence, reduced by the share of the strip that the reading leaves unexplained.
 
     Confidence alone would choose wrongly: it is the mean over the characters that were read, and a network without a
@@ -74,4 +73,4 @@ def worth(reading: Reading, aspect: float) -> float:
     and among those the confidences decide.
     """
     letters = sum(character.isalnum() for character in reading.text)
-    return reading.confidence * min(1.0, letters * WIDEST_LETTER / max(aspect, WIDEST_LETTER))
+    return reading.confidence * min(1.0, letters * widest_letter / max(aspect, widest_letter))

@@ -14,13 +14,8 @@ from packsight.shared.contract.errors import UserError
 from packsight.worker.networks.base import Image
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.graph import take_pixels
+from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING, StripParameters
 from packsight.worker.networks.spotters.ppocr.readings import Reading
-
-HEIGHT = 48
-WIDTHS = (64, 96, 128, 160, 192, 256, 320, 400, 512, 640, 800)
-"""Declared widths: a strip is padded to the next one, a longer one squeezed into the last."""
-_PADDING = 128
-"""Grey: next to nothing after normalisation."""
 
 
 class Recogniser:
@@ -33,7 +28,14 @@ class Recogniser:
     Raises UserError when a file is missing, is no recogniser of this kind, or doesn't fit the other.
     """
 
-    def __init__(self, file: Path, compiler: Compiler, dictionary: Path | None = None) -> None:
+    def __init__(
+        self,
+        file: Path,
+        compiler: Compiler,
+        dictionary: Path | None = None,
+        parameters: StripParameters = SPOTTING.strips,
+    ) -> None:
+        self._parameters = parameters
         model = compiler.read(file)
         self.symbols = ["", *_characters(model, file, dictionary), " "]
         scores = model.outputs[0].get_partial_shape()
@@ -47,21 +49,24 @@ class Recogniser:
         centre = (127.5, 127.5, 127.5)
         model = take_pixels(_best_symbols(model), channels="BGR", mean=centre, std=centre)
         try:
-            model.reshape(ov.PartialShape([1, HEIGHT, ov.Dimension(WIDTHS[0], WIDTHS[-1]), 3]))
+            widths = ov.Dimension(parameters.widths[0], parameters.widths[-1])
+            model.reshape(ov.PartialShape([1, parameters.height, widths, 3]))
         except RuntimeError:
             raise UserError(
-                f"{file} does not take strips {HEIGHT} pixels high of any width. Use a PP-OCR recogniser with a free width."
+                f"{file} does not take strips {parameters.height} pixels high of any width. "
+                "Use a PP-OCR recogniser with a free width."
             ) from None
         self._network = compiler.compile(model, parallel=True)
 
     def read(self, strips: Iterable[Image]) -> Iterator[Reading]:
         """Read strips [48, w, 3] in RGB, w at most the last declared width."""
-        for confidences, symbols in self._network.stream(padded(strip) for strip in strips):
+        for confidences, symbols in self._network.stream(padded(strip, self._parameters) for strip in strips):
             yield self._decode(symbols.reshape(-1), confidences.reshape(-1))
 
     def warm_up(self) -> None:
         """Run every declared width."""
-        for _ in self.read(np.full((HEIGHT, width, 3), _PADDING, np.uint8) for width in WIDTHS):
+        grey, height = self._parameters.padding, self._parameters.height
+        for _ in self.read(np.full((height, width, 3), grey, np.uint8) for width in self._parameters.widths):
             pass
 
     def _decode(self, symbols: npt.NDArray[np.int32], confidences: npt.NDArray[np.float32]) -> Reading:
@@ -72,14 +77,15 @@ class Recogniser:
         return Reading("".join(self.symbols[i] for i in symbols[kept]), float(confidences[kept].mean()))
 
 
-def bucket(width: int) -> int:
+def bucket(width: int, widths: Sequence[int] = SPOTTING.strips.widths) -> int:
     """The declared width that a strip of this width is brought to."""
-    return next((declared for declared in WIDTHS if declared >= width), WIDTHS[-1])
+    return next((declared for declared in widths if declared >= width), widths[-1])
 
 
-def padded(strip: Image) -> Image:
+def padded(strip: Image, parameters: StripParameters = SPOTTING.strips) -> Image:
     """Pad a strip [48, w, 3] on the right to its declared width: [1, 48, declared, 3]."""
-    canvas = np.full((1, HEIGHT, bucket(strip.shape[1]), 3), _PADDING, np.uint8)
+    width = bucket(strip.shape[1], parameters.widths)
+    canvas = np.full((1, parameters.height, width, 3), parameters.padding, np.uint8)
     canvas[0, :, : strip.shape[1]] = strip
     return canvas
 

@@ -14,21 +14,13 @@ from packsight.worker.networks.base import Enough, Image
 from packsight.worker.networks.spotters.ppocr.boxes import Floats
 from packsight.worker.networks.spotters.ppocr.crops import reading_order, sideways, strip, strip_width
 from packsight.worker.networks.spotters.ppocr.detector import Detector, misses_small_print
-from packsight.worker.networks.spotters.ppocr.readings import MIN_CONFIDENCE, Reader, Reading
-from packsight.worker.networks.spotters.ppocr.recogniser import HEIGHT, WIDTHS
-
-DOUBT = 0.8
-"""Lines read with less are read upside down too, unless most lines beside them were read well."""
-GOOD = 2
-"""Lines read well from which they can outvote others."""
-COMPANY = 0.1
-"""Confidence that a line upside down may lack where its photo's other lines are upside down."""
-MIDDLE = 0.35
-"""Standard deviation of where that stands which a photo is of, in half widths from its middle: beside it stand neighbours."""
-FIRST = 3
-"""Lines of a photo that are read before anyone is asked whether they are enough."""
-FURTHER = 4
-"""Then after each line, later after each such part of those read: in a small catalog, an answer costs a tenth of a line."""
+from packsight.worker.networks.spotters.ppocr.parameters import (
+    SPOTTING,
+    ReadingParameters,
+    SpottingParameters,
+    StripParameters,
+)
+from packsight.worker.networks.spotters.ppocr.readings import Reader, Reading
 
 
 @dataclass(slots=True)
@@ -46,16 +38,14 @@ class Line:
     turned: Reading | None = None
     """As read upside down."""
 
-    @property
-    def prominence(self) -> float:
+    def prominence(self, middle: float) -> float:
         """How much it catches the eye: large, where height counts twice as much as length, and in the middle."""
         width, height = np.linalg.norm(self.box[1] - self.box[0]), np.linalg.norm(self.box[3] - self.box[0])
-        return float(height * width**0.5 * np.exp(-0.5 * (self.aside / MIDDLE) ** 2))
+        return float(height * width**0.5 * np.exp(-0.5 * (self.aside / middle) ** 2))
 
-    @property
-    def doubtful(self) -> bool:
-        """Read, but so badly that it may be upside down."""
-        return self.reading is not None and self.reading.confidence < DOUBT
+    def doubtful(self, doubt: float) -> bool:
+        """Read, but with less than this, so that it may be upside down."""
+        return self.reading is not None and self.reading.confidence < doubt
 
     @property
     def group(self) -> tuple[int, bool]:
@@ -77,8 +67,15 @@ class View:
 class PpOcrSpotter:
     """Reads lines of text, each of them at its own size, so that no photo's words depend on its neighbours."""
 
-    def __init__(self, description: SpotterDescription, detector: Detector, recogniser: Reader) -> None:
+    def __init__(
+        self,
+        description: SpotterDescription,
+        detector: Detector,
+        recogniser: Reader,
+        parameters: SpottingParameters = SPOTTING,
+    ) -> None:
         self.description = description
+        self._parameters = parameters
         self._detector = detector
         self._recogniser = recogniser
 
@@ -92,10 +89,11 @@ class PpOcrSpotter:
 
     def read(self, lines: list[Line], images: int, enough: Enough | None = None) -> list[list[WordRead]]:
         """Read the lines of so many images, the most prominent first; returns those of each image in the order of `lines`."""
+        rules = self._parameters.readings
         unread: dict[int, list[Line]] = defaultdict(list)
-        for line in sorted(lines, key=lambda line: -line.prominence):
+        for line in sorted(lines, key=lambda line: -line.prominence(rules.middle)):
             unread[line.image].append(line)
-        done, count = 0, FIRST if enough is not None else len(lines)
+        done, count = 0, rules.first if enough is not None else len(lines)
         while unread:
             self._read([line for rest in unread.values() for line in rest[:count]])
             unread = {image: rest[count:] for image, rest in unread.items() if rest[count:]}
@@ -103,7 +101,7 @@ class PpOcrSpotter:
                 words = self._words(lines, images)
                 unread = {image: rest for image, rest in unread.items() if not enough(image, words[image])}
             done += count
-            count = max(1, done // FURTHER)
+            count = max(1, done // rules.further)
         return self._words(lines, images)
 
     def warm_up(self) -> None:
@@ -112,26 +110,26 @@ class PpOcrSpotter:
         self._recogniser.warm_up()
 
     def _lines(self, images: Sequence[Image]) -> Iterator[Line]:
-        lying, small = [], []
+        lying, small, rules = [], [], self._parameters
         for index, (image, boxes) in enumerate(zip(images, self._detector.detect(images), strict=True)):
-            if sideways(boxes) or not len(boxes):  # it often misses lines that run up or down
+            if sideways(boxes, rules.strips) or not len(boxes):  # it often misses lines that run up or down
                 lying.append(index)
-            elif misses_small_print(image.shape, boxes):
+            elif misses_small_print(image.shape, boxes, rules.detector):
                 small.append(View(index, image, boxes))
             else:
-                yield from _cut(View(index, image, boxes))
+                yield from _cut(View(index, image, boxes), rules.strips)
         # The detector knows level lines best: look again with the photo turned counter-clockwise.
         level = [np.ascontiguousarray(np.rot90(images[index])) for index in lying]
         for index, image, boxes in zip(lying, level, self._detector.detect(level), strict=True):
             view = View(index, image, boxes, quarter_turned=True)
-            if misses_small_print(image.shape, boxes):
+            if misses_small_print(image.shape, boxes, rules.detector):
                 small.append(view)
             else:
-                yield from _cut(view)
+                yield from _cut(view, rules.strips)
         closer = self._detector.look_closer([view.pixels for view in small], [view.boxes for view in small])
         for view, boxes in zip(small, closer, strict=True):
             view.boxes = boxes
-            yield from _cut(view)
+            yield from _cut(view, rules.strips)
 
     def _read(self, lines: list[Line]) -> None:
         # Equal shapes in a row spare the runtime from switching between its plans.
@@ -141,12 +139,13 @@ class PpOcrSpotter:
 
     def _words(self, lines: list[Line], images: int) -> list[list[WordRead]]:
         """What the lines read so far say, each the way round in which its photo's lines are read best."""
+        rules = self._parameters.readings
         read = [line for line in lines if line.reading is not None]
-        suspects = _perhaps_upside_down(read)
-        self._read_turned([line for line in read if line.doubtful and line.group in suspects])
+        suspects = _perhaps_upside_down(read, rules)
+        self._read_turned([line for line in read if line.doubtful(rules.doubt) and line.group in suspects])
         votes: defaultdict[tuple[int, bool], float] = defaultdict(float)
         for line in read:
-            if line.doubtful and line.reading and line.turned and line.group in suspects:
+            if line.doubtful(rules.doubt) and line.reading and line.turned and line.group in suspects:
                 votes[line.group] += line.turned.confidence - line.reading.confidence
         self._read_turned([line for line in read if votes[line.group] > 0])
         words: list[list[WordRead]] = [[] for _ in range(images)]
@@ -154,13 +153,14 @@ class PpOcrSpotter:
             if line.reading is None:
                 continue
             reading, box = line.reading, line.box
-            allowance = COMPANY if votes[line.group] > 0 else 0.0
+            allowance = rules.company if votes[line.group] > 0 else 0.0
             # Lines that were not in doubt are turned with the others only.
-            turned = line.turned if line.group in suspects and (line.doubtful or votes[line.group] > 0) else None
+            asked = line.doubtful(rules.doubt) or votes[line.group] > 0
+            turned = line.turned if line.group in suspects and asked else None
             if turned is not None and turned.confidence + allowance > reading.confidence:
                 reading, box = turned, np.roll(box, -2, axis=0)
             text = reading.text.strip()
-            if text and reading.confidence >= MIN_CONFIDENCE:
+            if text and reading.confidence >= rules.min_confidence:
                 corners = [(float(x), float(y)) for x, y in box]
                 words[line.image].append(WordRead(text=text, confidence=reading.confidence, box=corners))
         return words
@@ -172,18 +172,18 @@ class PpOcrSpotter:
             line.turned = reading
 
 
-def _perhaps_upside_down(lines: Sequence[Line]) -> set[tuple[int, bool]]:
+def _perhaps_upside_down(lines: Sequence[Line], parameters: ReadingParameters) -> set[tuple[int, bool]]:
     """Groups of lines that were read so badly that they may be upside down: a few bad ones among good ones are not."""
-    good = Counter(line.group for line in lines if not line.doubtful)
-    bad = Counter(line.group for line in lines if line.doubtful)
-    return {group for group, count in bad.items() if good[group] < GOOD or good[group] <= count}
+    good = Counter(line.group for line in lines if not line.doubtful(parameters.doubt))
+    bad = Counter(line.group for line in lines if line.doubtful(parameters.doubt))
+    return {group for group, count in bad.items() if good[group] < parameters.outvote or good[group] <= count}
 
 
-def _cut(view: View) -> Iterator[Line]:
+def _cut(view: View, parameters: StripParameters) -> Iterator[Line]:
     """Cut out the lines of a view, with boxes in pixels of the photo as it came."""
-    for found, box in zip(view.boxes, reading_order(view.boxes), strict=True):
-        width = min(WIDTHS[-1], strip_width(box, HEIGHT))
-        pixels = strip(view.pixels, box, HEIGHT, width)
+    for found, box in zip(view.boxes, reading_order(view.boxes, parameters), strict=True):
+        width = min(parameters.widths[-1], strip_width(box, parameters.height))
+        pixels = strip(view.pixels, box, width, parameters)
         place = np.stack([view.pixels.shape[0] - box[:, 1], box[:, 0]], axis=1) if view.quarter_turned else box
         aside = abs(2 * float(box[:, 0].mean()) / view.pixels.shape[1] - 1)
         yield Line(view.image, place, aside, bool((found[0] != box[0]).any()), pixels)

@@ -9,12 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from packsight.worker.networks.spotters.ppocr.boxes import MAX_BOXES, Floats
-
-OVERLAP = 0.12
-"""Share of a tile's side that it has in common with the next one, so that a short line at the seam is whole in one."""
-SAME = 0.5
-"""Share of a box inside others from which it is the same text."""
+from packsight.worker.networks.spotters.ppocr.boxes import Floats
+from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING, SpottingParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +38,13 @@ class Tile:
         )
 
 
-def divide(size: tuple[int, ...], rows: int, columns: int) -> list[Tile]:
+def divide(size: tuple[int, ...], rows: int, columns: int, overlap: float = SPOTTING.tiles.overlap) -> list[Tile]:
     """Divide a photo of this size (height, width) into overlapping tiles of one size, row by row."""
-    downs, rights = _spans(size[0], rows), _spans(size[1], columns)
+    downs, rights = _spans(size[0], rows, overlap), _spans(size[1], columns, overlap)
     return [Tile(top, left, bottom, right) for top, bottom in downs for left, right in rights]
 
 
-def merge(*looks: Floats) -> Floats:
+def merge(*looks: Floats, parameters: SpottingParameters = SPOTTING) -> Floats:
     """Join boxes [n, 4, 2] of several looks, the most trusted first, from top to bottom.
 
     A box counts where those before it leave most of it free; of one look's own boxes the larger come first, since a
@@ -57,24 +53,24 @@ def merge(*looks: Floats) -> Floats:
     kept = looks[0][:0]
     for boxes in looks:
         for index in np.argsort([-cv2.contourArea(box) for box in boxes], kind="stable"):
-            if _covered(boxes[index], kept) < SAME:
+            if _covered(boxes[index], kept) < parameters.tiles.same:
                 kept = np.concatenate([kept, boxes[index : index + 1]])
-    kept = kept[:MAX_BOXES]
+    kept = kept[: parameters.boxes.most]
     return kept[np.lexsort((kept[:, 0, 0], kept[:, 0, 1]))]
 
 
-def without_fragments(closer: Floats, first: Floats) -> Floats:
+def without_fragments(closer: Floats, first: Floats, same: float = SPOTTING.tiles.same) -> Floats:
     """Drop closer boxes that are only a part of a box of the first look of which they, together, leave most free.
 
     So a headline that runs across tiles, or falls into letters at close range, stays one line.
     """
-    whole = np.array([box for box in first if _covered(box, closer) < SAME], np.float32).reshape(-1, 4, 2)
-    separate = np.array([_covered(box, whole) < SAME for box in closer], np.bool_)
+    whole = np.array([box for box in first if _covered(box, closer) < same], np.float32).reshape(-1, 4, 2)
+    separate = np.array([_covered(box, whole) < same for box in closer], np.bool_)
     return np.asarray(closer[separate], np.float32)
 
 
-def _spans(length: int, count: int) -> list[tuple[int, int]]:
-    side = ceil(length / (count - (count - 1) * OVERLAP))
+def _spans(length: int, count: int, overlap: float) -> list[tuple[int, int]]:
+    side = ceil(length / (count - (count - 1) * overlap))
     starts = np.linspace(0, length - side, count).round().astype(int)
     return [(int(start), int(start) + side) for start in starts]
 
