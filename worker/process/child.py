@@ -84,7 +84,7 @@ def build(config: Settings) -> Child:
         threads=threads,
         cold_start=round(time.monotonic() - started, 2),
     )
-    registration = Registration(result_database(config), facts, catalogs, pipeline)
+    registration = Registration(result_database(config), facts, catalogs, lambda: pipeline.images)
     registration.announce()
     registration.start()
     log.info("ready after %.1f s: %s", facts.cold_start, facts.model_dump_json(), extra={"action": "child_ready"})

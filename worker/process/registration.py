@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import redis
@@ -13,7 +14,6 @@ import redis
 from packsight.shared.queue import registry
 from packsight.shared.queue.registry import CHILD_TTL, ChildEntry
 from packsight.worker.catalogs.snapshots import Catalogs
-from packsight.worker.pipeline.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +31,23 @@ def resident_mb() -> float:
 class Registration(threading.Thread):
     """Keeps a child's entry alive and its catalogs up to date, also while there is no work.
 
-    The entry's absence is how `up` and `status` tell that no child is ready.
+    The entry's absence is how `up` and `status` tell that no child is ready. `images` counts the photos looked at.
     """
 
-    def __init__(self, client: redis.Redis, facts: ChildEntry, catalogs: Catalogs, pipeline: Pipeline) -> None:
+    def __init__(
+        self, client: redis.Redis, facts: ChildEntry, catalogs: Catalogs, images: Callable[[], int]
+    ) -> None:
         super().__init__(name="registration", daemon=True)
         self._redis = client
         self._facts = facts
         self._catalogs = catalogs
-        self._pipeline = pipeline
+        self._images = images
         self._ended = threading.Event()
 
     def announce(self) -> None:
         """Write the entry once; a broker that is away is not this thread's problem."""
         try:
-            state = {"images": self._pipeline.images, "rss_mb": resident_mb(), **self._served()}
+            state = {"images": self._images(), "rss_mb": resident_mb(), **self._served()}
             registry.announce_child(self._redis, self._facts.model_copy(update=state))
         except (redis.RedisError, OSError) as error:
             log.warning("registration: %s", type(error).__name__)
@@ -68,6 +70,8 @@ class Registration(threading.Thread):
     def withdraw(self) -> None:
         """Remove the entry at an orderly end."""
         self._ended.set()
+        if self.is_alive():
+            self.join(_PERIOD)  # what it is just writing would outlive the removal
         try:
             registry.withdraw_child(self._redis, self._facts)
         except (redis.RedisError, OSError) as error:

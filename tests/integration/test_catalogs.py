@@ -1,0 +1,116 @@
+"""What a child answers from: taken up from its host's copy, also while it has no work; a batch keeps what it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.contract.errors import CatalogError, ErrorCode
+from packsight.shared.queue import registry
+from packsight.shared.queue.registry import ChildEntry
+from packsight.shared.settings import Settings
+from packsight.shared.storage.objects import ObjectStore
+from packsight.worker.catalogs.pointer import versions_folder
+from packsight.worker.catalogs.replica import Replica
+from packsight.worker.catalogs.snapshots import Catalogs
+from packsight.worker.process.registration import Registration
+from tests.unit.matching_catalog import RECIPE, shop
+
+OTHER = RECIPE.model_copy(update={"matching": "another"})
+
+
+@pytest.fixture
+def publish(store: ObjectStore, live_settings: Settings, tmp_path: Path) -> Callable[[str], str]:
+    """Build a version of the catalog `test`, publish it and bring it to this host."""
+    follow = Replica(live_settings, "node")
+
+    def made(name: str) -> str:
+        snapshot, _ = shop(tmp_path / name)
+        catalogs = CatalogStore(store, "test")
+        catalogs.upload(snapshot.folder)
+        catalogs.point(snapshot.manifest.version, expected=catalogs.current())
+        follow.sync()
+        return snapshot.manifest.version
+
+    return made
+
+
+def child(settings: Settings, store: ObjectStore, recipe: Recipe = RECIPE) -> Catalogs:
+    return Catalogs(settings.home, store, recipe)
+
+
+def test_an_idle_child_takes_up_what_arrives_without_being_asked(
+    live_settings: Settings, store: ObjectStore, publish: Callable[[str], str]
+) -> None:
+    catalogs = child(live_settings, store)
+    for name in ("first", "second"):
+        version = publish(name)
+        catalogs.refresh()
+        assert catalogs.versions == catalogs.latest == {"test": version}
+
+
+def test_a_batch_keeps_its_version_while_another_is_taken_up(
+    live_settings: Settings, store: ObjectStore, publish: Callable[[str], str]
+) -> None:
+    catalogs = child(live_settings, store)
+    first = publish("first")
+    of_batch = catalogs.get("test")
+    second = publish("second")
+    catalogs.refresh()
+    assert of_batch.manifest.version == first
+    assert catalogs.get("test").manifest.version == second
+    assert of_batch.vectors.shape == catalogs.get("test").vectors.shape
+
+
+def test_a_child_of_another_recipe_refuses_with_what_differs_and_the_other_serves_on(
+    live_settings: Settings, store: ObjectStore, publish: Callable[[str], str]
+) -> None:
+    here, odd = child(live_settings, store), child(live_settings, store, OTHER)
+    version = publish("first")
+    assert here.get("test").manifest.version == version
+    with pytest.raises(CatalogError, match=r"matching .* instead of another") as caught:
+        odd.get("test")
+    assert caught.value.code is ErrorCode.CATALOG_REFUSED
+    odd.refresh()
+    assert "packsight catalog sync --catalog test" in odd.refused["test"]
+    assert odd.versions == odd.latest == here.refused == {}
+
+
+def test_a_version_that_cannot_be_opened_is_refused_and_the_one_before_serves_on(
+    live_settings: Settings, store: ObjectStore, publish: Callable[[str], str]
+) -> None:
+    catalogs = child(live_settings, store)
+    first = publish("first")
+    catalogs.refresh()
+    second = publish("second")
+    (versions_folder(live_settings.home, "test") / second / "vectors.npy").write_bytes(b"damaged")
+    catalogs.refresh()
+    assert (catalogs.versions, catalogs.latest) == ({"test": first}, {"test": second})
+    assert second in catalogs.refused["test"]
+    assert catalogs.get("test").manifest.version == first
+
+
+def test_what_a_child_takes_up_is_in_the_registry_long_before_its_next_sign_of_life(
+    live_settings: Settings, store: ObjectStore, publish: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("packsight.worker.process.registration._PERIOD", 3600.0)
+    catalogs = child(live_settings, store)
+    client = redis.Redis.from_url(live_settings.result_url.get_secret_value())
+    registration = Registration(client, ChildEntry(host="h", pid=1, **RECIPE.model_dump()), catalogs, lambda: 5)
+    registration.announce()
+    registration.start()
+    try:
+        version = publish("first")
+        while (entry := registry.children(client)[0]).catalogs != {"test": version}:
+            assert registration.is_alive()
+        assert (entry.images, entry.latest) == (5, {"test": version})
+    finally:
+        registration.withdraw()
+        registration.join(10)
+    assert registry.children(client) == []
+    client.close()
