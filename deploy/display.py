@@ -63,10 +63,13 @@ def status(console: Console, seen: Observation) -> None:
             children.add_row(child.node, str(child.pid), f"{child.images:,}", memory, catalogs, child.embedder, child.spotter)
         console.print(children)
     if seen.catalogs:
-        catalogs_ = _table("Catalog", "Version", "Products", "Photos", "Published", title="\nCatalogs")
+        catalogs_ = _table("Catalog", "Version", "Products", "Photos", "Published", "Served by", title="\nCatalogs")
         for catalog in seen.catalogs:
             when = f"{catalog.created_at:%Y-%m-%d %H:%M} UTC"
-            catalogs_.add_row(catalog.name, catalog.version, f"{catalog.products:,}", f"{catalog.photos:,}", when)
+            serving = sum(child.catalogs.get(catalog.name) == catalog.version for child in seen.children)
+            catalogs_.add_row(
+                catalog.name, catalog.version, f"{catalog.products:,}", f"{catalog.photos:,}", when, f"{serving} child{'ren' * (serving != 1)}"
+            )
         console.print(catalogs_)
     if seen.dead_letters:
         console.print(f"\n[yellow]{seen.dead_letters:,} dead letters[/] (packsight dead-letters list)")

@@ -224,11 +224,11 @@ def _workers(settings: Settings) -> Findings:
 def _catalog(name: str, served: list[CatalogSeen], recipes: set[Recipe]) -> Findings:
     made = {Recipe.of(catalog): catalog for catalog in served if catalog.format == FORMAT}
     subject = f"catalog {name}"
-    for recipe in recipes & made.keys():
+    for recipe in sorted(recipes & made.keys(), key=lambda recipe: made[recipe].version):
         yield _good(subject, f"{made[recipe].version}, {made[recipe].products:,} products")
-    for recipe in recipes - made.keys():
+    for recipe in sorted(recipes - made.keys(), key=lambda recipe: recipe.key):
         nearest = Recipe.of(served[-1])
-        text = f"no version fits the workers: {served[-1].version} was made with {nearest.differences(recipe)}"
-        yield _wrong(subject, text, sync_once(name))
+        made_with = "by an older release" if nearest.is_former else f"with {nearest.differences(recipe)}"
+        yield _wrong(subject, f"no version fits the workers: {served[-1].version} was made {made_with}", sync_once(name))
     if not recipes:
         yield _good(subject, f"{served[-1].version}, {served[-1].products:,} products")

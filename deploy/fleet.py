@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.matching.fingerprint import matching_fingerprint
 from packsight.shared.queue.registry import ChildEntry, ReplicaEntry
 
 
@@ -19,7 +20,8 @@ def differing(children: Sequence[ChildEntry]) -> list[str]:
         if recipe.is_former:
             told[place] = f"{place} runs an older release; it serves what that published, until it is replaced"
         elif recipe != usual and usual is not None:
-            told[place] = f"{place} answers with {recipe.differences(usual)}; each sync builds a version for it too"
+            builds = "every sync" if recipe.matching == matching_fingerprint() else "only a sync of its own release"
+            told[place] = f"{place} answers with {recipe.differences(usual)}; {builds} builds a version for it"
     return list(told.values())
 
 

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,23 @@ class Stack:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    @contextmanager
+    def worker(self, name: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A worker beside that of the stack, in the foreground of a process of its own; its log is `<name>.log`."""
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "packsight", "worker", "--name", f"{name}@%h"],
+                cwd=self.folder,
+                env=clean_environment() | variables,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(60)
 
     def submitted(self, *arguments: str) -> tuple[subprocess.Popen[str], str]:
         """Run a `submit` beside the test; also returns the name of its job, which it prints first."""
