@@ -66,10 +66,10 @@ def status(console: Console, seen: Observation) -> None:
         catalogs_ = _table("Catalog", "Version", "Products", "Photos", "Published", "Served by", title="\nCatalogs")
         for catalog in seen.catalogs:
             when = f"{catalog.created_at:%Y-%m-%d %H:%M} UTC"
-            serving = sum(child.catalogs.get(catalog.name) == catalog.version for child in seen.children)
-            catalogs_.add_row(
-                catalog.name, catalog.version, f"{catalog.products:,}", f"{catalog.photos:,}", when, f"{serving} child{'ren' * (serving != 1)}"
-            )
+            count = sum(child.catalogs.get(catalog.name) == catalog.version for child in seen.children)
+            serving = f"{count} child{'ren' * (count != 1)}"
+            counts = f"{catalog.products:,}", f"{catalog.photos:,}"
+            catalogs_.add_row(catalog.name, catalog.version, *counts, when, serving)
         console.print(catalogs_)
     if seen.dead_letters:
         console.print(f"\n[yellow]{seen.dead_letters:,} dead letters[/] (packsight dead-letters list)")

@@ -22,9 +22,12 @@ app.add_typer(models_app, name="models")
 @app.command()
 def worker(
     name: Annotated[str, typer.Option(help="Celery node name; %h is the host.")] = "recognizer@%h",
+    describe_only: Annotated[
+        bool, typer.Option("--describe-only", help="Take catalog photos alone: to have a version built before it is served.")
+    ] = False,
 ) -> None:
     """Run a recognition worker in the foreground until it gets a signal."""
-    commands.worker(name)
+    commands.worker(name, describe_only=describe_only)
 
 
 @models_app.command()

@@ -7,27 +7,28 @@ from pathlib import Path
 from rich.console import Console
 
 from packsight.shared import launch
-from packsight.shared.contract.messages import WORKER_QUEUES
+from packsight.shared.contract.messages import DESCRIBE_QUEUE, WORKER_QUEUES
 from packsight.shared.extras import Later, require
 from packsight.shared.settings import settings
 from packsight.worker.process.cores import processes, usable_cores
 
 
-def arguments(node: str) -> list[str]:
+def arguments(node: str, *, describe_only: bool) -> list[str]:
     """What Celery is told of a recognition worker with this node name."""
     config = settings()
     children = processes(config.worker, usable_cores())
-    line = ["worker", "--hostname", node, "--queues", ",".join(WORKER_QUEUES), "--concurrency", str(children)]
+    queues = [DESCRIBE_QUEUE] if describe_only else WORKER_QUEUES
+    line = ["worker", "--hostname", node, "--queues", ",".join(queues), "--concurrency", str(children)]
     line += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
     if config.worker.max_memory_mb:
         line += ["--max-memory-per-child", str(config.worker.max_memory_mb * 1024)]
     return line
 
 
-def worker(name: str) -> None:
+def worker(name: str, *, describe_only: bool) -> None:
     """Become a recognition worker with this node name; raises UserError when its libraries are missing."""
     require("openvino", extra="worker")
-    launch.become("packsight.worker", *arguments(name), environment=launch.ONE_THREAD)
+    launch.become("packsight.worker", *arguments(name, describe_only=describe_only), environment=launch.ONE_THREAD)
 
 
 def quantise(catalog: str, photos: int, labels: Path | None, root: Path | None) -> None:
