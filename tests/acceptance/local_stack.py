@@ -6,9 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,9 @@ class Stack:
         """A worker beside that of the stack, in the foreground of a process of its own; its log is `<name>.log`."""
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "packsight", "worker", "--name", f"{name}@%h"],
+                [*self.command, "worker", "--name", f"{name}@%h"],
                 cwd=self.folder,
-                env=clean_environment() | variables,
+                env=clean_environment() | self.variables | variables,
                 stdout=log,
                 stderr=log,
             )
