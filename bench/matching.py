@@ -44,7 +44,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="A tiny shop and a few distractors; the figures mean little.")] = False,
     distractors: Annotated[int, typer.Option(help="Products added to the shop.")] = DISTRACTORS,
     version: Annotated[Path | None, typer.Option(help="Folder of a published version; by default the demo's shop.")] = None,
-    features: Annotated[list[Path] | None, typer.Option(help="Its feature packs (.parquet), as often as needed.")] = None,
+    features: Annotated[list[Path] | None, typer.Option(help="The shards of its features (.parquet), of every part.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for matching.json.")] = Path("bench-out"),
 ) -> None:
     """Measure matching with and without distractors; writes matching.json."""

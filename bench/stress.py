@@ -20,7 +20,7 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import PhotoRow, ProductRow
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.settings import Decode
-from packsight.shared.storage.feature_store import decode_pack
+from packsight.shared.storage.feature_store import join
 from packsight.shared.vision.features import Features, LocalFeatures, make_features
 from packsight.worker.pipeline.decode import decode
 from packsight.worker.pipeline.local_features import local_features, thumbnail
@@ -62,10 +62,10 @@ def drawn_shop(families: int | None = None) -> Shop:
     return shop
 
 
-def published(version: Path, packs: Sequence[Path]) -> Shop:
-    """A published version with its feature packs: of each product with several photos, the last is asked about."""
+def published(version: Path, shards: Sequence[Path]) -> Shop:
+    """A published version with the shards of its features: of each product with several photos, the last is asked about."""
     snapshot = Snapshot.open(version)
-    features = {photo.sha256: photo for pack in packs for photo in decode_pack(pack.read_bytes())}
+    features = join(shards)
     shop = Shop(list(snapshot.products), [], {}, [])
     for number, product in enumerate(shop.products):
         rows = [row for row in map(snapshot.photo_table.__getitem__, snapshot.photos(number)) if row.sha256 in features]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from packsight.indexer.describe import Describer, Progress
-from packsight.indexer.feature_view import FeatureView
-from packsight.indexer.plan import PhotoKey, Plan, Settled, Sighting, settle
-from packsight.indexer.sightings import SourceBook
+from packsight.indexer.extraction import Extractor
+from packsight.indexer.plan import PhotoKey, Plan, ResolvedRows, SourceState, resolve
+from packsight.indexer.source_states import SourceStates
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.messages import Part
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.storage import layout
-from packsight.shared.storage.feature_store import FeatureStore
+from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.objects import ObjectStore
+
+Progress = Callable[[str, int, int], None]
+"""Called with the name of a step, how much of it is done, and how much there is."""
 
 _ABOUT_THE_BYTES = frozenset(
     {
@@ -28,78 +32,95 @@ _ABOUT_THE_BYTES = frozenset(
         ErrorCode.TIME_LIMIT,
     }
 )
-"""Failures that the same bytes meet again; the book remembers them, so that these are not described at every sync."""
+"""Failures that the same bytes meet again; they are kept, so that these are not described at every sync."""
 
 
-def refused_of(seen: Iterable[Sighting]) -> dict[str, Failure]:
+def refused_bytes(states: Iterable[SourceState]) -> dict[str, Failure]:
     """Bytes, by sha256, of which it is known already that they cannot be described."""
-    return {s.sha256: s.failure for s in seen if s.sha256 and s.failure is not None}
+    return {s.sha256: s.failure for s in states if s.sha256 and s.failure is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A version whose photos all have features."""
+    """Rows of a version whose photos all have features."""
 
-    settled: Settled
-    seen: dict[PhotoKey, Sighting]
+    resolved: ResolvedRows
+    states: dict[PhotoKey, SourceState]
     features: FeatureView
     described: int
+    """Photos of which at least a part had to be made."""
 
 
 def complete(
-    made: Plan,
-    seen: dict[PhotoKey, Sighting],
+    plan: Plan,
+    states: dict[PhotoKey, SourceState],
+    recipe: Recipe,
     *,
     features: FeatureStore,
-    describer: Describer,
+    extractor: Extractor,
     store: ObjectStore,
-    book: SourceBook,
+    sources: SourceStates,
     progress: Progress,
 ) -> Completed:
-    """Describe what has no features yet. Each batch is durable when it ends, so an interrupted run is resumed.
+    """Make what the store lacks. Each batch is durable when it ends, so an interrupted run is resumed.
 
     It may take more than one round: a photo that cannot be described gives way to the one the parent has, which needs
-    features of these models too.
+    features of this recipe too.
     """
-    refused = refused_of(seen.values())
+    refused = refused_bytes(states.values())
+    view = FeatureView(
+        features, {s.sha256 for s in states.values()} | {photo.sha256 for photo in plan.parent.photos}
+    )
     asked: set[str] = set()
     described = 0
     while True:
-        settled = settle(made, seen, refused)
-        wanted = {photo.sha256 for photo in settled.rows.photos}
-        view = FeatureView(features, wanted)
-        # In the order of the products, so that neighbours in the version are neighbours in a pack.
-        missing = [sha for sha in dict.fromkeys(photo.sha256 for photo in settled.rows.photos) if sha not in view]
-        if not missing:
-            return Completed(settled, seen, view, described)
-        failed = {sha: _unanswered() for sha in missing if sha in asked}
-        if new := [sha for sha in missing if sha not in asked]:
+        resolved = resolve(plan, states, refused)
+        # In the order of the products, so that neighbours in the version are neighbours in a shard.
+        lacking = [sha for sha in dict.fromkeys(photo.sha256 for photo in resolved.rows.photos) if sha not in view]
+        if not lacking:
+            return Completed(resolved, states, view, described)
+        failed = {sha: _unanswered() for sha in lacking if sha in asked}
+        if new := [sha for sha in lacking if sha not in asked]:
             asked.update(new)
-            answered = _describe(new, describer, store, progress)
+            answered = _extract(new, view, recipe, extractor, store, progress)
             described += len(new) - len(answered)
             failed |= answered
+            view.refresh()
         refused |= failed
         lasting = {sha: failure for sha, failure in failed.items() if failure.code in _ABOUT_THE_BYTES}
         told = {
-            key: Sighting(s.sha256, s.validator, lasting[s.sha256]) for key, s in seen.items() if s.sha256 in lasting
+            key: SourceState(s.sha256, s.validator, lasting[s.sha256])
+            for key, s in states.items()
+            if s.sha256 in lasting
         }
-        book.add(told)
-        seen = seen | told
+        sources.add(told)
+        states = states | told
 
 
-def _describe(photos: list[str], describer: Describer, store: ObjectStore, progress: Progress) -> dict[str, Failure]:
-    """Have photos described; return those that failed or had no answer, and why."""
+def _extract(
+    photos: Sequence[str],
+    view: FeatureView,
+    recipe: Recipe,
+    extractor: Extractor,
+    store: ObjectStore,
+    progress: Progress,
+) -> dict[str, Failure]:
+    """Have the missing parts of photos made; return those that failed or had no answer, and why."""
+    groups: dict[tuple[Part, ...], list[str]] = {}
+    for sha in photos:
+        groups.setdefault(view.missing(sha), []).append(sha)
     prefix = layout.address(store.bucket, layout.photo(""))
     failed: dict[str, Failure] = dict.fromkeys(photos, _unanswered())
     ended = 0
-    for result in describer.describe([prefix + sha for sha in photos]):
-        for photo in result.photos:
-            sha = photo.image.removeprefix(prefix)
-            failed.pop(sha, None)
-            if photo.failure is not None:
-                failed[sha] = photo.failure
-        ended += len(result.photos)
-        progress("described", ended, len(photos))
+    for parts, group in groups.items():
+        for result in extractor.extract(recipe, [prefix + sha for sha in group], parts):
+            for photo in result.photos:
+                sha = photo.image.removeprefix(prefix)
+                failed.pop(sha, None)
+                if photo.failure is not None:
+                    failed[sha] = photo.failure
+            ended += len(result.photos)
+            progress("described", ended, len(photos))
     return failed
 
 

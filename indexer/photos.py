@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from packsight.indexer.feed.source import operator_settings, root_of
-from packsight.indexer.plan import PhotoKey, Sighting, Wanted
-from packsight.indexer.sightings import SourceBook
+from packsight.indexer.plan import PhotoKey, PhotoRequest, SourceState
+from packsight.indexer.source_states import SourceStates
 from packsight.shared.contract.errors import PacksightError
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.settings import Settings
@@ -31,26 +31,26 @@ T = TypeVar("T")
 class Fetched:
     """What is at every wanted source now, and how many photos were downloaded to know it."""
 
-    seen: dict[PhotoKey, Sighting]
+    states: dict[PhotoKey, SourceState]
     downloads: int = 0
 
 
 def fetch_photos(
-    wanted: Iterable[Wanted],
-    known: Mapping[PhotoKey, Sighting],
+    wanted: Iterable[PhotoRequest],
+    known: Mapping[PhotoKey, SourceState],
     *,
     described: Set[str],
     feed: str,
     extras: str,
     settings: Settings,
     store: ObjectStore,
-    book: SourceBook,
+    sources: SourceStates,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Fetched:
     """Look at every wanted source, a bounded number at a time.
 
-    `known`: what was seen before; its validators save unchanged downloads. `described`: photos that surely have
-    features, whose bytes need not be there. A source that fails is a Sighting with its failure; only a broken object
+    `known`: what is known of them; its validators save unchanged downloads. `described`: photos that surely have
+    features, whose bytes need not be there. A source that fails is a SourceState with its failure; only a broken object
     store raises.
     """
     result = Fetched({})
@@ -60,27 +60,27 @@ def fetch_photos(
         ThreadPoolExecutor(settings.fetch.threads, thread_name_prefix="fetch") as pool,
     ):
 
-        def look(photo: Wanted) -> tuple[PhotoKey, Sighting, bool]:
+        def look(photo: PhotoRequest) -> tuple[PhotoKey, SourceState, bool]:
             fetcher = folder if photo.key[1] else pictures
             return photo.key, *_look(photo, known.get(photo.key), described, fetcher, store)
 
         for step in _steps(wanted, STEP):
-            new: dict[PhotoKey, Sighting] = {}
+            new: dict[PhotoKey, SourceState] = {}
             try:
-                for key, sighting, downloaded in pool.map(look, step):
-                    result.seen[key] = sighting
+                for key, state, downloaded in pool.map(look, step):
+                    result.states[key] = state
                     result.downloads += downloaded
-                    if sighting.sha256 and sighting != known.get(key):
-                        new[key] = sighting
-                    progress(1)
+                    if state.sha256 and state != known.get(key):
+                        new[key] = state
+                    progress(len(result.states))
             finally:
-                book.add(new)
+                sources.add(new)
     return result
 
 
 def _look(
-    photo: Wanted, known: Sighting | None, described: Set[str], fetcher: Fetcher, store: ObjectStore
-) -> tuple[Sighting, bool]:
+    photo: PhotoRequest, known: SourceState | None, described: Set[str], fetcher: Fetcher, store: ObjectStore
+) -> tuple[SourceState, bool]:
     if known is not None and not known.sha256:
         known = None
     if known is not None and known.sha256 not in described and not store.exists(layout.photo(known.sha256)):
@@ -88,14 +88,14 @@ def _look(
     try:
         fetched = fetcher.fetch_if_changed(photo.reference, known.validator if known is not None else "")
     except PacksightError as error:
-        return Sighting(failure=Failure.of(error)), False
+        return SourceState(failure=Failure.of(error)), False
     if fetched is None:
-        return known or Sighting(), False
+        return known or SourceState(), False
     sha256 = hashlib.sha256(fetched.data).hexdigest()
     if not store.exists(layout.photo(sha256)):
         store.write(layout.photo(sha256), fetched.data)
     failure = known.failure if known is not None and known.sha256 == sha256 else None
-    return Sighting(sha256, fetched.validator, failure), True
+    return SourceState(sha256, fetched.validator, failure), True
 
 
 def _steps(items: Iterable[T], size: int) -> Iterator[list[T]]:

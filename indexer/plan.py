@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from packsight.indexer.feed.extra_photos import ExtraPhoto
 from packsight.indexer.feed.offers import Offers
-from packsight.indexer.feed.source import resolve
+from packsight.indexer.feed.source import reference_of
 from packsight.shared.catalog.versions import PhotoRow, ProductRow
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Failure
@@ -35,7 +35,7 @@ def _content(rows: Rows) -> dict[tuple[str, str, bool], str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class SourceState:
     """What was last seen at a photo's source.
 
     `failure` without `sha256`: it could not be fetched; with it: these bytes cannot be described and are not sent again.
@@ -47,7 +47,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PhotoRequest:
     """A photo of the catalog: where it is and which products it shows."""
 
     key: PhotoKey
@@ -60,7 +60,7 @@ class Plan:
     """The catalog as the shop wants it, and how far that is from the parent version."""
 
     products: tuple[ProductRow, ...]
-    photos: dict[PhotoKey, Wanted]
+    photos: dict[PhotoKey, PhotoRequest]
     keys_of: dict[str, tuple[PhotoKey, ...]]
     """Photos of each product, main picture first."""
     parent: Rows
@@ -72,13 +72,13 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class ResolvedRows:
     """Rows of the new version and what became of photos that could not be used."""
 
     rows: Rows
     kept_old: int
     failures: dict[PhotoKey, Failure]
-    bare: frozenset[str]
+    without_photos: frozenset[str]
     """Products without a usable photo, which can be found by their words alone."""
     notes: tuple[str, ...]
 
@@ -92,7 +92,7 @@ def plan(offers: Offers, extras: Mapping[str, Sequence[ExtraPhoto]], parent: Row
     for identity, offer in offers.by_id.items():
         code = offer.product.vendor_code
         codes.add(code)
-        pairs = [((picture, False), resolve(picture, feed)) for picture in offer.pictures]
+        pairs = [((picture, False), reference_of(picture, feed)) for picture in offer.pictures]
         pairs += [((photo.source, True), photo.reference) for photo in extras.get(code, ())]
         references.update(pairs)
         keys_of[identity] = tuple(dict.fromkeys(key for key, _ in pairs))
@@ -108,7 +108,7 @@ def plan(offers: Offers, extras: Mapping[str, Sequence[ExtraPhoto]], parent: Row
     )
     return Plan(
         products=products,
-        photos={key: Wanted(key, references[key], tuple(ids)) for key, ids in shown.items()},
+        photos={key: PhotoRequest(key, references[key], tuple(ids)) for key, ids in shown.items()},
         keys_of=keys_of,
         parent=parent,
         added=sum(product.id not in before for product in products),
@@ -118,45 +118,45 @@ def plan(offers: Offers, extras: Mapping[str, Sequence[ExtraPhoto]], parent: Row
     )
 
 
-def refuse_loss(made: Plan, max_loss: float, bare: frozenset[str] = frozenset()) -> None:
+def refuse_loss(wanted: Plan, max_loss: float, without_photos: frozenset[str] = frozenset()) -> None:
     """Raise UserError when the parent's products that are gone, or have lost all photos, are more than this share."""
-    before = len(made.parent.products)
-    newly_bare = len({photo.product_id for photo in made.parent.photos} & bare)
-    if before and made.removed + newly_bare > max_loss * before:
-        lost = [f"the feed lacks {made.removed}"] if made.removed else []
-        lost += [f"no photo is left of {newly_bare}"] if newly_bare else []
+    before = len(wanted.parent.products)
+    newly_without = len({photo.product_id for photo in wanted.parent.photos} & without_photos)
+    if before and wanted.removed + newly_without > max_loss * before:
+        lost = [f"the feed lacks {wanted.removed}"] if wanted.removed else []
+        lost += [f"no photo is left of {newly_without}"] if newly_without else []
         raise UserError(
             f"Of the {before} products that are published, {' and '.join(lost)}: more than {max_loss:.0%}. "
             "Nothing was changed. If that is right, sync with --force."
         )
 
 
-def known_sightings(parent: Rows) -> dict[PhotoKey, Sighting]:
+def known_states(parent: Rows) -> dict[PhotoKey, SourceState]:
     """What the parent version says of the sources of its photos."""
-    return {(photo.source, photo.extra): Sighting(photo.sha256, photo.etag) for photo in parent.photos}
+    return {(photo.source, photo.extra): SourceState(photo.sha256, photo.etag) for photo in parent.photos}
 
 
-def settle(made: Plan, seen: Mapping[PhotoKey, Sighting], refused: Mapping[str, Failure]) -> Settled:
-    """Choose each product's photos from what was seen; `refused` are the bytes, by sha256, that cannot be described.
+def resolve(wanted: Plan, states: Mapping[PhotoKey, SourceState], refused: Mapping[str, Failure]) -> ResolvedRows:
+    """Choose each product's photos from what is at its sources; `refused` are the bytes, by sha256, that cannot be described.
 
     A source that failed keeps the photo which the parent has of it. The same bytes count once for a product. A product
     without photos stays if it has a name: it can still be found by its words.
     """
-    before = {(photo.product_id, photo.source, photo.extra): photo for photo in made.parent.photos}
+    before = {(photo.product_id, photo.source, photo.extra): photo for photo in wanted.parent.photos}
     products: list[ProductRow] = []
     photos: list[PhotoRow] = []
     failures: dict[PhotoKey, Failure] = {}
     kept = 0
-    bare: list[str] = []
+    without_photos: list[str] = []
     nameless: list[str] = []
-    for product in made.products:
+    for product in wanted.products:
         own: dict[str, PhotoRow] = {}
-        for source, extra in made.keys_of[product.id]:
-            sighting = seen[source, extra]
-            failure = refused.get(sighting.sha256, sighting.failure)
+        for source, extra in wanted.keys_of[product.id]:
+            state = states[source, extra]
+            failure = refused.get(state.sha256, state.failure)
             if failure is None:
                 row = PhotoRow(
-                    product_id=product.id, sha256=sighting.sha256, source=source, extra=extra, etag=sighting.validator
+                    product_id=product.id, sha256=state.sha256, source=source, extra=extra, etag=state.validator
                 )
             else:
                 failures[source, extra] = failure
@@ -170,10 +170,11 @@ def settle(made: Plan, seen: Mapping[PhotoKey, Sighting], refused: Mapping[str, 
             products.append(product)
             photos += own.values()
         if not own:
-            (bare if product.name else nameless).append(product.id)
+            (without_photos if product.name else nameless).append(product.id)
     notes = []
-    if bare:
-        notes.append(f"products without a usable photo, found by their words alone: {len(bare)} (first: {bare[0]})")
+    if without_photos:
+        count, first = len(without_photos), without_photos[0]
+        notes.append(f"products without a usable photo, found by their words alone: {count} (first: {first})")
     if nameless:
         notes.append(f"products with neither photo nor name, left out: {len(nameless)} (first: {nameless[0]})")
-    return Settled(Rows(products, photos), kept, failures, frozenset(bare + nameless), tuple(notes))
+    return ResolvedRows(Rows(products, photos), kept, failures, frozenset(without_photos + nameless), tuple(notes))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from packsight.indexer.plan import Plan, Settled
+from packsight.indexer.plan import Plan, ResolvedRows
 
 _NOTED_FAILURES = 20
 
@@ -50,17 +51,17 @@ class SyncReport:
     notes: list[str] = field(default_factory=list)
 
 
-def failures_of(settled: Settled) -> list[PhotoFailure]:
+def failures_of(resolved: ResolvedRows) -> list[PhotoFailure]:
     """Every photo that could not be used, in the feed's order."""
     return [
         PhotoFailure(source, failure.code.value, failure.message, failure.remedy)
-        for (source, _), failure in settled.failures.items()
+        for (source, _), failure in resolved.failures.items()
     ]
 
 
-def first_failure(settled: Settled) -> str:
+def first_failure(resolved: ResolvedRows) -> str:
     """One sentence on why there is no photo."""
-    first = next(iter(failures_of(settled)), None)
+    first = next(iter(failures_of(resolved)), None)
     return (
         f"{first.source}: {first.message}. {first.remedy}"
         if first
@@ -68,38 +69,39 @@ def first_failure(settled: Settled) -> str:
     )
 
 
-def notes_of(made: Plan, settled: Settled) -> tuple[str, ...]:
+def notes_of(plan: Plan, resolved: ResolvedRows) -> tuple[str, ...]:
     """What the version's manifest should tell an operator."""
-    failures = failures_of(settled)
+    failures = failures_of(resolved)
     lines = [f"photo not used: {failure.source}: {failure.message}" for failure in failures[:_NOTED_FAILURES]]
     if len(failures) > _NOTED_FAILURES:
         lines.append(f"and {len(failures) - _NOTED_FAILURES} more photos that could not be used")
-    return (*made.notes, *settled.notes, *lines)
+    return (*plan.notes, *resolved.notes, *lines)
 
 
 def report_of(
     request: SyncRequest,
-    made: Plan,
-    settled: Settled,
+    plan: Plan,
+    resolved: ResolvedRows,
     *,
     version: str | None,
     published: bool = False,
     fetched: int,
     described: int = 0,
+    notes: Sequence[str] = (),
 ) -> SyncReport:
     """Sum up a sync."""
     return SyncReport(
         catalog=request.catalog,
         version=version,
         published=published,
-        products=len(settled.rows.products),
-        photos=len(settled.rows.photos),
+        products=len(resolved.rows.products),
+        photos=len(resolved.rows.photos),
         fetched=fetched,
         described=described,
-        kept_old=settled.kept_old,
-        added=made.added,
-        removed=made.removed,
-        changed=made.changed,
-        failures=failures_of(settled),
-        notes=[*made.notes, *settled.notes],
+        kept_old=resolved.kept_old,
+        added=plan.added,
+        removed=plan.removed,
+        changed=plan.changed,
+        failures=failures_of(resolved),
+        notes=[*plan.notes, *resolved.notes, *notes],
     )

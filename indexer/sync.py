@@ -1,42 +1,258 @@
-"""A sync, from the shop's feed and photos to a published catalog version. It reads top to bottom.
+"""A sync, from the shop's feed and photos to the versions that workers serve, in four phases that read top to bottom.
+
+Wanted: what the shop offers, and how far that is from what is published. Resolved: what is at the sources of its photos
+now. Built: a version for every recipe that needs one, in a folder, checked. Published: uploaded, pointed at, announced.
 
 Everything up to the pointer can be interrupted at any point and run again: photos are stored under their hash, what was
-seen at their sources is in the source book, features are in packs, a version without a manifest is invisible.
+seen at their sources is kept, features are in shards, a version without a manifest is invisible.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from packsight.indexer.build.version import build_version
-from packsight.indexer.completion import complete, refused_of
-from packsight.indexer.describe import Describer, Progress, QueueDescriber
+from packsight.indexer.completion import Completed, Progress, complete, refused_bytes
+from packsight.indexer.extraction import Extractor, QueueExtractor
 from packsight.indexer.feed.extra_photos import extra_photos
 from packsight.indexer.feed.source import read_offers
 from packsight.indexer.fleet import NO_WORKERS, Fleet
 from packsight.indexer.lock import sync_lock
+from packsight.indexer.parent import Parent, Target, read_parent
 from packsight.indexer.photos import fetch_photos
-from packsight.indexer.plan import PhotoKey, Rows, Sighting, known_sightings, plan, refuse_loss, settle
+from packsight.indexer.plan import (
+    PhotoKey,
+    Plan,
+    ResolvedRows,
+    Rows,
+    SourceState,
+    known_states,
+    plan,
+    refuse_loss,
+    resolve,
+)
 from packsight.indexer.publish import check, prune, publish
 from packsight.indexer.report import SyncReport, SyncRequest, first_failure, notes_of, report_of
-from packsight.indexer.sightings import SourceBook
+from packsight.indexer.source_states import SourceStates
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.tables import read_rows
-from packsight.shared.catalog.versions import CatalogStore, Current
+from packsight.shared.catalog.versions import CatalogStore, Current, Manifest
 from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.matching.fingerprint import matching_fingerprint
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.vision.models import describe_key
 
 
-class _Lease(Protocol):
-    def check(self) -> None: ...
+class Lease(Protocol):
+    """The right to publish, which may be lost."""
+
+    def check(self) -> None:
+        """Raise UserError when it is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the shop wants of the catalog, and for whom it is to be built."""
+
+    plan: Plan
+    current: Current | None
+    targets: tuple[Target, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What is at the sources of the wanted photos, and the rows that follow if all of it can be described."""
+
+    states: dict[PhotoKey, SourceState]
+    rows: ResolvedRows
+    downloads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Checked versions in folders, none when every recipe has what it should; `rows` are those of the last one looked at."""
+
+    versions: tuple[tuple[Path, Manifest], ...]
+    states: dict[PhotoKey, SourceState]
+    rows: ResolvedRows
+    described: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What workers serve now; None when nothing was ever published."""
+
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """One run of a sync; the caller holds the catalog's lock."""
+
+    request: SyncRequest
+    settings: Settings
+    store: ObjectStore
+    fleet: Fleet
+    extractor: Extractor
+    lease: Lease
+    progress: Progress = lambda *_: None
+
+    @property
+    def catalogs(self) -> CatalogStore:
+        """The catalog's versions."""
+        return CatalogStore(self.store, self.request.catalog)
+
+    @property
+    def sources(self) -> SourceStates:
+        """What was seen at the sources of its photos."""
+        return SourceStates(self.store, self.request.catalog)
+
+    def run(self) -> SyncReport:
+        """Bring the catalog in step with its feed; raises UserError and PacksightError when that fails."""
+        wanted = self.want()
+        resolved = self.resolve(wanted)
+        built = self.build(wanted, resolved)
+        published = self.publish(wanted, built)
+        return report_of(
+            self.request,
+            wanted.plan,
+            built.rows,
+            version=published.version,
+            published=bool(built.versions),
+            fetched=resolved.downloads,
+            described=built.described,
+            notes=wanted.notes,
+        )
+
+    def want(self) -> Wanted:
+        """Read the feed and what is published; raises UserError when the feed has lost too much."""
+        request = self.request
+        offers = read_offers(request.feed, self.settings, self.store)
+        extras = extra_photos(request.photos, self.store) if request.photos else {}
+        current = self.catalogs.current()
+        parent = self._parent(current.version) if current is not None else None
+        wanted = plan(offers, extras, parent.rows if parent is not None else Rows(), feed=request.feed)
+        if not request.force:
+            # Before a photo is fetched for nothing; what photos are lost is known when the rest of them has been seen.
+            refuse_loss(wanted, self.settings.catalog.max_loss)
+        recipes, notes = _recipes(self.fleet, parent)
+        return Wanted(wanted, current, tuple(self._target(recipe, current, parent) for recipe in recipes), notes)
+
+    def _parent(self, version: str) -> Parent | None:
+        try:
+            return read_parent(self.catalogs, version, matching_fingerprint())
+        except CatalogError as error:
+            if self.request.force:
+                return None
+            raise UserError(
+                f"The published version cannot be read: {error} Roll back with `packsight catalog rollback VERSION`, "
+                "or build the catalog anew with `packsight catalog sync --force`."
+            ) from None
+
+    def _target(self, recipe: Recipe, current: Current | None, parent: Parent | None) -> Target:
+        own = current.version_for(recipe) if current is not None else None
+        if own is None or current is None or own == current.version:
+            return Target(recipe, parent)
+        return Target(recipe, self._parent(own))
+
+    def resolve(self, wanted: Wanted) -> Resolved:
+        """Look at every photo's source and bring what is new there into object storage."""
+        known = known_states(wanted.plan.parent) | self.sources.load()
+        if self.request.force:
+            known = {key: SourceState(s.sha256, s.validator) for key, s in known.items()}
+        fetched = fetch_photos(
+            wanted.plan.photos.values(),
+            known,
+            described=frozenset.intersection(*(target.described for target in wanted.targets)),
+            feed=self.request.feed,
+            extras=self.request.photos,
+            settings=self.settings,
+            store=self.store,
+            sources=self.sources,
+            progress=lambda looked: self.progress("photos", looked, len(wanted.plan.photos)),
+        )
+        rows = resolve(wanted.plan, fetched.states, refused_bytes(fetched.states.values()))
+        return Resolved(fetched.states, rows, fetched.downloads)
+
+    def build(self, wanted: Wanted, resolved: Resolved) -> Built:
+        """Have missing features made and build a version for every recipe whose own is not as it should be."""
+        folder = self._folder
+        shutil.rmtree(folder, ignore_errors=True)
+        states, rows, described = resolved.states, resolved.rows, 0
+        versions: list[tuple[Path, Manifest]] = []
+        for target in wanted.targets:
+            if not self._worth_building(target, rows):
+                continue
+            self.lease.check()
+            completed = complete(
+                wanted.plan,
+                states,
+                target.recipe,
+                features=FeatureStore(self.store, target.recipe.parts, self.settings.home),
+                extractor=self.extractor,
+                store=self.store,
+                sources=self.sources,
+                progress=self.progress,
+            )
+            states, rows, described = completed.states, completed.resolved, described + completed.described
+            if self._worth_building(target, rows):  # unless nothing of what is new can be used
+                built = folder / target.recipe.key
+                versions.append((built, self._build_version(built, wanted.plan, target, completed)))
+        return Built(tuple(versions), states, rows, described)
+
+    @property
+    def _folder(self) -> Path:
+        return self.settings.home / "indexer" / self.request.catalog
+
+    def _worth_building(self, target: Target, rows: ResolvedRows) -> bool:
+        return self.request.force or not target.is_served(rows.rows)
+
+    def _build_version(self, folder: Path, plan: Plan, target: Target, completed: Completed) -> Manifest:
+        resolved = completed.resolved
+        if not self.request.force:
+            refuse_loss(plan, self.settings.catalog.max_loss, resolved.without_photos)
+        if not resolved.rows.photos:
+            raise UserError(f"No photo can be used, so nothing was published. {first_failure(resolved)}")
+        self.lease.check()
+        self.progress("built", 0, 1)
+        build_version(
+            folder,
+            catalog=self.request.catalog,
+            parent=target.parent,
+            products=resolved.rows.products,
+            photos=resolved.rows.photos,
+            features=completed.features,
+            recipe=target.recipe,
+            notes=notes_of(plan, resolved),
+        )
+        before = target.parent.manifest if target.parent is not None else None
+        manifest = check(folder, before, force=self.request.force)
+        self.progress("built", 1, 1)
+        return manifest
+
+    def publish(self, wanted: Wanted, built: Built) -> Published:
+        """Upload what was built, let the pointer name it, tell the workers, and clear away what is no longer needed."""
+        version = wanted.current.version if wanted.current is not None else None
+        for folder, manifest in built.versions:
+            publish(self.catalogs, folder, manifest, wanted.current, self.lease.check)
+            version = manifest.version
+        if built.versions:
+            self.fleet.announce(self.request.catalog)
+        # Also when nothing is new: the sync before may have been interrupted here.
+        prune(
+            self.catalogs,
+            self.settings.catalog.keep_versions,
+            [*self.fleet.recipes(), *self.fleet.former_recipes()],
+        )
+        rows = built.rows.rows if built.versions else wanted.plan.parent
+        self.sources.rewrite(_worth_keeping(built.states, rows))
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return Published(version)
 
 
 def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lambda *_: None) -> SyncReport:
@@ -49,158 +265,31 @@ def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lamb
         fleet = stack.enter_context(closing(Fleet(settings)))
         lease = stack.enter_context(sync_lock(fleet.redis, request.catalog))
         store.ensure_bucket()
-        return sync(
-            request,
-            settings,
-            store=store,
-            fleet=fleet,
-            describer=lambda recipe: QueueDescriber(settings, fleet, recipe),
-            lease=lease,
-            progress=progress,
-        )
+        return Sync(request, settings, store, fleet, QueueExtractor(settings, fleet), lease, progress).run()
 
 
-def sync(
-    request: SyncRequest,
-    settings: Settings,
-    *,
-    store: ObjectStore,
-    fleet: Fleet,
-    describer: Callable[[Recipe], Describer],
-    lease: _Lease,
-    progress: Progress = lambda *_: None,
-) -> SyncReport:
-    """Bring one catalog in step with its feed; the caller holds the catalog's lock."""
-    catalogs = CatalogStore(store, request.catalog)
-    book = SourceBook(store, request.catalog)
-    work = settings.home / "indexer" / request.catalog
+def _recipes(fleet: Fleet, parent: Parent | None) -> tuple[list[Recipe], tuple[str, ...]]:
+    """What is built for, and notes on workers for which nothing can be.
 
-    # What the shop wants, and how far that is from what is published.
-    offers = read_offers(request.feed, settings, store)
-    extras = extra_photos(request.photos, store) if request.photos else {}
-    current = catalogs.current()
-    parent = _open_parent(catalogs, current, work / "versions", force=request.force)
-    parent_rows = _rows_of(parent)
-    made = plan(offers, extras, parent_rows, feed=request.feed)
-    if not request.force:
-        refuse_loss(made, settings.catalog.max_loss)
-    recipe = _recipe(fleet, parent)
-    same_recipe = parent is not None and parent.manifest.recipe == recipe
-
-    # What is at the sources of its photos now.
-    known = known_sightings(parent_rows) | book.load()
-    if request.force:
-        known = {key: Sighting(s.sha256, s.validator) for key, s in known.items()}
-    looked = 0
-
-    def count(number: int) -> None:
-        nonlocal looked
-        looked += number
-        progress("photos", looked, len(made.photos))
-
-    fetched = fetch_photos(
-        made.photos.values(),
-        known,
-        described={photo.sha256 for photo in parent_rows.photos} if same_recipe else frozenset(),
-        feed=request.feed,
-        extras=request.photos,
-        settings=settings,
-        store=store,
-        book=book,
-        progress=count,
-    )
-    seen = fetched.seen
-    settled = settle(made, seen, refused_of(seen.values()))
-    described = 0
-
-    def worth_building() -> bool:
-        return request.force or not (same_recipe and settled.rows.same_content(parent_rows))
-
-    if worth_building():
-        # Features of all its photos; those of photos never seen come from the workers.
-        lease.check()
-        whole = complete(
-            made,
-            seen,
-            features=FeatureStore(store, describe_key(recipe.embedder, recipe.spotter), settings.home),
-            describer=describer(recipe),
-            store=store,
-            book=book,
-            progress=progress,
-        )
-        settled, seen, described = whole.settled, whole.seen, whole.described
-
-    # A new version, unless nothing is new or what is new could not be used.
-    version = current.version if current is not None else None
-    changed = worth_building()
-    if changed:
-        if not request.force:
-            refuse_loss(made, settings.catalog.max_loss, settled.bare)
-        if not settled.rows.photos:
-            raise UserError(f"No photo can be used, so nothing was published. {first_failure(settled)}")
-        lease.check()
-        progress("built", 0, 1)
-        build = _emptied(work / "build")
-        build_version(
-            build,
-            catalog=request.catalog,
-            parent=parent,
-            products=settled.rows.products,
-            photos=settled.rows.photos,
-            features=whole.features,
-            recipe=recipe,
-            notes=notes_of(made, settled),
-        )
-        manifest = check(build, parent.manifest if parent is not None else None, force=request.force)
-        progress("built", 1, 1)
-        publish(catalogs, build, manifest, current, lease.check)
-        version = manifest.version
-        fleet.announce(request.catalog)
-        # The next sync finds its parent here instead of downloading it.
-        build.rename(_emptied(work / "versions") / version)
-    # Also when nothing is new: the sync before may have been interrupted here.
-    prune(catalogs, settings.catalog.keep_versions, [*fleet.recipes(), *fleet.former_recipes()])
-    book.rewrite(_worth_keeping(seen, settled.rows if changed else parent_rows))
-    return report_of(
-        request, made, settled, version=version, published=changed, fetched=fetched.downloads, described=described
-    )
-
-
-def _emptied(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-def _open_parent(catalogs: CatalogStore, current: Current | None, folder: Path, *, force: bool) -> Snapshot | None:
-    if current is None:
-        return None
-    try:
-        return Snapshot.open(catalogs.download(current.version, folder))
-    except CatalogError as error:
-        if force:
-            return None
-        raise UserError(
-            f"The published version cannot be read: {error} Roll back with `packsight catalog rollback VERSION`, "
-            "or build the catalog anew with `packsight catalog sync --force`."
-        ) from None
-
-
-def _rows_of(parent: Snapshot | None) -> Rows:
-    return Rows() if parent is None else Rows(*read_rows(parent.folder))
-
-
-def _recipe(fleet: Fleet, parent: Snapshot | None) -> Recipe:
-    """Recipe of the running workers; without workers that of the parent: a change of words can still be published."""
-    recipes = fleet.recipes()
+    The running workers; without any those that the parent is for: a change of words can still be published.
+    """
+    announced = fleet.recipes()
+    if not announced and parent is not None:
+        announced = [parent.manifest.recipe]
+    recipes = [recipe for recipe in announced if recipe.matching == matching_fingerprint()]
+    others = sorted({recipe.matching for recipe in announced} - {matching_fingerprint()})
     if recipes:
-        return recipes[0]
-    if parent is None:
-        raise UserError(NO_WORKERS)
-    return parent.manifest.recipe
+        note = f"workers of another release are served what they have: this one matches as {matching_fingerprint()}, they as"
+        return recipes, tuple(f"{note} {name}" for name in others)
+    raise UserError(
+        f"All workers are of another release, which matches as {', '.join(others)}; this one matches as "
+        f"{matching_fingerprint()}. Run the same release of packsight on indexer and workers."
+        if fleet.recipes()
+        else NO_WORKERS
+    )
 
 
-def _worth_keeping(seen: dict[PhotoKey, Sighting], published: Rows) -> dict[PhotoKey, Sighting]:
-    """Sightings that the rows of the published version do not tell already."""
-    told = known_sightings(published)
-    return {key: s for key, s in seen.items() if s.sha256 and told.get(key) != s}
+def _worth_keeping(states: dict[PhotoKey, SourceState], published: Rows) -> dict[PhotoKey, SourceState]:
+    """States of sources that the rows of the published version do not tell already."""
+    told = known_states(published)
+    return {key: s for key, s in states.items() if s.sha256 and told.get(key) != s}

@@ -13,7 +13,14 @@ from celery.contrib.testing.worker import start_worker
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import ErrorCode
-from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE, WORKER_QUEUES, DescribeRequest, RecognizeRequest
+from packsight.shared.contract.messages import (
+    DESCRIBE,
+    MAKERS,
+    RECOGNIZE,
+    WORKER_QUEUES,
+    DescribeRequest,
+    RecognizeRequest,
+)
 from packsight.shared.contract.outcomes import Described, DescribeResult, Failure, Outcome, RecognizeResult, Status
 from packsight.shared.matching.matcher import match
 from packsight.shared.queue.app import make_app
@@ -21,7 +28,6 @@ from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
-from packsight.shared.vision.models import describe_key
 
 
 @dataclass
@@ -36,8 +42,7 @@ class Describer:
 
     def __post_init__(self) -> None:
         self.store = ObjectStore(self.settings.s3)
-        manifest = self.snapshot.manifest
-        self.models = {"embedder": manifest.embedder, "spotter": manifest.spotter}
+        self.models = self.snapshot.manifest.recipe.model_dump(include=set(MAKERS.values()))
         self.app = make_app("describer", self.settings)
         self.app.task(name=RECOGNIZE, shared=False)(self.recognize)
         self.app.task(name=DESCRIBE, shared=False)(self.describe)
@@ -52,8 +57,9 @@ class Describer:
         self.described.update(request.images)
         photos = {image: self._see(image) for image in request.images}
         pack = hashlib.sha256(str(request.images).encode()).hexdigest()[:32]
-        store = FeatureStore(self.store, describe_key(**self.models), self.settings.home / "worker")
-        store.put(pack, [photo for photo in photos.values() if photo])
+        made_by = {part: self.models[maker] for part, maker in MAKERS.items()}
+        store = FeatureStore(self.store, made_by, self.settings.home / "worker")
+        store.put(pack, [photo for photo in photos.values() if photo], request.parts)
         described = [
             Described(image=image, sha256=photo.sha256, pack=pack) if photo else Described(image=image, failure=_broken())
             for image, photo in photos.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import faiss
 import numpy as np
@@ -15,6 +16,7 @@ from packsight.indexer.build.index import build_index
 from packsight.indexer.build.parameters import FIT, PRIOR, FitParameters
 from packsight.indexer.build.projection import fit_projection
 from packsight.shared.catalog.arrays import Ragged
+from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import INDEX, LocalStore, Snapshot
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, write_photos, write_products
@@ -28,11 +30,23 @@ _DESCRIPTOR_BYTES = 132
 """128 of the histogram and two half floats of its place."""
 
 
+class Parent(Protocol):
+    """The version that the new one follows."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it is."""
+
+    @property
+    def model(self) -> Model | None:
+        """Its weights; None when they would mean something else."""
+
+
 def build_version(
     folder: Path,
     *,
     catalog: str,
-    parent: Snapshot | None,
+    parent: Parent | None,
     products: Sequence[ProductRow],
     photos: Sequence[PhotoRow],
     features: Mapping[str, Features],

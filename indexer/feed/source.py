@@ -51,7 +51,7 @@ def root_of(location: str) -> Path | None:
     return None if is_remote(location) else Path(location).resolve().parent
 
 
-def resolve(picture: str, location: str) -> str:
+def reference_of(picture: str, location: str) -> str:
     """Turn a picture as the feed names it into a reference that can be fetched.
 
     Relative pictures belong to the feed's own folder or address; spaces and Cyrillic letters of addresses are quoted.

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from packsight.producer.backoff import Backoff, RetryPolicy
 from packsight.producer.broker import answering
 from packsight.producer.client import Client
 from packsight.producer.evaluation.labels import items, unreadable
 from packsight.producer.upload import Unreadable, upload
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.labels import Label
-from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE, DescribeRequest
-from packsight.shared.contract.outcomes import Described, DescribeResult, Failure
-from packsight.shared.matching.fingerprint import recipe
-from packsight.shared.queue.results import TaskEnd
-from packsight.shared.storage.feature_store import FeatureStore, decode_pack
+from packsight.shared.contract.outcomes import Failure
+from packsight.shared.queue import describing
+from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.jobs import JobImage
 from packsight.shared.vision.features import Features
-from packsight.shared.vision.models import describe_key
-
-IN_FLIGHT = 8
-"""Batches that wait for workers at a time."""
 
 
 def send(client: Client, labels: Sequence[Label], root: Path) -> list[JobImage]:
@@ -54,84 +46,45 @@ def describe(
     Raises CatalogError when the workers run other networks than the version was made with, UserError when the broker
     does not answer.
     """
+    settings = client.settings
+    store = _store(client, snapshot)
+    backoff = Backoff(idle)
+
+    def wait(*, progress: bool) -> bool:
+        backoff.after(progress=progress)
+        return False
+
+    def foreign(models: Mapping[str, str]) -> None:
+        snapshot.manifest.require(Recipe(**{**snapshot.manifest.recipe.model_dump(), "details": "", **models}))
+
     found: list[Features | Failure | None] = [None] * len(images)
-    with answering(client.settings):
-        for first, result in _results(client, images, idle):
-            known = _features(client, snapshot, result) if result.models else {}
+    with answering(settings):
+        batches = describing.describe(
+            [image.reference for image in images],
+            snapshot.manifest.recipe.parts,
+            run=f"evaluate-{secrets.token_hex(6)}",
+            size=min(settings.catalog.describe_batch, settings.worker.max_batch),
+            app=client.app,
+            ledger=client.ledger,
+            wait=wait,
+            foreign=foreign,
+            call=RetryPolicy(settings.queue.outage_seconds),
+        )
+        for first, result in batches:
+            known = store.read(sorted({photo.pack for photo in result.photos if photo.pack}))
             for number, photo in enumerate(result.photos, first):
-                found[number] = photo.failure or known.get(photo.sha256 or "") or _lost(photo)
+                message = f"The features of {photo.image} are not in the feature store"
+                lost = Failure.of_code(ErrorCode.INTERNAL, message)
+                found[number] = photo.failure or known.get(photo.sha256 or "") or lost
             if done:
                 done(len(result.photos))
     return [photo for photo in found if photo is not None]
 
 
-def stored(client: Client, snapshot: Snapshot, wanted: Sequence[str]) -> dict[str, Features]:
+def stored(client: Client, snapshot: Snapshot, wanted: Sequence[str]) -> Mapping[str, Features]:
     """Features of catalog photos by sha256: every version is built from them, so no network runs."""
-    return _store(client, snapshot).load(wanted)
+    return FeatureView(_store(client, snapshot), wanted)
 
 
 def _store(client: Client, snapshot: Snapshot) -> FeatureStore:
-    models = describe_key(snapshot.manifest.embedder, snapshot.manifest.spotter)
-    return FeatureStore(client.store, models, client.settings.home)
-
-
-def _features(client: Client, snapshot: Snapshot, result: DescribeResult) -> dict[str, Features]:
-    snapshot.manifest.require(recipe(result.models["embedder"], result.models["spotter"]))
-    store = _store(client, snapshot)
-    packs = sorted({photo.pack for photo in result.photos if photo.pack})
-    return {
-        photo.sha256: photo for pack in packs for photo in decode_pack(client.store.read(store.key(pack)).data)
-    }
-
-
-def _results(
-    client: Client, images: Sequence[JobImage], idle: Callable[[float], None] | None
-) -> Iterator[tuple[int, DescribeResult]]:
-    """Send all photos in batches; yield each result with the place of its first photo."""
-    retry = RetryPolicy(client.settings.queue.outage_seconds)
-    size = min(client.settings.catalog.describe_batch, client.settings.worker.max_batch)
-    run = secrets.token_hex(6)
-    starts = iter(range(0, len(images), size))
-    waiting: dict[str, int] = {}
-    backoff = Backoff(idle)
-    while True:
-        while len(waiting) < IN_FLIGHT and (start := next(starts, None)) is not None:
-            task_id = f"evaluate-{run}-{start:06d}"
-            request = DescribeRequest(images=[image.reference for image in images[start : start + size]])
-            retry(partial(_publish, client, task_id, request))
-            waiting[task_id] = start
-        if not waiting:
-            return
-        ended = retry(partial(client.ledger.results.read, list(waiting)))
-        for task_id, end in ended.items():
-            start = waiting.pop(task_id)
-            yield start, _result(end, images[start : start + size])
-        backoff.after(progress=bool(ended))
-
-
-def _publish(client: Client, task_id: str, request: DescribeRequest) -> None:
-    payload = request.model_dump(mode="json")
-    client.app.send_task(DESCRIBE, args=[payload], task_id=task_id, queue=DESCRIBE_QUEUE, retry=False)
-
-
-def _result(end: TaskEnd, images: Sequence[JobImage]) -> DescribeResult:
-    if end.state != "SUCCESS":
-        failure = _internal(f"The task of this photo ended as {end.state}: {end.error or 'no reason given'}")
-        return DescribeResult(models={}, photos=[Described(image=i.reference, failure=failure) for i in images])
-    try:
-        result = DescribeResult.model_validate(end.result)
-    except ValidationError:
-        raise UserError(
-            "The workers' result does not follow the contract. Run the same release of packsight here and there."
-        ) from None
-    if len(result.photos) != len(images):
-        raise UserError(f"The workers described {len(result.photos)} of {len(images)} photos. Run the same release.")
-    return result
-
-
-def _lost(photo: Described) -> Failure:
-    return _internal(f"The features of {photo.image} are not in the feature store")
-
-
-def _internal(message: str) -> Failure:
-    return Failure.of_code(ErrorCode.INTERNAL, message)
+    return FeatureStore(client.store, snapshot.manifest.recipe.parts, client.settings.home)

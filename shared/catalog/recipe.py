@@ -6,6 +6,8 @@ import hashlib
 
 from pydantic import BaseModel, ConfigDict
 
+from packsight.shared.contract.messages import MAKERS, Part
+
 
 class Recipe(BaseModel):
     """Fingerprints of everything that an answer depends on beside the catalog's own photos and words."""
@@ -20,6 +22,11 @@ class Recipe(BaseModel):
     """Of how key points and thumbnails are made."""
     matching: str
     """Of word rules, evidence and every parameter that decides."""
+
+    @property
+    def parts(self) -> dict[Part, str]:
+        """Fingerprint of what makes each part of a photo's features."""
+        return {part: getattr(self, maker) for part, maker in MAKERS.items()}
 
     @property
     def key(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypedDict, TypeVar, Unpack
+from typing import Annotated, Any, Literal, TypedDict, TypeVar, Unpack, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,6 +29,12 @@ WORKER_QUEUES = (INTERACTIVE_QUEUE, DEFAULT_QUEUE, BULK_QUEUE, DESCRIBE_QUEUE)
 
 CATALOG_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 MAX_IMAGES = 1024
+
+Part = Literal["embedding", "words", "details"]
+"""What is extracted from a photo, each by something of its own: the embedder, the spotter, the way of key points."""
+PARTS: tuple[Part, ...] = get_args(Part)
+MAKERS: dict[Part, str] = {"embedding": "embedder", "words": "spotter", "details": "details"}
+"""What makes each part, as results call it that name its fingerprint."""
 
 Reference = Annotated[str, Field(min_length=1, max_length=4096)]
 
@@ -76,6 +82,9 @@ class RecognizeRequest(RecognizeOptions, _Photos):
 
 class DescribeRequest(_Photos):
     """Argument of `packsight.describe`: photos whose features are to be put into the feature store."""
+
+    parts: Annotated[list[Part], Field(min_length=1)] = list(PARTS)
+    """What to make; what of a photo is stored already need not be made again."""
 
 
 T = TypeVar("T", bound=_Message)

@@ -164,7 +164,7 @@ class Described(_Value):
     image: str
     sha256: str | None = None
     pack: str | None = None
-    """Feature pack that holds this photo; None when there is a failure."""
+    """Shard of the feature store that holds this photo; None when there is a failure."""
     failure: Failure | None = None
 
     @classmethod
@@ -178,5 +178,5 @@ class DescribeResult(_Value):
 
     version: Literal[1] = 1
     models: dict[str, str]
-    """Fingerprints: `embedder`, `spotter`."""
+    """Fingerprints of what made the parts: `embedder`, `spotter`, `details`."""
     photos: list[Described]

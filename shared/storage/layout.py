@@ -3,7 +3,7 @@
     photos/<sha256>                                  catalog photos, as they were downloaded
     uploads/<sha256>                                 photos that were submitted from a disk
     jobs/<job>/…                                     what a job asks for
-    features/<part>/<fingerprint>/<pack>.parquet     features, each part by what made it
+    features/<part>/<fingerprint>/<shard>.parquet    features, each part by what made it
     catalogs/<name>/CURRENT.json                     which versions are served
     catalogs/<name>/CURRENT                          which version workers of older releases serve
     catalogs/<name>/versions/<version>/<file>        a version, manifest.json last
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 JOBS = "jobs/"
 FEATURES = "features/"
+SHARD = ".parquet"
 CATALOGS = "catalogs/"
 INT8 = "models/int8/"
 
@@ -35,6 +36,11 @@ def upload(sha256: str) -> str:
 def job(name: str, file: str) -> str:
     """A file of a job."""
     return f"{JOBS}{name}/{file}"
+
+
+def features(part: str, fingerprint: str, shard: str = "") -> str:
+    """A shard of one part of photos' features; without `shard` the prefix of all of them."""
+    return f"{FEATURES}{part}/{fingerprint}/{shard + SHARD if shard else ''}"
 
 
 def pointer(catalog: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +12,6 @@ from packsight.shared.contract.outcomes import WordRead
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
-
-Part = Literal["embedding", "words", "details"]
-"""What is extracted from a photo, each by something of its own: the embedder, the spotter, the way of key points."""
-PARTS: tuple[Part, ...] = ("embedding", "words", "details")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import pytest
 
 from bench.matching import measure
 from bench.stress import Shop, drawn_shop, published, with_distractors
-from packsight.shared.storage.feature_store import encode_pack
+from packsight.shared.contract.messages import PARTS
+from packsight.shared.storage.feature_store import encode
 from tests.unit.matching_catalog import shop as tiny_shop
 
 
@@ -57,9 +58,11 @@ def test_distractors_cost_at_most_one_photo_and_every_figure_is_there(shop: Shop
 
 def test_a_published_version_is_asked_about_photos_that_it_is_built_without(tmp_path: Path) -> None:
     _, photos = tiny_shop(tmp_path / "v")
-    pack = tmp_path / "pack.parquet"
-    pack.write_bytes(encode_pack([one for group in photos.values() for one in group]))
-    shop = published(tmp_path / "v", [pack])
+    known = [one for group in photos.values() for one in group]
+    shards = [tmp_path / f"{part}.parquet" for part in PARTS]
+    for part, shard in zip(PARTS, shards, strict=True):
+        shard.write_bytes(encode(part, known))
+    shop = published(tmp_path / "v", shards)
     assert [product for product, _ in shop.asked] == list(photos)
     assert len(shop.photos) == 24
     assert not {photo.sha256 for _, photo in shop.asked} & set(shop.features)

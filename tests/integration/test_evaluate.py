@@ -23,7 +23,6 @@ from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
-from packsight.shared.vision.models import describe_key
 from tests.describer import Describer, describing
 from tests.unit.matching_catalog import RECIPE, photo, shop
 
@@ -52,7 +51,7 @@ def here(live_settings: Settings, live_environment: None, store: ObjectStore, tm
     versions.upload(tmp_path / "version")
     versions.point(snapshot.manifest.version, expected=None)
     own = [features for group in photos.values() for features in group]
-    FeatureStore(store, describe_key(RECIPE.embedder, RECIPE.spotter), tmp_path / "indexer").put("sync", own)
+    FeatureStore(store, RECIPE.parts, tmp_path / "indexer").put("sync", own)
     folder = tmp_path / "queries"
     folder.mkdir()
     known: dict[str, Features] = {}

@@ -16,13 +16,13 @@ from pydantic import SecretStr
 
 from packsight.deploy.stack.ports import free_ports
 from packsight.shared.contract.errors import ErrorCode
-from packsight.shared.contract.messages import RecognizeRequest
+from packsight.shared.contract.messages import PARTS, RecognizeRequest
 from packsight.shared.contract.outcomes import Outcome, Status, WordRead
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import Decode, Settings, Worker
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.vision.features import PARTS, Features, FloatArray, make_features
+from packsight.shared.vision.features import Features, FloatArray, make_features
 from packsight.shared.vision.models import EmbedderDescription, SpotterDescription, describe_key
 from packsight.worker.catalogs.snapshots import Catalogs
 from packsight.worker.networks.base import Embedder, Enough, Image, Spotter

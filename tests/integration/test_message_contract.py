@@ -14,7 +14,7 @@ import redis
 from pydantic import BaseModel
 
 from packsight.shared.contract.errors import ADVICE
-from packsight.shared.contract.messages import DEFAULT_QUEUE, INTERACTIVE_QUEUE, RecognizeRequest
+from packsight.shared.contract.messages import DEFAULT_QUEUE, INTERACTIVE_QUEUE, DescribeRequest, RecognizeRequest
 from packsight.shared.contract.outcomes import (
     Candidate,
     Evidence,
@@ -58,6 +58,7 @@ def test_the_table_of_codes_is_that_of_the_code() -> None:
     ("heading", "model"),
     [
         ("## The argument", RecognizeRequest),
+        ("## Describing", DescribeRequest),
         ("### Outcome", Outcome),
         ("### Product", Product),
         ("### Candidate", Candidate),

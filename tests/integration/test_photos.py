@@ -15,8 +15,8 @@ from packsight.indexer.feed.extra_photos import extra_photos
 from packsight.indexer.feed.offers import FeedError
 from packsight.indexer.feed.source import read_offers
 from packsight.indexer.photos import Fetched, fetch_photos
-from packsight.indexer.plan import PhotoKey, Rows, Sighting, plan
-from packsight.indexer.sightings import SourceBook
+from packsight.indexer.plan import PhotoKey, Rows, SourceState, plan
+from packsight.indexer.source_states import SourceStates
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
@@ -80,7 +80,7 @@ def web() -> Iterator[Web]:
 
 
 def fetch(
-    feed: str, settings: Settings, store: ObjectStore, known: dict[PhotoKey, Sighting] | None = None, extras: str = ""
+    feed: str, settings: Settings, store: ObjectStore, known: dict[PhotoKey, SourceState] | None = None, extras: str = ""
 ) -> Fetched:
     made = plan(read_offers(feed, settings, store), extra_photos(extras, store) if extras else {}, Rows(), feed=feed)
     return fetch_photos(
@@ -91,7 +91,7 @@ def fetch(
         extras=extras,
         settings=settings,
         store=store,
-        book=SourceBook(store, "default"),
+        sources=SourceStates(store, "default"),
     )
 
 
@@ -100,9 +100,9 @@ def test_relative_pictures_of_a_feed_on_the_web_are_fetched_from_its_own_server(
 ) -> None:
     web.busy = 2
     fetched = fetch(web.feed, live_settings, store)
-    assert fetched.seen["img/1.jpg", False].sha256 == hashlib.sha256(b"one").hexdigest()
+    assert fetched.states["img/1.jpg", False].sha256 == hashlib.sha256(b"one").hexdigest()
     assert store.read(f"photos/{hashlib.sha256(b'two').hexdigest()}").data == b"two"
-    failure = fetched.seen["img/missing.jpg", False].failure
+    failure = fetched.states["img/missing.jpg", False].failure
     assert failure is not None
     assert failure.code in {ErrorCode.HTTP_STATUS, ErrorCode.OBJECT_MISSING}
     assert web.answers[429] == 2
@@ -112,13 +112,13 @@ def test_unchanged_pictures_are_asked_for_and_not_downloaded(
     web: Web, live_settings: Settings, store: ObjectStore
 ) -> None:
     first = fetch(web.feed, live_settings, store)
-    again = fetch(web.feed, live_settings, store, SourceBook(store, "default").load())
+    again = fetch(web.feed, live_settings, store, SourceStates(store, "default").load())
     assert (first.downloads, again.downloads, web.answers[304]) == (2, 0, 2)
-    assert again.seen["img/1.jpg", False] == first.seen["img/1.jpg", False]
+    assert again.states["img/1.jpg", False] == first.states["img/1.jpg", False]
     web.files["/shop/img/1.jpg"] = b"another"
-    changed = fetch(web.feed, live_settings, store, SourceBook(store, "default").load())
+    changed = fetch(web.feed, live_settings, store, SourceStates(store, "default").load())
     assert changed.downloads == 1
-    assert changed.seen["img/1.jpg", False].sha256 == hashlib.sha256(b"another").hexdigest()
+    assert changed.states["img/1.jpg", False].sha256 == hashlib.sha256(b"another").hexdigest()
 
 
 def test_a_photo_whose_bytes_were_lost_is_fetched_again_although_it_did_not_change(
@@ -126,7 +126,7 @@ def test_a_photo_whose_bytes_were_lost_is_fetched_again_although_it_did_not_chan
 ) -> None:
     fetch(web.feed, live_settings, store)
     store.remove(f"photos/{hashlib.sha256(b'one').hexdigest()}")
-    again = fetch(web.feed, live_settings, store, SourceBook(store, "default").load())
+    again = fetch(web.feed, live_settings, store, SourceStates(store, "default").load())
     assert again.downloads == 1
     assert store.exists(f"photos/{hashlib.sha256(b'one').hexdigest()}")
 
@@ -136,7 +136,7 @@ def test_pictures_on_other_private_hosts_stay_refused(
 ) -> None:
     (tmp_path / "feed.xml").write_text(FEED.replace("img/1.jpg", web.feed.replace("feed.xml", "img/1.jpg")))
     fetched = fetch(str(tmp_path / "feed.xml"), live_settings, store)
-    failures = [sighting.failure for sighting in fetched.seen.values() if sighting.failure is not None]
+    failures = [state.failure for state in fetched.states.values() if state.failure is not None]
     assert ErrorCode.REFERENCE_REFUSED in {failure.code for failure in failures}
     assert web.answers.total() == 0
 
@@ -148,7 +148,7 @@ def test_a_local_feed_reads_nothing_outside_of_its_folder(
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "feed.xml").write_text(FEED.replace("img/1.jpg", "../secret.jpg"))
     fetched = fetch(str(tmp_path / "shop" / "feed.xml"), live_settings, store)
-    failure = fetched.seen["../secret.jpg", False].failure
+    failure = fetched.states["../secret.jpg", False].failure
     assert failure is not None
     assert failure.code is ErrorCode.REFERENCE_REFUSED
 
@@ -160,10 +160,10 @@ def test_feed_pictures_and_extra_photos_may_lie_in_object_storage(live_settings:
     store.write("shop/extra/1/readme.txt", b"no photo")
     root = f"s3://{store.bucket}/shop"
     fetched = fetch(f"{root}/feed.xml", live_settings, store, extras=f"{root}/extra/")
-    assert fetched.seen["img/1.jpg", False].sha256 == hashlib.sha256(b"one").hexdigest()
-    extra = fetched.seen[f"{root}/extra/1/a.HEIC", True]
+    assert fetched.states["img/1.jpg", False].sha256 == hashlib.sha256(b"one").hexdigest()
+    extra = fetched.states[f"{root}/extra/1/a.HEIC", True]
     assert extra.sha256 == hashlib.sha256(b"extra").hexdigest()
-    assert len(fetched.seen) == 4
+    assert len(fetched.states) == 4
 
 
 def test_a_feed_address_that_does_not_answer_is_a_feed_error(
@@ -174,7 +174,7 @@ def test_a_feed_address_that_does_not_answer_is_a_feed_error(
 
 
 def test_extra_photos_are_found_by_the_name_of_their_folder_at_any_depth(tmp_path: Path, store: ObjectStore) -> None:
-    for name in ("A1/2.jpg", "A1/1.heic", "A1/3.hif", "group/B2/1.PNG", "A1/notes.txt", "A1/.hidden.jpg", "loose.jpg"):
+    for name in ("A1/2.jpg", "A1/1.heic", "group/B2/1.PNG", "A1/3.hif", "A1/notes.txt", "A1/.hidden.jpg", "loose.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     found = extra_photos(str(tmp_path), store)
@@ -187,11 +187,11 @@ def test_extra_photos_are_found_by_the_name_of_their_folder_at_any_depth(tmp_pat
 
 
 def test_the_source_book_tells_the_latest_of_each_source_and_is_rewritten_as_one(store: ObjectStore) -> None:
-    book = SourceBook(store, "default")
-    book.add({("a", False): Sighting("1", "v1"), ("a", True): Sighting("2", "v2")})
-    book.add({("a", False): Sighting("3", "v3")})
-    assert book.load() == {("a", False): Sighting("3", "v3"), ("a", True): Sighting("2", "v2")}
-    book.rewrite({("b", False): Sighting("4", "v4")})
-    assert book.load() == {("b", False): Sighting("4", "v4")}
-    book.rewrite({})
+    states = SourceStates(store, "default")
+    states.add({("a", False): SourceState("1", "v1"), ("a", True): SourceState("2", "v2")})
+    states.add({("a", False): SourceState("3", "v3")})
+    assert states.load() == {("a", False): SourceState("3", "v3"), ("a", True): SourceState("2", "v2")}
+    states.rewrite({("b", False): SourceState("4", "v4")})
+    assert states.load() == {("b", False): SourceState("4", "v4")}
+    states.rewrite({})
     assert list(store.list("catalogs/default/sources/")) == []

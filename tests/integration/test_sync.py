@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,27 +18,29 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 from PIL import Image, ImageDraw
 
-from packsight.indexer.describe import QueueDescriber
+from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.publish import check, prune
 from packsight.indexer.report import SyncReport, SyncRequest
-from packsight.indexer.sync import sync
+from packsight.indexer.sync import Sync
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore, SelfCheck, new_version
 from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError, UserError
-from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE
+from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE, PARTS, DescribeRequest, Part
 from packsight.shared.contract.outcomes import Described, DescribeResult, Failure, WordRead
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.queue import registry
 from packsight.shared.queue.app import make_app
+from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.settings import Settings
-from packsight.shared.storage.feature_store import FeatureStore
+from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
-from packsight.shared.vision.models import describe_key
+from packsight.shared.vision.models import LOCAL_FEATURES
 from packsight.worker.pipeline.decode import decode
 from packsight.worker.pipeline.local_features import local_features, thumbnail
+from tests.integration.test_feature_store import write_as_the_release_before
 
 RECIPE = recipe("thumb-000000000001", "none-000000000001")
 
@@ -69,23 +74,26 @@ def features_of(data: bytes, sha256: str, settings: Settings) -> Features:
     )
 
 
-class LocalDescriber:
-    """What workers do for `packsight.describe`, in this process."""
+class LocalExtractor:
+    """What workers do for `packsight.describe`, in this process; `asked` are the photos and the parts that were wanted."""
 
-    def __init__(self, store: ObjectStore, settings: Settings, recipe: Recipe = RECIPE, batch: int = 2) -> None:
-        self.store, self.settings, self.recipe, self.batch = store, settings, recipe, batch
-        self.asked: list[str] = []
+    def __init__(self, store: ObjectStore, settings: Settings, batch: int = 2) -> None:
+        self.store, self.settings, self.batch = store, settings, batch
+        self.asked: list[tuple[str, tuple[Part, ...]]] = []
 
-    def describe(self, references: Sequence[str]) -> Iterator[DescribeResult]:
+    def extract(self, recipe: Recipe, references: Sequence[str], parts: Sequence[Part]) -> Iterator[DescribeResult]:
         for start in range(0, len(references), self.batch):
-            yield self.describe_batch(references[start : start + self.batch], f"pack-{new_version()}")
+            batch = references[start : start + self.batch]
+            yield self.extract_batch(recipe, batch, parts, f"shard-{new_version()}")
 
-    def describe_batch(self, references: Sequence[str], pack: str) -> DescribeResult:
+    def extract_batch(
+        self, recipe: Recipe, references: Sequence[str], parts: Sequence[Part], shard: str
+    ) -> DescribeResult:
         endings: list[Described] = []
         made: list[Features] = []
         for reference in references:
             sha256 = reference.rsplit("/", 1)[1]
-            self.asked.append(sha256)
+            self.asked.append((sha256, tuple(parts)))
             try:
                 data = self.store.read(reference.removeprefix(f"s3://{self.store.bucket}/")).data
                 made.append(features_of(data, sha256, self.settings))
@@ -93,9 +101,8 @@ class LocalDescriber:
             except (ImageError, StorageError) as error:
                 endings.append(Described(image=reference, failure=Failure.of(error)))
         if made:
-            key = describe_key(self.recipe.embedder, self.recipe.spotter)
-            FeatureStore(self.store, key, self.settings.home / "worker").put(pack, made)
-        models = {"embedder": self.recipe.embedder, "spotter": self.recipe.spotter}
+            FeatureStore(self.store, recipe.parts, self.settings.home / "worker").put(shard, made, parts)
+        models = recipe.model_dump(include={"embedder", "spotter", "details"})
         return DescribeResult(models=models, photos=endings)
 
 
@@ -110,7 +117,8 @@ class Shop:
     def __init__(self, folder: Path, settings: Settings, store: ObjectStore) -> None:
         self.folder, self.settings, self.store = folder, settings, store
         self.names: dict[str, str] = {}
-        self.describer = LocalDescriber(store, settings)
+        self.extractor = LocalExtractor(store, settings)
+        self.recipes = [RECIPE]
         (folder / "extra").mkdir(parents=True)
         (folder / "main").mkdir()
         for number in range(1, 9):
@@ -138,28 +146,30 @@ class Shop:
         feed.write_text(f"<yml_catalog><shop><offers>{offers}</offers></shop></yml_catalog>")
         return str(feed)
 
-    def sync(self, *, force: bool = False, describer: LocalDescriber | None = None) -> SyncReport:
+    def sync(self, *, force: bool = False) -> SyncReport:
         request = SyncRequest(self.write(), str(self.folder / "extra"), force=force)
-        chosen = describer or self.describer
-        fleet = Fleet(self.settings)
-        register(fleet, chosen.recipe)
-        try:
-            return sync(request, self.settings, store=self.store, fleet=fleet, describer=lambda _: chosen, lease=Held())
-        finally:
-            fleet.close()
+        with closing(Fleet(self.settings)) as fleet:
+            register(fleet, *self.recipes)
+            return Sync(request, self.settings, self.store, fleet, self.extractor, Held()).run()
 
     @property
     def catalogs(self) -> CatalogStore:
         return CatalogStore(self.store, "default")
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, made_for: Recipe | None = None) -> Snapshot:
         current = self.catalogs.current()
         assert current is not None
-        return Snapshot.open(self.catalogs.download(current.version, self.folder / "reader"))
+        version = current.version_for(made_for or self.recipes[0])
+        assert version is not None
+        return Snapshot.open(self.catalogs.download(version, self.folder / "reader"))
 
 
-def register(fleet: Fleet, recipe: Recipe = RECIPE, pid: int = 1) -> None:
-    registry.announce_child(fleet.redis, registry.ChildEntry(host="h", pid=pid, **recipe.model_dump()))
+def register(fleet: Fleet, *recipes: Recipe) -> None:
+    """Let these workers be up, and no others."""
+    for child in fleet.children():
+        registry.withdraw_child(fleet.redis, child)
+    for pid, answers_with in enumerate(recipes, 1):
+        registry.announce_child(fleet.redis, ChildEntry(host="h", pid=pid, **answers_with.model_dump()))
 
 
 @pytest.fixture
@@ -244,9 +254,9 @@ def test_a_picture_that_cannot_be_decoded_keeps_the_photo_before_and_is_not_desc
     report = shop.sync()
     assert (report.published, report.kept_old, report.described) == (False, 1, 0)
     assert report.failures[0].code == ErrorCode.IMAGE_TRUNCATED
-    asked = len(shop.describer.asked)
+    asked = len(shop.extractor.asked)
     again = shop.sync()
-    assert (len(shop.describer.asked), again.fetched, again.kept_old) == (asked, 0, 1)
+    assert (len(shop.extractor.asked), again.fetched, again.kept_old) == (asked, 0, 1)
     assert again.failures[0].code == ErrorCode.IMAGE_TRUNCATED
 
 
@@ -272,18 +282,117 @@ def test_a_feed_that_lost_half_of_the_products_is_refused_unless_forced(shop: Sh
 
 def test_new_models_have_every_photo_described_again_and_nothing_fetched(shop: Shop) -> None:
     shop.sync()
-    other = LocalDescriber(shop.store, shop.settings, recipe("thumb-000000000002", RECIPE.spotter))
-    report = shop.sync(describer=other)
+    shop.recipes = [RECIPE.model_copy(update={"embedder": "thumb-000000000002"})]
+    report = shop.sync()
     assert (report.published, report.described, report.fetched) == (True, 16, 0)
     assert shop.snapshot().manifest.embedder == "thumb-000000000002"
 
 
+def test_an_upgrade_of_the_key_points_has_only_these_made_again(shop: Shop) -> None:
+    shop.sync()
+    shop.extractor.asked.clear()
+    shop.recipes = [RECIPE.model_copy(update={"details": "details-of-tomorrow"})]
+    report = shop.sync()
+    assert (report.published, report.described, report.fetched) == (True, 16, 0)
+    assert {parts for _, parts in shop.extractor.asked} == {("details",)}
+
+
+def test_a_catalog_of_the_release_before_is_rebuilt_by_one_sync_without_fetching_or_describing(shop: Shop) -> None:
+    shop.sync()
+    make_former(shop)
+    former = shop.catalogs.current()
+    assert former is not None
+    assert former.versions == {}
+    shop.extractor.asked.clear()
+    report = shop.sync()
+    assert (report.published, report.photos, report.fetched, report.described) == (True, 16, 0, 0)
+    assert shop.extractor.asked == []
+    assert shop.snapshot().manifest.parent == former.version
+    assert not shop.sync().published
+
+
+def make_former(shop: Shop) -> None:
+    """Let what is published look as if the release before had left it: its manifest, its pointer, its features."""
+    snapshot = shop.snapshot()
+    version = snapshot.manifest.version
+    key = f"catalogs/default/versions/{version}/manifest.json"
+    manifest = json.loads(shop.store.read(key).data)
+    for name in ("details", "matching", "fit"):
+        del manifest[name]
+    shop.store.write(key, json.dumps({**manifest, "format": 2}).encode())
+    shop.store.remove("catalogs/default/CURRENT.json")
+    pointer = {"version": version, "changed_at": manifest["created_at"]}
+    shop.store.write("catalogs/default/CURRENT", json.dumps(pointer).encode())
+    with TemporaryDirectory() as folder:
+        kept = FeatureView(
+            FeatureStore(shop.store, RECIPE.parts, Path(folder)), [row.sha256 for row in snapshot.photo_table]
+        )
+        models = f"{RECIPE.embedder}+{RECIPE.spotter}+{LOCAL_FEATURES}"
+        write_as_the_release_before(shop.store, models, list(kept.values()), Path(folder))
+    for part in PARTS:
+        for shard in list(shop.store.list(f"features/{part}/")):
+            shop.store.remove(shard)
+    shutil.rmtree(shop.settings.home / "features")
+
+
 def test_without_a_worker_a_first_sync_says_how_to_start_one(shop: Shop) -> None:
-    fleet = Fleet(shop.settings)
-    request = SyncRequest(shop.write())
+    shop.recipes = []
     with pytest.raises(UserError, match="packsight up"):
-        sync(request, shop.settings, store=shop.store, fleet=fleet, describer=lambda _: shop.describer, lease=Held())
-    fleet.close()
+        shop.sync()
+
+
+def test_without_a_worker_a_change_of_words_is_published_for_those_that_were_up(shop: Shop) -> None:
+    shop.sync()
+    shop.recipes, shop.names["3"] = [], "Lotion of roses"
+    assert shop.sync().published
+    assert shop.snapshot(RECIPE).products[2].name == "Lotion of roses"
+
+
+def test_a_version_is_built_for_every_recipe_and_only_what_it_lacks_is_described(shop: Shop) -> None:
+    shop.sync()
+    shop.extractor.asked.clear()
+    other = RECIPE.model_copy(update={"spotter": "none-000000000002"})
+    shop.recipes = [RECIPE, other]
+    report = shop.sync()
+    assert (report.published, report.fetched, report.described) == (True, 0, 16)
+    assert {parts for _, parts in shop.extractor.asked} == {("words",)}
+    first, second = shop.snapshot(RECIPE), shop.snapshot(other)
+    assert first.manifest.parent is None  # it was what it should be, so it was not built again
+    assert (second.manifest.parent, second.manifest.recipe) == (first.manifest.version, other)
+    again = shop.sync()
+    assert (again.published, again.described) == (False, 0)
+
+
+def test_a_change_of_the_feed_reaches_every_recipe(shop: Shop) -> None:
+    shop.recipes = [RECIPE, RECIPE.model_copy(update={"embedder": "thumb-000000000002"})]
+    shop.sync()
+    shop.names["3"] = "Lotion of roses"
+    assert shop.sync().described == 0
+    assert [shop.snapshot(each).products[2].name for each in shop.recipes] == ["Lotion of roses"] * 2
+
+
+def test_a_recipe_that_matches_in_another_way_keeps_its_version_and_the_others_are_built_for(shop: Shop) -> None:
+    stranger = RECIPE.model_copy(update={"matching": "matching-of-tomorrow"})
+    shop.recipes = [stranger]
+    with pytest.raises(UserError, match=r"matching-of-tomorrow.*same release"):
+        shop.sync()
+    shop.recipes = [RECIPE, stranger]
+    report = shop.sync()
+    assert report.published
+    assert any("matching-of-tomorrow" in note for note in report.notes)
+    current = shop.catalogs.current()
+    assert current is not None
+    assert current.version_for(stranger) is None
+
+
+def test_a_version_that_was_fitted_in_another_way_is_built_anew_without_describing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = shop.sync()
+    monkeypatch.setattr("packsight.indexer.parent.fit_fingerprint", lambda: "fit-of-tomorrow")
+    again = shop.sync()
+    assert (again.published, again.described, again.fetched) == (True, 0, 0)
+    assert again.version != first.version
 
 
 class KilledError(BaseException):
@@ -317,7 +426,7 @@ def killed_before(monkeypatch: pytest.MonkeyPatch, step: int | None) -> Iterator
 def kind_of(key: str) -> str:
     """What a key is about: photo, pack, source book, file or manifest of a version, pointer."""
     parts = key.split("/")
-    return parts[0] if parts[0] != "catalogs" else parts[-1] if parts[-1] in {"manifest.json", "CURRENT"} else parts[2]
+    return parts[0] if parts[0] != "catalogs" else parts[-1] if parts[-1] in {"manifest.json", "CURRENT.json"} else parts[2]
 
 
 def edges(writes: Sequence[str]) -> list[int]:
@@ -356,13 +465,13 @@ def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_comp
             shop.sync()
         served = shop.snapshot()  # every file is checked against its hash, then it is opened
         assert len(served.products) == 4
-        asked = len(shop.describer.asked)
+        asked = len(shop.extractor.asked)
         report = shop.sync()
         resumed = shop.snapshot()
         assert report.published == ("replace CURRENT.json" not in done)
         assert resumed.manifest.version == report.version
         # What the killed run had described or written down is not done again.
-        assert len(shop.describer.asked) - asked == (0 if "write features" in done else 2)
+        assert len(shop.extractor.asked) - asked == (0 if "write features" in done else 2)
         assert report.fetched == (0 if "write sources" in done else 2)
         assert len(shop.catalogs.versions()) == 2
         assert len(list(shop.store.list("catalogs/default/sources/"))) <= 1
@@ -396,23 +505,17 @@ def test_photos_are_described_by_workers_over_the_queue(shop: Shop, live_setting
     app.conf.worker_pool_start_method = "fork"
 
     def describe(self: Any, request: dict[str, Any]) -> dict[str, Any]:
-        return shop.describer.describe_batch(request["images"], self.request.id).model_dump(mode="json")
+        asked = DescribeRequest.model_validate(request)
+        return shop.extractor.extract_batch(RECIPE, asked.images, asked.parts, self.request.id).model_dump(mode="json")
 
     app.task(name=DESCRIBE, bind=True, shared=False)(describe)
     fleet = Fleet(settings)
-    register(fleet)
+    register(fleet, RECIPE)
     request = SyncRequest(shop.write(), str(shop.folder / "extra"))
     with start_worker(app, pool="solo", perform_ping_check=False, queues=[DESCRIBE_QUEUE], shutdown_timeout=30):
-        report = sync(
-            request,
-            settings,
-            store=shop.store,
-            fleet=fleet,
-            describer=lambda recipe: QueueDescriber(settings, fleet, recipe),
-            lease=Held(),
-        )
+        report = Sync(request, settings, shop.store, fleet, QueueExtractor(settings, fleet), Held()).run()
     assert (report.published, report.products, report.described) == (True, 3, 6)
-    packs = [key for key in shop.store.list("features/") if "/describe-" in key]
-    assert len(packs) == 2
+    shards = [key for key in shop.store.list("features/") if "/describe-" in key]
+    assert len(shards) == 2 * len(PARTS)
     assert not list(fleet.redis.scan_iter("celery-task-meta-describe-*"))
     fleet.close()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packsight.indexer.feed.offers import Faults, FeedError, Offer
-from packsight.indexer.feed.source import read_offers, resolve
+from packsight.indexer.feed.source import read_offers, reference_of
 from packsight.indexer.feed.yml import read_feed
 from packsight.shared.settings import Catalog, Settings
 from packsight.shared.storage.objects import ObjectStore
@@ -233,4 +233,4 @@ def test_any_bytes_give_offers_or_a_feed_error(tail: bytes) -> None:
     ],
 )
 def test_pictures_resolve_against_the_feeds_own_place(picture: str, location: str, reference: str) -> None:
-    assert resolve(picture, location) == reference
+    assert reference_of(picture, location) == reference

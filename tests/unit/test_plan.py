@@ -6,7 +6,7 @@ import pytest
 
 from packsight.indexer.feed.extra_photos import ExtraPhoto
 from packsight.indexer.feed.offers import Offer, Offers
-from packsight.indexer.plan import Plan, Rows, Settled, Sighting, known_sightings, plan, refuse_loss, settle
+from packsight.indexer.plan import Plan, ResolvedRows, Rows, SourceState, known_states, plan, refuse_loss, resolve
 from packsight.shared.catalog.versions import PhotoRow, ProductRow
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import Failure
@@ -38,8 +38,8 @@ def made(*pairs: tuple[ProductRow, tuple[str, ...]], parent: Rows = PARENT) -> P
     return plan(offers(*pairs), {}, parent, feed="/srv/feed.xml")
 
 
-def settled(made: Plan, refused: dict[str, Failure] | None = None, **seen: Sighting) -> Settled:
-    return settle(made, {(f"{name.removeprefix('p')}.jpg", False): s for name, s in seen.items()}, refused or {})
+def resolved(made: Plan, refused: dict[str, Failure] | None = None, **seen: SourceState) -> ResolvedRows:
+    return resolve(made, {(f"{name.removeprefix('p')}.jpg", False): s for name, s in seen.items()}, refused or {})
 
 
 def test_added_removed_and_changed_products_are_counted() -> None:
@@ -63,54 +63,54 @@ def test_extra_photos_follow_the_pictures_of_every_product_with_their_vendor_cod
 
 
 def test_unchanged_rows_have_the_same_content_whatever_their_order_and_validators() -> None:
-    result = settled(
-        made((product("2"), ("2.jpg",)), (product("1"), ("1.jpg",))), p1=Sighting("a", "other"), p2=Sighting("b")
+    result = resolved(
+        made((product("2"), ("2.jpg",)), (product("1"), ("1.jpg",))), p1=SourceState("a", "other"), p2=SourceState("b")
     )
     assert result.rows.same_content(PARENT)
 
 
-@pytest.mark.parametrize("seen", [Sighting("c"), Sighting("a", failure=None)])
-def test_another_photo_at_the_same_source_is_another_content(seen: Sighting) -> None:
-    result = settled(made((product("1"), ("1.jpg",)), (product("2"), ("2.jpg",))), p1=seen, p2=Sighting("b"))
+@pytest.mark.parametrize("seen", [SourceState("c"), SourceState("a", failure=None)])
+def test_another_photo_at_the_same_source_is_another_content(seen: SourceState) -> None:
+    result = resolved(made((product("1"), ("1.jpg",)), (product("2"), ("2.jpg",))), p1=seen, p2=SourceState("b"))
     assert result.rows.same_content(PARENT) == (seen.sha256 == "a")
 
 
 def test_a_failed_source_keeps_the_parents_photo_and_its_validator() -> None:
-    result = settled(made((product("1"), ("1.jpg",))), p1=Sighting(failure=GONE))
+    result = resolved(made((product("1"), ("1.jpg",))), p1=SourceState(failure=GONE))
     assert list(result.rows.photos) == [row("1", "1.jpg", "a")]
     assert (result.kept_old, result.failures) == (1, {("1.jpg", False): GONE})
 
 
 def test_bytes_that_cannot_be_described_give_way_to_the_parents_photo() -> None:
-    result = settled(made((product("1"), ("1.jpg",))), {"new": BROKEN}, p1=Sighting("new", "v-new"))
+    result = resolved(made((product("1"), ("1.jpg",))), {"new": BROKEN}, p1=SourceState("new", "v-new"))
     assert [photo.sha256 for photo in result.rows.photos] == ["a"]
 
 
 def test_a_parents_photo_that_itself_cannot_be_described_is_not_kept() -> None:
-    result = settled(made((product("1"), ("1.jpg",))), {"a": BROKEN}, p1=Sighting("a", "v-a"))
+    result = resolved(made((product("1"), ("1.jpg",))), {"a": BROKEN}, p1=SourceState("a", "v-a"))
     assert list(result.rows.photos) == []
-    assert (result.kept_old, result.bare) == (0, frozenset({"1"}))
+    assert (result.kept_old, result.without_photos) == (0, frozenset({"1"}))
 
 
 def test_a_failed_source_that_the_parent_does_not_know_has_nothing_to_keep() -> None:
-    result = settled(made((product("1"), ("other.jpg",))), pother=Sighting(failure=GONE))
+    result = resolved(made((product("1"), ("other.jpg",))), pother=SourceState(failure=GONE))
     assert list(result.rows.photos) == []
 
 
 def test_a_product_without_photos_stays_only_with_a_name() -> None:
-    result = settled(made((product("1"), ()), (product("3", ""), ("3.jpg",))), p3=Sighting(failure=GONE))
+    result = resolved(made((product("1"), ()), (product("3", ""), ("3.jpg",))), p3=SourceState(failure=GONE))
     assert [kept.id for kept in result.rows.products] == ["1"]
-    assert result.bare == {"1", "3"}
+    assert result.without_photos == {"1", "3"}
     assert len(result.notes) == 2
 
 
 def test_the_same_bytes_count_once_for_a_product_and_the_main_picture_wins() -> None:
-    result = settled(made((product("1"), ("1.jpg", "5.jpg"))), p1=Sighting("a"), p5=Sighting("a"))
+    result = resolved(made((product("1"), ("1.jpg", "5.jpg"))), p1=SourceState("a"), p5=SourceState("a"))
     assert [(photo.source, photo.sha256) for photo in result.rows.photos] == [("1.jpg", "a")]
 
 
 def test_what_the_rows_tell_of_their_sources_is_known() -> None:
-    assert known_sightings(PARENT)["1.jpg", False] == Sighting("a", "v-a")
+    assert known_states(PARENT)["1.jpg", False] == SourceState("a", "v-a")
 
 
 def test_losing_more_products_than_allowed_is_refused() -> None:

@@ -17,13 +17,13 @@ from functools import partial
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError, ImageError
-from packsight.shared.contract.messages import RecognizeRequest
+from packsight.shared.contract.messages import PARTS, Part, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome
 from packsight.shared.matching import matcher
 from packsight.shared.matching.candidates import Query
 from packsight.shared.settings import Decode
 from packsight.shared.storage.fetch import Fetcher
-from packsight.shared.vision.features import PARTS, Features, Part
+from packsight.shared.vision.features import Features
 from packsight.worker.catalogs.snapshots import Catalogs
 from packsight.worker.networks.base import Embedder, Spotter
 from packsight.worker.pipeline.answer import Answer

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from packsight.shared.contract.messages import MAKERS
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.dead_letters import DeadLetters
@@ -38,6 +39,8 @@ class Child:
     settings: Settings
     pipeline: Pipeline
     features: FeatureStore
+    models: dict[str, str]
+    """Fingerprints of what makes the features."""
     ledger: Ledger
     dead_letters: DeadLetters
     registration: Registration
@@ -91,7 +94,8 @@ def build(config: Settings) -> Child:
     return Child(
         settings=config,
         pipeline=pipeline,
-        features=FeatureStore(store, models, config.home),
+        features=FeatureStore(store, own.parts, config.home),
+        models=own.model_dump(include=set(MAKERS.values())),
         ledger=Ledger(config),
         dead_letters=DeadLetters(config),
         registration=registration,

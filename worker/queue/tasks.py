@@ -33,9 +33,7 @@ def recognize(self: BatchTask, *arguments: Any, **options: Any) -> dict[str, Any
 def describe(self: BatchTask, *arguments: Any, **options: Any) -> dict[str, Any]:
     """Describe a batch: one DescribeRequest in, features into the feature store, one DescribeResult out."""
     photos = _answer(self, DESCRIPTION, arguments, options)
-    pipeline = _child().pipeline
-    models = {"embedder": pipeline.embedder_name, "spotter": pipeline.spotter_name}
-    return DescribeResult(models=models, photos=photos).model_dump(mode="json", exclude_none=True)
+    return DescribeResult(models=_child().models, photos=photos).model_dump(mode="json", exclude_none=True)
 
 
 def _child() -> Child:
@@ -57,15 +55,15 @@ def _recognize(request: RecognizeRequest) -> list[Outcome]:
 
 def _describe(request: DescribeRequest) -> list[Described]:
     here = _child()
-    seen = list(here.pipeline.describe(request.images))
+    seen = list(here.pipeline.describe(request.images, request.parts))
     found = [item.features for item in seen if item.features is not None]
-    # A pack is named by its photos: the same batch again writes the same pack, another batch never overwrites it.
-    pack = hashlib.sha256("".join(photo.sha256 for photo in found).encode()).hexdigest()[:32]
+    # A shard is named by its photos: the same batch again writes the same shard, another batch never overwrites it.
+    shard = hashlib.sha256("".join(photo.sha256 for photo in found).encode()).hexdigest()[:32]
     if found:
-        here.features.put(pack, found)
+        here.features.put(shard, found, request.parts)
     return [
         Described(
-            image=item.reference, sha256=item.sha256 or None, pack=pack if item.features else None, failure=item.failure
+            image=item.reference, sha256=item.sha256 or None, pack=shard if item.features else None, failure=item.failure
         )
         for item in seen
     ]

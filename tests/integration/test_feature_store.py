@@ -1,0 +1,99 @@
+"""Features in object storage, each part by what made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from packsight.shared.contract.messages import PARTS, Part
+from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.storage import former_features
+from packsight.shared.storage.feature_store import FeatureStore, FeatureView
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.features import Features, LocalFeatures, make_features
+
+MADE_BY: dict[Part, str] = {"embedding": "resnet-1", "words": "reader-1", "details": "details-1"}
+
+
+def features(sha256: str, *, value: float = 0.5, word: str = "CREAM") -> Features:
+    local = LocalFeatures(np.full((3, 2), 0.25, np.float32), np.full((3, 128), 7, np.uint8))
+    words = [WordRead(text=word, confidence=0.75, box=[(0, 0), (9, 0), (9, 9), (0, 9)])]
+    return make_features(sha256, (96, 128), np.full(4, value, np.float32), words, local, b"jpeg")
+
+
+def write_as_the_release_before(store: ObjectStore, models: str, photos: Sequence[Features], folder: Path) -> None:
+    """One object with all columns, as that release wrote it."""
+    rows = [
+        {
+            "sha256": photo.sha256,
+            "width": photo.width,
+            "height": photo.height,
+            "embedding": photo.embedding.astype("<f2").tobytes(),
+            "words": [
+                {"text": w.text, "confidence": w.confidence, "box": [c for corner in w.box for c in corner]}
+                for w in photo.words
+            ],
+            "points": photo.local.points.astype("<f2").tobytes(),
+            "descriptors": photo.local.descriptors.tobytes(),
+            "thumbnail": photo.thumbnail,
+        }
+        for photo in photos
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "former.parquet")
+    store.write(f"features/{models}/0a1b.parquet", (folder / "former.parquet").read_bytes())
+
+
+def same(one: Features, other: Features) -> bool:
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("sha256", "width", "height", "embedding", "words", "thumbnail")
+    ) and all(np.array_equal(getattr(one.local, name), getattr(other.local, name)) for name in ("points", "descriptors"))
+
+
+def test_what_is_put_is_read_again(store: ObjectStore, tmp_path: Path) -> None:
+    photos = [features("a"), features("b", value=0.125, word="Крем")]
+    FeatureStore(store, MADE_BY, tmp_path / "worker").put("s1", photos)
+    reader = FeatureStore(store, MADE_BY, tmp_path / "reader")
+    view = FeatureView(reader, ["a", "b", "c"])
+    assert list(view) == ["a", "b"]
+    assert all(same(view[photo.sha256], photo) for photo in photos)
+    assert all(same(found, photo) for found, photo in zip(reader.read(["s1"]).values(), photos, strict=True))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_another_maker_of_one_part_leaves_the_others_valid(part: Part, store: ObjectStore, tmp_path: Path) -> None:
+    FeatureStore(store, MADE_BY, tmp_path).put("s1", [features("a")])
+    upgraded = FeatureStore(store, {**MADE_BY, part: "of-tomorrow"}, tmp_path)
+    view = FeatureView(upgraded, ["a"])
+    assert "a" not in view
+    assert view.missing("a") == (part,)
+    again = features("a", value=0.25, word="LOTION")
+    upgraded.put("s2", [again], [part])
+    view.refresh()
+    assert view.missing("a") == ()
+    assert view["a"].words == (again if part == "words" else features("a")).words
+    assert view["a"].embedding[0] == (0.25 if part == "embedding" else 0.5)
+
+
+def test_a_photo_of_which_a_part_was_never_stored_is_not_there(store: ObjectStore, tmp_path: Path) -> None:
+    kept = FeatureStore(store, MADE_BY, tmp_path)
+    kept.put("s1", [features("a")], ["embedding", "words"])
+    view = FeatureView(kept, ["a"])
+    assert (len(view), view.missing("a"), view.missing("b")) == (0, ("details",), PARTS)
+
+
+def test_features_of_the_release_before_serve_on_where_they_are_made_in_the_same_way(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(former_features, "RENAMED", {"reader-0": "reader-1", "2": "details-1"})
+    write_as_the_release_before(store, "resnet-1+reader-0+2", [features("a")], tmp_path)
+    view = FeatureView(FeatureStore(store, MADE_BY, tmp_path), ["a"])
+    assert same(view["a"], features("a"))
+    for part in PARTS:
+        other = FeatureStore(store, {**MADE_BY, part: "of-tomorrow"}, tmp_path)
+        assert FeatureView(other, ["a"]).missing("a") == (part,)
