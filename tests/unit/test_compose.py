@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
+import packsight
 from packsight.shared.settings import Settings, Worker
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+BUILT = {name: service for name, service in SERVICES.items() if "build" in service}
+DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text()
 LONG_RUNNING = [name for name, service in SERVICES.items() if "profiles" not in service]
 
 
@@ -79,9 +82,49 @@ def test_the_broker_keeps_its_queues_over_a_restart_and_drops_nothing_when_full(
 
 
 def test_the_image_is_built_in_stages_and_runs_as_a_user_without_rights() -> None:
-    stages = re.split(r"^FROM ", (ROOT / "deploy/Dockerfile").read_text(), flags=re.MULTILINE)[1:]
+    stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
     assert len(stages) == 2
     final = stages[-1]
     assert re.search(r"^USER 10001:10001$", final, re.MULTILINE)
+    assert "PYTHONSAFEPATH=1" in final
     assert "pip install" not in final
     assert "--from=build" in final
+
+
+def test_our_images_carry_the_version() -> None:
+    images = {name: service["image"].split(":") for name, service in BUILT.items()}
+    assert {name: image for name, (image, _) in images.items()} == {
+        "worker": "packsight",
+        "indexer": "packsight",
+        "flower": "packsight",
+        "producer": "packsight-producer",
+    }
+    assert {tag for _, tag in images.values()} == {packsight.__version__}
+
+
+def test_services_whose_images_are_called_the_same_are_built_the_same() -> None:
+    builds: dict[str, dict[str, Any]] = {}
+    for service in BUILT.values():
+        assert builds.setdefault(service["image"], service["build"]) == service["build"]
+    assert builds[f"packsight-producer:{packsight.__version__}"]["args"] == {"LOCK": "core"}
+
+
+def test_the_image_is_built_from_a_lock_alone() -> None:
+    build = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1]
+    assert re.search(r"^ARG LOCK=services$", build, re.MULTILINE)
+    for lock in {"services", *(service["build"].get("args", {}).get("LOCK", "services") for service in BUILT.values())}:
+        assert (ROOT / f"locks/{lock}.txt").is_file()
+    installs = re.findall(r"/pip install (.*)", build)
+    assert installs[0] == "--require-hashes --requirement locks/${LOCK}.txt"
+    assert "--no-deps" in installs[1]
+    # What comes later may only add what EXTRAS asks for.
+    assert all("${EXTRAS}" in line for line in installs[2:])
+
+
+def test_all_that_the_image_copies_is_sent_to_its_build() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    sent = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    assert {name for line in copied for name in line.split()} == sent
+    assert all((ROOT / name).exists() for name in sent)
+    assert {link.name for link in (ROOT / "packsight").iterdir() if link.is_symlink()} < sent
