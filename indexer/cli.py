@@ -1,6 +1,6 @@
 """`packsight catalog sync|versions|show|rollback` and `packsight indexer` as they are typed."""
 
-from __future__ import annotations
+# Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
 from typing import TYPE_CHECKING, Annotated
 
