@@ -5,13 +5,14 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.packsight-stack
 DEV_STAMP = $(VENV)/.packsight-dev
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench canary lock clean
 
 help:
 	@echo "make demo   draw a small shop, recognise photos of its products, write demo-out/report.html"
 	@echo "make test   lint, types and all tests"
 	@echo "make lint   lint and types"
 	@echo "make bench  measure throughput, stages and accuracy on this machine, write bench-out/last.json"
+	@echo "make canary run the tests of the queue against the newest Celery and kombu"
 	@echo "make lock   renew locks/: the newest releases that pyproject.toml allows, with their hashes"
 	@echo "make clean  remove what the build and the demo wrote"
 
@@ -56,6 +57,9 @@ test: lint
 
 bench: $(DEV_STAMP)
 	$(BIN)/python -m bench
+
+canary: $(DEV_STAMP)
+	$(BIN)/python -m tests.canary
 
 clean:
 	rm -rf demo-out bench-out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
