@@ -19,6 +19,7 @@ from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
 from packsight.worker.catalogs.replica import Replica
+from packsight.worker.catalogs.snapshots import Catalogs
 from packsight.worker.pipeline.pipeline import Pipeline
 
 PRODUCTS = [item for item in items() if item.id in {"401", "402", "501", "601", "1001"}]
@@ -31,6 +32,7 @@ class Shop:
     settings: Settings
     store: ObjectStore
     pipeline: Pipeline
+    catalogs: Catalogs
     replica: Replica
     photos: list[PhotoRow]
     folder: Path

@@ -26,7 +26,7 @@ def read_table(stream: io.BufferedIOBase | IO[bytes], name: str) -> Offers:
     """Read a table of any length row by row; raises FeedError with the line when it is broken or has no row."""
     faults = Faults()
     by_id: dict[str, Offer] = {}
-    for product, picture in _rows(stream, name, faults):
+    for product, picture in rows(stream, name, faults):
         before = by_id.get(product.id)
         by_id[product.id] = Offer(product, (picture,)) if before is None else _joined(before, product, picture)
     if not by_id:
@@ -47,7 +47,8 @@ def _joined(before: Offer, product: ProductRow, picture: str) -> Offer:
     return Offer(merged, before.pictures if picture in before.pictures else (*before.pictures, picture))
 
 
-def _rows(stream: io.BufferedIOBase | IO[bytes], name: str, faults: Faults) -> Iterator[tuple[ProductRow, str]]:
+def rows(stream: io.BufferedIOBase | IO[bytes], name: str, faults: Faults) -> Iterator[tuple[ProductRow, str]]:
+    """Yield product and picture of each row, holding one row at a time; raises FeedError as read_table does."""
     columns: dict[str, int] | None = None
     line = 0
     try:

@@ -55,7 +55,7 @@ def shop(
             sha256 = hashlib.sha256(data).hexdigest()
             store.write(f"photos/{sha256}", data)
             photos.append(PhotoRow(product_id=item.id, sha256=sha256, source=f"{item.id}/{number}.jpg"))
-    made = Shop(settings, store, pipeline, Replica(settings, "node"), photos, folder)
+    made = Shop(settings, store, pipeline, catalogs, Replica(settings, "node"), photos, folder)
     made.publish(PRODUCTS)
     yield made
     store.close()

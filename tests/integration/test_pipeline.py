@@ -45,10 +45,10 @@ def test_a_photo_has_the_same_features_alone_in_a_batch_as_query_and_as_catalog_
 def test_reading_stops_when_the_catalog_has_matched_the_photo_unless_all_is_asked_for(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot = shop.pipeline._catalogs.get("default")
+    snapshot = shop.catalogs.get("default")
     # So small a catalog is never sure of itself.
     bold = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.8, "sure": 0.8}))
-    monkeypatch.setattr(shop.pipeline._catalogs, "get", lambda name: bold)
+    monkeypatch.setattr(shop.catalogs, "get", lambda name: bold)
     references = [f"s3://{shop.store.bucket}/photos/{row.sha256}" for row in shop.photos]
     some, whole = shop.ask(*references), shop.ask(*references, read_all=True)
     assert all(outcome.words_complete for outcome in whole)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import tracemalloc
-from collections.abc import Iterator
 
 import pytest
 
 from packsight.indexer.feed.offers import Faults, FeedError, Offers
-from packsight.indexer.feed.table import _rows, read_table
+from packsight.indexer.feed.table import read_table, rows
 
 
 def read(text: str, encoding: str = "utf-8") -> Offers:
@@ -67,13 +66,13 @@ def test_a_line_without_end_is_refused() -> None:
         read("id\tpicture\n1\t" + "a" * 3_000_000)
 
 
-class _Long(io.RawIOBase):
+class _Long(io.BufferedIOBase):
     """A table of so many rows that is made while it is read."""
 
     def __init__(self, rows: int) -> None:
         self.rows, self.number = rows, 0
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1, /) -> bytes:
         until = min(self.number + 1000, self.rows)
         data = "".join(f"{n}\thttps://e.example/{n}.jpg\n" for n in range(self.number, until)).encode()
         self.number = until
@@ -82,8 +81,7 @@ class _Long(io.RawIOBase):
 
 def test_a_long_table_is_read_row_by_row() -> None:
     tracemalloc.start()
-    rows: Iterator[object] = _rows(_Long(100_000), "table", Faults())  # type: ignore[arg-type]
-    assert sum(1 for _ in rows) == 100_000
+    assert sum(1 for _ in rows(_Long(100_000), "table", Faults())) == 100_000
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3_000_000
