@@ -165,9 +165,10 @@ def explain_words(
         read_here = terms[np.minimum(row, len(terms) - 1)] == expected.term
         has[row[read_here], expected.candidate[read_here]] = True
     has = has[inverse]
-    worth = (read.weight * rarity)[:, None]
-    value, by = _best_per_word(worth * has, read.word, len(read.texts))
-    known = _best_per_word(worth, read.word, len(read.texts))[0][:, 0]
+    worth = read.weight * rarity
+    value, by = _best_per_word(worth[:, None] * has, read.word, len(read.texts))
+    known = np.zeros(len(read.texts))
+    np.maximum.at(known, read.word, worth)
     surest = np.zeros(len(terms))
     np.maximum.at(surest, inverse, read.weight * read.confidence[read.word])
     was_read = np.zeros(len(expected.term))
