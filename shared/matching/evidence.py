@@ -1,9 +1,11 @@
 """What speaks for and against each candidate, as numbers between -1 and 1.
 
+EvidenceParameters (packsight.shared.parameters) has the numbers in capitals.
+
 - bias: 1 for every candidate; its weight says how much evidence "none of them" outweighs.
 - appearance: cosine to the product's nearest photo after projection; appearance_lead: that less the best of the others'.
 - word_share: rarity of the words read that the product explains ÷ rarity of all words read that the catalog knows;
-  word_mass: the same, absolute, in words that only one product has, saturated as m / (m + 1);
+  word_mass: the same, absolute, in words that only one product has, saturated as m / (m + MASS_HALF);
   word_lead: word_share less the best of the others'.
 - coverage: rarity of the product's words that were read ÷ rarity of those expected, each by how surely it is to be
   seen.
@@ -11,9 +13,9 @@
   the small print still shows the name, and of names that share its words the one without others is meant;
   rival_name: how clearly a word of other products' names was read that this one does not explain, times 1 - name.
 - brand: the same of the brand's words; rival_brand: how clearly a brand was read that is not the product's.
-- unknown_words: share of the words of four letters and more that the catalog has nowhere;
-  replaced_words: m / 2, at most 1, m being the smaller of the words surely to be seen that were not read and the words read
-  that are not the product's: another product of its line has other words where its own should stand.
+- unknown_words: share of the words of WORD_LETTERS and more that the catalog has nowhere;
+  replaced_words: m / REPLACED_FULL, at most 1, m being the smaller of the words surely to be seen that were not read and the
+  words read that are not the product's: another product of its line has other words where its own should stand.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 For each of them, against the one of its catalog photos that agrees best with the query:
 - first_stage, bias: the utility of the first stage, and 1;
-- inliers: ln(1 + key points in geometric agreement) ÷ ln 100; alignment: inliers as a share of the most of any
-  candidate;
+- inliers: ln(1 + key points in geometric agreement) ÷ ln of as many as count in full;
+  alignment: inliers as a share of the most of any candidate;
 - colour: similarity of the colours; colour_lead: agreement where it differs from its rivals;
   inliers, alignment and colour count less where words are replaced (evidence.py): a sibling agrees everywhere else;
 - distinctive_words: words read that the candidate has and its rivals lack;

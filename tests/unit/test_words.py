@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from packsight.shared.catalog.words import vocabulary as vocabulary_module
 from packsight.shared.catalog.words.fuzzy_matches import look_up
 from packsight.shared.catalog.words.name_correction import corrected, split_names
 from packsight.shared.catalog.words.normalise import Token, tokens
 from packsight.shared.catalog.words.vocabulary import Vocabulary
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.parameters import WORDS as RULES
 from tests.unit.matching_catalog import BOX, product
 
 WORDS = ["shampoo", "serum", "imperiale", "body", "wash", "superstay", "2.5%", "30ml", "50ml", "cream", "creme"]
@@ -142,3 +147,17 @@ def test_a_misread_logo_is_no_rare_word_of_the_product_on_whose_photo_it_was_rea
     brand = index.vocabulary.exact(["shiseido"])[0]
     assert index.frequency(np.array([brand])).tolist() == [2]
     assert index.photos.row(0).tolist() == [brand]
+
+
+def test_words_looked_up_from_several_threads_are_found_as_from_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary_module, "_CACHED_WORDS", 3)  # forgets all the time
+    vocabulary, alone = vocabulary_of(WORDS), vocabulary_of(WORDS)
+    asked = [[word, WORDS[place - 1], word[:-1]] for place, word in enumerate(WORDS)] * 40
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(vocabulary.matches, asked)) == [alone.matches(words) for words in asked]
+
+
+def test_other_rules_for_misread_words_find_others() -> None:
+    strict = Vocabulary.build(WORDS, WORDS, set(WORDS), replace(RULES, two_edits_from=20))
+    assert found(strict, "imporiala") == {}
+    assert set(found(vocabulary_of(WORDS), "imporiala")) == {"imperiale"}

@@ -1,7 +1,7 @@
 """Which words stand on which product: from the feed and, with equal right, from the catalog's own photos.
 
 Rarity is inverse document frequency (Spärck Jones, A statistical interpretation of term specificity, 1972) over
-products, ln((N + 1) / (df + 0.5)) in nats. How surely a word is to be read on a product's photo is a smoothed share
+products, ln((N + 1) / (df + smoothing)) in nats. How surely a word is to be read on a product's photo is a smoothed share
 of its photos.
 """
 
