@@ -18,7 +18,8 @@ from packsight.indexer.build.calibration import Answers, fit_curve, threshold
 from packsight.indexer.build.examples import TrainingExample, training_examples
 from packsight.indexer.build.logit import TrainingSet, cross_fitted, fit_weights
 from packsight.indexer.build.parameters import FIT, PRIOR, FitParameters
-from packsight.shared.catalog.decision_model import FIRST_STAGE, RERANK, Matrix, Model, Stage
+from packsight.shared.catalog.decision_model import Matrix, Model, Stage
+from packsight.shared.catalog.evidence import FIRST_STAGE, RERANK
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import SelfCheck
 from packsight.shared.matching.candidates import find_candidates

@@ -25,7 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from packsight.shared.catalog.decision_model import FIRST_STAGE, Matrix
+from packsight.shared.catalog.decision_model import Matrix
+from packsight.shared.catalog.evidence import FIRST_STAGE
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches
 from packsight.shared.catalog.words.normalise import is_number

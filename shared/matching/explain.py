@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from packsight.shared.catalog.decision_model import FIRST_STAGE
+from packsight.shared.catalog.evidence import FIRST_STAGE
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import ProductRow
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status, WordEvidence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from packsight.shared.catalog.decision_model import FIRST_STAGE, RERANK
+from packsight.shared.catalog.evidence import FIRST_STAGE, RERANK
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.parameters import MATCHING as PARAMETERS
 from packsight.shared.parameters import WORDS, MatchingParameters, WordParameters, digest

@@ -12,7 +12,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from packsight.shared.catalog.decision_model import FIRST_STAGE, RERANK, Matrix, Stage, probabilities
+from packsight.shared.catalog.decision_model import Matrix, Stage, probabilities
+from packsight.shared.catalog.evidence import FIRST_STAGE, RERANK
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Candidate, Product, Status
 from packsight.shared.matching import explain

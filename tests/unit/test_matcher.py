@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from packsight.indexer.build.parameters import PRIOR
-from packsight.shared.catalog.decision_model import FIRST_STAGE
+from packsight.shared.catalog.evidence import FIRST_STAGE
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
