@@ -133,8 +133,6 @@ def catalogs(settings: Settings) -> list[CatalogSeen]:
         found = []
         for name in catalog_names(store):
             versions = CatalogStore(store, name)
-            current = versions.current()
-            if current is not None:
-                named = sorted({current.version, *current.versions.values()})
-                found += [CatalogSeen(name=name, **versions.manifest(version).model_dump()) for version in named]
+            manifests = [versions.manifest(version) for version in sorted(versions.served())]
+            found += [CatalogSeen(name=name, **manifest.model_dump()) for manifest in manifests]
         return found

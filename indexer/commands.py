@@ -74,15 +74,16 @@ def _wait(catalog: str) -> None:
 
 def versions(catalog: str) -> None:
     """List the versions of a catalog."""
-    with _catalog(catalog) as (catalogs, current):
-        out.print(tables.versions(catalogs.versions(), current))
+    with _catalog(catalog) as (catalogs, _):
+        out.print(tables.versions(catalogs.versions(), catalogs.served()))
 
 
 def show(version: str, catalog: str) -> None:
     """Show a version, the current one for ""."""
     with _catalog(catalog) as (catalogs, current):
         manifest = catalogs.manifest(version or current.version)
-    out.print(tables.manifest(manifest, current))
+        served = catalogs.served()
+    out.print(tables.manifest(manifest, is_served=manifest.version in served))
     _print_notes(manifest.notes)
 
 

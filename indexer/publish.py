@@ -97,7 +97,7 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
     current = catalogs.current()
     former = catalogs.former()
     manifests = {manifest.version: manifest for manifest in catalogs.versions()}
-    named = {*(current.versions.values() if current is not None else ()), former or ""}
+    named = catalogs.served()
     groups: dict[str, list[str]] = defaultdict(list)
     for version in sorted(manifests, reverse=True):
         groups[manifests[version].recipe.key].append(version)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from packsight.indexer.report import SyncReport
-from packsight.shared.catalog.versions import Current, Manifest
+from packsight.shared.catalog.versions import Manifest
 
 _FAILURES = 20
 
@@ -56,7 +56,7 @@ def failures(report: SyncReport) -> RenderableType | None:
     return table
 
 
-def versions(manifests: Sequence[Manifest], current: Current) -> RenderableType:
+def versions(manifests: Sequence[Manifest], served: Collection[str]) -> RenderableType:
     """All versions of a catalog, those that workers are served marked."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column()
@@ -65,7 +65,7 @@ def versions(manifests: Sequence[Manifest], current: Current) -> RenderableType:
         table.add_column(name, justify="right")
     for made in manifests:
         table.add_row(
-            "[green]CURRENT[/]" if _is_named(made, current) else "",
+            "[green]CURRENT[/]" if made.version in served else "",
             made.version,
             str(made.products),
             str(made.photos),
@@ -75,7 +75,7 @@ def versions(manifests: Sequence[Manifest], current: Current) -> RenderableType:
     return table
 
 
-def manifest(made: Manifest, current: Current) -> RenderableType:
+def manifest(made: Manifest, *, is_served: bool) -> RenderableType:
     """One version in full."""
     check = made.self_check
     rows: list[tuple[str, object]] = [
@@ -97,11 +97,7 @@ def manifest(made: Manifest, current: Current) -> RenderableType:
         ]
     rows += [(name, size(entry.size)) for name, entry in sorted(made.files.items())]
     rows.append(("together", size(sum(entry.size for entry in made.files.values()))))
-    return _facts(rows, f"{made.catalog} {made.version}{' (CURRENT)' if _is_named(made, current) else ''}")
-
-
-def _is_named(made: Manifest, current: Current) -> bool:
-    return made.version in {current.version, *current.versions.values()}
+    return _facts(rows, f"{made.catalog} {made.version}{' (CURRENT)' if is_served else ''}")
 
 
 def size(count: float) -> str:

@@ -86,16 +86,15 @@ class PhotoTable(_Table):
         return str(self._table["sha256"][index].as_py())
 
 
-def read_rows(folder: Path) -> tuple[list[ProductRow], list[PhotoRow]]:
-    """All rows of both tables of a version, of whatever format: fields that it does not have are empty."""
-    return _rows(ProductTable(folder / PRODUCTS), ProductRow), _rows(PhotoTable(folder / PHOTOS), PhotoRow)
-
-
 def published_rows(catalogs: CatalogStore, version: str) -> tuple[list[ProductRow], list[PhotoRow]]:
-    """All rows of a published version that may be of an older format; raises CatalogError when it is damaged or has none."""
+    """All rows of a published version of whatever format; fields that it does not have are empty.
+
+    Raises CatalogError when it is damaged or has no such tables.
+    """
     with TemporaryDirectory() as folder:
         catalogs.fetch(catalogs.manifest(version), Path(folder), (PRODUCTS, PHOTOS))
-        return read_rows(Path(folder))
+        products, photos = ProductTable(Path(folder) / PRODUCTS), PhotoTable(Path(folder) / PHOTOS)
+        return _rows(products, ProductRow), _rows(photos, PhotoRow)
 
 
 def _rows(table: _Table, kind: type[T]) -> list[T]:

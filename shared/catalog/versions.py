@@ -240,6 +240,12 @@ class CatalogStore:
         found = self._pointer(layout.former_pointer(self.name))
         return None if found is None else found[0].version
 
+    def served(self) -> set[str]:
+        """Versions that any worker is pointed at, those of releases without recipes included."""
+        current, former = self.current(), self.former()
+        named = {*current.versions.values(), current.version} if current is not None else set()
+        return named | ({former} if former is not None else set())
+
     def _pointer(self, key: str) -> tuple[_Pointer, str] | None:
         try:
             blob = self._store.read(key)
