@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from packsight.indexer.feed.extra_photos import ExtraPhoto
 from packsight.indexer.feed.offers import Offer, Offers
-from packsight.indexer.plan import Plan, ResolvedRows, Rows, SourceState, known_states, plan, refuse_loss, resolve
+from packsight.indexer.plan import (
+    PhotoKey,
+    Plan,
+    ResolvedRows,
+    Rows,
+    SourceState,
+    known_states,
+    plan,
+    refuse_loss,
+    resolve,
+)
 from packsight.shared.catalog.versions import PhotoRow, ProductRow
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import Failure
@@ -128,3 +140,64 @@ def test_products_that_lose_their_last_photo_count_as_lost() -> None:
 
 def test_a_first_version_has_nothing_to_lose() -> None:
     refuse_loss(made((product("1"), ()), parent=Rows()), 0.0, frozenset({"1"}))
+
+
+IDS = st.sampled_from(["1", "2", "3", "4"])
+PICTURES = st.sampled_from(["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
+BYTES = st.sampled_from(["x", "y", "z"])
+STATES = st.one_of(
+    st.builds(SourceState, BYTES, st.text("0123456789", max_size=2)), st.just(SourceState(failure=GONE))
+)
+SHOPS = st.dictionaries(IDS, st.lists(PICTURES, max_size=3, unique=True).map(tuple), max_size=4).map(
+    lambda shop: offers(*((product(identity), pictures) for identity, pictures in shop.items()))
+)
+
+
+@st.composite
+def rounds(draw: st.DrawFn) -> tuple[Plan, dict[PhotoKey, SourceState], dict[str, Failure]]:
+    """Any plan after any version before it, what is at the sources now, and bytes that cannot be described."""
+    before = plan(draw(SHOPS), {}, Rows(), feed="/srv/feed.xml")
+    parent = resolve(before, {key: draw(STATES) for key in before.photos}, {}).rows
+    wanted = plan(draw(SHOPS), {}, parent, feed="/srv/feed.xml")
+    refused = dict.fromkeys(draw(st.sets(BYTES)), BROKEN)
+    return wanted, {key: draw(STATES) for key in wanted.photos}, refused
+
+
+@given(rounds())
+def test_rows_hold_wanted_products_and_photos_that_can_be_used(
+    made: tuple[Plan, dict[PhotoKey, SourceState], dict[str, Failure]],
+) -> None:
+    wanted, states, refused = made
+    result = resolve(wanted, states, refused)
+    assert [kept.id for kept in result.rows.products] == [offered.id for offered in wanted.products]
+    pairs = [(photo.product_id, photo.sha256) for photo in result.rows.photos]
+    assert len(set(pairs)) == len(pairs)
+    assert not {sha256 for _, sha256 in pairs} & refused.keys()
+    known = {s.sha256 for s in states.values()} | {photo.sha256 for photo in wanted.parent.photos}
+    for photo in result.rows.photos:
+        assert (photo.source, photo.extra) in wanted.keys_of[photo.product_id]
+        assert photo.sha256 in known
+    assert result.without_photos == {kept.id for kept in wanted.products} - {identity for identity, _ in pairs}
+
+
+@given(rounds())
+def test_a_source_is_used_or_a_failure_says_why_not(
+    made: tuple[Plan, dict[PhotoKey, SourceState], dict[str, Failure]],
+) -> None:
+    wanted, states, refused = made
+    result = resolve(wanted, states, refused)
+    usable = {key for key, state in states.items() if state.failure is None and state.sha256 not in refused}
+    assert result.failures.keys() == states.keys() - usable
+    assert {states[key].sha256 for key in usable} <= {photo.sha256 for photo in result.rows.photos}
+
+
+@given(rounds())
+def test_a_second_sync_of_the_same_shop_finds_nothing_to_do(
+    made: tuple[Plan, dict[PhotoKey, SourceState], dict[str, Failure]],
+) -> None:
+    wanted, states, refused = made
+    published = resolve(wanted, states, refused).rows
+    again = Offers({each.id: Offer(each, tuple(s for s, _ in wanted.keys_of[each.id])) for each in wanted.products})
+    second = plan(again, {}, published, feed="/srv/feed.xml")
+    assert (second.added, second.removed, second.changed) == (0, 0, 0)
+    assert resolve(second, states, refused).rows.same_content(published)
