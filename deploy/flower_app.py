@@ -7,7 +7,5 @@ import sys
 from packsight.shared.queue.app import make_app
 from packsight.shared.settings import settings
 
-app = make_app("packsight-flower", settings())
-
 if __name__ == "__main__":
-    app.start(sys.argv[1:])
+    make_app("packsight-flower", settings()).start(sys.argv[1:])

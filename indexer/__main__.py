@@ -2,7 +2,7 @@
 
 import sys
 
-from packsight.indexer.app import app
+from packsight.indexer.app import indexer_app
 
 if __name__ == "__main__":
-    app.start(sys.argv[1:])
+    indexer_app().start(sys.argv[1:])

@@ -1,15 +1,16 @@
-"""The indexer: `celery -A indexer.app worker -B`. It runs the periodic sync and the reconciler; it holds no model."""
+"""The indexer. It runs the periodic sync and the reconciler; it holds no model."""
 
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import Any
 
 from celery.signals import setup_logging
 
 from packsight.shared import logs
 from packsight.shared.contract.messages import INDEXER_QUEUE, RECONCILE, SYNC
-from packsight.shared.queue.app import make_app
+from packsight.shared.queue.app import App, make_app
 from packsight.shared.settings import Settings, settings
 
 _UNHEARD = {"queue": INDEXER_QUEUE, "ignore_result": True}
@@ -34,12 +35,13 @@ def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
     return schedule
 
 
-app = make_app(
-    "packsight.indexer",
-    settings(),
-    include=["packsight.indexer.tasks"],
-    beat_schedule=beat_schedule(settings()),
-)
+@lru_cache(maxsize=1)
+def indexer_app() -> App:
+    """Return the app of this process, made of its settings at the first call."""
+    config = settings()
+    return make_app(
+        "packsight.indexer", config, include=["packsight.indexer.tasks"], beat_schedule=beat_schedule(config)
+    )
 
 
 @setup_logging.connect

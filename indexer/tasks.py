@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from packsight.indexer.app import app
+from packsight.indexer.app import indexer_app
 from packsight.indexer.lock import LockHeldError
 from packsight.indexer.reconcile import reconcile
 from packsight.indexer.report import SyncRequest
@@ -17,6 +17,7 @@ from packsight.shared.settings import settings
 from packsight.shared.storage.objects import ObjectStore
 
 log = logging.getLogger(__name__)
+app = indexer_app()
 
 SYNC_LIMIT = 24 * 3600
 """Seconds; the first import of a million photos takes hours."""

@@ -2,7 +2,7 @@
 
 import sys
 
-from packsight.worker.app import app
+from packsight.worker.app import worker_app
 
 if __name__ == "__main__":
-    app.start(sys.argv[1:])
+    worker_app().start(sys.argv[1:])

@@ -1,10 +1,11 @@
-"""The recognition worker: `celery -A worker.app worker`. Its parent process does plain I/O; the networks live in children."""
+"""The recognition worker. Its parent process does plain I/O; the networks live in children."""
 
 from __future__ import annotations
 
 import logging
 import os
 from contextlib import closing
+from functools import lru_cache
 from typing import Any
 
 from celery.signals import (
@@ -19,7 +20,7 @@ from celery.signals import (
 from packsight.shared import logs
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE
-from packsight.shared.queue.app import make_app
+from packsight.shared.queue.app import App, make_app
 from packsight.shared.settings import Precision, settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.catalogs.replica import Replica
@@ -29,15 +30,19 @@ from packsight.worker.process.cores import divide, usable_cores
 
 log = logging.getLogger(__name__)
 
-app = make_app(
-    "packsight-worker",
-    settings(),
-    include=["packsight.worker.queue.tasks"],
-    # What is in work of jobs and syncs leaves the spare children to whoever waits for a single photo.
-    per_queue_prefetch=(divide(settings().worker, usable_cores())[0], (BULK_QUEUE, DESCRIBE_QUEUE)),
-)
-
 _replicas: list[Replica] = []
+
+
+@lru_cache(maxsize=1)
+def worker_app() -> App:
+    """Return the app of this process, made of its settings at the first call."""
+    return make_app(
+        "packsight-worker",
+        settings(),
+        include=["packsight.worker.queue.tasks"],
+        # What is in work of jobs and syncs leaves the spare children to whoever waits for a single photo.
+        per_queue_prefetch=(divide(settings().worker, usable_cores())[0], (BULK_QUEUE, DESCRIBE_QUEUE)),
+    )
 
 
 @setup_logging.connect

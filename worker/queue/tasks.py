@@ -11,7 +11,7 @@ from packsight.shared.contract.errors import MessageError
 from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE, DescribeRequest, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Described, DescribeResult, Outcome, RecognizeResult
 from packsight.shared.queue.dead_letters import DeadLetter
-from packsight.worker.app import app
+from packsight.worker.app import worker_app
 from packsight.worker.queue.delivery import A, Batch, BatchKind, R
 from packsight.worker.queue.request import BatchTask
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from packsight.worker.process.child import Child
 
 log = logging.getLogger(__name__)
+app = worker_app()
 
 
 @app.task(name=RECOGNIZE, bind=True, base=BatchTask, typing=False)
