@@ -4,8 +4,8 @@ The rule: a small stack runs, a catalog is published, one photo is answered. The
 FILE`, and for an offer, `packsight catalog sync` of a feed with one product more, followed by one answer from the new version.
 Counted is every function of the project that any process of it enters from the start of that command until it has ended (for
 the offer, until the answer), and every type of it that is called, less those that an idle stack enters in ten seconds as well.
-Functions inside others count as theirs; modules and class bodies do not count. What only happens when something fails is
-never entered.
+Functions inside others count as theirs; what an import does (modules, class bodies, defaults) does not count. What only happens
+when something fails is never entered.
 """
 
 from __future__ import annotations

@@ -39,8 +39,10 @@ class _Notes:
         if code.co_filename.startswith(self._root):
             if code.co_flags & _OPTIMIZED:
                 self._add("function", code.co_filename, code.co_qualname)
-        elif code.co_name == "__init__" and (made := type(frame.f_locals.get("self"))).__module__.startswith("packsight."):
-            self._add("type", made.__module__, made.__qualname__)
+        elif code.co_name == "__init__" and frame.f_back is not None and frame.f_back.f_code.co_flags & _OPTIMIZED:
+            made = type(frame.f_locals.get("self"))
+            if made.__module__.startswith("packsight."):
+                self._add("type", made.__module__, made.__qualname__)
 
     def _add(self, kind: str, place: str, name: str) -> None:
         self._entered.setdefault(self._phase, set()).add((kind, place, name))
