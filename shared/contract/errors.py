@@ -114,7 +114,7 @@ class MessageError(PacksightError):
 
 
 class CatalogError(PacksightError):
-    """A catalog version is missing, damaged, or made by other models."""
+    """A catalog version is missing, damaged, or made for another recipe."""
 
 
 class TaskError(PacksightError):
