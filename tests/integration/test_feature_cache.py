@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -181,13 +181,18 @@ class WatchedEmbedder(Watched[Embedder]):
         return self.network.embed(images)
 
 
+@dataclass
 class WatchedSpotter(Watched[Spotter]):
+    may_stop: set[bool] = field(default_factory=set)
+    """Whether it was told whom to ask between lines."""
+
     @property
     def description(self) -> SpotterDescription:
         return self.network.description
 
     def spot(self, images: Sequence[Image], enough: Enough | None = None) -> list[list[WordRead]]:
         self.images += len(images)
+        self.may_stop.add(enough is not None)
         return self.network.spot(images, enough)
 
 
@@ -363,3 +368,16 @@ def test_only_the_wanted_parts_of_a_photo_are_extracted(shop: Shop, networks: tu
     assert np.array_equal(details.local.descriptors, whole.features.local.descriptors)
     assert details.thumbnail == whole.features.thumbnail
     assert (len(details.embedding), details.words) == (0, ())
+
+
+def test_where_everything_is_read_nobody_is_asked_between_the_lines(
+    shop: Shop, networks: tuple[Embedder, Spotter]
+) -> None:
+    references = [shop.put(f"q/all-{item.id}.jpg", query(item, 91)) for item in PRODUCTS[:2]]
+    with watching(shop, networks, remember=0) as child:
+        child.ask(references[0])
+        assert child.spotter.may_stop == {True}
+        child.spotter.may_stop.clear()
+        child.pipeline.recognize(RecognizeRequest(images=references, catalog="default", read_all=True))
+        list(child.pipeline.describe(references))
+        assert child.spotter.may_stop == {False}

@@ -24,6 +24,11 @@ class EarlyStop:
     def __init__(self, snapshot: Snapshot | None) -> None:
         self._snapshot = snapshot
 
+    @property
+    def may_stop(self) -> bool:
+        """False when everything is to be extracted, so that nobody need ask."""
+        return self._snapshot is not None
+
     def __call__(self, photo: Extracted, words: Sequence[WordRead] = ()) -> bool:
         """Tell whether a photo need not be looked at further; a matcher that fails is asked again when all is known.
 

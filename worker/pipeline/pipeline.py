@@ -152,9 +152,9 @@ class Pipeline:
     def _read(self, photos: Sequence[Extracted], enough: EarlyStop) -> None:
         """Read lines by prominence, and ask after each whether the photo is decided."""
         with timed("spot", photos):
-            lines = self._spotter.spot(
-                [photo.photo().pixels for photo in photos], lambda index, words: enough(photos[index], words)
-            )
+            # With a question in between, lines of all widths are read in turn, which costs more than reading them at once.
+            ask = (lambda index, words: enough(photos[index], words)) if enough.may_stop else None
+            lines = self._spotter.spot([photo.photo().pixels for photo in photos], ask)
         for photo, words in zip(photos, lines, strict=True):
             photo.words = words
 
