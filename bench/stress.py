@@ -16,8 +16,8 @@ import numpy as np
 from packsight.deploy.demo.shop.packs import SMALL_PRINT
 from packsight.deploy.demo.shop.products import Item, items
 from packsight.deploy.demo.shop.scenes import SCENES, catalog_photo, query_photo
+from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.versions import PhotoRow, ProductRow
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.settings import Decode
 from packsight.shared.storage.feature_store import join

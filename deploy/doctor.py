@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict
 from packsight.deploy.fleet import complaints, differing
 from packsight.deploy.stack.state import StackFolder
 from packsight.deploy.status import CatalogSeen, catalogs
+from packsight.shared.catalog.manifest import FORMAT, sync_once
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.versions import FORMAT, sync_once
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.queue.connection import open_redis, result_database
 from packsight.shared.queue.dead_letters import DeadLetters

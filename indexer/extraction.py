@@ -8,8 +8,8 @@ from contextlib import closing
 from typing import Protocol
 
 from packsight.indexer.fleet import NO_WORKERS, Fleet
+from packsight.shared.catalog.manifest import new_version
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.versions import new_version
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.messages import DESCRIBE_QUEUE, Part
 from packsight.shared.contract.outcomes import DescribeResult

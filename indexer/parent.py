@@ -9,9 +9,10 @@ from tempfile import TemporaryDirectory
 from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.plan import Rows
 from packsight.shared.catalog.decision_model import Model
+from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.tables import published_rows
-from packsight.shared.catalog.versions import CatalogStore, Manifest
+from packsight.shared.catalog.versions import CatalogStore
 
 _MODEL = "model.json"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from packsight.indexer.feed.extra_photos import ExtraPhoto
 from packsight.indexer.feed.offers import Offers
 from packsight.indexer.feed.source import reference_of
-from packsight.shared.catalog.versions import PhotoRow, ProductRow
+from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Failure
 

@@ -38,8 +38,9 @@ from packsight.indexer.plan import (
 from packsight.indexer.publish import check, prune, publish
 from packsight.indexer.report import SyncReport, SyncRequest, first_failure, notes_of, report_of
 from packsight.indexer.source_states import SourceStates
+from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.versions import CatalogStore, Current, Manifest
+from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.matching.fingerprint import matching_fingerprint
 from packsight.shared.settings import Settings

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from packsight.indexer.report import SyncReport
-from packsight.shared.catalog.versions import Manifest
+from packsight.shared.catalog.manifest import Manifest
 
 _FAILURES = 20
 

@@ -11,7 +11,8 @@ import numpy as np
 from packsight.deploy.demo.shop.products import STRANGERS, Item, items
 from packsight.deploy.demo.shop.scenes import query_photo
 from packsight.indexer.build.version import build_version
-from packsight.shared.catalog.versions import CatalogStore, Manifest, PhotoRow, ProductRow
+from packsight.shared.catalog.manifest import Manifest, PhotoRow, ProductRow
+from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.messages import RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome
 from packsight.shared.matching.fingerprint import recipe

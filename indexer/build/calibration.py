@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from packsight.indexer.build.parameters import FIT, CalibrationParameters
 from packsight.shared.catalog.decision_model import Curve, Matrix
-from packsight.shared.catalog.versions import SelfCheck
+from packsight.shared.catalog.manifest import SelfCheck
 
 
 def fit_curve(

@@ -20,8 +20,8 @@ from packsight.indexer.build.logit import TrainingSet, cross_fitted, fit_weights
 from packsight.indexer.build.parameters import FIT, PRIOR, FitParameters
 from packsight.shared.catalog.decision_model import Matrix, Model, Stage
 from packsight.shared.catalog.evidence import FIRST_STAGE, RERANK
+from packsight.shared.catalog.manifest import SelfCheck
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.versions import SelfCheck
 from packsight.shared.matching.candidates import find_candidates
 from packsight.shared.matching.evidence import compute_evidence
 from packsight.shared.matching.matcher import Ranking, first_stage, rerank

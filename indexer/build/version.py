@@ -17,10 +17,10 @@ from packsight.indexer.build.parameters import FIT, PRIOR, FitParameters
 from packsight.indexer.build.projection import fit_projection
 from packsight.shared.catalog.arrays import Ragged
 from packsight.shared.catalog.decision_model import Model
+from packsight.shared.catalog.manifest import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import INDEX, LocalStore, Snapshot
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, write_photos, write_products
-from packsight.shared.catalog.versions import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.parameters import MATCHING, WORDS, MatchingParameters, WordParameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from packsight.shared.catalog.versions import ProductRow
+from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.contract.errors import UserError
 
 

@@ -13,7 +13,7 @@ from typing import IO
 
 from packsight.indexer.feed.offers import Faults, FeedError, Offer, Offers
 from packsight.indexer.feed.yml import vendor_code
-from packsight.shared.catalog.versions import ProductRow
+from packsight.shared.catalog.manifest import ProductRow
 
 COLUMNS = ("id", "picture", "name", "vendor", "model", "url")
 """In this order when the first row is not a header."""

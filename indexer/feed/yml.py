@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from lxml import etree, html
 
 from packsight.indexer.feed.offers import Faults, FeedError, Offer
-from packsight.shared.catalog.versions import ProductRow
+from packsight.shared.catalog.manifest import ProductRow
 
 MAX_ELEMENTS = 10_000
 """Elements that may stand between two offers or in one of them; real offers have some dozens."""

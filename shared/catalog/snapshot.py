@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from packsight.shared.catalog.arrays import Ragged, evenly_spread, open_array
 from packsight.shared.catalog.decision_model import Model
+from packsight.shared.catalog.manifest import MANIFEST, Manifest, read_manifest
 from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, ProductTable
-from packsight.shared.catalog.versions import MANIFEST, Manifest, read_manifest
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.parameters import MATCHING, WORDS, MatchingParameters, WordParameters

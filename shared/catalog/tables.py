@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from packsight.shared.catalog.versions import CatalogStore, PhotoRow, ProductRow
+from packsight.shared.catalog.manifest import PhotoRow, ProductRow
+from packsight.shared.catalog.versions import CatalogStore
 
 PRODUCTS = "products.arrow"
 PHOTOS = "photos.arrow"

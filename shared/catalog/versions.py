@@ -10,7 +10,6 @@ differ in what they decide with, as they do during an upgrade, are each served t
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -20,134 +19,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from packsight.shared.catalog.manifest import MANIFEST, Manifest, read_manifest, verify_files
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
 from packsight.shared.storage import layout
-from packsight.shared.storage.files import hash_file
 from packsight.shared.storage.objects import ObjectStore
-
-FORMAT = 3
-MANIFEST = layout.MANIFEST
-
-
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ProductRow(_Row):
-    """A product of the shop's feed."""
-
-    id: str
-    name: str
-    vendor: str = ""
-    model: str = ""
-    type_prefix: str = ""
-    vendor_code: str = ""
-    url: str = ""
-    price: str = ""
-    old_price: str = ""
-    currency: str = ""
-    category: str = ""
-    description: str = ""
-    barcodes: tuple[str, ...] = ()
-    picture: str = ""
-    """Main picture as the feed names it."""
-
-
-class PhotoRow(_Row):
-    """A catalog photo: which product it shows, where it came from, where its bytes are."""
-
-    product_id: str
-    sha256: str
-    source: str
-    """The picture's address in the feed, or the extra photo's path; what a changed picture is told by."""
-    extra: bool = False
-    """True for photos of the extra folder."""
-    etag: str = ""
-    """Validator of the source (HTTP ETag, Last-Modified, or size and time of a file), to skip an unchanged download."""
-
-
-class FileEntry(_Row):
-    """A file of a version."""
-
-    sha256: str
-    size: int
-
-
-class SelfCheck(_Row):
-    """What the version recognised of its own photos when it was built, photos left out one by one."""
-
-    photos: int = 0
-    top1: float = 0.0
-    precision_matched: float = 0.0
-    share_matched: float = 0.0
-
-
-class Manifest(BaseModel):
-    """What a version is; enough to refuse it. Versions of older releases are read too, with what they say of themselves."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    format: int = FORMAT
-    catalog: str
-    version: str
-    parent: str | None = None
-    created_at: datetime
-    products: int
-    photos: int
-    embedder: str
-    """Fingerprint, as the three that follow: together the recipe."""
-    spotter: str
-    details: str = ""
-    """Empty in a version of an older release."""
-    matching: str = ""
-    """Empty in a version of an older release."""
-    fit: str = ""
-    """Fingerprint of the parameters of projection, index and fit: what the workers need not share."""
-    dimension: int
-    """Of the raw embedding."""
-    projected: int
-    """Dimension of the vectors in the index."""
-    index: str
-    """Faiss factory name of the index."""
-    faiss: str
-    """Version of Faiss that wrote the index."""
-    self_check: SelfCheck = SelfCheck()
-    notes: tuple[str, ...] = ()
-    """What an operator should know: fallbacks, photos that could not be fetched."""
-    files: dict[str, FileEntry] = Field(default_factory=dict)
-
-    @property
-    def recipe(self) -> Recipe:
-        """What the version was made with."""
-        return Recipe.of(self)
-
-    def require_format(self) -> None:
-        """Raise CatalogError unless this release reads the version."""
-        if self.format != FORMAT:
-            age = "an older" if self.format < FORMAT else "a newer"
-            raise CatalogError(
-                ErrorCode.CATALOG_REFUSED,
-                f"Version {self.version} of {self.catalog} was made by {age} release "
-                f"(format {self.format}, this release reads {FORMAT})",
-                remedy=sync_once(self.catalog),
-            )
-
-    def require(self, recipe: Recipe) -> None:
-        """Raise CatalogError, saying what differs, unless the version was made for this recipe."""
-        self.require_format()
-        if self.recipe != recipe:
-            raise CatalogError(
-                ErrorCode.CATALOG_REFUSED,
-                f"Version {self.version} of {self.catalog} is not for this worker: "
-                f"it was made with {self.recipe.differences(recipe)}",
-                remedy=sync_once(self.catalog),
-            )
-
-
-def sync_once(catalog: str) -> str:
-    """What to do when no version fits."""
-    return f"Sync the catalog once with this release: `packsight catalog sync --catalog {catalog} --feed …`."
 
 
 class _Pointer(BaseModel):
@@ -158,50 +34,6 @@ class _Pointer(BaseModel):
     version: str
     versions: dict[str, str] = Field(default_factory=dict)
     changed_at: datetime
-
-
-def new_version() -> str:
-    """Name of a version made now: sorts by time, unique by its random tail."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
-
-
-def _entry(path: Path) -> FileEntry:
-    return FileEntry(sha256=hash_file(path), size=path.stat().st_size)
-
-
-def seal(folder: Path, manifest: Manifest) -> Manifest:
-    """Hash every file of a built version and write its manifest."""
-    files = {path.name: _entry(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-    sealed = manifest.model_copy(update={"files": files})
-    (folder / MANIFEST).write_text(sealed.model_dump_json(indent=1))
-    return sealed
-
-
-def read_manifest(data: bytes | str, name: str) -> Manifest:
-    """Parse a manifest of this or an older release; raises CatalogError for one that cannot be read."""
-    try:
-        return Manifest.model_validate_json(data)
-    except ValidationError as error:
-        message = f"The manifest of {name} is not readable: {error.error_count()} faults"
-        raise CatalogError(ErrorCode.CATALOG_REFUSED, message) from None
-
-
-def verify(folder: Path) -> Manifest:
-    """Check every file of a version against its manifest; raises CatalogError on the first difference."""
-    manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
-    _verify(folder, manifest, manifest.files)
-    return manifest
-
-
-def _verify(folder: Path, manifest: Manifest, names: Collection[str]) -> None:
-    for name in names:
-        path, entry = folder / name, manifest.files[name]
-        if not path.exists() or path.stat().st_size != entry.size or _entry(path) != entry:
-            raise CatalogError(
-                ErrorCode.CATALOG_REFUSED,
-                f"{name} of version {manifest.version} is damaged",
-                remedy="Publish the catalog again; the version before it goes on serving.",
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +184,7 @@ class CatalogStore:
             raise CatalogError(ErrorCode.CATALOG_REFUSED, text)
         for name in names:
             self._store.download(layout.version(self.name, manifest.version, name), str(folder / name))
-        _verify(folder, manifest, names)
+        verify_files(folder, manifest, names)
 
     def remove(self, version: str) -> None:
         """Remove a version, manifest first, so that no reader meets half of one."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from packsight.shared.catalog.evidence import FIRST_STAGE
+from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.versions import ProductRow
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status, WordEvidence
 from packsight.shared.matching.candidates import NO_PHOTO, Query
 from packsight.shared.matching.evidence import CandidateMatrix

@@ -11,7 +11,7 @@ import pytest
 
 from packsight.deploy.demo.shop.scenes import catalog_photo
 from packsight.deploy.testbed import Servers
-from packsight.shared.catalog.versions import PhotoRow
+from packsight.shared.catalog.manifest import PhotoRow
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import Fetch, Models, Worker
 from packsight.shared.storage.fetch import Fetcher

@@ -15,7 +15,8 @@ from packsight.indexer.feed.offers import FeedError
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.publish import publish
-from packsight.shared.catalog.versions import CatalogStore, Manifest, SelfCheck, seal
+from packsight.shared.catalog.manifest import Manifest, SelfCheck, seal
+from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.settings import S3, Catalog, Settings
 from packsight.shared.storage.objects import ObjectStore

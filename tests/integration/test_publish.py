@@ -12,9 +12,10 @@ import redis
 
 from packsight.indexer.lock import LockHeldError, LockLostError, sync_lock
 from packsight.indexer.publish import prune, publish, roll_back
+from packsight.shared.catalog.manifest import Manifest, PhotoRow, ProductRow, seal
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.tables import published_rows, write_photos, write_products
-from packsight.shared.catalog.versions import CatalogStore, Manifest, PhotoRow, ProductRow, seal
+from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.queue.connection import result_database
 from packsight.shared.settings import Settings

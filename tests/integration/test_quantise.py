@@ -17,7 +17,8 @@ from openvino import opset13 as ops
 from PIL import Image
 
 from packsight.indexer.build.version import build_version
-from packsight.shared.catalog.versions import CatalogStore, PhotoRow, ProductRow
+from packsight.shared.catalog.manifest import PhotoRow, ProductRow
+from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import UserError
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import Decode, Models, Precision, Runtime, Settings

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from packsight.shared.catalog.manifest import Manifest, new_version, seal
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.versions import CatalogStore, Manifest, new_version, seal
+from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.queue import registry
 from packsight.shared.settings import Settings

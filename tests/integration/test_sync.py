@@ -23,9 +23,10 @@ from packsight.indexer.fleet import Fleet
 from packsight.indexer.publish import check, prune
 from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.sync import Sync
+from packsight.shared.catalog.manifest import SelfCheck, new_version
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.versions import CatalogStore, SelfCheck, new_version
+from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError, UserError
 from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE, PARTS, DescribeRequest, Part
 from packsight.shared.contract.outcomes import Described, DescribeResult, Failure, WordRead

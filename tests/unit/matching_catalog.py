@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from packsight.indexer.build.version import build_version
+from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.versions import PhotoRow, ProductRow
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.vision.features import Features, LocalFeatures, make_features

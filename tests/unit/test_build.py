@@ -10,8 +10,8 @@ import pytest
 from packsight.indexer.build.index import build_index
 from packsight.indexer.build.parameters import IndexParameters
 from packsight.indexer.build.version import build_version
+from packsight.shared.catalog.manifest import PhotoRow, verify
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.versions import PhotoRow, verify
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.matcher import match

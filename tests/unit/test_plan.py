@@ -19,7 +19,7 @@ from packsight.indexer.plan import (
     refuse_loss,
     resolve,
 )
-from packsight.shared.catalog.versions import PhotoRow, ProductRow
+from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import Failure
 

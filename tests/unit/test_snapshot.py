@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from packsight.shared.catalog.manifest import verify
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.versions import verify
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from tests.unit.matching_catalog import RECIPE, shop
 

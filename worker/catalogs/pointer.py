@@ -17,8 +17,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from packsight.shared.catalog.manifest import MANIFEST
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.versions import MANIFEST
 from packsight.shared.storage.files import write_whole
 
 FORGOTTEN = 24 * 3600.0

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 import redis
 
+from packsight.shared.catalog.manifest import sync_once
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.versions import CatalogStore, Current, catalog_names, sync_once
+from packsight.shared.catalog.versions import CatalogStore, Current, catalog_names
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
 from packsight.shared.queue import registry
 from packsight.shared.queue.connection import result_database

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from packsight.shared.catalog.arrays import Ragged, open_array
-from packsight.shared.catalog.versions import ProductRow
+from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.words.name_correction import corrected, split_names
 from packsight.shared.catalog.words.normalise import Token, tokens
 from packsight.shared.catalog.words.vocabulary import Vocabulary
