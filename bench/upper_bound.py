@@ -11,9 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from packsight.shared.settings import Settings
-
-GROUP = 4
-"""Photos handed to the networks at once, as in a worker's pipeline."""
+from packsight.worker.pipeline.parameters import FLOW
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def _serve(pipe: Connection, settings: Settings, photos: Sequence[Path], threads
     embedder.warm_up()
     spotter.warm_up()
     arrays = [decode(photo.read_bytes(), settings.decode).pixels for photo in photos]
-    groups = [arrays[start : start + GROUP] for start in range(0, len(arrays), GROUP)]
+    groups = [arrays[start : start + FLOW.group] for start in range(0, len(arrays), FLOW.group)]
     embedder.embed(groups[0])
     spotter.spot(groups[0])
     pipe.send("ready")

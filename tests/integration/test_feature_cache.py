@@ -27,6 +27,7 @@ from packsight.shared.vision.models import EmbedderDescription, SpotterDescripti
 from packsight.worker.catalogs.snapshots import Catalogs
 from packsight.worker.networks.base import Embedder, Enough, Image, Spotter
 from packsight.worker.pipeline.feature_cache import FeatureCache
+from packsight.worker.pipeline.parameters import FLOW, FlowParameters
 from packsight.worker.pipeline.pipeline import Pipeline
 from tests.shop import PRODUCTS, Shop, failure, query
 
@@ -225,7 +226,9 @@ class Watching:
 
 
 @contextmanager
-def watching(shop: Shop, networks: tuple[Embedder, Spotter], remember: int = 100, url: str = "") -> Iterator[Watching]:
+def watching(
+    shop: Shop, networks: tuple[Embedder, Spotter], remember: int = 100, url: str = "", flow: FlowParameters = FLOW
+) -> Iterator[Watching]:
     settings = shop.settings.model_copy(update={"worker": Worker(remember=remember)})
     if url:
         settings = settings.model_copy(update={"result_url": SecretStr(url)})
@@ -234,9 +237,8 @@ def watching(shop: Shop, networks: tuple[Embedder, Spotter], remember: int = 100
     fetcher = WatchedFetcher(settings, shop.store)
     catalogs = Catalogs(settings.home, shop.store, own)
     kept = FeatureCache(settings, describe_key(own.embedder, own.spotter))
-    yield Watching(
-        Pipeline(fetcher, embedder, spotter, catalogs, kept, settings.decode, threads=4), embedder, spotter, fetcher.fetched
-    )
+    pipeline = Pipeline(fetcher, embedder, spotter, catalogs, kept, settings.decode, threads=4, flow=flow)
+    yield Watching(pipeline, embedder, spotter, fetcher.fetched)
     fetcher.close()
 
 
@@ -381,3 +383,12 @@ def test_where_everything_is_read_nobody_is_asked_between_the_lines(
         child.pipeline.recognize(RecognizeRequest(images=references, catalog="default", read_all=True))
         list(child.pipeline.describe(references))
         assert child.spotter.may_stop == {False}
+
+
+def test_how_many_photos_flow_at_a_time_changes_no_answer(shop: Shop, networks: tuple[Embedder, Spotter]) -> None:
+    references = [shop.put(f"q/flow-{item.id}.jpg", query(item, 92)) for item in PRODUCTS]
+    given = []
+    for flow in (FLOW, FlowParameters(group=1, ahead=1), FlowParameters(group=len(references), ahead=9)):
+        with watching(shop, networks, remember=0, flow=flow) as child:
+            given.append([answer(outcome) for outcome in child.ask(*references)])
+    assert given[0] == given[1] == given[2]

@@ -32,13 +32,9 @@ from packsight.worker.pipeline.early_stop import EarlyStop
 from packsight.worker.pipeline.extracted import Extracted, timed
 from packsight.worker.pipeline.feature_cache import FeatureCache
 from packsight.worker.pipeline.overlap import postprocess, prefetch
+from packsight.worker.pipeline.parameters import FLOW, FlowParameters
 
 log = logging.getLogger(__name__)
-
-GROUP = 4
-"""Photos in the networks at once: enough to keep them fed, few enough that little is left to decide when the last end."""
-AHEAD = 4
-"""Photos loaded before their turn, and photos waiting for their decision."""
 
 
 class Pipeline:
@@ -53,6 +49,7 @@ class Pipeline:
         cache: FeatureCache,
         limits: Decode,
         threads: int,
+        flow: FlowParameters = FLOW,
     ) -> None:
         self._fetcher = fetcher
         self._embedder = embedder
@@ -60,6 +57,7 @@ class Pipeline:
         self._catalogs = catalogs
         self._cache = cache
         self._limits = limits
+        self._flow = flow
         self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="finish")
         self.embedder_name = embedder.description.fingerprint()
@@ -78,7 +76,7 @@ class Pipeline:
         answer = answer.by(snapshot)
         photos = self.extract(dict.fromkeys(request.images), None if request.read_all else snapshot)
         decide = partial(self._decide, snapshot=snapshot, answer=answer, top_k=request.top_k)
-        answers = {outcome.image: outcome for outcome in postprocess(self._finisher, decide, photos, most=AHEAD)}
+        answers = {outcome.image: outcome for outcome in postprocess(self._finisher, decide, photos, most=self._flow.ahead)}
         return [answers[reference] for reference in request.images]
 
     def describe(self, references: Sequence[str], parts: Collection[Part] = PARTS) -> Iterator[Extracted]:
@@ -87,7 +85,7 @@ class Pipeline:
         They go into the feature store, so they do not take the place of others in the cache.
         """
         photos = self.extract(references, parts=parts, keep=False)
-        return postprocess(self._finisher, partial(self._complete, parts=parts), photos, most=AHEAD)
+        return postprocess(self._finisher, partial(self._complete, parts=parts), photos, most=self._flow.ahead)
 
     def extract(
         self,
@@ -103,7 +101,7 @@ class Pipeline:
         """
         known: dict[str, Features] = {}  # by content, in this batch
         load = partial(self._load, known=known, snapshot=snapshot)
-        for group in prefetch(self._loaders, load, references, most=AHEAD, group=GROUP):
+        for group in prefetch(self._loaders, load, references, most=self._flow.ahead, group=self._flow.group):
             usable = [photo for photo in group if photo.failure is None]
             new = {photo.sha256: photo for photo in usable if photo.sha256 not in known}
             self._look(list(new.values()), EarlyStop(snapshot), parts)
