@@ -155,6 +155,13 @@ def evaluate(
         bool, typer.Option("--leave-one-out", help="Ask the catalog's own photos too, each left out; needs no labels.")
     ] = False,
     kind: Annotated[str, typer.Option("--kind", help="Column whose `;`-separated values are measured apart.")] = "kind",
+    precision: Annotated[
+        float, typer.Option("--precision", min=0.0, max=1.0, help="Precision that the best threshold has to keep.")
+    ] = 0.98,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="Compare photo by photo with an earlier --json of the same labels."),
+    ] = None,
 ) -> None:
     """Measure how well labelled photos, or the catalog's own, are recognised."""
     evaluation.evaluate(
@@ -167,6 +174,8 @@ def evaluate(
         drop_nearest=drop_nearest,
         leave_one_out=leave_one_out,
         kind=kind,
+        precision=precision,
+        against=against,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,15 @@ from packsight.shared.contract.messages import (
     DescribeRequest,
     RecognizeRequest,
 )
-from packsight.shared.contract.outcomes import Described, DescribeResult, Failure, Outcome, RecognizeResult, Status
+from packsight.shared.contract.outcomes import (
+    Described,
+    DescribeResult,
+    Failure,
+    Outcome,
+    Provenance,
+    RecognizeResult,
+    Status,
+)
 from packsight.shared.matching.matcher import match
 from packsight.shared.queue.app import make_app
 from packsight.shared.settings import Settings
@@ -73,10 +82,16 @@ class Describer:
         photo = self._see(image)
         if photo is None:
             return Outcome(image=image, status=Status.FAILED, failure=_broken())
+        started = time.perf_counter()
         decision = match(photo, self.snapshot, top_k=top_k)
+        manifest = self.snapshot.manifest
         return Outcome(
             image=image, status=decision.status, product=decision.product, confidence=decision.confidence,
             candidates=decision.candidates, reason=decision.reason, words=list(photo.words), size=(photo.width, photo.height),
+            provenance=Provenance(
+                catalog=manifest.catalog, catalog_version=manifest.version, embedder=manifest.embedder, spotter=manifest.spotter
+            ),
+            timings={"decode": 0.0, "match": time.perf_counter() - started},
         )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,15 @@ from rich.markup import escape
 
 from packsight.producer.client import Client
 from packsight.producer.display import console, interruptible, progress
+from packsight.producer.evaluation import against as comparison
 from packsight.producer.evaluation import tables
 from packsight.producer.evaluation.document import FITTED, Results, document
 from packsight.producer.evaluation.labels import TOP_K, answers
 from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.evaluation.recognise import submit
-from packsight.shared.contract.errors import UserError
+from packsight.producer.evaluation.unlisted import Unlisted, missing, part
+from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.labels import Label, read_labels
 from packsight.shared.contract.messages import RecognizeOptions, parse_options
 from packsight.shared.extras import Later
@@ -26,12 +30,14 @@ if TYPE_CHECKING:
     from packsight.producer.evaluation import baseline_2020, describe, local, page
     from packsight.producer.evaluation.baseline_2020 import Baseline
     from packsight.producer.evaluation.local import Catalog, Question
+    from packsight.shared.catalog import tables as catalog_tables
 else:
     # Not loaded where the queue alone is asked.
     baseline_2020 = Later("packsight.producer.evaluation.baseline_2020", extra="analysis")
     describe = Later("packsight.producer.evaluation.describe", extra="analysis")
     local = Later("packsight.producer.evaluation.local", extra="analysis")
     page = Later("packsight.producer.evaluation.page")
+    catalog_tables = Later("packsight.shared.catalog.tables", extra="analysis")
 
 
 def evaluate(
@@ -45,6 +51,8 @@ def evaluate(
     drop_nearest: bool,
     leave_one_out: bool,
     kind: str,
+    precision: float,
+    against: Path | None,
 ) -> None:
     """Measure how well labelled photos, or the catalog's own, are recognised."""
     if labels is None and not leave_one_out:
@@ -53,6 +61,7 @@ def evaluate(
         if file and not file.parent.is_dir():
             raise UserError(f"{file.parent} is no folder. Create it or write {file.name} elsewhere.")
     known = read_labels(labels, kind=kind) if labels else []
+    earlier = comparison.read(against) if against else None
     folder = root or (labels.parent if labels else Path())
     with Client() as client:
         here = None
@@ -63,7 +72,10 @@ def evaluate(
         else:
             own = _own_by_all(client, here) if here and leave_one_out else {}
             options = parse_options(catalog=catalog, top_k=TOP_K)
-            results = Results(_over_queue(client, known, folder, options), own=own)
+            found, unlisted = _measured(client, catalog, _over_queue(client, known, folder, options))
+            results = Results(found, own=own, unlisted=unlisted)
+        compared = comparison.compare(str(against), earlier, results.found) if earlier is not None else None
+        results = replace(results, catalog=catalog, precision=precision, against=compared)
         tables.show(results)
         if html_file and here:
             page.write(html_file, results, here, client)
@@ -86,19 +98,37 @@ def _over_queue(client: Client, known: Sequence[Label], root: Path, options: Rec
     return answers(known, [row.outcome for row in sorted(rows, key=lambda row: row.index)])
 
 
+def _measured(client: Client, catalog: str, found: list[Answer]) -> tuple[list[Answer], Unlisted | None]:
+    """Leave out labels whose product the versions that answered do not hold; None where that cannot be looked up."""
+    versions = {answer.version for answer in found if answer.version}
+    if not versions:
+        return found, None
+    store = CatalogStore(client.store, catalog)
+    try:
+        return part(found, set().union(*(catalog_tables.published_ids(store, version) for version in versions)))
+    except (UserError, PacksightError) as error:
+        text = f"Whether the catalog holds every labelled product was not looked up. {error}"
+        console.print(f"[yellow]![/] {escape(text)}")
+        return found, None
+
+
 def _asked_here(
     client: Client, here: Catalog, known: Sequence[Label], root: Path, *, ablation: bool, drop: bool, own: bool
 ) -> Results:
     """Let the workers look once, and answer all questions here."""
-    asked = _look(client, here, known, root) if known else []
+    seen = _look(client, here, known, root) if known else []
     left_out = _own(client, here) if own else []
+    listed = set(here.ids)
+    asked = [question for question in seen if not missing(question.label, listed)]
     with console.status("Answering"):
+        lacking = [question for question in seen if missing(question.label, listed)]
+        unlisted = part(local.answers(lacking, here), listed)[1]
         baseline = _baseline(client, here)
         variants = local.ablation(asked, here, baseline) if ablation and known else {}
         of_own = local.ablation(left_out, here, baseline) if own else {}
         dropped = local.ablation(local.dropped(asked or left_out, here), here, baseline) if drop else {}
         found = variants.get(FITTED) or (local.answers(asked, here) if known else of_own[FITTED])
-    return Results(found, variants, dropped, of_own)
+    return Results(found, variants, dropped, of_own, unlisted=unlisted)
 
 
 def _local(client: Client, catalog: str) -> Catalog:

@@ -50,6 +50,7 @@ _ROWS = {
     "confidence": "Float64",
     "correct": "boolean",
     "failure": "string",
+    "stages": "object",
 }
 _RELIABILITY = {
     "part": "category",
@@ -64,7 +65,7 @@ _RELIABILITY = {
 _CATEGORIES = {
     "part": _PARTS,
     "by": ("all", "kind", "variant"),
-    "measure": (*SHARES, "calibration_error", "rejected"),
+    "measure": (*SHARES, "best_automation", "calibration_error", "rejected"),
     "status": tuple(status.value for status in Status),
 }
 
@@ -83,7 +84,7 @@ class Evaluation:
     `by` is `all`, or `kind` or `variant`, and `name` then which.
     """
     rows: pd.DataFrame
-    """One row per photo asked about, as in the JSON; `top5` holds lists of product ids."""
+    """One row per photo asked about, as in the JSON; `top5` and `stages` hold lists."""
     reliability: pd.DataFrame
     """One row per bin of confidence: from `low` to `high`, and how often the first candidate is right, with its interval."""
 
@@ -129,6 +130,9 @@ def _measures(part: str, of: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for share in SHARES:
             low, high = one["intervals"][share] or (None, None)
             yield about | {"measure": share, "value": one[share], **one["counts"][share], "low": low, "high": high}
+        low, high = one["best"]["interval"] or (None, None)
+        best = {"value": one["best"]["automation"], "k": one["best"]["k"], "n": one["best"]["n"]}
+        yield about | {"measure": "best_automation", **best, "low": low, "high": high}
         yield about | {"measure": "calibration_error", "value": one["calibration_error"]}
 
 

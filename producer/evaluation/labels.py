@@ -42,6 +42,8 @@ def answers(labels: Sequence[Label], outcomes: Iterable[Outcome]) -> list[Answer
             failure=outcome.failure.code.value if outcome.failure else "",
             reference=outcome.image,
             nearest_photo=(outcome.candidates[0].evidence.nearest_photo or "") if outcome.candidates else "",
+            timings=outcome.timings,
+            version=(outcome.provenance.catalog_version or "") if outcome.provenance else "",
         )
         for label, outcome in zip(labels, outcomes, strict=True)
     ]

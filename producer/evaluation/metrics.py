@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
-from statistics import fmean
 
+from packsight.producer.evaluation.calibration import Bin, calibration_band, expected_calibration_error, reliability
+from packsight.producer.evaluation.shares import Share
 from packsight.shared.contract.outcomes import Status
-
-Z95 = 1.959964
-"""Standard normal quantile of a two-sided 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +30,10 @@ class Answer:
     """Where the photo's bytes are."""
     nearest_photo: str = ""
     """sha256 of the first candidate's photo that looks most like it."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds per stage that ran for it; empty when it was not asked over the queue."""
+    version: str = ""
+    """Catalog version that answered, where the queue was asked."""
 
     @property
     def present(self) -> bool:
@@ -55,68 +56,19 @@ class Answer:
         return self.status is Status.MATCHED
 
     @property
+    def automated(self) -> bool:
+        """Whether nobody has to look: matched, and right."""
+        return self.matched and self.first_right
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer is what it should be: automated where the catalog holds the product, else given and not matched."""
+        return self.automated if self.present else self.status not in {Status.MATCHED, Status.FAILED}
+
+    @property
     def correct(self) -> bool:
         """First candidate right where the catalog holds the product; not matched where it does not."""
         return self.first_right if self.present else not self.matched
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """k of n with the 95 % interval; value and interval are None when n is 0."""
-
-    k: int
-    n: int
-    value: float | None = field(init=False)
-    interval: tuple[float, float] | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "value", self.k / self.n if self.n else None)
-        object.__setattr__(self, "interval", wilson(self.k, self.n) if self.n else None)
-
-
-def wilson(k: int, n: int, z: float = Z95) -> tuple[float, float]:
-    """Score interval of a binomial share (Wilson, Probable inference, JASA 22, 1927); n must be positive."""
-    share = k / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Answers whose confidence lies from `low` to `high`: how many, their mean confidence, and the share of right ones."""
-
-    low: float
-    high: float
-    count: int
-    confidence: float
-    accuracy: Share
-
-
-def reliability(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> list[Bin]:
-    """Confidence against accuracy over equally wide bins; empty bins are left out.
-
-    Niculescu-Mizil and Caruana, Predicting good probabilities with supervised learning, 2005.
-    """
-    inside: dict[int, list[tuple[float, bool]]] = {}
-    for confidence, hit in zip(confidences, right, strict=True):
-        inside.setdefault(min(int(confidence * bins), bins - 1), []).append((confidence, hit))
-    found = []
-    for number, answers in sorted(inside.items()):
-        mean = fmean(confidence for confidence, _ in answers)
-        accuracy = Share(sum(hit for _, hit in answers), len(answers))
-        found.append(Bin(number / bins, (number + 1) / bins, len(answers), mean, accuracy))
-    return found
-
-
-def expected_calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> float | None:
-    """Mean distance of confidence from accuracy over equally wide bins, weighted by their photos; None without photos.
-
-    Guo et al., On calibration of modern neural networks, 2017, equation 3.
-    """
-    found = reliability(confidences, right, bins)
-    gaps = [one.count * abs(one.confidence - (one.accuracy.value or 0.0)) for one in found]
-    return sum(gaps) / len(confidences) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +79,10 @@ class Summary:
     present: int
     absent: int
     failed: int
+    automation: Share
+    """Answered as matched with the right product, over present."""
+    precision: Share
+    """Right product, over all answered as matched."""
     top1: Share
     """First candidate right, over present."""
     top5: Share
@@ -137,10 +93,6 @@ class Summary:
     """Answered, and not as matched, over absent that could be looked at."""
     present_rejected: Share
     """Not answered as matched, over present."""
-    precision: Share
-    """Right product, over all answered as matched."""
-    recall: Share
-    """Answered as matched with the right product, over present."""
     calibration_error: float | None
     """Expected calibration error of the first candidate's confidence, photos without a candidate left out."""
 
@@ -159,13 +111,13 @@ def summarise(answers: Sequence[Answer]) -> Summary:
         present=len(present),
         absent=len(absent),
         failed=sum(answer.status is Status.FAILED for answer in answers),
+        automation=share(present, lambda a: a.automated),
+        precision=share(matched, lambda a: a.first_right),
         top1=share(present, lambda a: a.first_right),
         top5=share(present, lambda a: a.product_id in a.candidates[:5]),
         top1_nearest=share([a for a in answers if a.nearest_id], lambda a: a.predicted == a.nearest_id),
         absent_rejected=share([a for a in absent if a.status is not Status.FAILED], lambda a: not a.matched),
         present_rejected=share(present, lambda a: not a.matched),
-        precision=share(matched, lambda a: a.first_right),
-        recall=share(present, lambda a: a.matched and a.first_right),
         calibration_error=expected_calibration_error(*_ranked(answers)),
     )
 
@@ -173,6 +125,11 @@ def summarise(answers: Sequence[Answer]) -> Summary:
 def reliability_of(answers: Sequence[Answer]) -> list[Bin]:
     """The bins behind a summary's calibration error."""
     return reliability(*_ranked(answers))
+
+
+def band_of(answers: Sequence[Answer]) -> tuple[float, float] | None:
+    """The calibration errors that a calibrated system with a summary's confidences would have, by chance alone."""
+    return calibration_band(_ranked(answers)[0])
 
 
 def _ranked(answers: Sequence[Answer]) -> tuple[list[float], list[bool]]:
@@ -190,7 +147,7 @@ def confusions(answers: Sequence[Answer]) -> list[tuple[tuple[str, str], list[An
     return sorted(pairs.items(), key=lambda pair: (-len(pair[1]), pair[0]))
 
 
-def by_kind(answers: Sequence[Answer]) -> dict[str, Summary]:
-    """Measure each kind apart, in order of their names; a photo of several kinds counts in each."""
+def by_kind(answers: Sequence[Answer]) -> dict[str, list[Answer]]:
+    """The answers of each kind, in order of their names; a photo of several kinds counts in each."""
     kinds = sorted({kind for answer in answers for kind in answer.kinds})
-    return {kind: summarise([answer for answer in answers if kind in answer.kinds]) for kind in kinds}
+    return {kind: [answer for answer in answers if kind in answer.kinds] for kind in kinds}

@@ -1,4 +1,4 @@
-"""The evaluation as one self-contained HTML page: measures, reliability plot, and the wrong answers in pictures."""
+"""The evaluation as one self-contained HTML page: measures, plots, stages, and what was taken for what in pictures."""
 
 from __future__ import annotations
 
@@ -6,14 +6,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from math import sqrt
 from pathlib import Path
 
 from packsight.producer.client import Client
+from packsight.producer.evaluation.against import Change, Comparison
 from packsight.producer.evaluation.document import FITTED, Results, Variants
 from packsight.producer.evaluation.local import Catalog
-from packsight.producer.evaluation.metrics import Answer, Bin, by_kind, confusions, reliability_of, summarise
-from packsight.producer.evaluation.tables import HEADINGS, NAMES, heading, rows, shares
+from packsight.producer.evaluation.metrics import Answer, by_kind, confusions, reliability_of, summarise
+from packsight.producer.evaluation.plots import FLOOR, SIDE, Curve, Point, curve, points
+from packsight.producer.evaluation.stages import ways
+from packsight.producer.evaluation.wording import (
+    HEADINGS,
+    NAMES,
+    VERDICT_HEADINGS,
+    WAY_HEADINGS,
+    heading,
+    rows,
+    shares,
+    told,
+    verdicts,
+    way_cells,
+)
 from packsight.producer.report import environment
 from packsight.producer.thumbnails import Thumbnail, thumbnail
 from packsight.shared.contract.errors import PacksightError
@@ -23,61 +36,62 @@ from packsight.shared.storage.files import write_whole
 
 MAX_CASES = 60
 """Wrong answers shown per section."""
-PLOT = 260
-"""Side of the reliability plot in SVG units."""
 
 Picture = Callable[[str], Thumbnail | None]
 """The picture behind an image reference; None when it cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """A bin on the plot: centre, upper and lower end of its interval, radius, all in SVG units; and its text."""
-
-    x: float
-    y: float
-    top: float
-    bottom: float
-    radius: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A wrong answer: the photo, what it was taken for, what it shows; captions and pictures."""
+class Shot:
+    """A picture with its caption: a bold line, and one below."""
 
     name: str
-    status: str
-    confidence: float
-    query: Thumbnail | None
-    taken: str
-    taken_picture: Thumbnail | None
-    right: str
-    right_picture: Thumbnail | None
+    about: str
+    picture: Thumbnail | None
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Photos of one product that were taken for one other."""
+    """Photos of one product that were taken for one other: both products in pictures, and the photos."""
 
-    right: str
-    taken: str
+    right: Shot
+    taken: Shot
     count: int
-    cases: list[Case]
+    photos: list[Shot]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with its headings."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Questions of one sort: measures, plot, table of the ways of deciding, wrong answers."""
+    """Questions of one sort: measures, plots, tables of what is measured apart, wrong answers."""
 
     title: str
     about: str
     measures: list[tuple[str, str]]
     points: list[Point]
-    tables: list[tuple[str, list[list[str]]]]
+    curve: Curve | None
+    tables: list[Table]
     pairs: list[Pair]
     left_out: int
     """Wrong answers that are not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What changed since an earlier evaluation."""
+
+    file: str
+    photos: int
+    verdicts: Table
+    changes: list[tuple[str, Table]]
+    only: list[tuple[str, str]]
 
 
 def write(path: Path, results: Results, catalog: Catalog, client: Client) -> None:
@@ -101,54 +115,52 @@ def write(path: Path, results: Results, catalog: Catalog, client: Client) -> Non
 def render(results: Results, catalog: Catalog, picture: Picture, *, bucket: str) -> str:
     """The page; pictures that cannot be had are said to be missing."""
     manifest = catalog.snapshot.manifest
-    draw = _Cases(catalog, picture, bucket)
+    draw = _Pairs(catalog, picture, bucket)
+    wanted = results.precision
     sections = []
     if results.found is not results.own.get(FITTED):
-        sections.append(_section("Labelled photos", results.found, results.variants, draw))
+        sections.append(_section("Labelled photos", results.found, results.variants, draw, wanted))
     if results.own:
-        sections.append(_section("The catalog's own photos, each left out", results.own[FITTED], results.own, draw))
+        title = "The catalog's own photos, each left out"
+        sections.append(_section(title, results.own[FITTED], results.own, draw, wanted))
     if results.dropped:
         title = "The same photos, their product not listed"
-        sections.append(_section(title, results.dropped[FITTED], results.dropped, draw))
+        sections.append(_section(title, results.dropped[FITTED], results.dropped, draw, wanted))
     return environment().get_template("evaluation.html.j2").render(
         title=f"Evaluation of {manifest.catalog}",
         about=f"Version {manifest.version}: {manifest.products} products, {manifest.photos} photos",
         made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
-        headings=[heading.replace("-\n", "").replace("\n", " ") for heading in HEADINGS],
+        hint=results.unlisted.hint(results.catalog) if results.unlisted else "",
         sections=sections,
-        side=PLOT,
+        compared=_compared(results.against) if results.against else None,
+        precision=wanted,
+        side=SIDE,
+        floor=FLOOR,
     )
 
 
-def points(bins: Sequence[Bin]) -> list[Point]:
-    """Place the bins on the plot: confidence to the right, accuracy upwards, area by the number of photos."""
-    total = sum(one.count for one in bins)
-    placed = []
-    for one in bins:
-        accuracy, (low, high) = one.accuracy.value or 0.0, one.accuracy.interval or (0.0, 1.0)
-        text = f"{one.count} photos at {one.confidence:.2f}: {accuracy:.2f} right ({low:.2f} to {high:.2f})"
-        radius = 3 + 11 * sqrt(one.count / total)
-        y, top, bottom = (round(PLOT * (1 - value), 1) for value in (accuracy, high, low))
-        placed.append(Point(round(PLOT * one.confidence, 1), y, top, bottom, round(radius, 1), text))
-    return placed
-
-
-def _section(title: str, found: Sequence[Answer], variants: Variants, draw: _Cases) -> Section:
+def _section(title: str, found: Sequence[Answer], variants: Variants, draw: _Pairs, precision: float) -> Section:
     total = summarise(found)
     tables = []
+    if answered := ways(found):
+        tables.append(Table(WAY_HEADINGS, [way_cells(way) for way in answered]))
     if variants:
-        tables.append(("Way of deciding", [_row(NAMES.get(name, name), of) for name, of in variants.items()]))
+        tables.append(_apart("Way of deciding", {NAMES.get(name, name): of for name, of in variants.items()}))
     if kinds := by_kind(found):
-        named = {kind: [answer for answer in found if kind in answer.kinds] for kind in kinds}
-        tables.append(("Kind", [_row(kind, of) for kind, of in named.items()]))
+        tables.append(_apart("Kind", kinds))
     pairs, shown, wrong = [], 0, 0
-    for (right, taken), group in confusions(found):
+    for _, group in confusions(found):
         wrong += len(group)
         if kept := group[: max(0, MAX_CASES - shown)]:
             shown += len(kept)
-            pairs.append(Pair(draw.name(right), draw.name(taken), len(group), [draw.case(one) for one in kept]))
+            pairs.append(draw.pair(kept, len(group)))
     plot = points(reliability_of(found)) if total.present else []
-    return Section(title, heading(total), rows(total), plot, tables, pairs, wrong - shown)
+    return Section(title, heading(total), rows(found, precision), plot, curve(found, precision), tables, pairs, wrong - shown)
+
+
+def _apart(first: str, groups: Variants) -> Table:
+    headings = [first, "n", *(name.replace("-\n", "").replace("\n", " ") for name in HEADINGS)]
+    return Table(headings, [_row(name, of) for name, of in groups.items()])
 
 
 def _row(name: str, found: Sequence[Answer]) -> list[str]:
@@ -158,27 +170,50 @@ def _row(name: str, found: Sequence[Answer]) -> list[str]:
     return [name, str(total.count), *cells, "–" if error is None else f"{error:.2f}"]
 
 
-class _Cases:
+def _compared(comparison: Comparison) -> Compared:
+    changes = (("Won", comparison.settled.won), ("Lost", comparison.settled.lost))
+    only = (("Only in the earlier one", comparison.only_then), ("Only in this one", comparison.only_now))
+    return Compared(
+        comparison.file,
+        comparison.photos,
+        Table(VERDICT_HEADINGS, verdicts(comparison)),
+        [(name, _changes(changed)) for name, changed in changes if changed],
+        [(name, ", ".join(images)) for name, images in only if images],
+    )
+
+
+def _changes(changed: Sequence[Change]) -> Table:
+    cells = [(one.now.image, one.now.product_id or "none listed", told(one.then), told(one.now)) for one in changed]
+    return Table(("Photo", "Shows", "Then", "Now"), cells)
+
+
+class _Pairs:
     """Draws wrong answers with the catalog's names and pictures."""
 
     def __init__(self, catalog: Catalog, picture: Picture, bucket: str) -> None:
         self._catalog, self._picture, self._bucket = catalog, picture, bucket
 
-    def name(self, product: str) -> str:
-        return self._catalog.name(product) if product else "not in the catalog"
-
-    def case(self, answer: Answer) -> Case:
-        taken = answer.nearest_photo or self._catalog.photo(answer.predicted)
-        return Case(
-            answer.image,
-            answer.status.value,
-            answer.confidence,
-            self._picture(answer.reference) if answer.reference else None,
-            self.name(answer.predicted),
-            self._of_catalog(taken),
-            self.name(answer.product_id),
-            self._of_catalog(self._catalog.photo(answer.product_id or answer.nearest_id)),
+    def pair(self, answers: Sequence[Answer], count: int) -> Pair:
+        """Wrong answers with the same product and the same first candidate; `count` of them in all."""
+        first = answers[0]
+        taken = first.nearest_photo or self._catalog.photo(first.predicted)
+        return Pair(
+            self._right(first),
+            Shot(self._catalog.name(first.predicted), "taken for", self._of_catalog(taken)),
+            count,
+            [self._shot(answer) for answer in answers],
         )
+
+    def _right(self, answer: Answer) -> Shot:
+        if answer.present:
+            return Shot(self._catalog.name(answer.product_id), "shows", self._of_catalog(self._catalog.photo(answer.product_id)))
+        near = answer.nearest_id
+        about = f"nearest: {self._catalog.name(near)}" if near else "shows"
+        return Shot("not in the catalog", about, self._of_catalog(self._catalog.photo(near)))
+
+    def _shot(self, answer: Answer) -> Shot:
+        picture = self._picture(answer.reference) if answer.reference else None
+        return Shot(answer.image, f"{answer.status.value}, {answer.confidence:.2f}", picture)
 
     def _of_catalog(self, sha256: str) -> Thumbnail | None:
         return self._picture(layout.address(self._bucket, layout.photo(sha256))) if sha256 else None

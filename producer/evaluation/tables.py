@@ -4,41 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from packsight.producer.display import page
+from packsight.producer.evaluation.against import Change, Comparison
+from packsight.producer.evaluation.calibration import Bin
 from packsight.producer.evaluation.document import FITTED, Results, Variants
-from packsight.producer.evaluation.metrics import (
-    Answer,
-    Bin,
-    Share,
-    Summary,
-    by_kind,
-    confusions,
-    reliability_of,
-    summarise,
+from packsight.producer.evaluation.metrics import Answer, Summary, by_kind, confusions, reliability_of, summarise
+from packsight.producer.evaluation.shares import Share
+from packsight.producer.evaluation.stages import Way, ways
+from packsight.producer.evaluation.wording import (
+    HEADINGS,
+    NAMES,
+    VERDICT_HEADINGS,
+    WAY_HEADINGS,
+    heading,
+    rows,
+    shares,
+    shown,
+    told,
+    verdicts,
+    way_cells,
 )
 
-HEADINGS = ("Top-1", "Top-5", "Nearest", "Absent\nrejected", "Present\nrejected", "Preci-\nsion", "Recall", "ECE")
-NAMES = {
-    "appearance": "appearance only",
-    "words": "words only",
-    "baseline-2020": "formula of 2020",
-    "first-stage": "first stage",
-    "fitted": "fitted",
-}
 _PAIRS = 8
+_CHANGES = 12
 _BAR = 20
 
 
 def show(results: Results) -> None:
     """Print all measures."""
-    _total(summarise(results.found))
+    if results.unlisted and (hint := results.unlisted.hint(results.catalog)):
+        page.print(f"[yellow]![/] {escape(hint)}\n")
+    _total(results.found, results.precision)
     _reliability(reliability_of(results.found))
+    _ways(ways(results.found))
     if kinds := by_kind(results.found):
-        _apart("By kind, with 95 % intervals", "Kind", kinds)
+        _apart("By kind, with 95 % intervals", "Kind", {kind: summarise(of) for kind, of in kinds.items()})
     _pairs(results.found)
+    if results.against:
+        _against(results.against)
     if results.variants:
         _apart("Ways of deciding, with 95 % intervals", "Way", _summaries(results.variants))
     if results.dropped:
@@ -47,36 +54,9 @@ def show(results: Results) -> None:
         _apart("The catalog's own photos, each left out", "Way", _summaries(results.own))
 
 
-def shown(share: Share) -> str:
-    """A share for people: `0.94  16/17  (0.73 to 0.99)`."""
-    if share.value is None or share.interval is None:
-        return "–"
-    return f"{share.value:.2f}  {share.k}/{share.n}  ({share.interval[0]:.2f} to {share.interval[1]:.2f})"
-
-
-def rows(total: Summary) -> list[tuple[str, str]]:
-    """Each measure with its name for people."""
-    error = total.calibration_error
-    return [
-        ("First candidate right (top-1)", shown(total.top1)),
-        ("Among the first five (top-5)", shown(total.top5)),
-        ("First candidate nearest or right", shown(total.top1_nearest)),
-        ("Absent, rightly not matched", shown(total.absent_rejected)),
-        ("Present, wrongly not matched", shown(total.present_rejected)),
-        ("Precision of matched", shown(total.precision)),
-        ("Recall of matched", shown(total.recall)),
-        ("Expected calibration error", "–" if error is None else f"{error:.3f}"),
-    ]
-
-
-def heading(total: Summary) -> str:
-    """What was measured."""
-    return f"{total.count} photos ({total.present} present, {total.absent} absent, {total.failed} failed)"
-
-
-def _total(total: Summary) -> None:
-    table = Table(heading(total), "", box=None, pad_edge=False)
-    for row in rows(total):
+def _total(found: Sequence[Answer], precision: float) -> None:
+    table = Table(heading(summarise(found)), "", box=None, pad_edge=False)
+    for row in rows(found, precision):
         table.add_row(*row)
     page.print(table)
 
@@ -93,6 +73,16 @@ def _reliability(bins: Sequence[Bin]) -> None:
     page.print(table)
 
 
+def _ways(found: Sequence[Way]) -> None:
+    if not found:
+        return
+    page.print("\nWhich stages answered")
+    table = Table(*WAY_HEADINGS, box=None, pad_edge=False)
+    for way in found:
+        table.add_row(*map(Text, way_cells(way)))
+    page.print(table)
+
+
 def _pairs(found: Sequence[Answer]) -> None:
     pairs = confusions(found)
     if not pairs:
@@ -104,6 +94,31 @@ def _pairs(found: Sequence[Answer]) -> None:
     page.print(table)
     if len(pairs) > _PAIRS:
         page.print(f"and {len(pairs) - _PAIRS} more pairs")
+
+
+def _against(comparison: Comparison) -> None:
+    page.print(Text(f"\nAgainst {comparison.file}: {comparison.photos} photos that both have"))
+    table = Table(*VERDICT_HEADINGS, box=None, pad_edge=False)
+    for row in verdicts(comparison):
+        table.add_row(*row)
+    page.print(table)
+    for name, changes in (("Won", comparison.settled.won), ("Lost", comparison.settled.lost)):
+        if changes:
+            _changes(name, changes)
+    for when, images in (("the earlier evaluation", comparison.only_then), ("this one", comparison.only_now)):
+        if images:
+            more = f" and {len(images) - _CHANGES} more" if len(images) > _CHANGES else ""
+            page.print(Text(f"Only {when} has, with these labels: {', '.join(images[:_CHANGES])}{more}"))
+
+
+def _changes(name: str, changes: Sequence[Change]) -> None:
+    table = Table(name, "Shows", "Then", "Now", box=None, pad_edge=False)
+    for one in changes[:_CHANGES]:
+        shows = one.now.product_id or "none listed"
+        table.add_row(*map(Text, (one.now.image, shows, told(one.then), told(one.now))))
+    page.print(table)
+    if len(changes) > _CHANGES:
+        page.print(f"and {len(changes) - _CHANGES} more, all of them in --json and --html")
 
 
 def _dropped(dropped: Variants) -> None:
@@ -131,14 +146,6 @@ def _apart(title: str, first: str, summaries: dict[str, Summary]) -> None:
         cells = [_cell(share) for share in shares(summary)]
         table.add_row(Text(name), str(summary.count), *cells, "–" if error is None else f"{error:.2f}")
     page.print(table)
-
-
-def shares(summary: Summary) -> tuple[Share, ...]:
-    """The shares in the order of HEADINGS."""
-    return (
-        summary.top1, summary.top5, summary.top1_nearest, summary.absent_rejected, summary.present_rejected,
-        summary.precision, summary.recall,
-    )  # fmt: skip
 
 
 def _cell(share: Share) -> str:

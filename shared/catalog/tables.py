@@ -98,6 +98,13 @@ def published_rows(catalogs: CatalogStore, version: str) -> tuple[list[ProductRo
         return _rows(products, ProductRow), _rows(photos, PhotoRow)
 
 
+def published_ids(catalogs: CatalogStore, version: str) -> set[str]:
+    """Ids of all products of a published version of whatever format; raises CatalogError as `published_rows` does."""
+    with TemporaryDirectory() as folder:
+        catalogs.fetch(catalogs.manifest(version), Path(folder), (PRODUCTS,))
+        return set(ProductTable(Path(folder) / PRODUCTS).column("id"))
+
+
 def _rows(table: _Table, kind: type[T]) -> list[T]:
     # Column by column: a row at a time takes a catalog of a million photos minutes.
     names = [name for name in kind.model_fields if name in table.columns]

@@ -79,7 +79,7 @@ def test_answers_given_here_are_those_that_come_over_the_queue(here: Shop, tmp_p
     assert not here.worker.described
     asked_before = here.worker.recognised.copy()
     _, answered = evaluate(tmp_path / "here.json", here.labels, "--ablation")
-    assert answered["rows"] == queued["rows"]
+    assert [row | {"stages": []} for row in queued["rows"]] == answered["rows"]
     assert [row["status"] for row in queued["rows"]].count("failed") == 1
     assert {row["predicted"] for row in queued["rows"]} >= {"p6", "p10", "p4"}
     assert set(here.worker.described.values()) == {1}
@@ -158,7 +158,8 @@ def test_the_report_shows_wrong_answers_and_loads_nothing_from_elsewhere(here: S
     text = page.read_text(encoding="utf-8")
     assert "misled.jpg" in text
     assert "Castoly Hand Soap" in text and "Dervina Rose Shampoo" in text
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 4  # reliability and automation, of the labelled photos and of those left out
+    assert text.count('<polyline class="line" points="') == 2
     assert 'src="http' not in text and "<script" not in text
 
 
@@ -169,11 +170,53 @@ def test_workers_with_other_networks_are_told_apart(here: Shop, tmp_path: Path) 
     assert "another-network" in str(failed.exception)
 
 
+def test_labels_of_products_that_the_catalog_lacks_are_named_and_count_in_no_measure(here: Shop, tmp_path: Path) -> None:
+    text = here.labels.read_text().replace("words.jpg,p10,", "words.jpg,p-gone,")
+    here.labels.write_text(text.replace("stranger.jpg,,p5", "stranger.jpg,,p-lost"))
+    for number, options in enumerate(([], ["--drop-nearest"])):
+        shown, found = evaluate(tmp_path / f"{number}.json", here.labels, *options)
+        assert found["unlisted"]["ids"] == ["p-gone", "p-lost"]
+        assert [row["image"] for row in found["unlisted"]["rows"]] == ["words.jpg", "stranger.jpg"]
+        assert found["unlisted"]["rows"][0]["predicted"] == "p10"
+        assert [row["image"] for row in found["rows"]] == ["clear.jpg", "looks.jpg", "misled.jpg", "broken.jpg"]
+        assert (found["count"], found["counts"]["top1"]) == (4, {"k": 2, "n": 4})
+        assert "does not hold: p-gone, p-lost" in " ".join(shown.split())
+    assert found["drop_nearest"]["count"] == 3
+
+
+def test_an_earlier_evaluation_is_compared_photo_by_photo(here: Shop, tmp_path: Path) -> None:
+    _, before = evaluate(tmp_path / "before.json", here.labels)
+    was = {row["image"]: row for row in before["rows"]}
+    assert was["clear.jpg"]["status"] == "matched"
+    was["clear.jpg"]["status"] = "ambiguous"
+    was["misled.jpg"] |= {"status": "matched", "top5": ["p2"]}
+    was["looks.jpg"]["product_id"] = "p7"
+    (tmp_path / "then.json").write_text(json.dumps({"rows": list(was.values())}))
+    page = tmp_path / "e.html"
+    shown, found = evaluate(tmp_path / "now.json", here.labels, "--against", tmp_path / "then.json", "--html", page)
+    against = found["against"]
+    changed = {(by, how): [one["image"] for one in against[by][how]] for by in ("settled", "first") for how in ("won", "lost")}
+    assert (changed["settled", "won"], changed["settled", "lost"]) == (["clear.jpg"], ["misled.jpg"])
+    assert (changed["first", "won"], changed["first", "lost"]) == ([], ["misled.jpg"])
+    assert (against["photos"], against["settled"]["chance"]) == (5, 1.0)
+    assert against["only_then"] == against["only_now"] == ["looks.jpg"]
+    assert all(name in shown for name in ("clear.jpg", "misled.jpg", "looks.jpg", "then.json"))
+    assert f"Compared with {tmp_path / 'then.json'}" in page.read_text(encoding="utf-8")
+
+
+def test_the_best_threshold_keeps_the_precision_that_is_asked_for(here: Shop, tmp_path: Path) -> None:
+    shown, strict = evaluate(tmp_path / "a.json", here.labels)
+    assert strict["best"]["wanted_precision"] == 0.98 and "(precision 0.98)" in shown
+    _, lax = evaluate(tmp_path / "b.json", here.labels, "--precision", "0")
+    assert lax["best"]["k"] == lax["counts"]["top1"]["k"] == 3  # every right first candidate comes in
+
+
 def test_what_cannot_be_asked_is_told(here: Shop, tmp_path: Path) -> None:
     for arguments, cause in (
         ([], "--leave-one-out"),
         (["--leave-one-out", "--catalog", "other"], "no published version"),
         ([here.labels, "--json", tmp_path / "no" / "x.json"], "is no folder"),
+        ([here.labels, "--against", here.labels], "is no evaluation"),
     ):
         refused = CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
         assert isinstance(refused.exception, UserError), refused.output

@@ -46,7 +46,8 @@ def test_each_share_has_a_row_with_its_counts_and_interval() -> None:
     assert measure(made, "asked", "kind", "dark", "top1") == (0.0, 0, 1)
     assert measure(made, "asked", "variant", "words", "top1") == (1.0, 1, 1)
     assert measure(made, "drop_nearest", "all", None, "rejected") == (0.0, 0, 1)
-    assert measure(made, "leave_one_out", "variant", "fitted", "recall") == (1.0, 1, 1)
+    assert measure(made, "leave_one_out", "variant", "fitted", "automation") == (1.0, 1, 1)
+    assert measure(made, "asked", "all", None, "best_automation") == (0.0, 0, 2)  # a wrong one is as sure as the right one
     top1 = made.measures[made.measures.measure == "top1"].iloc[0]
     assert [top1.low, top1.high] == document(RESULTS)["intervals"]["top1"]
 

@@ -6,17 +6,9 @@ import pytest
 
 from packsight.producer.evaluation.document import Results, document
 from packsight.producer.evaluation.labels import answers
-from packsight.producer.evaluation.metrics import (
-    Answer,
-    Share,
-    by_kind,
-    confusions,
-    expected_calibration_error,
-    reliability,
-    summarise,
-    wilson,
-)
-from packsight.producer.evaluation.tables import shown
+from packsight.producer.evaluation.metrics import Answer, by_kind, confusions, summarise
+from packsight.producer.evaluation.shares import Share, wilson
+from packsight.producer.evaluation.wording import shown
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.labels import Label, read_labels
 from packsight.shared.contract.outcomes import Candidate, Evidence, Outcome, Product, Status
@@ -31,21 +23,6 @@ def test_the_wilson_interval_has_its_published_values() -> None:
     # Newcombe, Two-sided confidence intervals for the single proportion, 1998, table I, method 3.
     for k, n, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)):
         assert wilson(k, n) == pytest.approx((low, high), abs=5e-5)
-
-
-def test_calibration_error_is_the_mean_gap_of_the_bins_weighted_by_their_photos() -> None:
-    assert expected_calibration_error([0.95, 0.95, 0.95, 0.95], [True, True, True, False]) == pytest.approx(0.2)
-    assert expected_calibration_error([0.95, 0.95, 0.15], [True, False, False]) == pytest.approx((2 * 0.45 + 0.15) / 3)
-    assert expected_calibration_error([1.0, 0.0], [True, False]) == 0
-    assert expected_calibration_error([], []) is None
-
-
-def test_bins_compare_mean_confidence_with_the_share_of_right_answers() -> None:
-    low, high = reliability([0.12, 0.18, 0.9, 1.0, 0.95, 0.91], [False, True, True, True, True, False])
-    assert (low.low, low.high, low.count, low.accuracy) == (0.1, 0.2, 2, Share(1, 2))
-    assert low.confidence == pytest.approx(0.15)
-    assert (high.low, high.high, high.count, high.accuracy) == (0.9, 1.0, 4, Share(3, 4))
-    assert reliability([], []) == []
 
 
 def test_wrong_answers_are_grouped_by_what_was_taken_for_what() -> None:
@@ -73,7 +50,7 @@ def test_present_and_absent_products_are_measured_apart() -> None:
     assert summary.absent_rejected == Share(1, 2)
     assert summary.present_rejected == Share(2, 4)
     assert summary.precision == Share(1, 3)
-    assert summary.recall == Share(1, 4)
+    assert summary.automation == Share(1, 4)
 
 
 def test_shares_of_nothing_have_no_value() -> None:
@@ -90,7 +67,7 @@ def test_only_the_first_five_candidates_count() -> None:
 
 def test_a_photo_of_several_kinds_counts_in_each() -> None:
     kinds = by_kind([answer("1", "1", kinds=("phone", "rotated")), answer("1", "2", kinds=("phone",)), answer("1", "1")])
-    assert {kind: summary.top1 for kind, summary in kinds.items()} == {"phone": Share(1, 2), "rotated": Share(1, 1)}
+    assert {kind: summarise(of).top1 for kind, of in kinds.items()} == {"phone": Share(1, 2), "rotated": Share(1, 1)}
 
 
 def test_labels_are_read_with_kinds_and_nearest_ids(tmp_path: Path) -> None:
@@ -113,7 +90,10 @@ def test_unusable_labels_are_refused(tmp_path: Path, content: str, cause: str) -
 def test_the_document_has_one_row_per_photo_in_the_order_of_the_labels() -> None:
     labels = [Label("a.jpg", "1", "1", ("phone",)), Label("b.jpg", "", "7", ())]
     candidate = Candidate(product=Product(id="1", name="One"), confidence=0.9, evidence=Evidence())
-    matched = Outcome(image="s3://a", status=Status.MATCHED, product=candidate.product, confidence=0.9, candidates=[candidate])
+    matched = Outcome(
+        image="s3://a", status=Status.MATCHED, product=candidate.product, confidence=0.9, candidates=[candidate],
+        timings={"fetch": 0.1, "decode": 0.1, "spot": 0.3, "embed": 0.2, "match": 0.1},
+    )  # fmt: skip
     missed = Outcome(image="s3://b", status=Status.NO_MATCH)
     found = document(Results(answers(labels, [matched, missed])))
     assert {key: found[key] for key in ("top1", "top5", "top1_nearest", "absent_rejected", "present_rejected", "count")} == {
@@ -138,5 +118,6 @@ def test_the_document_has_one_row_per_photo_in_the_order_of_the_labels() -> None
         "confidence": 0.9,
         "correct": True,
         "failure": "",
+        "stages": ["embed", "spot"],
     }
     assert found["rows"][1]["correct"] is True

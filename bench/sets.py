@@ -1,0 +1,89 @@
+"""`python -m bench.sets DATA`: how well the sets of a folder are recognised, over the queue as workers serve it.
+
+A set is a folder with a feed (`feed.xml`), photos of its products (`photos/<vendor code>/`) and labelled photos (`labels.csv`,
+paths from the set's folder on). Each becomes a catalog of its own, published by the indexer with the running worker.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bench import machine
+from bench.accuracy_page import markdown, show
+from bench.photos import PhotoSet
+from bench.set_run import measure, pooled
+from bench.testbed import testbed, worker
+from packsight.producer.client import Client
+from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.labels import read_labels
+from packsight.shared.storage.files import write_whole
+from packsight.worker.process.cores import usable_cores
+
+console = Console()
+
+
+def main(
+    data: Annotated[Path, typer.Argument(help="Folder of sets, each a folder with feed.xml, photos/ and labels.csv.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all measures and rows here.")] = None,
+    write: Annotated[Path | None, typer.Option("--write", help="Write the tables here, as docs/accuracy.md has them.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the cache of compiled networks.")] = Path("bench-out"),
+) -> None:
+    """Measure every set over the queue and print one table."""
+    try:
+        document = run(sets_in(data), (out / "models").resolve())
+    except (UserError, PacksightError) as error:
+        console.print(f"[red]{error}[/]", highlight=False)
+        raise typer.Exit(1) from None
+    show(document, console)
+    if json_file:
+        write_whole(json_file, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    if write:
+        write_whole(write, markdown(document))
+
+
+def sets_in(data: Path) -> list[PhotoSet]:
+    """The sets of a folder in order of their names; raises UserError when there is none."""
+    folders = sorted(feed.parent for feed in data.glob("*/feed.xml") if (feed.parent / "labels.csv").is_file())
+    if not folders:
+        raise UserError(f"{data} holds no set. A set is a folder in it with feed.xml, photos/ and labels.csv.")
+    return [
+        PhotoSet(folder.name, folder, folder / "feed.xml", _extra(folder / "photos"), read_labels(folder / "labels.csv"))
+        for folder in folders
+    ]
+
+
+def _extra(photos: Path) -> str:
+    return str(photos) if photos.is_dir() else ""
+
+
+def run(sets: list[PhotoSet], models: Path) -> dict[str, Any]:
+    """Measure the sets one after the other with one worker."""
+    measured = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="packsight-sets-")))
+        on = stack.enter_context(testbed(folder, models))
+        # Every question must cost what it costs a photo that was never seen.
+        by = stack.enter_context(worker(on, PACKSIGHT_WORKER__REMEMBER="0"))
+        client = stack.enter_context(Client(on.settings))
+        for photos in sets:
+            console.rule(f"{photos.name}: {len(photos.labels)} labelled photos")
+            measured[photos.name] = measure(on, by, client, photos, indexer=on.settings)
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": machine.commit(),
+        "machine": machine.machine(usable_cores()),
+        "sets": measured,
+        "pooled": pooled(list(measured.values())),
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)

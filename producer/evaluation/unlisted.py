@@ -1,0 +1,50 @@
+"""Labels that name a product which the catalog lacks: a mistake in the labels or in the catalog, not in the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+from packsight.producer.evaluation.metrics import Answer
+from packsight.shared.contract.labels import Label
+
+_NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """Photos that count in no measure, since a product id of their label is not in the catalog, and these ids."""
+
+    ids: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
+
+    def hint(self, catalog: str) -> str:
+        """What is wrong and what to do about it; empty when nothing is."""
+        if not self.ids:
+            return ""
+        named = ", ".join(self.ids[:_NAMED]) + (f" and {len(self.ids) - _NAMED} more" if len(self.ids) > _NAMED else "")
+        matched = sum(answer.matched for answer in self.answers)
+        return (
+            f"Labels name {len(self.ids)} product ids that catalog {catalog} does not hold: {named}. Their {len(self.answers)} "
+            f"photos ({matched} matched) count in no measure. Sync the catalog with a feed that lists them, correct the ids or "
+            "--catalog, or leave product_id empty where the catalog is not meant to hold the product."
+        )
+
+
+def missing(of: Label | Answer, listed: Collection[str]) -> set[str]:
+    """The product ids of a label that are not among those listed."""
+    return {product for product in (of.product_id, of.nearest_id) if product and product not in listed}
+
+
+def part(found: Iterable[Answer], listed: Collection[str]) -> tuple[list[Answer], Unlisted]:
+    """Take apart what cannot be measured."""
+    measured: list[Answer] = []
+    lacking: list[tuple[Answer, set[str]]] = []
+    for answer in found:
+        if ids := missing(answer, listed):
+            lacking.append((answer, ids))
+        else:
+            measured.append(answer)
+    named = dict.fromkeys(chain.from_iterable(sorted(ids) for _, ids in lacking))
+    return measured, Unlisted(tuple(named), tuple(answer for answer, _ in lacking))
