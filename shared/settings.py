@@ -83,7 +83,7 @@ class Models(_Section):
     """Which networks look and read."""
 
     embedder: str = "resnet50-thin"
-    """`resnet50-thin`, `resnet50`, `resnet101`, or the path of an .onnx, .xml or state-dict (.pt, .pth) file."""
+    """`resnet50-thin`, `efficientnet-lite2`, `resnet50`, `resnet101`, or the path of a file: .onnx, .xml, .pt or .pth."""
     spotter: str = "ppocr"
     """`ppocr`, or the folder with the IR files of an Open Model Zoo text-spotting model."""
     recogniser: str = ""

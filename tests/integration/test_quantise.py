@@ -37,6 +37,7 @@ from packsight.worker.quantise import convert, run
 from packsight.worker.quantise.candidates import EmbedderCandidate
 from packsight.worker.quantise.judge import Measure, nearest_right, verdict
 from packsight.worker.quantise.material import split
+from tests import pictures
 from tests.unit.test_spotters_omz import WORDS, save_decoder, save_detector, save_encoder
 
 Pixels = npt.NDArray[np.uint8]
@@ -116,6 +117,21 @@ def test_a_quantised_network_rounds_to_8_bits_and_gives_almost_the_same(models: 
     cosines = (before * after).sum(1) / np.linalg.norm(before, axis=1) / np.linalg.norm(after, axis=1)
     assert cosines.min() > 0.99
     assert not np.array_equal(before, after), "8 bits leave a trace"
+
+
+def test_the_bundled_efficientnet_runs_in_int8(tmp_path: Path) -> None:
+    models = Models(embedder="efficientnet-lite2", cache_dir=tmp_path)
+    tried = candidate(models)
+    folder = tmp_path / "int8" / tried.key
+    folder.mkdir(parents=True)
+    bottles = [pictures.drawn(height, width) for height, width in ((300, 200), (200, 300), (400, 250), (350, 220))]
+    file, sha256 = convert.save(convert.to_int8(tried.model(), tried.samples(bottles[:3])), folder)
+    (folder / "int8.json").write_text(side_car(file, accepted=True).model_dump_json())
+    before, after = load_embedder(models, 1), load_embedder(in_int8(models), 1)
+    assert after.description.sha256 == sha256 != before.description.sha256
+    (full,), (rounded,) = before.embed(bottles[3:]), after.embed(bottles[3:])
+    assert full @ rounded / np.linalg.norm(full) / np.linalg.norm(rounded) > 0.9
+    assert not np.array_equal(full, rounded)
 
 
 def test_calibration_sees_what_the_graph_of_a_worker_makes_of_pixels(models: Models) -> None:

