@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from openvino import opset13 as ops
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Models, Precision
 from packsight.worker.networks.base import Spotter
+from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.load import load_spotter
+from packsight.worker.networks.spotters.omz import OMZ, OmzSpotter
 
 OLD = string.digits + string.ascii_lowercase
 NEW = string.ascii_lowercase + string.digits
@@ -89,13 +92,16 @@ def save_decoder(file: Path, *, symbol_shape: list[int]) -> None:
 WORDS = ("rose50", "x", string.ascii_lowercase + "0123", "unseen")
 
 
-def load(folder: Path, *, old: bool, release: str, words: Sequence[str] = WORDS) -> Spotter:
+def save(folder: Path, *, old: bool, release: str, words: Sequence[str] = WORDS) -> Models:
     name = f"text-spotting-{release}"
     save_detector(folder / f"{name}-detector.xml", words, OLD if old else NEW, old=old)
     save_encoder(folder / f"{name}-recognizer-encoder.xml")
     save_decoder(folder / f"{name}-recognizer-decoder.xml", symbol_shape=[1] if old else [1, 1])
-    models = Models(spotter=str(folder), precision=Precision.F32, cache_dir=folder / "cache")
-    return load_spotter(models, 1)
+    return Models(spotter=str(folder), precision=Precision.F32, cache_dir=folder / "cache")
+
+
+def load(folder: Path, *, old: bool, release: str, words: Sequence[str] = WORDS) -> Spotter:
+    return load_spotter(save(folder, old=old, release=release, words=words), 1)
 
 
 @pytest.mark.parametrize(("old", "release"), [(True, "0002"), (False, "0005")])
@@ -129,6 +135,23 @@ def test_the_fingerprint_follows_the_weights(tmp_path: Path) -> None:
     first = load(tmp_path, old=True, release="0002").description.fingerprint()
     again = load(tmp_path, old=True, release="0002", words=["rose51", "unseen"])
     assert again.description.fingerprint() != first
+
+
+def test_every_number_decides_and_enters_the_name_but_those_in_force_when_they_began_to(tmp_path: Path) -> None:
+    compiler = Compiler(save(tmp_path, old=True, release="0002", words=("rose50", "x", "lily")), 1)
+    blue = [np.full((64, 96, 3), (40, 20, 255), np.uint8)]
+    first = OmzSpotter(tmp_path, compiler)
+    names = {first.description.fingerprint()}
+    for change, read in (
+        (replace(OMZ, min_score=0.1), ["rose50", "lily"]),
+        (replace(OMZ, min_letters=1), ["rose50", "x"]),
+        (replace(OMZ, max_symbols=4), ["rose"]),
+    ):
+        spotter = OmzSpotter(tmp_path, compiler, change)
+        assert [word.text for word in spotter.spot(blue)[0]] == read
+        names.add(spotter.description.fingerprint())
+    assert first.description.parameters is None
+    assert len(names) == 4
 
 
 def test_a_folder_without_a_decoder_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,18 @@ from packsight.worker.networks.embedders.pixels import squash
 from packsight.worker.networks.embedders.state_dict import StateDict, activations
 from packsight.worker.networks.graph import GEM_FLOOR
 
-GPU_BATCH = 16
+
+@dataclass(frozen=True)
+class BatchParameters:
+    """Images that go through the network at once, padding among them. They decide speed and memory."""
+
+    gpu: int = 16
+    """Chosen by hand, and not measured: a GPU computes so many in about the time of one."""
+    cpu: int = 1
+    """On a CPU padding costs as much as an image."""
+
+
+BATCHES = BatchParameters()
 
 
 def chosen(runtime: Runtime) -> bool:
@@ -41,7 +53,9 @@ class TorchEmbedder:
     threads: CPU threads, when there is no GPU.
     """
 
-    def __init__(self, source: StateDict, precision: Precision, threads: int) -> None:
+    def __init__(
+        self, source: StateDict, precision: Precision, threads: int, batches: BatchParameters = BATCHES
+    ) -> None:
         import torch  # noqa: PLC0415 - not where OpenVINO does the work
 
         self._torch: Any = torch
@@ -51,7 +65,7 @@ class TorchEmbedder:
             precision = Precision.BF16 if on_gpu and torch.cuda.is_bf16_supported() else Precision.F32
         if not on_gpu:
             torch.set_num_threads(max(1, threads))
-        self._batch = GPU_BATCH if on_gpu else 1
+        self._batch = batches.gpu if on_gpu else batches.cpu
         self._autocast = precision is Precision.BF16
         self._module = activations(source).to(self._device, memory_format=torch.channels_last)
         self._source = source.description

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from scipy.special import softmax
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.parameters import digest
 from packsight.shared.vision.features import FloatArray
 from packsight.shared.vision.models import SpotterDescription
 from packsight.worker.networks.base import Enough, Image
@@ -23,18 +25,33 @@ from packsight.worker.networks.compile import Compiler, Network
 from packsight.worker.networks.model_files import network_sha256
 
 ROLES = ("detector", "encoder", "decoder")
-MIN_SCORE = 0.5
-"""Detections must score more."""
-MAX_SYMBOLS = 28
-MIN_LETTERS = 2
 START, END = 0, 1
 """Service symbols; the alphabet's symbols follow."""
+_UNNAMED = "14c21fda25c1"
+"""Digest of the parameters that were in force before they entered the description: what was read by them keeps its name, so
+that no photo is described again."""
+
+
+@dataclass(frozen=True)
+class OmzParameters:
+    """Which words are found and how they are read; the first two are those of Open Model Zoo's `text_spotting_demo`."""
+
+    min_score: float = 0.5
+    """Detections must score more: its `--prob_threshold`."""
+    max_symbols: int = 28
+    """Symbols of a word at most, should the reader never end it: its MAX_SEQ_LEN."""
+    min_letters: int = 2
+    """Letters that a word must have: chosen by hand, shorter ones are dropped."""
+
+
+OMZ = OmzParameters()
 
 
 class OmzSpotter:
     """Reads single words, one photo after the other."""
 
-    def __init__(self, folder: Path, compiler: Compiler) -> None:
+    def __init__(self, folder: Path, compiler: Compiler, parameters: OmzParameters = OMZ) -> None:
+        self._parameters = parameters
         files = {role: _find(folder, role) for role in ROLES}
         networks = [compiler.compile(compiler.read(file)) for file in files.values()]
         self._detector, self._encoder, self._decoder = networks
@@ -54,6 +71,7 @@ class OmzSpotter:
             licence="Apache-2.0",
             precision=compiler.precision.value,
             shapes={"detector": [self._size]},
+            parameters=None if (made := digest(parameters)) == _UNNAMED else made,
         )
 
     def spot(self, images: Sequence[Image], _enough: Enough | None = None) -> list[list[WordRead]]:
@@ -77,9 +95,9 @@ class OmzSpotter:
         boxes = found["boxes"].astype(np.float32)
         scores = found["scores"] if "scores" in found else boxes[:, 4]
         words = []
-        for index in np.flatnonzero(scores > MIN_SCORE):
+        for index in np.flatnonzero(scores > self._parameters.min_score):
             text, confidence = self._read(found[self._features][index])
-            if len(text) >= MIN_LETTERS:
+            if len(text) >= self._parameters.min_letters:
                 words.append(WordRead(text=text, confidence=confidence, box=_corners(boxes[index], image, scale)))
         return sorted(words, key=lambda word: (word.box[0][1], word.box[0][0]))
 
@@ -89,7 +107,7 @@ class OmzSpotter:
         encoded = encoded.reshape(1, encoded.shape[1], -1).transpose(0, 2, 1)
         hidden = np.zeros(self._decoder.shape("prev_hidden"), np.float32)
         symbol, letters, probabilities = START, [], []
-        for _ in range(MAX_SYMBOLS):
+        for _ in range(self._parameters.max_symbols):
             previous = np.full(self._decoder.shape("prev_symbol"), symbol)
             step = self._decoder({"prev_symbol": previous, "prev_hidden": hidden, "encoder_outputs": encoded})
             shares = softmax(step["output"].reshape(-1).astype(np.float64))
