@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import kombu
@@ -14,6 +15,7 @@ import pytest
 import redis
 from celery import Celery
 from kombu import Consumer, Queue
+from kombu.asynchronous import Hub, set_event_loop
 from kombu.transport import redis as stock
 from pydantic import SecretStr
 
@@ -378,3 +380,119 @@ def test_the_broker_tells_what_waits_and_what_is_held(live_settings: Settings) -
         message.ack()
         assert broker.task_ids([BULK_QUEUE]) == {names[1]}
         assert broker.backlog([INTERACTIVE_QUEUE]).empty
+
+
+class Listener(Taker):
+    """A consumer with an event loop, like a worker."""
+
+    def __init__(self, connection: kombu.Connection, **options: Any) -> None:
+        super().__init__(connection, **options)
+        self.hub = Hub()
+        connection.register_with_event_loop(self.hub)
+        # One hub at a time is the process's own, and kombu's parts take it for theirs.
+        set_event_loop(None)
+
+    def rest(self) -> None:
+        """Let the loop run for a moment."""
+        over: list[bool] = []
+        self.hub.call_later(0.3, over.append, True)
+        self.until(lambda: over)
+
+    def until(self, happened: Callable[[], object]) -> None:
+        """Let the loop run until something has happened."""
+        deadline = monotonic() + 20
+        while not happened():
+            assert monotonic() < deadline, "it does not happen"
+            self.hub.run_once()
+
+
+def asked(broker: redis.Redis) -> int:
+    """How often scripts were called: looks into queues among them."""
+    stats: dict[str, Any] = broker.info("commandstats")
+    return int(stats.get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+def told(broker: redis.Redis) -> list[str]:
+    """Ids of the connections that the server tells of changes."""
+    return [str(one["id"]) for one in broker.client_list() if "t" in one["flags"]]
+
+
+@pytest.fixture
+def never_polled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would look into empty queues again during a test."""
+    for name in ("POLL_SECONDS", "BUSY_POLL_SECONDS", "TOLD_POLL_SECONDS"):
+        monkeypatch.setattr(channels, name, 3600.0)
+
+
+@pytest.mark.usefixtures("never_polled")
+def test_an_idle_worker_is_told_of_messages_whoever_sends_them(
+    broker: redis.Redis, connect: Callable[[], kombu.Connection], live_settings: Settings
+) -> None:
+    listener = Listener(connect(), queues=WORKER_QUEUES)
+    with closing(listener.hub):
+        listener.until(lambda: told(broker))
+        publish(connect(), DESCRIBE_QUEUE, 1)
+        listener.until(lambda: listener.messages)
+        with kombu.Connection(live_settings.broker_url.get_secret_value()) as other:
+            publish(other, INTERACTIVE_QUEUE, 2)
+            listener.until(lambda: len(listener.messages) == 2)
+        listener.rest()
+        before = asked(broker)
+        listener.rest()
+        assert asked(broker) == before, "it looks again and again"
+
+
+@pytest.mark.usefixtures("never_polled")
+def test_a_worker_whose_connection_for_word_is_lost_opens_another(
+    broker: redis.Redis, connect: Callable[[], kombu.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "ASK_AGAIN_SECONDS", 0.0)
+    listener = Listener(connect(), queues=WORKER_QUEUES)
+    with closing(listener.hub):
+        listener.until(lambda: told(broker))
+        (lost,) = told(broker)
+        broker.client_kill_filter(_id=lost)
+        listener.until(lambda: told(broker) not in ([], [lost]))
+        publish(connect(), BULK_QUEUE, 1)
+        listener.until(lambda: listener.messages)
+
+
+def test_a_worker_that_may_not_be_told_polls(broker: redis.Redis, live_settings: Settings) -> None:
+    broker.acl_setuser(
+        "plain", enabled=True, nopass=True, commands=["+@all", "-client|tracking"], keys=["*"], channels=["*"]
+    )
+    try:
+        url = live_settings.broker_url.get_secret_value().replace("redis://", "redis://plain:any@", 1)
+        app = make_app("test", live_settings.model_copy(update={"broker_url": SecretStr(url)}))
+        with app.connection_for_read() as connection, app.connection_for_write() as sender:
+            listener = Listener(connection, queues=WORKER_QUEUES)
+            with closing(listener.hub):
+                publish(sender, BULK_QUEUE, 1)
+                listener.until(lambda: listener.messages)
+                publish(sender, INTERACTIVE_QUEUE, 2)
+                listener.until(lambda: len(listener.messages) == 2)
+                assert told(broker) == []
+    finally:
+        broker.acl_deluser("plain")
+
+
+@pytest.mark.usefixtures("never_polled")
+def test_a_worker_that_was_called_in_vain_is_called_no_more_often_than_it_would_poll(
+    broker: redis.Redis, connect: Callable[[], kombu.Connection]
+) -> None:
+    listener = Listener(connect(), queues=WORKER_QUEUES)
+    with closing(listener.hub):
+        listener.until(lambda: told(broker))
+
+        def called_in_vain() -> int:
+            """Let someone else be faster; how often does the worker look?"""
+            before = asked(broker)
+            with broker.pipeline() as pipe:
+                pipe.lpush(BULK_QUEUE, "x")
+                pipe.rpop(BULK_QUEUE)
+                pipe.execute()
+            listener.rest()
+            return asked(broker) - before
+
+        assert called_in_vain() == 1
+        assert called_in_vain() == 0

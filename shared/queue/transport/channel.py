@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
 
+import redis
 from kombu.transport import redis as stock
 from kombu.utils.encoding import bytes_to_str
 
 from packsight.shared.queue.connection import refuse_cluster
 from packsight.shared.queue.transport.message import Message
 from packsight.shared.queue.transport.qos import QoS
+from packsight.shared.queue.transport.watch import Watch
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.025
-"""How long an idle consumer may overlook a new message. Redis cannot block on several lists without popping."""
+"""How long an idle consumer may overlook a new message where the server does not tell it, and the least time between two looks
+to which it was called in vain: where many are called, one finds the message."""
 BUSY_POLL_SECONDS = 0.05
 """The same while it holds as much as it may of some queues: a look takes a third of a millisecond from those who work."""
+TOLD_POLL_SECONDS = 1.0
+"""The same where the server tells: for word that a failing server or network has swallowed."""
+ASK_AGAIN_SECONDS = 30.0
+"""After which a server that does not tell is asked again to: it may have been replaced."""
 FAIR_TURN = 16
 """Every so many messages, the queues behind the first take turns at being served before the others."""
 
@@ -52,7 +62,12 @@ class Channel(stock.Channel):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._unrecorded: set[str] = set()
         self._taken = 0
-        self._look_again_at = 0.0
+        self._watch: Watch | None = None
+        self._ask_again_at = 0.0
+        self._woken = False
+        self._in_vain_until = 0.0
+        self.look_again_at = 0.0
+        """When the queues are looked into again, on the clock of `time.monotonic`."""
         super().__init__(*args, **kwargs)
         try:
             if self.global_keyprefix:
@@ -63,6 +78,23 @@ class Channel(stock.Channel):  # type: ignore[misc]
             raise
         self.fetch_script = self.client.register_script(_FETCH)
         self.requeue_script = self.client.register_script(_REQUEUE)
+
+    def watch(self, loop: Any) -> None:
+        """Let the server tell this event loop when there is something to take, if it can; else the queues are polled."""
+        if not self.active_queues or (self._watch is not None and self._watch.alive) or monotonic() < self._ask_again_at:
+            return
+        self._ask_again_at = monotonic() + ASK_AGAIN_SECONDS
+        try:
+            self._watch = Watch(self.pool, loop, told=self._wake, lost=self.reset_poll)
+        except (redis.RedisError, OSError) as error:
+            log.warning("the broker does not tell of new messages (%s), so its queues are polled", error)
+            self._watch = None
+
+    def close(self) -> None:
+        """Close it."""
+        if self._watch is not None:
+            self._watch.close()
+        super().close()
 
     def basic_consume(self, queue: str, no_ack: bool = False, *args: Any, **kwargs: Any) -> Any:
         """Consume from a queue; messages that need no acknowledgement are not recorded."""
@@ -85,14 +117,15 @@ class Channel(stock.Channel):  # type: ignore[misc]
 
         After an empty look the queues are left alone for a moment. Returns whether anything was taken.
         """
-        if not self.active_queues or monotonic() < self._look_again_at or not self.qos.can_consume():
+        if not self.active_queues or monotonic() < self.look_again_at or not self.qos.can_consume():
             return False
         queues = service_order(self.active_queues, self._taken)
         open_ = self._open(queues)
         found = self._take(open_, self._unrecorded)
         if found is None:
-            self._look_again_at = monotonic() + (POLL_SECONDS if open_ == queues else BUSY_POLL_SECONDS)
+            self._rest(open_, POLL_SECONDS if open_ == queues else BUSY_POLL_SECONDS)
             return False
+        self._woken = False
         self._taken += 1
         queue, payload = found
         self.connection._deliver(payload, queue)
@@ -100,7 +133,29 @@ class Channel(stock.Channel):  # type: ignore[misc]
 
     def reset_poll(self) -> None:
         """Let the next fetch look into the queues, however short ago they were empty."""
-        self._look_again_at = 0.0
+        self.look_again_at = 0.0
+
+    def _wake(self) -> None:
+        """Look again, at once unless the last word was in vain."""
+        self._woken = True
+        self.look_again_at = min(self.look_again_at, self._in_vain_until)
+
+    def _rest(self, empty: Sequence[str], pause: float) -> None:
+        """Leave queues alone that were found empty: until there is word of them, or for a pause."""
+        now = monotonic()
+        if self._woken:
+            self._woken, self._in_vain_until = False, now + POLL_SECONDS
+        if self._watch is not None and self._watch.alive:
+            try:
+                told = not empty or self._watch.empty([key for key, _ in self._lists(empty)])
+            except (redis.RedisError, OSError):
+                told = False
+            pause = TOLD_POLL_SECONDS if told else 0.0
+        self.look_again_at = now + pause
+
+    def _lists(self, queues: Sequence[str]) -> list[tuple[str, str]]:
+        """Keys of the lists of some queues, each with its queue, in the order in which they are served."""
+        return [(self._q_for_pri(queue, step), queue) for queue in queues for step in self.priority_steps]
 
     def _open(self, queues: list[str]) -> list[str]:
         """Leave out the queues of which enough is held."""
@@ -113,7 +168,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
     def _take(self, queues: Sequence[str], unrecorded: set[str]) -> tuple[str, dict[str, Any]] | None:
         if not queues:
             return None
-        lists = [(self._q_for_pri(queue, step), queue) for queue in queues for step in self.priority_steps]
+        lists = self._lists(queues)
         flags = [value for _, queue in lists for value in (queue, "0" if queue in unrecorded else "1")]
         keys = [self.unacked_key, self.unacked_index_key, *(key for key, _ in lists)]
         found = self.fetch_script(keys=keys, args=flags, client=self.client)

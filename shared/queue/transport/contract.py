@@ -1,4 +1,4 @@
-"""Every name of kombu, Celery and billiard by which packsight reaches into them, with what is expected of it.
+"""Every name of kombu, Celery, billiard and redis-py by which packsight reaches into them, with what is expected of it.
 
 A test compares this list with the installed releases and names what vanished or changed, so the pin of both is a range;
 `make canary` does so with the newest. The names beyond the documented ones are used in this package, in
@@ -50,6 +50,20 @@ FOREIGN: dict[str, dict[str, str]] = {
     },
     "kombu.asynchronous.hub:Hub": {
         "call_repeatedly": "(self, delay, callback, *args)",
+        "call_later": "(self, delay, callback, *args)",
+        "add_reader": "(self, fds, callback, *args)",
+        "remove": "(self, fd)",
+    },
+    "kombu.asynchronous.timer:Entry": {
+        "cancel": "(self)",
+    },
+    "redis.connection:Connection": {
+        "connect": PRESENT,
+        "disconnect": PRESENT,
+        "send_command": "(self, *args, **kwargs)",
+        "can_read": PRESENT,
+        "read_response": PRESENT,
+        "_sock": PRESENT,
     },
     "kombu.message:Message": {
         "reject_log_error": "(self, logger, errors, requeue=)",

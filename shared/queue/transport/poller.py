@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from queue import Empty
+from time import monotonic
 from typing import Any
 
 from kombu.transport import redis as stock
@@ -19,16 +21,47 @@ RENEWALS_PER_TIMEOUT = 4
 
 
 class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
-    """Polls the sockets of pub/sub; queues are looked into at every turn of the event loop."""
+    """Polls the sockets of pub/sub; queues are looked into at the turns of the event loop, when there is reason to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop: Any = None
+        self._turn: Any = None
+        self._turn_at = math.inf
+
+    def attach(self, loop: Any) -> None:
+        """Take an event loop, which from now on calls `on_poll_start` at each of its turns."""
+        self._loop = loop
 
     def on_poll_start(self) -> None:
         """Fetch for every channel and listen for every broadcast."""
         for channel in list(self._channels):
+            channel.watch(self._loop)
             for _ in range(BURST):
                 if not channel.fetch():
                     break
             if channel.active_fanout_queues:
                 self._register_LISTEN(channel)
+        self._plan_turn()
+
+    def close(self) -> None:
+        """Forget all channels and the turn that was planned for them."""
+        self._cancel_turn()
+        super().close()
+
+    def _plan_turn(self) -> None:
+        """See to it that the loop has a turn when the next queue is to be looked into: it sleeps while nothing happens."""
+        waiting = [channel for channel in self._channels if channel.active_queues and channel.qos.can_consume()]
+        due = min((channel.look_again_at for channel in waiting), default=math.inf)
+        if due < self._turn_at:
+            self._cancel_turn()
+            self._turn_at = due
+            self._turn = self._loop.call_later(max(0.0, due - monotonic()), self._cancel_turn)
+
+    def _cancel_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+        self._turn, self._turn_at = None, math.inf
 
     def renew(self) -> None:
         """Renew what the channels hold; an unreachable broker is left to the fetch to notice."""
@@ -63,14 +96,9 @@ class Transport(stock.Transport):  # type: ignore[misc]
         self.cycle = Poller()
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Add our timers to kombu's: looking for messages when idle, and renewing what is held."""
+        """Add our timer to kombu's, which renews what is held, and let the loop be told of new messages."""
         super().register_with_event_loop(connection, loop)
         options = connection.client.transport_options
         timeout = options.get("visibility_timeout", Channel.visibility_timeout)
-        # The loop calls on_poll_start at every turn; this timer sees to it that there is a turn.
-        loop.call_repeatedly(POLL_SECONDS, _turn)
+        self.cycle.attach(loop)
         loop.call_repeatedly(timeout / RENEWALS_PER_TIMEOUT, self.cycle.renew)
-
-
-def _turn() -> None:
-    """Do nothing: the turn of the event loop is the point."""
