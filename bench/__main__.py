@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from bench import latency as latency_mode
+from bench import roofline as roofline_mode
 from bench import scale as scale_mode
 from bench import soak as soak_mode
 from bench.photos import PhotoSet, demo, few
@@ -32,13 +33,14 @@ def main(
     soak: Annotated[int, typer.Option(help="Only: a steady run over so many photos; memory and load over time.")] = 0,
     latency: Annotated[bool, typer.Option("--latency", help="Only: single photos, idle and beside a job.")] = False,
     scale: Annotated[bool, typer.Option("--scale", help="Only: throughput by number of children.")] = False,
+    roofline: Annotated[bool, typer.Option("--roofline", help="Only: the networks' arithmetic beside a product's.")] = False,
     photos: Annotated[Path | None, typer.Option(help="Folder of labelled photos; by default the demo's.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Their labels, as `packsight evaluate` takes them.")] = None,
     feed: Annotated[Path | None, typer.Option(help="Feed of the catalog that they belong to.")] = None,
     catalog_photos: Annotated[str, typer.Option(help="Extra photos of that catalog, as `catalog sync --photos`.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for the figures and the cache of compiled networks.")] = Path("bench-out"),
 ) -> None:
-    """Measure throughput, stages and accuracy in one run; writes last.json (soak.json, latency.json, scale.json)."""
+    """Measure throughput, stages and accuracy in one run; writes last.json, or a file named after what is measured alone."""
     signal.signal(signal.SIGTERM, _interrupt)  # so that what was started is stopped
     out.mkdir(parents=True, exist_ok=True)
     models = (out / "models").resolve()
@@ -52,6 +54,8 @@ def main(
                 _save(out / "latency.json", latency_mode.run(folder, models, chosen, sizes, console))
             elif scale:
                 _save(out / "scale.json", scale_mode.run(folder, models, chosen, 32 if quick else 160, console))
+            elif roofline:
+                _save(out / "roofline.json", roofline_mode.run(folder, models, chosen, 4 if quick else 48, console))
             else:
                 document = run(folder, models, chosen, QUICK if quick else Sizes(), console)
                 _save(out / ("quick.json" if quick else "last.json"), document)

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import machine
-from bench.photos import PhotoSet, changed_copies
-from bench.run import publish_catalog, sample
+from bench.photos import PhotoSet, changed_copies, sample
+from bench.run import publish_catalog
 from bench.testbed import testbed, worker
 from bench.whole_queue import BATCH, submitted
 from packsight.producer.client import Client

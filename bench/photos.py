@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import random
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -81,6 +83,12 @@ def changed_copies(originals: Sequence[Path], count: int, folder: Path) -> list[
     tasks = [(originals[i % len(originals)], folder / f"{i:06}.jpg", i // len(originals)) for i in range(count)]
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         return list(pool.map(_changed, tasks, chunksize=16))
+
+
+def sample(items: Sequence[Any], count: int) -> list[Any]:
+    """Return at most `count` items, the same at every call, in their order."""
+    chosen = sorted(random.Random(7).sample(range(len(items)), min(count, len(items))))
+    return [items[i] for i in chosen]
 
 
 def _changed(task: tuple[Path, Path, int]) -> Path:

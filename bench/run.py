@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from rich.console import Console
 from bench import machine
 from bench.accuracy import accuracy
 from bench.baseline_run import run_baseline
-from bench.photos import PhotoSet, changed_copies
+from bench.photos import PhotoSet, changed_copies, sample
 from bench.queue_only_run import run_queue_only
+from bench.roofline import run_roofline
 from bench.stages import run_stages
 from bench.testbed import Running, Testbed, testbed, worker
 from bench.upper_bound import UpperBound, upper_bound
@@ -92,6 +92,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
                 console.rule("Stage by stage")
                 references = [row.outcome.image for row in rows if row.outcome.status is not Status.FAILED]
                 document["stages"] = run_stages(settings, sample(references, sizes.stages), threads)
+                document["roofline"] = run_roofline(settings, base, threads)
         console.rule("Queue without networks")
         document["queue_only"] = run_queue_only(on, outcomes, sizes.queue_only_batches)
         console.rule("The baseline")
@@ -131,12 +132,6 @@ def labelled(
     job = submit(client, known, photos.root, RecognizeOptions(read_all=read_all))
     rows = sorted(client.run(job), key=lambda row: row.index)
     return rows, accuracy(answers(known, [row.outcome for row in rows])).document()
-
-
-def sample(items: Sequence[Any], count: int) -> list[Any]:
-    """Return at most `count` items, the same at every call, in their order."""
-    chosen = sorted(random.Random(7).sample(range(len(items)), min(count, len(items))))
-    return [items[i] for i in chosen]
 
 
 def _readable(label: Label) -> bool:

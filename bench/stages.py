@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Sequence
 from typing import Any
 
+from bench.spawned import ask
 from packsight.shared.settings import Settings
 
 
@@ -14,17 +14,7 @@ def run_stages(settings: Settings, references: Sequence[str], threads: int) -> d
 
     Returns per stage: seconds per image, processor seconds per image, busy share of each core while it ran.
     """
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=_serve, args=(theirs, settings, list(references), threads), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        found: dict[str, dict[str, Any]] = ours.recv()
-    except EOFError:
-        raise RuntimeError("the process that measures the stages died; see its trace above") from None
-    finally:
-        process.join(10)
+    found: dict[str, dict[str, Any]] = ask(_serve, settings, list(references), threads)
     return found
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.roofline import show_roofline
+
 
 def show(document: dict[str, Any], console: Console) -> None:
     """Print a run."""
@@ -47,6 +49,7 @@ def show(document: dict[str, Any], console: Console) -> None:
         busy = " ".join(f"{share:.0%}" for share in lap["busy_per_core"])
         stages.add_row(name, f"{lap['seconds'] * 1000:.1f}", f"{lap['cpu_seconds'] * 1000:.1f}", busy)
     console.print(stages)
+    show_roofline(document["roofline"], console)
     usage = Table("whole queue, round", "images/s", "cores busy", "cpu seconds", "resident MB", box=None)
     for number, part in enumerate(document["queue"]["rounds"], start=1):
         usage.add_row(f"{number}", f"{part['images_per_s']:.2f}", f"{part['busy']:.1%}", _named(part["cpu_seconds"]),

@@ -47,6 +47,16 @@ def test_the_smoke_run_measures_every_configuration(document: dict[str, Any]) ->
     assert all(lap["cpu_seconds"] > 0 for lap in document["stages"].values())
 
 
+def test_the_networks_do_their_arithmetic_no_faster_than_a_matrix_product(document: dict[str, Any]) -> None:
+    found = document["roofline"]
+    parts = [found["networks"][name] for name in ("embedder", "detector", "recogniser")]
+    whole = found["networks"]["all"]
+    assert whole["gflop"] == pytest.approx(sum(part["gflop"] for part in parts))
+    assert whole["gflop_per_s"] == pytest.approx(whole["gflop"] / whole["cpu_seconds"])
+    assert 0.05 < whole["to_product"] < 1.5
+    assert whole["to_sgemm"] == pytest.approx(whole["gflop_per_s"] / found["sgemm_gflop_per_s"])
+
+
 def test_ratios_follow_from_the_rates_of_the_same_run(document: dict[str, Any]) -> None:
     queue = document["queue_images_per_s"]
     whole = document["queue_read_all_images_per_s"]

@@ -55,7 +55,7 @@ class Watch:
         Raises redis.RedisError when the connection is lost.
         """
         try:
-            # What was told before the answer, the answer knows too; redis-py drops it on the way. What was told right after it may
+            # What was told before the answer, the answer knows too; redis-py drops it on the way. What was told right after may
             # have been read together with it, so that the loop would never hear of it.
             return not self._ask("EXISTS", *lists) and not self._connection.can_read()
         except BaseException:
