@@ -18,6 +18,7 @@ from packsight.producer.evaluation.stages import ways
 from packsight.producer.evaluation.wording import (
     HEADINGS,
     NAMES,
+    SETTLED,
     VERDICT_HEADINGS,
     WAY_HEADINGS,
     heading,
@@ -132,6 +133,7 @@ def render(results: Results, catalog: Catalog, picture: Picture, *, bucket: str)
         made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
         hint=results.unlisted.hint(results.catalog) if results.unlisted else "",
         sections=sections,
+        settled=SETTLED,
         compared=_compared(results.against) if results.against else None,
         precision=wanted,
         side=SIDE,

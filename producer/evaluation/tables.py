@@ -18,6 +18,7 @@ from packsight.producer.evaluation.stages import Way, ways
 from packsight.producer.evaluation.wording import (
     HEADINGS,
     NAMES,
+    SETTLED,
     VERDICT_HEADINGS,
     WAY_HEADINGS,
     heading,
@@ -55,7 +56,8 @@ def show(results: Results) -> None:
 
 
 def _total(found: Sequence[Answer], precision: float) -> None:
-    table = Table(heading(summarise(found)), "", box=None, pad_edge=False)
+    page.print(heading(summarise(found)))
+    table = Table(box=None, pad_edge=False, show_header=False)
     for row in rows(found, precision):
         table.add_row(*row)
     page.print(table)
@@ -97,7 +99,7 @@ def _pairs(found: Sequence[Answer]) -> None:
 
 
 def _against(comparison: Comparison) -> None:
-    page.print(Text(f"\nAgainst {comparison.file}: {comparison.photos} photos that both have"))
+    page.print(Text(f"\nAgainst {comparison.file}: {comparison.photos} photos that both have. {SETTLED}"))
     table = Table(*VERDICT_HEADINGS, box=None, pad_edge=False)
     for row in verdicts(comparison):
         table.add_row(*row)

@@ -26,9 +26,9 @@ class Unlisted:
         named = ", ".join(self.ids[:_NAMED]) + (f" and {len(self.ids) - _NAMED} more" if len(self.ids) > _NAMED else "")
         matched = sum(answer.matched for answer in self.answers)
         return (
-            f"Labels name {len(self.ids)} product ids that catalog {catalog} does not hold: {named}. Their {len(self.answers)} "
-            f"photos ({matched} matched) count in no measure. Sync the catalog with a feed that lists them, correct the ids or "
-            "--catalog, or leave product_id empty where the catalog is not meant to hold the product."
+            f"Labels name products that catalog {catalog} does not hold: {named}. Photos with such labels: {len(self.answers)}, "
+            f"of them matched: {matched}; they count in no measure. Sync the catalog with a feed that lists them, correct "
+            "the ids or --catalog, or leave product_id empty where the catalog is not meant to hold the product."
         )
 
 

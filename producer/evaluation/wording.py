@@ -20,6 +20,10 @@ NAMES = {
 }
 WAY_HEADINGS = ("Answered by", "Photos", "Share", "Matched and right", "Precision", "Seconds a photo")
 VERDICT_HEADINGS = ("", "Then", "Now", "Won", "Lost", "By chance")
+SETTLED = (
+    "Settled: matched and right, or not matched where the catalog lacks the product. By chance: how probable so uneven a split "
+    "is if neither is better (sign test)."
+)
 
 
 def shown(share: Share) -> str:
@@ -80,7 +84,7 @@ def _of(share: Share) -> str:
 
 def verdicts(comparison: Comparison) -> list[tuple[str, ...]]:
     """Each criterion in the order of VERDICT_HEADINGS."""
-    named = (("Matched and right, absent not matched", comparison.settled), ("First candidate right", comparison.first))
+    named = (("Settled", comparison.settled), ("First candidate right", comparison.first))
     return [(name, *_verdict(verdict)) for name, verdict in named]
 
 

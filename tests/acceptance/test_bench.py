@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from bench.capacity import Figures, estimate
+from bench.photos import few
 from bench.soak import growth
 from bench.whole_queue import between_ends
 
@@ -85,6 +86,29 @@ def test_capacity_is_worked_out_of_a_run(document: dict[str, Any]) -> None:
     assert need.cores == pytest.approx(1000 * document["machine"]["cores"] / document["queue_images_per_s"] / 0.7)
     assert need.messages_per_second == pytest.approx(1000 / document["queue"]["batch"])
     assert estimate(Figures.of(document), per_second=2000).cores == pytest.approx(2 * need.cores)
+
+
+@pytest.mark.timeout(900)
+def test_every_set_of_a_folder_is_measured_over_the_queue(tmp_path: Path) -> None:
+    shop = few(tmp_path / "sets/drawn")
+    rows = [f"{label.image},{label.product_id}" for label in shop.labels]
+    (tmp_path / "sets/drawn/labels.csv").write_text("\n".join(["image,product_id", *rows]))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PACKSIGHT_")}
+    command = [sys.executable, "-m", "bench.sets", str(tmp_path / "sets"), "--out", str(tmp_path / "out")]
+    command += ["--json", str(tmp_path / "m.json"), "--write", str(tmp_path / "a.md")]
+    done = subprocess.run(
+        command, cwd=ROOT, env=clean | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True, timeout=840, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert not [one.pid for one in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(one.info["cmdline"] or ())]
+    measured = json.loads((tmp_path / "m.json").read_text())["sets"]["drawn"]
+    assert (measured["products"], measured["count"], measured["absent"]) == (5, 11, 1)
+    assert measured["top1"] > 0.5, "clear photos of a small shop"
+    assert sum(way["count"] for way in measured["stages"]) == 11
+    assert all(way["processor_seconds"] > 0 for way in measured["stages"])
+    assert measured["processor_seconds"] > measured["processor_seconds_by_process"]["children"] > 0
+    assert measured["drop_nearest"]["count"] == 10
+    assert "| | drawn |" in (tmp_path / "a.md").read_text()
 
 
 def test_a_rate_counts_only_batches_that_began_after_the_clock() -> None:

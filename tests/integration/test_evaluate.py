@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -182,6 +183,17 @@ def test_labels_of_products_that_the_catalog_lacks_are_named_and_count_in_no_mea
         assert (found["count"], found["counts"]["top1"]) == (4, {"k": 2, "n": 4})
         assert "does not hold: p-gone, p-lost" in " ".join(shown.split())
     assert found["drop_nearest"]["count"] == 3
+
+
+def test_without_the_libraries_that_read_a_catalog_labels_are_measured_and_not_looked_up(
+    here: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as absent:
+        absent.delitem(sys.modules, "packsight.shared.catalog.tables")
+        absent.setitem(sys.modules, "pyarrow", None)
+        shown, found = evaluate(tmp_path / "core.json", here.labels)
+    assert (found["unlisted"], found["count"]) == (None, 6)
+    assert "was not looked up" in " ".join(shown.split()) and "packsight[analysis]" in shown
 
 
 def test_an_earlier_evaluation_is_compared_photo_by_photo(here: Shop, tmp_path: Path) -> None:

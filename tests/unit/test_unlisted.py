@@ -15,7 +15,7 @@ def test_labels_whose_ids_the_catalog_lacks_are_taken_apart_and_named_once() -> 
     measured, unlisted = part([bad[0], *good, *bad[1:]], {"1", "2"})
     assert measured == good
     assert unlisted == Unlisted(("8", "9"), tuple(bad))
-    assert "catalog shoes does not hold: 8, 9. Their 3 photos (3 matched)" in unlisted.hint("shoes")
+    assert "catalog shoes does not hold: 8, 9. Photos with such labels: 3, of them matched: 3" in unlisted.hint("shoes")
 
 
 def test_nothing_is_said_where_all_is_listed_and_many_ids_are_counted() -> None:
