@@ -44,7 +44,8 @@ def markdown(document: Mapping[str, Any]) -> str:
     about = document["machine"]
     parts = [
         INTRODUCTION,
-        f"Measured on {document['date']} at commit {document['commit']}; {about['cpu']}, {about['cores']} cores.\n",
+        f"Measured on {document['date']} at commit {document['commit']}; {about['cpu']}, {about['cores']} cores, networks in "
+        f"{document['precision']}.\n",
         _table(("", *document["sets"]), list(measures(document["sets"].values()))),
         _pooled(document) + "\n",
         "## Which stages answered\n",

@@ -24,6 +24,8 @@ from bench.testbed import testbed, worker
 from packsight.producer.client import Client
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.labels import read_labels
+from packsight.shared.queue.connection import result_database
+from packsight.shared.queue.registry import children
 from packsight.shared.storage.files import write_whole
 from packsight.worker.process.cores import usable_cores
 
@@ -73,6 +75,8 @@ def run(sets: list[PhotoSet], models: Path) -> dict[str, Any]:
         # Every question must cost what it costs a photo that was never seen.
         by = stack.enter_context(worker(on, PACKSIGHT_WORKER__REMEMBER="0"))
         client = stack.enter_context(Client(on.settings))
+        with result_database(on.settings) as redis:
+            precisions = sorted({child.precision for child in children(redis)})
         for photos in sets:
             console.rule(f"{photos.name}: {len(photos.labels)} labelled photos")
             measured[photos.name] = measure(on, by, client, photos, indexer=on.settings)
@@ -80,6 +84,7 @@ def run(sets: list[PhotoSet], models: Path) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "commit": machine.commit(),
         "machine": machine.machine(usable_cores()),
+        "precision": ", ".join(precisions),
         "sets": measured,
         "pooled": pooled(list(measured.values())),
     }

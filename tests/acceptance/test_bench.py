@@ -101,7 +101,9 @@ def test_every_set_of_a_folder_is_measured_over_the_queue(tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert not [one.pid for one in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(one.info["cmdline"] or ())]
-    measured = json.loads((tmp_path / "m.json").read_text())["sets"]["drawn"]
+    document = json.loads((tmp_path / "m.json").read_text())
+    measured = document["sets"]["drawn"]
+    assert document["precision"] in {"f32", "bf16", "f16"}
     assert (measured["products"], measured["count"], measured["absent"]) == (5, 11, 1)
     assert measured["top1"] > 0.5, "clear photos of a small shop"
     assert sum(way["count"] for way in measured["stages"]) == 11

@@ -53,11 +53,13 @@ def test_the_page_has_a_column_for_each_set_and_a_row_for_each_way() -> None:
             "date": "2026-01-02",
             "commit": "abc",
             "machine": {"cpu": "a processor", "cores": 2},
+            "precision": "f32",
             "sets": {"good": good, "poor": poor},
             "pooled": pooled([good, poor]),
         }
     )
     lines = text.splitlines()
+    assert "commit abc; a processor, 2 cores, networks in f32." in text
     assert "| | good | poor |" in lines
     assert "| **automation**: matched and right, of listed | 1.000 2/2 (0.34 to 1.00) | 0.000 0/1 (0.00 to 0.79) |" in lines
     assert "| automation at the best threshold for 0.98 | 1.000 from 0.90 | no threshold |" in lines
