@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -47,7 +49,15 @@ class Shop:
         request = RecognizeRequest(images=list(references), catalog=catalog, top_k=3, read_all=read_all)
         return self.pipeline.recognize(request)
 
-    def publish(self, products: list[Item], *, catalog: str = "default", embedder: str | None = None) -> Manifest:
+    def publish(
+        self,
+        products: list[Item],
+        *,
+        catalog: str = "default",
+        embedder: str | None = None,
+        barcodes: Mapping[str, str] = MappingProxyType({}),
+    ) -> Manifest:
+        """Publish a version; barcodes by the product's id."""
         wanted = {item.id for item in products}
         rows = [row for row in self.photos if row.product_id in wanted]
         if not self.features:
@@ -58,7 +68,7 @@ class Shop:
             folder,
             catalog=catalog,
             parent=None,
-            products=[product_row(item) for item in products],
+            products=[product_row(item, barcodes.get(item.id)) for item in products],
             photos=rows,
             features=self.features,
             recipe=recipe(embedder or self.pipeline.embedder_name, self.pipeline.spotter_name),
@@ -70,9 +80,11 @@ class Shop:
         return manifest
 
 
-def product_row(item: Item) -> ProductRow:
+def product_row(item: Item, barcode: str | None = None) -> ProductRow:
     name = f"{item.family.brand} {item.family.line} {item.variant}"
-    return ProductRow(id=item.id, name=name, vendor=item.family.brand, model=f"{item.family.line} {item.variant}")
+    codes = () if barcode is None else (barcode,)
+    model = f"{item.family.line} {item.variant}"
+    return ProductRow(id=item.id, name=name, vendor=item.family.brand, model=model, barcodes=codes)
 
 
 def failure(outcome: Outcome) -> Failure:

@@ -16,6 +16,7 @@ from packsight.indexer.build.index import build_index
 from packsight.indexer.build.parameters import FIT, PRIOR, FitParameters
 from packsight.indexer.build.projection import fit_projection
 from packsight.shared.catalog.arrays import Ragged
+from packsight.shared.catalog.barcodes import list_barcodes
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
 from packsight.shared.catalog.recipe import Recipe
@@ -79,6 +80,9 @@ def build_version(
     vectors = projection(raw.astype(np.float32)).astype(np.float16)
 
     write_products(folder / PRODUCTS, products)
+    listed = list_barcodes((product.barcodes for product in products), matching.barcodes.most_products)
+    listed.table.save(folder)
+    remarks += listed.notes
     write_photos(folder / PHOTOS, used)
     starts = np.zeros(len(products) + 1, np.int64)
     np.cumsum(np.bincount(photo_product, minlength=len(products)), out=starts[1:])

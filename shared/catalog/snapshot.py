@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from packsight.shared.catalog.arrays import Ragged, evenly_spread, open_array
+from packsight.shared.catalog.barcodes import BarcodeTable
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, read_manifest
 from packsight.shared.catalog.projection import Projection
@@ -85,6 +86,7 @@ class Snapshot:
     words: WordIndex
     local: LocalStore
     model: Model
+    barcodes: BarcodeTable
     parameters: MatchingParameters = MATCHING
 
     def photos(self, product: int) -> range:
@@ -140,6 +142,7 @@ class Snapshot:
             words=WordIndex.open(folder, words),
             local=LocalStore.open(folder),
             model=Model.model_validate_json((folder / "model.json").read_bytes()),
+            barcodes=BarcodeTable.open(folder),
             parameters=parameters,
         )
 
@@ -160,6 +163,9 @@ class Snapshot:
             raise ValueError(
                 f"the manifest counts {products} products and {photos} photos, not so {wrong or 'the products'}"
             )
+        codes, owners = self.barcodes.codes, self.barcodes.products
+        if len(codes) != len(owners) or (len(owners) and not 0 <= int(owners.min()) <= int(owners.max()) < products):
+            raise ValueError("the barcodes are not those of the products")
         if self.index.d != self.manifest.projected:
             raise ValueError(f"the index has {self.index.d} dimensions, the manifest says {self.manifest.projected}")
         for photo in evenly_spread(photos, _PROBES).tolist():

@@ -23,7 +23,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-STAGES = ("fetch", "cache", "decode", "embed", "spot", "match", "details")
+STAGES = ("fetch", "cache", "decode", "barcode", "embed", "spot", "match", "details")
 """What an image goes through, in order; `cache` looks up what is known of its bytes from earlier."""
 
 
@@ -68,6 +68,8 @@ class Evidence(_Value):
     words: list[WordEvidence] = Field(default_factory=list)
     missing_words: list[str] = Field(default_factory=list)
     """Words expected on the pack, telling it from its siblings, that were not read."""
+    barcode: str | None = None
+    """The candidate's barcode, where it was read on the photo: 8 digits of an EAN-8, else 13; a UPC with leading zeros."""
     inliers: int | None = None
     """Local features in geometric agreement with the nearest photo; None when they were not needed."""
 
@@ -130,7 +132,7 @@ class Outcome(_Value):
     """One sentence for a person."""
     words: list[WordRead] = Field(default_factory=list)
     words_complete: bool = True
-    """False when reading stopped because what was read had decided."""
+    """False when reading stopped, or did not begin, because what was known had decided."""
     size: tuple[int, int] | None = None
     """Width and height of the upright photo in pixels."""
     sha256: str | None = None

@@ -82,7 +82,9 @@ class Query:
 
 
 def find_candidates(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> IntArray:
-    """Products from both sides, each once, in rising order of their number."""
+    """Products from both sides, each once, in rising order of their number; only those whose barcode is on the photo, if any."""
+    if coded := snapshot.barcodes.find(query.features.barcodes or ()):
+        return np.array(sorted(coded), np.int64)
     photos = query.near if exclusion is None else query.near[query.near != exclusion.photo]
     found = np.union1d(snapshot.photo_product[photos], _by_words(query.words, snapshot, exclusion))
     if exclusion is not None and exclusion.whole_product:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -28,9 +28,10 @@ def evidence(
     row: int,
     snapshot: Snapshot,
     inliers: int | None = None,
+    code: int | None = None,
     parameters: ExplanationParameters = EXPLANATION,
 ) -> Evidence:
-    """Evidence for the candidate of that row."""
+    """Evidence for the candidate of that row; `code`: its barcode on the photo."""
     nearest = int(candidates.appearance.nearest[row])
     return Evidence(
         visual_similarity=None
@@ -40,8 +41,14 @@ def evidence(
         word_score=round(float(np.clip(candidates.matrix[row, _SHARE], 0, 1)), 4),
         words=_words(query, candidates, row, snapshot, parameters.words),
         missing_words=_missing(candidates, row, snapshot, parameters),
+        barcode=None if code is None else printed(code),
         inliers=inliers,
     )
+
+
+def printed(code: int) -> str:
+    """A GTIN in the digits of its symbol: 8 of an EAN-8, 13 of an EAN-13; a UPC gets a leading zero."""
+    return f"{code:08}" if code < 10**8 else f"{code:013}"
 
 
 def _words(
@@ -70,6 +77,18 @@ def _missing(candidates: CandidateMatrix, row: int, snapshot: Snapshot, paramete
     weight = expected.expected * expected.rarity
     absent = absent[np.argsort(-weight[absent], kind="stable")][: parameters.missing_words]
     return [snapshot.words.vocabulary.text(int(term)) for term in expected.term[absent]]
+
+
+def by_barcodes(products: Mapping[int, int], rest: str = "") -> str:
+    """One sentence that says whose barcodes are on a photo, and then the rest; products: number to code."""
+    codes = [printed(code) for code in sorted(set(products.values()))]
+    whose = "this product alone" if len(products) == 1 else f"{len(products)} products"
+    text = (
+        f"Barcode {codes[0]} is that of {whose}"
+        if len(codes) == 1
+        else f"Barcodes {', '.join(codes[:-1])} and {codes[-1]} are those of {whose}"
+    )
+    return f"{text}; {_lower(rest)}" if rest else f"{text}."
 
 
 def reason(

@@ -1,5 +1,6 @@
 """The decision: from a photo's features and a catalog snapshot to a product, or to none.
 
+A barcode that one product has decides alone; products that share those on the photo are the only candidates.
 First every candidate is weighed by appearance and words (`first_stage`). Only if that leaves doubt, the few best are
 compared more closely by the words and regions in which they differ (`rerank`), so that a photo that is clear, or clearly of
 no product of the catalog, costs nothing more.
@@ -15,7 +16,7 @@ import numpy as np
 from packsight.shared.catalog.decision_model import Matrix, Stage, probabilities
 from packsight.shared.catalog.evidence import FIRST_STAGE, RERANK
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.contract.outcomes import Candidate, Product, Status
+from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status
 from packsight.shared.matching import explain
 from packsight.shared.matching.candidates import Exclusion, IntArray, Query, find_candidates
 from packsight.shared.matching.evidence import CandidateMatrix, compute_evidence
@@ -69,8 +70,21 @@ def match(features: Features, snapshot: Snapshot, *, top_k: int, variant: Varian
 
     Raises CatalogError when the embedding has another length than the version's.
     """
+    if coded := by_barcode(features.barcodes, snapshot):
+        return coded
     query = Query.of(features, snapshot)
     return decision(query, rank(query, snapshot, variant=variant), snapshot, top_k=top_k)
+
+
+def by_barcode(barcodes: tuple[int, ...] | None, snapshot: Snapshot) -> Decision | None:
+    """The answer where the barcodes on a photo are those of one product; None where they are of none or of several."""
+    found = snapshot.barcodes.find(barcodes or ())
+    if len(found) != 1:
+        return None
+    [(number, code)] = found.items()
+    product, confidence = explain.product(snapshot.products[number]), snapshot.parameters.barcodes.confidence
+    only = Candidate(product=product, confidence=confidence, evidence=Evidence(barcode=explain.printed(code)))
+    return Decision(Status.MATCHED, product, confidence, [only], explain.by_barcodes(found))
 
 
 def rank(
@@ -134,25 +148,32 @@ def rerank(query: Query, ranking: Ranking, snapshot: Snapshot, exclusion: Exclus
 
 
 def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) -> Decision:
-    """Say what a ranking means, with the evidence for its first `top_k` candidates."""
+    """Say what a ranking means, with the evidence for its first `top_k` candidates.
+
+    Where the photo has a barcode that several products share, it is one of them, and what is left is which.
+    """
+    coded = snapshot.barcodes.find(query.features.barcodes or ())
+    if coded:
+        ranking = _given_one(ranking)
     inliers = ranking.inliers or {}
     first = zip(ranking.order.tolist(), ranking.probability.tolist(), ranking.rows.tolist(), strict=True)
     top = [
         Candidate(
             product=explain.product(snapshot.products[number]),
             confidence=round(probability, 6),
-            evidence=explain.evidence(query, ranking.candidates, row, snapshot, inliers.get(row)),
+            evidence=explain.evidence(query, ranking.candidates, row, snapshot, inliers.get(row), coded.get(number)),
         )
         for number, probability, row in list(first)[:top_k]
     ]
     status = status_of(ranking, snapshot)
     confidence = top[0].confidence if top else 0.0
+    reason = explain.reason(status, top, confidence)
     return Decision(
         status=status,
         product=top[0].product if top and status is Status.MATCHED else None,
         confidence=confidence,
         candidates=top,
-        reason=explain.reason(status, top, confidence),
+        reason=explain.by_barcodes(coded, reason) if coded else reason,
     )
 
 
@@ -163,6 +184,12 @@ def status_of(ranking: Ranking, snapshot: Snapshot) -> Status:
     if ranking.probability[0] >= snapshot.model.matched:
         return Status.MATCHED
     return Status.NO_MATCH if ranking.none > snapshot.parameters.decision.no_match else Status.AMBIGUOUS
+
+
+def _given_one(ranking: Ranking) -> Ranking:
+    """The same where one of the candidates is known to be right: what spoke for none of them speaks for all of them alike."""
+    left = max(0.0, 1.0 - float(ranking.probability.sum()))
+    return replace(ranking, probability=ranking.probability + left / len(ranking.order), none=0.0)
 
 
 def _ordered(

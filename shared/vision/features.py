@@ -44,7 +44,9 @@ class Features:
     thumbnail: bytes
     """JPEG of the upright photo, longer side 128 pixels: colours for comparing aligned regions."""
     complete: bool = True
-    """Whether all lines were read, not only as many as a catalog version needed to decide."""
+    """Whether all was extracted, not only as much as a catalog version needed to decide."""
+    barcodes: tuple[int, ...] | None = None
+    """GTINs of the EAN and UPC symbols on it; None when nobody looked for any."""
 
 
 def make_features(
@@ -56,6 +58,7 @@ def make_features(
     thumbnail: bytes = b"",
     *,
     complete: bool = True,
+    barcodes: tuple[int, ...] | None = None,
 ) -> Features:
     """Put features together with the precision that a pack keeps, so that query and catalog photo see equal numbers.
 
@@ -77,6 +80,7 @@ def make_features(
         local=as_packed(local),
         thumbnail=thumbnail,
         complete=complete,
+        barcodes=barcodes,
     )
 
 

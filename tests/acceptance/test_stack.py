@@ -18,9 +18,11 @@ import psutil
 import pytest
 import redis
 
+from bench.barcode_print import Code, Kind
 from packsight.deploy.testbed import serving
-from tests.acceptance.local_stack import PRODUCTS, Stack
+from tests.acceptance.local_stack import PRODUCTS, Stack, query
 from tests.acceptance.stack import write_to_disk
+from tests.labels import labelled
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -105,6 +107,21 @@ def test_a_published_catalog_answers_a_job(answers: list[dict[str, Any]]) -> Non
     assert by_name["broken"]["failure"]["code"] == "format_unsupported"
     right = [item.id for item in PRODUCTS if by_name[item.id]["candidates"][0]["product"]["id"] == item.id]
     assert right == [item.id for item in PRODUCTS]
+
+
+def test_a_barcode_of_the_feed_answers_a_photo(stack: Stack, answers: list[dict[str, Any]]) -> None:
+    shown, named = PRODUCTS[1], PRODUCTS[0]
+    code = Code(Kind.EAN_13, "4006381333931")
+    feed = (stack.folder / "shop/feed.xml").read_text()
+    place = feed.index(">", feed.index(f'<offer id="{named.id}"')) + 1
+    (stack.folder / "shop/scanned.xml").write_text(f"{feed[:place]}<barcode>{code.digits}</barcode>{feed[place:]}")
+    (stack.folder / "scanned.jpg").write_bytes(labelled(query(shown, 4), code))
+    stack.run("catalog", "sync", "--feed", "shop/scanned.xml", "--catalog", "scanned")
+    outcome = json.loads(stack.run("recognize", "scanned.jpg", "--catalog", "scanned").stdout)
+    assert (outcome["status"], outcome["product"]["id"]) == ("matched", named.id)
+    assert [one["evidence"]["barcode"] for one in outcome["candidates"]] == [code.digits]
+    assert not {"embed", "spot"} & set(outcome["timings"])
+    assert code.digits in " ".join(stack.run("explain", "scanned.jpg", "--catalog", "scanned").stdout.split())
 
 
 def dom(address: str, profile: Path) -> str:

@@ -14,6 +14,7 @@ import pytest
 import redis
 from pydantic import SecretStr
 
+from bench.barcode_print import Code, Kind
 from packsight.deploy.stack.ports import free_ports
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import PARTS, RecognizeRequest
@@ -29,6 +30,7 @@ from packsight.worker.networks.base import Embedder, Enough, Image, Spotter
 from packsight.worker.pipeline.feature_cache import FeatureCache
 from packsight.worker.pipeline.parameters import FLOW, FlowParameters
 from packsight.worker.pipeline.pipeline import Pipeline
+from tests.labels import labelled
 from tests.shop import PRODUCTS, Shop, failure, query
 
 T = TypeVar("T", Embedder, Spotter)
@@ -216,8 +218,9 @@ class Watching:
     spotter: WatchedSpotter
     fetched: Counter[str]
 
-    def ask(self, *references: str) -> list[Outcome]:
-        return self.pipeline.recognize(RecognizeRequest(images=list(references), catalog="default", top_k=3))
+    def ask(self, *references: str, catalog: str = "default", read_all: bool = False) -> list[Outcome]:
+        request = RecognizeRequest(images=list(references), catalog=catalog, top_k=3, read_all=read_all)
+        return self.pipeline.recognize(request)
 
     @property
     def looked_at(self) -> int:
@@ -298,6 +301,33 @@ def test_equal_photos_of_a_batch_are_looked_at_once_and_each_is_answered(
         assert {failure(one).code for one in outcomes if one.image in broken} == {ErrorCode.IMAGE_TRUNCATED}
         with redis.Redis.from_url(shop.settings.result_url.get_secret_value()) as client:
             client.flushdb()
+
+
+def test_a_known_photo_is_looked_at_for_barcodes_once_and_only_where_a_catalog_has_some(
+    shop: Shop, networks: tuple[Embedder, Spotter]
+) -> None:
+    code = Code(Kind.UPC_A, "036000291452")
+    shop.publish(PRODUCTS, catalog="coded", barcodes={PRODUCTS[0].id: code.digits})
+    known = shop.put("cache/coded/known.jpg", labelled(query(PRODUCTS[1]), code))
+    new = shop.put("cache/coded/new.jpg", labelled(query(PRODUCTS[2]), code))
+    bare = shop.put("cache/coded/bare.jpg", query(PRODUCTS[3]))
+    with watching(shop, networks) as child:
+        plain = child.ask(known, bare, read_all=True)
+        assert not any("barcode" in outcome.timings for outcome in plain)
+        first = child.ask(known, bare, new, new, catalog="coded")
+        assert child.looked_at == 2, "known photos are only decoded, a new one is decided before the networks"
+    with watching(shop, networks) as other:
+        again = other.ask(known, bare, new, new, catalog="coded")
+        assert other.looked_at == 0
+        assert list(map(answer, other.ask(known, bare))) == list(map(answer, plain))
+        assert other.looked_at == 0
+        assert other.ask(new)[0].candidates[0].product.id == PRODUCTS[2].id
+        assert other.looked_at == 1, "what one version's barcode decided is not known to another catalog"
+    assert all({"decode", "barcode"} <= set(outcome.timings) for outcome in first[:3])
+    assert not any({"decode", "barcode"} & set(outcome.timings) for outcome in (*again[:1], *again[2:]))
+    assert "barcode" not in again[1].timings
+    assert list(map(answer, first)) == list(map(answer, again))
+    assert [first[place].candidates[0].product.id for place in (0, 2, 3)] == [PRODUCTS[0].id] * 3
 
 
 def test_nothing_is_remembered_of_photos_that_are_broken_or_when_it_is_switched_off(

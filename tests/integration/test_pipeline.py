@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.barcode_print import Code, Kind
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import STAGES, Status
+from tests.labels import labelled
 from tests.shop import PRODUCTS, Shop, failure, query, version
 
 
@@ -74,6 +76,36 @@ def test_a_matcher_that_fails_while_reading_costs_nothing_but_the_reading(
     for one in (outcome, other):
         assert one.status is not Status.FAILED
         assert one.words_complete
+
+
+CODE = Code(Kind.EAN_13, "4006381333931")
+
+
+def test_a_barcode_answers_before_the_networks_and_alike_when_all_is_read(shop: Shop) -> None:
+    shown, named = PRODUCTS[1], PRODUCTS[0]
+    shop.publish(PRODUCTS, catalog="coded", barcodes={named.id: CODE.digits})
+    reference = shop.put("q/coded.jpg", labelled(query(shown), CODE))
+    plain = shop.put("q/uncoded.jpg", query(shown))
+    quick, beside = shop.ask(reference, plain, catalog="coded")
+    whole = shop.ask(reference, catalog="coded", read_all=True)[0]
+    for outcome in (quick, whole):
+        assert outcome.status is Status.MATCHED
+        assert outcome.product is not None and outcome.product.id == named.id
+        assert [one.evidence.barcode for one in outcome.candidates] == [CODE.digits]
+        assert CODE.digits in outcome.reason
+        assert {"barcode", "match"} <= set(outcome.timings)
+    assert set(quick.timings) == {"fetch", "cache", "decode", "barcode", "match"}
+    assert (quick.words, quick.words_complete) == ([], False)
+    assert {"embed", "spot"} <= set(whole.timings)
+    assert whole.words and whole.words_complete
+    assert beside.candidates[0].product.id == shown.id
+    assert {"barcode", "embed", "spot"} <= set(beside.timings)
+
+
+def test_a_catalog_without_barcodes_never_looks_for_any(shop: Shop) -> None:
+    outcome = shop.ask(shop.put("q/coded-for-others.jpg", labelled(query(PRODUCTS[1]), CODE)))[0]
+    assert outcome.candidates[0].product.id == PRODUCTS[1].id
+    assert "barcode" not in outcome.timings
 
 
 def encoded(image: Image.Image, kind: str = "JPEG") -> bytes:

@@ -12,7 +12,7 @@ from packsight.worker.pipeline.feature_cache import decode_features, encode_feat
 SHA256 = "3f" * 32
 
 
-def seen(lines: int) -> Features:
+def seen(lines: int, barcodes: tuple[int, ...] | None = None) -> Features:
     chance = np.random.default_rng(5)
     words = [
         WordRead(
@@ -22,7 +22,7 @@ def seen(lines: int) -> Features:
         )
         for number in range(lines)
     ]
-    return make_features(SHA256, (3024, 4032), chance.gamma(0.4, 2.0, 1024).astype(np.float32), words)
+    return make_features(SHA256, (3024, 4032), chance.gamma(0.4, 2.0, 1024).astype(np.float32), words, barcodes=barcodes)
 
 
 @pytest.mark.parametrize("lines", [0, 1, 60])
@@ -37,9 +37,17 @@ def test_features_come_back_to_the_last_bit(lines: int) -> None:
     assert [word.model_dump_json() for word in after.words] == [word.model_dump_json() for word in before.words]
 
 
+@pytest.mark.parametrize("barcodes", [None, (), (96385074, 4006381333931)])
+def test_barcodes_come_back_and_so_does_whether_anybody_looked(barcodes: tuple[int, ...] | None) -> None:
+    after = decode_features(SHA256, encode_features(seen(2, barcodes)))
+    assert after is not None
+    assert after.barcodes == barcodes
+    assert after.words == seen(2).words
+
+
 def test_bytes_that_hold_no_features_are_no_features() -> None:
-    whole = encode_features(seen(3))
+    whole = encode_features(seen(3, (96385074,)))
     cut = [decode_features(SHA256, whole[:length]) for length in range(0, len(whole), 7)]
     assert cut == [None] * len(cut)
-    other = [b"\xff" * 4000, b'{"version": 2}' * 90, whole + b"]", whole[:-1] + b', "one more"]', b"\0" * 12 + b"null"]
+    other = [b"\xff" * 4000, b'{"version": 2}' * 90, whole + b"]", whole[:-1] + b', "one more"]', b"\0" * 14 + b"null"]
     assert [decode_features(SHA256, value) for value in other] == [None] * len(other)

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.matcher import is_confident
+from packsight.shared.matching.matcher import by_barcode, is_confident
 from packsight.worker.pipeline.extracted import Extracted
 
 log = logging.getLogger(__name__)
 
 
 class EarlyStop:
-    """Stops as soon as the catalog matches a photo by its appearance and the words read so far.
+    """Stops as soon as the catalog matches a photo by its barcode, or by its appearance and the words read so far.
 
     Without a snapshot everything is extracted of every photo. The catalog is searched once per photo, however often it
     is asked about; what was searched is left with the photo.
@@ -34,9 +34,12 @@ class EarlyStop:
 
         Appearance alone never suffices: siblings look alike, so without a word there is nothing to ask about.
         """
-        if self._snapshot is None or not words:
+        if self._snapshot is None or photo.decided:
             return photo.decided
         try:
+            if not words:
+                photo.decided = by_barcode(photo.barcodes, self._snapshot) is not None
+                return photo.decided
             if photo.query is None:
                 photo.query = Query.of(photo.described(), self._snapshot)
             photo.decided = is_confident(photo.query.with_words(words, self._snapshot), self._snapshot)

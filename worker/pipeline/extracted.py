@@ -26,6 +26,8 @@ class Extracted:
     decode: Callable[[], Photo] | None = None
     """What makes the pixels of the bytes that were fetched; let go of as soon as nobody needs them any more."""
     decoded: Photo | None = None
+    barcodes: tuple[int, ...] | None = None
+    """GTINs on it; None when nobody looked."""
     embedding: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     words: Sequence[WordRead] = ()
     """As the spotter saw them: boxes in pixels of its, possibly reduced, copy."""
@@ -52,7 +54,7 @@ class Extracted:
         photo = self.photo()
         lines = in_original_pixels(self.words, photo)
         size = (photo.width, photo.height)
-        return make_features(self.sha256, size, self.embedding, lines, complete=not self.decided)
+        return make_features(self.sha256, size, self.embedding, lines, complete=not self.decided, barcodes=self.barcodes)
 
     def details(self) -> tuple[LocalFeatures, bytes]:
         """Key points and thumbnail, made anew at each call; raises ImageError when the file cannot be decoded."""

@@ -126,22 +126,24 @@ def _field(sha256: str, version: str) -> bytes:
     return bytes.fromhex(sha256) + version.encode()
 
 
-_VERSION = 1
+_VERSION = 2
 """Of the format below."""
-_HEAD = struct.Struct("<IIHH")
-"""Width, height, dimension of the embedding, lines of text."""
+_HEAD = struct.Struct("<IIHHh")
+"""Width, height, dimension of the embedding, lines of text, barcodes (-1: nobody looked)."""
 _LINE = 9
 """Numbers of a line: confidence and four corners."""
 
 
 def encode_features(photo: Features) -> bytes:
-    """Head, embedding (float16), numbers of the lines (float32), their texts (JSON)."""
+    """Head, embedding (float16), numbers of the lines (float32), barcodes (int64), texts of the lines (JSON)."""
+    codes = photo.barcodes
     lines = [[word.confidence, *(number for corner in word.box for number in corner)] for word in photo.words]
     return b"".join(
         [
-            _HEAD.pack(photo.width, photo.height, len(photo.embedding), len(lines)),
+            _HEAD.pack(photo.width, photo.height, len(photo.embedding), len(lines), -1 if codes is None else len(codes)),
             photo.embedding.astype("<f2").tobytes(),
             np.array(lines, "<f4").reshape(len(lines), _LINE).tobytes(),
+            np.array(codes or (), "<i8").tobytes(),
             json.dumps([word.text for word in photo.words], ensure_ascii=False).encode(),
         ]
     )
@@ -150,11 +152,13 @@ def encode_features(photo: Features) -> bytes:
 def decode_features(sha256: str, value: bytes, *, complete: bool = True) -> Features | None:
     """Features without local ones; None when these bytes hold none."""
     try:
-        width, height, dimension, count = _HEAD.unpack_from(value)
+        width, height, dimension, count, coded = _HEAD.unpack_from(value)
         numbers = _HEAD.size + 2 * dimension
-        text = numbers + 4 * _LINE * count
+        codes = numbers + 4 * _LINE * count
+        text = codes + 8 * max(coded, 0)
         embedding = np.frombuffer(value, "<f2", dimension, _HEAD.size).astype(np.float32)
         lines = np.frombuffer(value, "<f4", _LINE * count, numbers).reshape(count, _LINE).tolist()
+        barcodes = None if coded < 0 else tuple(np.frombuffer(value, "<i8", coded, codes).tolist())
         texts = json.loads(value[text:])
         words = tuple(
             WordRead(text=text, confidence=line[0], box=list(zip(line[1::2], line[2::2], strict=True)))
@@ -162,4 +166,4 @@ def decode_features(sha256: str, value: bytes, *, complete: bool = True) -> Feat
         )
     except (struct.error, ValueError, TypeError):
         return None
-    return Features(sha256, width, height, embedding, words, NO_LOCAL, b"", complete)
+    return Features(sha256, width, height, embedding, words, NO_LOCAL, b"", complete, barcodes)

@@ -1,10 +1,11 @@
-"""One photo's way: fetch, look up, decode, embed, read, search, decide.
+"""One photo's way: fetch, look up, decode, read barcodes, embed, read words, search, decide.
 
 A batch flows through in groups: while one group is in the networks, threads fetch and decode the next photos and another
 thread decides about those before. Few are in flight at a time, since a large photo takes 12 MB.
 
 No content goes through the networks twice: what they saw is kept for the rest of the batch and in the cache of all workers,
-and a photo that is known from there is not even decoded, unless its details are needed.
+and a photo that is known from there is not even decoded, unless its details are needed, or its barcodes, which are looked for
+only where the catalog has some.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 from packsight.shared.catalog.snapshot import Snapshot
@@ -27,6 +29,7 @@ from packsight.shared.vision.features import Features
 from packsight.worker.catalogs.snapshots import Catalogs
 from packsight.worker.networks.base import Embedder, Spotter
 from packsight.worker.pipeline.answer import Answer
+from packsight.worker.pipeline.barcodes import read_barcodes
 from packsight.worker.pipeline.decode import decode
 from packsight.worker.pipeline.early_stop import EarlyStop
 from packsight.worker.pipeline.extracted import Extracted, timed
@@ -74,7 +77,8 @@ class Pipeline:
             failure = Failure.of(error)
             return [answer.failed(Extracted(reference, failure=failure)) for reference in request.images]
         answer = answer.by(snapshot)
-        photos = self.extract(dict.fromkeys(request.images), None if request.read_all else snapshot)
+        needed = None if request.read_all else snapshot
+        photos = self.extract(dict.fromkeys(request.images), needed, barcodes=bool(snapshot.barcodes))
         decide = partial(self._decide, snapshot=snapshot, answer=answer, top_k=request.top_k)
         answers = {outcome.image: outcome for outcome in postprocess(self._finisher, decide, photos, most=self._flow.ahead)}
         return [answers[reference] for reference in request.images]
@@ -94,27 +98,32 @@ class Pipeline:
         *,
         parts: Collection[Part] = PARTS,
         keep: bool = True,
+        barcodes: bool = False,
     ) -> Iterator[Extracted]:
         """Extract embedding and words of photos, in order; queries and catalog photos both come through here.
 
-        snapshot: extract no more of a photo than this catalog version needs to decide. keep: for the cache.
+        snapshot: extract no more of a photo than this catalog version needs to decide. keep: for the cache. barcodes: look for
+        them too.
         """
         known: dict[str, Features] = {}  # by content, in this batch
-        load = partial(self._load, known=known, snapshot=snapshot)
+        load = partial(self._load, known=known, snapshot=snapshot, barcodes=barcodes)
         for group in prefetch(self._loaders, load, references, most=self._flow.ahead, group=self._flow.group):
             usable = [photo for photo in group if photo.failure is None]
             new = {photo.sha256: photo for photo in usable if photo.sha256 not in known}
+            unread = {photo.sha256: photo for photo in usable if barcodes and _unread(known.get(photo.sha256))}
+            self._read_barcodes(unread.values())
             self._look(list(new.values()), EarlyStop(snapshot), parts)
             known |= {sha256: photo.described() for sha256, photo in new.items()}
+            known |= {sha256: replace(known[sha256], barcodes=photo.barcodes) for sha256, photo in unread.items()}
             for photo in usable:
                 photo.features = known[photo.sha256]
             if keep:  # before these photos are decided about, so that whoever has an answer finds them kept
-                self._finisher.submit(self._cache.put, [known[sha256] for sha256 in new], _version(snapshot))
+                self._finisher.submit(self._cache.put, [known[sha256] for sha256 in new | unread], _version(snapshot))
             self.images += len(group)
             yield from group
 
-    def _load(self, reference: str, known: dict[str, Features], snapshot: Snapshot | None) -> Extracted:
-        """Fetch a photo, and decode it unless what the networks see on it is known."""
+    def _load(self, reference: str, known: dict[str, Features], snapshot: Snapshot | None, barcodes: bool) -> Extracted:
+        """Fetch a photo, and decode it unless what is wanted of it is known."""
         photo = Extracted(reference)
         try:
             with photo.timed("fetch"):
@@ -124,7 +133,7 @@ class Pipeline:
             with photo.timed("cache"):
                 if photo.sha256 not in known and (found := self._cache.get(photo.sha256, _version(snapshot))):
                     known[photo.sha256] = found
-            if photo.sha256 not in known:
+            if photo.sha256 not in known or (barcodes and _unread(known[photo.sha256])):
                 with photo.timed("decode"):
                     photo.photo()
         except ImageError as error:
@@ -140,6 +149,11 @@ class Pipeline:
             asked = [photo for photo in photos if part in parts and not enough(photo)]
             if asked:
                 stage(asked, enough)
+
+    def _read_barcodes(self, photos: Iterable[Extracted]) -> None:
+        for photo in photos:
+            with photo.timed("barcode"):
+                photo.barcodes = read_barcodes(photo.photo().pixels)
 
     def _embed(self, photos: Sequence[Extracted], _enough: EarlyStop) -> None:
         with timed("embed", photos):
@@ -160,6 +174,10 @@ class Pipeline:
         """Search the catalog and decide; where that leaves doubt, with the photo's details."""
         try:
             if photo.features is not None:
+                with photo.timed("match"):
+                    coded = matcher.by_barcode(photo.features.barcodes, snapshot)
+                if coded is not None:
+                    return answer.of(photo, coded)
                 with photo.timed("match"):
                     query = (
                         Query.of(photo.features, snapshot)
@@ -188,6 +206,11 @@ class Pipeline:
             photo.features, photo.failure = None, Failure.of(error)
         photo.release()
         return photo
+
+
+def _unread(known: Features | None) -> bool:
+    """Whether nobody has looked for barcodes on a photo yet."""
+    return known is None or known.barcodes is None
 
 
 def _version(snapshot: Snapshot | None) -> str:
