@@ -28,7 +28,8 @@ from packsight.indexer.build.fit import fit
 from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Status
-from packsight.shared.matching.candidates import Exclusion, Query
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.matching.matcher import Variant, is_confident, match, rank
 from packsight.shared.vision.features import Features

@@ -25,24 +25,18 @@ def digest(*parameters: DataclassInstance) -> str:
 
 @dataclass(frozen=True)
 class DetailParameters:
-    """Key points and thumbnails (packsight.worker.pipeline.local_features)."""
+    """Key points and thumbnails (packsight.worker.pipeline.local_features).
 
-    side: int = 576
-    """Longer side in pixels of the grey copy on which corners are sought."""
-    points: int = 400
-    """Key points kept, the strongest: some 53 KB a photo."""
-    levels: int = 8
-    """Of the pyramid on which corners are sought: ORB's own default, as is the next."""
-    step: float = 1.2
-    """Between two levels."""
-    contrast: int = 5
-    """Grey levels by which the ring around a corner differs from it at least: blurred photos have no stronger ones."""
-    patch: int = 31
-    """Pixels around a corner that give its orientation: ORB's own default."""
-    edge: int = 8
-    """Pixels that a corner keeps from the border at least."""
-    diameter: float = 5.0
-    """Of a corner of the finest level, in pixels, as SIFT counts: the histogram covers some six times as much."""
+    What was measured: docs/decisions/11-details-first.md.
+    """
+
+    catalog_scales: tuple[tuple[int, int], ...] = ((240, 200), (320, 200), (480, 200))
+    """Copies of a catalog photo: longer side in pixels, and the strongest key points kept of each, some 79 KB a photo. Packs
+    that fill a query and packs that are small on it both find their size among them."""
+    query_scales: tuple[tuple[int, int], ...] = ((320, 400),)
+    """The same of a photo that is asked about: one copy is half the price of three, and finds as much."""
+    contrast: float = 0.02
+    """Of a blob, on the scale 0 to 1: half of SIFT's default, for blurred photos have no stronger ones."""
     scale: int = 512
     """Of descriptors, whose values are 0 to 1, as bytes; what comes above 255 is clipped."""
     thumbnail_side: int = 128
@@ -110,6 +104,26 @@ class EvidenceParameters:
 
 
 @dataclass(frozen=True)
+class VoteParameters:
+    """Which products the key points vote for (packsight.shared.matching.votes)."""
+
+    neighbours: int = 11
+    """Nearest points of the catalog that each point of a photo looks at, the last of which says how near chance comes:
+    10 and one, as McCann & Lowe (2012)."""
+    spare: int = 20
+    """Neighbours looked at beyond that when a photo or product is left out, whose points take places."""
+    prominence: float = 0.3
+    """Standard deviation, in sides of the photo, of the bell around its middle by which points count: people put what they
+    ask about there. From 0.2 to 0.4 all does equally well, and better than without."""
+    candidates: int = 8
+    """Products with the most votes that become candidates and are laid over the photo."""
+    half: float = 0.05
+    """Votes, in units of a descriptor's squared length, that count as none: a photo of no product gives as many to several."""
+    floor: int = 8
+    """Rank of the votes that show what chance gives in this catalog."""
+
+
+@dataclass(frozen=True)
 class GeometryParameters:
     """When two photos show the same flat print (packsight.shared.matching.geometry)."""
 
@@ -117,6 +131,9 @@ class GeometryParameters:
     """Of the distances to the nearest and the next descriptor below which a pair counts; Lowe (2004) used 0.8."""
     reprojection: float = 0.015
     """How far an inlier may lie from where the homography puts it, as a share of the query's sides."""
+    elsewhere: float = 0.03
+    """How far, as a share of a photo's sides, the next descriptor must lie to be another place: one place is described at
+    several scales."""
     min_inliers: int = 8
     """Twice what a homography needs; with fewer it says nothing."""
     max_iterations: int = 500
@@ -155,19 +172,13 @@ class ColourParameters:
 
 
 @dataclass(frozen=True)
-class RerankParameters:
-    """When and how the few best are compared more closely (packsight.shared.matching.matcher and rerank)."""
+class CloseParameters:
+    """How the few best candidates are laid over the photo and compared (packsight.shared.matching.close)."""
 
-    sure_none: float = 0.95
-    """Probability of none of the products from which the first stage stands: reranking made no such photo `matched`."""
-    depth: int = 6
-    """Candidates compared at most."""
-    least_share: float = 0.01
-    """Part of the first candidate's probability below which a candidate is not worth comparing."""
-    least: int = 2
-    """Candidates compared at least, since one alone has no rival."""
+    likely: int = 4
+    """Candidates laid over the photo beside those of the votes: the likeliest without it."""
     photos: int = 2
-    """Photos of a candidate that are laid over the query, those that look most like it."""
+    """Photos of a candidate that are tried, those with the most votes, then those that look most like the query."""
     full_inliers: int = 100
     """Key points in agreement at which `inliers` is 1."""
     hull_share: float = 0.5
@@ -233,10 +244,11 @@ class MatchingParameters:
 
     barcodes: BarcodeParameters = BarcodeParameters()
     candidates: CandidateParameters = CandidateParameters()
+    votes: VoteParameters = VoteParameters()
     evidence: EvidenceParameters = EvidenceParameters()
     geometry: GeometryParameters = GeometryParameters()
     colours: ColourParameters = ColourParameters()
-    rerank: RerankParameters = RerankParameters()
+    close: CloseParameters = CloseParameters()
     decision: DecisionParameters = DecisionParameters()
 
 

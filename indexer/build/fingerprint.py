@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from packsight.indexer.build.parameters import FIT, PRIOR, FitParameters
+from packsight.indexer.build.parameters import FIT, FitParameters
+from packsight.indexer.build.prior import PRIOR
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.parameters import digest
 

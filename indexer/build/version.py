@@ -10,14 +10,17 @@ from typing import Protocol
 import faiss
 import numpy as np
 
+from packsight.indexer.build.detail_index import build_detail_index
 from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.index import build_index
-from packsight.indexer.build.parameters import FIT, PRIOR, FitParameters
+from packsight.indexer.build.parameters import FIT, FitParameters
+from packsight.indexer.build.prior import PRIOR
 from packsight.indexer.build.projection import fit_projection
 from packsight.shared.catalog.arrays import Ragged
 from packsight.shared.catalog.barcodes import list_barcodes
 from packsight.shared.catalog.decision_model import Model
+from packsight.shared.catalog.detail_index import DETAIL_INDEX
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import INDEX, LocalStore, Snapshot
@@ -38,9 +41,6 @@ class Parent(Protocol):
     def manifest(self) -> Manifest:
         """What it is."""
 
-    @property
-    def model(self) -> Model | None:
-        """Its weights; None when they would mean something else."""
 
 
 def build_version(
@@ -53,6 +53,7 @@ def build_version(
     features: Mapping[str, Features],
     recipe: Recipe,
     notes: Sequence[str] = (),
+    prior: Model = PRIOR,
     parameters: FitParameters = FIT,
     matching: MatchingParameters = MATCHING,
     words: WordParameters = WORDS,
@@ -91,10 +92,12 @@ def build_version(
     np.save(folder / "vectors.npy", vectors)
     projection.save(folder)
     WordIndex.build(products, photo_product.astype(np.int64), [photo.words for photo in found], words).save(folder)
-    _local(found, parameters).save(folder)
+    local = _local(found, parameters)
+    local.save(folder)
+    faiss.write_index(build_detail_index(local.descriptors.values, parameters.details), str(folder / DETAIL_INDEX))
     index, index_name = build_index(vectors, parameters.index)
     faiss.write_index(index, str(folder / INDEX))
-    (folder / "model.json").write_text(PRIOR.model_dump_json(indent=1))
+    (folder / "model.json").write_text(prior.model_dump_json(indent=1))
     manifest = Manifest(
         catalog=catalog,
         version=new_version(),
@@ -111,7 +114,7 @@ def build_version(
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json())
     unfitted = Snapshot.open(folder, matching, words)
-    model, checked, fit_notes = fit(unfitted, features, None if parent is None else parent.model, parameters)
+    model, checked, fit_notes = fit(unfitted, features, prior, parameters)
     (folder / "model.json").write_text(model.model_dump_json(indent=1))
     return seal(folder, manifest.model_copy(update={"self_check": checked, "notes": (*remarks, *fit_notes)}))
 

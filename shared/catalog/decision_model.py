@@ -1,9 +1,9 @@
 """How evidence becomes a probability: a conditional logit with the choice "none of the catalog's products".
 
 Each candidate c has evidence x_c and utility u_c = w · x_c; "none" has utility 0. P(c) = exp u_c / (1 + Σ exp u_i)
-(McFadden, Conditional logit analysis of qualitative choice behavior, 1973). The curve on top, σ(slope · logit P +
-offset), makes the probability of the first candidate honest (Platt, Probabilistic outputs for support vector
-machines, 1999). Weights, curve and threshold are fitted for every version on its own photos and stored with it.
+(McFadden, Conditional logit analysis of qualitative choice behavior, 1973). So the probabilities of all candidates and of
+"none" add up to 1 at every stage. Weights and thresholds are fitted on several catalogs together, then moved for every version as
+far as its own photos justify, and stored with it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from packsight.shared.catalog.evidence import FIRST_STAGE, RERANK
+from packsight.shared.catalog.evidence import DETAILS, FULL
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 
 Matrix = npt.NDArray[np.float64]
@@ -22,24 +22,10 @@ class _Value(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Curve(_Value):
-    """σ(slope · logit p + offset)."""
-
-    slope: float = 1.0
-    offset: float = 0.0
-
-    def __call__(self, probability: Matrix) -> Matrix:
-        """Calibrate probabilities; monotone."""
-        clipped = np.clip(probability, 1e-9, 1 - 1e-9)
-        result: Matrix = 1 / (1 + np.exp(-(self.slope * np.log(clipped / (1 - clipped)) + self.offset)))
-        return result
-
-
 class Stage(_Value):
-    """Weights of one kind of evidence with their curve."""
+    """Weights of the evidence that is known at one stage."""
 
     weights: dict[str, float]
-    curve: Curve = Curve()
 
     def vector(self, names: tuple[str, ...]) -> Matrix:
         """The weights in the order of `names`; raises CatalogError when one is missing or there is one more."""
@@ -54,22 +40,22 @@ class Stage(_Value):
 
 
 class Model(_Value):
-    """All that a version has learned about deciding."""
+    """How a version decides."""
 
-    first_stage: Stage
-    """For all candidates."""
-    rerank: Stage
-    """For the first few, when the first stage is not certain enough."""
+    details: Stage
+    """Before any network has seen the photo."""
+    full: Stage
+    """With words and appearance; also while lines are being read."""
     matched: float
-    """Confidence from which a photo is `matched`, so that the estimated precision of such answers is high enough."""
+    """Probability from which a photo is `matched`, so that the estimated precision of such answers is high enough."""
     sure: float
-    """Confidence from which the first stage stands, by the same estimate, and nothing is compared more closely."""
+    """Probability from which nothing more is asked, so that asking would hardly ever change the answer."""
     fitted: bool = False
 
     def check(self) -> None:
         """Raise CatalogError unless each stage has a weight for each of its evidence, and none beside."""
-        self.first_stage.vector(FIRST_STAGE)
-        self.rerank.vector(RERANK)
+        self.details.vector(DETAILS)
+        self.full.vector(FULL)
 
 
 def probabilities(evidence: Matrix, weights: Matrix) -> tuple[Matrix, float]:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-FIRST_STAGE = (
-    "bias", "appearance", "appearance_lead", "word_share", "word_mass", "word_lead", "coverage", "name", "rival_name", "brand",
-    "rival_brand", "unknown_words", "replaced_words",
+VOTES = ("votes", "vote_rise", "vote_lead")
+"""Of key points over the whole catalog; see packsight.shared.matching.close, as for the next."""
+LAID = ("inliers", "alignment", "inlier_lead", "area", "off_centre", "colour", "colour_lead")
+"""Of a candidate's photo laid over the query."""
+WORDS = (
+    "word_share", "word_mass", "word_lead", "coverage", "name", "rival_name", "brand", "rival_brand", "unknown_words",
+    "replaced_words", "distinctive_words", "distinctive_missing", "distinctive_unseen", "unread",
 )  # fmt: skip
-"""Evidence for every candidate; packsight.shared.matching.evidence says what each is."""
-RERANK = (
-    "first_stage", "bias", "inliers", "alignment", "colour", "colour_lead", "distinctive_words", "distinctive_missing",
-    "distinctive_unseen",
-)  # fmt: skip
-"""Evidence among the few candidates that are hard to tell apart; see packsight.shared.matching.rerank."""
+"""Of words; see packsight.shared.matching.evidence."""
+APPEARANCE = ("appearance", "appearance_lead")
+
+DETAILS = ("bias", *VOTES, *LAID)
+"""Evidence that is known of a photo before any network has seen it."""
+FULL = (*DETAILS, *APPEARANCE, *WORDS)
+"""All of it."""
+AGAINST = frozenset({
+    "rival_name", "rival_brand", "unknown_words", "replaced_words", "distinctive_missing", "distinctive_unseen", "off_centre",
+})  # fmt: skip
+"""Evidence that never speaks for a candidate; all other never speaks against one, but the bias, which may do either."""
+
+
+def bounds(names: tuple[str, ...]) -> list[tuple[float | None, float | None]]:
+    """The sign that each weight must keep, so that a further word or key point for one candidate never lowers it."""
+    return [(None, None) if name == "bias" else (None, 0.0) if name in AGAINST else (0.0, None) for name in names]

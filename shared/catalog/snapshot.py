@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from packsight.shared.catalog.arrays import Ragged, evenly_spread, open_array
 from packsight.shared.catalog.barcodes import BarcodeTable
 from packsight.shared.catalog.decision_model import Model
+from packsight.shared.catalog.detail_index import DetailIndex
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, read_manifest
 from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, ProductTable
@@ -85,6 +86,7 @@ class Snapshot:
     vectors: npt.NDArray[np.float16]
     words: WordIndex
     local: LocalStore
+    details: DetailIndex
     model: Model
     barcodes: BarcodeTable
     parameters: MatchingParameters = MATCHING
@@ -129,6 +131,7 @@ class Snapshot:
     def _open(cls, folder: Path, parameters: MatchingParameters, words: WordParameters) -> Snapshot:
         manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
         manifest.require_format()
+        local = LocalStore.open(folder)
         return cls(
             folder=folder,
             manifest=manifest,
@@ -140,7 +143,8 @@ class Snapshot:
             index=faiss.read_index(str(folder / INDEX), faiss.IO_FLAG_MMAP_IFC),
             vectors=open_array(folder / "vectors.npy"),
             words=WordIndex.open(folder, words),
-            local=LocalStore.open(folder),
+            local=local,
+            details=DetailIndex.open(folder, local.descriptors.starts),
             model=Model.model_validate_json((folder / "model.json").read_bytes()),
             barcodes=BarcodeTable.open(folder),
             parameters=parameters,
@@ -166,6 +170,8 @@ class Snapshot:
         codes, owners = self.barcodes.codes, self.barcodes.products
         if len(codes) != len(owners) or (len(owners) and not 0 <= int(owners.min()) <= int(owners.max()) < products):
             raise ValueError("the barcodes are not those of the products")
+        if self.details.index.ntotal != len(self.local.descriptors.values):
+            raise ValueError("the index of key points does not hold all of them")
         if self.index.d != self.manifest.projected:
             raise ValueError(f"the index has {self.index.d} dimensions, the manifest says {self.manifest.projected}")
         for photo in evenly_spread(photos, _PROBES).tolist():

@@ -1,4 +1,4 @@
-"""Which products are weighed at all: those whose photos are near, and those whose words were read."""
+"""Which products are weighed at all: those that key points vote for, whose photos are near, or whose words were read."""
 
 from __future__ import annotations
 
@@ -6,87 +6,72 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches, look_up
 from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion, IntArray
 from packsight.shared.matching.geometry import GeometricMatch
+from packsight.shared.matching.votes import Votes, vote
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures
-
-NO_PHOTO = -1
-
-IntArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Exclusion:
-    """What a catalog is to be answered without: one of its photos, or a product altogether (then photo is NO_PHOTO).
-
-    dropped_terms: terms that the product no longer has.
-    """
-
-    product: int
-    photo: int
-    dropped_terms: IntArray
-
-    @property
-    def whole_product(self) -> bool:
-        """Whether the product is left out with all its photos."""
-        return self.photo == NO_PHOTO
-
-    @classmethod
-    def of_photo(cls, snapshot: Snapshot, photo: int) -> Exclusion:
-        """As if this photo had never been taken."""
-        product = int(snapshot.photo_product[photo])
-        return cls(product, photo, snapshot.words.only_on(photo, product))
-
-    @classmethod
-    def of_product(cls, snapshot: Snapshot, product: int) -> Exclusion:
-        """As if this product had never been listed."""
-        return cls(product, NO_PHOTO, np.asarray(snapshot.words.products.row(product), np.int64))
-
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A photo that a catalog was searched with: features, projected vector [projected], what was found.
+    """A photo that a catalog was searched with, as far as it is known: key points first, then its looks, then its words.
 
-    near: numbers of the catalog photos nearest to it, nearest first. words: what its words may stand for.
-    geometry: what comparing it with catalog photos gave, by photo, so that none is compared twice.
+    votes: what its key points voted for. vector: [projected], zeros while unknown; near: numbers of the catalog photos
+    nearest to it, nearest first. words: what its words may stand for. barcodes: GTINs on it. geometry: what laying catalog photos over it gave, by
+    photo, so that none is laid twice.
     """
 
-    features: Features
+    local: LocalFeatures
+    thumbnail: bytes
+    votes: Votes
     vector: FloatArray
     near: IntArray
     words: FuzzyMatches
+    barcodes: tuple[int, ...] = ()
     geometry: dict[int, GeometricMatch] = field(default_factory=dict)
 
     @classmethod
+    def of_details(
+        cls, local: LocalFeatures, thumbnail: bytes, snapshot: Snapshot, barcodes: tuple[int, ...] = ()
+    ) -> Query:
+        """A photo of which nothing but its details and barcodes is known yet: let its key points vote."""
+        vector, unread = np.zeros(snapshot.projection.dimension, np.float32), look_up((), snapshot.words.vocabulary)
+        return cls(local, thumbnail, vote(local, snapshot), vector, np.zeros(0, np.int64), unread, barcodes)
+
+    @classmethod
     def of(cls, features: Features, snapshot: Snapshot) -> Query:
-        """Project the embedding, search with it and look the words up.
+        """A photo of which everything is known.
 
         Raises CatalogError when the embedding has another length than the version's.
         """
-        vector = snapshot.project(features.embedding)
-        words = look_up(features.words, snapshot.words.vocabulary)
-        return cls(features, vector, _near(vector, snapshot), words)
+        query = cls.of_details(features.local, features.thumbnail, snapshot, features.barcodes or ())
+        return query.with_embedding(features.embedding, snapshot).with_words(features.words, snapshot)
+
+    def with_embedding(self, embedding: FloatArray, snapshot: Snapshot) -> Query:
+        """The same photo with its looks: project the embedding and search with it.
+
+        Raises CatalogError when the embedding has another length than the version's.
+        """
+        vector = snapshot.project(embedding)
+        return replace(self, vector=vector, near=_near(vector, snapshot))
 
     def with_words(self, words: Sequence[WordRead], snapshot: Snapshot) -> Query:
-        """The same photo with other words, without another search."""
-        known = replace(self.features, words=tuple(words))
-        return replace(self, features=known, words=look_up(words, snapshot.words.vocabulary))
-
-    def with_details(self, local: LocalFeatures, thumbnail: bytes) -> Query:
-        """The same photo with its key points and thumbnail, which reranking needs."""
-        return replace(self, features=replace(self.features, local=local, thumbnail=thumbnail))
+        """The same photo with these words, without another search."""
+        return replace(self, words=look_up(words, snapshot.words.vocabulary))
 
 
-def find_candidates(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> IntArray:
-    """Products from both sides, each once, in rising order of their number; only those whose barcode is on the photo, if any."""
-    if coded := snapshot.barcodes.find(query.features.barcodes or ()):
+def find_candidates(
+    query: Query, votes: Votes, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> IntArray:
+    """Products from all sides, each once, in rising order of their number; only those whose barcode is on the photo, if any."""
+    if coded := snapshot.barcodes.find(query.barcodes):
         return np.array(sorted(coded), np.int64)
     photos = query.near if exclusion is None else query.near[query.near != exclusion.photo]
     found = np.union1d(snapshot.photo_product[photos], _by_words(query.words, snapshot, exclusion))
+    found = np.union1d(found, votes.products[: snapshot.parameters.votes.candidates])
     if exclusion is not None and exclusion.whole_product:
         found = found[found != exclusion.product]
     return found.astype(np.int64)

@@ -7,6 +7,8 @@ EvidenceParameters (packsight.shared.parameters) has the numbers in capitals.
 - word_share: rarity of the words read that the product explains ÷ rarity of all words read that the catalog knows;
   word_mass: the same, absolute, in words that only one product has, saturated as m / (m + MASS_HALF);
   word_lead: word_share less the best of the others'.
+- unread: exp(-m), m being the mass of all words read that the catalog knows: 1 on a photo on which nothing could be read, whose
+  silence says little;
 - coverage: rarity of the product's words that were read ÷ rarity of those expected, each by how surely it is to be
   seen.
 - name: rarity of the words of the feed's name beyond the brand's that were read ÷ rarity of all of them: a photo too small for
@@ -16,6 +18,11 @@ EvidenceParameters (packsight.shared.parameters) has the numbers in capitals.
 - unknown_words: share of the words of WORD_LETTERS and more that the catalog has nowhere;
   replaced_words: m / REPLACED_FULL, at most 1, m being the smaller of the words surely to be seen that were not read and the
   words read that are not the product's: another product of its line has other words where its own should stand.
+
+Among the few candidates that are laid over the photo (close.py):
+- distinctive_words: words read that the candidate has and its rivals lack;
+- distinctive_missing: words of the candidate's name in the feed and not on its rivals that were not read; distinctive_unseen:
+  the same of words that only its photos show, which may be too small to be read on another.
 """
 
 from __future__ import annotations
@@ -26,12 +33,14 @@ import numpy as np
 import numpy.typing as npt
 
 from packsight.shared.catalog.decision_model import Matrix
-from packsight.shared.catalog.evidence import FIRST_STAGE
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches
 from packsight.shared.catalog.words.normalise import is_number
 from packsight.shared.catalog.words.word_index import NAMED, VENDOR
-from packsight.shared.matching.candidates import NO_PHOTO, Exclusion, IntArray, Query, frequencies
+from packsight.shared.matching.candidates import Query, frequencies
+from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion, IntArray
+from packsight.shared.parameters import CloseParameters
+
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -79,20 +88,28 @@ class ExplainedWords:
 
 
 @dataclass(frozen=True, slots=True)
-class CandidateMatrix:
-    """Evidence for all candidates: matrix [candidates, FIRST_STAGE], beside what it was computed from."""
+class Compared:
+    """Candidates, in rising order of their number, with what their looks and words were compared by.
+
+    columns: evidence by name, [candidates] each.
+    """
 
     products: IntArray
-    matrix: Matrix
+    columns: dict[str, Matrix]
     appearance: Appearance
     expected: ExpectedWords
     explained: ExplainedWords
 
+    def matrix(self, names: tuple[str, ...]) -> Matrix:
+        """Evidence [candidates, names]; 0 for what was not looked at."""
+        nothing = np.zeros(len(self.products))
+        return np.stack([self.columns.get(name, nothing) for name in names], axis=1)
 
-def compute_evidence(
+
+def compare(
     query: Query, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None
-) -> CandidateMatrix:
-    """Compute the evidence for each candidate; `products` in rising order."""
+) -> Compared:
+    """Compare a photo's looks and words with candidates; `products` in rising order."""
     appearance = compare_appearance(query, products, snapshot, exclusion)
     expected = expected_words(products, snapshot, exclusion)
     explained = explain_words(query.words, expected, len(products), snapshot, exclusion)
@@ -107,8 +124,30 @@ def compute_evidence(
     }
     columns["rival_name"] = (1 - columns["name"]) * columns["rival_name"]
     columns["replaced_words"] = _replaced(wordy, expected, explained, snapshot)
-    matrix = np.stack([columns[name] for name in FIRST_STAGE], axis=1)
-    return CandidateMatrix(products, matrix, appearance, expected, explained)
+    return Compared(products, columns, appearance, expected, explained)
+
+
+def distinctive_words(compared: Compared, rows: IntArray, parameters: CloseParameters) -> dict[str, Matrix]:
+    """Words read, of names missed and of photos unseen that set a few candidates apart, by how few of them have each.
+
+    rows: of the candidates, rising.
+    """
+    count, expected = len(rows), compared.expected
+    of_them = np.flatnonzero(np.isin(expected.candidate, rows))
+    candidate = np.searchsorted(rows, expected.candidate[of_them])
+    _, term, having = np.unique(expected.term[of_them], return_inverse=True, return_counts=True)
+    # Squared, since a word that name and every photo agree on tells more than several that one photo seemed to show.
+    weight = np.log(count / having[term]) / np.log(max(count, 2)) * expected.expected[of_them] ** 2
+    read, named = compared.explained.read[of_them], expected.named[of_them]
+    told, missed, unseen = (
+        np.bincount(candidate, weight * part, count) for part in (read, (1 - read) * named, (1 - read) * ~named)
+    )
+    total, half = told.sum(), parameters.missing_half
+    return {
+        "distinctive_words": told / (total + parameters.distinctive_half),
+        "distinctive_missing": missed / (missed + half),
+        "distinctive_unseen": unseen / (unseen + half),
+    }
 
 
 def compare_appearance(
@@ -192,6 +231,7 @@ def _of_words_read(
         "word_mass": unit / (unit + snapshot.parameters.evidence.mass_half),
         "word_lead": lead(share),
         "unknown_words": np.full(len(mass), unknown),
+        "unread": np.full(len(mass), float(np.exp(-total / _rarest(snapshot)))),
     }
 
 

@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from packsight.shared.catalog.evidence import FIRST_STAGE
 from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status, WordEvidence
-from packsight.shared.matching.candidates import NO_PHOTO, Query
-from packsight.shared.matching.evidence import CandidateMatrix
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.exclusion import NO_PHOTO
+from packsight.shared.matching.close import Laid
+from packsight.shared.matching.evidence import Compared
 from packsight.shared.parameters import EXPLANATION, ExplanationParameters
-
-_APPEARANCE, _SHARE = FIRST_STAGE.index("appearance"), FIRST_STAGE.index("word_share")
-
 
 def product(row: ProductRow) -> Product:
     """The product as it stands in an answer."""
@@ -24,10 +22,10 @@ def product(row: ProductRow) -> Product:
 
 def evidence(
     query: Query,
-    candidates: CandidateMatrix,
+    candidates: Compared,
     row: int,
     snapshot: Snapshot,
-    inliers: int | None = None,
+    laid: Laid | None = None,
     code: int | None = None,
     parameters: ExplanationParameters = EXPLANATION,
 ) -> Evidence:
@@ -36,13 +34,13 @@ def evidence(
     return Evidence(
         visual_similarity=None
         if nearest == NO_PHOTO or not query.vector.any()
-        else round(float(candidates.matrix[row, _APPEARANCE]), 4),
+        else round(float(candidates.columns["appearance"][row]), 4),
         nearest_photo=None if nearest == NO_PHOTO else snapshot.photo_table.sha256(nearest),
-        word_score=round(float(np.clip(candidates.matrix[row, _SHARE], 0, 1)), 4),
+        word_score=round(float(np.clip(candidates.columns["word_share"][row], 0, 1)), 4),
         words=_words(query, candidates, row, snapshot, parameters.words),
         missing_words=_missing(candidates, row, snapshot, parameters),
         barcode=None if code is None else printed(code),
-        inliers=inliers,
+        inliers=None if laid is None else laid.match.inliers,
     )
 
 
@@ -52,7 +50,7 @@ def printed(code: int) -> str:
 
 
 def _words(
-    query: Query, candidates: CandidateMatrix, row: int, snapshot: Snapshot, most: int
+    query: Query, candidates: Compared, row: int, snapshot: Snapshot, most: int
 ) -> list[WordEvidence]:
     read, explained, vocabulary = query.words, candidates.explained, snapshot.words.vocabulary
     value = explained.value[:, row] * read.confidence
@@ -70,7 +68,7 @@ def _words(
     ]
 
 
-def _missing(candidates: CandidateMatrix, row: int, snapshot: Snapshot, parameters: ExplanationParameters) -> list[str]:
+def _missing(candidates: Compared, row: int, snapshot: Snapshot, parameters: ExplanationParameters) -> list[str]:
     expected, read = candidates.expected, candidates.explained.read
     own = expected.candidate == row
     absent = np.flatnonzero(own & (read < parameters.read) & (expected.expected >= parameters.expected))

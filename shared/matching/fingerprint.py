@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 
-from packsight.shared.catalog.evidence import FIRST_STAGE, RERANK
+from packsight.shared.catalog.evidence import DETAILS, FULL
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.parameters import MATCHING as PARAMETERS
 from packsight.shared.parameters import WORDS, MatchingParameters, WordParameters, digest
 from packsight.shared.vision.models import details_fingerprint
 
-MATCHING = 1
+MATCHING = 2
 """Raised whenever the same parameters decide in another way."""
 
 
 def matching_fingerprint(parameters: MatchingParameters = PARAMETERS, words: WordParameters = WORDS) -> str:
     """Name that changes when the same features and the same catalog may get another answer."""
-    values = " ".join((*FIRST_STAGE, *RERANK, digest(parameters, words)))
+    values = " ".join((*DETAILS, *FULL, digest(parameters, words)))
     return f"matching-{MATCHING}-{hashlib.sha256(values.encode()).hexdigest()[:12]}"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from packsight.shared.parameters import MATCHING, GeometryParameters
-from packsight.shared.vision.features import LocalFeatures
+from packsight.shared.vision.features import FloatArray, LocalFeatures
 
 _NEXT = np.array([1, 2, 3, 0])
 
@@ -31,6 +31,16 @@ class GeometricMatch:
     homography: npt.NDArray[np.float64] | None
     hull: npt.NDArray[np.float32]
 
+    @property
+    def area(self) -> float:
+        """Share of the query that the hull covers, 0 to 1."""
+        return min(float(cv2.contourArea(self.hull)), 1.0) if len(self.hull) else 0.0
+
+    @property
+    def off_centre(self) -> float:
+        """How far the hull's middle is from the query's, in sides."""
+        return float(np.linalg.norm(self.hull.mean(axis=0) - 0.5)) if len(self.hull) else 0.0
+
 
 NO_AGREEMENT = GeometricMatch(0, None, np.zeros((0, 2), np.float32))
 
@@ -38,29 +48,39 @@ NO_AGREEMENT = GeometricMatch(0, None, np.zeros((0, 2), np.float32))
 def verify(
     query: LocalFeatures, photo: LocalFeatures, parameters: GeometryParameters = MATCHING.geometry
 ) -> GeometricMatch:
-    """Lay a catalog photo over the query; deterministic."""
+    """Lay a catalog photo over the query, by all pairs of their points; deterministic."""
     if min(len(query.points), len(photo.points)) < parameters.min_inliers:
         return NO_AGREEMENT
     distance = _squared_distances(query, photo)
     rows, first = np.arange(len(distance)), distance.argmin(axis=1)
     nearest = distance[rows, first]
-    distance[rows, first] = np.inf
-    good = np.flatnonzero(nearest < parameters.ratio**2 * distance.min(axis=1))
-    if len(good) < parameters.min_inliers:
+    x, y = (np.abs(np.subtract.outer(side, side)) >= parameters.elsewhere for side in photo.points.T)
+    apart = x | y
+    rival = np.where(apart[first], distance, np.inf).min(axis=1)
+    good = np.flatnonzero(nearest < parameters.ratio**2 * rival)
+    return lay(query.points[good], photo.points[first[good]], parameters)
+
+
+def lay(
+    query: FloatArray, photo: FloatArray, parameters: GeometryParameters = MATCHING.geometry
+) -> GeometricMatch:
+    """Find the homography that most pairs of points [pairs, 2] agree on: of the query, and of the photo."""
+    if len(query) < parameters.min_inliers:
         return NO_AGREEMENT
-    source, target = photo.points[first[good]].astype(np.float64), query.points[good].astype(np.float64)
+    source, target = photo.astype(np.float64), query.astype(np.float64)
     found, mask = cv2.findHomography(
         source, target, cv2.USAC_FAST, parameters.reprojection, maxIters=parameters.max_iterations
     )
-    inliers = 0 if mask is None else int(mask.sum())
-    if found is None or inliers < parameters.min_inliers:
+    if found is None or mask is None:
         return NO_AGREEMENT
+    # A point of the query counts once, however many points of the photo it is paired with.
+    inside = np.unique(target[mask.ravel() > 0], axis=0)
     homography = found.astype(np.float64)
-    if not _sound(homography, parameters.min_turn):
+    if len(inside) < parameters.min_inliers or not _sound(homography, parameters.min_turn):
         return NO_AGREEMENT
-    hull = cv2.convexHull(target[mask.ravel() > 0].astype(np.float32))[:, 0]
+    hull = cv2.convexHull(inside.astype(np.float32))[:, 0]
     hull = hull.mean(axis=0) + parameters.hull_growth * (hull - hull.mean(axis=0))
-    return GeometricMatch(inliers, homography, hull.astype(np.float32))
+    return GeometricMatch(len(inside), homography, hull.astype(np.float32))
 
 
 def _squared_distances(query: LocalFeatures, photo: LocalFeatures) -> npt.NDArray[np.float32]:

@@ -1,9 +1,9 @@
-"""The decision: from a photo's features and a catalog snapshot to a product, or to none.
+"""The decision: from what is known of a photo and a catalog snapshot to a product, or to none.
 
 A barcode that one product has decides alone; products that share those on the photo are the only candidates.
-First every candidate is weighed by appearance and words (`first_stage`). Only if that leaves doubt, the few best are
-compared more closely by the words and regions in which they differ (`rerank`), so that a photo that is clear, or clearly of
-no product of the catalog, costs nothing more.
+Then details: what a photo's key points vote for is laid over it, and if that decides, nothing else is asked
+(`rank_by_details`). Else the candidates of votes, looks and words are weighed by everything together (`rank`), also while lines
+are still being read. Both give one probability for each candidate and for "none".
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from enum import StrEnum
 
 import numpy as np
 
-from packsight.shared.catalog.decision_model import Matrix, Stage, probabilities
-from packsight.shared.catalog.evidence import FIRST_STAGE, RERANK
+from packsight.shared.catalog.decision_model import Matrix, probabilities
+from packsight.shared.catalog.evidence import DETAILS, FULL
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status
 from packsight.shared.matching import explain
-from packsight.shared.matching.candidates import Exclusion, IntArray, Query, find_candidates
-from packsight.shared.matching.evidence import CandidateMatrix, compute_evidence
-from packsight.shared.matching.rerank import compare
+from packsight.shared.matching.candidates import Query, find_candidates
+from packsight.shared.matching.close import Laid, laid_evidence, lay_by_all_points, lay_by_votes, vote_evidence
+from packsight.shared.matching.evidence import Compared, compare, distinctive_words
+from packsight.shared.matching.exclusion import Exclusion, IntArray
+from packsight.shared.matching.votes import Votes, vote
 from packsight.shared.vision.features import Features
 
 
@@ -28,8 +30,8 @@ class Variant(StrEnum):
     """How to decide; all but `fitted` exist to be compared with it."""
 
     FITTED = "fitted"
-    FIRST_STAGE = "first-stage"
-    """Without reranking."""
+    DETAILS = "details"
+    """By key points and colours alone."""
     APPEARANCE = "appearance"
     """By the nearest photo alone."""
     WORDS = "words"
@@ -51,22 +53,21 @@ class Decision:
 class Ranking:
     """Products by falling probability.
 
-    probability: calibrated, of each product of `order`; none: that it is none of them; rows: where each stands in
-    `candidates`. compared: evidence [compared, RERANK] of those that were compared closely, in rising order of their row,
-    None when none was; inliers: by row.
+    probability: of each product of `order`; none: that it is none of them; rows: where each stands in `compared`.
+    evidence: [candidates, names] that decided. laid: what lies over the photo, by row of `compared`.
     """
 
     order: IntArray
     probability: Matrix
     none: float
     rows: IntArray
-    candidates: CandidateMatrix
-    compared: Matrix | None = None
-    inliers: dict[int, int] | None = None
+    compared: Compared
+    evidence: Matrix
+    laid: dict[int, Laid]
 
 
 def match(features: Features, snapshot: Snapshot, *, top_k: int, variant: Variant = Variant.FITTED) -> Decision:
-    """Decide which product a photo shows; pure and deterministic.
+    """Decide which product a photo shows when everything is known of it; pure and deterministic.
 
     Raises CatalogError when the embedding has another length than the version's.
     """
@@ -87,64 +88,53 @@ def by_barcode(barcodes: tuple[int, ...] | None, snapshot: Snapshot) -> Decision
     return Decision(Status.MATCHED, product, confidence, [only], explain.by_barcodes(found))
 
 
+def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
+    """Order the products that key points vote for by details alone; `exclusion` as for `rank`."""
+    votes = _votes(query, snapshot, exclusion)
+    products = np.sort(votes.products[: snapshot.parameters.votes.candidates])
+    compared = compare(query, products, snapshot, exclusion)
+    laid = lay_by_votes(query, votes, products, snapshot)
+    compared.columns.update(vote_evidence(votes, products, snapshot) | laid_evidence(query, laid, snapshot))
+    return _ordered(compared, compared.matrix(DETAILS), snapshot.model.details.vector(DETAILS), dict(enumerate(laid)))
+
+
 def rank(
     query: Query, snapshot: Snapshot, *, exclusion: Exclusion | None = None, variant: Variant = Variant.FITTED
 ) -> Ranking:
-    """Order the candidates; `exclusion` answers as if a photo or product were not in the catalog."""
-    candidates = compute_evidence(query, find_candidates(query, snapshot, exclusion), snapshot, exclusion)
+    """Order the candidates by all that is known; `exclusion` answers as if a photo or product were not in the catalog."""
+    if variant is Variant.DETAILS:
+        return rank_by_details(query, snapshot, exclusion)
+    votes = _votes(query, snapshot, exclusion)
+    products = find_candidates(query, votes, snapshot, exclusion)
+    compared = compare(query, products, snapshot, exclusion)
     if variant is Variant.APPEARANCE:
-        return _by_one(candidates, "appearance")
+        return _by_one(compared, "appearance")
     if variant is Variant.WORDS:
-        return _by_one(candidates, "word_share")
-    ranking = first_stage(candidates, snapshot.model.first_stage)
-    if variant is Variant.FIRST_STAGE or not in_doubt(ranking, snapshot):
-        return ranking
-    return rerank(query, ranking, snapshot, exclusion)
+        return _by_one(compared, "word_share")
+    weights = snapshot.model.full.vector(FULL)
+    compared.columns.update(vote_evidence(votes, products, snapshot))
+    rows = _closest(compared, votes, weights, snapshot)
+    laid = lay_by_all_points(query, votes, products[rows], snapshot, exclusion)
+    close = laid_evidence(query, laid, snapshot) | distinctive_words(compared, rows, snapshot.parameters.close)
+    for name, values in close.items():
+        compared.columns[name] = np.zeros(len(products))
+        compared.columns[name][rows] = values
+    return _ordered(compared, compared.matrix(FULL), weights, dict(zip(rows.tolist(), laid, strict=True)))
 
 
-def is_confident(query: Query, snapshot: Snapshot) -> bool:
-    """Tell whether appearance and the words read so far match the photo, so that the others need not be read.
+def is_confident(ranking: Ranking, snapshot: Snapshot) -> bool:
+    """Tell whether a ranking decides, so that nothing more need be asked about the photo."""
+    return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.sure
 
-    The whole name must have been read, as far as it is usually seen: of a product's sibling that is not listed, the line that
-    tells them apart may be still unread.
+
+def name_is_read(ranking: Ranking, snapshot: Snapshot) -> bool:
+    """Tell whether the first candidate's whole name was read, as far as it is usually seen.
+
+    While lines are being read: of a product's sibling that is not listed, the line that tells them apart may be still unread.
     """
-    ranking = first_ranking(query, snapshot)
-    if not len(ranking.order) or ranking.probability[0] < snapshot.model.sure:
-        return False
-    expected, seen = ranking.candidates.expected, snapshot.parameters.decision.seen
+    expected, seen = ranking.compared.expected, snapshot.parameters.decision.seen
     name = expected.named & (expected.candidate == ranking.rows[0]) & (expected.expected >= seen)
-    return bool((ranking.candidates.explained.read[name] >= seen).all())
-
-
-def first_ranking(query: Query, snapshot: Snapshot) -> Ranking:
-    """Order the candidates by appearance and words alone."""
-    return rank(query, snapshot, variant=Variant.FIRST_STAGE)
-
-
-def in_doubt(ranking: Ranking, snapshot: Snapshot) -> bool:
-    """Tell whether the few best of a first ranking must be compared by the photo's details."""
-    sure_none = snapshot.parameters.rerank.sure_none
-    return len(ranking.order) > 1 and ranking.probability[0] < snapshot.model.sure and ranking.none < sure_none
-
-
-def first_stage(candidates: CandidateMatrix, stage: Stage) -> Ranking:
-    """Order all candidates by their evidence."""
-    return _ordered(candidates, np.arange(len(candidates.products)), candidates.matrix, stage, FIRST_STAGE)
-
-
-def rerank(query: Query, ranking: Ranking, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
-    """Compare the first few candidates by what differs between them and order them anew."""
-    if not len(ranking.order):
-        return ranking
-    parameters, model = snapshot.parameters.rerank, snapshot.model
-    candidates, first = ranking.candidates, ranking.probability[: parameters.depth]
-    likely = int((first >= parameters.least_share * first[0]).sum())
-    rows = np.sort(ranking.rows[: max(likely, parameters.least)])
-    compared = compare(query, candidates, rows, snapshot, exclusion)
-    utility = candidates.matrix[rows] @ model.first_stage.vector(FIRST_STAGE)
-    matrix = np.column_stack([utility, np.ones(len(rows)), compared.matrix])
-    again = _ordered(candidates, rows, matrix, model.rerank, RERANK)
-    return replace(again, compared=matrix, inliers=dict(zip(rows.tolist(), compared.inliers.tolist(), strict=True)))
+    return bool((ranking.compared.explained.read[name] >= seen).all())
 
 
 def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) -> Decision:
@@ -152,16 +142,15 @@ def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) 
 
     Where the photo has a barcode that several products share, it is one of them, and what is left is which.
     """
-    coded = snapshot.barcodes.find(query.features.barcodes or ())
+    coded = snapshot.barcodes.find(query.barcodes)
     if coded:
         ranking = _given_one(ranking)
-    inliers = ranking.inliers or {}
     first = zip(ranking.order.tolist(), ranking.probability.tolist(), ranking.rows.tolist(), strict=True)
     top = [
         Candidate(
             product=explain.product(snapshot.products[number]),
             confidence=round(probability, 6),
-            evidence=explain.evidence(query, ranking.candidates, row, snapshot, inliers.get(row), coded.get(number)),
+            evidence=explain.evidence(query, ranking.compared, row, snapshot, ranking.laid.get(row), coded.get(number)),
         )
         for number, probability, row in list(first)[:top_k]
     ]
@@ -192,20 +181,27 @@ def _given_one(ranking: Ranking) -> Ranking:
     return replace(ranking, probability=ranking.probability + left / len(ranking.order), none=0.0)
 
 
-def _ordered(
-    candidates: CandidateMatrix, rows: IntArray, evidence: Matrix, stage: Stage, names: tuple[str, ...]
-) -> Ranking:
-    """Order the candidates that stand at `rows` by their evidence [rows, names]."""
-    share, none = probabilities(evidence, stage.vector(names))
-    order = np.lexsort((candidates.products[rows], -share))
-    calibrated = stage.curve(share[order])
-    if len(calibrated):
-        calibrated = np.append(calibrated[:1], np.minimum(calibrated[1:], 1.0 - calibrated[0]))
-    return Ranking(candidates.products[rows][order], calibrated, none, rows[order], candidates)
+def _votes(query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> Votes:
+    return query.votes if exclusion is None else vote(query.local, snapshot, exclusion)
 
 
-def _by_one(candidates: CandidateMatrix, name: str) -> Ranking:
+def _closest(compared: Compared, votes: Votes, weights: Matrix, snapshot: Snapshot) -> IntArray:
+    """Rows that are laid over the photo: the most voted for, and the likeliest by what is known without."""
+    voted = np.flatnonzero(np.isin(compared.products, votes.products[: snapshot.parameters.votes.candidates]))
+    utility = compared.matrix(FULL) @ weights
+    likely = np.argsort(-utility, kind="stable")[: snapshot.parameters.close.likely]
+    return np.union1d(voted, likely).astype(np.int64)
+
+
+def _ordered(compared: Compared, evidence: Matrix, weights: Matrix, laid: dict[int, Laid]) -> Ranking:
+    share, none = probabilities(evidence, weights)
+    order = np.lexsort((compared.products, -share))
+    return Ranking(compared.products[order], share[order], none, order, compared, evidence, laid)
+
+
+def _by_one(compared: Compared, name: str) -> Ranking:
     """Order by one kind of evidence alone."""
-    column = candidates.matrix[:, FIRST_STAGE.index(name)]
-    order = np.lexsort((candidates.products, -column))
-    return Ranking(candidates.products[order], np.clip(column[order], 0, 1), 0.0, order, candidates)
+    column = compared.columns[name]
+    order = np.lexsort((compared.products, -column))
+    evidence = column[:, None]
+    return Ranking(compared.products[order], np.clip(column[order], 0, 1), 0.0, order, compared, evidence, {})

@@ -16,7 +16,7 @@ ByteArray = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class LocalFeatures:
-    """Key points of a photo, strongest first.
+    """Key points of a photo, strongest first; those of several scales in turn.
 
     points: [n, 2] float32, x and y as shares of width and height, 0 to 1.
     descriptors: [n, 128] uint8, root-SIFT (Arandjelović & Zisserman, 2012) times 512, clipped at 255.
@@ -27,6 +27,14 @@ class LocalFeatures:
 
 
 NO_LOCAL = LocalFeatures(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
+
+
+def joined(parts: Sequence[LocalFeatures]) -> LocalFeatures:
+    """Key points of several scales in turn, so that the first few are the strongest of all of them."""
+    rank = np.concatenate([np.arange(len(part.points)) for part in parts])
+    order = np.argsort(rank, kind="stable")
+    points, descriptors = (np.concatenate([getattr(part, name) for part in parts]) for name in ("points", "descriptors"))
+    return LocalFeatures(points[order], descriptors[order])
 
 
 @dataclass(frozen=True, slots=True)

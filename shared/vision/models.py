@@ -69,17 +69,13 @@ class SpotterDescription(_Description):
     """Digest of the numbers by which photos are read; None for a spotter without, or for those of `preprocessing` alone."""
 
 
-LOCAL_FEATURES = 2
+LOCAL_FEATURES = 3
 """Raised whenever the same parameters make key points or thumbnails in another way."""
-_UNNAMED = "176f7cd22554"
-"""Digest of the parameters that were in force before they entered the name: what was made by them keeps its name, so that
-no photo is described again."""
 
 
 def details_fingerprint(parameters: DetailParameters = DETAILS) -> str:
     """Name of the way in which key points and thumbnails are made."""
-    made = digest(parameters)
-    return f"details-{LOCAL_FEATURES}" + ("" if made == _UNNAMED else f"-{made}")
+    return f"details-{LOCAL_FEATURES}-{digest(parameters)}"
 
 
 def describe_key(embedder: str, spotter: str) -> str:

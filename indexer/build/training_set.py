@@ -1,0 +1,94 @@
+"""Training examples as arrays: the evidence for the candidates of each, at one stage of the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from packsight.indexer.build.examples import TrainingExample
+from packsight.indexer.build.parameters import FIT, WeightParameters
+from packsight.shared.catalog.decision_model import Matrix
+from packsight.shared.matching.matcher import Ranking
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Training examples as arrays, candidates padded.
+
+    evidence: [examples, candidates, features]; there: [examples, candidates] is it a candidate; truth: [examples] place of
+    the right candidate, -1 for none; listed: is the product listed; weight: how often such photos are sent; part:
+    cross-fitting part, by product.
+    """
+
+    evidence: Matrix
+    there: BoolArray
+    truth: npt.NDArray[np.int64]
+    listed: BoolArray
+    weight: Matrix
+    part: npt.NDArray[np.int64]
+
+    def take(self, rows: BoolArray) -> TrainingSet:
+        """Some of the examples."""
+        return TrainingSet(
+            evidence=self.evidence[rows],
+            there=self.there[rows],
+            truth=self.truth[rows],
+            listed=self.listed[rows],
+            weight=self.weight[rows],
+            part=self.part[rows],
+        )
+
+    def shares(self, weights: Matrix) -> tuple[Matrix, Matrix]:
+        """P of each candidate, 0 where there is none, and P of none."""
+        utility = np.where(self.there, self.evidence @ weights, -np.inf)
+        top = np.maximum(utility.max(axis=1, initial=0.0), 0.0)
+        exponent = np.exp(utility - top[:, None])
+        none = np.exp(-top)
+        total = exponent.sum(axis=1) + none
+        return exponent / total[:, None], none / total
+
+    def loss(self, weights: Matrix) -> Matrix:
+        """-ln P of the right answer, per example; 0 where the right product is no candidate, which no weight can mend."""
+        shares, none = self.shares(weights)
+        picked = np.take_along_axis(shares, np.maximum(self.truth, 0)[:, None], axis=1)[:, 0]
+        result: Matrix = -np.log(np.maximum(np.where(self.truth >= 0, picked, none), 1e-300))
+        return np.where(self.missed, 0.0, result)
+
+    @property
+    def missed(self) -> BoolArray:
+        """Examples whose listed product is not among the candidates."""
+        return self.listed & (self.truth < 0)
+
+
+def training_set(
+    examples: Sequence[TrainingExample],
+    rankings: Sequence[Ranking],
+    names: Sequence[str],
+    parameters: WeightParameters = FIT.weights,
+) -> TrainingSet:
+    """Evidence of the likeliest candidates of each ranking, in arrays that hold the longest."""
+    width = len(names)
+    rows = [ranking.rows[: parameters.candidates] for ranking in rankings]
+    most = max((len(row) for row in rows), default=0) or 1
+    evidence, there = np.zeros((len(rows), most, width)), np.zeros((len(rows), most), np.bool_)
+    truth = np.full(len(rows), -1, np.int64)
+    for number, (row, ranking, one) in enumerate(zip(rows, rankings, examples, strict=True)):
+        evidence[number, : len(row)] = ranking.evidence[row]
+        there[number, : len(row)] = True
+        found = np.flatnonzero(ranking.compared.products[row] == one.truth) if one.truth is not None else ()
+        if len(found):
+            truth[number] = found[0]
+    listed = np.array([one.truth is not None for one in examples], np.bool_)
+    return TrainingSet(
+        evidence=evidence,
+        there=there,
+        truth=truth,
+        listed=listed,
+        weight=np.where(listed, 1.0, parameters.absent),
+        part=np.array([one.product % parameters.parts for one in examples], np.int64),
+    )

@@ -1,0 +1,137 @@
+"""Candidates laid over the photo: what key points, geometry and colours say of each, as numbers.
+
+For each candidate, by the one of its catalog photos that agrees best with the query:
+- votes: ln(1 + v / VOTE), v being what its points got (votes.py); vote_rise: ln of v against what chance gives in this catalog;
+  vote_lead: ln of v less that of the best other candidate;
+- inliers: ln(1 + key points in geometric agreement) ÷ ln of as many as count in full; inlier_lead: that less the best of the
+  others'; alignment: inliers as a share of the most of any candidate;
+- area: root of the share of the query that the agreeing points span: what is asked about is large; off_centre: how far from the
+  query's middle they are;
+- colour: similarity of the colours; colour_lead: agreement where it differs from its rivals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from packsight.shared.catalog.decision_model import Matrix
+from packsight.shared.catalog.evidence import LAID, VOTES
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.matching import colours
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion, IntArray
+from packsight.shared.matching.evidence import lead
+from packsight.shared.matching.geometry import NO_AGREEMENT, GeometricMatch, lay, verify
+from packsight.shared.matching.votes import Votes
+from packsight.shared.vision.features import LocalFeatures
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """One candidate's photo over the query: its number (NO_PHOTO when none agrees), and how it lies."""
+
+    photo: int
+    match: GeometricMatch
+
+
+NOT_LAID = Laid(NO_PHOTO, NO_AGREEMENT)
+
+
+def vote_evidence(votes: Votes, products: IntArray, snapshot: Snapshot) -> dict[str, Matrix]:
+    """Evidence VOTES for products."""
+    parameters = snapshot.parameters.votes
+    score = votes.of(products)
+    height = np.log(score + parameters.half)
+    columns = {
+        "votes": np.log1p(score / parameters.half),
+        "vote_rise": np.maximum(height - np.log(votes.floor(parameters) + parameters.half), 0.0),
+        "vote_lead": lead(height),
+    }
+    return {name: columns[name] for name in VOTES}
+
+
+def lay_by_votes(query: Query, votes: Votes, products: IntArray, snapshot: Snapshot) -> list[Laid]:
+    """Lay the photo with the most votes of each product over the query, by the pairs of points that voted for it."""
+
+    def pairs(photo: int) -> GeometricMatch:
+        mine = np.flatnonzero(votes.photo == photo)
+        mine = mine[np.argsort(-votes.gain[mine], kind="stable")]
+        place = np.asarray(snapshot.local.points[votes.near[mine]], np.float32)
+        return lay(query.local.points[votes.point[mine]], place, snapshot.parameters.geometry)
+
+    return [_best(_photos(int(product), votes, snapshot, NO_PHOTO)[:1], pairs) for product in products]
+
+
+def lay_by_all_points(
+    query: Query, votes: Votes, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> list[Laid]:
+    """Lay a few photos of each product over the query, by all their points: what siblings share is found too."""
+    parameters, without = snapshot.parameters, NO_PHOTO if exclusion is None else exclusion.photo
+
+    def points(photo: int) -> GeometricMatch:
+        if photo not in query.geometry:
+            other: LocalFeatures = snapshot.local.features(photo)
+            query.geometry[photo] = verify(query.local, other, parameters.geometry)
+        return query.geometry[photo]
+
+    most = parameters.close.photos
+    return [_best(_photos(int(product), votes, snapshot, without)[:most], points) for product in products]
+
+
+def laid_evidence(query: Query, laid: list[Laid], snapshot: Snapshot) -> dict[str, Matrix]:
+    """Evidence LAID for candidates, each beside the others."""
+    inliers = np.array([one.match.inliers for one in laid], np.float64)
+    strength = np.log1p(inliers) / np.log(snapshot.parameters.close.full_inliers)
+    colour, colour_lead = _colours(query, laid, snapshot)
+    columns = {
+        "inliers": strength,
+        "alignment": inliers / max(inliers.max(initial=0), 1),
+        "inlier_lead": lead(strength),
+        "area": np.sqrt([one.match.area for one in laid]),
+        "off_centre": np.array([one.match.off_centre for one in laid]),
+        "colour": colour,
+        "colour_lead": colour_lead,
+    }
+    return {name: np.asarray(columns[name], np.float64) for name in LAID}
+
+
+def _photos(product: int, votes: Votes, snapshot: Snapshot, without: int) -> npt.NDArray[np.int64]:
+    """A product's photos, those with the most votes first."""
+    photos = np.array([photo for photo in snapshot.photos(product) if photo != without], np.int64)
+    return photos[np.argsort(-votes.of_photos(photos), kind="stable")]
+
+
+def _best(photos: npt.NDArray[np.int64], match: Callable[[int], GeometricMatch]) -> Laid:
+    best = NOT_LAID
+    for photo in photos.tolist():
+        found = match(photo)
+        if found.inliers > best.match.inliers:
+            best = Laid(photo, found)
+    return best
+
+
+def _colours(query: Query, laid: list[Laid], snapshot: Snapshot) -> tuple[Matrix, Matrix]:
+    """Similarity and lead of each candidate's colours; 0 for those that could not be laid over the query."""
+    parameters = snapshot.parameters.colours
+    similarity, ahead = np.zeros(len(laid)), np.zeros(len(laid))
+    if not any(one.match.inliers for one in laid):
+        return similarity, ahead
+    light = colours.lab(query.thumbnail, parameters)
+    if light is None:
+        return similarity, ahead
+    least = snapshot.parameters.close.hull_share * max(one.match.inliers for one in laid)
+    hulls = [one.match.hull for one in laid if one.match.inliers and one.match.inliers >= least]
+    where = colours.region(hulls, parameters.side)
+    rows, warped = [], []
+    for row, one in enumerate(laid):
+        photo = None if one.match.homography is None else colours.lab(snapshot.local.thumbnail(one.photo), parameters)
+        if photo is not None and one.match.homography is not None:
+            rows.append(row)
+            warped.append(colours.warped(photo, one.match.homography, light, where, parameters))
+    similarity[rows] = [colours.colour_similarity(light, photo, parameters.far) for photo in warped]
+    ahead[rows] = colours.discriminative_colour(light, warped, parameters)
+    return similarity, ahead
