@@ -179,6 +179,8 @@ class CloseParameters:
     """Candidates laid over the photo beside those of the votes: the likeliest without it."""
     photos: int = 2
     """Photos of a candidate that are tried, those with the most votes, then those that look most like the query."""
+    kin: int = 3
+    """Products most like a candidate that are looked at: one of them may be left out."""
     full_inliers: int = 100
     """Key points in agreement at which `inliers` is 1."""
     hull_share: float = 0.5

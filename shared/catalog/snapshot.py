@@ -3,7 +3,7 @@ changed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,8 @@ class Snapshot:
     model: Model
     barcodes: BarcodeTable
     parameters: MatchingParameters = MATCHING
+    kin: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    """Products most like a product, with the key points they share, as far as it was asked for."""
 
     def photos(self, product: int) -> range:
         """Numbers of a product's photos."""

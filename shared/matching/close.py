@@ -5,6 +5,9 @@ For each candidate, by the one of its catalog photos that agrees best with the q
   vote_lead: ln of v less that of the best other candidate;
 - inliers: ln(1 + key points in geometric agreement) ÷ ln of as many as count in full; inlier_lead: that less the best of the
   others'; alignment: inliers as a share of the most of any candidate;
+- span: share of what has key points on the candidate's photo that the agreeing ones span: of a sibling often the logo alone agrees;
+- kinship: how much another product of the catalog looks like this one (kinship.py): of such a line there may be more, listed
+  or not;
 - area: root of the share of the query that the agreeing points span: what is asked about is large; off_centre: how far from the
   query's middle they are;
 - colour: similarity of the colours; colour_lead: agreement where it differs from its rivals.
@@ -25,7 +28,8 @@ from packsight.shared.matching import colours
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion, IntArray
 from packsight.shared.matching.evidence import lead
-from packsight.shared.matching.geometry import NO_AGREEMENT, GeometricMatch, lay, verify
+from packsight.shared.matching.geometry import NO_AGREEMENT, GeometricMatch, lay, spread, verify
+from packsight.shared.matching.kinship import kinship
 from packsight.shared.matching.votes import Votes
 from packsight.shared.vision.features import LocalFeatures
 
@@ -82,7 +86,9 @@ def lay_by_all_points(
     return [_best(_photos(int(product), votes, snapshot, without)[:most], points) for product in products]
 
 
-def laid_evidence(query: Query, laid: list[Laid], snapshot: Snapshot) -> dict[str, Matrix]:
+def laid_evidence(
+    query: Query, laid: list[Laid], products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> dict[str, Matrix]:
     """Evidence LAID for candidates, each beside the others."""
     inliers = np.array([one.match.inliers for one in laid], np.float64)
     strength = np.log1p(inliers) / np.log(snapshot.parameters.close.full_inliers)
@@ -91,12 +97,21 @@ def laid_evidence(query: Query, laid: list[Laid], snapshot: Snapshot) -> dict[st
         "inliers": strength,
         "alignment": inliers / max(inliers.max(initial=0), 1),
         "inlier_lead": lead(strength),
+        "span": np.array([_span(one, snapshot) for one in laid]),
         "area": np.sqrt([one.match.area for one in laid]),
         "off_centre": np.array([one.match.off_centre for one in laid]),
         "colour": colour,
         "colour_lead": colour_lead,
+        "kinship": np.array([kinship(int(product), snapshot, exclusion) for product in products]),
     }
     return {name: np.asarray(columns[name], np.float64) for name in LAID}
+
+
+def _span(laid: Laid, snapshot: Snapshot) -> float:
+    if laid.photo == NO_PHOTO:
+        return 0.0
+    whole = spread(snapshot.local.features(laid.photo).points)
+    return min(laid.match.covered / whole, 1.0) if whole > 0 else 0.0
 
 
 def _photos(product: int, votes: Votes, snapshot: Snapshot, without: int) -> npt.NDArray[np.int64]:

@@ -24,12 +24,13 @@ class GeometricMatch:
     """A query laid against a catalog photo.
 
     homography: [3, 3] from photo to query, None when they do not agree. hull: [corners, 2] convex hull of the inliers on the
-    query: where the print is that both show.
+    query: where the print is that both show. covered: area of the inliers' hull on the photo, as a share of the photo.
     """
 
     inliers: int
     homography: npt.NDArray[np.float64] | None
     hull: npt.NDArray[np.float32]
+    covered: float = 0.0
 
     @property
     def area(self) -> float:
@@ -74,13 +75,20 @@ def lay(
     if found is None or mask is None:
         return NO_AGREEMENT
     # A point of the query counts once, however many points of the photo it is paired with.
-    inside = np.unique(target[mask.ravel() > 0], axis=0)
+    agrees = mask.ravel() > 0
+    inside = np.unique(target[agrees], axis=0)
     homography = found.astype(np.float64)
     if len(inside) < parameters.min_inliers or not _sound(homography, parameters.min_turn):
         return NO_AGREEMENT
     hull = cv2.convexHull(inside.astype(np.float32))[:, 0]
     hull = hull.mean(axis=0) + parameters.hull_growth * (hull - hull.mean(axis=0))
-    return GeometricMatch(len(inside), homography, hull.astype(np.float32))
+    covered = spread(source[agrees].astype(np.float32))
+    return GeometricMatch(len(inside), homography, hull.astype(np.float32), covered)
+
+
+def spread(points: FloatArray) -> float:
+    """Area of the convex hull of points [n, 2]."""
+    return float(cv2.contourArea(cv2.convexHull(points))) if len(points) > 2 else 0.0
 
 
 def _squared_distances(query: LocalFeatures, photo: LocalFeatures) -> npt.NDArray[np.float32]:

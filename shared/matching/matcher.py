@@ -94,7 +94,7 @@ def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | Non
     products = np.sort(votes.products[: snapshot.parameters.votes.candidates])
     compared = compare(query, products, snapshot, exclusion)
     laid = lay_by_votes(query, votes, products, snapshot)
-    compared.columns.update(vote_evidence(votes, products, snapshot) | laid_evidence(query, laid, snapshot))
+    compared.columns.update(vote_evidence(votes, products, snapshot) | laid_evidence(query, laid, products, snapshot, exclusion))
     return _ordered(compared, compared.matrix(DETAILS), snapshot.model.details.vector(DETAILS), dict(enumerate(laid)))
 
 
@@ -115,7 +115,7 @@ def rank(
     compared.columns.update(vote_evidence(votes, products, snapshot))
     rows = _closest(compared, votes, weights, snapshot)
     laid = lay_by_all_points(query, votes, products[rows], snapshot, exclusion)
-    close = laid_evidence(query, laid, snapshot) | distinctive_words(compared, rows, snapshot.parameters.close)
+    close = laid_evidence(query, laid, products[rows], snapshot, exclusion) | distinctive_words(compared, rows, snapshot.parameters.close)
     for name, values in close.items():
         compared.columns[name] = np.zeros(len(products))
         compared.columns[name][rows] = values
