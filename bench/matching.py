@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,7 +30,7 @@ from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.matching.fingerprint import recipe
-from packsight.shared.matching.matcher import Variant, is_confident, match, rank
+from packsight.shared.matching.matcher import Variant, is_confident, match, rank, rank_by_details
 from packsight.shared.vision.features import Features
 from packsight.worker.process.cores import usable_cores
 
@@ -92,7 +91,6 @@ def _measured(shop: Shop, folder: Path, rounds: int) -> dict[str, Any]:
         begun, processor = time.perf_counter(), time.process_time()
         fit(snapshot, shop.features)
         fitted = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - processor}
-    always = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 1.1}))
     photos = [photo for _, photo in shop.asked]
     return {
         "products": manifest.products,
@@ -105,8 +103,7 @@ def _measured(shop: Shop, folder: Path, rounds: int) -> dict[str, Any]:
         "answers": _answers(shop, snapshot),
         "match_ms": {
             "as_served": _latency(photos, snapshot, Variant.FITTED, rounds),
-            "without_reranking": _latency(photos, snapshot, Variant.FIRST_STAGE, rounds),
-            "always_reranked": _latency(photos, always, Variant.FITTED, rounds),
+            "details_alone": _latency(photos, snapshot, Variant.DETAILS, rounds),
             "enough_read": _asking(photos, snapshot, rounds),
         },
         "files_mb": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e6, 1),
@@ -115,12 +112,12 @@ def _measured(shop: Shop, folder: Path, rounds: int) -> dict[str, Any]:
 
 
 def _answers(shop: Shop, snapshot: Snapshot) -> dict[str, Any]:
-    """Shares of photos asked: right first, right among five, matched and right, reranked.
+    """Shares of photos asked: right first, right among five, matched and right, decided by details.
 
     absent_rejected: not matched as if the product shown were not listed.
     """
     number = {product.id: index for index, product in enumerate(shop.products)}
-    top1, top5, matched, wrong, reranked, rejected = [], [], [], [], [], []
+    top1, top5, matched, wrong, early, rejected = [], [], [], [], [], []
     for product, photo in shop.asked:
         decision = match(photo, snapshot, top_k=5)
         found = [candidate.product.id for candidate in decision.candidates]
@@ -129,11 +126,11 @@ def _answers(shop: Shop, snapshot: Snapshot) -> dict[str, Any]:
         matched.append(decision.status is Status.MATCHED and top1[-1])
         wrong.append(decision.status is Status.MATCHED and not top1[-1])
         query = Query.of(photo, snapshot)
-        reranked.append(rank(query, snapshot).compared is not None)
+        early.append(is_confident(rank_by_details(query, snapshot), snapshot))
         again = rank(query, snapshot, exclusion=Exclusion.of_product(snapshot, number[product]))
         rejected.append(not len(again.order) or again.probability[0] < snapshot.model.matched)
     shares = {
-        "top1": top1, "top5": top5, "matched_right": matched, "matched_wrong": wrong, "reranked": reranked,
+        "top1": top1, "top5": top5, "matched_right": matched, "matched_wrong": wrong, "by_details": early,
         "absent_rejected": rejected,
     }  # fmt: skip
     return {"photos": len(top1), **{name: round(float(np.mean(values)), 4) for name, values in shares.items()}}
@@ -147,10 +144,10 @@ def _latency(photos: Sequence[Features], snapshot: Snapshot, variant: Variant, r
 def _asking(photos: Sequence[Features], snapshot: Snapshot, rounds: int) -> dict[str, float]:
     """The same of asking whether half the words of a photo are enough, as its reader does after each line."""
 
-    def ask(query: Query) -> None:
-        is_confident(query.with_words(query.features.words[: len(query.features.words) // 2], snapshot), snapshot)
+    def ask(query: Query, photo: Features) -> None:
+        rank(query.with_words(photo.words[: len(photo.words) // 2], snapshot), snapshot)
 
-    return _timed([partial(ask, Query.of(photo, snapshot)) for photo in photos], rounds)
+    return _timed([partial(ask, Query.of(photo, snapshot), photo) for photo in photos], rounds)
 
 
 def _timed(calls: Sequence[Callable[[], object]], rounds: int) -> dict[str, float]:

@@ -25,7 +25,7 @@ from packsight.worker.catalogs.snapshots import Catalogs
 from packsight.worker.networks.load import load_embedder, load_spotter
 from packsight.worker.networks.spotters.ppocr.spotter import PpOcrSpotter
 from packsight.worker.pipeline.decode import Photo, decode
-from packsight.worker.pipeline.local_features import local_features, thumbnail
+from packsight.worker.pipeline.local_features import query_features, thumbnail
 
 T = TypeVar("T")
 
@@ -52,17 +52,18 @@ class _Stopwatch:
 
 
 def _decide(photos: Sequence[Photo], known: Sequence[Features], snapshot: Snapshot) -> tuple[list[Decision], int]:
-    """The worker's own way to decide, photo after photo; also how many were compared by their details."""
-    answers, closer = [], 0
+    """The worker's own way to decide, photo after photo; also how many their details decided."""
+    answers, early = [], 0
     for features, photo in zip(known, photos, strict=True):
-        query = Query.of(features, snapshot)
-        ranking = matcher.first_ranking(query, snapshot)
-        if matcher.in_doubt(ranking, snapshot):
-            closer += 1
-            query = query.with_details(as_packed(local_features(photo)), thumbnail(photo))
-            ranking = matcher.rerank(query, ranking, snapshot)
+        query = Query.of_details(as_packed(query_features(photo)), thumbnail(photo), snapshot)
+        ranking = matcher.rank_by_details(query, snapshot)
+        if matcher.is_confident(ranking, snapshot):
+            early += 1
+        else:
+            query = query.with_embedding(features.embedding, snapshot).with_words(features.words, snapshot)
+            ranking = matcher.rank(query, snapshot)
         answers.append(matcher.decision(query, ranking, snapshot, top_k=5))
-    return answers, closer
+    return answers, early
 
 
 def serve(pipe: Any, settings: Settings, references: list[str], threads: int) -> None:
@@ -83,13 +84,13 @@ def serve(pipe: Any, settings: Settings, references: list[str], threads: int) ->
         words = lap("recognise", lambda: spotter.read([replace(line) for line in lines], len(pixels)))
     else:
         words = lap("spot", lambda: spotter.spot(pixels))
-    lap("local features", lambda: [(local_features(photo), thumbnail(photo)) for photo in photos])
+    lap("local features", lambda: [(query_features(photo), thumbnail(photo)) for photo in photos])
     known = [
         make_features("", (photo.width, photo.height), vector, read)
         for photo, vector, read in zip(photos, vectors, words, strict=True)
     ]
-    decided, closer = lap("match", lambda: _decide(photos, known, snapshot))
-    lap.laps["match"]["looked_closer"] = closer / len(known)
+    decided, early = lap("match", lambda: _decide(photos, known, snapshot))
+    lap.laps["match"]["by_details"] = early / len(known)
     app = make_app("bench-stages", settings)
 
     def save() -> None:

@@ -23,7 +23,7 @@ from packsight.shared.settings import Decode
 from packsight.shared.storage.feature_store import join
 from packsight.shared.vision.features import Features, LocalFeatures, make_features
 from packsight.worker.pipeline.decode import decode
-from packsight.worker.pipeline.local_features import local_features, thumbnail
+from packsight.worker.pipeline.local_features import catalog_features, thumbnail
 
 DIMENSION = 256
 """Of a drawn photo's embedding."""
@@ -124,7 +124,7 @@ def _half(local: LocalFeatures, chance: np.random.Generator) -> LocalFeatures:
     """Half of the key points, not copied."""
     half = len(local.points) // 2
     start = int(chance.integers(0, half + 1))
-    return LocalFeatures(local.points[start : start + half], local.descriptors[start : start + half])
+    return local[start : start + half]
 
 
 def _line(text: str) -> WordRead:
@@ -144,7 +144,7 @@ def _described(data: bytes, item: Item, seed: list[int], *, worn: bool) -> Featu
     look = look + (2 if worn else 1) * CHANCE * chance.normal(size=DIMENSION)
     return make_features(
         hashlib.sha256(data).hexdigest(), (photo.width, photo.height), (5 + look).astype(np.float32),
-        [_line(text) for text in texts], local_features(photo), thumbnail(photo),
+        [_line(text) for text in texts], catalog_features(photo), thumbnail(photo),
     )  # fmt: skip
 
 

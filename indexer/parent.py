@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.plan import Rows
-from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.tables import published_rows
 from packsight.shared.catalog.versions import CatalogStore
-
-_MODEL = "model.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +18,6 @@ class Parent:
 
     manifest: Manifest
     rows: Rows
-    model: Model | None
-    """Its weights; None when it is of another matching, where they would mean something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +44,6 @@ class Target:
         return frozenset(photo.sha256 for photo in self.parent.rows.photos)
 
 
-def read_parent(catalogs: CatalogStore, version: str, matching: str) -> Parent:
+def read_parent(catalogs: CatalogStore, version: str) -> Parent:
     """Read what a new version needs of a published one; raises CatalogError when it is damaged or not there."""
-    manifest = catalogs.manifest(version)
-    rows = Rows(*published_rows(catalogs, version))
-    if manifest.matching != matching:
-        return Parent(manifest, rows, None)
-    with TemporaryDirectory() as folder:
-        catalogs.fetch(manifest, Path(folder), (_MODEL,))
-        return Parent(manifest, rows, Model.model_validate_json(Path(folder, _MODEL).read_bytes()))
+    return Parent(catalogs.manifest(version), Rows(*published_rows(catalogs, version)))

@@ -146,7 +146,7 @@ class Sync:
 
     def _parent(self, version: str) -> Parent | None:
         try:
-            return read_parent(self.catalogs, version, matching_fingerprint())
+            return read_parent(self.catalogs, version)
         except CatalogError as error:
             if self.request.force:
                 return None

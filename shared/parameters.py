@@ -30,11 +30,14 @@ class DetailParameters:
     What was measured: docs/decisions/11-details-first.md.
     """
 
-    catalog_scales: tuple[tuple[int, int], ...] = ((240, 200), (320, 200), (480, 200))
-    """Copies of a catalog photo: longer side in pixels, and the strongest key points kept of each, some 79 KB a photo. Packs
-    that fill a query and packs that are small on it both find their size among them."""
-    query_scales: tuple[tuple[int, int], ...] = ((320, 400),)
-    """The same of a photo that is asked about: one copy is half the price of three, and finds as much."""
+    query_scale: tuple[int, int] = (320, 400)
+    """Copy of a photo that is asked about: longer side in pixels, and the strongest key points kept. One copy is half the price
+    of three, and finds as much."""
+    further_scales: tuple[tuple[int, int], ...] = ((240, 200), (480, 200))
+    """Copies of a catalog photo beside that one, so that packs that fill a query and packs that are small on it both find their
+    size among them: some 106 KB a photo."""
+    indexed: int = 200
+    """Key points of the first copy that the catalog is searched for."""
     contrast: float = 0.02
     """Of a blob, on the scale 0 to 1: half of SIFT's default, for blurred photos have no stronger ones."""
     scale: int = 512

@@ -23,6 +23,7 @@ def build_detail_index(descriptors: ByteArray, parameters: DetailIndexParameters
     after a PCA; small catalogs are compared exactly, since there is too little to learn codes from.
     """
     count, dimension = descriptors.shape
+    index: Any
     if count < parameters.exact_points:
         index = faiss.IndexFlatL2(dimension)
     else:

@@ -20,8 +20,7 @@ from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import Exclusion
-from packsight.shared.parameters import DETAILS
-from packsight.shared.vision.features import Features, FloatArray, LocalFeatures
+from packsight.shared.vision.features import Features, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +57,10 @@ def training_examples(
         without = _refitted(snapshot, raw, group, parameters.projection) if folds > 1 else snapshot
         for photo in group.tolist():
             product = int(snapshot.photo_product[photo])
-            query = Query.of(as_query(features[hashes[photo]]), without)
+            query = Query.of(features[hashes[photo]], without)
             yield TrainingExample(product, query, without, Exclusion.of_photo(without, photo), product)
             if len(snapshot.products) > 1:
                 yield TrainingExample(product, query, without, Exclusion.of_product(without, product), None)
-
-
-def as_query(features: Features) -> Features:
-    """A catalog photo as it would be asked about: with the key points of one of its scales, which come in turn."""
-    step = len(DETAILS.catalog_scales)
-    local = LocalFeatures(features.local.points[::step], features.local.descriptors[::step])
-    return replace(features, local=local)
 
 
 def _refitted(

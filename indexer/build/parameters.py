@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-
 @dataclass(frozen=True)
 class IndexParameters:
     """When the index is approximate, and how exact it must be then (packsight.indexer.build.index)."""

@@ -80,9 +80,8 @@ def training_set(
     for number, (row, ranking, one) in enumerate(zip(rows, rankings, examples, strict=True)):
         evidence[number, : len(row)] = ranking.evidence[row]
         there[number, : len(row)] = True
-        found = np.flatnonzero(ranking.compared.products[row] == one.truth) if one.truth is not None else ()
-        if len(found):
-            truth[number] = found[0]
+        found = np.flatnonzero(ranking.compared.products[row] == (-1 if one.truth is None else one.truth))
+        truth[number] = found[0] if len(found) else -1
     listed = np.array([one.truth is not None for one in examples], np.bool_)
     return TrainingSet(
         evidence=evidence,

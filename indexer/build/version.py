@@ -27,8 +27,8 @@ from packsight.shared.catalog.snapshot import INDEX, LocalStore, Snapshot
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, write_photos, write_products
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.contract.errors import CatalogError, ErrorCode
-from packsight.shared.parameters import MATCHING, WORDS, MatchingParameters, WordParameters
-from packsight.shared.vision.features import Features, FloatArray
+from packsight.shared.parameters import DETAILS, MATCHING, WORDS, MatchingParameters, WordParameters
+from packsight.shared.vision.features import Features, FloatArray, LocalFeatures, joined
 
 _DESCRIPTOR_BYTES = 132
 """128 of the histogram and two half floats of its place."""
@@ -132,12 +132,21 @@ def _stack(found: Sequence[Features], catalog: str) -> FloatArray:
 
 def _local(found: Sequence[Features], parameters: FitParameters) -> LocalStore:
     each = max(parameters.local_bytes // (_DESCRIPTOR_BYTES * max(len(found), 1)), parameters.min_points)
-    kept = [photo.local.descriptors[:each] for photo in found]
+    local = [_kept(photo.local, each) for photo in found]
     starts = np.zeros(len(found) + 1, np.int64)
-    np.cumsum([len(rows) for rows in kept], out=starts[1:])
-    points = [photo.local.points[:each] for photo in found] or [np.zeros((0, 2), np.float32)]
+    np.cumsum([len(one.points) for one in local], out=starts[1:])
+    points = [one.points for one in local] or [np.zeros((0, 2), np.float32)]
+    descriptors = [one.descriptors for one in local] or [np.zeros((0, 128), np.uint8)]
     return LocalStore(
         np.concatenate(points).astype(np.float16),
-        Ragged(starts, np.concatenate(kept) if kept else np.zeros((0, 128), np.uint8)),
+        Ragged(starts, np.concatenate(descriptors)),
         Ragged.of([np.frombuffer(photo.thumbnail, np.uint8) for photo in found], np.uint8),
     )
+
+
+def _kept(local: LocalFeatures, most: int) -> LocalFeatures:
+    """The points that are searched for, at most so many: a third of the first scale, the rest of the others."""
+    if local.leading is None:
+        return local[:most]
+    own = min(DETAILS.indexed, local.leading, -(-most // 3))
+    return joined(local[:own], [local[local.leading : local.leading + most - own]])

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.normalise import tokens
-from packsight.shared.matching.candidates import Exclusion, IntArray, Query
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.vision.features import Features, FloatArray
 
 NEAREST = 25
@@ -69,7 +70,7 @@ class Baseline:
 
     def _distances(self, query: Query) -> npt.NDArray[np.float64]:
         """Squared L2 distance of each photo; nan where either embedding is not finite."""
-        embedding = query.features.embedding.astype(np.float32)
+        embedding = query.embedding.astype(np.float32)
         parts = [
             ((self.embeddings[start : start + _ROWS] - embedding) ** 2).sum(axis=1)
             for start in range(0, len(self.embeddings), _ROWS)
@@ -78,7 +79,7 @@ class Baseline:
 
 
 def _text(query: Query, snapshot: Snapshot) -> npt.NDArray[np.float64]:
-    read = sorted({token.key for line in query.features.words for token in tokens(line.text)})
+    read = sorted({token.key for line in query.lines for token in tokens(line.text)})
     words = snapshot.words
     terms = {key: term for key, term in zip(read, words.vocabulary.exact(read), strict=True) if term >= 0}
     products = sorted({int(p) for term in terms.values() for p in words.postings.row(term)})

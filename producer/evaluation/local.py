@@ -22,7 +22,8 @@ from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Failure, Status
-from packsight.shared.matching.candidates import NO_PHOTO, Exclusion, Query
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion
 from packsight.shared.matching.matcher import Ranking, Variant, rank, status_of
 from packsight.shared.storage import layout
 from packsight.shared.vision.features import Features
@@ -140,7 +141,7 @@ def ablation(questions: Sequence[Question], catalog: Catalog, baseline: Baseline
         Variant.APPEARANCE.value: answers(questions, catalog, Variant.APPEARANCE),
         Variant.WORDS.value: answers(questions, catalog, Variant.WORDS),
         BASELINE: by_baseline(questions, catalog, baseline),
-        Variant.FIRST_STAGE.value: answers(questions, catalog, Variant.FIRST_STAGE),
+        Variant.DETAILS.value: answers(questions, catalog, Variant.DETAILS),
         Variant.FITTED.value: answers(questions, catalog),
     }
 
@@ -200,5 +201,5 @@ def _nearest(ranking: Ranking, snapshot: Snapshot) -> str:
     """sha256 of the first candidate's photo that looks most like the question's."""
     if not len(ranking.order):
         return ""
-    photo = int(ranking.candidates.appearance.nearest[int(ranking.rows[0])])
+    photo = int(ranking.compared.appearance.nearest[int(ranking.rows[0])])
     return "" if photo == NO_PHOTO else snapshot.photo_table.sha256(photo)

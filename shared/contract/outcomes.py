@@ -23,7 +23,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-STAGES = ("fetch", "cache", "decode", "barcode", "embed", "spot", "match", "details")
+STAGES = ("fetch", "cache", "decode", "barcode", "details", "embed", "spot", "match")
 """What an image goes through, in order; `cache` looks up what is known of its bytes from earlier."""
 
 

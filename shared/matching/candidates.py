@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches, look_up
 from packsight.shared.contract.outcomes import WordRead
-from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion, IntArray
+from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.geometry import GeometricMatch
 from packsight.shared.matching.votes import Votes, vote
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """A photo that a catalog was searched with, as far as it is known: key points first, then its looks, then its words.
 
     votes: what its key points voted for. vector: [projected], zeros while unknown; near: numbers of the catalog photos
-    nearest to it, nearest first. words: what its words may stand for. barcodes: GTINs on it. geometry: what laying catalog photos over it gave, by
-    photo, so that none is laid twice.
+    nearest to it, nearest first. words: what its words may stand for. barcodes: GTINs on it. embedding, lines: looks and words
+    as they came. geometry: what laying catalog photos over it gave, by photo, so that none is laid twice; laid: what comparing
+    sets of candidates so gave, by their numbers.
     """
 
     local: LocalFeatures
@@ -31,7 +34,10 @@ class Query:
     near: IntArray
     words: FuzzyMatches
     barcodes: tuple[int, ...] = ()
+    embedding: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    lines: tuple[WordRead, ...] = ()
     geometry: dict[int, GeometricMatch] = field(default_factory=dict)
+    laid: dict[bytes, Any] = field(default_factory=dict)
 
     @classmethod
     def of_details(
@@ -43,11 +49,11 @@ class Query:
 
     @classmethod
     def of(cls, features: Features, snapshot: Snapshot) -> Query:
-        """A photo of which everything is known.
+        """A photo of which everything is known; of a catalog photo as if it were asked about.
 
         Raises CatalogError when the embedding has another length than the version's.
         """
-        query = cls.of_details(features.local, features.thumbnail, snapshot, features.barcodes or ())
+        query = cls.of_details(features.local.as_query(), features.thumbnail, snapshot, features.barcodes or ())
         return query.with_embedding(features.embedding, snapshot).with_words(features.words, snapshot)
 
     def with_embedding(self, embedding: FloatArray, snapshot: Snapshot) -> Query:
@@ -56,11 +62,11 @@ class Query:
         Raises CatalogError when the embedding has another length than the version's.
         """
         vector = snapshot.project(embedding)
-        return replace(self, vector=vector, near=_near(vector, snapshot))
+        return replace(self, embedding=embedding, vector=vector, near=_near(vector, snapshot))
 
     def with_words(self, words: Sequence[WordRead], snapshot: Snapshot) -> Query:
         """The same photo with these words, without another search."""
-        return replace(self, words=look_up(words, snapshot.words.vocabulary))
+        return replace(self, lines=tuple(words), words=look_up(words, snapshot.words.vocabulary))
 
 
 def find_candidates(

@@ -5,7 +5,7 @@ For each candidate, by the one of its catalog photos that agrees best with the q
   vote_lead: ln of v less that of the best other candidate;
 - inliers: ln(1 + key points in geometric agreement) ÷ ln of as many as count in full; inlier_lead: that less the best of the
   others'; alignment: inliers as a share of the most of any candidate;
-- span: share of what has key points on the candidate's photo that the agreeing ones span: of a sibling often the logo alone agrees;
+- span: share of what has key points on the candidate's photo that the agreeing ones span: of a sibling the logo alone may agree;
 - kinship: how much another product of the catalog looks like this one (kinship.py): of such a line there may be more, listed
   or not;
 - area: root of the share of the query that the agreeing points span: what is asked about is large; off_centre: how far from the
@@ -26,8 +26,8 @@ from packsight.shared.catalog.evidence import LAID, VOTES
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching import colours
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion, IntArray
 from packsight.shared.matching.evidence import lead
+from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion, IntArray
 from packsight.shared.matching.geometry import NO_AGREEMENT, GeometricMatch, lay, spread, verify
 from packsight.shared.matching.kinship import kinship
 from packsight.shared.matching.votes import Votes

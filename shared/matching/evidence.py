@@ -41,7 +41,6 @@ from packsight.shared.matching.candidates import Query, frequencies
 from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion, IntArray
 from packsight.shared.parameters import CloseParameters
 
-
 BoolArray = npt.NDArray[np.bool_]
 
 

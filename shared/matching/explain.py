@@ -10,10 +10,11 @@ from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status, WordEvidence
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.exclusion import NO_PHOTO
 from packsight.shared.matching.close import Laid
 from packsight.shared.matching.evidence import Compared
+from packsight.shared.matching.exclusion import NO_PHOTO
 from packsight.shared.parameters import EXPLANATION, ExplanationParameters
+
 
 def product(row: ProductRow) -> Product:
     """The product as it stands in an answer."""

@@ -69,6 +69,7 @@ def lay(
     if len(query) < parameters.min_inliers:
         return NO_AGREEMENT
     source, target = photo.astype(np.float64), query.astype(np.float64)
+    found: npt.NDArray[np.float64] | None
     found, mask = cv2.findHomography(
         source, target, cv2.USAC_FAST, parameters.reprojection, maxIters=parameters.max_iterations
     )

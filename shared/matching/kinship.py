@@ -13,7 +13,6 @@ from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion
 from packsight.shared.matching.geometry import verify
 from packsight.shared.matching.votes import vote
 from packsight.shared.parameters import DETAILS
-from packsight.shared.vision.features import LocalFeatures
 
 
 def kinship(product: int, snapshot: Snapshot, exclusion: Exclusion | None = None) -> float:
@@ -31,9 +30,7 @@ def _closest(product: int, snapshot: Snapshot) -> tuple[tuple[int, int], ...]:
     photos = snapshot.photos(product)
     if not len(photos):
         return ()
-    whole = snapshot.local.features(photos[0])
-    step = len(DETAILS.catalog_scales)
-    local = LocalFeatures(whole.points[::step], whole.descriptors[::step])
+    local = snapshot.local.features(photos[0])[: DETAILS.indexed]
     votes = vote(local, snapshot, Exclusion(product, NO_PHOTO, np.zeros(0, np.int64)))
     found = []
     for other in votes.products[: snapshot.parameters.close.kin].tolist():

@@ -114,8 +114,8 @@ def rank(
     weights = snapshot.model.full.vector(FULL)
     compared.columns.update(vote_evidence(votes, products, snapshot))
     rows = _closest(compared, votes, weights, snapshot)
-    laid = lay_by_all_points(query, votes, products[rows], snapshot, exclusion)
-    close = laid_evidence(query, laid, products[rows], snapshot, exclusion) | distinctive_words(compared, rows, snapshot.parameters.close)
+    laid, close = _laid(query, votes, products[rows], snapshot, exclusion)
+    close = close | distinctive_words(compared, rows, snapshot.parameters.close)
     for name, values in close.items():
         compared.columns[name] = np.zeros(len(products))
         compared.columns[name][rows] = values
@@ -191,6 +191,21 @@ def _closest(compared: Compared, votes: Votes, weights: Matrix, snapshot: Snapsh
     utility = compared.matrix(FULL) @ weights
     likely = np.argsort(-utility, kind="stable")[: snapshot.parameters.close.likely]
     return np.union1d(voted, likely).astype(np.int64)
+
+
+def _laid(
+    query: Query, votes: Votes, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None
+) -> tuple[list[Laid], dict[str, Matrix]]:
+    """Candidates laid over the photo, once: words that are read meanwhile change nothing of it."""
+    key = products.tobytes() if exclusion is None else b""
+    if key and key in query.laid:
+        found: tuple[list[Laid], dict[str, Matrix]] = query.laid[key]
+        return found
+    laid = lay_by_all_points(query, votes, products, snapshot, exclusion)
+    result = laid, laid_evidence(query, laid, products, snapshot, exclusion)
+    if key:
+        query.laid[key] = result
+    return result
 
 
 def _ordered(compared: Compared, evidence: Matrix, weights: Matrix, laid: dict[int, Laid]) -> Ranking:

@@ -64,7 +64,8 @@ def vote(local: LocalFeatures, snapshot: Snapshot, exclusion: Exclusion | None =
         out = photo == exclusion.photo if not exclusion.whole_product else snapshot.photo_product[photo] == exclusion.product
         distance = np.where(out, np.inf, distance)
         order = np.argsort(distance, axis=1, kind="stable")[:, :count]
-        distance, near, photo = (np.take_along_axis(values, order, axis=1) for values in (distance, near, photo))
+        distance, near = np.take_along_axis(distance, order, axis=1), np.take_along_axis(near, order, axis=1)
+        photo = np.take_along_axis(photo, order, axis=1)
     there = np.isfinite(distance)
     last = np.where(there, distance, -np.inf).max(axis=1, initial=-np.inf, keepdims=True)
     middle = np.exp(-((local.points - 0.5) ** 2).sum(axis=1) / (2 * parameters.prominence**2))
@@ -83,7 +84,7 @@ def _scores(point: IntArray, owner: IntArray, gain: FloatArray) -> tuple[IntArra
         return np.zeros(0, np.int64), np.zeros(0)
     _, first = np.unique(point * (int(owner.max()) + 1) + owner, return_index=True)
     owners, row = np.unique(owner[first], return_inverse=True)
-    return owners.astype(np.int64), np.bincount(row, gain[first].astype(np.float64))
+    return owners.astype(np.int64), np.bincount(row, gain[first]).astype(np.float64)
 
 
 def _looked_up(keys: IntArray, values: npt.NDArray[np.float64], wanted: IntArray) -> npt.NDArray[np.float64]:

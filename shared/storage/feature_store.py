@@ -38,6 +38,7 @@ _SCHEMAS: dict[Part, pa.Schema] = {
             ("sha256", pa.string()),
             ("points", pa.binary()),  # float16 pairs
             ("descriptors", pa.binary()),  # uint8, 128 each
+            ("leading", pa.int32()),
             ("thumbnail", pa.binary()),
         ]
     ),
@@ -159,6 +160,7 @@ def _columns(part: Part, photo: Features) -> dict[str, Any]:
             return {
                 "points": photo.local.points.astype("<f2").tobytes(),
                 "descriptors": photo.local.descriptors.tobytes(),
+                "leading": photo.local.leading,
                 "thumbnail": photo.thumbnail,
             }
 
@@ -193,6 +195,7 @@ def _features(row: Mapping[str, Any]) -> Features:
         local=LocalFeatures(
             np.frombuffer(row["points"], "<f2").astype(np.float32).reshape(-1, 2),
             np.frombuffer(row["descriptors"], np.uint8).reshape(-1, 128),
+            row["leading"],
         ),
         thumbnail=row["thumbnail"],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ ByteArray = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class LocalFeatures:
-    """Key points of a photo, strongest first; those of several scales in turn.
+    """Key points of a photo, strongest first; of a catalog photo those of one scale first, then of others in turn.
 
     points: [n, 2] float32, x and y as shares of width and height, 0 to 1.
     descriptors: [n, 128] uint8, root-SIFT (Arandjelović & Zisserman, 2012) times 512, clipped at 255.
@@ -24,17 +24,31 @@ class LocalFeatures:
 
     points: FloatArray
     descriptors: ByteArray
+    leading: int | None = None
+    """Of a catalog photo, how many stand first that it would be asked about with; None when all would."""
+
+    def __getitem__(self, rows: slice) -> LocalFeatures:
+        """Some of the points."""
+        return LocalFeatures(self.points[rows], self.descriptors[rows])
+
+    def as_query(self) -> LocalFeatures:
+        """The points with which the photo would be asked about."""
+        return self if self.leading is None else self[: self.leading]
 
 
 NO_LOCAL = LocalFeatures(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
 
 
-def joined(parts: Sequence[LocalFeatures]) -> LocalFeatures:
-    """Key points of several scales in turn, so that the first few are the strongest of all of them."""
-    rank = np.concatenate([np.arange(len(part.points)) for part in parts])
+def joined(first: LocalFeatures, others: Sequence[LocalFeatures]) -> LocalFeatures:
+    """Key points of several scales: those of the first, then of the others in turn, the strongest of each first."""
+    if not others:
+        return first
+    rank = np.concatenate([np.arange(len(part.points)) for part in others])
     order = np.argsort(rank, kind="stable")
-    points, descriptors = (np.concatenate([getattr(part, name) for part in parts]) for name in ("points", "descriptors"))
-    return LocalFeatures(points[order], descriptors[order])
+    rest = [np.concatenate([getattr(part, name) for part in others])[order] for name in ("points", "descriptors")]
+    return LocalFeatures(
+        np.concatenate([first.points, rest[0]]), np.concatenate([first.descriptors, rest[1]]), len(first.points)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +108,4 @@ def make_features(
 
 def as_packed(local: LocalFeatures) -> LocalFeatures:
     """Round key points to the precision that a pack keeps."""
-    return LocalFeatures(local.points.astype(np.float16).astype(np.float32), local.descriptors)
+    return replace(local, points=local.points.astype(np.float16).astype(np.float32))

@@ -11,9 +11,10 @@ import numpy as np
 
 from packsight.shared.contract.outcomes import Failure, WordRead
 from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.matcher import Ranking
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures, as_packed, make_features
 from packsight.worker.pipeline.decode import Photo
-from packsight.worker.pipeline.local_features import local_features, thumbnail
+from packsight.worker.pipeline.local_features import catalog_features, query_features, thumbnail
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +34,8 @@ class Extracted:
     """As the spotter saw them: boxes in pixels of its, possibly reduced, copy."""
     query: Query | None = None
     """The photo laid against the catalog that answers it, as soon as that was searched."""
+    ranking: Ranking | None = None
+    """Of the catalog's products, where that photo's details decided."""
     decided: bool = False
     """Whether the evidence so far was enough for that catalog, so that no further stage was asked."""
     features: Features | None = None
@@ -57,15 +60,15 @@ class Extracted:
         return make_features(self.sha256, size, self.embedding, lines, complete=not self.decided, barcodes=self.barcodes)
 
     def details(self) -> tuple[LocalFeatures, bytes]:
-        """Key points and thumbnail, made anew at each call; raises ImageError when the file cannot be decoded."""
+        """Key points and thumbnail of a query, made anew at each call; raises ImageError when the file cannot be decoded."""
         photo = self.photo()
-        return as_packed(local_features(photo)), thumbnail(photo)
+        return as_packed(query_features(photo)), thumbnail(photo)
 
     def add_details(self) -> None:
-        """Put key points and thumbnail to the features; raises ImageError when the file cannot be decoded."""
+        """Put key points and thumbnail to the features as a catalog keeps them; raises ImageError as `details` does."""
         if self.features is not None:
-            local, small = self.details()
-            self.features = replace(self.features, local=local, thumbnail=small)
+            photo = self.photo()
+            self.features = replace(self.features, local=as_packed(catalog_features(photo)), thumbnail=thumbnail(photo))
 
     def release(self) -> None:
         """Let go of file and pixels: a large photo takes 12 MB."""

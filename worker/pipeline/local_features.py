@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
@@ -13,29 +11,25 @@ from packsight.worker.pipeline.decode import Photo, Pixels
 
 
 def catalog_features(photo: Photo, parameters: DetailParameters = DETAILS) -> LocalFeatures:
-    """Key points as a catalog keeps them, at several scales, so that queries need only one."""
-    return local_features(photo, parameters.catalog_scales, parameters)
+    """Key points as a catalog keeps them: those that the photo would be asked about with, and some of other scales."""
+    others = [local_features(photo, *scale, parameters) for scale in parameters.further_scales]
+    return joined(query_features(photo, parameters), others)
 
 
 def query_features(photo: Photo, parameters: DetailParameters = DETAILS) -> LocalFeatures:
     """Key points as a photo is asked about."""
-    return local_features(photo, parameters.query_scales, parameters)
+    return local_features(photo, *parameters.query_scale, parameters)
 
 
-def local_features(
-    photo: Photo, scales: Sequence[tuple[int, int]], parameters: DetailParameters = DETAILS
-) -> LocalFeatures:
-    """Find the strongest key points of grey copies of a photo: (longer side, points) each; strongest first within a copy.
+def local_features(photo: Photo, side: int, most: int, parameters: DetailParameters = DETAILS) -> LocalFeatures:
+    """Find the strongest key points of a grey copy of a photo, `side` pixels long, strongest first.
 
     Points are SIFT's blobs with their histograms (Lowe, IJCV 2004) as root-SIFT (Arandjelović & Zisserman, "Three things
     everyone should know to improve object retrieval", CVPR 2012): divided by their sum, square root taken; their Euclidean
     distance is the Hellinger distance of the histograms. Stored as uint8, scaled, clipped at 255. A photo without key points
     gives arrays [0, 2] and [0, 128].
     """
-    return joined([_of_copy(_fit(photo.pixels, side), points, parameters) for side, points in scales])
-
-
-def _of_copy(pixels: Pixels, most: int, parameters: DetailParameters) -> LocalFeatures:
+    pixels = _fit(photo.pixels, side)
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     # Made per call: detectors hold buffers and are not meant for several threads.
     detector = cv2.SIFT.create(nfeatures=most, contrastThreshold=parameters.contrast)

@@ -1,11 +1,11 @@
-"""One photo's way: fetch, look up, decode, read barcodes, embed, read words, search, decide.
+"""One photo's way: fetch, look up, decode, read barcodes, compare details, embed, read words, decide.
 
 A batch flows through in groups: while one group is in the networks, threads fetch and decode the next photos and another
 thread decides about those before. Few are in flight at a time, since a large photo takes 12 MB.
 
 No content goes through the networks twice: what they saw is kept for the rest of the batch and in the cache of all workers,
-and a photo that is known from there is not even decoded, unless its details are needed, or its barcodes, which are looked for
-only where the catalog has some.
+and of a photo that is known from there only the details are looked at again, and its barcodes, which are looked for only where
+the catalog has some.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Pipeline:
         answer = answer.by(snapshot)
         needed = None if request.read_all else snapshot
         photos = self.extract(dict.fromkeys(request.images), needed, barcodes=bool(snapshot.barcodes))
-        decide = partial(self._decide, snapshot=snapshot, answer=answer, top_k=request.top_k)
+        decide = partial(self._decide, snapshot=snapshot, answer=answer, top_k=request.top_k, everything=request.read_all)
         answers = {outcome.image: outcome for outcome in postprocess(self._finisher, decide, photos, most=self._flow.ahead)}
         return [answers[reference] for reference in request.images]
 
@@ -145,17 +145,25 @@ class Pipeline:
 
     def _look(self, photos: Sequence[Extracted], enough: EarlyStop, parts: Collection[Part]) -> None:
         """Let the stages add their evidence, cheapest first; a photo that is decided goes no further."""
-        for part, stage in (("embedding", self._embed), ("words", self._read)):
-            asked = [photo for photo in photos if part in parts and not enough(photo)]
-            if asked:
-                stage(asked, enough)
+        open_ = [photo for photo in photos if not enough.by_barcode(photo)]
+        if enough.may_stop:
+            open_ = [photo for photo in open_ if not self._compare_details(photo, enough)]
+        if open_ and "embedding" in parts:
+            self._embed(open_)
+        if open_ and "words" in parts:
+            self._read(open_, enough)
 
     def _read_barcodes(self, photos: Iterable[Extracted]) -> None:
         for photo in photos:
             with photo.timed("barcode"):
                 photo.barcodes = read_barcodes(photo.photo().pixels)
 
-    def _embed(self, photos: Sequence[Extracted], _enough: EarlyStop) -> None:
+    def _compare_details(self, photo: Extracted, enough: EarlyStop) -> bool:
+        """Let the key points vote and lay what they vote for over the photo; tell whether that decides."""
+        with photo.timed("details"):
+            return enough.by_details(photo)
+
+    def _embed(self, photos: Sequence[Extracted]) -> None:
         with timed("embed", photos):
             embeddings = self._embedder.embed([photo.photo().pixels for photo in photos])
         for photo, embedding in zip(photos, embeddings, strict=True):
@@ -165,31 +173,30 @@ class Pipeline:
         """Read lines by prominence, and ask after each whether the photo is decided."""
         with timed("spot", photos):
             # With a question in between, lines of all widths are read in turn, which costs more than reading them at once.
-            ask = (lambda index, words: enough(photos[index], words)) if enough.may_stop else None
+            ask = (lambda index, words: enough.by_words(photos[index], words)) if enough.may_stop else None
             lines = self._spotter.spot([photo.photo().pixels for photo in photos], ask)
         for photo, words in zip(photos, lines, strict=True):
             photo.words = words
 
-    def _decide(self, photo: Extracted, snapshot: Snapshot, answer: Answer, top_k: int) -> Outcome:
-        """Search the catalog and decide; where that leaves doubt, with the photo's details."""
+    def _decide(self, photo: Extracted, snapshot: Snapshot, answer: Answer, top_k: int, *, everything: bool) -> Outcome:
+        """Decide by what was enough, or by everything."""
         try:
             if photo.features is not None:
                 with photo.timed("match"):
                     coded = matcher.by_barcode(photo.features.barcodes, snapshot)
                 if coded is not None:
                     return answer.of(photo, coded)
-                with photo.timed("match"):
-                    query = (
-                        Query.of(photo.features, snapshot)
-                        if photo.query is None
-                        else photo.query.with_words(photo.features.words, snapshot)
-                    )
-                    ranking = matcher.first_ranking(query, snapshot)
-                if matcher.in_doubt(ranking, snapshot):
+                ranking = photo.ranking
+                if photo.query is None:  # known before, or all of it was asked for
                     with photo.timed("details"):
-                        query = query.with_details(*photo.details())
-                        ranking = matcher.rerank(query, ranking, snapshot)
-                return answer.of(photo, matcher.decision(query, ranking, snapshot, top_k=top_k))
+                        photo.query = Query.of_details(*photo.details(), snapshot, photo.features.barcodes or ())
+                        ranking = None if everything else matcher.rank_by_details(photo.query, snapshot)
+                if ranking is None or not matcher.is_confident(ranking, snapshot):
+                    with photo.timed("match"):
+                        photo.query = photo.query.with_embedding(photo.features.embedding, snapshot)
+                        photo.query = photo.query.with_words(photo.features.words, snapshot)
+                        ranking = matcher.rank(photo.query, snapshot)
+                return answer.of(photo, matcher.decision(photo.query, ranking, snapshot, top_k=top_k))
         except ImageError as error:  # a known photo is decoded here, possibly by a decoder that accepts less
             photo.failure = Failure.of(error)
         except Exception as error:

@@ -15,7 +15,7 @@ from packsight.shared.settings import Decode
 from packsight.shared.vision.features import FloatArray, LocalFeatures, make_features
 from packsight.worker.pipeline.decode import Photo
 from packsight.worker.pipeline.extracted import in_original_pixels
-from packsight.worker.pipeline.local_features import local_features, thumbnail
+from packsight.worker.pipeline.local_features import query_features, thumbnail
 from packsight.worker.quantise.material import Shot
 
 
@@ -59,4 +59,4 @@ def _asked(shots: Sequence[Shot], limits: Decode) -> Iterator[Asked]:
     for shot in shots:
         photo = shot.photo(limits)
         shape_alone = np.broadcast_to(np.zeros(3, np.uint8), photo.pixels.shape)
-        yield Asked(shot, Photo(shape_alone, photo.width, photo.height), local_features(photo), thumbnail(photo))
+        yield Asked(shot, Photo(shape_alone, photo.width, photo.height), query_features(photo), thumbnail(photo))
