@@ -69,11 +69,10 @@ def lay(
     if len(query) < parameters.min_inliers:
         return NO_AGREEMENT
     source, target = photo.astype(np.float64), query.astype(np.float64)
-    found: npt.NDArray[np.float64] | None
     found, mask = cv2.findHomography(
         source, target, cv2.USAC_FAST, parameters.reprojection, maxIters=parameters.max_iterations
     )
-    if found is None or mask is None:
+    if mask is None or found is None:
         return NO_AGREEMENT
     # A point of the query counts once, however many points of the photo it is paired with.
     agrees = mask.ravel() > 0
