@@ -55,6 +55,13 @@ def demo(folder: Path) -> PhotoSet:
     return PhotoSet("demo", folder, folder / "feed.xml", "", read_labels(folder / "labels.csv"))
 
 
+def demo_of_one_photo(folder: Path) -> PhotoSet:
+    """The same with one catalog photo per product, as most shops have."""
+    shop = demo(folder)
+    write_feed(shop.feed, [item for item in items() if item.listed], pictures=1)
+    return PhotoSet("demo-one", shop.root, shop.feed, "", shop.labels)
+
+
 def few(folder: Path) -> PhotoSet:
     """A corner of the drawn shop, for runs that only show that everything works: five products and one it lacks."""
     shown = [item for item in items() if item.id in FEW]

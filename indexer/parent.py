@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.plan import Rows
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.recipe import Recipe
@@ -27,12 +26,12 @@ class Target:
     recipe: Recipe
     parent: Parent | None
 
-    def is_served(self, rows: Rows) -> bool:
-        """Tell whether the version that this recipe has holds the same and was fitted in the same way."""
+    def is_served(self, rows: Rows, fit: str) -> bool:
+        """Tell whether the version that this recipe has holds the same and was fitted in this way."""
         return (
             self.parent is not None
             and self.parent.manifest.recipe == self.recipe
-            and self.parent.manifest.fit == fit_fingerprint()
+            and self.parent.manifest.fit == fit
             and rows.same_content(self.parent.rows)
         )
 

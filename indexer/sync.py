@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from packsight.indexer.build.fingerprint import fit_fingerprint
+from packsight.indexer.build.prior import read_prior
 from packsight.indexer.build.version import build_version
 from packsight.indexer.completion import Completed, Progress, complete, refused_bytes
 from packsight.indexer.extraction import Extractor, QueueExtractor
@@ -38,6 +40,7 @@ from packsight.indexer.plan import (
 from packsight.indexer.publish import check, prune, publish
 from packsight.indexer.report import SyncReport, SyncRequest, first_failure, notes_of, report_of
 from packsight.indexer.source_states import SourceStates
+from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.versions import CatalogStore, Current
@@ -107,6 +110,11 @@ class Sync:
     def catalogs(self) -> CatalogStore:
         """The catalog's versions."""
         return CatalogStore(self.store, self.request.catalog)
+
+    @property
+    def prior(self) -> Model:
+        """What its versions start from."""
+        return read_prior(self.settings.catalog.prior)
 
     @property
     def sources(self) -> SourceStates:
@@ -211,7 +219,7 @@ class Sync:
         return self.settings.home / "indexer" / self.request.catalog
 
     def _worth_building(self, target: Target, rows: ResolvedRows) -> bool:
-        return self.request.force or not target.is_served(rows.rows)
+        return self.request.force or not target.is_served(rows.rows, fit_fingerprint(prior=self.prior))
 
     def _build_version(self, folder: Path, plan: Plan, target: Target, completed: Completed) -> Manifest:
         resolved = completed.resolved
@@ -230,6 +238,7 @@ class Sync:
             features=completed.features,
             recipe=target.recipe,
             notes=notes_of(plan, resolved),
+            prior=self.prior,
         )
         before = target.parent.manifest if target.parent is not None else None
         manifest = check(folder, before, force=self.request.force)

@@ -153,6 +153,8 @@ class Catalog(_Section):
     """Photos per message that asks the workers to describe them."""
     name: str = "default"
     """Catalog that the periodic sync maintains."""
+    prior: Path | None = None
+    """File of weights that versions start from (`python -m bench.prior` writes them); None = those that are shipped."""
 
 
 def _one_redis_server(url: SecretStr) -> SecretStr:

@@ -36,11 +36,15 @@ def fit(
     examples = list(training_examples(snapshot, features, parameters))
     if not examples:
         return prior, SelfCheck(), (*notes, "No photo can be left out: the prior decides")
-    details = training_set(
-        examples, [rank_by_details(one.query, one.snapshot, one.exclusion) for one in examples], DETAILS, parameters.weights
-    )
-    full = training_set(
-        examples, [rank(one.query, one.snapshot, exclusion=one.exclusion) for one in examples], FULL, parameters.weights
+    details, full = (
+        training_set(
+            [ask(one.query, one.snapshot, exclusion=one.exclusion) for one in examples],
+            [one.truth for one in examples],
+            [one.product for one in examples],
+            names,
+            parameters.weights,
+        )
+        for names, ask in ((DETAILS, rank_by_details), (FULL, rank))
     )
     fitted, given = _fitted((details, full), prior, parameters), _given((details, full), prior)
     rivals = parameters.calibration.rivals

@@ -110,6 +110,10 @@ class CalibrationParameters:
 
     precision: float = 0.98
     """Estimated precision of `matched` answers."""
+    early_precision: float = 0.995
+    """The same of answers by details alone: what ends the work must be what asking everything would say."""
+    least_sure: float = 0.97
+    """Probability below which details end no work."""
     prior_answers: float = 5.0
     """Answers that the estimate of a threshold's precision starts from, as right as the model itself says."""
     min_threshold: float = 0.5

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from packsight.indexer.build.examples import TrainingExample
 from packsight.indexer.build.parameters import FIT, WeightParameters
 from packsight.shared.catalog.decision_model import Matrix
 from packsight.shared.matching.matcher import Ranking
@@ -43,6 +42,10 @@ class TrainingSet:
             part=self.part[rows],
         )
 
+    def weighed(self, weight: Matrix) -> TrainingSet:
+        """The same with other weights."""
+        return replace(self, weight=weight)
+
     def shares(self, weights: Matrix) -> tuple[Matrix, Matrix]:
         """P of each candidate, 0 where there is none, and P of none."""
         utility = np.where(self.there, self.evidence @ weights, -np.inf)
@@ -66,28 +69,31 @@ class TrainingSet:
 
 
 def training_set(
-    examples: Sequence[TrainingExample],
     rankings: Sequence[Ranking],
+    truths: Sequence[int | None],
+    products: Sequence[int],
     names: Sequence[str],
     parameters: WeightParameters = FIT.weights,
 ) -> TrainingSet:
-    """Evidence of the likeliest candidates of each ranking, in arrays that hold the longest."""
-    width = len(names)
+    """Evidence of the likeliest candidates of each ranking, in arrays that hold the longest.
+
+    truths: the right product of each (None: none of them); products: the one that was shown, listed or not.
+    """
     rows = [ranking.rows[: parameters.candidates] for ranking in rankings]
     most = max((len(row) for row in rows), default=0) or 1
-    evidence, there = np.zeros((len(rows), most, width)), np.zeros((len(rows), most), np.bool_)
+    evidence, there = np.zeros((len(rows), most, len(names))), np.zeros((len(rows), most), np.bool_)
     truth = np.full(len(rows), -1, np.int64)
-    for number, (row, ranking, one) in enumerate(zip(rows, rankings, examples, strict=True)):
+    for number, (row, ranking, right) in enumerate(zip(rows, rankings, truths, strict=True)):
         evidence[number, : len(row)] = ranking.evidence[row]
         there[number, : len(row)] = True
-        found = np.flatnonzero(ranking.compared.products[row] == (-1 if one.truth is None else one.truth))
+        found = np.flatnonzero(ranking.compared.products[row] == (-1 if right is None else right))
         truth[number] = found[0] if len(found) else -1
-    listed = np.array([one.truth is not None for one in examples], np.bool_)
+    listed = np.array([right is not None for right in truths], np.bool_)
     return TrainingSet(
         evidence=evidence,
         there=there,
         truth=truth,
         listed=listed,
         weight=np.where(listed, 1.0, parameters.absent),
-        part=np.array([one.product % parameters.parts for one in examples], np.int64),
+        part=np.array([product % parameters.parts for product in products], np.int64),
     )

@@ -106,7 +106,7 @@ def build_version(
         products=len(products),
         photos=len(used),
         **recipe.model_dump(),
-        fit=fit_fingerprint(),
+        fit=fit_fingerprint(parameters, prior),
         dimension=raw.shape[1],
         projected=projection.dimension,
         index=index_name,

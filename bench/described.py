@@ -1,0 +1,134 @@
+"""Sets described in this process, without servers: their catalogs as the indexer reads them, and all their photos' features."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.photos import PhotoSet
+from packsight.indexer.build.parameters import FIT
+from packsight.indexer.build.version import build_version
+from packsight.indexer.feed.extra_photos import extra_photos
+from packsight.indexer.feed.source import operator_settings, read_offers, root_of
+from packsight.indexer.plan import PhotoRequest, Rows, SourceState, plan, resolve
+from packsight.shared.catalog.decision_model import Model
+from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.messages import PARTS
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.exclusion import Exclusion
+from packsight.shared.matching.fingerprint import recipe
+from packsight.shared.settings import Settings
+from packsight.shared.storage.feature_store import encode, join
+from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.features import Features, as_packed, make_features
+from packsight.worker.networks.base import Embedder, Spotter
+from packsight.worker.pipeline.decode import decode
+from packsight.worker.pipeline.extracted import in_original_pixels
+from packsight.worker.pipeline.local_features import catalog_features, thumbnail
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A photo, what the catalog is asked without, and the product that is right (None: none of them).
+
+    product: that the photo shows, listed or not; -1 for a stranger. labelled: False where a listed product is left out.
+    """
+
+    query: Query
+    exclusion: Exclusion | None
+    truth: int | None
+    product: int
+    labelled: bool
+
+
+@dataclass(frozen=True)
+class Described:
+    """A set with the features of all its photos, by sha256. asked: sha256 and product id (empty: absent) of labelled photos."""
+
+    name: str
+    rows: Rows
+    features: dict[str, Features]
+    asked: Sequence[tuple[str, str]]
+    recipe: Recipe
+
+    def snapshot(self, prior: Model, folder: Path) -> Snapshot:
+        """Its catalog as a version that nothing was fitted for."""
+        nothing = replace(FIT, examples=replace(FIT.examples, max_photos=0))
+        build_version(
+            folder, catalog=self.name, parent=None, products=self.rows.products, photos=self.rows.photos,
+            features=self.features, recipe=self.recipe, prior=prior, parameters=nothing,
+        )  # fmt: skip
+        return Snapshot.open(folder)
+
+    def questions(self, snapshot: Snapshot) -> list[Question]:
+        """Every labelled photo as it is, and those of listed products as if their product had never been listed."""
+        number = {product.id: index for index, product in enumerate(snapshot.products)}
+        found = []
+        for sha256, product_id in self.asked:
+            query = Query.of(self.features[sha256], snapshot)
+            product = number.get(product_id, -1)
+            found.append(Question(query, None, product if product >= 0 else None, product, labelled=True))
+            if product >= 0 and len(number) > 1:
+                found.append(Question(query, Exclusion.of_product(snapshot, product), None, product, labelled=False))
+        return found
+
+
+def described(sets: Iterable[PhotoSet], embedder: Embedder, spotter: Spotter, keep: Path) -> list[Described]:
+    """Describe all photos of sets, or take what is kept in a folder below the fingerprints of what made it."""
+    made_by = recipe(embedder.description.fingerprint(), spotter.description.fingerprint())
+    folder = keep / hashlib.sha256("".join(made_by.parts.values()).encode()).hexdigest()[:12]
+    return [_described(one, embedder, spotter, made_by, folder) for one in sets]
+
+
+def _described(photos: PhotoSet, embedder: Embedder, spotter: Spotter, made_by: Recipe, keep: Path) -> Described:
+    settings = Settings()
+    store = ObjectStore(settings.s3)  # nothing of a local feed is asked of it
+    feed = str(photos.feed)
+    extras = extra_photos(photos.extra, store) if photos.extra else {}
+    wanted = plan(read_offers(feed, settings, store), extras, Rows(), feed=feed)
+    roots = {False: root_of(feed), True: Path(photos.extra) if photos.extra else None}
+    fetchers = {extra: Fetcher(operator_settings(settings, feed, root), store) for extra, root in roots.items()}
+
+    def data_of(request: PhotoRequest) -> bytes:
+        return fetchers[request.key[1]].fetch(request.reference)
+
+    data = {key: data_of(request) for key, request in wanted.photos.items()}
+    rows = resolve(wanted, {key: SourceState(_sha256(one)) for key, one in data.items()}, {}).rows
+    asked = [(photos.path(label).read_bytes(), label.product_id) for label in photos.labels if photos.path(label) in set(photos.usable())]
+    files = {_sha256(one): one for one in [*data.values(), *(one for one, _ in asked)]}
+    shards = [keep / f"{photos.name}.{part}.parquet" for part in PARTS]
+    features = join(shards) if all(shard.is_file() for shard in shards) else {}
+    if features.keys() != files.keys():
+        features = {sha256: _seen(sha256, one, embedder, spotter, settings) for sha256, one in files.items()}
+        keep.mkdir(parents=True, exist_ok=True)
+        for part, shard in zip(PARTS, shards, strict=True):
+            shard.write_bytes(encode(part, list(features.values())))
+        features = join(shards)
+    return Described(photos.name, rows, features, [(_sha256(one), product) for one, product in asked], made_by)
+
+
+def _seen(sha256: str, data: bytes, embedder: Embedder, spotter: Spotter, settings: Settings) -> Features:
+    photo = decode(data, settings.decode)
+    [embedding], [words] = embedder.embed([photo.pixels]), spotter.spot([photo.pixels])
+    lines = in_original_pixels(words, photo)
+    local = as_packed(catalog_features(photo))
+    return make_features(sha256, (photo.width, photo.height), embedding, lines, local, thumbnail(photo))
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def opened(sets: Iterable[Described], prior: Model) -> list[tuple[Snapshot, list[Question]]]:
+    """The sets' catalogs and questions; the versions' files live as long as their mappings."""
+    found = []
+    for one in sets:
+        with tempfile.TemporaryDirectory(prefix="packsight-prior-") as folder:
+            snapshot = one.snapshot(prior, Path(folder) / "version")
+            found.append((snapshot, one.questions(snapshot)))
+    return found

@@ -1,0 +1,147 @@
+"""`python -m bench.prior DATA`: fit the prior that every catalog's weights start from, on several catalogs together.
+
+DATA is a folder of sets as for bench.sets; the drawn shop joins them, once with all its catalog photos and once with one of each
+product. Every set weighs the same, however many photos it has. Each set is judged by a prior fitted without it, which is written
+beside the one fitted on all, so that bench.sets can serve it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import faiss
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench.described import Question, described, opened
+from bench.photos import demo, demo_of_one_photo
+from bench.sets import sets_in
+from packsight.indexer.build.calibration import Answers, threshold
+from packsight.indexer.build.fit import answers, stage
+from packsight.indexer.build.logit import fit_weights
+from packsight.indexer.build.parameters import FIT
+from packsight.indexer.build.prior import PRIOR
+from packsight.indexer.build.training_set import TrainingSet, training_set
+from packsight.shared.catalog.decision_model import Model
+from packsight.shared.catalog.evidence import DETAILS, FULL
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.matching.matcher import rank, rank_by_details
+from packsight.shared.settings import Settings
+from packsight.worker.networks.load import load_embedder, load_spotter
+
+PHOTOS = 100
+"""Photos that a set weighs, whatever it has: as many as one of the size of those that it was tried on."""
+DRAWN = ("demo", "demo-one")
+"""Sets that the project draws; they are trained on, and not shown among those left out."""
+ROUNDS = 2
+"""Fits: candidates are laid over a photo in the order of the weights before, so the weights are fitted again with theirs."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Evidence of one set's questions at both stages. labelled: False where a listed product was left out."""
+
+    details: TrainingSet
+    full: TrainingSet
+    labelled: np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+
+def main(
+    data: Annotated[Path, typer.Argument(help="Folder of sets, each a folder with feed.xml, photos/ and labels.csv.")],
+    out: Annotated[Path, typer.Option(help="Folder for all.json and one prior without each set.")] = Path("bench-out/priors"),
+    keep: Annotated[Path, typer.Option(help="Folder for what the networks saw, which takes longest.")] = Path("bench-out/described"),
+) -> None:
+    """Fit on all sets, and on all but each; print how each set is answered by the prior that has not seen it."""
+    cv2.setNumThreads(1)
+    faiss.omp_set_num_threads(1)
+    models = Settings().models
+    embedder, spotter = load_embedder(models, 1), load_spotter(models, 1)
+    with tempfile.TemporaryDirectory(prefix="packsight-prior-") as folder:
+        drawn = [make(Path(folder) / make.__name__) for make in (demo, demo_of_one_photo)]
+        sets = described([*sets_in(data), *drawn], embedder, spotter, keep)
+    names = [one.name for one in sets]
+    prior = PRIOR
+    for _ in range(ROUNDS):
+        samples = dict(zip(names, (sample(*one) for one in opened(sets, prior)), strict=True))
+        prior = fit(samples)
+    table = Table("left out", "photos", "right first", "automation", "precision", "matched though absent", "by details")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "all.json").write_text(prior.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    for name in names:
+        if name not in DRAWN:
+            without = fit({other: one for other, one in samples.items() if other != name})
+            (out / f"{name}.json").write_text(without.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            table.add_row(name, *judged(samples[name], without))
+    Console(width=120).print(table)
+
+
+def sample(snapshot: Snapshot, questions: Sequence[Question]) -> Sample:
+    """Ask all questions at both stages."""
+    sets = {}
+    for names, ask in ((DETAILS, rank_by_details), (FULL, rank)):
+        rankings = [ask(one.query, snapshot, exclusion=one.exclusion) for one in questions]
+        truths = [one.truth for one in questions]
+        products = [max(one.product, 0) for one in questions]
+        sets[names] = training_set(rankings, truths, products, names)
+    return Sample(sets[DETAILS], sets[FULL], np.array([one.labelled for one in questions]))
+
+
+def fit(samples: Mapping[str, Sample]) -> Model:
+    """Weights and thresholds for several sets together."""
+    rules, calibration = FIT.weights, FIT.calibration
+    weights = {}
+    for name, names in (("details", DETAILS), ("full", FULL)):
+        sets = [_weighed(getattr(one, name), one) for one in samples.values()]
+        weights[name] = stage(names, fit_weights(sets, names, np.zeros(len(names)), rules.prior_spread, rules))
+    model = Model(**weights, matched=1.0, sure=1.0)
+    early = [_answers(one, model, sure=0.0) for one in samples.values()]
+    sure = max(threshold(_joined(early), calibration.early_precision, calibration), calibration.least_sure)
+    final = [_answers(one, model, sure=sure) for one in samples.values()]
+    return model.model_copy(update={"sure": sure, "matched": threshold(_joined(final), calibration.precision, calibration)})
+
+
+def judged(one: Sample, prior: Model) -> tuple[str, ...]:
+    """What this prior makes of a set."""
+    found = _answers(one, prior, sure=prior.sure)
+    asked = one.labelled & found.listed
+    matched = found.confidence >= prior.matched
+    told, absent = one.labelled & matched, ~found.listed
+    by_details = _answers(one, prior, sure=0.0).confidence >= prior.sure
+    return (
+        str(int(one.labelled.sum())),
+        f"{found.right[asked].mean():.3f}",
+        f"{(found.right & told)[asked].mean():.3f}",
+        f"{found.right[told].mean():.3f}" if told.any() else "–",
+        f"{int((absent & told).sum())} of {int((absent & one.labelled).sum())}, left out "
+        f"{int((absent & matched & ~one.labelled).sum())} of {int((absent & ~one.labelled).sum())}",
+        f"{by_details[one.labelled].mean():.2f}",
+    )
+
+
+def _answers(one: Sample, model: Model, sure: float) -> Answers:
+    weights = model.details.vector(DETAILS), model.full.vector(FULL)
+    stages = one.details, _weighed(one.full, one)
+    return answers(stages, [examples.shares(own)[0] for examples, own in zip(stages, weights, strict=True)], sure)
+
+
+def _weighed(examples: TrainingSet, one: Sample) -> TrainingSet:
+    """Every set as if it had so many photos; a product left out stands for the few that are not listed."""
+    weight = np.where(one.labelled, 1.0, FIT.weights.absent)
+    return examples.weighed(weight * PHOTOS / weight.sum())
+
+
+def _joined(parts: Sequence[Answers]) -> Answers:
+    return Answers(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("confidence", "right", "listed", "weight")))
+
+
+if __name__ == "__main__":
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    typer.run(main)
