@@ -72,12 +72,12 @@ def lay(
     found, mask = cv2.findHomography(
         source, target, cv2.USAC_FAST, parameters.reprojection, maxIters=parameters.max_iterations
     )
-    if mask is None or found is None:
+    homography = np.asarray(found, np.float64)
+    if homography.shape != (3, 3):  # None where no four pairs agree
         return NO_AGREEMENT
     # A point of the query counts once, however many points of the photo it is paired with.
     agrees = mask.ravel() > 0
     inside = np.unique(target[agrees], axis=0)
-    homography = found.astype(np.float64)
     if len(inside) < parameters.min_inliers or not _sound(homography, parameters.min_turn):
         return NO_AGREEMENT
     hull = cv2.convexHull(inside.astype(np.float32))[:, 0]
