@@ -99,16 +99,19 @@ def _described(photos: PhotoSet, embedder: Embedder, spotter: Spotter, made_by: 
 
     data = {key: data_of(request) for key, request in wanted.photos.items()}
     rows = resolve(wanted, {key: SourceState(_sha256(one)) for key, one in data.items()}, {}).rows
-    asked = [(photos.path(label).read_bytes(), label.product_id) for label in photos.labels if photos.path(label) in set(photos.usable())]
+    usable = set(photos.usable())
+    paths = [(photos.path(label), label.product_id) for label in photos.labels]
+    asked = [(path.read_bytes(), product) for path, product in paths if path in usable]
     files = {_sha256(one): one for one in [*data.values(), *(one for one, _ in asked)]}
-    shards = [keep / f"{photos.name}.{part}.parquet" for part in PARTS]
-    features = join(shards) if all(shard.is_file() for shard in shards) else {}
-    if features.keys() != files.keys():
-        features = {sha256: _seen(sha256, one, embedder, spotter, settings) for sha256, one in files.items()}
+    kept = sorted(keep.glob("*.parquet"))
+    known = join(kept)
+    new = [_seen(sha256, one, embedder, spotter, settings) for sha256, one in files.items() if sha256 not in known]
+    if new:
         keep.mkdir(parents=True, exist_ok=True)
-        for part, shard in zip(PARTS, shards, strict=True):
-            shard.write_bytes(encode(part, list(features.values())))
-        features = join(shards)
+        for part in PARTS:
+            (keep / f"{photos.name}-{len(kept)}.{part}.parquet").write_bytes(encode(part, new))
+        known |= join(keep.glob(f"{photos.name}-{len(kept)}.*.parquet"))
+    features = {sha256: known[sha256] for sha256 in files}
     return Described(photos.name, rows, features, [(_sha256(one), product) for one, product in asked], made_by)
 
 
