@@ -145,7 +145,8 @@ def _asking(photos: Sequence[Features], snapshot: Snapshot, rounds: int) -> dict
     """The same of asking whether half the words of a photo are enough, as its reader does after each line."""
 
     def ask(query: Query, photo: Features) -> None:
-        rank(query.with_words(photo.words[: len(photo.words) // 2], snapshot), snapshot)
+        half = photo.words[: len(photo.words) // 2]
+        rank(query.with_words(half, (photo.width, photo.height), snapshot), snapshot)
 
     return _timed([partial(ask, Query.of(photo, snapshot), photo) for photo in photos], rounds)
 

@@ -60,7 +60,8 @@ def _decide(photos: Sequence[Photo], known: Sequence[Features], snapshot: Snapsh
         if matcher.is_confident(ranking, snapshot):
             early += 1
         else:
-            query = query.with_embedding(features.embedding, snapshot).with_words(features.words, snapshot)
+            query = query.with_embedding(features.embedding, snapshot)
+            query = query.with_words(features.words, (features.width, features.height), snapshot)
             ranking = matcher.rank(query, snapshot)
         answers.append(matcher.decision(query, ranking, snapshot, top_k=5))
     return answers, early

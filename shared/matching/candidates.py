@@ -23,7 +23,7 @@ class Query:
 
     votes: what its key points voted for. vector: [projected], zeros while unknown; near: numbers of the catalog photos
     nearest to it, nearest first. words: what its words may stand for. barcodes: GTINs on it. embedding, lines: looks and words
-    as they came. geometry: what laying catalog photos over it gave, by photo, so that none is laid twice; laid: what comparing
+    as they came; places: [lines, 2] middles of the lines as shares of the photo's sides. geometry: what laying catalog photos over it gave, by photo, so that none is laid twice; laid: what comparing
     sets of candidates so gave, by their numbers.
     """
 
@@ -36,6 +36,7 @@ class Query:
     barcodes: tuple[int, ...] = ()
     embedding: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     lines: tuple[WordRead, ...] = ()
+    places: FloatArray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     geometry: dict[int, GeometricMatch] = field(default_factory=dict)
     laid: dict[bytes, Any] = field(default_factory=dict)
 
@@ -54,7 +55,8 @@ class Query:
         Raises CatalogError when the embedding has another length than the version's.
         """
         query = cls.of_details(features.local.as_query(), features.thumbnail, snapshot, features.barcodes or ())
-        return query.with_embedding(features.embedding, snapshot).with_words(features.words, snapshot)
+        query = query.with_embedding(features.embedding, snapshot)
+        return query.with_words(features.words, (features.width, features.height), snapshot)
 
     def with_embedding(self, embedding: FloatArray, snapshot: Snapshot) -> Query:
         """The same photo with its looks: project the embedding and search with it.
@@ -64,9 +66,10 @@ class Query:
         vector = snapshot.project(embedding)
         return replace(self, embedding=embedding, vector=vector, near=_near(vector, snapshot))
 
-    def with_words(self, words: Sequence[WordRead], snapshot: Snapshot) -> Query:
-        """The same photo with these words, without another search."""
-        return replace(self, lines=tuple(words), words=look_up(words, snapshot.words.vocabulary))
+    def with_words(self, words: Sequence[WordRead], size: tuple[int, int], snapshot: Snapshot) -> Query:
+        """The same photo with these words, without another search; size: width and height that their boxes are measured in."""
+        places = np.array([np.mean(line.box, axis=0) for line in words], np.float32).reshape(-1, 2) / np.array(size, np.float32)
+        return replace(self, lines=tuple(words), places=places, words=look_up(words, snapshot.words.vocabulary))
 
 
 def find_candidates(

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -112,6 +113,22 @@ def _span(laid: Laid, snapshot: Snapshot) -> float:
         return 0.0
     whole = spread(snapshot.local.features(laid.photo).points)
     return min(laid.match.covered / whole, 1.0) if whole > 0 else 0.0
+
+
+def words_inside(query: Query, laid: list[Laid], snapshot: Snapshot) -> npt.NDArray[np.bool_]:
+    """Which words [words, candidates] stand where a candidate's photo lies, or may do so: of others nothing is known.
+
+    What stands elsewhere says nothing against it: photos show other things too.
+    """
+    inside = np.ones((len(query.words.keys), len(laid)), np.bool_)
+    growth = snapshot.parameters.geometry.hull_growth
+    for row, one in enumerate(laid):
+        if one.match.homography is None:
+            continue
+        outline = one.match.outline(snapshot.local.features(one.photo).points, growth)
+        there = [cv2.pointPolygonTest(outline, (float(x), float(y)), measureDist=False) >= 0 for x, y in query.places]
+        inside[:, row] = [any(there[line] for line in lines) for lines in query.words.lines]
+    return inside
 
 
 def _photos(product: int, votes: Votes, snapshot: Snapshot, without: int) -> npt.NDArray[np.int64]:

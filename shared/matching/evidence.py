@@ -106,9 +106,18 @@ class Compared:
 
 
 def compare(
-    query: Query, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None
+    query: Query,
+    products: IntArray,
+    snapshot: Snapshot,
+    exclusion: Exclusion | None = None,
+    inside: BoolArray | None = None,
 ) -> Compared:
-    """Compare a photo's looks and words with candidates; `products` in rising order."""
+    """Compare a photo's looks and words with candidates; `products` in rising order.
+
+    inside: [words, candidates] words that may stand on a candidate, None for all; others do not speak against it.
+    """
+    if inside is None:
+        inside = np.ones((len(query.words.keys), len(products)), np.bool_)
     appearance = compare_appearance(query, products, snapshot, exclusion)
     expected = expected_words(products, snapshot, exclusion)
     explained = explain_words(query.words, expected, len(products), snapshot, exclusion)
@@ -117,12 +126,12 @@ def compare(
         "bias": np.ones(len(products)),
         "appearance": appearance.cosine,
         "appearance_lead": lead(appearance.cosine),
-        **_of_words_read(query.words, wordy, explained, snapshot),
+        **_of_words_read(query.words, wordy, explained, inside, snapshot),
         **_of_words_expected(expected, explained, len(products)),
-        **_of_rivals(query.words, explained, snapshot),
+        **_of_rivals(query.words, explained, inside, snapshot),
     }
     columns["rival_name"] = (1 - columns["name"]) * columns["rival_name"]
-    columns["replaced_words"] = _replaced(wordy, expected, explained, snapshot)
+    columns["replaced_words"] = _replaced(wordy, expected, explained, inside, snapshot)
     return Compared(products, columns, appearance, expected, explained)
 
 
@@ -218,19 +227,21 @@ def explain_words(
 
 
 def _of_words_read(
-    read: FuzzyMatches, wordy: Matrix, explained: ExplainedWords, snapshot: Snapshot
+    read: FuzzyMatches, wordy: Matrix, explained: ExplainedWords, inside: BoolArray, snapshot: Snapshot
 ) -> dict[str, Matrix]:
     """How much of what was read each candidate explains, and how much nobody does."""
-    mass, total = read.confidence @ explained.value, float(read.confidence @ explained.known)
-    share = mass / total if total > 0 else np.zeros(len(mass))
+    mass = read.confidence @ explained.value
+    total = (read.confidence * explained.known) @ (inside | (explained.value > 0))
+    share = np.divide(mass, total, out=np.zeros(len(mass)), where=total > 0)
     unit = mass / _rarest(snapshot)
-    unknown = float(wordy @ (explained.known <= 0)) / max(float(wordy.sum()), 1.0)
+    unknown = (wordy * (explained.known <= 0)) @ inside / np.maximum(wordy @ inside, 1.0)
+    unread = np.exp(-float(read.confidence @ explained.known) / _rarest(snapshot))
     return {
         "word_share": share,
         "word_mass": unit / (unit + snapshot.parameters.evidence.mass_half),
         "word_lead": lead(share),
-        "unknown_words": np.full(len(mass), unknown),
-        "unread": np.full(len(mass), float(np.exp(-total / _rarest(snapshot)))),
+        "unknown_words": unknown,
+        "unread": np.full(len(mass), unread),
     }
 
 
@@ -249,24 +260,28 @@ def _of_words_expected(expected: ExpectedWords, explained: ExplainedWords, candi
     }
 
 
-def _of_rivals(read: FuzzyMatches, explained: ExplainedWords, snapshot: Snapshot) -> dict[str, Matrix]:
+def _of_rivals(
+    read: FuzzyMatches, explained: ExplainedWords, inside: BoolArray, snapshot: Snapshot
+) -> dict[str, Matrix]:
     """How clearly a name or a brand was read that is not the candidate's."""
     words = snapshot.words
     strength = read.weight * read.confidence[read.word] * explained.rarity / _rarest(snapshot)
     of_brand = words.vendor_terms[read.term]
     of_name = words.vocabulary.named[read.term] & ~of_brand
-    brand = (strength * of_brand)[:, None] * ~explained.has
-    name = (strength * of_name)[:, None] * (explained.value[read.word] <= 0)
+    brand = (strength * of_brand)[:, None] * (~explained.has & inside[read.word])
+    name = (strength * of_name)[:, None] * ((explained.value <= 0) & inside)[read.word]
     return {"rival_brand": brand.max(axis=0, initial=0.0), "rival_name": name.max(axis=0, initial=0.0)}
 
 
-def _replaced(wordy: Matrix, expected: ExpectedWords, explained: ExplainedWords, snapshot: Snapshot) -> Matrix:
+def _replaced(
+    wordy: Matrix, expected: ExpectedWords, explained: ExplainedWords, inside: BoolArray, snapshot: Snapshot
+) -> Matrix:
     """How many words that are surely to be seen were not read where others were that are not the candidate's."""
     parameters, candidates = snapshot.parameters.evidence, explained.value.shape[1]
     sure = np.maximum((expected.expected - parameters.surely_seen) / (1 - parameters.surely_seen), 0)
     sure = sure * (1 - explained.read) * expected.rarity
     missing = np.bincount(expected.candidate, sure, candidates) / _rarest(snapshot)
-    foreign = wordy @ (explained.value <= 0)
+    foreign = wordy @ ((explained.value <= 0) & inside)
     result: Matrix = np.minimum(np.minimum(missing, foreign) / parameters.replaced_full, 1)
     return result
 

@@ -32,6 +32,15 @@ class GeometricMatch:
     hull: npt.NDArray[np.float32]
     covered: float = 0.0
 
+    def outline(self, points: FloatArray, growth: float) -> npt.NDArray[np.float32]:
+        """Corners [corners, 2] on the query of what has key points on the photo, grown; empty when they do not agree."""
+        if self.homography is None or not len(points):
+            return np.zeros((0, 2), np.float32)
+        hull = cv2.convexHull(points)[:, 0]
+        grown = hull.mean(axis=0) + growth * (hull - hull.mean(axis=0))
+        laid = cv2.perspectiveTransform(grown[None].astype(np.float64), self.homography)[0]
+        return np.asarray(cv2.convexHull(laid.astype(np.float32))[:, 0], np.float32)
+
     @property
     def area(self) -> float:
         """Share of the query that the hull covers, 0 to 1."""

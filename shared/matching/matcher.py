@@ -19,7 +19,14 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status
 from packsight.shared.matching import explain
 from packsight.shared.matching.candidates import Query, find_candidates
-from packsight.shared.matching.close import Laid, laid_evidence, lay_by_all_points, lay_by_votes, vote_evidence
+from packsight.shared.matching.close import (
+    Laid,
+    laid_evidence,
+    lay_by_all_points,
+    lay_by_votes,
+    vote_evidence,
+    words_inside,
+)
 from packsight.shared.matching.evidence import Compared, compare, distinctive_words
 from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.votes import Votes, vote
@@ -115,6 +122,10 @@ def rank(
     compared.columns.update(vote_evidence(votes, products, snapshot))
     rows = _closest(compared, votes, weights, snapshot)
     laid, close = _laid(query, votes, products[rows], snapshot, exclusion)
+    inside = np.ones((len(query.words.keys), len(products)), np.bool_)
+    inside[:, rows] = words_inside(query, laid, snapshot)
+    compared = compare(query, products, snapshot, exclusion, inside)
+    compared.columns.update(vote_evidence(votes, products, snapshot))
     close = close | distinctive_words(compared, rows, snapshot.parameters.close)
     for name, values in close.items():
         compared.columns[name] = np.zeros(len(products))

@@ -58,7 +58,8 @@ class EarlyStop:
                 photo.query = Query.of_details(*photo.details(), self._snapshot, photo.barcodes or ())
             if not photo.query.vector.any():
                 photo.query = photo.query.with_embedding(photo.described().embedding, self._snapshot)
-            ranking = rank(photo.query.with_words(words, self._snapshot), self._snapshot)
+            height, width = photo.photo().pixels.shape[:2]
+            ranking = rank(photo.query.with_words(words, (width, height), self._snapshot), self._snapshot)
             photo.decided = is_confident(ranking, self._snapshot) and name_is_read(ranking, self._snapshot)
         except Exception:
             log.exception("whether a photo need be read further is not known")

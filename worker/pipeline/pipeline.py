@@ -194,7 +194,8 @@ class Pipeline:
                 if ranking is None or not matcher.is_confident(ranking, snapshot):
                     with photo.timed("match"):
                         photo.query = photo.query.with_embedding(photo.features.embedding, snapshot)
-                        photo.query = photo.query.with_words(photo.features.words, snapshot)
+                        size = photo.features.width, photo.features.height
+                        photo.query = photo.query.with_words(photo.features.words, size, snapshot)
                         ranking = matcher.rank(photo.query, snapshot)
                 return answer.of(photo, matcher.decision(photo.query, ranking, snapshot, top_k=top_k))
         except ImageError as error:  # a known photo is decoded here, possibly by a decoder that accepts less

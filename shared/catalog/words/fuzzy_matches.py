@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,8 @@ GAP = "/"
 class FuzzyMatches:
     """Distinct words of a photo and the terms that each may stand for.
 
-    keys, texts: each word as it is compared and as it was read. confidence: [words] float64, 0 to 1.
+    keys, texts: each word as it is compared and as it was read. confidence: [words] float64, 0 to 1. lines: numbers of the lines
+    that each word stands on.
     word, term, weight: [alternatives], sorted by word: alternative i says that word[i] is a reading of term[i] (or
     of a part of it) with similarity weight[i], 0 to 1.
     """
@@ -29,14 +31,23 @@ class FuzzyMatches:
     keys: tuple[str, ...]
     texts: tuple[str, ...]
     confidence: npt.NDArray[np.float64]
+    lines: tuple[tuple[int, ...], ...]
     word: npt.NDArray[np.int64]
     term: npt.NDArray[np.int64]
     weight: npt.NDArray[np.float64]
 
 
-def photo_tokens(words: Iterable[WordRead]) -> list[tuple[Token, float]]:
-    """Words of all lines in reading order with their line's confidence."""
-    return [(token, float(line.confidence)) for line in words for token in tokens(line.text)]
+class Found(NamedTuple):
+    """A word with its line's confidence and number."""
+
+    token: Token
+    confidence: float
+    line: int
+
+
+def photo_tokens(words: Iterable[WordRead]) -> list[Found]:
+    """Words of all lines in reading order."""
+    return [Found(token, float(line.confidence), number) for number, line in enumerate(words) for token in tokens(line.text)]
 
 
 def look_up(words: Iterable[WordRead], vocabulary: Vocabulary) -> FuzzyMatches:
@@ -45,9 +56,11 @@ def look_up(words: Iterable[WordRead], vocabulary: Vocabulary) -> FuzzyMatches:
     sequence = _split(sequence, vocabulary)
     confidence: dict[str, float] = {}
     texts: dict[str, str] = {}
-    for token, value in sequence:
+    lines: dict[str, list[int]] = {}
+    for token, value, line in sequence:
         texts.setdefault(token.key, token.text)
         confidence[token.key] = max(value, confidence.get(token.key, 0.0))
+        lines.setdefault(token.key, []).append(line)
     keys = list(confidence)
     alternatives: dict[tuple[int, int], float] = {}
     for index, terms in enumerate(vocabulary.matches(keys)):
@@ -64,17 +77,18 @@ def look_up(words: Iterable[WordRead], vocabulary: Vocabulary) -> FuzzyMatches:
         keys=tuple(keys),
         texts=tuple(texts[key] for key in keys),
         confidence=np.array([confidence[key] for key in keys], np.float64),
+        lines=tuple(tuple(lines[key]) for key in keys),
         word=np.array([word for word, _ in pairs], np.int64),
         term=np.array([term for _, term in pairs], np.int64),
         weight=np.array([alternatives[pair] for pair in pairs], np.float64),
     )
 
 
-def _split(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list[tuple[Token, float]]:
+def _split(sequence: list[Found], vocabulary: Vocabulary) -> list[Found]:
     """Replace words that the catalog doesn't know by two that it does, read without the gap: BODYWASH."""
     rules = vocabulary.parameters
-    long = (token.key for token, _ in sequence if len(token.key) >= rules.min_split and not is_number(token.key))
-    keys = list(dict.fromkeys(long))
+    long = (one.token.key for one in sequence)
+    keys = [key for key in dict.fromkeys(long) if len(key) >= rules.min_split and not is_number(key)]
     unknown = [key for key, term in zip(keys, vocabulary.exact(keys), strict=True) if term < 0]
     cuts = [(key, at) for key in unknown for at in range(rules.min_part, len(key) - rules.min_part + 1)]
     heads = vocabulary.exact([key[:at] for key, at in cuts])
@@ -85,22 +99,17 @@ def _split(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list[
             continue
         if min(at, len(key) - at) >= rules.min_read_part or (vocabulary.named[head] and vocabulary.named[tail]):
             best[key] = at
-    result: list[tuple[Token, float]] = []
-    for token, confidence in sequence:
-        at = best.get(token.key, 0)
-        if not at:
-            result.append((token, confidence))
-        else:
-            result += [
-                (Token(token.key[:at], token.text[:at]), confidence),
-                (Token(token.key[at:], token.text[at:]), confidence),
-            ]
+    result: list[Found] = []
+    for one in sequence:
+        key, text = one.token
+        at = best.get(key, 0)
+        result += [one._replace(token=Token(key[part], text[part])) for part in (slice(at), slice(at, None))] if at else [one]
     return result
 
 
-def _joined(sequence: list[tuple[Token, float]], vocabulary: Vocabulary) -> list[tuple[tuple[str, str], Match]]:
+def _joined(sequence: list[Found], vocabulary: Vocabulary) -> list[tuple[tuple[str, str], Match]]:
     """Neighbouring words that together are one of the catalog's: SUPER STAY, or SHL EIDO where the catalog has neither."""
-    pairs = [(a.key, b.key) for (a, _), (b, _) in pairwise(sequence)]
+    pairs = [(a.token.key, b.token.key) for a, b in pairwise(sequence)]
     pairs = list(dict.fromkeys(pair for pair in pairs if not any(map(is_number, pair))))
     terms = vocabulary.exact([a + b for a, b in pairs])
     found = [(pair, Match(term, 1.0)) for pair, term in zip(pairs, terms, strict=True) if term >= 0]
