@@ -146,7 +146,7 @@ def _asking(photos: Sequence[Features], snapshot: Snapshot, rounds: int) -> dict
 
     def ask(query: Query, photo: Features) -> None:
         half = photo.words[: len(photo.words) // 2]
-        rank(query.with_words(half, (photo.width, photo.height), snapshot), snapshot)
+        rank(query.with_words(half, query.frame, snapshot), snapshot)
 
     return _timed([partial(ask, Query.of(photo, snapshot), photo) for photo in photos], rounds)
 

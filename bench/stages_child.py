@@ -13,7 +13,7 @@ import psutil
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Outcome, RecognizeResult
 from packsight.shared.matching import matcher
-from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.candidates import Frame, Query
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.matching.matcher import Decision
 from packsight.shared.queue.app import make_app
@@ -55,13 +55,15 @@ def _decide(photos: Sequence[Photo], known: Sequence[Features], snapshot: Snapsh
     """The worker's own way to decide, photo after photo; also how many their details decided."""
     answers, early = [], 0
     for features, photo in zip(known, photos, strict=True):
-        query = Query.of_details(as_packed(query_features(photo)), thumbnail(photo), snapshot)
+        query = Query.of_details(
+            as_packed(query_features(photo)), thumbnail(photo), snapshot, frame=Frame(0.0, 0.0, photo.width, photo.height)
+        )
         ranking = matcher.rank_by_details(query, snapshot)
         if matcher.is_confident(ranking, snapshot):
             early += 1
         else:
             query = query.with_embedding(features.embedding, snapshot)
-            query = query.with_words(features.words, (features.width, features.height), snapshot)
+            query = query.with_words(features.words, query.frame, snapshot)
             ranking = matcher.rank(query, snapshot)
         answers.append(matcher.decision(query, ranking, snapshot, top_k=5))
     return answers, early

@@ -79,6 +79,6 @@ def _enqueue_again(job: str, lost: list[str], app: Celery, store: jobs.JobStore,
     wanted = set(lost)
     for batch in whole.batches:
         if batch.task_id in wanted:
-            argument = batch.request(whole.manifest).model_dump(mode="json")
+            argument = batch.request(whole.manifest).argument()
             app.send_task(RECOGNIZE, args=[argument], task_id=batch.task_id)
     return len(wanted)

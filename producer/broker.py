@@ -27,7 +27,7 @@ def send(app: Celery, request: RecognizeRequest, *, task_id: str, queue: str, ex
     `expires`: seconds after which a worker drops the message unseen.
     """
     app.send_task(
-        RECOGNIZE, args=[request.model_dump(mode="json")], task_id=task_id, queue=queue, retry=False, expires=expires
+        RECOGNIZE, args=[request.argument()], task_id=task_id, queue=queue, retry=False, expires=expires
     )
 
 

@@ -37,6 +37,7 @@ TopK = Annotated[int, typer.Option("--top-k", min=1, max=50, help="Candidates pe
 ReadAll = Annotated[
     bool, typer.Option("--read-all", help="Read every line of text, also when those read so far decide.")
 ]
+MaxProducts = Annotated[int, typer.Option("--max-products", min=1, max=20, help="Products to look for on a photo.")]
 Out = Annotated[
     list[Path] | None,
     typer.Option("--out", help="Write results to this .jsonl, .csv or .parquet file; may be repeated."),
@@ -56,6 +57,7 @@ def submit(
     catalog: Catalog = "default",
     top_k: TopK = 5,
     read_all: ReadAll = False,
+    max_products: MaxProducts = 1,
     batch_size: BatchSize = 16,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until all is done; --out and --report imply it.")] = False,
     out: Out = None,
@@ -72,7 +74,7 @@ def submit(
     """
     commands.submit(
         sources or [],
-        messages.parse_options(catalog=catalog, top_k=top_k, read_all=read_all),
+        messages.parse_options(catalog=catalog, top_k=top_k, read_all=read_all, max_products=max_products),
         batch_size=batch_size,
         wait=wait,
         out=out or [],
@@ -85,10 +87,15 @@ def submit(
 
 @app.command()
 def recognize(
-    image: Image, catalog: Catalog = "default", top_k: TopK = 5, read_all: ReadAll = False, timeout: Timeout = 60
+    image: Image,
+    catalog: Catalog = "default",
+    top_k: TopK = 5,
+    read_all: ReadAll = False,
+    max_products: MaxProducts = 1,
+    timeout: Timeout = 60,
 ) -> None:
     """Recognise one photo ahead of all jobs; its outcome goes to standard output as JSON, exit code 1 if it failed."""
-    options = messages.parse_options(catalog=catalog, top_k=top_k, read_all=read_all)
+    options = messages.parse_options(catalog=catalog, top_k=top_k, read_all=read_all, max_products=max_products)
     commands.recognize(image, options, timeout=timeout)
 
 
@@ -103,10 +110,11 @@ def explain(
     ] = None,
     catalog: Catalog = "default",
     top_k: TopK = 5,
+    max_products: MaxProducts = 1,
     timeout: Timeout = 60,
 ) -> None:
     """Show and draw why a photo got its answer: recognised now, or as a job's outcome tells."""
-    options = messages.parse_options(catalog=catalog, top_k=top_k, read_all=True)
+    options = messages.parse_options(catalog=catalog, top_k=top_k, read_all=True, max_products=max_products)
     explanation.explain(photo, image, out, options, timeout=timeout)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from packsight.producer.rows import Row
-from packsight.shared.contract.outcomes import STAGES
+from packsight.shared.contract.outcomes import STAGES, Polygon
 
 Value = str | int | float | bool | None
 Kind = type[str] | type[int] | type[float] | type[bool]
@@ -16,6 +18,10 @@ COLUMNS: dict[str, Kind] = {
     "product_name": str,
     "vendor": str,
     "confidence": float,
+    "region": str,
+    "found_ids": str,
+    "found_confidences": str,
+    "found_regions": str,
     "first_id": str,
     "first_name": str,
     "second_id": str,
@@ -33,7 +39,18 @@ COLUMNS: dict[str, Kind] = {
     "job": str,
     "index": int,
 }
-"""`product_…` is filled when the photo matched; `first_…` and `second_…` are the candidates, whatever the status."""
+"""`product_…` is filled when the photo matched; `first_…` and `second_…` are the candidates, whatever the status.
+`found_…` are all products that were found, the surest first, with bars between them; a region is its corners, x and y in
+pixels, one after the other."""
+
+
+def corners(region: Polygon | None) -> str:
+    """A region as text, which is also how SVG writes a polygon; empty without one."""
+    return " ".join(f"{x:g},{y:g}" for x, y in region or ())
+
+
+def _listed(values: Iterable[str]) -> str:
+    return " | ".join(values)
 
 
 def flat(row: Row) -> dict[str, Value]:
@@ -50,11 +67,15 @@ def flat(row: Row) -> dict[str, Value]:
         "product_name": product.name if product else "",
         "vendor": product.vendor if product else "",
         "confidence": outcome.confidence,
+        "region": corners(outcome.region),
+        "found_ids": _listed(one.product.id for one in outcome.products),
+        "found_confidences": _listed(str(one.confidence) for one in outcome.products),
+        "found_regions": _listed(corners(one.region) for one in outcome.products),
         "first_id": first.product.id if first else "",
         "first_name": first.product.name if first else "",
         "second_id": second.product.id if second else "",
         "second_confidence": second.confidence if second else None,
-        "words": " | ".join(word.text for word in outcome.words),
+        "words": _listed(word.text for word in outcome.words),
         "reason": outcome.reason,
         "failure_code": failure.code.value if failure else "",
         "failure_message": failure.message if failure else "",

@@ -114,6 +114,11 @@ def show_outcome(name: str, outcome: Outcome) -> None:
     """Print one outcome with the evidence for each candidate."""
     colour = COLOURS[outcome.status]
     page.print(f"[bold]{escape(name)}[/]  [{colour}]{LABELS[outcome.status]}[/]  {escape(outcome.reason)}")
+    for place in outcome.products or outcome.candidates[:1]:
+        if place.region:
+            (left, right), (top, bottom) = ((min(side), max(side)) for side in zip(*place.region, strict=True))
+            what = escape(place.product.name) if outcome.products else f"perhaps {escape(place.product.name)}"
+            page.print(f"[dim]Where:[/] {what} ({place.confidence:.2f}), x {left:.0f}–{right:.0f}, y {top:.0f}–{bottom:.0f}")
     if outcome.failure:
         page.print(f"[red]{outcome.failure.code}[/] {escape(outcome.failure.message)}")
         page.print(f"[dim]{escape(outcome.failure.remedy)}[/]")

@@ -1,4 +1,5 @@
-"""One outcome as a picture: the photo with the words read on it, the nearest catalog photo, candidates and reason."""
+"""One outcome as a picture: the photo with the words on it and where products are, the nearest catalog photo, candidates and
+reason."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from packsight.producer.report import LABELS, Card, Line, Piece, card
+from packsight.producer.report import LABELS, Card, Piece, card
 from packsight.producer.rows import Row
 from packsight.producer.thumbnails import Thumbnail, Thumbnails
 from packsight.shared.contract.outcomes import Outcome, Status
@@ -22,7 +23,7 @@ SIDE = 660
 """Largest side of each of the two pictures."""
 MARGIN = 28
 INK, SOFT, LINE, PAPER, WELL = (22, 25, 31), (92, 101, 115), (226, 229, 234), (255, 255, 255), (238, 240, 244)
-AGREES, READ = (33, 196, 107), (255, 176, 32)
+AGREES, READ, PLACE = (33, 196, 107), (255, 176, 32), (61, 139, 255)
 TONES = {
     Status.FAILED: (192, 38, 55),
     Status.AMBIGUOUS: (168, 98, 0),
@@ -33,6 +34,8 @@ TONES = {
 Pixels = npt.NDArray[np.uint8]
 """RGB, [height, width, 3]."""
 Colour = tuple[int, int, int]
+Outline = tuple[str, Colour]
+"""Corners as SVG writes them, and what it is drawn in."""
 
 
 def write_png(path: Path, row: Row, thumbnails: Thumbnails) -> None:
@@ -43,13 +46,15 @@ def write_png(path: Path, row: Row, thumbnails: Thumbnails) -> None:
 def drawing(shown: Card) -> Pixels:
     """The picture of a card."""
     outcome, sheet = shown.outcome, _Sheet()
-    sheet.picture(shown.picture, MARGIN, shown.lines, outcome.size)
+    sheet.picture(shown.picture, MARGIN, _outlines(shown), outcome.size)
     first = shown.candidates[0] if shown.candidates else None
     nearest = next((picture for style, picture in shown.styles if first and style == first.style), None)
-    sheet.picture(nearest, WIDTH - MARGIN - SIDE, [], None)
+    sheet.picture(nearest, WIDTH - MARGIN - SIDE, (), None)
     sheet.y = MARGIN + SIDE + 16
     sheet.text(shown.name, 18, SOFT)
     sheet.text(_headline(outcome), 30, TONES[outcome.status], weight=600)
+    for other in outcome.products[1:]:
+        sheet.text(f"{other.product.name}   {100 * other.confidence:.0f} %", 24, TONES[outcome.status])
     sheet.text(outcome.failure.message if outcome.failure else outcome.reason, 22, INK)
     if outcome.failure:
         sheet.text(outcome.failure.remedy, 20, SOFT)
@@ -73,6 +78,11 @@ def drawing(shown: Card) -> Pixels:
     return sheet.done()
 
 
+def _outlines(shown: Card) -> list[Outline]:
+    lines = [(line.points, AGREES if line.agrees else READ) for line in shown.lines]
+    return [*lines, *((region.points, PLACE) for region in shown.regions)]
+
+
 def _headline(outcome: Outcome) -> str:
     if not outcome.candidates or outcome.status not in {Status.MATCHED, Status.AMBIGUOUS}:
         return LABELS[outcome.status]
@@ -94,9 +104,9 @@ class _Sheet:
         return np.ascontiguousarray(self._pixels[: min(self.y + MARGIN, len(self._pixels))])
 
     def picture(
-        self, thumbnail: Thumbnail | None, left: int, lines: Sequence[Line], size: tuple[int, int] | None
+        self, thumbnail: Thumbnail | None, left: int, outlines: Sequence[Outline], size: tuple[int, int] | None
     ) -> None:
-        """Draw a picture in the middle of its well, with the boxes of its lines (in pixels of `size`)."""
+        """Draw a picture in the middle of its well, with outlines in pixels of `size`."""
         top = MARGIN
         self._pixels[top : top + SIDE, left : left + SIDE] = WELL
         if thumbnail is None:
@@ -105,11 +115,10 @@ class _Sheet:
         scale = SIDE / max(pixels.shape[:2])
         width, height = (max(1, round(scale * side)) for side in (pixels.shape[1], pixels.shape[0]))
         pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        for line in lines if size else ():
-            corners = [[float(value) for value in corner.split(",")] for corner in line.points.split()]
+        for points, colour in outlines if size else ():
+            corners = [[float(value) for value in corner.split(",")] for corner in points.split()]
             if size and corners:
                 placed = np.array(corners) * (width / size[0], height / size[1])
-                colour = AGREES if line.agrees else READ
                 cv2.polylines(pixels, [np.round(placed).astype(np.int32)], True, colour, 2, cv2.LINE_AA)
         x, y = left + (SIDE - width) // 2, top + (SIDE - height) // 2
         self._pixels[y : y + height, x : x + width] = pixels

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from packsight.producer.columns import corners
 from packsight.producer.external_sort import ExternalSort
 from packsight.producer.rows import Row
 from packsight.producer.thumbnails import Thumbnail, Thumbnails, style_class
@@ -80,6 +81,14 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """Where a product is on the photo, as an SVG polygon in pixels of the photo, and what it is."""
+
+    points: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """Everything the page shows of one photo."""
 
@@ -88,6 +97,7 @@ class Card:
     picture: Thumbnail | None
     candidates: list[Shown]
     lines: list[Line]
+    regions: list[Region]
     styles: list[tuple[str, Thumbnail]]
     """Catalog photos that no earlier card has brought into the page."""
 
@@ -133,8 +143,11 @@ def card(name: str, outcome: Outcome, thumbnails: Thumbnails) -> Card:
     lines = [
         Line(mark(word.text, agreeing), " ".join(f"{x:.0f},{y:.0f}" for x, y in word.box)) for word in outcome.words
     ]
+    # Without a product, what is shown is where the nearest one would be.
+    places = outcome.products or outcome.candidates[:1]
+    regions = [Region(corners(one.region), one.product.name) for one in places if one.region]
     unread = outcome.failure is not None and outcome.failure.code in _NEVER_READ
-    return Card(name, outcome, None if unread else thumbnails.of_query(outcome.image), shown, lines, styles)
+    return Card(name, outcome, None if unread else thumbnails.of_query(outcome.image), shown, lines, regions, styles)
 
 
 class Report:

@@ -195,6 +195,25 @@ class CloseParameters:
 
 
 @dataclass(frozen=True)
+class RegionParameters:
+    """Where on a photo a product is (packsight.shared.matching.region)."""
+
+    telling: float = 0.5
+    """Of the word that speaks most for a product, what another one must reach for its line to be a part of the pack."""
+
+
+@dataclass(frozen=True)
+class SeveralParameters:
+    """How several products are found on one photo (packsight.worker.pipeline.several)."""
+
+    growth: float = 1.1
+    """How much the place of a pack is grown before it is looked at, since print reaches beyond key points: with 1.25 more of its
+    neighbours comes in, and a tenth less of drawn packs is told from its siblings."""
+    further: int = 3
+    """Places looked at beyond the number of products wanted: of packs that the catalog lacks, or that stay undecided."""
+
+
+@dataclass(frozen=True)
 class DecisionParameters:
     """What a ranking means (packsight.shared.matching.matcher); thresholds of confidence are fitted for each version."""
 
@@ -254,6 +273,8 @@ class MatchingParameters:
     geometry: GeometryParameters = GeometryParameters()
     colours: ColourParameters = ColourParameters()
     close: CloseParameters = CloseParameters()
+    region: RegionParameters = RegionParameters()
+    several: SeveralParameters = SeveralParameters()
     decision: DecisionParameters = DecisionParameters()
 
 

@@ -24,6 +24,7 @@ class StandIn:
 
     settings: Settings
     seen: Counter[str] = field(default_factory=Counter)
+    requests: list[RecognizeRequest] = field(default_factory=list)
     app: Celery = field(init=False)
     gate: threading.Event = field(default_factory=threading.Event)
 
@@ -36,6 +37,7 @@ class StandIn:
         self.gate.wait(30)
         request = RecognizeRequest.model_validate(raw)
         self.seen.update(request.images)
+        self.requests.append(request)
         if any("crash" in image for image in request.images):
             raise RuntimeError("the task broke")
         outcomes = [Outcome(image=image, status=Status.NO_MATCH, reason="a stand-in") for image in request.images]

@@ -52,6 +52,8 @@ class RecognizeOptions(_Message):
     """Candidates per photo."""
     read_all: bool = False
     """Read every line of a photo, also when those read so far decide."""
+    max_products: Annotated[int, Field(ge=1, le=20)] = 1
+    """Products that are looked for on a photo."""
 
     def alone(self) -> dict[str, Any]:
         """The options by name, without what a message or a manifest holds beside them."""
@@ -64,6 +66,7 @@ class OptionKeywords(TypedDict, total=False):
     catalog: str
     top_k: int
     read_all: bool
+    max_products: int
 
 
 class _Photos(_Message):
@@ -78,6 +81,10 @@ class RecognizeRequest(RecognizeOptions, _Photos):
     def of(cls, images: Sequence[str], options: RecognizeOptions) -> RecognizeRequest:
         """Ask for these images to be answered so."""
         return cls(images=list(images), **options.alone())
+
+    def argument(self) -> dict[str, Any]:
+        """What stands in the message. An option of this release is left out where it says nothing, for earlier workers."""
+        return self.model_dump(mode="json", exclude={"max_products"} if self.max_products == 1 else None)
 
 
 class DescribeRequest(_Photos):

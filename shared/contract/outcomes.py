@@ -27,6 +27,10 @@ STAGES = ("fetch", "cache", "decode", "barcode", "details", "embed", "spot", "ma
 """What an image goes through, in order; `cache` looks up what is known of its bytes from earlier."""
 
 
+Polygon = list[tuple[float, float]]
+"""Corners (x, y) in pixels of the upright photo, in order around."""
+
+
 class Product(_Value):
     """The product as the shop's feed names it."""
 
@@ -80,6 +84,8 @@ class Candidate(_Value):
     product: Product
     confidence: float
     evidence: Evidence
+    region: Polygon | None = None
+    """Where it would be on the photo; None where nothing tells."""
 
 
 class Failure(_Value):
@@ -118,15 +124,20 @@ class Provenance(_Value):
 class Outcome(_Value):
     """The answer for one image.
 
-    `product` and `confidence` are those of the first candidate when `status` is matched; `confidence` is the
-    calibrated probability that the first candidate is the photo's product.
+    `product`, `confidence` and `region` are those of the first candidate when `status` is matched; `confidence` is the
+    calibrated probability that the first candidate is the photo's product. Of several products on a photo, `product` is the
+    surest.
     """
 
     version: Literal[1] = 1
     image: str
     status: Status
     product: Product | None = None
+    region: Polygon | None = None
+    """Where the product is on the photo, when there is one and something tells."""
     confidence: float = 0.0
+    products: list[Candidate] = Field(default_factory=list)
+    """All products that were found, the surest first, each once: as many as the request's `max_products` at most."""
     candidates: list[Candidate] = Field(default_factory=list)
     reason: str = ""
     """One sentence for a person."""

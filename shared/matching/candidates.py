@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,14 +17,36 @@ from packsight.shared.matching.votes import Votes, vote
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures
 
 
+class Frame(NamedTuple):
+    """The part of a photo that shares of width and height are of: left, top, width and height in its pixels."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def shares(self, points: FloatArray) -> FloatArray:
+        """Points [n, 2] in pixels of the photo as shares of this part's width and height."""
+        return np.asarray((points - self[:2]) / self[2:], np.float32)
+
+    def pixels(self, points: FloatArray) -> FloatArray:
+        """Points [n, 2] that are shares of this part's width and height in pixels of the photo."""
+        return np.asarray(points * self[2:] + self[:2], np.float32)
+
+
+WHOLE = Frame(0.0, 0.0, 1.0, 1.0)
+"""Where the photo's pixels are not known: places stay shares."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A photo that a catalog was searched with, as far as it is known: key points first, then its looks, then its words.
 
     votes: what its key points voted for. vector: [projected], zeros while unknown; near: numbers of the catalog photos
     nearest to it, nearest first. words: what its words may stand for. barcodes: GTINs on it. embedding, lines: looks and words
-    as they came; places: [lines, 2] middles of the lines as shares of the photo's sides. geometry: what laying catalog photos over it gave, by photo, so that none is laid twice; laid: what comparing
-    sets of candidates so gave, by their numbers.
+    as they came; places: [lines, 2] middles of the lines as shares of its sides. frame: what of a photo it is. geometry: what
+    laying catalog photos over it gave, by photo, so that none is laid twice; laid: what comparing sets of candidates so gave, by
+    their numbers.
     """
 
     local: LocalFeatures
@@ -37,16 +59,22 @@ class Query:
     embedding: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     lines: tuple[WordRead, ...] = ()
     places: FloatArray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    frame: Frame = WHOLE
     geometry: dict[int, GeometricMatch] = field(default_factory=dict)
     laid: dict[bytes, Any] = field(default_factory=dict)
 
     @classmethod
     def of_details(
-        cls, local: LocalFeatures, thumbnail: bytes, snapshot: Snapshot, barcodes: tuple[int, ...] = ()
+        cls,
+        local: LocalFeatures,
+        thumbnail: bytes,
+        snapshot: Snapshot,
+        barcodes: tuple[int, ...] = (),
+        frame: Frame = WHOLE,
     ) -> Query:
         """A photo of which nothing but its details and barcodes is known yet: let its key points vote."""
         vector, unread = np.zeros(snapshot.projection.dimension, np.float32), look_up((), snapshot.words.vocabulary)
-        return cls(local, thumbnail, vote(local, snapshot), vector, np.zeros(0, np.int64), unread, barcodes)
+        return cls(local, thumbnail, vote(local, snapshot), vector, np.zeros(0, np.int64), unread, barcodes, frame=frame)
 
     @classmethod
     def of(cls, features: Features, snapshot: Snapshot) -> Query:
@@ -54,9 +82,9 @@ class Query:
 
         Raises CatalogError when the embedding has another length than the version's.
         """
-        query = cls.of_details(features.local.as_query(), features.thumbnail, snapshot, features.barcodes or ())
-        query = query.with_embedding(features.embedding, snapshot)
-        return query.with_words(features.words, (features.width, features.height), snapshot)
+        frame = Frame(0.0, 0.0, features.width, features.height)
+        query = cls.of_details(features.local.as_query(), features.thumbnail, snapshot, features.barcodes or (), frame)
+        return query.with_embedding(features.embedding, snapshot).with_words(features.words, frame, snapshot)
 
     def with_embedding(self, embedding: FloatArray, snapshot: Snapshot) -> Query:
         """The same photo with its looks: project the embedding and search with it.
@@ -66,10 +94,11 @@ class Query:
         vector = snapshot.project(embedding)
         return replace(self, embedding=embedding, vector=vector, near=_near(vector, snapshot))
 
-    def with_words(self, words: Sequence[WordRead], size: tuple[int, int], snapshot: Snapshot) -> Query:
-        """The same photo with these words, without another search; size: width and height that their boxes are measured in."""
-        places = np.array([np.mean(line.box, axis=0) for line in words], np.float32).reshape(-1, 2) / np.array(size, np.float32)
-        return replace(self, lines=tuple(words), places=places, words=look_up(words, snapshot.words.vocabulary))
+    def with_words(self, words: Sequence[WordRead], frame: Frame, snapshot: Snapshot) -> Query:
+        """The same photo with these words, without another search; frame: this photo in the pixels of their boxes."""
+        middles = np.array([np.mean(line.box, axis=0) for line in words], np.float32).reshape(-1, 2)
+        found = look_up(words, snapshot.words.vocabulary)
+        return replace(self, lines=tuple(words), places=frame.shares(middles), words=found)
 
 
 def find_candidates(

@@ -8,6 +8,7 @@ are still being read. Both give one probability for each candidate and for "none
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -29,6 +30,7 @@ from packsight.shared.matching.close import (
 )
 from packsight.shared.matching.evidence import Compared, compare, distinctive_words
 from packsight.shared.matching.exclusion import Exclusion, IntArray
+from packsight.shared.matching.region import pixels, region
 from packsight.shared.matching.votes import Votes, vote
 from packsight.shared.vision.features import Features
 
@@ -87,12 +89,20 @@ def match(features: Features, snapshot: Snapshot, *, top_k: int, variant: Varian
 def by_barcode(barcodes: tuple[int, ...] | None, snapshot: Snapshot) -> Decision | None:
     """The answer where the barcodes on a photo are those of one product; None where they are of none or of several."""
     found = snapshot.barcodes.find(barcodes or ())
-    if len(found) != 1:
-        return None
-    [(number, code)] = found.items()
+    return _coded(*next(iter(found.items())), snapshot) if len(found) == 1 else None
+
+
+def by_barcodes(barcodes: tuple[int, ...], snapshot: Snapshot) -> list[Decision]:
+    """The same of several products: an answer for each code that one of them has alone."""
+    found = snapshot.barcodes.find(barcodes)
+    owners = Counter(found.values())
+    return [_coded(number, code, snapshot) for number, code in found.items() if owners[code] == 1]
+
+
+def _coded(number: int, code: int, snapshot: Snapshot) -> Decision:
     product, confidence = explain.product(snapshot.products[number]), snapshot.parameters.barcodes.confidence
     only = Candidate(product=product, confidence=confidence, evidence=Evidence(barcode=explain.printed(code)))
-    return Decision(Status.MATCHED, product, confidence, [only], explain.by_barcodes(found))
+    return Decision(Status.MATCHED, product, confidence, [only], explain.by_barcodes({number: code}))
 
 
 def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
@@ -162,6 +172,7 @@ def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) 
             product=explain.product(snapshot.products[number]),
             confidence=round(probability, 6),
             evidence=explain.evidence(query, ranking.compared, row, snapshot, ranking.laid.get(row), coded.get(number)),
+            region=pixels(region(query, ranking.compared, row, snapshot, ranking.laid.get(row)), query.frame),
         )
         for number, probability, row in list(first)[:top_k]
     ]

@@ -106,6 +106,15 @@ def test_one_photo_gives_json_and_nothing_else(worker: StandIn, photos: Path) ->
     assert "a stand-in" in run("explain", photos / "0.jpg").stdout
 
 
+def test_how_many_products_to_look_for_goes_along_with_the_photos(worker: StandIn, photos: Path, tmp_path: Path) -> None:
+    run("submit", photos, "--max-products", 3, "--out", tmp_path / "results.csv")
+    run("recognize", photos / "0.jpg", "--max-products", 2)
+    run("explain", photos / "0.jpg", "--out", tmp_path / "why.png", "--max-products", 4)
+    run("recognize", photos / "0.jpg")
+    assert [request.max_products for request in worker.requests] == [3, 2, 4, 1]
+    assert run("recognize", photos / "0.jpg", "--max-products", 21, code=2).stdout == ""
+
+
 def test_a_failed_photo_gives_exit_code_1_and_its_outcome(worker: StandIn) -> None:
     failed = run("recognize", "https://example.com/crash.jpg", code=1)
     assert Outcome.model_validate_json(failed.stdout).failure is not None

@@ -87,6 +87,17 @@ def test_a_table_has_one_row_per_photo_in_the_order_of_the_manifest(tmp_path: Pa
     assert wanted.items() <= rows[1].items()
 
 
+def test_regions_and_all_products_found_stand_in_the_table(tmp_path: Path) -> None:
+    first = matched(1).outcome.candidates[0].model_copy(update={"region": [(0.0, 10.5), (20.0, 0.0), (30.0, 40.0)]})
+    second = first.model_copy(update={"product": Product(id="11", name="Other"), "confidence": 0.9, "region": None})
+    outcome = matched(1).outcome.model_copy(update={"products": [first, second], "region": first.region})
+    shown = flat(Row("job", 1, "1.jpg", outcome))
+    corners = "0,10.5 20,0 30,40"
+    assert (shown["region"], shown["found_regions"]) == (corners, f"{corners} | ")
+    assert (shown["found_ids"], shown["found_confidences"]) == (f"{first.product.id} | 11", f"{first.confidence} | 0.9")
+    assert flat(matched(1))["found_ids"] == ""
+
+
 def test_parquet_keeps_numbers_as_numbers_and_gaps_as_gaps(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 

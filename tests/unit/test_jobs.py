@@ -46,9 +46,14 @@ def test_the_argument_of_a_task_carries_the_options_of_its_job() -> None:
 
 def test_options_stand_flat_beside_what_else_a_message_and_a_manifest_hold() -> None:
     options = parse_options(catalog="shoes", top_k=3)
-    flat = {"catalog": "shoes", "top_k": 3, "read_all": False}
+    flat = {"catalog": "shoes", "top_k": 3, "read_all": False, "max_products": 1}
     assert RecognizeRequest.of(["s3://b/1"], options).model_dump() == {"version": 1, "images": ["s3://b/1"], **flat}
     assert flat.items() <= JobManifest(job="spring", images=1, **options.model_dump()).model_dump().items()
+
+
+def test_an_option_that_says_nothing_new_is_no_part_of_a_message() -> None:
+    assert "max_products" not in RecognizeRequest(images=["s3://b/1"]).argument(), "workers of 0.1 refuse what they do not know"
+    assert RecognizeRequest(images=["s3://b/1"], max_products=3).argument()["max_products"] == 3
 
 
 def test_every_option_can_be_given_as_a_keyword() -> None:
@@ -62,7 +67,7 @@ def test_a_jobs_manifest_serves_as_the_options_of_another() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [({"catalog": "No Such Name!"}, "catalog: "), ({"top_k": 51}, "top_k: "), ({"topk": 3}, "topk: ")],
+    [({"catalog": "No Such Name!"}, "catalog: "), ({"top_k": 51}, "top_k: "), ({"topk": 3}, "topk: "), ({"max_products": 21}, "max_products: ")],
 )
 def test_an_option_that_no_message_can_carry_is_named(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError, match=named):

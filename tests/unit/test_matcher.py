@@ -122,7 +122,7 @@ def test_a_query_with_other_words_is_as_if_made_of_them_but_is_not_searched_with
     expected = rank(Query.of(whole, snapshot), snapshot)
     query = Query.of(part, snapshot)
     blind = replace(snapshot, index=None)
-    ranking = rank(query.with_words(whole.words, blind), blind)
+    ranking = rank(query.with_words(whole.words, query.frame, blind), blind)
     assert ranking.order.tolist() == expected.order.tolist()
     assert ranking.probability.tolist() == expected.probability.tolist()
     assert rank(query, blind).probability.tolist() != expected.probability.tolist()

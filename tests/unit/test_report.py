@@ -6,11 +6,14 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from packsight.producer import drawing as drawn
+from packsight.producer.drawing import PLACE, drawing
 from packsight.producer.external_sort import ExternalSort
-from packsight.producer.report import Report, mark, web_link
+from packsight.producer.report import Report, card, mark, web_link
 from packsight.producer.rows import Row
 from packsight.producer.thumbnails import SIDE, Thumbnails, style_class
 from packsight.shared.contract.errors import ADVICE, ErrorCode, ImageError, UserError
@@ -19,6 +22,7 @@ from packsight.shared.contract.outcomes import (
     Evidence,
     Failure,
     Outcome,
+    Polygon,
     Product,
     Provenance,
     Status,
@@ -112,6 +116,36 @@ def test_what_needs_an_eye_comes_first_then_matches_by_rising_confidence(tmp_pat
         "card matched",
         "card matched",
     ]
+
+
+def with_products(shown: Row, *regions: Polygon | None) -> Row:
+    """The same with products found there, the first being the outcome's."""
+    (first,) = shown.outcome.candidates
+    products = [
+        first.model_copy(update={"product": Product(id=f"found-{number}", name=f"found {number}"), "region": region})
+        for number, region in enumerate(regions)
+    ]
+    outcome = shown.outcome.model_copy(update={"products": products, "region": regions[0], "product": products[0].product})
+    return Row(shown.job, shown.index, shown.name, outcome)
+
+
+def test_where_each_product_is_found_is_outlined_and_all_are_named(tmp_path: Path) -> None:
+    here, there = [(0.0, 0.0), (100.0, 0.0), (50.5, 80.0)], [(400.0, 10.0), (700.0, 10.0), (700.0, 300.0)]
+    page = render(tmp_path, with_products(row(0, Status.MATCHED, 0.9), here, None, there))
+    outlines = [polygon["points"] for polygon in page.all("polygon") if polygon.get("class") == "region"]
+    assert outlines == ["0,0 100,0 50.5,80", "400,10 700,10 700,300"]
+    assert re.findall(r"found \d", page.text) == ["found 0", "found 0", "found 1", "found 2"]
+
+
+def test_a_drawing_outlines_where_products_are(tmp_path: Path) -> None:
+    pictures = Thumbnails(read, read, Decode(), side=SIDE)
+    shown = with_products(row(0, Status.MATCHED, 0.9), [(100.0, 50.0), (700.0, 50.0), (700.0, 350.0), (100.0, 350.0)])
+    outlined = np.all(drawing(card("photo", shown.outcome, pictures))[..., :3] == PLACE, axis=2)
+    across, down = np.flatnonzero(outlined.any(axis=0)), np.flatnonzero(outlined.any(axis=1))
+    scale = drawn.SIDE / 800
+    assert np.ptp(across) == pytest.approx(600 * scale, abs=3) and np.ptp(down) == pytest.approx(300 * scale, abs=3)
+    bare = row(0, Status.MATCHED, 0.9).outcome
+    assert not np.all(drawing(card("photo", bare, pictures)) == PLACE, axis=2).any()
 
 
 def test_nothing_from_a_photo_or_a_feed_can_act_on_the_page(tmp_path: Path) -> None:

@@ -23,16 +23,19 @@ class Answer:
         """The same from this version of the catalog."""
         return replace(self, version=snapshot.manifest.version)
 
-    def of(self, photo: Extracted, decision: Decision) -> Outcome:
-        """Outcome of a photo that was decided about."""
+    def of(self, photo: Extracted, decision: Decision, *further: Decision) -> Outcome:
+        """Outcome of a photo that was decided about; `further` are those of less sure products on it."""
         features = photo.features
         if features is None:
             raise ValueError(f"{photo.reference} was decided about without features")
+        products = [one.candidates[0] for one in (decision, *further) if one.status is Status.MATCHED]
         return Outcome(
             image=photo.reference,
             status=decision.status,
             product=decision.product,
+            region=products[0].region if products else None,
             confidence=decision.confidence,
+            products=products,
             candidates=decision.candidates,
             reason=decision.reason,
             words=list(features.words),

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
-from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.matcher import by_barcode, is_confident, name_is_read, rank, rank_by_details
+from packsight.shared.matching.candidates import Frame
+from packsight.shared.matching.matcher import by_barcode, by_barcodes, is_confident, name_is_read, rank, rank_by_details
 from packsight.worker.pipeline.extracted import Extracted
+from packsight.worker.pipeline.several import Asked, find_several
 
 log = logging.getLogger(__name__)
 
@@ -20,20 +21,32 @@ class EarlyStop:
 
     Without a snapshot everything is extracted of every photo. What was searched is left with the photo. A matcher that fails
     is asked again when all is known.
+
+    Where several products are looked for, barcodes decide when there are as many, details when all that they show is settled, and
+    else every line is read: the next one may name one more.
     """
 
-    def __init__(self, snapshot: Snapshot | None) -> None:
+    def __init__(self, snapshot: Snapshot | None, products: int = 1) -> None:
         self._snapshot = snapshot
+        self._products = products
 
     @property
     def may_stop(self) -> bool:
         """False when everything is to be extracted, so that nobody need ask."""
         return self._snapshot is not None
 
+    @property
+    def may_stop_reading(self) -> bool:
+        """False when every line is to be read unless the photo was decided before."""
+        return self._snapshot is not None and self._products == 1
+
     def by_barcode(self, photo: Extracted) -> bool:
         """Tell whether the barcodes on a photo decide."""
         if self._snapshot is not None and not photo.decided:
-            photo.decided = by_barcode(photo.barcodes, self._snapshot) is not None
+            if self._products == 1:
+                photo.decided = by_barcode(photo.barcodes, self._snapshot) is not None
+            else:
+                photo.decided = len(by_barcodes(photo.barcodes or (), self._snapshot)) >= self._products
         return photo.decided
 
     def by_details(self, photo: Extracted) -> bool:
@@ -41,9 +54,13 @@ class EarlyStop:
         if self._snapshot is None or photo.decided:
             return photo.decided
         try:
-            photo.query = Query.of_details(*photo.details(), self._snapshot, photo.barcodes or ())
+            photo.query = photo.ask(self._snapshot, photo.barcodes)
             ranking = rank_by_details(photo.query, self._snapshot)
-            if is_confident(ranking, self._snapshot):
+            if self._products > 1:
+                whole = Asked.of(photo.query, ranking, self._snapshot)
+                photo.several = find_several(whole, self._snapshot, photo.look, self._products)
+                photo.decided = photo.several.settled
+            elif is_confident(ranking, self._snapshot):
                 photo.ranking, photo.decided = ranking, True
         except Exception:
             log.exception("whether a photo's details are enough is not known")
@@ -55,11 +72,11 @@ class EarlyStop:
             return photo.decided
         try:
             if photo.query is None:
-                photo.query = Query.of_details(*photo.details(), self._snapshot, photo.barcodes or ())
+                photo.query = photo.ask(self._snapshot, photo.barcodes)
             if not photo.query.vector.any():
                 photo.query = photo.query.with_embedding(photo.described().embedding, self._snapshot)
             height, width = photo.photo().pixels.shape[:2]
-            ranking = rank(photo.query.with_words(words, (width, height), self._snapshot), self._snapshot)
+            ranking = rank(photo.query.with_words(words, Frame(0.0, 0.0, width, height), self._snapshot), self._snapshot)
             photo.decided = is_confident(ranking, self._snapshot) and name_is_read(ranking, self._snapshot)
         except Exception:
             log.exception("whether a photo need be read further is not known")

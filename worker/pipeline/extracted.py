@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,12 +10,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Failure, WordRead
-from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.candidates import Frame, Query
 from packsight.shared.matching.matcher import Ranking
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures, as_packed, make_features
 from packsight.worker.pipeline.decode import Photo
 from packsight.worker.pipeline.local_features import catalog_features, query_features, thumbnail
+from packsight.worker.pipeline.several import Several
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +39,8 @@ class Extracted:
     """The photo laid against the catalog that answers it, as soon as that was searched."""
     ranking: Ranking | None = None
     """Of the catalog's products, where that photo's details decided."""
+    several: Several | None = None
+    """What was found on it, where several products are looked for."""
     decided: bool = False
     """Whether the evidence so far was enough for that catalog, so that no further stage was asked."""
     features: Features | None = None
@@ -59,9 +64,15 @@ class Extracted:
         size = (photo.width, photo.height)
         return make_features(self.sha256, size, self.embedding, lines, complete=not self.decided, barcodes=self.barcodes)
 
-    def details(self) -> tuple[LocalFeatures, bytes]:
-        """Key points and thumbnail of a query, made anew at each call; raises ImageError when the file cannot be decoded."""
+    def ask(self, snapshot: Snapshot, barcodes: tuple[int, ...] | None) -> Query:
+        """Lay the photo's key points against a catalog; raises ImageError when the file cannot be decoded."""
         photo = self.photo()
+        frame = Frame(0.0, 0.0, photo.width, photo.height)
+        return Query.of_details(*self.look(frame), snapshot, barcodes or (), frame)
+
+    def look(self, frame: Frame) -> tuple[LocalFeatures, bytes]:
+        """Key points and thumbnail of a part of the photo as queries have them, made anew at each call."""
+        photo = part_of(self.photo(), frame)
         return as_packed(query_features(photo)), thumbnail(photo)
 
     def add_details(self) -> None:
@@ -91,6 +102,23 @@ def timed(stage: str, photos: Sequence[Extracted]) -> Iterator[None]:
         share = (time.perf_counter() - started) / max(1, len(photos))
         for photo in photos:
             photo.timings[stage] = share
+
+
+def part_of(photo: Photo, frame: Frame) -> Photo:
+    """The part of a photo that a frame in pixels of its original holds, at least one pixel of it."""
+    height, width = photo.pixels.shape[:2]
+    (left, right), (top, bottom) = (
+        _span(start * side / whole, length * side / whole, side)
+        for start, length, side, whole in (
+            (frame.left, frame.width, width, photo.width), (frame.top, frame.height, height, photo.height),
+        )
+    )  # fmt: skip
+    return Photo(photo.pixels[top:bottom, left:right], round(frame.width), round(frame.height))
+
+
+def _span(start: float, length: float, side: int) -> tuple[int, int]:
+    first = min(max(int(start), 0), side - 1)
+    return first, min(max(math.ceil(start + length), first + 1), side)
 
 
 def in_original_pixels(words: Sequence[WordRead], photo: Photo) -> list[WordRead]:

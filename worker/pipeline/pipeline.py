@@ -22,7 +22,6 @@ from packsight.shared.contract.errors import CatalogError, ImageError
 from packsight.shared.contract.messages import PARTS, Part, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome
 from packsight.shared.matching import matcher
-from packsight.shared.matching.candidates import Query
 from packsight.shared.settings import Decode
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.vision.features import Features
@@ -36,6 +35,7 @@ from packsight.worker.pipeline.extracted import Extracted, timed
 from packsight.worker.pipeline.feature_cache import FeatureCache
 from packsight.worker.pipeline.overlap import postprocess, prefetch
 from packsight.worker.pipeline.parameters import FLOW, FlowParameters
+from packsight.worker.pipeline.several import Asked, Several, find_several
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +78,10 @@ class Pipeline:
             return [answer.failed(Extracted(reference, failure=failure)) for reference in request.images]
         answer = answer.by(snapshot)
         needed = None if request.read_all else snapshot
-        photos = self.extract(dict.fromkeys(request.images), needed, barcodes=bool(snapshot.barcodes))
-        decide = partial(self._decide, snapshot=snapshot, answer=answer, top_k=request.top_k, everything=request.read_all)
+        photos = self.extract(
+            dict.fromkeys(request.images), needed, barcodes=bool(snapshot.barcodes), products=request.max_products
+        )
+        decide = partial(self._decide, snapshot=snapshot, answer=answer, request=request)
         answers = {outcome.image: outcome for outcome in postprocess(self._finisher, decide, photos, most=self._flow.ahead)}
         return [answers[reference] for reference in request.images]
 
@@ -99,30 +101,32 @@ class Pipeline:
         parts: Collection[Part] = PARTS,
         keep: bool = True,
         barcodes: bool = False,
+        products: int = 1,
     ) -> Iterator[Extracted]:
         """Extract embedding and words of photos, in order; queries and catalog photos both come through here.
 
         snapshot: extract no more of a photo than this catalog version needs to decide. keep: for the cache. barcodes: look for
-        them too.
+        them too. products: how many are looked for on a photo.
         """
+        version = _version(snapshot, products)
         known: dict[str, Features] = {}  # by content, in this batch
-        load = partial(self._load, known=known, snapshot=snapshot, barcodes=barcodes)
+        load = partial(self._load, known=known, version=version, barcodes=barcodes)
         for group in prefetch(self._loaders, load, references, most=self._flow.ahead, group=self._flow.group):
             usable = [photo for photo in group if photo.failure is None]
             new = {photo.sha256: photo for photo in usable if photo.sha256 not in known}
             unread = {photo.sha256: photo for photo in usable if barcodes and _unread(known.get(photo.sha256))}
             self._read_barcodes(unread.values())
-            self._look(list(new.values()), EarlyStop(snapshot), parts)
+            self._look(list(new.values()), EarlyStop(snapshot, products), parts)
             known |= {sha256: photo.described() for sha256, photo in new.items()}
             known |= {sha256: replace(known[sha256], barcodes=photo.barcodes) for sha256, photo in unread.items()}
             for photo in usable:
                 photo.features = known[photo.sha256]
             if keep:  # before these photos are decided about, so that whoever has an answer finds them kept
-                self._finisher.submit(self._cache.put, [known[sha256] for sha256 in new | unread], _version(snapshot))
+                self._finisher.submit(self._cache.put, [known[sha256] for sha256 in new | unread], version)
             self.images += len(group)
             yield from group
 
-    def _load(self, reference: str, known: dict[str, Features], snapshot: Snapshot | None, barcodes: bool) -> Extracted:
+    def _load(self, reference: str, known: dict[str, Features], version: str, barcodes: bool) -> Extracted:
         """Fetch a photo, and decode it unless what is wanted of it is known."""
         photo = Extracted(reference)
         try:
@@ -131,7 +135,7 @@ class Pipeline:
             photo.sha256 = hashlib.sha256(data).hexdigest()
             photo.decode = partial(decode, data, self._limits)
             with photo.timed("cache"):
-                if photo.sha256 not in known and (found := self._cache.get(photo.sha256, _version(snapshot))):
+                if photo.sha256 not in known and (found := self._cache.get(photo.sha256, version)):
                     known[photo.sha256] = found
             if photo.sha256 not in known or (barcodes and _unread(known[photo.sha256])):
                 with photo.timed("decode"):
@@ -173,15 +177,18 @@ class Pipeline:
         """Read lines by prominence, and ask after each whether the photo is decided."""
         with timed("spot", photos):
             # With a question in between, lines of all widths are read in turn, which costs more than reading them at once.
-            ask = (lambda index, words: enough.by_words(photos[index], words)) if enough.may_stop else None
+            ask = (lambda index, words: enough.by_words(photos[index], words)) if enough.may_stop_reading else None
             lines = self._spotter.spot([photo.photo().pixels for photo in photos], ask)
         for photo, words in zip(photos, lines, strict=True):
             photo.words = words
 
-    def _decide(self, photo: Extracted, snapshot: Snapshot, answer: Answer, top_k: int, *, everything: bool) -> Outcome:
+    def _decide(self, photo: Extracted, snapshot: Snapshot, answer: Answer, request: RecognizeRequest) -> Outcome:
         """Decide by what was enough, or by everything."""
         try:
             if photo.features is not None:
+                if request.max_products > 1:
+                    several = self._find_several(photo, photo.features, snapshot, request)
+                    return answer.of(photo, *several.decisions(snapshot, top_k=request.top_k, most=request.max_products))
                 with photo.timed("match"):
                     coded = matcher.by_barcode(photo.features.barcodes, snapshot)
                 if coded is not None:
@@ -189,21 +196,38 @@ class Pipeline:
                 ranking = photo.ranking
                 if photo.query is None:  # known before, or all of it was asked for
                     with photo.timed("details"):
-                        photo.query = Query.of_details(*photo.details(), snapshot, photo.features.barcodes or ())
-                        ranking = None if everything else matcher.rank_by_details(photo.query, snapshot)
+                        photo.query = photo.ask(snapshot, photo.features.barcodes)
+                        ranking = None if request.read_all else matcher.rank_by_details(photo.query, snapshot)
                 if ranking is None or not matcher.is_confident(ranking, snapshot):
                     with photo.timed("match"):
                         photo.query = photo.query.with_embedding(photo.features.embedding, snapshot)
-                        size = photo.features.width, photo.features.height
-                        photo.query = photo.query.with_words(photo.features.words, size, snapshot)
+                        photo.query = photo.query.with_words(photo.features.words, photo.query.frame, snapshot)
                         ranking = matcher.rank(photo.query, snapshot)
-                return answer.of(photo, matcher.decision(photo.query, ranking, snapshot, top_k=top_k))
+                return answer.of(photo, matcher.decision(photo.query, ranking, snapshot, top_k=request.top_k))
         except ImageError as error:  # a known photo is decoded here, possibly by a decoder that accepts less
             photo.failure = Failure.of(error)
         except Exception as error:
             log.exception("matching %s failed", photo.reference)
             photo.failure = Failure.unexpected(error)
         return answer.failed(photo)
+
+    def _find_several(
+        self, photo: Extracted, features: Features, snapshot: Snapshot, request: RecognizeRequest
+    ) -> Several:
+        """Find products by details if they are enough, else by all that was extracted."""
+        if photo.several is None and not request.read_all:  # known before
+            with photo.timed("details"):
+                query = photo.ask(snapshot, features.barcodes)
+                whole = Asked.of(query, matcher.rank_by_details(query, snapshot), snapshot)
+                photo.several = find_several(whole, snapshot, photo.look, request.max_products)
+        if photo.several is None or (features.complete and not photo.several.settled):
+            with photo.timed("match"):
+                query = photo.several.whole.query if photo.several else photo.ask(snapshot, features.barcodes)
+                query = query.with_embedding(features.embedding, snapshot)
+                query = query.with_words(features.words, query.frame, snapshot)
+                whole = Asked.of(query, matcher.rank(query, snapshot), snapshot)
+                photo.several = find_several(whole, snapshot, photo.look, request.max_products)
+        return photo.several
 
     def _complete(self, photo: Extracted, parts: Collection[Part]) -> Extracted:
         """Add the details of a photo that is described."""
@@ -221,5 +245,8 @@ def _unread(known: Features | None) -> bool:
     return known is None or known.barcodes is None
 
 
-def _version(snapshot: Snapshot | None) -> str:
-    return f"{snapshot.manifest.catalog}/{snapshot.manifest.version}" if snapshot is not None else ""
+def _version(snapshot: Snapshot | None, products: int) -> str:
+    """What a photo that was not read completely is known under: it was enough for so many products."""
+    if snapshot is None:
+        return ""
+    return f"{snapshot.manifest.catalog}/{snapshot.manifest.version}" + (f"/{products}" if products > 1 else "")
