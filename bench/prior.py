@@ -1,7 +1,7 @@
 """`python -m bench.prior DATA`: fit the prior that every catalog's weights start from, on several catalogs together.
 
 DATA is a folder of sets as for bench.sets; the drawn shop joins them, once with all its catalog photos and once with one of each
-product. Every set weighs the same, however many photos it has. Each set is judged by a prior fitted without it, which is written
+product. No set weighs more than some others, however many photos it has. Each set is judged by a prior fitted without it, which is written
 beside the one fitted on all, so that bench.sets can serve it.
 """
 
@@ -37,8 +37,8 @@ from packsight.shared.matching.matcher import rank, rank_by_details
 from packsight.shared.settings import Settings
 from packsight.worker.networks.load import load_embedder, load_spotter
 
-PHOTOS = 100
-"""Photos that a set weighs, whatever it has: as many as one of the size of those that it was tried on."""
+PHOTOS = 60
+"""Photos that a set weighs at most, so that none decides alone."""
 DRAWN = ("demo", "demo-one")
 """Sets that the project draws; they are trained on, and not shown among those left out."""
 ROUNDS = 2
@@ -57,7 +57,7 @@ class Sample:
 def main(
     data: Annotated[Path, typer.Argument(help="Folder of sets, each a folder with feed.xml, photos/ and labels.csv.")],
     out: Annotated[Path, typer.Option(help="Folder for all.json and one prior without each set.")] = Path("bench-out/priors"),
-    keep: Annotated[Path, typer.Option(help="Folder for what the networks saw, which takes longest.")] = Path("bench-out/described"),
+    keep: Annotated[Path, typer.Option(help="Folder for what the networks saw.")] = Path("bench-out/described"),
 ) -> None:
     """Fit on all sets, and on all but each; print how each set is answered by the prior that has not seen it."""
     cv2.setNumThreads(1)
@@ -133,13 +133,14 @@ def _answers(one: Sample, model: Model, sure: float) -> Answers:
 
 
 def _weighed(examples: TrainingSet, one: Sample) -> TrainingSet:
-    """Every set as if it had so many photos; a product left out stands for the few that are not listed."""
+    """No set as if it had more photos; a product left out stands for the few that are not listed."""
     weight = np.where(one.labelled, 1.0, FIT.weights.absent)
-    return examples.weighed(weight * PHOTOS / weight.sum())
+    return examples.weighed(weight * min(PHOTOS, weight.sum()) / weight.sum())
 
 
 def _joined(parts: Sequence[Answers]) -> Answers:
-    return Answers(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("confidence", "right", "listed", "weight")))
+    names = "confidence", "right", "listed", "weight"
+    return Answers(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 if __name__ == "__main__":

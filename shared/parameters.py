@@ -102,6 +102,9 @@ class EvidenceParameters:
     """Mass of words explained, in words that only one product has, at which `word_mass` is a half."""
     surely_seen: float = 0.5
     """Share of a product's photos that show a word from which its absence begins to count in `replaced_words`."""
+    outweighed: float = 0.5
+    """Part of what words say against a candidate that is taken back where its `surplus` is 1: stylised titles are misread where
+    the print itself agrees. With sets left out one by one, none is worse with a half, and flat packs gain most."""
     replaced_full: float = 2.0
     """Words replaced, in words that only one product has, at which `replaced_words` is 1: one may be a misreading."""
 

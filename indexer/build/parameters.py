@@ -90,7 +90,7 @@ class WeightParameters:
     spread: float = 0.2
     """Standard deviation of the normal prior of each weight around what several catalogs together say: photos taken by one
     shop show less of the world than those."""
-    prior_spread: float = 3.0
+    prior_spread: float = 2.0
     """The same of the weights that are fitted on several catalogs, around 0."""
     max_iterations: int = 500
     """Of L-BFGS-B."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 VOTES = ("votes", "vote_rise", "vote_lead")
 """Of key points over the whole catalog; see packsight.shared.matching.close, as for the next."""
-LAID = ("inliers", "alignment", "inlier_lead", "span", "area", "off_centre", "colour", "colour_lead", "kinship")
+LAID = ("inliers", "alignment", "inlier_lead", "span", "area", "off_centre", "colour", "colour_lead", "surplus")
 """Of a candidate's photo laid over the query."""
 WORDS = (
     "word_share", "word_mass", "word_lead", "coverage", "name", "rival_name", "brand", "rival_brand", "unknown_words",
@@ -17,9 +17,10 @@ DETAILS = ("bias", *VOTES, *LAID)
 """Evidence that is known of a photo before any network has seen it."""
 FULL = (*DETAILS, *APPEARANCE, *WORDS)
 """All of it."""
+CONTRARY = ("rival_name", "rival_brand", "unknown_words", "replaced_words")
+"""Words that speak against a candidate, and less so where the print itself agrees."""
 AGAINST = frozenset({
     "rival_name", "rival_brand", "unknown_words", "replaced_words", "distinctive_missing", "distinctive_unseen", "off_centre",
-    "kinship",
 })  # fmt: skip
 """Evidence that never speaks for a candidate; all other never speaks against one, but the bias, which may do either."""
 

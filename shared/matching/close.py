@@ -6,8 +6,8 @@ For each candidate, by the one of its catalog photos that agrees best with the q
 - inliers: ln(1 + key points in geometric agreement) ÷ ln of as many as count in full; inlier_lead: that less the best of the
   others'; alignment: inliers as a share of the most of any candidate;
 - span: share of what has key points on the candidate's photo that the agreeing ones span: of a sibling the logo alone may agree;
-- kinship: how much another product of the catalog looks like this one (kinship.py): of such a line there may be more, listed
-  or not;
+- surplus: inliers less what the closest other product of the catalog would have (kinship.py), at least 0: of a line of siblings
+  the shared face proves nothing, of a pack without relatives it proves all;
 - area: root of the share of the query that the agreeing points span: what is asked about is large; off_centre: how far from the
   query's middle they are;
 - colour: similarity of the colours; colour_lead: agreement where it differs from its rivals.
@@ -103,7 +103,7 @@ def laid_evidence(
         "off_centre": np.array([one.match.off_centre for one in laid]),
         "colour": colour,
         "colour_lead": colour_lead,
-        "kinship": np.array([kinship(int(product), snapshot, exclusion) for product in products]),
+        "surplus": np.maximum(strength - [kinship(int(product), snapshot, exclusion) for product in products], 0.0),
     }
     return {name: np.asarray(columns[name], np.float64) for name in LAID}
 

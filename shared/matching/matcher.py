@@ -15,7 +15,7 @@ from enum import StrEnum
 import numpy as np
 
 from packsight.shared.catalog.decision_model import Matrix, probabilities
-from packsight.shared.catalog.evidence import DETAILS, FULL
+from packsight.shared.catalog.evidence import CONTRARY, DETAILS, FULL
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status
 from packsight.shared.matching import explain
@@ -140,6 +140,9 @@ def rank(
     for name, values in close.items():
         compared.columns[name] = np.zeros(len(products))
         compared.columns[name][rows] = values
+    trusted = 1 - snapshot.parameters.evidence.outweighed * np.minimum(compared.columns["surplus"], 1)
+    for name in CONTRARY:
+        compared.columns[name] = compared.columns[name] * trusted
     return _ordered(compared, compared.matrix(FULL), weights, dict(zip(rows.tolist(), laid, strict=True)))
 
 
