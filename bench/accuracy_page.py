@@ -45,7 +45,8 @@ def markdown(document: Mapping[str, Any]) -> str:
     parts = [
         INTRODUCTION,
         f"Measured on {document['date']} at commit {document['commit']}; {about['cpu']}, {about['cores']} cores, networks in "
-        f"{document['precision']}.\n",
+        f"{document['precision']}."
+        + (" Each set was served by a prior that was fitted without it (`bench.prior`).\n" if document.get("left_out") else "\n"),
         _table(("", *document["sets"]), list(measures(document["sets"].values()))),
         _pooled(document) + "\n",
         "## Which stages answered\n",

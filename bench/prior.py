@@ -1,8 +1,8 @@
 """`python -m bench.prior DATA`: fit the prior that every catalog's weights start from, on several catalogs together.
 
 DATA is a folder of sets as for bench.sets; the drawn shop joins them, once with all its catalog photos and once with one of each
-product. No set weighs more than some others, however many photos it has. Each set is judged by a prior fitted without it, which is written
-beside the one fitted on all, so that bench.sets can serve it.
+product. No set weighs more than some others, however many photos it has. Each set is judged by a prior fitted without it, which
+is written beside the one fitted on all, so that bench.sets can serve it.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.labels import read_labels
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.registry import children
+from packsight.shared.settings import Settings
 from packsight.shared.storage.files import write_whole
 from packsight.worker.process.cores import usable_cores
 
@@ -36,11 +37,14 @@ def main(
     data: Annotated[Path, typer.Argument(help="Folder of sets, each a folder with feed.xml, photos/ and labels.csv.")],
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all measures and rows here.")] = None,
     write: Annotated[Path | None, typer.Option("--write", help="Write the tables here, as docs/accuracy.md has them.")] = None,
+    priors: Annotated[
+        Path | None, typer.Option(help="Folder of priors by bench.prior: each set is served by the one that has not seen it.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the cache of compiled networks.")] = Path("bench-out"),
 ) -> None:
     """Measure every set over the queue and print one table."""
     try:
-        document = run(sets_in(data), (out / "models").resolve())
+        document = run(sets_in(data), (out / "models").resolve(), priors)
     except (UserError, PacksightError) as error:
         console.print(f"[red]{error}[/]", highlight=False)
         raise typer.Exit(1) from None
@@ -66,8 +70,8 @@ def _extra(photos: Path) -> str:
     return str(photos) if photos.is_dir() else ""
 
 
-def run(sets: list[PhotoSet], models: Path) -> dict[str, Any]:
-    """Measure the sets one after the other with one worker."""
+def run(sets: list[PhotoSet], models: Path, priors: Path | None = None) -> dict[str, Any]:
+    """Measure the sets one after the other with one worker; priors: of each set, by its name."""
     measured = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="packsight-sets-")))
@@ -79,15 +83,24 @@ def run(sets: list[PhotoSet], models: Path) -> dict[str, Any]:
             precisions = sorted({child.precision for child in children(redis)})
         for photos in sets:
             console.rule(f"{photos.name}: {len(photos.labels)} labelled photos")
-            measured[photos.name] = measure(on, by, client, photos, indexer=on.settings)
+            measured[photos.name] = measure(on, by, client, photos, indexer=_starting(on.settings, photos.name, priors))
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": machine.commit(),
         "machine": machine.machine(usable_cores()),
         "precision": ", ".join(precisions),
+        "left_out": priors is not None,
         "sets": measured,
         "pooled": pooled(list(measured.values())),
     }
+
+
+def _starting(settings: Settings, name: str, priors: Path | None) -> Settings:
+    """Settings that build a catalog from the prior that was fitted without it."""
+    if priors is None:
+        return settings
+    prior = (priors / f"{name}.json").resolve()
+    return settings.model_copy(update={"catalog": settings.catalog.model_copy(update={"prior": prior})})
 
 
 if __name__ == "__main__":
