@@ -22,25 +22,26 @@ from bench.stress import Shop, drawn_shop
 from packsight.deploy.demo.shop.products import Item, items
 from packsight.deploy.demo.shop.scenes import catalog_photo, query_photo
 from packsight.indexer.build.fingerprint import fit_fingerprint
-from packsight.indexer.build.parameters import PRIOR
+from packsight.indexer.build.prior import PRIOR
 from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import look_up
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.candidates import Query, find_candidates
-from packsight.shared.matching.evidence import compute_evidence
 from packsight.shared.matching.fingerprint import matching_fingerprint, recipe
-from packsight.shared.matching.matcher import rank
+from packsight.shared.matching.matcher import Ranking, rank, rank_by_details
 from packsight.shared.settings import Decode, Models, Precision
 from packsight.shared.vision.models import details_fingerprint
 from packsight.worker.networks.load import load_spotter
 from packsight.worker.pipeline.decode import Photo, decode
-from packsight.worker.pipeline.local_features import local_features, thumbnail
+from packsight.worker.pipeline.local_features import catalog_features, thumbnail
 
 FOLDER = Path(__file__).parent
 COMMAND = "python -m tests.golden"
 POINTS = 40
 """Of a photo's key points, the strongest."""
+FURTHER = 10
+"""Of those of further scales."""
 DESCRIPTORS = 8
 
 
@@ -128,11 +129,13 @@ def _details(_: Path) -> tuple[dict[str, str], Any]:
     """Key points, strongest first, descriptors of the first few, and thumbnails."""
     values = {}
     for name, photo in _decoded().items():
-        local = local_features(photo)
+        local = catalog_features(photo)
         picture = np.asarray(Image.open(io.BytesIO(thumbnail(photo))))
         values[name] = {
             "count": len(local.points),
+            "leading": local.leading,
             "points": local.points[:POINTS].astype(np.float64).round(4).tolist(),
+            "further": local.points[local.leading :][:FURTHER].astype(np.float64).round(4).tolist(),
             "descriptors": local.descriptors[:DESCRIPTORS].tolist(),
             "thumbnail_size": list(picture.shape),
             "thumbnail": _fields(picture),
@@ -163,7 +166,7 @@ def _matching(folder: Path) -> tuple[dict[str, str], Any]:
     """What the words stand for, evidence and probabilities of ten siblings asked about, weighed by the prior."""
     shop = _shop()
     snapshot = replace(_built(shop, folder), model=PRIOR)
-    fingerprints = {"matching": matching_fingerprint(), "details": details_fingerprint()}
+    fingerprints = {"matching": matching_fingerprint(), "details": details_fingerprint(), "prior": fit_fingerprint()}
     return fingerprints, {"words": _stand_for(snapshot), "photos": {id_: _ranked(one, snapshot) for id_, one in _asked(shop)}}
 
 
@@ -182,17 +185,20 @@ def _asked(shop: Shop) -> Iterator[tuple[str, Any]]:
 
 def _ranked(photo: Any, snapshot: Snapshot) -> dict[str, Any]:
     query = Query.of(photo, snapshot)
-    found = find_candidates(query, snapshot)
-    candidates = compute_evidence(query, found, snapshot)
-    ranking = rank(query, snapshot)
-    rows = [int(np.flatnonzero(candidates.products == number)[0]) for number in ranking.order[:3]]
+    found = find_candidates(query, query.votes, snapshot)
     return {
         "found": [snapshot.products[int(number)].id for number in found],
+        "by_details": _told(rank_by_details(query, snapshot), snapshot),
+        "by_everything": _told(rank(query, snapshot), snapshot),
+    }
+
+
+def _told(ranking: Ranking, snapshot: Snapshot) -> dict[str, Any]:
+    return {
         "order": [snapshot.products[int(number)].id for number in ranking.order[:3]],
         "probability": ranking.probability[:3].round(4).tolist(),
         "none": round(ranking.none, 4),
-        "evidence": candidates.matrix[rows].round(5).tolist(),
-        "compared": [] if ranking.compared is None else ranking.compared.round(4).tolist(),
+        "evidence": ranking.evidence[ranking.rows[:3]].round(5).tolist(),
     }
 
 
@@ -209,7 +215,7 @@ def _stand_for(snapshot: Snapshot) -> dict[str, list[list[Any]]]:
 
 
 def _fit(folder: Path) -> tuple[dict[str, str], Any]:
-    """Weights, curves and thresholds that a version of a small shop gets, and the size of its vectors."""
+    """Weights and thresholds that a version of a small shop gets, and the size of its vectors."""
     snapshot = _built(_shop(), folder)
     fingerprints = {"fit": fit_fingerprint(), "matching": matching_fingerprint(), "details": details_fingerprint()}
     manifest = snapshot.manifest
@@ -239,7 +245,7 @@ def _fields(pixels: npt.NDArray[np.uint8]) -> list[list[int]]:
 
 GOLDENS = (
     Golden("photos", "nothing: the shop draws other photos", _photos, {"": 2}),
-    Golden("details", "LOCAL_FEATURES", _details, {"points": 0.002, "descriptors": 3, "thumbnail": 2}),
+    Golden("details", "LOCAL_FEATURES", _details, {"points": 0.002, "further": 0.002, "descriptors": 3, "thumbnail": 2}),
     Golden("words", "the spotter's `preprocessing`", _words, {"confidence": 0.03, "box": 3}),
     Golden("matching", "MATCHING", _matching, {"": 0.02, "words": 0.001, "evidence": 0.002}),
     Golden("fit", "FITTING", _fit, {"": 0.05, "projected": 0}),

@@ -12,7 +12,6 @@ import pytest
 
 from packsight.shared.contract.messages import PARTS, Part
 from packsight.shared.contract.outcomes import WordRead
-from packsight.shared.storage import former_features
 from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features, LocalFeatures, make_features
@@ -20,8 +19,8 @@ from packsight.shared.vision.features import Features, LocalFeatures, make_featu
 MADE_BY: dict[Part, str] = {"embedding": "resnet-1", "words": "reader-1", "details": "details-1"}
 
 
-def features(sha256: str, *, value: float = 0.5, word: str = "CREAM") -> Features:
-    local = LocalFeatures(np.full((3, 2), 0.25, np.float32), np.full((3, 128), 7, np.uint8))
+def features(sha256: str, *, value: float = 0.5, word: str = "CREAM", leading: int | None = 2) -> Features:
+    local = LocalFeatures(np.full((3, 2), 0.25, np.float32), np.full((3, 128), 7, np.uint8), leading)
     words = [WordRead(text=word, confidence=0.75, box=[(0, 0), (9, 0), (9, 9), (0, 9)])]
     return make_features(sha256, (96, 128), np.full(4, value, np.float32), words, local, b"jpeg")
 
@@ -52,11 +51,11 @@ def same(one: Features, other: Features) -> bool:
     return all(
         np.array_equal(getattr(one, name), getattr(other, name))
         for name in ("sha256", "width", "height", "embedding", "words", "thumbnail")
-    ) and all(np.array_equal(getattr(one.local, name), getattr(other.local, name)) for name in ("points", "descriptors"))
+    ) and all(np.array_equal(getattr(one.local, name), getattr(other.local, name)) for name in ("points", "descriptors", "leading"))
 
 
 def test_what_is_put_is_read_again(store: ObjectStore, tmp_path: Path) -> None:
-    photos = [features("a"), features("b", value=0.125, word="Крем")]
+    photos = [features("a"), features("b", value=0.125, word="Крем", leading=None)]
     FeatureStore(store, MADE_BY, tmp_path / "worker").put("s1", photos)
     reader = FeatureStore(store, MADE_BY, tmp_path / "reader")
     view = FeatureView(reader, ["a", "b", "c"])
@@ -88,12 +87,15 @@ def test_a_photo_of_which_a_part_was_never_stored_is_not_there(store: ObjectStor
 
 
 def test_features_of_the_release_before_serve_on_where_they_are_made_in_the_same_way(
-    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: ObjectStore, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(former_features, "RENAMED", {"reader-0": "reader-1", "2": "details-1"})
-    write_as_the_release_before(store, "resnet-1+reader-0+2", [features("a")], tmp_path)
-    view = FeatureView(FeatureStore(store, MADE_BY, tmp_path), ["a"])
-    assert same(view["a"], features("a"))
+    write_as_the_release_before(store, "resnet-1+reader-1+2", [features("a", value=0.25)], tmp_path)
+    today = FeatureStore(store, MADE_BY, tmp_path)
+    view = FeatureView(today, ["a"])
+    assert view.missing("a") == ("details",), "key points are made in another way"
+    today.put("s1", [features("a")], ["details"])
+    view.refresh()
+    assert same(view["a"], features("a", value=0.25))
     for part in PARTS:
         other = FeatureStore(store, {**MADE_BY, part: "of-tomorrow"}, tmp_path)
         assert FeatureView(other, ["a"]).missing("a") == (part,)

@@ -32,7 +32,7 @@ from packsight.worker.networks.model_files import network_sha256
 from packsight.worker.networks.quantised import SideCar
 from packsight.worker.networks.spotters import ppocr
 from packsight.worker.pipeline.decode import decode
-from packsight.worker.pipeline.local_features import local_features, thumbnail
+from packsight.worker.pipeline.local_features import catalog_features, thumbnail
 from packsight.worker.quantise import convert, run
 from packsight.worker.quantise.candidates import EmbedderCandidate
 from packsight.worker.quantise.judge import Measure, nearest_right, verdict
@@ -258,7 +258,7 @@ def published(settings: Settings, store: ObjectStore, folder: Path) -> None:
         photo = decode(png.getvalue(), Decode())
         features[sha256] = make_features(
             sha256, (photo.width, photo.height), embedder.embed([pixels])[0], spotter.spot([pixels])[0],
-            local_features(photo), thumbnail(photo),
+            catalog_features(photo), thumbnail(photo),
         )  # fmt: skip
         rows.append(PhotoRow(product_id=f"p{number // PHOTOS}", sha256=sha256, source=f"{number}.png"))
     products = [ProductRow(id=f"p{number}", name=f"Pack {number}") for number in range(PRODUCTS)]

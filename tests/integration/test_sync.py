@@ -40,7 +40,7 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
 from packsight.shared.vision.models import LOCAL_FEATURES
 from packsight.worker.pipeline.decode import decode
-from packsight.worker.pipeline.local_features import local_features, thumbnail
+from packsight.worker.pipeline.local_features import catalog_features, thumbnail
 from tests.integration.test_feature_store import write_as_the_release_before
 
 RECIPE = recipe("thumb-000000000001", "none-000000000001")
@@ -70,7 +70,7 @@ def features_of(data: bytes, sha256: str, settings: Settings) -> Features:
         height=decoded.height,
         embedding=(small / 255).reshape(-1).astype(np.float32),
         words=(word,),
-        local=local_features(decoded),
+        local=catalog_features(decoded),
         thumbnail=thumbnail(decoded),
     )
 

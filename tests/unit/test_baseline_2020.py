@@ -10,7 +10,8 @@ import pytest
 
 from packsight.producer.evaluation.baseline_2020 import Baseline
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.matching.candidates import Exclusion, Query
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.vision.features import Features
 from tests.unit.matching_catalog import build, photo, product
 

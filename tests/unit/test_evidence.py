@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.matching.candidates import NO_PHOTO, Exclusion, Query
+from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.evidence import compare_appearance, expected_words, explain_words, lead
+from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion
 from tests.unit.matching_catalog import build, photo, product
 
 ALL = np.arange(3)
