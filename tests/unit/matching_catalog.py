@@ -47,6 +47,13 @@ def photo(
     )
 
 
+def points(*kinds: int, at: tuple[float, float] = (0.5, 0.5)) -> LocalFeatures:
+    """Key points of these kinds, all at one place: those of a kind are equal, of two kinds equally far apart."""
+    descriptors = np.zeros((len(kinds), 128), np.uint8)
+    descriptors[np.arange(len(kinds)), kinds] = 200
+    return LocalFeatures(np.full((len(kinds), 2), at, np.float32), descriptors)
+
+
 def product(number: int, vendor: str, model: str) -> ProductRow:
     return ProductRow(id=f"p{number}", name=f"{vendor} {model}".strip(), vendor=vendor, model=model)
 

@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from packsight.indexer.build.parameters import PRIOR
-from packsight.shared.catalog.evidence import FIRST_STAGE
+from packsight.indexer.build.prior import PRIOR
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.evidence import compute_evidence
-from packsight.shared.matching.matcher import Variant, is_confident, match, rank
-from packsight.shared.matching.rerank import COMPARED, compare
+from packsight.shared.matching.evidence import compare, distinctive_words
+from packsight.shared.matching.matcher import Variant, is_confident, match, name_is_read, rank
 from packsight.shared.parameters import MATCHING
 from packsight.shared.vision.features import Features
 from tests.unit.matching_catalog import build, photo, product, shop
@@ -97,8 +95,8 @@ def test_the_same_photo_gets_the_same_decision(catalog: Catalog) -> None:
     assert match(query, catalog[0], top_k=5) == match(query, catalog[0], top_k=5)
 
 
-@pytest.mark.parametrize("variant", list(Variant))
-def test_every_variant_names_the_product_of_an_easy_photo(catalog: Catalog, variant: Variant) -> None:
+@pytest.mark.parametrize("variant", [Variant.FITTED, Variant.APPEARANCE, Variant.WORDS])
+def test_every_variant_by_looks_or_words_names_the_product_of_an_easy_photo(catalog: Catalog, variant: Variant) -> None:
     decision = match(photo("easy", ["HASTIRA", "Body Scrub"], 7, noise=0.1), catalog[0], top_k=3, variant=variant)
     assert decision.candidates[0].product.id == "p7"
     assert 0 <= decision.candidates[0].confidence <= 1
@@ -107,11 +105,11 @@ def test_every_variant_names_the_product_of_an_easy_photo(catalog: Catalog, vari
 def test_reading_is_enough_when_the_whole_name_was_read_and_decides(catalog: Catalog) -> None:
     snapshot, _ = catalog
     eager = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5, "sure": 0.5}))
-    whole = Query.of(photo("whole", ["GRAVELLE", "Eye Serum"], 6), snapshot)
-    assert is_confident(whole, eager)
-    part = photo("part", ["GRAVELLE", "Eye"], 6)
-    assert match(part, eager, top_k=1).status is Status.MATCHED
-    assert not is_confident(Query.of(part, eager), eager), "what stands where its name goes on is not known yet"
+    whole = rank(Query.of(photo("whole", ["GRAVELLE", "Eye Serum"], 6), snapshot), snapshot)
+    assert is_confident(whole, eager) and name_is_read(whole, eager)
+    part = rank(Query.of(photo("part", ["GRAVELLE", "Eye"], 6), snapshot), snapshot)
+    assert is_confident(part, eager)
+    assert not name_is_read(part, eager), "what stands where its name goes on is not known yet"
     strict = replace(snapshot, model=snapshot.model.model_copy(update={"sure": 1.0}))
     assert not is_confident(whole, strict)
 
@@ -128,23 +126,6 @@ def test_a_query_with_other_words_is_as_if_made_of_them_but_is_not_searched_with
     assert rank(query, blind).probability.tolist() != expected.probability.tolist()
 
 
-def test_nothing_is_reranked_when_the_first_stage_is_sure(catalog: Catalog) -> None:
-    snapshot, _ = catalog
-    query = Query.of(photo("part", ["GRAVELLE", "Eye"], 6), snapshot)
-    confidence = rank(query, snapshot, variant=Variant.FIRST_STAGE).probability[0]
-    for sure, looked in ((confidence, False), (confidence + 1e-6, True)):
-        model = snapshot.model.model_copy(update={"matched": 0.5, "sure": sure})
-        assert (rank(query, replace(snapshot, model=model)).compared is not None) == looked
-
-
-def test_nothing_is_reranked_when_the_first_stage_is_sure_that_it_is_none(catalog: Catalog) -> None:
-    query = Query.of(photo("stranger", ["Zyxwov", "Quantum Toothpaste"], 77), catalog[0])
-    none = rank(query, catalog[0], variant=Variant.FIRST_STAGE).none
-    for sure_none, reranked in ((none, False), (none + 1e-6, True)):
-        parameters = replace(MATCHING, rerank=replace(MATCHING.rerank, sure_none=sure_none))
-        assert (rank(query, replace(catalog[0], parameters=parameters)).compared is not None) == reranked
-
-
 def test_of_products_that_explain_all_words_the_one_whose_name_has_no_others_is_first(tmp_path: Path) -> None:
     names = ["Ultimune", "Ultimune Eyeshadow", "Ultimune Eyeshadow Palette"]
     products = [product(number, "Arvelo", name) for number, name in enumerate(names)]
@@ -155,12 +136,11 @@ def test_of_products_that_explain_all_words_the_one_whose_name_has_no_others_is_
     }
     snapshot = replace(build(tmp_path / "v", products, photos), model=PRIOR)
     unlike_any = replace(photo("query", ["ARVELO", "ULTIMUNE"], 9), embedding=np.full(48, np.nan, np.float32))
-    query = Query.of(unlike_any, snapshot)
-    candidates = compute_evidence(query, np.arange(3), snapshot)
-    name, coverage = (candidates.matrix[:, FIRST_STAGE.index(column)] for column in ("name", "coverage"))
+    columns = compare(Query.of(unlike_any, snapshot), np.arange(3), snapshot).columns
+    name, coverage = columns["name"], columns["coverage"]
     assert name[0] == pytest.approx(1, abs=0.1) and name[0] > 2 * name[1] > 2 * name[2]
     assert coverage[0] < coverage[1]
-    assert match(query.features, snapshot, top_k=3).candidates[0].product.id == "p0"
+    assert match(unlike_any, snapshot, top_k=3).candidates[0].product.id == "p0"
 
 
 def test_a_word_of_another_products_name_speaks_against_a_product_whose_own_name_was_not_read(tmp_path: Path) -> None:
@@ -170,8 +150,7 @@ def test_a_word_of_another_products_name_speaks_against_a_product_whose_own_name
 
     def rival(*lines: str) -> list[float]:
         query = Query.of(photo("query", lines, 9), snapshot)
-        column = compute_evidence(query, np.arange(3), snapshot).matrix[:, FIRST_STAGE.index("rival_name")]
-        return [float(value) for value in column]
+        return [float(value) for value in compare(query, np.arange(3), snapshot).columns["rival_name"]]
 
     assert rival("Arvelo Mint Balm")[0] == 0, "its own name was read"
     assert rival("Arvelo Mint Balm")[2] > rival("Arvelo Mint Balm")[1] > 0
@@ -183,7 +162,7 @@ def test_words_that_only_photos_show_are_missed_apart_from_those_of_the_name(tmp
     photos = {"p0": [photo("0", ["Balm", "Technology"], 0)], "p1": [photo("1", ["Mint Balm"], 1)]}
     snapshot = build(tmp_path / "v", products, photos)
     query = Query.of(photo("query", ["Balm"], 9), snapshot)
-    compared = compare(query, compute_evidence(query, np.arange(2), snapshot), np.arange(2), snapshot, None)
-    missing, unseen = (compared.matrix[:, COMPARED.index(column)] for column in ("distinctive_missing", "distinctive_unseen"))
+    found = distinctive_words(compare(query, np.arange(2), snapshot), np.arange(2), MATCHING.close)
+    missing, unseen = found["distinctive_missing"], found["distinctive_unseen"]
     assert missing[0] == 0 < missing[1]
     assert unseen[0] > 0 == unseen[1]

@@ -1,0 +1,101 @@
+"""The index of key points finds the photo that a point is on, compared exactly or by codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pytest
+
+from packsight.indexer.build.detail_index import build_detail_index
+from packsight.indexer.build.parameters import FIT
+from packsight.shared.catalog.detail_index import DETAIL_INDEX, DetailIndex
+from packsight.shared.vision.features import ByteArray
+
+POINTS = 20
+"""Of each photo."""
+PHOTOS = 120
+STARTS = np.arange(PHOTOS + 1, dtype=np.int64) * POINTS
+EXACT = replace(FIT.details, exact_points=PHOTOS * POINTS + 1)
+COMPRESSED = replace(FIT.details, exact_points=PHOTOS * POINTS)
+
+
+@dataclass(frozen=True)
+class Built:
+    """An index as it was built, and as it was opened from its file."""
+
+    exact: bool
+    before: Any
+    index: DetailIndex
+    file: Path
+
+
+@pytest.fixture(scope="module")
+def descriptors() -> ByteArray:
+    """Histograms as root-SIFT has them: many small values, and variations of some hundred common patterns."""
+    rng = np.random.default_rng(0)
+    pattern = rng.gamma(0.4, size=(200, 128))
+    histogram = pattern[rng.integers(0, 200, PHOTOS * POINTS)] * rng.gamma(2, 0.5, (PHOTOS * POINTS, 128))
+    root = np.sqrt(histogram / histogram.sum(axis=1, keepdims=True))
+    return np.minimum(np.rint(root * 512), 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module", params=[EXACT, COMPRESSED], ids=["exact", "compressed"])
+def built(request: pytest.FixtureRequest, descriptors: ByteArray, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("index")
+    index = build_detail_index(descriptors, request.param)
+    faiss.write_index(index, str(folder / DETAIL_INDEX))
+    return Built(request.param is EXACT, index, DetailIndex.open(folder, STARTS), folder / DETAIL_INDEX)
+
+
+def seen_again(descriptors: ByteArray) -> ByteArray:
+    noise = np.random.default_rng(1).normal(0, 6, descriptors.shape)
+    return np.clip(np.rint(descriptors + noise), 0, 255).astype(np.uint8)
+
+
+def test_a_point_that_is_seen_again_is_found_on_its_photo(built: Built, descriptors: ByteArray) -> None:
+    distance, near = built.index.search(seen_again(descriptors), 3)
+    assert (np.diff(distance, axis=1) >= 0).all() and distance.min() >= 0 and distance.max() <= 4
+    right = built.index.photo(near[:, 0]).reshape(PHOTOS, POINTS) == np.arange(PHOTOS)[:, None]
+    assert right.mean() > (0.99 if built.exact else 0.75)
+    assert (right.mean(axis=1) > 0.5).all(), "each photo has most of its points"
+
+
+def test_it_is_mapped_into_memory_and_answers_as_when_it_was_built(built: Built, descriptors: ByteArray) -> None:
+    assert str(built.file) in Path("/proc/self/maps").read_text()
+    asked = seen_again(descriptors[:50])
+    distance, near = built.index.search(asked, 4)
+    for again in (DetailIndex(built.before, STARTS), built.index):
+        assert np.array_equal(near, again.search(asked, 4)[1])
+        assert np.array_equal(distance, again.search(asked, 4)[0])
+
+
+def test_a_code_takes_an_eighth_of_a_descriptor(built: Built) -> None:
+    if built.exact:
+        assert isinstance(built.before, faiss.IndexFlat)
+    else:
+        assert faiss.extract_index_ivf(built.before).code_size * 8 == 128
+
+
+def test_points_are_those_of_their_photos_also_beside_photos_without_any() -> None:
+    index = DetailIndex(None, np.array([0, 0, 3, 3, 3, 5, 5]))
+    assert index.photo(np.arange(5)).tolist() == [1, 1, 1, 4, 4]
+
+
+def test_where_there_are_fewer_points_than_asked_for_the_rest_is_infinitely_far(descriptors: ByteArray) -> None:
+    index = DetailIndex(build_detail_index(descriptors[:2]), np.array([0, 2]))
+    distance, near = index.search(descriptors[:1], 4)
+    assert np.isfinite(distance).tolist() == [[True, True, False, False]]
+    assert near[0].tolist() == [0, 1, -1, -1]
+
+
+def test_neither_an_empty_catalog_nor_a_photo_without_points_is_an_error(descriptors: ByteArray) -> None:
+    nothing = np.zeros((0, 128), np.uint8)
+    empty = DetailIndex(build_detail_index(nothing), np.zeros(1, np.int64))
+    distance, near = empty.search(descriptors[:2], 3)
+    assert np.isinf(distance).all() and (near == -1).all() and near.shape == (2, 3)
+    full = DetailIndex(build_detail_index(descriptors[:9]), np.array([0, 9]))
+    assert full.search(nothing, 3)[1].shape == (0, 3)

@@ -1,0 +1,94 @@
+"""Drawn packs laid over photos of them: where they lie, and that others do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from packsight.shared.matching.geometry import NO_AGREEMENT, lay, spread, verify
+from packsight.shared.parameters import MATCHING
+from packsight.shared.vision.features import LocalFeatures
+from packsight.worker.pipeline.decode import Photo
+from packsight.worker.pipeline.local_features import catalog_features, query_features
+from tests.packs import SCENE, SIZE, clutter, laid, lit, pack, shoot, tilted
+
+CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
+Points = npt.NDArray[np.float64]
+
+
+def studio(line: int) -> Photo:
+    """A pack that fills its photo."""
+    return Photo(pack(line), *SIZE)
+
+
+def corners(homography: Points) -> Points:
+    return np.asarray(cv2.perspectiveTransform(CORNERS[None], homography)[0], np.float64)
+
+
+def true_corners(warp: Points) -> Points:
+    """Where the pack's corners are on the photo, in shares of its sides."""
+    return corners(np.diag([1 / SCENE, 1 / SCENE, 1]) @ warp @ np.diag([*SIZE, 1.0]))
+
+
+@pytest.mark.parametrize(("shift", "scale"), [((120, 60), 1.0), ((230, 190), 0.7), ((20, 10), 1.3)])
+def test_a_pack_is_found_where_it_lies(shift: tuple[float, float], scale: float) -> None:
+    for seed in range(3):
+        warp = tilted(seed, shift, scale)
+        photo = lit(laid(pack(seed), clutter(seed), warp), seed)
+        found = verify(query_features(photo), catalog_features(studio(seed)))
+        assert found.homography is not None
+        error = np.linalg.norm(corners(found.homography) - true_corners(warp), axis=1)
+        assert error.max() < 0.03, "of the photo's sides"
+        inside = cv2.contourArea(true_corners(warp).astype(np.float32))
+        assert 0.5 * inside < found.area < 1.2 * inside
+        assert found.covered > 0.5 * spread(catalog_features(studio(seed)).points)
+
+
+def test_another_pack_is_not_found() -> None:
+    for seed in range(6):
+        query = query_features(lit(laid(pack(seed), clutter(seed), tilted(seed)), seed))
+        own, other = (verify(query, catalog_features(studio(line))) for line in (seed, seed + 100))
+        assert own.inliers > 40
+        assert other.inliers < own.inliers / 5
+
+
+def test_one_place_at_several_scales_does_not_rival_itself() -> None:
+    query, photo = query_features(shoot(pack(1), 1)), catalog_features(studio(1))
+    assert photo.leading is not None
+    one_scale, several = (verify(query, part).inliers for part in (photo[: photo.leading], photo))
+    assert several >= one_scale > 40
+    naive = replace(MATCHING.geometry, elsewhere=0.0)
+    assert verify(query, photo, naive).inliers < several / 2, "the next best is then the same corner at another scale"
+
+
+def test_a_point_of_the_query_counts_once_however_many_pairs_it_is_in() -> None:
+    at = np.random.default_rng(0).random((12, 2)).astype(np.float32)
+    once, thrice = lay(at, at), lay(np.repeat(at, 3, axis=0), np.repeat(at, 3, axis=0))
+    assert once.inliers == thrice.inliers == 12
+    few = np.repeat(at[:5], 3, axis=0)
+    assert lay(few, few) == NO_AGREEMENT
+
+
+def test_a_mirrored_print_is_not_the_same() -> None:
+    at = np.random.default_rng(0).random((40, 2)).astype(np.float32)
+    assert lay(at, at).inliers == 40
+    assert lay(at * [-1, 1] + [1, 0], at) == NO_AGREEMENT  # type: ignore[arg-type]
+
+
+def test_laying_is_the_same_at_each_call() -> None:
+    query, photo = query_features(shoot(pack(2), 2)), catalog_features(studio(2))
+    one, other = verify(query, photo), verify(query, photo)
+    assert one.inliers == other.inliers and one.covered == other.covered
+    assert one.homography is not None and other.homography is not None
+    assert one.homography.tolist() == other.homography.tolist()
+
+
+def test_what_has_no_key_points_agrees_with_nothing() -> None:
+    blank = query_features(Photo(np.full((64, 64, 3), 128, np.uint8), 64, 64))
+    assert verify(blank, catalog_features(studio(1))) == NO_AGREEMENT
+    assert verify(query_features(studio(1)), LocalFeatures(blank.points, blank.descriptors)) == NO_AGREEMENT
+    assert (NO_AGREEMENT.area, NO_AGREEMENT.off_centre) == (0, 0)
