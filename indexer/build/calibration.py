@@ -45,13 +45,15 @@ class Answers:
 def threshold(answers: Answers, precision: float, parameters: CalibrationParameters = FIT.calibration) -> float:
     """Smallest confidence from which answers are estimated to be precise enough; 1 when there is none.
 
-    The estimate for the answers above a confidence starts from a few answers at the mean of their own confidence.
+    The estimate for the answers above a confidence starts from a few that are as precise as wanted, or as right as the mean
+    of their own confidence says if that is more: a handful of photos says nothing against answers that are all right.
     """
     order = np.argsort(-answers.confidence, kind="stable")
     weight, right, confidence = answers.weight[order], answers.right[order], answers.confidence[order]
     total = np.cumsum(weight)
     mean = np.cumsum(weight * confidence) / np.maximum(total, 1e-12)
     prior = parameters.prior_answers
-    estimate = (np.cumsum(weight * right) + prior * mean) / (total + prior)
-    good = np.flatnonzero(estimate >= precision)
+    estimate = (np.cumsum(weight * right) + prior * np.maximum(mean, precision)) / (total + prior)
+    last = np.append(confidence[1:] < confidence[:-1], True)[: len(confidence)]  # of those that are equally sure
+    good = np.flatnonzero((estimate >= precision) & last)
     return round(float(np.clip(confidence[good[-1]], parameters.min_threshold, 1.0)), 6) if len(good) else 1.0

@@ -115,7 +115,8 @@ class CalibrationParameters:
     least_sure: float = 0.97
     """Probability below which details end no work."""
     prior_answers: float = 5.0
-    """Answers that the estimate of a threshold's precision starts from, as right as the model itself says."""
+    """Answers that the estimate of a threshold's precision starts from: as precise as wanted, or as the model itself says if
+    that is more."""
     min_threshold: float = 0.5
     """Confidence below which nothing is matched, however right it was."""
     rivals: float = 10.0

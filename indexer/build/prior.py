@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from packsight.shared.catalog.decision_model import Model
-from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.errors import CatalogError, UserError
 
 PRIOR = Model.model_validate_json((files(__package__) / "prior.json").read_bytes())
 
@@ -23,6 +23,6 @@ def read_prior(file: Path | None) -> Model:
     try:
         prior = Model.model_validate_json(file.read_bytes())
         prior.check()
-    except (OSError, ValidationError) as error:
+    except (OSError, ValidationError, CatalogError) as error:
         raise UserError(f"{file} holds no prior: {error}. `python -m bench.prior` writes one.") from None
     return prior

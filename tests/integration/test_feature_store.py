@@ -48,10 +48,12 @@ def write_as_the_release_before(store: ObjectStore, models: str, photos: Sequenc
 
 
 def same(one: Features, other: Features) -> bool:
+    whole, local = ("sha256", "width", "height", "embedding", "words", "thumbnail"), ("points", "descriptors", "leading")
     return all(
-        np.array_equal(getattr(one, name), getattr(other, name))
-        for name in ("sha256", "width", "height", "embedding", "words", "thumbnail")
-    ) and all(np.array_equal(getattr(one.local, name), getattr(other.local, name)) for name in ("points", "descriptors", "leading"))
+        np.array_equal(getattr(a, name), getattr(b, name))
+        for a, b, names in ((one, other, whole), (one.local, other.local, local))
+        for name in names
+    )
 
 
 def test_what_is_put_is_read_again(store: ObjectStore, tmp_path: Path) -> None:

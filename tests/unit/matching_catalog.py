@@ -82,11 +82,21 @@ NAMES = [
 ]  # fmt: skip
 
 
-def shop(folder: Path) -> tuple[Snapshot, dict[str, list[Features]]]:
-    """Twelve products with three photos each that show brand and name."""
+def printed(number: int) -> LocalFeatures:
+    """Key points of a print that only one product has, in ten places."""
+    row = np.arange(10)
+    places = np.stack([0.2 + 0.06 * row, 0.25 + 0.5 * ((7 * row + number) % 10) / 10], axis=1)
+    return LocalFeatures(places.astype(np.float32), points(*(10 * number + row).tolist()).descriptors)
+
+
+def shop(folder: Path, *, print_: bool = False) -> tuple[Snapshot, dict[str, list[Features]]]:
+    """Twelve products with three photos each that show brand and name, and their print if wanted."""
     products = [product(number, *names) for number, names in enumerate(NAMES)]
     photos = {
-        f"p{number}": [photo(f"{vendor}-{shot}", [vendor.upper(), model, "50 ml"], number) for shot in range(3)]
+        f"p{number}": [
+            photo(f"{vendor}-{shot}", [vendor.upper(), model, "50 ml"], number, local=printed(number) if print_ else None)
+            for shot in range(3)
+        ]
         for number, (vendor, model) in enumerate(NAMES)
     }
     return build(folder, products, photos), photos

@@ -45,12 +45,13 @@ def test_a_catalog_without_photos_works_by_words(tmp_path: Path) -> None:
     assert match(photo("s", ["Zyxwov"], 1), snapshot, top_k=3).status is Status.NO_MATCH
 
 
-def test_one_photo_per_product_is_fitted_on_worn_copies(tmp_path: Path) -> None:
+def test_one_photo_per_product_is_enough_to_answer_and_said_in_the_notes(tmp_path: Path) -> None:
     products = [product(n, *names) for n, names in enumerate(NAMES)]
     photos = {f"p{n}": [photo(f"{n}", [vendor, model], n)] for n, (vendor, model) in enumerate(NAMES)}
     snapshot = build(tmp_path / "v", products, photos)
-    assert snapshot.manifest.self_check.photos == len(NAMES)
-    assert match(photo("q", list(NAMES[3]), 3), snapshot, top_k=3).status is Status.MATCHED
+    assert snapshot.manifest.self_check.photos == 0
+    assert "12 of 12 products have one photo" in snapshot.manifest.notes[0]
+    assert match(photo("q", list(NAMES[3]), 3), snapshot, top_k=3).candidates[0].product.id == "p3"
 
 
 def test_no_product_is_refused(tmp_path: Path) -> None:

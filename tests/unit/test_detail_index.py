@@ -40,7 +40,7 @@ def descriptors() -> ByteArray:
     pattern = rng.gamma(0.4, size=(200, 128))
     histogram = pattern[rng.integers(0, 200, PHOTOS * POINTS)] * rng.gamma(2, 0.5, (PHOTOS * POINTS, 128))
     root = np.sqrt(histogram / histogram.sum(axis=1, keepdims=True))
-    return np.minimum(np.rint(root * 512), 255).astype(np.uint8)
+    return np.asarray(np.minimum(np.rint(root * 512), 255), np.uint8)
 
 
 @pytest.fixture(scope="module", params=[EXACT, COMPRESSED], ids=["exact", "compressed"])

@@ -1,7 +1,8 @@
-"""What is learned on the catalog itself: weights, confidence, threshold."""
+"""What is learned on the catalog itself: how far its photos, left out, move the prior's weights and thresholds."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,44 +10,60 @@ import numpy as np
 import pytest
 
 from packsight.indexer.build import logit
-from packsight.indexer.build.calibration import Answers, fit_curve, threshold
-from packsight.indexer.build.examples import augmented, example_photos, training_examples
-from packsight.indexer.build.fit import drawn, fit
-from packsight.indexer.build.logit import TrainingSet, fit_weights
-from packsight.indexer.build.parameters import FIT, PRIOR
+from packsight.indexer.build.calibration import Answers, threshold
+from packsight.indexer.build.examples import example_photos, training_examples
+from packsight.indexer.build.fit import fit
+from packsight.indexer.build.logit import fit_weights
+from packsight.indexer.build.parameters import FIT
+from packsight.indexer.build.prior import PRIOR, read_prior
 from packsight.indexer.build.projection import fit_projection, whitening
-from packsight.shared.catalog.decision_model import Stage
-from packsight.shared.catalog.evidence import FIRST_STAGE
+from packsight.indexer.build.training_set import TrainingSet, training_set
+from packsight.shared.catalog.decision_model import Matrix, Model, Stage
+from packsight.shared.catalog.evidence import AGAINST, DETAILS, FULL
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.matching.matcher import Variant, rank
+from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.matching.matcher import rank, rank_by_details
 from packsight.shared.vision.features import Features
-from tests.unit.matching_catalog import build, photo, product, shop
+from tests.unit.matching_catalog import NAMES, build, photo, product, shop
 
 Catalog = tuple[Snapshot, dict[str, Features]]
+PRECISION = FIT.calibration.precision
 
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-    snapshot, photos = shop(tmp_path_factory.mktemp("fit") / "v")
-    return snapshot, {features.sha256: features for group in photos.values() for features in group}
+    snapshot, photos = shop(tmp_path_factory.mktemp("fit") / "v", print_=True)
+    return snapshot, by_hash(photos)
 
 
-def test_a_left_out_photo_is_neither_near_nor_explained_by_itself(catalog: Catalog) -> None:
+def by_hash(photos: Mapping[str, list[Features]]) -> dict[str, Features]:
+    return {features.sha256: features for group in photos.values() for features in group}
+
+
+def test_a_left_out_photo_is_neither_near_nor_laid_over_itself_and_a_left_out_product_is_no_candidate(
+    catalog: Catalog,
+) -> None:
     snapshot, features = catalog
     for one in training_examples(snapshot, features):
-        ranking = rank(one.query, one.snapshot, exclusion=one.exclusion, variant=Variant.FIRST_STAGE)
         assert one.exclusion is not None
-        assert one.photo not in ranking.candidates.appearance.nearest
-        if one.exclusion.whole_product:
-            assert one.product not in ranking.order
+        for ask in (rank_by_details, rank):
+            ranking = ask(one.query, one.snapshot, exclusion=one.exclusion)
+            assert any(laid.match.inliers for laid in ranking.laid.values()) != one.exclusion.whole_product
+            if one.exclusion.whole_product:
+                assert one.product not in ranking.order
+            else:
+                assert ranking.order[0] == one.product
+                assert one.exclusion.photo not in ranking.compared.appearance.nearest
+                assert one.exclusion.photo not in {laid.photo for laid in ranking.laid.values()}
 
 
-def test_a_photo_that_shares_nothing_with_its_siblings_is_not_recognised_when_left_out(catalog: Catalog) -> None:
-    snapshot, features = catalog
-    asked = [one for one in training_examples(snapshot, features) if not one.augmented and one.truth is not None]
-    assert len(asked) == 36
-    first = asked[0]
-    assert first.exclusion is not None and not first.exclusion.whole_product
+def test_every_photo_is_asked_as_listed_and_as_not_listed(catalog: Catalog) -> None:
+    asked = list(training_examples(*catalog))
+    assert len(asked) == 72
+    for listed, absent in zip(asked[::2], asked[1::2], strict=True):
+        assert listed.exclusion is not None and absent.exclusion is not None
+        assert (listed.truth, absent.truth) == (listed.product, None)
+        assert (listed.exclusion.whole_product, absent.exclusion.whole_product) == (False, True)
 
 
 def test_the_projection_of_an_example_has_not_seen_its_photo(catalog: Catalog) -> None:
@@ -55,30 +72,32 @@ def test_the_projection_of_an_example_has_not_seen_its_photo(catalog: Catalog) -
     assert not np.allclose(first.snapshot.projection.mean, snapshot.projection.mean)
 
 
-def test_augmented_copies_are_the_same_at_every_call_and_have_lost_words(catalog: Catalog) -> None:
-    snapshot, features = catalog
-    photos = list(features.values())
-    assert augmented(photos[0], snapshot).words.keys == augmented(photos[0], snapshot).words.keys
-    assert sum(len(augmented(one, snapshot).words.keys) for one in photos) < 0.8 * 4 * len(photos)
+def uneven(folder: Path, shots: list[int]) -> Catalog:
+    """A catalog with so many photos of each product."""
+    products = [product(number, *NAMES[number % len(NAMES)]) for number in range(len(shots))]
+    photos = {
+        f"p{n}": [photo(f"{n}-{i}", [*NAMES[n % len(NAMES)]], n) for i in range(count)] for n, count in enumerate(shots)
+    }
+    return build(folder, products, photos), by_hash(photos)
 
 
-def test_photos_that_can_be_left_out_are_asked_first_and_count_for_what_they_are(tmp_path: Path) -> None:
-    few = replace(FIT, examples=replace(FIT.examples, max_photos=8))
-    products = [product(number, "Arvelo", f"Cream {number}") for number in range(22)]
-    shots = [3, 3] + [1] * 20
-    photos = {f"p{n}": [photo(f"{n}-{i}", [f"Cream {n}"], n) for i in range(count)] for n, count in enumerate(shots)}
-    snapshot = build(tmp_path / "v", products, photos)
-    asked, stands_for = example_photos(snapshot, few.examples)
-    several = snapshot.photo_product[asked] < 2
-    assert len(set(asked.tolist())) == 8 and several.sum() == 4 and np.all(np.diff(asked) > 0)
-    assert stands_for.sum() == pytest.approx(8)
-    assert stands_for[several].sum() / stands_for.sum() == pytest.approx(6 / 26)
-    known = {features.sha256: features for group in photos.values() for features in group}
-    weights = {one.photo: one.weight for one in training_examples(snapshot, known, few)}
-    assert [weights[photo] for photo in asked.tolist()] == pytest.approx(stands_for.tolist())
+def test_only_photos_that_leave_their_product_another_are_asked_and_at_most_so_many(tmp_path: Path) -> None:
+    snapshot, _ = uneven(tmp_path / "v", [3, 1, 1, 2, 1])
+    assert example_photos(snapshot).tolist() == [0, 1, 2, 5, 6]
+    few = example_photos(snapshot, replace(FIT.examples, max_photos=3)).tolist()
+    assert len(few) == 3 and set(few) < {0, 1, 2, 5, 6}
 
 
-def training_set(evidence: np.ndarray, truth: list[int]) -> TrainingSet:
+def test_a_catalog_of_only_photos_keeps_the_prior_as_it_is_and_says_so(tmp_path: Path) -> None:
+    snapshot, features = uneven(tmp_path / "v", [1] * 12)
+    model, check, notes = fit(snapshot, features)
+    assert model == snapshot.model == PRIOR
+    assert check.photos == 0
+    assert "12 of 12 products have one photo" in notes[0]
+    assert "the prior decides" in notes[1]
+
+
+def arrays(evidence: Matrix, truth: list[int]) -> TrainingSet:
     count = len(truth)
     return TrainingSet(
         evidence, np.ones(evidence.shape[:2], np.bool_), np.array(truth, np.int64), np.array(truth) >= 0,
@@ -90,75 +109,164 @@ def test_weights_stay_at_the_prior_without_questions_and_follow_many() -> None:
     rng = np.random.default_rng(0)
     evidence = rng.normal(size=(400, 3, 2))
     truth = evidence[:, :, 0].argmax(axis=1).tolist()
-    prior = np.array([1.0, 1.0])
-    none = fit_weights(training_set(evidence[:0], []), prior)
-    many = fit_weights(training_set(evidence, truth), prior)
+    names, prior = ("votes", "inliers"), np.array([1.0, 1.0])
+    none = fit_weights([arrays(evidence[:0], [])], names, prior, 1.0)
+    many = fit_weights([arrays(evidence, truth)], names, prior, 1.0)
     assert np.allclose(none, prior)
     assert many[0] > 3
     assert 0 <= many[1] < 0.5
 
 
-def test_a_weight_never_changes_its_sign() -> None:
-    rng = np.random.default_rng(0)
-    evidence = rng.normal(size=(400, 3, 1))
-    truth = evidence[:, :, 0].argmin(axis=1).tolist()
-    assert fit_weights(training_set(evidence, truth), np.array([1.0]))[0] == 0
+def test_a_narrow_prior_is_left_less_far_behind_than_a_wide_one() -> None:
+    evidence = np.random.default_rng(0).normal(size=(40, 3, 1))
+    asked, prior = arrays(evidence, evidence[:, :, 0].argmax(axis=1).tolist()), np.array([1.0])
+    narrow, usual, wide = (fit_weights([asked], ("votes",), prior, spread)[0] for spread in (0.01, FIT.weights.spread, 3.0))
+    assert 1 < narrow < 1.1 < usual < wide
 
 
-def test_the_curve_lowers_confidence_that_is_not_earned() -> None:
-    probability = np.full(1000, 0.95)
-    right = np.arange(1000) % 10 < 7
-    curve = fit_curve(probability, right, np.ones(1000))
-    assert abs(float(curve(np.array([0.95]))[0]) - 0.7) < 0.03
+@pytest.mark.parametrize("name", FULL)
+def test_no_weight_changes_its_sign_whatever_the_photos_say(name: str) -> None:
+    evidence = np.random.default_rng(0).normal(size=(400, 3, 1))
+    sign = -1.0 if name in AGAINST else 1.0
+    truth = (sign * evidence[:, :, 0]).argmin(axis=1).tolist()
+    weight = float(fit_weights([arrays(evidence, truth)], (name,), np.array([sign]), 3.0)[0])
+    assert sign * weight < 0 if name == "bias" else weight == 0
+
+
+def test_products_that_are_no_candidates_teach_nothing() -> None:
+    evidence = np.random.default_rng(0).normal(size=(50, 3, 1))
+    missed = replace(arrays(evidence, [-1] * 50), listed=np.ones(50, np.bool_))
+    assert missed.missed.all() and not missed.loss(np.array([1.0])).any()
+    assert fit_weights([missed], ("votes",), np.array([1.0]), 3.0) == pytest.approx([1.0])
+
+
+def answered(confidence: Matrix, right: np.ndarray) -> Answers:
+    return Answers(confidence, right, np.ones(len(right), np.bool_), np.ones(len(right)))
 
 
 def test_the_threshold_is_where_answers_are_precise() -> None:
     confidence = np.linspace(0.0, 1.0, 1001)
-    answers = Answers(confidence, confidence > 0.8, np.ones(1001, np.bool_), np.ones(1001), np.zeros(1001, np.bool_))
-    assert 0.78 < threshold(answers) < 0.81
+    assert 0.78 < threshold(answered(confidence, confidence > 0.8), PRECISION) < 0.81
 
 
 def test_no_confidence_is_enough_when_answers_are_wrong() -> None:
     confidence = np.linspace(0.5, 1.0, 100)
-    wrong = np.zeros(100, np.bool_)
-    assert threshold(Answers(confidence, wrong, ~wrong, np.ones(100), wrong)) == 1.0
+    assert threshold(answered(confidence, np.zeros(100, np.bool_)), PRECISION) == 1.0
 
 
-def test_examples_that_are_reranked_are_drawn_by_photo_and_whatever_their_doubt() -> None:
-    photo = np.repeat(np.arange(200), 5)
-    doubtful = np.arange(1000) % 5 != 0
-    assert np.array_equal(drawn(doubtful, photo, 800), np.flatnonzero(doubtful))
-    rows = drawn(doubtful, photo, 100)
-    assert len(rows) == 100 and doubtful[rows].all()
-    assert np.array_equal(np.unique(photo[rows], return_counts=True)[1], np.full(25, 4))
-    assert photo[rows].min() < 20 and photo[rows].max() > 180
+def test_a_handful_of_right_answers_asks_for_no_more_confidence_than_they_have() -> None:
+    assert threshold(answered(np.array([0.9, 0.8]), np.array([True, True])), PRECISION) == 0.8
+    assert threshold(answered(np.array([0.9, 0.8]), np.array([True, False])), PRECISION) == 0.9
 
 
-def test_examples_that_were_drawn_stand_for_those_that_were_not() -> None:
+def test_equal_confidences_are_answered_alike() -> None:
+    assert threshold(answered(np.array([0.9, 0.8, 0.8]), np.array([True, True, False])), PRECISION) == 0.9
+
+
+def test_nothing_is_matched_below_the_least_threshold() -> None:
+    assert threshold(answered(np.linspace(0, 1, 1001), np.ones(1001, np.bool_)), PRECISION) == FIT.calibration.min_threshold
+
+
+def test_photos_count_in_the_self_check_by_how_often_such_ones_are_sent() -> None:
     confidence = np.array([0.99, 0.99, 0.99, 0.4, 0.4])
     right, yes = np.array([True, True, True, False, True]), np.ones(5, np.bool_)
-    answers = Answers(confidence, right, yes, np.array([1.0, 1.0, 1.0, 3.0, 0.0]), ~yes)
+    answers = Answers(confidence, right, yes, np.array([1.0, 1.0, 1.0, 3.0, 0.0]))
     assert answers.self_check(0.9).top1 == 0.5
     assert answers.self_check(0.9).share_matched == 0.5
     assert answers.self_check(0.9).photos == 5
 
 
-def test_a_fit_that_is_worse_than_the_parents_is_not_used(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    snapshot, features = catalog
-    monkeypatch.setattr(logit, "fit_weights", lambda _, prior, __: -prior)
-    parent = PRIOR.model_copy(update={"first_stage": Stage(weights={**PRIOR.first_stage.weights, "appearance": 7.25})})
-    model, _, notes = fit(snapshot, features, parent)
-    assert model.first_stage.weights["appearance"] in {7.25, PRIOR.first_stage.weights["appearance"]}
-    assert "did no better" in notes[0]
+def test_photos_of_absent_products_are_no_part_of_the_self_check_but_of_the_threshold() -> None:
+    confidence, right = np.full(40, 0.9), np.arange(40) < 20
+    answers = replace(answered(confidence, right), listed=right)
+    assert (answers.self_check(0.5).photos, answers.self_check(0.5).top1) == (20, 1.0)
+    assert threshold(answers, PRECISION) == 1.0
 
 
-def test_a_fit_that_is_better_is_used(catalog: Catalog) -> None:
+def weights_of(model: Model) -> dict[str, dict[str, float]]:
+    return {"details": model.details.weights, "full": model.full.weights}
+
+
+def test_a_fit_that_is_worse_than_the_prior_is_not_used(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot, features = catalog
-    model, check, notes = fit(snapshot, features, None)
-    assert notes == ()
-    assert model.fitted and set(model.first_stage.weights) == set(FIRST_STAGE)
-    assert 0.5 <= model.matched <= model.sure <= 1
+    monkeypatch.setattr(logit, "fit_weights", lambda _, __, prior, *___: -prior)
+    model, _, notes = fit(snapshot, features)
+    assert weights_of(model) == weights_of(PRIOR) and not model.fitted
+    assert "did no better" in notes[-1]
+
+
+IGNORANT = Model(
+    details=Stage(weights=dict.fromkeys(DETAILS, 0.0)), full=Stage(weights=dict.fromkeys(FULL, 0.0)), matched=0.9, sure=0.97
+)
+"""A prior to which all candidates are equal."""
+
+
+def test_a_fit_that_is_better_is_used_and_keeps_every_sign(catalog: Catalog) -> None:
+    snapshot, features = catalog
+    model, check, notes = fit(snapshot, features, IGNORANT)
+    assert notes == () and model.fitted
+    assert set(model.full.weights) == set(FULL) and set(model.details.weights) == set(DETAILS)
+    assert model.full.weights["votes"] > 0 < model.details.weights["votes"]
+    for weights in weights_of(model).values():
+        assert all(weight <= 0 if name in AGAINST else weight >= 0 for name, weight in weights.items() if name != "bias")
     assert check.top1 == 1.0
+
+
+@pytest.mark.parametrize("least", [(PRIOR.matched, PRIOR.sure), (0.99, 0.995), (0.5, 0.6)])
+def test_thresholds_never_fall_below_the_priors(catalog: Catalog, least: tuple[float, float]) -> None:
+    snapshot, features = catalog
+    model, _, _ = fit(snapshot, features, PRIOR.model_copy(update={"matched": least[0], "sure": least[1]}))
+    assert least[0] <= model.matched <= model.sure <= 1
+    assert model.sure >= least[1]
+
+
+def test_thresholds_rise_where_photos_are_taken_for_other_products(tmp_path: Path) -> None:
+    products = [product(number, *names) for number, names in enumerate(NAMES)]
+    photos = {
+        f"p{number}": [photo(f"{number}-{shot}", [*NAMES[(number + shot) % 12]], (number + shot) % 12) for shot in range(2)]
+        for number in range(12)
+    }
+    snapshot = build(tmp_path / "v", products, photos)
+    model, check, _ = fit(snapshot, by_hash(photos), PRIOR.model_copy(update={"matched": 0.5, "sure": 0.5}))
+    assert check.top1 <= 0.5
+    assert model.matched == model.sure == 1.0
+
+
+@pytest.mark.parametrize("stage", ["details", "full"])
+def test_a_prior_without_a_weight_is_an_error(catalog: Catalog, stage: str, tmp_path: Path) -> None:
+    weights = dict(getattr(PRIOR, stage).weights)
+    del weights["inliers"]
+    prior = PRIOR.model_copy(update={stage: Stage(weights=weights)})
+    with pytest.raises(CatalogError, match=r"lacks weights for .'inliers'"):
+        fit(*catalog, prior)
+    file = tmp_path / "prior.json"
+    file.write_text(prior.model_dump_json())
+    with pytest.raises(UserError, match=r"inliers.*bench\.prior"):
+        read_prior(file)
+
+
+def test_a_prior_in_a_file_takes_the_place_of_the_shipped_one(tmp_path: Path) -> None:
+    file = tmp_path / "prior.json"
+    file.write_text(PRIOR.model_copy(update={"matched": 0.75}).model_dump_json())
+    assert read_prior(file).matched == 0.75
+    assert read_prior(None) == PRIOR
+    file.write_text("{}")
+    with pytest.raises(UserError, match="holds no prior"):
+        read_prior(file)
+
+
+def test_examples_become_arrays_of_their_likeliest_candidates(catalog: Catalog) -> None:
+    snapshot, features = catalog
+    asked = list(training_examples(snapshot, features))[:6]
+    rankings = [rank(one.query, one.snapshot, exclusion=one.exclusion) for one in asked]
+    few = replace(FIT.weights, candidates=3)
+    made = training_set(rankings, [one.truth for one in asked], [one.product for one in asked], FULL, few)
+    assert made.evidence.shape == (6, 3, len(FULL))
+    assert made.truth.tolist() == [0, -1] * 3 and made.listed.tolist() == [True, False] * 3
+    assert made.weight.tolist() == [1.0, few.absent] * 3
+    shares, none = made.shares(snapshot.model.full.vector(FULL))
+    assert np.allclose(shares.sum(axis=1) + none, 1)
+    assert (np.diff(shares, axis=1) <= 0).all(), "the likeliest first"
 
 
 def test_whitening_gives_even_variance_and_tiny_catalogs_keep_raw_directions() -> None:
