@@ -67,7 +67,10 @@ def test_a_jobs_manifest_serves_as_the_options_of_another() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [({"catalog": "No Such Name!"}, "catalog: "), ({"top_k": 51}, "top_k: "), ({"topk": 3}, "topk: "), ({"max_products": 21}, "max_products: ")],
+    [
+        ({"catalog": "No Such Name!"}, "catalog: "), ({"top_k": 51}, "top_k: "), ({"topk": 3}, "topk: "),
+        ({"max_products": 21}, "max_products: "),
+    ],
 )
 def test_an_option_that_no_message_can_carry_is_named(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError, match=named):
