@@ -110,15 +110,16 @@ class CalibrationParameters:
 
     precision: float = 0.98
     """Estimated precision of `matched` answers."""
-    early_precision: float = 0.995
+    early_precision: float = 0.99
     """The same of answers by details alone: what ends the work must be what asking everything would say."""
-    least_sure: float = 0.97
+    least_sure: float = 0.95
     """Probability below which details end no work."""
     prior_answers: float = 5.0
     """Answers that the estimate of a threshold's precision starts from: as precise as wanted, or as the model itself says if
     that is more."""
-    min_threshold: float = 0.5
-    """Confidence below which nothing is matched, however right it was."""
+    min_threshold: float = 0.8
+    """Confidence below which nothing is matched, however right it was: of cartons that are all siblings, sets without such
+    cartons knew nothing."""
     rivals: float = 10.0
     """Products that share what confidence a wrong first candidate leaves, when models are compared."""
 
