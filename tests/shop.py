@@ -15,7 +15,7 @@ from packsight.deploy.demo.shop.scenes import query_photo
 from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.manifest import Manifest, PhotoRow, ProductRow
 from packsight.shared.catalog.versions import CatalogStore
-from packsight.shared.contract.messages import RecognizeRequest
+from packsight.shared.contract.messages import RecognizeOptions, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import Settings
@@ -45,9 +45,11 @@ class Shop:
         self.store.write(key, data)
         return f"s3://{self.store.bucket}/{key}"
 
-    def ask(self, *references: str, catalog: str = "default", read_all: bool = False) -> list[Outcome]:
-        request = RecognizeRequest(images=list(references), catalog=catalog, top_k=3, read_all=read_all)
-        return self.pipeline.recognize(request)
+    def ask(
+        self, *references: str, catalog: str = "default", read_all: bool = False, max_products: int = 1
+    ) -> list[Outcome]:
+        options = RecognizeOptions(catalog=catalog, top_k=3, read_all=read_all, max_products=max_products)
+        return self.pipeline.recognize(RecognizeRequest.of(references, options))
 
     def publish(
         self,

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from bench.barcode_print import Code, Kind
+from bench.several import overlap
+from bench.several_photos import several_packs
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import STAGES, Status
 from tests.labels import labelled
@@ -63,6 +65,25 @@ def test_reading_stops_when_the_catalog_has_matched_the_photo_unless_all_is_aske
         assert all(word in other.words for word in one.words)
     for one, other in zip(some, whole, strict=True):
         assert one.words_complete is False or one.words == other.words
+
+
+def test_several_products_of_a_photo_are_told_with_their_regions(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = shop.catalogs.get("default")
+    bold = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5, "sure": 0.9}))
+    monkeypatch.setattr(shop.catalogs, "get", lambda name: bold)
+    chosen = [item for item in PRODUCTS if item.id in {"501", "1001"}]
+    scene = several_packs(chosen, np.random.default_rng(4))
+    reference = shop.put("q/two.jpg", scene.data)
+    (two,), (one,), (again,) = (shop.ask(reference, max_products=most) for most in (4, 1, 4))
+    masks = {pack.item.id: pack.mask for pack in scene.packs}
+    assert {found.product.id for found in two.products} == masks.keys()
+    assert all(overlap(found.region, masks[found.product.id]) > 0.6 for found in two.products)
+    surest = two.products[0]
+    assert (two.product, two.region, two.confidence) == (surest.product, surest.region, surest.confidence)
+    assert len(one.products) <= 1
+    assert again.products == two.products, "also when the photo is known from before"
+    (whole,) = shop.ask(reference, max_products=4, read_all=True)
+    assert {found.product.id for found in whole.products} == masks.keys()
 
 
 def test_a_matcher_that_fails_while_reading_costs_nothing_but_the_reading(
