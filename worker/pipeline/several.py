@@ -115,10 +115,11 @@ def find_several(whole: Asked, snapshot: Snapshot, look: Look, most: int) -> Sev
         explained = rest.frame.shares(part.query.frame.pixels(_explained(part, snapshot)))
         rest = _without(rest, [place.seen, explained], snapshot)
     surest_last = sorted((one for one in asked if one.matched), key=lambda one: one.probability)
-    found = list({one.product: one for one in surest_last}.values())
-    found.sort(key=lambda one: -one.probability)
-    settled = bool(found) and all(one.sure or one.status is Status.NO_MATCH for one in asked)
-    return Several(whole, tuple(found), settled)
+    by_product = {one.product: one for one in surest_last}
+    found = sorted(by_product.values(), key=lambda one: -one.probability)
+    # A further place of a product that was found changes nothing, however doubtful.
+    open_ = [one for one in asked if one.status is not Status.NO_MATCH and by_product.get(one.product, one) is one]
+    return Several(whole, tuple(found), bool(found) and all(one.sure for one in open_))
 
 
 def _next_place(rest: Query, snapshot: Snapshot) -> Place | None:
