@@ -43,9 +43,11 @@ def test_words_alone_find_a_product_that_no_photo_is_near(catalog: Catalog) -> N
     assert decision.candidates[0].product.id == "p10"
 
 
-def test_looks_alone_find_a_product_when_nothing_was_read(catalog: Catalog) -> None:
-    decision = match(photo("mute", [], 4), catalog[0], top_k=3)
-    assert decision.candidates[0].product.id == "p4"
+def test_looks_alone_propose_a_product_when_nothing_was_read_and_match_none(catalog: Catalog) -> None:
+    decision = match(photo("mute", [], 4), catalog[0], top_k=12)
+    looks = {one.product.id: one.evidence.visual_similarity or 0.0 for one in decision.candidates}
+    assert max(looks, key=lambda product: looks[product]) == "p4"
+    assert decision.status is not Status.MATCHED
 
 
 def test_a_misread_brand_still_counts(catalog: Catalog) -> None:
