@@ -82,8 +82,7 @@ def main(
 
 def looked_at(given: PhotoSet, pictures: int) -> Photos:
     """Find the photos of a set; asked are those whose product, or a sibling of it, the catalog holds."""
-    folders = sorted((given.root / "photos").iterdir())
-    kept = {folder.name: sorted(folder.iterdir())[: pictures or None] for folder in folders}
+    kept = {product: files[: pictures or None] for product, files in given.catalog().items()}
     number = {product: i for i, product in enumerate(kept)}
     labels = [label for label in given.labels if label.nearest_id in number]
     return Photos(

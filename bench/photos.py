@@ -41,6 +41,10 @@ class PhotoSet:
         """The labelled photo."""
         return self.root / label.image
 
+    def catalog(self) -> dict[str, list[Path]]:
+        """The catalog's photos by product, from a folder each."""
+        return {folder.name: sorted(folder.iterdir()) for folder in sorted((self.root / "photos").iterdir())}
+
     def usable(self) -> list[Path]:
         """Photos that can be decoded; raises UserError when one is not there."""
         for path in map(self.path, self.labels):

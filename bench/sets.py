@@ -60,10 +60,13 @@ def sets_in(data: Path) -> list[PhotoSet]:
     folders = sorted(feed.parent for feed in data.glob("*/feed.xml") if (feed.parent / "labels.csv").is_file())
     if not folders:
         raise UserError(f"{data} holds no set. A set is a folder in it with feed.xml, photos/ and labels.csv.")
-    return [
-        PhotoSet(folder.name, folder, folder / "feed.xml", _extra(folder / "photos"), read_labels(folder / "labels.csv"))
-        for folder in folders
-    ]
+    return [set_in(folder) for folder in folders]
+
+
+def set_in(folder: Path) -> PhotoSet:
+    """The set of one folder; raises UserError when it has no labels."""
+    labels = read_labels(folder / "labels.csv")
+    return PhotoSet(folder.name, folder, folder / "feed.xml", _extra(folder / "photos"), labels)
 
 
 def _extra(photos: Path) -> str:

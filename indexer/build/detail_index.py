@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import faiss
 import numpy as np
@@ -10,31 +10,48 @@ import numpy as np
 from packsight.indexer.build.parameters import FIT, DetailIndexParameters
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.detail_index import unit
-from packsight.shared.vision.features import ByteArray
 
 _BATCH = 65_536
 """Descriptors turned to float32 at a time, which bounds the memory."""
 
 
-def build_detail_index(descriptors: ByteArray, parameters: DetailIndexParameters = FIT.details) -> Any:
-    """Index of descriptors [points, 128] by squared distance.
+class Descriptors(Protocol):
+    """Descriptors [points, 128], an array or what makes some of its rows when they are asked for."""
 
-    An inverted file of product codes (Jégou, Douze & Schmid, Product quantization for nearest neighbor search, PAMI 2011)
-    after a PCA; small catalogs are compared exactly, since there is too little to learn codes from.
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many there are, and how long they are."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Some of them: a slice, or numbers in rising order."""
+
+
+def build_detail_index(descriptors: Descriptors, parameters: DetailIndexParameters = FIT.details) -> Any:
+    """Index of descriptors by squared distance.
+
+    An inverted file of product codes (Jégou, Douze & Schmid, Product quantization for nearest neighbor search, PAMI 2011) after a
+    PCA and a rotation that spreads what varies over all parts of the code; small catalogs are compared exactly, since there is
+    too little to learn codes from.
     """
     count, dimension = descriptors.shape
-    index: Any
     if count < parameters.exact_points:
-        index = faiss.IndexFlatL2(dimension)
+        index: Any = faiss.IndexFlatL2(dimension)
     else:
-        lists = int(parameters.lists_per_root * np.sqrt(count))
-        # np: codes in polysemous order are for a search that isn't used here, and half a minute's work.
-        index = faiss.index_factory(dimension, f"PCA{parameters.dimension},IVF{lists},PQ{parameters.bytes}np")
-        inverted = faiss.extract_index_ivf(index)
-        inverted.cp.niter = parameters.rounds
-        inverted.cp.max_points_per_centroid = parameters.trained_per_list
-        inverted.nprobe = parameters.probes
-        index.train(unit(descriptors[evenly_spread(count, parameters.trained_per_list * lists)]))
+        index = _trained(descriptors, parameters)
     for start in range(0, count, _BATCH):
         index.add(unit(descriptors[start : start + _BATCH]))
+    return index
+
+
+def _trained(descriptors: Descriptors, parameters: DetailIndexParameters) -> Any:
+    count, dimension = descriptors.shape
+    lists = int(parameters.lists_per_root * np.sqrt(count))
+    codes = 2 * parameters.bytes
+    index: Any = faiss.index_factory(dimension, f"PCAR{parameters.dimension},IVF{lists},PQ{codes}x4fs")
+    inverted: Any = faiss.downcast_index(faiss.extract_index_ivf(index))
+    inverted.by_residual = False  # one table of distances a point, not one for each list besides
+    inverted.cp.niter = parameters.rounds
+    inverted.cp.max_points_per_centroid = parameters.trained_per_list
+    inverted.nprobe = parameters.probes
+    index.train(unit(descriptors[evenly_spread(count, parameters.trained_per_list * lists)]))
     return index

@@ -20,7 +20,7 @@ from packsight.indexer.build.projection import fit_projection
 from packsight.shared.catalog.arrays import Ragged
 from packsight.shared.catalog.barcodes import list_barcodes
 from packsight.shared.catalog.decision_model import Model
-from packsight.shared.catalog.detail_index import DETAIL_INDEX
+from packsight.shared.catalog.detail_index import write_index
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import INDEX, LocalStore, Snapshot
@@ -94,7 +94,7 @@ def build_version(
     WordIndex.build(products, photo_product.astype(np.int64), [photo.words for photo in found], words).save(folder)
     local = _local(found, parameters)
     local.save(folder)
-    faiss.write_index(build_detail_index(local.descriptors.values, parameters.details), str(folder / DETAIL_INDEX))
+    write_index(build_detail_index(local.descriptors.values, parameters.details), folder)
     index, index_name = build_index(vectors, parameters.index)
     faiss.write_index(index, str(folder / INDEX))
     (folder / "model.json").write_text(prior.model_dump_json(indent=1))
@@ -131,8 +131,7 @@ def _stack(found: Sequence[Features], catalog: str) -> FloatArray:
 
 
 def _local(found: Sequence[Features], parameters: FitParameters) -> LocalStore:
-    each = max(parameters.local_bytes // (_DESCRIPTOR_BYTES * max(len(found), 1)), parameters.min_points)
-    local = [_kept(photo.local, each) for photo in found]
+    local = [kept_points(photo.local, len(found), parameters) for photo in found]
     starts = np.zeros(len(found) + 1, np.int64)
     np.cumsum([len(one.points) for one in local], out=starts[1:])
     points = [one.points for one in local] or [np.zeros((0, 2), np.float32)]
@@ -144,8 +143,9 @@ def _local(found: Sequence[Features], parameters: FitParameters) -> LocalStore:
     )
 
 
-def _kept(local: LocalFeatures, most: int) -> LocalFeatures:
-    """The points that are searched for, at most so many: a third of the first scale, the rest of the others."""
+def kept_points(local: LocalFeatures, photos: int, parameters: FitParameters = FIT) -> LocalFeatures:
+    """Key points for which a catalog of so many photos has room: a third of the first scale, the rest of the others."""
+    most = max(parameters.local_bytes // (_DESCRIPTOR_BYTES * max(photos, 1)), parameters.min_points)
     if local.leading is None:
         return local[:most]
     own = min(DETAILS.indexed, local.leading, -(-most // 3))

@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from packsight.shared.catalog.mapped_lists import map_lists, save_lists
 from packsight.shared.parameters import DETAILS
 from packsight.shared.vision.features import ByteArray, FloatArray
 
@@ -45,8 +46,24 @@ class DetailIndex:
 
     @classmethod
     def open(cls, folder: Path, starts: IntArray) -> DetailIndex:
-        """Memory-map what the build wrote."""
-        return cls(faiss.read_index(str(folder / DETAIL_INDEX), faiss.IO_FLAG_MMAP_IFC), starts)
+        """Memory-map what `write_index` wrote; raises OSError, RuntimeError or ValueError when it is damaged."""
+        index = faiss.read_index(str(folder / DETAIL_INDEX), faiss.IO_FLAG_MMAP_IFC)
+        if (inverted := _inverted(index)) is not None:
+            map_lists(inverted, folder)
+        return cls(index, starts)
+
+
+def write_index(index: Any, folder: Path) -> None:
+    """Write an index of key points; it is empty afterwards if it is compressed, since its lists go into a file of their own."""
+    if (inverted := _inverted(index)) is not None:
+        save_lists(inverted, folder)
+    faiss.write_index(index, str(folder / DETAIL_INDEX))
+
+
+def _inverted(index: Any) -> Any:
+    """The inverted file behind an index's transform; None for an index that compares every point."""
+    found = faiss.try_extract_index_ivf(index)
+    return None if found is None else faiss.downcast_index(found)
 
 
 def unit(descriptors: ByteArray) -> FloatArray:

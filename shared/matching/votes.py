@@ -7,14 +7,31 @@ last neighbour, once. Points that many products share add nothing, points that o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.detail_index import DetailIndex
 from packsight.shared.matching.exclusion import Exclusion, IntArray
-from packsight.shared.parameters import VoteParameters
+from packsight.shared.parameters import MatchingParameters, VoteParameters
 from packsight.shared.vision.features import FloatArray, LocalFeatures
+
+
+class Voters(Protocol):
+    """Key points that can be voted for, as a snapshot has them."""
+
+    @property
+    def details(self) -> DetailIndex:
+        """Where they are found."""
+
+    @property
+    def photo_product(self) -> npt.NDArray[np.int32]:
+        """[photos] the product that each photo shows."""
+
+    @property
+    def parameters(self) -> MatchingParameters:
+        """How they are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +70,7 @@ _NONE = np.zeros(0, np.int64)
 NO_VOTES = Votes(_NONE, np.zeros(0), _NONE, np.zeros(0), _NONE, _NONE, np.zeros(0, np.float32), _NONE)
 
 
-def vote(local: LocalFeatures, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Votes:
+def vote(local: LocalFeatures, snapshot: Voters, exclusion: Exclusion | None = None) -> Votes:
     """Let a photo's key points vote; `exclusion` as if a photo or product were not in the catalog."""
     parameters = snapshot.parameters.votes
     count = parameters.neighbours

@@ -12,7 +12,8 @@ import pytest
 
 from packsight.indexer.build.detail_index import build_detail_index
 from packsight.indexer.build.parameters import FIT
-from packsight.shared.catalog.detail_index import DETAIL_INDEX, DetailIndex
+from packsight.shared.catalog.detail_index import DETAIL_INDEX, DetailIndex, write_index
+from packsight.shared.catalog.mapped_lists import LISTS
 from packsight.shared.vision.features import ByteArray
 
 POINTS = 20
@@ -25,7 +26,7 @@ COMPRESSED = replace(FIT.details, exact_points=PHOTOS * POINTS)
 
 @dataclass(frozen=True)
 class Built:
-    """An index as it was built, and as it was opened from its file."""
+    """An index as it was built, and as it was opened from its files, of which one holds the points."""
 
     exact: bool
     before: Any
@@ -46,9 +47,10 @@ def descriptors() -> ByteArray:
 @pytest.fixture(scope="module", params=[EXACT, COMPRESSED], ids=["exact", "compressed"])
 def built(request: pytest.FixtureRequest, descriptors: ByteArray, tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("index")
+    write_index(build_detail_index(descriptors, request.param), folder)
+    exact = request.param is EXACT
     index = build_detail_index(descriptors, request.param)
-    faiss.write_index(index, str(folder / DETAIL_INDEX))
-    return Built(request.param is EXACT, index, DetailIndex.open(folder, STARTS), folder / DETAIL_INDEX)
+    return Built(exact, index, DetailIndex.open(folder, STARTS), folder / (DETAIL_INDEX if exact else LISTS))
 
 
 def seen_again(descriptors: ByteArray) -> ByteArray:
@@ -78,6 +80,17 @@ def test_a_code_takes_an_eighth_of_a_descriptor(built: Built) -> None:
         assert isinstance(built.before, faiss.IndexFlat)
     else:
         assert faiss.extract_index_ivf(built.before).code_size * 8 == 128
+        room = -(-PHOTOS * POINTS // 32) * 32  # codes come in blocks of 32, each with its number
+        lists = int(COMPRESSED.lists_per_root * np.sqrt(PHOTOS * POINTS))
+        assert PHOTOS * POINTS * 24 <= built.file.stat().st_size <= (room + 32 * lists) * 24
+
+
+def test_lists_that_are_cut_off_are_refused(descriptors: ByteArray, tmp_path: Path) -> None:
+    write_index(build_detail_index(descriptors, COMPRESSED), tmp_path)
+    lists = tmp_path / LISTS
+    lists.write_bytes(lists.read_bytes()[:-8])
+    with pytest.raises(ValueError, match=r"details\.lists has \d+ bytes"):
+        DetailIndex.open(tmp_path, STARTS)
 
 
 def test_points_are_those_of_their_photos_also_beside_photos_without_any() -> None:
