@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -127,11 +127,9 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def opened(sets: Iterable[Described], prior: Model) -> list[tuple[Snapshot, list[Question]]]:
-    """The sets' catalogs and questions; the versions' files live as long as their mappings."""
-    found = []
+def opened(sets: Iterable[Described], prior: Model) -> Iterator[tuple[Snapshot, list[Question]]]:
+    """The sets' catalogs and questions, one after the other."""
     for one in sets:
         with tempfile.TemporaryDirectory(prefix="packsight-prior-") as folder:
             snapshot = one.snapshot(prior, Path(folder) / "version")
-            found.append((snapshot, one.questions(snapshot)))
-    return found
+            yield snapshot, one.questions(snapshot)
