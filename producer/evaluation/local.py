@@ -142,6 +142,7 @@ def ablation(questions: Sequence[Question], catalog: Catalog, baseline: Baseline
         Variant.WORDS.value: answers(questions, catalog, Variant.WORDS),
         BASELINE: by_baseline(questions, catalog, baseline),
         Variant.DETAILS.value: answers(questions, catalog, Variant.DETAILS),
+        Variant.EVERYTHING.value: answers(questions, catalog, Variant.EVERYTHING),
         Variant.FITTED.value: answers(questions, catalog),
     }
 

@@ -15,7 +15,8 @@ NAMES = {
     "appearance": "appearance only",
     "words": "words only",
     "baseline-2020": "formula of 2020",
-    "first-stage": "first stage",
+    "details": "key points only",
+    "everything": "everything asked",
     "fitted": "fitted",
 }
 WAY_HEADINGS = ("Answered by", "Photos", "Share", "Matched and right", "Precision", "Seconds a photo")

@@ -39,6 +39,9 @@ class Variant(StrEnum):
     """How to decide; all but `fitted` exist to be compared with it."""
 
     FITTED = "fitted"
+    """As workers do, who stop where details decide."""
+    EVERYTHING = "everything"
+    """By all evidence, also where details decide."""
     DETAILS = "details"
     """By key points and colours alone."""
     APPEARANCE = "appearance"
@@ -116,11 +119,13 @@ def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | Non
 
 
 def rank(
-    query: Query, snapshot: Snapshot, *, exclusion: Exclusion | None = None, variant: Variant = Variant.FITTED
+    query: Query, snapshot: Snapshot, *, exclusion: Exclusion | None = None, variant: Variant = Variant.EVERYTHING
 ) -> Ranking:
-    """Order the candidates by all that is known; `exclusion` answers as if a photo or product were not in the catalog."""
+    """Order the candidates by all that is known, or by a part of it; `exclusion` answers as if a photo or product were not in the catalog."""
     if variant is Variant.DETAILS:
         return rank_by_details(query, snapshot, exclusion)
+    if variant is Variant.FITTED:
+        return as_served(query, snapshot, exclusion)
     votes = _votes(query, snapshot, exclusion)
     products = find_candidates(query, votes, snapshot, exclusion)
     compared = compare(query, products, snapshot, exclusion)
@@ -144,6 +149,12 @@ def rank(
     for name in CONTRARY:
         compared.columns[name] = compared.columns[name] * trusted
     return _ordered(compared, compared.matrix(FULL), weights, dict(zip(rows.tolist(), laid, strict=True)))
+
+
+def as_served(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
+    """Order the candidates as workers do: by details where they decide, else by everything."""
+    ranking = rank_by_details(query, snapshot, exclusion)
+    return ranking if is_confident(ranking, snapshot) else rank(query, snapshot, exclusion=exclusion)
 
 
 def is_confident(ranking: Ranking, snapshot: Snapshot) -> bool:
