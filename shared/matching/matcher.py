@@ -121,7 +121,7 @@ def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | Non
 def rank(
     query: Query, snapshot: Snapshot, *, exclusion: Exclusion | None = None, variant: Variant = Variant.EVERYTHING
 ) -> Ranking:
-    """Order the candidates by all that is known, or by a part of it; `exclusion` answers as if a photo or product were not in the catalog."""
+    """Order the candidates by all that is known, or by a part; `exclusion` as if a photo or product were not in the catalog."""
     if variant is Variant.DETAILS:
         return rank_by_details(query, snapshot, exclusion)
     if variant is Variant.FITTED:
