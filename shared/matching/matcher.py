@@ -15,7 +15,7 @@ from enum import StrEnum
 import numpy as np
 
 from packsight.shared.catalog.decision_model import Matrix, probabilities
-from packsight.shared.catalog.evidence import CONTRARY, DETAILS, FULL
+from packsight.shared.catalog.evidence import AGAINST, CONTRARY, DETAILS, FULL
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status
 from packsight.shared.matching import explain
@@ -143,7 +143,9 @@ def rank(
     compared.columns.update(vote_evidence(votes, products, snapshot))
     close = close | distinctive_words(compared, rows, snapshot.parameters.close)
     for name, values in close.items():
-        compared.columns[name] = np.zeros(len(products))
+        # Of one that was not laid over the photo the worst is held: else a closer look could only harm.
+        worst = values.max(initial=0.0) if name in AGAINST else values.min(initial=0.0)
+        compared.columns[name] = np.full(len(products), worst)
         compared.columns[name][rows] = values
     trusted = 1 - snapshot.parameters.evidence.outweighed * np.minimum(compared.columns["surplus"], 1)
     for name in CONTRARY:

@@ -38,7 +38,6 @@ from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
-from packsight.shared.vision.models import LOCAL_FEATURES
 from packsight.worker.pipeline.decode import decode
 from packsight.worker.pipeline.local_features import catalog_features, thumbnail
 from tests.integration.test_feature_store import write_as_the_release_before
@@ -298,7 +297,7 @@ def test_an_upgrade_of_the_key_points_has_only_these_made_again(shop: Shop) -> N
     assert {parts for _, parts in shop.extractor.asked} == {("details",)}
 
 
-def test_a_catalog_of_the_release_before_is_rebuilt_by_one_sync_without_fetching_or_describing(shop: Shop) -> None:
+def test_a_catalog_of_the_release_before_is_rebuilt_by_one_sync_that_has_only_key_points_made_again(shop: Shop) -> None:
     shop.sync()
     make_former(shop)
     former = shop.catalogs.current()
@@ -306,8 +305,8 @@ def test_a_catalog_of_the_release_before_is_rebuilt_by_one_sync_without_fetching
     assert former.versions == {}
     shop.extractor.asked.clear()
     report = shop.sync()
-    assert (report.published, report.photos, report.fetched, report.described) == (True, 16, 0, 0)
-    assert shop.extractor.asked == []
+    assert (report.published, report.photos, report.fetched, report.described) == (True, 16, 0, 16)
+    assert {parts for _, parts in shop.extractor.asked} == {("details",)}
     assert shop.snapshot().manifest.parent == former.version
     assert not shop.sync().published
 
@@ -328,7 +327,7 @@ def make_former(shop: Shop) -> None:
         kept = FeatureView(
             FeatureStore(shop.store, RECIPE.parts, Path(folder)), [row.sha256 for row in snapshot.photo_table]
         )
-        models = f"{RECIPE.embedder}+{RECIPE.spotter}+{LOCAL_FEATURES}"
+        models = f"{RECIPE.embedder}+{RECIPE.spotter}+2"
         write_as_the_release_before(shop.store, models, list(kept.values()), Path(folder))
     for part in PARTS:
         for shard in list(shop.store.list(f"features/{part}/")):
@@ -390,7 +389,7 @@ def test_a_version_that_was_fitted_in_another_way_is_built_anew_without_describi
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = shop.sync()
-    monkeypatch.setattr("packsight.indexer.parent.fit_fingerprint", lambda: "fit-of-tomorrow")
+    monkeypatch.setattr("packsight.indexer.sync.fit_fingerprint", lambda **_: "fit-of-tomorrow")
     again = shop.sync()
     assert (again.published, again.described, again.fetched) == (True, 0, 0)
     assert again.version != first.version

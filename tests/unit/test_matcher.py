@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from packsight.shared.catalog.evidence import AGAINST, LAID
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
@@ -48,6 +49,16 @@ def test_looks_alone_propose_a_product_when_nothing_was_read_and_match_none(cata
     looks = {one.product.id: one.evidence.visual_similarity or 0.0 for one in decision.candidates}
     assert max(looks, key=lambda product: looks[product]) == "p4"
     assert decision.status is not Status.MATCHED
+
+
+@pytest.mark.parametrize("lines", [[], ["Rose"], ["KERMOLO", "Beard"]])
+def test_a_closer_look_never_harms_those_that_get_one(catalog: Catalog, lines: list[str]) -> None:
+    ranking = rank(Query.of(photo("some", lines, 4), catalog[0]), catalog[0])
+    looked = np.isin(np.arange(len(ranking.order)), list(ranking.laid))
+    assert 0 < looked.sum() < len(looked)
+    for name in (*LAID, "distinctive_words", "distinctive_missing", "distinctive_unseen"):
+        values = ranking.compared.columns[name] * (-1 if name in AGAINST else 1)
+        assert values[~looked].max() <= values[looked].min(), name
 
 
 def test_a_misread_brand_still_counts(catalog: Catalog) -> None:
