@@ -30,6 +30,7 @@ from packsight.worker.networks.base import Embedder, Spotter
 from packsight.worker.pipeline.decode import decode
 from packsight.worker.pipeline.extracted import in_original_pixels
 from packsight.worker.pipeline.local_features import catalog_features, thumbnail
+from packsight.worker.pipeline.reading import read_in_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def _described(photos: PhotoSet, embedder: Embedder, spotter: Spotter, made_by: 
 
 def _seen(sha256: str, data: bytes, embedder: Embedder, spotter: Spotter, settings: Settings) -> Features:
     photo = decode(data, settings.decode)
-    [embedding], [words] = embedder.embed([photo.pixels]), spotter.spot([photo.pixels])
+    [embedding], [words] = embedder.embed([photo.pixels]), read_in_parts(spotter, [photo])
     lines = in_original_pixels(words, photo)
     local = as_packed(catalog_features(photo))
     return make_features(sha256, (photo.width, photo.height), embedding, lines, local, thumbnail(photo))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from packsight.indexer.plan import Plan, ResolvedRows
+from packsight.shared.catalog.manifest import Manifest
 
 _NOTED_FAILURES = 20
 
@@ -49,6 +50,8 @@ class SyncReport:
     changed: int = 0
     failures: list[PhotoFailure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    built: Manifest | None = None
+    """The version that was published, if one was."""
 
 
 def failures_of(resolved: ResolvedRows) -> list[PhotoFailure]:
@@ -84,7 +87,7 @@ def report_of(
     resolved: ResolvedRows,
     *,
     version: str | None,
-    published: bool = False,
+    built: Manifest | None = None,
     fetched: int,
     described: int = 0,
     notes: Sequence[str] = (),
@@ -93,7 +96,7 @@ def report_of(
     return SyncReport(
         catalog=request.catalog,
         version=version,
-        published=published,
+        published=built is not None,
         products=len(resolved.rows.products),
         photos=len(resolved.rows.photos),
         fetched=fetched,
@@ -104,4 +107,5 @@ def report_of(
         changed=plan.changed,
         failures=failures_of(resolved),
         notes=[*plan.notes, *resolved.notes, *notes],
+        built=built,
     )

@@ -132,7 +132,7 @@ class Sync:
             wanted.plan,
             built.rows,
             version=published.version,
-            published=bool(built.versions),
+            built=built.versions[-1][1] if built.versions else None,
             fetched=resolved.downloads,
             described=built.described,
             notes=wanted.notes,

@@ -37,6 +37,8 @@ def sync_summary(report: SyncReport) -> RenderableType:
         ("fetched", report.fetched),
         ("described", report.described),
     ]
+    if report.built is not None:
+        rows.append(("fit", fit_basis(report.built)))
     if report.kept_old:
         rows.append(("kept as before", report.kept_old))
     if report.failures:
@@ -95,9 +97,18 @@ def manifest(made: Manifest, *, is_served: bool) -> RenderableType:
             ("self-check", f"{check.top1:.1%} of {check.photos} photos recognised, each left out"),
             ("matched", f"{check.share_matched:.1%}, of them right {check.precision_matched:.1%}"),
         ]
+    rows.append(("fit", fit_basis(made)))
     rows += [(name, size(entry.size)) for name, entry in sorted(made.files.items())]
     rows.append(("together", size(sum(entry.size for entry in made.files.values()))))
     return _facts(rows, f"{made.catalog} {made.version}{' (CURRENT)' if is_served else ''}")
+
+
+def fit_basis(made: Manifest) -> str:
+    """How sure a version's fit is: what could be left out, and of how many products nothing."""
+    left_out = f"by {made.self_check.photos} photos, each left out" if made.self_check.photos else "by the prior alone"
+    if not made.single:
+        return left_out
+    return f"{left_out}; {made.single} of {made.products} products have one photo, which cannot be left out"
 
 
 def size(count: float) -> str:

@@ -266,6 +266,29 @@ class BarcodeParameters:
 
 
 @dataclass(frozen=True)
+class SightParameters:
+    """Whether a product could have been seen on a photo (packsight.shared.matching.sight)."""
+
+    letters: int = 20
+    """Letters and digits read surely from which a photo could be read. Of photos whose product is not listed, good ones have 22
+    or more, and spoilt ones of listed products mostly none (python -m bench.unseen)."""
+    surely: float = 0.8
+    """Confidence of a line from which its letters count: what is seen in a blur is read with less."""
+    small: int = 128
+    """Pixels of the shorter side below which there are too few to tell siblings apart: at 96, half of the lines are lost."""
+    few: float = 0.02
+    """Share of the thumbnail's pixels that may be brighter than its light and darker than its shade, or edges stranger."""
+    dark: float = 60.0
+    """Grey level that nearly all of the thumbnail is darker than when it is too dark."""
+    bright: float = 240.0
+    """Grey level that most of the thumbnail is brighter than when it is overexposed."""
+    contrast: float = 30.0
+    """Grey levels between shade and light from which there are edges whose sharpness can be judged."""
+    sharp: float = 0.2
+    """Sharpness of the thumbnail's edges below which the photo is blurred."""
+
+
+@dataclass(frozen=True)
 class MatchingParameters:
     """All that decides between a photo and its answer, beside the rules of words."""
 
@@ -279,6 +302,7 @@ class MatchingParameters:
     region: RegionParameters = RegionParameters()
     several: SeveralParameters = SeveralParameters()
     decision: DecisionParameters = DecisionParameters()
+    sight: SightParameters = SightParameters()
 
 
 @dataclass(frozen=True)
@@ -300,7 +324,11 @@ class ExplanationParameters:
     told: int = 3
     """Words that the sentence quotes for the first candidate."""
     told_apart: int = 2
-    """Words that it quotes for each of several."""
+    """Words that it quotes for each of several, and against a product."""
+    surely_read: float = 0.8
+    """Confidence from which a word is quoted against products: one that was misread stands on none."""
+    little: float = 0.5
+    """Share of a product's photo below which it is said that only so much lies over what is asked."""
 
 
 DETAILS = DetailParameters()

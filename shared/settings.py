@@ -75,8 +75,8 @@ class Decode(_Section):
     """Limits that are checked before any pixel is decoded."""
 
     max_pixels: int = 40_000_000
-    min_side: int = 16
-    """Pixels; also the reason why a strip of 20,000 × 1 is refused."""
+    min_side: int = 32
+    """Pixels: of smaller photos none is recognised any longer. Also the reason why a strip of 20,000 × 1 is refused."""
 
 
 class Models(_Section):

@@ -31,11 +31,10 @@ def fit(
     snapshot: Snapshot, features: Mapping[str, Features], prior: Model = PRIOR, parameters: FitParameters = FIT
 ) -> tuple[Model, SelfCheck, tuple[str, ...]]:
     """Fit the model of a version whose other files are written; return it with its self-check and notes."""
-    alone = int((np.diff(snapshot.photo_starts) == 1).sum())
-    notes = (f"{alone} of {len(snapshot.products)} products have one photo, which cannot be left out",) if alone else ()
+    notes: tuple[str, ...] = ()
     examples = list(training_examples(snapshot, features, parameters))
     if not examples:
-        return prior, SelfCheck(), (*notes, "No photo can be left out: the prior decides")
+        return prior, SelfCheck(), ("No photo can be left out: the prior decides",)
     details, full = (
         training_set(
             [ask(one.query, one.snapshot, exclusion=one.exclusion) for one in examples],
@@ -51,7 +50,7 @@ def fit(
     better = fitted.answers.loss(rivals) < given.answers.loss(rivals) - parameters.weights.margin
     best = fitted if better else given
     if not better:
-        notes = (*notes, "Fitted weights did no better on photos left out: the prior decides")
+        notes = ("Fitted weights did no better on photos left out: the prior decides",)
     matched = max(prior.matched, threshold(best.answers, parameters.calibration.precision, parameters.calibration))
     model = best.model.model_copy(update={"matched": matched, "sure": max(prior.sure, matched)})
     return model, best.answers.self_check(matched), notes

@@ -105,6 +105,7 @@ def build_version(
         created_at=datetime.now(UTC),
         products=len(products),
         photos=len(used),
+        single=int((np.diff(starts) == 1).sum()),
         **recipe.model_dump(),
         fit=fit_fingerprint(parameters, prior),
         dimension=raw.shape[1],

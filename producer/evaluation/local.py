@@ -24,7 +24,7 @@ from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Failure, Status
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion
-from packsight.shared.matching.matcher import Ranking, Variant, rank, status_of
+from packsight.shared.matching.matcher import Ranking, Variant, judged, rank
 from packsight.shared.storage import layout
 from packsight.shared.vision.features import Features
 
@@ -156,7 +156,7 @@ def answers(questions: Sequence[Question], catalog: Catalog, variant: Variant = 
             continue
         ranking = rank(question.query, catalog.snapshot, exclusion=question.exclusion, variant=variant)
         candidates = _candidates(ranking.order.tolist(), ranking.probability.tolist(), catalog)
-        status = status_of(ranking, catalog.snapshot)
+        status, _ = judged(question.query, ranking, catalog.snapshot)
         found.append(_answer(question, status, *candidates, _nearest(ranking, catalog.snapshot)))
     return found
 

@@ -83,6 +83,8 @@ class Manifest(BaseModel):
     created_at: datetime
     products: int
     photos: int
+    single: int | None = None
+    """Products with one photo, which cannot be left out, so that nothing is learned of them; None in older versions."""
     embedder: str
     """Fingerprint, as the three that follow: together the recipe."""
     spotter: str

@@ -75,7 +75,9 @@ class Evidence(_Value):
     barcode: str | None = None
     """The candidate's barcode, where it was read on the photo: 8 digits of an EAN-8, else 13; a UPC with leading zeros."""
     inliers: int | None = None
-    """Local features in geometric agreement with the nearest photo; None when they were not needed."""
+    """Local features in geometric agreement with a photo of the product; None when they were not needed."""
+    spanned: float | None = None
+    """Share of that photo's print that they span, 0 to 1; None when no photo lies over this one."""
 
 
 class Candidate(_Value):
@@ -141,6 +143,11 @@ class Outcome(_Value):
     candidates: list[Candidate] = Field(default_factory=list)
     reason: str = ""
     """One sentence for a person."""
+    lacking: list[str] = Field(default_factory=list)
+    """Why a product could not have been seen on the photo, the first the most: codes of `Lack`, those of later releases beside.
+
+    Empty where it could have been, so that `no_match` always says something about the catalog.
+    """
     words: list[WordRead] = Field(default_factory=list)
     words_complete: bool = True
     """False when reading stopped, or did not begin, because what was known had decided."""

@@ -121,7 +121,7 @@ def compare(
     appearance = compare_appearance(query, products, snapshot, exclusion)
     expected = expected_words(products, snapshot, exclusion)
     explained = explain_words(query.words, expected, len(products), snapshot, exclusion)
-    wordy = _wordy(query.words, snapshot)
+    wordy = clear_words(query.words, snapshot)
     columns = {
         "bias": np.ones(len(products)),
         "appearance": appearance.cosine,
@@ -291,7 +291,7 @@ def _rarest(snapshot: Snapshot) -> float:
     return float(np.log(len(snapshot.products) + 1))
 
 
-def _wordy(read: FuzzyMatches, snapshot: Snapshot) -> Matrix:
+def clear_words(read: FuzzyMatches, snapshot: Snapshot) -> Matrix:
     """Confidence of each word read that is long enough to be a word, and no number; else 0."""
     letters = snapshot.parameters.evidence.word_letters
     result: Matrix = read.confidence * [len(key) >= letters and not is_number(key) for key in read.keys]

@@ -17,8 +17,9 @@ import numpy as np
 from packsight.shared.catalog.decision_model import Matrix, probabilities
 from packsight.shared.catalog.evidence import AGAINST, CONTRARY, DETAILS, FULL
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.lacking import Lack
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status
-from packsight.shared.matching import explain
+from packsight.shared.matching import explain, reasons
 from packsight.shared.matching.candidates import Query, find_candidates
 from packsight.shared.matching.close import (
     Laid,
@@ -31,6 +32,7 @@ from packsight.shared.matching.close import (
 from packsight.shared.matching.evidence import Compared, compare, distinctive_words
 from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.region import pixels, region
+from packsight.shared.matching.sight import lacks
 from packsight.shared.matching.votes import Votes, vote
 from packsight.shared.vision.features import Features
 
@@ -59,6 +61,7 @@ class Decision:
     confidence: float
     candidates: list[Candidate]
     reason: str
+    lacking: tuple[Lack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def by_barcodes(barcodes: tuple[int, ...], snapshot: Snapshot) -> list[Decision]
 def _coded(number: int, code: int, snapshot: Snapshot) -> Decision:
     product, confidence = explain.product(snapshot.products[number]), snapshot.parameters.barcodes.confidence
     only = Candidate(product=product, confidence=confidence, evidence=Evidence(barcode=explain.printed(code)))
-    return Decision(Status.MATCHED, product, confidence, [only], explain.by_barcodes({number: code}))
+    return Decision(Status.MATCHED, product, confidence, [only], reasons.by_barcodes({number: code}))
 
 
 def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
@@ -192,15 +195,18 @@ def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) 
         )
         for number, probability, row in list(first)[:top_k]
     ]
-    status = status_of(ranking, snapshot)
-    confidence = top[0].confidence if top else 0.0
-    reason = explain.reason(status, top, confidence)
+    status, lacking = (status_of(ranking, snapshot), ()) if coded else judged(query, ranking, snapshot)
+    against = [] if status is not Status.NO_MATCH or not top else reasons.against_all(
+        query, ranking.compared, int(ranking.rows[0]), ranking.laid, top[0], snapshot
+    )  # fmt: skip
+    reason = reasons.reason(status, top, lacking, against)
     return Decision(
         status=status,
         product=top[0].product if top and status is Status.MATCHED else None,
-        confidence=confidence,
+        confidence=top[0].confidence if top else 0.0,
         candidates=top,
-        reason=explain.by_barcodes(coded, reason) if coded else reason,
+        reason=reasons.by_barcodes(coded, reason) if coded else reason,
+        lacking=lacking,
     )
 
 
@@ -211,6 +217,13 @@ def status_of(ranking: Ranking, snapshot: Snapshot) -> Status:
     if ranking.probability[0] >= snapshot.model.matched:
         return Status.MATCHED
     return Status.NO_MATCH if ranking.none > snapshot.parameters.decision.no_match else Status.AMBIGUOUS
+
+
+def judged(query: Query, ranking: Ranking, snapshot: Snapshot) -> tuple[Status, tuple[Lack, ...]]:
+    """The status of the answer, and what the photo lacks: only one on which a product could have been seen is `no_match`."""
+    status = status_of(ranking, snapshot)
+    lacking = () if status is Status.MATCHED else lacks(query, ranking.laid.values(), snapshot.parameters.sight)
+    return Status.AMBIGUOUS if lacking else status, lacking
 
 
 def _given_one(ranking: Ranking) -> Ranking:

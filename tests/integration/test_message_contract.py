@@ -14,6 +14,7 @@ import redis
 from pydantic import BaseModel
 
 from packsight.shared.contract.errors import ADVICE
+from packsight.shared.contract.lacking import WANTED
 from packsight.shared.contract.messages import DEFAULT_QUEUE, INTERACTIVE_QUEUE, DescribeRequest, RecognizeRequest
 from packsight.shared.contract.outcomes import (
     Candidate,
@@ -75,6 +76,11 @@ def test_fields_of_failures_and_of_words_of_evidence_are_described() -> None:
     assert first_cells(section("### Failure"))[:4] == list(Failure.model_fields)
     assert all(f"`{name}`" in section("### Evidence") for name in WordEvidence.model_fields)
     assert all(f"- `{status.value}`: " in section("### Outcome") for status in Status)
+
+
+def test_every_lack_is_described_with_its_cause_and_remedy() -> None:
+    rows = [line.strip("| ").split(" | ") for line in section("### Lacking").splitlines() if line.startswith("| `")]
+    assert rows == [[f"`{lack}`", f"the photo {want.cause}", want.remedy] for lack, want in WANTED.items()]
 
 
 def test_the_message_written_by_hand_is_answered(live_settings: Settings) -> None:

@@ -8,12 +8,13 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from bench.barcode_print import Code, Kind
 from bench.several import overlap
 from bench.several_photos import several_packs
 from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.lacking import WANTED, Lack
 from packsight.shared.contract.outcomes import STAGES, Status
 from tests.labels import labelled
 from tests.shop import PRODUCTS, Shop, failure, query, version
@@ -97,6 +98,37 @@ def test_a_matcher_that_fails_while_reading_costs_nothing_but_the_reading(
     for one in (outcome, other):
         assert one.status is not Status.FAILED
         assert one.words_complete
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_product_on_a_long_screenshot_or_panorama_is_found_with_its_words_in_place(shop: Shop, turned: bool) -> None:
+    item = PRODUCTS[0]
+    shown = Image.open(io.BytesIO(query(item)))
+    scale, left, top = (1000 / shown.height, 5000, 40) if turned else (1000 / shown.width, 40, 4000)
+    long = Image.new("RGB", (8000, 1080) if turned else (1080, 8000), (244, 244, 244))
+    long.paste(shown.resize((round(scale * shown.width), round(scale * shown.height))), (left, top))
+    outcome = shop.ask(shop.put(f"q/long-{turned}.jpg", encoded(long)), read_all=True)[0]
+    alone = shop.ask(shop.put("q/short.jpg", encoded(shown)), read_all=True)[0]
+    assert outcome.size == long.size
+    assert outcome.candidates[0].product.id == item.id
+    assert outcome.status is not Status.NO_MATCH
+    [brand], [here] = ([word for word in one.words if word.text == item.family.brand] for one in (alone, outcome))
+    expected = [(left + scale * x, top + scale * y) for x, y in brand.box]
+    assert np.abs(np.array(here.box) - np.array(expected)).max() < 40
+
+
+def test_a_photo_on_which_nothing_can_be_seen_is_not_called_not_in_the_catalog(shop: Shop) -> None:
+    shown = Image.open(io.BytesIO(query(PRODUCTS[1])))
+    spoilt = {
+        "small": (shown.resize((48, 60)), Lack.RESOLUTION),
+        "blurred": (shown.filter(ImageFilter.GaussianBlur(shown.width / 30)), Lack.SHARPNESS),
+        "dark": (shown.point(lambda value: value // 50), Lack.LIGHT),
+    }
+    references = [shop.put(f"q/{name}.png", encoded(picture, "PNG")) for name, (picture, _) in spoilt.items()]
+    for outcome, (_, lack) in zip(shop.ask(*references), spoilt.values(), strict=True):
+        assert outcome.status is Status.AMBIGUOUS
+        assert outcome.lacking == [lack]
+        assert WANTED[lack].remedy in outcome.reason
 
 
 CODE = Code(Kind.EAN_13, "4006381333931")

@@ -38,6 +38,7 @@ class Answer:
             products=products,
             candidates=decision.candidates,
             reason=decision.reason,
+            lacking=list(decision.lacking),
             words=list(features.words),
             words_complete=features.complete,
             size=(features.width, features.height),

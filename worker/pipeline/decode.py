@@ -10,8 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
+from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
-from packsight.shared.vision.picture import SIXTEEN_BIT_MODES, opaque, opened, orientation, within
+from packsight.shared.vision.picture import SIXTEEN_BIT_MODES, opaque, opened, orientation
+from packsight.worker.pipeline.long_photos import bounded
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -36,19 +38,25 @@ def decode(data: bytes, limits: Decode, *, max_side: int | None = 2048) -> Photo
     """Decode a picture: upright, on white where it is transparent, first frame or primary image of several.
 
     Samples of 16 bits are scaled to 8. A picture whose longer side exceeds `max_side` is reduced to it by area
-    averaging (JPEG first by the DCT, never below that size). Limits are checked on the header, before any pixel is
-    decoded. Safe to call from several threads.
+    averaging (JPEG first by the DCT, never below that size); a long one keeps more of its longer side (long_photos.py).
+    Limits are checked on the header, before any pixel is decoded. Safe to call from several threads.
 
     Raises ImageError: FILE_EMPTY, FORMAT_UNSUPPORTED, IMAGE_TRUNCATED, IMAGE_TOO_MANY_PIXELS, IMAGE_TOO_SMALL or
     IMAGE_BROKEN.
     """
     with opened(data, limits) as image:
+        if max_side is not None and min(kept := bounded(image.size, max_side)) < limits.min_side:
+            raise ImageError(
+                ErrorCode.IMAGE_TOO_SMALL,
+                f"The picture is {image.width} × {image.height} pixels, so long that its shorter side would keep {min(kept)}",
+                remedy="Cut it into several photos.",
+            )
         return _load(image, max_side)
 
 
 def _load(image: Image.Image, max_side: int | None) -> Photo:
     width, height = image.size
-    target = image.size if max_side is None else within(image.size, max_side)
+    target = image.size if max_side is None else bounded(image.size, max_side)
     reduced = target != image.size
     if reduced:
         image.draft(None, target)  # does something for JPEG only

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
-from packsight.shared.matching.candidates import Frame
 from packsight.shared.matching.matcher import by_barcode, by_barcodes, is_confident, name_is_read, rank, rank_by_details
-from packsight.worker.pipeline.extracted import Extracted
+from packsight.worker.pipeline.extracted import Extracted, in_original_pixels
 from packsight.worker.pipeline.several import Asked, find_several
 
 log = logging.getLogger(__name__)
@@ -75,8 +74,8 @@ class EarlyStop:
                 photo.query = photo.ask(self._snapshot, photo.barcodes)
             if not photo.query.vector.any():
                 photo.query = photo.query.with_embedding(photo.described().embedding, self._snapshot)
-            height, width = photo.photo().pixels.shape[:2]
-            ranking = rank(photo.query.with_words(words, Frame(0.0, 0.0, width, height), self._snapshot), self._snapshot)
+            lines = in_original_pixels(words, photo.photo())
+            ranking = rank(photo.query.with_words(lines, photo.query.frame, self._snapshot), self._snapshot)
             photo.decided = is_confident(ranking, self._snapshot) and name_is_read(ranking, self._snapshot)
         except Exception:
             log.exception("whether a photo need be read further is not known")

@@ -13,10 +13,11 @@ import numpy as np
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Failure, WordRead
 from packsight.shared.matching.candidates import Frame, Query
-from packsight.shared.matching.matcher import Ranking
+from packsight.shared.matching.matcher import Ranking, rank_by_details
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures, as_packed, make_features
 from packsight.worker.pipeline.decode import Photo
 from packsight.worker.pipeline.local_features import catalog_features, query_features, thumbnail
+from packsight.worker.pipeline.long_photos import LONG_PHOTOS, parts
 from packsight.worker.pipeline.several import Several
 
 
@@ -65,10 +66,15 @@ class Extracted:
         return make_features(self.sha256, size, self.embedding, lines, complete=not self.decided, barcodes=self.barcodes)
 
     def ask(self, snapshot: Snapshot, barcodes: tuple[int, ...] | None) -> Query:
-        """Lay the photo's key points against a catalog; raises ImageError when the file cannot be decoded."""
+        """Lay the photo's key points against a catalog, of a long one the part whose details are surest of a product.
+
+        Raises ImageError when the file cannot be decoded.
+        """
         photo = self.photo()
-        frame = Frame(0.0, 0.0, photo.width, photo.height)
-        return Query.of_details(*self.look(frame), snapshot, barcodes or (), frame)
+        size = (photo.width, photo.height)
+        frames = dict.fromkeys([Frame(0.0, 0.0, *size), *parts(size, LONG_PHOTOS.seen)])
+        asked = [Query.of_details(*self.look(frame), snapshot, barcodes or (), frame) for frame in frames]
+        return asked[0] if len(asked) == 1 else max(asked, key=lambda query: _surest(rank_by_details(query, snapshot)))
 
     def look(self, frame: Frame) -> tuple[LocalFeatures, bytes]:
         """Key points and thumbnail of a part of the photo as queries have them, made anew at each call."""
@@ -90,6 +96,11 @@ class Extracted:
         """Note how long a stage takes for this photo."""
         with timed(stage, [self]):
             yield
+
+
+def _surest(ranking: Ranking) -> float:
+    """Probability of the first candidate."""
+    return float(ranking.probability[0]) if len(ranking.order) else 0.0
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from packsight.worker.pipeline.extracted import Extracted, timed
 from packsight.worker.pipeline.feature_cache import FeatureCache
 from packsight.worker.pipeline.overlap import postprocess, prefetch
 from packsight.worker.pipeline.parameters import FLOW, FlowParameters
+from packsight.worker.pipeline.reading import read_in_parts
 from packsight.worker.pipeline.several import Asked, Several, find_several
 
 log = logging.getLogger(__name__)
@@ -178,7 +179,7 @@ class Pipeline:
         with timed("spot", photos):
             # With a question in between, lines of all widths are read in turn, which costs more than reading them at once.
             ask = (lambda index, words: enough.by_words(photos[index], words)) if enough.may_stop_reading else None
-            lines = self._spotter.spot([photo.photo().pixels for photo in photos], ask)
+            lines = read_in_parts(self._spotter, [photo.photo() for photo in photos], ask)
         for photo, words in zip(photos, lines, strict=True):
             photo.words = words
 
