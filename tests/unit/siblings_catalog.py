@@ -1,0 +1,75 @@
+"""A small catalog of products that share brands, words and print, each with words and key points of its own, and photos of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from hypothesis import strategies as st
+
+from packsight.shared.catalog.decision_model import Stage
+from packsight.shared.catalog.evidence import AGAINST, DETAILS, FULL
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.matching.candidates import Query
+from packsight.shared.vision.features import LocalFeatures
+from tests.unit.matching_catalog import build, photo, points, product
+
+NAMES = [
+    ("Arvelo", "Mint Balm Zirkon"), ("Arvelo", "Rose Balm Quexal"), ("Arvelo", "Rose Cream Fendral"),
+    ("Bontira", "Mint Soap Wolgast"), ("Bontira", "Rose Soap Hyvinka"), ("Castoly", "Peach Cream Jurmala"),
+]  # fmt: skip
+PRINTED = ["Apsheron", "Dunkirch", "Ilmenau", "Tschernow", "Uzbekol", "Gottwald"]
+"""A word on the photo of each that no name has."""
+OWN = {number: (name.split()[-1], PRINTED[number]) for number, (_, name) in enumerate(NAMES)}
+"""Words that each alone has."""
+KINDS = {number: range(14 * number, 14 * number + 14) for number in range(6)}
+"""Key points that each alone has."""
+SHARED = {0: range(84, 96), 1: range(84, 96), 2: range(84, 96), 3: range(96, 108), 4: range(96, 108), 5: range(108, 120)}
+"""Those of its line's print."""
+WORDS = sorted({word for vendor, name in NAMES for word in (vendor, *name.split())} | {*PRINTED, "Fnord", "Xylop"})
+
+
+def print_of(kinds: Sequence[int], scale: float = 1.0, shift: float = 0.0) -> LocalFeatures:
+    """Key points each at the place of its kind, on a print of this size and place."""
+    kind = np.array(kinds, np.int64)
+    places = np.stack([0.1 + 0.8 * (37 * kind % 101) / 101, 0.1 + 0.8 * (61 * kind % 103) / 103], axis=1)
+    return LocalFeatures((scale * places + shift).astype(np.float32), points(*kinds).descriptors)
+
+
+def catalog(folder: Path) -> Snapshot:
+    shown = [[vendor, name, PRINTED[number], "50 ml"] for number, (vendor, name) in enumerate(NAMES)]
+    photos = {
+        f"p{number}": [photo(f"{number}", lines, number, local=print_of([*KINDS[number], *SHARED[number]]))]
+        for number, lines in enumerate(shown)
+    }
+    return build(folder, [product(number, *name) for number, name in enumerate(NAMES)], photos)
+
+
+def asked(snapshot: Snapshot, words: Sequence[str], kinds: Sequence[int], look: int) -> Query:
+    """A photo with these words and key points."""
+    return Query.of(photo("query", words, look, local=print_of(sorted(kinds), 0.7, 0.1)), snapshot)
+
+
+def weighed(snapshot: Snapshot, seed: int) -> Snapshot:
+    """The catalog with weights drawn by chance, of the signs that each must have."""
+    rng = np.random.default_rng(seed)
+
+    def stage(names: tuple[str, ...]) -> Stage:
+        size = rng.exponential(3, len(names)) * (rng.random(len(names)) < 0.7)
+        drawn = {name: (-1 if name in AGAINST else 1) * float(one) for name, one in zip(names, size, strict=True)}
+        return Stage(weights=drawn | {"bias": float(rng.normal(-4, 3))})
+
+    model = snapshot.model.model_copy(update={"details": stage(DETAILS), "full": stage(FULL)})
+    return replace(snapshot, model=model)
+
+
+def some_words() -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(WORDS), max_size=8, unique=True)
+
+
+def some_kinds() -> st.SearchStrategy[set[int]]:
+    """Key points, more of one product than of others."""
+    most = st.integers(0, 5).flatmap(lambda number: st.sets(st.sampled_from([*KINDS[number], *SHARED[number]]), max_size=26))
+    return st.builds(set.union, most, st.sets(st.integers(0, 119), max_size=12))
