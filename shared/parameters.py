@@ -269,9 +269,10 @@ class BarcodeParameters:
 class SightParameters:
     """Whether a product could have been seen on a photo (packsight.shared.matching.sight)."""
 
+    word: int = 5
+    """Letters and digits read surely from which a good picture could be read: a label may show its brand alone."""
     letters: int = 20
-    """Letters and digits read surely from which a photo could be read. Of photos whose product is not listed, good ones have 22
-    or more, and spoilt ones of listed products mostly none (python -m bench.unseen)."""
+    """The same of a poor picture: of listed products on spoilt photos it is hardly ever as many (python -m bench.unseen)."""
     surely: float = 0.8
     """Confidence of a line from which its letters count: what is seen in a blur is read with less."""
     small: int = 128
@@ -281,7 +282,9 @@ class SightParameters:
     dark: float = 60.0
     """Grey level that nearly all of the thumbnail is darker than when it is too dark."""
     bright: float = 240.0
-    """Grey level that most of the thumbnail is brighter than when it is overexposed."""
+    """Grey level that most of the thumbnail is brighter than when it is overexposed, as it is before a white ground too."""
+    veiled: float = 150.0
+    """Grey level that nearly all of it is brighter than then: before a white ground, print and shadows are darker."""
     contrast: float = 30.0
     """Grey levels between shade and light from which there are edges whose sharpness can be judged."""
     sharp: float = 0.2

@@ -59,7 +59,7 @@ def unseen(lacking: Sequence[Lack], candidates: Sequence[Candidate]) -> str:
     """Why a photo cannot tell, what would, and what it shows most likely."""
     causes = " and ".join(WANTED[lack].cause for lack in lacking)
     guess = f" Perhaps it is {_named(candidates[0])}." if candidates else ""
-    return f"No product can be recognised: the photo {causes}. {WANTED[lacking[0]].remedy}{guess}"
+    return f"The photo {causes}, so no product is certain. {WANTED[lacking[0]].remedy}{guess}"
 
 
 def against_all(

@@ -1,7 +1,7 @@
 """Could a product have been seen on a photo? Only then does `no_match` say something about the catalog.
 
-What a photo shows is what the stages saw on it: lines that were surely read, or, unless it is tiny, a catalog photo that lies
-over it, be it only a sibling's. Where there is neither, its pixels tell why, by the thumbnail that is compared and by its size.
+What a photo shows is what the stages saw on it: a word that was surely read, of a poor picture more than one, or, unless it is tiny,
+a catalog photo that lies over it, be it only a sibling's. How good the picture is, its thumbnail and its size tell.
 """
 
 from __future__ import annotations
@@ -22,22 +22,27 @@ Grey = npt.NDArray[np.float32]
 
 def lacks(query: Query, laid: Iterable[Laid], parameters: SightParameters) -> tuple[Lack, ...]:
     """What the photo lacks, the most important first; nothing where a product could have been seen on it."""
-    small = 1 < min(query.frame.width, query.frame.height) < parameters.small
-    if letters(query, parameters) >= parameters.letters or (not small and any(one.match.inliers for one in laid)):
+    faults = _faults(query, parameters)
+    over_it = Lack.RESOLUTION not in faults and any(one.match.inliers for one in laid)
+    if over_it or letters(query, parameters) >= (parameters.letters if faults else parameters.word):
         return ()
+    return faults or (Lack.NOTHING_FOUND,)
+
+
+def _faults(query: Query, parameters: SightParameters) -> tuple[Lack, ...]:
+    """What is wrong with the picture itself."""
+    found = [Lack.RESOLUTION] if 1 < min(query.frame.width, query.frame.height) < parameters.small else []
     grey = _grey(query.thumbnail)
-    found = []
-    if grey is not None:
-        dark, light = np.percentile(grey, [100 * parameters.few, 100 - 100 * parameters.few]).tolist()
-        if light < parameters.dark:
-            found.append(Lack.LIGHT)
-        elif np.median(grey) > parameters.bright:
-            found.append(Lack.OVEREXPOSED)
-    if small:
-        found.append(Lack.RESOLUTION)
-    if grey is not None and not found and light - dark >= parameters.contrast and sharpness(grey, parameters) < parameters.sharp:
-        found.append(Lack.SHARPNESS)
-    return tuple(found) or (Lack.NOTHING_FOUND,)
+    if grey is None:
+        return tuple(found)
+    shade, middle, light = np.percentile(grey, [100 * parameters.few, 50, 100 - 100 * parameters.few]).tolist()
+    if light < parameters.dark:
+        return (Lack.LIGHT, *found)
+    if middle > parameters.bright and shade > parameters.veiled:
+        return (Lack.OVEREXPOSED, *found)
+    if not found and light - shade >= parameters.contrast and sharpness(grey, parameters) < parameters.sharp:
+        return (Lack.SHARPNESS,)
+    return tuple(found)
 
 
 def letters(query: Query, parameters: SightParameters) -> int:

@@ -180,6 +180,7 @@ def shop(tmp_path: Path, live_settings: Settings, store: ObjectStore) -> Shop:
 def test_a_first_sync_publishes_every_product_with_its_photos(shop: Shop) -> None:
     report = shop.sync()
     assert (report.published, report.products, report.photos, report.described) == (True, 8, 16, 16)
+    assert report.built is not None and (report.built.version, report.built.single) == (report.version, 0)
     snapshot = shop.snapshot()
     assert [product.name for product in snapshot.products] == [f"Cream number {n}" for n in range(1, 9)]
     assert sum(row.extra for row in snapshot.photo_table) == 8

@@ -10,6 +10,7 @@ import pytest
 from packsight.indexer.build.index import build_index
 from packsight.indexer.build.parameters import IndexParameters
 from packsight.indexer.build.version import build_version
+from packsight.indexer.tables import fit_basis
 from packsight.shared.catalog.manifest import PhotoRow, verify
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
@@ -45,12 +46,15 @@ def test_a_catalog_without_photos_works_by_words(tmp_path: Path) -> None:
     assert match(photo("s", ["Zyxwov"], 1), snapshot, top_k=3).status is Status.NO_MATCH
 
 
-def test_one_photo_per_product_is_enough_to_answer_and_said_in_the_notes(tmp_path: Path) -> None:
+def test_one_photo_per_product_is_enough_to_answer_and_said_of_the_fit(tmp_path: Path) -> None:
     products = [product(n, *names) for n, names in enumerate(NAMES)]
     photos = {f"p{n}": [photo(f"{n}", [vendor, model], n)] for n, (vendor, model) in enumerate(NAMES)}
     snapshot = build(tmp_path / "v", products, photos)
     assert snapshot.manifest.self_check.photos == 0
-    assert "12 of 12 products have one photo" in snapshot.manifest.notes[0]
+    assert snapshot.manifest.single == 12
+    assert fit_basis(snapshot.manifest) == (
+        "by the prior alone; 12 of 12 products have one photo, which cannot be left out"
+    )
     assert match(photo("q", list(NAMES[3]), 3), snapshot, top_k=3).candidates[0].product.id == "p3"
 
 

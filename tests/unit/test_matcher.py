@@ -93,7 +93,9 @@ def test_an_embedding_that_is_not_finite_leaves_the_words_to_decide(catalog: Cat
 
 def test_a_photo_with_neither_looks_nor_words_gets_an_answer(catalog: Catalog) -> None:
     empty = replace(photo("void", [], 0), embedding=np.zeros(48, np.float32))
-    assert match(empty, catalog[0], top_k=3).status is Status.NO_MATCH
+    decision = match(empty, catalog[0], top_k=3)
+    assert (decision.status, decision.candidates) == (Status.AMBIGUOUS, [])
+    assert decision.lacking, "whether the catalog has it cannot be known"
 
 
 def test_an_embedding_of_another_length_is_refused(catalog: Catalog) -> None:

@@ -52,7 +52,7 @@ def test_several_candidates_are_told_apart_by_what_only_one_of_them_has() -> Non
 
 def test_what_the_photo_lacks_comes_first_with_its_remedy() -> None:
     said = reason(Status.AMBIGUOUS, [candidate("Mint", 0.3)], [Lack.RESOLUTION, Lack.SHARPNESS])
-    assert "has too few pixels and is blurred. Send a larger photo." in said
+    assert said.startswith("The photo has too few pixels and is blurred, so no product is certain. Send a larger photo.")
     assert "Perhaps it is Mint (0.30)" in said
     assert reason(Status.AMBIGUOUS, [], [Lack.LIGHT]).endswith("Send a photo with more light.")
 

@@ -60,9 +60,10 @@ def test_what_could_be_read_decides_however_poor_the_photo_is(catalog: Snapshot)
         (lambda picture: ImageEnhance.Brightness(picture).enhance(0.1), (1200, 900), Lack.LIGHT),
         (lambda picture: picture.point(lambda value: min(255, value + 200)), (1200, 900), Lack.OVEREXPOSED),
         (lambda picture: picture, (1200, 900), Lack.NOTHING_FOUND),
+        (lambda picture: picture.point(lambda value: min(255, 2 * value + 40)), (1200, 900), Lack.NOTHING_FOUND),
         (lambda picture: Image.new("RGB", picture.size, (128, 128, 128)), (1200, 900), Lack.NOTHING_FOUND),
     ],
-    ids=["small", "blurred", "dark", "overexposed", "a landscape", "a wall"],
+    ids=["small", "blurred", "dark", "overexposed", "a landscape", "a bright one", "a wall"],
 )
 def test_a_photo_that_shows_nothing_is_ambiguous_and_says_what_it_lacks(
     catalog: Snapshot, spoil: Callable[[Image.Image], Image.Image], size: tuple[int, int], lack: Lack
@@ -73,6 +74,13 @@ def test_a_photo_that_shows_nothing_is_ambiguous_and_says_what_it_lacks(
     assert WANTED[lack].cause in decision.reason
     assert WANTED[lack].remedy in decision.reason
     assert "Probably not in the catalog" not in decision.reason
+
+
+def test_a_word_is_enough_on_a_good_photo_and_not_on_a_poor_one(catalog: Snapshot) -> None:
+    blurred = SHARP.filter(ImageFilter.GaussianBlur(3))
+    assert asked(catalog, seen(["ZYXWOV"], SHARP)).status is Status.NO_MATCH
+    assert asked(catalog, seen(["ZYXWOV"], blurred)).lacking == (Lack.SHARPNESS,)
+    assert asked(catalog, seen(["50ml"], SHARP)).lacking == (Lack.NOTHING_FOUND,)
 
 
 def test_lines_that_were_hardly_read_do_not_count(catalog: Snapshot) -> None:
