@@ -1,6 +1,6 @@
 """Could a product have been seen on a photo? Only then does `no_match` say something about the catalog.
 
-What a photo shows is what the stages saw on it: a word that was surely read, of a poor picture more than one, or, unless it is tiny,
+What a photo shows is what the stages saw on it: a word that was surely read, of a poor picture several, or, unless it is tiny,
 a catalog photo that lies over it, be it only a sibling's. How good the picture is, its thumbnail and its size tell.
 """
 
