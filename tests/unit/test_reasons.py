@@ -95,7 +95,7 @@ def test_words_that_were_not_surely_read_are_not_held_against_a_product(catalog:
     doubtful = [word.model_copy(update={"confidence": 0.6}) for word in query.words[:1]]
     model = catalog.model.model_copy(update={"matched": 1.1})
     rules = replace(catalog.parameters, decision=replace(catalog.parameters.decision, no_match=-1.0))
-    rules = replace(rules, sight=replace(rules.sight, letters=0))
+    rules = replace(rules, sight=replace(rules.sight, letters=0, word=0))
     wary = replace(catalog, model=model, parameters=rules)
     said = match(replace(query, words=(*doubtful, *query.words[1:])), wary, top_k=3).reason
     assert "Zyxwov" not in said and "'Toothpaste', which no product has" in said
@@ -103,7 +103,7 @@ def test_words_that_were_not_surely_read_are_not_held_against_a_product(catalog:
 
 def test_no_reason_at_all_is_never_an_empty_sentence(catalog: Snapshot) -> None:
     rules = replace(catalog.parameters, decision=replace(catalog.parameters.decision, no_match=-1.0))
-    rules = replace(rules, sight=replace(rules.sight, letters=0))
+    rules = replace(rules, sight=replace(rules.sight, letters=0, word=0))
     wary = replace(catalog, parameters=rules, model=catalog.model.model_copy(update={"matched": 1.1}))
     empty = match(photo("mute", [], 4), wary, top_k=3)
     assert "the nearest, " in empty.reason
