@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bench import machine
 from bench.accuracy import accuracy
+from bench.asked import Asker
 from bench.baseline_run import run_baseline
 from bench.photos import PhotoSet, changed_copies, sample
 from bench.queue_only_run import run_queue_only
@@ -93,10 +94,14 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
                 references = [row.outcome.image for row in rows if row.outcome.status is not Status.FAILED]
                 document["stages"] = run_stages(settings, sample(references, sizes.stages), threads)
                 document["roofline"] = run_roofline(settings, base, threads)
+        console.rule("Which stages answer")
+        with worker(on, PACKSIGHT_WORKER__REMEMBER="0") as forgetful, Client(settings) as client:
+            asked = [label for label in labels if _readable(label)]
+            document["ways"] = Asker(on, forgetful, client, photos, "default").ways(asked)
         console.rule("Queue without networks")
         document["queue_only"] = run_queue_only(on, outcomes, sizes.queue_only_batches)
         console.rule("The baseline")
-        document["plain"], baseline_accuracy = run_baseline(on, photos, [label for label in labels if _readable(label)], 600)
+        document["plain"], baseline_accuracy = run_baseline(on, photos, asked, 600)
         document["accuracy"]["plain"] = baseline_accuracy.document()
     queue = document["queue"]["images_per_s"]
     document |= {

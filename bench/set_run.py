@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from bench.asked import Asker
 from bench.photos import PhotoSet
 from bench.testbed import Running, Testbed
-from bench.usage import Usage
-from bench.whole_queue import BATCH, groups
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.sync import run_sync
@@ -17,15 +16,10 @@ from packsight.producer.client import Client
 from packsight.producer.evaluation import describe, local
 from packsight.producer.evaluation.calibration import calibration_band, expected_calibration_error
 from packsight.producer.evaluation.document import FITTED, Results, document
-from packsight.producer.evaluation.labels import TOP_K, answers
 from packsight.producer.evaluation.metrics import Answer
-from packsight.producer.evaluation.recognise import submit
-from packsight.producer.evaluation.stages import FAILED, stages_of
 from packsight.producer.evaluation.unlisted import part
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, ErrorCode
-from packsight.shared.contract.labels import Label
-from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.settings import Settings
 
 UPTAKE = 60.0
@@ -40,12 +34,11 @@ def measure(on: Testbed, by: Running, client: Client, photos: PhotoSet, *, index
     run_sync(SyncRequest(str(photos.feed), photos.extra, photos.name), indexer)
     _served(client, photos.name, indexer)
     here = local.Catalog.current(client, photos.name)
-    asked, cpu = _ask(on, by, client, photos, photos.labels)
+    asker = Asker(on, by, client, photos, photos.name)
+    asked, cpu = asker.ask(photos.labels)
     found, unlisted = part(asked, set(here.ids))
     made = document(Results(found, dropped={FITTED: _dropped(client, here, photos)}, catalog=photos.name, unlisted=unlisted))
-    processor = _by_way(on, by, client, photos, asked)
-    for way in made["stages"]:
-        way["processor_seconds"] = processor.get(tuple(way["answered_by"]))
+    made["stages"] = asker.priced(made["stages"], photos.labels, asked)
     manifest = here.snapshot.manifest
     return {
         "products": manifest.products,
@@ -79,30 +72,6 @@ def _served(client: Client, catalog: str, settings: Settings) -> None:
     if others := [*uptake.refusing, *uptake.late, *uptake.without]:
         why = others[0].refused.get(catalog, "it has not looked at it in time")
         raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{others[0].place} does not serve {catalog}: {why}")
-
-
-def _ask(
-    on: Testbed, by: Running, client: Client, photos: PhotoSet, labels: Sequence[Label]
-) -> tuple[list[Answer], dict[str, float]]:
-    """Recognise labelled photos as a job; the answers in order, and the processor seconds of each kind of process."""
-    job = submit(client, labels, photos.root, RecognizeOptions(catalog=photos.name, top_k=TOP_K), batch_size=BATCH)
-    with Usage(groups(on, by)) as usage:
-        rows = sorted(client.run(job), key=lambda row: row.index)
-    return answers(labels, [row.outcome for row in rows]), usage.cpu
-
-
-def _by_way(
-    on: Testbed, by: Running, client: Client, photos: PhotoSet, asked: Sequence[Answer]
-) -> dict[tuple[str, ...], float]:
-    """Processor seconds of the children per photo, for the photos that the same stages answered.
-
-    The photos of each way are asked once more by themselves: the processor's time is counted by process, not by photo.
-    """
-    together: dict[tuple[str, ...], list[Label]] = {}
-    for label, answer in zip(photos.labels, asked, strict=True):
-        if (way := stages_of(answer)) != (FAILED,):
-            together.setdefault(way, []).append(label)
-    return {way: _ask(on, by, client, photos, labels)[1]["children"] / len(labels) for way, labels in together.items()}
 
 
 def _dropped(client: Client, here: local.Catalog, photos: PhotoSet) -> list[Answer]:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.accuracy_page import WAYS, ways
 from bench.roofline import show_roofline
 
 
@@ -44,6 +45,10 @@ def show(document: dict[str, Any], console: Console) -> None:
                         (("queue", "whole queue with its servers"), ("limit", "networks alone")))  # fmt: skip
     console.print(f"processor time per image: {busy}", highlight=False)
     console.print(f"[dim]{note(document)}[/]", highlight=False)
+    answered = Table(*WAYS, box=None)
+    for row in ways({document["photos"]["set"]: {"stages": document["ways"]}}):
+        answered.add_row(*row)
+    console.print(answered)
     stages = Table("stage, alone", "ms/image", "cpu ms/image", "busy per core", box=None)
     for name, lap in document["stages"].items():
         busy = " ".join(f"{share:.0%}" for share in lap["busy_per_core"])

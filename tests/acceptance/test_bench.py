@@ -46,6 +46,8 @@ def test_the_smoke_run_measures_every_configuration(document: dict[str, Any]) ->
     assert document["queue_seen_before"]["seen_before_share"] == 1
     assert {"fetch", "decode", "embed", "match", "store"} < set(document["stages"])
     assert all(lap["cpu_seconds"] > 0 for lap in document["stages"].values())
+    assert sum(way["count"] for way in document["ways"]) == document["accuracy"]["queue"]["photos"]
+    assert all(way["processor_seconds"] > 0 for way in document["ways"])
 
 
 def test_the_networks_do_their_arithmetic_no_faster_than_a_matrix_product(document: dict[str, Any]) -> None:
