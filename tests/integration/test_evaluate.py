@@ -102,7 +102,7 @@ def test_every_way_of_deciding_answers_as_matching_itself(here: Shop) -> None:
 
 def test_ways_of_deciding_are_measured_side_by_side(here: Shop, tmp_path: Path) -> None:
     shown, found = evaluate(tmp_path / "a.json", here.labels, "--ablation")
-    assert set(found["variants"]) == {"appearance", "words", "baseline-2020", "first-stage", "fitted"}
+    assert set(found["variants"]) == {"appearance", "words", "baseline-2020", "details", "everything", "fitted"}
     right = {name: measures["counts"]["top1"]["k"] for name, measures in found["variants"].items()}
     assert right["appearance"] == 2  # clear, looks
     assert right["words"] == 2  # clear, words
@@ -130,7 +130,7 @@ def test_a_catalog_is_asked_about_its_own_photos_without_labels_or_workers(here:
     assert own["count"] == found["count"] == 36
     assert own["top1"] == own["top5"] == 1.0
     assert own["calibration_error"] is not None
-    assert set(own["variants"]) == {"appearance", "words", "baseline-2020", "first-stage", "fitted"}
+    assert set(own["variants"]) == {"appearance", "words", "baseline-2020", "details", "everything", "fitted"}
     assert not here.worker.described and not here.worker.recognised
 
 
