@@ -93,7 +93,7 @@ class WeightParameters:
     """Standard deviation of the normal prior of each weight around what several catalogs together say: photos taken by one
     shop show less of the world than those."""
     prior_spread: float = 2.0
-    """The same of the weights that are fitted on several catalogs, around 0."""
+    """The same of the weights that are fitted on several catalogs, around 0; chosen by hand, 1.5 and 3 differ little."""
     max_iterations: int = 500
     """Of L-BFGS-B."""
     candidates: int = 24
@@ -120,8 +120,8 @@ class CalibrationParameters:
     """Answers that the estimate of a threshold's precision starts from: as precise as wanted, or as the model itself says if
     that is more."""
     min_threshold: float = 0.8
-    """Confidence below which nothing is matched, however right it was: of cartons that are all siblings, sets without such
-    cartons knew nothing."""
+    """Confidence below which nothing is matched, however right it was. Chosen by hand after a set of cartons that are all siblings was left out:
+    what the others allowed there, 0.5, was right in 0.90 only."""
     rivals: float = 10.0
     """Products that share what confidence a wrong first candidate leaves, when models are compared."""
 

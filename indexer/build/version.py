@@ -42,7 +42,6 @@ class Parent(Protocol):
         """What it is."""
 
 
-
 def build_version(
     folder: Path,
     *,

@@ -1,8 +1,8 @@
 """Candidates laid over the photo: what key points, geometry and colours say of each, as numbers.
 
 For each candidate, by the one of its catalog photos that agrees best with the query:
-- votes: ln(1 + v / VOTE), v being what its points got (votes.py); vote_rise: ln of v against what chance gives in this catalog;
-  vote_lead: ln of v less that of the best other candidate;
+- votes: ln(1 + v ÷ VoteParameters.half), v being what its points got; vote_rise: ln of v against what chance gives in this
+  catalog; vote_lead: ln of v less that of the best other candidate;
 - inliers: ln(1 + key points in geometric agreement) ÷ ln of as many as count in full; inlier_lead: that less the best of the
   others'; alignment: inliers as a share of the most of any candidate;
 - span: share of what has key points on the candidate's photo that the agreeing ones span: of a sibling the logo alone may agree;

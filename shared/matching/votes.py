@@ -66,10 +66,6 @@ class Votes:
         return float(self.score[parameters.floor - 1]) if len(self.score) >= parameters.floor else 0.0
 
 
-_NONE = np.zeros(0, np.int64)
-NO_VOTES = Votes(_NONE, np.zeros(0), _NONE, np.zeros(0), _NONE, _NONE, np.zeros(0, np.float32), _NONE)
-
-
 def vote(local: LocalFeatures, snapshot: Voters, exclusion: Exclusion | None = None) -> Votes:
     """Let a photo's key points vote; `exclusion` as if a photo or product were not in the catalog."""
     parameters = snapshot.parameters.votes

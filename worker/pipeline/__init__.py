@@ -1,1 +1,1 @@
-"""One photo on its way: fetch, decode, embed, read, search, decide."""
+"""One photo on its way: fetch, decode, details, embed, read, decide."""

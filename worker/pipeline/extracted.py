@@ -82,7 +82,7 @@ class Extracted:
         return as_packed(query_features(photo)), thumbnail(photo)
 
     def add_details(self) -> None:
-        """Put key points and thumbnail to the features as a catalog keeps them; raises ImageError as `details` does."""
+        """Put key points and thumbnail to the features as a catalog keeps them; raises ImageError as `ask` does."""
         if self.features is not None:
             photo = self.photo()
             self.features = replace(self.features, local=as_packed(catalog_features(photo)), thumbnail=thumbnail(photo))
