@@ -120,8 +120,8 @@ class CalibrationParameters:
     """Answers that the estimate of a threshold's precision starts from: as precise as wanted, or as the model itself says if
     that is more."""
     min_threshold: float = 0.8
-    """Confidence below which nothing is matched, however right it was. Chosen by hand after a set of cartons that are all siblings was left out:
-    what the others allowed there, 0.5, was right in 0.90 only."""
+    """Confidence below which nothing is matched, however right it was. Chosen by hand after a set of cartons that are all
+    siblings was left out: what the others allowed there, 0.5, was right in 0.90 only."""
     rivals: float = 10.0
     """Products that share what confidence a wrong first candidate leaves, when models are compared."""
 
