@@ -70,6 +70,8 @@ def test_private_names_are_used_in_the_fence_only_and_all_of_them_are_listed() -
 
 def test_what_is_overridden_is_listed() -> None:
     """A method of ours that replaces one of theirs does so under the parameters that the list expects."""
+    import_module("packsight.shared.queue.transport.poller")
+    import_module("packsight.worker.queue.request")
     missing = []
     for owner in contract.FOREIGN:
         module, _, kind = owner.partition(":")

@@ -125,6 +125,7 @@ FOREIGN: dict[str, dict[str, str]] = {
     "kombu.transport.redis:MultiChannelPoller": {
         "_channels": PRESENT,
         "_register_LISTEN": "(self, channel)",
+        "close": "(self)",
         "on_poll_start": "(self)",
         "get": "(self, callback, timeout=)",
         "handle_event": "(self, fileno, event)",
