@@ -25,7 +25,7 @@ from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import encode, join
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.vision.features import Features, as_packed, make_features
+from packsight.shared.vision.features import NO_LOCAL, Features, as_packed, make_features
 from packsight.worker.networks.base import Embedder, Spotter
 from packsight.worker.pipeline.decode import decode
 from packsight.worker.pipeline.extracted import in_original_pixels
@@ -38,6 +38,7 @@ class Question:
     """A photo, what the catalog is asked without, and the product that is right (None: none of them).
 
     product: that the photo shows, listed or not; -1 for a stranger. labelled: False where a listed product is left out.
+    whole: False where a part of what was seen is withheld.
     """
 
     query: Query
@@ -45,6 +46,7 @@ class Question:
     truth: int | None
     product: int
     labelled: bool
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,21 @@ class Described:
         return Snapshot.open(folder)
 
     def questions(self, snapshot: Snapshot) -> list[Question]:
-        """Every labelled photo as it is, and those of listed products as if their product had never been listed."""
+        """Every labelled photo as it is, and those of listed products as if their product had never been listed.
+
+        Then the same without words, and the same without key points, as of photos that are blurred or of packs that bend: no set
+        shows every way in which one kind of evidence is silent.
+        """
         number = {product.id: index for index, product in enumerate(snapshot.products)}
         found = []
         for sha256, product_id in self.asked:
-            query = Query.of(self.features[sha256], snapshot)
-            product = number.get(product_id, -1)
-            found.append(Question(query, None, product if product >= 0 else None, product, labelled=True))
-            if product >= 0 and len(number) > 1:
-                found.append(Question(query, Exclusion.of_product(snapshot, product), None, product, labelled=False))
+            seen, product = self.features[sha256], number.get(product_id, -1)
+            for one in (seen, replace(seen, words=()), replace(seen, local=NO_LOCAL)):
+                query, whole = Query.of(one, snapshot), one is seen
+                found.append(Question(query, None, product if product >= 0 else None, product, labelled=True, whole=whole))
+                if product >= 0 and len(number) > 1:
+                    without = Exclusion.of_product(snapshot, product)
+                    found.append(Question(query, without, None, product, labelled=False, whole=whole))
         return found
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from packsight.indexer.build.calibration import Answers, threshold
+from packsight.indexer.build.calibration import Answers, raised
 from packsight.indexer.build.examples import training_examples
 from packsight.indexer.build.logit import cross_fitted, fit_weights
 from packsight.indexer.build.parameters import FIT, FitParameters
@@ -51,7 +51,7 @@ def fit(
     best = fitted if better else given
     if not better:
         notes = ("Fitted weights did no better on photos left out: the prior decides",)
-    matched = max(prior.matched, threshold(best.answers, parameters.calibration.precision, parameters.calibration))
+    matched = raised(best.answers, prior.matched, parameters.calibration.precision, parameters.calibration)
     model = best.model.model_copy(update={"matched": matched, "sure": max(prior.sure, matched)})
     return model, best.answers.self_check(matched), notes
 

@@ -114,6 +114,8 @@ class CalibrationParameters:
     """Estimated precision of `matched` answers."""
     early_precision: float = 0.99
     """The same of answers by details alone: what ends the work must be what asking everything would say."""
+    significance: float = 0.05
+    """Probability of as many wrong answers as a catalog's own photos give below which they raise its threshold."""
     least_sure: float = 0.95
     """Probability below which details end no work."""
     prior_answers: float = 5.0

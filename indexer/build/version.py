@@ -90,7 +90,8 @@ def build_version(
     np.save(folder / "photo_product.npy", photo_product)
     np.save(folder / "vectors.npy", vectors)
     projection.save(folder)
-    WordIndex.build(products, photo_product.astype(np.int64), [photo.words for photo in found], words).save(folder)
+    read, sizes = [photo.words for photo in found], [(photo.width, photo.height) for photo in found]
+    WordIndex.build(products, photo_product.astype(np.int64), read, sizes, words).save(folder)
     local = _local(found, parameters)
     local.save(folder)
     write_index(build_detail_index(local.descriptors.values, parameters.details), folder)

@@ -8,7 +8,7 @@ LAID = ("inliers", "alignment", "inlier_lead", "span", "area", "off_centre", "co
 """Of a candidate's photo laid over the query."""
 WORDS = (
     "word_share", "word_mass", "word_lead", "coverage", "name", "rival_name", "brand", "rival_brand", "unknown_words",
-    "replaced_words", "distinctive_words", "distinctive_missing", "distinctive_unseen", "unread",
+    "replaced_words", "distinctive_words", "distinctive_missing", "distinctive_unseen", "unread", "contradicted",
 )  # fmt: skip
 """Of words; see packsight.shared.matching.evidence."""
 APPEARANCE = ("appearance", "appearance_lead")
@@ -17,10 +17,13 @@ DETAILS = ("bias", *VOTES, *LAID)
 """Evidence that is known of a photo before any network has seen it."""
 FULL = (*DETAILS, *APPEARANCE, *WORDS)
 """All of it."""
-CONTRARY = ("rival_name", "rival_brand", "unknown_words", "replaced_words")
+CONTRARY = ("rival_name", "rival_brand", "unknown_words", "replaced_words", "distinctive_missing")
 """Words that speak against a candidate, and less so where the print itself agrees."""
+AGREEING = ("vote_lead", "inlier_lead", "surplus")
+"""What key points say for a candidate before all others, which is taken back as far as its print contradicts."""
 AGAINST = frozenset({
-    "rival_name", "rival_brand", "unknown_words", "replaced_words", "distinctive_missing", "distinctive_unseen", "off_centre",
+    "rival_name", "rival_brand", "unknown_words", "replaced_words", "distinctive_missing", "distinctive_unseen", "contradicted",
+    "off_centre",
 })  # fmt: skip
 """Evidence that never speaks for a candidate; all other never speaks against one, but the bias, which may do either."""
 

@@ -14,7 +14,7 @@ from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.storage import layout
 from packsight.shared.storage.files import hash_file
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = layout.MANIFEST
 
 

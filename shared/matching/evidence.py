@@ -7,15 +7,15 @@ EvidenceParameters (packsight.shared.parameters) has the numbers in capitals.
 - word_share: rarity of the words read that the product explains ÷ rarity of all words read that the catalog knows;
   word_mass: the same, absolute, in words that only one product has, saturated as m / (m + MASS_HALF);
   word_lead: word_share less the best of the others'.
-- unread: exp(-m), m being the mass of all words read that the catalog knows: 1 on a photo on which nothing could be read, whose
-  silence says little;
+- unread: exp(-m), m being the mass of the words read that the catalog knows and the product does not explain: 1 on a photo on
+  which nothing else was read, whose silence says little;
 - coverage: rarity of the product's words that were read ÷ rarity of those expected, each by how surely it is to be
   seen.
 - name: rarity of the words of the feed's name beyond the brand's that were read ÷ rarity of all of them: a photo too small for
   the small print still shows the name, and of names that share its words the one without others is meant;
-  rival_name: how clearly a word of other products' names was read that this one does not explain, times 1 - name.
+  rival_name: how clearly a word of other products' names was read that this one does not explain.
 - brand: the same of the brand's words; rival_brand: how clearly a brand was read that is not the product's.
-- unknown_words: share of the words of WORD_LETTERS and more that the catalog has nowhere;
+- unknown_words: of the words of WORD_LETTERS and more that the product explains or the catalog has nowhere, the share of these;
   replaced_words: m / REPLACED_FULL, at most 1, m being the smaller of the words surely to be seen that were not read and the
   words read that are not the product's: another product of its line has other words where its own should stand.
 
@@ -130,7 +130,6 @@ def compare(
         **_of_words_expected(expected, explained, len(products)),
         **_of_rivals(query.words, explained, inside, snapshot),
     }
-    columns["rival_name"] = (1 - columns["name"]) * columns["rival_name"]
     columns["replaced_words"] = _replaced(wordy, expected, explained, inside, snapshot)
     return Compared(products, columns, appearance, expected, explained)
 
@@ -234,14 +233,15 @@ def _of_words_read(
     total = (read.confidence * explained.known) @ (inside | (explained.value > 0))
     share = np.divide(mass, total, out=np.zeros(len(mass)), where=total > 0)
     unit = mass / _rarest(snapshot)
-    unknown = (wordy * (explained.known <= 0)) @ inside / np.maximum(wordy @ inside, 1.0)
-    unread = np.exp(-float(read.confidence @ explained.known) / _rarest(snapshot))
+    foreign = (wordy * (explained.known <= 0)) @ inside
+    unknown = foreign / np.maximum(foreign + wordy @ (explained.value > 0), 1.0)
+    unread = np.exp(-np.maximum(total - mass, 0.0) / _rarest(snapshot))
     return {
         "word_share": share,
         "word_mass": unit / (unit + snapshot.parameters.evidence.mass_half),
         "word_lead": lead(share),
         "unknown_words": unknown,
-        "unread": np.full(len(mass), unread),
+        "unread": unread,
     }
 
 
@@ -293,9 +293,13 @@ def _rarest(snapshot: Snapshot) -> float:
 
 def clear_words(read: FuzzyMatches, snapshot: Snapshot) -> Matrix:
     """Confidence of each word read that is long enough to be a word, and no number; else 0."""
-    letters = snapshot.parameters.evidence.word_letters
-    result: Matrix = read.confidence * [len(key) >= letters and not is_number(key) for key in read.keys]
+    result: Matrix = read.confidence * [is_clear(key, snapshot) for key in read.keys]
     return result
+
+
+def is_clear(key: str, snapshot: Snapshot) -> bool:
+    """Whether a word's key is long enough to be a word, and no number."""
+    return len(key) >= snapshot.parameters.evidence.word_letters and not is_number(key)
 
 
 def lead(values: Matrix) -> Matrix:

@@ -17,6 +17,8 @@ from packsight.shared.parameters import MATCHING, GeometryParameters
 from packsight.shared.vision.features import FloatArray, LocalFeatures
 
 _NEXT = np.array([1, 2, 3, 0])
+_FARTHEST = 0.5**0.5
+"""From a photo's middle to its corner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,10 @@ class GeometricMatch:
 
     @property
     def off_centre(self) -> float:
-        """How far the hull's middle is from the query's, in sides."""
-        return float(np.linalg.norm(self.hull.mean(axis=0) - 0.5)) if len(self.hull) else 0.0
+        """How far the hull is from the query's middle, in sides: 0 where it covers that, the most where nothing agrees."""
+        if not len(self.hull):
+            return _FARTHEST
+        return min(max(-cv2.pointPolygonTest(self.hull, (0.5, 0.5), measureDist=True), 0.0), _FARTHEST)
 
 
 NO_AGREEMENT = GeometricMatch(0, None, np.zeros((0, 2), np.float32))

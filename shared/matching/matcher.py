@@ -15,7 +15,7 @@ from enum import StrEnum
 import numpy as np
 
 from packsight.shared.catalog.decision_model import Matrix, probabilities
-from packsight.shared.catalog.evidence import AGAINST, CONTRARY, DETAILS, FULL
+from packsight.shared.catalog.evidence import AGAINST, AGREEING, CONTRARY, DETAILS, FULL
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.lacking import Lack
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status
@@ -29,6 +29,7 @@ from packsight.shared.matching.close import (
     vote_evidence,
     words_inside,
 )
+from packsight.shared.matching.contradiction import contradiction
 from packsight.shared.matching.evidence import Compared, compare, distinctive_words
 from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.region import pixels, region
@@ -144,12 +145,16 @@ def rank(
     inside[:, rows] = words_inside(query, laid, snapshot)
     compared = compare(query, products, snapshot, exclusion, inside)
     compared.columns.update(vote_evidence(votes, products, snapshot))
-    close = close | distinctive_words(compared, rows, snapshot.parameters.close)
+    words = distinctive_words(compared, rows, snapshot.parameters.close)
+    close = close | words | {"contradicted": contradiction(query, compared, rows, laid, snapshot)}
     for name, values in close.items():
         # Of one that was not laid over the photo the worst is held: else a closer look could only harm.
         worst = values.max(initial=0.0) if name in AGAINST else values.min(initial=0.0)
         compared.columns[name] = np.full(len(products), worst)
         compared.columns[name][rows] = values
+    agreed = 1 - compared.columns["contradicted"]
+    for name in AGREEING:
+        compared.columns[name] = compared.columns[name] * np.where(compared.columns[name] > 0, agreed, 1.0)
     trusted = 1 - snapshot.parameters.evidence.outweighed * np.minimum(compared.columns["surplus"], 1)
     for name in CONTRARY:
         compared.columns[name] = compared.columns[name] * trusted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,17 +52,19 @@ def asked(snapshot: Snapshot, words: Sequence[str], kinds: Sequence[int], look: 
     return Query.of(photo("query", words, look, local=print_of(sorted(kinds), 0.7, 0.1)), snapshot)
 
 
-def weighed(snapshot: Snapshot, seed: int) -> Snapshot:
-    """The catalog with weights drawn by chance, of the signs that each must have."""
-    rng = np.random.default_rng(seed)
+def weighed(snapshot: Snapshot, counts: Collection[str]) -> Snapshot:
+    """The catalog with only this evidence counting, of the sign that each must have."""
 
     def stage(names: tuple[str, ...]) -> Stage:
-        size = rng.exponential(3, len(names)) * (rng.random(len(names)) < 0.7)
-        drawn = {name: (-1 if name in AGAINST else 1) * float(one) for name, one in zip(names, size, strict=True)}
-        return Stage(weights=drawn | {"bias": float(rng.normal(-4, 3))})
+        weights = {name: (-3.0 if name in AGAINST else 3.0) if name in counts else 0.0 for name in names}
+        return Stage(weights=weights | {"bias": -2.0})
 
     model = snapshot.model.model_copy(update={"details": stage(DETAILS), "full": stage(FULL)})
     return replace(snapshot, model=model)
+
+
+def some_evidence() -> st.SearchStrategy[set[str]]:
+    return st.sets(st.sampled_from(FULL), min_size=1, max_size=3)
 
 
 def some_words() -> st.SearchStrategy[list[str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from packsight.indexer.build import logit
-from packsight.indexer.build.calibration import Answers, threshold
+from packsight.indexer.build.calibration import Answers, raised, threshold
 from packsight.indexer.build.examples import example_photos, training_examples
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.logit import fit_weights
@@ -228,7 +228,8 @@ def test_thresholds_rise_where_photos_are_taken_for_other_products(tmp_path: Pat
     snapshot = build(tmp_path / "v", products, photos)
     model, check, _ = fit(snapshot, by_hash(photos), PRIOR.model_copy(update={"matched": 0.5, "sure": 0.5}))
     assert check.top1 <= 0.5
-    assert model.matched == model.sure == 1.0
+    assert model.matched == model.sure > 0.9
+    assert check.share_matched == 0
 
 
 @pytest.mark.parametrize("stage", ["details", "full"])
@@ -276,3 +277,15 @@ def test_whitening_gives_even_variance_and_tiny_catalogs_keep_raw_directions() -
     spread = ((unit - projection.mean) @ projection.matrix).std(axis=0)
     assert np.allclose(spread, spread[0], rtol=0.05)
     assert fit_projection(raw[:5], np.arange(5, dtype=np.int32)).matrix.shape == (12, 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "count", "raises"), [(0, 5, False), (1, 20, False), (2, 100, False), (4, 20, True), (1, 1, True), (9, 100, True)]
+)
+def test_a_threshold_rises_when_chance_hardly_gives_so_many_wrong_answers(wrong: int, count: int, raises: bool) -> None:
+    right = np.arange(count) >= wrong  # the wrong ones are the least sure
+    told = Answers(np.linspace(0.9, 0.99, count), right, np.ones(count, np.bool_), np.ones(count))
+    found = raised(told, 0.85, 0.98)
+    assert (found > 0.85) is raises
+    if found < 1:
+        assert right[told.confidence >= found].mean() > right.mean() or not raises

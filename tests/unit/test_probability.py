@@ -13,7 +13,7 @@ from packsight.shared.catalog.decision_model import probabilities
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.matcher import decision, rank, rank_by_details, status_of
-from tests.unit.siblings_catalog import asked, catalog, some_kinds, some_words, weighed
+from tests.unit.siblings_catalog import asked, catalog, some_evidence, some_kinds, some_words, weighed
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +22,11 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 
 
 @settings(max_examples=60, deadline=None)
-@given(words=some_words(), kinds=some_kinds(), look=st.integers(0, 9), seed=st.integers(0, 2**32), matched=st.floats(0.5, 1))
+@given(words=some_words(), kinds=some_kinds(), look=st.integers(0, 9), counts=some_evidence(), matched=st.floats(0.5, 1))
 def test_candidates_and_none_add_up_to_one_at_both_stages_and_no_match_is_never_sure_of_a_product(
-    snapshot: Snapshot, words: list[str], kinds: set[int], look: int, seed: int, matched: float
+    snapshot: Snapshot, words: list[str], kinds: set[int], look: int, counts: set[str], matched: float
 ) -> None:
-    drawn = weighed(snapshot, seed)
+    drawn = weighed(snapshot, counts)
     drawn = replace(drawn, model=drawn.model.model_copy(update={"matched": matched, "sure": matched}))
     query = asked(drawn, words, list(kinds), look)
     for ranking in (rank_by_details(query, drawn), rank(query, drawn)):

@@ -8,7 +8,7 @@ of its photos.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -21,6 +21,7 @@ from packsight.shared.catalog.arrays import Ragged, open_array
 from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.words.name_correction import corrected, split_names
 from packsight.shared.catalog.words.normalise import Token, tokens
+from packsight.shared.catalog.words.photo_lines import PhotoLines
 from packsight.shared.catalog.words.vocabulary import Vocabulary
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.parameters import WORDS, WordParameters
@@ -37,7 +38,7 @@ class WordIndex:
 
     products: row per product, its terms in rising order; photo_frequency (the product's photos that show it) and flags
     (NAMED, VENDOR) stand beside its values. photos: row per photo. postings: row per term, the products that have it.
-    photo_count: photos per product. vendor_terms: per term, is it part of a brand's name?
+    photo_count: photos per product. vendor_terms: per term, is it part of a brand's name? lines: where they stand on photos.
     """
 
     vocabulary: Vocabulary
@@ -48,6 +49,7 @@ class WordIndex:
     postings: Ragged
     photo_count: npt.NDArray[np.int32]
     vendor_terms: npt.NDArray[np.bool_]
+    lines: PhotoLines
 
     @property
     def parameters(self) -> WordParameters:
@@ -75,11 +77,12 @@ class WordIndex:
         products: Sequence[ProductRow],
         photo_products: npt.NDArray[np.int64],
         words: Sequence[Sequence[WordRead]],
+        sizes: Sequence[tuple[int, int]],
         parameters: WordParameters = WORDS,
     ) -> WordIndex:
-        """Index the feed's names and the words read on each photo."""
+        """Index the feed's names and the words read on each photo; sizes: width and height of each in pixels."""
         notes = _Notes(products)
-        photo_keys = notes.add_photos(photo_products.tolist(), words, parameters)
+        lines = notes.add_photos(photo_products.tolist(), words, parameters)
         frequency = Counter(key for terms in notes.has for key in terms)
         keys = sorted(frequency, key=lambda key: (-frequency[key], key))
         number_of = {key: number for number, key in enumerate(keys)}
@@ -93,10 +96,11 @@ class WordIndex:
             products=table,
             photo_frequency=np.array([min(seen, 65535) for row in rows for _, seen, _ in row], np.uint16),
             flags=flags,
-            photos=Ragged.of([np.array(sorted(number_of[key] for key in row), np.int32) for row in photo_keys], np.int32),
+            photos=Ragged.of([_terms(photo, number_of) for photo in lines], np.int32),
             postings=_inverted(table, len(keys)),
             photo_count=np.bincount(photo_products, minlength=len(products)).astype(np.int32),
             vendor_terms=vendor_terms,
+            lines=PhotoLines.build(lines, sizes, number_of),
         )
 
     def save(self, folder: Path) -> None:
@@ -105,6 +109,7 @@ class WordIndex:
         self.products.save(folder, "product_terms")
         self.photos.save(folder, "photo_terms")
         self.postings.save(folder, "postings")
+        self.lines.save(folder)
         for name in ("photo_frequency", "flags", "photo_count", "vendor_terms"):
             np.save(folder / f"{name}.npy", getattr(self, name))
 
@@ -120,6 +125,7 @@ class WordIndex:
             postings=Ragged.open(folder, "postings"),
             photo_count=open_array(folder / "photo_count.npy"),
             vendor_terms=open_array(folder / "vendor_terms.npy"),
+            lines=PhotoLines.open(folder),
         )
 
 
@@ -142,19 +148,18 @@ class _Notes:
 
     def add_photos(
         self, photo_products: Sequence[int], words: Sequence[Sequence[WordRead]], parameters: WordParameters
-    ) -> list[list[str]]:
-        """Note the words of each photo, names among them put right; returns their keys."""
+    ) -> list[list[tuple[WordRead, list[str]]]]:
+        """Note the words of each photo, names among them put right; returns the lines of each, with the keys of their words."""
         names = [[Token(key, self.listed[key]) for key in terms] for terms in self.has]
-        lines = [[line.text for line in photo if line.confidence >= parameters.min_confidence] for photo in words]
-        split = split_names(chain.from_iterable(lines), self.listed, parameters)
-        keys = []
-        for product, texts in zip(photo_products, lines, strict=True):
-            read = (corrected(tokens(text), names[product], self.listed, split, parameters) for text in texts)
-            found = {token.key: token.text for line in read for token in line}
-            keys.append(list(found))
-            for key, text in found.items():
+        lines = [[line for line in photo if line.confidence >= parameters.min_confidence] for photo in words]
+        split = split_names((line.text for line in chain.from_iterable(lines)), self.listed, parameters)
+        noted = []
+        for product, photo in zip(photo_products, lines, strict=True):
+            read = [corrected(tokens(line.text), names[product], self.listed, split, parameters) for line in photo]
+            for key, text in {token.key: token.text for line in read for token in line}.items():
                 self._note(product, Token(key, text), photos=1)
-        return keys
+            noted.append([(line, [token.key for token in found]) for line, found in zip(photo, read, strict=True)])
+        return noted
 
     def spelling(self, key: str) -> str:
         """The spelling that a word has most often."""
@@ -165,6 +170,11 @@ class _Notes:
         entry = self.has[product].setdefault(token.key, [0, 0])
         entry[0] += photos
         entry[1] |= flags
+
+
+def _terms(photo: Sequence[tuple[WordRead, Sequence[str]]], number_of: Mapping[str, int]) -> npt.NDArray[np.int32]:
+    """Terms of a photo in rising order."""
+    return np.array(sorted({number_of[key] for _, keys in photo for key in keys}), np.int32)
 
 
 def _inverted(products: Ragged, terms: int) -> Ragged:
