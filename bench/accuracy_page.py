@@ -69,7 +69,10 @@ def measures(sets: Iterable[Set]) -> Iterator[tuple[str, ...]]:
         ("absent products matched", lambda one: _of(one["absent_matched"]["k"], one["absent_matched"]["n"])),
         ("listed product dropped from the catalog, matched", lambda one: _matched(one["drop_nearest"])),
         ("calibration error", lambda one: calibration(one["calibration_error"], one["calibration_band"])),
+        ("answered as with everything asked", lambda one: _of(one["early"]["same"], one["early"]["n"])),
+        ("`matched` in one of the two, `no_match` in the other", lambda one: _of(one["early"]["lost"], one["early"]["n"])),
         ("processor s per photo, all processes", lambda one: f"{one['processor_seconds']:.3f}"),
+        ("the same with everything asked", lambda one: f"{one['processor_seconds_of_everything']:.3f}"),
     )
     kept = list(sets)
     for name, cell in named:
@@ -120,7 +123,11 @@ def _value(value: float | None) -> str:
 def _pooled(document: Mapping[str, Any]) -> str:
     together = document["pooled"]
     told = calibration(together["calibration_error"], together["calibration_band"])
-    return f"Calibration error of all {together['count']} photos pooled: {told}."
+    early = together["early"]
+    return (
+        f"Calibration error of all {together['count']} photos pooled: {told}. Answered as with everything asked: "
+        f"{_of(early['same'], early['n'])}."
+    )
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

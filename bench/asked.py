@@ -33,9 +33,12 @@ class Asker:
     photos: PhotoSet
     catalog: str
 
-    def ask(self, labels: Sequence[Label]) -> tuple[list[Answer], dict[str, float]]:
-        """Recognise labelled photos as a job; the answers in order, and the processor seconds of each kind of process."""
-        options = RecognizeOptions(catalog=self.catalog, top_k=TOP_K)
+    def ask(self, labels: Sequence[Label], *, read_all: bool = False) -> tuple[list[Answer], dict[str, float]]:
+        """Recognise labelled photos as a job; the answers in order, and the processor seconds of each kind of process.
+
+        read_all: everything is asked about each, also where less decides.
+        """
+        options = RecognizeOptions(catalog=self.catalog, top_k=TOP_K, read_all=read_all)
         job = submit(self.client, labels, self.photos.root, options, batch_size=BATCH)
         with Usage(groups(self.on, self.by)) as usage:
             rows = sorted(self.client.run(job), key=lambda row: row.index)

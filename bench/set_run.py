@@ -20,6 +20,7 @@ from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.evaluation.unlisted import part
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, ErrorCode
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.settings import Settings
 
 UPTAKE = 60.0
@@ -37,6 +38,7 @@ def measure(on: Testbed, by: Running, client: Client, photos: PhotoSet, *, index
     asker = Asker(on, by, client, photos, photos.name)
     asked, cpu = asker.ask(photos.labels)
     found, unlisted = part(asked, set(here.ids))
+    everything, all_cpu = asker.ask(photos.labels, read_all=True)
     made = document(Results(found, dropped={FITTED: _dropped(client, here, photos)}, catalog=photos.name, unlisted=unlisted))
     made["stages"] = asker.priced(made["stages"], photos.labels, asked)
     manifest = here.snapshot.manifest
@@ -44,10 +46,24 @@ def measure(on: Testbed, by: Running, client: Client, photos: PhotoSet, *, index
         "products": manifest.products,
         "catalog_photos": manifest.photos,
         "absent_matched": {"k": sum(a.matched for a in found if not a.present), "n": made["absent"]},
+        "early": early(asked, everything),
         "processor_seconds": sum(cpu.values()) / len(asked),
+        "processor_seconds_of_everything": sum(all_cpu.values()) / len(asked),
         "processor_seconds_by_process": {name: seconds / len(asked) for name, seconds in cpu.items()},
         **made,
     }
+
+
+def early(asked: Sequence[Answer], everything: Sequence[Answer]) -> dict[str, int]:
+    """Answers that stop when enough is known beside those with everything asked.
+
+    n: photos; same: with the same status and, where matched, the same product; lost: matched in one of the two and `no_match` in
+    the other.
+    """
+    pairs = list(zip(asked, everything, strict=True))
+    same = sum(one.status is other.status and (not one.matched or one.predicted == other.predicted) for one, other in pairs)
+    lost = sum({one.status, other.status} == {Status.MATCHED, Status.NO_MATCH} for one, other in pairs)
+    return {"n": len(pairs), "same": same, "lost": lost}
 
 
 def pooled(sets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -56,6 +72,7 @@ def pooled(sets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     confidences = [row["confidence"] for row in rows]
     right = [bool(row["product_id"]) and row["predicted"] == row["product_id"] for row in rows]
     return {
+        "early": {name: sum(one["early"][name] for one in sets) for name in ("n", "same", "lost")},
         "count": len(rows),
         "calibration_error": expected_calibration_error(confidences, right),
         "calibration_band": calibration_band(confidences),

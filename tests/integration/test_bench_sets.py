@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.accuracy_page import markdown
-from bench.set_run import pooled
+from bench.set_run import early, pooled
 from bench.sets import sets_in
 from packsight.producer.evaluation.document import FITTED, Results, document
 from packsight.producer.evaluation.metrics import Answer
@@ -28,7 +29,9 @@ def measured(*found: Answer) -> dict[str, Any]:
         "products": 7,
         "catalog_photos": 8,
         "absent_matched": {"k": 1, "n": made["absent"]},
+        "early": early(found, [replace(one, status=Status.NO_MATCH) for one in found]),
         "processor_seconds": 0.31,
+        "processor_seconds_of_everything": 0.42,
     }
 
 
@@ -66,5 +69,14 @@ def test_the_page_has_a_column_for_each_set_and_a_row_for_each_way() -> None:
     assert "| absent products matched | 1 of 1 | – |" in lines
     assert "| listed product dropped from the catalog, matched | 1 of 2 | 1 of 2 |" in lines
     assert "| good | embed | 3 | 1.00 | 1.00 | 0.67 | 0.250 |" in lines
+    assert "| `matched` in one of the two, `no_match` in the other | 3 of 3 | 1 of 1 |" in lines
+    assert "| the same with everything asked | 0.420 | 0.420 |" in lines
     # Together: (0.9, right) twice, (0.9, wrong), (0.3, wrong): 3/4 of |0.9 - 2/3| and 1/4 of 0.3.
     assert "Calibration error of all 4 photos pooled: 0.250" in text
+    assert "Answered as with everything asked: 0 of 4." in text
+
+
+def test_stopping_early_agrees_when_status_and_product_do() -> None:
+    asked = [answer("1", "1", 0.9), answer("1", "1", 0.9), answer("1", "1", 0.5, Status.AMBIGUOUS), answer("1", "1", 0.9)]
+    other = [answer("1", "1", 0.8), answer("1", "2", 0.9), answer("1", "2", 0.5, Status.AMBIGUOUS), answer("1", "1", 0.3, Status.NO_MATCH)]
+    assert early(asked, other) == {"n": 4, "same": 2, "lost": 1}
