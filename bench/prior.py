@@ -123,11 +123,13 @@ def fit(samples: Mapping[str, Sample]) -> Model:
         name: stage(names, fit_weights(examples, names, np.zeros(len(names)), rules.prior_spread, rules))
         for name, names, examples in (("details", DETAILS, details), ("full", FULL, full))
     }
-    model = Model(**weights, matched=1.0, sure=1.0)
-    early = [_answers(one, model, sure=0.0) for one in sets]
-    sure = max(threshold(_joined(early), calibration.early_precision, calibration), calibration.least_sure)
-    final = [_answers(one, model, sure=sure) for one in sets]
-    return model.model_copy(update={"sure": sure, "matched": threshold(_joined(final), calibration.precision, calibration)})
+    model = Model(**weights, matched=1.0, sure=1.0, enough=1.0)
+    by_details, by_all = (_joined([_answers(one, model, sure) for one in sets]) for sure in (0.0, np.inf))
+    sure = max(threshold(by_details, calibration.early_precision, calibration), calibration.least_sure)
+    enough = max(threshold(by_all, calibration.read_precision, calibration), calibration.least_sure)
+    final = _joined([_answers(one, model, sure) for one in sets])
+    matched = threshold(final, calibration.precision, calibration)
+    return model.model_copy(update={"sure": sure, "enough": max(enough, matched), "matched": matched})
 
 
 def judged(one: Sample, prior: Model) -> tuple[str, ...]:

@@ -270,6 +270,30 @@ class BarcodeParameters:
 
 
 @dataclass(frozen=True)
+class TellingParameters:
+    """Which lines are read of a photo that key points do not decide (packsight.worker.pipeline.telling)."""
+
+    likely: float = 0.05
+    """Share of the first product's probability from which others may be meant too."""
+    products: int = 5
+    """Products among which lines must tell, the likeliest."""
+    photos: int = 3
+    """Of those, how many say where lines are."""
+    together: float = 0.5
+    """Probability that it is one of those products below which no line is looked for: a search of all text is needed then."""
+    lines: int = 4
+    """Lines read at most: a fifth of what a search of all text finds, and nothing to be searched."""
+    unnamed: float = 0.01
+    """What a word counts that the feed's name does not have: lines of small print are read where no name stands."""
+    shared: float = 0.1
+    """What a word counts that all of those products have: that it is one of them is to be read too."""
+    margin: float = 0.02
+    """Of the photo's sides by which a line may stick out."""
+    growth: float = 1.1
+    """Times a line's box that is cut out: a photo never lies over another to the pixel."""
+
+
+@dataclass(frozen=True)
 class SightParameters:
     """Whether a product could have been seen on a photo (packsight.shared.matching.sight)."""
 
@@ -310,6 +334,7 @@ class MatchingParameters:
     several: SeveralParameters = SeveralParameters()
     decision: DecisionParameters = DecisionParameters()
     sight: SightParameters = SightParameters()
+    telling: TellingParameters = TellingParameters()
 
 
 @dataclass(frozen=True)

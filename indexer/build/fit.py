@@ -52,7 +52,8 @@ def fit(
     if not better:
         notes = ("Fitted weights did no better on photos left out: the prior decides",)
     matched = raised(best.answers, prior.matched, parameters.calibration.precision, parameters.calibration)
-    model = best.model.model_copy(update={"matched": matched, "sure": max(prior.sure, matched)})
+    early = {"sure": max(prior.sure, matched), "enough": max(prior.enough, matched)}
+    model = best.model.model_copy(update={"matched": matched, **early})
     return model, best.answers.self_check(matched), notes
 
 

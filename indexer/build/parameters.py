@@ -114,10 +114,12 @@ class CalibrationParameters:
     """Estimated precision of `matched` answers."""
     early_precision: float = 0.99
     """The same of answers by details alone: what ends the work must be what asking everything would say."""
+    read_precision: float = 0.995
+    """The same of answers by all evidence that end the reading: with lines unread, what was read is a part only."""
     significance: float = 0.05
     """Probability of as many wrong answers as a catalog's own photos give below which they raise its threshold."""
     least_sure: float = 0.95
-    """Probability below which details end no work."""
+    """Probability below which nothing ends the work early."""
     prior_answers: float = 5.0
     """Answers that the estimate of a threshold's precision starts from: as precise as wanted, or as the model itself says if
     that is more."""

@@ -49,7 +49,9 @@ class Model(_Value):
     matched: float
     """Probability from which a photo is `matched`, so that the estimated precision of such answers is high enough."""
     sure: float
-    """Probability from which nothing more is asked, so that asking would hardly ever change the answer."""
+    """Probability from which details alone decide, so that asking more would hardly ever change the answer."""
+    enough: float
+    """The same of all evidence while lines are being read."""
     fitted: bool = False
 
     def check(self) -> None:

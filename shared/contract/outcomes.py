@@ -23,8 +23,9 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-STAGES = ("fetch", "cache", "decode", "barcode", "details", "embed", "spot", "match")
-"""What an image goes through, in order; `cache` looks up what is known of its bytes from earlier."""
+STAGES = ("fetch", "cache", "decode", "barcode", "details", "lines", "embed", "spot", "match")
+"""What an image goes through, in order; `cache` looks up what is known of its bytes from earlier, `lines` reads
+those by which the likeliest products differ."""
 
 
 Polygon = list[tuple[float, float]]

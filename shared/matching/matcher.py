@@ -168,11 +168,16 @@ def as_served(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = No
 
 
 def is_confident(ranking: Ranking, snapshot: Snapshot) -> bool:
-    """Tell whether a ranking decides, so that nothing more need be asked about the photo."""
+    """Tell whether a ranking by details decides, so that nothing more need be asked about the photo."""
     return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.sure
 
 
-def name_is_read(ranking: Ranking, snapshot: Snapshot) -> bool:
+def is_read_enough(ranking: Ranking, snapshot: Snapshot) -> bool:
+    """Tell whether a ranking by all evidence, with the words read so far, decides."""
+    return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.enough and _name_is_read(ranking, snapshot)
+
+
+def _name_is_read(ranking: Ranking, snapshot: Snapshot) -> bool:
     """Tell whether the first candidate's whole name was read, as far as it is usually seen.
 
     While lines are being read: of a product's sibling that is not listed, the line that tells them apart may be still unread.

@@ -99,6 +99,43 @@ def test_a_flat_pack_in_clutter_is_decided_by_its_details_alone(packs: Shop, ask
     assert asked == Counter()
 
 
+@pytest.fixture
+def eager(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shop's photos are matched from less, but never by details alone."""
+    model = PRIOR.model_copy(update={"matched": 0.6, "enough": 0.6, "sure": 1.0})
+    served = replace(shop.catalogs.get("default"), model=model)
+    monkeypatch.setattr(shop.catalogs, "get", lambda _: served)
+
+
+@pytest.mark.usefixtures("eager")
+def test_siblings_are_told_apart_by_the_lines_in_which_they_differ(shop: Shop, asked: Counter[str]) -> None:
+    references = [shop.put(f"q/sibling-{item.id}.jpg", query(item, 1)) for item in PRODUCTS]
+    told = 0
+    for item, outcome in zip(PRODUCTS, shop.ask(*references), strict=True):
+        if "spot" in outcome.timings:
+            continue
+        told += 1
+        assert outcome.product is not None and outcome.product.id == item.id
+        assert set(outcome.timings) == {"fetch", "cache", "decode", "details", "lines", "match"}
+        assert 0 < len(outcome.words) <= 4 and not outcome.words_complete
+        assert outcome.candidates[0].evidence.visual_similarity is None
+    assert told >= len(PRODUCTS) // 3
+    assert asked["embed"] == asked["spot"] == len(PRODUCTS) - told
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_known_photo_of_which_some_lines_were_enough_gets_the_same_answer(
+    shop: Shop, remembering: Pipeline, asked: Counter[str]
+) -> None:
+    references = [shop.put(f"q/again-{item.id}.jpg", query(item, 1)) for item in PRODUCTS]
+    request = RecognizeRequest(images=references, top_k=3)
+    first, before = remembering.recognize(request), asked.copy()
+    assert any("lines" in one.timings and "spot" not in one.timings for one in first)
+    again = remembering.recognize(request)
+    assert [told(one) for one in again] == [told(one) for one in first]
+    assert asked == before
+
+
 def test_asking_everything_asks_the_networks_and_says_the_same(packs: Shop, asked: Counter[str]) -> None:
     references = [packs.put(f"q/pack-{line}.png", in_clutter(line)) for line in PACKS]
     for line, outcome in zip(PACKS, packs.ask(*references, catalog="packs", read_all=True), strict=True):

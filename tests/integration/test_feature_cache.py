@@ -198,6 +198,9 @@ class WatchedSpotter(Watched[Spotter]):
         self.may_stop.add(enough is not None)
         return self.network.spot(images, enough)
 
+    def read_at(self, images: Sequence[Image], corners: Sequence[FloatArray]) -> list[list[WordRead]]:
+        return self.network.read_at(images, corners)
+
 
 class WatchedFetcher(Fetcher):
     def __init__(self, settings: Settings, store: ObjectStore) -> None:

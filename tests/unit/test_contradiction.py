@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.contradiction import same_place
 from packsight.shared.matching.matcher import rank
-from packsight.shared.vision.features import Features
-from tests.unit.matching_catalog import build, photo, product
-from tests.unit.siblings_catalog import print_of
+from tests.unit.matching_catalog import build, product
+from tests.unit.printed import printed
 
 NAME, KIND, FOOT = 40, 160, 320
 """Heights at which lines stand on a photo of 400 by 400 pixels."""
 SHOWN = {"p0": {NAME: "Arvelo", KIND: "Peppermint", FOOT: "Handmade"}, "p1": {NAME: "Bontira", KIND: "Elderflower"}}
-
-
-def printed(name: str, look: int, lines: Mapping[int, str], kinds: range, scale: float = 1.0, shift: float = 0.0) -> Features:
-    """A photo with key points and lines, all drawn to a scale and moved by a share of its sides."""
-    words = []
-    for top, text in lines.items():
-        corners = np.array([(60, top), (340, top), (340, top + 40), (60, top + 40)]) * scale + 400 * shift
-        words.append(WordRead(text=text, confidence=0.9, box=[(float(x), float(y)) for x, y in corners]))
-    return replace(photo(name, [], look, local=print_of(kinds, scale, shift)), words=tuple(words))
 
 
 @pytest.fixture(scope="module")

@@ -202,13 +202,13 @@ def test_a_task_without_a_usable_result_fails_each_of_its_images(end: TaskEnd, c
 
 def test_every_stage_has_its_seconds_in_the_files_also_under_its_old_name() -> None:
     timings = {"fetch": 0.1, "recall": 0.2, "decode": 0.3, "barcode": 0.35, "embed": 0.4, "spot": 0.5}
-    timings |= {"match": 0.6, "details": 0.7}
+    timings |= {"match": 0.6, "details": 0.7, "lines": 0.8}
     outcome = Outcome(image="s3://b/0", status=Status.NO_MATCH, timings=timings).model_dump(mode="json")
     ends = TaskEnd("SUCCESS", {"outcomes": [outcome, outcome]}, "")
     line = flat(rows_of(BATCH, ends)[0])
     assert {name: value for name, value in line.items() if name.startswith("seconds_")} == {
         "seconds_fetch": 0.1, "seconds_cache": 0.2, "seconds_decode": 0.3, "seconds_barcode": 0.35,
-        "seconds_embed": 0.4, "seconds_spot": 0.5, "seconds_match": 0.6, "seconds_details": 0.7,
+        "seconds_embed": 0.4, "seconds_spot": 0.5, "seconds_match": 0.6, "seconds_details": 0.7, "seconds_lines": 0.8,
     }  # fmt: skip
     assert flat(Row.of_line(json.dumps({**outcome, "name": "0.jpg"})))["seconds_cache"] == 0.2
 

@@ -195,7 +195,11 @@ def test_a_fit_that_is_worse_than_the_prior_is_not_used(catalog: Catalog, monkey
 
 
 IGNORANT = Model(
-    details=Stage(weights=dict.fromkeys(DETAILS, 0.0)), full=Stage(weights=dict.fromkeys(FULL, 0.0)), matched=0.9, sure=0.97
+    details=Stage(weights=dict.fromkeys(DETAILS, 0.0)),
+    full=Stage(weights=dict.fromkeys(FULL, 0.0)),
+    matched=0.9,
+    sure=0.97,
+    enough=0.96,
 )
 """A prior to which all candidates are equal."""
 
@@ -211,12 +215,12 @@ def test_a_fit_that_is_better_is_used_and_keeps_every_sign(catalog: Catalog) -> 
     assert check.top1 == 1.0
 
 
-@pytest.mark.parametrize("least", [(PRIOR.matched, PRIOR.sure), (0.99, 0.995), (0.5, 0.6)])
-def test_thresholds_never_fall_below_the_priors(catalog: Catalog, least: tuple[float, float]) -> None:
+@pytest.mark.parametrize("least", [(PRIOR.matched, PRIOR.sure, PRIOR.enough), (0.99, 0.995, 0.993), (0.5, 0.6, 0.7)])
+def test_thresholds_never_fall_below_the_priors(catalog: Catalog, least: tuple[float, float, float]) -> None:
     snapshot, features = catalog
-    model, _, _ = fit(snapshot, features, PRIOR.model_copy(update={"matched": least[0], "sure": least[1]}))
-    assert least[0] <= model.matched <= model.sure <= 1
-    assert model.sure >= least[1]
+    model, _, _ = fit(snapshot, features, PRIOR.model_copy(update=dict(zip(("matched", "sure", "enough"), least, strict=True))))
+    assert least[0] <= model.matched <= min(model.sure, model.enough) <= 1
+    assert (model.sure, model.enough) >= least[1:] and model.enough >= least[2]
 
 
 def test_thresholds_rise_where_photos_are_taken_for_other_products(tmp_path: Path) -> None:
@@ -226,9 +230,9 @@ def test_thresholds_rise_where_photos_are_taken_for_other_products(tmp_path: Pat
         for number in range(12)
     }
     snapshot = build(tmp_path / "v", products, photos)
-    model, check, _ = fit(snapshot, by_hash(photos), PRIOR.model_copy(update={"matched": 0.5, "sure": 0.5}))
+    model, check, _ = fit(snapshot, by_hash(photos), PRIOR.model_copy(update={"matched": 0.5, "sure": 0.5, "enough": 0.5}))
     assert check.top1 <= 0.5
-    assert model.matched == model.sure > 0.9
+    assert model.matched == model.sure == model.enough > 0.9
     assert check.share_matched == 0
 
 

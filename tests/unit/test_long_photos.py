@@ -13,6 +13,7 @@ from PIL import Image as Picture
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.settings import Decode
+from packsight.shared.vision.features import FloatArray
 from packsight.shared.vision.models import SpotterDescription
 from packsight.worker.networks.base import Enough, Image
 from packsight.worker.pipeline.decode import Photo, decode
@@ -83,6 +84,9 @@ class Bars:
         raise NotImplementedError
 
     def warm_up(self) -> None:
+        raise NotImplementedError
+
+    def read_at(self, images: Sequence[Image], corners: Sequence[FloatArray]) -> list[list[WordRead]]:
         raise NotImplementedError
 
     def spot(self, images: Sequence[Image], enough: Enough | None = None) -> list[list[WordRead]]:

@@ -14,7 +14,7 @@ from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.evidence import compare, distinctive_words
-from packsight.shared.matching.matcher import Variant, is_confident, match, name_is_read, rank
+from packsight.shared.matching.matcher import Variant, is_confident, is_read_enough, match, rank
 from packsight.shared.parameters import MATCHING
 from packsight.shared.vision.features import Features
 from tests.unit.matching_catalog import build, photo, product, shop
@@ -118,14 +118,14 @@ def test_every_variant_by_looks_or_words_names_the_product_of_an_easy_photo(cata
 
 def test_reading_is_enough_when_the_whole_name_was_read_and_decides(catalog: Catalog) -> None:
     snapshot, _ = catalog
-    eager = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5, "sure": 0.5}))
+    eager = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5, "sure": 0.5, "enough": 0.5}))
     whole = rank(Query.of(photo("whole", ["GRAVELLE", "Eye Serum"], 6), snapshot), snapshot)
-    assert is_confident(whole, eager) and name_is_read(whole, eager)
+    assert is_read_enough(whole, eager)
     part = rank(Query.of(photo("part", ["GRAVELLE", "Eye"], 6), snapshot), snapshot)
     assert is_confident(part, eager)
-    assert not name_is_read(part, eager), "what stands where its name goes on is not known yet"
-    strict = replace(snapshot, model=snapshot.model.model_copy(update={"sure": 1.0}))
-    assert not is_confident(whole, strict)
+    assert not is_read_enough(part, eager), "what stands where its name goes on is not known yet"
+    strict = replace(snapshot, model=snapshot.model.model_copy(update={"sure": 1.0, "enough": 1.0}))
+    assert not is_confident(whole, strict) and not is_read_enough(whole, strict)
 
 
 def test_a_query_with_other_words_is_as_if_made_of_them_but_is_not_searched_with_again(catalog: Catalog) -> None:

@@ -128,6 +128,7 @@ def test_a_dark_photo_has_no_words_and_an_empty_batch_no_photos(tmp_path: Path) 
     spotter = load(tmp_path, old=True, release="0002")
     assert spotter.spot([np.zeros((64, 96, 3), np.uint8)]) == [[]]
     assert spotter.spot([]) == []
+    assert spotter.read_at([np.zeros((64, 96, 3), np.uint8)], [np.zeros((1, 4, 2), np.float32)]) == [[]]
     spotter.warm_up()
 
 

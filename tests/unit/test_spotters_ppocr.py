@@ -234,6 +234,22 @@ def test_printed_lines_are_read_with_their_boxes(spotter: Spotter) -> None:
         assert word.confidence > 0.8
 
 
+def test_lines_whose_place_is_known_are_read_without_being_found(
+    spotter: Spotter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = [label(SHAMPOO), np.ascontiguousarray(np.rot90(label(BALM), 2)), label({})]
+    found = spotter.spot([photos[0], label(BALM)])
+    places = [np.array([line.box for line in lines], np.float32) for lines in found]
+    places[1] = np.array([photos[1].shape[1], photos[1].shape[0]], np.float32) - places[1]  # upside down
+    monkeypatch.setattr(detector.Detector, "detect", None)
+    read_at = spotter.read_at(photos, [places[0][[2, 0]], places[1], np.zeros((0, 4, 2), np.float32)])
+    assert [letters(line.text) for line in read_at[0]] == ["fordryhair", "silkshampoo"]
+    assert [letters(line.text) for line in read_at[1]] == [letters(text) for text in BALM]
+    assert np.allclose(np.array(read_at[1][0].box), places[1][0])
+    assert read_at[2] == []
+    assert spotter.read_at([], []) == []
+
+
 def test_it_reads_what_rapidocr_reads(spotter: Spotter, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
     from rapidocr import RapidOCR

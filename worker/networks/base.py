@@ -52,6 +52,13 @@ class Spotter(Protocol):
         """
         ...
 
+    def read_at(self, images: Sequence[Image], corners: Sequence[FloatArray]) -> list[list[WordRead]]:
+        """Read lines of each image whose places are known: corners [lines, 4, 2] in its pixels, from the text's top left on.
+
+        A spotter that cannot read without having found the text itself returns no line.
+        """
+        ...
+
     def warm_up(self) -> None:
         """Run the common declared shapes, so that the first real photo finds everything built."""
         ...

@@ -5,11 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import numpy as np
+
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
-from packsight.shared.matching.matcher import by_barcode, by_barcodes, is_confident, name_is_read, rank, rank_by_details
+from packsight.shared.matching.matcher import (
+    by_barcode,
+    by_barcodes,
+    is_confident,
+    is_read_enough,
+    rank,
+    rank_by_details,
+)
+from packsight.shared.vision.features import FloatArray
 from packsight.worker.pipeline.extracted import Extracted, in_original_pixels
 from packsight.worker.pipeline.several import Asked, find_several
+from packsight.worker.pipeline.telling import telling_lines
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +60,7 @@ class EarlyStop:
         return photo.decided
 
     def by_details(self, photo: Extracted) -> bool:
-        """Tell whether a photo's key points decide; its query and, if they do, its ranking are left with it."""
+        """Tell whether a photo's key points decide; its query and ranking are left with it."""
         if self._snapshot is None or photo.decided:
             return photo.decided
         try:
@@ -59,24 +70,38 @@ class EarlyStop:
                 whole = Asked.of(photo.query, ranking, self._snapshot)
                 photo.several = find_several(whole, self._snapshot, photo.look, self._products)
                 photo.decided = photo.several.settled
-            elif is_confident(ranking, self._snapshot):
-                photo.ranking, photo.decided = ranking, True
+            else:
+                photo.ranking, photo.decided = ranking, is_confident(ranking, self._snapshot)
         except Exception:
             log.exception("whether a photo's details are enough is not known")
         return photo.decided
 
+    def telling(self, photo: Extracted) -> FloatArray:
+        """Corners [lines, 4, 2] in pixels of the decoded photo of lines that may decide; none where details tell nothing."""
+        nowhere = np.zeros((0, 4, 2), np.float32)
+        if not self.may_stop_reading or photo.query is None or photo.ranking is None or self._snapshot is None:
+            return nowhere
+        try:
+            shares = telling_lines(photo.ranking, self._snapshot)
+            height, width = photo.photo().pixels.shape[:2]
+            original = photo.query.frame.pixels(shares.reshape(-1, 2).astype(np.float32)).reshape(-1, 4, 2)
+            return np.asarray(original * (width / photo.photo().width, height / photo.photo().height), np.float32)
+        except Exception:
+            log.exception("which lines of a photo may decide is not known")
+            return nowhere
+
     def by_words(self, photo: Extracted, words: Sequence[WordRead]) -> bool:
-        """Tell whether a photo need not be read further."""
+        """Tell whether a photo need not be read further; nothing need be known of its looks yet."""
         if self._snapshot is None or photo.decided or not words:
             return photo.decided
         try:
             if photo.query is None:
                 photo.query = photo.ask(self._snapshot, photo.barcodes)
-            if not photo.query.vector.any():
+            if len(photo.embedding) and not photo.query.vector.any():
                 photo.query = photo.query.with_embedding(photo.described().embedding, self._snapshot)
             lines = in_original_pixels(words, photo.photo())
             ranking = rank(photo.query.with_words(lines, photo.query.frame, self._snapshot), self._snapshot)
-            photo.decided = is_confident(ranking, self._snapshot) and name_is_read(ranking, self._snapshot)
+            photo.decided = is_read_enough(ranking, self._snapshot)
         except Exception:
             log.exception("whether a photo need be read further is not known")
         return photo.decided

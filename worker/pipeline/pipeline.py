@@ -1,4 +1,4 @@
-"""One photo's way: fetch, look up, decode, read barcodes, compare details, embed, read words, decide.
+"""One photo's way: fetch, look up, decode, read barcodes, compare details, read the lines that tell, embed, read words, decide.
 
 A batch flows through in groups: while one group is in the networks, threads fetch and decode the next photos and another
 thread decides about those before. Few are in flight at a time, since a large photo takes 12 MB.
@@ -153,6 +153,8 @@ class Pipeline:
         open_ = [photo for photo in photos if not enough.by_barcode(photo)]
         if enough.may_stop:
             open_ = [photo for photo in open_ if not self._compare_details(photo, enough)]
+        if enough.may_stop_reading:
+            open_ = self._read_telling(open_, enough)
         if open_ and "embedding" in parts:
             self._embed(open_)
         if open_ and "words" in parts:
@@ -167,6 +169,17 @@ class Pipeline:
         """Let the key points vote and lay what they vote for over the photo; tell whether that decides."""
         with photo.timed("details"):
             return enough.by_details(photo)
+
+    def _read_telling(self, photos: Sequence[Extracted], enough: EarlyStop) -> list[Extracted]:
+        """Read the few lines by which the likeliest products differ, where their photos say these are; returns who is open."""
+        places = [(photo, enough.telling(photo)) for photo in photos]
+        asked = [(photo, corners) for photo, corners in places if len(corners)]
+        with timed("lines", [photo for photo, _ in asked]):
+            read = self._spotter.read_at([photo.photo().pixels for photo, _ in asked], [corners for _, corners in asked])
+            for (photo, _), words in zip(asked, read, strict=True):
+                if enough.by_words(photo, words):
+                    photo.words = words
+        return [photo for photo in photos if not photo.decided]
 
     def _embed(self, photos: Sequence[Extracted]) -> None:
         with timed("embed", photos):
@@ -201,7 +214,8 @@ class Pipeline:
                         ranking = None if request.read_all else matcher.rank_by_details(photo.query, snapshot)
                 if ranking is None or not matcher.is_confident(ranking, snapshot):
                     with photo.timed("match"):
-                        photo.query = photo.query.with_embedding(photo.features.embedding, snapshot)
+                        if len(photo.features.embedding):  # a few lines may have been enough without
+                            photo.query = photo.query.with_embedding(photo.features.embedding, snapshot)
                         photo.query = photo.query.with_words(photo.features.words, photo.query.frame, snapshot)
                         ranking = matcher.rank(photo.query, snapshot)
                 return answer.of(photo, matcher.decision(photo.query, ranking, snapshot, top_k=request.top_k))

@@ -78,6 +78,10 @@ class OmzSpotter:
         """Return the words of each image."""
         return [self._words(image) for image in images]
 
+    def read_at(self, images: Sequence[Image], _corners: Sequence[FloatArray]) -> list[list[WordRead]]:
+        """Return no line: what the reader reads are features of the text that the detector found."""
+        return [[] for _ in images]
+
     def warm_up(self) -> None:
         """Run the detector on a grey image and the reader on empty features."""
         self.spot([np.full((*self._size, 3), 128, np.uint8)])

@@ -83,6 +83,15 @@ class PpOcrSpotter:
         """Return the lines of each image, of all or as many as are enough."""
         return self.read(self.find(images), len(images), enough)
 
+    def read_at(self, images: Sequence[Image], corners: Sequence[Floats]) -> list[list[WordRead]]:
+        """Return what stands in these places of each image, without looking for text."""
+        lines = [
+            _cut_out(index, image, box.astype(np.float32), tall=False, parameters=self._parameters.strips)
+            for index, (image, boxes) in enumerate(zip(images, corners, strict=True))
+            for box in boxes
+        ]
+        return self.read(lines, len(images))
+
     def find(self, images: Sequence[Image]) -> list[Line]:
         """Find the lines of all images and cut them out."""
         return list(self._lines(images))
@@ -182,8 +191,14 @@ def _perhaps_upside_down(lines: Sequence[Line], parameters: ReadingParameters) -
 def _cut(view: View, parameters: StripParameters) -> Iterator[Line]:
     """Cut out the lines of a view, with boxes in pixels of the photo as it came."""
     for found, box in zip(view.boxes, reading_order(view.boxes, parameters), strict=True):
-        width = min(parameters.widths[-1], strip_width(box, parameters.height))
-        pixels = strip(view.pixels, box, width, parameters)
-        place = np.stack([view.pixels.shape[0] - box[:, 1], box[:, 0]], axis=1) if view.quarter_turned else box
-        aside = abs(2 * float(box[:, 0].mean()) / view.pixels.shape[1] - 1)
-        yield Line(view.image, place, aside, bool((found[0] != box[0]).any()), pixels)
+        line = _cut_out(view.image, view.pixels, box, tall=bool((found[0] != box[0]).any()), parameters=parameters)
+        if view.quarter_turned:
+            line.box = np.stack([view.pixels.shape[0] - box[:, 1], box[:, 0]], axis=1)
+        yield line
+
+
+def _cut_out(number: int, image: Image, box: Floats, *, tall: bool, parameters: StripParameters) -> Line:
+    """A line of one of the images, by its box from the text's top left on."""
+    width = min(parameters.widths[-1], strip_width(box, parameters.height))
+    aside = abs(2 * float(box[:, 0].mean()) / image.shape[1] - 1)
+    return Line(number, box, aside, tall, strip(image, box, width, parameters))
