@@ -162,14 +162,25 @@ def rank(
 
 
 def as_served(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
-    """Order the candidates as workers do: by details where they decide, else by everything."""
+    """Order the candidates as workers do: by details where they decide and no word overrules them, else by everything."""
     ranking = rank_by_details(query, snapshot, exclusion)
-    return ranking if is_confident(ranking, snapshot) else rank(query, snapshot, exclusion=exclusion)
+    if not is_confident(ranking, snapshot) or is_overruled(ranking, query, snapshot, exclusion):
+        ranking = rank(query, snapshot, exclusion=exclusion)
+    return ranking
 
 
 def is_confident(ranking: Ranking, snapshot: Snapshot) -> bool:
     """Tell whether a ranking by details decides, so that nothing more need be asked about the photo."""
     return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.sure
+
+
+def is_overruled(ranking: Ranking, query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> bool:
+    """Tell whether the words of a query leave too little to the product that details decided for."""
+    if not query.lines:
+        return False
+    whole = rank(query, snapshot, exclusion=exclusion)
+    left = float(whole.probability[whole.order == ranking.order[0]].sum())
+    return left < snapshot.parameters.decision.overruled
 
 
 def is_read_enough(ranking: Ranking, snapshot: Snapshot) -> bool:

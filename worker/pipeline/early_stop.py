@@ -13,6 +13,7 @@ from packsight.shared.matching.matcher import (
     by_barcode,
     by_barcodes,
     is_confident,
+    is_overruled,
     is_read_enough,
     rank,
     rank_by_details,
@@ -90,14 +91,31 @@ class EarlyStop:
             log.exception("which lines of a photo may decide is not known")
             return nowhere
 
+    def by_lines(self, photo: Extracted, words: Sequence[WordRead]) -> bool:
+        """Tell whether a photo is decided, given its lines that tell: by them, or by its details, which they may overrule.
+
+        Nothing is known of its looks yet.
+        """
+        if self._snapshot is None or photo.query is None or photo.ranking is None or not words:
+            return photo.decided
+        try:
+            query = photo.query.with_words(in_original_pixels(words, photo.photo()), photo.query.frame, self._snapshot)
+            if not photo.decided:
+                photo.decided = is_read_enough(rank(query, self._snapshot), self._snapshot)
+            elif is_overruled(photo.ranking, query, self._snapshot):
+                photo.ranking, photo.decided = None, False
+        except Exception:
+            log.exception("whether the lines of a photo that tell are enough is not known")
+        return photo.decided
+
     def by_words(self, photo: Extracted, words: Sequence[WordRead]) -> bool:
-        """Tell whether a photo need not be read further; nothing need be known of its looks yet."""
+        """Tell whether a photo need not be read further."""
         if self._snapshot is None or photo.decided or not words:
             return photo.decided
         try:
             if photo.query is None:
                 photo.query = photo.ask(self._snapshot, photo.barcodes)
-            if len(photo.embedding) and not photo.query.vector.any():
+            if not photo.query.vector.any():
                 photo.query = photo.query.with_embedding(photo.described().embedding, self._snapshot)
             lines = in_original_pixels(words, photo.photo())
             ranking = rank(photo.query.with_words(lines, photo.query.frame, self._snapshot), self._snapshot)

@@ -22,6 +22,7 @@ from packsight.shared.contract.errors import CatalogError, ImageError
 from packsight.shared.contract.messages import PARTS, Part, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome
 from packsight.shared.matching import matcher
+from packsight.shared.matching.candidates import Query
 from packsight.shared.settings import Decode
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.vision.features import Features
@@ -152,9 +153,9 @@ class Pipeline:
         """Let the stages add their evidence, cheapest first; a photo that is decided goes no further."""
         open_ = [photo for photo in photos if not enough.by_barcode(photo)]
         if enough.may_stop:
-            open_ = [photo for photo in open_ if not self._compare_details(photo, enough)]
-        if enough.may_stop_reading:
-            open_ = self._read_telling(open_, enough)
+            self._compare_details(open_, enough)
+            self._read_telling(open_, enough)
+            open_ = [photo for photo in open_ if not photo.decided]
         if open_ and "embedding" in parts:
             self._embed(open_)
         if open_ and "words" in parts:
@@ -165,21 +166,24 @@ class Pipeline:
             with photo.timed("barcode"):
                 photo.barcodes = read_barcodes(photo.photo().pixels)
 
-    def _compare_details(self, photo: Extracted, enough: EarlyStop) -> bool:
-        """Let the key points vote and lay what they vote for over the photo; tell whether that decides."""
-        with photo.timed("details"):
-            return enough.by_details(photo)
+    def _compare_details(self, photos: Iterable[Extracted], enough: EarlyStop) -> None:
+        """Let the key points vote and lay what they vote for over the photo, and ask whether that decides."""
+        for photo in photos:
+            with photo.timed("details"):
+                enough.by_details(photo)
 
-    def _read_telling(self, photos: Sequence[Extracted], enough: EarlyStop) -> list[Extracted]:
-        """Read the few lines by which the likeliest products differ, where their photos say these are; returns who is open."""
+    def _read_telling(self, photos: Sequence[Extracted], enough: EarlyStop) -> None:
+        """Read the few lines by which the likeliest products differ, where catalog photos say that they are.
+
+        They decide, or overrule what details decided: a product that is not listed may share all but its name.
+        """
         places = [(photo, enough.telling(photo)) for photo in photos]
         asked = [(photo, corners) for photo, corners in places if len(corners)]
         with timed("lines", [photo for photo, _ in asked]):
             read = self._spotter.read_at([photo.photo().pixels for photo, _ in asked], [corners for _, corners in asked])
             for (photo, _), words in zip(asked, read, strict=True):
-                if enough.by_words(photo, words):
+                if enough.by_lines(photo, words):
                     photo.words = words
-        return [photo for photo in photos if not photo.decided]
 
     def _embed(self, photos: Sequence[Extracted]) -> None:
         with timed("embed", photos):
@@ -207,18 +211,13 @@ class Pipeline:
                     coded = matcher.by_barcode(photo.features.barcodes, snapshot)
                 if coded is not None:
                     return answer.of(photo, coded)
-                ranking = photo.ranking
                 if photo.query is None:  # known before, or all of it was asked for
                     with photo.timed("details"):
                         photo.query = photo.ask(snapshot, photo.features.barcodes)
-                        ranking = None if request.read_all else matcher.rank_by_details(photo.query, snapshot)
-                if ranking is None or not matcher.is_confident(ranking, snapshot):
-                    with photo.timed("match"):
-                        if len(photo.features.embedding):  # a few lines may have been enough without
-                            photo.query = photo.query.with_embedding(photo.features.embedding, snapshot)
-                        photo.query = photo.query.with_words(photo.features.words, photo.query.frame, snapshot)
-                        ranking = matcher.rank(photo.query, snapshot)
-                return answer.of(photo, matcher.decision(photo.query, ranking, snapshot, top_k=request.top_k))
+                        photo.ranking = None if request.read_all else matcher.rank_by_details(photo.query, snapshot)
+                with photo.timed("match"):
+                    query, ranking = _ranked(photo.query, photo.ranking, photo.features, snapshot)
+                return answer.of(photo, matcher.decision(query, ranking, snapshot, top_k=request.top_k))
         except ImageError as error:  # a known photo is decoded here, possibly by a decoder that accepts less
             photo.failure = Failure.of(error)
         except Exception as error:
@@ -253,6 +252,19 @@ class Pipeline:
             photo.features, photo.failure = None, Failure.of(error)
         photo.release()
         return photo
+
+
+def _ranked(
+    query: Query, by_details: matcher.Ranking | None, features: Features, snapshot: Snapshot
+) -> tuple[Query, matcher.Ranking]:
+    """What decides about a photo: its details where they do and no word overrules them, else all that was extracted."""
+    whole = query.with_words(features.words, query.frame, snapshot)
+    sure = by_details is not None and matcher.is_confident(by_details, snapshot)
+    if by_details is not None and sure and not matcher.is_overruled(by_details, whole, snapshot):
+        return query, by_details
+    if len(features.embedding):  # a few lines may have been enough without
+        whole = whole.with_embedding(features.embedding, snapshot)
+    return whole, matcher.rank(whole, snapshot)
 
 
 def _unread(known: Features | None) -> bool:
