@@ -30,7 +30,7 @@ def test_photos_of_listed_products_are_recognised_with_their_evidence(shop: Shop
         assert len(outcome.candidates) <= 3
         assert outcome.words
         assert outcome.reason
-        assert {"fetch", "decode", "embed", "spot", "match"} <= set(outcome.timings) <= set(STAGES)
+        assert {"fetch", "decode", "details", "match"} <= set(outcome.timings) <= set(STAGES)
         assert outcome.provenance is not None
         assert outcome.provenance.embedder == shop.pipeline.embedder_name
 
@@ -51,8 +51,10 @@ def test_reading_stops_when_the_catalog_has_matched_the_photo_unless_all_is_aske
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     snapshot = shop.catalogs.get("default")
-    # So small a catalog is never sure of itself.
-    bold = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.8, "sure": 0.8}))
+    # So small a catalog is never sure of itself; and no line is read before all are found.
+    rules = replace(snapshot.parameters, telling=replace(snapshot.parameters.telling, lines=0))
+    model = snapshot.model.model_copy(update={"matched": 0.8, "sure": 1.0, "enough": 0.8})
+    bold = replace(snapshot, model=model, parameters=rules)
     monkeypatch.setattr(shop.catalogs, "get", lambda name: bold)
     references = [f"s3://{shop.store.bucket}/photos/{row.sha256}" for row in shop.photos]
     some, whole = shop.ask(*references), shop.ask(*references, read_all=True)
@@ -93,7 +95,8 @@ def test_a_matcher_that_fails_while_reading_costs_nothing_but_the_reading(
     def broken(*_: object) -> bool:
         raise ValueError("no idea")
 
-    monkeypatch.setattr("packsight.worker.pipeline.early_stop.is_confident", broken)
+    for question in ("is_confident", "is_read_enough", "telling_lines"):
+        monkeypatch.setattr(f"packsight.worker.pipeline.early_stop.{question}", broken)
     outcome, other = shop.ask(*(shop.put(f"q/{item.id}.jpg", query(item)) for item in PRODUCTS[:2]))
     for one in (outcome, other):
         assert one.status is not Status.FAILED
@@ -152,7 +155,7 @@ def test_a_barcode_answers_before_the_networks_and_alike_when_all_is_read(shop: 
     assert {"embed", "spot"} <= set(whole.timings)
     assert whole.words and whole.words_complete
     assert beside.candidates[0].product.id == shown.id
-    assert {"barcode", "embed", "spot"} <= set(beside.timings)
+    assert {"barcode", "details"} <= set(beside.timings)
 
 
 def test_a_catalog_without_barcodes_never_looks_for_any(shop: Shop) -> None:
