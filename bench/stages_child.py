@@ -52,18 +52,18 @@ class _Stopwatch:
 
 
 def _decide(photos: Sequence[Photo], known: Sequence[Features], snapshot: Snapshot) -> tuple[list[Decision], int]:
-    """The worker's own way to decide, photo after photo; also how many their details decided."""
+    """The worker's own way to decide when all is known, photo after photo; also how many their details decided."""
     answers, early = [], 0
     for features, photo in zip(known, photos, strict=True):
         query = Query.of_details(
             as_packed(query_features(photo)), thumbnail(photo), snapshot, frame=Frame(0.0, 0.0, photo.width, photo.height)
         )
         ranking = matcher.rank_by_details(query, snapshot)
-        if matcher.is_confident(ranking, snapshot):
+        whole = query.with_words(features.words, query.frame, snapshot)
+        if matcher.is_confident(ranking, snapshot) and not matcher.is_overruled(ranking, whole, snapshot):
             early += 1
         else:
-            query = query.with_embedding(features.embedding, snapshot)
-            query = query.with_words(features.words, query.frame, snapshot)
+            query = whole.with_embedding(features.embedding, snapshot)
             ranking = matcher.rank(query, snapshot)
         answers.append(matcher.decision(query, ranking, snapshot, top_k=5))
     return answers, early

@@ -116,11 +116,11 @@ def look(pixels: Pixels, limits: Decode, embedder: Embedder, spotter: Spotter) -
 
 
 def ask(features: Features, snapshot: Snapshot, exclusion: Exclusion | None, right: int) -> Said:
-    """Answer as a worker does: by details where they decide, else by everything."""
+    """Answer as a worker does: by details where they decide and no word overrules them, else by everything."""
     query = Query.of(features, snapshot)
     alone = replace(query.with_words((), query.frame, snapshot), near=query.near[:0])
     ranking = matcher.rank_by_details(alone, snapshot, exclusion)
-    if matcher.is_confident(ranking, snapshot):
+    if matcher.is_confident(ranking, snapshot) and not matcher.is_overruled(ranking, query, snapshot, exclusion):
         query = alone
     else:
         ranking = matcher.rank(query, snapshot, exclusion=exclusion)
