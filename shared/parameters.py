@@ -227,8 +227,8 @@ class DecisionParameters:
     no_match: float = 0.5
     """Probability of none of the products above which the answer is `no_match`: likelier than all of them together."""
     overruled: float = 0.5
-    """Probability of a product, with the lines read that tell, below which details decide nothing: of 153 that they decided
-    rightly in four sets none fell so low, of two products that were not listed both did, to 0.15 and 0.04."""
+    """Contradiction from which details decide nothing: of 153 photos that they decided rightly in four sets none had any, of two
+    whose products were not listed both had more."""
     seen: float = 0.5
     """How surely a word is to be seen, and how surely it was read, to count as expected and as read."""
 
@@ -286,6 +286,8 @@ class TellingParameters:
     """Probability that it is one of those products below which no line is looked for: a search of all text is needed then."""
     lines: int = 4
     """Lines read at most: a fifth of what a search of all text finds, and nothing to be searched."""
+    checked: int = 2
+    """The same where details decide: the name, which a product that is not listed has not."""
     unnamed: float = 0.01
     """What a word counts that the feed's name does not have: lines of small print are read where no name stands."""
     shared: float = 0.1

@@ -175,12 +175,20 @@ def is_confident(ranking: Ranking, snapshot: Snapshot) -> bool:
 
 
 def is_overruled(ranking: Ranking, query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> bool:
-    """Tell whether the words of a query leave too little to the product that details decided for."""
-    if not query.lines:
+    """Tell whether the words of a query contradict the product that details decided for."""
+    row = ranking.rows[:1]
+    if not query.lines or int(row[0]) not in ranking.laid:
         return False
-    whole = rank(query, snapshot, exclusion=exclusion)
-    left = float(whole.probability[whole.order == ranking.order[0]].sum())
-    return left < snapshot.parameters.decision.overruled
+    compared = compare(query, ranking.compared.products, snapshot, exclusion)
+    against = contradiction(query, compared, row, [ranking.laid[int(row[0])]], snapshot)
+    return float(against[0]) >= snapshot.parameters.decision.overruled
+
+
+def with_evidence(ranking: Ranking, query: Query, snapshot: Snapshot) -> Ranking:
+    """The same ranking with what the query's looks and words say beside, which does not change it."""
+    compared = compare(query, ranking.compared.products, snapshot)
+    compared.columns.update({name: ranking.compared.columns[name] for name in DETAILS})
+    return replace(ranking, compared=compared)
 
 
 def is_read_enough(ranking: Ranking, snapshot: Snapshot) -> bool:

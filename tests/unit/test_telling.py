@@ -36,13 +36,13 @@ def siblings(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     return replace(snapshot, model=PRIOR)
 
 
-def told(snapshot: Snapshot, kinds: range = FACE, turned: bool = False) -> npt.NDArray[np.float64]:
+def told(snapshot: Snapshot, kinds: range = FACE, turned: bool = False, most: int = 4) -> npt.NDArray[np.float64]:
     """Lines that are to be read of a photo with these key points, smaller and off the middle."""
     query = printed("query", 5, {}, kinds, SCALE, SHIFT)
     if turned:
         query = replace(query, local=replace(query.local, points=1 - query.local.points))
     asked = Query.of_details(query.local, query.thumbnail, snapshot)
-    return telling_lines(rank_by_details(asked, snapshot), snapshot)
+    return telling_lines(rank_by_details(asked, snapshot), snapshot, most)
 
 
 def place(top: int) -> npt.NDArray[np.float64]:
@@ -73,8 +73,8 @@ def test_boxes_start_at_the_texts_top_left_also_upside_down(siblings: Snapshot) 
     assert line.mean(axis=0) == pytest.approx(1 - place(KIND), abs=0.01)
 
 
-def test_as_many_lines_are_read_as_the_parameters_allow(siblings: Snapshot) -> None:
-    assert len(told(eager(siblings, together=0.0, lines=1))) == 1
+def test_no_more_lines_are_read_than_wanted(siblings: Snapshot) -> None:
+    assert len(told(eager(siblings, together=0.0), most=1)) == 1
 
 
 def test_of_a_product_without_siblings_its_name_is_read(siblings: Snapshot) -> None:

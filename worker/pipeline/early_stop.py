@@ -83,7 +83,8 @@ class EarlyStop:
         if not self.may_stop_reading or photo.query is None or photo.ranking is None or self._snapshot is None:
             return nowhere
         try:
-            shares = telling_lines(photo.ranking, self._snapshot)
+            rules = self._snapshot.parameters.telling
+            shares = telling_lines(photo.ranking, self._snapshot, rules.checked if photo.decided else rules.lines)
             height, width = photo.photo().pixels.shape[:2]
             original = photo.query.frame.pixels(shares.reshape(-1, 2).astype(np.float32)).reshape(-1, 4, 2)
             return np.asarray(original * (width / photo.photo().width, height / photo.photo().height), np.float32)
@@ -103,7 +104,7 @@ class EarlyStop:
             if not photo.decided:
                 photo.decided = is_read_enough(rank(query, self._snapshot), self._snapshot)
             elif is_overruled(photo.ranking, query, self._snapshot):
-                photo.ranking, photo.decided = None, False
+                photo.decided = False
         except Exception:
             log.exception("whether the lines of a photo that tell are enough is not known")
         return photo.decided

@@ -30,8 +30,8 @@ class _Member(NamedTuple):
     laid: Laid
 
 
-def telling_lines(ranking: Ranking, snapshot: Snapshot) -> Corners:
-    """Corners [lines, 4, 2] of lines to be read, as shares of the query's sides, from each text's top left on clockwise.
+def telling_lines(ranking: Ranking, snapshot: Snapshot, most: int) -> Corners:
+    """Corners [lines, 4, 2] of at most so many lines, as shares of the query's sides, clockwise from the text's top left.
 
     The most telling come first, none of two in one place twice. There are none where the products that lie over the query are
     together unlikely to hold the one that it shows.
@@ -45,7 +45,7 @@ def telling_lines(ranking: Ranking, snapshot: Snapshot) -> Corners:
     found = [line for one in family[: rules.photos] for line in _lines(one, having, len(family), snapshot)]
     kept: list[Corners] = []
     for _, corners in sorted(found, key=lambda line: -line[0]):
-        if len(kept) == rules.lines:
+        if len(kept) == most:
             break
         if not kept or not same_place(np.array(kept), corners[None]).any():
             kept.append(corners)

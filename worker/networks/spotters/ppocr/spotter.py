@@ -90,7 +90,12 @@ class PpOcrSpotter:
             for index, (image, boxes) in enumerate(zip(images, corners, strict=True))
             for box in boxes
         ]
-        return self.read(lines, len(images))
+        self._read(lines)  # which way round they run is known
+        words: list[list[WordRead]] = [[] for _ in images]
+        for line in lines:
+            if line.reading is not None and (read := self._told(line.reading, line.box)) is not None:
+                words[line.image].append(read)
+        return words
 
     def find(self, images: Sequence[Image]) -> list[Line]:
         """Find the lines of all images and cut them out."""
@@ -168,11 +173,16 @@ class PpOcrSpotter:
             turned = line.turned if line.group in suspects and asked else None
             if turned is not None and turned.confidence + allowance > reading.confidence:
                 reading, box = turned, np.roll(box, -2, axis=0)
-            text = reading.text.strip()
-            if text and reading.confidence >= rules.min_confidence:
-                corners = [(float(x), float(y)) for x, y in box]
-                words[line.image].append(WordRead(text=text, confidence=reading.confidence, box=corners))
+            if (told := self._told(reading, box)) is not None:
+                words[line.image].append(told)
         return words
+
+    def _told(self, reading: Reading, box: Floats) -> WordRead | None:
+        """A line as it is told; None when there is nothing on it, or it was read too badly."""
+        text = reading.text.strip()
+        if not text or reading.confidence < self._parameters.readings.min_confidence:
+            return None
+        return WordRead(text=text, confidence=reading.confidence, box=[(float(x), float(y)) for x, y in box])
 
     def _read_turned(self, lines: Sequence[Line]) -> None:
         lines = [line for line in lines if line.turned is None]
