@@ -58,13 +58,10 @@ def _decide(photos: Sequence[Photo], known: Sequence[Features], snapshot: Snapsh
         query = Query.of_details(
             as_packed(query_features(photo)), thumbnail(photo), snapshot, frame=Frame(0.0, 0.0, photo.width, photo.height)
         )
-        ranking = matcher.rank_by_details(query, snapshot)
-        whole = query.with_words(features.words, query.frame, snapshot)
-        if matcher.is_confident(ranking, snapshot) and not matcher.is_overruled(ranking, whole, snapshot):
-            early += 1
-        else:
-            query = whole.with_embedding(features.embedding, snapshot)
-            ranking = matcher.rank(query, snapshot)
+        by_details = matcher.rank_by_details(query, snapshot)
+        early += matcher.is_confident(by_details, snapshot)
+        query = query.with_words(features.words, query.frame, snapshot).with_embedding(features.embedding, snapshot)
+        ranking = matcher.as_served(query, snapshot, by_details=by_details)
         answers.append(matcher.decision(query, ranking, snapshot, top_k=5))
     return answers, early
 

@@ -12,7 +12,7 @@ import hashlib
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -116,14 +116,9 @@ def look(pixels: Pixels, limits: Decode, embedder: Embedder, spotter: Spotter) -
 
 
 def ask(features: Features, snapshot: Snapshot, exclusion: Exclusion | None, right: int) -> Said:
-    """Answer as a worker does: by details where they decide and no word overrules them, else by everything."""
+    """Answer as a worker does."""
     query = Query.of(features, snapshot)
-    alone = replace(query.with_words((), query.frame, snapshot), near=query.near[:0])
-    ranking = matcher.rank_by_details(alone, snapshot, exclusion)
-    if matcher.is_confident(ranking, snapshot) and not matcher.is_overruled(ranking, query, snapshot, exclusion):
-        query = alone
-    else:
-        ranking = matcher.rank(query, snapshot, exclusion=exclusion)
+    ranking = matcher.as_served(query, snapshot, exclusion)
     status, lacking = matcher.judged(query, ranking, snapshot)
     first = int(ranking.order[0]) if len(ranking.order) else -1
     return Said(first == right >= 0, status, matcher.status_of(ranking, snapshot), tuple(lack.value for lack in lacking))

@@ -274,7 +274,7 @@ class BarcodeParameters:
 
 @dataclass(frozen=True)
 class TellingParameters:
-    """Which lines are read of a photo that key points do not decide (packsight.worker.pipeline.telling)."""
+    """Which lines are read of a photo that key points do not decide (packsight.shared.matching.telling)."""
 
     likely: float = 0.05
     """Share of the first product's probability from which others may be meant too."""

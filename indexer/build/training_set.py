@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from packsight.indexer.build.parameters import FIT, WeightParameters
 from packsight.shared.catalog.decision_model import Matrix
-from packsight.shared.matching.matcher import Ranking
+from packsight.shared.matching.ranking import Ranking
 
 BoolArray = npt.NDArray[np.bool_]
 

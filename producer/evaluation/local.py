@@ -24,7 +24,8 @@ from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Failure, Status
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion
-from packsight.shared.matching.matcher import Ranking, Variant, judged, rank
+from packsight.shared.matching.matcher import Variant, judged, rank
+from packsight.shared.matching.ranking import Ranking
 from packsight.shared.storage import layout
 from packsight.shared.vision.features import Features
 

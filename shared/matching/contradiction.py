@@ -29,7 +29,7 @@ def contradiction(query: Query, compared: Compared, rows: IntArray, laid: Sequen
 
     rows: of the candidates in `compared`; laid: how each lies.
     """
-    boxes = _corners(query)
+    boxes = line_corners(query)
     clear = clear_words(query.words, snapshot)
     found = np.zeros(len(rows))
     for place, (row, one) in enumerate(zip(rows.tolist(), laid, strict=True)):
@@ -101,7 +101,7 @@ def _holds(boxes: npt.NDArray[np.float64], points: npt.NDArray[np.float64]) -> B
     return np.asarray((turn >= 0).all(axis=2) | (turn <= 0).all(axis=2), np.bool_)
 
 
-def _corners(query: Query) -> npt.NDArray[np.float64]:
+def line_corners(query: Query) -> npt.NDArray[np.float64]:
     """Corners [lines, 4, 2] of the query's lines, as shares of its sides."""
     corners = np.array([line.box for line in query.lines], np.float32).reshape(-1, 2)
     return query.frame.shares(corners).astype(np.float64).reshape(-1, 4, 2)

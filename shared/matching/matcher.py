@@ -32,8 +32,10 @@ from packsight.shared.matching.close import (
 from packsight.shared.matching.contradiction import contradiction
 from packsight.shared.matching.evidence import Compared, compare, distinctive_words
 from packsight.shared.matching.exclusion import Exclusion, IntArray
+from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.region import pixels, region
 from packsight.shared.matching.sight import lacks
+from packsight.shared.matching.telling import in_telling_places
 from packsight.shared.matching.votes import Votes, vote
 from packsight.shared.vision.features import Features
 
@@ -42,7 +44,7 @@ class Variant(StrEnum):
     """How to decide; all but `fitted` exist to be compared with it."""
 
     FITTED = "fitted"
-    """As workers do, who stop where details decide."""
+    """As workers do, by the first that decides."""
     EVERYTHING = "everything"
     """By all evidence, also where details decide."""
     DETAILS = "details"
@@ -63,23 +65,6 @@ class Decision:
     candidates: list[Candidate]
     reason: str
     lacking: tuple[Lack, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Products by falling probability.
-
-    probability: of each product of `order`; none: that it is none of them; rows: where each stands in `compared`.
-    evidence: [candidates, names] that decided. laid: what lies over the photo, by row of `compared`.
-    """
-
-    order: IntArray
-    probability: Matrix
-    none: float
-    rows: IntArray
-    compared: Compared
-    evidence: Matrix
-    laid: dict[int, Laid]
 
 
 def match(features: Features, snapshot: Snapshot, *, top_k: int, variant: Variant = Variant.FITTED) -> Decision:
@@ -161,12 +146,23 @@ def rank(
     return _ordered(compared, compared.matrix(FULL), weights, dict(zip(rows.tolist(), laid, strict=True)))
 
 
-def as_served(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
-    """Order the candidates as workers do: by details where they decide and no word overrules them, else by everything."""
-    ranking = rank_by_details(query, snapshot, exclusion)
-    if not is_confident(ranking, snapshot) or is_overruled(ranking, query, snapshot, exclusion):
-        ranking = rank(query, snapshot, exclusion=exclusion)
-    return ranking
+def as_served(
+    query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None, by_details: Ranking | None = None
+) -> Ranking:
+    """Order the candidates as workers do, by the first that decides: details, the lines that tell, everything.
+
+    What details or those lines decided holds unless the query's print contradicts it, however much more is known: so a photo of
+    which everything was asked is answered as one of which less was enough. by_details: where it is known.
+    """
+    by_details = by_details or rank_by_details(query, snapshot, exclusion)
+    if is_confident(by_details, snapshot):
+        if not is_overruled(by_details, query, snapshot, exclusion):
+            return _with_evidence(by_details, query, snapshot, exclusion)
+    elif (some := in_telling_places(query, by_details, snapshot)).lines:
+        by_lines = rank(some, snapshot, exclusion=exclusion)
+        if is_read_enough(by_lines, snapshot) and not is_overruled(by_lines, query, snapshot, exclusion):
+            return _with_evidence(by_lines, query, snapshot, exclusion)
+    return rank(query, snapshot, exclusion=exclusion)
 
 
 def is_confident(ranking: Ranking, snapshot: Snapshot) -> bool:
@@ -175,7 +171,7 @@ def is_confident(ranking: Ranking, snapshot: Snapshot) -> bool:
 
 
 def is_overruled(ranking: Ranking, query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> bool:
-    """Tell whether the words of a query contradict the product that details decided for."""
+    """Tell whether the words of a query contradict the first product of a ranking."""
     row = ranking.rows[:1]
     if not query.lines or int(row[0]) not in ranking.laid:
         return False
@@ -184,11 +180,10 @@ def is_overruled(ranking: Ranking, query: Query, snapshot: Snapshot, exclusion: 
     return float(against[0]) >= snapshot.parameters.decision.overruled
 
 
-def with_evidence(ranking: Ranking, query: Query, snapshot: Snapshot) -> Ranking:
-    """The same ranking with what the query's looks and words say beside, which does not change it."""
-    compared = compare(query, ranking.compared.products, snapshot)
-    compared.columns.update({name: ranking.compared.columns[name] for name in DETAILS})
-    return replace(ranking, compared=compared)
+def _with_evidence(ranking: Ranking, query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> Ranking:
+    """The same ranking, told with all that is known of the query, which does not change it."""
+    compared = compare(query, ranking.compared.products, snapshot, exclusion)
+    return replace(ranking, compared=replace(compared, columns=ranking.compared.columns | compared.columns))
 
 
 def is_read_enough(ranking: Ranking, snapshot: Snapshot) -> bool:

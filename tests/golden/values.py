@@ -29,7 +29,8 @@ from packsight.shared.catalog.words.fuzzy_matches import look_up
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.candidates import Query, find_candidates
 from packsight.shared.matching.fingerprint import matching_fingerprint, recipe
-from packsight.shared.matching.matcher import Ranking, rank, rank_by_details
+from packsight.shared.matching.matcher import rank, rank_by_details
+from packsight.shared.matching.ranking import Ranking
 from packsight.shared.settings import Decode, Models, Precision
 from packsight.shared.vision.models import details_fingerprint
 from packsight.worker.networks.load import load_spotter

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from packsight.shared.catalog.evidence import LAID, VOTES
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.matching.matcher import Ranking, rank, rank_by_details
+from packsight.shared.matching.matcher import rank, rank_by_details
+from packsight.shared.matching.ranking import Ranking
 from tests.unit.siblings_catalog import KINDS, OWN, asked, catalog, some_evidence, some_kinds, some_words, weighed
 
 LOOKS, NUMBERS = st.integers(0, 9), st.integers(0, 5)

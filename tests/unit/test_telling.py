@@ -14,8 +14,8 @@ from packsight.indexer.build.prior import PRIOR
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.matcher import rank_by_details
+from packsight.shared.matching.telling import telling_lines
 from packsight.shared.parameters import MATCHING
-from packsight.worker.pipeline.telling import telling_lines
 from tests.unit.matching_catalog import build, product
 from tests.unit.printed import printed
 

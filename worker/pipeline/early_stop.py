@@ -18,10 +18,10 @@ from packsight.shared.matching.matcher import (
     rank,
     rank_by_details,
 )
+from packsight.shared.matching.telling import telling_lines
 from packsight.shared.vision.features import FloatArray
 from packsight.worker.pipeline.extracted import Extracted, in_original_pixels
 from packsight.worker.pipeline.several import Asked, find_several
-from packsight.worker.pipeline.telling import telling_lines
 
 log = logging.getLogger(__name__)
 

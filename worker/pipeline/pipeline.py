@@ -23,7 +23,7 @@ from packsight.shared.contract.messages import PARTS, Part, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome
 from packsight.shared.matching import matcher
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.matcher import Ranking
+from packsight.shared.matching.ranking import Ranking
 from packsight.shared.settings import Decode
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.vision.features import Features
@@ -212,10 +212,9 @@ class Pipeline:
                     coded = matcher.by_barcode(photo.features.barcodes, snapshot)
                 if coded is not None:
                     return answer.of(photo, coded)
-                if photo.query is None or photo.ranking is None:  # known before, or all of it was asked for
+                if photo.query is None:  # known before, or all of it was asked for
                     with photo.timed("details"):
                         photo.query = photo.ask(snapshot, photo.features.barcodes)
-                        photo.ranking = matcher.rank_by_details(photo.query, snapshot)
                 with photo.timed("match"):
                     query, ranking = _ranked(photo.query, photo.ranking, photo.features, snapshot)
                 return answer.of(photo, matcher.decision(query, ranking, snapshot, top_k=request.top_k))
@@ -255,17 +254,12 @@ class Pipeline:
         return photo
 
 
-def _ranked(query: Query, by_details: Ranking, features: Features, snapshot: Snapshot) -> tuple[Query, Ranking]:
-    """What decides about a photo: its details where they do and no word contradicts them, else all that was extracted.
-
-    So a photo of which everything was asked is answered as one whose details were enough.
-    """
+def _ranked(query: Query, by_details: Ranking | None, features: Features, snapshot: Snapshot) -> tuple[Query, Ranking]:
+    """What decides about a photo, of all that was extracted."""
     whole = query.with_words(features.words, query.frame, snapshot)
-    if len(features.embedding):  # a few lines may have been enough without
+    if len(features.embedding):  # less may have been enough
         whole = whole.with_embedding(features.embedding, snapshot)
-    if matcher.is_confident(by_details, snapshot) and not matcher.is_overruled(by_details, whole, snapshot):
-        return whole, matcher.with_evidence(by_details, whole, snapshot)
-    return whole, matcher.rank(whole, snapshot)
+    return whole, matcher.as_served(whole, snapshot, by_details=by_details)
 
 
 def _unread(known: Features | None) -> bool:

@@ -22,7 +22,6 @@ from packsight.shared.matching.candidates import Frame, Query
 from packsight.shared.matching.close import NOT_LAID, lay_by_votes
 from packsight.shared.matching.matcher import (
     Decision,
-    Ranking,
     by_barcodes,
     decision,
     is_confident,
@@ -30,6 +29,7 @@ from packsight.shared.matching.matcher import (
     rank_by_details,
     status_of,
 )
+from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.region import holds, outline, region
 from packsight.shared.vision.features import FloatArray, LocalFeatures
 

@@ -6,6 +6,7 @@ Nothing need be found for that: a catalog photo that lies over the query says wh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -14,10 +15,11 @@ import numpy.typing as npt
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.word_index import NAMED
+from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.close import Laid
-from packsight.shared.matching.contradiction import same_place
+from packsight.shared.matching.contradiction import line_corners, same_place
 from packsight.shared.matching.exclusion import IntArray
-from packsight.shared.matching.matcher import Ranking
+from packsight.shared.matching.ranking import Ranking
 
 Corners = npt.NDArray[np.float64]
 
@@ -52,6 +54,14 @@ def telling_lines(ranking: Ranking, snapshot: Snapshot, most: int) -> Corners:
     boxes = np.array(kept).reshape(-1, 4, 2)
     middle = boxes.mean(axis=1, keepdims=True)
     return np.asarray(middle + rules.growth * (boxes - middle), np.float64)
+
+
+def in_telling_places(query: Query, ranking: Ranking, snapshot: Snapshot) -> Query:
+    """The same query with those of its lines only that stand where lines tell, and nothing of its looks."""
+    places, corners = telling_lines(ranking, snapshot, snapshot.parameters.telling.lines), line_corners(query)
+    kept = np.flatnonzero(same_place(places, corners).any(axis=0)) if len(places) and len(corners) else np.zeros(0, np.int64)
+    part = query.with_words([query.lines[line] for line in kept.tolist()], query.frame, snapshot)
+    return replace(part, vector=np.zeros_like(query.vector), near=query.near[:0])
 
 
 def _family(ranking: Ranking, snapshot: Snapshot) -> list[_Member]:
