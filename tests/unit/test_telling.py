@@ -13,8 +13,8 @@ import pytest
 from packsight.indexer.build.prior import PRIOR
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.matcher import rank_by_details
-from packsight.shared.matching.telling import telling_lines
+from packsight.shared.matching.matcher import as_served, is_overruled, rank, rank_by_details
+from packsight.shared.matching.telling import in_telling_places, telling_lines
 from packsight.shared.parameters import MATCHING
 from tests.unit.matching_catalog import build, product
 from tests.unit.printed import printed
@@ -98,3 +98,35 @@ def test_a_version_without_words_has_no_lines(tmp_path: Path) -> None:
     blank: Mapping[int, str] = {}
     snapshot = build(tmp_path / "v", products, {f"p{n}": [printed(f"{n}", n, blank, FACE)] for n in range(2)})
     assert len(told(eager(snapshot, together=0.0))) == 0
+
+
+def whole(snapshot: Snapshot, lines: Mapping[int, str]) -> Query:
+    return Query.of(printed("query", 5, lines, FACE, SCALE, SHIFT), snapshot)
+
+
+def thresholds(snapshot: Snapshot, **values: float) -> Snapshot:
+    return replace(snapshot, model=snapshot.model.model_copy(update=values))
+
+
+def test_lines_that_tell_decide_before_everything_else_that_is_known(siblings: Snapshot) -> None:
+    ready = thresholds(eager(siblings, together=0.0), sure=1.0, enough=0.4)
+    query = whole(ready, {NAME: "Arvelo", KIND: "Elderflower", FOOT: "Handmade with care", 380: "Somewhere else"})
+    some = in_telling_places(query, rank_by_details(query, ready), ready)
+    assert [line.text for line in some.lines] == ["Arvelo", "Elderflower", "Handmade with care"]
+    assert not some.vector.any() and not len(some.near)
+    ranking, expected = as_served(query, ready), rank(some, ready)
+    assert ranking.order.tolist() == expected.order.tolist()
+    assert ranking.probability.tolist() == expected.probability.tolist()
+    assert ranking.compared.columns["appearance"].any(), "what else is known is told"
+    assert as_served(query, thresholds(ready, enough=1.0)).probability.tolist() == rank(query, ready).probability.tolist()
+
+
+def test_what_details_decide_holds_unless_print_contradicts_it(siblings: Snapshot) -> None:
+    ready = thresholds(siblings, sure=0.0, enough=1.0)
+    by_details = rank_by_details(whole(ready, {}), ready)
+    assert as_served(whole(ready, {}), ready).probability.tolist() == by_details.probability.tolist()
+    first = NAMES[int(by_details.order[0])]
+    same, other = (whole(ready, {NAME: "Arvelo", KIND: word}) for word in (first, "Bulwarks"))
+    assert as_served(same, ready).probability.tolist() == by_details.probability.tolist()
+    assert is_overruled(by_details, other, ready)
+    assert as_served(other, ready).probability.tolist() == rank(other, ready).probability.tolist()
