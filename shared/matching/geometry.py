@@ -68,9 +68,8 @@ def verify(
     distance = _squared_distances(query, photo)
     rows, first = np.arange(len(distance)), distance.argmin(axis=1)
     nearest = distance[rows, first]
-    x, y = (np.abs(np.subtract.outer(side, side)) >= parameters.elsewhere for side in photo.points.T)
-    apart = x | y
-    rival = np.where(apart[first], distance, np.inf).min(axis=1)
+    x, y = (np.abs(np.subtract.outer(side[first], side)) >= parameters.elsewhere for side in photo.points.T)
+    rival = np.where(x | y, distance, np.inf).min(axis=1)
     good = np.flatnonzero(nearest < parameters.ratio**2 * rival)
     return lay(query.points[good], photo.points[first[good]], parameters)
 
