@@ -163,6 +163,7 @@ class Snapshot:
             "index": self.index.ntotal, "photos": len(self.photo_table), "vectors": len(self.vectors),
             "photo_product": len(self.photo_product), "photo_terms": len(self.words.photos),
             "descriptors": len(self.local.descriptors), "thumbnails": len(self.local.thumbnails),
+            "line_boxes": len(self.words.lines.boxes),
         }  # fmt: skip
         wrong = [name for name, length in lengths.items() if length != photos]
         if wrong or not len(self.products) == products == len(self.photo_starts) - 1 == len(self.words.products):

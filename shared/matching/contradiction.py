@@ -51,6 +51,8 @@ def _contradicting(
 
     together: [lines of the photo, lines of the query] which stand in the same place.
     """
+    if not together.any():
+        return 0.0
     line, term, sure = snapshot.words.lines.words(photo)
     vocabulary = snapshot.words.vocabulary
     keys = [vocabulary.key(int(one)) for one in term]

@@ -22,7 +22,8 @@ EvidenceParameters (packsight.shared.parameters) has the numbers in capitals.
 Among the few candidates that are laid over the photo (close.py):
 - distinctive_words: words read that the candidate has and its rivals lack;
 - distinctive_missing: words of the candidate's name in the feed and not on its rivals that were not read; distinctive_unseen:
-  the same of words that only its photos show, which may be too small to be read on another.
+  the same of words that only its photos show, which may be too small to be read on another;
+- contradicted: other words stand where its photo has its own (contradiction.py).
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The decision: from what is known of a photo and a catalog snapshot to a product, or to none.
 
 A barcode that one product has decides alone; products that share those on the photo are the only candidates.
-Then details: what a photo's key points vote for is laid over it, and if that decides, nothing else is asked
-(`rank_by_details`). Else the candidates of votes, looks and words are weighed by everything together (`rank`), also while lines
-are still being read. Both give one probability for each candidate and for "none".
+Then details: what a photo's key points vote for is laid over it (`rank_by_details`), and the few lines in which the likeliest
+differ are read (telling.py); if these decide, nothing else is asked (`as_served`). Else the candidates of votes, looks and words
+are weighed by everything together (`rank`), also while lines are still being read. All give one probability for each candidate
+and for "none".
 """
 
 from __future__ import annotations

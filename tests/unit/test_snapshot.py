@@ -73,6 +73,13 @@ def test_vectors_that_are_not_those_of_the_photos_are_refused(copy: Path) -> Non
         Snapshot.open(copy)
 
 
+def test_lines_that_are_not_those_of_the_photos_are_refused(copy: Path) -> None:
+    starts = np.load(copy / "line_boxes.starts.npy")
+    np.save(copy / "line_boxes.starts.npy", starts[:-1])
+    with pytest.raises(CatalogError, match="line_boxes"):
+        Snapshot.open(copy)
+
+
 def test_a_version_of_an_older_release_is_refused_by_its_format(copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_text())
     manifest["format"] = 2

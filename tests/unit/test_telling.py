@@ -36,18 +36,20 @@ def siblings(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     return replace(snapshot, model=PRIOR)
 
 
-def told(snapshot: Snapshot, kinds: range = FACE, turned: bool = False, most: int = 4) -> npt.NDArray[np.float64]:
+def told(
+    snapshot: Snapshot, kinds: range = FACE, turned: bool = False, most: int = 4, shift: float = SHIFT
+) -> npt.NDArray[np.float64]:
     """Lines that are to be read of a photo with these key points, smaller and off the middle."""
-    query = printed("query", 5, {}, kinds, SCALE, SHIFT)
+    query = printed("query", 5, {}, kinds, SCALE, shift)
     if turned:
         query = replace(query, local=replace(query.local, points=1 - query.local.points))
     asked = Query.of_details(query.local, query.thumbnail, snapshot)
     return telling_lines(rank_by_details(asked, snapshot), snapshot, most)
 
 
-def place(top: int) -> npt.NDArray[np.float64]:
+def place(top: int, shift: float = SHIFT) -> npt.NDArray[np.float64]:
     """Middle of the line at that height of a catalog photo, on the query."""
-    return SCALE * np.array([200, top + 20]) / 400 + SHIFT
+    return SCALE * np.array([200, top + 20]) / 400 + shift
 
 
 def eager(snapshot: Snapshot, **rules: float) -> Snapshot:
@@ -87,10 +89,9 @@ def test_nothing_is_read_where_it_is_probably_none_of_them(siblings: Snapshot) -
     assert len(told(eager(siblings, together=1.01))) == 0
 
 
-def test_lines_that_are_not_on_the_photo_are_not_read(siblings: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "SHIFT", 0.5)  # the foot of the pack is beyond the photo's edge
-    middles = told(eager(siblings, together=0.0)).mean(axis=1)
-    assert sorted(middles[:, 1]) == pytest.approx([place(NAME)[1], place(KIND)[1]], abs=0.01)
+def test_lines_that_are_not_on_the_photo_are_not_read(siblings: Snapshot) -> None:
+    middles = told(eager(siblings, together=0.0), shift=0.5).mean(axis=1)  # the pack's foot is beyond the photo's edge
+    assert sorted(middles[:, 1]) == pytest.approx([place(top, 0.5)[1] for top in (NAME, KIND)], abs=0.01)
 
 
 def test_a_version_without_words_has_no_lines(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 
 class EarlyStop:
-    """Stops as soon as the catalog matches a photo by its barcode, by its details, or by all that is known with the words
-    read so far.
+    """Stops as soon as the catalog matches a photo by its barcode, by its details, by its lines that tell, or by all that is
+    known with the words read so far.
 
     Without a snapshot everything is extracted of every photo. What was searched is left with the photo. A matcher that fails
     is asked again when all is known.

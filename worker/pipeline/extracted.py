@@ -40,7 +40,7 @@ class Extracted:
     query: Query | None = None
     """The photo laid against the catalog that answers it, as soon as that was searched."""
     ranking: Ranking | None = None
-    """Of the catalog's products, where that photo's details decided."""
+    """Of the catalog's products by that photo's details, as soon as they were asked."""
     several: Several | None = None
     """What was found on it, where several products are looked for."""
     decided: bool = False
