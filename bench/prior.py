@@ -25,15 +25,15 @@ from bench.described import Question, described, opened
 from bench.photos import demo, demo_of_one_photo
 from bench.sets import sets_in
 from packsight.indexer.build.calibration import Answers, threshold
-from packsight.indexer.build.fit import answers, stage
+from packsight.indexer.build.fit import Stages, answered_at, answers, rankings, shares_by, stage, training_sets
 from packsight.indexer.build.logit import fit_weights
 from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.prior import PRIOR
 from packsight.indexer.build.training_set import BoolArray, TrainingSet, training_set
 from packsight.shared.catalog.decision_model import Model, Stage
-from packsight.shared.catalog.evidence import DETAILS, FULL
+from packsight.shared.catalog.evidence import FULL, STAGES
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.matching.matcher import rank, rank_by_details
+from packsight.shared.matching.matcher import rank
 from packsight.shared.settings import Settings
 from packsight.worker.networks.load import load_embedder, load_spotter
 
@@ -44,8 +44,7 @@ PHOTOS = 60
 """Photos that a set weighs at most, so that none decides alone."""
 START = PRIOR.model_copy(
     update={
-        name: Stage(weights={one: getattr(PRIOR, name).weights.get(one, 0.0) for one in names})
-        for name, names in (("details", DETAILS), ("full", FULL))
+        name: Stage(weights={one: PRIOR.stage(name).weights.get(one, 0.0) for one in names}) for name, names in STAGES.items()
     }
 )
 """Says which candidates are laid over a photo; 0 for evidence that the prior does not know yet."""
@@ -55,13 +54,12 @@ DRAWN = ("demo", "demo-one")
 
 @dataclass(frozen=True)
 class Sample:
-    """Evidence of one set's questions at both stages.
+    """Evidence of one set's questions, by stage.
 
     labelled: False where a listed product was left out; silent: all evidence of the same where a part of it was withheld.
     """
 
-    details: TrainingSet
-    full: TrainingSet
+    stages: Stages
     labelled: BoolArray
     silent: TrainingSet
     silent_labelled: BoolArray
@@ -84,7 +82,8 @@ def main(
     # Which candidates are laid over a photo depends on the weights before, hardly on which: a second run would change little.
     samples = dict(zip(names, (sample(*one) for one in opened(sets, START)), strict=True))
     prior = fit(samples)
-    table = Table("left out", "photos", "right first", "automation", "precision", "matched though absent", "by details")
+    columns = "photos", "right first", "automation", "precision", "matched though absent", "by details", "by lines"
+    table = Table("left out", *columns)
     out.mkdir(parents=True, exist_ok=True)
     (out / "all.json").write_text(prior.model_dump_json(indent=1) + "\n", encoding="utf-8")
     for name in names:
@@ -96,49 +95,54 @@ def main(
 
 
 def sample(snapshot: Snapshot, questions: Sequence[Question]) -> Sample:
-    """Ask all questions at both stages; those of which a part was withheld when everything is asked only."""
+    """Ask all questions at every stage; those of which a part was withheld when everything is asked only."""
     whole, silent = ([one for one in questions if one.whole is kept] for kept in (True, False))
+    asked = [rankings(one.query, snapshot, one.exclusion) for one in whole]
+    withheld = [rank(one.query, snapshot, exclusion=one.exclusion) for one in silent]
     return Sample(
-        details=_asked(snapshot, whole, DETAILS),
-        full=_asked(snapshot, whole, FULL),
+        stages=training_sets(asked, *_shown(whole)),
         labelled=np.array([one.labelled for one in whole]),
-        silent=_asked(snapshot, silent, FULL),
+        silent=training_set(withheld, *_shown(silent), FULL),
         silent_labelled=np.array([one.labelled for one in silent]),
     )
 
 
-def _asked(snapshot: Snapshot, questions: Sequence[Question], names: tuple[str, ...]) -> TrainingSet:
-    ask = rank_by_details if names is DETAILS else rank
-    rankings = [ask(one.query, snapshot, exclusion=one.exclusion) for one in questions]
-    return training_set(rankings, [one.truth for one in questions], [max(one.product, 0) for one in questions], names)
+def _shown(questions: Sequence[Question]) -> tuple[list[int | None], list[int]]:
+    return [one.truth for one in questions], [max(one.product, 0) for one in questions]
 
 
 def fit(samples: Mapping[str, Sample]) -> Model:
     """Weights and thresholds for several sets together."""
     rules, calibration, sets = FIT.weights, FIT.calibration, list(samples.values())
-    details = [_weighed(one.details, one.labelled) for one in sets]
-    full = [_weighed(one.full, one.labelled) for one in sets]
-    full += [_weighed(one.silent, one.silent_labelled, SILENT) for one in sets]
+    examples = {name: [_weighed(one.stages[name], one.labelled) for one in sets] for name in STAGES}
+    examples["full"] += [_weighed(one.silent, one.silent_labelled, SILENT) for one in sets]
     weights = {
-        name: stage(names, fit_weights(examples, names, np.zeros(len(names)), rules.prior_spread, rules))
-        for name, names, examples in (("details", DETAILS, details), ("full", FULL, full))
+        name: stage(names, fit_weights(examples[name], names, np.zeros(len(names)), rules.prior_spread, rules))
+        for name, names in STAGES.items()
     }
-    model = Model(**weights, matched=1.0, sure=1.0, enough=1.0)
-    by_details, by_all = (_joined([_answers(one, model, sure) for one in sets]) for sure in (0.0, np.inf))
-    sure = max(threshold(by_details, calibration.early_precision, calibration), calibration.least_sure)
-    enough = max(threshold(by_all, calibration.read_precision, calibration), calibration.least_sure)
-    final = _joined([_answers(one, model, sure) for one in sets])
+    model = Model(**weights, matched=1.0, sure=1.0, told=1.0, enough=1.0)
+    early = {
+        least: threshold(_joined([_answers_at(name, one, model) for one in sets]), precision, calibration)
+        for least, name, precision in (
+            ("sure", "details", calibration.early_precision),
+            ("told", "lines", calibration.read_precision),
+            ("enough", "full", calibration.read_precision),
+        )
+    }
+    early = {name: max(least, calibration.least_sure) for name, least in early.items()}
+    final = _joined([_answers(one, model.model_copy(update=early)) for one in sets])
     matched = threshold(final, calibration.precision, calibration)
-    return model.model_copy(update={"sure": sure, "enough": max(enough, matched), "matched": matched})
+    return model.model_copy(update={"matched": matched, **{name: max(least, matched) for name, least in early.items()}})
 
 
 def judged(one: Sample, prior: Model) -> tuple[str, ...]:
     """What this prior makes of a set."""
-    found = _answers(one, prior, sure=prior.sure)
+    found = _answers(one, prior)
     asked = one.labelled & found.listed
     matched = found.confidence >= prior.matched
     told, absent = one.labelled & matched, ~found.listed
-    by_details = _answers(one, prior, sure=0.0).confidence >= prior.sure
+    by_details, by_lines = (_answers_at(name, one, prior).confidence for name in ("details", "lines"))
+    early = by_details >= prior.sure, (by_details < prior.sure) & (by_lines >= prior.told)
     return (
         str(int(one.labelled.sum())),
         f"{found.right[asked].mean():.3f}",
@@ -146,14 +150,22 @@ def judged(one: Sample, prior: Model) -> tuple[str, ...]:
         f"{found.right[told].mean():.3f}" if told.any() else "–",
         f"{int((absent & told).sum())} of {int((absent & one.labelled).sum())}, left out "
         f"{int((absent & matched & ~one.labelled).sum())} of {int((absent & ~one.labelled).sum())}",
-        f"{by_details[one.labelled].mean():.2f}",
+        *(f"{decided[one.labelled].mean():.2f}" for decided in early),
     )
 
 
-def _answers(one: Sample, model: Model, sure: float) -> Answers:
-    weights = model.details.vector(DETAILS), model.full.vector(FULL)
-    stages = one.details, _weighed(one.full, one.labelled)
-    return answers(stages, [examples.shares(own)[0] for examples, own in zip(stages, weights, strict=True)], sure)
+def _answers(one: Sample, model: Model) -> Answers:
+    stages = _judged_stages(one)
+    return answers(stages, shares_by(model, stages), model)
+
+
+def _answers_at(name: str, one: Sample, model: Model) -> Answers:
+    stages = _judged_stages(one)
+    return answered_at(name, stages, shares_by(model, stages))
+
+
+def _judged_stages(one: Sample) -> Stages:
+    return {name: _weighed(examples, one.labelled) for name, examples in one.stages.items()}
 
 
 def _weighed(examples: TrainingSet, labelled: BoolArray, share: float = 1.0) -> TrainingSet:

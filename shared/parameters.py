@@ -124,7 +124,7 @@ class VoteParameters:
     """Standard deviation, in sides of the photo, of the bell around its middle by which points count: people put what they
     ask about there. From 0.2 to 0.4 all does equally well, and better than without."""
     candidates: int = 8
-    """Products with the most votes that become candidates and are laid over the photo."""
+    """Products with the most votes that become candidates, and are laid over the photo by the pairs of points that voted."""
     half: float = 0.05
     """Votes, in units of a descriptor's squared length, that count as none: a photo of no product gives as many to several."""
     floor: int = 8
@@ -183,10 +183,11 @@ class ColourParameters:
 class CloseParameters:
     """How the few best candidates are laid over the photo and compared (packsight.shared.matching.close)."""
 
-    likely: int = 4
-    """Candidates laid over the photo beside those of the votes: the likeliest without it."""
-    photos: int = 2
-    """Photos of a candidate that are tried, those with the most votes, then those that look most like the query."""
+    voted: int = 3
+    """Candidates laid over the photo by all key points: those that these vote for most. With 8 of them, 4 `likely` ones and two
+    photos of each, sets left out one by one are answered as well, and a question costs half as much again."""
+    likely: int = 3
+    """Candidates laid over it beside those: the likeliest without it."""
     kin: int = 3
     """Products most like a candidate that are looked at: one of them may be left out."""
     full_inliers: int = 100

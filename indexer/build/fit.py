@@ -9,22 +9,28 @@ ask for it, never fall: photos taken by the shop are easier than others.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from packsight.indexer.build.calibration import Answers, raised
 from packsight.indexer.build.examples import training_examples
 from packsight.indexer.build.logit import cross_fitted, fit_weights
-from packsight.indexer.build.parameters import FIT, FitParameters
+from packsight.indexer.build.parameters import FIT, FitParameters, WeightParameters
 from packsight.indexer.build.prior import PRIOR
 from packsight.indexer.build.training_set import TrainingSet, training_set
 from packsight.shared.catalog.decision_model import Matrix, Model, Stage
-from packsight.shared.catalog.evidence import DETAILS, FULL
+from packsight.shared.catalog.evidence import STAGES
 from packsight.shared.catalog.manifest import SelfCheck
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.matching.matcher import rank, rank_by_details
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.exclusion import Exclusion
+from packsight.shared.matching.matcher import is_name_read, rank, rank_by_details, rank_by_telling_lines
+from packsight.shared.matching.ranking import Ranking
 from packsight.shared.vision.features import Features
+
+Stages = Mapping[str, TrainingSet]
+"""Training examples as arrays, by the names of STAGES."""
 
 
 def fit(
@@ -35,26 +41,40 @@ def fit(
     examples = list(training_examples(snapshot, features, parameters))
     if not examples:
         return prior, SelfCheck(), ("No photo can be left out: the prior decides",)
-    details, full = (
-        training_set(
-            [ask(one.query, one.snapshot, exclusion=one.exclusion) for one in examples],
-            [one.truth for one in examples],
-            [one.product for one in examples],
-            names,
-            parameters.weights,
-        )
-        for names, ask in ((DETAILS, rank_by_details), (FULL, rank))
-    )
-    fitted, given = _fitted((details, full), prior, parameters), _given((details, full), prior)
+    asked = [rankings(one.query, one.snapshot, one.exclusion) for one in examples]
+    truths, products = [one.truth for one in examples], [one.product for one in examples]
+    stages = training_sets(asked, truths, products, parameters.weights)
+    fitted, given = _fitted(stages, prior, parameters), _given(stages, prior)
     rivals = parameters.calibration.rivals
     better = fitted.answers.loss(rivals) < given.answers.loss(rivals) - parameters.weights.margin
     best = fitted if better else given
     if not better:
         notes = ("Fitted weights did no better on photos left out: the prior decides",)
     matched = raised(best.answers, prior.matched, parameters.calibration.precision, parameters.calibration)
-    early = {"sure": max(prior.sure, matched), "enough": max(prior.enough, matched)}
+    early = {name: max(getattr(prior, name), matched) for name in ("sure", "told", "enough")}
     model = best.model.model_copy(update={"matched": matched, **early})
     return model, best.answers.self_check(matched), notes
+
+
+def rankings(query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> list[Ranking | None]:
+    """What each of STAGES says of a photo; None of the lines that tell where they may not decide."""
+    by_details = rank_by_details(query, snapshot, exclusion)
+    by_lines = rank_by_telling_lines(query, by_details, snapshot, exclusion)
+    told = by_lines if by_lines is not None and is_name_read(by_lines, snapshot) else None
+    return [by_details, told, rank(query, snapshot, exclusion=exclusion)]
+
+
+def training_sets(
+    asked: Sequence[Sequence[Ranking | None]],
+    truths: Sequence[int | None],
+    products: Sequence[int],
+    parameters: WeightParameters = FIT.weights,
+) -> Stages:
+    """What `rankings` gave, as arrays; see training_set."""
+    return {
+        name: training_set(found, truths, products, names, parameters)
+        for name, names, found in zip(STAGES, STAGES.values(), zip(*asked, strict=True), strict=True)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +83,23 @@ class _Candidate:
     answers: Answers
 
 
-def _fitted(stages: Sequence[TrainingSet], prior: Model, parameters: FitParameters) -> _Candidate:
+def _fitted(stages: Stages, prior: Model, parameters: FitParameters) -> _Candidate:
     spread, rules = parameters.weights.spread, parameters.weights
-    weights, shares = {}, []
-    for name, names, examples in zip(("details", "full"), (DETAILS, FULL), stages, strict=True):
-        before = getattr(prior, name).vector(names)
-        after = fit_weights([examples], names, before, spread, rules)
-        weights[name] = stage(names, after)
-        shares.append(cross_fitted(examples, names, before, spread, rules))
-    return _Candidate(prior.model_copy(update={**weights, "fitted": True}), answers(stages, shares, prior.sure))
+    weights, shares = {}, {}
+    for name, examples in stages.items():
+        names, before = STAGES[name], prior.stage(name).vector(STAGES[name])
+        weights[name] = stage(names, fit_weights([examples], names, before, spread, rules))
+        shares[name] = cross_fitted(examples, names, before, spread, rules)
+    return _Candidate(prior.model_copy(update={**weights, "fitted": True}), answers(stages, shares, prior))
 
 
-def _given(stages: Sequence[TrainingSet], prior: Model) -> _Candidate:
-    weights = prior.details.vector(DETAILS), prior.full.vector(FULL)
-    shares = [examples.shares(one)[0] for examples, one in zip(stages, weights, strict=True)]
-    return _Candidate(prior, answers(stages, shares, prior.sure))
+def _given(stages: Stages, prior: Model) -> _Candidate:
+    return _Candidate(prior, answers(stages, shares_by(prior, stages), prior))
+
+
+def shares_by(model: Model, stages: Stages) -> dict[str, Matrix]:
+    """P of each candidate of each example, by stage."""
+    return {name: one.shares(model.stage(name).vector(STAGES[name]))[0] for name, one in stages.items()}
 
 
 def stage(names: tuple[str, ...], weights: Matrix) -> Stage:
@@ -85,19 +107,19 @@ def stage(names: tuple[str, ...], weights: Matrix) -> Stage:
     return Stage(weights={name: round(float(weight), 6) for name, weight in zip(names, weights, strict=True)})
 
 
-def answers(stages: Sequence[TrainingSet], shares: Sequence[Matrix], sure: float) -> Answers:
-    """What is answered: by details where they are sure, else by everything."""
-    details, full = (_first(examples, share) for examples, share in zip(stages, shares, strict=True))
-    early = details.confidence >= sure
-    return Answers(
-        np.where(early, details.confidence, full.confidence),
-        np.where(early, details.right, full.right),
-        full.listed,
-        full.weight,
-    )
+def answers(stages: Stages, shares: Mapping[str, Matrix], model: Model) -> Answers:
+    """What is answered: by details where they are sure, by the lines that tell where these are, else by everything."""
+    result = answered_at("full", stages, shares)
+    for name, least in (("lines", model.told), ("details", model.sure)):
+        early = answered_at(name, stages, shares)
+        decides = early.confidence >= least
+        confidence, right = np.where(decides, early.confidence, result.confidence), np.where(decides, early.right, result.right)
+        result = replace(result, confidence=confidence, right=right)
+    return result
 
 
-def _first(examples: TrainingSet, shares: Matrix) -> Answers:
-    first = shares.argmax(axis=1)
-    confidence, right = shares[np.arange(len(first)), first], (first == examples.truth) & examples.listed
+def answered_at(name: str, stages: Stages, shares: Mapping[str, Matrix]) -> Answers:
+    """The first candidate of each example at one stage; confidence 0 where it has none."""
+    examples, first = stages[name], shares[name].argmax(axis=1)
+    confidence, right = shares[name][np.arange(len(first)), first], (first == examples.truth) & examples.listed
     return Answers(confidence, right, examples.listed, examples.weight)

@@ -69,7 +69,7 @@ class TrainingSet:
 
 
 def training_set(
-    rankings: Sequence[Ranking],
+    rankings: Sequence[Ranking | None],
     truths: Sequence[int | None],
     products: Sequence[int],
     names: Sequence[str],
@@ -77,13 +77,16 @@ def training_set(
 ) -> TrainingSet:
     """Evidence of the likeliest candidates of each ranking, in arrays that hold the longest.
 
-    truths: the right product of each (None: none of them); products: the one that was shown, listed or not.
+    rankings: None where this stage may not decide, which teaches nothing. truths: the right product of each (None: none of
+    them); products: the one that was shown, listed or not.
     """
-    rows = [ranking.rows[: parameters.candidates] for ranking in rankings]
+    rows = [ranking.rows[: parameters.candidates] if ranking else np.zeros(0, np.int64) for ranking in rankings]
     most = max((len(row) for row in rows), default=0) or 1
     evidence, there = np.zeros((len(rows), most, len(names))), np.zeros((len(rows), most), np.bool_)
     truth = np.full(len(rows), -1, np.int64)
     for number, (row, ranking, right) in enumerate(zip(rows, rankings, truths, strict=True)):
+        if ranking is None:
+            continue
         evidence[number, : len(row)] = ranking.evidence[row]
         there[number, : len(row)] = True
         found = np.flatnonzero(ranking.compared.products[row] == (-1 if right is None else right))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from packsight.shared.catalog.evidence import DETAILS, FULL
+from packsight.shared.catalog.evidence import STAGES
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 
 Matrix = npt.NDArray[np.float64]
@@ -44,20 +44,28 @@ class Model(_Value):
 
     details: Stage
     """Before any network has seen the photo."""
+    lines: Stage
+    """With the words of the lines that tell."""
     full: Stage
     """With words and appearance; also while lines are being read."""
     matched: float
     """Probability from which a photo is `matched`, so that the estimated precision of such answers is high enough."""
     sure: float
     """Probability from which details alone decide, so that asking more would hardly ever change the answer."""
+    told: float
+    """The same of details and the lines that tell."""
     enough: float
     """The same of all evidence while lines are being read."""
     fitted: bool = False
 
     def check(self) -> None:
         """Raise CatalogError unless each stage has a weight for each of its evidence, and none beside."""
-        self.details.vector(DETAILS)
-        self.full.vector(FULL)
+        for name, names in STAGES.items():
+            self.stage(name).vector(names)
+
+    def stage(self, name: str) -> Stage:
+        """One of STAGES."""
+        return {"details": self.details, "lines": self.lines, "full": self.full}[name]
 
 
 def probabilities(evidence: Matrix, weights: Matrix) -> tuple[Matrix, float]:

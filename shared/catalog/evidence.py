@@ -15,8 +15,12 @@ APPEARANCE = ("appearance", "appearance_lead")
 
 DETAILS = ("bias", *VOTES, *LAID)
 """Evidence that is known of a photo before any network has seen it."""
+LINES = (*DETAILS, *WORDS)
+"""The same with the words of the few lines that tell: nothing is known of its looks, and little of its words."""
 FULL = (*DETAILS, *APPEARANCE, *WORDS)
 """All of it."""
+STAGES = {"details": DETAILS, "lines": LINES, "full": FULL}
+"""What is known at each stage of a decision, in their order."""
 CONTRARY = ("rival_name", "rival_brand", "unknown_words", "replaced_words", "distinctive_missing")
 """Words that speak against a candidate, and less so where the print itself agrees."""
 AGREEING = ("vote_lead", "inlier_lead", "surplus")

@@ -1,6 +1,6 @@
 """Candidates laid over the photo: what key points, geometry and colours say of each, as numbers.
 
-For each candidate, by the one of its catalog photos that agrees best with the query:
+For each candidate, by the one of its catalog photos that most key points vote for:
 - votes: ln(1 + v ÷ VoteParameters.half), v being what its points got; vote_rise: ln of v against what chance gives in this
   catalog; vote_lead: ln of v less that of the best other candidate;
 - inliers: ln(1 + key points in geometric agreement) ÷ ln of as many as count in full; inlier_lead: that less the best of the
@@ -68,23 +68,22 @@ def lay_by_votes(query: Query, votes: Votes, products: IntArray, snapshot: Snaps
         place = np.asarray(snapshot.local.points[votes.near[mine]], np.float32)
         return lay(query.local.points[votes.point[mine]], place, snapshot.parameters.geometry)
 
-    return [_best(_photos(int(product), votes, snapshot, NO_PHOTO)[:1], pairs) for product in products]
+    return [_laid(_most_voted(int(product), votes, snapshot, NO_PHOTO), pairs) for product in products]
 
 
 def lay_by_all_points(
     query: Query, votes: Votes, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None
 ) -> list[Laid]:
-    """Lay a few photos of each product over the query, by all their points: what siblings share is found too."""
-    parameters, without = snapshot.parameters, NO_PHOTO if exclusion is None else exclusion.photo
+    """The same by all points of photo and query: what siblings share is found too."""
+    without = NO_PHOTO if exclusion is None else exclusion.photo
 
     def points(photo: int) -> GeometricMatch:
         if photo not in query.geometry:
             other: LocalFeatures = snapshot.local.features(photo)
-            query.geometry[photo] = verify(query.local, other, parameters.geometry)
+            query.geometry[photo] = verify(query.local, other, snapshot.parameters.geometry)
         return query.geometry[photo]
 
-    most = parameters.close.photos
-    return [_best(_photos(int(product), votes, snapshot, without)[:most], points) for product in products]
+    return [_laid(_most_voted(int(product), votes, snapshot, without), points) for product in products]
 
 
 def laid_evidence(
@@ -131,19 +130,15 @@ def words_inside(query: Query, laid: list[Laid], snapshot: Snapshot) -> npt.NDAr
     return inside
 
 
-def _photos(product: int, votes: Votes, snapshot: Snapshot, without: int) -> npt.NDArray[np.int64]:
-    """A product's photos, those with the most votes first."""
+def _most_voted(product: int, votes: Votes, snapshot: Snapshot, without: int) -> int:
+    """A product's photo with the most votes, the first of several; NO_PHOTO where it has none but the one left out."""
     photos = np.array([photo for photo in snapshot.photos(product) if photo != without], np.int64)
-    return photos[np.argsort(-votes.of_photos(photos), kind="stable")]
+    return int(photos[votes.of_photos(photos).argmax()]) if len(photos) else NO_PHOTO
 
 
-def _best(photos: npt.NDArray[np.int64], match: Callable[[int], GeometricMatch]) -> Laid:
-    best = NOT_LAID
-    for photo in photos.tolist():
-        found = match(photo)
-        if found.inliers > best.match.inliers:
-            best = Laid(photo, found)
-    return best
+def _laid(photo: int, match: Callable[[int], GeometricMatch]) -> Laid:
+    found = NO_AGREEMENT if photo == NO_PHOTO else match(photo)
+    return Laid(photo, found) if found.inliers else NOT_LAID
 
 
 def _colours(query: Query, laid: list[Laid], snapshot: Snapshot) -> tuple[Matrix, Matrix]:

@@ -15,8 +15,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from packsight.shared.catalog.decision_model import Matrix, probabilities
-from packsight.shared.catalog.evidence import AGAINST, AGREEING, CONTRARY, DETAILS, FULL
+from packsight.shared.catalog.decision_model import Matrix, Stage, probabilities
+from packsight.shared.catalog.evidence import AGAINST, AGREEING, CONTRARY, DETAILS, FULL, LINES
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.lacking import Lack
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status
@@ -108,6 +108,19 @@ def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | Non
     return _ordered(compared, compared.matrix(DETAILS), snapshot.model.details.vector(DETAILS), dict(enumerate(laid)))
 
 
+def rank_by_lines(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
+    """Order the products by details and the lines that tell, which are all that was read; `exclusion` as for `rank`."""
+    return _weighed(query, snapshot, exclusion, LINES, snapshot.model.lines)
+
+
+def rank_by_telling_lines(
+    query: Query, by_details: Ranking, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> Ranking | None:
+    """The same of a photo of which more was read, by those of its lines that stand where they tell; None where none does."""
+    some = in_telling_places(query, by_details, snapshot)
+    return rank_by_lines(some, snapshot, exclusion) if some.lines else None
+
+
 def rank(
     query: Query, snapshot: Snapshot, *, exclusion: Exclusion | None = None, variant: Variant = Variant.EVERYTHING
 ) -> Ranking:
@@ -116,16 +129,22 @@ def rank(
         return rank_by_details(query, snapshot, exclusion)
     if variant is Variant.FITTED:
         return as_served(query, snapshot, exclusion)
-    votes = _votes(query, snapshot, exclusion)
+    if variant is Variant.EVERYTHING:
+        return _weighed(query, snapshot, exclusion, FULL, snapshot.model.full)
+    products = find_candidates(query, _votes(query, snapshot, exclusion), snapshot, exclusion)
+    compared = compare(query, products, snapshot, exclusion)
+    return _by_one(compared, "appearance" if variant is Variant.APPEARANCE else "word_share")
+
+
+def _weighed(
+    query: Query, snapshot: Snapshot, exclusion: Exclusion | None, names: tuple[str, ...], stage: Stage
+) -> Ranking:
+    """Order the candidates of votes, looks and words by evidence of these names; a few of them are laid over the photo."""
+    votes, weights = _votes(query, snapshot, exclusion), stage.vector(names)
     products = find_candidates(query, votes, snapshot, exclusion)
     compared = compare(query, products, snapshot, exclusion)
-    if variant is Variant.APPEARANCE:
-        return _by_one(compared, "appearance")
-    if variant is Variant.WORDS:
-        return _by_one(compared, "word_share")
-    weights = snapshot.model.full.vector(FULL)
     compared.columns.update(vote_evidence(votes, products, snapshot))
-    rows = _closest(compared, votes, weights, snapshot)
+    rows = _closest(compared, votes, names, weights, snapshot)
     laid, close = _laid(query, votes, products[rows], snapshot, exclusion)
     inside = np.ones((len(query.words.keys), len(products)), np.bool_)
     inside[:, rows] = words_inside(query, laid, snapshot)
@@ -144,7 +163,7 @@ def rank(
     trusted = 1 - snapshot.parameters.evidence.outweighed * np.minimum(compared.columns["surplus"], 1)
     for name in CONTRARY:
         compared.columns[name] = compared.columns[name] * trusted
-    return _ordered(compared, compared.matrix(FULL), weights, dict(zip(rows.tolist(), laid, strict=True)))
+    return _ordered(compared, compared.matrix(names), weights, dict(zip(rows.tolist(), laid, strict=True)))
 
 
 def as_served(
@@ -159,9 +178,9 @@ def as_served(
     if is_confident(by_details, snapshot):
         if not is_overruled(by_details, query, snapshot, exclusion):
             return _with_evidence(by_details, query, snapshot, exclusion)
-    elif (some := in_telling_places(query, by_details, snapshot)).lines:
-        by_lines = rank(some, snapshot, exclusion=exclusion)
-        if is_read_enough(by_lines, snapshot) and not is_overruled(by_lines, query, snapshot, exclusion):
+    else:
+        by_lines = rank_by_telling_lines(query, by_details, snapshot, exclusion)
+        if by_lines and is_told(by_lines, snapshot) and not is_overruled(by_lines, query, snapshot, exclusion):
             return _with_evidence(by_lines, query, snapshot, exclusion)
     return rank(query, snapshot, exclusion=exclusion)
 
@@ -187,13 +206,18 @@ def _with_evidence(ranking: Ranking, query: Query, snapshot: Snapshot, exclusion
     return replace(ranking, compared=replace(compared, columns=ranking.compared.columns | compared.columns))
 
 
+def is_told(ranking: Ranking, snapshot: Snapshot) -> bool:
+    """Tell whether a ranking by the lines that tell decides."""
+    return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.told and is_name_read(ranking, snapshot)
+
+
 def is_read_enough(ranking: Ranking, snapshot: Snapshot) -> bool:
     """Tell whether a ranking by all evidence, with the words read so far, decides."""
-    return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.enough and _name_is_read(ranking, snapshot)
+    return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.enough and is_name_read(ranking, snapshot)
 
 
-def _name_is_read(ranking: Ranking, snapshot: Snapshot) -> bool:
-    """Tell whether the first candidate's whole name was read, as far as it is usually seen.
+def is_name_read(ranking: Ranking, snapshot: Snapshot) -> bool:
+    """Tell whether the first candidate's whole name was read, as far as it is usually seen; there must be one.
 
     While lines are being read: of a product's sibling that is not listed, the line that tells them apart may be still unread.
     """
@@ -261,11 +285,14 @@ def _votes(query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> Vot
     return query.votes if exclusion is None else vote(query.local, snapshot, exclusion)
 
 
-def _closest(compared: Compared, votes: Votes, weights: Matrix, snapshot: Snapshot) -> IntArray:
+def _closest(
+    compared: Compared, votes: Votes, names: tuple[str, ...], weights: Matrix, snapshot: Snapshot
+) -> IntArray:
     """Rows that are laid over the photo: the most voted for, and the likeliest by what is known without."""
-    voted = np.flatnonzero(np.isin(compared.products, votes.products[: snapshot.parameters.votes.candidates]))
-    utility = compared.matrix(FULL) @ weights
-    likely = np.argsort(-utility, kind="stable")[: snapshot.parameters.close.likely]
+    rules = snapshot.parameters.close
+    voted = np.flatnonzero(np.isin(compared.products, votes.products[: rules.voted]))
+    utility = compared.matrix(names) @ weights
+    likely = np.argsort(-utility, kind="stable")[: rules.likely]
     return np.union1d(voted, likely).astype(np.int64)
 
 

@@ -15,8 +15,10 @@ from packsight.shared.matching.matcher import (
     is_confident,
     is_overruled,
     is_read_enough,
+    is_told,
     rank,
     rank_by_details,
+    rank_by_lines,
 )
 from packsight.shared.matching.telling import telling_lines
 from packsight.shared.vision.features import FloatArray
@@ -102,7 +104,7 @@ class EarlyStop:
         try:
             query = photo.query.with_words(in_original_pixels(words, photo.photo()), photo.query.frame, self._snapshot)
             if not photo.decided:
-                photo.decided = is_read_enough(rank(query, self._snapshot), self._snapshot)
+                photo.decided = is_told(rank_by_lines(query, self._snapshot), self._snapshot)
             elif is_overruled(photo.ranking, query, self._snapshot):
                 photo.decided = False
         except Exception:
