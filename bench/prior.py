@@ -122,14 +122,13 @@ def fit(samples: Mapping[str, Sample]) -> Model:
     }
     model = Model(**weights, matched=1.0, sure=1.0, told=1.0, enough=1.0)
     early = {
-        least: threshold(_joined([_answers_at(name, one, model) for one in sets]), precision, calibration)
-        for least, name, precision in (
-            ("sure", "details", calibration.early_precision),
-            ("told", "lines", calibration.read_precision),
-            ("enough", "full", calibration.read_precision),
+        name: max(threshold(_joined([_answers_at(at, one, model) for one in sets]), precision, calibration), least)
+        for name, at, precision, least in (
+            ("sure", "details", calibration.early_precision, calibration.least_sure),
+            ("told", "lines", calibration.read_precision, calibration.least_told),
+            ("enough", "full", calibration.read_precision, calibration.least_sure),
         )
     }
-    early = {name: max(least, calibration.least_sure) for name, least in early.items()}
     final = _joined([_answers(one, model.model_copy(update=early)) for one in sets])
     matched = threshold(final, calibration.precision, calibration)
     return model.model_copy(update={"matched": matched, **{name: max(least, matched) for name, least in early.items()}})

@@ -102,7 +102,7 @@ def test_a_flat_pack_in_clutter_is_decided_by_its_details_alone(packs: Shop, ask
 @pytest.fixture
 def eager(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shop's photos are matched from less, but never by details alone."""
-    model = PRIOR.model_copy(update={"matched": 0.6, "enough": 0.6, "sure": 1.0})
+    model = PRIOR.model_copy(update={"matched": 0.6, "told": 0.6, "enough": 0.6, "sure": 1.0})
     served = replace(shop.catalogs.get("default"), model=model)
     monkeypatch.setattr(shop.catalogs, "get", lambda _: served)
 

@@ -218,7 +218,7 @@ class Wary(Catalogs):
 
     def get(self, name: str) -> Snapshot:
         snapshot = super().get(name)
-        return replace(snapshot, model=snapshot.model.model_copy(update={"sure": 1.0, "enough": 1.0}))
+        return replace(snapshot, model=snapshot.model.model_copy(update={"sure": 1.0, "told": 1.0, "enough": 1.0}))
 
 
 @dataclass

@@ -53,7 +53,7 @@ def test_reading_stops_when_the_catalog_has_matched_the_photo_unless_all_is_aske
     snapshot = shop.catalogs.get("default")
     # So small a catalog is never sure of itself; and no line is read before all are found.
     rules = replace(snapshot.parameters, telling=replace(snapshot.parameters.telling, lines=0))
-    model = snapshot.model.model_copy(update={"matched": 0.8, "sure": 1.0, "enough": 0.8})
+    model = snapshot.model.model_copy(update={"matched": 0.8, "sure": 1.0, "told": 0.8, "enough": 0.8})
     bold = replace(snapshot, model=model, parameters=rules)
     monkeypatch.setattr(shop.catalogs, "get", lambda name: bold)
     references = [f"s3://{shop.store.bucket}/photos/{row.sha256}" for row in shop.photos]

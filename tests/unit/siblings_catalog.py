@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from packsight.shared.catalog.decision_model import Stage
-from packsight.shared.catalog.evidence import AGAINST, DETAILS, FULL
+from packsight.shared.catalog.evidence import AGAINST, FULL, STAGES
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
 from packsight.shared.vision.features import LocalFeatures
@@ -59,7 +59,7 @@ def weighed(snapshot: Snapshot, counts: Collection[str]) -> Snapshot:
         weights = {name: (-3.0 if name in AGAINST else 3.0) if name in counts else 0.0 for name in names}
         return Stage(weights=weights | {"bias": -2.0})
 
-    model = snapshot.model.model_copy(update={"details": stage(DETAILS), "full": stage(FULL)})
+    model = snapshot.model.model_copy(update={name: stage(names) for name, names in STAGES.items()})
     return replace(snapshot, model=model)
 
 

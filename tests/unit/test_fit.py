@@ -12,14 +12,14 @@ import pytest
 from packsight.indexer.build import logit
 from packsight.indexer.build.calibration import Answers, raised, threshold
 from packsight.indexer.build.examples import example_photos, training_examples
-from packsight.indexer.build.fit import fit
+from packsight.indexer.build.fit import answered_at, answers, fit, rankings, shares_by, training_sets
 from packsight.indexer.build.logit import fit_weights
 from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.prior import PRIOR, read_prior
 from packsight.indexer.build.projection import fit_projection, whitening
 from packsight.indexer.build.training_set import TrainingSet, training_set
 from packsight.shared.catalog.decision_model import Matrix, Model, Stage
-from packsight.shared.catalog.evidence import AGAINST, DETAILS, FULL
+from packsight.shared.catalog.evidence import AGAINST, FULL, STAGES
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.matching.matcher import rank, rank_by_details
@@ -183,7 +183,7 @@ def test_photos_of_absent_products_are_no_part_of_the_self_check_but_of_the_thre
 
 
 def weights_of(model: Model) -> dict[str, dict[str, float]]:
-    return {"details": model.details.weights, "full": model.full.weights}
+    return {name: model.stage(name).weights for name in STAGES}
 
 
 def test_a_fit_that_is_worse_than_the_prior_is_not_used(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,10 +195,10 @@ def test_a_fit_that_is_worse_than_the_prior_is_not_used(catalog: Catalog, monkey
 
 
 IGNORANT = Model(
-    details=Stage(weights=dict.fromkeys(DETAILS, 0.0)),
-    full=Stage(weights=dict.fromkeys(FULL, 0.0)),
+    **{name: Stage(weights=dict.fromkeys(names, 0.0)) for name, names in STAGES.items()},
     matched=0.9,
     sure=0.97,
+    told=0.95,
     enough=0.96,
 )
 """A prior to which all candidates are equal."""
@@ -208,19 +208,23 @@ def test_a_fit_that_is_better_is_used_and_keeps_every_sign(catalog: Catalog) -> 
     snapshot, features = catalog
     model, check, notes = fit(snapshot, features, IGNORANT)
     assert notes == () and model.fitted
-    assert set(model.full.weights) == set(FULL) and set(model.details.weights) == set(DETAILS)
+    assert {name: set(weights) for name, weights in weights_of(model).items()} == {name: set(of) for name, of in STAGES.items()}
     assert model.full.weights["votes"] > 0 < model.details.weights["votes"]
     for weights in weights_of(model).values():
         assert all(weight <= 0 if name in AGAINST else weight >= 0 for name, weight in weights.items() if name != "bias")
     assert check.top1 == 1.0
 
 
-@pytest.mark.parametrize("least", [(PRIOR.matched, PRIOR.sure, PRIOR.enough), (0.99, 0.995, 0.993), (0.5, 0.6, 0.7)])
-def test_thresholds_never_fall_below_the_priors(catalog: Catalog, least: tuple[float, float, float]) -> None:
+THRESHOLDS = "matched", "sure", "told", "enough"
+
+
+@pytest.mark.parametrize("least", [None, (0.99, 0.995, 0.992, 0.993), (0.5, 0.6, 0.65, 0.7)])
+def test_thresholds_never_fall_below_the_priors(catalog: Catalog, least: tuple[float, ...] | None) -> None:
     snapshot, features = catalog
-    model, _, _ = fit(snapshot, features, PRIOR.model_copy(update=dict(zip(("matched", "sure", "enough"), least, strict=True))))
-    assert least[0] <= model.matched <= min(model.sure, model.enough) <= 1
-    assert (model.sure, model.enough) >= least[1:] and model.enough >= least[2]
+    before = PRIOR.model_copy(update=dict(zip(THRESHOLDS, least, strict=True)) if least else {})
+    model, _, _ = fit(snapshot, features, before)
+    assert all(getattr(before, name) <= getattr(model, name) <= 1 for name in THRESHOLDS)
+    assert model.matched <= min(model.sure, model.told, model.enough)
 
 
 def test_thresholds_rise_where_photos_are_taken_for_other_products(tmp_path: Path) -> None:
@@ -230,13 +234,13 @@ def test_thresholds_rise_where_photos_are_taken_for_other_products(tmp_path: Pat
         for number in range(12)
     }
     snapshot = build(tmp_path / "v", products, photos)
-    model, check, _ = fit(snapshot, by_hash(photos), PRIOR.model_copy(update={"matched": 0.5, "sure": 0.5, "enough": 0.5}))
+    model, check, _ = fit(snapshot, by_hash(photos), PRIOR.model_copy(update=dict.fromkeys(THRESHOLDS, 0.5)))
     assert check.top1 <= 0.5
-    assert model.matched == model.sure == model.enough > 0.9
+    assert model.matched == model.sure == model.told == model.enough > 0.9
     assert check.share_matched == 0
 
 
-@pytest.mark.parametrize("stage", ["details", "full"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_prior_without_a_weight_is_an_error(catalog: Catalog, stage: str, tmp_path: Path) -> None:
     weights = dict(getattr(PRIOR, stage).weights)
     del weights["inliers"]
@@ -271,6 +275,27 @@ def test_examples_become_arrays_of_their_likeliest_candidates(catalog: Catalog) 
     shares, none = made.shares(snapshot.model.full.vector(FULL))
     assert np.allclose(shares.sum(axis=1) + none, 1)
     assert (np.diff(shares, axis=1) <= 0).all(), "the likeliest first"
+
+
+def test_lines_teach_only_where_the_whole_name_was_read(catalog: Catalog) -> None:
+    snapshot, features = catalog
+    one = next(training_examples(snapshot, features))
+    named, unnamed = one.query, one.query.with_words((), one.query.frame, one.snapshot)
+    asked = [rankings(query, one.snapshot, one.exclusion) for query in (named, unnamed)]
+    assert [ranking is not None for ranking in asked[0]] == [True, True, True]
+    assert [ranking is not None for ranking in asked[1]] == [True, False, True]
+    made = training_sets(asked, [one.product] * 2, [one.product] * 2)
+    assert [len(examples.truth) for examples in made.values()] == [2, 2, 2]
+    assert made["lines"].missed.tolist() == [False, True], "what was not asked teaches nothing"
+    assert answered_at("lines", made, shares_by(PRIOR, made)).confidence[1] == 0.0
+
+
+def test_the_first_stage_that_is_sure_answers() -> None:
+    confidence = {"details": [0.9, 0.5, 0.5], "lines": [0.2, 0.9, 0.5], "full": [0.1, 0.1, 0.1]}
+    one = arrays(np.zeros((3, 1, 1)), [0, 0, 0])
+    shares = {name: np.array(values)[:, None] for name, values in confidence.items()}
+    found = answers(dict.fromkeys(STAGES, one), shares, PRIOR.model_copy(update={"sure": 0.8, "told": 0.8}))
+    assert found.confidence.tolist() == [0.9, 0.9, 0.1]
 
 
 def test_whitening_gives_even_variance_and_tiny_catalogs_keep_raw_directions() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from packsight.shared.catalog.evidence import LAID, VOTES
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.matching.matcher import rank, rank_by_details
+from packsight.shared.matching.matcher import rank, rank_by_details, rank_by_lines
 from packsight.shared.matching.ranking import Ranking
 from tests.unit.siblings_catalog import KINDS, OWN, asked, catalog, some_evidence, some_kinds, some_words, weighed
 
@@ -32,8 +32,9 @@ def test_a_further_word_that_only_one_candidate_has_never_lowers_it(
     word = OWN[number][further]
     assume(word not in words)
     drawn = weighed(snapshot, counts)
-    before, after = (rank(asked(drawn, read, list(kinds), look), drawn) for read in (words, [*words, word]))
-    assert probability(after, number) >= probability(before, number) - 1e-9
+    less, more = (asked(drawn, read, list(kinds), look) for read in (words, [*words, word]))
+    for ask in (rank_by_lines, rank):
+        assert probability(ask(more, drawn), number) >= probability(ask(less, drawn), number) - 1e-9
 
 
 @pytest.mark.parametrize("name", (*VOTES, *LAID))
@@ -46,5 +47,5 @@ def test_a_further_key_point_that_only_one_candidate_has_never_lowers_it(
     assume(kind not in kinds)
     drawn = weighed(snapshot, {name})
     less, more = (asked(drawn, words, [*seen], look) for seen in (kinds, kinds | {kind}))
-    for ask in (rank_by_details, rank):
+    for ask in (rank_by_details, rank_by_lines, rank):
         assert probability(ask(more, drawn), number) >= probability(ask(less, drawn), number) - 1e-9

@@ -11,6 +11,7 @@ from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.prior import PRIOR
 from packsight.shared.catalog.decision_model import Stage
+from packsight.shared.catalog.evidence import STAGES
 from packsight.shared.matching.fingerprint import matching_fingerprint
 from packsight.shared.parameters import DETAILS, MATCHING, WORDS
 from packsight.shared.vision.models import details_fingerprint
@@ -37,13 +38,13 @@ def test_every_number_that_decides_enters_the_name_of_the_matching() -> None:
 
 def test_every_number_that_fits_and_every_weight_of_the_prior_enters_the_name_of_the_fit() -> None:
     names = [fit_fingerprint(one) for one in varied(FIT)]
-    for stage in ("details", "full"):
+    for stage in STAGES:
         weights = getattr(PRIOR, stage).weights
         names += [
             fit_fingerprint(prior=PRIOR.model_copy(update={stage: Stage(weights={**weights, name: weight + 1})}))
             for name, weight in weights.items()
         ]
-    names += [fit_fingerprint(prior=PRIOR.model_copy(update={name: 0.5})) for name in ("matched", "sure")]
+    names += [fit_fingerprint(prior=PRIOR.model_copy(update={name: 0.5})) for name in ("matched", "sure", "told", "enough")]
     assert len({fit_fingerprint(), *names}) == len(names) + 1 > 40
 
 

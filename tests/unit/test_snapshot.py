@@ -90,7 +90,8 @@ def test_a_version_of_an_older_release_is_refused_by_its_format(copy: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("stage", "gone", "more"), [("full", "rival_name", None), ("details", "colour", None), ("details", None, "looks")]
+    ("stage", "gone", "more"),
+    [("full", "rival_name", None), ("lines", "name", None), ("details", "colour", None), ("details", None, "looks")],
 )
 def test_a_model_of_other_evidence_is_refused_by_its_name(
     copy: Path, stage: str, gone: str | None, more: str | None

@@ -13,7 +13,7 @@ import pytest
 from packsight.indexer.build.prior import PRIOR
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.matcher import as_served, is_overruled, rank, rank_by_details
+from packsight.shared.matching.matcher import as_served, is_overruled, rank, rank_by_details, rank_by_lines
 from packsight.shared.matching.telling import in_telling_places, telling_lines
 from packsight.shared.parameters import MATCHING
 from tests.unit.matching_catalog import build, product
@@ -110,20 +110,20 @@ def thresholds(snapshot: Snapshot, **values: float) -> Snapshot:
 
 
 def test_lines_that_tell_decide_before_everything_else_that_is_known(siblings: Snapshot) -> None:
-    ready = thresholds(eager(siblings, together=0.0), sure=1.0, enough=0.4)
+    ready = thresholds(eager(siblings, together=0.0), sure=1.0, told=0.4)
     query = whole(ready, {NAME: "Arvelo", KIND: "Elderflower", FOOT: "Handmade with care", 380: "Somewhere else"})
     some = in_telling_places(query, rank_by_details(query, ready), ready)
     assert [line.text for line in some.lines] == ["Arvelo", "Elderflower", "Handmade with care"]
     assert not some.vector.any() and not len(some.near)
-    ranking, expected = as_served(query, ready), rank(some, ready)
+    ranking, expected = as_served(query, ready), rank_by_lines(some, ready)
     assert ranking.order.tolist() == expected.order.tolist()
     assert ranking.probability.tolist() == expected.probability.tolist()
     assert ranking.compared.columns["appearance"].any(), "what else is known is told"
-    assert as_served(query, thresholds(ready, enough=1.0)).probability.tolist() == rank(query, ready).probability.tolist()
+    assert as_served(query, thresholds(ready, told=1.0)).probability.tolist() == rank(query, ready).probability.tolist()
 
 
 def test_what_details_decide_holds_unless_print_contradicts_it(siblings: Snapshot) -> None:
-    ready = thresholds(siblings, sure=0.0, enough=1.0)
+    ready = thresholds(siblings, sure=0.0, told=1.0)
     by_details = rank_by_details(whole(ready, {}), ready)
     assert as_served(whole(ready, {}), ready).probability.tolist() == by_details.probability.tolist()
     first = NAMES[int(by_details.order[0])]
