@@ -93,6 +93,11 @@ def laid_evidence(
     inliers = np.array([one.match.inliers for one in laid], np.float64)
     strength = np.log1p(inliers) / np.log(snapshot.parameters.close.full_inliers)
     colour, colour_lead = _colours(query, laid, snapshot)
+    # Asked of those only that have anything to exceed it, since it is dear the first time.
+    kin = [
+        kinship(product, snapshot, exclusion) if one.match.inliers else 0.0
+        for product, one in zip(products.tolist(), laid, strict=True)
+    ]
     columns = {
         "inliers": strength,
         "alignment": inliers / max(inliers.max(initial=0), 1),
@@ -102,7 +107,7 @@ def laid_evidence(
         "off_centre": np.array([one.match.off_centre for one in laid]),
         "colour": colour,
         "colour_lead": colour_lead,
-        "surplus": np.maximum(strength - [kinship(int(product), snapshot, exclusion) for product in products], 0.0),
+        "surplus": np.maximum(strength - kin, 0.0),
     }
     return {name: np.asarray(columns[name], np.float64) for name in LAID}
 
