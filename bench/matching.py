@@ -128,7 +128,7 @@ def _answers(shop: Shop, snapshot: Snapshot) -> dict[str, Any]:
         query = Query.of(photo, snapshot)
         early.append(is_confident(rank_by_details(query, snapshot), snapshot))
         again = rank(query, snapshot, exclusion=Exclusion.of_product(snapshot, number[product]))
-        rejected.append(not len(again.order) or again.probability[0] < snapshot.model.matched)
+        rejected.append(not len(again.order) or again.probability[0] < again.matched)
     shares = {
         "top1": top1, "top5": top5, "matched_right": matched, "matched_wrong": wrong, "by_details": early,
         "absent_rejected": rejected,

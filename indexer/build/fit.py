@@ -50,8 +50,11 @@ def fit(
     best = fitted if better else given
     if not better:
         notes = ("Fitted weights did no better on photos left out: the prior decides",)
-    matched = raised(best.answers, prior.matched, parameters.calibration.precision, parameters.calibration)
-    early = {name: max(getattr(prior, name), matched) for name in ("sure", "told", "enough")}
+    precision = parameters.calibration.precision
+    matched = raised(best.answers, prior.matched, precision, parameters.calibration)
+    # The lines that tell answer where a whole name was read: what is wrong where none was says nothing of them.
+    told = raised(answered_at("lines", stages, best.shares), prior.told, precision, parameters.calibration)
+    early = {"sure": max(prior.sure, matched), "told": told, "enough": max(prior.enough, matched)}
     model = best.model.model_copy(update={"matched": matched, **early})
     return model, best.answers.self_check(matched), notes
 
@@ -80,6 +83,7 @@ def training_sets(
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     model: Model
+    shares: Mapping[str, Matrix]
     answers: Answers
 
 
@@ -90,11 +94,12 @@ def _fitted(stages: Stages, prior: Model, parameters: FitParameters) -> _Candida
         names, before = STAGES[name], prior.stage(name).vector(STAGES[name])
         weights[name] = stage(names, fit_weights([examples], names, before, spread, rules))
         shares[name] = cross_fitted(examples, names, before, spread, rules)
-    return _Candidate(prior.model_copy(update={**weights, "fitted": True}), answers(stages, shares, prior))
+    return _Candidate(prior.model_copy(update={**weights, "fitted": True}), shares, answers(stages, shares, prior))
 
 
 def _given(stages: Stages, prior: Model) -> _Candidate:
-    return _Candidate(prior, answers(stages, shares_by(prior, stages), prior))
+    shares = shares_by(prior, stages)
+    return _Candidate(prior, shares, answers(stages, shares, prior))
 
 
 def shares_by(model: Model, stages: Stages) -> dict[str, Matrix]:

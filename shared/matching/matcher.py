@@ -105,12 +105,13 @@ def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | Non
     compared = compare(query, products, snapshot, exclusion)
     laid = lay_by_votes(query, votes, products, snapshot)
     compared.columns.update(vote_evidence(votes, products, snapshot) | laid_evidence(query, laid, products, snapshot, exclusion))
-    return _ordered(compared, compared.matrix(DETAILS), snapshot.model.details.vector(DETAILS), dict(enumerate(laid)))
+    weights, matched = snapshot.model.details.vector(DETAILS), snapshot.model.matched
+    return _ordered(compared, compared.matrix(DETAILS), weights, matched, dict(enumerate(laid)))
 
 
 def rank_by_lines(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
     """Order the products by details and the lines that tell, which are all that was read; `exclusion` as for `rank`."""
-    return _weighed(query, snapshot, exclusion, LINES, snapshot.model.lines)
+    return _weighed(query, snapshot, exclusion, LINES, snapshot.model.lines, snapshot.model.told)
 
 
 def rank_by_telling_lines(
@@ -130,14 +131,14 @@ def rank(
     if variant is Variant.FITTED:
         return as_served(query, snapshot, exclusion)
     if variant is Variant.EVERYTHING:
-        return _weighed(query, snapshot, exclusion, FULL, snapshot.model.full)
+        return _weighed(query, snapshot, exclusion, FULL, snapshot.model.full, snapshot.model.matched)
     products = find_candidates(query, _votes(query, snapshot, exclusion), snapshot, exclusion)
     compared = compare(query, products, snapshot, exclusion)
-    return _by_one(compared, "appearance" if variant is Variant.APPEARANCE else "word_share")
+    return _by_one(compared, "appearance" if variant is Variant.APPEARANCE else "word_share", snapshot.model.matched)
 
 
 def _weighed(
-    query: Query, snapshot: Snapshot, exclusion: Exclusion | None, names: tuple[str, ...], stage: Stage
+    query: Query, snapshot: Snapshot, exclusion: Exclusion | None, names: tuple[str, ...], stage: Stage, matched: float
 ) -> Ranking:
     """Order the candidates of votes, looks and words by evidence of these names; a few of them are laid over the photo."""
     votes, weights = _votes(query, snapshot, exclusion), stage.vector(names)
@@ -163,7 +164,7 @@ def _weighed(
     trusted = 1 - snapshot.parameters.evidence.outweighed * np.minimum(compared.columns["surplus"], 1)
     for name in CONTRARY:
         compared.columns[name] = compared.columns[name] * trusted
-    return _ordered(compared, compared.matrix(names), weights, dict(zip(rows.tolist(), laid, strict=True)))
+    return _ordered(compared, compared.matrix(names), weights, matched, dict(zip(rows.tolist(), laid, strict=True)))
 
 
 def as_served(
@@ -260,10 +261,10 @@ def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) 
 
 
 def status_of(ranking: Ranking, snapshot: Snapshot) -> Status:
-    """`matched` from the version's threshold; `no_match` when none is likelier than all candidates together."""
+    """`matched` from the threshold of what decided; `no_match` when none is likelier than all candidates together."""
     if not len(ranking.order):
         return Status.NO_MATCH
-    if ranking.probability[0] >= snapshot.model.matched:
+    if ranking.probability[0] >= ranking.matched:
         return Status.MATCHED
     return Status.NO_MATCH if ranking.none > snapshot.parameters.decision.no_match else Status.AMBIGUOUS
 
@@ -311,15 +312,15 @@ def _laid(
     return result
 
 
-def _ordered(compared: Compared, evidence: Matrix, weights: Matrix, laid: dict[int, Laid]) -> Ranking:
+def _ordered(compared: Compared, evidence: Matrix, weights: Matrix, matched: float, laid: dict[int, Laid]) -> Ranking:
     share, none = probabilities(evidence, weights)
     order = np.lexsort((compared.products, -share))
-    return Ranking(compared.products[order], share[order], none, order, compared, evidence, laid)
+    return Ranking(compared.products[order], share[order], none, order, compared, evidence, matched, laid)
 
 
-def _by_one(compared: Compared, name: str) -> Ranking:
+def _by_one(compared: Compared, name: str, matched: float) -> Ranking:
     """Order by one kind of evidence alone."""
     column = compared.columns[name]
     order = np.lexsort((compared.products, -column))
     evidence = column[:, None]
-    return Ranking(compared.products[order], np.clip(column[order], 0, 1), 0.0, order, compared, evidence, {})
+    return Ranking(compared.products[order], np.clip(column[order], 0, 1), 0.0, order, compared, evidence, matched, {})

@@ -15,7 +15,8 @@ class Ranking:
     """Products by falling probability.
 
     probability: of each product of `order`; none: that it is none of them; rows: where each stands in `compared`.
-    evidence: [candidates, names] that decided. laid: what lies over the photo, by row of `compared`.
+    evidence: [candidates, names] that decided. matched: probability from which the first product is `matched`. laid: what lies
+    over the photo, by row of `compared`.
     """
 
     order: IntArray
@@ -24,4 +25,5 @@ class Ranking:
     rows: IntArray
     compared: Compared
     evidence: Matrix
+    matched: float
     laid: dict[int, Laid]

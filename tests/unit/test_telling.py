@@ -12,8 +12,9 @@ import pytest
 
 from packsight.indexer.build.prior import PRIOR
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.matcher import as_served, is_overruled, rank, rank_by_details, rank_by_lines
+from packsight.shared.matching.matcher import as_served, is_overruled, rank, rank_by_details, rank_by_lines, status_of
 from packsight.shared.matching.telling import in_telling_places, telling_lines
 from packsight.shared.parameters import MATCHING
 from tests.unit.matching_catalog import build, product
@@ -120,6 +121,14 @@ def test_lines_that_tell_decide_before_everything_else_that_is_known(siblings: S
     assert ranking.probability.tolist() == expected.probability.tolist()
     assert ranking.compared.columns["appearance"].any(), "what else is known is told"
     assert as_served(query, thresholds(ready, told=1.0)).probability.tolist() == rank(query, ready).probability.tolist()
+
+
+def test_what_lines_decide_is_matched_from_their_own_threshold(siblings: Snapshot) -> None:
+    ready = thresholds(eager(siblings, together=0.0), sure=1.0, told=0.4, matched=1.0)
+    query = whole(ready, {NAME: "Arvelo", KIND: "Elderflower"})
+    ranking = as_served(query, ready)
+    assert 0.4 <= ranking.probability[0] < 1.0 and status_of(ranking, ready) is Status.MATCHED
+    assert status_of(rank(query, ready), ready) is not Status.MATCHED
 
 
 def test_what_details_decide_holds_unless_print_contradicts_it(siblings: Snapshot) -> None:
