@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -41,7 +39,6 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the figures and the cache of compiled networks.")] = Path("bench-out"),
 ) -> None:
     """Measure throughput, stages and accuracy in one run; writes last.json, or a file named after what is measured alone."""
-    signal.signal(signal.SIGTERM, _interrupt)  # so that what was started is stopped
     out.mkdir(parents=True, exist_ok=True)
     models = (out / "models").resolve()
     with _folder() as folder:
@@ -63,10 +60,6 @@ def main(
         except (UserError, PacksightError) as error:
             console.print(f"[red]{error}[/]", highlight=False)
             raise typer.Exit(1) from None
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _photo_set(

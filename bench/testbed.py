@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import psutil
 
@@ -74,11 +76,11 @@ class Running:
 
 @contextmanager
 def testbed(folder: Path, models: Path) -> Iterator[Testbed]:
-    """Start a broker and an object store; they are stopped at the end, also after a failure.
+    """Start a broker and an object store; they are stopped at the end, also after a failure or where this process is to end.
 
     models: cache of compiled networks, kept from run to run.
     """
-    with serving(folder) as running:
+    with _ended_like_an_interrupt(), serving(folder) as running:
         environment = launch.ONE_THREAD | variables(running.settings(folder / "home", BUCKET))
         with _environment(environment):
             os.environ.setdefault("PACKSIGHT_MODELS__CACHE_DIR", str(models))
@@ -86,6 +88,20 @@ def testbed(folder: Path, models: Path) -> Iterator[Testbed]:
             with closing(ObjectStore(settings.s3)) as store:
                 store.ensure_bucket()
             yield Testbed(folder, environment, settings, running)
+
+
+@contextmanager
+def _ended_like_an_interrupt() -> Iterator[None]:
+    """Take SIGTERM for an interrupt, which unwinds what was started; by itself it would leave servers and workers behind."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
