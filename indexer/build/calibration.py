@@ -25,8 +25,8 @@ class Answers:
     listed: npt.NDArray[np.bool_]
     weight: Matrix
 
-    def self_check(self, matched: float) -> SelfCheck:
-        """What of the photos whose product is listed was recognised."""
+    def self_check(self, matched: float | Matrix) -> SelfCheck:
+        """What of the photos whose product is listed was recognised; matched: from which confidence, of all or of each."""
         told = self.listed & (self.confidence >= matched)
         whole, part = float(self.weight[self.listed].sum()), float(self.weight[told].sum())
         return SelfCheck(

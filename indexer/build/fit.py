@@ -56,7 +56,7 @@ def fit(
     told = raised(answered_at("lines", stages, best.shares), prior.told, precision, parameters.calibration)
     early = {"sure": max(prior.sure, matched), "told": told, "enough": max(prior.enough, matched)}
     model = best.model.model_copy(update={"matched": matched, **early})
-    return model, best.answers.self_check(matched), notes
+    return model, answers(stages, best.shares, model).self_check(matched_from(stages, best.shares, model)), notes
 
 
 def rankings(query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> list[Ranking | None]:
@@ -121,6 +121,12 @@ def answers(stages: Stages, shares: Mapping[str, Matrix], model: Model) -> Answe
         confidence, right = np.where(decides, early.confidence, result.confidence), np.where(decides, early.right, result.right)
         result = replace(result, confidence=confidence, right=right)
     return result
+
+
+def matched_from(stages: Stages, shares: Mapping[str, Matrix], model: Model) -> Matrix:
+    """The confidence from which the answer to each example is `matched`: of what decides it."""
+    by_details, by_lines = (answered_at(name, stages, shares).confidence for name in ("details", "lines"))
+    return np.where((by_details < model.sure) & (by_lines >= model.told), model.told, model.matched)
 
 
 def answered_at(name: str, stages: Stages, shares: Mapping[str, Matrix]) -> Answers:

@@ -12,7 +12,7 @@ import pytest
 from packsight.indexer.build import logit
 from packsight.indexer.build.calibration import Answers, raised, threshold
 from packsight.indexer.build.examples import example_photos, training_examples
-from packsight.indexer.build.fit import answered_at, answers, fit, rankings, shares_by, training_sets
+from packsight.indexer.build.fit import answered_at, answers, fit, matched_from, rankings, shares_by, training_sets
 from packsight.indexer.build.logit import fit_weights
 from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.prior import PRIOR, read_prior
@@ -297,6 +297,16 @@ def test_the_first_stage_that_is_sure_answers() -> None:
     shares = {name: np.array(values)[:, None] for name, values in confidence.items()}
     found = answers(dict.fromkeys(STAGES, one), shares, PRIOR.model_copy(update={"sure": 0.8, "told": 0.8}))
     assert found.confidence.tolist() == [0.9, 0.9, 0.1]
+
+
+def test_an_answer_is_matched_from_the_threshold_of_what_decides_it() -> None:
+    confidence = {"details": [0.99, 0.5, 0.5], "lines": [0.9, 0.9, 0.5], "full": [0.1, 0.1, 0.93]}
+    one = arrays(np.zeros((3, 1, 1)), [0, 0, 0])
+    shares = {name: np.array(values)[:, None] for name, values in confidence.items()}
+    model, stages = PRIOR.model_copy(update={"sure": 0.98, "told": 0.85, "matched": 0.95}), dict.fromkeys(STAGES, one)
+    least = matched_from(stages, shares, model)
+    assert least.tolist() == [0.95, 0.85, 0.95]
+    assert answers(stages, shares, model).self_check(least).share_matched == pytest.approx(2 / 3, abs=1e-6)
 
 
 def test_whitening_gives_even_variance_and_tiny_catalogs_keep_raw_directions() -> None:
