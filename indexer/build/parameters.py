@@ -121,8 +121,9 @@ class CalibrationParameters:
     least_sure: float = 0.95
     """Probability below which neither details nor a part of all lines end the work early."""
     least_told: float = 0.93
-    """The same of the lines that tell, when the whole name was read. With sets left out one by one, all 158 photos that they decide
-    so are answered rightly, and none of 324 whose product was left out is taken for another; from 0.9 on one is, from 0.8 four."""
+    """The same of the lines that tell, when the whole name was read. With sets left out one by one, all 219 photos that they
+    decide so are answered rightly, and none of 485 whose product was left out is taken for another; from 0.9 on one is, from
+    0.8 on four."""
     prior_answers: float = 5.0
     """Answers that the estimate of a threshold's precision starts from: as precise as wanted, or as the model itself says if
     that is more."""
