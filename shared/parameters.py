@@ -159,7 +159,7 @@ class ColourParameters:
 
     side: int = 64
     """Pixels; thumbnails are squeezed to a square, in which positions are shares of width and height. With 96, sets left out one
-    by one are answered no better, at twice the price."""
+    by one are answered no better, for 2.25 times the pixels."""
     blur: float = 1.0
     """Standard deviation in pixels by which colours are blurred, for what the homography misses by."""
     min_covered: float = 0.02
@@ -187,7 +187,8 @@ class CloseParameters:
 
     voted: int = 3
     """Candidates laid over the photo by all key points: those that these vote for most. With 8 of them, 4 `likely` ones and two
-    photos of each, sets left out one by one are answered as well, and a question costs half as much again."""
+    photos of each, a question costs half as much again. Of sets left out one by one, 0.57 of cartons are matched and right then
+    instead of 0.50 (precision 0.90 and 0.88), 0.89 of drawn packs instead of 0.98, of all others as many."""
     likely: int = 3
     """Candidates laid over it beside those: the likeliest without it."""
     kin: int = 3

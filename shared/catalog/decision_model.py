@@ -49,7 +49,8 @@ class Model(_Value):
     full: Stage
     """With words and appearance; also while lines are being read."""
     matched: float
-    """Probability from which a photo is `matched`, so that the estimated precision of such answers is high enough."""
+    """Probability from which a photo is `matched`, so that the estimated precision of such answers is high enough; where the
+    lines that tell decide, `told` is."""
     sure: float
     """Probability from which details alone decide, so that asking more would hardly ever change the answer."""
     told: float
