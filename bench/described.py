@@ -30,6 +30,7 @@ from packsight.worker.networks.base import Embedder, Spotter
 from packsight.worker.pipeline.decode import decode
 from packsight.worker.pipeline.extracted import in_original_pixels
 from packsight.worker.pipeline.local_features import catalog_features, thumbnail
+from packsight.worker.pipeline.middle import middle
 from packsight.worker.pipeline.reading import read_in_parts
 
 
@@ -121,6 +122,8 @@ def _described(photos: PhotoSet, embedder: Embedder, spotter: Spotter, made_by: 
             (keep / f"{photos.name}-{len(kept)}.{part}.parquet").write_bytes(encode(part, new))
         known |= join(keep.glob(f"{photos.name}-{len(kept)}.*.parquet"))
     features = {sha256: known[sha256] for sha256 in files}
+    for one in dict.fromkeys(data for data, _ in asked):  # which is nothing that is kept of a photo
+        features[_sha256(one)] = _asked_about(features[_sha256(one)], one, embedder, settings)
     return Described(photos.name, rows, features, [(_sha256(one), product) for one, product in asked], made_by)
 
 
@@ -130,6 +133,13 @@ def _seen(sha256: str, data: bytes, embedder: Embedder, spotter: Spotter, settin
     lines = in_original_pixels(words, photo)
     local = as_packed(catalog_features(photo))
     return make_features(sha256, (photo.width, photo.height), embedding, lines, local, thumbnail(photo))
+
+
+def _asked_about(features: Features, data: bytes, embedder: Embedder, settings: Settings) -> Features:
+    """The same with what is seen of a photo only when it is asked about."""
+    [seen] = embedder.embed([middle(decode(data, settings.decode).pixels)])
+    whole = make_features("", (features.width, features.height), features.embedding, (), middle=seen)
+    return replace(features, middle=whole.middle)
 
 
 def _sha256(data: bytes) -> str:

@@ -26,6 +26,7 @@ from packsight.worker.networks.load import load_embedder, load_spotter
 from packsight.worker.networks.spotters.ppocr.spotter import PpOcrSpotter
 from packsight.worker.pipeline.decode import Photo, decode
 from packsight.worker.pipeline.local_features import query_features, thumbnail
+from packsight.worker.pipeline.middle import middle
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ def _decide(photos: Sequence[Photo], known: Sequence[Features], snapshot: Snapsh
         )
         by_details = matcher.rank_by_details(query, snapshot)
         early += matcher.is_confident(by_details, snapshot)
-        query = query.with_words(features.words, query.frame, snapshot).with_embedding(features.embedding, snapshot)
+        query = query.with_rest(features, snapshot)
         ranking = matcher.as_served(query, snapshot, by_details=by_details)
         answers.append(matcher.decision(query, ranking, snapshot, top_k=5))
     return answers, early
@@ -78,7 +79,7 @@ def serve(pipe: Any, settings: Settings, references: list[str], threads: int) ->
     data = lap("fetch", lambda: [fetcher.fetch(reference) for reference in references])
     photos = lap("decode", lambda: [decode(one, settings.decode) for one in data])
     pixels = [photo.pixels for photo in photos]
-    vectors = lap("embed", lambda: embedder.embed(pixels))
+    vectors = lap("embed", lambda: embedder.embed([*pixels, *map(middle, pixels)]))
     if isinstance(spotter, PpOcrSpotter):
         lines = lap("detect", lambda: spotter.find(pixels))
         words = lap("recognise", lambda: spotter.read([replace(line) for line in lines], len(pixels)))
@@ -86,8 +87,8 @@ def serve(pipe: Any, settings: Settings, references: list[str], threads: int) ->
         words = lap("spot", lambda: spotter.spot(pixels))
     lap("local features", lambda: [(query_features(photo), thumbnail(photo)) for photo in photos])
     known = [
-        make_features("", (photo.width, photo.height), vector, read)
-        for photo, vector, read in zip(photos, vectors, words, strict=True)
+        make_features("", (photo.width, photo.height), whole, read, middle=part)
+        for photo, whole, part, read in zip(photos, vectors, vectors[len(photos) :], words, strict=False)
     ]
     decided, early = lap("match", lambda: _decide(photos, known, snapshot))
     lap.laps["match"]["by_details"] = early / len(known)

@@ -93,6 +93,14 @@ class CandidateParameters:
 
 
 @dataclass(frozen=True)
+class LookParameters:
+    """What of a photo that is asked about is embedded beside the whole of it (packsight.worker.pipeline.middle)."""
+
+    middle: float = 0.6
+    """Share of its sides, around its centre. Measured, with others: docs/decisions/15-two-looks.md."""
+
+
+@dataclass(frozen=True)
 class EvidenceParameters:
     """What speaks for and against each candidate (packsight.shared.matching.evidence)."""
 
@@ -336,6 +344,7 @@ class MatchingParameters:
 
     barcodes: BarcodeParameters = BarcodeParameters()
     candidates: CandidateParameters = CandidateParameters()
+    looks: LookParameters = LookParameters()
     votes: VoteParameters = VoteParameters()
     evidence: EvidenceParameters = EvidenceParameters()
     geometry: GeometryParameters = GeometryParameters()

@@ -70,7 +70,7 @@ class Baseline:
 
     def _distances(self, query: Query) -> npt.NDArray[np.float64]:
         """Squared L2 distance of each photo; nan where either embedding is not finite."""
-        embedding = query.embedding.astype(np.float32)
+        embedding = query.looks[0].astype(np.float32)
         parts = [
             ((self.embeddings[start : start + _ROWS] - embedding) ** 2).sum(axis=1)
             for start in range(0, len(self.embeddings), _ROWS)

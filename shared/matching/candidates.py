@@ -42,23 +42,25 @@ WHOLE = Frame(0.0, 0.0, 1.0, 1.0)
 class Query:
     """A photo that a catalog was searched with, as far as it is known: key points first, then its looks, then its words.
 
-    votes: what its key points voted for. vector: [projected], zeros while unknown; near: numbers of the catalog photos
-    nearest to it, nearest first. words: what its words may stand for. barcodes: GTINs on it. embedding, lines: looks and words
-    as they came; places: [lines, 2] middles of the lines as shares of its sides. frame: what of a photo it is. geometry: what
-    laying catalog photos over it gave, by photo, so that none is laid twice; laid: what comparing sets of candidates so gave, by
-    their numbers.
+    votes: what its key points voted for. vectors: [looks, projected] of the whole photo and of its middle, none while unknown;
+    near: numbers of the catalog photos nearest to one of them, nearest first. words: what its words may stand for. barcodes:
+    GTINs on it. looks, lines: looks and words as they came; places: [lines, 2] middles of the lines as shares of its sides;
+    cut: lines that were cut out where a catalog's lines tell, and read by themselves.
+    frame: what of a photo it is. geometry: what laying catalog photos over it gave, by photo, so that none is laid twice; laid:
+    what comparing sets of candidates so gave, by their numbers.
     """
 
     local: LocalFeatures
     thumbnail: bytes
     votes: Votes
-    vector: FloatArray
+    vectors: FloatArray
     near: IntArray
     words: FuzzyMatches
     barcodes: tuple[int, ...] = ()
-    embedding: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    looks: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     lines: tuple[WordRead, ...] = ()
     places: FloatArray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    cut: tuple[WordRead, ...] = ()
     frame: Frame = WHOLE
     geometry: dict[int, GeometricMatch] = field(default_factory=dict)
     laid: dict[bytes, Any] = field(default_factory=dict)
@@ -73,8 +75,8 @@ class Query:
         frame: Frame = WHOLE,
     ) -> Query:
         """A photo of which nothing but its details and barcodes is known yet: let its key points vote."""
-        vector, unread = np.zeros(snapshot.projection.dimension, np.float32), look_up((), snapshot.words.vocabulary)
-        return cls(local, thumbnail, vote(local, snapshot), vector, np.zeros(0, np.int64), unread, barcodes, frame=frame)
+        unseen, unread = np.zeros((0, snapshot.projection.dimension), np.float32), look_up((), snapshot.words.vocabulary)
+        return cls(local, thumbnail, vote(local, snapshot), unseen, np.zeros(0, np.int64), unread, barcodes, frame=frame)
 
     @classmethod
     def of(cls, features: Features, snapshot: Snapshot) -> Query:
@@ -84,15 +86,24 @@ class Query:
         """
         frame = Frame(0.0, 0.0, features.width, features.height)
         query = cls.of_details(features.local.as_query(), features.thumbnail, snapshot, features.barcodes or (), frame)
-        return query.with_embedding(features.embedding, snapshot).with_words(features.words, frame, snapshot)
+        return query.with_rest(features, snapshot)
 
-    def with_embedding(self, embedding: FloatArray, snapshot: Snapshot) -> Query:
-        """The same photo with its looks: project the embedding and search with it.
+    def with_rest(self, features: Features, snapshot: Snapshot) -> Query:
+        """The same photo with its looks and its words, as far as they are known.
 
         Raises CatalogError when the embedding has another length than the version's.
         """
-        vector = snapshot.project(embedding)
-        return replace(self, embedding=embedding, vector=vector, near=_near(vector, snapshot))
+        seen = self.with_looks(features.looks, snapshot) if len(features.looks) else self
+        return replace(seen.with_words(features.words, self.frame, snapshot), cut=features.cut)
+
+    def with_looks(self, looks: FloatArray, snapshot: Snapshot) -> Query:
+        """The same photo with its looks: project the embeddings [looks, dimension] and search with them.
+
+        One that is not finite counts as unknown. Raises CatalogError when they have another length than the version's.
+        """
+        projected = [snapshot.project(embedding) for embedding in looks]
+        vectors = np.array([one for one in projected if one.any()], np.float32).reshape(-1, snapshot.projection.dimension)
+        return replace(self, looks=looks, vectors=vectors, near=_near(vectors, snapshot))
 
     def with_words(self, words: Sequence[WordRead], frame: Frame, snapshot: Snapshot) -> Query:
         """The same photo with these words, without another search; frame: this photo in the pixels of their boxes."""
@@ -115,12 +126,17 @@ def find_candidates(
     return found.astype(np.int64)
 
 
-def _near(vector: FloatArray, snapshot: Snapshot) -> IntArray:
-    if not vector.any():
-        return np.zeros(0, np.int64)
+def _near(vectors: FloatArray, snapshot: Snapshot) -> IntArray:
+    """As many photos as one look finds, nearest to any of them first."""
     most = min(snapshot.parameters.candidates.near_photos, snapshot.index.ntotal)
-    _, found = snapshot.index.search(vector[None], most)
-    return np.asarray(found[0][found[0] >= 0], np.int64)  # Faiss fills up with -1
+    if not len(vectors) or not most:
+        return np.zeros(0, np.int64)
+    similarity, found = snapshot.index.search(vectors, most)
+    order = np.argsort(-similarity, axis=None, kind="stable")
+    photos = found.ravel()[order]
+    _, first = np.unique(photos, return_index=True)
+    nearest = photos[np.sort(first)]
+    return np.asarray(nearest[nearest >= 0][:most], np.int64)  # Faiss fills up with -1
 
 
 def _by_words(read: FuzzyMatches, snapshot: Snapshot, exclusion: Exclusion | None) -> IntArray:

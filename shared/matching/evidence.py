@@ -161,7 +161,7 @@ def distinctive_words(compared: Compared, rows: IntArray, parameters: CloseParam
 def compare_appearance(
     query: Query, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None
 ) -> Appearance:
-    """Compare the query's vector with those of all photos of the candidates."""
+    """Compare the query's looks with those of all photos of the candidates: what comes closest counts."""
     starts = np.asarray(snapshot.photo_starts[products])
     lengths = np.asarray(snapshot.photo_starts[products + 1]) - starts
     owner = np.repeat(np.arange(len(products)), lengths)
@@ -169,7 +169,8 @@ def compare_appearance(
     if exclusion is not None:
         kept = photos != exclusion.photo
         owner, photos = owner[kept], photos[kept]
-    similarity = np.asarray(snapshot.vectors[photos], np.float64) @ query.vector.astype(np.float64)
+    cosines = np.asarray(snapshot.vectors[photos], np.float64) @ query.vectors.T.astype(np.float64)
+    similarity = cosines.max(axis=1) if len(query.vectors) else np.zeros(len(photos))
     order = np.lexsort((photos, -similarity, owner))
     owners, first = np.unique(owner[order], return_index=True)
     cosine, nearest = np.zeros(len(products)), np.full(len(products), NO_PHOTO, np.int64)

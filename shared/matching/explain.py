@@ -30,7 +30,7 @@ def evidence(
 ) -> Evidence:
     """Evidence for the candidate of that row; `code`: its barcode on the photo."""
     nearest = int(candidates.appearance.nearest[row])
-    seen, lies = nearest != NO_PHOTO and bool(query.vector.any()), laid is not None and laid.photo != NO_PHOTO
+    seen, lies = nearest != NO_PHOTO and len(query.vectors) > 0, laid is not None and laid.photo != NO_PHOTO
     shown = laid.photo if laid is not None and lies and not seen else nearest
     return Evidence(
         visual_similarity=round(float(candidates.columns["appearance"][row]), 4) if seen else None,

@@ -172,18 +172,28 @@ def as_served(
 ) -> Ranking:
     """Order the candidates as workers do, by the first that decides: details, the lines that tell, everything.
 
-    What details or those lines decided holds unless the query's print contradicts it, however much more is known: so a photo of
-    which everything was asked is answered as one of which less was enough. by_details: where it is known.
+    What details and lines that were cut out decide holds however much more is known, so that a photo of which everything was
+    asked is answered as one of which less was enough. by_details: where it is known.
     """
     by_details = by_details or rank_by_details(query, snapshot, exclusion)
+    cut_out = [query.with_words(query.cut, query.frame, snapshot)] if query.cut else []
+    for read in (*cut_out, query):
+        early = early_ranking(read, by_details, snapshot, exclusion)
+        if early is not None:
+            return _with_evidence(early, query, snapshot, exclusion)
+    return rank(query, snapshot, exclusion=exclusion)
+
+
+def early_ranking(
+    query: Query, by_details: Ranking, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> Ranking | None:
+    """The ranking by details, or by the lines that tell, if it decides and the print that was read does not contradict it."""
     if is_confident(by_details, snapshot):
-        if not is_overruled(by_details, query, snapshot, exclusion):
-            return _with_evidence(by_details, query, snapshot, exclusion)
+        early: Ranking | None = by_details
     else:
         by_lines = rank_by_telling_lines(query, by_details, snapshot, exclusion)
-        if by_lines and is_told(by_lines, snapshot) and not is_overruled(by_lines, query, snapshot, exclusion):
-            return _with_evidence(by_lines, query, snapshot, exclusion)
-    return rank(query, snapshot, exclusion=exclusion)
+        early = by_lines if by_lines is not None and is_told(by_lines, snapshot) else None
+    return None if early is None or is_overruled(early, query, snapshot, exclusion) else early
 
 
 def is_confident(ranking: Ranking, snapshot: Snapshot) -> bool:

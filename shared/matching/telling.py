@@ -61,7 +61,7 @@ def in_telling_places(query: Query, ranking: Ranking, snapshot: Snapshot) -> Que
     places, corners = telling_lines(ranking, snapshot, snapshot.parameters.telling.lines), line_corners(query)
     kept = np.flatnonzero(same_place(places, corners).any(axis=0)) if len(places) and len(corners) else np.zeros(0, np.int64)
     part = query.with_words([query.lines[line] for line in kept.tolist()], query.frame, snapshot)
-    return replace(part, vector=np.zeros_like(query.vector), near=query.near[:0])
+    return replace(part, vectors=query.vectors[:0], near=query.near[:0])
 
 
 def _family(ranking: Ranking, snapshot: Snapshot) -> list[_Member]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +60,7 @@ class Features:
     width: int
     height: int
     embedding: FloatArray
-    """[dimension] raw activations, neither projected nor normalised."""
+    """[dimension] raw activations of the whole photo, neither projected nor normalised."""
     words: tuple[WordRead, ...]
     local: LocalFeatures
     thumbnail: bytes
@@ -69,6 +69,18 @@ class Features:
     """Whether all was extracted, not only as much as a catalog version needed to decide."""
     barcodes: tuple[int, ...] | None = None
     """GTINs of the EAN and UPC symbols on it; None when nobody looked for any."""
+    middle: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    """The same as `embedding` of the photo's middle, where the pack is on most photos that are asked about; nothing of a catalog
+    photo, which the pack fills."""
+
+    cut: tuple[WordRead, ...] = ()
+    """Lines that were cut out where those of a catalog tell, and read by themselves: of a photo that is asked about."""
+
+    @property
+    def looks(self) -> FloatArray:
+        """[looks, dimension] embeddings of the whole photo and of its middle, as far as they are known."""
+        known = [one for one in (self.embedding, self.middle) if len(one)]
+        return np.stack(known) if known else np.zeros((0, 0), np.float32)
 
 
 def make_features(
@@ -81,6 +93,8 @@ def make_features(
     *,
     complete: bool = True,
     barcodes: tuple[int, ...] | None = None,
+    middle: FloatArray | None = None,
+    cut: Sequence[WordRead] = (),
 ) -> Features:
     """Put features together with the precision that a pack keeps, so that query and catalog photo see equal numbers.
 
@@ -90,19 +104,29 @@ def make_features(
         sha256=sha256,
         width=size[0],
         height=size[1],
-        embedding=embedding.astype(np.float16).astype(np.float32),
-        words=tuple(
-            WordRead(
-                text=word.text,
-                confidence=float(np.float32(word.confidence)),
-                box=[(float(np.float32(x)), float(np.float32(y))) for x, y in word.box],
-            )
-            for word in words
-        ),
+        embedding=_packed(embedding),
+        words=_packed_lines(words),
         local=as_packed(local),
         thumbnail=thumbnail,
         complete=complete,
         barcodes=barcodes,
+        middle=_packed(np.zeros(0, np.float32) if middle is None else middle),
+        cut=_packed_lines(cut),
+    )
+
+
+def _packed(embedding: FloatArray) -> FloatArray:
+    return embedding.astype(np.float16).astype(np.float32)
+
+
+def _packed_lines(lines: Sequence[WordRead]) -> tuple[WordRead, ...]:
+    return tuple(
+        WordRead(
+            text=line.text,
+            confidence=float(np.float32(line.confidence)),
+            box=[(float(np.float32(x)), float(np.float32(y))) for x, y in line.box],
+        )
+        for line in lines
     )
 
 

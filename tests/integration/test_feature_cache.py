@@ -29,6 +29,7 @@ from packsight.shared.vision.models import EmbedderDescription, SpotterDescripti
 from packsight.worker.catalogs.snapshots import Catalogs
 from packsight.worker.networks.base import Embedder, Enough, Image, Spotter
 from packsight.worker.pipeline.feature_cache import FeatureCache
+from packsight.worker.pipeline.middle import middle
 from packsight.worker.pipeline.parameters import FLOW, FlowParameters
 from packsight.worker.pipeline.pipeline import Pipeline
 from tests.labels import labelled
@@ -236,8 +237,8 @@ class Watching:
 
     @property
     def looked_at(self) -> int:
-        assert self.embedder.images == self.spotter.images
-        return self.embedder.images
+        assert self.spotter.images <= self.embedder.images <= 2 * self.spotter.images, "once more of those that are asked about"
+        return self.spotter.images
 
 
 @contextmanager
@@ -390,6 +391,22 @@ def test_a_catalog_photo_seen_before_is_described_alike_and_catalog_photos_take_
         assert np.array_equal(one.local.points, other.local.points)
         assert np.array_equal(one.local.descriptors, other.local.descriptors)
         assert one.thumbnail == other.thumbnail
+
+
+def test_what_is_in_the_middle_of_a_photo_is_looked_at_when_it_is_asked_about(
+    shop: Shop, networks: tuple[Embedder, Spotter]
+) -> None:
+    reference = f"s3://{shop.store.bucket}/photos/{shop.photos[0].sha256}"
+    with watching(shop, networks, remember=0) as child:
+        (catalog_photo,) = described(child, [reference])
+        assert child.embedder.images == 1
+        (asked,) = child.pipeline.extract([reference])
+        assert child.embedder.images == 3
+        [alone] = networks[0].embed([middle(asked.photo().pixels)])
+    assert asked.features is not None
+    assert np.array_equal(asked.features.middle, alone.astype(np.float16).astype(np.float32))
+    assert np.array_equal(asked.features.looks[0], catalog_photo.embedding)
+    assert catalog_photo.looks.shape == (1, len(alone))
 
 
 def test_only_the_wanted_parts_of_a_photo_are_extracted(shop: Shop, networks: tuple[Embedder, Spotter]) -> None:

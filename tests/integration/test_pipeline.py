@@ -70,6 +70,24 @@ def test_reading_stops_when_the_catalog_has_matched_the_photo_unless_all_is_aske
         assert one.words_complete is False or one.words == other.words
 
 
+def test_what_a_few_lines_decide_is_answered_alike_when_every_line_is_read(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = shop.catalogs.get("default")
+    rules = replace(snapshot.parameters, telling=replace(snapshot.parameters.telling, together=0.0))
+    model = snapshot.model.model_copy(update={"sure": 1.0, "told": 0.5, "enough": 1.0})
+    bold = replace(snapshot, model=model, parameters=rules)
+    monkeypatch.setattr(shop.catalogs, "get", lambda name: bold)
+    references = [shop.put(f"q/lines-{item.id}.jpg", query(item, 93)) for item in PRODUCTS]
+    some, whole = shop.ask(*references), shop.ask(*references, read_all=True)
+    decided = [(one, other) for one, other in zip(some, whole, strict=True) if "spot" not in one.timings]
+    assert decided, "some photos are decided by a few lines"
+    for one, other in decided:
+        assert {"lines", "spot"} <= set(other.timings)
+        assert (one.status, one.product, one.confidence) == (other.status, other.product, other.confidence)
+        assert other.words_complete
+
+
 def test_several_products_of_a_photo_are_told_with_their_regions(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot = shop.catalogs.get("default")
     bold = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5, "sure": 0.9}))

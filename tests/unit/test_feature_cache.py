@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,3 +53,12 @@ def test_bytes_that_hold_no_features_are_no_features() -> None:
     assert cut == [None] * len(cut)
     other = [b"\xff" * 4000, b'{"version": 2}' * 90, whole + b"]", whole[:-1] + b', "one more"]', b"\0" * 14 + b"null"]
     assert [decode_features(SHA256, value) for value in other] == [None] * len(other)
+
+
+def test_both_looks_at_a_photo_come_back() -> None:
+    before = replace(seen(2), middle=np.arange(1024, dtype=np.float32))
+    after = decode_features(SHA256, encode_features(before))
+    assert after is not None
+    assert np.array_equal(after.looks, before.looks)
+    assert after.looks.shape == (2, 1024)
+    assert after.words == before.words

@@ -115,7 +115,7 @@ def test_lines_that_tell_decide_before_everything_else_that_is_known(siblings: S
     query = whole(ready, {NAME: "Arvelo", KIND: "Elderflower", FOOT: "Handmade with care", 380: "Somewhere else"})
     some = in_telling_places(query, rank_by_details(query, ready), ready)
     assert [line.text for line in some.lines] == ["Arvelo", "Elderflower", "Handmade with care"]
-    assert not some.vector.any() and not len(some.near)
+    assert not len(some.vectors) and not len(some.near)
     ranking, expected = as_served(query, ready), rank_by_lines(some, ready)
     assert ranking.order.tolist() == expected.order.tolist()
     assert ranking.probability.tolist() == expected.probability.tolist()
@@ -140,3 +140,14 @@ def test_what_details_decide_holds_unless_print_contradicts_it(siblings: Snapsho
     assert as_served(same, ready).probability.tolist() == by_details.probability.tolist()
     assert is_overruled(by_details, other, ready)
     assert as_served(other, ready).probability.tolist() == rank(other, ready).probability.tolist()
+
+
+def test_lines_that_were_cut_out_decide_whatever_else_was_read(siblings: Snapshot) -> None:
+    ready = thresholds(eager(siblings, together=0.0), sure=1.0, told=0.4)
+    alone = whole(ready, {NAME: "Arvelo", KIND: "Elderflower"})
+    more = whole(ready, {NAME: "Arvelo", KIND: "Charcoal", FOOT: "Handmade with care", 380: "Somewhere else"})
+    both = replace(more, cut=alone.lines)
+    assert as_served(both, ready).order[0] != as_served(more, ready).order[0]
+    assert as_served(both, ready).probability.tolist() == as_served(alone, ready).probability.tolist()
+    undecided = replace(both, cut=whole(ready, {NAME: "Arvelo"}).lines)
+    assert as_served(undecided, ready).probability.tolist() == as_served(more, ready).probability.tolist()

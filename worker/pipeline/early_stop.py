@@ -12,13 +12,11 @@ from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.matcher import (
     by_barcode,
     by_barcodes,
+    early_ranking,
     is_confident,
-    is_overruled,
     is_read_enough,
-    is_told,
     rank,
     rank_by_details,
-    rank_by_lines,
 )
 from packsight.shared.matching.telling import telling_lines
 from packsight.shared.vision.features import FloatArray
@@ -32,30 +30,31 @@ class EarlyStop:
     """Stops as soon as the catalog matches a photo by its barcode, by its details, by its lines that tell, or by all that is
     known with the words read so far.
 
-    Without a snapshot everything is extracted of every photo. What was searched is left with the photo. A matcher that fails
-    is asked again when all is known.
+    Without a snapshot everything is extracted of every photo; where all is to be read no photo is decided, but its lines that
+    tell are known. What was searched is left with the photo. A matcher that fails is asked again when all is known.
 
     Where several products are looked for, barcodes decide when there are as many, details when all that they show is settled, and
     else every line is read: the next one may name one more.
     """
 
-    def __init__(self, snapshot: Snapshot | None, products: int = 1) -> None:
+    def __init__(self, snapshot: Snapshot | None, products: int = 1, *, read_all: bool = False) -> None:
         self._snapshot = snapshot
         self._products = products
+        self._read_all = read_all
 
     @property
-    def may_stop(self) -> bool:
-        """False when everything is to be extracted, so that nobody need ask."""
-        return self._snapshot is not None
+    def asks(self) -> bool:
+        """False when there is no catalog to be asked about details."""
+        return self._snapshot is not None and not (self._read_all and self._products > 1)
 
     @property
     def may_stop_reading(self) -> bool:
         """False when every line is to be read unless the photo was decided before."""
-        return self._snapshot is not None and self._products == 1
+        return self._snapshot is not None and self._products == 1 and not self._read_all
 
     def by_barcode(self, photo: Extracted) -> bool:
         """Tell whether the barcodes on a photo decide."""
-        if self._snapshot is not None and not photo.decided:
+        if self._snapshot is not None and not photo.decided and not self._read_all:
             if self._products == 1:
                 photo.decided = by_barcode(photo.barcodes, self._snapshot) is not None
             else:
@@ -74,7 +73,8 @@ class EarlyStop:
                 photo.several = find_several(whole, self._snapshot, photo.look, self._products)
                 photo.decided = photo.several.settled
             else:
-                photo.ranking, photo.decided = ranking, is_confident(ranking, self._snapshot)
+                photo.ranking = ranking
+                photo.decided = is_confident(ranking, self._snapshot) and not self._read_all
         except Exception:
             log.exception("whether a photo's details are enough is not known")
         return photo.decided
@@ -82,11 +82,12 @@ class EarlyStop:
     def telling(self, photo: Extracted) -> FloatArray:
         """Corners [lines, 4, 2] in pixels of the decoded photo of lines that may decide; none where details tell nothing."""
         nowhere = np.zeros((0, 4, 2), np.float32)
-        if not self.may_stop_reading or photo.query is None or photo.ranking is None or self._snapshot is None:
+        if photo.query is None or photo.ranking is None or self._snapshot is None:
             return nowhere
         try:
             rules = self._snapshot.parameters.telling
-            shares = telling_lines(photo.ranking, self._snapshot, rules.checked if photo.decided else rules.lines)
+            sure = is_confident(photo.ranking, self._snapshot)
+            shares = telling_lines(photo.ranking, self._snapshot, rules.checked if sure else rules.lines)
             height, width = photo.photo().pixels.shape[:2]
             original = photo.query.frame.pixels(shares.reshape(-1, 2).astype(np.float32)).reshape(-1, 4, 2)
             return np.asarray(original * (width / photo.photo().width, height / photo.photo().height), np.float32)
@@ -94,19 +95,16 @@ class EarlyStop:
             log.exception("which lines of a photo may decide is not known")
             return nowhere
 
-    def by_lines(self, photo: Extracted, words: Sequence[WordRead]) -> bool:
+    def by_lines(self, photo: Extracted) -> bool:
         """Tell whether a photo is decided, given its lines that tell: by them, or by its details, which they may overrule.
 
         Nothing is known of its looks yet.
         """
-        if self._snapshot is None or photo.query is None or photo.ranking is None or not words:
+        if self._snapshot is None or photo.query is None or photo.ranking is None or not photo.cut or self._read_all:
             return photo.decided
         try:
-            query = photo.query.with_words(in_original_pixels(words, photo.photo()), photo.query.frame, self._snapshot)
-            if not photo.decided:
-                photo.decided = is_told(rank_by_lines(query, self._snapshot), self._snapshot)
-            elif is_overruled(photo.ranking, query, self._snapshot):
-                photo.decided = False
+            query = photo.query.with_words(photo.described().cut, photo.query.frame, self._snapshot)
+            photo.decided = early_ranking(query, photo.ranking, self._snapshot) is not None
         except Exception:
             log.exception("whether the lines of a photo that tell are enough is not known")
         return photo.decided
@@ -118,8 +116,8 @@ class EarlyStop:
         try:
             if photo.query is None:
                 photo.query = photo.ask(self._snapshot, photo.barcodes)
-            if not photo.query.vector.any():
-                photo.query = photo.query.with_embedding(photo.described().embedding, self._snapshot)
+            if not len(photo.query.looks):
+                photo.query = photo.query.with_looks(photo.described().looks, self._snapshot)
             lines = in_original_pixels(words, photo.photo())
             ranking = rank(photo.query.with_words(lines, photo.query.frame, self._snapshot), self._snapshot)
             photo.decided = is_read_enough(ranking, self._snapshot)

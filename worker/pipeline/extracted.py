@@ -35,8 +35,12 @@ class Extracted:
     barcodes: tuple[int, ...] | None = None
     """GTINs on it; None when nobody looked."""
     embedding: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    middle: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    """What the networks saw of the whole photo, and of its middle where it is asked about."""
     words: Sequence[WordRead] = ()
     """As the spotter saw them: boxes in pixels of its, possibly reduced, copy."""
+    cut: Sequence[WordRead] = ()
+    """The same of lines that were cut out where those of the catalog tell."""
     query: Query | None = None
     """The photo laid against the catalog that answers it, as soon as that was searched."""
     ranking: Ranking | None = None
@@ -62,9 +66,12 @@ class Extracted:
     def described(self) -> Features:
         """Features of what the networks saw so far, without details."""
         photo = self.photo()
-        lines = in_original_pixels(self.words, photo)
+        lines, cut = in_original_pixels(self.words, photo), in_original_pixels(self.cut, photo)
         size = (photo.width, photo.height)
-        return make_features(self.sha256, size, self.embedding, lines, complete=not self.decided, barcodes=self.barcodes)
+        complete = not self.decided
+        return make_features(
+            self.sha256, size, self.embedding, lines, complete=complete, barcodes=self.barcodes, middle=self.middle, cut=cut
+        )
 
     def ask(self, snapshot: Snapshot, barcodes: tuple[int, ...] | None) -> Query:
         """Lay the photo's key points against a catalog, of a long one the part whose details are surest of a product.

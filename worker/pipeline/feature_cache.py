@@ -126,25 +126,29 @@ def _field(sha256: str, version: str) -> bytes:
     return bytes.fromhex(sha256) + version.encode()
 
 
-_VERSION = 2
+_VERSION = 3
 """Of the format below."""
-_HEAD = struct.Struct("<IIHHh")
-"""Width, height, dimension of the embedding, lines of text, barcodes (-1: nobody looked)."""
+_HEAD = struct.Struct("<IIHHHHh")
+"""Width, height, dimension of the embedding of the whole photo, of its middle, lines of text, of those
+that were cut out, barcodes (-1: nobody looked)."""
 _LINE = 9
 """Numbers of a line: confidence and four corners."""
 
 
 def encode_features(photo: Features) -> bytes:
-    """Head, embedding (float16), numbers of the lines (float32), barcodes (int64), texts of the lines (JSON)."""
+    """Head, embeddings (float16), numbers of the lines (float32), barcodes (int64), texts of the lines (JSON)."""
     codes = photo.barcodes
-    lines = [[word.confidence, *(number for corner in word.box for number in corner)] for word in photo.words]
+    sizes = len(photo.embedding), len(photo.middle), len(photo.words), len(photo.cut)
+    read = [*photo.words, *photo.cut]
+    lines = [[word.confidence, *(number for corner in word.box for number in corner)] for word in read]
     return b"".join(
         [
-            _HEAD.pack(photo.width, photo.height, len(photo.embedding), len(lines), -1 if codes is None else len(codes)),
+            _HEAD.pack(photo.width, photo.height, *sizes, -1 if codes is None else len(codes)),
             photo.embedding.astype("<f2").tobytes(),
+            photo.middle.astype("<f2").tobytes(),
             np.array(lines, "<f4").reshape(len(lines), _LINE).tobytes(),
             np.array(codes or (), "<i8").tobytes(),
-            json.dumps([word.text for word in photo.words], ensure_ascii=False).encode(),
+            json.dumps([word.text for word in read], ensure_ascii=False).encode(),
         ]
     )
 
@@ -152,11 +156,12 @@ def encode_features(photo: Features) -> bytes:
 def decode_features(sha256: str, value: bytes, *, complete: bool = True) -> Features | None:
     """Features without local ones; None when these bytes hold none."""
     try:
-        width, height, dimension, count, coded = _HEAD.unpack_from(value)
-        numbers = _HEAD.size + 2 * dimension
+        width, height, whole, middle, few, cut, coded = _HEAD.unpack_from(value)
+        numbers = _HEAD.size + 2 * (whole + middle)
+        count = few + cut
         codes = numbers + 4 * _LINE * count
         text = codes + 8 * max(coded, 0)
-        embedding = np.frombuffer(value, "<f2", dimension, _HEAD.size).astype(np.float32)
+        looks = np.frombuffer(value, "<f2", whole + middle, _HEAD.size).astype(np.float32)
         lines = np.frombuffer(value, "<f4", _LINE * count, numbers).reshape(count, _LINE).tolist()
         barcodes = None if coded < 0 else tuple(np.frombuffer(value, "<i8", coded, codes).tolist())
         texts = json.loads(value[text:])
@@ -164,6 +169,7 @@ def decode_features(sha256: str, value: bytes, *, complete: bool = True) -> Feat
             WordRead(text=text, confidence=line[0], box=list(zip(line[1::2], line[2::2], strict=True)))
             for text, line in zip(texts, lines, strict=True)
         )
+        embedding, part = looks[:whole], looks[whole:]
     except (struct.error, ValueError, TypeError):
         return None
-    return Features(sha256, width, height, embedding, words, NO_LOCAL, b"", complete, barcodes)
+    return Features(sha256, width, height, embedding, words[:few], NO_LOCAL, b"", complete, barcodes, part, words[few:])

@@ -35,6 +35,7 @@ from packsight.worker.pipeline.decode import decode
 from packsight.worker.pipeline.early_stop import EarlyStop
 from packsight.worker.pipeline.extracted import Extracted, timed
 from packsight.worker.pipeline.feature_cache import FeatureCache
+from packsight.worker.pipeline.middle import middle
 from packsight.worker.pipeline.overlap import postprocess, prefetch
 from packsight.worker.pipeline.parameters import FLOW, FlowParameters
 from packsight.worker.pipeline.reading import read_in_parts
@@ -80,10 +81,10 @@ class Pipeline:
             failure = Failure.of(error)
             return [answer.failed(Extracted(reference, failure=failure)) for reference in request.images]
         answer = answer.by(snapshot)
-        needed = None if request.read_all else snapshot
         photos = self.extract(
-            dict.fromkeys(request.images), needed, barcodes=bool(snapshot.barcodes), products=request.max_products
-        )
+            dict.fromkeys(request.images), snapshot,
+            barcodes=bool(snapshot.barcodes), products=request.max_products, read_all=request.read_all,
+        )  # fmt: skip
         decide = partial(self._decide, snapshot=snapshot, answer=answer, request=request)
         answers = {outcome.image: outcome for outcome in postprocess(self._finisher, decide, photos, most=self._flow.ahead)}
         return [answers[reference] for reference in request.images]
@@ -93,7 +94,7 @@ class Pipeline:
 
         They go into the feature store, so they do not take the place of others in the cache.
         """
-        photos = self.extract(references, parts=parts, keep=False)
+        photos = self.extract(references, parts=parts, asked=False)
         return postprocess(self._finisher, partial(self._complete, parts=parts), photos, most=self._flow.ahead)
 
     def extract(
@@ -102,16 +103,18 @@ class Pipeline:
         snapshot: Snapshot | None = None,
         *,
         parts: Collection[Part] = PARTS,
-        keep: bool = True,
+        asked: bool = True,
         barcodes: bool = False,
         products: int = 1,
+        read_all: bool = False,
     ) -> Iterator[Extracted]:
         """Extract embedding and words of photos, in order; queries and catalog photos both come through here.
 
-        snapshot: extract no more of a photo than this catalog version needs to decide. keep: for the cache. barcodes: look for
-        them too. products: how many are looked for on a photo.
+        snapshot: extract no more of a photo than this catalog version needs to decide. asked: they are asked about, so that their
+        middles are looked at too, and what was seen is kept in the cache. barcodes: look for them too. products: how many are
+        looked for on a photo. read_all: read every line, whatever decides.
         """
-        version = _version(snapshot, products)
+        version = "" if read_all else _version(snapshot, products)
         known: dict[str, Features] = {}  # by content, in this batch
         load = partial(self._load, known=known, version=version, barcodes=barcodes)
         for group in prefetch(self._loaders, load, references, most=self._flow.ahead, group=self._flow.group):
@@ -119,12 +122,12 @@ class Pipeline:
             new = {photo.sha256: photo for photo in usable if photo.sha256 not in known}
             unread = {photo.sha256: photo for photo in usable if barcodes and _unread(known.get(photo.sha256))}
             self._read_barcodes(unread.values())
-            self._look(list(new.values()), EarlyStop(snapshot, products), parts)
+            self._look(list(new.values()), EarlyStop(snapshot, products, read_all=read_all), parts, asked=asked)
             known |= {sha256: photo.described() for sha256, photo in new.items()}
             known |= {sha256: replace(known[sha256], barcodes=photo.barcodes) for sha256, photo in unread.items()}
             for photo in usable:
                 photo.features = known[photo.sha256]
-            if keep:  # before these photos are decided about, so that whoever has an answer finds them kept
+            if asked:  # before these photos are decided about, so that whoever has an answer finds them kept
                 self._finisher.submit(self._cache.put, [known[sha256] for sha256 in new | unread], version)
             self.images += len(group)
             yield from group
@@ -150,15 +153,15 @@ class Pipeline:
             photo.failure = Failure.unexpected(error)
         return photo
 
-    def _look(self, photos: Sequence[Extracted], enough: EarlyStop, parts: Collection[Part]) -> None:
+    def _look(self, photos: Sequence[Extracted], enough: EarlyStop, parts: Collection[Part], *, asked: bool) -> None:
         """Let the stages add their evidence, cheapest first; a photo that is decided goes no further."""
         open_ = [photo for photo in photos if not enough.by_barcode(photo)]
-        if enough.may_stop:
+        if enough.asks:
             self._compare_details(open_, enough)
             self._read_telling(open_, enough)
             open_ = [photo for photo in open_ if not photo.decided]
         if open_ and "embedding" in parts:
-            self._embed(open_)
+            self._embed(open_, middles=asked)
         if open_ and "words" in parts:
             self._read(open_, enough)
 
@@ -183,14 +186,19 @@ class Pipeline:
         with timed("lines", [photo for photo, _ in asked]):
             read = self._spotter.read_at([photo.photo().pixels for photo, _ in asked], [corners for _, corners in asked])
             for (photo, _), words in zip(asked, read, strict=True):
-                if enough.by_lines(photo, words):
+                photo.cut = words
+                if enough.by_lines(photo):
                     photo.words = words
 
-    def _embed(self, photos: Sequence[Extracted]) -> None:
+    def _embed(self, photos: Sequence[Extracted], *, middles: bool) -> None:
+        """Embed the scene, and where wanted what is in its middle: the pack that somebody holds up."""
         with timed("embed", photos):
-            embeddings = self._embedder.embed([photo.photo().pixels for photo in photos])
-        for photo, embedding in zip(photos, embeddings, strict=True):
+            wholes = [photo.photo().pixels for photo in photos]
+            seen = self._embedder.embed([*wholes, *(map(middle, wholes) if middles else ())])
+        for photo, embedding in zip(photos, seen, strict=False):
             photo.embedding = embedding
+        for photo, embedding in zip(photos, seen[len(photos) :], strict=False):
+            photo.middle = embedding
 
     def _read(self, photos: Sequence[Extracted], enough: EarlyStop) -> None:
         """Read lines by prominence, and ask after each whether the photo is decided."""
@@ -237,8 +245,7 @@ class Pipeline:
         if photo.several is None or (features.complete and not photo.several.settled):
             with photo.timed("match"):
                 query = photo.several.whole.query if photo.several else photo.ask(snapshot, features.barcodes)
-                query = query.with_embedding(features.embedding, snapshot)
-                query = query.with_words(features.words, query.frame, snapshot)
+                query = query.with_rest(features, snapshot)
                 whole = Asked.of(query, matcher.rank(query, snapshot), snapshot)
                 photo.several = find_several(whole, snapshot, photo.look, request.max_products)
         return photo.several
@@ -256,9 +263,7 @@ class Pipeline:
 
 def _ranked(query: Query, by_details: Ranking | None, features: Features, snapshot: Snapshot) -> tuple[Query, Ranking]:
     """What decides about a photo, of all that was extracted."""
-    whole = query.with_words(features.words, query.frame, snapshot)
-    if len(features.embedding):  # less may have been enough
-        whole = whole.with_embedding(features.embedding, snapshot)
+    whole = query.with_rest(features, snapshot)
     return whole, matcher.as_served(whole, snapshot, by_details=by_details)
 
 
