@@ -379,6 +379,8 @@ class ExplanationParameters:
     """Words that it quotes for each of several, and against a product."""
     surely_read: float = 0.8
     """Confidence from which a word is quoted against products: one that was misread stands on none."""
+    contradicted: float = 0.3
+    """Sure words from which print is said to contradict."""
     little: float = 0.5
     """Share of a product's photo below which it is said that only so much lies over what is asked."""
 

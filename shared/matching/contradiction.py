@@ -6,7 +6,8 @@ place that was not read, and the query has print there that the candidate does n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,50 +25,58 @@ from packsight.shared.matching.exclusion import IntArray
 BoolArray = npt.NDArray[np.bool_]
 
 
+class Place(NamedTuple):
+    """Where a line of a candidate's photo and one of the query are, and how surely they contradict each other, in sure words.
+
+    here: terms of the photo that were not read; there: numbers of the query's words that are not the candidate's.
+    """
+
+    weight: float
+    here: tuple[int, ...]
+    there: tuple[int, ...]
+
+
 def contradiction(query: Query, compared: Compared, rows: IntArray, laid: Sequence[Laid], snapshot: Snapshot) -> Matrix:
     """How surely the print of each candidate contradicts the query's, 0 to 1; 0 for those that do not lie over it.
 
     rows: of the candidates in `compared`; laid: how each lies.
     """
-    boxes = line_corners(query)
-    clear = clear_words(query.words, snapshot)
-    found = np.zeros(len(rows))
-    for place, (row, one) in enumerate(zip(rows.tolist(), laid, strict=True)):
-        if one.match.homography is None or not len(boxes):
-            continue
-        corners = snapshot.words.lines.corners(one.photo)
-        if len(corners):
-            over = cv2.perspectiveTransform(corners.reshape(1, -1, 2), one.match.homography).reshape(-1, 4, 2)
-            together = same_place(np.asarray(over, np.float64), boxes)
-            found[place] = _contradicting(query, compared, row, one.photo, together, clear, snapshot)
+    found = np.array([
+        sum(place.weight for place in contradicting_places(query, compared, row, one, snapshot))
+        for row, one in zip(rows.tolist(), laid, strict=True)
+    ])  # fmt: skip
     result: Matrix = found / (found + snapshot.parameters.close.contradicting_half)
     return result
 
 
-def _contradicting(
-    query: Query, compared: Compared, row: int, photo: int, together: BoolArray, clear: Matrix, snapshot: Snapshot
-) -> float:
-    """Words of the photo that were not read where others were that are not the candidate's, in sure words.
-
-    together: [lines of the photo, lines of the query] which stand in the same place.
-    """
+def contradicting_places(query: Query, compared: Compared, row: int, laid: Laid, snapshot: Snapshot) -> Iterator[Place]:
+    """Where the print of a candidate, whose row in `compared` is given, contradicts the query's."""
+    boxes = line_corners(query)
+    if laid.match.homography is None or not len(boxes):
+        return
+    corners = snapshot.words.lines.corners(laid.photo)
+    if not len(corners):
+        return
+    over = cv2.perspectiveTransform(corners.reshape(1, -1, 2), laid.match.homography).reshape(-1, 4, 2)
+    together = same_place(np.asarray(over, np.float64), boxes)
     if not together.any():
-        return 0.0
-    line, term, sure = snapshot.words.lines.words(photo)
-    vocabulary = snapshot.words.vocabulary
-    keys = [vocabulary.key(int(one)) for one in term]
+        return
+    line, term, sure = snapshot.words.lines.words(laid.photo)
+    keys = [snapshot.words.vocabulary.key(int(one)) for one in term]
     unread = sure * (1 - _read(compared, row, term)) * [is_clear(key, snapshot) for key in keys]
-    foreign = clear * (compared.explained.value[:, row] <= 0)
-    total = 0.0
+    foreign = clear_words(query.words, snapshot) * (compared.explained.value[:, row] <= 0)
     for number in np.flatnonzero(together.any(axis=1)).tolist():
         here = np.flatnonzero(line == number)
-        there = set(np.flatnonzero(together[number]).tolist())
-        others = [word for word, lines in enumerate(query.words.lines) if there.intersection(lines)]
-        mine, theirs = unread[here].tolist(), foreign[others].tolist()
+        lines = set(np.flatnonzero(together[number]).tolist())
+        there = [word for word, at in enumerate(query.words.lines) if lines.intersection(at)]
+        mine, theirs = unread[here].tolist(), foreign[there].tolist()
         if any(mine) and any(theirs):
-            expected, found = [keys[one] for one in here], [query.words.keys[word] for word in others]
-            total += min(_unlike(expected, mine, found), _unlike(found, theirs, keys, expected))
-    return total
+            expected, found = [keys[one] for one in here], [query.words.keys[word] for word in there]
+            yield Place(
+                min(_unlike(expected, mine, found), _unlike(found, theirs, keys, expected)),
+                tuple(int(term[one]) for one, weight in zip(here.tolist(), mine, strict=True) if weight > 0),
+                tuple(word for word, weight in zip(there, theirs, strict=True) if weight > 0),
+            )
 
 
 def _read(compared: Compared, row: int, terms: IntArray) -> Matrix:

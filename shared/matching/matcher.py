@@ -256,10 +256,13 @@ def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) 
         for number, probability, row in list(first)[:top_k]
     ]
     status, lacking = (status_of(ranking, snapshot), ()) if coded else judged(query, ranking, snapshot)
-    against = [] if status is not Status.NO_MATCH or not top else reasons.against_all(
-        query, ranking.compared, int(ranking.rows[0]), ranking.laid, top[0], snapshot
-    )  # fmt: skip
-    reason = reasons.reason(status, top, lacking, against)
+    against: list[str] = []
+    instead = ""
+    if top and status is not Status.MATCHED:
+        row = int(ranking.rows[0])
+        against = reasons.against_all(query, ranking.compared, row, ranking.laid, top[0], snapshot)
+        instead = reasons.contradicted(query, ranking.compared, row, ranking.laid.get(row), snapshot)
+    reason = reasons.reason(status, top, lacking, against, instead)
     return Decision(
         status=status,
         product=top[0].product if top and status is Status.MATCHED else None,

@@ -11,6 +11,7 @@ from packsight.shared.contract.lacking import WANTED, Lack
 from packsight.shared.contract.outcomes import Candidate, Status
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.close import Laid
+from packsight.shared.matching.contradiction import contradicting_places
 from packsight.shared.matching.evidence import Compared, clear_words
 from packsight.shared.matching.explain import printed
 from packsight.shared.parameters import EXPLANATION, ExplanationParameters
@@ -33,10 +34,11 @@ def reason(
     candidates: Sequence[Candidate],
     lacking: Sequence[Lack] = (),
     against: Sequence[str] = (),
+    instead: str = "",
     parameters: ExplanationParameters = EXPLANATION,
 ) -> str:
     """One sentence that says why; lacking, against: what the photo lacks and what speaks against all products, for other answers
-    than a match."""
+    than a match; instead: what the first one has where the photo has other words."""
     if status is Status.MATCHED:
         return f"{_support(candidates[0], candidates[1:], parameters.told)}."
     if lacking:
@@ -50,9 +52,10 @@ def reason(
     rivals = [candidate for candidate in candidates[1:] if candidate.confidence >= least][: parameters.rivals]
     if not rivals:
         support = _support(first, candidates[1:], parameters.told)
-        return f"Perhaps {_named(first)}: {_lower(support)}; {_wanting(first, parameters.told)}."
+        return f"Perhaps {_named(first)}: {_lower(support)}; {_doubt(first, instead, parameters.told)}."
     names = " or ".join(candidate.product.name for candidate in (first, *rivals))
-    return f"Either {names}: {_difference(first, rivals, parameters.told_apart)}."
+    but = f"; but {first.product.name} {instead}" if instead else ""
+    return f"Either {names}: {_difference(first, rivals, parameters.told_apart)}{but}."
 
 
 def unseen(lacking: Sequence[Lack], candidates: Sequence[Candidate]) -> str:
@@ -80,11 +83,14 @@ def against_all(
     )
     missing = nearest.evidence.missing_words[: parameters.told_apart]
     parts, differs = [], []
+    instead = contradicted(query, compared, row, laid.get(row), snapshot, parameters)
     if strange_words:
         parts.append(f"reads {_listed(strange_words)}, which no product has")
     if laid and not any(one.match.inliers for one in laid.values()):
         parts.append("no catalog photo lies over it")
-    if missing and (foreign_words or strange_words):
+    if instead:
+        differs.append(instead)
+    elif missing and (foreign_words or strange_words):
         differs.append(f"has {_listed(missing)} where this reads {_listed(foreign_words or strange_words)}")
     elif missing:
         differs.append(f"has {_listed(missing)}, which was not read here")
@@ -97,6 +103,24 @@ def against_all(
         differs = differs or ["agrees in too little"]
         parts.append(f"the nearest, {nearest.product.name}, {' and '.join(differs)}")
     return parts
+
+
+def contradicted(
+    query: Query,
+    compared: Compared,
+    row: int,
+    laid: Laid | None,
+    snapshot: Snapshot,
+    parameters: ExplanationParameters = EXPLANATION,
+) -> str:
+    """What stands where a candidate, whose row in `compared` is given, has other words; nothing where its print agrees."""
+    places = [] if laid is None else list(contradicting_places(query, compared, row, laid, snapshot))
+    place = max(places, key=lambda one: one.weight, default=None)
+    if place is None or place.weight < parameters.contradicted:
+        return ""
+    expected = [snapshot.words.vocabulary.text(term) for term in place.here][: parameters.told_apart]
+    found = [query.words.texts[word] for word in place.there][: parameters.told_apart]
+    return f"has {_listed(expected)} in the place where this reads {_listed(found)}"
 
 
 def _support(first: Candidate, others: Sequence[Candidate], told: int) -> str:
@@ -127,7 +151,10 @@ def _details(first: Candidate, others: Sequence[Candidate]) -> str:
     return f"{text}; next is {rival.product.name} with {rival.evidence.inliers or 'none'}"
 
 
-def _wanting(first: Candidate, told: int) -> str:
+def _doubt(first: Candidate, instead: str, told: int) -> str:
+    """What keeps the first from being certain."""
+    if instead:
+        return f"but it {instead}"
     if first.evidence.missing_words:
         return f"{_listed(first.evidence.missing_words[:told])} would make it certain"
     return "a sharper photo of the front would make it certain"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.contradiction import same_place
-from packsight.shared.matching.matcher import rank
+from packsight.shared.matching.matcher import match, rank
 from tests.unit.matching_catalog import build, product
 from tests.unit.printed import printed
 
@@ -88,3 +89,17 @@ def test_boxes_are_in_the_same_place_when_one_holds_the_middle_of_the_other(turn
     line = np.array([box(0.1, 0.1, 0.6, 0.1), box(0.1, 0.5, 0.6, 0.1)])
     others = np.array([box(0.12, 0.12, 0.1, 0.06), box(0.0, 0.0, 1.0, 0.3), box(0.8, 0.1, 0.1, 0.1)])
     assert same_place(line, others).tolist() == [[True, True, False], [False, False, False]]
+
+
+@pytest.mark.parametrize("no_match", [-1.0, 1.0])
+def test_an_answer_without_a_match_says_what_stands_in_whose_place(snapshot: Snapshot, no_match: float) -> None:
+    rules = replace(snapshot.parameters, decision=replace(snapshot.parameters.decision, no_match=no_match))
+    rules = replace(rules, sight=replace(rules.sight, letters=0, word=0))
+    wary = replace(snapshot, parameters=rules, model=snapshot.model.model_copy(update={"matched": 1.1, "sure": 1.1}))
+    told = "Peppermint' in the place where this reads 'Charcoal'"
+    said = [
+        match(printed("query", 5, SHOWN["p0"] | changed, KINDS[0], 0.6, 0.2), wary, top_k=2)
+        for changed in ({KIND: "Charcoal"}, {})
+    ]
+    assert [decision.candidates[0].product.id for decision in said] == ["p0", "p0"]
+    assert [told in decision.reason for decision in said] == [True, False], [one.reason for one in said]
