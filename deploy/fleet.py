@@ -28,5 +28,8 @@ def differing(children: Sequence[ChildEntry]) -> list[str]:
 def complaints(children: Sequence[ChildEntry], replicas: Sequence[ReplicaEntry]) -> list[str]:
     """What keeps workers from serving what is published."""
     lines = [f"{replica.node}: catalog {name}: {text}" for replica in replicas for name, text in replica.errors.items()]
+    lines += [
+        f"{replica.node} takes no work: {name}: {text}" for replica in replicas for name, text in replica.outages.items()
+    ]
     lines += [f"{child.node or child.host}: {text}" for child in children for text in child.refused.values()]
     return list(dict.fromkeys(lines))

@@ -27,6 +27,7 @@ from packsight.worker.catalogs.replica import Replica
 from packsight.worker.networks import quantised
 from packsight.worker.process import memory
 from packsight.worker.process.cores import divide, usable_cores
+from packsight.worker.process.outages import outages, takes
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ def worker_app() -> App:
         settings(),
         include=["packsight.worker.queue.tasks"],
         # What is in work of jobs and syncs leaves the spare children to whoever waits for a single photo.
+        takes=takes,
         per_queue_prefetch=(divide(settings().worker, usable_cores())[0], (BULK_QUEUE, DESCRIBE_QUEUE)),
     )
 
@@ -56,7 +58,7 @@ def _start_replica(sender: Any, **_: Any) -> None:
     os.environ["PACKSIGHT_NODE"] = str(sender.hostname)
     if settings().models.precision is Precision.INT8:
         _renew_quantised()
-    replica = Replica(settings(), str(sender.hostname))
+    replica = Replica(settings(), str(sender.hostname), outages().told)
     replica.start()
     _replicas.append(replica)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class ErrorCode(StrEnum):
@@ -119,6 +121,33 @@ class CatalogError(PacksightError):
 
 class TaskError(PacksightError):
     """A task that ends without outcomes: every worker that was given it died or took too long."""
+
+
+class Dependency(StrEnum):
+    """What every photo needs beside itself."""
+
+    STORE = "object storage"
+    RESULTS = "result database"
+    CATALOG = "catalog"
+
+
+class Outage(Exception):
+    """Something that every photo needs is away or of no use to this worker: no photo is to blame, and all can be done again.
+
+    dependency: what is away; detail: how that was seen. finished: outcomes, by image, of what was done nevertheless.
+    """
+
+    def __init__(self, dependency: Dependency, detail: str, finished: Mapping[str, object] = MappingProxyType({})) -> None:
+        super().__init__(dependency, detail)
+        self.dependency = dependency
+        self.detail = detail
+        self.finished = finished
+
+    def __str__(self) -> str:
+        return f"{self.dependency}: {self.detail}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Outage, (self.dependency, self.detail)  # to another process goes why, not what was done
 
 
 class UserError(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from celery import Celery
@@ -12,6 +12,7 @@ from celery.signals import beat_embedded_init
 from kombu import Queue
 
 from packsight.shared.contract import messages
+from packsight.shared.queue import result_backend
 from packsight.shared.settings import Settings
 
 
@@ -55,6 +56,7 @@ def make_app(
     *,
     include: Sequence[str] = (),
     per_queue_prefetch: tuple[int, Sequence[str]] | None = None,
+    takes: Callable[[str], bool] | None = None,
     beat_schedule: Mapping[str, Any] | None = None,
     sends_only: bool = False,
 ) -> App:
@@ -62,6 +64,7 @@ def make_app(
 
     include: modules that define tasks; a spawned child starts from nothing and imports just these.
     per_queue_prefetch: how many messages of some queues together a worker holds; those of others are taken beyond that.
+    takes: tells whether messages of a queue are taken now; a function of a module, since children are spawned.
     beat_schedule: what the clock in a worker sends periodically.
     sends_only: for whoever is waited for. It says at once that the broker is away, since sending can be resumed, and
     has no result backend, because Celery would subscribe to every task it sends and keep each in memory; results are read
@@ -69,7 +72,8 @@ def make_app(
     """
     app = App(name, settings=settings, set_as_current=False)
     app.conf.update(_messages(), **_broker(settings), **_results(settings), **_worker(settings), include=list(include))
-    options: dict[str, Any] = {"per_queue_prefetch": per_queue_prefetch, **({"max_retries": 0} if sends_only else {})}
+    options: dict[str, Any] = {"per_queue_prefetch": per_queue_prefetch, "takes": takes}
+    options |= {"max_retries": 0} if sends_only else {}
     app.conf.broker_transport_options |= options
     if sends_only:
         app.conf.result_backend = "disabled"
@@ -142,7 +146,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
 def _results(settings: Settings) -> dict[str, Any]:
     queue = settings.queue
     return {
-        "result_backend": settings.result_url.get_secret_value(),
+        "result_backend": f"{result_backend.NAME}+{settings.result_url.get_secret_value()}",
         "result_expires": queue.result_expires,
         "result_backend_transport_options": {
             "visibility_timeout": queue.visibility_timeout,

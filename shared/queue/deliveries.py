@@ -14,10 +14,14 @@ from packsight.shared.queue.results import STATUS_BYTES, has_ended
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What is known when a message arrives: how often it has, this time included, and whether its task has ended."""
+    """What is known when a message arrives.
+
+    count: how often it has, this time included; ended: whether its task has; resumed: whether a part of it is done.
+    """
 
     count: int
     ended: bool
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,18 @@ class Deliveries:
             pipe.incr(keys.deliveries(task_id))
             pipe.expire(keys.deliveries(task_id), self._expires)
             pipe.getrange(keys.task_result(task_id), 0, STATUS_BYTES)
-            count, _, head = pipe.execute()
-        return Delivery(int(count), has_ended(head))
+            pipe.exists(keys.partial(task_id))
+            count, _, head, resumed = pipe.execute()
+        return Delivery(int(count), has_ended(head), bool(resumed))
+
+    def hand_back(self, task_id: str, begun: int | None = None) -> None:
+        """Count a delivery no more that came to no end through no fault of the batch; begun: its image in work alone."""
+        with self._client.pipeline() as pipe:
+            pipe.decr(keys.deliveries(task_id))
+            pipe.expire(keys.deliveries(task_id), self._expires)
+            if begun is not None:
+                pipe.hincrby(keys.partial(task_id), f"begun:{begun}", -1)
+            pipe.execute()
 
     def count(self, task_id: str) -> int:
         """Return how often a task that has not ended was begun."""

@@ -72,6 +72,8 @@ class ReplicaEntry(_Entry):
     node: str
     errors: dict[str, str] = Field(default_factory=dict)
     """Why a catalog cannot be brought here, by its name; `*`: none can."""
+    outages: dict[str, str] = Field(default_factory=dict)
+    """What its worker cannot do without and is away, and how that was seen: it takes no work meanwhile."""
     at: datetime
 
 

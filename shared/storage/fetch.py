@@ -51,6 +51,13 @@ class Fetcher:
         # Servers may ignore the condition and send the same file again.
         return None if fetched is None or (validator and fetched.validator == validator) else fetched
 
+    def is_outage(self, reference: str, error: ImageError) -> bool:
+        """Whether a reference could not be fetched because object storage is away: then the photo is not to blame.
+
+        It is asked whether it answers otherwise: one object may be broken where all others can be read.
+        """
+        return error.retryable and scheme(reference) == "s3" and not self._store.answers()
+
     def close(self) -> None:
         """Close the connections; the store's are its owner's."""
         self._web.close()

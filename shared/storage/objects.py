@@ -65,6 +65,13 @@ class ObjectStore:
         )
         self.endpoint = s3.endpoint
 
+    def answers(self) -> bool:
+        """Whether the server is there and lets us look into our bucket."""
+        try:
+            return self._client.bucket_exists(self.bucket)
+        except (S3Error, ServerError, InvalidResponseError, HTTPError, ValueError):
+            return False
+
     def ensure_bucket(self) -> None:
         """Create our bucket if it is missing."""
         try:

@@ -85,10 +85,10 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) 
 
 
 @contextlib.contextmanager
-def running(home: Path, *, visibility_timeout: int) -> Iterator[tuple[Servers, Settings, StandIn]]:
+def running(home: Path, *, visibility_timeout: int, objects: bool = False) -> Iterator[tuple[Servers, Settings, StandIn]]:
     """A broker with one worker of two children."""
-    with serving(home, objects=False) as servers:
-        settings = servers.settings(home, queue=Queue(visibility_timeout=visibility_timeout, socket_timeout=2))
+    with serving(home, objects=objects) as servers:
+        settings = servers.settings(home, "outages", queue=Queue(visibility_timeout=visibility_timeout, socket_timeout=2))
         worker = StandIn(settings, home)
         try:
             yield servers, settings, worker

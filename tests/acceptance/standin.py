@@ -1,7 +1,8 @@
 """A worker without networks: the tasks, transport and bookkeeping are the real ones, only looking at a photo is acted.
 
-What is done with an image is written in its reference: `sleep:SECONDS`, `kill` (the process ends itself, as a crash in native
-code would), `hang` (a sleep that no Python signal handler ends), `memory` (no memory left; not where `Batch` could catch it).
+What is done with an image is written in its reference: `sleep:SECONDS`, `stored:…` (it is answered if object storage is there),
+`kill` (the process ends itself, as a crash in native code would), `hang` (a sleep that no Python signal handler ends), `memory`
+(no memory left; not where `Batch` could catch it).
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ import time
 from functools import lru_cache
 from typing import Any
 
+from packsight.shared.contract.errors import Dependency, Outage
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Outcome, RecognizeResult, Status
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import settings
+from packsight.shared.storage.objects import ObjectStore
+from packsight.worker.process.outages import takes
 from packsight.worker.queue.delivery import Batch, BatchKind
 from packsight.worker.queue.request import BatchTask
 
-app = make_app("standin", settings(), include=["standin"])
+app = make_app("standin", settings(), include=["standin"], takes=takes)
 RAN = "standin:ran:"
 
 
@@ -55,4 +59,17 @@ def act(image: str) -> Outcome:
     return Outcome(image=image, status=Status.NO_MATCH)
 
 
-KIND = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, lambda request: [act(image) for image in request.images])
+@lru_cache(maxsize=1)
+def store() -> ObjectStore:
+    return ObjectStore(settings().s3)
+
+
+def run(request: RecognizeRequest) -> list[Outcome]:
+    away = [image for image in request.images if image.startswith("stored:") and not store().answers()]
+    answered = {image: act(image) for image in request.images if image not in away}
+    if away:
+        raise Outage(Dependency.STORE, f"{away[0]} cannot be read", answered)
+    return [answered[image] for image in request.images]
+
+
+KIND = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, run)

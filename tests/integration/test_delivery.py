@@ -9,7 +9,7 @@ import pytest
 from celery.exceptions import Reject
 from pydantic import SecretStr
 
-from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.contract.errors import Dependency, ErrorCode, ImageError, Outage
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Outcome, Status
 from packsight.shared.queue.app import make_app
@@ -171,3 +171,43 @@ def test_without_the_result_database_the_message_goes_back(live_settings: Settin
     with pytest.raises(Reject) as caught:
         Message(Ledger(away), DeadLetters(away), dies_of()).deliver(["a"])
     assert caught.value.requeue
+
+
+def is_away(reference: str) -> Act:
+    def act(image: str) -> None:
+        if image == reference:
+            raise Outage(Dependency.STORE, "no route", {"a": Outcome(image="a", status=Status.NO_MATCH)})
+
+    return act
+
+
+def test_an_outage_counts_as_no_delivery_and_what_was_finished_is_not_done_again(
+    message: Callable[[Act], Message], live_settings: Settings
+) -> None:
+    stored = message(is_away("b"))
+    for _ in range(3 * live_settings.worker.max_deliveries):
+        with pytest.raises(Reject) as caught:
+            stored.deliver(["a", "b", "c"])
+        assert caught.value.requeue
+        assert isinstance(caught.value.reason, Outage)
+    assert stored.calls[0] == ["a", "b", "c"]
+    assert stored.calls[1:] == [["b", "c"]] * (len(stored.calls) - 1)
+    stored.act = lambda image: None
+    assert stored.deliver(["a", "b", "c"]) == ["a: fine", "b: fine", "c: fine"]
+    assert stored.calls[-1] == ["b", "c"]
+    assert not stored.dead_letters.list()
+
+
+def test_an_image_that_meets_an_outage_alone_is_not_blamed_for_it(
+    message: Callable[[Act], Message], live_settings: Settings
+) -> None:
+    stored = message(dies_of("b"))
+    with pytest.raises(Death):
+        stored.deliver(["a", "b"])
+    stored.act = is_away("b")
+    for _ in range(5):
+        with pytest.raises(Reject):
+            stored.deliver(["a", "b"])
+    stored.act = lambda image: None
+    assert stored.deliver(["a", "b"]) == ["a: fine", "b: fine"]
+    assert not stored.dead_letters.list()

@@ -6,6 +6,7 @@ import logging
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import redis
@@ -38,10 +39,13 @@ class Replica(threading.Thread):
     they have loaded the networks.
     """
 
-    def __init__(self, settings: Settings, node: str) -> None:
+    def __init__(
+        self, settings: Settings, node: str, outages: Callable[[], dict[str, str]] = dict
+    ) -> None:
         super().__init__(name="replica", daemon=True)
         self._settings = settings
         self._node = node
+        self._outages = outages
         self._store = ObjectStore(settings.s3)
         self._redis = result_database(settings)
         self._ended = threading.Event()
@@ -128,7 +132,7 @@ class Replica(threading.Thread):
         self._errors[name] = text
 
     def _announce(self) -> None:
-        entry = registry.ReplicaEntry(node=self._node, errors=self._errors, at=datetime.now(UTC))
+        entry = registry.ReplicaEntry(node=self._node, errors=self._errors, outages=self._outages(), at=datetime.now(UTC))
         registry.announce_replica(self._redis, entry)
 
     def _await_hint(self, hints: redis.client.PubSub) -> None:

@@ -52,6 +52,8 @@ class Extracted:
     features: Features | None = None
     """All of it in the form that is compared, stored and remembered."""
     failure: Failure | None = None
+    outage: str = ""
+    """Why it could not be fetched, where the photo is not to blame."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds per stage; a stage that photos go through together is shared out evenly, one that was spared is missing."""
 

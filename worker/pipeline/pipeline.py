@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.contract.errors import CatalogError, ImageError
+from packsight.shared.contract.errors import CatalogError, Dependency, ImageError, Outage, StorageError
 from packsight.shared.contract.messages import PARTS, Part, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome
 from packsight.shared.matching import matcher
@@ -73,11 +73,19 @@ class Pipeline:
         """Photos that have passed the networks or were known to them."""
 
     def recognize(self, request: RecognizeRequest) -> list[Outcome]:
-        """Answer a batch from one catalog version: one outcome per reference, in order, whatever is wrong with some."""
+        """Answer a batch from one catalog version: one outcome per reference, in order, whatever is wrong with some.
+
+        Raises Outage when object storage is away, with the outcomes of what was fetched before, and when the catalog is
+        published but this worker cannot answer from it.
+        """
         answer = Answer(request.catalog, self.embedder_name, self.spotter_name)
         try:
             snapshot = self._catalogs.get(request.catalog)
+        except StorageError as error:
+            raise Outage(Dependency.STORE, error.message) from error
         except CatalogError as error:
+            if error.retryable:
+                raise Outage(Dependency.CATALOG, error.message) from error
             failure = Failure.of(error)
             return [answer.failed(Extracted(reference, failure=failure)) for reference in request.images]
         answer = answer.by(snapshot)
@@ -85,8 +93,13 @@ class Pipeline:
             dict.fromkeys(request.images), snapshot,
             barcodes=bool(snapshot.barcodes), products=request.max_products, read_all=request.read_all,
         )  # fmt: skip
+        away: dict[str, str] = {}
         decide = partial(self._decide, snapshot=snapshot, answer=answer, request=request)
-        answers = {outcome.image: outcome for outcome in postprocess(self._finisher, decide, photos, most=self._flow.ahead)}
+        outcomes = postprocess(self._finisher, decide, _noting_outages(photos, away), most=self._flow.ahead)
+        answers = {outcome.image: outcome for outcome in outcomes}
+        if away:
+            finished = {image: outcome for image, outcome in answers.items() if image not in away}
+            raise Outage(Dependency.STORE, next(iter(away.values())), finished)
         return [answers[reference] for reference in request.images]
 
     def describe(self, references: Sequence[str], parts: Collection[Part] = PARTS) -> Iterator[Extracted]:
@@ -148,6 +161,7 @@ class Pipeline:
                     photo.photo()
         except ImageError as error:
             photo.failure = Failure.of(error)
+            photo.outage = error.message if self._fetcher.is_outage(reference, error) else ""
         except Exception as error:
             log.exception("loading %s failed", reference)
             photo.failure = Failure.unexpected(error)
@@ -259,6 +273,13 @@ class Pipeline:
             photo.features, photo.failure = None, Failure.of(error)
         photo.release()
         return photo
+
+
+def _noting_outages(photos: Iterable[Extracted], away: dict[str, str]) -> Iterator[Extracted]:
+    for photo in photos:
+        if photo.outage:
+            away[photo.reference] = photo.outage
+        yield photo
 
 
 def _ranked(query: Query, by_details: Ranking | None, features: Features, snapshot: Snapshot) -> tuple[Query, Ranking]:

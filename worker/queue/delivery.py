@@ -5,6 +5,8 @@ by one; which one is in work is noted before, its outcome after. An image that w
 to no end is not run a third time: it is failed with the cause of the last crash and put on the dead-letter list, and its
 neighbours get their outcomes. A message that comes back even more often than all its images together could explain is
 answered in the same way without running anything. So every batch ends, after a number of deliveries that is known before.
+
+An outage is not the batch's doing: what is finished is kept, the message goes back, and the delivery does not count.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Generic, TypeVar
 from celery.exceptions import Ignore, Reject, Retry
 from redis import RedisError
 
-from packsight.shared.contract.errors import ErrorCode, PacksightError
+from packsight.shared.contract.errors import Dependency, ErrorCode, Outage, PacksightError
 from packsight.shared.contract.messages import DescribeRequest, RecognizeRequest
 from packsight.shared.contract.outcomes import Described, Failure, Outcome
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
@@ -81,14 +83,14 @@ class Batch(Generic[R, A]):
     def answer(self) -> list[A]:
         """Return one outcome per image, in order, whatever the earlier deliveries ended with.
 
-        Raises AlreadyEnded when the task has its result, and Celery's Reject, so that the message comes again, when the
-        result database cannot be reached.
+        Raises AlreadyEnded when the task has its result, and Celery's Reject with an Outage, so that the message comes again,
+        when something that every batch needs is away.
         """
         try:
             return self._deliver()
         except RedisError as error:
-            log.warning("the result database cannot be reached; the batch goes back", exc_info=True)
-            raise Reject(error, requeue=True) from error
+            outage = Outage(Dependency.RESULTS, f"{type(error).__name__}: {error}")
+            raise Reject(outage, requeue=True) from error
 
     def _deliver(self) -> list[A]:
         delivery = self.ledger.deliveries.begin(self.task_id)
@@ -97,12 +99,32 @@ class Batch(Generic[R, A]):
         mode = mode_of(delivery.count, self.ledger.settings.worker.max_deliveries, len(self.request.images))
         if mode is Mode.WHOLE:
             try:
-                return self._run(self.request)
+                return self._whole(resumed=delivery.resumed)
+            except Outage as outage:
+                self._keep(outage)
+                self.ledger.deliveries.hand_back(self.task_id)
+                raise Reject(outage, requeue=True) from outage
             except (Ignore, Reject, Retry, RedisError):
                 raise
             except Exception:
                 log.exception("a batch failed as a whole and is run image by image", extra={"task_id": self.task_id})
         return self._one_by_one(delivery.count, run=mode is not Mode.GIVE_UP)
+
+    def _whole(self, *, resumed: bool) -> list[A]:
+        """Run what is left of the batch at once."""
+        done = self.ledger.deliveries.partial(self.task_id).done if resumed else {}
+        images = self.request.images
+        left = [index for index in range(len(images)) if index not in done]
+        new = self._run(self.request.model_copy(update={"images": [images[index] for index in left]})) if left else []
+        found = dict(zip(left, new, strict=True))
+        return [found[i] if i in found else self.kind.outcome.model_validate_json(done[i]) for i in range(len(images))]
+
+    def _keep(self, outage: Outage) -> None:
+        """Keep what was finished, so that it is not done again."""
+        for index, image in enumerate(self.request.images):
+            outcome = outage.finished.get(image)
+            if isinstance(outcome, self.kind.outcome):
+                self.ledger.deliveries.end_image(self.task_id, index, outcome.model_dump_json())
 
     def _run(self, request: R) -> list[A]:
         outcomes = self.kind.run(request)
@@ -120,7 +142,11 @@ class Batch(Generic[R, A]):
                 continue
             if run and before.begun.get(index, 0) < CRASHES_ALONE:
                 book.begin_image(self.task_id, index)
-                outcome = self._isolate(image)
+                try:
+                    outcome = self._isolate(image)
+                except Outage as outage:
+                    book.hand_back(self.task_id, index)
+                    raise Reject(outage, requeue=True) from outage
             else:
                 outcome = self._dead_letter(image, before.cause, count)
             book.end_image(self.task_id, index, outcome.model_dump_json())
@@ -130,7 +156,7 @@ class Batch(Generic[R, A]):
     def _isolate(self, image: str) -> A:
         try:
             return self._run(self._only(image))[0]
-        except (Ignore, Reject, Retry, RedisError):
+        except (Ignore, Reject, Retry, RedisError, Outage):
             raise
         except PacksightError as error:
             return self.kind.outcome.failed(image, Failure.of(error))

@@ -9,14 +9,16 @@ from typing import Any
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery import Task
+from celery.exceptions import Reject
 from celery.worker import state
 from celery.worker.request import Request
 from redis import RedisError
 
-from packsight.shared.contract.errors import ErrorCode, TaskError
+from packsight.shared.contract.errors import ErrorCode, Outage, TaskError
 from packsight.shared.queue.app import App
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.ledger import Ledger
+from packsight.worker.process.outages import outages
 from packsight.worker.queue.delivery import max_total_deliveries
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class BatchRequest(Request):  # type: ignore[misc]
             self.acknowledge()
             self.send_event("task-failed", exception="MemoryError()", traceback=exc_info.traceback)
             return
+        self._note_outage(unwrapped(exc_info.exception))
         cause = cause_of(exc_info.exception)
         ours = cause is not None and not (self._already_cancelled or self._already_revoked or state.should_terminate)
         if cause is None or not ours or self._success_was_stored():
@@ -80,6 +83,11 @@ class BatchRequest(Request):  # type: ignore[misc]
             self.reject(requeue=True)
         else:
             self._give_up(cause)
+
+    def _note_outage(self, error: Any) -> None:
+        """Take no more work where a child gave its batch back because something is away that every batch needs."""
+        if isinstance(error, Reject) and isinstance(error.reason, Outage):
+            outages().trip(error.reason)
 
     def _may_come_again(self, cause: ErrorCode) -> bool:
         ledger, _ = _books(self.app)

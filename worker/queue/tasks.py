@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from packsight.shared.contract.errors import MessageError
+from packsight.shared.contract.errors import Dependency, MessageError, Outage, StorageError
 from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE, DescribeRequest, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Described, DescribeResult, Outcome, RecognizeResult
 from packsight.shared.queue.dead_letters import DeadLetter
@@ -58,16 +58,24 @@ def _describe(request: DescribeRequest) -> list[Described]:
     here = _child()
     seen = list(here.pipeline.describe(request.images, request.parts))
     found = [item.features for item in seen if item.features is not None]
+    away = [item for item in seen if item.outage]
     # A shard is named by its photos: the same batch again writes the same shard, another batch never overwrites it.
     shard = hashlib.sha256("".join(photo.sha256 for photo in found).encode()).hexdigest()[:32]
-    if found:
-        here.features.put(shard, found, request.parts)
-    return [
+    try:
+        if found:
+            here.features.put(shard, found, request.parts)
+    except StorageError as error:
+        raise Outage(Dependency.STORE, error.message) from error
+    described = [
         Described(
             image=item.reference, sha256=item.sha256 or None, pack=shard if item.features else None, failure=item.failure
         )
         for item in seen
     ]
+    if away:
+        finished = {one.image: one for one, item in zip(described, seen, strict=True) if not item.outage}
+        raise Outage(Dependency.STORE, away[0].outage, finished)
+    return described
 
 
 RECOGNITION = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, _recognize)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
@@ -14,6 +14,7 @@ from kombu.transport import redis as stock
 from kombu.utils.encoding import bytes_to_str
 
 from packsight.shared.queue.connection import refuse_cluster
+from packsight.shared.queue.refusals import is_refusal
 from packsight.shared.queue.transport.message import Message
 from packsight.shared.queue.transport.qos import QoS
 from packsight.shared.queue.transport.watch import Watch
@@ -27,6 +28,8 @@ BUSY_POLL_SECONDS = 0.05
 """The same while it holds as much as it may of some queues: a look takes a third of a millisecond from those who work."""
 TOLD_POLL_SECONDS = 1.0
 """The same where the server tells: for word that a failing server or network has swallowed."""
+REFUSED_POLL_SECONDS = 1.0
+"""Until a broker that can do nothing now is asked again."""
 ASK_AGAIN_SECONDS = 30.0
 """After which a server that does not tell is asked again to: it may have been replaced."""
 FAIR_TURN = 16
@@ -57,7 +60,9 @@ class Channel(stock.Channel):  # type: ignore[misc]
 
     per_queue_prefetch: tuple[int, Sequence[str]] | None = None
     """Messages to be held at a time of some queues together; those of others are taken beyond that. Transport option."""
-    from_transport_options = (*stock.Channel.from_transport_options, "per_queue_prefetch")
+    takes: Callable[[str], bool] | None = None
+    """Whether messages of a queue are taken now; None: always. Transport option."""
+    from_transport_options = (*stock.Channel.from_transport_options, "per_queue_prefetch", "takes")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._unrecorded: set[str] = set()
@@ -65,6 +70,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         self._watch: Watch | None = None
         self._ask_again_at = 0.0
         self._woken = False
+        self._refusing = False
         self._in_vain_until = 0.0
         self.look_again_at = 0.0
         """When the queues are looked into again, on the clock of `time.monotonic`."""
@@ -121,7 +127,14 @@ class Channel(stock.Channel):  # type: ignore[misc]
             return False
         queues = service_order(self.active_queues, self._taken)
         open_ = self._open(queues)
-        found = self._take(open_, self._unrecorded)
+        try:
+            found = self._take(open_, self._unrecorded)
+        except redis.ResponseError as error:
+            if not is_refusal(error):
+                raise
+            self._refused(error)
+            return False
+        self._usable()
         if found is None:
             self._rest(open_, POLL_SECONDS if open_ == queues else BUSY_POLL_SECONDS)
             return False
@@ -130,6 +143,19 @@ class Channel(stock.Channel):  # type: ignore[misc]
         queue, payload = found
         self.connection._deliver(payload, queue)
         return True
+
+    def _refused(self, error: redis.ResponseError) -> None:
+        """Leave a broker alone for a moment that answers but can do nothing."""
+        if not self._refusing:
+            log.error("the broker can do nothing now (%s); no message is taken", error, extra={"action": "broker_refuses"})
+        self._refusing = True
+        self.look_again_at = monotonic() + REFUSED_POLL_SECONDS
+
+    def _usable(self) -> None:
+        if self._refusing:
+            log.warning("the broker can be used again", extra={"action": "broker_usable"})
+            self._refusing = False
+            self.qos.say_again()
 
     def reset_poll(self) -> None:
         """Let the next fetch look into the queues, however short ago they were empty."""
@@ -158,7 +184,8 @@ class Channel(stock.Channel):  # type: ignore[misc]
         return [(self._q_for_pri(queue, step), queue) for queue in queues for step in self.priority_steps]
 
     def _open(self, queues: list[str]) -> list[str]:
-        """Leave out the queues of which enough is held."""
+        """Leave out the queues of which nothing is taken now, or enough is held."""
+        queues = queues if self.takes is None else list(filter(self.takes, queues))
         if self.per_queue_prefetch is None:
             return queues
         count, limited = self.per_queue_prefetch

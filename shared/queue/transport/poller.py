@@ -9,8 +9,10 @@ from queue import Empty
 from time import monotonic
 from typing import Any
 
+import redis
 from kombu.transport import redis as stock
 
+from packsight.shared.queue.refusals import is_refusal
 from packsight.shared.queue.transport.channel import POLL_SECONDS, Channel
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,17 @@ class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
                 channel.qos.renew()
             except channel.connection_errors:
                 log.warning("the broker cannot be reached; held messages are not renewed", exc_info=True)
+            except redis.ResponseError as error:
+                if not is_refusal(error):
+                    raise
+
+    def maybe_restore_messages(self) -> None:
+        """Put back what nobody renews any more; a broker that can do nothing is asked at the next sweep."""
+        try:
+            super().maybe_restore_messages()
+        except redis.ResponseError as error:
+            if not is_refusal(error):
+                raise
 
     def get(self, callback: Callable[..., Any], timeout: float | None = None) -> None:
         """Wait for one event, for consumers without an event loop; raises Empty after POLL_SECONDS without one."""

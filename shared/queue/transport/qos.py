@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import redis
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 from kombu.utils.encoding import bytes_to_str
+
+from packsight.shared.queue.refusals import is_refusal
 
 _SWEEP_LIMIT = 1000
 """Messages put back in one sweep at most, so that the consumer hears its other events."""
@@ -16,22 +19,46 @@ _SWEEP_LIMIT = 1000
 class QoS(stock.QoS):  # type: ignore[misc]
     """What one channel holds. See `shared.queue.broker.Leases` for the part that others use."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unsaid: dict[str, bool] = {}
+        """What a broker that could do nothing was not told: tags, and whether the message is to be put back."""
+
     def append(self, message: Any, delivery_tag: str) -> None:
         """Note a message that the fetch has already recorded."""
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
         """Let go of a message; whoever worked on it is free for the next one at once."""
-        super().ack(delivery_tag)
+        self._say(delivery_tag, requeue=False)
         self.channel.reset_poll()
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Drop a message, or put it back to the front of its queue."""
         if requeue:
-            self.restore_by_tag(delivery_tag)
-            virtual.QoS.ack(self, delivery_tag)
+            self._say(delivery_tag, requeue=True)
         else:
             super().reject(delivery_tag)
+
+    def say_again(self) -> None:
+        """Tell the broker what it could not be told, now that it can be used again."""
+        for tag, requeue in list(self._unsaid.items()):
+            self._say(tag, requeue=requeue)
+
+    def _say(self, tag: str, *, requeue: bool) -> None:
+        """Acknowledge a message, or put it back; a broker that can do nothing now is told later."""
+        try:
+            if requeue:
+                self.restore_by_tag(tag)
+                virtual.QoS.ack(self, tag)
+            else:
+                super().ack(tag)
+        except redis.ResponseError as error:
+            if not is_refusal(error):
+                raise
+            self._unsaid[tag] = requeue
+        else:
+            self._unsaid.pop(tag, None)
 
     def unacked_tags(self) -> list[str]:
         """Return the tags of the messages that are neither acknowledged nor rejected."""

@@ -1,0 +1,28 @@
+"""Replies by which a Redis server says that it can do nothing now: it is full, cannot save, only reads, or is loading.
+
+They are no error of the command, and pass: whoever meets one waits and asks again, as when the server is away.
+"""
+
+from __future__ import annotations
+
+import redis
+from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, ResponseError
+
+_PREFIXES = ("OOM", "MISCONF", "READONLY", "LOADING", "NOREPLICAS", "MASTERDOWN", "TRYAGAIN")
+"""As Redis and Valkey begin such replies; those that redis-py does not know by a class of their own keep theirs."""
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error is such a reply; within a script it stands inside of the script's own."""
+    if isinstance(error, OutOfMemoryError | ReadOnlyError | BusyLoadingError):
+        return True
+    return isinstance(error, ResponseError) and any(prefix in str(error)[:_NEAR] for prefix in _PREFIXES)
+
+
+_NEAR = 80
+"""Characters in which the prefix stands: a script's error puts the name of the script before it."""
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error of Redis says that the server is away or can do nothing now."""
+    return isinstance(error, redis.ConnectionError | redis.TimeoutError) or is_refusal(error)

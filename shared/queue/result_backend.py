@@ -1,0 +1,51 @@
+"""Celery's result backend, which waits too when the database answers but can keep nothing."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from celery.backends.redis import RedisBackend
+
+from packsight.shared.queue.refusals import is_refusal
+
+NAME = f"{__name__}:ResultBackend"
+"""As Celery is told of it, before a `+` and the address."""
+_SAID_AGAIN = 30.0
+"""Seconds after which it is said once more that a result still cannot be stored."""
+
+
+class ResultBackend(RedisBackend):  # type: ignore[misc]
+    """A result that cannot be stored is tried again: its message would be acknowledged, and nobody would get an answer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        logging.getLogger("celery.backends.base").addFilter(_now_and_then)
+
+    def exception_safe_to_retry(self, exc: BaseException) -> bool:
+        """Whether the same can succeed later."""
+        return is_refusal(exc) or bool(super().exception_safe_to_retry(exc))
+
+
+class _NowAndThen(logging.Filter):
+    """Of what Celery says at every try, with all that led there, lets one line through now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not str(record.msg).startswith("Failed operation"):
+            return True
+        error = record.exc_info[1] if record.exc_info else None
+        record.msg, record.args = "A result cannot be stored and is tried again: %s", (error,)
+        record.exc_info = record.exc_text = None
+        said, now = self._said, time.monotonic()
+        if now - said < _SAID_AGAIN:
+            return False
+        self._said = now
+        return True
+
+
+_now_and_then = _NowAndThen()

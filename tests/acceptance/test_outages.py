@@ -1,0 +1,77 @@
+"""What every batch needs goes away and comes back: no photo is blamed, none is lost, nobody has to do anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from packsight.shared.storage.objects import ObjectStore
+from tests.acceptance.stack import connect, running, wait_until
+from tests.acceptance.test_kills import Stack
+
+pytestmark = pytest.mark.timeout(300)
+
+MOST_LOGGED = 100_000
+"""Bytes that a worker may write into its log in an outage."""
+
+
+def test_no_photo_is_failed_by_a_store_that_is_away_and_work_goes_on_when_it_is_back(tmp_path: Path) -> None:
+    with running(tmp_path, visibility_timeout=4, objects=True) as parts:
+        stack = Stack(*parts)
+        objects = stack.servers.objects
+        assert objects is not None
+        ObjectStore(stack.settings.s3).ensure_bucket()
+        stack.wait(stack.send(["sleep:0.01"]))
+        objects.kill()
+        tasks = stack.send(*[[f"stored:{number}", "sleep:0.02"] for number in range(40)])
+        log = stack.worker.log
+        wait_until(lambda: "no work is taken" in log.read_text(), "the worker notices")
+        handed_back = sum(stack.runs(task) for task in tasks)
+        time.sleep(2)
+        assert sum(stack.runs(task) for task in tasks) <= handed_back + 2, "no batch is tried again and again"
+        assert not stack.ledger.results.ended(tasks)
+        objects.start()
+        assert stack.wait(tasks) == [[None, None]] * len(tasks)
+        wait_until(stack.broker_is_empty, "an empty broker")
+        assert log.read_text().count("no work is taken") == log.read_text().count("work is taken again") == 1
+        assert not stack.letters.list()
+        assert log.stat().st_size < MOST_LOGGED
+
+
+def full(client: redis.Redis) -> None:
+    client.config_set("maxmemory", 1)
+
+
+def roomy(client: redis.Redis) -> None:
+    client.config_set("maxmemory", 0)
+
+
+def copying(client: redis.Redis) -> None:
+    client.replicaof("127.0.0.1", "1")
+
+
+def leading(client: redis.Redis) -> None:
+    client.replicaof("NO", "ONE")
+
+
+@pytest.mark.parametrize(("spoil", "mend"), [(full, roomy), (copying, leading)])
+def test_a_broker_that_answers_but_can_keep_nothing_loses_no_task_and_needs_nobody(
+    tmp_path: Path, spoil: Callable[[redis.Redis], None], mend: Callable[[redis.Redis], None]
+) -> None:
+    with running(tmp_path, visibility_timeout=4) as parts:
+        stack = Stack(*parts)
+        tasks = stack.send(*[["sleep:0.3"]] * 40)
+        wait_until(lambda: len(stack.ledger.results.ended(tasks)) > 4, "work")
+        with connect(stack.servers, 0) as client:
+            spoil(client)
+            time.sleep(6)
+            mend(client)
+        assert stack.wait(tasks) == [[None]] * len(tasks)
+        wait_until(stack.broker_is_empty, "an empty broker")
+        assert stack.worker.process.poll() is None
+        assert stack.worker.log.stat().st_size < MOST_LOGGED
+        assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]

@@ -1,0 +1,46 @@
+"""What may be away of all that this worker's batches need, and how it is told that it is back."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import lru_cache
+
+import redis
+
+from packsight.shared.contract.errors import Dependency
+from packsight.shared.contract.messages import WORKER_QUEUES
+from packsight.shared.queue import registry
+from packsight.shared.queue.connection import result_database
+from packsight.shared.settings import Settings, settings
+from packsight.shared.storage.objects import ObjectStore
+from packsight.worker.process.breakers import Breakers
+
+_PROBE = "packsight:probe"
+
+
+@lru_cache(maxsize=1)
+def outages() -> Breakers:
+    """The breakers of this process, a worker's parent."""
+    return _breakers(settings())
+
+
+def takes(queue: str) -> bool:
+    """Whether messages of a queue are taken now; what is no work, such as questions to the worker, always is."""
+    return queue not in WORKER_QUEUES or outages().closed
+
+
+def _breakers(config: Settings) -> Breakers:
+    store, results = ObjectStore(config.s3), result_database(config)
+
+    def keeps_results() -> bool:
+        with suppress(redis.RedisError):
+            return bool(results.set(_PROBE, 1, ex=1))
+        return False
+
+    def tell() -> None:
+        with suppress(redis.RedisError):
+            registry.hint(results, "")
+
+    # Whether a catalog can be served is known when it is asked for again: by then its version may have come.
+    probes = {Dependency.STORE: store.answers, Dependency.RESULTS: keeps_results, Dependency.CATALOG: lambda: True}
+    return Breakers(probes, tell)
