@@ -27,7 +27,7 @@ from packsight.worker.catalogs.replica import Replica
 from packsight.worker.networks import quantised
 from packsight.worker.process import memory
 from packsight.worker.process.cores import divide, usable_cores
-from packsight.worker.process.outages import outages, takes
+from packsight.worker.process.outages import TAKES, outages
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def worker_app() -> App:
         settings(),
         include=["packsight.worker.queue.tasks"],
         # What is in work of jobs and syncs leaves the spare children to whoever waits for a single photo.
-        takes=takes,
+        takes=TAKES,
         per_queue_prefetch=(divide(settings().worker, usable_cores())[0], (BULK_QUEUE, DESCRIBE_QUEUE)),
     )
 

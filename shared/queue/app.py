@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Celery
@@ -56,7 +56,7 @@ def make_app(
     *,
     include: Sequence[str] = (),
     per_queue_prefetch: tuple[int, Sequence[str]] | None = None,
-    takes: Callable[[str], bool] | None = None,
+    takes: str | None = None,
     beat_schedule: Mapping[str, Any] | None = None,
     sends_only: bool = False,
 ) -> App:
@@ -64,7 +64,7 @@ def make_app(
 
     include: modules that define tasks; a spawned child starts from nothing and imports just these.
     per_queue_prefetch: how many messages of some queues together a worker holds; those of others are taken beyond that.
-    takes: tells whether messages of a queue are taken now; a function of a module, since children are spawned.
+    takes: `module:function` that tells whether messages of a queue are taken now.
     beat_schedule: what the clock in a worker sends periodically.
     sends_only: for whoever is waited for. It says at once that the broker is away, since sending can be resumed, and
     has no result backend, because Celery would subscribe to every task it sends and keep each in memory; results are read

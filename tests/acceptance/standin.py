@@ -21,11 +21,11 @@ from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import settings
 from packsight.shared.storage.objects import ObjectStore
-from packsight.worker.process.outages import takes
+from packsight.worker.process.outages import TAKES
 from packsight.worker.queue.delivery import Batch, BatchKind
 from packsight.worker.queue.request import BatchTask
 
-app = make_app("standin", settings(), include=["standin"], takes=takes)
+app = make_app("standin", settings(), include=["standin"], takes=TAKES)
 RAN = "standin:ran:"
 
 

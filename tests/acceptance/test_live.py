@@ -96,3 +96,22 @@ def test_a_job_survives_the_death_of_children_worker_and_broker_with_one_outcome
     answered = rows(stack, "killed.jsonl")
     assert len({row["name"] for row in answered}) == len(answered) == PHOTOS
     assert {row["status"] for row in answered} <= {"matched", "ambiguous", "no_match"}
+
+
+def test_a_store_that_dies_while_a_job_waits_fails_no_photo(
+    stack: Stack, answers: list[dict[str, Any]], many: Path
+) -> None:
+    worker, store = (stack.pids()[part] for part in ("worker", "seaweedfs"))
+    os.kill(worker, signal.SIGSTOP)  # so that no photo is answered before the store is gone
+    try:
+        job = stack.run("submit", "many", "--batch-size", str(BATCH)).stdout.split()[0]
+        os.kill(store, signal.SIGKILL)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    wait_until(lambda: any("takes no work" in error for error in stack.status()["errors"]), "an outage", 60)
+    stack.run("up")
+    wait_until(lambda: ended(stack, job) == PHOTOS, "the end of the job", 300)
+    answered = rows(stack, "sofar.jsonl")
+    assert len({row["name"] for row in answered}) == len(answered) == PHOTOS
+    assert {row["status"] for row in answered} <= {"matched", "ambiguous", "no_match"}
+    wait_until(lambda: not any("takes no work" in error for error in stack.status()["errors"]), "its end in the status", 60)

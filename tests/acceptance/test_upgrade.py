@@ -71,16 +71,19 @@ def test_a_catalog_of_a_former_release_is_refused_with_what_to_do_and_one_sync_r
         wait_until(lambda: any(child["refused"] for child in children(stack)), "a refusal", 60)
         sentence = f"Version {former} of default was made by an older release (format 2"
         assert any(sentence in error for error in stack.status()["errors"])
-        outcome = json.loads(stack.run("recognize", f"queries/{PRODUCTS[0].id}.jpg", code=1).stdout)
-        assert outcome["failure"]["code"] == "catalog_refused"
-        assert sentence in outcome["failure"]["message"]
-        assert "packsight catalog sync --catalog default" in outcome["failure"]["remedy"]
+        waiting, _ = stack.submitted("submit", "queries", "--wait", "--out", "waited.jsonl")
+        wait_until(lambda: any("takes no work: catalog" in error for error in stack.status()["errors"]), "an outage", 60)
         assert "packsight catalog sync --catalog default" in stack.run("doctor", code=1).stdout
 
         report = " ".join(stack.run("catalog", "sync", "--feed", "shop/feed.xml").stdout.split())
         assert "Published default" in report
         assert "fetched 0 described 0" in report
         assert "serving" in report
+        _, errors = waiting.communicate(timeout=120)
+        assert waiting.returncode == 0, errors
+        waited = [json.loads(line) for line in (stack.folder / "waited.jsonl").read_text().splitlines()]
+        assert {row["status"] for row in waited} <= {"matched", "ambiguous", "no_match", "failed"}
+        assert [row["name"] for row in waited if row["status"] == "failed"] == ["queries/broken.jpg"]
         assert catalogs.former() == former, "workers of the former release keep what they serve while it is kept"
     again = submit(stack, len(PRODUCTS), "afterwards")
     assert {row["status"] for row in again} <= {"matched", "ambiguous", "no_match"}
@@ -101,6 +104,9 @@ def test_workers_of_two_recipes_answer_a_job_side_by_side_and_none_fails(
         assert odd["embedder"] != here["embedder"]
         wait_until(lambda: any("second@" in error for error in stack.status()["errors"]), "a refusal", 60)
         assert any("second@" in note and "embedder" in note for note in stack.status()["notes"])
+        before = submit(stack, 16, "before")
+        assert {row["status"] for row in before} <= {"matched", "ambiguous", "no_match"}
+        assert {row["provenance"]["embedder"] for row in before} == {here["embedder"]}
         report = stack.run("catalog", "sync", "--feed", "shop/feed.xml").stdout
         assert "worker processes serving" in report
         served = {child["node"].partition("@")[0]: child["catalogs"]["default"] for child in children(stack)}

@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 from bench.barcode_print import Code, Kind
 from bench.several import overlap
 from bench.several_photos import several_packs
-from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.errors import Dependency, ErrorCode, ImageError, Outage
 from packsight.shared.contract.lacking import WANTED, Lack
 from packsight.shared.contract.outcomes import STAGES, Status
 from tests.labels import labelled
@@ -248,12 +248,37 @@ def test_a_version_for_workers_of_another_recipe_changes_nothing_for_this_one(sh
     assert shop.ask(reference)[0].status is not Status.FAILED
 
 
-def test_a_catalog_without_a_version_for_this_recipe_fails_its_images_with_what_differs(shop: Shop) -> None:
+def test_a_catalog_without_a_version_for_this_recipe_is_an_outage_that_says_what_differs(shop: Shop) -> None:
     shop.publish(PRODUCTS, catalog="foreign", embedder="another-model-000000000000")
-    outcome = shop.ask(shop.put("refuse/only.jpg", query(PRODUCTS[1])), catalog="foreign")[0]
-    assert failure(outcome).code is ErrorCode.CATALOG_REFUSED
-    assert "embedder another-model-000000000000 instead of" in failure(outcome).message
-    assert "packsight catalog sync --catalog foreign" in failure(outcome).remedy
+    reference = shop.put("refuse/only.jpg", query(PRODUCTS[1]))
+    with pytest.raises(Outage, match="embedder another-model-000000000000 instead of") as caught:
+        shop.ask(reference, catalog="foreign")
+    assert caught.value.dependency is Dependency.CATALOG
+    assert not caught.value.finished
+
+
+def test_photos_that_a_store_which_is_away_keeps_back_are_an_outage_and_what_came_before_is_finished(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = [shop.put(f"away/{item.id}.jpg", query(item, 94)) for item in PRODUCTS[:2]]
+    gone = shop.put("away/gone.jpg", query(PRODUCTS[2], 94))
+    missing = f"s3://{shop.store.bucket}/away/never-stored.jpg"
+    fetch = shop.pipeline._fetcher.fetch
+
+    def failing(reference: str) -> bytes:
+        if reference == gone:
+            raise ImageError(ErrorCode.HOST_UNREACHABLE, "no route")
+        return fetch(reference)
+
+    monkeypatch.setattr(shop.pipeline._fetcher, "fetch", failing)
+    monkeypatch.setattr(shop.store, "answers", lambda: False)
+    with pytest.raises(Outage, match="no route") as caught:
+        shop.ask(there[0], gone, missing, there[1])
+    assert caught.value.dependency is Dependency.STORE
+    assert set(caught.value.finished) == {*there, missing}, "an object that is not there is no outage"
+    monkeypatch.setattr(shop.store, "answers", lambda: True)
+    (one,) = shop.ask(gone)
+    assert failure(one).code is ErrorCode.HOST_UNREACHABLE, "the store answers, so it is this photo's own trouble"
 
 
 def test_an_unknown_catalog_is_named(shop: Shop) -> None:

@@ -29,6 +29,10 @@ def takes(queue: str) -> bool:
     return queue not in WORKER_QUEUES or outages().closed
 
 
+TAKES = f"{__name__}:{takes.__name__}"
+"""How the transport is told of it."""
+
+
 def _breakers(config: Settings) -> Breakers:
     store, results = ObjectStore(config.s3), result_database(config)
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 import redis
 from kombu.transport import redis as stock
 from kombu.utils.encoding import bytes_to_str
+from kombu.utils.imports import symbol_by_name
 
 from packsight.shared.queue.connection import refuse_cluster
 from packsight.shared.queue.refusals import is_refusal
@@ -60,8 +61,9 @@ class Channel(stock.Channel):  # type: ignore[misc]
 
     per_queue_prefetch: tuple[int, Sequence[str]] | None = None
     """Messages to be held at a time of some queues together; those of others are taken beyond that. Transport option."""
-    takes: Callable[[str], bool] | None = None
-    """Whether messages of a queue are taken now; None: always. Transport option."""
+    takes: str | None = None
+    """`module:function` that tells whether messages of a queue are taken now; None: always. Transport option: by name, since
+    Celery tells them to whoever asks."""
     from_transport_options = (*stock.Channel.from_transport_options, "per_queue_prefetch", "takes")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -72,6 +74,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         self._woken = False
         self._refusing = False
         self._in_vain_until = 0.0
+        self._takes: Callable[[str], bool] | None = None
         self.look_again_at = 0.0
         """When the queues are looked into again, on the clock of `time.monotonic`."""
         super().__init__(*args, **kwargs)
@@ -82,6 +85,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         except BaseException:
             self.close()
             raise
+        self._takes = symbol_by_name(self.takes) if self.takes else None
         self.fetch_script = self.client.register_script(_FETCH)
         self.requeue_script = self.client.register_script(_REQUEUE)
 
@@ -185,7 +189,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
 
     def _open(self, queues: list[str]) -> list[str]:
         """Leave out the queues of which nothing is taken now, or enough is held."""
-        queues = queues if self.takes is None else list(filter(self.takes, queues))
+        queues = queues if self._takes is None else list(filter(self._takes, queues))
         if self.per_queue_prefetch is None:
             return queues
         count, limited = self.per_queue_prefetch
