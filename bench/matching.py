@@ -1,4 +1,7 @@
-"""`python -m bench.matching`: how right and how fast matching is among thousands of similar products, without networks."""
+"""`python -m bench.matching`: how right and how fast matching is among thousands of similar products.
+
+The networks describe the drawn photos first, and have no part in what is timed.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import machine
-from bench.stress import Shop, drawn_shop, published, with_distractors
+from bench.stress import Shop, by_networks, drawn_shop, published, with_distractors
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.snapshot import Snapshot
@@ -31,7 +34,9 @@ from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.matching.matcher import Variant, is_confident, match, rank, rank_by_details
+from packsight.shared.settings import Settings
 from packsight.shared.vision.features import Features
+from packsight.worker.networks.load import load_embedder, load_spotter
 from packsight.worker.process.cores import usable_cores
 
 DISTRACTORS = 20_000
@@ -51,7 +56,7 @@ def main(
     console = Console()
     if (version is None) != (not features):
         raise typer.BadParameter("--version and --features belong together")
-    shop = drawn_shop(2 if quick else None) if version is None else published(version, features or [])
+    shop = _drawn(2 if quick else None) if version is None else published(version, features or [])
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     # In a process of its own, since numerical libraries read these once, when they are loaded.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -60,6 +65,11 @@ def main(
     (out / "matching.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     show(document, console)
     console.print(f"Wrote {out / 'matching.json'}", highlight=False)
+
+
+def _drawn(families: int | None) -> Shop:
+    models = Settings().models
+    return drawn_shop(by_networks(load_embedder(models, 1), load_spotter(models, 1)), families)
 
 
 def measure(shop: Shop, distractors: int, rounds: int) -> dict[str, Any]:
