@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import machine
-from bench.stress import Shop, by_networks, drawn_shop, published, with_distractors
+from bench.stress import Shop, badly_read, by_networks, drawn_shop, published, with_distractors
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.snapshot import Snapshot
@@ -110,7 +110,8 @@ def _measured(shop: Shop, folder: Path, rounds: int) -> dict[str, Any]:
         "fit": _rounded(fitted),
         "self_check": manifest.self_check.model_dump(),
         "notes": list(manifest.notes),
-        "answers": _answers(shop, snapshot),
+        "answers": _answers(shop, shop.asked, snapshot),
+        "badly_read": _answers(shop, [(product, badly_read(photo)) for product, photo in shop.asked], snapshot),
         "match_ms": {
             "as_served": _latency(photos, snapshot, Variant.FITTED, rounds),
             "details_alone": _latency(photos, snapshot, Variant.DETAILS, rounds),
@@ -121,14 +122,14 @@ def _measured(shop: Shop, folder: Path, rounds: int) -> dict[str, Any]:
     }
 
 
-def _answers(shop: Shop, snapshot: Snapshot) -> dict[str, Any]:
+def _answers(shop: Shop, asked: Sequence[tuple[str, Features]], snapshot: Snapshot) -> dict[str, Any]:
     """Shares of photos asked: right first, right among five, matched and right, decided by details.
 
     absent_rejected: not matched as if the product shown were not listed.
     """
     number = {product.id: index for index, product in enumerate(shop.products)}
     top1, top5, matched, wrong, early, rejected = [], [], [], [], [], []
-    for product, photo in shop.asked:
+    for product, photo in asked:
         decision = match(photo, snapshot, top_k=5)
         found = [candidate.product.id for candidate in decision.candidates]
         top1.append(found[:1] == [product])
@@ -200,8 +201,9 @@ def show(document: dict[str, Any], console: Console) -> None:
     table = Table("", "alone", "among distractors", box=None)
     both = [document["alone"], document["among_distractors"]]
     table.add_row("products", *(f"{one['products']}" for one in both))
-    for name in both[0]["answers"]:
-        table.add_row(name, *(f"{one['answers'][name]}" for one in both))
+    for asked, note in (("answers", ""), ("badly_read", ", badly read")):
+        for name in both[0][asked]:
+            table.add_row(name + note, *(f"{one[asked][name]}" for one in both))
     for name in both[0]["match_ms"]:
         times = [one["match_ms"][name] for one in both]
         table.add_row(f"ms {name}, 50 % / 95 %", *(f"{ms['p50']} / {ms['p95']}" for ms in times))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,8 @@ EDGE = (-0.3, 0.0)
 ALIKE, CHANCE = (0.6, 0.9), (0.8, 1.2)
 """Share of the sibling's looks in a distractor's beside those of another photo, and factors by which each number of them varies:
 half of the distractors have a cosine of 0.98 and more to a catalog photo, as drawn siblings have to each other (0.987)."""
+LOST, MISREAD = 0.25, 0.15
+"""Shares of lines that are not read on a photo that is badly read, and of words with a letter misread."""
 
 Edge = npt.NDArray[np.float64]
 """Direction (x, y) into the copied part, and where it begins along it."""
@@ -128,6 +130,23 @@ def with_distractors(shop: Shop, count: int, seed: int = 0) -> Shop:
         more.products.append(product)
         _add(more, product.id, make_features(sha256, (one.width, one.height), looks, words, local, one.thumbnail))
     return more
+
+
+def badly_read(photo: Features) -> Features:
+    """A photo with some of its lines lost and some words misread, the same at every call."""
+    chance = np.random.default_rng(int(photo.sha256[:8], 16))
+    kept = [line for line in photo.words if chance.random() >= LOST]
+    return replace(photo, words=tuple(line.model_copy(update={"text": misread(line.text, chance)}) for line in kept))
+
+
+def misread(text: str, chance: np.random.Generator) -> str:
+    """A text with a letter of some words misread."""
+    words = text.split()
+    for place, word in enumerate(words):
+        if len(word) > 3 and chance.random() < MISREAD:
+            at = int(chance.integers(len(word)))
+            words[place] = word[:at] + "ilcoes"[int(chance.integers(6))] + word[at + 1 :]
+    return " ".join(words)
 
 
 def _add(shop: Shop, product: str, photo: Features) -> None:

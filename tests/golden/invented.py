@@ -10,7 +10,7 @@ import hashlib
 
 import numpy as np
 
-from bench.stress import ASKED
+from bench.stress import ASKED, LOST, misread
 from packsight.deploy.demo.shop.packs import SMALL_PRINT
 from packsight.deploy.demo.shop.products import Item
 from packsight.shared.contract.outcomes import WordRead
@@ -23,8 +23,6 @@ DIMENSION = 256
 """Of a drawn photo's embedding."""
 OWN, CHANCE = 0.5, 0.7
 """Lengths of the product's own direction and of chance in an embedding, beside its family's 1."""
-LOST, MISREAD = 0.25, 0.15
-"""Shares of a query's lines that are not read, and of words with a letter misread."""
 BOX = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
 
 
@@ -36,7 +34,7 @@ def described(data: bytes, item: Item, number: int) -> Features:
     texts = [family.brand, family.line, item.variant, f"{family.what} {family.size}".strip(),
              SMALL_PRINT[family.code % len(SMALL_PRINT)]]  # fmt: skip
     if worn:
-        texts = [_misread(text, chance) for text in texts if chance.random() >= LOST]
+        texts = [misread(text, chance) for text in texts if chance.random() >= LOST]
     look = _direction([1, family.code]) + OWN * _direction([2, int(item.id)])
     look = look + (2 if worn else 1) * CHANCE * chance.normal(size=DIMENSION)
     return make_features(
@@ -47,12 +45,3 @@ def described(data: bytes, item: Item, number: int) -> Features:
 
 def _direction(seed: list[int]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.random.default_rng(seed).normal(size=DIMENSION)
-
-
-def _misread(text: str, chance: np.random.Generator) -> str:
-    words = text.split()
-    for place, word in enumerate(words):
-        if len(word) > 3 and chance.random() < MISREAD:
-            at = int(chance.integers(len(word)))
-            words[place] = word[:at] + "ilcoes"[int(chance.integers(6))] + word[at + 1 :]
-    return " ".join(words)

@@ -96,6 +96,7 @@ def test_distractors_cost_at_most_one_photo_and_every_figure_is_there(shop: Shop
     assert count == len(shop.asked) == 3
     assert count * (alone["answers"]["top1"] - among["answers"]["top1"]) <= 1 + 1e-6
     assert alone.keys() == among.keys()
+    assert among["badly_read"].keys() == among["answers"].keys()
     assert "as_served" in alone["match_ms"]
     for one in (alone, among):
         assert one["match_ms"].keys() == alone["match_ms"].keys()
