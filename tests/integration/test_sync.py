@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -75,7 +76,7 @@ def features_of(data: bytes, sha256: str, settings: Settings) -> Features:
 
 
 class LocalExtractor:
-    """What workers do for `packsight.describe`, in this process; `asked` are the photos and the parts that were wanted."""
+    """What workers do for `packsight.describe`, in this process; `asked` are the photos' keys and the parts that were wanted."""
 
     def __init__(self, store: ObjectStore, settings: Settings, batch: int = 2) -> None:
         self.store, self.settings, self.batch = store, settings, batch
@@ -92,10 +93,11 @@ class LocalExtractor:
         endings: list[Described] = []
         made: list[Features] = []
         for reference in references:
-            sha256 = reference.rsplit("/", 1)[1]
-            self.asked.append((sha256, tuple(parts)))
+            key = reference.removeprefix(f"s3://{self.store.bucket}/")
+            self.asked.append((key, tuple(parts)))
             try:
-                data = self.store.read(reference.removeprefix(f"s3://{self.store.bucket}/")).data
+                data = self.store.read(key).data
+                sha256 = hashlib.sha256(data).hexdigest()
                 made.append(features_of(data, sha256, self.settings))
                 endings.append(Described(image=reference, sha256=sha256))
             except (ImageError, StorageError) as error:
