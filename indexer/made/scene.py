@@ -57,10 +57,10 @@ def _place(
 
 
 def _borrowed(other: Pixels, chance: np.random.Generator, size: tuple[int, int], parameters: SceneParameters) -> Scene:
-    """A blurred piece of another photo, from a third to all of it."""
+    """A piece of another photo, from a third to all of it: its colours and shapes, mirrored and blurred till nothing is known."""
     sides = [max(1, round(side * chance.uniform(0.35, 1.0))) for side in other.shape[:2]]
     top, left = (int(chance.integers(0, whole - side + 1)) for whole, side in zip(other.shape[:2], sides, strict=True))
-    piece = cv2.resize(other[top : top + sides[0], left : left + sides[1]], size, interpolation=cv2.INTER_LINEAR)
+    piece = cv2.resize(other[top : top + sides[0], left : left + sides[1]][:, ::-1], size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.GaussianBlur(piece.astype(np.float32), (0, 0), chance.uniform(*parameters.behind)), np.float32)
 
 

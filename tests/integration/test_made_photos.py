@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from packsight.indexer.made.parameters import MADE
+from packsight.indexer.made.photo import made_photo
 from packsight.indexer.report import SyncReport
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import Blob, ObjectStore
-from tests.integration.test_sync import LocalExtractor, Shop
+from tests.integration.test_sync import KilledError, LocalExtractor, Shop
 
 
 @pytest.fixture
@@ -57,6 +58,30 @@ def test_what_was_made_is_kept_and_described_once(shop: Shop, monkeypatch: pytes
     forced = shop.sync(force=True)
     assert (forced.published, forced.described) == (True, 0)
     assert forced.built is not None and forced.built.made_check.photos == 8
+
+
+def test_a_sync_killed_while_photos_are_made_goes_on_from_there(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def killed(source: str, *how: Any) -> bytes:
+        if len(made) == 3:
+            raise KilledError
+        made.append(source)
+        return made_photo(source, *how)
+
+    monkeypatch.setattr("packsight.indexer.made.keeping.made_photo", killed)
+    with pytest.raises(KilledError):
+        shop.sync()
+    assert shop.catalogs.current() is None and len(list(shop.store.list("made/"))) == 3
+
+    def counted(source: str, *how: Any) -> bytes:
+        made.append(source)
+        return made_photo(source, *how)
+
+    monkeypatch.setattr("packsight.indexer.made.keeping.made_photo", counted)
+    report = shop.sync()
+    assert report.built is not None and report.built.made_check.photos == 8
+    assert len(made) == len(set(made)) == 8, "none is made twice"
 
 
 def test_a_new_product_has_one_photo_more_made(shop: Shop) -> None:

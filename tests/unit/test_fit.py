@@ -171,6 +171,15 @@ def test_of_two_products_with_one_photo_neither_is_matched_and_both_are_named(tm
     assert set(answer.order[:2].tolist()) == {0, 12} and answer.probability[0] < 0.51 < fitted.model.matched
 
 
+def test_where_every_product_is_listed_twice_nothing_is_matched(tmp_path: Path) -> None:
+    only, made = copies(6)
+    photos = {f"p{n}": [only[n // 2]] for n in range(12)}
+    snapshot = build(tmp_path / "v", [product(n, *NAMES[n // 2]) for n in range(12)], photos)
+    fitted = fit(snapshot, by_hash(photos), made=made)
+    assert (fitted.made.photos, fitted.made.share_matched) == (12, 0)
+    assert fitted.model.matched > PRIOR.matched
+
+
 def arrays(evidence: Matrix, truth: list[int]) -> TrainingSet:
     count = len(truth)
     return TrainingSet(
