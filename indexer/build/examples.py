@@ -60,6 +60,11 @@ def training_examples(
     features: of catalog photos, by sha256; made: of photos made of them, by the sha256 of what they were made of.
     """
     yield from _left_out(snapshot, features, parameters)
+    if made:
+        yield from _made(snapshot, made)
+
+
+def _made(snapshot: Snapshot, made: Mapping[str, Features]) -> Iterator[TrainingExample]:
     hashes, alone = snapshot.photo_table.column("sha256"), np.diff(snapshot.photo_starts) == 1
     for photo in np.flatnonzero(alone[snapshot.photo_product]).tolist():
         if hashes[photo] in made:
