@@ -115,7 +115,7 @@ def _described(photos: PhotoSet, embedder: Embedder, spotter: Spotter, made_by: 
     files = {_sha256(one): one for one in [*data.values(), *(one for one, _ in asked)]}
     kept = sorted(keep.glob("*.parquet"))
     known = join(kept)
-    new = [_seen(sha256, one, embedder, spotter, settings) for sha256, one in files.items() if sha256 not in known]
+    new = [seen(sha256, one, embedder, spotter, settings) for sha256, one in files.items() if sha256 not in known]
     if new:
         keep.mkdir(parents=True, exist_ok=True)
         for part in PARTS:
@@ -127,7 +127,8 @@ def _described(photos: PhotoSet, embedder: Embedder, spotter: Spotter, made_by: 
     return Described(photos.name, rows, features, [(_sha256(one), product) for one, product in asked], made_by)
 
 
-def _seen(sha256: str, data: bytes, embedder: Embedder, spotter: Spotter, settings: Settings) -> Features:
+def seen(sha256: str, data: bytes, embedder: Embedder, spotter: Spotter, settings: Settings) -> Features:
+    """Features of a photo from its bytes, as a catalog keeps them."""
     photo = decode(data, settings.decode)
     [embedding], [words] = embedder.embed([photo.pixels]), read_in_parts(spotter, [photo])
     lines = in_original_pixels(words, photo)

@@ -1,4 +1,7 @@
-"""`python -m bench.matching`: how right and how fast matching is among thousands of similar products, without networks."""
+"""`python -m bench.matching`: how right and how fast matching is among thousands of similar products.
+
+The networks describe the drawn photos first, and have no part in what is timed.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import machine
-from bench.stress import Shop, drawn_shop, published, with_distractors
+from bench.stress import Shop, badly_read, by_networks, drawn_shop, published, with_distractors
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.snapshot import Snapshot
@@ -31,7 +34,9 @@ from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.matching.matcher import Variant, is_confident, match, rank, rank_by_details
+from packsight.shared.settings import Settings
 from packsight.shared.vision.features import Features
+from packsight.worker.networks.load import load_embedder, load_spotter
 from packsight.worker.process.cores import usable_cores
 
 DISTRACTORS = 20_000
@@ -51,7 +56,7 @@ def main(
     console = Console()
     if (version is None) != (not features):
         raise typer.BadParameter("--version and --features belong together")
-    shop = drawn_shop(2 if quick else None) if version is None else published(version, features or [])
+    shop = _drawn(2 if quick else None) if version is None else published(version, features or [])
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     # In a process of its own, since numerical libraries read these once, when they are loaded.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -60,6 +65,11 @@ def main(
     (out / "matching.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     show(document, console)
     console.print(f"Wrote {out / 'matching.json'}", highlight=False)
+
+
+def _drawn(families: int | None) -> Shop:
+    models = Settings().models
+    return drawn_shop(by_networks(load_embedder(models, 1), load_spotter(models, 1)), families)
 
 
 def measure(shop: Shop, distractors: int, rounds: int) -> dict[str, Any]:
@@ -100,7 +110,8 @@ def _measured(shop: Shop, folder: Path, rounds: int) -> dict[str, Any]:
         "fit": _rounded(fitted),
         "self_check": manifest.self_check.model_dump(),
         "notes": list(manifest.notes),
-        "answers": _answers(shop, snapshot),
+        "answers": _answers(shop, shop.asked, snapshot),
+        "badly_read": _answers(shop, [(product, badly_read(photo)) for product, photo in shop.asked], snapshot),
         "match_ms": {
             "as_served": _latency(photos, snapshot, Variant.FITTED, rounds),
             "details_alone": _latency(photos, snapshot, Variant.DETAILS, rounds),
@@ -111,14 +122,14 @@ def _measured(shop: Shop, folder: Path, rounds: int) -> dict[str, Any]:
     }
 
 
-def _answers(shop: Shop, snapshot: Snapshot) -> dict[str, Any]:
+def _answers(shop: Shop, asked: Sequence[tuple[str, Features]], snapshot: Snapshot) -> dict[str, Any]:
     """Shares of photos asked: right first, right among five, matched and right, decided by details.
 
     absent_rejected: not matched as if the product shown were not listed.
     """
     number = {product.id: index for index, product in enumerate(shop.products)}
     top1, top5, matched, wrong, early, rejected = [], [], [], [], [], []
-    for product, photo in shop.asked:
+    for product, photo in asked:
         decision = match(photo, snapshot, top_k=5)
         found = [candidate.product.id for candidate in decision.candidates]
         top1.append(found[:1] == [product])
@@ -190,8 +201,9 @@ def show(document: dict[str, Any], console: Console) -> None:
     table = Table("", "alone", "among distractors", box=None)
     both = [document["alone"], document["among_distractors"]]
     table.add_row("products", *(f"{one['products']}" for one in both))
-    for name in both[0]["answers"]:
-        table.add_row(name, *(f"{one['answers'][name]}" for one in both))
+    for asked, note in (("answers", ""), ("badly_read", ", badly read")):
+        for name in both[0][asked]:
+            table.add_row(name + note, *(f"{one[asked][name]}" for one in both))
     for name in both[0]["match_ms"]:
         times = [one["match_ms"][name] for one in both]
         table.add_row(f"ms {name}, 50 % / 95 %", *(f"{ms['p50']} / {ms['p95']}" for ms in times))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from packsight.indexer.extraction import Extractor
@@ -82,7 +82,8 @@ def complete(
         failed = {sha: _unanswered() for sha in lacking if sha in asked}
         if new := [sha for sha in lacking if sha not in asked]:
             asked.update(new)
-            answered = _extract(new, view, recipe, extractor, store, progress)
+            places = {sha: layout.address(store.bucket, layout.photo(sha)) for sha in new}
+            answered = extract(places, view, recipe, extractor, progress)
             described += len(new) - len(answered)
             failed |= answered
             view.refresh()
@@ -97,30 +98,27 @@ def complete(
         states = states | told
 
 
-def _extract(
-    photos: Sequence[str],
-    view: FeatureView,
-    recipe: Recipe,
-    extractor: Extractor,
-    store: ObjectStore,
-    progress: Progress,
+def extract(
+    places: Mapping[str, str], view: FeatureView, recipe: Recipe, extractor: Extractor, progress: Progress
 ) -> dict[str, Failure]:
-    """Have the missing parts of photos made; return those that failed or had no answer, and why."""
+    """Have the missing parts of photos made; return those that failed or had no answer, and why.
+
+    places: references to the photos, by their sha256. The view sees what was made after its next `refresh`.
+    """
     groups: dict[tuple[Part, ...], list[str]] = {}
-    for sha in photos:
+    for sha in places:
         groups.setdefault(view.missing(sha), []).append(sha)
-    prefix = layout.address(store.bucket, layout.photo(""))
-    failed: dict[str, Failure] = dict.fromkeys(photos, _unanswered())
+    shas = {reference: sha for sha, reference in places.items()}
+    failed: dict[str, Failure] = dict.fromkeys(places, _unanswered())
     ended = 0
     for parts, group in groups.items():
-        for result in extractor.extract(recipe, [prefix + sha for sha in group], parts):
+        for result in extractor.extract(recipe, [places[sha] for sha in group], parts):
             for photo in result.photos:
-                sha = photo.image.removeprefix(prefix)
-                failed.pop(sha, None)
+                failed.pop(shas[photo.image], None)
                 if photo.failure is not None:
-                    failed[sha] = photo.failure
+                    failed[shas[photo.image]] = photo.failure
             ended += len(result.photos)
-            progress("described", ended, len(photos))
+            progress("described", ended, len(places))
     return failed
 
 

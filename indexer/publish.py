@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from packsight.shared.catalog.manifest import Manifest, sync_once, verify
+from packsight.shared.catalog.manifest import Manifest, SelfCheck, sync_once, verify
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore, Current
@@ -33,14 +33,20 @@ def check(folder: Path, parent: Manifest | None, *, force: bool) -> Manifest:
             "The new version has no photo at all, so it was not published. See which photos failed, and why."
         )
     if parent is not None and not force:
-        before, after = parent.self_check, manifest.self_check
-        allowed = TOLERANCE + _noise(before.top1, min(before.photos, after.photos))
-        if after.top1 < before.top1 - allowed:
-            raise UserError(
-                f"The new version recognises {after.top1:.1%} of its own photos, its parent {parent.version} {before.top1:.1%}; "
-                f"no more than {allowed:.1%} less is published. Look at the photos that changed, or sync with --force."
-            )
+        _compare(parent.self_check, manifest.self_check, "its own photos", parent.version)
+        if parent.fit == manifest.fit:  # else other photos may have been made of the same ones
+            _compare(parent.made_check, manifest.made_check, "photos made of its own", parent.version)
     return manifest
+
+
+def _compare(before: SelfCheck, after: SelfCheck, what: str, parent: str) -> None:
+    """Raise UserError when fewer photos are recognised than before, by more than chance; nothing is said of no photos."""
+    allowed = TOLERANCE + _noise(before.top1, min(before.photos, after.photos))
+    if after.top1 < before.top1 - allowed:
+        raise UserError(
+            f"The new version recognises {after.top1:.1%} of {what}, its parent {parent} {before.top1:.1%}; "
+            f"no more than {allowed:.1%} less is published. Look at the photos that changed, or sync with --force."
+        )
 
 
 def _noise(share: float, photos: int) -> float:

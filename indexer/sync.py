@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import shutil
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from packsight.indexer.build.fingerprint import fit_fingerprint
+from packsight.indexer.build.parameters import FIT, FitParameters
 from packsight.indexer.build.prior import read_prior
 from packsight.indexer.build.version import build_version
 from packsight.indexer.completion import Completed, Progress, complete, refused_bytes
@@ -24,6 +25,7 @@ from packsight.indexer.feed.extra_photos import extra_photos
 from packsight.indexer.feed.source import read_offers
 from packsight.indexer.fleet import NO_WORKERS, Fleet
 from packsight.indexer.lock import sync_lock
+from packsight.indexer.made.keeping import Made, Maker
 from packsight.indexer.parent import Parent, Target, read_parent
 from packsight.indexer.photos import fetch_photos
 from packsight.indexer.plan import (
@@ -117,6 +119,11 @@ class Sync:
         return read_prior(self.settings.catalog.prior)
 
     @property
+    def parameters(self) -> FitParameters:
+        """How its versions are fitted."""
+        return replace(FIT, made=replace(FIT.made, photos=self.settings.catalog.made_photos))
+
+    @property
     def sources(self) -> SourceStates:
         """What was seen at the sources of its photos."""
         return SourceStates(self.store, self.request.catalog)
@@ -198,11 +205,12 @@ class Sync:
             if not self._worth_building(target, rows):
                 continue
             self.lease.check()
+            features = FeatureStore(self.store, target.recipe.parts, self.settings.home)
             completed = complete(
                 wanted.plan,
                 states,
                 target.recipe,
-                features=FeatureStore(self.store, target.recipe.parts, self.settings.home),
+                features=features,
                 extractor=self.extractor,
                 store=self.store,
                 sources=self.sources,
@@ -210,8 +218,9 @@ class Sync:
             )
             states, rows, described = completed.states, completed.resolved, described + completed.described
             if self._worth_building(target, rows):  # unless nothing of what is new can be used
-                built = folder / target.recipe.key
-                versions.append((built, self._build_version(built, wanted.plan, target, completed)))
+                built, made = folder / target.recipe.key, self._made(target, rows, features)
+                described += made.described
+                versions.append((built, self._build_version(built, wanted.plan, target, completed, made)))
         return Built(tuple(versions), states, rows, described)
 
     @property
@@ -219,9 +228,17 @@ class Sync:
         return self.settings.home / "indexer" / self.request.catalog
 
     def _worth_building(self, target: Target, rows: ResolvedRows) -> bool:
-        return self.request.force or not target.is_served(rows.rows, fit_fingerprint(prior=self.prior))
+        fit = fit_fingerprint(parameters=self.parameters, prior=self.prior)
+        return self.request.force or not target.is_served(rows.rows, fit)
 
-    def _build_version(self, folder: Path, plan: Plan, target: Target, completed: Completed) -> Manifest:
+    def _made(self, target: Target, rows: ResolvedRows, features: FeatureStore) -> Made:
+        """Have photos made of products' only ones, which can be asked about in their place."""
+        maker = Maker(self.parameters.made, self.store, self.settings.decode)
+        return maker.describe(
+            rows.rows.photos, target.recipe, features=features, extractor=self.extractor, progress=self.progress
+        )
+
+    def _build_version(self, folder: Path, plan: Plan, target: Target, completed: Completed, made: Made) -> Manifest:
         resolved = completed.resolved
         if not self.request.force:
             refuse_loss(plan, self.settings.catalog.max_loss, resolved.without_photos)
@@ -237,8 +254,10 @@ class Sync:
             photos=resolved.rows.photos,
             features=completed.features,
             recipe=target.recipe,
-            notes=notes_of(plan, resolved),
+            notes=(*notes_of(plan, resolved), *made.notes),
             prior=self.prior,
+            made=made.features,
+            parameters=self.parameters,
         )
         before = target.parent.manifest if target.parent is not None else None
         manifest = check(folder, before, force=self.request.force)

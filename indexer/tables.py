@@ -97,6 +97,9 @@ def manifest(made: Manifest, *, is_served: bool) -> RenderableType:
             ("self-check", f"{check.top1:.1%} of {check.photos} photos recognised, each left out"),
             ("matched", f"{check.share_matched:.1%}, of them right {check.precision_matched:.1%}"),
         ]
+    if made.made_check.photos:
+        easy = made.made_check
+        rows.append(("made photos", f"{easy.top1:.1%} of {easy.photos} recognised, each made of a product's only one"))
     rows.append(("fit", fit_basis(made)))
     rows += [(name, size(entry.size)) for name, entry in sorted(made.files.items())]
     rows.append(("together", size(sum(entry.size for entry in made.files.values()))))
@@ -105,10 +108,12 @@ def manifest(made: Manifest, *, is_served: bool) -> RenderableType:
 
 def fit_basis(made: Manifest) -> str:
     """How sure a version's fit is: what could be left out, and of how many products nothing."""
-    left_out = f"by {made.self_check.photos} photos, each left out" if made.self_check.photos else "by the prior alone"
+    basis = f"by {made.self_check.photos} photos, each left out" if made.self_check.photos else "by the prior alone"
+    if made.made_check.photos:
+        basis = f"{basis}, thresholds also by {made.made_check.photos} photos made of only ones"
     if not made.single:
-        return left_out
-    return f"{left_out}; {made.single} of {made.products} products have one photo, which cannot be left out"
+        return basis
+    return f"{basis}; {made.single} of {made.products} products have one photo, which cannot be left out"
 
 
 def size(count: float) -> str:

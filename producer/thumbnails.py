@@ -9,24 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
-from PIL import Image
-
 from packsight.shared.contract.errors import PacksightError
 from packsight.shared.settings import Decode
-from packsight.shared.vision.picture import SIXTEEN_BIT_MODES, opaque, opened, orientation, within
+from packsight.shared.vision.picture import reduced
 
 SIDE = 240
 """Longer side in pixels."""
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What undoes an EXIF orientation (EXIF 2.32, tag 0x0112)."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Read = Callable[[str], bytes]
@@ -43,17 +31,8 @@ class Thumbnail:
 
 def thumbnail(data: bytes, limits: Decode, side: int = SIDE) -> Thumbnail:
     """Reduce a photo to `side` pixels; raises ImageError when it cannot be decoded."""
-    with opened(data, limits) as image:
-        size = within(image.size, side)
-        image.draft(None, size)  # does something for JPEG only
-        image.load()
-        # 257 = 65535 / 255; Pillow's own conversion clips at 255 instead of scaling.
-        whole = image.point(lambda sample: sample / 257).convert("L") if image.mode in SIXTEEN_BIT_MODES else image
-        small = opaque(whole).resize(size, Image.Resampling.BOX)
-        if (turn := _TURNS.get(orientation(image))) is not None:
-            small = small.transpose(turn)
-        buffer = io.BytesIO()
-        small.save(buffer, "WEBP", quality=75)
+    small, buffer = reduced(data, limits, side), io.BytesIO()
+    small.save(buffer, "WEBP", quality=75)
     uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
     return Thumbnail(uri, *small.size)
 

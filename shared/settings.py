@@ -151,6 +151,11 @@ class Catalog(_Section):
     """Unpacked size of a feed."""
     describe_batch: int = 32
     """Photos per message that asks the workers to describe them."""
+    made_photos: int = Field(default=150, ge=0)
+    """Products' only photos of which another is made, described and asked about, so that thresholds can rise; 0 = none.
+
+    Each takes a worker about as long as a new photo of the catalog, once.
+    """
     name: str = "default"
     """Catalog that the periodic sync maintains."""
     prior: Path | None = None

@@ -2,13 +2,15 @@
 
 Every photo that can be left out without leaving its product without any is asked twice: as a photo of its product, and as if
 that product had never been listed, when the right answer is none. Nothing of a product's only photo may answer for itself, so it
-is not asked; a catalog of such photos alone teaches nothing, and the prior decides there.
+is not asked itself, but a photo made of it (packsight.indexer.made) is, in the same two ways: it stays listed, since what is
+asked is another photo of its product, though an easier one than customers send.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import faiss
 import numpy as np
@@ -22,12 +24,15 @@ from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.vision.features import Features, FloatArray
 
+NOTHING: Mapping[str, Features] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
     """One question: a photo, and the product that is the right answer (None: none of them).
 
-    product: that the photo shows, listed or not. exclusion: what the snapshot is asked without.
+    product: that the photo shows, listed or not. exclusion: what the snapshot is asked without. made: whether the photo was made
+    of the product's only one.
     """
 
     product: int
@@ -35,6 +40,7 @@ class TrainingExample:
     snapshot: Snapshot
     exclusion: Exclusion | None
     truth: int | None
+    made: bool = False
 
 
 def example_photos(snapshot: Snapshot, parameters: ExampleParameters = FIT.examples) -> npt.NDArray[np.int64]:
@@ -44,9 +50,34 @@ def example_photos(snapshot: Snapshot, parameters: ExampleParameters = FIT.examp
 
 
 def training_examples(
-    snapshot: Snapshot, features: Mapping[str, Features], parameters: FitParameters = FIT
+    snapshot: Snapshot,
+    features: Mapping[str, Features],
+    parameters: FitParameters = FIT,
+    made: Mapping[str, Features] = NOTHING,
 ) -> Iterator[TrainingExample]:
-    """Ask every photo, as listed first, then as not listed; features by sha256."""
+    """Ask every photo, as listed first, then as not listed; those that were made last.
+
+    features: of catalog photos, by sha256; made: of photos made of them, by the sha256 of what they were made of.
+    """
+    yield from _left_out(snapshot, features, parameters)
+    if made:
+        yield from _made(snapshot, made)
+
+
+def _made(snapshot: Snapshot, made: Mapping[str, Features]) -> Iterator[TrainingExample]:
+    hashes, alone = snapshot.photo_table.column("sha256"), np.diff(snapshot.photo_starts) == 1
+    for photo in np.flatnonzero(alone[snapshot.photo_product]).tolist():
+        if hashes[photo] in made:
+            product, query = int(snapshot.photo_product[photo]), Query.of(made[hashes[photo]], snapshot)
+            yield TrainingExample(product, query, snapshot, None, product, made=True)
+            if len(snapshot.products) > 1:
+                without = Exclusion.of_product(snapshot, product)
+                yield TrainingExample(product, query, snapshot, without, None, made=True)
+
+
+def _left_out(
+    snapshot: Snapshot, features: Mapping[str, Features], parameters: FitParameters
+) -> Iterator[TrainingExample]:
     rules = parameters.examples
     photos = example_photos(snapshot, rules)
     folds = rules.folds if len(snapshot.photo_product) <= rules.max_refitted else 1

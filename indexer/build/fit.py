@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from packsight.indexer.build.alike import alike
 from packsight.indexer.build.calibration import Answers, raised
-from packsight.indexer.build.examples import training_examples
+from packsight.indexer.build.examples import NOTHING, training_examples
 from packsight.indexer.build.logit import cross_fitted, fit_weights
-from packsight.indexer.build.parameters import FIT, FitParameters, WeightParameters
+from packsight.indexer.build.parameters import FIT, CalibrationParameters, FitParameters, WeightParameters
 from packsight.indexer.build.prior import PRIOR
-from packsight.indexer.build.training_set import TrainingSet, training_set
+from packsight.indexer.build.training_set import BoolArray, TrainingSet, training_set
 from packsight.shared.catalog.decision_model import Matrix, Model, Stage
 from packsight.shared.catalog.evidence import STAGES
 from packsight.shared.catalog.manifest import SelfCheck
@@ -33,30 +34,56 @@ Stages = Mapping[str, TrainingSet]
 """Training examples as arrays, by the names of STAGES."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The model of a version, and what it makes of the catalog's own photos: those left out, and those made of only ones."""
+
+    model: Model
+    left_out: SelfCheck
+    made: SelfCheck
+    notes: tuple[str, ...]
+
+
 def fit(
-    snapshot: Snapshot, features: Mapping[str, Features], prior: Model = PRIOR, parameters: FitParameters = FIT
-) -> tuple[Model, SelfCheck, tuple[str, ...]]:
-    """Fit the model of a version whose other files are written; return it with its self-check and notes."""
-    notes: tuple[str, ...] = ()
-    examples = list(training_examples(snapshot, features, parameters))
+    snapshot: Snapshot,
+    features: Mapping[str, Features],
+    prior: Model = PRIOR,
+    parameters: FitParameters = FIT,
+    made: Mapping[str, Features] = NOTHING,
+) -> Fitted:
+    """Fit the model of a version whose other files are written; features, made: as for training_examples."""
+    examples = list(training_examples(snapshot, features, parameters, made))
     if not examples:
-        return prior, SelfCheck(), ("No photo can be left out: the prior decides",)
+        return Fitted(prior, SelfCheck(), SelfCheck(), ("No photo can be left out: the prior decides",))
     asked = [rankings(one.query, one.snapshot, one.exclusion) for one in examples]
     truths, products = [one.truth for one in examples], [one.product for one in examples]
-    stages = training_sets(asked, truths, products, parameters.weights)
-    fitted, given = _fitted(stages, prior, parameters), _given(stages, prior)
-    rivals = parameters.calibration.rivals
-    better = fitted.answers.loss(rivals) < given.answers.loss(rivals) - parameters.weights.margin
-    best = fitted if better else given
-    if not better:
-        notes = ("Fitted weights did no better on photos left out: the prior decides",)
-    precision = parameters.calibration.precision
-    matched = raised(best.answers, prior.matched, precision, parameters.calibration)
+    stages, is_made = training_sets(asked, truths, products, parameters.weights), np.array([one.made for one in examples])
+    best, notes = _best(_taken(stages, ~is_made), prior, parameters)
+    # Apart, since easy photos must not hide what the others ask for.
+    groups = best, _with(best.model, _taken(stages, is_made), prior)
+    thresholds = [_thresholds(group, prior, parameters.calibration) for group in groups]
+    model = best.model.model_copy(update={name: max(one[name] for one in thresholds) for name in thresholds[0]})
+    left_out, of_made = (group.self_check(model) for group in groups)
+    return Fitted(model, left_out, of_made, (*notes, *alike(examples, [full for *_, full in asked])))
+
+
+def _best(stages: Stages, prior: Model, parameters: FitParameters) -> tuple[_Candidate, tuple[str, ...]]:
+    """Fitted weights where they answer better than the prior's, else these; with notes that say so."""
+    given = _with(prior, stages, prior)
+    if not len(given.answers.right):
+        return given, ("No photo can be left out: the prior's weights decide, photos made of only ones can raise its thresholds",)
+    fitted, rivals = _fitted(stages, prior, parameters), parameters.calibration.rivals
+    if fitted.answers.loss(rivals) < given.answers.loss(rivals) - parameters.weights.margin:
+        return fitted, ()
+    return given, ("Fitted weights did no better on photos left out: the prior decides",)
+
+
+def _thresholds(group: _Candidate, prior: Model, parameters: CalibrationParameters) -> dict[str, float]:
+    """The prior's thresholds, raised where the answers to these photos ask for it."""
+    matched = raised(group.answers, prior.matched, parameters.precision, parameters)
     # The lines that tell answer where a whole name was read: what is wrong where none was says nothing of them.
-    told = raised(answered_at("lines", stages, best.shares), prior.told, precision, parameters.calibration)
-    early = {"sure": max(prior.sure, matched), "told": told, "enough": max(prior.enough, matched)}
-    model = best.model.model_copy(update={"matched": matched, **early})
-    return model, answers(stages, best.shares, model).self_check(matched_from(stages, best.shares, model)), notes
+    told = raised(answered_at("lines", group.stages, group.shares), prior.told, parameters.precision, parameters)
+    return {"matched": matched, "sure": max(prior.sure, matched), "told": told, "enough": max(prior.enough, matched)}
 
 
 def rankings(query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> list[Ranking | None]:
@@ -82,9 +109,16 @@ def training_sets(
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """Weights, and what they answer to examples; shares: P by weights that have not seen the example."""
+
     model: Model
+    stages: Stages
     shares: Mapping[str, Matrix]
     answers: Answers
+
+    def self_check(self, model: Model) -> SelfCheck:
+        """What is recognised with the thresholds of this model."""
+        return answers(self.stages, self.shares, model).self_check(matched_from(self.stages, self.shares, model))
 
 
 def _fitted(stages: Stages, prior: Model, parameters: FitParameters) -> _Candidate:
@@ -94,12 +128,17 @@ def _fitted(stages: Stages, prior: Model, parameters: FitParameters) -> _Candida
         names, before = STAGES[name], prior.stage(name).vector(STAGES[name])
         weights[name] = stage(names, fit_weights([examples], names, before, spread, rules))
         shares[name] = cross_fitted(examples, names, before, spread, rules)
-    return _Candidate(prior.model_copy(update={**weights, "fitted": True}), shares, answers(stages, shares, prior))
+    model = prior.model_copy(update={**weights, "fitted": True})
+    return _Candidate(model, stages, shares, answers(stages, shares, prior))
 
 
-def _given(stages: Stages, prior: Model) -> _Candidate:
-    shares = shares_by(prior, stages)
-    return _Candidate(prior, shares, answers(stages, shares, prior))
+def _with(model: Model, stages: Stages, prior: Model) -> _Candidate:
+    shares = shares_by(model, stages)
+    return _Candidate(model, stages, shares, answers(stages, shares, prior))
+
+
+def _taken(stages: Stages, rows: BoolArray) -> Stages:
+    return {name: examples.take(rows) for name, examples in stages.items()}
 
 
 def shares_by(model: Model, stages: Stages) -> dict[str, Matrix]:

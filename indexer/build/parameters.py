@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from packsight.indexer.made.parameters import MADE, MadeParameters
+
 
 @dataclass(frozen=True)
 class IndexParameters:
@@ -144,6 +146,7 @@ class FitParameters:
     examples: ExampleParameters = ExampleParameters()
     weights: WeightParameters = WeightParameters()
     calibration: CalibrationParameters = CalibrationParameters()
+    made: MadeParameters = MADE
     local_bytes: int = 4_000_000_000
     """Room for all descriptors of a version; large catalogs keep fewer of each photo, the strongest."""
     min_points: int = 32

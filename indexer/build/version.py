@@ -11,6 +11,7 @@ import faiss
 import numpy as np
 
 from packsight.indexer.build.detail_index import build_detail_index
+from packsight.indexer.build.examples import NOTHING
 from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.index import build_index
@@ -53,6 +54,7 @@ def build_version(
     recipe: Recipe,
     notes: Sequence[str] = (),
     prior: Model = PRIOR,
+    made: Mapping[str, Features] = NOTHING,
     parameters: FitParameters = FIT,
     matching: MatchingParameters = MATCHING,
     words: WordParameters = WORDS,
@@ -60,7 +62,8 @@ def build_version(
     """Write every file of a version and its sealed manifest into `folder`, which must be empty or missing.
 
     Photos without features, or of products that are not listed, are left out and counted in the notes. `features` is
-    keyed by sha256. Raises CatalogError when there is no product, or features are of different lengths.
+    keyed by sha256, `made` (features of photos made of products' only ones) by that of what they were made of. Raises
+    CatalogError when there is no product, or features are of different lengths.
     """
     if not products:
         raise CatalogError(
@@ -115,9 +118,10 @@ def build_version(
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json())
     unfitted = Snapshot.open(folder, matching, words)
-    model, checked, fit_notes = fit(unfitted, features, prior, parameters)
-    (folder / "model.json").write_text(model.model_dump_json(indent=1))
-    return seal(folder, manifest.model_copy(update={"self_check": checked, "notes": (*remarks, *fit_notes)}))
+    fitted = fit(unfitted, features, prior, parameters, made)
+    (folder / "model.json").write_text(fitted.model.model_dump_json(indent=1))
+    learnt = {"self_check": fitted.left_out, "made_check": fitted.made, "notes": (*remarks, *fitted.notes)}
+    return seal(folder, manifest.model_copy(update=learnt))
 
 
 def _stack(found: Sequence[Features], catalog: str) -> FloatArray:

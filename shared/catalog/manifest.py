@@ -84,7 +84,7 @@ class Manifest(BaseModel):
     products: int
     photos: int
     single: int | None = None
-    """Products with one photo, which cannot be left out, so that nothing is learned of them; None in older versions."""
+    """Products with one photo, which cannot be left out, so that no weight is learned of them; None in older versions."""
     embedder: str
     """Fingerprint, as the three that follow: together the recipe."""
     spotter: str
@@ -103,6 +103,8 @@ class Manifest(BaseModel):
     faiss: str
     """Version of Faiss that wrote the index."""
     self_check: SelfCheck = SelfCheck()
+    made_check: SelfCheck = SelfCheck()
+    """The same of photos that were made of products' only ones, which stay listed: easier than any that customers send."""
     notes: tuple[str, ...] = ()
     """What an operator should know: fallbacks, photos that could not be fetched."""
     files: dict[str, FileEntry] = Field(default_factory=dict)

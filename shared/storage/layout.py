@@ -1,6 +1,7 @@
 """Where things lie in our bucket: the one home of its object keys.
 
     photos/<sha256>                                  catalog photos, as they were downloaded
+    made/<by>/<sha256>.jpg                           photos made of catalog photos, by what made them
     uploads/<sha256>                                 photos that were submitted from a disk
     jobs/<job>/…                                     what a job asks for
     features/<part>/<fingerprint>/<shard>.parquet    features, each part by what made it
@@ -26,6 +27,11 @@ MANIFEST = "manifest.json"
 def photo(sha256: str) -> str:
     """Bytes of a catalog photo."""
     return f"photos/{sha256}"
+
+
+def made(maker: str, sha256: str = "") -> str:
+    """A photo made of the catalog photo with this hash; without it the prefix of all that were made in one way."""
+    return f"made/{maker}/{sha256 + '.jpg' if sha256 else ''}"
 
 
 def upload(sha256: str) -> str:

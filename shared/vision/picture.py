@@ -33,6 +33,16 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 _PLAIN_MODES = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"}
 _ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
 SIXTEEN_BIT_MODES = {"I;16", "I;16B", "I;16L", "I;16N"}
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes an EXIF orientation (EXIF 2.32, tag 0x0112)."""
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
 _END_WORDS = ("truncated", "end of file", "end of data", "premature end", "unexpected end", "eof")
 
@@ -104,6 +114,22 @@ def opaque(image: Image.Image) -> Image.Image:
     if image.mode not in _PLAIN_MODES:
         raise ImageError(ErrorCode.FORMAT_UNSUPPORTED, f"{image.format} with samples of the kind {image.mode}")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def reduced(data: bytes, limits: Decode, side: int) -> Image.Image:
+    """A picture as it is meant to be seen, RGB and upright, its longer side at most `side` pixels.
+
+    Raises ImageError when it cannot be decoded.
+    """
+    with opened(data, limits) as image:
+        size = within(image.size, side)
+        image.draft(None, size)  # does something for JPEG only
+        image.load()
+        # 257 = 65535 / 255; Pillow's own conversion clips at 255 instead of scaling.
+        whole = image.point(lambda sample: sample / 257).convert("L") if image.mode in SIXTEEN_BIT_MODES else image
+        small = opaque(whole).resize(size, Image.Resampling.BOX)
+        turn = _TURNS.get(orientation(image))
+    return small if turn is None else small.transpose(turn)
 
 
 def orientation(image: Image.Image) -> int:

@@ -36,6 +36,7 @@ from packsight.shared.vision.models import details_fingerprint
 from packsight.worker.networks.load import load_spotter
 from packsight.worker.pipeline.decode import Photo, decode
 from packsight.worker.pipeline.local_features import catalog_features, thumbnail
+from tests.golden.invented import described
 
 FOLDER = Path(__file__).parent
 COMMAND = "python -m tests.golden"
@@ -173,7 +174,7 @@ def _matching(folder: Path) -> tuple[dict[str, str], Any]:
 
 @lru_cache
 def _shop() -> Shop:
-    return drawn_shop(2)
+    return drawn_shop(described, 2, spare=0)
 
 
 def _asked(shop: Shop) -> Iterator[tuple[str, Any]]:

@@ -8,16 +8,20 @@ import numpy as np
 import pytest
 
 from bench.matching import measure
-from bench.stress import Shop, drawn_shop, published, with_distractors
+from bench.stress import SPARE, Shop, by_networks, drawn_shop, published, with_distractors
+from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.messages import PARTS
+from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.storage.feature_store import encode
+from packsight.shared.vision.features import Features
+from packsight.worker.networks.base import Embedder, Spotter
 from tests.unit.matching_catalog import shop as tiny_shop
 
 
 @pytest.fixture(scope="module")
-def shop() -> Shop:
-    shop = drawn_shop(1)
-    return Shop(shop.products, shop.photos, shop.features, shop.asked[:3])
+def shop(networks: tuple[Embedder, Spotter]) -> Shop:
+    shop = drawn_shop(by_networks(*networks), 1)
+    return Shop(shop.products, shop.photos, shop.features, shop.asked[:3], shop.spare)
 
 
 def test_distractors_are_other_products_of_the_same_vocabulary(shop: Shop) -> None:
@@ -30,6 +34,50 @@ def test_distractors_are_other_products_of_the_same_vocabulary(shop: Shop) -> No
     assert not any(frozenset(product.name.casefold().split()) in names for product in added)
     assert stocked.asked == shop.asked
     assert len(stocked.features) == len(stocked.photos) == len(shop.photos) + 40
+
+
+def test_names_are_read_where_they_stand_and_no_photo_is_shown_twice(shop: Shop) -> None:
+    brands = [next(line for line in photo.words if line.text == "ORISTO") for photo in shop.features.values()]
+    assert len({str(line.box) for line in brands}) == len(brands)
+    for line, photo in zip(brands, shop.features.values(), strict=True):
+        x, y = np.mean(line.box, axis=0) / (photo.width, photo.height)
+        assert 0.3 < x < 0.7 and y < 0.5  # the brand is at a pack's top, in its middle
+    assert len(shop.spare) == SPARE * len(shop.products)
+    photos = [*shop.features.values(), *(photo for _, photo in shop.asked + shop.spare)]
+    assert len({photo.sha256 for photo in photos}) == len(photos)
+
+
+def test_distractors_show_their_own_name_on_the_lines_and_key_points_of_a_siblings_photo(shop: Shop) -> None:
+    stocked = with_distractors(shop, 40)
+    names = {product.id: product for product in shop.products}
+    for product, row in zip(stocked.products[len(shop.products) :], stocked.photos[len(shop.photos) :], strict=True):
+        photo = stocked.features[row.sha256]
+        sibling, copied = next((names[id_], one) for id_, one in shop.spare if _points(photo) <= _points(one))
+        assert 0 < len(photo.local.points) < len(copied.local.points)
+        places = {str(line.box): line.text for line in copied.words}
+        assert all(str(line.box) in places for line in photo.words)
+        assert product.vendor == sibling.vendor
+        for line in photo.words:
+            if line.text == places[str(line.box)]:
+                assert _keys(line.text) & _keys(sibling.name) <= _keys(product.name)
+            else:
+                assert not _on(line, copied).intersection(map(tuple, photo.local.points.tolist()))
+
+
+def _keys(text: str) -> set[str]:
+    return {token.key for token in tokens(text)}
+
+
+def _on(line: WordRead, photo: Features) -> set[tuple[float, ...]]:
+    """Key points of a photo on a line, all but those at its edges."""
+    box = np.array(line.box) / (photo.width, photo.height)
+    least, most = box.min(axis=0) + 1e-4, box.max(axis=0) - 1e-4
+    there = ((photo.local.points > least) & (photo.local.points < most)).all(axis=1)
+    return set(map(tuple, photo.local.points[there].tolist()))
+
+
+def _points(photo: Features) -> set[bytes]:
+    return {point.tobytes() + values.tobytes() for point, values in zip(photo.local.points, photo.local.descriptors, strict=True)}
 
 
 def test_the_same_catalog_is_made_each_time(shop: Shop) -> None:
@@ -48,6 +96,7 @@ def test_distractors_cost_at_most_one_photo_and_every_figure_is_there(shop: Shop
     assert count == len(shop.asked) == 3
     assert count * (alone["answers"]["top1"] - among["answers"]["top1"]) <= 1 + 1e-6
     assert alone.keys() == among.keys()
+    assert among["badly_read"].keys() == among["answers"].keys()
     assert "as_served" in alone["match_ms"]
     for one in (alone, among):
         assert one["match_ms"].keys() == alone["match_ms"].keys()

@@ -39,7 +39,8 @@ def put(store: ObjectStore, folder: Path, version: str, parent: str | None = Non
     manifest = Manifest(
         catalog="default", version=version, parent=parent, created_at=datetime.now(UTC), products=7, photos=11, single=3,
         embedder="thumb-1", spotter="none-1", dimension=192, projected=64, index="Flat", faiss="1.15",
-        self_check=SelfCheck(photos=11, top1=0.9), notes=("photo not used: [odd].jpg: it is broken",),
+        self_check=SelfCheck(photos=11, top1=0.9), made_check=SelfCheck(photos=3, top1=1.0),
+        notes=("photo not used: [odd].jpg: it is broken",),
     )  # fmt: skip
     catalogs = CatalogStore(store, "default")
     publish(catalogs, folder / version, seal(folder / version, manifest), catalogs.current(), lambda: None)
@@ -53,13 +54,14 @@ def test_versions_are_listed_with_the_current_one_marked(config: Settings, store
     assert ["v1" in line for line in lines] == [True, False]
 
 
-FIT = "by 11 photos, each left out; 3 of 7 products have one photo, which cannot be left out"
+FIT = "by 11 photos, each left out, thresholds also by 3 photos made of only ones; 3 of 7 products have one photo"
+MADE = "100.0% of 3 recognised, each made of a product's only one"
 
 
 def test_show_prints_counts_models_files_and_notes(config: Settings, store: ObjectStore, tmp_path: Path) -> None:
     put(store, tmp_path, "v1")
     text = run("show").stdout
-    for part in ("v1 (CURRENT)", "thumb-1", "none-1", "192 values, projected to 64", "content", "2 B", "[odd].jpg", FIT):
+    for part in ("v1 (CURRENT)", "thumb-1", "none-1", "192 values, projected to 64", "content", "2 B", "[odd].jpg", FIT, MADE):
         assert part in text
     assert isinstance(run("show", "v9").exception, CatalogError)
 

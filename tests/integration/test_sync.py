@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -23,7 +24,7 @@ from packsight.indexer.fleet import Fleet
 from packsight.indexer.publish import check, prune
 from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.sync import Sync
-from packsight.shared.catalog.manifest import SelfCheck, new_version
+from packsight.shared.catalog.manifest import Manifest, SelfCheck, new_version
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore
@@ -75,7 +76,7 @@ def features_of(data: bytes, sha256: str, settings: Settings) -> Features:
 
 
 class LocalExtractor:
-    """What workers do for `packsight.describe`, in this process; `asked` are the photos and the parts that were wanted."""
+    """What workers do for `packsight.describe`, in this process; `asked` are the photos' keys and the parts that were wanted."""
 
     def __init__(self, store: ObjectStore, settings: Settings, batch: int = 2) -> None:
         self.store, self.settings, self.batch = store, settings, batch
@@ -92,10 +93,11 @@ class LocalExtractor:
         endings: list[Described] = []
         made: list[Features] = []
         for reference in references:
-            sha256 = reference.rsplit("/", 1)[1]
-            self.asked.append((sha256, tuple(parts)))
+            key = reference.removeprefix(f"s3://{self.store.bucket}/")
+            self.asked.append((key, tuple(parts)))
             try:
-                data = self.store.read(reference.removeprefix(f"s3://{self.store.bucket}/")).data
+                data = self.store.read(key).data
+                sha256 = hashlib.sha256(data).hexdigest()
                 made.append(features_of(data, sha256, self.settings))
                 endings.append(Described(image=reference, sha256=sha256))
             except (ImageError, StorageError) as error:
@@ -494,6 +496,27 @@ def test_a_version_that_recognises_its_own_photos_worse_than_its_parent_is_refus
         check(folder, parent, force=False)
     check(folder, parent, force=True)
     check(folder, shop.snapshot().manifest, force=False)
+
+
+def test_photos_that_were_made_are_compared_with_such_alone_and_with_those_made_in_the_same_way(shop: Shop) -> None:
+    shop.sync()
+    made, parent = shop.snapshot().folder, shop.snapshot().manifest
+    few, all_of_them = SelfCheck(photos=100, top1=0.5), SelfCheck(photos=100, top1=1.0)
+
+    def told(left_out: SelfCheck, made_check: SelfCheck) -> Manifest:
+        return parent.model_copy(update={"self_check": left_out, "made_check": made_check})
+
+    def built(manifest: Manifest) -> Path:
+        (made / "manifest.json").write_text(manifest.model_dump_json())
+        return made
+
+    check(built(told(SelfCheck(), few)), told(all_of_them, SelfCheck()), force=False)
+    check(built(told(few, SelfCheck())), told(SelfCheck(), all_of_them), force=False)
+    worse, before = built(told(all_of_them, few)), told(all_of_them, all_of_them)
+    with pytest.raises(UserError, match=r"50\.0% of photos made of its own, its parent .* 100\.0%"):
+        check(worse, before, force=False)
+    check(worse, before.model_copy(update={"fit": "fit-of-yesterday"}), force=False)
+    check(worse, before, force=True)
 
 
 def test_photos_are_described_by_workers_over_the_queue(shop: Shop, live_settings: Settings) -> None:

@@ -22,9 +22,10 @@ from packsight.shared.catalog.decision_model import Matrix, Model, Stage
 from packsight.shared.catalog.evidence import AGAINST, FULL, STAGES
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.matcher import rank, rank_by_details
 from packsight.shared.vision.features import Features
-from tests.unit.matching_catalog import NAMES, build, photo, product, shop
+from tests.unit.matching_catalog import NAMES, build, photo, printed, product, shop
 
 Catalog = tuple[Snapshot, dict[str, Features]]
 PRECISION = FIT.calibration.precision
@@ -90,10 +91,93 @@ def test_only_photos_that_leave_their_product_another_are_asked_and_at_most_so_m
 
 def test_a_catalog_of_only_photos_keeps_the_prior_as_it_is_and_says_so(tmp_path: Path) -> None:
     snapshot, features = uneven(tmp_path / "v", [1] * 12)
-    model, check, notes = fit(snapshot, features)
-    assert model == snapshot.model == PRIOR
-    assert check.photos == 0
-    assert notes == ("No photo can be left out: the prior decides",)
+    fitted = fit(snapshot, features)
+    assert fitted.model == snapshot.model == PRIOR
+    assert fitted.left_out.photos == fitted.made.photos == 0
+    assert fitted.notes == ("No photo can be left out: the prior decides",)
+
+
+def copies(count: int, shown: Mapping[int, int] | None = None) -> tuple[list[Features], dict[str, Features]]:
+    """The only photos of so many products, and photos made of them; shown: products of which some are made instead."""
+    only = [photo(f"{n}-0", [*NAMES[n]], n, local=printed(n)) for n in range(count)]
+    made = {}
+    for n in range(count):
+        other = (shown or {}).get(n, n)
+        made[only[n].sha256] = photo(f"{n}-made", [*NAMES[other]], other, local=printed(other))
+    return only, made
+
+
+def of_copies(folder: Path, only: list[Features], again: Mapping[int, Features] | None = None) -> Catalog:
+    """A catalog of products with these photos each; again: second photos of some."""
+    photos = {f"p{n}": [one, *([again[n]] if again and n in again else [])] for n, one in enumerate(only)}
+    return build(folder, [product(n, *NAMES[n]) for n in range(len(only))], photos), by_hash(photos)
+
+
+def test_a_photo_made_of_an_only_one_is_asked_while_that_stays_and_as_if_the_product_were_not_listed(tmp_path: Path) -> None:
+    only, made = copies(12)
+    again = {3: photo("3-1", [*NAMES[3]], 3, local=printed(3))}
+    snapshot, features = of_copies(tmp_path / "v", only, again)
+    asked = list(training_examples(snapshot, features, made=made))
+    assert [one.made for one in asked] == [False] * 4 + [True] * 22, "what can be left out first, of its product nothing is made"
+    for listed, absent in zip(asked[4::2], asked[5::2], strict=True):
+        assert (listed.exclusion, listed.truth, absent.truth) == (None, listed.product, None)
+        assert absent.exclusion is not None and absent.exclusion.whole_product
+        ranking = rank(listed.query, snapshot)
+        assert ranking.order[0] == listed.product
+        assert only[listed.product].sha256 in {snapshot.photo_table.sha256(laid.photo) for laid in ranking.laid.values()}
+        assert listed.product not in rank(absent.query, snapshot, exclusion=absent.exclusion).order
+
+
+def test_photos_made_of_only_ones_move_no_weight_and_are_counted_apart(tmp_path: Path) -> None:
+    only, made = copies(12)
+    snapshot, features = of_copies(tmp_path / "v", only)
+    fitted = fit(snapshot, features, IGNORANT, made=made)
+    assert weights_of(fitted.model) == weights_of(IGNORANT) and not fitted.model.fitted
+    assert (fitted.left_out.photos, fitted.made.photos) == (0, 12)
+    assert "prior's weights decide" in fitted.notes[0]
+    sure = fit(snapshot, features, made=made)
+    assert sure.made.top1 == sure.made.precision_matched == 1.0
+    assert {name: getattr(sure.model, name) for name in THRESHOLDS} == {name: getattr(PRIOR, name) for name in THRESHOLDS}
+
+
+def test_made_photos_that_are_taken_for_other_products_raise_the_thresholds_and_are_named(tmp_path: Path) -> None:
+    only, made = copies(12, {n: (n + 1) % 12 for n in range(12)})
+    snapshot, features = of_copies(tmp_path / "v", only)
+    fitted = fit(snapshot, features, made=made)
+    assert fitted.made.top1 == fitted.made.share_matched == 0.0
+    assert fitted.model.matched > PRIOR.matched
+    assert fitted.notes[-1].endswith("p0 like p1, p1 like p2, p2 like p3, p3 like p4, p4 like p5 and 7 more")
+
+
+def test_easy_made_photos_do_not_hide_what_left_out_ones_ask_for(tmp_path: Path) -> None:
+    only, made = copies(12)
+    wrong = {n: photo(f"{n}-1", [*NAMES[n + 1]], n + 1, local=printed(n + 1)) for n in range(0, 6, 2)}
+    snapshot, features = of_copies(tmp_path / "v", only, wrong)
+    alone, both = (fit(snapshot, features, made=some) for some in ({}, made))
+    assert PRIOR.matched < alone.model.matched == both.model.matched
+    assert alone.left_out == both.left_out and both.made.photos == 9
+
+
+def test_of_two_products_with_one_photo_neither_is_matched_and_both_are_named(tmp_path: Path) -> None:
+    only, made = copies(12)
+    twin = {"p12": [only[0]]}
+    photos = {f"p{n}": [one] for n, one in enumerate(only)} | twin
+    products = [product(n, *NAMES[n]) for n in range(12)] + [product(12, *NAMES[0])]
+    snapshot = build(tmp_path / "v", products, photos)
+    fitted = fit(snapshot, by_hash(photos), made=made)
+    assert fitted.made.photos == 13 and fitted.made.top1 == pytest.approx(12 / 13, abs=1e-6)
+    assert fitted.notes[-1].endswith(": p12 like p0")
+    answer = rank(Query.of(made[only[0].sha256], snapshot), snapshot)
+    assert set(answer.order[:2].tolist()) == {0, 12} and answer.probability[0] < 0.51 < fitted.model.matched
+
+
+def test_where_every_product_is_listed_twice_nothing_is_matched(tmp_path: Path) -> None:
+    only, made = copies(6)
+    photos = {f"p{n}": [only[n // 2]] for n in range(12)}
+    snapshot = build(tmp_path / "v", [product(n, *NAMES[n // 2]) for n in range(12)], photos)
+    fitted = fit(snapshot, by_hash(photos), made=made)
+    assert (fitted.made.photos, fitted.made.share_matched) == (12, 0)
+    assert fitted.model.matched > PRIOR.matched
 
 
 def arrays(evidence: Matrix, truth: list[int]) -> TrainingSet:
@@ -189,9 +273,9 @@ def weights_of(model: Model) -> dict[str, dict[str, float]]:
 def test_a_fit_that_is_worse_than_the_prior_is_not_used(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot, features = catalog
     monkeypatch.setattr(logit, "fit_weights", lambda _, __, prior, *___: -prior)
-    model, _, notes = fit(snapshot, features)
-    assert weights_of(model) == weights_of(PRIOR) and not model.fitted
-    assert "did no better" in notes[-1]
+    fitted = fit(snapshot, features)
+    assert weights_of(fitted.model) == weights_of(PRIOR) and not fitted.model.fitted
+    assert "did no better" in fitted.notes[-1]
 
 
 IGNORANT = Model(
@@ -206,8 +290,9 @@ IGNORANT = Model(
 
 def test_a_fit_that_is_better_is_used_and_keeps_every_sign(catalog: Catalog) -> None:
     snapshot, features = catalog
-    model, check, notes = fit(snapshot, features, IGNORANT)
-    assert notes == () and model.fitted
+    fitted = fit(snapshot, features, IGNORANT)
+    model, check = fitted.model, fitted.left_out
+    assert fitted.notes == () and model.fitted
     assert {name: set(weights) for name, weights in weights_of(model).items()} == {name: set(of) for name, of in STAGES.items()}
     assert model.full.weights["votes"] > 0 < model.details.weights["votes"]
     for weights in weights_of(model).values():
@@ -222,7 +307,7 @@ THRESHOLDS = "matched", "sure", "told", "enough"
 def test_thresholds_never_fall_below_the_priors(catalog: Catalog, least: tuple[float, ...] | None) -> None:
     snapshot, features = catalog
     before = PRIOR.model_copy(update=dict(zip(THRESHOLDS, least, strict=True)) if least else {})
-    model, _, _ = fit(snapshot, features, before)
+    model = fit(snapshot, features, before).model
     assert all(getattr(before, name) <= getattr(model, name) <= 1 for name in THRESHOLDS)
     assert model.matched <= min(model.sure, model.enough)
 
@@ -234,7 +319,8 @@ def test_thresholds_rise_where_photos_are_taken_for_other_products(tmp_path: Pat
         for number in range(12)
     }
     snapshot = build(tmp_path / "v", products, photos)
-    model, check, _ = fit(snapshot, by_hash(photos), PRIOR.model_copy(update=dict.fromkeys(THRESHOLDS, 0.5)))
+    fitted = fit(snapshot, by_hash(photos), PRIOR.model_copy(update=dict.fromkeys(THRESHOLDS, 0.5)))
+    model, check = fitted.model, fitted.left_out
     assert check.top1 <= 0.5
     assert model.matched == model.sure == model.enough > 0.9
     assert model.told == 0.5, "no line was asked, so none was wrong"

@@ -1,0 +1,1 @@
+"""Photos made from products' only photos, so that these can be asked about too."""
