@@ -106,6 +106,8 @@ class Worker(_Section):
     """Further children where memory allows, that only work on single photos while jobs keep the others busy."""
     time_limit: int = 120
     """Seconds that one batch may take before its child is killed."""
+    begin_timeout: float = 30.0
+    """Seconds after which a child that was handed a batch and has not begun with it is killed: an idle one begins at once."""
     start_timeout: int = 120
     """Seconds that a child may take to build its models."""
     max_deliveries: int = 3

@@ -1,8 +1,8 @@
-"""Celery's consumer, which takes messages and hands them to the children, with three habits of our own.
+"""Celery's consumer, which takes messages and hands them to the children, with habits of our own.
 
 It comes back fast after a broker's restart. Batches that are running then go on under the new connection instead of
-being delivered a second time. And a message that cannot become a task is put aside on the dead-letter list instead of
-being thrown away or, worse, ending the worker.
+being delivered a second time. A message that cannot become a task is put aside on the dead-letter list instead of
+being thrown away or, worse, ending the worker. And a child that does not begin with what it was handed is killed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from packsight.shared.contract.errors import MessageError
 from packsight.shared.queue import refused
 from packsight.shared.queue.broker import Leases
 from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.queue.unbegun import Unbegun
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.dead_letters = DeadLetters(self.app.settings)
+        self.unbegun = Unbegun(self.app.settings.worker.begin_timeout)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, at first at short intervals: Celery's own, 2, 4, 6… s, sleep through most of a broker's restart."""
@@ -50,6 +52,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def on_ready(self) -> None:
         """Take running batches over to the new channel, which renews and acknowledges them from now on."""
         super().on_ready()
+        if self.hub is not None:  # which forgets its timers when a connection is lost
+            self.hub.call_repeatedly(self.unbegun.period, self.unbegun.look)
         if self.hub is not None:
             # Resetting the hub after a lost connection also makes it no longer the current one, and a warm shutdown would
             # then neither renew nor acknowledge what is still running.

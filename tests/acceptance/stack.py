@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import redis
 
@@ -23,8 +24,11 @@ HERE = Path(__file__).parent
 class StandIn:
     """A stand-in worker in a session of its own."""
 
-    def __init__(self, settings: Settings, home: Path, *, children: int = 2, module: str = "standin") -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, home: Path, *, children: int = 2, module: str = "standin",
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        self._environment = {**environment(settings), **variables}
         self.log = home / "packsight.worker.log"
         self._command = [sys.executable, "-m", "celery", "-A", module, "worker", "-c", str(children)]
         self._command += ["-Q", ",".join(WORKER_QUEUES), "--without-gossip", "--without-mingle", "-l", "INFO"]
@@ -35,7 +39,7 @@ class StandIn:
             self.process = subprocess.Popen(
                 self._command,
                 cwd=HERE,
-                env={**os.environ, **environment(self._settings)},
+                env={**os.environ, **self._environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -85,11 +89,13 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) 
 
 
 @contextlib.contextmanager
-def running(home: Path, *, visibility_timeout: int, objects: bool = False) -> Iterator[tuple[Servers, Settings, StandIn]]:
+def running(
+    home: Path, *, visibility_timeout: int, objects: bool = False, variables: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[Servers, Settings, StandIn]]:
     """A broker with one worker of two children."""
     with serving(home, objects=objects) as servers:
         settings = servers.settings(home, "outages", queue=Queue(visibility_timeout=visibility_timeout, socket_timeout=2))
-        worker = StandIn(settings, home)
+        worker = StandIn(settings, home, variables=variables)
         try:
             yield servers, settings, worker
         finally:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import redis
 
@@ -75,3 +76,18 @@ def test_a_broker_that_answers_but_can_keep_nothing_loses_no_task_and_needs_nobo
         assert stack.worker.process.poll() is None
         assert stack.worker.log.stat().st_size < MOST_LOGGED
         assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
+
+
+def test_children_that_hang_between_tasks_are_replaced_and_their_batches_done(tmp_path: Path) -> None:
+    with running(tmp_path, visibility_timeout=4, variables={"PACKSIGHT_WORKER__BEGIN_TIMEOUT": "2"}) as parts:
+        stack = Stack(*parts)
+        stack.wait(stack.send(*[["sleep:0.01"]] * 4))
+        wait_until(stack.broker_is_empty, "idle children")
+        frozen = [child for child in psutil.Process(stack.worker.process.pid).children() if "spawn_main" in str(child.cmdline())]
+        assert len(frozen) == 2
+        for child in frozen:
+            child.suspend()
+        tasks = stack.send(["sleep:0.01"], ["sleep:0.02"], ["sleep:0.03"])
+        assert stack.wait(tasks) == [[None]] * 3
+        assert "has not begun with packsight.recognize" in stack.worker.log.read_text()
+        assert not stack.letters.list(), "no photo is blamed"
