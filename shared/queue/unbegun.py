@@ -1,4 +1,4 @@
-"""Children that hang between tasks: they were handed a message and do not begin with it, so that no time limit of Celery's runs."""
+"""Children that hang between tasks: they were handed a message and do not begin with it, so that no limit of Celery's runs."""
 
 from __future__ import annotations
 
