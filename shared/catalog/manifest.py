@@ -6,15 +6,19 @@ import os
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import CatalogError, ErrorCode
+from packsight.shared.contract.messages import CATALOG_NAME
 from packsight.shared.storage import layout
 from packsight.shared.storage.files import hash_file
 
 FORMAT = 4
+PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+"""Of a version, and of a file of one: what becomes a path on the workers' disks leads nowhere else."""
 MANIFEST = layout.MANIFEST
 
 
@@ -77,8 +81,8 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     format: int = FORMAT
-    catalog: str
-    version: str
+    catalog: Annotated[str, StringConstraints(pattern=CATALOG_NAME)]
+    version: PlainName
     parent: str | None = None
     created_at: datetime
     products: int
@@ -107,7 +111,7 @@ class Manifest(BaseModel):
     """The same of photos that were made of products' only ones, which stay listed: easier than any that customers send."""
     notes: tuple[str, ...] = ()
     """What an operator should know: fallbacks, photos that could not be fetched."""
-    files: dict[str, FileEntry] = Field(default_factory=dict)
+    files: dict[PlainName, FileEntry] = Field(default_factory=dict)
 
     @property
     def recipe(self) -> Recipe:

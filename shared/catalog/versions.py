@@ -10,6 +10,7 @@ differ in what they decide with, as they do during an upgrade, are each served t
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -19,9 +20,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from packsight.shared.catalog.manifest import MANIFEST, Manifest, read_manifest, verify_files
+from packsight.shared.catalog.manifest import MANIFEST, Manifest, PlainName, read_manifest, verify_files
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
+from packsight.shared.contract.messages import CATALOG_NAME
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 
@@ -31,8 +33,8 @@ class _Pointer(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    version: str
-    versions: dict[str, str] = Field(default_factory=dict)
+    version: PlainName
+    versions: dict[str, PlainName] = Field(default_factory=dict)
     changed_at: datetime
 
 
@@ -107,7 +109,13 @@ class CatalogStore:
                 remedy=f"`packsight catalog versions --catalog {self.name}` lists those there are.",
                 retryable=False,
             ) from None
-        return read_manifest(blob.data, version)
+        manifest = read_manifest(blob.data, version)
+        if (manifest.catalog, manifest.version) != (self.name, version):
+            raise CatalogError(
+                ErrorCode.CATALOG_REFUSED,
+                f"The manifest of version {version} of {self.name} is that of {manifest.version} of {manifest.catalog}",
+            )
+        return manifest
 
     def versions(self) -> list[Manifest]:
         """Manifests of all whole versions, oldest first; a version without a manifest is unfinished and left out."""
@@ -203,6 +211,8 @@ class CatalogStore:
 
 
 def catalog_names(store: ObjectStore) -> Iterator[str]:
-    """Names of all catalogs that object storage holds."""
+    """Names of all catalogs that object storage holds; what has no name of a catalog is none."""
     for prefix in store.list(layout.CATALOGS, recursive=False):
-        yield prefix.removeprefix(layout.CATALOGS).strip("/")
+        name = prefix.removeprefix(layout.CATALOGS).strip("/")
+        if re.fullmatch(CATALOG_NAME, name):
+            yield name

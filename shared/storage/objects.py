@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
@@ -174,7 +175,7 @@ class ObjectStore:
         try:
             for item in listing:
                 yield str(item.object_name)
-        except (S3Error, ServerError, InvalidResponseError, HTTPError) as error:
+        except (S3Error, ServerError, InvalidResponseError, HTTPError, ParseError) as error:
             raise self._typed(error, f"s3://{bucket or self.bucket}/{prefix}") from error
 
     def download(self, key: str, path: str) -> None:

@@ -269,3 +269,78 @@ def test_a_hint_wakes_the_replica_long_before_its_next_poll(
     assert [entry.node for entry in registry.replicas(client)] == ["node"]
     assert client.ttl("packsight:replica:node") > 0
     client.close()
+
+
+@pytest.mark.parametrize("name", ["../../../outside", "/tmp/outside", ".hidden", "a/b", ""])
+def test_a_manifest_that_names_a_file_outside_of_its_folder_is_refused_and_nothing_is_written(
+    store: ObjectStore, live_settings: Settings, tmp_path: Path, name: str
+) -> None:
+    served = publish(store, tmp_path / "v")
+    follow(live_settings.home, RECIPE)
+    replica = Replica(live_settings, "node")
+    replica.sync()
+    bad = sealed_version(tmp_path / "bad", content=b"other")
+    document = json.loads((tmp_path / "bad" / "manifest.json").read_text())
+    document["files"] = {name: document["files"]["index.faiss"]}
+    prefix = f"catalogs/default/versions/{bad.version}"
+    store.write(f"{prefix}/manifest.json", json.dumps(document).encode())
+    for key in (f"{prefix}/outside", "outside"):
+        store.write(key, b"other")
+    current = json.loads(store.read("catalogs/default/CURRENT.json").data)
+    pointed = {**current, "version": bad.version, "versions": dict.fromkeys(current["versions"], bad.version)}
+    store.write("catalogs/default/CURRENT.json", json.dumps(pointed).encode())
+    before = sorted(live_settings.home.rglob("*"))
+    replica.sync()
+    assert sorted(live_settings.home.rglob("*")) == before
+    here = read_local_pointer(live_settings.home, "default", RECIPE)
+    assert here is not None and here.version == served.version
+    assert "not readable" in replica._errors["default"]
+
+
+@pytest.mark.parametrize("version", ["../../../outside", ".", "a/b"])
+def test_a_pointer_that_leads_elsewhere_is_refused(
+    store: ObjectStore, live_settings: Settings, tmp_path: Path, version: str
+) -> None:
+    publish(store, tmp_path / "v")
+    follow(live_settings.home, RECIPE)
+    current = json.loads(store.read("catalogs/default/CURRENT.json").data)
+    pointed = {**current, "version": version, "versions": dict.fromkeys(current["versions"], version)}
+    store.write("catalogs/default/CURRENT.json", json.dumps(pointed).encode())
+    replica = Replica(live_settings, "node")
+    replica.sync()
+    assert "not readable" in replica._errors["default"]
+
+
+def test_a_manifest_of_another_version_or_catalog_is_refused(store: ObjectStore, tmp_path: Path) -> None:
+    manifest = publish(store, tmp_path / "v")
+    data = store.read(f"catalogs/default/versions/{manifest.version}/manifest.json").data
+    store.write("catalogs/other/versions/v9/manifest.json", data)
+    with pytest.raises(CatalogError, match="is that of"):
+        CatalogStore(store, "other").manifest("v9")
+
+
+def test_whatever_a_store_answers_the_replica_goes_on(
+    store: ObjectStore, live_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = publish(store, tmp_path / "v")
+    follow(live_settings.home, RECIPE)
+    replica = Replica(live_settings, "node")
+    odd = iter([ValueError("no XML"), KeyError("odd")])
+    sync = replica.sync
+
+    def failing() -> None:
+        if (error := next(odd, None)) is not None:
+            raise error
+        sync()
+
+    monkeypatch.setattr(replica, "sync", failing)
+    replica.start()
+    try:
+        deadline = time.monotonic() + 60
+        while read_local_pointer(live_settings.home, "default", RECIPE) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        replica.stop()
+    here = read_local_pointer(live_settings.home, "default", RECIPE)
+    assert here is not None and here.version == manifest.version

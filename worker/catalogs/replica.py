@@ -55,7 +55,11 @@ class Replica(threading.Thread):
         """Poll until stopped; a hint only shortens the wait."""
         hints = None
         while not self._ended.is_set():
-            self.sync()
+            try:
+                self.sync()
+            except Exception as error:
+                log.exception("the catalogs cannot be followed")
+                self._note("*", error)
             try:
                 self._announce()
                 if hints is None:
