@@ -24,6 +24,8 @@ else:
 app = typer.Typer(help="Photos in, product matches out.")
 letters_app = typer.Typer(no_args_is_help=True, help="Messages and photos that were put aside, with their cause.")
 app.add_typer(letters_app, name="dead-letters")
+jobs_app = typer.Typer(invoke_without_command=True)
+app.add_typer(jobs_app, name="jobs")
 
 Sources = Annotated[
     list[str] | None,
@@ -49,6 +51,7 @@ InFlight = Annotated[int, typer.Option("--max-in-flight", min=1, help="Messages 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Ids as `list` shows them.")]
 All = Annotated[bool, typer.Option("--all", help="All letters.")]
+Code = Annotated[str | None, typer.Option("--code", help="All letters with this cause.")]
 
 
 @app.command()
@@ -129,12 +132,27 @@ def results(
     commands.results(job_id, follow=follow, out=out or [], report=report)
 
 
-@app.command()
+@jobs_app.callback()
 def jobs(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Newest jobs to show.")] = 20, as_json: AsJson = False
+    context: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Newest jobs to show.")] = 20,
+    as_json: AsJson = False,
 ) -> None:
     """List submitted jobs, newest first."""
-    commands.jobs(limit, as_json=as_json)
+    if context.invoked_subcommand is None:
+        commands.jobs(limit, as_json=as_json)
+
+
+@jobs_app.command()
+def retry(
+    job_id: Annotated[str, typer.Argument(metavar="JOB")],
+    code: Annotated[
+        list[str] | None,
+        typer.Option("--code", help="Failures to try again; may be repeated. Without it those that a retry can help."),
+    ] = None,
+) -> None:
+    """Ask again about a job's failed photos; what the others got stands."""
+    commands.retry(job_id, codes=code or [])
 
 
 @app.command()
@@ -197,15 +215,16 @@ def list_letters(as_json: AsJson = False) -> None:
 def replay(
     ids: Ids = None,
     everything: All = False,
+    code: Code = None,
     payload: Annotated[
         Path | None, typer.Option(help="JSON file with the corrected argument, for a single letter.")
     ] = None,
 ) -> None:
     """Send letters again and take them off the list; prints the id of each new task."""
-    dead_letters.replay(ids or [], everything=everything, payload=payload)
+    dead_letters.replay(ids or [], everything=everything, code=code, payload=payload)
 
 
 @letters_app.command()
-def drop(ids: Ids = None, everything: All = False) -> None:
+def drop(ids: Ids = None, everything: All = False, code: Code = None) -> None:
     """Remove letters for good."""
-    dead_letters.drop(ids or [], everything=everything)
+    dead_letters.drop(ids or [], everything=everything, code=code)

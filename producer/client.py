@@ -12,18 +12,19 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
 from packsight.producer import collect, frames, jobs, publish
+from packsight.producer.again import ask_again
 from packsight.producer.backoff import Backoff, RetryPolicy
 from packsight.producer.broker import answering, producer_app, send
 from packsight.producer.publish import Publisher
 from packsight.producer.rows import Row
 from packsight.producer.sources import Item, expand, single
 from packsight.producer.upload import Unreadable, upload
-from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE, OptionKeywords, RecognizeOptions, parse_options
 from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.queue.ledger import Ledger
@@ -171,6 +172,21 @@ class Client:
             yield from publish.enqueue(
                 self.ledger, self._publisher(job, resumed), bound=max_in_flight, retry=self._retry, idle=idle
             )
+
+    def again(self, job: Job, codes: Collection[ErrorCode] = ()) -> Iterator[list[Row]]:
+        """Queue a job's failed photos again, batch by batch, and yield how they had failed; what succeeded stands.
+
+        codes: failures to try again; none for those that a retry can help.
+        """
+        with answering(self.settings, "Then run the same command again."):
+            yield from ask_again(self.app, self.ledger, job, codes)
+
+    def is_expired(self, job: Job) -> bool:
+        """Whether nobody works on a job any more and some of its results are gone: they are kept for a time only."""
+        with answering(self.settings):
+            if self.ledger.jobs.state(job.id) is not None:
+                return False
+            return len(self.ledger.results.ended([batch.task_id for batch in job.batches])) < len(job.batches)
 
     def outcomes(self, job: Job, *, wait: bool = False, idle: Idle | None = None) -> Iterator[Row]:
         """Yield the rows of a job that have ended; with `wait` until all have."""

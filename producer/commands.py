@@ -22,7 +22,7 @@ from packsight.producer.rows import Row
 from packsight.producer.thumbnails import Thumbnails
 from packsight.producer.upload import Unreadable
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
-from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.errors import UserError, parse_code
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.storage import layout
@@ -70,15 +70,34 @@ def results(job_id: str, *, follow: bool, out: Sequence[Path], report: Path | No
     """Read a job's outcomes: counts, files of results, a report."""
     with Client() as client, _exports(client, out, report) as exports:
         job = client.load(job_id)
+        expired = client.is_expired(job)
         with _interruptible(job), progress("Reading", job.manifest.images) as bar:
-            tally = _collect(client.outcomes(job, wait=follow, idle=bar.idle), exports, bar)
+            tally = _collect(client.outcomes(job, wait=follow and not expired, idle=bar.idle), exports, bar)
         tally.show(page)
-        if missing := job.manifest.images - tally.statuses.total():
+        if (missing := job.manifest.images - tally.statuses.total()) and expired:
+            console.print(
+                f"[yellow]The outcomes of {missing:,} of {job.manifest.images:,} photos have expired[/]: they are kept for "
+                f"{client.settings.queue.result_expires / 86400:.0f} days. packsight submit --resume {job.id} asks again."
+            )
+        elif missing := job.manifest.images - tally.statuses.total():
             console.print(
                 f"[yellow]{missing:,} of {job.manifest.images:,} photos have no outcome yet.[/] --follow waits; "
                 f"packsight submit --resume {job.id} queues what never was. Outcomes are kept for "
                 f"{client.settings.queue.result_expires / 86400:.0f} days."
             )
+
+
+def retry(job_id: str, *, codes: Sequence[str]) -> None:
+    """Queue a job's failed photos again."""
+    wanted = [parse_code(code) for code in codes]
+    with Client() as client:
+        job = client.load(job_id)
+        failures = Counter(row.outcome.failure.code for rows in client.again(job, wanted) for row in rows if row.outcome.failure)
+    if not failures:
+        page.print("No photo of this job has failed so that it could be asked about again.")
+        return
+    told = ", ".join(f"{count:,} {code}" for code, count in failures.most_common())
+    page.print(f"{failures.total():,} photos are asked about again: {told}. packsight results {job.id} --follow waits for them.")
 
 
 def jobs(limit: int, *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from packsight.producer.broker import answering, producer_app
 from packsight.producer.display import console, page
-from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.errors import UserError, parse_code
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.settings import load_settings
 
@@ -56,14 +56,14 @@ def _what(letter: DeadLetter) -> str:
     return letter.image if letter.image is not None else json.dumps(letter.payload, ensure_ascii=False)[:200]
 
 
-def replay(ids: Sequence[str], *, everything: bool, payload: Path | None) -> None:
+def replay(ids: Sequence[str], *, everything: bool, payload: Path | None, code: str | None = None) -> None:
     """Send letters again and take them off the list; prints the id of each new task."""
     corrected = _payload(payload) if payload else None
     if corrected is not None and len(ids) != 1:
         raise UserError("--payload corrects one letter. Name exactly one id.")
     publisher = producer_app(load_settings())
     with _letters() as letters:
-        _each(letters, ids, everything, lambda name: typer.echo(letters.replay(publisher, name, corrected)))
+        _each(letters, ids, everything, code, lambda name: typer.echo(letters.replay(publisher, name, corrected)))
 
 
 def _payload(path: Path) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _payload(path: Path) -> dict[str, Any]:
     return content
 
 
-def drop(ids: Sequence[str], *, everything: bool) -> None:
+def drop(ids: Sequence[str], *, everything: bool, code: str | None = None) -> None:
     """Remove letters for good."""
     with _letters() as letters:
 
@@ -84,11 +84,14 @@ def drop(ids: Sequence[str], *, everything: bool) -> None:
             letters.get(name)
             letters.drop(name)
 
-        _each(letters, ids, everything, remove)
+        _each(letters, ids, everything, code, remove)
 
 
-def _each(letters: DeadLetters, ids: Sequence[str], everything: bool, act: Callable[[str], None]) -> None:
-    if bool(ids) == everything:
-        raise UserError("Name the ids of letters, or --all: one of the two.")
-    for name in ids or [letter.id for letter in letters.list()]:
+def _each(
+    letters: DeadLetters, ids: Sequence[str], everything: bool, code: str | None, act: Callable[[str], None]
+) -> None:
+    if [bool(ids), everything, code is not None].count(True) != 1:
+        raise UserError("Name the ids of letters, --code CODE, or --all: one of the three.")
+    cause = parse_code(code) if code is not None else None
+    for name in ids or [letter.id for letter in letters.list() if everything or letter.code is cause]:
         act(name)

@@ -152,3 +152,11 @@ class Outage(Exception):
 
 class UserError(Exception):
     """A command cannot go on: printed by the CLI as one line, exit code 2. The text names the cause and the remedy."""
+
+
+def parse_code(text: str) -> ErrorCode:
+    """The error code that somebody typed; raises UserError for what is none."""
+    try:
+        return ErrorCode(text)
+    except ValueError:
+        raise UserError(f"{text} is no error code. There are {', '.join(ErrorCode)}.") from None

@@ -48,6 +48,15 @@ class JobsLedger:
             pipe.expire(keys.JOBS, self._expires)
             pipe.execute()
 
+    def take_up(self, job: str, batches: int, first: int) -> None:
+        """Take a job that is over into the active set again, or one that is not: batches from `first` on are to end once more."""
+        state = self.state(job)
+        if state is None:
+            self.register(job, batches)
+            self.advance(job, batches)
+        if state is None or state.finished > first:
+            self.note_finished(job, first)
+
     def active(self) -> list[str]:
         """Return the active jobs."""
         self._client.zremrangebyscore(keys.JOBS, "-inf", time.time())

@@ -14,10 +14,14 @@ from packsight.deploy.stack.ports import free_ports
 from packsight.producer.client import Client
 from packsight.producer.sources import Item
 from packsight.shared.contract.errors import ErrorCode, UserError
-from packsight.shared.contract.messages import BULK_QUEUE, INTERACTIVE_QUEUE
-from packsight.shared.contract.outcomes import Status
+from packsight.shared.contract.messages import BULK_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE, RecognizeRequest
+from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
+from packsight.shared.queue.app import make_app
+from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
+from packsight.worker.queue.delivery import Batch as DeliveredBatch
+from packsight.worker.queue.delivery import BatchKind
 from tests.recognizer import StandIn, running
 
 
@@ -227,3 +231,54 @@ def test_options_that_no_message_can_carry_are_refused(client: Client) -> None:
         client.submit(urls(1), catalog="No Such Name!")
     with pytest.raises(UserError, match="PACKSIGHT_WORKER__MAX_BATCH"):
         client.submit(urls(1), batch_size=65)
+
+
+def test_only_the_failed_photos_of_a_job_are_asked_about_again_and_the_others_stand(
+    client: Client, live_settings: Settings
+) -> None:
+    job = client.submit(urls(6), batch_size=3)
+    assert len(list(client.enqueue(job))) == 2
+    away = Failure.of_code(ErrorCode.FETCH_TIMEOUT, "too slow")
+    missing = Failure.of_code(ErrorCode.OBJECT_MISSING, "not there")
+    for batch, failures in zip(job.batches, ({1: away, 2: missing}, {}), strict=True):
+        outcomes = [
+            Outcome.failed(image.reference, failures[number]) if number in failures
+            else Outcome(image=image.reference, status=Status.NO_MATCH, reason="first")
+            for number, image in enumerate(batch.images)
+        ]  # fmt: skip
+        result = RecognizeResult(outcomes=outcomes).model_dump(mode="json")
+        make_app("worker", live_settings).backend.mark_as_done(batch.task_id, result)
+    client.ledger.jobs.forget(job.id)
+    again = list(client.again(job))
+    assert [[row.index for row in rows] for rows in again] == [[1]], "the missing object stays missing"
+    first, second = job.batches
+    assert client.ended([first.task_id, second.task_id]) == 1
+    state = client.ledger.jobs.state(job.id)
+    assert state is not None
+    assert (state.batches, state.enqueued, state.finished) == (2, 2, 0)
+    asked: list[str] = []
+
+    def recognise(request: RecognizeRequest) -> list[Outcome]:
+        asked.extend(request.images)
+        return [Outcome(image=image, status=Status.NO_MATCH, reason="second") for image in request.images]
+
+    kind = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, recognise)
+    request = RecognizeRequest.model_validate(first.request(job.manifest))
+    letters = DeadLetters(live_settings)
+    answered = DeliveredBatch(kind, first.task_id, request, client.ledger, letters).answer()
+    letters.close()
+    assert asked == [first.images[1].reference]
+    assert [outcome.reason for outcome in answered] == ["first", "second", "not there"]
+    assert list(client.again(job, [ErrorCode.WORKER_KILLED])) == []
+
+
+def test_a_job_whose_results_are_gone_is_expired_and_one_that_is_worked_on_is_not(
+    client: Client, stand_in: StandIn
+) -> None:
+    job = client.submit(urls(4), batch_size=2)
+    assert not client.is_expired(job)
+    assert len(list(client.run(job))) == 4
+    client.ledger.jobs.forget(job.id)
+    assert not client.is_expired(job)
+    client.ledger.results.forget(job.batches[0].task_id)
+    assert client.is_expired(job)
