@@ -13,7 +13,7 @@ from PIL import Image
 
 from packsight.shared.contract.errors import PacksightError
 from packsight.shared.settings import Decode
-from packsight.shared.vision.picture import SIXTEEN_BIT_MODES, opaque, opened, orientation, within
+from packsight.shared.vision.picture import SIXTEEN_BIT_MODES, load, opaque, opened, orientation, within
 
 SIDE = 240
 """Longer side in pixels."""
@@ -46,7 +46,7 @@ def thumbnail(data: bytes, limits: Decode, side: int = SIDE) -> Thumbnail:
     with opened(data, limits) as image:
         size = within(image.size, side)
         image.draft(None, size)  # does something for JPEG only
-        image.load()
+        load(image)
         # 257 = 65535 / 255; Pillow's own conversion clips at 255 instead of scaling.
         whole = image.point(lambda sample: sample / 257).convert("L") if image.mode in SIXTEEN_BIT_MODES else image
         small = opaque(whole).resize(size, Image.Resampling.BOX)
