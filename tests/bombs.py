@@ -18,12 +18,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pillow_heif
 from PIL import Image
 
 from packsight.shared.contract.errors import ImageError
 from packsight.shared.launch import ONE_THREAD
 from packsight.shared.settings import Decode
 from packsight.worker.pipeline.decode import decode
+
+pillow_heif.register_heif_opener()
 
 RED = (200, 60, 60)
 
@@ -110,6 +113,18 @@ def avif_animation(count: int) -> bytes:
     return saved(frames[0], "AVIF", save_all=True, append_images=frames[1:], speed=10)
 
 
+def long_exif(kind: str, numbers: int) -> bytes:
+    """A small picture whose orientation is a long row of fractions."""
+    name, orientation = (struct.pack("<HHII", tag, 5, numbers, 26) for tag in (270, 274))
+    whole = flat(160, 96, kind, exif=b"Exif\0\0II*\0\x08\0\0\0\1\0" + name + bytes(4) + b"\1\0\0\0" * 2 * numbers)
+    whole = whole.replace(name, orientation)
+    if kind == "PNG":
+        at = whole.index(b"eXIf") - 4
+        end = at + 12 + int.from_bytes(whole[at : at + 4])
+        whole = whole[:at] + chunk(b"eXIf", whole[at + 8 : end - 4]) + whole[end:]
+    return whole
+
+
 def tiff_pages(count: int) -> bytes:
     """A small TIFF with many pages of the same pixels."""
     fields = [(256, 64), (257, 64), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 64), (279, 4096)]
@@ -159,6 +174,8 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "a million chunks of pixels": lambda: chunks(1_000_000, b"IDAT", b"IDAT"),
     "a million chunks behind the pixels": lambda: chunks(1_000_000, b"tEXt", b"IEND"),
     "200,000 tiles": lambda: tiff_tiles(7168, 16),
+    "a million fractions as orientation of an AVIF": lambda: long_exif("AVIF", 1_000_000),
+    "a million fractions as orientation of a HEIC": lambda: long_exif("HEIF", 1_000_000),
     "four million blocks of comment": lambda: gif_comment(4_000_000),
 }
 """Refused as broken."""
@@ -168,9 +185,11 @@ DEEP: dict[str, Callable[[], bytes]] = {
     "GIF of 10,000 frames": lambda: gif_animation(10_000),
     "PNG of 10,000 frames": lambda: png_animation(10_000),
     "WebP of 10,000 frames": lambda: webp_animation(10_000),
-    "AVIF of 100 frames": lambda: avif_animation(100),
+    "AVIF of 2,000 frames": lambda: avif_animation(2000),
+    "a million fractions as orientation of a PNG": lambda: long_exif("PNG", 1_000_000),
+    "a million fractions as orientation of a WebP": lambda: long_exif("WEBP", 1_000_000),
 }
-"""Of which the first picture is taken."""
+"""Of which the first picture is taken, and what would take long besides is left alone."""
 
 
 def _main(path: str, copies: int) -> None:

@@ -27,7 +27,7 @@ from PIL.ExifTags import Base
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
 from packsight.shared.vision.room import Room
-from packsight.shared.vision.structure import Size, examine
+from packsight.shared.vision.structure import STRUCTURE, Size, examine
 
 # JPEG also opens MPO (a phone's JPEG with further pictures behind the first).
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
@@ -37,7 +37,7 @@ SIXTEEN_BIT_MODES = {"I;16", "I;16B", "I;16L", "I;16N"}
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
 _END_WORDS = ("truncated", "end of file", "end of data", "premature end", "unexpected end", "eof")
 
-_BYTES_A_PIXEL = {"PNG": 8, "BMP": 8, "HEIF": 8, "JPEG": 7, "MPO": 7, "GIF": 9, "AVIF": 10, "TIFF": 13, "WEBP": 16}
+_BYTES_A_PIXEL = {"JPEG": 7, "MPO": 7, "PNG": 8, "BMP": 8, "TIFF": 8, "HEIF": 8, "GIF": 9, "AVIF": 10, "WEBP": 16}
 """What decoding takes at its peak, in the decoder, in Pillow and as an array; measured with 48 megapixels (docs/operations.md).
 
 A JPEG takes as much only where it is progressive or not reduced."""
@@ -140,7 +140,9 @@ def opaque(image: Image.Image) -> Image.Image:
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation 1 to 8; 1 where the tag is missing or damaged."""
+    """EXIF orientation 1 to 8; 1 where the tag is missing or damaged, or EXIF so long that reading it would take seconds."""
+    if len(image.info.get("exif") or b"") > STRUCTURE.exif:
+        return 1
     try:
         value = image.getexif().get(Base.Orientation, 1)
     except Exception:  # damaged metadata does not make the pixels worse

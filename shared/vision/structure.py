@@ -29,6 +29,8 @@ class StructureParameters:
     has 196,608 numbers. A chunk costs up to 2.6 µs, a tile of a TIFF 6 µs and 1 KB."""
     exif: int = 1_000_000
     """Bytes of EXIF in a JPEG, which one segment of at most 65,533 holds; Pillow reads any number of them as one."""
+    headers: int = 1000
+    """What looks like the beginning of EXIF in an AVIF or HEIC. Compressed pixels do once in 700 MB."""
     run_length: int = 8_000_000
     """Bytes of a run-length encoded BMP, which Pillow decodes in Python, at 0.2 s per megabyte."""
 
@@ -40,7 +42,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 _WITHOUT_LENGTH = {0x01, 0xC8, _SOI, _EOI, *range(0xF0, 0xFE)}
 _TIFF = (b"MM\0*", b"II*\0", b"MM*\0", b"II\0*", b"MM\0+", b"II+\0")
-_BYTES_AND_TEXT = {1, 2, 6, 7}  # read without making a number of each
+_BYTES_OF_NUMBER = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # bytes and text are read as they are
 _COMMENT, _APPLICATION = 254, 255
 
 
@@ -55,6 +57,8 @@ def examine(data: bytes, limits: StructureParameters = STRUCTURE) -> Size | None
         _examine_png(data, limits)
     elif data.startswith(_TIFF):
         _examine_tiff(data, limits)
+    elif data[4:8] == b"ftyp":
+        _examine_iso(data, limits)
     elif data.startswith(b"BM"):
         _examine_bmp(data, limits)
     elif data.startswith((b"GIF87a", b"GIF89a")):
@@ -92,21 +96,34 @@ def _examine_png(data: bytes, limits: StructureParameters) -> None:
         at += 12 + int.from_bytes(data[at : at + 4])
 
 
-def _examine_tiff(data: bytes, limits: StructureParameters) -> None:
-    """Look at the fields of the first page (TIFF 6.0, section 2; BigTIFF has wider ones)."""
-    order, big = "<" if data.startswith(b"II") else ">", b"+" in data[2:4]
+def _examine_tiff(data: bytes, limits: StructureParameters, at: int = 0) -> None:
+    """Look at the fields of the first page (TIFF 6.0, section 2; BigTIFF has wider ones), or of EXIF, which begins `at`."""
+    order, big = "<" if data.startswith(b"II", at) else ">", b"+" in data[at + 2 : at + 4]
     header, number, field = ("8xQ", "Q", "HHQ8x") if big else ("4xI", "H", "HHI4x")
     try:
-        (start,) = struct.unpack_from(order + header, data)
+        start = at + struct.unpack_from(order + header, data, at)[0]
         (count,) = struct.unpack_from(order + number, data, start)
     except struct.error:
         return
     start += struct.calcsize(order + number)
     size = struct.calcsize(order + field)
-    fields = data[start : start + min(count, limits.parts) * size]
-    for _, kind, numbers in struct.iter_unpack(order + field, fields[: len(fields) // size * size]):
-        if kind not in _BYTES_AND_TEXT:
+    count = min(count, (len(data) - start) // size)
+    _limit(count, limits.parts, "fields")
+    for _, kind, numbers in struct.iter_unpack(order + field, data[start : start + count * size]):
+        if numbers * _BYTES_OF_NUMBER.get(kind, len(data)) < len(data):  # others are not read
             _limit(numbers, limits.parts, "numbers in a field")
+
+
+def _examine_iso(data: bytes, limits: StructureParameters) -> None:
+    """Look at whatever in an AVIF or HEIC may be EXIF, which is read while the file is opened, wherever it stands."""
+    found = 0
+    for header in _TIFF:
+        at = data.find(header)
+        while at >= 0:
+            found += 1
+            _limit(found, limits.headers, "headers of EXIF")
+            _examine_tiff(data, limits, at)
+            at = data.find(header, at + 1)
 
 
 def _examine_bmp(data: bytes, limits: StructureParameters) -> None:

@@ -44,12 +44,12 @@ def test_a_file_of_too_many_parts_is_refused_before_they_take_time_or_memory(nam
 def test_of_many_pages_or_frames_only_the_first_takes_time_and_memory(name: str, tmp_path: Path) -> None:
     result = of(tmp_path, bombs.DEEP[name]())
     assert result.answers == ["64x64" if name[:4] in {"TIFF", "AVIF"} else "160x96"]
-    assert result.seconds < 1
-    assert result.megabytes < 40
+    assert result.seconds < 0.15
+    assert result.megabytes < 60
 
 
 def test_run_lengths_are_decoded_in_time_as_far_as_they_are_taken(tmp_path: Path) -> None:
-    result = of(tmp_path, bombs.run_lengths(3_900_000, 7200))
+    result = of(tmp_path, bombs.run_lengths(3_700_000, 7200))
     assert result.answers == ["7200x7200"]
     assert result.seconds < 5
     assert result.megabytes < 550

@@ -10,7 +10,7 @@ from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.vision.structure import STRUCTURE, examine
 from packsight.worker.pipeline.decode import decode
 from tests import bombs
-from tests.unit.test_decode import LIMITS, refusal, saved, scene
+from tests.unit.test_decode import LIMITS, exif_orientation, refusal, saved, scene
 
 
 @pytest.mark.parametrize("name", bombs.BROKEN)
@@ -64,12 +64,20 @@ def test_numbers_are_counted_in_every_kind_of_tiff_and_bytes_are_not(order: str,
     count = STRUCTURE.parts + 1
     start = b"II" if order == "<" else b"MM"
     start += struct.pack(order + "HHHQ", 43, 8, 0, 16) if big else struct.pack(order + "HI", 42, 8)
-    directory = struct.pack(order + ("QHHQQ" if big else "HHHII"), 1, 282, kind, count, 0)
+    directory = struct.pack(order + ("QHHQQ" if big else "HHHII"), 1, 282, kind, count, 0) + bytes(10 * count)
     if refused:
         with pytest.raises(ImageError, match="numbers in a field"):
             examine(start + directory)
     else:
         assert examine(start + directory) is None
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_many_headers_of_exif_are_refused_and_a_few_that_only_look_like_some_are_not(kind: str) -> None:
+    whole = saved(scene(), kind, exif=exif_orientation(1))
+    assert decode(whole + b"II*\0\xff\xff\xff\x7fMM\0*\0\0\0\x08" * 100, LIMITS).width == 160
+    with pytest.raises(ImageError, match="headers of EXIF"):
+        examine(whole + b"II*\0" * 2000)
 
 
 @pytest.mark.parametrize("options", [{"quality": 80}, {"lossless": True}, {"quality": 80, "exif": b"Exif\0\0" + bytes(20)}])
