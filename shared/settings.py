@@ -79,7 +79,7 @@ class Decode(_Section):
     memory: int = Field(default=400_000_000, gt=0)
     """Bytes that decoding may take at a time in a process: photos wait for it, and one that needs more is decoded alone.
 
-    Four photos of 12 megapixels are decoded together, those of 48 one after the other.
+    Four JPEG of 12 megapixels are decoded together, or two HEIC; those of 48 one after the other.
     """
     seconds: float = Field(default=30.0, gt=0)
     """What decoding one photo may take, waiting for memory included; looked at afterwards, since decoders cannot be stopped.

@@ -37,10 +37,10 @@ SIXTEEN_BIT_MODES = {"I;16", "I;16B", "I;16L", "I;16N"}
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
 _END_WORDS = ("truncated", "end of file", "end of data", "premature end", "unexpected end", "eof")
 
-_BYTES_A_PIXEL = {"JPEG": 7, "MPO": 7, "PNG": 8, "BMP": 8, "TIFF": 8, "HEIF": 8, "GIF": 9, "AVIF": 10, "WEBP": 16}
-"""What decoding takes at its peak, in the decoder, in Pillow and as an array; measured with 48 megapixels (docs/operations.md).
+_BYTES_A_PIXEL = {"JPEG": 7, "MPO": 7, "PNG": 8, "BMP": 8, "TIFF": 8, "GIF": 9, "HEIF": 16, "AVIF": 16, "WEBP": 16}
+"""The most that decoding takes at its peak, in the decoder, in Pillow and as an array; measured with 48 megapixels.
 
-A JPEG takes as much only where it is progressive or not reduced."""
+Most files take less (docs/operations.md): JPEG where it is not progressive, HEIC and AVIF where they have 8 bits and no alpha."""
 _room = Room()
 
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
