@@ -72,9 +72,20 @@ class Fetch(_Section):
 
 
 class Decode(_Section):
-    """Limits that are checked before any pixel is decoded."""
+    """How large a photo may be, and what decoding it may take; sizes are checked before any pixel is decoded."""
 
-    max_pixels: int = 40_000_000
+    max_pixels: int = 52_000_000
+    """Phones that are said to have 48 and 50 megapixels write up to 8,192 × 6,144."""
+    memory: int = Field(default=400_000_000, gt=0)
+    """Bytes that decoding may take at a time in a process: photos wait for it, and one that needs more is decoded alone.
+
+    Four JPEG of 12 megapixels are decoded together, or two HEIC; those of 48 one after the other.
+    """
+    seconds: float = Field(default=30.0, gt=0)
+    """What decoding one photo may take, waiting for memory included; looked at afterwards, since decoders cannot be stopped.
+
+    No file within the other limits is known to need more than 5 s of a processor, so this is for what nobody has thought of.
+    """
     min_side: int = 32
     """Pixels: of smaller photos none is recognised any longer. Also the reason why a strip of 20,000 × 1 is refused."""
 

@@ -17,7 +17,7 @@ from celery.signals import (
     worker_shutdown,
 )
 
-from packsight.shared import logs
+from packsight.shared import logs, memory
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE
 from packsight.shared.queue.app import App, make_app
@@ -25,7 +25,6 @@ from packsight.shared.settings import Precision, settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.catalogs.replica import Replica
 from packsight.worker.networks import quantised
-from packsight.worker.process import memory
 from packsight.worker.process.cores import divide, usable_cores
 from packsight.worker.process.outages import TAKES, outages
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-import threading
 import warnings
 from collections.abc import Iterator
 
@@ -27,6 +26,8 @@ from PIL.ExifTags import Base
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
+from packsight.shared.vision.room import Room
+from packsight.shared.vision.structure import STRUCTURE, Size, examine
 
 # JPEG also opens MPO (a phone's JPEG with further pictures behind the first).
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
@@ -46,9 +47,11 @@ _TURNS = {
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
 _END_WORDS = ("truncated", "end of file", "end of data", "premature end", "unexpected end", "eof")
 
-# Pictures above this many pixels are decoded one at a time: each takes 7 bytes a pixel, in Pillow and as an array.
-_LARGE = 12_000_000
-_one_large_picture = threading.Lock()
+_BYTES_A_PIXEL = {"JPEG": 7, "MPO": 7, "PNG": 8, "BMP": 8, "TIFF": 8, "GIF": 9, "HEIF": 16, "AVIF": 16, "WEBP": 16}
+"""The most that decoding takes at its peak, in the decoder, in Pillow and as an array; measured with 48 megapixels.
+
+Most files take less (docs/operations.md): JPEG where it is not progressive, HEIC and AVIF where they have 8 bits and no alpha."""
+_room = Room()
 
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -58,9 +61,10 @@ warnings.filterwarnings("ignore", module=r"PIL\.|pillow_heif\.")
 
 @contextlib.contextmanager
 def opened(data: bytes, limits: Decode) -> Iterator[Image.Image]:
-    """Open a picture, its header checked before any pixel is decoded; what is raised in the context is its damage.
+    """Open a picture, structure and header checked before any pixel is decoded; what is raised in the context is its damage.
 
-    Large pictures are handed out one at a time. Safe to use from several threads.
+    It waits for room in memory first (`limits.memory`), and its pixels are gone at the end of the context. Safe to use from
+    several threads, but not for a second picture within the context of the first.
 
     Raises ImageError: FILE_EMPTY, FORMAT_UNSUPPORTED, IMAGE_TRUNCATED, IMAGE_TOO_MANY_PIXELS, IMAGE_TOO_SMALL or
     IMAGE_BROKEN.
@@ -70,11 +74,19 @@ def opened(data: bytes, limits: Decode) -> Iterator[Image.Image]:
     # Pillow's own limit guards the few plugins that reserve memory while reading the header.
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with contextlib.ExitStack() as held:
+            if size := examine(data):
+                _check_size(size, limits)
+                each = _BYTES_A_PIXEL["WEBP" if data.startswith(b"RIFF") else "GIF"]
+                held.enter_context(_room.taken(_needed(size, each), limits.memory))
+            image = held.enter_context(Image.open(io.BytesIO(data), formats=_FORMATS))
             _check_size(image.size, limits)
-            large = image.width * image.height > _LARGE
-            with _one_large_picture if large else contextlib.nullcontext():
-                yield image
+            if not size:
+                of_ink = 2 if image.mode == "CMYK" else 0
+                each = _BYTES_A_PIXEL[image.format or "PNG"] + of_ink
+                held.enter_context(_room.taken(_needed(image.size, each), limits.memory))
+            held.callback(_let_go, image)
+            yield image
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -87,7 +99,28 @@ def opened(data: bytes, limits: Decode) -> Iterator[Image.Image]:
         raise _damage(data, str(error) or type(error).__name__, ended=ended) from error
 
 
-def _check_size(size: tuple[int, int], limits: Decode) -> None:
+def _needed(size: Size, each: int) -> int:
+    return size[0] * size[1] * each
+
+
+def load(image: Image.Image) -> None:
+    """Decode the pixels, and free what the decoder holds beside them, which would else live as long as the picture."""
+    image.load()
+    _forget_decoder(image)
+
+
+def _let_go(image: Image.Image) -> None:
+    image.close()
+    _forget_decoder(image)
+
+
+def _forget_decoder(image: Image.Image) -> None:
+    for name in ("_decoder", "_heif_file", "fp"):  # of WebP and AVIF, of HEIC, and what the former two wrote
+        if hasattr(image, name):
+            setattr(image, name, None)
+
+
+def _check_size(size: Size, limits: Decode) -> None:
     width, height = size
     if min(size) < limits.min_side:
         message = f"The picture is {width} × {height} pixels; its shorter side is below {limits.min_side}"
@@ -97,7 +130,7 @@ def _check_size(size: tuple[int, int], limits: Decode) -> None:
         raise ImageError(ErrorCode.IMAGE_TOO_MANY_PIXELS, message)
 
 
-def within(size: tuple[int, int], side: int) -> tuple[int, int]:
+def within(size: Size, side: int) -> Size:
     """Width and height of a picture of this size once its longer side is at most `side` pixels."""
     scale = min(1.0, side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
@@ -124,7 +157,7 @@ def reduced(data: bytes, limits: Decode, side: int) -> Image.Image:
     with opened(data, limits) as image:
         size = within(image.size, side)
         image.draft(None, size)  # does something for JPEG only
-        image.load()
+        load(image)
         # 257 = 65535 / 255; Pillow's own conversion clips at 255 instead of scaling.
         whole = image.point(lambda sample: sample / 257).convert("L") if image.mode in SIXTEEN_BIT_MODES else image
         small = opaque(whole).resize(size, Image.Resampling.BOX)
@@ -133,7 +166,9 @@ def reduced(data: bytes, limits: Decode, side: int) -> Image.Image:
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation 1 to 8; 1 where the tag is missing or damaged."""
+    """EXIF orientation 1 to 8; 1 where the tag is missing or damaged, or EXIF so long that reading it would take seconds."""
+    if len(image.info.get("exif") or b"") > STRUCTURE.exif:
+        return 1
     try:
         value = image.getexif().get(Base.Orientation, 1)
     except Exception:  # damaged metadata does not make the pixels worse

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 from dataclasses import replace
 
 import cv2
@@ -16,6 +18,11 @@ from bench.several_photos import several_packs
 from packsight.shared.contract.errors import Dependency, ErrorCode, ImageError, Outage
 from packsight.shared.contract.lacking import WANTED, Lack
 from packsight.shared.contract.outcomes import STAGES, Status
+from packsight.shared.settings import Decode
+from packsight.worker.pipeline import decode as decoding
+from packsight.worker.pipeline import pipeline as pipelines
+from packsight.worker.pipeline.decode import Photo
+from packsight.worker.pipeline.parameters import FLOW
 from tests.labels import labelled
 from tests.shop import PRODUCTS, Shop, failure, query, version
 
@@ -223,6 +230,31 @@ def test_each_broken_image_ends_in_its_own_typed_outcome_and_its_neighbours_are_
         assert failure(outcome).remedy
     assert {outcome.status for outcome in (outcomes[0], outcomes[-1])} != {Status.FAILED}
     assert outcomes[0].candidates == outcomes[-1].candidates
+
+
+def test_a_photo_that_takes_too_long_to_decode_is_left_out_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, slow = shop.put("t/good.jpg", query(PRODUCTS[2])), shop.put("t/slow.jpg", query(PRODUCTS[1]))
+    clock = time.perf_counter
+    lost = threading.local()  # seconds, by thread: photos are decoded side by side
+
+    def decode(data: bytes, limits: Decode) -> Photo:
+        if data == query(PRODUCTS[1]):
+            lost.seconds = getattr(lost, "seconds", 0) + limits.seconds
+        return decoding.decode(data, limits)
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + getattr(lost, "seconds", 0))
+    monkeypatch.setattr(pipelines, "decode", decode)
+    outcomes = shop.ask(good, slow, good)
+    assert [outcome.status is Status.FAILED for outcome in outcomes] == [False, True, False]
+    assert failure(outcomes[1]).code is ErrorCode.TIME_LIMIT
+    assert "decode" in failure(outcomes[1]).message
+
+
+def test_a_photo_for_which_no_patience_is_left_is_not_waited_for(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = shop.put("t/late.jpg", query(PRODUCTS[2]))
+    monkeypatch.setattr(shop.pipeline, "_flow", replace(FLOW, patience=0, least_patience=0))
+    assert failure(shop.ask(reference)[0]).code is ErrorCode.FETCH_TIMEOUT
+    assert failure(shop.ask(reference)[0]).retryable
 
 
 def test_a_new_version_answers_the_next_batch_and_a_withdrawn_product_is_gone(shop: Shop) -> None:

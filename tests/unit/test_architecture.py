@@ -17,7 +17,7 @@ ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
 APART = ("worker", "producer", "indexer")
 LAYERS = {
     "shared": [
-        {"contract"}, {"extras", "launch", "logs", "parameters"}, {"settings"}, {"vision"}, {"storage"}, {"queue"},
+        {"contract"}, {"extras", "launch", "logs", "memory", "parameters"}, {"settings"}, {"vision"}, {"storage"}, {"queue"},
         {"catalog"}, {"matching"},
     ],
     "worker": [

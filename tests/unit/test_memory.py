@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = """
 import psutil
-from packsight.worker.process.memory import give_back
+from packsight.shared.memory import give_back
 held = [bytes(60_000) for _ in range(3000)]
 last = bytes(60_000)  # above them, so that the heap cannot shrink by itself
 del held

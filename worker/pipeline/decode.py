@@ -12,7 +12,7 @@ from PIL import Image
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
-from packsight.shared.vision.picture import SIXTEEN_BIT_MODES, opaque, opened, orientation
+from packsight.shared.vision.picture import SIXTEEN_BIT_MODES, load, opaque, opened, orientation
 from packsight.worker.pipeline.long_photos import bounded
 
 Pixels = npt.NDArray[np.uint8]
@@ -39,7 +39,8 @@ def decode(data: bytes, limits: Decode, *, max_side: int | None = 2048) -> Photo
 
     Samples of 16 bits are scaled to 8. A picture whose longer side exceeds `max_side` is reduced to it by area
     averaging (JPEG first by the DCT, never below that size); a long one keeps more of its longer side (long_photos.py).
-    Limits are checked on the header, before any pixel is decoded. Safe to call from several threads.
+    Limits are checked on structure and header, before any pixel is decoded. Safe to call from several threads; they wait
+    for room in memory.
 
     Raises ImageError: FILE_EMPTY, FORMAT_UNSUPPORTED, IMAGE_TRUNCATED, IMAGE_TOO_MANY_PIXELS, IMAGE_TOO_SMALL or
     IMAGE_BROKEN.
@@ -60,7 +61,7 @@ def _load(image: Image.Image, max_side: int | None) -> Photo:
     reduced = target != image.size
     if reduced:
         image.draft(None, target)  # does something for JPEG only
-    image.load()
+    load(image)
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     # By strips, since conversions hold several copies of what they convert.
     rows = max(1, _STRIP // image.width)
@@ -72,7 +73,7 @@ def _load(image: Image.Image, max_side: int | None) -> Photo:
         pixels = cv2.resize(pixels, target, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     # Read after loading: Pillow turns TIFF itself and then takes the tag away.
     turn = orientation(image)
-    image.close()  # frees Pillow's copy before the next large picture may start
+    image.close()  # Pillow's copy is no longer needed for turning the array
     if turn > 4:
         width, height = height, width
     return Photo(np.ascontiguousarray(_upright(pixels, turn)), width, height)

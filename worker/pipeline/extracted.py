@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.contract.outcomes import Failure, WordRead
 from packsight.shared.matching.candidates import Frame, Query
 from packsight.shared.matching.matcher import rank_by_details
@@ -100,6 +101,13 @@ class Extracted:
     def release(self) -> None:
         """Let go of file and pixels: a large photo takes 12 MB."""
         self.decode = self.decoded = None
+
+    def check_time(self, stage: str, limit: float) -> None:
+        """Raise ImageError TIME_LIMIT when a stage took longer than `limit` seconds."""
+        if (spent := self.timings[stage]) > limit:
+            message = f"Its stage “{stage}” took {spent:.0f} s, more than {limit:g}"
+            remedy = "Send a smaller photo, or the same again when the machine is less busy."
+            raise ImageError(ErrorCode.TIME_LIMIT, message, remedy=remedy)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

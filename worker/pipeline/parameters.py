@@ -15,6 +15,11 @@ class FlowParameters:
     ahead: int = 4
     """Photos loaded before their turn, and photos that wait for their decision: a large one takes 12 MB, so with those in
     the networks 144 MB of photos at most."""
+    patience: float = 30.0
+    """Seconds that a batch waits for slow photos, `ahead` of them at a time, before each has only `least_patience`. 64 photos
+    that never end to come then take 96 s of the 120 s after which the child would be killed, and photos beside them with it."""
+    least_patience: float = 4.0
+    """Seconds that a photo has in any case: one of 3 MB at 1 MB/s."""
 
 
 FLOW = FlowParameters()

@@ -38,6 +38,7 @@ from packsight.worker.pipeline.feature_cache import FeatureCache
 from packsight.worker.pipeline.middle import middle
 from packsight.worker.pipeline.overlap import postprocess, prefetch
 from packsight.worker.pipeline.parameters import FLOW, FlowParameters
+from packsight.worker.pipeline.patience import Patience
 from packsight.worker.pipeline.reading import read_in_parts
 from packsight.worker.pipeline.several import Asked, Several, find_several
 
@@ -129,7 +130,8 @@ class Pipeline:
         """
         version = "" if read_all else _version(snapshot, products)
         known: dict[str, Features] = {}  # by content, in this batch
-        load = partial(self._load, known=known, version=version, barcodes=barcodes)
+        patience = Patience(self._flow.patience * self._flow.ahead, self._flow.least_patience)
+        load = partial(self._load, known=known, patience=patience, version=version, barcodes=barcodes)
         for group in prefetch(self._loaders, load, references, most=self._flow.ahead, group=self._flow.group):
             usable = [photo for photo in group if photo.failure is None]
             new = {photo.sha256: photo for photo in usable if photo.sha256 not in known}
@@ -145,11 +147,13 @@ class Pipeline:
             self.images += len(group)
             yield from group
 
-    def _load(self, reference: str, known: dict[str, Features], version: str, barcodes: bool) -> Extracted:
+    def _load(
+        self, reference: str, known: dict[str, Features], patience: Patience, version: str, barcodes: bool
+    ) -> Extracted:
         """Fetch a photo, and decode it unless what is wanted of it is known."""
         photo = Extracted(reference)
         try:
-            with photo.timed("fetch"):
+            with photo.timed("fetch"), patience.fetching():
                 data = self._fetcher.fetch(reference)
             photo.sha256 = hashlib.sha256(data).hexdigest()
             photo.decode = partial(decode, data, self._limits)
@@ -159,6 +163,7 @@ class Pipeline:
             if photo.sha256 not in known or (barcodes and _unread(known[photo.sha256])):
                 with photo.timed("decode"):
                     photo.photo()
+                photo.check_time("decode", self._limits.seconds)
         except ImageError as error:
             photo.failure = Failure.of(error)
             photo.outage = error.message if self._fetcher.is_outage(reference, error) else ""

@@ -1,0 +1,219 @@
+"""Files that are made to take time or memory: `python -m tests.bombs FILE COPIES` says what decoding one takes.
+
+Each is small for what it makes a decoder do. None is damaged, so that a decoder without limits answers all of them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pillow_heif
+from PIL import Image
+
+from packsight.shared.contract.errors import ImageError
+from packsight.shared.launch import ONE_THREAD
+from packsight.shared.settings import Decode
+from packsight.worker.pipeline.decode import decode
+
+pillow_heif.register_heif_opener()
+
+RED = (200, 60, 60)
+
+
+class Taken(NamedTuple):
+    """What decoding copies of one file at a time took."""
+
+    answers: list[str]
+    """Of each copy its size in pixels, or the code of the error."""
+    seconds: float
+    """Of a processor for each copy."""
+    megabytes: float
+    """By which the peak of resident memory rose."""
+
+
+def taken(file: Path, copies: int = 1) -> Taken:
+    """Decode a file in a process of its own that is set up like a worker's, as many copies at a time."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.bombs", str(file), str(copies)]
+    environment = ONE_THREAD | os.environ
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=600)
+    return Taken(*json.loads(done.stdout))
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def flat(width: int, height: int, kind: str, mode: str = "RGB", **options: Any) -> bytes:
+    return saved(Image.new("RGB", (width, height), RED).convert(mode), kind, **options)
+
+
+def scans(width: int, height: int, count: int, mode: str = "RGB") -> bytes:
+    """A progressive JPEG whose last scan, which has hardly any bytes, is repeated until there are `count`."""
+    whole = flat(width, height, "JPEG", mode, progressive=True)
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    return whole[:-2] + last * (count - whole.count(b"\xff\xda")) + whole[-2:]
+
+
+def in_jpeg(content: bytes) -> bytes:
+    """A small JPEG with something behind its first mark."""
+    whole = flat(160, 96, "JPEG")
+    return whole[:2] + content + whole[2:]
+
+
+def chunk(name: bytes, content: bytes = b"") -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def chunks(count: int, name: bytes, before: bytes) -> bytes:
+    """A small PNG with many empty chunks before one of its own."""
+    whole = flat(160, 96, "PNG")
+    at = whole.index(before) - 4
+    return whole[:at] + chunk(name) * count + whole[at:]
+
+
+def png_animation(count: int) -> bytes:
+    frames = [Image.new("RGB", (160, 96), colour) for colour in (RED, (0, 99, 0))]
+    whole = saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    first = whole.index(b"fcTL", whole.index(b"IDAT")) - 4
+    end = whole.index(b"IEND") - 4
+    counted = whole[:first].replace(chunk(b"acTL", bytes([0, 0, 0, 2, 0, 0, 0, 0])), chunk(b"acTL", struct.pack(">II", count, 0)))
+    return counted + whole[first:end] * (count - 1) + whole[end:]
+
+
+def gif_animation(count: int) -> bytes:
+    frames = [Image.new("RGB", (160, 96), colour) for colour in (RED, (0, 99, 0))]
+    whole = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    second = whole.index(b"!\xf9", whole.index(b",\0\0\0\0"))
+    return whole[:second] + whole[second:-1] * count + whole[-1:]
+
+
+def webp_animation(count: int) -> bytes:
+    frames = [Image.new("RGB", (160, 96), colour) for colour in (RED, (0, 99, 0))]
+    whole = saved(frames[0], "WEBP", save_all=True, append_images=frames[1:])
+    second = whole.rindex(b"ANMF")
+    content = whole[8:second] + whole[second:] * count
+    return b"RIFF" + struct.pack("<I", len(content)) + content
+
+
+def avif_animation(count: int) -> bytes:
+    frames = [Image.new("RGB", (64, 64), (number % 250, 99, 0)) for number in range(count)]
+    return saved(frames[0], "AVIF", save_all=True, append_images=frames[1:], speed=10)
+
+
+def long_exif(kind: str, numbers: int) -> bytes:
+    """A small picture whose orientation is a long row of fractions."""
+    name, orientation = (struct.pack("<HHII", tag, 5, numbers, 26) for tag in (270, 274))
+    whole = flat(160, 96, kind, exif=b"Exif\0\0II*\0\x08\0\0\0\1\0" + name + bytes(4) + b"\1\0\0\0" * 2 * numbers)
+    whole = whole.replace(name, orientation)
+    if kind == "PNG":
+        at = whole.index(b"eXIf") - 4
+        end = at + 12 + int.from_bytes(whole[at : at + 4])
+        whole = whole[:at] + chunk(b"eXIf", whole[at + 8 : end - 4]) + whole[end:]
+    return whole
+
+
+def tiff_pages(count: int) -> bytes:
+    """A small TIFF with many pages of the same pixels."""
+    fields = [(256, 64), (257, 64), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 64), (279, 4096)]
+    size = 2 + 12 * len(fields) + 4
+    pages = b""
+    for number in range(count):
+        after = 8 + 4096 + size * (number + 1) if number + 1 < count else 0
+        pages += struct.pack("<H", len(fields)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields)
+        pages += struct.pack("<I", after)
+    return b"II*\0" + struct.pack("<I", 8 + 4096) + b"\x70" * 4096 + pages
+
+
+def tiff_tiles(side: int, tile: int) -> bytes:
+    """A grey TIFF all of whose tiles are the same bytes."""
+    count = (side // tile) ** 2
+    behind = 8 + 2 + 12 * 9 + 4
+    fields = [
+        (256, 1, side), (257, 1, side), (258, 1, 8), (259, 1, 1), (262, 1, 1), (277, 1, 1), (322, 1, tile), (323, 1, tile),
+        (324, count, behind),
+    ]  # fmt: skip
+    directory = struct.pack("<H", len(fields)) + b"".join(struct.pack("<HHII", tag, 4, n, value) for tag, n, value in fields)
+    return b"II*\0\x08\0\0\0" + directory + bytes(4) + struct.pack("<I", behind + 4 * count) * count + b"\x70" * tile**2
+
+
+def gif_comment(blocks: int) -> bytes:
+    whole = flat(160, 96, "GIF")
+    at = whole.index(b",\0\0\0\0")
+    return whole[:at] + b"!\xfe" + b"\1a" * blocks + b"\0" + whole[at:]
+
+
+def run_lengths(runs: int, side: int) -> bytes:
+    """A BMP that is all one run per pixel, as far as they go, and a run of the rest of each row behind."""
+    rows = b"\1\1" * side + b"\0\0"
+    body = rows * (runs // side) + (b"\xff\1" * (side // 255) + bytes([side % 255, 1]) + b"\0\0") * (side - runs // side)
+    start = 54 + 4 * 256
+    header = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(body), 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + header + bytes(4 * 256) + body
+
+
+BROKEN: dict[str, Callable[[], bytes]] = {
+    "3,000 scans of 36 megapixels": lambda: scans(6000, 6000, 3000),
+    "a million segments": lambda: in_jpeg(b"\xff\xe5\0\2" * 1_000_000),
+    "eight million fill bytes": lambda: in_jpeg(b"\xff" * 8_000_000),
+    "20 million bytes behind a mark without length": lambda: in_jpeg(b"\xff\xf0" + b"\0" * 20_000_000),
+    "2 MB of EXIF": lambda: in_jpeg((b"\xff\xe1\xea\x62Exif\0\0" + bytes(59_994)) * 34),
+    "a million chunks before the pixels": lambda: chunks(1_000_000, b"prVt", b"IDAT"),
+    "a million chunks of pixels": lambda: chunks(1_000_000, b"IDAT", b"IDAT"),
+    "a million chunks behind the pixels": lambda: chunks(1_000_000, b"tEXt", b"IEND"),
+    "200,000 tiles": lambda: tiff_tiles(7168, 16),
+    "a million fractions as orientation of an AVIF": lambda: long_exif("AVIF", 1_000_000),
+    "a million fractions as orientation of a HEIC": lambda: long_exif("HEIF", 1_000_000),
+    "four million blocks of comment": lambda: gif_comment(4_000_000),
+}
+"""Refused as broken."""
+
+DEEP: dict[str, Callable[[], bytes]] = {
+    "TIFF of 3,000 pages": lambda: tiff_pages(3000),
+    "GIF of 10,000 frames": lambda: gif_animation(10_000),
+    "PNG of 10,000 frames": lambda: png_animation(10_000),
+    "WebP of 10,000 frames": lambda: webp_animation(10_000),
+    "AVIF of 2,000 frames": lambda: avif_animation(2000),
+    "a million fractions as orientation of a PNG": lambda: long_exif("PNG", 1_000_000),
+    "a million fractions as orientation of a WebP": lambda: long_exif("WEBP", 1_000_000),
+}
+"""Of which the first picture is taken, and what would take long besides is left alone."""
+
+
+def _main(path: str, copies: int) -> None:
+    data = Path(path).read_bytes()
+    decode(flat(64, 64, "JPEG"), Decode())  # what is loaded late is there
+
+    def answer(_: int) -> str:
+        try:
+            photo = decode(data, Decode())
+        except ImageError as error:
+            return str(error.code)
+        return f"{photo.width}x{photo.height}"
+
+    before, started = _peak(), time.process_time()
+    with ThreadPoolExecutor(copies) as pool:
+        answers = list(pool.map(answer, range(copies)))
+    seconds = (time.process_time() - started) / copies
+    print(json.dumps(Taken(answers, seconds, _peak() - before)))
+
+
+def _peak() -> float:
+    """Not by getrusage, whose peak begins with that of the process that started this one."""
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,81 @@
+"""No file takes a child's time or memory: each is decoded in a process of its own, which says what that took."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.settings import Fetch
+from packsight.shared.vision.structure import STRUCTURE
+from tests import bombs
+from tests.bombs import Taken, flat, taken
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of resident memory from /proc")
+
+PHONE = (8064, 6048)
+FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    "JPEG": ("JPEG", {}),
+    "progressive JPEG": ("JPEG", {"progressive": True, "subsampling": 0}),
+    "HEIC": ("HEIF", {"enc_params": {"preset": "ultrafast"}}),
+    "AVIF": ("AVIF", {"speed": 10}),
+    "WebP": ("WEBP", {"method": 0}),
+    "PNG": ("PNG", {"compress_level": 1}),
+}
+
+
+def of(folder: Path, data: bytes, copies: int = 1) -> Taken:
+    (folder / "bomb").write_bytes(data)
+    return taken(folder / "bomb", copies)
+
+
+@pytest.mark.parametrize("name", bombs.BROKEN)
+def test_a_file_of_too_many_parts_is_refused_before_they_take_time_or_memory(name: str, tmp_path: Path) -> None:
+    result = of(tmp_path, bombs.BROKEN[name]())
+    assert result.answers == [ErrorCode.IMAGE_BROKEN]
+    assert result.seconds < 1.5
+    assert result.megabytes < 40
+
+
+@pytest.mark.parametrize("name", bombs.DEEP)
+def test_of_many_pages_or_frames_only_the_first_takes_time_and_memory(name: str, tmp_path: Path) -> None:
+    result = of(tmp_path, bombs.DEEP[name]())
+    assert result.answers == ["64x64" if name[:4] in {"TIFF", "AVIF"} else "160x96"]
+    assert result.seconds < 0.15
+    assert result.megabytes < 60
+
+
+def test_run_lengths_are_decoded_in_time_as_far_as_they_are_taken(tmp_path: Path) -> None:
+    result = of(tmp_path, bombs.run_lengths(3_700_000, 7200))
+    assert result.answers == ["7200x7200"]
+    assert result.seconds < 5
+    assert result.megabytes < 550
+
+
+def test_a_photo_of_as_many_scans_as_may_be_is_decoded_in_time(tmp_path: Path) -> None:
+    result = of(tmp_path, bombs.scans(7168, 7168, STRUCTURE.scans, "CMYK"))
+    assert result.answers == ["7168x7168"]
+    assert result.seconds < 5
+    assert result.megabytes < 550
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_photos_of_48_megapixels_in_all_threads_of_a_child_share_its_room(name: str, tmp_path: Path) -> None:
+    kind, options = FORMATS[name]
+    threads = Fetch().threads
+    result = of(tmp_path, flat(*PHONE, kind, **options), threads)
+    assert result.answers == ["8064x6048"] * threads
+    assert result.seconds < 5
+    assert result.megabytes < (900 if name == "WebP" else 550)
+
+
+@pytest.mark.parametrize("name", ["HEIC", "AVIF", "WebP"])
+def test_sixteen_photos_of_60_megapixels_are_refused_at_once(name: str, tmp_path: Path) -> None:
+    kind, options = FORMATS[name]
+    result = of(tmp_path, flat(9504, 6336, kind, **options), 16)
+    assert result.answers == [ErrorCode.IMAGE_TOO_MANY_PIXELS] * 16
+    assert result.seconds < 0.2
+    assert result.megabytes < 60
