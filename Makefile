@@ -62,8 +62,10 @@ lint: $(DEV_STAMP)
 unit: $(DEV_STAMP)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile tests/unit
 
+# One after the other where whole stacks run, which take all cores by themselves.
 test: lint $(FULL_STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile tests/unit tests/integration
+	$(BIN)/python -m pytest tests/acceptance
 
 coverage: $(FULL_STAMP)
 	$(BIN)/coverage erase

@@ -69,7 +69,7 @@ def test_a_broker_that_answers_but_can_keep_nothing_loses_no_task_and_needs_nobo
         wait_until(lambda: len(stack.ledger.results.ended(tasks)) > 4, "work")
         with connect(stack.servers, 0) as client:
             spoil(client)
-            time.sleep(6)
+            time.sleep(3)
             mend(client)
         assert stack.wait(tasks) == [[None]] * len(tasks)
         wait_until(stack.broker_is_empty, "an empty broker")
