@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from celery import Celery, chain
 
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import BULK_QUEUE, DEFAULT_QUEUE, RECOGNIZE
@@ -124,6 +125,24 @@ def test_two_messages_under_one_tag_are_both_answered(stack: Stack) -> None:
         assert client.hlen("unacked") == 2
     assert stack.wait(["twin-0", "twin-1"]) == [[None], [None]]
     wait_until(stack.broker_is_empty, "both acknowledged")
+
+
+def test_callbacks_of_other_programs_reach_their_queue_and_one_that_cannot_be_sent_harms_nothing(stack: Stack) -> None:
+    app = Celery(broker=stack.servers.redis_url(0), backend=stack.servers.redis_url(1), set_as_current=False)
+    look = app.signature(RECOGNIZE, args=IMAGES, options={"queue": BULK_QUEUE})
+    store = app.signature("myapp.store", options={"queue": "myapp"})
+    asked = [
+        look.apply_async(link=store).id,
+        chain(look, store).apply_async().parent.id,
+        look.apply_async(link=app.signature("myapp.store", options={"queue": 5})).id,
+        app.send_task(RECOGNIZE, args=IMAGES, queue=BULK_QUEUE, chain=["text"]).id,
+    ]
+    assert stack.wait(asked) == [[None]] * 4
+    wait_until(stack.broker_is_empty, "all acknowledged")
+    with connect(stack.servers, 0) as client:
+        sent = [json.loads(raw_)["headers"] for raw_ in client.lrange("myapp", 0, -1)]
+    assert [headers["task"] for headers in sent] == ["myapp.store"] * 2
+    assert {headers["root_id"] for headers in sent} == set(asked[:2])
 
 
 def test_an_expired_message_is_dropped_unseen(stack: Stack) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -205,8 +206,8 @@ def test_a_callback_is_published_again_until_the_broker_is_back(monkeypatch: pyt
 def test_a_callback_waits_no_longer_than_a_task_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many callbacks there are, together they wait once; a policy of their own counts for nothing."""
     now = [0.0]
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(callbacks.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    pause = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(callbacks, "time", pause)
     follow = callbacks.Following(None, "t", None)
 
     def act() -> None:

@@ -298,6 +298,46 @@ def test_what_is_no_message_is_delivered_as_a_malformed_one(
     assert broker.exists("unacked", "unacked_index", "celery") == 0
 
 
+def test_a_parked_message_is_held_by_nobody_until_its_time(
+    live_settings: Settings, connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    publish(connect(), "celery", 1, 2)
+    taker = Taker(connect(), prefetch_count=1)
+    (message,) = taker.take(1)
+    now = float(broker.time()[0])  # type: ignore[index]
+    assert not taker.channel.qos.park(message.delivery_tag, now - 1), "it is due"
+    assert taker.channel.qos.unacked_tags() == [message.delivery_tag]
+    assert taker.channel.qos.park(message.delivery_tag, now + 3600)
+    assert taker.channel.qos.unacked_tags() == []
+    assert taker.take(1)[0].payload == 2
+    taker.channel.qos.renew()
+    taker.channel.qos.restore_visible()
+    assert broker.llen("celery") == 0
+    with closing(open_broker(live_settings)) as seen:
+        backlog = seen.backlog(["celery"])
+    assert (backlog.parked, backlog.unacked) == (1, 1)
+    # Its time: a sweep of anybody puts it back.
+    due = broker.zscore("unacked_index", message.delivery_tag)
+    broker.zadd("unacked_index", {message.delivery_tag: due - 3601})
+    taker.channel.qos.restore_visible()
+    assert broker.llen("celery") == 1
+
+
+@pytest.mark.parametrize("origin", ["x", ["x"], {"routing_key": "elsewhere"}, {"consumer_tag": ["x"], "redelivered": {}}, None])
+def test_a_message_comes_from_the_queue_that_it_lay_in(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis, origin: Any
+) -> None:
+    publish(connect(), "packsight.recognize", 1)
+    message = waiting(broker)
+    message["properties"]["delivery_info"] = origin
+    broker.delete("packsight.recognize")
+    broker.lpush("packsight.recognize", json.dumps(message))
+    taker = Taker(connect(), ("packsight.recognize",))
+    (taken,) = taker.take(1)
+    assert taken.delivery_info == {"exchange": "", "routing_key": "packsight.recognize"}
+    assert taker.channel.qos.queue_of(taken.delivery_tag) == "packsight.recognize"
+
+
 def test_the_stock_transport_can_put_back_what_ours_recorded(
     live_settings: Settings, connect: Callable[[], kombu.Connection], broker: redis.Redis
 ) -> None:

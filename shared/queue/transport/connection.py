@@ -11,6 +11,7 @@ from kombu import connection as stock
 from kombu.utils.collections import HashedSeq
 from kombu.utils.objects import cached_property
 
+from packsight.shared.contract.arguments import shown_arguments
 from packsight.shared.queue.transport.poller import Transport
 
 
@@ -74,6 +75,11 @@ class AMQP(amqp.AMQP):  # type: ignore[misc]
     def Router(self, queues: Any = None, create_missing: Any = None) -> Router:  # noqa: N802 - Celery's name
         """Make the router."""
         return Router(self.routes, queues or self.queues, bool(self.app.conf.task_create_missing_queues), app=self.app)
+
+    def as_task_v2(self, task_id: Any, name: Any, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
+        """Write a message, for Flower with arguments as they may be shown: those of callbacks are results, full of references."""
+        shown = {"argsrepr": shown_arguments(list(args or ())), "kwargsrepr": shown_arguments(dict(kwargs or {}))}
+        return super().as_task_v2(task_id, name, args, kwargs, *rest, **{**options, **shown})
 
     @cached_property  # type: ignore[untyped-decorator]
     def send_task_message(self) -> Callable[..., Any]:

@@ -146,6 +146,12 @@ FOREIGN: dict[str, dict[str, str]] = {
             "max_priority=)"
         ),
         "Router": "(self, queues=, create_missing=)",
+        "as_task_v2": (
+            "(self, task_id, name, args=, kwargs=, countdown=, eta=, group_id=, group_index=, expires=, retries=, chord=, "
+            "callbacks=, errbacks=, reply_to=, time_limit=, soft_time_limit=, create_sent_event=, root_id=, parent_id=, shadow=, "
+            "chain=, now=, timezone=, origin=, ignore_result=, argsrepr=, kwargsrepr=, stamped_headers=, "
+            "replaced_task_nesting=, **options)"
+        ),
         "send_task_message": PRESENT,
         "_create_task_sender": "(self)",
     },
