@@ -28,7 +28,7 @@ from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.transport import channel as channels
 from packsight.shared.queue.transport.channel import FAIR_TURN
-from packsight.shared.queue.transport.message import MALFORMED
+from packsight.shared.queue.transport.message import MALFORMED, MAX_BYTES, REASON
 from packsight.shared.queue.transport.poller import Transport
 from packsight.shared.settings import Settings
 
@@ -335,6 +335,21 @@ def test_a_message_comes_from_the_queue_that_it_lay_in(
     (taken,) = taker.take(1)
     assert taken.delivery_info == {"exchange": "", "routing_key": "packsight.recognize"}
     assert taker.channel.qos.queue_of(taken.delivery_tag) == "packsight.recognize"
+
+
+@pytest.mark.parametrize("packed", ["gzip", "bzip2", "lzma"])
+def test_packed_messages_are_unpacked(connect: Callable[[], kombu.Connection], packed: str) -> None:
+    connect().Producer(serializer="json").publish(["Шампунь"] * 100, routing_key="celery", compression=packed)
+    (message,) = Taker(connect()).take(1)
+    assert message.payload == ["Шампунь"] * 100
+
+
+@pytest.mark.parametrize("packed", ["gzip", "bzip2", "lzma"])
+def test_what_would_unpack_to_more_than_any_message_is_not_unpacked(connect: Callable[[], kombu.Connection], packed: str) -> None:
+    connect().Producer(serializer="json").publish("x" * (MAX_BYTES + 1), routing_key="celery", compression=packed)
+    (message,) = Taker(connect()).take(1)
+    assert message.content_type == MALFORMED
+    assert f"{MAX_BYTES:,}" in message.headers[REASON]
 
 
 def test_the_stock_transport_can_put_back_what_ours_recorded(
