@@ -54,6 +54,8 @@ def status(console: Console, seen: Observation) -> None:
         for name, length in seen.queues.items():
             queues.add_row(name, f"{length:,}")
         queues.add_row("being worked on", f"{seen.unacked:,}")
+        if seen.parked:
+            queues.add_row("waiting for their time", f"{seen.parked:,}")
         console.print(queues)
     if seen.children:
         children = _table("Worker", "Pid", "Images", "Memory", "Catalogs", "Embedder", "Spotter", title="\nWorker children")

@@ -66,6 +66,8 @@ class Observation(_Seen):
     """Messages that wait, by queue."""
     unacked: int = 0
     """Messages that workers hold."""
+    parked: int = 0
+    """Messages that wait for the time that their sender named."""
     children: list[ChildEntry] = Field(default_factory=list)
     catalogs: list[CatalogSeen] = Field(default_factory=list)
     dead_letters: int = 0
@@ -121,6 +123,7 @@ def _queues(settings: Settings) -> dict[str, Any]:
         return {
             "queues": backlog.waiting,
             "unacked": backlog.unacked,
+            "parked": backlog.parked,
             "children": children(client),
             "replicas": replicas(client),
             "dead_letters": DeadLetters(settings).count(),

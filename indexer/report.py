@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from packsight.indexer.plan import Plan, ResolvedRows
 from packsight.shared.catalog.manifest import Manifest
+from packsight.shared.contract.references import shown
 
 _NOTED_FAILURES = 20
 
@@ -66,7 +67,7 @@ def first_failure(resolved: ResolvedRows) -> str:
     """One sentence on why there is no photo."""
     first = next(iter(failures_of(resolved)), None)
     return (
-        f"{first.source}: {first.message}. {first.remedy}"
+        f"{shown(first.source)}: {first.message}. {first.remedy}"
         if first
         else "The feed names no pictures and there are no extra photos."
     )
@@ -75,7 +76,7 @@ def first_failure(resolved: ResolvedRows) -> str:
 def notes_of(plan: Plan, resolved: ResolvedRows) -> tuple[str, ...]:
     """What the version's manifest should tell an operator."""
     failures = failures_of(resolved)
-    lines = [f"photo not used: {failure.source}: {failure.message}" for failure in failures[:_NOTED_FAILURES]]
+    lines = [f"photo not used: {shown(failure.source)}: {failure.message}" for failure in failures[:_NOTED_FAILURES]]
     if len(failures) > _NOTED_FAILURES:
         lines.append(f"and {len(failures) - _NOTED_FAILURES} more photos that could not be used")
     return (*plan.notes, *resolved.notes, *lines)

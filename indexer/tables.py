@@ -11,6 +11,7 @@ from rich.table import Table
 
 from packsight.indexer.report import SyncReport
 from packsight.shared.catalog.manifest import Manifest
+from packsight.shared.contract.references import shown
 
 _FAILURES = 20
 
@@ -52,7 +53,7 @@ def failures(report: SyncReport) -> RenderableType | None:
         return None
     table = Table("photo", "why", "what to do", title="Photos that could not be used", title_justify="left")
     for failure in report.failures[:_FAILURES]:
-        table.add_row(escape(failure.source), escape(failure.message), escape(failure.remedy))
+        table.add_row(escape(shown(failure.source)), escape(failure.message), escape(failure.remedy))
     if len(report.failures) > _FAILURES:
         table.caption = f"and {len(report.failures) - _FAILURES} more"
     return table

@@ -13,6 +13,7 @@ from packsight.indexer.reconcile import reconcile
 from packsight.indexer.report import SyncRequest
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import RECONCILE, SYNC
+from packsight.shared.contract.references import shown
 from packsight.shared.settings import settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -40,7 +41,7 @@ def sync_catalog() -> dict[str, Any]:
         log.error("sync of catalog %s failed: %s", request.catalog, error, extra={"action": "sync_failed"})
         raise
     for failure in report.failures:
-        log.warning("photo not used: %s: %s %s", failure.source, failure.message, failure.remedy)
+        log.warning("photo not used: %s: %s %s", shown(failure.source), failure.message, failure.remedy)
     log.info(
         "sync of catalog %s: %d products, %d photos, %d described, version %s, %s",
         report.catalog,

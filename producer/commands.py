@@ -25,6 +25,7 @@ from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import UserError, parse_code
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.contract.references import shown
 from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.jobs import Job, task_ids
@@ -178,7 +179,7 @@ def _create(
         kinds = ", ".join(f"{count} × {suffix}" for suffix, count in skipped.most_common(5))
         console.print(f"[dim]Left out {skipped.total():,} files that are no photos ({escape(kinds)})[/]")
     for one in unreadable[:10]:
-        console.print(f"[yellow]Left out {escape(one.name)}:[/] {escape(one.reason)}")
+        console.print(f"[yellow]Left out {escape(shown(one.name))}:[/] {escape(one.reason)}")
     if len(unreadable) > 10:
         console.print(f"[yellow]… and {len(unreadable) - 10:,} more that cannot be read[/]")
     if CatalogStore(client.store, options.catalog).current() is None:

@@ -15,7 +15,9 @@ from rich.text import Text
 
 from packsight.producer.broker import answering, producer_app
 from packsight.producer.display import console, page
+from packsight.shared.contract.arguments import shown_arguments
 from packsight.shared.contract.errors import UserError, parse_code
+from packsight.shared.contract.references import plain, printable, shown
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.settings import load_settings
 
@@ -37,7 +39,8 @@ def show(*, as_json: bool) -> None:
         found, dropped = letters.list(), letters.dropped()
     if as_json:
         for letter in found:
-            typer.echo(letter.model_dump_json())
+            # Whole, for programs, which get nothing beyond ASCII: what a terminal obeys is escaped.
+            typer.echo(json.dumps(letter.model_dump(mode="json")))
         return
     if not found:
         page.print("There are no dead letters.")
@@ -45,15 +48,16 @@ def show(*, as_json: bool) -> None:
         table = Table("Id", "When (UTC)", "Cause", "Deliveries", "Task", "What", box=None, pad_edge=False)
         for letter in found:
             when = f"{datetime.fromtimestamp(letter.at, UTC):%Y-%m-%d %H:%M}"
-            cause = Text.assemble((letter.code.value, "red"), f"\n{letter.message}")
-            table.add_row(letter.id, when, cause, str(letter.deliveries), Text(letter.task_id), Text(_what(letter)))
+            cause = Text.assemble((letter.code.value, "red"), f"\n{plain(letter.message)}")
+            task = Text(printable(letter.task_id))
+            table.add_row(letter.id, when, cause, str(letter.deliveries), task, Text(_what(letter)))
         page.print(table)
     if dropped:
         console.print(f"[yellow]{dropped:,} older letters were dropped because the list was full.[/]")
 
 
 def _what(letter: DeadLetter) -> str:
-    return letter.image if letter.image is not None else json.dumps(letter.payload, ensure_ascii=False)[:200]
+    return shown(letter.image) if letter.image is not None else shown_arguments(letter.payload)[:200]
 
 
 def replay(ids: Sequence[str], *, everything: bool, payload: Path | None, code: str | None = None) -> None:
@@ -63,7 +67,7 @@ def replay(ids: Sequence[str], *, everything: bool, payload: Path | None, code: 
         raise UserError("--payload corrects one letter. Name exactly one id.")
     publisher = producer_app(load_settings())
     with _letters() as letters:
-        _each(letters, ids, everything, code, lambda name: typer.echo(letters.replay(publisher, name, corrected)))
+        _each(letters, ids, everything, code, lambda name: typer.echo(printable(letters.replay(publisher, name, corrected))))
 
 
 def _payload(path: Path) -> dict[str, Any]:

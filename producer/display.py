@@ -28,6 +28,7 @@ from rich.text import Text
 from packsight.producer.report import LABELS, ORDER
 from packsight.producer.rows import Row
 from packsight.shared.contract.outcomes import Failure, Outcome, Status
+from packsight.shared.contract.references import shown
 
 console = Console(stderr=True, highlight=False)
 """For progress and remarks."""
@@ -113,7 +114,7 @@ class Tally:
 def show_outcome(name: str, outcome: Outcome) -> None:
     """Print one outcome with the evidence for each candidate."""
     colour = COLOURS[outcome.status]
-    page.print(f"[bold]{escape(name)}[/]  [{colour}]{LABELS[outcome.status]}[/]  {escape(outcome.reason)}")
+    page.print(f"[bold]{escape(shown(name))}[/]  [{colour}]{LABELS[outcome.status]}[/]  {escape(outcome.reason)}")
     for place in outcome.products or outcome.candidates[:1]:
         if place.region:
             (left, right), (top, bottom) = ((min(side), max(side)) for side in zip(*place.region, strict=True))

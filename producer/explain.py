@@ -20,6 +20,7 @@ from packsight.producer.thumbnails import Thumbnails
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.contract.references import shown
 from packsight.shared.extras import Later
 from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
@@ -71,7 +72,7 @@ def find(images: Sequence[JobImage], text: str) -> int:
         if len(found) == 1 or (found and len({images[place].name for place in found}) == 1):
             return found[0]
         if found:
-            names = ", ".join(images[place].name for place in found[:3])
+            names = ", ".join(shown(images[place].name) for place in found[:3])
             more = f" and {len(found) - 3} more" if len(found) > 3 else ""
             raise UserError(f"{text} is a part of {len(found)} photos: {names}{more}. Give more of the name.")
     raise UserError(f"No photo of this job has {text} in its name. `packsight results JOB --out FILE` lists them.")

@@ -19,6 +19,7 @@ from packsight.producer.thumbnails import Thumbnail, Thumbnails, style_class
 from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import Candidate, Outcome, Status
+from packsight.shared.contract.references import shown
 from packsight.shared.storage.files import part_of
 
 ORDER = (Status.FAILED, Status.AMBIGUOUS, Status.NO_MATCH, Status.MATCHED)
@@ -131,12 +132,12 @@ def web_link(url: str) -> str:
 
 def card(name: str, outcome: Outcome, thumbnails: Thumbnails) -> Card:
     """Gather what the page shows of one photo; missing pictures are left out."""
-    shown, styles = [], []
+    candidates, styles = [], []
     for candidate in outcome.candidates[:_CANDIDATES]:
         photo = candidate.evidence.nearest_photo
         if picture := thumbnails.of_catalog(photo):
             styles.append((style_class(photo), picture))
-        shown.append(Shown(candidate, style_class(photo), web_link(candidate.product.url)))
+        candidates.append(Shown(candidate, style_class(photo), web_link(candidate.product.url)))
     agreeing = {
         key for first in outcome.candidates[:1] for word in first.evidence.words for key in word_keys(word.read)
     }
@@ -147,7 +148,8 @@ def card(name: str, outcome: Outcome, thumbnails: Thumbnails) -> Card:
     places = outcome.products or outcome.candidates[:1]
     regions = [Region(corners(one.region), one.product.name) for one in places if one.region]
     unread = outcome.failure is not None and outcome.failure.code in _NEVER_READ
-    return Card(name, outcome, None if unread else thumbnails.of_query(outcome.image), shown, lines, regions, styles)
+    query = None if unread else thumbnails.of_query(outcome.image)
+    return Card(shown(name), outcome, query, candidates, lines, regions, styles)
 
 
 class Report:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from packsight.shared.contract.references import plain, plain_lines, shown
+
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "data"}
 
 
@@ -20,20 +22,28 @@ class LogFormat(StrEnum):
 
 
 class _Formatter(logging.Formatter):
+    """Writes nothing that a terminal obeys and no secret of an address, whoever logs: libraries write what messages hold."""
+
     def __init__(self, kind: LogFormat) -> None:
         super().__init__()
         self._kind = kind
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        extras: dict[str, Any] = {k: v for k, v in record.__dict__.items() if k not in _STANDARD}
-        message = record.getMessage()
-        trace = self.formatException(record.exc_info) if record.exc_info else ""
+        extras = {name: _clean(name, value) for name, value in record.__dict__.items() if name not in _STANDARD}
+        message = plain(record.getMessage())
+        trace = plain_lines(self.formatException(record.exc_info)) if record.exc_info else ""
         if self._kind is LogFormat.JSON:
             line = {"at": at, "level": record.levelname, "logger": record.name, "message": message, **extras}
             return json.dumps({**line, "trace": trace} if trace else line, default=str, ensure_ascii=False)
         pairs = "".join(f" {key}={value}" for key, value in extras.items())
         return f"{at} {record.levelname:<7} {record.process} {record.name}: {message}{pairs}" + (f"\n{trace}" if trace else "")
+
+
+def _clean(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return shown(value) if name == "image" else plain(value)
 
 
 def set_up(kind: LogFormat, level: int = logging.INFO) -> None:

@@ -31,7 +31,7 @@ class StandIn:
     def __post_init__(self) -> None:
         self.gate.set()
         self.app = make_app("stand-in", self.settings)
-        self.app.task(name=RECOGNIZE, shared=False)(self.recognize)
+        self.app.task(name=RECOGNIZE, shared=False, typing=False)(self.recognize)
 
     def recognize(self, raw: dict[str, Any]) -> dict[str, Any]:
         self.gate.wait(30)

@@ -30,6 +30,7 @@ from packsight.producer.evaluation.wording import (
 )
 from packsight.producer.report import environment
 from packsight.producer.thumbnails import Thumbnail, thumbnail
+from packsight.shared.contract import references
 from packsight.shared.contract.errors import PacksightError
 from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
@@ -185,7 +186,9 @@ def _compared(comparison: Comparison) -> Compared:
 
 
 def _changes(changed: Sequence[Change]) -> Table:
-    cells = [(one.now.image, one.now.product_id or "none listed", told(one.then), told(one.now)) for one in changed]
+    cells = [
+        (references.shown(one.now.image), one.now.product_id or "none listed", told(one.then), told(one.now)) for one in changed
+    ]
     return Table(("Photo", "Shows", "Then", "Now"), cells)
 
 
@@ -215,7 +218,7 @@ class _Pairs:
 
     def _shot(self, answer: Answer) -> Shot:
         picture = self._picture(answer.reference) if answer.reference else None
-        return Shot(answer.image, f"{answer.status.value}, {answer.confidence:.2f}", picture)
+        return Shot(references.shown(answer.image), f"{answer.status.value}, {answer.confidence:.2f}", picture)
 
     def _of_catalog(self, sha256: str) -> Thumbnail | None:
         return self._picture(layout.address(self._bucket, layout.photo(sha256))) if sha256 else None

@@ -29,6 +29,7 @@ from packsight.producer.evaluation.wording import (
     verdicts,
     way_cells,
 )
+from packsight.shared.contract import references
 
 _PAIRS = 8
 _CHANGES = 12
@@ -92,7 +93,7 @@ def _pairs(found: Sequence[Answer]) -> None:
     page.print("\nWrong answers")
     table = Table("Shows", "Taken for", "Photos", "For example", box=None, pad_edge=False)
     for (right, taken), group in pairs[:_PAIRS]:
-        table.add_row(Text(right or "none listed"), Text(taken), str(len(group)), Text(group[0].image))
+        table.add_row(Text(right or "none listed"), Text(taken), str(len(group)), Text(references.shown(group[0].image)))
     page.print(table)
     if len(pairs) > _PAIRS:
         page.print(f"and {len(pairs) - _PAIRS} more pairs")
@@ -117,7 +118,7 @@ def _changes(name: str, changes: Sequence[Change]) -> None:
     table = Table(name, "Shows", "Then", "Now", box=None, pad_edge=False)
     for one in changes[:_CHANGES]:
         shows = one.now.product_id or "none listed"
-        table.add_row(*map(Text, (one.now.image, shows, told(one.then), told(one.now))))
+        table.add_row(*map(Text, (references.shown(one.now.image), shows, told(one.then), told(one.now))))
     page.print(table)
     if len(changes) > _CHANGES:
         page.print(f"and {len(changes) - _CHANGES} more, all of them in --json and --html")

@@ -11,11 +11,20 @@ from packsight.shared.contract.errors import ErrorCode, ImageError
 
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Beside the control characters of ASCII those of Latin-1, which terminals obey too, what breaks a line, what turns the direction
+# of writing, and halves of characters, which cannot be written out.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LINES = re.compile(r"[^\n]+")
+_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>\\]+")
 _NAME = re.compile(r"(?=.{1,253}\.?$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_-]{1,63}\.?")
 _DOTTED_QUAD = re.compile(r"(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}")
 _NUMBER = re.compile(r"\d+|0[xX][0-9A-Fa-f]*")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _QUERY = re.compile(r"([^?#]*)([?#]?)(.*)", re.DOTALL)
+_QUESTION = re.compile(r"([^?]*)([?]?)(.*)", re.DOTALL)
+_RELATIVE = re.compile(r"\s*//")
+_BUCKET = re.compile(r"[^@:]*")
+_FOLDER = re.compile(r"[^@]*|[^:]*")
 _AUTHORITY = re.compile(r"(\[[^@\]]*\]|[^@:\[\]]*)(:\d*)?")
 _SHOWN = 200
 
@@ -46,18 +55,37 @@ def scheme(reference: str) -> str:
 
 
 def shown(reference: str) -> str:
-    """Return what may stand in a log: no user, password, query or fragment, since these carry keys and signatures."""
-    text = reference
-    if scheme(reference) not in {"", "s3"}:
-        start, _, rest = reference.partition("://")
-        address, mark, _ = _QUERY.match(rest).groups()  # type: ignore[union-attr]
-        authority, slash, path = address.partition("/")
-        if not _AUTHORITY.fullmatch(authority):
-            # A user, or something that may be half of a password.
-            authority, slash, path = f"…@{authority.rpartition('@')[2]}" if "@" in authority else "…", "", ""
-        text = f"{start}://{authority}{slash}{path}{mark}{mark and '…'}"
-    text = _CONTROL.sub("�", text)
+    """Return what may be shown of a reference, in a log or to a person: one line, at most 201 characters.
+
+    No user, password, query or fragment, since these carry keys and signatures; no control character. Every other place that
+    shows a reference calls this; results alone carry it as it was sent, since programs join on it.
+    """
+    begin = _SCHEME.match(reference) or _RELATIVE.match(reference)
+    text = reference[begin.end() :] if begin else reference
+    # A key may hold a number sign; a question mark is more likely the signature of a presigned address.
+    web = begin is not None and scheme(reference) != "s3"
+    address, mark, _ = (_QUERY if web else _QUESTION).match(text).groups()  # type: ignore[union-attr]
+    authority, slash, path = address.partition("/")
+    if not (_AUTHORITY if web else _BUCKET if begin else _FOLDER).fullmatch(authority):
+        # A user, or something that may be half of a password.
+        authority, slash, path = f"…@{authority.rpartition('@')[2]}" if "@" in authority else "…", "", ""
+    text = printable(f"{begin[0] if begin else ''}{authority}{slash}{path}{mark}{mark and '…'}")
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def printable(text: str) -> str:
+    """Return text without what a terminal would obey or that would begin another line."""
+    return _UNPRINTABLE.sub("�", text)
+
+
+def plain(text: str) -> str:
+    """Return a line in which addresses that it holds are as `shown`, without control characters: for what others wrote."""
+    return printable(_IN_TEXT.sub(lambda found: shown(found[0]), text))
+
+
+def plain_lines(text: str) -> str:
+    """The same for several lines, which stay lines of their own."""
+    return _LINES.sub(lambda line: plain(line[0]), text)
 
 
 def parse_object(reference: str) -> tuple[str, str]:

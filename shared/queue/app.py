@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from celery import Celery
 from celery.loaders.app import AppLoader
@@ -29,7 +29,9 @@ QUEUES = (*messages.WORKER_QUEUES, messages.INDEXER_QUEUE)
 
 
 class Loader(AppLoader):  # type: ignore[misc]
-    """Imports tasks as Python does; Celery would look for all that they import in the current folder first."""
+    """Imports tasks as Python does; Celery would look for all that they import in the current folder first. Names our backend."""
+
+    override_backends: ClassVar = dict.fromkeys(("redis", "rediss"), "packsight.shared.queue.callbacks:Backend")
 
     def import_from_cwd(self, module: str, imp: Any = None, package: str | None = None) -> Any:
         """Import a module from where it is installed."""
@@ -41,6 +43,7 @@ class App(Celery):  # type: ignore[misc]
 
     amqp_cls = "packsight.shared.queue.transport.connection:AMQP"
     loader_cls = Loader
+    task_cls = "packsight.shared.queue.callbacks:Task"
 
     def __init__(self, *args: Any, settings: Settings, **kwargs: Any) -> None:
         self.settings = settings
@@ -77,6 +80,8 @@ def make_app(
     app.conf.broker_transport_options |= options
     if sends_only:
         app.conf.result_backend = "disabled"
+        # A misspelt queue would be created silently and served by nobody.
+        app.conf.task_create_missing_queues = False
     if beat_schedule:
         # In memory: a schedule file that cannot be written would end the beat, and losing it costs but part of a period.
         app.conf.update(beat_schedule=beat_schedule, beat_scheduler="celery.beat:Scheduler")
@@ -95,8 +100,8 @@ def _messages() -> dict[str, Any]:
         "enable_utc": True,
         "task_default_queue": messages.DEFAULT_QUEUE,
         "task_queues": [Queue(queue) for queue in QUEUES],
-        # A misspelt queue would be created silently and served by nobody.
-        "task_create_missing_queues": False,
+        # Callbacks go to queues of other programs. Whoever sends of his own accord is told of a misspelt one: see make_app.
+        "task_create_missing_queues": True,
         "task_routes": {
             messages.RECOGNIZE: {"queue": messages.BULK_QUEUE},
             messages.DESCRIBE: {"queue": messages.DESCRIBE_QUEUE},

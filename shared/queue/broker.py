@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from packsight.shared.queue.connection import open_redis
-from packsight.shared.queue.transport.contract import UNACKED
+from packsight.shared.queue.transport.contract import UNACKED, UNACKED_INDEX
 from packsight.shared.settings import Settings
 
+_STAMPING = 2
+"""Seconds within which a lease may be stamped between the question for the time and the count."""
 _PAGE = 200
 """Messages that the server reads in one step: a few milliseconds."""
 _QUEUED_IDS = (Path(__file__).parent / "transport" / "queued_ids.lua").read_text()
@@ -19,14 +21,15 @@ _UNACKED_IDS = (Path(__file__).parent / "transport" / "unacked_ids.lua").read_te
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Messages at one moment: those that wait, by queue, and those that workers of any queue hold."""
+    """Messages at one moment: those that wait, by queue, those that workers of any queue hold, those that wait for their time."""
 
     waiting: dict[str, int]
     unacked: int
+    parked: int = 0
 
     @property
     def empty(self) -> bool:
-        """Whether nothing waits and nothing is being worked on."""
+        """Whether nothing waits for a worker and nothing is being worked on. What waits for its time says nothing of either."""
         return not self.unacked and not any(self.waiting.values())
 
 
@@ -58,6 +61,9 @@ class Leases(Protocol):
     def forget(self, tag: str) -> None:
         """Hold a message no longer, without a word to the broker."""
 
+    def park(self, tag: str, due: float) -> bool:
+        """Hold a message no longer and leave it with the broker until a time, in seconds since 1970; False when it has come."""
+
     def renew(self) -> None:
         """Tell the broker that what is held is still being worked on."""
 
@@ -74,12 +80,15 @@ class _RedisBroker:
         self._unacked_ids = self._client.register_script(_UNACKED_IDS)
 
     def backlog(self, queues: Sequence[str]) -> Backlog:
+        seconds, _ = self._client.time()
         with self._client.pipeline(transaction=True) as pipe:
             for queue in queues:
                 pipe.llen(queue)
             pipe.hlen(UNACKED)
-            *lengths, unacked = cast("list[int]", pipe.execute())
-        return Backlog(dict(zip(queues, lengths, strict=True)), unacked)
+            # What is held was stamped in the past; what waits for its time is stamped so that it is overdue then.
+            pipe.zcount(UNACKED_INDEX, seconds + _STAMPING, "+inf")
+            *lengths, unacked, parked = cast("list[int]", pipe.execute())
+        return Backlog(dict(zip(queues, lengths, strict=True)), unacked - parked, parked)
 
     def task_ids(self, queues: Sequence[str]) -> set[str]:
         # Queues first: a message moves from there to the unacknowledged ones, so it is met at least once.

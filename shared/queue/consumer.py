@@ -2,7 +2,8 @@
 
 It comes back fast after a broker's restart. Batches that are running then go on under the new connection instead of
 being delivered a second time. A message that cannot become a task is put aside on the dead-letter list instead of
-being thrown away or, worse, ending the worker. And a child that does not begin with what it was handed is killed.
+being thrown away or, worse, ending the worker. One that is to wait does so in the broker, where it holds nobody. And a
+child that does not begin with what it was handed is killed.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import states
+from celery.exceptions import InvalidTaskError
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from kombu.asynchronous import set_event_loop
 
 from packsight.shared.contract.errors import MessageError
-from packsight.shared.queue import refused
+from packsight.shared.queue import headers, refused
 from packsight.shared.queue.broker import Leases
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.unbegun import Unbegun
@@ -64,11 +66,21 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
                 held.adopt(request.message)
         held.renew()
 
-    def update_strategies(self) -> None:
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Look at each message before Celery does."""
-        super().update_strategies()
-        for name, strategy in self.strategies.items():
-            self.strategies[name] = _checked(strategy)
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def look(message: Any) -> None:
+            try:
+                due = headers.admit(message)
+            except InvalidTaskError as error:
+                self._put_aside(message, error)
+                return
+            held: Leases = message.channel.qos
+            if due is None or not held.park(message.delivery_tag, due):
+                handle(message)
+
+        return look
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Put a message aside that names no task."""
@@ -97,10 +109,3 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
                 self.event_dispatcher.send("task-failed", uuid=dead_letter.task_id, exception=repr(error))
         message.reject_log_error(log, self.connection_errors)
 
-
-def _checked(strategy: Callable[..., Any]) -> Callable[..., Any]:
-    def handle(message: Any, *args: Any, **kwargs: Any) -> Any:
-        refused.check(message)
-        return strategy(message, *args, **kwargs)
-
-    return handle

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.references import plain, shown
 from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Settings
@@ -66,8 +67,10 @@ class DeadLetters:
             count = int(pipe.execute()[2])
         if count > self._limit:
             self._drop_oldest(count - self._limit)
-        details = {"action": "dead_lettered", "dead_letter": name, **dead_letter.model_dump(include={"task_id", "image", "code"})}
-        log.error("%s put aside: %s", dead_letter.image or "message", dead_letter.message, extra=details)
+        what = None if dead_letter.image is None else shown(dead_letter.image)
+        details = {"action": "dead_lettered", "dead_letter": name, "image": what}
+        details |= {"task_id": dead_letter.task_id, "code": dead_letter.code}
+        log.error("%s put aside: %s", what or "message", plain(dead_letter.message), extra=details)
         return name
 
     def _drop_oldest(self, count: int) -> None:

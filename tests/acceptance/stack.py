@@ -16,7 +16,7 @@ import redis
 
 from packsight.deploy.testbed import Servers, serving, variables
 from packsight.shared.contract.messages import WORKER_QUEUES
-from packsight.shared.settings import Queue, Settings
+from packsight.shared.settings import Queue, Settings, Worker
 
 HERE = Path(__file__).parent
 
@@ -65,6 +65,7 @@ def environment(settings: Settings) -> dict[str, str]:
         **variables(settings),
         "PACKSIGHT_QUEUE__VISIBILITY_TIMEOUT": str(settings.queue.visibility_timeout),
         "PACKSIGHT_QUEUE__SOCKET_TIMEOUT": str(settings.queue.socket_timeout),
+        "PACKSIGHT_WORKER__TIME_LIMIT": str(settings.worker.time_limit),
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent.parent)]),
     }
 
@@ -90,11 +91,13 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) 
 
 @contextlib.contextmanager
 def running(
-    home: Path, *, visibility_timeout: int, objects: bool = False, variables: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[tuple[Servers, Settings, StandIn]]:
-    """A broker with one worker of two children."""
+    home: Path, *, visibility_timeout: int, time_limit: int = 120, objects: bool = False,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[tuple[Servers, Settings, StandIn]]:  # fmt: skip
+    """A broker with one worker of two children. `time_limit`: seconds that a batch may take."""
     with serving(home, objects=objects) as servers:
-        settings = servers.settings(home, "outages", queue=Queue(visibility_timeout=visibility_timeout, socket_timeout=2))
+        queue = Queue(visibility_timeout=visibility_timeout, socket_timeout=2)
+        settings = servers.settings(home, "outages", queue=queue, worker=Worker(time_limit=time_limit))
         worker = StandIn(settings, home, variables=variables)
         try:
             yield servers, settings, worker

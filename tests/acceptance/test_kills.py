@@ -99,10 +99,18 @@ def test_a_poison_image_is_failed_alone_and_put_on_the_dead_letter_list(stack: S
     assert [(letter.code, letter.image) for letter in letters_of(stack, poisoned)] == [(ErrorCode.WORKER_KILLED, "kill")]
 
 
-def test_an_image_that_hangs_in_native_code_is_failed_alone_by_the_time_limit(stack: Stack) -> None:
-    (hanging,) = stack.send(["sleep:0.01", "hang"], time_limit=1)
-    assert stack.wait([hanging]) == [[None, "time_limit"]]
-    assert [(letter.code, letter.image) for letter in letters_of(stack, hanging)] == [(ErrorCode.TIME_LIMIT, "hang")]
+def test_an_image_that_hangs_in_native_code_is_failed_alone_by_the_time_limit(tmp_path: Path) -> None:
+    with running(tmp_path, visibility_timeout=4, time_limit=1) as parts:
+        own = Stack(*parts)
+        (hanging,) = own.send(["sleep:0.01", "hang"], time_limit=1e9)
+        assert own.wait([hanging]) == [[None, "time_limit"]]
+        assert [(letter.code, letter.image) for letter in letters_of(own, hanging)] == [(ErrorCode.TIME_LIMIT, "hang")]
+
+
+def test_no_message_shortens_the_time_limit(stack: Stack) -> None:
+    (limited,) = stack.send(["sleep:3"], time_limit=0.2)
+    assert stack.wait([limited]) == [[None]]
+    assert stack.runs(limited) == 1
 
 
 def failures_of(end: TaskEnd) -> list[str | None]:

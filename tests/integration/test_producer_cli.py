@@ -165,6 +165,13 @@ def test_dead_letters_are_listed_replayed_and_dropped(live_settings: Settings, w
     ]
     assert [json.loads(line)["id"] for line in run("dead-letters", "list", "--json").stdout.splitlines()] == ids
     assert ids[0] in run("dead-letters", "list").stdout
+    hostile = {"\x1b[2Jname": "https://shop.example/?sig=5ec2e7\x9b", "a": "\u202e"}
+    odd = DeadLetter(code=ErrorCode.BAD_MESSAGE, message="\x1b[31m", task="t", task_id="\x1bid", payload=hostile)
+    odd_id = letters.put(odd)
+    for line in (run("dead-letters", "list").stdout, run("dead-letters", "list", "--json").stdout):
+        assert not set("\x1b\x9b\u202e") & set(line)
+    assert "5ec2e7" not in run("dead-letters", "list").stdout
+    letters.drop(odd_id)
     assert run("dead-letters", "replay", ids[0]).stdout.startswith("job-000000-")
     run("dead-letters", "drop", "--all")
     assert "no dead letters" in run("dead-letters", "list").stdout

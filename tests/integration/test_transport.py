@@ -28,7 +28,7 @@ from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.transport import channel as channels
 from packsight.shared.queue.transport.channel import FAIR_TURN
-from packsight.shared.queue.transport.message import MALFORMED
+from packsight.shared.queue.transport.message import MALFORMED, MAX_BYTES, REASON
 from packsight.shared.queue.transport.poller import Transport
 from packsight.shared.settings import Settings
 
@@ -296,6 +296,60 @@ def test_what_is_no_message_is_delivered_as_a_malformed_one(
     assert broker.hlen("unacked") == 1
     message.ack()
     assert broker.exists("unacked", "unacked_index", "celery") == 0
+
+
+def test_a_parked_message_is_held_by_nobody_until_its_time(
+    live_settings: Settings, connect: Callable[[], kombu.Connection], broker: redis.Redis
+) -> None:
+    publish(connect(), "celery", 1, 2)
+    taker = Taker(connect(), prefetch_count=1)
+    (message,) = taker.take(1)
+    now = float(broker.time()[0])
+    assert not taker.channel.qos.park(message.delivery_tag, now - 1), "it is due"
+    assert taker.channel.qos.unacked_tags() == [message.delivery_tag]
+    assert taker.channel.qos.park(message.delivery_tag, now + 3600)
+    assert taker.channel.qos.unacked_tags() == []
+    assert taker.take(1)[0].payload == 2
+    taker.channel.qos.renew()
+    taker.channel.qos.restore_visible()
+    assert broker.llen("celery") == 0
+    with closing(open_broker(live_settings)) as seen:
+        backlog = seen.backlog(["celery"])
+    assert (backlog.parked, backlog.unacked) == (1, 1)
+    # Its time: a sweep of anybody puts it back.
+    broker.zincrby("unacked_index", -3601, message.delivery_tag)
+    taker.channel.qos.restore_visible()
+    assert broker.llen("celery") == 1
+
+
+@pytest.mark.parametrize("origin", ["x", ["x"], {"routing_key": "elsewhere"}, {"consumer_tag": ["x"], "redelivered": {}}, None])
+def test_a_message_comes_from_the_queue_that_it_lay_in(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis, origin: Any
+) -> None:
+    publish(connect(), "packsight.recognize", 1)
+    message = waiting(broker)
+    message["properties"]["delivery_info"] = origin
+    broker.delete("packsight.recognize")
+    broker.lpush("packsight.recognize", json.dumps(message))
+    taker = Taker(connect(), ("packsight.recognize",))
+    (taken,) = taker.take(1)
+    assert taken.delivery_info == {"exchange": "", "routing_key": "packsight.recognize"}
+    assert taker.channel.qos.queue_of(taken.delivery_tag) == "packsight.recognize"
+
+
+@pytest.mark.parametrize("packed", ["gzip", "bzip2", "lzma"])
+def test_packed_messages_are_unpacked(connect: Callable[[], kombu.Connection], packed: str) -> None:
+    connect().Producer(serializer="json").publish(["Шампунь"] * 100, routing_key="celery", compression=packed)
+    (message,) = Taker(connect()).take(1)
+    assert message.payload == ["Шампунь"] * 100
+
+
+@pytest.mark.parametrize("packed", ["gzip", "bzip2", "lzma"])
+def test_what_would_unpack_to_more_than_any_message_is_not_unpacked(connect: Callable[[], kombu.Connection], packed: str) -> None:
+    connect().Producer(serializer="json").publish("x" * (MAX_BYTES + 1), routing_key="celery", compression=packed)
+    (message,) = Taker(connect()).take(1)
+    assert message.content_type == MALFORMED
+    assert f"{MAX_BYTES:,}" in message.headers[REASON]
 
 
 def test_the_stock_transport_can_put_back_what_ours_recorded(

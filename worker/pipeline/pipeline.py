@@ -21,6 +21,7 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError, Dependency, ImageError, Outage, StorageError
 from packsight.shared.contract.messages import PARTS, Part, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome
+from packsight.shared.contract.references import shown
 from packsight.shared.matching import matcher
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.ranking import Ranking
@@ -168,7 +169,7 @@ class Pipeline:
             photo.failure = Failure.of(error)
             photo.outage = error.message if self._fetcher.is_outage(reference, error) else ""
         except Exception as error:
-            log.exception("loading %s failed", reference)
+            log.exception("loading %s failed", shown(reference))
             photo.failure = Failure.unexpected(error)
         return photo
 
@@ -248,7 +249,7 @@ class Pipeline:
         except ImageError as error:  # a known photo is decoded here, possibly by a decoder that accepts less
             photo.failure = Failure.of(error)
         except Exception as error:
-            log.exception("matching %s failed", photo.reference)
+            log.exception("matching %s failed", shown(photo.reference))
             photo.failure = Failure.unexpected(error)
         return answer.failed(photo)
 

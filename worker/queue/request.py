@@ -8,7 +8,6 @@ from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
-from celery import Task
 from celery.exceptions import Reject
 from celery.worker import state
 from celery.worker.request import Request
@@ -16,6 +15,7 @@ from redis import RedisError
 
 from packsight.shared.contract.errors import ErrorCode, Outage, TaskError
 from packsight.shared.queue.app import App
+from packsight.shared.queue.callbacks import Task
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.worker.process.outages import outages
@@ -29,11 +29,13 @@ def _books(app: App) -> tuple[Ledger, DeadLetters]:
     return Ledger(app.settings), DeadLetters(app.settings)
 
 
-class BatchTask(Task):  # type: ignore[misc]
+class BatchTask(Task):
     """A task whose message carries a batch: its message comes back when its child dies, and `Batch` does the rest."""
 
     abstract = True
     Request = "packsight.worker.queue.request:BatchRequest"
+    resultrepr_maxsize = 1
+    """Of a result Flower gets the brackets alone: it is full of references, which may carry signatures."""
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
         """Forget the deliveries, now that the result is stored."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from packsight.shared.contract.errors import Dependency, MessageError, Outage, StorageError
 from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE, DescribeRequest, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Described, DescribeResult, Outcome, RecognizeResult
+from packsight.shared.contract.references import shown
 from packsight.shared.queue.dead_letters import DeadLetter
 from packsight.worker.app import worker_app
 from packsight.worker.queue.delivery import A, Batch, BatchKind, R
@@ -113,9 +114,9 @@ def _log(task_id: str, outcomes: Sequence[Outcome]) -> None:
         details = {
             "action": outcome.status.value,
             "task_id": task_id,
-            "image": outcome.image,
+            "image": shown(outcome.image),
             "product": outcome.product.id if outcome.product else None,
             "code": outcome.failure.code.value if outcome.failure else None,
             "confidence": round(outcome.confidence, 3),
         }
-        log.info("%s: %s", outcome.status.value, outcome.image, extra=details)
+        log.info("%s: %s", outcome.status.value, shown(outcome.image), extra=details)

@@ -16,7 +16,7 @@ from kombu.utils.imports import symbol_by_name
 
 from packsight.shared.queue.connection import refuse_cluster
 from packsight.shared.queue.refusals import is_refusal
-from packsight.shared.queue.transport.message import Message
+from packsight.shared.queue.transport.message import KEPT_BYTES, MAX_BYTES, Message, read
 from packsight.shared.queue.transport.qos import QoS
 from packsight.shared.queue.transport.watch import Watch
 
@@ -200,9 +200,11 @@ class Channel(stock.Channel):  # type: ignore[misc]
         if not queues:
             return None
         lists = self._lists(queues)
-        flags = [value for _, queue in lists for value in (queue, "0" if queue in unrecorded else "1")]
+        flags = [str(MAX_BYTES), str(KEPT_BYTES)]
+        flags += [value for _, queue in lists for value in (queue, "0" if queue in unrecorded else "1")]
         keys = [self.unacked_key, self.unacked_index_key, *(key for key, _ in lists)]
         found = self.fetch_script(keys=keys, args=flags, client=self.client)
         if not found:
             return None
-        return bytes_to_str(found[0]), cast("dict[str, Any]", json.loads(bytes_to_str(found[1])))
+        queue, text, *tag = map(bytes_to_str, found)
+        return queue, read(text, queue, tag[0]) if tag else cast("dict[str, Any]", json.loads(text))

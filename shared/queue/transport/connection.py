@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from celery.app import amqp
+from celery.app import amqp, routes
+from kombu import Queue
 from kombu import connection as stock
 from kombu.utils.collections import HashedSeq
+from kombu.utils.objects import cached_property
 
+from packsight.shared.contract.arguments import shown_arguments
 from packsight.shared.queue.transport.poller import Transport
 
 
@@ -42,7 +46,48 @@ class Pool(stock.ConnectionPool):  # type: ignore[misc]
         return PooledConnection(self, **dict(self.connection._info(resolve=False)))
 
 
+_CHORD_BODY = {"max_retries": 6, "interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
+"""How the body of a chord is tried again: 9 s of pauses bridge a broker's restart, and attempts at a frozen one end within a
+batch's time limit."""
+
+
+class Router(routes.Router):  # type: ignore[misc]
+    """Celery's routing, which where the settings say so also leads to queues that are not ours: those of callbacks."""
+
+    def expand_destination(self, route: Any) -> Any:
+        """Put the queue itself in the place of its name."""
+        name = route.get("queue") if isinstance(route, dict) else None
+        if self.create_missing and isinstance(name, str) and name not in self.queues:
+            # Without an exchange of its own, whose binding would stay in the broker for ever.
+            route["queue"] = Queue(name, routing_key=name)
+        return super().expand_destination(route)
+
+
 class AMQP(amqp.AMQP):  # type: ignore[misc]
     """Celery's messaging over these connections; named by the app."""
 
     Connection = Connection
+
+    def Queues(self, queues: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N802 - Celery's name
+        """Make the list of our queues, to which none is added: not by a misspelt one to consume from, nor by a callback's."""
+        return super().Queues(queues, create_missing=False)
+
+    def Router(self, queues: Any = None, create_missing: Any = None) -> Router:  # noqa: N802 - Celery's name
+        """Make the router."""
+        return Router(self.routes, queues or self.queues, bool(self.app.conf.task_create_missing_queues), app=self.app)
+
+    def as_task_v2(self, task_id: Any, name: Any, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
+        """Write a message, for Flower with arguments as they may be shown: those of callbacks are results, full of references."""
+        shown = {"argsrepr": shown_arguments(list(args or ())), "kwargsrepr": shown_arguments(dict(kwargs or {}))}
+        return super().as_task_v2(task_id, name, args, kwargs, *rest, **{**options, **shown})
+
+    @cached_property  # type: ignore[untyped-decorator]
+    def send_task_message(self) -> Callable[..., Any]:
+        """Publish a message; the policy of trying again is ours, since a callback's may wait for hours in a child."""
+        send = self._create_task_sender()
+
+        def publish(*args: Any, **options: Any) -> Any:
+            policy = _CHORD_BODY if amqp._callback_publish_retry.get() else None
+            return send(*args, **{**options, "retry_policy": policy})
+
+        return publish

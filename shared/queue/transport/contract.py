@@ -2,7 +2,7 @@
 
 A test compares this list with the installed releases and names what vanished or changed, so the pin of both is a range;
 `make canary` does so with the newest. The names beyond the documented ones are used in this package, in
-`shared.queue.consumer` and in `worker.queue.request`, and nowhere else; another test sees to that.
+`shared.queue.consumer`, in `shared.queue.callbacks` and in `worker.queue.request`, and nowhere else; another test sees to that.
 
 Imports nothing of theirs, so that looking at the broker (`shared.queue.broker`) needs neither.
 """
@@ -136,20 +136,46 @@ FOREIGN: dict[str, dict[str, str]] = {
         "register_with_event_loop": "(self, connection, loop)",
         "Channel": PRESENT,
     },
+    "celery.app.amqp": {
+        "_callback_publish_retry": PRESENT,
+    },
     "celery.app.amqp:AMQP": {
         "Connection": PRESENT,
+        "Queues": (
+            "(self, queues, create_missing=, create_missing_queue_type=, create_missing_queue_exchange_type=, autoexchange=, "
+            "max_priority=)"
+        ),
+        "Router": "(self, queues=, create_missing=)",
+        "as_task_v2": (
+            "(self, task_id, name, args=, kwargs=, countdown=, eta=, group_id=, group_index=, expires=, retries=, chord=, "
+            "callbacks=, errbacks=, reply_to=, time_limit=, soft_time_limit=, create_sent_event=, root_id=, parent_id=, shadow=, "
+            "chain=, now=, timezone=, origin=, ignore_result=, argsrepr=, kwargsrepr=, stamped_headers=, "
+            "replaced_task_nesting=, **options)"
+        ),
+        "send_task_message": PRESENT,
+        "_create_task_sender": "(self)",
+    },
+    "celery.app.routes:Router": {
+        "__init__": "(self, routes=, queues=, create_missing=, app=)",
+        "expand_destination": "(self, route)",
     },
     "celery.app.base:Celery": {
         "amqp_cls": PRESENT,
+        "task_cls": PRESENT,
         "loader_cls": PRESENT,
         "__reduce_keys__": "(self)",
     },
     "celery.loaders.app:AppLoader": {
+        "override_backends": PRESENT,
         "import_from_cwd": "(self, module, imp=, package=)",
         "import_module": "(self, module, package=)",
     },
     "celery.app.task:Task": {
         "Request": PRESENT,
+        "__call__": "(self, *args, **kwargs)",
+        "run": "(self, *args, **kwargs)",
+        "request": PRESENT,
+        "resultrepr_maxsize": PRESENT,
         "on_success": "(self, retval, task_id, args, kwargs)",
         "on_failure": "(self, exc, task_id, args, kwargs, einfo)",
     },
@@ -157,18 +183,22 @@ FOREIGN: dict[str, dict[str, str]] = {
         "mark_as_failure": (
             "(self, task_id, exc, traceback=, request=, store_result=, call_errbacks=, state=)"
         ),
+        "_call_task_errbacks": "(self, request, exc, traceback)",
+        "_fail_chain": "(self, chain, exc, traceback=, store_result=, state=)",
         "store_result": "(self, task_id, result, state, traceback=, request=, **kwargs)",
+    },
+    "celery.backends.redis:RedisBackend": {
+        "on_chord_part_return": "(self, request, state, result, propagate=, **kwargs)",
     },
     "celery.worker.consumer:Consumer": {
         "ensure_connected": "(self, conn)",
         "on_connection_error_after_connected": "(self, exc)",
         "on_ready": "(self)",
-        "update_strategies": "(self)",
+        "create_task_handler": "(self, promise=)",
         "on_unknown_message": "(self, body, message)",
         "on_unknown_task": "(self, body, message, exc)",
         "on_invalid_task": "(self, body, message, exc)",
         "on_decode_error": "(self, message, exc)",
-        "strategies": PRESENT,
         "hub": PRESENT,
         "connection_errors": PRESENT,
     },

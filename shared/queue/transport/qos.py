@@ -77,6 +77,20 @@ class QoS(stock.QoS):  # type: ignore[misc]
         """Hold a message no longer, without a word to the broker."""
         self._delivered.pop(tag, None)
 
+    def park(self, tag: str, due: float) -> bool:
+        """Hold a message no longer, but leave it with the broker until `due`, seconds since 1970 by the server's clock.
+
+        False when it is due already. It lies where the messages of dead workers lie, under the time at which a sweep of any
+        worker, of the stock transport too, finds it overdue and puts it back to the front of its queue.
+        """
+        with self.channel.conn_or_acquire() as client:
+            if due <= _server_time(client):
+                return False
+            client.zadd(self.unacked_index_key, {tag: due - self.visibility_timeout}, xx=True)
+        virtual.QoS.ack(self, tag)
+        self.channel.reset_poll()
+        return True
+
     def renew(self) -> None:
         """Stamp everything that is held with the present time, except what was taken from us in the meantime."""
         tags = self.unacked_tags()

@@ -1,0 +1,41 @@
+"""A message's arguments as people may see them: in Flower, in a log, on the dead-letter list."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from packsight.shared.contract.references import printable, shown
+
+_CHARACTERS = 1000
+_ITEMS = 3
+"""Entries of a list that are shown: of a batch's photos the first tell which it is."""
+_FIELDS = 20
+_DEPTH = 4
+_DIGITS = 10**18
+"""Python refuses to write out a number of more than 4,300 digits."""
+
+
+def shown_arguments(value: Any) -> str:
+    """Return one line of at most 1,001 characters in which every text is as `references.shown` has it."""
+    text = _written(value, _DEPTH)
+    return text if len(text) <= _CHARACTERS else text[:_CHARACTERS] + "…"
+
+
+def _written(value: Any, depth: int) -> str:
+    if isinstance(value, str):
+        return json.dumps(shown(value), ensure_ascii=False)
+    if isinstance(value, list | tuple | dict):
+        if not depth:
+            return "…"
+        if isinstance(value, dict):
+            parts = [f"{_written(str(key), depth)}: {_written(value[key], depth - 1)}" for key in list(value)[:_FIELDS]]
+            left = len(value) - len(parts)
+        else:
+            parts = [_written(one, depth - 1) for one in value[:_ITEMS]]
+            left = len(value) - len(parts)
+        text = ", ".join([*parts, f"… {left} more"] if left else parts)
+        return f"{{{text}}}" if isinstance(value, dict) else f"[{text}]"
+    if isinstance(value, int) and abs(value) >= _DIGITS:
+        return "…"
+    return printable(json.dumps(value, default=lambda odd: type(odd).__name__))

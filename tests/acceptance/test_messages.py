@@ -1,0 +1,174 @@
+"""Real workers before messages that others wrote: none holds a queue or a child, none ends the worker."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery, chain
+
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.messages import BULK_QUEUE, DEFAULT_QUEUE, RECOGNIZE
+from packsight.shared.queue.broker import open_broker
+from packsight.shared.queue.transport.message import MAX_BYTES
+from tests.acceptance.stack import connect, running, wait_until
+from tests.acceptance.test_kills import Stack
+
+IMAGES = [{"images": ["sleep:0.01"]}]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running(tmp_path_factory.mktemp("stack"), visibility_timeout=4) as parts:
+        yield Stack(*parts)
+
+
+def raw(own: Any = None, body: Any = None, properties: Any = None, **envelope: Any) -> bytes:
+    """A message as a foreign program writes it."""
+    text = body if isinstance(body, bytes) else json.dumps([IMAGES, {}, {}] if body is None else body).encode()
+    return json.dumps(
+        {
+            "body": base64.b64encode(text).decode(),
+            "content-type": "application/json",
+            "content-encoding": "utf-8",
+            "headers": {"id": "odd", "task": RECOGNIZE, **(own or {})},
+            "properties": {"delivery_tag": "tag", "body_encoding": "base64", **(properties or {})},
+            **envelope,
+        }
+    ).encode()
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+def with_text(message: bytes, text: str) -> bytes:
+    """Put text into a message that no writer of JSON would write."""
+    return message.replace(b'"PLACE"', text.encode())
+
+
+ODD = {
+    "a number longer than Python reads": with_text(raw(x="PLACE"), "9" * 5000),
+    "nested deeper than Python reads": with_text(raw(x="PLACE"), nested(980)),
+    "nested deeper than the server reads": with_text(raw(x="PLACE"), nested(5000)),
+    "a header nested deeply": with_text(raw({"stamps": "PLACE"}), nested(900)),
+    "an unknown header nested deeply": with_text(raw({"id": "deep", "x": "PLACE"}), nested(900)),
+    "a header of 5 MB": raw({"group": "g" * 5_000_000}),
+    "an unknown header of 5 MB": raw({"id": "long", "x": "g" * 5_000_000}),
+    "larger than any message": raw({"x": "g" * MAX_BYTES}),
+    "a body that unpacks to 300 MB": raw({"compression": "application/x-gzip"}, zlib.compress(b" " * 300_000_000)),
+    "packed in an unknown way": raw({"compression": ["brotli"]}),
+    "a task that is no name": raw({"task": [RECOGNIZE]}),
+    "an id that is no name": raw({"id": {"a": 1}}),
+    "headers that are a list": raw(headers=["id"]),
+    "headers that are a text": raw(headers="id"),
+    "stamps that cannot be looked up": raw({"stamped_headers": [["a"], {}]}),
+    "retries that are no number": raw({"retries": "many"}),
+    "an eta that is no time": raw({"eta": {"a": 1}}),
+    "an eta beyond the calendar": raw({"eta": "9999-12-31T23:59:59-12:00"}),
+    "an eta in a thousand years": raw({"eta": "2999-01-01T00:00:00Z"}),
+    "an expiry that is no time": raw({"expires": 1e300}),
+    "a group that is no name": raw({"group": 5}),
+    "root and parent that are no names": raw({"root_id": [], "parent_id": {}}),
+    "a body of another kind": raw({}, b"x", **{"content-type": "application/x-python-serialize"}),
+    "an encoding that is no name": raw(**{"content-encoding": 5}),
+    "half a character": raw({}, [["\ud800"], {}, {}]),
+    "fields of a request among the callbacks": raw({}, [IMAGES, {}, {"args": [], "is_eager": True}]),
+    "callbacks of megabytes": raw({}, [IMAGES, {}, {"callbacks": ["x" * 1000] * 3000}]),
+    "another program's protocol 1": raw({}, {"task": 5, "id": [], "args": {}}, headers={}),
+}
+RUN = {"an unknown header nested deeply", "an unknown header of 5 MB"}
+MORE = {
+    "odd properties": raw({"id": "p1"}, properties={"delivery_info": "x", "reply_to": [1], "priority": "x"}),
+    "an origin that is made up": raw({"id": "p2"}, properties={"delivery_info": {"routing_key": [], "consumer_tag": ["x"]}}),
+    "retries without end": raw({"id": "p3", "retries": 10**30}),
+    "a shadow with control characters": raw({"id": "p4", "shadow": "\x1b[2J\nforged"}),
+    "garbage for callbacks": raw({"id": "p5"}, [IMAGES, {}, {"callbacks": 5, "errbacks": "x", "chain": [5], "chord": []}]),
+    "protocol 1": raw({}, {"task": RECOGNIZE, "id": "p6", "args": IMAGES, "timelimit": [0.01, 0.01]}, headers={}),
+}
+
+
+def test_whatever_is_in_a_message_it_is_run_or_put_aside_with_a_sentence(stack: Stack) -> None:
+    """One after the other to one worker, which answers an ordinary message after each and holds nothing at the end."""
+    worker = stack.worker.process.pid
+    for name, message in {**ODD, **MORE}.items():
+        with connect(stack.servers, 0) as client:
+            client.lpush(BULK_QUEUE, message)
+        wait_until(stack.broker_is_empty, f"the end of {name}")
+        refused = name in ODD and name not in RUN
+        letters = stack.letters.list()
+        assert len(letters) == refused, name
+        for letter in letters:
+            assert (letter.code, bool(letter.message)) == (ErrorCode.BAD_MESSAGE, True), name
+            assert len(letter.model_dump_json()) < 200_000, name
+            stack.letters.drop(letter.id)
+        assert stack.wait(stack.send(["sleep:0.01"])) == [[None]], name
+        with connect(stack.servers, 1) as client:
+            client.delete("celery-task-meta-odd")
+    ran = ["deep", "long", *(f"p{number}" for number in range(1, 7))]
+    assert stack.wait(ran) == [[None]] * len(ran)
+    assert stack.worker.process.poll() is None
+    assert stack.worker.process.pid == worker
+    assert "\x1b" not in stack.worker.log.read_text(errors="replace").replace("\x1b[0m", "").replace("\x1b[1;3", "")
+
+
+def test_two_messages_under_one_tag_are_both_answered(stack: Stack) -> None:
+    messages = [raw({"id": f"twin-{number}"}, [[{"images": ["sleep:1"]}], {}, {}]) for number in range(2)]
+    with connect(stack.servers, 0) as client:
+        client.lpush(DEFAULT_QUEUE, *messages)
+    wait_until(lambda: all(stack.runs(f"twin-{number}") for number in range(2)), "both at work")
+    with connect(stack.servers, 0) as client:
+        assert client.hlen("unacked") == 2
+    assert stack.wait(["twin-0", "twin-1"]) == [[None], [None]]
+    wait_until(stack.broker_is_empty, "both acknowledged")
+
+
+def test_callbacks_of_other_programs_reach_their_queue_and_one_that_cannot_be_sent_harms_nothing(stack: Stack) -> None:
+    app = Celery(broker=stack.servers.redis_url(0), backend=stack.servers.redis_url(1), set_as_current=False)
+    look = app.signature(RECOGNIZE, args=IMAGES, options={"queue": BULK_QUEUE})
+    store = app.signature("myapp.store", options={"queue": "myapp"})
+    asked = [
+        look.apply_async(link=store).id,
+        chain(look, store).apply_async().parent.id,
+        look.apply_async(link=app.signature("myapp.store", options={"queue": 5})).id,
+        app.send_task(RECOGNIZE, args=IMAGES, queue=BULK_QUEUE, chain=["text"]).id,
+    ]
+    assert stack.wait(asked) == [[None]] * 4
+    wait_until(stack.broker_is_empty, "all acknowledged")
+    with connect(stack.servers, 0) as client:
+        sent = [json.loads(raw_)["headers"] for raw_ in client.lrange("myapp", 0, -1)]
+    assert [headers["task"] for headers in sent] == ["myapp.store"] * 2
+    assert {headers["root_id"] for headers in sent} == set(asked[:2])
+
+
+def test_an_expired_message_is_dropped_unseen(stack: Stack) -> None:
+    with connect(stack.servers, 0) as client:
+        client.lpush(DEFAULT_QUEUE, raw({"id": "old", "expires": "2020-01-01T00:00:00"}))
+    wait_until(stack.broker_is_empty, "its end")
+    assert stack.ledger.results.read(["old"])["old"].state == "REVOKED"
+    assert stack.runs("old") == 0
+
+
+def test_messages_that_are_to_wait_for_hours_hold_nobody(stack: Stack) -> None:
+    app, broker = stack.app, open_broker(stack.settings)
+    waiting = [app.send_task(RECOGNIZE, args=IMAGES, queue=BULK_QUEUE, countdown=6 * 3600).id for _ in range(3)]
+    soon = app.send_task(RECOGNIZE, args=IMAGES, queue=BULK_QUEUE, countdown=2).id
+    assert stack.wait(stack.send(*[["sleep:0.01"]] * 10)) == [[None]] * 10
+    assert stack.wait([soon]) == [[None]]
+    wait_until(lambda: broker.backlog([BULK_QUEUE]).empty, "nothing that is held")
+    seen = broker.backlog([BULK_QUEUE])
+    assert (seen.parked, seen.unacked, seen.waiting[BULK_QUEUE]) == (3, 0, 0)
+    assert broker.task_ids([BULK_QUEUE]) == set(waiting)
+    # A death of the worker changes nothing for them; another, or the next, takes them when their time has come.
+    stack.worker.kill()
+    stack.worker.start()
+    assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
+    assert broker.backlog([BULK_QUEUE]).parked == 3
+    assert not any(map(stack.runs, waiting))
+    with connect(stack.servers, 0) as client:
+        client.delete("unacked", "unacked_index")
+    broker.close()

@@ -1,0 +1,178 @@
+"""What a message may ask for, over messages of every kind of oddness; no server is needed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from celery.exceptions import InvalidTaskError
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu import Message
+
+from packsight.shared.queue import headers, refused
+
+ARGUMENT = [{"images": ["https://a.example/1.jpg?sig=5ec2e7"]}]
+
+
+def message(own: Any = None, body: Any = None, **properties: Any) -> Message:
+    """A message of protocol 2, with headers of its own."""
+    told = {"id": "t", "task": "packsight.recognize", **(own or {})}
+    text = body if isinstance(body, bytes) else json.dumps([ARGUMENT, {}, {}] if body is None else body).encode()
+    return Message(
+        text, content_type="application/json", content_encoding="utf-8", headers=told, properties=properties,
+        accept={"application/json"},
+    )  # fmt: skip
+
+
+def admitted(one: Message) -> dict[str, Any]:
+    assert headers.admit(one) is None
+    found: dict[str, Any] = one.headers
+    return found
+
+
+@pytest.mark.parametrize("limits", [[1e9, None], [0.05, 0.05], [None, None], None, "soon", [[[]]], -1])
+def test_the_time_limit_is_the_workers_whatever_a_message_says(limits: Any) -> None:
+    assert admitted(message({"timelimit": limits}))["timelimit"] == [None, None]
+
+
+def test_what_a_message_calls_itself_and_its_arguments_is_not_taken_over() -> None:
+    found = admitted(message({"shadow": "celery.ping", "argsrepr": "x" * 10**6, "kwargsrepr": "\x1b[2J"}))
+    assert found["shadow"] is None
+    assert found["argsrepr"] == '[{"images": ["https://a.example/1.jpg?…"]}]'
+    assert found["kwargsrepr"] == "{}"
+
+
+def test_fields_that_nobody_knows_are_left_out() -> None:
+    found = admitted(message({"called_directly": True, "hostname": 5, "_children": 1, "x": "y" * 5_000_000, "deep": [[[[]]]]}))
+    assert {"called_directly", "hostname", "_children", "x", "deep"}.isdisjoint(found)
+    assert (found["id"], found["task"]) == ("t", "packsight.recognize")
+
+
+@pytest.mark.parametrize(("retries", "left"), [(None, 0), (-5, 0), (3, 3), (10**30, 10_000)])
+def test_the_number_of_retries_is_clamped(retries: Any, left: int) -> None:
+    assert admitted(message({"retries": retries}))["retries"] == left
+
+
+def test_properties_of_odd_types_are_left_out() -> None:
+    one = message(reply_to={"a": 1}, correlation_id=[1], priority="high", expiration=[[]])
+    admitted(one)
+    assert one.properties == {"correlation_id": "t", "reply_to": "", "priority": 0}
+    one = message(reply_to="here", correlation_id="t", priority=3)
+    admitted(one)
+    assert one.properties == {"correlation_id": "t", "reply_to": "here", "priority": 3}
+
+
+@pytest.mark.parametrize("text", ["2026-11-26T12:00:00Z", "2026-11-26T15:00:00+03:00", "2026-11-26T12:00:00"])
+def test_a_time_is_read_as_iso_8601_writes_it(text: str) -> None:
+    noon = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    assert admitted(message({"expires": text}))["expires"] == noon.isoformat()
+    assert headers.admit(message({"eta": noon.isoformat()})) == noon.timestamp()
+
+
+def test_a_message_that_is_to_wait_is_told_when_and_waits_no_second_time() -> None:
+    soon = datetime.now(UTC) + timedelta(hours=6)
+    one = message({"eta": soon.isoformat()})
+    assert headers.admit(one) == soon.timestamp()
+    assert one.headers["eta"] is None
+
+
+def deep(levels: int) -> Any:
+    found: Any = "bottom"
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+REFUSED: list[tuple[str, Any, Any]] = [
+    ("id: Field required", {"id": ...}, None),
+    ("id: ", {"id": 5}, None),
+    ("id: ", {"id": ""}, None),
+    ("id: ", {"id": "x" * 257}, None),
+    ("id: ", {"id": "\ud800"}, None),
+    ("task: ", {"task": ["packsight.recognize"]}, None),
+    ("task: ", {"task": "x" * 5_000_000}, None),
+    ("eta: no time", {"eta": "soon"}, None),
+    ("eta: no time", {"eta": "9999-12-31T23:59:59-12:00"}, None),
+    ("eta: ", {"eta": 1e300}, None),
+    ("wait for 7 days at most", {"eta": "2999-01-01T00:00:00Z"}, None),
+    ("expires: ", {"expires": 5}, None),
+    ("expires: no time", {"expires": "🕛"}, None),
+    ("expires: ", {"expires": {"a": 1}}, None),
+    ("retries: ", {"retries": "many"}, None),
+    ("retries: ", {"retries": 0.5}, None),
+    ("root_id: ", {"root_id": ["r"]}, None),
+    ("parent_id: ", {"parent_id": {}}, None),
+    ("group: ", {"group": 5}, None),
+    ("group: ", {"group": "g" * 5_000_000}, None),
+    ("group_index: ", {"group_index": "1"}, None),
+    ("stamps", {"stamps": [1]}, None),
+    ("stamps", {"stamps": {"a": deep(300)}}, None),
+    ("stamped_headers", {"stamped_headers": [["unhashable"]]}, None),
+    ("stamped_headers", {"stamped_headers": ["s"] * 10_000}, None),
+    ("ignore_result: ", {"ignore_result": "no"}, None),
+    ("origin: ", {"origin": "o" * 5_000_000}, None),
+    ("args: ", {}, ["text", {}, {}]),
+    ("kwargs: ", {}, [[], [], {}]),
+    ("embed: ", {}, [[], {}, []]),
+    ("embed.args: ", {}, [[], {}, {"args": 1}]),
+    ("args is nested too deeply", {}, [[deep(40)], {}, {}]),
+    ("kwargs is nested too deeply", {}, [[], {"a": deep(40)}, {}]),
+    ("embed is nested too deeply", {}, [[], {}, {"chain": deep(300)}]),
+    ("unreadable body", {}, b"[" * 2000 + b"]" * 2000),
+    ("unreadable body", {}, b"[[" + b"9" * 5000 + b"], {}, {}]"),
+    ("unreadable body", {}, b"\xff"),
+    ("args holds half a character", {}, [["\udfff"], {}, {}]),
+    ("args holds what is no number", {}, [[float("nan")], {}, {}]),
+    ("args holds a value of type bytes", {}, [[{"__type__": "bytes", "__value__": "x"}], {}, {}]),
+    ("its callbacks have more than", {}, [[], {}, {"callbacks": ["x" * 1024] * 1024}]),
+    ("the body is neither", {}, [[], {}]),
+    ("the body is neither", {}, {}),
+    ("the body is neither", {}, "text"),
+    ("the body is neither", {}, 5),
+]
+
+
+@pytest.mark.parametrize(("reason", "own", "body"), REFUSED, ids=[f"{number}-{case[0]}" for number, case in enumerate(REFUSED)])
+def test_what_cannot_be_a_task_is_refused_with_a_sentence_and_can_be_kept(reason: str, own: Any, body: Any) -> None:
+    one = message(own, body)
+    one.headers = {name: value for name, value in one.headers.items() if value is not ...}
+    with pytest.raises(InvalidTaskError) as raised:
+        headers.admit(one)
+    assert reason in str(raised.value)
+    letter = refused.dead_letter(one, raised.value)
+    assert type(letter).model_validate_json(letter.model_dump_json()) == letter
+    assert len(letter.message) <= 1000
+    assert len(letter.task_id) <= 256
+
+
+def test_fields_of_the_first_protocol_are_looked_at_too() -> None:
+    body = {"id": "t", "task": "packsight.recognize", "args": ARGUMENT, "timelimit": [1e9, 1], "eta": None, "retries": 10**9}
+    one = message(None, body)
+    one.headers = {}
+    found = admitted(one)
+    assert (found["timelimit"], found["retries"], found["id"]) == ([None, None], 10_000, "t")
+    assert one.payload["kwargs"] == {}
+    with pytest.raises(InvalidTaskError):
+        headers.admit(message(None, {**body, "expires": 5}))
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted({*headers._Fields.__annotations__, "timelimit", "shadow"})), anything), anything)
+def test_no_message_raises_anything_else(own: dict[str, Any], body: Any) -> None:
+    one = message(None, body)
+    one.headers = own
+    try:
+        headers.admit(one)
+    except InvalidTaskError as error:
+        refused.dead_letter(one, error).model_dump_json()
+    else:
+        json.dumps(one.headers)
