@@ -12,7 +12,6 @@ from celery.signals import beat_embedded_init
 from kombu import Queue
 
 from packsight.shared.contract import messages
-from packsight.shared.queue import result_backend
 from packsight.shared.settings import Settings
 
 
@@ -31,7 +30,7 @@ QUEUES = (*messages.WORKER_QUEUES, messages.INDEXER_QUEUE)
 class Loader(AppLoader):  # type: ignore[misc]
     """Imports tasks as Python does; Celery would look for all that they import in the current folder first. Names our backend."""
 
-    override_backends: ClassVar = dict.fromkeys(("redis", "rediss"), "packsight.shared.queue.callbacks:Backend")
+    override_backends: ClassVar = dict.fromkeys(("redis", "rediss"), "packsight.shared.queue.result_backend:ResultBackend")
 
     def import_from_cwd(self, module: str, imp: Any = None, package: str | None = None) -> Any:
         """Import a module from where it is installed."""
@@ -151,7 +150,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
 def _results(settings: Settings) -> dict[str, Any]:
     queue = settings.queue
     return {
-        "result_backend": f"{result_backend.NAME}+{settings.result_url.get_secret_value()}",
+        "result_backend": settings.result_url.get_secret_value(),
         "result_expires": queue.result_expires,
         "result_backend_transport_options": {
             "visibility_timeout": queue.visibility_timeout,

@@ -83,7 +83,7 @@ class Following:
 
 
 class Backend(RedisBackend):  # type: ignore[misc]
-    """Celery's result backend; what it does beside storing a result raises nothing. Named by the loader."""
+    """Celery's result backend; what it does beside storing a result raises nothing."""
 
     def on_chord_part_return(self, request: Any, state: Any, result: Any, propagate: Any = None, **kwargs: Any) -> None:
         """Count a part of a chord, and publish the chord's body after the last."""

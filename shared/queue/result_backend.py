@@ -6,18 +6,18 @@ import logging
 import time
 from typing import Any
 
-from celery.backends.redis import RedisBackend
-
+from packsight.shared.queue.callbacks import Backend
 from packsight.shared.queue.refusals import is_refusal
 
-NAME = f"{__name__}:ResultBackend"
-"""As Celery is told of it, before a `+` and the address."""
 _SAID_AGAIN = 30.0
 """Seconds after which it is said once more that a result still cannot be stored."""
 
 
-class ResultBackend(RedisBackend):  # type: ignore[misc]
-    """A result that cannot be stored is tried again: its message would be acknowledged, and nobody would get an answer."""
+class ResultBackend(Backend):
+    """A result that cannot be stored is tried again: its message would be acknowledged, and nobody would get an answer.
+
+    Named by the loader.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

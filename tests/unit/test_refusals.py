@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import redis
+from pydantic import SecretStr
 from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, ResponseError
 
+from packsight.shared.queue.app import make_app
+from packsight.shared.queue.callbacks import Backend
 from packsight.shared.queue.refusals import is_refusal
+from packsight.shared.queue.result_backend import ResultBackend
+from packsight.shared.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -35,3 +42,20 @@ def test_a_server_that_can_do_nothing_now_is_waited_for(error: Exception) -> Non
 )
 def test_an_error_of_the_command_is_none(error: Exception) -> None:
     assert not is_refusal(error) or "OOMPH" in str(error)
+
+
+def test_the_one_backend_of_our_apps_waits_for_such_a_server_and_says_so_now_and_then(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = Settings(_env_file=None, result_url=SecretStr("redis://127.0.0.1:1/1"))
+    backend = make_app("test", settings).backend
+    assert type(backend) is ResultBackend
+    assert isinstance(backend, Backend), "what follows on a task harms no result"
+    assert backend.exception_safe_to_retry(OutOfMemoryError("full"))
+    assert not backend.exception_safe_to_retry(ResponseError("WRONGTYPE"))
+    for _ in range(5):
+        try:
+            raise OutOfMemoryError("full")
+        except OutOfMemoryError:
+            logging.getLogger("celery.backends.base").warning("Failed operation %s.", "store", exc_info=True)
+    assert [record.getMessage() for record in caplog.records] == ["A result cannot be stored and is tried again: full"]
