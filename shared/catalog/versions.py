@@ -110,11 +110,9 @@ class CatalogStore:
                 retryable=False,
             ) from None
         manifest = read_manifest(blob.data, version)
-        if (manifest.catalog, manifest.version) != (self.name, version):
-            raise CatalogError(
-                ErrorCode.CATALOG_REFUSED,
-                f"The manifest of version {version} of {self.name} is that of {manifest.version} of {manifest.catalog}",
-            )
+        if manifest.version != version:
+            text = f"The manifest of version {version} of {self.name} is that of {manifest.version}"
+            raise CatalogError(ErrorCode.CATALOG_REFUSED, text)
         return manifest
 
     def versions(self) -> list[Manifest]:

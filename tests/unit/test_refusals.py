@@ -9,6 +9,7 @@ import redis
 from pydantic import SecretStr
 from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, ResponseError
 
+from packsight.shared.queue import result_backend
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.callbacks import Backend
 from packsight.shared.queue.refusals import is_refusal
@@ -45,8 +46,9 @@ def test_an_error_of_the_command_is_none(error: Exception) -> None:
 
 
 def test_the_one_backend_of_our_apps_waits_for_such_a_server_and_says_so_now_and_then(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(result_backend._now_and_then, "_said", float("-inf"))
     settings = Settings(_env_file=None, result_url=SecretStr("redis://127.0.0.1:1/1"))
     backend = make_app("test", settings).backend
     assert type(backend) is ResultBackend
