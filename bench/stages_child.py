@@ -88,7 +88,7 @@ def serve(pipe: Any, settings: Settings, references: list[str], threads: int) ->
     lap("local features", lambda: [(query_features(photo), thumbnail(photo)) for photo in photos])
     known = [
         make_features("", (photo.width, photo.height), whole, read, middle=part)
-        for photo, whole, part, read in zip(photos, vectors, vectors[len(photos) :], words, strict=False)
+        for photo, whole, part, read in zip(photos, vectors[: len(photos)], vectors[len(photos) :], words, strict=True)
     ]
     decided, early = lap("match", lambda: _decide(photos, known, snapshot))
     lap.laps["match"]["by_details"] = early / len(known)

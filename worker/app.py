@@ -40,8 +40,8 @@ def worker_app() -> App:
         "packsight-worker",
         settings(),
         include=["packsight.worker.queue.tasks"],
-        # What is in work of jobs and syncs leaves the spare children to whoever waits for a single photo.
         takes=TAKES,
+        # What is in work of jobs and syncs leaves the spare children to whoever waits for a single photo.
         per_queue_prefetch=(divide(settings().worker, usable_cores())[0], (BULK_QUEUE, DESCRIBE_QUEUE)),
     )
 

@@ -5,24 +5,18 @@ They are no error of the command, and pass: whoever meets one waits and asks aga
 
 from __future__ import annotations
 
-import redis
+import re
+
 from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, ResponseError
 
-_PREFIXES = ("OOM", "MISCONF", "READONLY", "LOADING", "NOREPLICAS", "MASTERDOWN", "TRYAGAIN")
+_REPLY = re.compile(r"\b(?:OOM|MISCONF|READONLY|LOADING|NOREPLICAS|MASTERDOWN|TRYAGAIN)\b")
 """As Redis and Valkey begin such replies; those that redis-py does not know by a class of their own keep theirs."""
+_NEAR = 80
+"""Characters in which that stands: a script's error puts the name of the script before it."""
 
 
 def is_refusal(error: BaseException) -> bool:
     """Whether an error is such a reply; within a script it stands inside of the script's own."""
     if isinstance(error, OutOfMemoryError | ReadOnlyError | BusyLoadingError):
         return True
-    return isinstance(error, ResponseError) and any(prefix in str(error)[:_NEAR] for prefix in _PREFIXES)
-
-
-_NEAR = 80
-"""Characters in which the prefix stands: a script's error puts the name of the script before it."""
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether an error of Redis says that the server is away or can do nothing now."""
-    return isinstance(error, redis.ConnectionError | redis.TimeoutError) or is_refusal(error)
+    return isinstance(error, ResponseError) and _REPLY.search(str(error)[:_NEAR]) is not None

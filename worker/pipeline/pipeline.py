@@ -215,9 +215,9 @@ class Pipeline:
         with timed("embed", photos):
             wholes = [photo.photo().pixels for photo in photos]
             seen = self._embedder.embed([*wholes, *(map(middle, wholes) if middles else ())])
-        for photo, embedding in zip(photos, seen, strict=False):
+        for photo, embedding in zip(photos, seen[: len(photos)], strict=True):
             photo.embedding = embedding
-        for photo, embedding in zip(photos, seen[len(photos) :], strict=False):
+        for photo, embedding in zip(photos if middles else (), seen[len(photos) :], strict=True):
             photo.middle = embedding
 
     def _read(self, photos: Sequence[Extracted], enough: EarlyStop) -> None:
