@@ -550,3 +550,24 @@ def test_a_worker_that_was_called_in_vain_is_called_no_more_often_than_it_would_
 
         assert called_in_vain() == 1
         assert called_in_vain() == 0
+
+
+@pytest.mark.usefixtures("never_polled")
+def test_the_loop_does_not_sleep_over_what_was_taken(broker: redis.Redis, connect: Callable[[], kombu.Connection]) -> None:
+    """The pool of children looks at the start of a turn for what to hand on; if that was before the fetch, it needs another."""
+    listener = Listener(connect(), queues=WORKER_QUEUES)
+    poll = listener.hub.poller.poll
+    woken: list[bool] = []
+
+    def noted(timeout: float) -> Any:
+        events = poll(timeout)
+        if listener.messages:
+            woken.append(bool(events))
+        return events
+
+    listener.hub.poller.poll = noted
+    with closing(listener.hub):
+        listener.until(lambda: told(broker))
+        publish(connect(), BULK_QUEUE, 1)
+        listener.until(lambda: woken)
+        assert woken == [True]

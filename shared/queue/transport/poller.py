@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Callable
 from queue import Empty
 from time import monotonic
@@ -22,6 +23,32 @@ BURST = 64
 RENEWALS_PER_TIMEOUT = 4
 
 
+class Bell:
+    """Gives an event loop another turn at once, from within one: kombu's own wake-up works from other threads alone."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self._reader, self._writer = os.pipe()
+        self._rung = False
+        loop.add_reader(self._reader, self._heard)
+
+    def ring(self) -> None:
+        """Let the loop not sleep before its next turn."""
+        if not self._rung:
+            os.write(self._writer, b"!")
+            self._rung = True
+
+    def close(self) -> None:
+        """Take it away."""
+        self._loop.remove_reader(self._reader)
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def _heard(self) -> None:
+        os.read(self._reader, 1)
+        self._rung = False
+
+
 class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
     """Polls the sockets of pub/sub; queues are looked into at the turns of the event loop, when there is reason to."""
 
@@ -30,26 +57,40 @@ class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
         self._loop: Any = None
         self._turn: Any = None
         self._turn_at = math.inf
+        self._bell: Bell | None = None
 
     def attach(self, loop: Any) -> None:
         """Take an event loop, which from now on calls `on_poll_start` at each of its turns."""
-        self._loop = loop
+        self._silence()
+        self._loop, self._bell = loop, Bell(loop)
 
     def on_poll_start(self) -> None:
         """Fetch for every channel and listen for every broadcast."""
+        taken = False
         for channel in list(self._channels):
             channel.watch(self._loop)
             for _ in range(BURST):
                 if not channel.fetch():
                     break
+                taken = True
             if channel.active_fanout_queues:
                 self._register_LISTEN(channel)
+        if taken and self._bell is not None:
+            # Whoever passes messages on may have had its part of this turn before there was one: a pool looks at the start of a
+            # turn whether it has something for its children. Without another turn they would wait for the next event.
+            self._bell.ring()
         self._plan_turn()
 
     def close(self) -> None:
         """Forget all channels and the turn that was planned for them."""
         self._cancel_turn()
+        self._silence()
         super().close()
+
+    def _silence(self) -> None:
+        if self._bell is not None:
+            self._bell.close()
+            self._bell = None
 
     def _plan_turn(self) -> None:
         """See to it that the loop has a turn when the next queue is to be looked into: it sleeps while nothing happens."""
