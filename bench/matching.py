@@ -28,12 +28,14 @@ from bench import machine
 from bench.stress import Shop, badly_read, by_networks, drawn_shop, published, with_distractors
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.version import build_version
+from packsight.producer.evaluation.variants import Variant, match
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.matching.fingerprint import recipe
-from packsight.shared.matching.matcher import Variant, is_confident, match, rank, rank_by_details
+from packsight.shared.matching.stages import rank_by_all, rank_by_details
+from packsight.shared.matching.stopping import is_confident
 from packsight.shared.settings import Settings
 from packsight.shared.vision.features import Features
 from packsight.worker.networks.load import load_embedder, load_spotter
@@ -138,7 +140,7 @@ def _answers(shop: Shop, asked: Sequence[tuple[str, Features]], snapshot: Snapsh
         wrong.append(decision.status is Status.MATCHED and not top1[-1])
         query = Query.of(photo, snapshot)
         early.append(is_confident(rank_by_details(query, snapshot), snapshot))
-        again = rank(query, snapshot, exclusion=Exclusion.of_product(snapshot, number[product]))
+        again = rank_by_all(query, snapshot, exclusion=Exclusion.of_product(snapshot, number[product]))
         rejected.append(not len(again.order) or again.probability[0] < again.matched)
     shares = {
         "top1": top1, "top5": top5, "matched_right": matched, "matched_wrong": wrong, "by_details": early,
@@ -157,7 +159,7 @@ def _asking(photos: Sequence[Features], snapshot: Snapshot, rounds: int) -> dict
 
     def ask(query: Query, photo: Features) -> None:
         half = photo.words[: len(photo.words) // 2]
-        rank(query.with_words(half, query.frame, snapshot), snapshot)
+        rank_by_all(query.with_words(half, query.frame, snapshot), snapshot)
 
     return _timed([partial(ask, Query.of(photo, snapshot), photo) for photo in photos], rounds)
 

@@ -33,7 +33,7 @@ from packsight.indexer.build.training_set import BoolArray, TrainingSet, trainin
 from packsight.shared.catalog.decision_model import Model, Stage
 from packsight.shared.catalog.evidence import FULL, STAGES
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.matching.matcher import rank
+from packsight.shared.matching.stages import rank_by_all
 from packsight.shared.settings import Settings
 from packsight.worker.networks.load import load_embedder, load_spotter
 
@@ -98,7 +98,7 @@ def sample(snapshot: Snapshot, questions: Sequence[Question]) -> Sample:
     """Ask all questions at every stage; those of which a part was withheld when everything is asked only."""
     whole, silent = ([one for one in questions if one.whole is kept] for kept in (True, False))
     asked = [rankings(one.query, snapshot, one.exclusion) for one in whole]
-    withheld = [rank(one.query, snapshot, exclusion=one.exclusion) for one in silent]
+    withheld = [rank_by_all(one.query, snapshot, exclusion=one.exclusion) for one in silent]
     return Sample(
         stages=training_sets(asked, *_shown(whole)),
         labelled=np.array([one.labelled for one in whole]),

@@ -29,8 +29,9 @@ from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Polygon
+from packsight.shared.matching.decision import Decision
 from packsight.shared.matching.fingerprint import recipe
-from packsight.shared.matching.matcher import Decision, rank_by_details
+from packsight.shared.matching.stages import rank_by_details
 from packsight.shared.settings import Decode
 from packsight.shared.vision.features import Features, make_features
 from packsight.worker.pipeline.decode import decode

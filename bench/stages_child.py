@@ -12,10 +12,11 @@ import psutil
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Outcome, RecognizeResult
-from packsight.shared.matching import matcher
 from packsight.shared.matching.candidates import Frame, Query
+from packsight.shared.matching.decision import Decision, decision
 from packsight.shared.matching.fingerprint import recipe
-from packsight.shared.matching.matcher import Decision
+from packsight.shared.matching.stages import rank_by_details
+from packsight.shared.matching.stopping import as_served, is_confident
 from packsight.shared.queue.app import make_app
 from packsight.shared.settings import Settings
 from packsight.shared.storage.fetch import Fetcher
@@ -59,11 +60,11 @@ def _decide(photos: Sequence[Photo], known: Sequence[Features], snapshot: Snapsh
         query = Query.of_details(
             as_packed(query_features(photo)), thumbnail(photo), snapshot, frame=Frame(0.0, 0.0, photo.width, photo.height)
         )
-        by_details = matcher.rank_by_details(query, snapshot)
-        early += matcher.is_confident(by_details, snapshot)
+        by_details = rank_by_details(query, snapshot)
+        early += is_confident(by_details, snapshot)
         query = query.with_rest(features, snapshot)
-        ranking = matcher.as_served(query, snapshot, by_details=by_details)
-        answers.append(matcher.decision(query, ranking, snapshot, top_k=5))
+        ranking = as_served(query, snapshot, by_details=by_details)
+        answers.append(decision(query, ranking, snapshot, top_k=5))
     return answers, early
 
 

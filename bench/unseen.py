@@ -29,9 +29,10 @@ from bench.sets import sets_in
 from packsight.indexer.build.prior import PRIOR
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Status
-from packsight.shared.matching import matcher
 from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.decision import judged, status_of
 from packsight.shared.matching.exclusion import Exclusion
+from packsight.shared.matching.stopping import as_served
 from packsight.shared.settings import Decode, Models
 from packsight.shared.vision.features import Features, as_packed, make_features
 from packsight.worker.networks.base import Embedder, Spotter
@@ -118,10 +119,10 @@ def look(pixels: Pixels, limits: Decode, embedder: Embedder, spotter: Spotter) -
 def ask(features: Features, snapshot: Snapshot, exclusion: Exclusion | None, right: int) -> Said:
     """Answer as a worker does."""
     query = Query.of(features, snapshot)
-    ranking = matcher.as_served(query, snapshot, exclusion)
-    status, lacking = matcher.judged(query, ranking, snapshot)
+    ranking = as_served(query, snapshot, exclusion)
+    status, lacking = judged(query, ranking, snapshot)
     first = int(ranking.order[0]) if len(ranking.order) else -1
-    return Said(first == right >= 0, status, matcher.status_of(ranking, snapshot), tuple(lack.value for lack in lacking))
+    return Said(first == right >= 0, status, status_of(ranking, snapshot), tuple(lack.value for lack in lacking))
 
 
 def table(name: str, said: dict[str, list[Said]]) -> Table:

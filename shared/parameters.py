@@ -235,7 +235,7 @@ class SeveralParameters:
 
 @dataclass(frozen=True)
 class DecisionParameters:
-    """What a ranking means (packsight.shared.matching.matcher); thresholds of confidence are fitted for each version."""
+    """What a ranking means (packsight.shared.matching.decision); thresholds of confidence are fitted for each version."""
 
     no_match: float = 0.5
     """Probability of none of the products above which the answer is `no_match`: likelier than all of them together."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from celery.contrib.testing.worker import start_worker
 
+from packsight.producer.evaluation.variants import match
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import (
@@ -31,7 +32,6 @@ from packsight.shared.contract.outcomes import (
     RecognizeResult,
     Status,
 )
-from packsight.shared.matching.matcher import match
 from packsight.shared.queue.app import make_app
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore

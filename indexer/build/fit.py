@@ -26,8 +26,9 @@ from packsight.shared.catalog.manifest import SelfCheck
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import Exclusion
-from packsight.shared.matching.matcher import is_name_read, rank, rank_by_details, rank_by_telling_lines
 from packsight.shared.matching.ranking import Ranking
+from packsight.shared.matching.stages import rank_by_all, rank_by_details, rank_by_telling_lines
+from packsight.shared.matching.stopping import is_name_read
 from packsight.shared.vision.features import Features
 
 Stages = Mapping[str, TrainingSet]
@@ -91,7 +92,7 @@ def rankings(query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> l
     by_details = rank_by_details(query, snapshot, exclusion)
     by_lines = rank_by_telling_lines(query, by_details, snapshot, exclusion)
     told = by_lines if by_lines is not None and is_name_read(by_lines, snapshot) else None
-    return [by_details, told, rank(query, snapshot, exclusion=exclusion)]
+    return [by_details, told, rank_by_all(query, snapshot, exclusion=exclusion)]
 
 
 def training_sets(

@@ -16,6 +16,7 @@ from packsight.producer.client import Client
 from packsight.producer.evaluation.baseline_2020 import Baseline
 from packsight.producer.evaluation.labels import TOP_K
 from packsight.producer.evaluation.metrics import Answer
+from packsight.producer.evaluation.variants import Variant, rank
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
@@ -23,8 +24,8 @@ from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Failure, Status
 from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.decision import judged
 from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion
-from packsight.shared.matching.matcher import Variant, judged, rank
 from packsight.shared.matching.ranking import Ranking
 from packsight.shared.storage import layout
 from packsight.shared.vision.features import Features

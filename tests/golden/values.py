@@ -29,8 +29,8 @@ from packsight.shared.catalog.words.fuzzy_matches import look_up
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.candidates import Query, find_candidates
 from packsight.shared.matching.fingerprint import matching_fingerprint, recipe
-from packsight.shared.matching.matcher import rank, rank_by_details
 from packsight.shared.matching.ranking import Ranking
+from packsight.shared.matching.stages import rank_by_all, rank_by_details
 from packsight.shared.settings import Decode, Models, Precision
 from packsight.shared.vision.models import details_fingerprint
 from packsight.worker.networks.load import load_spotter
@@ -191,7 +191,7 @@ def _ranked(photo: Any, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "found": [snapshot.products[int(number)].id for number in found],
         "by_details": _told(rank_by_details(query, snapshot), snapshot),
-        "by_everything": _told(rank(query, snapshot), snapshot),
+        "by_everything": _told(rank_by_all(query, snapshot), snapshot),
     }
 
 

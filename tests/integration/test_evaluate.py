@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from packsight.producer.cli import app
 from packsight.producer.client import Client
 from packsight.producer.evaluation import local
+from packsight.producer.evaluation.variants import Variant, match
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.contract.labels import Label
-from packsight.shared.matching.matcher import Variant, match
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore

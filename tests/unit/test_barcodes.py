@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from packsight.producer.evaluation.variants import match
 from packsight.shared.catalog.gtin import gtin, listed_gtins, upc_a_of_upc_e
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
-from packsight.shared.matching.matcher import Decision, match
+from packsight.shared.matching.decision import Decision
 from packsight.shared.parameters import MATCHING
 from tests.unit.matching_catalog import NAMES, build, photo, product
 

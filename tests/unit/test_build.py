@@ -11,11 +11,11 @@ from packsight.indexer.build.index import build_index
 from packsight.indexer.build.parameters import IndexParameters
 from packsight.indexer.build.version import build_version
 from packsight.indexer.tables import fit_basis
+from packsight.producer.evaluation.variants import match
 from packsight.shared.catalog.manifest import PhotoRow, verify
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
-from packsight.shared.matching.matcher import match
 from tests.unit.matching_catalog import NAMES, RECIPE, build, photo, product, shop
 
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from packsight.producer.evaluation.variants import match
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.contradiction import same_place
-from packsight.shared.matching.matcher import match, rank
+from packsight.shared.matching.stages import rank_by_all
 from tests.unit.matching_catalog import build, product
 from tests.unit.printed import printed
 
@@ -33,7 +34,7 @@ KINDS = [range(30), range(40, 70)]
 def contradicted(snapshot: Snapshot, lines: Mapping[int, str], kinds: range = KINDS[0]) -> float:
     """How surely a photo with these lines, small and off the middle, contradicts the first product."""
     query = Query.of(printed("query", 5, lines, kinds, 0.6, 0.2), snapshot)
-    ranking = rank(query, snapshot)
+    ranking = rank_by_all(query, snapshot)
     row = int(np.flatnonzero(ranking.compared.products == 0)[0])
     return float(ranking.compared.columns["contradicted"][row])
 
@@ -73,7 +74,7 @@ def test_print_of_what_does_not_lie_over_the_photo_contradicts_nothing(snapshot:
 
 def test_what_contradicts_takes_back_what_key_points_say(snapshot: Snapshot) -> None:
     def agreement(lines: Mapping[int, str]) -> dict[str, float]:
-        ranking = rank(Query.of(printed("query", 5, lines, KINDS[0], 0.6, 0.2), snapshot), snapshot)
+        ranking = rank_by_all(Query.of(printed("query", 5, lines, KINDS[0], 0.6, 0.2), snapshot), snapshot)
         row = int(np.flatnonzero(ranking.compared.products == 0)[0])
         return {name: float(ranking.compared.columns[name][row]) for name in ("vote_lead", "inlier_lead", "surplus")}
 

@@ -23,7 +23,7 @@ from packsight.shared.catalog.evidence import AGAINST, FULL, STAGES
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.matcher import rank, rank_by_details
+from packsight.shared.matching.stages import rank_by_all, rank_by_details
 from packsight.shared.vision.features import Features
 from tests.unit.matching_catalog import NAMES, build, photo, printed, product, shop
 
@@ -47,7 +47,7 @@ def test_a_left_out_photo_is_neither_near_nor_laid_over_itself_and_a_left_out_pr
     snapshot, features = catalog
     for one in training_examples(snapshot, features):
         assert one.exclusion is not None
-        for ask in (rank_by_details, rank):
+        for ask in (rank_by_details, rank_by_all):
             ranking = ask(one.query, one.snapshot, exclusion=one.exclusion)
             assert any(laid.match.inliers for laid in ranking.laid.values()) != one.exclusion.whole_product
             if one.exclusion.whole_product:
@@ -122,10 +122,10 @@ def test_a_photo_made_of_an_only_one_is_asked_while_that_stays_and_as_if_the_pro
     for listed, absent in zip(asked[4::2], asked[5::2], strict=True):
         assert (listed.exclusion, listed.truth, absent.truth) == (None, listed.product, None)
         assert absent.exclusion is not None and absent.exclusion.whole_product
-        ranking = rank(listed.query, snapshot)
+        ranking = rank_by_all(listed.query, snapshot)
         assert ranking.order[0] == listed.product
         assert only[listed.product].sha256 in {snapshot.photo_table.sha256(laid.photo) for laid in ranking.laid.values()}
-        assert listed.product not in rank(absent.query, snapshot, exclusion=absent.exclusion).order
+        assert listed.product not in rank_by_all(absent.query, snapshot, exclusion=absent.exclusion).order
 
 
 def test_photos_made_of_only_ones_move_no_weight_and_are_counted_apart(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_of_two_products_with_one_photo_neither_is_matched_and_both_are_named(tm
     fitted = fit(snapshot, by_hash(photos), made=made)
     assert fitted.made.photos == 13 and fitted.made.top1 == pytest.approx(12 / 13, abs=1e-6)
     assert fitted.notes[-1].endswith(": p12 like p0")
-    answer = rank(Query.of(made[only[0].sha256], snapshot), snapshot)
+    answer = rank_by_all(Query.of(made[only[0].sha256], snapshot), snapshot)
     assert set(answer.order[:2].tolist()) == {0, 12} and answer.probability[0] < 0.51 < fitted.model.matched
 
 
@@ -353,7 +353,7 @@ def test_a_prior_in_a_file_takes_the_place_of_the_shipped_one(tmp_path: Path) ->
 def test_examples_become_arrays_of_their_likeliest_candidates(catalog: Catalog) -> None:
     snapshot, features = catalog
     asked = list(training_examples(snapshot, features))[:6]
-    rankings = [rank(one.query, one.snapshot, exclusion=one.exclusion) for one in asked]
+    rankings = [rank_by_all(one.query, one.snapshot, exclusion=one.exclusion) for one in asked]
     few = replace(FIT.weights, candidates=3)
     made = training_set(rankings, [one.truth for one in asked], [one.product for one in asked], FULL, few)
     assert made.evidence.shape == (6, 3, len(FULL))

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from packsight.producer.evaluation.variants import Variant, match
 from packsight.shared.catalog.evidence import AGAINST, LAID
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.evidence import compare, distinctive_words
-from packsight.shared.matching.matcher import Variant, is_confident, is_read_enough, match, rank
+from packsight.shared.matching.stages import rank_by_all
+from packsight.shared.matching.stopping import is_confident, is_read_enough
 from packsight.shared.parameters import MATCHING
 from packsight.shared.vision.features import Features
 from tests.unit.matching_catalog import build, photo, product, shop
@@ -53,7 +55,7 @@ def test_looks_alone_propose_a_product_when_nothing_was_read_and_match_none(cata
 
 @pytest.mark.parametrize("lines", [[], ["Rose"], ["KERMOLO", "Beard"]])
 def test_a_closer_look_never_harms_those_that_get_one(catalog: Catalog, lines: list[str]) -> None:
-    ranking = rank(Query.of(photo("some", lines, 4), catalog[0]), catalog[0])
+    ranking = rank_by_all(Query.of(photo("some", lines, 4), catalog[0]), catalog[0])
     looked = np.isin(np.arange(len(ranking.order)), list(ranking.laid))
     assert 0 < looked.sum() < len(looked)
     for name in (*LAID, "distinctive_words", "distinctive_missing", "distinctive_unseen"):
@@ -119,9 +121,9 @@ def test_every_variant_by_looks_or_words_names_the_product_of_an_easy_photo(cata
 def test_reading_is_enough_when_the_whole_name_was_read_and_decides(catalog: Catalog) -> None:
     snapshot, _ = catalog
     eager = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5, "sure": 0.5, "enough": 0.5}))
-    whole = rank(Query.of(photo("whole", ["GRAVELLE", "Eye Serum"], 6), snapshot), snapshot)
+    whole = rank_by_all(Query.of(photo("whole", ["GRAVELLE", "Eye Serum"], 6), snapshot), snapshot)
     assert is_read_enough(whole, eager)
-    part = rank(Query.of(photo("part", ["GRAVELLE", "Eye"], 6), snapshot), snapshot)
+    part = rank_by_all(Query.of(photo("part", ["GRAVELLE", "Eye"], 6), snapshot), snapshot)
     assert is_confident(part, eager)
     assert not is_read_enough(part, eager), "what stands where its name goes on is not known yet"
     strict = replace(snapshot, model=snapshot.model.model_copy(update={"sure": 1.0, "enough": 1.0}))
@@ -131,13 +133,13 @@ def test_reading_is_enough_when_the_whole_name_was_read_and_decides(catalog: Cat
 def test_a_query_with_other_words_is_as_if_made_of_them_but_is_not_searched_with_again(catalog: Catalog) -> None:
     snapshot, _ = catalog
     part, whole = photo("part", ["GRAVELLE"], 6), photo("part", ["GRAVELLE", "Eye Serum"], 6)
-    expected = rank(Query.of(whole, snapshot), snapshot)
+    expected = rank_by_all(Query.of(whole, snapshot), snapshot)
     query = Query.of(part, snapshot)
     blind = replace(snapshot, index=None)
-    ranking = rank(query.with_words(whole.words, query.frame, blind), blind)
+    ranking = rank_by_all(query.with_words(whole.words, query.frame, blind), blind)
     assert ranking.order.tolist() == expected.order.tolist()
     assert ranking.probability.tolist() == expected.probability.tolist()
-    assert rank(query, blind).probability.tolist() != expected.probability.tolist()
+    assert rank_by_all(query, blind).probability.tolist() != expected.probability.tolist()
 
 
 def test_of_products_that_explain_all_words_the_name_of_the_one_without_others_is_read_whole(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from packsight.shared.catalog.evidence import LAID, VOTES
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.matching.matcher import rank, rank_by_details, rank_by_lines
 from packsight.shared.matching.ranking import Ranking
+from packsight.shared.matching.stages import rank_by_all, rank_by_details, rank_by_lines
 from tests.unit.siblings_catalog import KINDS, OWN, asked, catalog, some_evidence, some_kinds, some_words, weighed
 
 LOOKS, NUMBERS = st.integers(0, 9), st.integers(0, 5)
@@ -33,7 +33,7 @@ def test_a_further_word_that_only_one_candidate_has_never_lowers_it(
     assume(word not in words)
     drawn = weighed(snapshot, counts)
     less, more = (asked(drawn, read, list(kinds), look) for read in (words, [*words, word]))
-    for ask in (rank_by_lines, rank):
+    for ask in (rank_by_lines, rank_by_all):
         assert probability(ask(more, drawn), number) >= probability(ask(less, drawn), number) - 1e-9
 
 
@@ -47,5 +47,5 @@ def test_a_further_key_point_that_only_one_candidate_has_never_lowers_it(
     assume(kind not in kinds)
     drawn = weighed(snapshot, {name})
     less, more = (asked(drawn, words, [*seen], look) for seen in (kinds, kinds | {kind}))
-    for ask in (rank_by_details, rank_by_lines, rank):
+    for ask in (rank_by_details, rank_by_lines, rank_by_all):
         assert probability(ask(more, drawn), number) >= probability(ask(less, drawn), number) - 1e-9

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from packsight.shared.catalog.decision_model import probabilities
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Status
-from packsight.shared.matching.matcher import decision, rank, rank_by_details, status_of
+from packsight.shared.matching.decision import decision, status_of
+from packsight.shared.matching.stages import rank_by_all, rank_by_details
 from tests.unit.siblings_catalog import asked, catalog, some_evidence, some_kinds, some_words, weighed
 
 
@@ -29,7 +30,7 @@ def test_candidates_and_none_add_up_to_one_at_both_stages_and_no_match_is_never_
     drawn = weighed(snapshot, counts)
     drawn = replace(drawn, model=drawn.model.model_copy(update={"matched": matched, "sure": matched}))
     query = asked(drawn, words, list(kinds), look)
-    for ranking in (rank_by_details(query, drawn), rank(query, drawn)):
+    for ranking in (rank_by_details(query, drawn), rank_by_all(query, drawn)):
         assert ranking.probability.sum() + ranking.none == pytest.approx(1)
         assert (np.diff(ranking.probability) <= 0).all()
         answer = decision(query, ranking, drawn, top_k=6)

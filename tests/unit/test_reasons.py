@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from packsight.producer.evaluation.variants import match
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.lacking import Lack
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status, WordEvidence
-from packsight.shared.matching.matcher import Decision, match
+from packsight.shared.matching.decision import Decision
 from packsight.shared.matching.reasons import reason
 from tests.unit.matching_catalog import photo, shop
 

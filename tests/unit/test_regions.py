@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from packsight.producer.evaluation.variants import match
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Candidate, WordRead
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.matcher import decision, match, rank_by_details
+from packsight.shared.matching.decision import decision
+from packsight.shared.matching.stages import rank_by_details
 from packsight.worker.pipeline.decode import Photo
 from packsight.worker.pipeline.extracted import Extracted
 from tests.unit.drawn_packs import SIDE, box, catalog, overlap, photograph

@@ -11,7 +11,8 @@ from packsight.shared.catalog.barcodes import list_barcodes
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.candidates import Frame, Query
-from packsight.shared.matching.matcher import Decision, rank, rank_by_details
+from packsight.shared.matching.decision import Decision
+from packsight.shared.matching.stages import rank_by_all, rank_by_details
 from packsight.shared.vision.features import NO_LOCAL, LocalFeatures
 from packsight.worker.pipeline.decode import Photo
 from packsight.worker.pipeline.early_stop import EarlyStop
@@ -122,7 +123,7 @@ def test_products_that_only_words_show_are_found_where_their_words_are(tmp_path:
     def nothing(_: Frame) -> tuple[LocalFeatures, bytes]:
         return NO_LOCAL, query.thumbnail
 
-    here = found(find_several(Asked.of(query, rank(query, snapshot), snapshot), snapshot, nothing, 4), snapshot)
+    here = found(find_several(Asked.of(query, rank_by_all(query, snapshot), snapshot), snapshot, nothing, 4), snapshot)
     assert here.keys() == {"p6", "p10"}
     edges = {name: [x for x, _ in made.candidates[0].region or []] for name, made in here.items()}
     assert max(edges["p6"]) < 200 < min(edges["p10"])

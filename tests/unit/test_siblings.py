@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 import pytest
 
+from packsight.producer.evaluation.variants import Variant, match
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
-from packsight.shared.matching.matcher import Variant, match
 from packsight.shared.vision.features import Features, make_features
 from packsight.worker.pipeline.local_features import catalog_features, thumbnail
 from tests.packs import pack, shoot

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
+from packsight.producer.evaluation.variants import match
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.lacking import WANTED, Lack
 from packsight.shared.contract.outcomes import Status
-from packsight.shared.matching.matcher import Decision, match
+from packsight.shared.matching.decision import Decision
 from packsight.shared.vision.features import Features
 from tests.unit.matching_catalog import photo, shop
 from tests.unit.test_decode import scene

@@ -14,7 +14,9 @@ from packsight.indexer.build.prior import PRIOR
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.matcher import as_served, is_overruled, rank, rank_by_details, rank_by_lines, status_of
+from packsight.shared.matching.decision import status_of
+from packsight.shared.matching.stages import rank_by_all, rank_by_details, rank_by_lines
+from packsight.shared.matching.stopping import as_served, is_overruled
 from packsight.shared.matching.telling import in_telling_places, telling_lines
 from packsight.shared.parameters import MATCHING
 from tests.unit.matching_catalog import build, product
@@ -120,7 +122,7 @@ def test_lines_that_tell_decide_before_everything_else_that_is_known(siblings: S
     assert ranking.order.tolist() == expected.order.tolist()
     assert ranking.probability.tolist() == expected.probability.tolist()
     assert ranking.compared.columns["appearance"].any(), "what else is known is told"
-    assert as_served(query, thresholds(ready, told=1.0)).probability.tolist() == rank(query, ready).probability.tolist()
+    assert as_served(query, thresholds(ready, told=1.0)).probability.tolist() == rank_by_all(query, ready).probability.tolist()
 
 
 def test_what_lines_decide_is_matched_from_their_own_threshold(siblings: Snapshot) -> None:
@@ -128,7 +130,7 @@ def test_what_lines_decide_is_matched_from_their_own_threshold(siblings: Snapsho
     query = whole(ready, {NAME: "Arvelo", KIND: "Elderflower"})
     ranking = as_served(query, ready)
     assert 0.4 <= ranking.probability[0] < 1.0 and status_of(ranking, ready) is Status.MATCHED
-    assert status_of(rank(query, ready), ready) is not Status.MATCHED
+    assert status_of(rank_by_all(query, ready), ready) is not Status.MATCHED
 
 
 def test_what_details_decide_holds_unless_print_contradicts_it(siblings: Snapshot) -> None:
@@ -139,7 +141,7 @@ def test_what_details_decide_holds_unless_print_contradicts_it(siblings: Snapsho
     same, other = (whole(ready, {NAME: "Arvelo", KIND: word}) for word in (first, "Bulwarks"))
     assert as_served(same, ready).probability.tolist() == by_details.probability.tolist()
     assert is_overruled(by_details, other, ready)
-    assert as_served(other, ready).probability.tolist() == rank(other, ready).probability.tolist()
+    assert as_served(other, ready).probability.tolist() == rank_by_all(other, ready).probability.tolist()
 
 
 def test_lines_that_were_cut_out_decide_whatever_else_was_read(siblings: Snapshot) -> None:

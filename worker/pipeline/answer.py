@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Outcome, Provenance, Status
-from packsight.shared.matching.matcher import Decision
+from packsight.shared.matching.decision import Decision
 from packsight.worker.pipeline.extracted import Extracted
 
 

@@ -9,15 +9,9 @@ import numpy as np
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
-from packsight.shared.matching.matcher import (
-    by_barcode,
-    by_barcodes,
-    early_ranking,
-    is_confident,
-    is_read_enough,
-    rank,
-    rank_by_details,
-)
+from packsight.shared.matching.decision import by_barcode, by_barcodes
+from packsight.shared.matching.stages import rank_by_all, rank_by_details
+from packsight.shared.matching.stopping import early_ranking, is_confident, is_read_enough
 from packsight.shared.matching.telling import telling_lines
 from packsight.shared.vision.features import FloatArray
 from packsight.worker.pipeline.extracted import Extracted, in_original_pixels
@@ -119,7 +113,7 @@ class EarlyStop:
             if not len(photo.query.looks):
                 photo.query = photo.query.with_looks(photo.described().looks, self._snapshot)
             lines = in_original_pixels(words, photo.photo())
-            ranking = rank(photo.query.with_words(lines, photo.query.frame, self._snapshot), self._snapshot)
+            ranking = rank_by_all(photo.query.with_words(lines, photo.query.frame, self._snapshot), self._snapshot)
             photo.decided = is_read_enough(ranking, self._snapshot)
         except Exception:
             log.exception("whether a photo need be read further is not known")

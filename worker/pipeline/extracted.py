@@ -14,8 +14,8 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.contract.outcomes import Failure, WordRead
 from packsight.shared.matching.candidates import Frame, Query
-from packsight.shared.matching.matcher import rank_by_details
 from packsight.shared.matching.ranking import Ranking
+from packsight.shared.matching.stages import rank_by_details
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures, as_packed, make_features
 from packsight.worker.pipeline.decode import Photo
 from packsight.worker.pipeline.local_features import catalog_features, query_features, thumbnail

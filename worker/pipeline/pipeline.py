@@ -22,9 +22,11 @@ from packsight.shared.contract.errors import CatalogError, Dependency, ImageErro
 from packsight.shared.contract.messages import PARTS, Part, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome
 from packsight.shared.contract.references import shown
-from packsight.shared.matching import matcher
 from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.decision import by_barcode, decision
 from packsight.shared.matching.ranking import Ranking
+from packsight.shared.matching.stages import rank_by_all, rank_by_details
+from packsight.shared.matching.stopping import as_served
 from packsight.shared.settings import Decode
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.vision.features import Features
@@ -237,7 +239,7 @@ class Pipeline:
                     several = self._find_several(photo, photo.features, snapshot, request)
                     return answer.of(photo, *several.decisions(snapshot, top_k=request.top_k, most=request.max_products))
                 with photo.timed("match"):
-                    coded = matcher.by_barcode(photo.features.barcodes, snapshot)
+                    coded = by_barcode(photo.features.barcodes, snapshot)
                 if coded is not None:
                     return answer.of(photo, coded)
                 if photo.query is None:  # known before, or all of it was asked for
@@ -245,7 +247,7 @@ class Pipeline:
                         photo.query = photo.ask(snapshot, photo.features.barcodes)
                 with photo.timed("match"):
                     query, ranking = _ranked(photo.query, photo.ranking, photo.features, snapshot)
-                return answer.of(photo, matcher.decision(query, ranking, snapshot, top_k=request.top_k))
+                return answer.of(photo, decision(query, ranking, snapshot, top_k=request.top_k))
         except ImageError as error:  # a known photo is decoded here, possibly by a decoder that accepts less
             photo.failure = Failure.of(error)
         except Exception as error:
@@ -260,13 +262,13 @@ class Pipeline:
         if photo.several is None and not request.read_all:  # known before
             with photo.timed("details"):
                 query = photo.ask(snapshot, features.barcodes)
-                whole = Asked.of(query, matcher.rank_by_details(query, snapshot), snapshot)
+                whole = Asked.of(query, rank_by_details(query, snapshot), snapshot)
                 photo.several = find_several(whole, snapshot, photo.look, request.max_products)
         if photo.several is None or (features.complete and not photo.several.settled):
             with photo.timed("match"):
                 query = photo.several.whole.query if photo.several else photo.ask(snapshot, features.barcodes)
                 query = query.with_rest(features, snapshot)
-                whole = Asked.of(query, matcher.rank(query, snapshot), snapshot)
+                whole = Asked.of(query, rank_by_all(query, snapshot), snapshot)
                 photo.several = find_several(whole, snapshot, photo.look, request.max_products)
         return photo.several
 
@@ -291,7 +293,7 @@ def _noting_outages(photos: Iterable[Extracted], away: dict[str, str]) -> Iterat
 def _ranked(query: Query, by_details: Ranking | None, features: Features, snapshot: Snapshot) -> tuple[Query, Ranking]:
     """What decides about a photo, of all that was extracted."""
     whole = query.with_rest(features, snapshot)
-    return whole, matcher.as_served(whole, snapshot, by_details=by_details)
+    return whole, as_served(whole, snapshot, by_details=by_details)
 
 
 def _unread(known: Features | None) -> bool:

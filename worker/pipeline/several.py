@@ -20,17 +20,11 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.candidates import Frame, Query
 from packsight.shared.matching.close import NOT_LAID, lay_by_votes
-from packsight.shared.matching.matcher import (
-    Decision,
-    by_barcodes,
-    decision,
-    is_confident,
-    rank,
-    rank_by_details,
-    status_of,
-)
+from packsight.shared.matching.decision import Decision, by_barcodes, decision, status_of
 from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.region import holds, outline, region
+from packsight.shared.matching.stages import rank_by_all, rank_by_details
+from packsight.shared.matching.stopping import is_confident
 from packsight.shared.vision.features import FloatArray, LocalFeatures
 
 Look = Callable[[Frame], tuple[LocalFeatures, bytes]]
@@ -129,7 +123,7 @@ def _next_place(rest: Query, snapshot: Snapshot) -> Place | None:
     best = max(laid, key=lambda one: one.match.inliers, default=NOT_LAID)
     if best is not NOT_LAID:
         return Place(outline(best, snapshot), best.match.hull)
-    ranking = rank(rest, snapshot) if rest.lines else None
+    ranking = rank_by_all(rest, snapshot) if rest.lines else None
     if ranking is None or not len(ranking.order):
         return None
     words = region(rest, ranking.compared, int(ranking.rows[0]), snapshot, None)
@@ -140,7 +134,7 @@ def _ask(query: Query, snapshot: Snapshot) -> Asked:
     """Details first; what they leave open, by words too where these are known."""
     ranking = rank_by_details(query, snapshot)
     if query.lines and not is_confident(ranking, snapshot):
-        ranking = rank(query, snapshot)
+        ranking = rank_by_all(query, snapshot)
     return Asked.of(query, ranking, snapshot)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Status, WordRead
 from packsight.shared.matching.candidates import Query
-from packsight.shared.matching.matcher import rank, status_of
+from packsight.shared.matching.decision import status_of
+from packsight.shared.matching.stages import rank_by_all
 from packsight.shared.settings import Decode
 from packsight.shared.vision.features import FloatArray, LocalFeatures, make_features
 from packsight.worker.pipeline.decode import Photo
@@ -49,7 +50,7 @@ class Answers:
         size = (asked.photo.width, asked.photo.height)
         read = in_original_pixels(lines, asked.photo)
         features = make_features("", size, np.nan_to_num(look), read, asked.local, asked.thumbnail)
-        ranking = rank(Query.of(features, self._snapshot), self._snapshot, exclusion=asked.shot.exclusion)
+        ranking = rank_by_all(Query.of(features, self._snapshot), self._snapshot, exclusion=asked.shot.exclusion)
         if asked.shot.product < 0:
             return status_of(ranking, self._snapshot) is not Status.MATCHED
         return len(ranking.order) > 0 and int(ranking.order[0]) == asked.shot.product

@@ -1,0 +1,134 @@
+"""The stages of the question which product a photo shows, each an order of candidates by the evidence that it has.
+
+Details first: what a photo's key points vote for is laid over it. Then the few lines in which the likeliest differ (telling.py).
+Then the candidates of votes, looks and words, weighed by everything together, also while lines are still being read. Each gives
+one probability for every candidate and for "none". `exclusion`: as if a photo or a product were not in the catalog.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from packsight.shared.catalog.decision_model import Matrix, Stage, probabilities
+from packsight.shared.catalog.evidence import AGAINST, AGREEING, CONTRARY, DETAILS, FULL, LINES
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.matching.candidates import Query, find_candidates
+from packsight.shared.matching.close import (
+    Laid,
+    laid_evidence,
+    lay_by_all_points,
+    lay_by_votes,
+    vote_evidence,
+    words_inside,
+)
+from packsight.shared.matching.contradiction import contradiction
+from packsight.shared.matching.evidence import Compared, compare, distinctive_words
+from packsight.shared.matching.exclusion import Exclusion, IntArray
+from packsight.shared.matching.ranking import Ranking
+from packsight.shared.matching.telling import in_telling_places
+from packsight.shared.matching.votes import Votes, vote
+
+
+def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
+    """Order the products that key points vote for by details alone."""
+    votes = _votes(query, snapshot, exclusion)
+    products = np.sort(votes.products[: snapshot.parameters.votes.candidates])
+    compared = compare(query, products, snapshot, exclusion)
+    laid = lay_by_votes(query, votes, products, snapshot)
+    compared.columns.update(vote_evidence(votes, products, snapshot) | laid_evidence(query, laid, products, snapshot, exclusion))
+    weights, matched = snapshot.model.details.vector(DETAILS), snapshot.model.matched
+    return _ordered(compared, compared.matrix(DETAILS), weights, matched, dict(enumerate(laid)))
+
+
+def rank_by_lines(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
+    """Order the products by details and the lines that tell, which are all that was read."""
+    return _weighed(query, snapshot, exclusion, LINES, snapshot.model.lines, snapshot.model.told)
+
+
+def rank_by_telling_lines(
+    query: Query, by_details: Ranking, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> Ranking | None:
+    """The same of a photo of which more was read, by those of its lines that stand where they tell; None where none does."""
+    some = in_telling_places(query, by_details, snapshot)
+    return rank_by_lines(some, snapshot, exclusion) if some.lines else None
+
+
+def rank_by_all(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
+    """Order the candidates by all that is known; some lines may be unread."""
+    return _weighed(query, snapshot, exclusion, FULL, snapshot.model.full, snapshot.model.matched)
+
+
+def rank_by_one(name: str, query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
+    """Order the candidates by one kind of evidence alone."""
+    products = find_candidates(query, _votes(query, snapshot, exclusion), snapshot, exclusion)
+    compared = compare(query, products, snapshot, exclusion)
+    column = compared.columns[name]
+    order = np.lexsort((compared.products, -column))
+    share = np.clip(column[order], 0, 1)
+    return Ranking(compared.products[order], share, 0.0, order, compared, column[:, None], snapshot.model.matched, {})
+
+
+def _weighed(
+    query: Query, snapshot: Snapshot, exclusion: Exclusion | None, names: tuple[str, ...], stage: Stage, matched: float
+) -> Ranking:
+    """Order the candidates of votes, looks and words by evidence of these names; a few of them are laid over the photo."""
+    votes, weights = _votes(query, snapshot, exclusion), stage.vector(names)
+    products = find_candidates(query, votes, snapshot, exclusion)
+    compared = compare(query, products, snapshot, exclusion)
+    compared.columns.update(vote_evidence(votes, products, snapshot))
+    rows = _closest(compared, votes, names, weights, snapshot)
+    laid, close = _laid(query, votes, products[rows], snapshot, exclusion)
+    inside = np.ones((len(query.words.keys), len(products)), np.bool_)
+    inside[:, rows] = words_inside(query, laid, snapshot)
+    compared = compare(query, products, snapshot, exclusion, inside)
+    compared.columns.update(vote_evidence(votes, products, snapshot))
+    words = distinctive_words(compared, rows, snapshot.parameters.close)
+    close = close | words | {"contradicted": contradiction(query, compared, rows, laid, snapshot)}
+    for name, values in close.items():
+        # Of one that was not laid over the photo the worst is held: else a closer look could only harm.
+        worst = values.max(initial=0.0) if name in AGAINST else values.min(initial=0.0)
+        compared.columns[name] = np.full(len(products), worst)
+        compared.columns[name][rows] = values
+    agreed = 1 - compared.columns["contradicted"]
+    for name in AGREEING:
+        compared.columns[name] = compared.columns[name] * np.where(compared.columns[name] > 0, agreed, 1.0)
+    trusted = 1 - snapshot.parameters.evidence.outweighed * np.minimum(compared.columns["surplus"], 1)
+    for name in CONTRARY:
+        compared.columns[name] = compared.columns[name] * trusted
+    return _ordered(compared, compared.matrix(names), weights, matched, dict(zip(rows.tolist(), laid, strict=True)))
+
+
+def _votes(query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> Votes:
+    return query.votes if exclusion is None else vote(query.local, snapshot, exclusion)
+
+
+def _closest(
+    compared: Compared, votes: Votes, names: tuple[str, ...], weights: Matrix, snapshot: Snapshot
+) -> IntArray:
+    """Rows that are laid over the photo: the most voted for, and the likeliest by what is known without."""
+    rules = snapshot.parameters.close
+    voted = np.flatnonzero(np.isin(compared.products, votes.products[: rules.voted]))
+    utility = compared.matrix(names) @ weights
+    likely = np.argsort(-utility, kind="stable")[: rules.likely]
+    return np.union1d(voted, likely).astype(np.int64)
+
+
+def _laid(
+    query: Query, votes: Votes, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None
+) -> tuple[list[Laid], dict[str, Matrix]]:
+    """Candidates laid over the photo, once: words that are read meanwhile change nothing of it."""
+    key = products.tobytes() if exclusion is None else b""
+    if key and key in query.laid:
+        found: tuple[list[Laid], dict[str, Matrix]] = query.laid[key]
+        return found
+    laid = lay_by_all_points(query, votes, products, snapshot, exclusion)
+    result = laid, laid_evidence(query, laid, products, snapshot, exclusion)
+    if key:
+        query.laid[key] = result
+    return result
+
+
+def _ordered(compared: Compared, evidence: Matrix, weights: Matrix, matched: float, laid: dict[int, Laid]) -> Ranking:
+    share, none = probabilities(evidence, weights)
+    order = np.lexsort((compared.products, -share))
+    return Ranking(compared.products[order], share[order], none, order, compared, evidence, matched, laid)

@@ -1,0 +1,83 @@
+"""Whether what is known of a photo decides, so that nothing more need be asked: the rules by which workers stop early."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.contradiction import contradiction
+from packsight.shared.matching.evidence import compare
+from packsight.shared.matching.exclusion import Exclusion
+from packsight.shared.matching.ranking import Ranking
+from packsight.shared.matching.stages import rank_by_all, rank_by_details, rank_by_telling_lines
+
+
+def as_served(
+    query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None, by_details: Ranking | None = None
+) -> Ranking:
+    """Order the candidates as workers do, by the first that decides: details, the lines that tell, everything.
+
+    What details and lines that were cut out decide holds however much more is known, so that a photo of which everything was
+    asked is answered as one of which less was enough. by_details: where it is known.
+    """
+    by_details = by_details or rank_by_details(query, snapshot, exclusion)
+    cut_out = [query.with_words(query.cut, query.frame, snapshot)] if query.cut else []
+    for read in (*cut_out, query):
+        early = early_ranking(read, by_details, snapshot, exclusion)
+        if early is not None:
+            return _with_evidence(early, query, snapshot, exclusion)
+    return rank_by_all(query, snapshot, exclusion)
+
+
+def early_ranking(
+    query: Query, by_details: Ranking, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> Ranking | None:
+    """The ranking by details, or by the lines that tell, if it decides and the print that was read does not contradict it."""
+    if is_confident(by_details, snapshot):
+        early: Ranking | None = by_details
+    else:
+        by_lines = rank_by_telling_lines(query, by_details, snapshot, exclusion)
+        early = by_lines if by_lines is not None and is_told(by_lines, snapshot) else None
+    return None if early is None or is_overruled(early, query, snapshot, exclusion) else early
+
+
+def is_confident(ranking: Ranking, snapshot: Snapshot) -> bool:
+    """Tell whether a ranking by details decides, so that nothing more need be asked about the photo."""
+    return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.sure
+
+
+def is_overruled(ranking: Ranking, query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> bool:
+    """Tell whether the words of a query contradict the first product of a ranking."""
+    row = ranking.rows[:1]
+    if not query.lines or int(row[0]) not in ranking.laid:
+        return False
+    compared = compare(query, ranking.compared.products, snapshot, exclusion)
+    against = contradiction(query, compared, row, [ranking.laid[int(row[0])]], snapshot)
+    return float(against[0]) >= snapshot.parameters.decision.overruled
+
+
+def is_told(ranking: Ranking, snapshot: Snapshot) -> bool:
+    """Tell whether a ranking by the lines that tell decides."""
+    return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.told and is_name_read(ranking, snapshot)
+
+
+def is_read_enough(ranking: Ranking, snapshot: Snapshot) -> bool:
+    """Tell whether a ranking by all evidence, with the words read so far, decides."""
+    return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.enough and is_name_read(ranking, snapshot)
+
+
+def is_name_read(ranking: Ranking, snapshot: Snapshot) -> bool:
+    """Tell whether the first candidate's whole name was read, as far as it is usually seen; there must be one.
+
+    While lines are being read: of a product's sibling that is not listed, the line that tells them apart may be still unread.
+    """
+    expected, seen = ranking.compared.expected, snapshot.parameters.decision.seen
+    name = expected.named & (expected.candidate == ranking.rows[0]) & (expected.expected >= seen)
+    return bool((ranking.compared.explained.read[name] >= seen).all())
+
+
+def _with_evidence(ranking: Ranking, query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> Ranking:
+    """The same ranking, told with all that is known of the query, which does not change it."""
+    compared = compare(query, ranking.compared.products, snapshot, exclusion)
+    return replace(ranking, compared=replace(compared, columns=ranking.compared.columns | compared.columns))
