@@ -21,7 +21,7 @@ from bench.photos import PhotoSet, demo, few
 from bench.run import QUICK, Sizes, run
 from bench.table import show
 from packsight.shared.contract.errors import PacksightError, UserError
-from packsight.shared.contract.labels import read_labels
+from packsight.shared.tables.labels import read_labels
 
 console = Console()
 

@@ -16,8 +16,8 @@ from packsight.producer.evaluation.labels import TOP_K, answers
 from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.evaluation.recognise import submit
 from packsight.producer.evaluation.stages import FAILED, stages_of
-from packsight.shared.contract.labels import Label
 from packsight.shared.contract.messages import RecognizeOptions
+from packsight.shared.tables.labels import Label
 
 Way = dict[str, Any]
 """Photos that the same stages answered, as the document of an evaluation has them."""

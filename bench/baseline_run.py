@@ -25,10 +25,10 @@ from packsight.deploy.stack.services import Spec
 from packsight.producer.evaluation.metrics import Answer
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore
-from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.tables.labels import Label
 
 BROKER, BACKEND = 2, 3
 """Databases of the baseline."""

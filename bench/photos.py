@@ -17,8 +17,8 @@ from packsight.deploy.demo.shop.dataset import generate, write_feed
 from packsight.deploy.demo.shop.products import items
 from packsight.deploy.demo.shop.scenes import SCENES, catalog_photo, query_photo
 from packsight.shared.contract.errors import ImageError, UserError
-from packsight.shared.contract.labels import Label, read_labels
 from packsight.shared.settings import Decode
+from packsight.shared.tables.labels import Label, read_labels
 from packsight.worker.pipeline.decode import decode
 
 FEW = {"401", "501", "601", "701", "1001", "9101"}

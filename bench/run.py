@@ -30,9 +30,9 @@ from packsight.producer.client import Client
 from packsight.producer.evaluation.labels import answers
 from packsight.producer.evaluation.recognise import submit
 from packsight.producer.rows import Row
-from packsight.shared.contract.labels import Label
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Outcome, Status
+from packsight.shared.tables.labels import Label
 from packsight.worker.process.cores import divide, usable_cores
 
 

@@ -23,11 +23,11 @@ from bench.set_run import measure, pooled
 from bench.testbed import testbed, worker
 from packsight.producer.client import Client
 from packsight.shared.contract.errors import PacksightError, UserError
-from packsight.shared.contract.labels import read_labels
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.registry import children
 from packsight.shared.settings import Settings
 from packsight.shared.storage.files import write_whole
+from packsight.shared.tables.labels import read_labels
 from packsight.worker.process.cores import usable_cores
 
 console = Console()

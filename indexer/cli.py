@@ -23,14 +23,15 @@ Wait = Annotated[bool, typer.Option(help="Wait until the running workers serve t
 
 @catalog_app.command()
 def sync(
-    feed: Annotated[str, typer.Option(help="YML feed, or TSV/CSV table: a file, http(s)://… or s3://…; gzip is fine.")],
+    feed: Annotated[str, typer.Option(help="YML or Google feed, or a table (CSV, TSV, .xlsx): a file, http(s)://… or s3://….")],
     photos: Annotated[str, typer.Option(help="Extra photos: DIR/<vendor code>/* or s3://bucket/prefix.")] = "",
     catalog: Catalog = "default",
+    columns: Annotated[list[str] | None, typer.Option("--map", help="FIELD=COLUMN of a table, say picture=Photo.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Publish in spite of losses, a worse check, or nothing new.")] = False,
     wait: Wait = True,
 ) -> None:
     """Bring a catalog in step with the shop's feed and publish it as a new version, if anything changed."""
-    commands.sync(feed, photos, catalog, force=force, wait=wait)
+    commands.sync(feed, photos, catalog, columns=columns or [], force=force, wait=wait)
 
 
 @catalog_app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 from kombu.exceptions import OperationalError
@@ -21,7 +21,7 @@ from packsight.shared import launch
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import CATALOG_NAME, INDEXER_QUEUE
-from packsight.shared.settings import settings
+from packsight.shared.settings import Settings, settings
 from packsight.shared.storage.objects import ObjectStore
 
 WAIT_SECONDS = 30.0
@@ -30,10 +30,10 @@ WAIT_SECONDS = 30.0
 out = Console()
 
 
-def sync(feed: str, photos: str, catalog: str, *, force: bool, wait: bool) -> None:
-    """Bring a catalog in step with the shop's feed and say what was done."""
+def sync(feed: str, photos: str, catalog: str, *, columns: Sequence[str], force: bool, wait: bool) -> None:
+    """Bring a catalog in step with the shop's feed and say what was done; columns: `field=column` of a table."""
     _check_name(catalog)
-    config = settings()
+    config = _with_columns(settings(), columns)
     with _reachable(), _progress() as progress:
         report = run_sync(SyncRequest(feed, photos, catalog, force), config, progress)
     out.print(tables.sync_summary(report))
@@ -42,6 +42,18 @@ def sync(feed: str, photos: str, catalog: str, *, force: bool, wait: bool) -> No
     _print_notes(report.notes)
     if wait and report.version is not None:
         _wait(catalog)
+
+
+def _with_columns(config: Settings, columns: Sequence[str]) -> Settings:
+    """Settings with columns of a table named beside those that they name already."""
+    named = {}
+    for one in columns:
+        name, equals, column = one.partition("=")
+        if not equals:
+            raise UserError(f"--map {one} names no column. Write FIELD=COLUMN, say --map picture=Photo.")
+        named[name.strip()] = column.strip()
+    catalog = config.catalog.model_copy(update={"columns": config.catalog.columns | named})
+    return config.model_copy(update={"catalog": catalog})
 
 
 def _check_name(catalog: str) -> None:

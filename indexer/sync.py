@@ -10,6 +10,7 @@ seen at their sources is kept, features are in shards, a version without a manif
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -149,7 +150,8 @@ class Sync:
         """Read the feed and what is published; raises UserError when the feed has lost too much."""
         request = self.request
         offers = read_offers(request.feed, self.settings, self.store)
-        extras = extra_photos(request.photos, self.store) if request.photos else {}
+        skipped: Counter[str] = Counter()
+        extras = extra_photos(request.photos, self.store, skipped) if request.photos else {}
         current = self.catalogs.current()
         parent = self._parent(current.version) if current is not None else None
         wanted = plan(offers, extras, parent.rows if parent is not None else Rows(), feed=request.feed)
@@ -157,6 +159,9 @@ class Sync:
             # Before a photo is fetched for nothing; what photos are lost is known when the rest of them has been seen.
             refuse_loss(wanted, self.settings.catalog.max_loss)
         recipes, notes = _recipes(self.fleet, parent)
+        if skipped:
+            left_out = ", ".join(f"{kind} {count}" for kind, count in skipped.most_common(10))
+            notes = (*notes, f"left out of the extra photos: {left_out}")
         return Wanted(wanted, current, tuple(self._target(recipe, current, parent) for recipe in recipes), notes)
 
     def _parent(self, version: str) -> Parent | None:

@@ -1,4 +1,4 @@
-"""Where photos come from: folders, image files, lists of references (.txt, .csv, .tsv) and s3:// prefixes."""
+"""Where photos come from: folders, image files, lists of references (.txt, or a table) and s3:// prefixes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.tables import read_table
+from packsight.shared.storage.names import find
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.walk import files_below
+from packsight.shared.tables.columns import KNOWN
+from packsight.shared.tables.encoding import Recoder
+from packsight.shared.tables.table import SUFFIXES, named, read_table
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
-COLUMNS = ("image", "url", "picture", "reference")
+COLUMNS = ("image", "url", "picture", "reference", *KNOWN["picture"])
 """Names under which a table's column of references is found, in this order."""
 
 
@@ -30,7 +34,7 @@ def expand(
 ) -> Iterator[Item]:
     """Yield the photos of all sources in order, folders sorted by path.
 
-    A file named on the command line is taken whatever its suffix, except `.txt`, `.csv` and `.tsv`, which are lists of
+    A file named on the command line is taken whatever its suffix, except `.txt` and those of tables, which are lists of
     references. `column` is the tables' column; by default the first of COLUMNS. `skipped` counts, by suffix, the files
     of folders and prefixes that are no photos.
 
@@ -53,7 +57,7 @@ def expand(
             )
         elif path.suffix.lower() == ".txt":
             yield from resolve(_lines(path), path.parent)
-        elif path.suffix.lower() in {".csv", ".tsv"}:
+        elif path.suffix.lower() in SUFFIXES:
             yield from resolve((row[found] or "" for found, row in _rows(path, column)), path.parent)
         else:
             yield Item(_printable(source), path)
@@ -70,40 +74,34 @@ def resolve(references: Iterable[str], folder: Path) -> Iterator[Item]:
     """Turn a list's entries into photos: addresses stay, paths start at the list's own folder, blanks are left out."""
     for reference in references:
         if text := reference.strip():
-            yield Item(text, text if "://" in text else folder / text)
+            yield Item(text, text if "://" in text else find(folder, text))
 
 
 def _rows(path: Path, column: str | None) -> Iterator[tuple[str, dict[str, str]]]:
-    wanted = (column.lower(),) if column else COLUMNS
     for row in read_table(path):
-        found = next((name for name in wanted if name in row), None)
+        found = named(row, (column,) if column else COLUMNS)
         if found is None:
-            raise UserError(
-                f"{path} has no column {' or '.join(wanted)}; it has {', '.join(row)}. Name it with --column."
-            )
+            wanted = column or f"of photos (say {' or '.join(COLUMNS[:4])})"
+            raise UserError(f"{path} has no column {wanted}; it has {', '.join(row)}. Name it with --column.")
         yield found, row
 
 
 def _lines(path: Path) -> Iterator[str]:
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            yield from (line for line in file if not line.lstrip().startswith("#"))
+        text = Recoder().recode(path.read_bytes(), final=True).decode()
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 text ({error}). A .txt source is a list, one reference per line."
-        ) from None
+        raise UserError(f"{path} is no text ({error}). A .txt source is a list, one reference per line.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    yield from (line for line in text.splitlines() if not line.lstrip().startswith("#"))
 
 
 def _folder(root: Path, skipped: Counter[str]) -> Iterator[Item]:
-    for folder, folders, files in os.walk(root, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path in (Path(folder) / name for name in sorted(files)):
-            if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
-                skipped[path.suffix.lower() or path.name] += 1
-            else:
-                yield Item(_printable(str(path)), path)
+    for path in files_below(root, skipped, _refuse):
+        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
+            skipped[path.suffix.lower() or path.name] += 1
+        else:
+            yield Item(_printable(str(path)), path)
 
 
 def _refuse(error: OSError) -> None:

@@ -160,6 +160,11 @@ class Catalog(_Section):
     sync_seconds: float = 900.0
     include_unavailable: bool = True
     """Whether offers that the feed marks available="false" stay in the catalog: they may still stand on a shelf."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Columns of a feed's table by field (`packsight.shared.tables.columns.KNOWN`), where they have no usual name; as JSON."""
+    identity: str = Field(default="id", pattern=r"^(id|vendor_code|url:[A-Za-z0-9_.-]+)$")
+    """What a product is known by: the feed's `id`, its `vendor_code`, or `url:NAME`, a parameter of its address. Offers that
+    have it in common are one product."""
     max_feed_bytes: int = 2_000_000_000
     """Unpacked size of a feed."""
     describe_batch: int = 32

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.server
 import socket
 import ssl
 import subprocess
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -195,8 +197,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.reply(200, b"x", Content_Length=size)
         self.close_connection = True
 
-    def fault_gzip(self, *_: str) -> None:
-        self.reply(200, b"\x1f\x8b\x08", Content_Encoding="gzip")
+    def fault_brotli(self, *_: str) -> None:
+        self.reply(200, b"\x8b\x02\x80", Content_Encoding="br")
+
+    def fault_coded(self, coding: str, packing: str) -> None:
+        """The photo with any Content-Encoding, packed as it says or not."""
+        body = self.server.state.content
+        packings = {"gzip": gzip.compress(body), "zlib": zlib.compress(body), "plain": body}
+        self.reply(200, packings[packing], Content_Encoding=coding)
 
     def fault_garbage(self, *_: str) -> None:
         self.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from packsight.shared.contract.labels import Label
+from packsight.shared.tables.labels import Label
 
 
 def histogram(path: Path) -> npt.NDArray[np.float32]:

@@ -22,7 +22,7 @@ from packsight.deploy.demo.shop.dataset import generate
 from packsight.deploy.stack.state import StackFolder
 from packsight.shared import launch
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.labels import Label
+from packsight.shared.tables.labels import Label
 
 _TAKEN_OVER = ("PACKSIGHT_MODELS__", "PACKSIGHT_WORKER__")
 """Settings of the user that hold in the demo too; all others may belong to a stack that it must not touch."""

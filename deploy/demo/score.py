@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Outcome, Status
+from packsight.shared.tables.labels import Label
 
 ENOUGH = 0.9
 """Share of right answers that the demo promises."""

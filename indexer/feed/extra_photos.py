@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.walk import files_below
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 
@@ -23,14 +24,16 @@ class ExtraPhoto:
     """What a Fetcher whose root is the folder takes."""
 
 
-def extra_photos(location: str, store: ObjectStore) -> dict[str, list[ExtraPhoto]]:
+def extra_photos(location: str, store: ObjectStore, skipped: Counter[str] | None = None) -> dict[str, list[ExtraPhoto]]:
     """List extra photos by vendor code, each code's photos in the order of their names.
 
     `location`: a folder or `s3://bucket/prefix`. A photo's vendor code is the name of the folder it lies in, at any
-    depth: `<vendor code>/1.heic` and `<group>/<vendor code>/1.heic` both count. Raises UserError without such a folder.
+    depth: `<vendor code>/1.heic` and `<group>/<vendor code>/1.heic` both count. `skipped` counts, by suffix or folder, what is
+    left out. Raises UserError without such a folder.
     """
     found: dict[str, list[ExtraPhoto]] = {}
-    listing = _stored(location, store) if location.startswith("s3://") else _local(Path(location))
+    counts: Counter[str] = Counter() if skipped is None else skipped
+    listing = _stored(location, store, counts) if location.startswith("s3://") else _local(Path(location), counts)
     for code, source in listing:
         found.setdefault(code, []).append(ExtraPhoto(code, source, source))
     return found
@@ -40,21 +43,23 @@ def _is_photo(name: PurePosixPath) -> bool:
     return name.suffix.lower() in IMAGE_SUFFIXES and not name.name.startswith(".")
 
 
-def _local(folder: Path) -> Iterator[tuple[str, str]]:
+def _local(folder: Path, skipped: Counter[str]) -> Iterator[tuple[str, str]]:
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder. Give the folder that holds one folder of photos per vendor code.")
-    for path, folders, files in os.walk(folder):
-        folders.sort()
-        for file in sorted(files):
-            name = PurePosixPath(Path(path, file).relative_to(folder).as_posix())
-            if _is_photo(name) and name.parent.name:
-                yield name.parent.name, str(name)
+    for path in files_below(folder, skipped):
+        name = PurePosixPath(path.relative_to(folder).as_posix())
+        if _is_photo(name) and name.parent.name:
+            yield name.parent.name, str(name)
+        else:
+            skipped[name.suffix.lower() or name.name] += 1
 
 
-def _stored(location: str, store: ObjectStore) -> Iterator[tuple[str, str]]:
+def _stored(location: str, store: ObjectStore, skipped: Counter[str]) -> Iterator[tuple[str, str]]:
     bucket, _, prefix = location.removeprefix("s3://").partition("/")
     prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
     for key in store.list(prefix, bucket=bucket):
         name = PurePosixPath(key.removeprefix(prefix))
         if _is_photo(name) and name.parent.name:
             yield name.parent.name, f"s3://{bucket}/{key}"
+        elif not key.endswith("/"):
+            skipped[name.suffix.lower() or name.name] += 1

@@ -20,6 +20,13 @@ class Offer:
     product: ProductRow
     pictures: tuple[str, ...] = ()
 
+    def joined(self, other: Offer) -> Offer:
+        """The same product with the pictures of another offer of it, whose fields stand where this one has none."""
+        mine, its = self.product.model_dump(), other.product.model_dump()
+        missing = {name: value for name, value in its.items() if value and not mine[name]}
+        product = self.product.model_copy(update=missing) if missing else self.product
+        return Offer(product, tuple(dict.fromkeys((*self.pictures, *other.pictures))))
+
 
 @dataclass(frozen=True, slots=True)
 class Offers:
@@ -31,30 +38,34 @@ class Offers:
 
 @dataclass(slots=True)
 class Faults:
-    """Rows that were left out, counted, with the place of the first of each kind."""
+    """What was left out, counted, with the place of the first of each kind."""
 
     _seen: dict[str, tuple[int, str]] = field(default_factory=dict)
 
-    def count(self, kind: str, place: str) -> None:
-        """Count a fault of this kind."""
-        number, first = self._seen.get(kind, (0, place))
-        self._seen[kind] = (number + 1, first)
+    def count(self, kind: str, place: str, number: int = 1) -> None:
+        """Count faults of this kind."""
+        before, first = self._seen.get(kind, (0, place))
+        self._seen[kind] = (before + number, first)
 
     def notes(self) -> tuple[str, ...]:
         """One sentence for each kind."""
         return tuple(f"{kind}: {number} (first: {first})" for kind, (number, first) in self._seen.items())
 
 
-def collect(offers: Iterable[Offer], faults: Faults, name: str) -> Offers:
-    """Index offers by id; of offers with the same id the last one stands, the others are counted.
+def collect(offers: Iterable[Offer], faults: Faults, name: str, *, join: bool = False) -> Offers:
+    """Index offers by id.
+
+    join: whether several offers with the same id are one product; else the last one stands, and the others are counted.
 
     Raises FeedError when there is no offer at all: an empty feed is a mistake, not a wish to sell nothing.
     """
     by_id: dict[str, Offer] = {}
     for offer in offers:
-        if offer.product.id in by_id:
-            faults.count("offers whose id came before, the last one stands", f"id {offer.product.id}")
-        by_id[offer.product.id] = offer
+        identity = offer.product.id
+        before = by_id.get(identity)
+        if before is not None and not join:
+            faults.count("offers whose id came before, the last one stands", f"id {identity}")
+        by_id[identity] = before.joined(offer) if before is not None and join else offer
     if not by_id:
         raise FeedError(f"{name} has no offers, so nothing was changed. Correct the feed and sync again.")
     return Offers(by_id, faults.notes())

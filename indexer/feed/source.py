@@ -1,4 +1,4 @@
-"""Where a feed comes from (file, http(s) address, object storage) and what it is (YML or table, gzip or plain)."""
+"""Where a feed comes from (file, http(s) address, object storage) and what it is (YML, Google's or a table, gzip or plain)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ import io
 import posixpath
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote, urljoin, urlsplit
 
-from packsight.indexer.feed.offers import Faults, FeedError, Offers, collect
+from packsight.indexer.feed import google, xml, yml
+from packsight.indexer.feed.fields import url_parameter
+from packsight.indexer.feed.offers import Faults, FeedError, Offer, Offers, collect
 from packsight.indexer.feed.table import read_table
-from packsight.indexer.feed.yml import read_feed
 from packsight.shared.contract.errors import PacksightError
 from packsight.shared.settings import Settings
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.tables.cells import Readable
+from packsight.shared.tables.encoding import Recoder
 
 MAX_RATIO = 100
 """Feeds of real shops shrink to a tenth or a twentieth; a bomb to a thousandth."""
@@ -29,16 +32,67 @@ _DEADLINE = 900.0
 
 def read_offers(location: str, settings: Settings, store: ObjectStore) -> Offers:
     """Read the offers of a feed or table; raises FeedError when it cannot be read whole."""
-    faults = Faults()
-    with _opened(location, settings, store) as raw, _unpacked(raw, location, settings.catalog.max_feed_bytes) as stream:
+    faults, rules = Faults(), settings.catalog
+    with _opened(location, settings, store) as raw, _unpacked(raw, location, rules.max_feed_bytes) as stream:
         try:
-            beginning = stream.peek(512)[:512].removeprefix(b"\xef\xbb\xbf").lstrip()
-            if beginning.startswith((b"<", b"\xff\xfe", b"\xfe\xff")):
-                offers = read_feed(stream, location, faults, unavailable=settings.catalog.include_unavailable)
-                return collect(offers, faults, location)
-            return read_table(stream, location)
+            if _is_xml(stream):
+                offers, join = read_xml(stream, location, faults, unavailable=rules.include_unavailable), False
+            else:
+                mapping, unavailable = rules.columns, rules.include_unavailable
+                offers, join = read_table(stream, location, faults, mapping=mapping, unavailable=unavailable), True
+            return collect(identified(offers, rules.identity, faults), faults, location, join=join or rules.identity != "id")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise FeedError(f"{location} is a broken gzip file: {error}. Pack the feed again.") from None
+
+
+def identified(offers: Iterable[Offer], identity: str, faults: Faults) -> Iterator[Offer]:
+    """Give offers the id that `Catalog.identity` asks for; those that lack it are counted and left out."""
+    for offer in offers:
+        product = offer.product
+        match identity.partition(":"):
+            case ("id", *_):
+                yield offer
+                continue
+            case ("vendor_code", *_):
+                named = product.vendor_code
+            case (_, _, parameter):
+                named = url_parameter(product.url, parameter)
+        if named:
+            yield Offer(product.model_copy(update={"id": named}), offer.pictures)
+        else:
+            faults.count(f"offers without {identity}, left out", f"id {product.id}")
+
+
+def _is_xml(stream: io.BufferedReader[_Guarded]) -> bool:
+    try:
+        return Recoder().recode(stream.peek(512)[:512]).lstrip().startswith(b"<")
+    except UnicodeDecodeError:
+        return False
+
+
+def read_xml(stream: Readable, name: str, faults: Faults, *, unavailable: bool = True) -> Iterator[Offer]:
+    """Yield the offers of a YML or Google feed in constant memory; those without an id are counted.
+
+    `unavailable`: whether those are kept that are marked as not available. Raises FeedError as `xml.items` does.
+    """
+    categories: dict[str, str] = {}
+    for root, element in xml.items(stream, name, faults, {yml.ROOT: yml.ELEMENTS, **google.ROOTS}):
+        is_yml = root == yml.ROOT
+        offer = (
+            yml.offer_of(element, categories, unavailable=unavailable)
+            if is_yml
+            else google.offer_of(element, unavailable=unavailable)
+        )
+        if offer is not None:
+            yield offer
+        elif not _has_id(element, is_yml=is_yml):
+            faults.count("offers without an id, left out", f"line {element.sourceline}")
+
+
+def _has_id(element: Any, *, is_yml: bool) -> bool:
+    if is_yml:
+        return xml.local(element) == "category" or bool(element.get("id", "").strip())
+    return any(xml.local(child) == "id" for child in element if isinstance(child.tag, str))
 
 
 def is_remote(location: str) -> bool:
@@ -67,7 +121,7 @@ def reference_of(picture: str, location: str) -> str:
                 f"s3://{bucket}/{posixpath.normpath(posixpath.join('/', posixpath.dirname(key), picture)).lstrip('/')}"
             )
         if not is_remote(location):
-            return picture.replace("\\", "/")
+            return picture
         picture = urljoin(location, picture)
     return quote(picture, safe="!#$%&'()*+,/:;=?@[]~")
 
@@ -99,7 +153,7 @@ def _opened(location: str, settings: Settings, store: ObjectStore) -> Iterator[I
     limits = patient.fetch.model_copy(update={"max_bytes": settings.catalog.max_feed_bytes, "deadline": _DEADLINE})
     fetcher = Fetcher(patient.model_copy(update={"fetch": limits}), store)
     try:
-        data = fetcher.fetch(location)
+        data = fetcher.fetch(location, unpack=False)
     except PacksightError as error:
         raise FeedError(f"The feed cannot be fetched: {error}") from None
     finally:

@@ -21,10 +21,10 @@ from packsight.producer.evaluation.recognise import submit
 from packsight.producer.evaluation.unlisted import Unlisted, missing, part
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import PacksightError, UserError
-from packsight.shared.contract.labels import Label, read_labels
 from packsight.shared.contract.messages import RecognizeOptions, parse_options
 from packsight.shared.extras import Later
 from packsight.shared.storage.files import write_whole
+from packsight.shared.tables.labels import Label, read_labels
 
 if TYPE_CHECKING:
     from packsight.producer.evaluation import baseline_2020, describe, local, page

@@ -14,11 +14,11 @@ from packsight.producer.upload import Unreadable, upload
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import ErrorCode
-from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.queue import describing
 from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.jobs import JobImage
+from packsight.shared.tables.labels import Label
 from packsight.shared.vision.features import Features
 
 

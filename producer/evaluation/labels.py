@@ -8,8 +8,8 @@ from pathlib import Path
 from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.sources import Item
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Outcome
+from packsight.shared.tables.labels import Label
 
 TOP_K = 5
 

@@ -21,13 +21,13 @@ from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Failure, Status
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.decision import judged
 from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion
 from packsight.shared.matching.ranking import Ranking
 from packsight.shared.storage import layout
+from packsight.shared.tables.labels import Label
 from packsight.shared.vision.features import Features
 
 BASELINE = "baseline-2020"

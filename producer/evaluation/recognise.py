@@ -8,9 +8,9 @@ from pathlib import Path
 from packsight.producer.client import Client
 from packsight.producer.evaluation.labels import items, unreadable
 from packsight.producer.upload import Unreadable
-from packsight.shared.contract.labels import Label
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.storage.jobs import BATCH_SIZE, Job
+from packsight.shared.tables.labels import Label
 
 
 def submit(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from packsight.producer.evaluation.metrics import Answer
-from packsight.shared.contract.labels import Label
+from packsight.shared.tables.labels import Label
 
 _NAMED = 10
 

@@ -11,6 +11,8 @@ from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError
 from packsight.shared.contract.references import parse_address, parse_object, scheme, shown
 from packsight.shared.settings import Settings
 from packsight.shared.storage import deadline
+from packsight.shared.storage.coding import unpacked
+from packsight.shared.storage.names import find
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.web import Fetched, StatusError, Web, content_mark
 
@@ -27,11 +29,12 @@ class Fetcher:
         self._store = store
         self._web = Web(settings.fetch)
 
-    def fetch(self, reference: str, *, retries: int | None = None) -> bytes:
+    def fetch(self, reference: str, *, retries: int | None = None, unpack: bool = True) -> bytes:
         """Read the file that a reference names, within settings.fetch.deadline seconds in all.
 
         `retries` (default settings.fetch.retries) counts further attempts over http(s) after statuses 408, 425, 429 and
-        5xx and after broken connections, with doubling pauses; object storage has retries of its own.
+        5xx and after broken connections, with doubling pauses; object storage has retries of its own. `unpack`: whether a file
+        that is stored packed is unpacked.
 
         Raises ImageError: REFERENCE_INVALID, REFERENCE_REFUSED, OBJECT_MISSING, BUCKET_MISSING, ACCESS_DENIED,
         HTTP_STATUS, HOST_UNREACHABLE, FETCH_TIMEOUT, FETCH_FAILED or FILE_TOO_LARGE.
@@ -40,7 +43,7 @@ class Fetcher:
         if fetched is None:
             message = f"{shown(reference)} answered “not modified” to a plain request"
             raise ImageError(ErrorCode.FETCH_FAILED, message, retryable=False)
-        return fetched.data
+        return unpacked(fetched.data, self._limits.max_bytes, shown(reference)) if unpack else fetched.data
 
     def fetch_if_changed(self, reference: str, validator: str) -> Fetched | None:
         """Read a file again if it is no longer the one that `validator` marks; an empty validator reads it always.
@@ -49,7 +52,9 @@ class Fetcher:
         """
         fetched = self._fetch(reference, validator, self._limits.retries)
         # Servers may ignore the condition and send the same file again.
-        return None if fetched is None or (validator and fetched.validator == validator) else fetched
+        if fetched is None or (validator and fetched.validator == validator):
+            return None
+        return Fetched(unpacked(fetched.data, self._limits.max_bytes, shown(reference)), fetched.validator)
 
     def is_outage(self, reference: str, error: ImageError) -> bool:
         """Whether a reference could not be fetched because object storage is away: then the photo is not to blame.
@@ -132,7 +137,7 @@ class Fetcher:
             )
         try:
             root = self._limits.root.resolve()
-            path = (root / reference).resolve()
+            path = find(root, reference).resolve()
         except (OSError, ValueError, RuntimeError):
             raise ImageError(ErrorCode.REFERENCE_INVALID, f"{shown(reference)} is no path") from None
         if not path.is_relative_to(root):

@@ -107,7 +107,7 @@ class ObjectStore:
             if limit is not None and expected > limit:
                 raise StorageError(ErrorCode.FILE_TOO_LARGE, f"{name} has {expected} bytes, more than {limit}")
             body = io.BytesIO()
-            for chunk in response.stream(_CHUNK):
+            for chunk in response.stream(_CHUNK, decode_content=False):
                 body.write(chunk)
                 if limit is not None and body.tell() > limit:
                     raise StorageError(ErrorCode.FILE_TOO_LARGE, f"{name} has more than {limit} bytes")

@@ -19,6 +19,7 @@ from packsight.shared.contract.references import Address, follow, shown
 from packsight.shared.settings import Fetch
 from packsight.shared.storage import deadline
 from packsight.shared.storage.addresses import AddressRule
+from packsight.shared.storage.coding import check_coding
 
 _REDIRECTS = 3
 _CHUNK = 64 * 1024
@@ -103,13 +104,7 @@ class Web:
             return None
         if response.status != HTTPStatus.OK:
             raise _status_error(response, name)
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise ImageError(
-                ErrorCode.FETCH_FAILED,
-                f"{name} came with a Content-Encoding that was not asked for",
-                remedy="Let the server send pictures as they are.",
-                retryable=False,
-            )
+        check_coding(response.headers.get("Content-Encoding"), name)
         limit = self._limits.max_bytes
         body = io.BytesIO()
         try:

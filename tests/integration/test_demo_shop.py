@@ -12,7 +12,7 @@ from lxml import etree
 from packsight.deploy.demo.baseline import histogram_top1
 from packsight.deploy.demo.shop.dataset import generate
 from packsight.deploy.demo.shop.products import items
-from packsight.shared.contract.labels import read_labels
+from packsight.shared.tables.labels import read_labels
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ from packsight.producer.evaluation import local
 from packsight.producer.evaluation.variants import Variant, match
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
-from packsight.shared.contract.labels import Label
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.tables.labels import Label
 from packsight.shared.vision.features import Features
 from tests.describer import Describer, describing
 from tests.unit.matching_catalog import RECIPE, photo, shop

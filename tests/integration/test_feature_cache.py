@@ -209,7 +209,7 @@ class WatchedFetcher(Fetcher):
         super().__init__(settings, store)
         self.fetched: Counter[str] = Counter()
 
-    def fetch(self, reference: str, *, retries: int | None = None) -> bytes:
+    def fetch(self, reference: str, *, retries: int | None = None, unpack: bool = True) -> bytes:
         self.fetched[reference] += 1
         return super().fetch(reference, retries=retries)
 

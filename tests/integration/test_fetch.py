@@ -247,10 +247,28 @@ def test_a_file_of_exactly_the_limit_is_fetched(make: Make, server: FaultServer)
     assert fetcher.fetch(server.url("/photo.jpg")) == PHOTO
 
 
-def test_a_compressed_answer_is_refused_without_unpacking_it(fetcher: Fetcher, server: FaultServer) -> None:
-    error = refusal(fetcher, server.url("/gzip"))
+def test_an_answer_that_cannot_be_unpacked_is_refused_by_the_name_of_its_coding(fetcher: Fetcher, server: FaultServer) -> None:
+    error = refusal(fetcher, server.url("/brotli"))
     assert (error.code, error.retryable) == (ErrorCode.FETCH_FAILED, False)
-    assert "Content-Encoding" in error.message
+    assert "Content-Encoding br" in error.message
+
+
+@pytest.mark.parametrize(
+    ("coding", "packing"),
+    [("gzip", "gzip"), ("x-gzip", "gzip"), ("deflate", "zlib"), ("none", "gzip"), ("gzip", "plain")]
+    + [(coding, "plain") for coding in ("", "aws-chunked", "none", "UTF-8", "binary", "identity")],
+)
+def test_the_bytes_say_whether_a_photo_is_packed(fetcher: Fetcher, server: FaultServer, coding: str, packing: str) -> None:
+    assert fetcher.fetch(server.url(f"/coded/{coding}/{packing}")) == server.content
+    found = fetcher.fetch_if_changed(server.url(f"/coded/{coding}/{packing}"), "")
+    assert found is not None
+    assert found.data == server.content
+
+
+def test_a_photo_is_not_unpacked_beyond_the_limit(fetcher: Fetcher, server: FaultServer) -> None:
+    server.content = b"a" * 5_000_000
+    assert refusal(fetcher, server.url("/coded/gzip/gzip")).code is ErrorCode.FILE_TOO_LARGE
+    assert len(fetcher.fetch(server.url("/coded/gzip/gzip"), unpack=False)) < 100_000
 
 
 def test_after_a_thousand_faults_the_pool_still_serves_and_holds_no_connection(
@@ -260,7 +278,7 @@ def test_after_a_thousand_faults_the_pool_still_serves_and_holds_no_connection(
         "status/404": ErrorCode.HTTP_STATUS,
         "status/500": ErrorCode.HTTP_STATUS,
         "announced/2000000": ErrorCode.FILE_TOO_LARGE,
-        **dict.fromkeys(["cut", "cut-chunks", "hang-up", "gzip", "hops/5"], ErrorCode.FETCH_FAILED),
+        **dict.fromkeys(["cut", "cut-chunks", "hang-up", "brotli", "hops/5"], ErrorCode.FETCH_FAILED),
     }
     order = list(faults) * 125
     before = open_files()
@@ -437,7 +455,7 @@ def test_credentials_in_an_address_are_refused_and_never_repeated(
     assert not dialled
 
 
-@pytest.mark.parametrize("path", ["/status/403", "/status/500", "/cut", "/gzip", "/hops/9", "/announced/9999999"])
+@pytest.mark.parametrize("path", ["/status/403", "/status/500", "/cut", "/brotli", "/hops/9", "/announced/9999999"])
 def test_signatures_in_an_address_are_never_repeated(fetcher: Fetcher, server: FaultServer, path: str) -> None:
     error = refusal(fetcher, server.url(f"{path}?X-Amz-Signature=5ec2e7&name=a#5ec2e7"), retries=0)
     assert path in error.message or path == "/hops/9"

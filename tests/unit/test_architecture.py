@@ -17,8 +17,8 @@ ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
 APART = ("worker", "producer", "indexer")
 LAYERS = {
     "shared": [
-        {"contract"}, {"extras", "launch", "logs", "memory", "parameters"}, {"settings"}, {"vision"}, {"storage"}, {"queue"},
-        {"catalog"}, {"matching"},
+        {"contract"}, {"extras", "launch", "logs", "memory", "parameters"}, {"settings"}, {"tables", "vision"}, {"storage"},
+        {"queue"}, {"catalog"}, {"matching"},
     ],
     "worker": [
         {"catalogs", "networks"}, {"pipeline"}, {"process"}, {"app", "quantise"}, {"queue"}, {"cli", "commands", "__main__"},

@@ -13,8 +13,8 @@ from packsight.deploy.demo.shop.packs import front
 from packsight.deploy.demo.shop.products import FAMILIES, STRANGERS, items
 from packsight.deploy.demo.shop.scenes import catalog_photo, query_photo
 from packsight.shared.contract.errors import ErrorCode, ImageError
-from packsight.shared.contract.labels import Label
 from packsight.shared.contract.outcomes import Candidate, Evidence, Failure, Outcome, Product, Status
+from packsight.shared.tables.labels import Label
 
 
 def test_the_shop_has_families_of_siblings_that_differ_in_the_variant_alone() -> None:

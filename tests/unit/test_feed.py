@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packsight.indexer.feed.offers import Faults, FeedError, Offer
-from packsight.indexer.feed.source import read_offers, reference_of
-from packsight.indexer.feed.yml import read_feed
+from packsight.indexer.feed.source import read_offers, read_xml, reference_of
 from packsight.shared.settings import Catalog, Settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -40,7 +39,7 @@ def wrapped(offers: str) -> bytes:
 
 
 def read(data: bytes, *, unavailable: bool = True) -> list[Offer]:
-    return list(read_feed(io.BytesIO(data), "feed.xml", Faults(), unavailable=unavailable))
+    return list(read_xml(io.BytesIO(data), "feed.xml", Faults(), unavailable=unavailable))
 
 
 def from_file(file: Path, data: bytes, **limits: int) -> dict[str, Offer]:
@@ -186,7 +185,7 @@ def test_bombs_are_refused_with_bounded_memory(name: str) -> None:
     bomb = BOMBS[name]
     stream = io.BytesIO(bomb) if isinstance(bomb, bytes) else bomb
     with pytest.raises(FeedError):
-        list(read_feed(stream, "bomb.xml", Faults()))  # type: ignore[arg-type]
+        list(read_xml(stream, "bomb.xml", Faults()))  # type: ignore[arg-type]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
     if isinstance(bomb, _Endless):
         assert bomb.given < 40_000_000  # not read to its end
@@ -222,7 +221,6 @@ def test_any_bytes_give_offers_or_a_feed_error(tail: bytes) -> None:
     ("picture", "location", "reference"),
     [
         ("a/b.jpg", "/srv/feed.xml", "a/b.jpg"),
-        ("a\\b.jpg", "/srv/feed.xml", "a/b.jpg"),
         ("a/b.jpg", "https://e.example/x/feed.xml?v=1", "https://e.example/x/a/b.jpg"),
         ("/a b.jpg", "https://e.example/x/feed.xml", "https://e.example/a%20b.jpg"),
         ("../a.jpg", "s3://bucket/x/y/feed.xml", "s3://bucket/x/a.jpg"),

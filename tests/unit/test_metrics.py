@@ -10,8 +10,8 @@ from packsight.producer.evaluation.metrics import Answer, by_kind, confusions, s
 from packsight.producer.evaluation.shares import Share, wilson
 from packsight.producer.evaluation.wording import shown
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.labels import Label, read_labels
 from packsight.shared.contract.outcomes import Candidate, Evidence, Outcome, Product, Status
+from packsight.shared.tables.labels import Label, read_labels
 
 
 def answer(product: str, *candidates: str, status: Status = Status.MATCHED, nearest: str = "", **more: object) -> Answer:

@@ -9,7 +9,7 @@ import pytest
 
 from packsight.producer.sources import Item, expand, single
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.tables import read_table
+from packsight.shared.tables.table import read_table
 
 NO_STORE: Any = None
 
@@ -29,7 +29,7 @@ def test_a_folder_gives_its_photos_in_order_of_their_paths_and_counts_the_rest(t
     skipped: Counter[str] = Counter()
     found = names(str(tmp_path), skipped=skipped)
     assert [os.path.relpath(name, tmp_path) for name in found] == ["b.jpg", "z.jpeg", "a/1.avif", "a/2.HEIC", "a/3.hif"]
-    assert skipped == {".txt": 1, ".jpg": 1, ".pt": 1}
+    assert skipped == {".txt": 1, ".jpg": 1, ".pt": 1, ".hidden/": 1}
 
 
 def test_a_file_that_is_named_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_one_photo_is_not_a_folder(tmp_path: Path) -> None:
 
 
 def test_tables_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    for content, cause in ((b"image\n\xff\xfe\n", "UTF-8"), (b"", "empty")):
+    for content, cause in (("image\nКрем\n".encode() + b"\xff\n", "line 2: byte 0xff in utf-8"), (b"", "empty")):
         file = tmp_path / "table.csv"
         file.write_bytes(content)
         with pytest.raises(UserError, match=cause):

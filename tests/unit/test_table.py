@@ -7,12 +7,15 @@ import tracemalloc
 
 import pytest
 
-from packsight.indexer.feed.offers import Faults, FeedError, Offers
-from packsight.indexer.feed.table import read_table, rows
+from packsight.indexer.feed.offers import Faults, FeedError, Offers, collect
+from packsight.indexer.feed.table import read_table
 
 
-def read(text: str, encoding: str = "utf-8") -> Offers:
-    return read_table(io.BytesIO(text.encode(encoding)), "table")
+def read(text: str | bytes, encoding: str = "utf-8", **mapping: str) -> Offers:
+    data = text if isinstance(text, bytes) else text.encode(encoding)
+    faults = Faults()
+    rows = read_table(io.BufferedReader(io.BytesIO(data)), "table", faults, mapping=mapping)
+    return collect(rows, faults, "table", join=True)
 
 
 def test_a_table_without_a_header_has_id_and_picture_first() -> None:
@@ -39,10 +42,10 @@ def test_rows_with_the_same_id_are_pictures_of_one_product() -> None:
     assert (offer.product.name, offer.product.picture) == ("Cream", "a.jpg")
 
 
-def test_rows_without_id_or_picture_are_counted() -> None:
+def test_rows_without_an_id_are_counted() -> None:
     offers = read("id\tpicture\n1\ta.jpg\n\tb.jpg\n2\n\n")
-    assert list(offers.by_id) == ["1"]
-    assert offers.notes == ("rows without id or picture, left out: 2 (first: line 3)",)
+    assert list(offers.by_id) == ["1", "2"]
+    assert offers.notes == ("rows without an id, left out: 1 (first: line 3)",)
 
 
 def test_quotation_marks_in_tab_separated_values_swallow_nothing() -> None:
@@ -81,7 +84,7 @@ class _Long(io.BufferedIOBase):
 
 def test_a_long_table_is_read_row_by_row() -> None:
     tracemalloc.start()
-    assert sum(1 for _ in rows(_Long(100_000), "table", Faults())) == 100_000
+    assert sum(1 for _ in read_table(_Long(100_000), "table", Faults(), mapping={})) == 100_000
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3_000_000

@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.contract import labels
 from packsight.shared.contract.errors import ImageError, UserError
 from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.settings import Decode
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.tables import labels
 from packsight.worker.pipeline.decode import Photo, decode
 
 T = TypeVar("T")

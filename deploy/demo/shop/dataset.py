@@ -25,7 +25,7 @@ from lxml.builder import E
 
 from packsight.deploy.demo.shop.products import Item, items
 from packsight.deploy.demo.shop.scenes import SCENES, catalog_photo, query_photo
-from packsight.shared.contract.labels import Label
+from packsight.shared.tables.labels import Label
 
 CATALOG_PHOTOS = 3
 AGAIN = 34

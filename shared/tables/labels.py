@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.tables import read_table
+from packsight.shared.tables.table import read_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,22 @@
+"""Text of fields as people would read it, and addresses as programs would."""
+
+from __future__ import annotations
+
+import html
+import re
+
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--.*?-->")
+
+def readable(text: str) -> str:
+    """A field without HTML: entities are characters, tags and line breaks are spaces, also where it was escaped twice."""
+    for _ in range(2):
+        if "&" in text:
+            text = html.unescape(text)
+    if "<" in text:
+        text = _TAG.sub(" ", text)
+    return " ".join(text.split())
+
+
+def address(text: str) -> str:
+    """An address or path without space around it; `&amp;` in it, which was escaped twice, is `&`."""
+    return text.strip().replace("&amp;", "&")

@@ -1,0 +1,42 @@
+"""Files below a folder, with those of linked folders, and without what systems put beside people's own."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ASIDE = frozenset(("@eadir", "#recycle", "@recycle", "$recycle.bin", ".trash", "lost+found", "system volume information"))
+"""Folders of thumbnails and of deleted files that storage servers and systems make, in lower case."""
+
+
+def files_below(root: Path, skipped: Counter[str], failed: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """Yield the files below a folder, each folder's sorted by name before those of its folders.
+
+    Links to folders are followed, each folder once. Folders that are left out, hidden ones and those in ASIDE, are counted in
+    `skipped` by their names with a slash; a folder that cannot be listed is told to `failed`.
+    """
+    seen = {_identity(root)} if root.exists() else set()
+    for folder, folders, files in os.walk(root, onerror=failed, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if _entered(Path(folder, name), seen, skipped)]
+        yield from (Path(folder, name) for name in sorted(files))
+
+
+def _entered(folder: Path, seen: set[tuple[int, int]], skipped: Counter[str]) -> bool:
+    if folder.name.startswith(".") or folder.name.lower() in ASIDE:
+        skipped[f"{folder.name}/"] += 1
+        return False
+    try:
+        here = _identity(folder)
+    except OSError:
+        return True  # whoever lists it says why it cannot be
+    if here in seen:
+        return False
+    seen.add(here)
+    return True
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino

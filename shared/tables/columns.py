@@ -1,0 +1,74 @@
+"""What the columns of shops' exports are called: by WooCommerce, Shopify, 1C, Bitrix, Yandex and Google, in English and Russian.
+
+Sources of the names: WooCommerce's product CSV schema (https://woocommerce.com/document/product-csv-importer-exporter/),
+Shopify's product CSV (https://help.shopify.com/en/manual/products/import-export/using-csv), Google's product data specification
+(https://support.google.com/merchants/answer/7052112), Bitrix's CSV import, 1C's price lists.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+KNOWN: Mapping[str, tuple[str, ...]] = {
+    "id": (
+        "id", "offer id", "product id", "item id", "handle", "id товара", "ид", "внешний код", "ie xml id", "код", "код товара",
+        "code", "product code", "sku", "variant sku", "артикул", "артикул товара",
+    ),
+    "picture": (
+        "picture", "image link", "main image", "main image url", "picture url", "image url", "image", "images", "image src",
+        "photo", "photos", "photo url", "pictures", "picture urls", "image urls", "основное фото", "основное изображение", "фото",
+        "фотография", "фотографии", "изображение", "изображения", "картинка", "картинки", "ссылка на картинку",
+        "ссылка на изображение", "ссылки на изображения", "ссылка на фото", "ссылки на фото", "url картинки", "url фото",
+        "ie detail picture", "ie preview picture", "variant image", "additional image link", "additional images",
+        "additional image links", "gallery", "дополнительные фото", "дополнительные изображения", "доп фото", "доп изображения",
+    ),
+    "name": (
+        "name", "title", "product name", "product title", "название", "наименование", "название товара", "наименование товара",
+        "имя", "ie name", "полное наименование", "товар",
+    ),
+    "vendor": ("vendor", "brand", "brands", "manufacturer", "бренд", "марка", "торговая марка", "производитель"),
+    "model": ("model", "модель"),
+    "url": (
+        "url", "link", "product url", "permalink", "ссылка", "ссылка на товар", "ссылка на товар на сайте магазина", "url товара",
+    ),
+    "vendor_code": (
+        "vendor code", "vendorcode", "sku", "variant sku", "mpn", "артикул", "артикул товара", "артикул производителя",
+    ),
+    "barcode": (
+        "barcode", "gtin", "ean", "ean13", "ean 13", "upc", "variant barcode", "gtin upc ean or isbn", "штрихкод", "штрих код",
+        "шк",
+    ),
+    "price": ("price", "regular price", "variant price", "цена", "базовая цена", "розничная цена"),
+    "category": (
+        "category", "categories", "product type", "product category", "google product category", "категория", "категории",
+        "группа", "раздел",
+    ),
+    "description": ("description", "body html", "short description", "описание", "краткое описание", "ie detail text"),
+    "available": ("available", "availability", "наличие", "в наличии"),
+}  # fmt: skip
+"""By field its usual names, the surest first, as `plain` writes them."""
+MANY = frozenset(("picture", "barcode"))
+"""Fields that may stand in several columns, all of which count."""
+
+_APART = re.compile(r"[\W_]+")
+
+
+def plain(name: str) -> str:
+    """A column's name in lower case, its words apart by single spaces, without Google's `g:` before it."""
+    return " ".join(_APART.sub(" ", name.casefold().removeprefix("g:")).split())
+
+
+def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, list[int]]:
+    """Find the columns of each field that a header names; `mapping` names columns by field and goes before the usual names.
+
+    A field for which `mapping` has an empty name has no column.
+    """
+    names = [plain(cell) for cell in header]
+    found = {}
+    for field, usual in KNOWN.items():
+        wanted = (plain(mapping[field]),) if field in mapping else usual
+        at = [index for name in wanted if name for index, one in enumerate(names) if one == name]
+        if at:
+            found[field] = at if field in MANY else at[:1]
+    return found

@@ -1,0 +1,263 @@
+"""Tables and feeds as programs of shops export them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from packsight.indexer.feed.fields import pictures_in
+from packsight.indexer.feed.offers import FeedError, Offer
+from packsight.indexer.feed.source import read_offers
+from packsight.shared.contract.errors import UserError
+from packsight.shared.settings import Catalog, Settings
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.tables import workbook
+from packsight.shared.tables.table import read_table
+
+
+def read(tmp_path: Path, data: str | bytes, name: str = "feed.csv", **rules: object) -> dict[str, Offer]:
+    file = tmp_path / name
+    file.write_bytes(data.encode() if isinstance(data, str) else data)
+    settings = Settings(_env_file=None, catalog=Catalog.model_validate(rules))
+    return read_offers(str(file), settings, ObjectStore(settings.s3)).by_id
+
+
+WOOCOMMERCE = """ID,Type,SKU,"GTIN, UPC, EAN, or ISBN",Name,Published,Short description,Regular price,Categories,Images,Brands
+15,simple,S-15,4600000000017,"Crème ""Rose"" 50",1,<p>Soft&nbsp;cream</p>,900,Care,"https://e.example/a.jpg, https://e.example/b,2.jpg",ROSE
+16,variable,S-16,,Soap,1,,,Care,https://e.example/c.jpg,
+"""
+SHOPIFY = """Handle,Title,Body (HTML),Vendor,Type,Variant SKU,Variant Price,Variant Barcode,Image Src,Image Position
+rose-cream,Rose cream,<p>Soft</p>,ROSE,Care,S-1,900,4600000000017,https://e.example/1.jpg,1
+rose-cream,,,,,,,,https://e.example/2.jpg,2
+soap,Soap,,ROSE,Care,S-2,100,,https://e.example/3.jpg,1
+"""
+ONE_C = "Код;Артикул;Наименование;Производитель;Штрихкод;Цена;Фото\n"
+ONE_C += "00-15;А-15;Крем «Роза»;РОЗА;4600000000017;900,00;фото\\15.jpg\n"
+GOOGLE_TABLE = (
+    "id\ttitle\tdescription\tlink\timage_link\tadditional_image_link\tbrand\tgtin\tavailability\n"
+    "7\tRose cream\tSoft\thttps://e.example/7\thttps://e.example/7.jpg\thttps://e.example/7b.jpg,https://e.example/7c.jpg"
+    "\tROSE\t4600000000017\tin stock\n"
+    "8\tSoap\t\thttps://e.example/8\thttps://e.example/8.jpg\t\tROSE\t\tout_of_stock\n"
+)
+RSS = """<?xml version="1.0"?>
+<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel><title>A shop</title><link>https://e.example</link>
+<item><g:id>7</g:id><title>Rose &amp;amp; cream</title><link>https://e.example/7?a=1&amp;amp;b=2</link><g:image_link>https://e.example/7.jpg</g:image_link>
+<g:additional_image_link>https://e.example/7b.jpg</g:additional_image_link><g:brand>ROSE</g:brand><g:gtin>4600000000017</g:gtin></item>
+<item><title>Nobody</title></item>
+</channel></rss>"""
+ATOM = """<feed xmlns="http://www.w3.org/2005/Atom" xmlns:g="http://base.google.com/ns/1.0"><title>A shop</title>
+<entry><g:id>7</g:id><title>Rose cream</title><link href="https://e.example/7"/><g:image_link>https://e.example/7.jpg</g:image_link></entry></feed>"""
+
+
+def test_a_table_of_woocommerce(tmp_path: Path) -> None:
+    offers = read(tmp_path, WOOCOMMERCE)
+    product = offers["15"].product
+    assert offers["15"].pictures == ("https://e.example/a.jpg", "https://e.example/b,2.jpg")
+    assert (product.name, product.vendor, product.vendor_code, product.price) == ('Crème "Rose" 50', "ROSE", "S-15", "900")
+    assert (product.description, product.barcodes) == ("Soft cream", ("4600000000017",))
+
+
+def test_a_table_of_shopify_has_further_pictures_in_further_rows(tmp_path: Path) -> None:
+    offers = read(tmp_path, SHOPIFY)
+    assert offers["rose-cream"].pictures == ("https://e.example/1.jpg", "https://e.example/2.jpg")
+    assert [offer.product.name for offer in offers.values()] == ["Rose cream", "Soap"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1251", "utf-16"])
+def test_a_table_of_1c(tmp_path: Path, encoding: str) -> None:
+    (offer,) = read(tmp_path, ONE_C.encode(encoding)).values()
+    assert (offer.product.id, offer.product.vendor_code, offer.product.name) == ("00-15", "А-15", "Крем «Роза»")
+    assert offer.pictures == ("фото\\15.jpg",)
+
+
+def test_a_table_of_google(tmp_path: Path) -> None:
+    offers = read(tmp_path, GOOGLE_TABLE, include_unavailable=False)
+    assert list(offers) == ["7"]
+    assert offers["7"].pictures == tuple(f"https://e.example/7{x}.jpg" for x in ("", "b", "c"))
+
+
+@pytest.mark.parametrize("feed", [RSS, ATOM])
+def test_feeds_of_google(tmp_path: Path, feed: str) -> None:
+    (offer,) = read(tmp_path, feed, "feed.xml").values()
+    assert offer.product.name in ("Rose & cream", "Rose cream")
+    assert offer.product.url in ("https://e.example/7?a=1&b=2", "https://e.example/7")
+    assert offer.pictures[0] == "https://e.example/7.jpg"
+
+
+def test_a_separator_that_is_told_to_excel_is_no_row(tmp_path: Path) -> None:
+    for line in ("sep=;", '"sep=;"', "SEP=;\r"):
+        (offer,) = read(tmp_path, f"{line}\nid;picture;name\n1;a.jpg;Cream, soft\n").values()
+        assert offer.product.name == "Cream, soft"
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ";", ","])
+def test_a_quoted_cell_may_hold_line_breaks(tmp_path: Path, delimiter: str) -> None:
+    header = ["id", "picture", "name"]
+    rows = [header, ["1", "a.jpg", '"Крем\nдля ""рук"""'], ["2", "b.jpg", '"Soap\r\n\r\nbar"'], ["3", "c.jpg", "x"]]
+    offers = read(tmp_path, "\n".join(map(delimiter.join, rows)))
+    assert [offer.product.name for offer in offers.values()] == ['Крем для "рук"', "Soap bar", "x"]
+
+
+def test_a_quotation_mark_that_never_ends_costs_no_other_row(tmp_path: Path) -> None:
+    rows = "".join(f'{n}\t{n}.jpg\t"Name {n}\n' for n in range(3000))
+    assert len(read(tmp_path, f"id\tpicture\tname\n{rows}")) == 3000
+
+
+@pytest.mark.parametrize(
+    ("cell", "pictures"),
+    [
+        ("a.jpg, b.jpg", ["a.jpg", "b.jpg"]),
+        ("a.jpg, a.jpg?v=2", ["a.jpg", "a.jpg?v=2"]),
+        ("a.jpg|b.jpg", ["a.jpg", "b.jpg"]),
+        ("a.jpg\nb.jpg", ["a.jpg", "b.jpg"]),
+        ("a.jpg;b.png;", ["a.jpg", "b.png"]),
+        ("one, two.jpg", ["one, two.jpg"]),
+        ("two  spaces.jpg", ["two  spaces.jpg"]),
+        ("https://e.example/a?size=1,2", ["https://e.example/a?size=1,2"]),
+        ("https://e.example/a https://e.example/b", ["https://e.example/a", "https://e.example/b"]),
+        ("https://e.example/a;//cdn.example/b", ["https://e.example/a", "//cdn.example/b"]),
+        ("https://e.example/a?x=1&amp;y=2", ["https://e.example/a?x=1&y=2"]),
+        ("", []),
+    ],
+)
+def test_a_cell_may_name_several_pictures(cell: str, pictures: list[str]) -> None:
+    assert pictures_in(cell) == pictures
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "Номер;Снимок;Название\n1;a.jpg;Крем\n",
+        "id;Снимок;name\n1;a.jpg;Крем\n",
+        '{"offers":[{"id":1,"picture":"a.jpg"}]}',
+        "sku;title\n1;Cream\n",
+    ],
+)
+def test_a_header_that_is_not_understood_is_refused_with_its_columns(tmp_path: Path, table: str) -> None:
+    with pytest.raises(FeedError, match=r"has no column .*(id|picture).*--map") as caught:
+        read(tmp_path, table)
+    assert table.split("\n", maxsplit=1)[0].rsplit(";", maxsplit=1)[-1].split(",", maxsplit=1)[0] in str(caught.value)
+
+
+def test_columns_can_be_named(tmp_path: Path) -> None:
+    table = "Номер;Снимок;Название\n1;a.jpg;Крем\n"
+    (offer,) = read(tmp_path, table, columns={"id": "номер", "picture": "Снимок"}).values()
+    assert (offer.product.id, offer.pictures, offer.product.name) == ("1", ("a.jpg",), "Крем")
+    (offer,) = read(tmp_path, "sku;title\n1;Cream\n", columns={"picture": ""}).values()
+    assert offer.pictures == ()
+    with pytest.raises(FeedError, match="no column Foto"):
+        read(tmp_path, table, columns={"id": "Номер", "picture": "Foto"})
+    with pytest.raises(FeedError, match="colour is no field"):
+        read(tmp_path, table, columns={"colour": "Номер"})
+
+
+def test_a_product_is_known_by_what_the_operator_chose(tmp_path: Path) -> None:
+    table = (
+        "id;sku;picture;name;url\n1;A;1.jpg;Cream;https://e.example/?utm_term=T1\n2;A;2.jpg;;https://e.example/?utm_term=T2\n"
+        "3;;3.jpg;Soap;\n"
+    )
+    by_code = read(tmp_path, table, identity="vendor_code")
+    assert {name: offer.pictures for name, offer in by_code.items()} == {"A": ("1.jpg", "2.jpg"), "3": ("3.jpg",)}
+    assert list(read(tmp_path, table, identity="url:utm_term")) == ["T1", "T2"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("<![CDATA[ORISTO&nbsp;Soft &quot;new&quot; L&#039;Or &amp; Co<br/>50 ml]]>", "ORISTO Soft \"new\" L'Or & Co 50 ml"),
+        ("Крем &amp;laquo;Роза&amp;raquo; A&amp;amp;B", "Крем «Роза» A&B"),
+        ("5 &lt; 6 &gt; 4", "5 < 6 > 4"),
+        ("Vertical\x0btab", "Vertical tab"),
+    ],
+)
+def test_names_come_out_readable(tmp_path: Path, raw: str, name: str) -> None:
+    offer = f'<offer id="1"><name>{raw}</name><vendor>{raw}</vendor></offer>'
+    feed = f"<yml_catalog><shop><offers>{offer}</offers></shop></yml_catalog>"
+    product = read(tmp_path, feed, "feed.xml")["1"].product
+    assert (product.name, product.vendor) == (name, name)
+
+
+OFFER = '<offer id="1"><name>Крем для рук</name></offer>'
+YML = f'<?xml version="1.0"{{}}?>\n<yml_catalog{{}}><shop><offers>{OFFER}</offers></shop></yml_catalog>'
+
+
+@pytest.mark.parametrize(
+    ("declared", "real"),
+    [
+        ("windows-1251", "utf-8"), ("iso-8859-1", "utf-8"), ("koi8-r", "utf-8"), ("", "cp1251"), ("utf-8", "cp1251"),
+        ("koi8-r", "koi8-r"), ("utf-16", "utf-16"), ("utf-8", "utf-16"), ("windows-1251", "cp1251"),
+    ],
+)  # fmt: skip
+def test_the_bytes_decide_the_encoding_of_a_feed(tmp_path: Path, declared: str, real: str) -> None:
+    feed = YML.format(f' encoding="{declared}"' if declared else "", "").encode(real)
+    assert read(tmp_path, feed, "feed.xml")["1"].product.name == "Крем для рук"
+
+
+def test_space_before_the_declaration_and_a_namespace_do_not_matter(tmp_path: Path) -> None:
+    feed = "\n \n" + YML.format("", ' xmlns="http://example.com/yml"')
+    assert read(tmp_path, feed, "feed.xml")["1"].product.name == "Крем для рук"
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("a &#11; b", "written as a number"), ("a & b", "&amp;"), ("<b>a</i>", "by its own name")],
+)
+def test_the_advice_follows_the_error(tmp_path: Path, name: str, advice: str) -> None:
+    feed = f'<yml_catalog><shop><offers>\n<offer id="1"><name>{name}</name></offer></offers></shop></yml_catalog>'
+    with pytest.raises(FeedError, match="line 2, in or after offer '1'") as caught:
+        read(tmp_path, feed, "feed.xml")
+    assert advice in str(caught.value)
+    with pytest.raises(FeedError, match="ends too early"):
+        read(tmp_path, YML.format("", "").partition("рук")[0], "feed.xml")
+
+
+def sheet(rows: list[list[str]], types: str = "") -> bytes:
+    """A workbook as small as Excel reads it; cells of digits are numbers."""
+
+    def cell(value: str) -> str:
+        return f"<c><v>{value}</v></c>" if value.replace(".", "").isdigit() else f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+
+    data = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006/relationships"
+    content = "http://schemas.openxmlformats.org/package/2006/content-types"
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{content}"><Default Extension="rels" '
+        'ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override PartName="/xl/workbook.xml" '
+        f'ContentType="{kind}.sheet.main+xml"/><Override PartName="/xl/s.xml" ContentType="{kind}.worksheet+xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{package}"><Relationship Id="a" Type="{relations}/officeDocument" '
+        'Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{relations}"><sheets><sheet name="s" sheetId="1" r:id="b"/>'
+        "</sheets></workbook>",
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}"><Relationship Id="b" Type="{relations}/worksheet" '
+        'Target="s.xml"/></Relationships>',
+        "xl/s.xml": f'<worksheet xmlns="{main}"><sheetData>{data}</sheetData></worksheet>',
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    return file.getvalue()
+
+
+def test_a_workbook_is_a_table_for_feeds_and_lists(tmp_path: Path) -> None:
+    data = sheet([["Артикул", "Фото", "Название"], ["101.0", "a.jpg", "Крем"], ["0102", "b.jpg", "Мыло"]])
+    offers = read(tmp_path, data, "feed.xlsx")
+    assert [offer.product.name for offer in offers.values()] == ["Крем", "Мыло"]
+    assert next(iter(offers)) == "101"
+    assert [row["фото"] for row in read_table(tmp_path / "feed.xlsx")] == ["a.jpg", "b.jpg"]
+
+
+def test_a_workbook_that_is_none_or_a_bomb_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FeedError, match=r"workbook that cannot be read|broken ZIP"):
+        read(tmp_path, b"PK\x03\x04" + b"nonsense" * 100, "feed.xlsx")
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/s.xml", b" " * 50_000_000)
+    with pytest.raises(UserError, match="unpacks to"):
+        list(workbook.records(bomb.getvalue(), "bomb.xlsx"))
