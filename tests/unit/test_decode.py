@@ -514,3 +514,19 @@ print("pandas" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "False", "it would take 50 MB of every child"
+
+
+@pytest.mark.parametrize("cut", [2, 3, 10, 64])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0, "quality": 95}])
+def test_a_jpeg_that_lacks_next_to_nothing_is_taken(cut: int, options: dict[str, Any]) -> None:
+    image = noise(320, 640)
+    data = saved(image, "JPEG", **options)
+    whole, photo = decode(data, LIMITS), decode(data[:-cut], LIMITS)
+    assert np.array_equal(photo.pixels[:620], whole.pixels[:620])
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+@pytest.mark.parametrize("kept", [0.5, 0.9, 0.96])
+def test_a_jpeg_that_lacks_more_is_refused(options: dict[str, Any], kept: float) -> None:
+    data = saved(noise(320, 640), "JPEG", **options)
+    assert refusal(data[: int(len(data) * kept)]).code is ErrorCode.IMAGE_TRUNCATED
