@@ -16,7 +16,6 @@ from packsight.deploy.stack import parts, services
 from packsight.deploy.stack.services import Spec
 from packsight.deploy.testbed import Servers, serving, variables
 from packsight.shared import launch
-from packsight.shared.queue.app import make_app
 from packsight.shared.settings import Settings, load_settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -107,12 +106,9 @@ def _ended_like_an_interrupt() -> Iterator[None]:
 @contextmanager
 def worker(on: Testbed, **changes: str) -> Iterator[Running]:
     """Run `packsight worker` as an operator would; `changes` are added to its environment."""
-    settings = on.settings
-    app = make_app("bench-up", settings)
-    spec = parts.recognizer(1, settings, on.environment | changes, app)
-    with celery_worker(spec, on.folder, settings.worker.start_timeout + 60) as running:
+    spec = parts.recognizer(1, on.settings.home, on.environment | changes)
+    with celery_worker(spec, on.folder, on.settings.worker.start_timeout + 60) as running:
         yield running
-    app.close()
 
 
 @contextmanager

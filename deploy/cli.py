@@ -1,18 +1,20 @@
-"""`packsight up|down|status|doctor|demo` as they are typed."""
+"""`packsight up|down|status|doctor|health|demo` as they are typed."""
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from packsight.shared.extras import Later
+from packsight.shared.launch import INDEXER_NODE, WORKER_NODE
 
 if TYPE_CHECKING:
-    from packsight.deploy import commands
+    from packsight.deploy import commands, health
 else:
-    commands = Later("packsight.deploy.commands")
+    commands, health = Later("packsight.deploy.commands"), Later("packsight.deploy.health")
 
 app = typer.Typer()
 
@@ -26,13 +28,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 def up(
     *,
     home: Home = HOME,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Recognition workers.")] = 1,
-    flower: Annotated[bool, typer.Option(help="Watch the queues in a browser.")] = True,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Recognition workers; 1, or as many as last time.")] = None,
+    flower: Annotated[
+        bool | None, typer.Option("--flower/--no-flower", help="Watch the queues in a browser; yes, or as last time.")
+    ] = None,
     port_valkey: Port = 0,
     port_s3: Port = 0,
     port_flower: Port = 0,
 ) -> None:
-    """Start broker, object storage, workers, indexer and Flower on this machine, and wait until they are ready."""
+    """Start broker, object storage, workers, indexer and Flower on this machine, wait for them, and keep them running."""
     commands.up(
         home, workers=workers, flower=flower, port_valkey=port_valkey, port_s3=port_s3, port_flower=port_flower
     )
@@ -46,7 +50,7 @@ def down(home: Home = HOME) -> None:
 
 @app.command()
 def status(home: Home = HOME, as_json: AsJson = False) -> None:
-    """Show what runs, what waits in the queues, which catalogs are served and by whom."""
+    """Show what runs, what waits in the queues, which catalogs are served and by whom; exit code 1 if something is down."""
     commands.status(home, as_json=as_json)
 
 
@@ -54,6 +58,26 @@ def status(home: Home = HOME, as_json: AsJson = False) -> None:
 def doctor(home: Home = HOME, as_json: AsJson = False) -> None:
     """Check endpoints, models, catalogs and package versions; exit code 1 if something is wrong."""
     commands.doctor(home, as_json=as_json)
+
+
+class Role(StrEnum):
+    """Whose health is asked for."""
+
+    WORKER = "worker"
+    INDEXER = "indexer"
+
+
+@app.command(name="health")
+def ask_health(
+    role: Role,
+    home: Home = HOME,
+    name: Annotated[str, typer.Option(help="Celery node name, if it was given one; %h is the host.")] = "",
+    end_after: Annotated[
+        float | None, typer.Option(min=0, help="End it after so many seconds of sickness, for whatever restarts what ends.")
+    ] = None,
+) -> None:
+    """Ask whether a worker or the indexer of this machine is well: one sentence, exit code 0 or 1."""
+    health.check(home, name or (WORKER_NODE if role is Role.WORKER else INDEXER_NODE), end_after)
 
 
 @app.command()

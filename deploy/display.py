@@ -28,7 +28,7 @@ def _table(*columns: str, title: str = "") -> Table:
 def started(console: Console, folder: StackFolder, state: StackState) -> None:
     """What `up` started, and how to go on."""
     table = _table("Part", "Address", "Pid", "Log")
-    for part in state.parts:
+    for part in (*state.parts, *([state.supervisor] if state.supervisor else [])):
         table.add_row(part.name, part.url or "–", str(part.pid), str(part.log))
     console.print(table)
     if any(part.name == "flower" for part in state.parts):
@@ -40,15 +40,22 @@ def started(console: Console, folder: StackFolder, state: StackState) -> None:
     console.print("Next: [bold]packsight catalog sync --feed FEED[/], then [bold]packsight submit PHOTOS --wait[/]")
 
 
-def status(console: Console, seen: Observation) -> None:
-    """All that `status` found, errors last."""
+def _parts(console: Console, seen: Observation) -> None:
     parts = _table("Part", "State", "Pid", "Up", "Memory", "Address", title="Parts")
     for part in seen.parts:
         since = str(timedelta(seconds=round(part.uptime))) if part.up else "–"
-        state = "[green]up[/]" if part.up else "[red]down[/]"
+        state = "[red]down[/]" if not part.up else "[red]sick[/]" if part.sick else "[green]up[/]"
         memory = f"{part.memory_mb:,.0f} MB" if part.up else "–"
         parts.add_row(part.name, state, str(part.pid), since, memory, part.url or "–")
-    console.print(parts if seen.parts else "No stack is running in this folder (`packsight up` starts one).")
+    if seen.parts:
+        console.print(parts)
+    elif not seen.elsewhere:
+        console.print("No stack is running in this folder (`packsight up` starts one).")
+
+
+def status(console: Console, seen: Observation) -> None:
+    """All that `status` found, errors last."""
+    _parts(console, seen)
     if seen.queues:
         queues = _table("Queue", "Waiting", title="\nQueues")
         for name, length in seen.queues.items():

@@ -17,15 +17,16 @@ import redis
 from packaging.requirements import Requirement
 from pydantic import BaseModel, ConfigDict
 
-from packsight.deploy.fleet import complaints, differing
+from packsight.deploy import advice
+from packsight.deploy.fleet import ailing, complaints, differing, starting
 from packsight.deploy.stack.state import StackFolder
-from packsight.deploy.status import CatalogSeen, catalogs
+from packsight.deploy.status import CatalogSeen, catalogs, down
 from packsight.shared.catalog.manifest import FORMAT, sync_once
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.queue.connection import open_redis, result_database
 from packsight.shared.queue.dead_letters import DeadLetters
-from packsight.shared.queue.registry import children, replicas
+from packsight.shared.queue.registry import children, processes, replicas
 from packsight.shared.settings import Settings, load_settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -81,8 +82,8 @@ def examine(folder: StackFolder) -> list[Finding]:
         settings = load_settings(folder.env_file if folder.env_file.exists() else None)
     except UserError as error:
         return [*found, _wrong("settings", str(error), "Correct the variable that is named.")]
-    checks: tuple[Callable[[Settings], Findings], ...] = (models, _broker, _storage, _workers)
-    return found + [finding for check in checks for finding in check(settings)]
+    checks: tuple[Callable[[Settings, StackFolder], Findings], ...] = (_broker, _storage, _workers)
+    return [*found, *models(settings), *(finding for check in checks for finding in check(settings, folder))]
 
 
 def _packages() -> Findings:
@@ -107,7 +108,8 @@ def _packages() -> Findings:
 
 def _folder(folder: StackFolder) -> Findings:
     if not folder.state_file.exists():
-        yield _note("stack", f"none was started in {folder.root}", "Start one with `packsight up`, or set PACKSIGHT_….")
+        if not advice.elsewhere(folder):
+            yield _note("stack", f"none was started in {folder.root}", "Start one with `packsight up`, or set PACKSIGHT_….")
         return
     for path in (folder.env_file, folder.state_file):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -117,9 +119,10 @@ def _folder(folder: StackFolder) -> Findings:
     except UserError as error:
         yield _wrong("stack", str(error), "See above.")
         return
-    dead = [part for part in state.parts if part.process() is None]
-    for part in dead:
-        yield _wrong("stack", f"{part.name} has died; its log is {part.log}", "Start it again with `packsight up`.")
+    dead = down(state)
+    for text in dead:
+        remedy = f"Its end is told in {folder.logs / 'supervisor.log'}; `packsight up` starts what is missing at once."
+        yield _wrong("stack", text, remedy)
     if state.parts and not dead:
         yield _good("stack", f"{len(state.parts)} parts running in {folder.root}")
     if not state.parts:
@@ -160,7 +163,7 @@ def refuse_unknown_models(settings: Settings) -> None:
             raise UserError(f"{finding.subject}: {finding.text}. {finding.remedy.rstrip('.')}.")
 
 
-def _broker(settings: Settings) -> Findings:
+def _broker(settings: Settings, folder: StackFolder) -> Findings:
     for role, url in (("broker", settings.broker_url), ("results", settings.result_url)):
         try:
             with open_redis(url.get_secret_value(), timeout=3) as client:
@@ -174,7 +177,7 @@ def _broker(settings: Settings) -> Findings:
             yield _wrong(role, str(error), "Name a server that is supported.")
             continue
         except redis.RedisError as error:
-            remedy = f"Start the stack with `packsight up`, or correct PACKSIGHT_{role.upper().rstrip('S')}_URL."
+            remedy = advice.start(folder, "broker", f"PACKSIGHT_{role.upper().rstrip('S')}_URL")
             yield _wrong(role, f"does not answer ({type(error).__name__})", remedy)
             continue
         yield _good(role, f"{where}, Redis protocol {version}{(info.get('valkey_version') and ' (Valkey)') or ''}")
@@ -186,7 +189,7 @@ def _broker(settings: Settings) -> Findings:
             yield _note(role, "has no append-only file: its restart loses queued messages", "Set appendonly yes.")
 
 
-def _storage(settings: Settings) -> Findings:
+def _storage(settings: Settings, folder: StackFolder) -> Findings:
     where = f"{settings.s3.endpoint}/{settings.s3.bucket}"
     probe = f"doctor/{secrets.token_hex(8)}"
     with closing(ObjectStore(settings.s3)) as store:
@@ -194,7 +197,7 @@ def _storage(settings: Settings) -> Findings:
             honoured = store.create(probe, b"1") and not store.create(probe, b"2")
             store.remove(probe)
         except PacksightError as error:
-            remedy = "Start the stack with `packsight up`, or correct PACKSIGHT_S3__…."
+            remedy = advice.start(folder, "s3", "PACKSIGHT_S3__…")
             yield _wrong("storage", f"{where}: {error.message}", remedy)
             return
     if honoured:
@@ -204,26 +207,31 @@ def _storage(settings: Settings) -> Findings:
         yield _wrong("storage", f"{where} ignores conditional writes", remedy)
 
 
-def _workers(settings: Settings) -> Findings:
+def _workers(settings: Settings, folder: StackFolder) -> Findings:
     try:
         with result_database(settings) as client:
-            fleet, copies = children(client), replicas(client)
+            fleet, copies, parents = children(client), replicas(client), processes(client)
             letters = DeadLetters(settings).count()
         published = catalogs(settings)
     except (redis.RedisError, PacksightError):
         return  # said by the checks of broker and storage
     recipes = {recipe for child in fleet if not (recipe := Recipe.of(child)).is_former}
     if not fleet:
-        yield _wrong("workers", "no recognition child is ready", "Start some with `packsight up` or `packsight worker`.")
+        yield _wrong("workers", "no recognition child is ready", advice.start(folder, "worker", ""))
     else:
         named = "; ".join(sorted(f"{recipe.embedder}, {recipe.spotter}" for recipe in recipes))
         yield _good("workers", f"{len(fleet)} ready{': ' * bool(named)}{named}")
+    for text in starting(fleet, parents):
+        yield _note("workers", text)
+    for text in ailing(fleet, parents):
+        remedy = "What died or hangs in work is replaced; if this lasts, the worker is restarted by whoever asks for its health."
+        yield _wrong("workers", text, remedy)
     for text in differing(fleet):
         remedy = "Fine during an upgrade; else give all workers the same release and PACKSIGHT_MODELS__… settings."
         yield _note("workers", text, remedy)
     for name in dict.fromkeys(catalog.name for catalog in published):
         yield from _catalog(name, [catalog for catalog in published if catalog.name == name], recipes)
-    for text in complaints(fleet, copies):
+    for text in complaints(fleet, copies, parents):
         yield _wrong("catalogs", text, "See the worker's log.")
     if letters:
         yield _note("dead letters", f"{letters:,} wait for a decision", "packsight dead-letters list")

@@ -11,15 +11,17 @@ import psutil
 import redis
 from pydantic import BaseModel, ConfigDict, Field
 
-from packsight.deploy.fleet import complaints, differing
-from packsight.deploy.stack.state import Part, StackFolder
+from packsight.deploy import advice
+from packsight.deploy.fleet import ailing, complaints, differing, starting
+from packsight.deploy.stack.state import Part, StackFolder, StackState
+from packsight.shared import health
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, WORKER_QUEUES
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.dead_letters import DeadLetters
-from packsight.shared.queue.registry import ChildEntry, children, replicas
+from packsight.shared.queue.registry import ChildEntry, ProcessEntry, children, processes, replicas
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -37,9 +39,11 @@ class PartSeen(_Seen):
     uptime: float = 0.0
     """Seconds."""
     memory_mb: float = 0.0
-    """Resident, with all descendants."""
+    """Resident, with all that belongs to it."""
     url: str = ""
     log: str = ""
+    sick: str = ""
+    """Why it counts as unhealthy."""
 
 
 class CatalogSeen(_Seen):
@@ -61,6 +65,8 @@ class Observation(_Seen):
     """All that `status` shows; what could not be asked is in `errors`."""
 
     home: str
+    elsewhere: bool = False
+    """Whether the services are run by others, as in a container."""
     parts: list[PartSeen] = Field(default_factory=list)
     queues: dict[str, int] = Field(default_factory=dict)
     """Messages that wait, by queue."""
@@ -69,27 +75,33 @@ class Observation(_Seen):
     parked: int = 0
     """Messages that wait for the time that their sender named."""
     children: list[ChildEntry] = Field(default_factory=list)
+    processes: list[ProcessEntry] = Field(default_factory=list)
+    """Parents of the workers' children, and the indexer: whether they are well, what they wait for."""
     catalogs: list[CatalogSeen] = Field(default_factory=list)
     dead_letters: int = 0
     notes: list[str] = Field(default_factory=list)
-    """What is no error but worth knowing: workers that differ."""
+    """What is no error but worth knowing: workers that differ, or are starting."""
     errors: list[str] = Field(default_factory=list)
 
 
 def observe(folder: StackFolder, settings: Settings) -> Observation:
     """Look at everything; nothing that is down raises."""
-    seen: dict[str, Any] = {"home": str(folder.root), "errors": []}
+    seen: dict[str, Any] = {"home": str(folder.root), "elsewhere": advice.elsewhere(folder), "errors": []}
     try:
-        seen["parts"] = [_part(part) for part in folder.load().parts]
+        state = folder.load()
+        seen["parts"] = [_part(folder, state, part) for part in (*state.parts, *([state.supervisor] if state.supervisor else []))]
+        seen["errors"] += down(state) + [part.sick for part in seen["parts"] if part.sick]
     except UserError as error:
         seen["errors"].append(str(error))
-    seen["errors"] += [f"{part.name} is down; its log is {part.log}" for part in seen.get("parts", []) if not part.up]
     try:
         seen |= _queues(settings)
-        seen["notes"] = differing(seen["children"])
-        seen["errors"] += complaints(seen["children"], seen.pop("replicas"))
+        fleet, parents = seen["children"], seen["processes"]
+        seen["notes"] = differing(fleet) + starting(fleet, parents)
+        found = ailing(fleet, parents) + complaints(fleet, seen.pop("replicas"), parents)
+        seen["errors"] += [line for line in found if line not in seen["errors"]]
     except redis.RedisError as error:
-        seen["errors"].append(f"The broker does not answer ({type(error).__name__}). Start it with `packsight up`.")
+        what = advice.start(folder, "broker", "PACKSIGHT_BROKER_URL")
+        seen["errors"].append(f"The broker does not answer ({type(error).__name__}). {what}")
     try:
         seen["catalogs"] = catalogs(settings)
     except PacksightError as error:
@@ -97,12 +109,32 @@ def observe(folder: StackFolder, settings: Settings) -> Observation:
     return Observation(**seen)
 
 
-def _part(part: Part) -> PartSeen:
+def down(state: StackState) -> list[str]:
+    """What of a stack that was started does not run, and what becomes of it."""
+    lines = []
+    for part in state.parts:
+        if part.process() is None:
+            again = " and is being started again" if state.supervised else ""
+            why = f": {state.given_up[part.name]}" if part.name in state.given_up else again
+            lines.append(f"{part.name} is down{why}; its log is {part.log}")
+    known = {part.name for part in state.parts}
+    lines += [f"{name} is down: {why}" for name, why in state.given_up.items() if name not in known]
+    if state.parts and not state.supervised:
+        lines.append("supervisor is down, so that nothing is started again that ends; `packsight up` brings it back")
+    return lines
+
+
+def _part(folder: StackFolder, state: StackState, part: Part) -> PartSeen:
     process = part.process()
+    sick = ""
+    if process is not None and part.node:
+        seen = health.ask(folder.root, part.node)
+        sick = "" if seen.well or seen.pid != part.pid else seen.text
     memory = 0.0
     if process is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
-            for one in [process, *process.children(recursive=True)]:
+            # What the supervisor started is listed by itself.
+            for one in [process, *(process.children(recursive=True) if part != state.supervisor else [])]:
                 memory += one.memory_info().rss / 1e6
     uptime = max(0.0, time.time() - part.started) if process is not None else 0.0
     return PartSeen(
@@ -113,6 +145,7 @@ def _part(part: Part) -> PartSeen:
         memory_mb=round(memory, 1),
         url=part.url,
         log=str(part.log),
+        sick=sick,
     )
 
 
@@ -126,6 +159,7 @@ def _queues(settings: Settings) -> dict[str, Any]:
             "parked": backlog.parked,
             "children": children(client),
             "replicas": replicas(client),
+            "processes": processes(client),
             "dead_letters": DeadLetters(settings).count(),
         }
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
 from functools import lru_cache
 from typing import Any
 
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_init, worker_shutting_down
 
 from packsight.shared import logs
 from packsight.shared.contract.messages import INDEXER_QUEUE, RECONCILE, SYNC
 from packsight.shared.queue.app import App, make_app
+from packsight.shared.queue.pulse import pulse
+from packsight.shared.queue.vitals import Judge, Rules, Vitals
 from packsight.shared.settings import Settings, settings
 
 _UNHEARD = {"queue": INDEXER_QUEUE, "ignore_result": True}
@@ -35,6 +38,11 @@ def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
     return schedule
 
 
+_MISSED_TICKS = 3
+"""Of the clock's quickest hand: fewer may be those of another indexer, or a machine under load."""
+_vitals: list[Vitals] = []
+
+
 @lru_cache(maxsize=1)
 def indexer_app() -> App:
     """Return the app of this process, made of its settings at the first call."""
@@ -47,3 +55,19 @@ def indexer_app() -> App:
 @setup_logging.connect
 def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
     logs.set_up(settings().log_format, loglevel or logging.INFO)
+
+
+@worker_init.connect
+def _start_vitals(sender: Any, **_: Any) -> None:
+    config = settings()
+    stuck = max(config.queue.stuck_after, _MISSED_TICKS * config.queue.reconcile_seconds)
+    judge = Judge(Rules(cold_start=config.worker.start_timeout, stuck=stuck), time.monotonic(), ticks=True)
+    vitals = Vitals(config, str(sender.hostname), pulse(), judge)
+    vitals.start()
+    _vitals.append(vitals)
+
+
+@worker_shutting_down.connect
+def _stop_vitals(**_: Any) -> None:
+    for vitals in _vitals:
+        vitals.stop()

@@ -111,7 +111,7 @@ def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
 
 def indexer() -> None:
     """Become the indexer's process."""
-    line = ["worker", "--beat", "--hostname", "indexer@%h", "--queues", INDEXER_QUEUE, "--concurrency", "2"]
+    line = ["worker", "--beat", "--hostname", launch.INDEXER_NODE, "--queues", INDEXER_QUEUE, "--concurrency", "2"]
     line += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
     launch.become("packsight.indexer", *line, environment={})
 

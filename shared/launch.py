@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from typing import NoReturn
+
+WORKER_NODE, INDEXER_NODE = "recognizer@%h", "indexer@%h"
+"""Celery's names of a worker and of the indexer by default; %h is the host."""
 
 ONE_THREAD = {
     # Every library counts the whole machine's cores; the networks get their threads from packsight's own settings.
@@ -21,6 +25,11 @@ def shield() -> None:
     A user's `worker.py` or `queue.py` is nobody's module but theirs.
     """
     os.environ["PYTHONSAFEPATH"] = "1"
+
+
+def node(name: str) -> str:
+    """The full name of a node."""
+    return name.replace("%h", socket.gethostname())
 
 
 def python(module: str, *arguments: str) -> list[str]:

@@ -142,6 +142,9 @@ class Queue(_Section):
     socket_timeout: float = 5.0
     outage_seconds: float = 60.0
     """How long a producer in the middle of a job waits for a broker that has gone away before it gives up."""
+    stuck_after: float = Field(default=60.0, gt=0)
+    """Seconds for which messages may wait while a worker with nothing in work begins none, before it counts as unhealthy: an idle
+    child begins within milliseconds, and what is in work has limits of its own. For the indexer: without a tick of its clock."""
     reconcile_seconds: float = 10.0
     """Period of the reconciler, and how old a batch without a message must be to be enqueued again."""
 

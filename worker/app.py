@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from contextlib import closing
 from functools import lru_cache
 from typing import Any
@@ -15,12 +16,16 @@ from celery.signals import (
     worker_process_init,
     worker_process_shutdown,
     worker_shutdown,
+    worker_shutting_down,
 )
 
 from packsight.shared import logs, memory
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE
 from packsight.shared.queue.app import App, make_app
+from packsight.shared.queue.pulse import pulse
+from packsight.shared.queue.registry import CHILD_TTL, REPLICA_TTL
+from packsight.shared.queue.vitals import Judge, Rules, Vitals
 from packsight.shared.settings import Precision, settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.catalogs.replica import Replica
@@ -31,6 +36,7 @@ from packsight.worker.process.outages import TAKES, outages
 log = logging.getLogger(__name__)
 
 _replicas: list[Replica] = []
+_vitals: list[Vitals] = []
 
 
 @lru_cache(maxsize=1)
@@ -52,14 +58,27 @@ def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
 
 
 @worker_init.connect
-def _start_replica(sender: Any, **_: Any) -> None:
+def _start_threads(sender: Any, **_: Any) -> None:
+    config, node = settings(), str(sender.hostname)
     # Children are spawned, so they read the node's name from the environment.
-    os.environ["PACKSIGHT_NODE"] = str(sender.hostname)
-    if settings().models.precision is Precision.INT8:
+    os.environ["PACKSIGHT_NODE"] = node
+    if config.models.precision is Precision.INT8:
         _renew_quantised()
-    replica = Replica(settings(), str(sender.hostname), outages().told)
+    replica = Replica(config, node)
+    rules = Rules(cold_start=config.worker.start_timeout + CHILD_TTL, stuck=config.queue.stuck_after)
+    vitals = Vitals(
+        config,
+        node,
+        pulse(),
+        Judge(rules, time.monotonic(), has_children=True),
+        outages=outages().told,
+        replica_age=lambda: replica.age,
+        replica_limit=max(REPLICA_TTL, 3 * config.catalog.poll_seconds),
+    )
     replica.start()
     _replicas.append(replica)
+    vitals.start()
+    _vitals.append(vitals)
 
 
 def _renew_quantised() -> None:
@@ -70,6 +89,12 @@ def _renew_quantised() -> None:
         log.info("networks in int8 that are new here: %d", len(new))
     except (PacksightError, UserError, OSError) as error:
         log.error("networks in int8 cannot be renewed, those that are here stay: %s", error)
+
+
+@worker_shutting_down.connect
+def _stop_vitals(**_: Any) -> None:
+    for vitals in _vitals:
+        vitals.stop()
 
 
 @worker_shutdown.connect

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from packsight.shared.extras import Later
+from packsight.shared.launch import WORKER_NODE
 
 if TYPE_CHECKING:
     from packsight.worker import commands
@@ -21,7 +22,7 @@ app.add_typer(models_app, name="models")
 
 @app.command()
 def worker(
-    name: Annotated[str, typer.Option(help="Celery node name; %h is the host.")] = "recognizer@%h",
+    name: Annotated[str, typer.Option(help="Celery node name; %h is the host.")] = WORKER_NODE,
     describe_only: Annotated[
         bool, typer.Option("--describe-only", help="Take catalog photos alone: to have a version built before it is served.")
     ] = False,

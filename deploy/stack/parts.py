@@ -7,49 +7,32 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-
-from celery import Celery
 
 from packsight.deploy.stack.services import Spec
 from packsight.deploy.stack.state import StackState
-from packsight.shared import launch
-from packsight.shared.queue.connection import result_database
-from packsight.shared.queue.registry import children
+from packsight.shared import health, launch
 from packsight.shared.settings import Settings
 
 HOST = socket.gethostname()
 FLOWER_USER = "packsight"
 
 
-def recognizer(number: int, settings: Settings, environment: dict[str, str], app: Celery) -> Spec:
-    """A recognition worker, ready when as many children as it has have built their networks."""
-    node = f"recognizer{'' if number == 1 else number}@{HOST}"
-    begun = datetime.now(UTC)
-
-    def ready() -> bool:
-        with result_database(settings) as client:
-            mine = [child for child in children(client) if child.node == node]
-        up = sum(child.ready_at is not None and child.ready_at >= begun for child in mine)
-        if up == 0:
-            return False
-        stats = app.control.inspect([node], timeout=2).stats() or {}
-        return node in stats and up >= int(stats[node]["pool"]["max-concurrency"])
-
+def recognizer(number: int, home: Path, environment: dict[str, str]) -> Spec:
+    """A recognition worker, ready when all of its children have built their networks."""
+    suffix = "" if number == 1 else str(number)
+    node = f"recognizer{suffix}@{HOST}"
     command = launch.python("packsight", "worker", "--name", node)
-    return Spec(f"worker{'' if number == 1 else f'-{number}'}", command, ready, environment, stop_seconds=30)
+    return Spec(
+        f"worker{suffix and f'-{suffix}'}", command, lambda: health.ask(home, node).ready, environment, stop_seconds=30, node=node
+    )
 
 
-def indexer(environment: dict[str, str], app: Celery) -> Spec:
-    """The indexer with its clock; it answers a ping when it is ready."""
+def indexer(home: Path, environment: dict[str, str]) -> Spec:
+    """The indexer with its clock, ready when it listens to it."""
     node = f"indexer@{HOST}"
     command = launch.python("packsight", "indexer")
-    return Spec("indexer", command, lambda: _pings(app, node), environment, stop_seconds=20)
-
-
-def _pings(app: Celery, node: str) -> bool:
-    return bool(app.control.inspect([node], timeout=2).ping())
+    return Spec("indexer", command, lambda: health.ask(home, node).ready, environment, stop_seconds=20, node=node)
 
 
 def flower(state: StackState, data: Path, environment: dict[str, str]) -> Spec:
@@ -66,7 +49,8 @@ def flower(state: StackState, data: Path, environment: dict[str, str]) -> Spec:
         "FLOWER_PURGE_OFFLINE_WORKERS": "3600",
     }
     command = launch.python("packsight.deploy.flower_app", "flower")
-    return Spec("flower", command, answers(f"http://127.0.0.1:{port}/healthcheck"), environment | variables)
+    address = f"http://127.0.0.1:{port}"
+    return Spec("flower", command, answers(f"{address}/healthcheck"), environment | variables, url=address)
 
 
 def answers(url: str) -> Callable[[], bool]:

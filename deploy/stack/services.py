@@ -19,6 +19,9 @@ import redis
 
 from packsight.shared.contract.errors import UserError
 
+_LINE = 1000
+"""Bytes of a line of a log, if it is a long one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -30,6 +33,10 @@ class Spec:
     environment: Mapping[str, str] = field(default_factory=dict)
     stdin: str = ""
     stop_seconds: float = 10.0
+    url: str = ""
+    """Its address, for people."""
+    node: str = ""
+    """Celery's name of a worker or the indexer."""
 
 
 def valkey(data: Path, port: int, password: str) -> Spec:
@@ -59,7 +66,7 @@ def valkey(data: Path, port: int, password: str) -> Spec:
             except redis.RedisError:
                 return False
 
-    return Spec("valkey", [str(get_binary_path()), "-"], ready, stdin=config)
+    return Spec("valkey", [str(get_binary_path()), "-"], ready, stdin=config, url=f"redis://127.0.0.1:{port}")
 
 
 SEAWEED_PORTS = 10
@@ -92,7 +99,7 @@ def seaweed(data: Path, ports: list[int], access_key: str, secret_key: str) -> S
         except (urllib.error.URLError, OSError):
             return False
 
-    return Spec("seaweedfs", command, ready, environment=environment)
+    return Spec("seaweedfs", command, ready, environment=environment, url=f"http://127.0.0.1:{ports[0]}")
 
 
 def start(spec: Spec, log: Path) -> subprocess.Popen[bytes]:
@@ -120,10 +127,29 @@ def wait_ready(spec: Spec, process: subprocess.Popen[bytes], log: Path, seconds:
     while not spec.ready():
         ended = process.poll() is not None
         if ended or time.monotonic() > deadline:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            state = f"ended with code {process.returncode}" if ended else f"did not answer within {seconds:.0f} s"
-            raise UserError(f"{spec.name} {state}. Its log {log} ends with:\n{tail}")
+            state = ending(process.returncode) if ended else f"did not answer within {seconds:.0f} s"
+            raise UserError(f"{spec.name} {state}. {log_end(log)}")
         time.sleep(0.05)
+
+
+def ending(code: int | None) -> str:
+    """How a process ended, by what Popen says of it; None: not known."""
+    if code is None:
+        return "ended"
+    if code >= 0:
+        return f"ended with code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+def log_end(log: Path, lines: int = 15) -> str:
+    """The last lines of a log, of a long one no more than is looked at quickly."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - lines * _LINE))
+        tail = file.read().decode(errors="replace").splitlines()[-lines:]
+    return "\n".join([f"Its log {log} ends with:", *tail])
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = 10.0) -> None:

@@ -31,6 +31,8 @@ class Part(BaseModel):
     """Seconds since the epoch, as the system tells it."""
     log: Path
     url: str = ""
+    node: str = ""
+    """Celery's name of a worker or the indexer, by which its health is asked for."""
     stop_seconds: float = 10.0
 
     def process(self) -> psutil.Process | None:
@@ -61,7 +63,19 @@ class StackState(BaseModel):
 
     credentials: Credentials = Field(default_factory=Credentials)
     ports: dict[str, int] = Field(default_factory=dict)
+    workers: int = 1
+    """As `up` was last asked for, like `flower`."""
+    flower: bool = True
     parts: tuple[Part, ...] = ()
+    supervisor: Part | None = None
+    """What starts parts again; None when the stack was stopped."""
+    given_up: dict[str, str] = Field(default_factory=dict)
+    """Parts that it does not start any more, and why."""
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the supervisor is alive."""
+        return self.supervisor is not None and self.supervisor.process() is not None
 
     def running(self) -> list[Part]:
         """Parts whose process is alive."""

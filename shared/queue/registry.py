@@ -2,6 +2,7 @@
 
     packsight:child:<host>:<pid>     a recognition child that is ready, gone CHILD_TTL seconds after its last sign of life
     packsight:replica:<node>         the copy of the catalogs on a worker's host, gone REPLICA_TTL seconds after it
+    packsight:process:<node>         the parent process of a worker or of the indexer, gone PROCESS_TTL seconds after it
     packsight:catalogs               channel of hints that a catalog's pointer moved, or that a worker needs a version
 
 Entries of other releases are read too: what they do not say is empty.
@@ -9,7 +10,7 @@ Entries of other releases are read too: what they do not say is empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar, cast
 
@@ -18,8 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 CHILD_TTL = 20
 REPLICA_TTL = 60
+PROCESS_TTL = 20
 _CHILD = "packsight:child:"
 _REPLICA = "packsight:replica:"
+_PROCESS = "packsight:process:"
 _HINTS = "packsight:catalogs"
 
 
@@ -72,24 +75,62 @@ class ReplicaEntry(_Entry):
     node: str
     errors: dict[str, str] = Field(default_factory=dict)
     """Why a catalog cannot be brought here, by its name; `*`: none can."""
+    at: datetime
+
+
+class ProcessEntry(_Entry):
+    """The parent process of a worker or of the indexer."""
+
+    node: str
+    ready: bool = False
+    """Whether all that belongs to it was there once."""
+    children: int = 0
+    """How many of its children should be ready; none of the indexer's register."""
+    complaints: list[str] = Field(default_factory=list)
+    """What is wrong with it that a restart may mend."""
     outages: dict[str, str] = Field(default_factory=dict)
-    """What its worker cannot do without and is away, and how that was seen: it takes no work meanwhile."""
+    """What it cannot do without and is away, and how that was seen: it takes no work meanwhile."""
+    overdue: list[str] = Field(default_factory=list)
+    """Tasks in work for longer than their limit, by name and id."""
+    replica_age: float = 0.0
+    """Seconds since a worker's copy of the catalogs was last looked after."""
     at: datetime
 
 
 def announce_child(client: redis.Redis, entry: ChildEntry) -> None:
     """Give a sign of life of a child."""
-    client.set(_child_key(entry), entry.model_dump_json(), ex=CHILD_TTL)
+    client.set(_child_key(entry.host, entry.pid), entry.model_dump_json(), ex=CHILD_TTL)
 
 
 def withdraw_child(client: redis.Redis, entry: ChildEntry) -> None:
     """Remove a child that ends in order."""
-    client.delete(_child_key(entry))
+    client.delete(_child_key(entry.host, entry.pid))
 
 
 def announce_replica(client: redis.Redis, entry: ReplicaEntry) -> None:
     """Give a sign of life of a host's copy of the catalogs."""
     client.set(_REPLICA + entry.node, entry.model_dump_json(), ex=REPLICA_TTL)
+
+
+def announce_process(client: redis.Redis, entry: ProcessEntry) -> None:
+    """Give a sign of life of a parent process."""
+    client.set(_PROCESS + entry.node, entry.model_dump_json(), ex=PROCESS_TTL)
+
+
+def withdraw_process(client: redis.Redis, node: str) -> None:
+    """Remove a parent process that ends in order."""
+    client.delete(_PROCESS + node)
+
+
+def processes(client: redis.Redis) -> list[ProcessEntry]:
+    """The parent processes of all workers and of the indexer."""
+    return sorted(_entries(client, _PROCESS, ProcessEntry), key=lambda process: process.node)
+
+
+def living(client: redis.Redis, host: str, pids: Sequence[int]) -> list[int]:
+    """Those of a host's children, by process id, that are ready; a question of one round trip, for their parent."""
+    values = cast("list[str | None]", client.mget([_child_key(host, pid) for pid in pids])) if pids else []
+    return [pid for pid, value in zip(pids, values, strict=True) if value is not None]
 
 
 def children(client: redis.Redis) -> list[ChildEntry]:
@@ -114,8 +155,8 @@ def hints(client: redis.Redis) -> redis.client.PubSub:
     return channel
 
 
-def _child_key(entry: ChildEntry) -> str:
-    return f"{_CHILD}{entry.host}:{entry.pid}"
+def _child_key(host: str, pid: int) -> str:
+    return f"{_CHILD}{host}:{pid}"
 
 
 def _entries(client: redis.Redis, prefix: str, kind: type[E]) -> Iterator[E]:

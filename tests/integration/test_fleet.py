@@ -87,4 +87,4 @@ def test_the_odd_worker_is_named_with_what_it_is_odd_in(fleet: Fleet) -> None:
 def test_what_children_refuse_is_a_complaint_told_once_for_each_worker(fleet: Fleet) -> None:
     entry = announce(fleet, 1, refused={"default": "Version v1 is damaged."})
     registry.announce_child(fleet.redis, entry.model_copy(update={"pid": 2}))
-    assert complaints(fleet.children(), []) == ["w1@h: Version v1 is damaged."]
+    assert complaints(fleet.children(), [], []) == ["w1@h: Version v1 is damaged."]

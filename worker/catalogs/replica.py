@@ -6,7 +6,6 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import redis
@@ -39,13 +38,12 @@ class Replica(threading.Thread):
     they have loaded the networks.
     """
 
-    def __init__(
-        self, settings: Settings, node: str, outages: Callable[[], dict[str, str]] = dict
-    ) -> None:
+    def __init__(self, settings: Settings, node: str) -> None:
         super().__init__(name="replica", daemon=True)
         self._settings = settings
         self._node = node
-        self._outages = outages
+        self._looked = time.monotonic()
+        self._bringing = False
         self._store = ObjectStore(settings.s3)
         self._redis = result_database(settings)
         self._ended = threading.Event()
@@ -60,6 +58,7 @@ class Replica(threading.Thread):
             except Exception as error:
                 log.exception("the catalogs cannot be followed")
                 self._note("*", error)
+            self._looked = time.monotonic()
             try:
                 self._announce()
                 if hints is None:
@@ -68,6 +67,11 @@ class Replica(threading.Thread):
             except (redis.RedisError, OSError):
                 hints = None
                 self._ended.wait(self._settings.catalog.poll_seconds)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it last looked; none while it brings a version, which takes what it takes: its reads have limits."""
+        return 0.0 if self._bringing else time.monotonic() - self._looked
 
     def stop(self) -> None:
         """End after the current round."""
@@ -88,6 +92,7 @@ class Replica(threading.Thread):
                 self._errors.pop(name, None)
             except (PacksightError, OSError, ValueError) as error:
                 self._note(name, error)
+            self._looked = time.monotonic()
 
     def _follow(self, catalogs: CatalogStore, recipes: list[Recipe]) -> None:
         current = catalogs.current() if recipes else None
@@ -105,7 +110,11 @@ class Replica(threading.Thread):
     def _bring(self, catalogs: CatalogStore, version: str, recipe: Recipe, before: LocalPointer | None) -> None:
         home, name = self._settings.home, catalogs.name
         started = time.monotonic()
-        catalogs.download(version, versions_folder(home, name))
+        self._bringing = True
+        try:
+            catalogs.download(version, versions_folder(home, name))
+        finally:
+            self._bringing, self._looked = False, time.monotonic()
         write_local_pointer(home, name, recipe, LocalPointer(version=version))
         took = time.monotonic() - started
         log.info("replica: catalog %s is at %s (%.1f s)", name, version, took, extra={"action": "replica_swapped"})
@@ -136,7 +145,7 @@ class Replica(threading.Thread):
         self._errors[name] = text
 
     def _announce(self) -> None:
-        entry = registry.ReplicaEntry(node=self._node, errors=self._errors, outages=self._outages(), at=datetime.now(UTC))
+        entry = registry.ReplicaEntry(node=self._node, errors=self._errors, at=datetime.now(UTC))
         registry.announce_replica(self._redis, entry)
 
     def _await_hint(self, hints: redis.client.PubSub) -> None:

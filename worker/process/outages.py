@@ -41,10 +41,11 @@ def _breakers(config: Settings) -> Breakers:
             return bool(results.set(_PROBE, 1, ex=1))
         return False
 
-    def tell() -> None:
+    def look_for_catalogs() -> None:
+        # A version that was missing may be there, or one that came meanwhile was missed.
         with suppress(redis.RedisError):
             registry.hint(results, "")
 
     # Whether a catalog can be served is known when it is asked for again: by then its version may have come.
     probes = {Dependency.STORE: store.answers, Dependency.RESULTS: keeps_results, Dependency.CATALOG: lambda: True}
-    return Breakers(probes, tell)
+    return Breakers(probes, look_for_catalogs)

@@ -161,6 +161,11 @@ class Channel(stock.Channel):  # type: ignore[misc]
             self._refusing = False
             self.qos.say_again()
 
+    @property
+    def refusing(self) -> bool:
+        """Whether the broker answers but can do nothing, so that nothing is taken."""
+        return self._refusing
+
     def reset_poll(self) -> None:
         """Let the next fetch look into the queues, however short ago they were empty."""
         self.look_again_at = 0.0

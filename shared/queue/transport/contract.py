@@ -204,6 +204,7 @@ FOREIGN: dict[str, dict[str, str]] = {
     },
     "celery.worker.state": {
         "active_requests": PRESENT,
+        "all_total_count": PRESENT,
         "task_ready": (
             "(request, successful=, remove_request=, discard_active_request=, discard_reserved_request=, "
             "discard_scheduled_request=)"
@@ -224,6 +225,18 @@ FOREIGN: dict[str, dict[str, str]] = {
         "_type": PRESENT,
         "acknowledged": PRESENT,
         "message": PRESENT,
+        "_apply_result": PRESENT,
+    },
+    "celery.concurrency.prefork:TaskPool": {
+        "_pool": PRESENT,
+    },
+    "billiard.pool:Pool": {
+        "_pool": PRESENT,
+    },
+    "billiard.pool:ApplyResult": {
+        "ready": "(self)",
+        "_time_accepted": PRESENT,
+        "_timeout": PRESENT,
     },
     "billiard.einfo:ExceptionWithTraceback": {
         "__init__": "(self, exc, tb)",
