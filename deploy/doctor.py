@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from packsight.deploy import advice
 from packsight.deploy.fleet import ailing, complaints, differing, starting
 from packsight.deploy.stack.state import StackFolder
-from packsight.deploy.status import CatalogSeen, catalogs, down
+from packsight.deploy.status import CatalogSeen, catalogs, down, sick
 from packsight.shared.catalog.manifest import FORMAT, sync_once
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import PacksightError, UserError
@@ -123,7 +123,10 @@ def _folder(folder: StackFolder) -> Findings:
     for text in dead:
         remedy = f"Its end is told in {folder.logs / 'supervisor.log'}; `packsight up` starts what is missing at once."
         yield _wrong("stack", text, remedy)
-    if state.parts and not dead:
+    unwell = [text for part in state.parts if (text := sick(folder, part))]
+    for text in unwell:
+        yield _wrong("stack", text, "The supervisor starts it again if it lasts.")
+    if state.parts and not dead and not unwell:
         yield _good("stack", f"{len(state.parts)} parts running in {folder.root}")
     if not state.parts:
         yield _note("stack", f"stopped in {folder.root}", "Start it with `packsight up`.")

@@ -124,12 +124,16 @@ def down(state: StackState) -> list[str]:
     return lines
 
 
+def sick(folder: StackFolder, part: Part) -> str:
+    """What a part that runs says, or fails to say, of its health: why it counts as unhealthy, else nothing."""
+    if not part.node or part.process() is None:
+        return ""
+    seen = health.ask(folder.root, part.node)
+    return "" if seen.well or seen.pid != part.pid else seen.text
+
+
 def _part(folder: StackFolder, state: StackState, part: Part) -> PartSeen:
     process = part.process()
-    sick = ""
-    if process is not None and part.node:
-        seen = health.ask(folder.root, part.node)
-        sick = "" if seen.well or seen.pid != part.pid else seen.text
     memory = 0.0
     if process is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -145,7 +149,7 @@ def _part(folder: StackFolder, state: StackState, part: Part) -> PartSeen:
         memory_mb=round(memory, 1),
         url=part.url,
         log=str(part.log),
-        sick=sick,
+        sick=sick(folder, part),
     )
 
 

@@ -146,9 +146,12 @@ def ending(code: int | None) -> str:
 
 def log_end(log: Path, lines: int = 15) -> str:
     """The last lines of a log, of a long one no more than is looked at quickly."""
-    with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - lines * _LINE))
-        tail = file.read().decode(errors="replace").splitlines()[-lines:]
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - lines * _LINE))
+            tail = file.read().decode(errors="replace").splitlines()[-lines:]
+    except FileNotFoundError:
+        return f"Its log {log} is gone."
     return "\n".join([f"Its log {log} ends with:", *tail])
 
 

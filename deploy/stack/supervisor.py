@@ -42,9 +42,11 @@ _WORKERS_START = 60.0
 """Seconds beyond what a child may take that all workers, the indexer and Flower may take together, on a machine under load."""
 _TAIL = 5
 """Lines of an ended part's log that are repeated in the supervisor's."""
+_WIDTH = 300
+"""Characters of such a line."""
 
 
-class _StoppedError(Exception):
+class StoppedError(Exception):
     """The supervisor was told to stop while it was starting parts."""
 
 
@@ -99,6 +101,7 @@ class Supervisor:
             assert one.process is not None  # noqa: S101 - it was just begun
             left = max(1.0, deadline - time.monotonic())
             services.wait_ready(self._stoppable(one.spec), one.process, self._log(one), left)
+            one.answers = True
 
     def end_started(self, why: str) -> None:
         """End what this supervisor started; parts that were there before stay."""
@@ -140,7 +143,7 @@ class Supervisor:
         if not seen.well and seen.pid == part.pid and seen.sick_for >= health.END_AFTER:
             one.sick = seen.text
             log.error("%s is sick and is ended, to be started again: %s", name, seen.text, extra={"action": "part_sick"})
-            end([part])
+            health.end(part.pid)
 
     def _ended(self, one: _Kept) -> None:
         """Say why a part ended, and when it is started again."""
@@ -151,7 +154,7 @@ class Supervisor:
             how += ", how is not known, since an earlier supervisor had started it"
         log.error("%s %s after %.0f s", name, how, life, extra={"action": "part_ended"})
         for line in services.log_end(self._log(one), _TAIL).splitlines():
-            log.error("%s: %s", name, line)
+            log.error("%s: %s", name, line[:_WIDTH])
         pause = one.restarts.pause_after(life)
         if pause is not None:
             one.again_at = time.monotonic() + pause
@@ -190,7 +193,7 @@ class Supervisor:
     def _stoppable(self, spec: Spec) -> Spec:
         def ready() -> bool:
             if self.stopped.is_set():
-                raise _StoppedError
+                raise StoppedError
             return spec.ready()
 
         return replace(spec, ready=ready)

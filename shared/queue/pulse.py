@@ -85,8 +85,7 @@ def _begun() -> int:
 
 
 def _in_work(request: Any) -> InWork | None:
-    job = getattr(request, "_apply_result", None)
-    job = job() if job is not None else None  # Celery keeps a weak reference
+    job = request._apply_result() if request._apply_result is not None else None  # Celery keeps a weak reference
     if job is None or job._time_accepted is None or job.ready():
         return None
     return InWork(f"{request.name}[{request.id}]", job._time_accepted, job._timeout)

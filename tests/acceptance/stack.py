@@ -92,13 +92,13 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) 
 @contextlib.contextmanager
 def running(
     home: Path, *, visibility_timeout: int, time_limit: int = 120, objects: bool = False,
-    variables: Mapping[str, str] = MappingProxyType({}),
+    module: str = "standin", variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[tuple[Servers, Settings, StandIn]]:  # fmt: skip
     """A broker with one worker of two children. `time_limit`: seconds that a batch may take."""
     with serving(home, objects=objects) as servers:
         queue = Queue(visibility_timeout=visibility_timeout, socket_timeout=2)
         settings = servers.settings(home, "outages", queue=queue, worker=Worker(time_limit=time_limit))
-        worker = StandIn(settings, home, variables=variables)
+        worker = StandIn(settings, home, module=module, variables=variables)
         try:
             yield servers, settings, worker
         finally:

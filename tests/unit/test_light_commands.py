@@ -7,12 +7,16 @@ import os
 import re
 import subprocess
 import sys
+import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 import packsight
 from packsight.cli import app
+from packsight.shared.health import Diary, Report
 
 HEAVY = {
     "PIL",
@@ -84,6 +88,14 @@ def test_help_loads_no_library(command: list[str]) -> None:
 def test_the_version_loads_no_library() -> None:
     text, modules = spoken("--version")
     assert text == f"packsight {packsight.__version__}\n"
+    assert not HEAVY & modules
+
+
+def test_the_question_for_health_loads_no_library(tmp_path: Path) -> None:
+    with closing(Diary(tmp_path, "recognizer@host")) as diary:
+        diary.write(Report(os.getpid(), time.monotonic(), ready=True))
+        text, modules = spoken("health", "worker", "--name", "recognizer@host", "--home", str(tmp_path))
+    assert text == "recognizer@host is well\n"
     assert not HEAVY & modules
 
 

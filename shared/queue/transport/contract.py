@@ -235,8 +235,14 @@ FOREIGN: dict[str, dict[str, str]] = {
     },
     "billiard.pool:ApplyResult": {
         "ready": "(self)",
+        "_accepted": PRESENT,
+        "_scheduled_for": PRESENT,
         "_time_accepted": PRESENT,
         "_timeout": PRESENT,
+        "_write_to": PRESENT,
+    },
+    "billiard.process:BaseProcess": {
+        "_is_alive": "(self)",
     },
     "billiard.einfo:ExceptionWithTraceback": {
         "__init__": "(self, exc, tb)",

@@ -1,0 +1,200 @@
+"""What the supervisor does with parts that end, hang or cannot start: with processes that act them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from packsight.deploy import status
+from packsight.deploy.stack import services
+from packsight.deploy.stack.restarts import RestartRules, Restarts
+from packsight.deploy.stack.services import Spec, ending
+from packsight.deploy.stack.state import Part, StackFolder, end
+from packsight.deploy.stack.supervisor import StoppedError, Supervisor
+from packsight.shared.contract.errors import UserError
+from packsight.shared.health import END_AFTER, SILENT, Diary, Report
+
+SLEEPER = "import time; time.sleep(600)"
+MORTAL = "print('out of luck', flush=True); raise SystemExit(7)"
+QUICK = RestartRules(first=0.01, most=0.02, steady=600, limit=3)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StackFolder]:
+    made = StackFolder(tmp_path / "home")
+    made.create()
+    begun: list[subprocess.Popen[bytes]] = []
+    start = services.start
+
+    def noted(spec: Spec, log: Path) -> subprocess.Popen[bytes]:
+        begun.append(start(spec, log))
+        return begun[-1]
+
+    monkeypatch.setattr(services, "start", noted)
+    yield made
+    for process in begun:
+        process.kill()
+        process.wait()
+
+
+def spec(name: str, program: str = SLEEPER, node: str = "", ready: Callable[[], bool] = lambda: True) -> Spec:
+    return Spec(name, [sys.executable, "-c", program], ready, node=node)
+
+
+def supervisor(folder: StackFolder, *specs: Spec) -> Supervisor:
+    return Supervisor(folder, list(specs), threading.Event(), lambda: Restarts(QUICK))
+
+
+@contextmanager
+def watching(one: Supervisor) -> Iterator[None]:
+    thread = threading.Thread(target=one.watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        one.stopped.set()
+        thread.join(30)
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def pids(folder: StackFolder) -> dict[str, int]:
+    return {part.name: part.pid for part in folder.load().running()}
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("packsight.deploy.stack.supervisor._LOOK", 0.01)
+
+
+def test_what_ends_is_started_again_and_its_neighbours_are_left_alone(
+    folder: StackFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = supervisor(folder, spec("valkey"), spec("worker"))
+    one.start(["valkey", "worker"], 10)
+    before = pids(folder)
+    with watching(one):
+        os.kill(before["worker"], signal.SIGKILL)
+        until(lambda: pids(folder).get("worker") not in {None, before["worker"]})
+    assert pids(folder)["valkey"] == before["valkey"]
+    assert "worker was ended by SIGKILL" in caplog.text
+
+
+def test_what_ends_again_and_again_is_given_up_with_its_reason_and_the_others_are_kept(
+    folder: StackFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = supervisor(folder, spec("flower", MORTAL), spec("worker"))
+    one.start(["worker"], 10)
+    with watching(one):
+        until(lambda: folder.load().given_up)
+        assert "ended with code 7, 4 times in a row" in folder.load().given_up["flower"]
+        before = pids(folder)["worker"]
+        os.kill(before, signal.SIGTERM)
+        until(lambda: pids(folder).get("worker") not in {None, before})
+    assert caplog.text.count("flower: out of luck") >= 3
+    assert "packsight up" in caplog.text
+    assert any(line.startswith("flower is down: it ended with code 7") for line in status.down(folder.load()))
+
+
+def test_what_an_earlier_supervisor_started_is_taken_over_and_kept(
+    folder: StackFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervisor(folder, spec("worker")).start(["worker"], 10)
+    before = pids(folder)["worker"]
+    one = supervisor(folder, spec("worker"))
+    one.start(["worker"], 10)
+    assert pids(folder)["worker"] == before
+    with watching(one):
+        psutil.Process(before).kill()
+        until(lambda: pids(folder).get("worker") not in {None, before})
+    assert "earlier supervisor" in caplog.text
+
+
+def test_a_part_that_stays_sick_is_ended_and_started_again(folder: StackFolder, caplog: pytest.LogCaptureFixture) -> None:
+    node = "recognizer@host"
+    one = supervisor(folder, spec("worker", node=node))
+    one.start(["worker"], 10)
+    before = pids(folder)["worker"]
+    with closing(Diary(folder.root, node)) as diary, watching(one):
+        diary.write(Report(before, time.monotonic() - SILENT - END_AFTER + 600))
+        time.sleep(0.2)
+        assert pids(folder)["worker"] == before, "nobody is ended who is well"
+        assert status.sick(folder, folder.load().parts[0]) == ""
+        diary.write(Report(before, time.monotonic(), complaints={"messages wait": time.monotonic() - END_AFTER / 2}))
+        time.sleep(0.2)
+        assert pids(folder)["worker"] == before, "nor who has just become sick"
+        assert "messages wait" in status.sick(folder, folder.load().parts[0])
+        diary.write(Report(before, time.monotonic(), complaints={"messages wait": time.monotonic() - END_AFTER - 1}))
+        until(lambda: pids(folder).get("worker") not in {None, before})
+    assert "worker is sick" in caplog.text and "messages wait" in caplog.text
+
+
+def test_a_part_that_does_not_come_up_takes_along_what_was_started_with_it_and_nothing_else(folder: StackFolder) -> None:
+    supervisor(folder, spec("valkey")).start(["valkey"], 10)
+    before = pids(folder)
+    one = supervisor(folder, spec("valkey"), spec("worker"), spec("flower", MORTAL, ready=lambda: False))
+    with pytest.raises(UserError, match="flower ended with code 7") as caught:
+        one.start(["valkey", "worker", "flower"], 10)
+    assert "out of luck" in str(caught.value)
+    one.end_started("flower ended")
+    assert pids(folder) == before
+    assert set(folder.load().given_up) == {"worker", "flower"}
+    assert [part.name for part in folder.load().parts] == ["valkey"]
+
+
+def test_told_to_stop_it_starts_nothing_more_and_leaves_the_parts(folder: StackFolder) -> None:
+    one = supervisor(folder, spec("valkey"), spec("worker", ready=lambda: False))
+    one.start(["valkey"], 10)
+    one.stopped.set()
+    with pytest.raises(StoppedError):
+        one.start(["worker"], 600)
+    one.watch()
+    assert "valkey" in pids(folder)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [(0, "ended with code 0"), (3, "ended with code 3"), (-9, "was ended by SIGKILL"), (-99, "was ended by signal 99")],
+)
+def test_how_a_process_ended_is_said_in_words(code: int, text: str) -> None:
+    assert ending(code) == text
+
+
+def test_without_a_supervisor_that_is_said_and_what_is_down_is_said_to_come_back_only_with_one(folder: StackFolder) -> None:
+    supervisor(folder, spec("valkey"), spec("worker")).start(["valkey", "worker"], 10)
+    state = folder.load()
+    (alone,) = status.down(state)
+    assert alone.startswith("supervisor is down")
+    assert "packsight up" in alone
+    me = Part(name="supervisor", pid=os.getpid(), started=psutil.Process().create_time(), log=folder.logs / "s.log")
+    folder.save(state.model_copy(update={"supervisor": me}))
+    end([part.model_copy(update={"stop_seconds": 0}) for part in state.parts if part.name == "worker"])
+    (line,) = status.down(folder.load())
+    assert line.startswith("worker is down and is being started again")
+
+
+def test_the_process_tells_who_started_it_why_it_could_not_start(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path)
+    folder.create()
+    folder.save(folder.load().model_copy(update={"ports": {"valkey": 1, "flower": 1, "s3": 1}}))
+    command = [sys.executable, "-m", "packsight.deploy.stack.supervisor", str(tmp_path)]
+    environment = {**os.environ, "PACKSIGHT_S3__ENDPOINT": "127.0.0.1:1", "PACKSIGHT_BROKER_URL": "no address"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert "PACKSIGHT_BROKER_URL" in json.loads(done.stdout)["failed"]
