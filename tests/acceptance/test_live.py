@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,10 @@ def test_versions_published_during_a_job_harm_no_photo_and_no_batch_mixes_them(
     assert before == answers[0]["provenance"]["catalog_version"] != current
 
 
+def has_successor(stack: Stack, part: str, killed: int) -> bool:
+    return stack.pids()[part] != killed
+
+
 def test_a_job_survives_the_death_of_children_worker_and_broker_with_one_outcome_per_photo(
     stack: Stack, answers: list[dict[str, Any]], many: Path
 ) -> None:
@@ -89,8 +94,9 @@ def test_a_job_survives_the_death_of_children_worker_and_broker_with_one_outcome
     seen = ended(stack, job)
     wait_until(lambda: ended(stack, job) > seen, "work after the death of a child", 120)
     for part in ("worker", "valkey"):
-        os.kill(stack.pids()[part], signal.SIGKILL)
-        stack.run("up")
+        killed = stack.pids()[part]
+        os.kill(killed, signal.SIGKILL)
+        wait_until(partial(has_successor, stack, part, killed), "its successor")
     _, errors = submitted.communicate(timeout=300)
     assert submitted.returncode == 0, errors
     answered = rows(stack, "killed.jsonl")
@@ -101,15 +107,18 @@ def test_a_job_survives_the_death_of_children_worker_and_broker_with_one_outcome
 def test_a_store_that_dies_while_a_job_waits_fails_no_photo(
     stack: Stack, answers: list[dict[str, Any]], many: Path
 ) -> None:
-    worker, store = (stack.pids()[part] for part in ("worker", "seaweedfs"))
-    os.kill(worker, signal.SIGSTOP)  # so that no photo is answered before the store is gone
+    worker, store, supervisor = (stack.pids()[part] for part in ("worker", "seaweedfs", "supervisor"))
+    os.kill(supervisor, signal.SIGSTOP)  # so that the store stays away
     try:
-        job = stack.run("submit", "many", "--batch-size", str(BATCH)).stdout.split()[0]
-        os.kill(store, signal.SIGKILL)
+        os.kill(worker, signal.SIGSTOP)  # so that no photo is answered before the store is gone
+        try:
+            job = stack.run("submit", "many", "--batch-size", str(BATCH)).stdout.split()[0]
+            os.kill(store, signal.SIGKILL)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        wait_until(lambda: any("takes no work" in error for error in stack.status()["errors"]), "an outage", 60)
     finally:
-        os.kill(worker, signal.SIGCONT)
-    wait_until(lambda: any("takes no work" in error for error in stack.status()["errors"]), "an outage", 60)
-    stack.run("up")
+        os.kill(supervisor, signal.SIGCONT)
     wait_until(lambda: ended(stack, job) == PHOTOS, "the end of the job", 300)
     answered = rows(stack, "sofar.jsonl")
     assert len({row["name"] for row in answered}) == len(answered) == PHOTOS

@@ -21,14 +21,19 @@ import redis
 from bench.barcode_print import Code, Kind
 from packsight.deploy.testbed import serving
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
-from tests.acceptance.stack import write_to_disk
+from tests.acceptance.stack import wait_until, write_to_disk
 from tests.labels import labelled
 
 pytestmark = pytest.mark.timeout(900)
 
 def test_up_returns_when_every_part_is_up_and_every_child_has_its_networks(stack: Stack) -> None:
     seen = stack.status()
-    assert {part["name"] for part in seen["parts"] if part["up"]} == {"valkey", "seaweedfs", "worker", "indexer", "flower"}
+    expected = {"valkey", "seaweedfs", "worker", "indexer", "flower", "supervisor"}
+    assert {part["name"] for part in seen["parts"] if part["up"]} == expected
+    assert {process["node"].partition("@")[0]: process["ready"] for process in seen["processes"]} == {
+        "recognizer": True,
+        "indexer": True,
+    }
     assert seen["children"]
     assert all(child["embedder"] and child["spotter"] for child in seen["children"])
     assert seen["errors"] == []
@@ -146,34 +151,51 @@ def test_a_browser_shows_flower_and_the_report(stack: Stack, answers: list[dict[
     assert all(row["candidates"][0]["product"]["name"] in report for row in answers if row["candidates"])
 
 
-def test_a_crash_is_told_and_the_next_up_starts_what_is_missing_with_nothing_lost(
-    stack: Stack, answers: list[dict[str, Any]]
-) -> None:
+def test_who_is_asked_for_health_says_that_it_is_well(stack: Stack) -> None:
+    home = stack.folder / ".packsight"
+    for role in ("worker", "indexer"):
+        assert "is well" in stack.run("health", role, "--home", str(home)).stdout
+    assert "does not run" in stack.run("health", "worker", "--name", "nobody@%h", code=1).stdout
+
+
+def test_what_dies_is_told_and_started_again_with_nothing_lost(stack: Stack, answers: list[dict[str, Any]]) -> None:
     before, catalogs = stack.pids(), stack.status()["catalogs"]
     job = str(answers[0]["job"])
     with redis.Redis.from_url(stack.variable("PACKSIGHT_BROKER_URL")) as broker:
         broker.lpush("somebody-elses-queue", "a message")
         write_to_disk(broker)
     clock = psutil.Process(before["indexer"]).children()
+    os.kill(before["supervisor"], signal.SIGSTOP)  # so that there is time to look
     for name in ("valkey", "seaweedfs", "indexer"):
         os.kill(before[name], signal.SIGKILL)
     psutil.wait_procs(clock, timeout=20)
     assert not [process for process in clock if process.is_running()], "what the indexer started must end with it"
-    seen = stack.status()
+    seen = json.loads(stack.run("status", "--json", code=1).stdout)
     assert {part["name"] for part in seen["parts"] if not part["up"]} == {"valkey", "seaweedfs", "indexer"}
     assert any("indexer is down" in error for error in seen["errors"])
-    told = stack.run("doctor", code=1).stdout
-    assert "indexer has died" in told
+    assert "indexer is down" in stack.run("doctor", code=1).stdout
 
-    stack.run("up")
+    os.kill(before["supervisor"], signal.SIGCONT)
+    wait_until(lambda: not stack.status()["errors"], "a whole stack")
     after = stack.pids()
-    assert {name for name in before if before[name] == after[name]} == {"worker", "flower"}
+    assert {name for name in before if before[name] == after[name]} == {"worker", "flower", "supervisor"}
     assert stack.status()["catalogs"] == catalogs
+    assert "valkey was ended by SIGKILL" in (stack.folder / ".packsight/logs/supervisor.log").read_text()
     with redis.Redis.from_url(stack.variable("PACKSIGHT_BROKER_URL")) as broker:
         assert broker.lrange("somebody-elses-queue", 0, -1) == [b"a message"]
     stack.run("results", job, "--out", "again.jsonl")
     again = [json.loads(line) for line in (stack.folder / "again.jsonl").read_text().splitlines()]
     assert [row["status"] for row in again] == [row["status"] for row in answers]
+
+
+def test_a_supervisor_that_dies_is_missed_and_up_brings_it_back_without_touching_the_parts(stack: Stack) -> None:
+    before = stack.pids()
+    os.kill(before["supervisor"], signal.SIGKILL)
+    assert "supervisor is down" in stack.run("status", code=1).stdout
+    stack.run("up")
+    after = stack.pids()
+    assert {name for name in before if before[name] != after[name]} == {"supervisor"}
+    assert stack.run("status").returncode == 0
 
 
 def test_down_ends_what_up_started_and_leaves_the_rest_alone_and_up_brings_all_back(
@@ -203,5 +225,6 @@ def test_a_part_that_cannot_start_takes_the_others_down_and_shows_its_log(tmp_pa
     assert "flower ended" in failed.stderr
     assert "plenty" in failed.stderr
     assert broken.state["parts"] == []
+    assert broken.run("down").returncode == 0
     mine = [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])]
     assert mine == []

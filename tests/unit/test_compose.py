@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_group
 
 import packsight
+from packsight.cli import app
+from packsight.shared.health import END_AFTER
 from packsight.shared.settings import Settings, Worker
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +43,17 @@ def test_no_container_runs_as_root_or_writes_outside_its_volumes(name: str) -> N
 def test_every_lasting_service_has_a_health_check_and_a_time_to_stop(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"]
     assert seconds(SERVICES[name]["stop_grace_period"]) > 10
+
+
+@pytest.mark.parametrize("name", ["worker", "indexer"])
+def test_who_stays_sick_is_ended_by_its_health_check_so_that_it_is_started_again(name: str) -> None:
+    check = SERVICES[name]["healthcheck"]
+    assert check["test"][:3] == ["CMD", "packsight", "health"]
+    asked = get_group(app).commands["health"].make_context("health", check["test"][3:]).params
+    assert (asked["role"], asked["end_after"], asked["name"]) == (name, END_AFTER, "")
+    assert seconds(check["interval"]) * check["retries"] <= END_AFTER
+    assert SERVICES[name]["restart"] == "unless-stopped"
+    assert SERVICES[name]["command"] == [name]
 
 
 @pytest.mark.parametrize("name", ["worker", "indexer"])

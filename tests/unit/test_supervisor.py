@@ -17,10 +17,11 @@ import psutil
 import pytest
 
 from packsight.deploy import status
-from packsight.deploy.stack import services
+from packsight.deploy.stack import plan, services
 from packsight.deploy.stack.restarts import RestartRules, Restarts
 from packsight.deploy.stack.services import Spec, ending
-from packsight.deploy.stack.state import Part, StackFolder, end
+from packsight.deploy.stack.stack import Wishes, _wished
+from packsight.deploy.stack.state import Part, StackFolder, StackState, end
 from packsight.deploy.stack.supervisor import StoppedError, Supervisor
 from packsight.shared.contract.errors import UserError
 from packsight.shared.health import END_AFTER, SILENT, Diary, Report
@@ -187,6 +188,13 @@ def test_without_a_supervisor_that_is_said_and_what_is_down_is_said_to_come_back
     end([part.model_copy(update={"stop_seconds": 0}) for part in state.parts if part.name == "worker"])
     (line,) = status.down(folder.load())
     assert line.startswith("worker is down and is being started again")
+
+
+def test_a_stack_stays_as_large_as_it_was_last_wished_for() -> None:
+    state = _wished(StackState(), Wishes(workers=3, flower=False))
+    assert plan.names(_wished(state, Wishes())) == {"valkey", "seaweedfs", "indexer", "worker", "worker-2", "worker-3"}
+    assert "flower" in plan.names(_wished(state, Wishes(flower=True)))
+    assert plan.names(StackState()) == {"valkey", "seaweedfs", "indexer", "worker", "flower"}
 
 
 def test_the_process_tells_who_started_it_why_it_could_not_start(tmp_path: Path) -> None:
