@@ -6,7 +6,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from enum import StrEnum
 from importlib import metadata
@@ -82,8 +82,13 @@ def examine(folder: StackFolder) -> list[Finding]:
         settings = load_settings(folder.env_file if folder.env_file.exists() else None)
     except UserError as error:
         return [*found, _wrong("settings", str(error), "Correct the variable that is named.")]
-    checks: tuple[Callable[[Settings, StackFolder], Findings], ...] = (_broker, _storage, _workers)
-    return [*found, *models(settings), *(finding for check in checks for finding in check(settings, folder))]
+    return [*found, *models(settings), *services(settings, folder)]
+
+
+def services(settings: Settings, folder: StackFolder) -> Findings:
+    """Whether what the settings lead to answers, and who works there."""
+    for check in (_broker, _storage, _workers):
+        yield from check(settings, folder)
 
 
 def _packages() -> Findings:

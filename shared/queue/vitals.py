@@ -199,7 +199,7 @@ class Vitals(threading.Thread):
 
     def _signs(self, *, held_back: bool) -> Signs:
         beat = self._pulse.last
-        waiting = sum(self._broker.backlog(beat.queues).waiting.values()) if beat.queues else 0
+        waiting = sum(self._broker.backlog(beat.queues).waiting.values())
         seen = registry.living(self._redis, socket.gethostname(), beat.children)
         return Signs(beat, waiting, frozenset(seen), held_back)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from packsight.deploy.fleet import complaints, differing
+from packsight.deploy.fleet import ailing, complaints, differing, starting
 from packsight.indexer.fleet import Fleet
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.versions import Current
 from packsight.shared.queue import registry
-from packsight.shared.queue.registry import ChildEntry
+from packsight.shared.queue.registry import ChildEntry, ProcessEntry
 from packsight.shared.settings import Settings
 
 MINE = Recipe(embedder="e-1", spotter="s-1", details="d-1", matching="m-1")
@@ -88,3 +90,51 @@ def test_what_children_refuse_is_a_complaint_told_once_for_each_worker(fleet: Fl
     entry = announce(fleet, 1, refused={"default": "Version v1 is damaged."})
     registry.announce_child(fleet.redis, entry.model_copy(update={"pid": 2}))
     assert complaints(fleet.children(), [], []) == ["w1@h: Version v1 is damaged."]
+
+
+def parent(fleet: Fleet, node: str, **state: Any) -> ProcessEntry:
+    entry = ProcessEntry(node=node, at=datetime.now(UTC), **state)
+    registry.announce_process(fleet.redis, entry)
+    return entry
+
+
+def ails(fleet: Fleet) -> list[str]:
+    return ailing(fleet.children(), registry.processes(fleet.redis))
+
+
+def test_children_that_are_missing_are_told_unless_their_worker_is_only_starting(fleet: Fleet) -> None:
+    announce(fleet, 1)
+    parent(fleet, "w1@h", ready=True, children=1)
+    parent(fleet, "w2@h", ready=True, children=2)
+    parent(fleet, "w3@h", children=2)
+    parent(fleet, "indexer@h", ready=True)
+    assert ails(fleet) == ["w2@h: 0 of its 2 children are ready"]
+    assert starting(fleet.children(), registry.processes(fleet.redis)) == ["w3@h is starting: 0 of its 2 children are ready"]
+
+
+def test_what_a_parent_complains_of_and_work_beyond_its_limit_are_told_by_name(fleet: Fleet) -> None:
+    parent(fleet, "w1@h", complaints=["7 messages wait"], overdue=["packsight.recognize[17]"])
+    assert ails(fleet) == ["w1@h: 7 messages wait", "w1@h: in work for longer than their limit: packsight.recognize[17]"]
+
+
+def test_a_parent_that_is_silent_while_its_children_speak_is_told_but_not_one_of_an_older_release(fleet: Fleet) -> None:
+    announce(fleet, 1)
+    announce(fleet, 2, FORMER)
+    assert ails(fleet) == ["w1@h: its children are there, but it gives no sign of life itself"]
+    parent(fleet, "w1@h", children=1)
+    assert ails(fleet) == []
+    assert 0 < int(fleet.redis.ttl("packsight:process:w1@h")) <= registry.PROCESS_TTL
+    registry.withdraw_process(fleet.redis, "w1@h")
+    assert registry.processes(fleet.redis) == []
+
+
+def test_an_open_breaker_is_told_with_its_worker(fleet: Fleet) -> None:
+    entry = parent(fleet, "w1@h", outages={"object storage": "no route"})
+    assert complaints([], [], [entry]) == ["w1@h takes no work: object storage: no route"]
+
+
+def test_a_worker_asks_for_its_own_children_alone(fleet: Fleet) -> None:
+    for pid in (1, 2, 3):
+        announce(fleet, pid)
+    assert registry.living(fleet.redis, "h", [2, 3, 4]) == [2, 3]
+    assert registry.living(fleet.redis, "elsewhere", [2]) == registry.living(fleet.redis, "h", []) == []

@@ -1,0 +1,59 @@
+"""What to do about something that is down: on a machine with a local stack, and where others run the services."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from packsight.deploy import advice, doctor
+from packsight.deploy.stack.ports import free_ports
+from packsight.deploy.stack.state import StackFolder, StackState
+from packsight.deploy.status import observe
+from packsight.shared.settings import S3, Settings
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redis.retry.sleep", lambda _: None)
+    monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda *_: None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StackFolder:
+    made = StackFolder(tmp_path / "home")
+    made.create()
+    return made
+
+
+def away(folder: StackFolder) -> Settings:
+    """Settings under which nothing answers."""
+    port, s3 = free_ports(2)
+    url = SecretStr(f"redis://127.0.0.1:{port}/0")
+    return Settings(_env_file=None, broker_url=url, result_url=url, home=folder.root, s3=S3(endpoint=f"127.0.0.1:{s3}"))
+
+
+@pytest.mark.parametrize("variable", ["PACKSIGHT_BROKER_URL", "PACKSIGHT_BROKER_URL_FILE"])
+def test_in_a_container_nobody_is_told_to_start_a_local_stack(
+    folder: StackFolder, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    settings = away(folder)
+    monkeypatch.setenv(variable, "redis://broker:6379/0")
+    seen = observe(folder, settings)
+    assert seen.elsewhere
+    told = [*seen.errors, *(f"{one.text} {one.remedy}" for one in doctor.services(settings, folder))]
+    assert not [text for text in told if "packsight up" in text]
+    assert any("docker compose restart broker" in text and "PACKSIGHT_BROKER_URL" in text for text in seen.errors)
+    assert any("docker compose restart s3" in text for text in told)
+
+
+def test_with_a_stack_of_ones_own_it_is_the_stack_that_is_to_be_started(
+    folder: StackFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = away(folder)
+    assert any("packsight up" in error for error in observe(folder, settings).errors)
+    monkeypatch.setenv("PACKSIGHT_BROKER_URL", "redis://broker:6379/0")
+    folder.save(StackState())
+    assert not advice.elsewhere(folder)
+    assert any("packsight up" in error for error in observe(folder, settings).errors)
