@@ -141,10 +141,13 @@ def test_the_command_says_one_sentence_and_fails_for_who_is_sick(tmp_path: Path,
         assert process.poll() is None
 
 
-def test_who_stays_sick_is_ended_only_when_it_was_asked_for_and_only_after_that_time(tmp_path: Path) -> None:
+def test_who_stays_sick_is_ended_only_when_it_was_asked_for_and_only_after_that_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with sleeper(tmp_path, ago=SILENT + 100) as process:
         with pytest.raises(typer.Exit):
             check(tmp_path, NODE, 1000)
+        assert "is ended" not in capsys.readouterr().out
         assert process.poll() is None
         with pytest.raises(typer.Exit):
             check(tmp_path, NODE, 50)

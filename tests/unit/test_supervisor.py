@@ -164,7 +164,7 @@ def test_told_to_stop_it_starts_nothing_more_and_leaves_the_parts(folder: StackF
     one.start(["valkey"], 10)
     one.stopped.set()
     with pytest.raises(StoppedError):
-        one.start(["worker"], 600)
+        one.start(["worker"], 10)
     one.watch()
     assert "valkey" in pids(folder)
 
