@@ -12,7 +12,7 @@ from celery.signals import setup_logging, worker_init, worker_shutting_down
 from packsight.shared import logs
 from packsight.shared.contract.messages import INDEXER_QUEUE, RECONCILE, SYNC
 from packsight.shared.queue.app import App, make_app
-from packsight.shared.queue.pulse import pulse
+from packsight.shared.queue.heartbeat import heartbeat
 from packsight.shared.queue.vitals import Judge, Rules, Vitals
 from packsight.shared.settings import Settings, settings
 
@@ -62,7 +62,7 @@ def _start_vitals(sender: Any, **_: Any) -> None:
     config = settings()
     stuck = max(config.queue.stuck_after, _MISSED_TICKS * config.queue.reconcile_seconds)
     judge = Judge(Rules(cold_start=config.worker.start_timeout, stuck=stuck), time.monotonic(), ticks=True)
-    vitals = Vitals(config, str(sender.hostname), pulse(), judge)
+    vitals = Vitals(config, str(sender.hostname), heartbeat(), judge)
     vitals.start()
     _vitals.append(vitals)
 

@@ -23,7 +23,7 @@ from packsight.shared import logs, memory
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE
 from packsight.shared.queue.app import App, make_app
-from packsight.shared.queue.pulse import pulse
+from packsight.shared.queue.heartbeat import heartbeat
 from packsight.shared.queue.registry import CHILD_TTL, REPLICA_TTL
 from packsight.shared.queue.vitals import Judge, Rules, Vitals
 from packsight.shared.settings import Precision, settings
@@ -69,7 +69,7 @@ def _start_threads(sender: Any, **_: Any) -> None:
     vitals = Vitals(
         config,
         node,
-        pulse(),
+        heartbeat(),
         Judge(rules, time.monotonic(), has_children=True),
         outages=outages().told,
         replica_age=lambda: replica.age,

@@ -3,7 +3,7 @@
 It comes back fast after a broker's restart. Batches that are running then go on under the new connection instead of
 being delivered a second time. A message that cannot become a task is put aside on the dead-letter list instead of
 being thrown away or, worse, ending the worker. One that is to wait does so in the broker, where it holds nobody. And a
-child that does not begin with what it was handed is killed. Its event loop has a pulse, by which its health is judged.
+child that does not begin with what it was handed is killed. Its event loop has a heartbeat, by which its health is judged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from packsight.shared.contract.errors import MessageError
 from packsight.shared.queue import headers, refused
 from packsight.shared.queue.broker import Leases
 from packsight.shared.queue.dead_letters import DeadLetters
-from packsight.shared.queue.pulse import PERIOD, pulse
+from packsight.shared.queue.heartbeat import PERIOD, heartbeat
 from packsight.shared.queue.unbegun import Unbegun
 
 log = logging.getLogger(__name__)
@@ -43,10 +43,10 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
         def ensure(*args: Any, callback: Callable[[], None], **options: Any) -> Any:
             def each_time() -> None:
-                pulse().connecting()
+                heartbeat().connecting()
                 callback()
 
-            pulse().connecting()
+            heartbeat().connecting()
             return connect(*args, callback=each_time, **options)
 
         conn.ensure_connection = ensure
@@ -65,7 +65,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         super().on_ready()
         if self.hub is not None:  # which forgets its timers when a connection is lost
             self.hub.call_repeatedly(self.unbegun.period, self.unbegun.look)
-            self.hub.call_repeatedly(PERIOD, pulse().beat, self)
+            self.hub.call_repeatedly(PERIOD, heartbeat().beat, self)
         if self.hub is not None:
             # Resetting the hub after a lost connection also makes it no longer the current one, and a warm shutdown would
             # then neither renew nor acknowledge what is still running.

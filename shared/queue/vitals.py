@@ -22,7 +22,7 @@ from packsight.shared.health import Diary, Report
 from packsight.shared.queue import registry
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.connection import result_database
-from packsight.shared.queue.pulse import Beat, Pulse
+from packsight.shared.queue.heartbeat import Beat, Heartbeat
 from packsight.shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class Vitals(threading.Thread):
         self,
         settings: Settings,
         node: str,
-        pulse: Pulse,
+        heartbeat: Heartbeat,
         judge: Judge,
         *,
         outages: Callable[[], Mapping[str, str]] = dict,
@@ -143,7 +143,7 @@ class Vitals(threading.Thread):
         replica_limit: float = 60.0,
     ) -> None:
         super().__init__(name="vitals", daemon=True)
-        self._settings, self._node, self._pulse, self._judge = settings, node, pulse, judge
+        self._settings, self._node, self._heartbeat, self._judge = settings, node, heartbeat, judge
         self._outages, self._replica_age, self._replica_limit = outages, replica_age, replica_limit
         self._redis = result_database(settings)
         self._broker = open_broker(settings)
@@ -198,7 +198,7 @@ class Vitals(threading.Thread):
             self._announce(signs, list(found.values()), away)
 
     def _signs(self, *, held_back: bool) -> Signs:
-        beat = self._pulse.last
+        beat = self._heartbeat.last
         waiting = sum(self._broker.backlog(beat.queues).waiting.values())
         seen = registry.living(self._redis, socket.gethostname(), beat.children)
         return Signs(beat, waiting, frozenset(seen), held_back)

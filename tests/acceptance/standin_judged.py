@@ -15,7 +15,7 @@ from standin import app  # type: ignore[import-not-found]
 
 from packsight.shared.queue import registry
 from packsight.shared.queue.connection import result_database
-from packsight.shared.queue.pulse import pulse
+from packsight.shared.queue.heartbeat import heartbeat
 from packsight.shared.queue.vitals import Judge, Rules, Vitals
 from packsight.shared.settings import settings
 
@@ -31,7 +31,7 @@ app.conf.include += ["standin_judged"]  # which the children then import too
 @worker_init.connect  # type: ignore[untyped-decorator]
 def judge(sender: Any, **_: Any) -> None:
     rules = Rules(cold_start=60, stuck=settings().queue.stuck_after)
-    Vitals(settings(), str(sender.hostname), pulse(), Judge(rules, time.monotonic(), has_children=True)).start()
+    Vitals(settings(), str(sender.hostname), heartbeat(), Judge(rules, time.monotonic(), has_children=True)).start()
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

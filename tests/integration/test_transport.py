@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -237,6 +238,40 @@ def test_a_rejected_message_goes_to_the_front_of_its_queue(connect: Callable[[],
     assert again.headers["redelivered"] is True
     again.ack()
     assert taker.take(1)[0].payload == "second"
+
+
+_taking = threading.Event()
+
+
+def takes(_queue: str) -> bool:
+    return _taking.is_set()
+
+
+def test_what_a_broker_that_only_reads_could_not_be_told_is_said_when_work_is_taken_again(
+    live_settings: Settings, broker: redis.Redis
+) -> None:
+    app = make_app("test", live_settings, takes=f"{__name__}:{takes.__name__}")
+    _taking.set()
+    with app.connection_for_read() as connection:
+        publish(connection, "celery", 1)
+        taker = Taker(connection)
+        (message,) = taker.take(1)
+        try:
+            broker.replicaof("127.0.0.1", "1")
+            message.reject(requeue=True)
+            _taking.clear()  # before a look for work is refused
+            assert taker.nothing_comes()
+        finally:
+            broker.replicaof("NO", "ONE")
+        assert taker.nothing_comes()
+        assert broker.hlen("unacked") == 1
+        _taking.set()
+        for _ in range(2):  # a look that is answered, and one that finds the message
+            taker.channel.reset_poll()
+            found = taker.channel.fetch()
+        assert found, "it is still held, and would be as long as this consumer lives"
+        taker.messages[-1].ack()
+        assert not broker.exists("unacked", "celery")
 
 
 def test_queues_are_served_in_strict_order(connect: Callable[[], kombu.Connection]) -> None:

@@ -12,7 +12,7 @@ from packsight.deploy.stack.ports import free_ports
 from packsight.shared.health import Health, ask
 from packsight.shared.queue import registry
 from packsight.shared.queue.connection import result_database
-from packsight.shared.queue.pulse import Beat, Pulse
+from packsight.shared.queue.heartbeat import Beat, Heartbeat
 from packsight.shared.queue.vitals import Judge, Rules, Vitals
 from packsight.shared.settings import Settings
 
@@ -23,13 +23,13 @@ class Process:
     """A parent process that is well unless a test says otherwise."""
 
     def __init__(self, settings: Settings) -> None:
-        self.pulse, self.age, self.away = Pulse(), 0.0, dict[str, str]()
+        self.heartbeat, self.age, self.away = Heartbeat(), 0.0, dict[str, str]()
         judge = Judge(Rules(cold_start=100, stuck=50), time.monotonic())
         self.vitals = Vitals(
-            settings, NODE, self.pulse, judge, outages=lambda: self.away, replica_age=lambda: self.age, replica_limit=60
+            settings, NODE, self.heartbeat, judge, outages=lambda: self.away, replica_age=lambda: self.age, replica_limit=60
         )
         self.settings = settings
-        self.pulse.last = Beat(time.monotonic(), connected=True, takes=True, queues=("q",), children=(1,))
+        self.heartbeat.last = Beat(time.monotonic(), connected=True, takes=True, queues=("q",), children=(1,))
         self.vitals.start()
 
     def health(self) -> Health:
@@ -81,7 +81,7 @@ def test_an_open_breaker_is_told_and_is_no_sickness(live_settings: Settings) -> 
 def test_without_redis_nothing_is_judged_but_the_replica(live_settings: Settings) -> None:
     url = SecretStr(f"redis://127.0.0.1:{free_ports(1)[0]}/0")
     process = Process(live_settings.model_copy(update={"broker_url": url, "result_url": url}))
-    process.pulse.last = Beat(time.monotonic() - 10_000)
+    process.heartbeat.last = Beat(time.monotonic() - 10_000)
     seen = process.health()
     assert seen.well
     assert "broker or result database" in seen.text

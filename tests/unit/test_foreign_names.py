@@ -16,7 +16,7 @@ from packsight.shared.queue.transport import contract
 from packsight.shared.settings import Settings
 
 ROOT = Path(contract.__file__).parents[3]
-FENCE = ("shared/queue/transport/", *(f"shared/queue/{name}.py" for name in ("callbacks", "consumer", "pulse", "unbegun")),
+FENCE = ("shared/queue/transport/", *(f"shared/queue/{name}.py" for name in ("callbacks", "consumer", "heartbeat", "unbegun")),
          "worker/queue/request.py")  # fmt: skip
 ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
 PRIVATE = {name for names in contract.FOREIGN.values() for name in names if name.startswith("_")}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from packsight.shared.queue.pulse import Beat, InWork
+from packsight.shared.queue.heartbeat import Beat, InWork
 from packsight.shared.queue.vitals import Judge, Rules, Signs
 
 RULES = Rules(cold_start=100, stuck=50, loop=60, overdue=10)

@@ -138,7 +138,8 @@ class Channel(stock.Channel):  # type: ignore[misc]
                 raise
             self._refused(error)
             return False
-        self._usable()
+        if open_:  # else it was not asked
+            self._usable()
         if found is None:
             self._rest(open_, POLL_SECONDS if open_ == queues else BUSY_POLL_SECONDS)
             return False
@@ -159,7 +160,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         if self._refusing:
             log.warning("the broker can be used again", extra={"action": "broker_usable"})
             self._refusing = False
-            self.qos.say_again()
+        self.qos.say_again()
 
     @property
     def refusing(self) -> bool:

@@ -1,4 +1,4 @@
-"""The pulse of a worker's parent process: what its event loop says at each beat, for whoever judges from another thread.
+"""The heartbeat of a worker's parent process: what its event loop says at each beat, for whoever judges from another thread.
 
 A loop that hangs says nothing, and what it said last grows old.
 """
@@ -45,7 +45,7 @@ class Beat:
     """Process ids."""
 
 
-class Pulse:
+class Heartbeat:
     """The last beat of this process."""
 
     def __init__(self) -> None:
@@ -75,9 +75,9 @@ class Pulse:
 
 
 @lru_cache(maxsize=1)
-def pulse() -> Pulse:
-    """The pulse of this process."""
-    return Pulse()
+def heartbeat() -> Heartbeat:
+    """The heartbeat of this process."""
+    return Heartbeat()
 
 
 def _begun() -> int:
