@@ -344,3 +344,24 @@ def test_whatever_a_store_answers_the_replica_goes_on(
         replica.stop()
     here = read_local_pointer(live_settings.home, "default", RECIPE)
     assert here is not None and here.version == manifest.version
+
+
+def test_a_replica_says_how_long_ago_it_looked_and_bringing_a_version_counts_as_looking(
+    store: ObjectStore, live_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(store, tmp_path / "v")
+    follow(live_settings.home, RECIPE)
+    replica = Replica(live_settings, "node")
+    monkeypatch.setattr(replica, "_looked", time.monotonic() - 100)
+    assert replica.age >= 100
+    ages = []
+    download = CatalogStore.download
+
+    def slow(catalogs: CatalogStore, version: str, folder: Path) -> Path:
+        ages.append(replica.age)
+        return download(catalogs, version, folder)
+
+    monkeypatch.setattr(CatalogStore, "download", slow)
+    replica.sync()
+    assert ages == [0.0]
+    assert 0.0 < replica.age < 60
