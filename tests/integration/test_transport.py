@@ -20,6 +20,7 @@ from kombu.transport import redis as stock
 from pydantic import SecretStr
 
 from packsight.deploy.stack import services
+from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import free_ports
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE, WORKER_QUEUES
@@ -402,12 +403,12 @@ def test_publishing_to_a_broker_that_is_away_fails_with_an_error(live_settings: 
 def cluster(tmp_path: Path) -> Iterator[SecretStr]:
     """Address of a server in cluster mode."""
     port, bus = free_ports(2)
-    spec = services.valkey(tmp_path / "valkey", port, "secret")
+    spec = services.valkey(tmp_path / "valkey", port, dict.fromkeys(Role, "secret"))
     spec = replace(spec, stdin=f"{spec.stdin}\ncluster-enabled yes\ncluster-port {bus}")
     process = services.start(spec, tmp_path / "log")
     try:
         services.wait_ready(spec, process, tmp_path / "log")
-        yield SecretStr(f"redis://:secret@127.0.0.1:{port}/0")
+        yield SecretStr(f"redis://operator:secret@127.0.0.1:{port}/0")
     finally:
         services.stop(process)
 
