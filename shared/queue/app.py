@@ -41,6 +41,7 @@ class App(Celery):  # type: ignore[misc]
     """A Celery app that knows packsight's settings and speaks over its transport, in the children too."""
 
     amqp_cls = "packsight.shared.queue.transport.connection:AMQP"
+    control_cls = "packsight.shared.queue.remote_control:Control"
     loader_cls = Loader
     task_cls = "packsight.shared.queue.callbacks:Task"
 

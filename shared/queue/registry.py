@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 CHILD_TTL = 20
 REPLICA_TTL = 60
-_CHILD = "packsight:child:"
-_REPLICA = "packsight:replica:"
-_HINTS = "packsight:catalogs"
+CHILD = "packsight:child:"
+REPLICA = "packsight:replica:"
+HINTS = "packsight:catalogs"
 
 
 class _Entry(BaseModel):
@@ -89,33 +89,33 @@ def withdraw_child(client: redis.Redis, entry: ChildEntry) -> None:
 
 def announce_replica(client: redis.Redis, entry: ReplicaEntry) -> None:
     """Give a sign of life of a host's copy of the catalogs."""
-    client.set(_REPLICA + entry.node, entry.model_dump_json(), ex=REPLICA_TTL)
+    client.set(REPLICA + entry.node, entry.model_dump_json(), ex=REPLICA_TTL)
 
 
 def children(client: redis.Redis) -> list[ChildEntry]:
     """All children that are ready; those of a worker that was killed vanish CHILD_TTL seconds later."""
-    return sorted(_entries(client, _CHILD, ChildEntry), key=lambda child: (child.node, child.pid))
+    return sorted(_entries(client, CHILD, ChildEntry), key=lambda child: (child.node, child.pid))
 
 
 def replicas(client: redis.Redis) -> list[ReplicaEntry]:
     """The copies of the catalogs on all workers' hosts."""
-    return sorted(_entries(client, _REPLICA, ReplicaEntry), key=lambda replica: replica.node)
+    return sorted(_entries(client, REPLICA, ReplicaEntry), key=lambda replica: replica.node)
 
 
 def hint(client: redis.Redis, catalog: str) -> None:
     """Wake the replicas; they find out by themselves if nobody hears it."""
-    client.publish(_HINTS, catalog)
+    client.publish(HINTS, catalog)
 
 
 def hints(client: redis.Redis) -> redis.client.PubSub:
     """Subscribe to the hints."""
     channel: redis.client.PubSub = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-    channel.subscribe(_HINTS)
+    channel.subscribe(HINTS)
     return channel
 
 
 def _child_key(entry: ChildEntry) -> str:
-    return f"{_CHILD}{entry.host}:{entry.pid}"
+    return f"{CHILD}{entry.host}:{entry.pid}"
 
 
 def _entries(client: redis.Redis, prefix: str, kind: type[E]) -> Iterator[E]:

@@ -517,7 +517,7 @@ def test_a_worker_that_may_not_be_told_polls(broker: redis.Redis, live_settings:
         "plain", enabled=True, nopass=True, commands=["+@all", "-client|tracking"], keys=["*"], channels=["*"]
     )
     try:
-        url = live_settings.broker_url.get_secret_value().replace("redis://", "redis://plain:any@", 1)
+        url = f"redis://plain:any@{live_settings.broker_url.get_secret_value().rpartition('@')[2]}"
         app = make_app("test", live_settings.model_copy(update={"broker_url": SecretStr(url)}))
         with app.connection_for_read() as connection, app.connection_for_write() as sender:
             listener = Listener(connection, queues=WORKER_QUEUES)
