@@ -37,13 +37,11 @@ class Grant:
     channels: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        words = [f"+{command}" for command in self.commands.split()]
-        words += self.keys or ()
-        words += [f"&{channel}" for channel in self.channels]
+        words = [*(f"+{command}" for command in self.commands.split()), *self.keys, *(f"&{channel}" for channel in self.channels)]
         return f"({' '.join(words)})"
 
 
-_CONNECT = Grant("auth hello select ping quit reset info time client|setinfo client|setname client|id multi exec discard watch unwatch")
+_CONNECT = ["auth", "hello", "select", "ping", "quit", "reset", "info", "time", "client|setinfo", "client|setname", "client|id", "multi", "exec", "discard", "watch", "unwatch"]
 """What is needed to hold a connection, and names neither keys nor channels."""
 _SCRIPTS = "evalsha script|load script|exists"
 _EVENTS = f"/{DATABASE}.celeryev/*"
@@ -127,7 +125,8 @@ def _read_results() -> Iterator[Grant]:
 def _store_results() -> Iterator[Grant]:
     """Store results, and count the parts of chords by Celery's scripts."""
     yield Grant(
-        f"{_SCRIPTS} get mget getrange exists set setex del expire incr incrby zadd zcount zrange rpush llen lrange sadd sismember", _RESULTS
+        f"{_SCRIPTS} get mget getrange exists set setex del expire incrby zadd zcount zrange rpush llen lrange sadd sismember",
+        _RESULTS,
     )
     yield Grant("publish", channels=("celery-task-meta-*",))
 
@@ -231,7 +230,7 @@ _RIGHTS = {
 
 def rules(role: Role) -> str:
     """What a role may do, without its password."""
-    commands = " ".join(f"+{command}" for command in _CONNECT.commands.split())
+    commands = " ".join(f"+{command}" for command in _CONNECT)
     selectors = dict.fromkeys(map(str, _RIGHTS[role]()))
     return f"resetchannels resetkeys -@all {commands} {' '.join(selectors)}"
 

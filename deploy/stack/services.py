@@ -21,7 +21,6 @@ from packsight.deploy.stack.acl import users
 from packsight.deploy.stack.credentials import Role
 from packsight.shared.contract.errors import UserError
 
-
 ADMIN = "admin"
 
 

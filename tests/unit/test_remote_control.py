@@ -10,6 +10,7 @@ import pytest
 from celery.app.control import Control as CelerysControl
 from celery.utils.collections import AttributeDict
 from celery.worker.control import Panel
+from pydantic import SecretStr
 
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.remote_control import QUESTIONS, Node
@@ -22,8 +23,8 @@ SECRET = "p%40ss word"
 @pytest.fixture
 def node(monkeypatch: pytest.MonkeyPatch) -> Node:
     """The ear of a worker; its answers are collected in `answers`, what reached Celery in `reached`."""
-    urls = {"broker_url": f"redis://u:{SECRET}@127.0.0.1:1/0", "result_url": f"redis://u:{SECRET}@127.0.0.1:1/1"}
-    app = make_app("test", Settings(_env_file=None, **urls))
+    url = SecretStr(f"redis://u:{SECRET}@127.0.0.1:1/0")
+    app = make_app("test", Settings(_env_file=None, broker_url=url, result_url=url))
     made: Any = app.control.mailbox.Node("w@here", handlers=dict(Panel.data), state=AttributeDict(app=app))
     made.answers, made.reached = [], []
 
