@@ -92,7 +92,7 @@ def serving(folder: Path, *, objects: bool = True) -> Iterator[Servers]:
 
         broker = run(services.valkey(folder / "valkey", port, passwords, administrator))
         address = f"127.0.0.1:{port}"
-        users: dict[str, str] = {**passwords, ADMIN: administrator}
+        users: dict[str, str] = {str(role): password for role, password in passwords.items()} | {ADMIN: administrator}
         if objects:
             weed = run(services.seaweed(folder / "seaweedfs", weed_ports, access, secret))
             s3 = S3(endpoint=f"127.0.0.1:{weed_ports[0]}", access_key=access, secret_key=SecretStr(secret))

@@ -41,7 +41,10 @@ class Grant:
         return f"({' '.join(words)})"
 
 
-_CONNECT = ["auth", "hello", "select", "ping", "quit", "reset", "info", "time", "client|setinfo", "client|setname", "client|id", "multi", "exec", "discard", "watch", "unwatch"]
+_CONNECT = (
+    "auth", "hello", "select", "ping", "quit", "reset", "info", "time", "client|setinfo", "client|setname", "client|id", "multi",
+    "exec", "discard", "watch", "unwatch",
+)  # fmt: skip
 """What is needed to hold a connection, and names neither keys nor channels."""
 _SCRIPTS = "evalsha script|load script|exists"
 _EVENTS = f"/{DATABASE}.celeryev/*"

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.retry import Retry
 
 from packsight.deploy.stack.acl import users
 from packsight.deploy.stack.credentials import Role
@@ -109,9 +111,10 @@ class Caller:
     def __init__(self, servers: Servers, user: str | None = None, password: str | None = None) -> None:
         host, _, port = servers.address.partition(":")
         self._options: dict[str, Any] = {"host": host, "port": int(port), "username": user, "password": password}
+        self._options |= {"retry": Retry(NoBackoff(), 0), "protocol": 2, "single_connection_client": True}
 
     def ask(self, *commands: tuple[str, ...]) -> list[Any]:
-        with redis.Redis(**self._options, socket_timeout=10, protocol=2, single_connection_client=True) as client:
+        with redis.Redis(**self._options) as client:
             return [client.execute_command(*command) for command in commands]
 
     def may(self, *command: str) -> bool:
