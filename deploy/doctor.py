@@ -161,9 +161,9 @@ def refuse_unknown_models(settings: Settings) -> None:
 
 
 def _broker(settings: Settings) -> Findings:
-    for role, url in (("broker", settings.broker_url), ("results", settings.result_url)):
+    for role, url in (("broker", settings.broker), ("results", settings.results)):
         try:
-            with open_redis(url.get_secret_value(), timeout=3) as client:
+            with open_redis(url, timeout=3) as client:
                 address = client.connection_pool.connection_kwargs
                 where = f"{address.get('host')}:{address.get('port')}/{address.get('db')}"
                 info = client.info()
@@ -172,6 +172,9 @@ def _broker(settings: Settings) -> Findings:
                 durable = bool(info.get("aof_enabled"))
         except UserError as error:
             yield _wrong(role, str(error), "Name a server that is supported.")
+            continue
+        except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+            yield _wrong(role, f"lets us not in ({type(error).__name__})", "Correct PACKSIGHT_REDIS__USER and …__PASSWORD.")
             continue
         except redis.RedisError as error:
             remedy = f"Start the stack with `packsight up`, or correct PACKSIGHT_{role.upper().rstrip('S')}_URL."

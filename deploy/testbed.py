@@ -105,8 +105,8 @@ def variables(settings: Settings) -> dict[str, str]:
     """Environment in which a process finds the servers and the home of these settings, and no stack of the user's."""
     return {
         "PACKSIGHT_STACK_FILE": os.devnull,
-        "PACKSIGHT_BROKER_URL": settings.broker_url.get_secret_value(),
-        "PACKSIGHT_RESULT_URL": settings.result_url.get_secret_value(),
+        "PACKSIGHT_BROKER_URL": settings.broker,
+        "PACKSIGHT_RESULT_URL": settings.results,
         "PACKSIGHT_HOME": str(settings.home),
         "PACKSIGHT_S3__ENDPOINT": settings.s3.endpoint,
         "PACKSIGHT_S3__ACCESS_KEY": settings.s3.access_key,

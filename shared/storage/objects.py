@@ -54,6 +54,7 @@ class ObjectStore:
         self._http = deadline.pool_manager(
             maxsize=pool_size,
             timeout=Timeout(connect=s3.connect_timeout, read=s3.read_timeout),
+            ca_certs=str(s3.ca) if s3.ca else None,
             retries=Retry(total=2, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
         )
         self._client = Minio(

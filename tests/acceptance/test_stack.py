@@ -19,10 +19,10 @@ import pytest
 import redis
 
 from bench.barcode_print import Code, Kind
-from packsight.deploy.stack.credentials import Credentials
+from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.deploy.testbed import serving
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
-from tests.acceptance.stack import write_to_disk
+from tests.acceptance.stack import wait_until
 from tests.labels import labelled
 
 pytestmark = pytest.mark.timeout(900)
@@ -74,8 +74,8 @@ def test_a_second_up_is_refused_and_says_how_to_stop(stack: Stack) -> None:
     assert stack.pids() == before
 
 
-def flower(stack: Stack, path: str, password: str = "") -> int:
-    request = urllib.request.Request(f"http://127.0.0.1:{stack.state['ports']['flower']}{path}")
+def flower(stack: Stack, path: str, password: str = "", method: str = "GET") -> int:
+    request = urllib.request.Request(f"http://127.0.0.1:{stack.state['ports']['flower']}{path}", method=method)
     if password:
         token = base64.b64encode(f"packsight:{password}".encode()).decode()
         request.add_header("Authorization", f"Basic {token}")
@@ -89,10 +89,34 @@ def flower(stack: Stack, path: str, password: str = "") -> int:
 
 def test_flower_asks_for_the_password(stack: Stack) -> None:
     password = stack.state["credentials"]["flower"]
-    for path in ("/", "/api/workers"):
+    for path in ("/", "/api/workers", "/metrics", "/healthcheck", "/broker"):
         assert flower(stack, path) == 401
         assert flower(stack, path, "wrong") == 401
         assert flower(stack, path, password) == 200
+
+
+def test_flower_watches_and_changes_nothing(stack: Stack) -> None:
+    password, (worker, *_) = stack.state["credentials"]["flower"], [child["node"] for child in stack.status()["children"]]
+    orders = [f"task/{how}/packsight.recognize" for how in ("send-task", "async-apply", "apply")]
+    orders += [f"worker/{how}/{worker}" for how in ("shutdown", "pool/grow", "pool/restart", "queue/cancel-consumer")]
+    orders += ["task/revoke/x", "task/rate-limit/packsight.recognize", "task/timeout/packsight.recognize"]
+    for order in orders:
+        assert flower(stack, f"/api/{order}", password, method="POST") == 403, order
+        assert flower(stack, f"/api/{order}", method="POST") == 401, order
+    assert {child["node"] for child in stack.status()["children"]} == {worker}
+
+
+def test_each_process_is_given_the_keys_of_its_role_alone(stack: Stack) -> None:
+    credentials = Credentials.model_validate(stack.state["credentials"])
+    for name, pid in stack.pids().items():
+        own = {
+            "worker": {credentials.roles[Role.WORKER].broker},
+            "indexer": {credentials.roles[Role.INDEXER].broker},
+            "flower": {credentials.roles[Role.FLOWER].broker, credentials.flower},
+        }.get(name, set())
+        given = set(" ".join(psutil.Process(pid).environ().values()).replace(":", " ").replace("@", " ").split())
+        passwords = {keys.broker for keys in credentials.roles.values()} | {credentials.flower}
+        assert given & passwords == own, name
 
 
 def test_doctor_finds_nothing_wrong_and_names_what_is_in_use(stack: Stack) -> None:
@@ -146,14 +170,21 @@ def test_a_browser_shows_flower_and_the_report(stack: Stack, answers: list[dict[
     assert all(row["candidates"][0]["product"]["name"] in report for row in answers if row["candidates"])
 
 
+def of_worker(stack: Stack) -> redis.Redis:
+    """The broker, with the worker's key, which may put messages into any queue."""
+    password = stack.state["credentials"]["roles"][Role.WORKER]["broker"]
+    return redis.Redis(port=stack.state["ports"]["valkey"], username=Role.WORKER, password=password)
+
+
 def test_a_crash_is_told_and_the_next_up_starts_what_is_missing_with_nothing_lost(
     stack: Stack, answers: list[dict[str, Any]]
 ) -> None:
     before, catalogs = stack.pids(), stack.status()["catalogs"]
     job = str(answers[0]["job"])
-    with redis.Redis.from_url(stack.variable("PACKSIGHT_BROKER_URL")) as broker:
+    with of_worker(stack) as broker:
         broker.lpush("somebody-elses-queue", "a message")
-        write_to_disk(broker)
+    written = stack.folder / ".packsight/data/valkey/appendonlydir"
+    wait_until(lambda: any(b"a message" in file.read_bytes() for file in written.glob("*.aof")), "the message on disk")
     clock = psutil.Process(before["indexer"]).children()
     for name in ("valkey", "seaweedfs", "indexer"):
         os.kill(before[name], signal.SIGKILL)
@@ -169,8 +200,8 @@ def test_a_crash_is_told_and_the_next_up_starts_what_is_missing_with_nothing_los
     after = stack.pids()
     assert {name for name in before if before[name] == after[name]} == {"worker", "flower"}
     assert stack.status()["catalogs"] == catalogs
-    with redis.Redis.from_url(stack.variable("PACKSIGHT_BROKER_URL")) as broker:
-        assert broker.lrange("somebody-elses-queue", 0, -1) == [b"a message"]
+    with of_worker(stack) as broker:
+        assert broker.llen("somebody-elses-queue") == 1
     stack.run("results", job, "--out", "again.jsonl")
     again = [json.loads(line) for line in (stack.folder / "again.jsonl").read_text().splitlines()]
     assert [row["status"] for row in again] == [row["status"] for row in answers]

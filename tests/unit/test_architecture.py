@@ -17,7 +17,8 @@ ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
 APART = ("worker", "producer", "indexer")
 LAYERS = {
     "shared": [
-        {"contract"}, {"extras", "launch", "logs", "memory", "parameters"}, {"settings"}, {"tables", "vision"}, {"storage"},
+        {"contract"}, {"extras", "launch", "logs", "memory", "parameters", "secret_files"}, {"settings"}, {"tables", "vision"},
+        {"storage"},
         {"queue"}, {"catalog"}, {"matching"},
     ],
     "worker": [
