@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sys
 
+from flower.options import default_options as options
 from flower.views.monitor import Healthcheck, Metrics
 from tornado import web
-from tornado.options import options
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.queue.app import make_app
