@@ -7,17 +7,21 @@ import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
 from packsight.deploy.stack import services
-from packsight.deploy.stack.credentials import Role
+from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.deploy.stack.ports import free_ports
+from packsight.deploy.stack.seaweed_files import identities
 from packsight.deploy.stack.services import ADMIN, Spec
 from packsight.shared.settings import S3, Settings
+
+OPENED = ("s3://elsewhere/opened/",)
+"""Prefixes that the policies of roles open beside their bucket."""
 
 
 class Server:
@@ -60,10 +64,18 @@ class Servers:
     passwords: Mapping[str, str]
     objects: Server | None = None
     s3: S3 | None = None
+    keys: Credentials = field(default_factory=Credentials)
+    """Of the object store."""
 
     def redis_url(self, database: int, user: str = ADMIN) -> str:
         """Address of one of the broker's 16 databases, with the password of a user."""
         return f"redis://{user}:{self.passwords[user]}@{self.address}/{database}"
+
+    def s3_of(self, role: Role) -> S3:
+        """The object store with the keys of a role, which are good for the bucket of this name and for OPENED."""
+        keys = self.keys.s3(role)
+        assert self.s3 and keys  # noqa: S101 - asked of a testbed that has a store, for a role that has keys
+        return keys.into(self.s3)
 
     def settings(self, home: Path, bucket: str = "", user: str = ADMIN, **sections: Any) -> Settings:
         """Settings that lead here: messages in database 0, results in database 1; `sections` as Settings has them."""
@@ -81,7 +93,7 @@ class Servers:
 def serving(folder: Path, *, objects: bool = True) -> Iterator[Servers]:
     """Run a broker and an object store until the end of the block, also after a failure."""
     port, *weed_ports = free_ports(1 + (services.SEAWEED_PORTS if objects else 0))
-    access, secret, administrator = (secrets.token_hex(12) for _ in range(3))
+    administrator, keys = secrets.token_hex(12), Credentials()
     passwords = {role: secrets.token_hex(12) for role in Role}
     with ExitStack() as stack:
 
@@ -94,9 +106,9 @@ def serving(folder: Path, *, objects: bool = True) -> Iterator[Servers]:
         address = f"127.0.0.1:{port}"
         users: dict[str, str] = {str(role): password for role, password in passwords.items()} | {ADMIN: administrator}
         if objects:
-            weed = run(services.seaweed(folder / "seaweedfs", weed_ports, access, secret))
-            s3 = S3(endpoint=f"127.0.0.1:{weed_ports[0]}", access_key=access, secret_key=SecretStr(secret))
-            yield Servers(broker, address, users, weed, s3)
+            weed = run(services.seaweed(folder / "seaweedfs", weed_ports, identities(keys, S3().bucket, OPENED)))
+            s3 = keys.administrator.into(S3(endpoint=f"127.0.0.1:{weed_ports[0]}"))
+            yield Servers(broker, address, users, weed, s3, keys)
         else:
             yield Servers(broker, address, users)
 

@@ -104,6 +104,17 @@ class S3(_Section):
     read_timeout: float = 10.0
 
 
+def _object_prefix(text: str) -> str:
+    bucket = text.removeprefix("s3://").partition("/")[0]
+    if not text.startswith("s3://") or not bucket or not text.removeprefix(f"s3://{bucket}"):
+        raise PydanticCustomError("object_prefix", "write it as s3://bucket/ for a whole bucket, or as s3://bucket/prefix/")
+    return text
+
+
+ObjectPrefix = Annotated[str, AfterValidator(_object_prefix)]
+"""A prefix of keys in a bucket."""
+
+
 class Fetch(_Section):
     """Where image bytes may come from, and how long and how large a download may be."""
 
@@ -111,6 +122,8 @@ class Fetch(_Section):
     """Folder under which plain paths are read; None refuses them."""
     allowed_hosts: tuple[str, ...] = ()
     """Hosts (`name` or `name:port`) that http(s) references may name although their address is not public."""
+    allowed_prefixes: tuple[ObjectPrefix, ...] = ()
+    """Prefixes (`s3://bucket/prefix/`) that s3:// references may name beside the rooms of photos in packsight's bucket."""
     max_bytes: int = 32_000_000
     connect_timeout: float = 3.0
     read_timeout: float = 5.0

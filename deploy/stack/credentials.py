@@ -6,7 +6,9 @@ import secrets
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from packsight.shared.settings import S3
 
 
 class Role(StrEnum):
@@ -27,6 +29,19 @@ _WITHOUT_STORE = frozenset({Role.FLOWER})
 """Roles that have no business in object storage."""
 
 
+class S3Keys(BaseModel):
+    """One pair of keys of object storage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    access_key: str = Field(default_factory=lambda: secrets.token_hex(10))
+    secret_key: str = Field(default_factory=lambda: secrets.token_hex(20))
+
+    def into(self, s3: S3) -> S3:
+        """The same object storage with these keys."""
+        return s3.model_copy(update={"access_key": self.access_key, "secret_key": SecretStr(self.secret_key)})
+
+
 class Keys(BaseModel):
     """Keys of one role."""
 
@@ -34,15 +49,8 @@ class Keys(BaseModel):
 
     broker: str = Field(default_factory=lambda: secrets.token_hex(24))
     """Password of the broker's user that is called like the role."""
-
-
-class S3Keys(BaseModel):
-    """One pair of keys of object storage."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    access_key: str
-    secret_key: str
+    store: S3Keys = Field(default_factory=S3Keys)
+    """Of the role's identity in object storage, if it has one."""
 
 
 class Credentials(BaseModel):
@@ -75,6 +83,11 @@ class Credentials(BaseModel):
         """Keys of object storage of a role, None for those that need none."""
         if role in _WITHOUT_STORE:
             return None
+        return self.roles[role].store
+
+    @property
+    def administrator(self) -> S3Keys:
+        """Keys by which our bucket is made; no process is given them."""
         return S3Keys(access_key=self.access_key, secret_key=self.secret_key)
 
     def every(self) -> set[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import psutil
 
-from packsight.deploy.stack import parts, services
+from packsight.deploy.stack import parts, seaweed_files, services
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import assign, is_free
 from packsight.deploy.stack.services import SEAWEED_PORTS, Spec
@@ -154,13 +155,14 @@ class _Starter:
         passwords = {role: keys.broker for role, keys in secret.roles.items()}
         first = [(services.valkey(data / "valkey", port["valkey"], passwords), f"redis://127.0.0.1:{port['valkey']}")]
         if not _foreign_s3():
-            weed = services.seaweed(data / "seaweedfs", [port[n] for n in S3_NAMES], secret.access_key, secret.secret_key)
+            opened = load_settings(self.folder.env_file).fetch.allowed_prefixes
+            identities = seaweed_files.identities(secret, BUCKET, opened)
+            weed = services.seaweed(data / "seaweedfs", [port[n] for n in S3_NAMES], identities)
             first.append((weed, f"http://127.0.0.1:{port['s3']}"))
         self._start([entry for entry in first if entry[0].name not in alive], seconds=60)
         settings = load_settings(self.folder.env_file)
-        store = ObjectStore(settings.s3)
-        store.ensure_bucket()
-        store.close()
+        with closing(ObjectStore(settings.s3 if _foreign_s3() else secret.administrator.into(settings.s3))) as store:
+            store.ensure_bucket()
         self._start([entry for entry in self._workers(wishes, settings) if entry[0].name not in alive],
                     seconds=settings.worker.start_timeout + 60)  # fmt: skip
 
