@@ -2,12 +2,19 @@
 
 A role may do what its row says and nothing else: no bucket is made, no policy read and no key listed elsewhere. Reading a
 missing object tells that it is missing, since this needs no right to list on either server.
+
+    python -m packsight.deploy.stack.policies FOLDER [BUCKET [s3://other/prefix/ …]]
+
+writes them as files, as `deploy/policies/` holds them for the bucket `packsight`.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from packsight.deploy.stack.credentials import Role
@@ -40,13 +47,16 @@ RIGHTS = {
         list=(layout.JOBS, layout.INCOMING, layout.CATALOGS),
         others=True,
     ),
-    # It decodes what strangers send, so it writes nothing: results go to the result database.
+    # It decodes what strangers send, so it writes features of photos that the indexer asked about, and nothing else.
     Role.WORKER: Rights(
-        read=(layout.CATALOGS, layout.MODELS, *layout.FETCHED), list=(layout.CATALOGS, layout.MODELS), others=True
+        read=(layout.CATALOGS, layout.MODELS, *layout.FETCHED),
+        write=(layout.FEATURES,),
+        list=(layout.CATALOGS, layout.MODELS),
+        others=True,
     ),
     Role.INDEXER: Rights(
         read=(layout.CATALOGS, layout.FEATURES, layout.PHOTOS, layout.MADE, layout.JOBS, layout.INCOMING),
-        write=(layout.CATALOGS, layout.FEATURES, layout.PHOTOS, layout.MADE),
+        write=(layout.CATALOGS, layout.PHOTOS, layout.MADE),
         # Old versions; everything else is kept for ever.
         delete=(layout.CATALOGS,),
         list=(layout.CATALOGS, layout.FEATURES, layout.MADE, layout.JOBS, layout.INCOMING),
@@ -84,3 +94,15 @@ def _listing(bucket: str, prefixes: tuple[str, ...]) -> Policy:
     if "" not in prefixes:
         allowed["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}}
     return allowed
+
+
+def files(bucket: str, opened: Iterable[str] = ()) -> dict[str, str]:
+    """Policies of all roles that have one, as `mc admin policy create` takes them, by file name."""
+    opened = tuple(opened)
+    return {f"{role}.json": json.dumps(policy(role, bucket, opened), indent=2) + "\n" for role in RIGHTS}
+
+
+if __name__ == "__main__":
+    target, bucket, *prefixes = [*sys.argv[1:], "packsight"] if len(sys.argv) == 2 else sys.argv[1:]
+    for name, text in files(bucket, prefixes).items():
+        (Path(target) / name).write_text(text)
