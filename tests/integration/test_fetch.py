@@ -40,7 +40,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    """Make fetchers with the given limits, closed at the end; storage is not there unless it is given, and then all of it is open."""
+    """Make fetchers with the given limits, closed at the end; storage is not there unless it is given, then all open."""
     made: list[Fetcher] = []
 
     def fetcher(store: ObjectStore | None = None, **limits: Any) -> Fetcher:

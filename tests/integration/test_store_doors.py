@@ -209,7 +209,9 @@ def stranger(folder: Path | None = None) -> ssl.SSLContext:
 
 def refuses(answer: bytes) -> bool:
     """Whether a port hung up, or said no more than that it wants a certificate, or, as S3 does, a key or another method."""
-    return not answer or b"sent an HTTP request to an HTTPS server" in answer or answer.startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 405 "))
+    if b"sent an HTTP request to an HTTPS server" in answer:
+        return True
+    return not answer or answer.startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 405 "))
 
 
 def test_every_port_of_the_object_store_is_closed_to_whoever_has_no_key(
