@@ -18,6 +18,8 @@ from packsight.deploy.stack.state import write_private
 
 IDENTITIES = "s3.json"
 _SECURITY, _CERTIFICATE, _KEY = "security.toml", "certificate.pem", "key.pem"
+_HOSTS = ("127.0.0.1", "localhost", "s3")
+"""What the server is called (`-ip`): in the embedded stack, and as a service of compose."""
 _GRPC = ("master", "volume", "filer", "s3", "admin", "worker", "client")
 _HTTP = ("master", "volume", "filer", "admin")
 
@@ -53,7 +55,7 @@ def security(folder: str) -> str:
 
 def files(identities: str, folder: str) -> dict[str, str]:
     """All files by name, for a server that finds them in `folder`, with a new certificate."""
-    certificate, key = self_signed("seaweedfs")
+    certificate, key = self_signed("seaweedfs", _HOSTS)
     return {IDENTITIES: identities, _SECURITY: security(folder), _CERTIFICATE: certificate, _KEY: key}
 
 

@@ -72,7 +72,8 @@ def valkey(data: Path, port: int, passwords: Mapping[Role, str], administrator: 
     return Spec("valkey", [str(get_binary_path()), "-"], ready, stdin=config)
 
 
-SEAWEED_PORTS = 10
+SEAWEED_PORT_NAMES = [f"{part}.{port}" for part in ("s3", "master", "volume", "filer", "admin") for port in ("port", "port.grpc")]
+SEAWEED_PORTS = len(SEAWEED_PORT_NAMES)
 
 
 def seaweed(data: Path, ports: list[int], identities: str) -> Spec:
@@ -89,11 +90,9 @@ def seaweed(data: Path, ports: list[int], identities: str) -> Spec:
     data.mkdir(parents=True, exist_ok=True)
     secrets = data.resolve().with_name(f"{data.name}-secrets")
     seaweed_files.write(secrets, identities)
-    names = ["s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"]
-    names += ["filer.port", "filer.port.grpc", "admin.port", "admin.port.grpc"]
     command = [weed, f"-config_dir={secrets}", "-logtostderr", "mini", f"-dir={data.resolve()}"]
     command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-    command += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
+    command += [f"-{name}={port}" for name, port in zip(SEAWEED_PORT_NAMES, ports, strict=True)]
     # Slots, not room: a volume grows with what is in it, and each bucket takes at least one.
     command += ["-volume.max=4096"]
     command += [f"-s3.config={secrets / seaweed_files.IDENTITIES}", "-s3.iam=false"]

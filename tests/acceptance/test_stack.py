@@ -11,6 +11,7 @@ import stat
 import subprocess
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ import redis
 from bench.barcode_print import Code, Kind
 from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.deploy.testbed import serving
+from packsight.shared.settings import load_settings
+from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
 from tests.acceptance.stack import wait_until
 from tests.labels import labelled
@@ -131,6 +134,18 @@ def test_a_published_catalog_answers_a_job(answers: list[dict[str, Any]]) -> Non
     assert by_name["broken"]["failure"]["code"] == "format_unsupported"
     right = [item.id for item in PRODUCTS if by_name[item.id]["candidates"][0]["product"]["id"] == item.id]
     assert right == [item.id for item in PRODUCTS]
+
+
+def test_a_prefix_is_submitted_where_references_reach_and_refused_where_they_do_not(stack: Stack, answers: object) -> None:
+    with closing(ObjectStore(load_settings(stack.folder / ".packsight/stack.env").s3)) as store:
+        for room in ("incoming", "jobs"):
+            store.write(f"{room}/shelf/1.jpg", query(PRODUCTS[0], 2))
+        for room, status, code in (("incoming", "matched", None), ("jobs", "failed", "reference_refused")):
+            stack.run("submit", f"s3://{store.bucket}/{room}/shelf/", "--wait", "--out", f"{room}.jsonl")
+            (line,) = (stack.folder / f"{room}.jsonl").read_text().splitlines()
+            outcome = json.loads(line)
+            assert (outcome["status"], (outcome["failure"] or {}).get("code")) == (status, code)
+        store.remove("jobs/shelf/1.jpg")
 
 
 def test_a_barcode_of_the_feed_answers_a_photo(stack: Stack, answers: list[dict[str, Any]]) -> None:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import ssl
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from pydantic import SecretStr
 
+from packsight.deploy.stack import seaweed_files, services
 from packsight.deploy.stack.certificate import self_signed
-from packsight.deploy.stack.credentials import Role, S3Keys
+from packsight.deploy.stack.credentials import Credentials, Role, S3Keys
+from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.testbed import OPENED, Server, Servers
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.settings import S3
 from packsight.shared.storage.objects import ObjectStore
+from tests.acceptance.stack import wait_until
 
+ROOT = Path(__file__).parents[2]
 # An empty SETTINGS frame follows the preface (RFC 9113, 3.4); a server of gRPC answers with its own.
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 SETTINGS_FRAME = 4
@@ -201,7 +208,7 @@ def stranger(folder: Path | None = None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if folder:
-        certificate, key = self_signed("seaweedfs")
+        certificate, key = self_signed("seaweedfs", ["127.0.0.1"])
         (folder / "stranger.pem").write_text(certificate + key)
         context.load_cert_chain(folder / "stranger.pem")
     return context
@@ -214,14 +221,12 @@ def refuses(answer: bytes) -> bool:
     return not answer or answer.startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 405 "))
 
 
-def test_every_port_of_the_object_store_is_closed_to_whoever_has_no_key(
-    servers: Servers, rooms: ObjectStore, tmp_path: Path
-) -> None:
-    assert servers.objects and servers.s3
-    ports, _ = listening(servers.objects)
-    s3 = int(servers.s3.endpoint.rpartition(":")[2])
+def check_ports(server: Server, s3: int, tmp_path: Path) -> None:
+    """Try every port on which a server listens, over HTTP and gRPC, with and without TLS, and with a stranger's certificate."""
+    # Administration begins to listen after S3 answers.
+    wait_until(lambda: len(listening(server)[0]) >= services.SEAWEED_PORTS, "all ports", 30)
+    ports, _ = listening(server)
     assert s3 in ports
-    assert len(ports) >= 10
     for port in sorted(ports):
         for tls in (None, stranger(), stranger(tmp_path)):
             for method, path in REQUESTS:
@@ -233,8 +238,46 @@ def test_every_port_of_the_object_store_is_closed_to_whoever_has_no_key(
                     assert refuses(answer), (port, method, path, answer)
             # A frame: its length in three bytes, then its kind.
             assert ask(port, PREFACE, tls)[3:4] != bytes([SETTINGS_FRAME]), f"{port} speaks gRPC with everybody"
-    assert list(rooms.list("catalogs/")) == ["catalogs/old", "catalogs/seen"]
+
+
+def test_every_port_of_the_object_store_is_closed_to_whoever_has_no_key(
+    servers: Servers, rooms: ObjectStore, tmp_path: Path
+) -> None:
+    assert servers.objects and servers.s3
+    before = sorted(rooms.list(""))
+    check_ports(servers.objects, int(servers.s3.endpoint.rpartition(":")[2]), tmp_path)
+    assert sorted(rooms.list("")) == before
     assert rooms.read("catalogs/seen").data == b"content"
+
+
+def test_the_object_store_of_compose_is_closed_likewise_and_has_its_bucket(tmp_path: Path) -> None:
+    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["s3"]
+    secrets = tmp_path / "secrets"
+    keys = Credentials()
+    secrets.mkdir()
+    for name, text in seaweed_files.files(seaweed_files.identities(keys, "packsight"), str(secrets)).items():
+        (secrets / name).write_text(text)
+    assert {file.name for file in secrets.iterdir()} == {secret["target"] for secret in service["secrets"]}
+    # As in the container, but on loopback, in folders and on ports of this test.
+    here = {"/data": str(tmp_path / "data"), "/run/secrets": str(secrets), "0.0.0.0": "127.0.0.1", "-ip=s3": "-ip=localhost"}
+    (tmp_path / "data").mkdir()
+    command = [functools.reduce(lambda word, pair: word.replace(*pair), here.items(), word) for word in service["command"]]
+    ports = free_ports(services.SEAWEED_PORTS)
+    command += [f"-{name}={port}" for name, port in zip(services.SEAWEED_PORT_NAMES, ports, strict=True)]
+    spec = services.seaweed(tmp_path / "unused", ports, "")
+    server = Server(replace(spec, command=[spec.command[0], *command]), tmp_path)
+    try:
+        s3 = S3(endpoint=f"127.0.0.1:{ports[0]}")
+        with opened(keys.administrator.into(s3)) as store:
+            wait_until(store.answers, "the bucket", 30)
+            store.write("catalogs/seen", b"content")
+            store.write("jobs/seen", b"content")
+        with opened(keys.roles[Role.WORKER].store.into(s3)) as store:
+            assert store.read("catalogs/seen").data == b"content"
+            assert not allowed(lambda: store.read("jobs/seen"))
+        check_ports(server, ports[0], tmp_path)
+    finally:
+        server.stop()
 
 
 def test_the_sockets_of_the_object_store_serve_its_owner_alone(servers: Servers) -> None:
@@ -254,3 +297,27 @@ def test_keys_and_certificate_of_the_object_store_lie_where_only_their_owner_rea
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     words = [*servers.objects.spec.command, *servers.objects.spec.environment.values()]
     assert not [word for word in words for secret in servers.keys.every() if secret in word]
+
+
+def test_what_a_release_with_one_key_and_open_ports_stored_stays_and_is_closed(tmp_path: Path) -> None:
+    ports, keys = free_ports(services.SEAWEED_PORTS), Credentials()
+    new = services.seaweed(tmp_path / "data", ports, seaweed_files.identities(keys, "packsight"))
+    former = [word for word in new.command if not word.startswith(("-config_dir=", "-s3.config=", "-s3.iam="))]
+    one_key = {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key}
+    s3 = S3(endpoint=f"127.0.0.1:{ports[0]}")
+    server = Server(replace(new, command=former, environment=one_key), tmp_path)
+    try:
+        with opened(keys.administrator.into(s3)) as store:
+            store.ensure_bucket()
+            store.write("catalogs/seen", b"content")
+        server.kill()
+        server.spec = new
+        server.start()
+        for pair in (keys.administrator, keys.roles[Role.WORKER].store):
+            with opened(pair.into(s3)) as store:
+                assert store.read("catalogs/seen").data == b"content"
+        with opened(keys.roles[Role.WORKER].store.into(s3)) as store:
+            assert not allowed(lambda: store.write("catalogs/seen", b"forged"))
+        check_ports(server, ports[0], tmp_path)
+    finally:
+        server.stop()
