@@ -1,4 +1,4 @@
-"""`packsight up|down|status|doctor|demo` as they are typed."""
+"""`packsight up|down|status|doctor|secrets|demo` as they are typed."""
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
@@ -54,6 +54,14 @@ def status(home: Home = HOME, as_json: AsJson = False) -> None:
 def doctor(home: Home = HOME, as_json: AsJson = False) -> None:
     """Check endpoints, models, catalogs and package versions; exit code 1 if something is wrong."""
     commands.doctor(home, as_json=as_json)
+
+
+@app.command()
+def secrets(
+    folder: Annotated[Path, typer.Argument(help="Compose's is deploy/secrets.")],
+) -> None:
+    """Write the secrets of containers into a folder, each role's apart; those that are there already stay."""
+    commands.secrets(folder)
 
 
 @app.command()

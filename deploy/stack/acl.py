@@ -53,6 +53,8 @@ _RESULTS = ("~celery-task-meta-*", "~celery-taskset-meta-*")
 _DELIVERIES = (f"~{keys.deliveries('*')}", f"~{keys.partial('*')}")
 _JOBS = (f"~{keys.JOBS}", f"~{keys.job('*')}", f"~{keys.missing_candidates('*')}")
 _DEAD_LETTERS = (f"~{keys.DEAD_LETTERS}", f"~{keys.DEAD_LETTERS_ORDER}", f"~{keys.DEAD_LETTERS_DROPPED}")
+_ALIVE = (f"~{CHILD}*", f"~{REPLICA}*", "~packsight:process:*")
+"""Signs of life of processes."""
 _ASKED_FOR = (INTERACTIVE_QUEUE, DEFAULT_QUEUE, BULK_QUEUE)
 _ALL_QUEUES = (*WORKER_QUEUES, INDEXER_QUEUE)
 
@@ -160,9 +162,10 @@ def _recognise() -> Iterator[Grant]:
     # Callbacks go to whatever queue they name, so a worker may put a message anywhere; it may take and read none there.
     yield Grant("lpush llen", ("~*",))
     yield from _store_results()
-    yield Grant("get incrby decrby expire exists hset hget hgetall hincrby del", _DELIVERIES)
+    yield Grant("get incrby decrby expire exists hset hget hgetall hincrby hdel del", _DELIVERIES)
     yield from _put_dead_letters()
-    yield Grant("set del", (f"%W~{CHILD}*", f"%W~{REPLICA}*", f"%W~{keys.PROBE}"))
+    yield Grant("set del get mget", _ALIVE)
+    yield Grant("set", (f"%W~{keys.PROBE}",))
     yield Grant("publish subscribe unsubscribe", channels=(HINTS,))
     yield Grant(f"{_SCRIPTS} hlen hexists hset hget hmget unlink rename expire", (f"~{keys.seen('*')}",))
 
@@ -186,6 +189,7 @@ def _index() -> Iterator[Grant]:
     yield from _put_dead_letters()
     yield from _publish()
     yield from _keep_jobs()
+    yield Grant("set del", _ALIVE[-1:])
     yield Grant("hset expire del", _DELIVERIES)
     yield Grant(f"{_SCRIPTS} lrange", _lists("", *WORKER_QUEUES))
     yield Grant(f"{_SCRIPTS} hscan", (f"~{UNACKED}",))
@@ -193,7 +197,7 @@ def _index() -> Iterator[Grant]:
 
 def _look_at_workers() -> Iterator[Grant]:
     yield Grant("scan")
-    yield Grant("mget", (f"%R~{CHILD}*", f"%R~{REPLICA}*"))
+    yield Grant("get mget", tuple(f"%R{alive}" for alive in _ALIVE))
 
 
 def _look() -> Iterator[Grant]:

@@ -57,7 +57,7 @@ DOORS: list[tuple[str, tuple[str, ...], str]] = [
     ("drop a dead letter", ("HDEL", "packsight:dead-letters", "x"), "OWI"),
     ("count dead letters", ("ZCARD", "packsight:dead-letters:order"), "OWIM"),
     ("pretend to be a worker", ("SET", "packsight:child:x", "x"), "W"),
-    ("see the workers", ("MGET", "packsight:child:x", "packsight:replica:x"), "OIM"),
+    ("see the workers", ("MGET", "packsight:child:x", "packsight:replica:x"), "OWIM"),
     ("read what was seen on photos", ("HGET", "packsight:seen:x", "x"), "W"),
     ("forget what was seen on photos", ("UNLINK", "packsight:seen:x"), "OW"),
     ("hold up a catalog", ("SET", "packsight:lock:sync:default", "x"), "OI"),
