@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from pydantic import BaseModel, ConfigDict
 
 from packsight.deploy.fleet import complaints, differing
+from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.state import StackFolder
 from packsight.deploy.status import CatalogSeen, catalogs
 from packsight.shared.catalog.manifest import FORMAT, sync_once
@@ -109,7 +110,7 @@ def _folder(folder: StackFolder) -> Findings:
     if not folder.state_file.exists():
         yield _note("stack", f"none was started in {folder.root}", "Start one with `packsight up`, or set PACKSIGHT_….")
         return
-    for path in (folder.env_file, folder.state_file):
+    for path in (*map(folder.settings_of, Role), folder.state_file):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield _wrong("stack", f"others can read {path}, which holds passwords", f"chmod 600 {path}")
     try:

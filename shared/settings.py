@@ -328,6 +328,13 @@ def load_settings(stack_file: Path | None = None) -> Settings:
         raise UserError(f"Wrong settings: {wrong}. Correct the variable or {file}.") from None
 
 
+def act_as(role: str) -> None:
+    """From here on read the file that the stack's folder has for a role, if it has one: its keys are others than a person's."""
+    file = Path(os.environ.get("PACKSIGHT_STACK_FILE", STACK_FILE)).with_name(f"{role}.env")
+    if file.exists():
+        os.environ["PACKSIGHT_STACK_FILE"] = str(file)
+
+
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """Return the settings of this process, read once."""

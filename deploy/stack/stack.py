@@ -57,7 +57,8 @@ def up(folder: StackFolder, wishes: Wishes, say: Say = lambda _: None) -> StackS
             update={"ports": _ports(state, wishes, alive), "parts": tuple(p for p in state.parts if p.name in alive)}
         )
         folder.save(state)
-        write_private(folder.env_file, _environment_file(folder, state))
+        for role in Role:
+            write_private(folder.settings_of(role), _environment_file(folder, state, role))
         starter = _Starter(folder, state, say)
         try:
             starter.run(wishes, alive)
@@ -134,11 +135,11 @@ def _variables(folder: StackFolder, state: StackState, role: Role) -> dict[str, 
     return values
 
 
-def _environment_file(folder: StackFolder, state: StackState) -> str:
+def _environment_file(folder: StackFolder, state: StackState, role: Role) -> str:
     def quoted(value: str) -> str:
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
-    return "".join(f"{name}={quoted(value)}\n" for name, value in _variables(folder, state, Role.OPERATOR).items())
+    return "".join(f"{name}={quoted(value)}\n" for name, value in _variables(folder, state, role).items())
 
 
 class _Starter:

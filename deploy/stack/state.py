@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from packsight.deploy.stack.credentials import Credentials
+from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.shared.contract.errors import UserError
 
 _SAME_START = 2.0
@@ -66,6 +66,10 @@ class StackFolder:
         self.state_file = self.root / "stack.json"
         self.data = self.root / "data"
         self.logs = self.root / "logs"
+
+    def settings_of(self, role: Role) -> Path:
+        """File with the settings of whoever acts in a role."""
+        return self.env_file if role is Role.OPERATOR else self.root / f"{role}.env"
 
     def create(self) -> None:
         """Make the folders."""

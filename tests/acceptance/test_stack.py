@@ -41,7 +41,7 @@ def test_up_returns_when_every_part_is_up_and_every_child_has_its_networks(stack
 def test_secrets_can_be_read_by_their_owner_alone(stack: Stack) -> None:
     home = stack.folder / ".packsight"
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
-    for name in ("stack.env", "stack.json"):
+    for name in ("stack.env", "worker.env", "producer.env", "stack.json"):
         assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
     passwords = Credentials.model_validate(stack.state["credentials"]).every()
     for process in psutil.process_iter():

@@ -9,7 +9,7 @@ import pytest
 from redis.connection import parse_url
 
 from packsight.shared.contract.errors import UserError
-from packsight.shared.settings import load_settings
+from packsight.shared.settings import act_as, load_settings
 
 NOWHERE = Path("/nonexistent/stack.env")
 
@@ -96,3 +96,13 @@ def test_a_file_that_does_not_hold_a_secret_is_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PACKSIGHT_S3__SECRET_KEY", "another")
     with pytest.raises(UserError, match="are both set"):
         load_settings(NOWHERE)
+
+
+def test_whoever_acts_in_a_role_reads_its_file_where_the_stack_has_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "stack.env").write_text("PACKSIGHT_REDIS__USER='operator'\n")
+    (tmp_path / "worker.env").write_text("PACKSIGHT_REDIS__USER='worker'\n")
+    monkeypatch.setenv("PACKSIGHT_STACK_FILE", str(tmp_path / "stack.env"))
+    act_as("indexer")
+    assert load_settings().redis.user == "operator"
+    act_as("worker")
+    assert load_settings().redis.user == "worker"
