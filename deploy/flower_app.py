@@ -36,6 +36,8 @@ def prepare(config: Settings) -> None:
     password = config.flower.password.get_secret_value()
     if not password:
         raise UserError("Flower has no password. Set PACKSIGHT_FLOWER__PASSWORD, or PACKSIGHT_FLOWER__PASSWORD_FILE to its file.")
+    if not f"{config.flower.user}{password}".isascii():
+        raise UserError("Flower can compare ASCII alone. Give PACKSIGHT_FLOWER__USER and …__PASSWORD without other characters.")
     for name in _OPENING:
         os.environ.pop(name, None)
     os.environ.update(_FIXED)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import psutil
+import pytest
+
 from packsight.deploy.stack.credentials import Role
-from packsight.deploy.stack.state import StackFolder
+from packsight.deploy.stack.stack import Wishes, up
+from packsight.deploy.stack.state import Part, StackFolder
+from packsight.shared.contract.errors import UserError
 
 FORMER = {"valkey": "one password", "access_key": "name", "secret_key": "s3 secret", "flower": "page"}
 
@@ -42,3 +48,13 @@ def test_a_role_that_an_older_file_does_not_know_gets_keys(tmp_path: Path) -> No
     roles = folder.load().credentials.roles
     assert roles[Role.MONITOR].broker not in {lost["broker"], ""}
     assert roles[Role.WORKER].broker == content["credentials"]["roles"][Role.WORKER]["broker"]
+
+
+def test_parts_of_a_release_with_one_password_are_to_be_stopped_first(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path)
+    running = Part(name="valkey", pid=os.getpid(), started=psutil.Process().create_time(), log=tmp_path / "log")
+    state = {"credentials": FORMER, "ports": {}, "parts": [running.model_dump(mode="json")]}
+    folder.state_file.write_text(json.dumps(state))
+    with pytest.raises(UserError, match=r"older release. Stop it with `packsight down` first"):
+        up(folder, Wishes())
+    assert json.loads(folder.state_file.read_text()) == state
