@@ -59,9 +59,12 @@ def doctor(home: Home = HOME, as_json: AsJson = False) -> None:
 @app.command()
 def secrets(
     folder: Annotated[Path, typer.Argument(help="Compose's is deploy/secrets.")],
+    programs: Annotated[
+        list[str] | None, typer.Option("--program", help="Name of another program that takes messages from queues of its own.")
+    ] = None,
 ) -> None:
     """Write the secrets of containers into a folder, each role's apart; those that are there already stay."""
-    commands.secrets(folder)
+    commands.secrets(folder, programs or [])
 
 
 @app.command()

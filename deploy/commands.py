@@ -70,9 +70,9 @@ def doctor(home: Path, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def secrets(folder: Path) -> None:
-    """Write the secrets of containers; raises UserError for one that is there and is none."""
-    secrets_folder.write(folder, load_settings().fetch.allowed_prefixes)
+def secrets(folder: Path, programs: list[str]) -> None:
+    """Write the secrets of containers, and of other programs; raises UserError for one that is there and is none."""
+    secrets_folder.write(folder, load_settings().fetch.allowed_prefixes, programs)
     out.print(f"The secrets of all roles are in {folder}, which only you can open.", highlight=False, soft_wrap=True)
 
 

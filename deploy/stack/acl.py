@@ -8,8 +8,9 @@ database of the same server, and rules do not tell databases apart, so names do.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from packsight.deploy.stack.credentials import Role
 from packsight.shared.contract.messages import (
@@ -64,15 +65,15 @@ def _lists(rights: str, *queues: str) -> tuple[str, ...]:
     return tuple(f"{rights}~{queue}{step}" for queue in queues for step in ("", "??[369]"))
 
 
-def _bindings(rights: str, *exchanges: str) -> tuple[str, ...]:
+def _bindings(*exchanges: str) -> tuple[str, ...]:
     """Sets in which kombu notes which queues an exchange leads to."""
-    return tuple(f"{rights}~_kombu.{kind}.{exchange}" for exchange in exchanges for kind in ("binding", "binding_permanent"))
+    return tuple(f"~_kombu.{kind}.{exchange}" for exchange in exchanges for kind in ("binding", "binding_permanent"))
 
 
 def _send(*queues: str) -> Iterator[Grant]:
     """Put messages into queues, never take or read one, and tell Flower."""
     yield Grant("lpush", _lists("%W", *queues))
-    yield Grant("sadd smembers", _bindings("", *queues))
+    yield Grant("sadd smembers", _bindings(*queues))
     yield Grant("publish", channels=(_EVENTS,))
 
 
@@ -89,7 +90,7 @@ def _take(*queues: str) -> Iterator[Grant]:
     held = (f"~{UNACKED}", f"~{UNACKED_INDEX}")
     yield Grant(f"{_SCRIPTS} rpop rpush exists llen client|tracking", (*lists, *held))
     yield Grant("hget hset hdel hexists hlen zadd zrem zscore zrange zcount", held)
-    yield Grant("sadd smembers", _bindings("", *queues))
+    yield Grant("sadd smembers", _bindings(*queues))
 
 
 def _answer() -> Iterator[Grant]:
@@ -118,7 +119,7 @@ def _listen() -> Iterator[Grant]:
 def _short_lived(*exchanges: str) -> Iterator[Grant]:
     """Bindings of queues that go with whoever listens; kombu removes by script those that nobody refreshed."""
     deadlines = "~_kombu.binding_deadlines"
-    yield Grant(f"{_SCRIPTS} sadd smembers srem del exists", (*_bindings("", *exchanges), deadlines))
+    yield Grant(f"{_SCRIPTS} sadd smembers srem del exists", (*_bindings(*exchanges), deadlines))
     yield Grant("zadd zrangebyscore zrem", (deadlines,))
 
 
@@ -225,6 +226,20 @@ def _operate() -> Iterator[Grant]:
     yield Grant("unlink del", (f"~{keys.seen('*')}",))
 
 
+def _consume(name: str) -> Iterator[Grant]:
+    """What a producer may; and take messages from the queues NAME and NAME.…, as Celery does over kombu's own transport.
+
+    Its unacknowledged messages are to lie in keys of its own, NAME.unacked…: in kombu's usual ones lie those of our workers.
+    """
+    yield from _submit()
+    yield from _answer()
+    yield from _store_results()
+    own = (name, f"{name}.*")
+    yield Grant(f"brpop rpop lpush rpush llen {_SCRIPTS}", _lists("", *own))
+    yield Grant("sadd smembers", _bindings(*own))
+    yield Grant(f"hget hset hdel zadd zrem zrange zrevrangebyscore set get del {_SCRIPTS}", (f"~{name}.unacked*",))
+
+
 _RIGHTS = {
     Role.OPERATOR: _operate,
     Role.PRODUCER: _submit,
@@ -235,16 +250,26 @@ _RIGHTS = {
 }
 
 
-def rules(role: Role) -> str:
-    """What a role may do, without its password."""
+def rules(grants: Iterable[Grant]) -> str:
+    """What a user may do, without its password."""
     commands = " ".join(f"+{command}" for command in _CONNECT)
-    selectors = dict.fromkeys(map(str, _RIGHTS[role]()))
-    return f"resetchannels resetkeys -@all {commands} {' '.join(selectors)}"
+    return f"resetchannels resetkeys -@all {commands} {' '.join(dict.fromkeys(map(str, grants)))}"
 
 
-def users(passwords: Mapping[Role, str]) -> list[str]:
-    """Lines of an ACL file, which are also lines of a server's configuration: a user for each role, with its hashed password."""
-    hashed = {role: hashlib.sha256(password.encode()).hexdigest() for role, password in passwords.items()}
-    return ["user default off resetpass resetkeys resetchannels -@all"] + [
-        f"user {role} on sanitize-payload #{hashed[role]} {rules(role)}" for role in passwords
-    ]
+def rules_of_program(name: str) -> str:
+    """The same for another program that has workers of its own."""
+    return rules(_consume(name))
+
+
+def users(passwords: Mapping[Role, str], programs: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """Lines of an ACL file, which are also lines of a server's configuration: users with their hashed passwords.
+
+    passwords: of roles; programs: of other programs that have workers of their own, by name.
+    """
+    lines = ["user default off resetpass resetkeys resetchannels -@all"]
+    lines += [_user(role, password, rules(_RIGHTS[role]())) for role, password in passwords.items()]
+    return lines + [_user(name, password, rules_of_program(name)) for name, password in programs.items()]
+
+
+def _user(name: str, password: str, may: str) -> str:
+    return f"user {name} on sanitize-payload #{hashlib.sha256(password.encode()).hexdigest()} {may}"

@@ -46,3 +46,18 @@ def test_nobody_is_given_what_another_has(tmp_path: Path) -> None:
     secrets_folder.write(tmp_path)
     found = [text.strip() for name, text in content(tmp_path).items() if name.count("/") == 1 and "s3/" not in name]
     assert len(set(found)) == len(found)
+
+
+def test_another_program_gets_a_user_and_keeps_it(tmp_path: Path) -> None:
+    secrets_folder.write(tmp_path, programs=["myapp"])
+    password = (tmp_path / "myapp/broker").read_text().strip()
+    secrets_folder.write(tmp_path)
+    assert f"user myapp on sanitize-payload #{hashlib.sha256(password.encode()).hexdigest()} " in (
+        tmp_path / "broker/users.acl"
+    ).read_text()
+
+
+@pytest.mark.parametrize("name", ["worker", "celery-x", "packsight", "a b", "*", "../x", ""])
+def test_a_program_is_not_called_like_another_or_like_a_pattern(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be the name of a program"):
+        secrets_folder.write(tmp_path / "secrets", programs=[name])
