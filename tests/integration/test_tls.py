@@ -17,6 +17,7 @@ from packsight.deploy.stack import services
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.testbed import Server
+from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.contract.messages import RECOGNIZE
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.broker import open_broker
@@ -77,7 +78,7 @@ def test_without_the_authority_or_a_certificate_nothing_is_said(port: int, files
         app.send_task(RECOGNIZE, args=[{}], retry=False)
 
 
-class _Bucket(BaseHTTPRequestHandler):
+class _Objects(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.send_response(200)
         self.end_headers()
@@ -88,10 +89,10 @@ class _Bucket(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def endpoint(files: Certificate) -> Iterator[str]:
-    """Something that answers over TLS as an object store does that has the bucket."""
+    """Something that answers over TLS as an object store does that has the object."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.cert, files.key)
-    server = HTTPServer(("127.0.0.1", 0), _Bucket)
+    server = HTTPServer(("127.0.0.1", 0), _Objects)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -102,6 +103,8 @@ def endpoint(files: Certificate) -> Iterator[str]:
 
 
 def test_object_storage_is_known_by_its_authority(endpoint: str, files: Certificate) -> None:
-    for ca, known in ((files.ca, True), (None, False)):
-        with closing(ObjectStore(S3(endpoint=endpoint, secure=True, ca=ca))) as store:
-            assert store.answers() is known
+    with closing(ObjectStore(S3(endpoint=endpoint, secure=True, ca=files.ca))) as store:
+        assert store.exists("photo")
+    with closing(ObjectStore(S3(endpoint=endpoint, secure=True))) as store, pytest.raises(StorageError) as caught:
+        store.exists("photo")
+    assert caught.value.code is ErrorCode.HOST_UNREACHABLE
