@@ -27,6 +27,8 @@ from packsight.shared.storage.objects import ObjectStore
 from tests.certificates import Certificate, certificate
 from tests.tls_front import tls_front
 
+pytestmark = pytest.mark.timeout(120)  # a client that is not let in goes on trying
+
 PASSWORD = "p@ss/word: #100% \"quoted\" 'too'"
 
 
