@@ -277,7 +277,7 @@ def test_the_object_store_of_compose_is_closed_likewise_and_has_its_bucket(tmp_p
             assert not allowed(lambda: store.read("jobs/seen"))
         check_ports(server, ports[0], tmp_path)
     finally:
-        server.stop()
+        server.kill()
 
 
 def test_the_sockets_of_the_object_store_serve_its_owner_alone(servers: Servers) -> None:
@@ -320,4 +320,4 @@ def test_what_a_release_with_one_key_and_open_ports_stored_stays_and_is_closed(t
             assert not allowed(lambda: store.write("catalogs/seen", b"forged"))
         check_ports(server, ports[0], tmp_path)
     finally:
-        server.stop()
+        server.kill()
