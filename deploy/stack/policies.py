@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from packsight.deploy.stack.credentials import Role
+from packsight.shared.contract.errors import UserError
 from packsight.shared.storage import layout
 from packsight.shared.storage.object_rule import split_prefix
 
@@ -69,7 +70,10 @@ RIGHTS = {
 
 
 def policy(role: Role, bucket: str, opened: Iterable[str] = ()) -> Policy:
-    """Policy of a role in a bucket; `opened`: PACKSIGHT_FETCH__ALLOWED_PREFIXES, which are in any bucket."""
+    """Policy of a role in a bucket; `opened`: PACKSIGHT_FETCH__ALLOWED_PREFIXES, which are in any bucket.
+
+    Raises UserError for an opened prefix that would give rights in the rooms of our bucket that stay closed.
+    """
     rights = RIGHTS[role]
     statements = [
         _objects(["s3:GetObject"], bucket, rights.read),
@@ -78,6 +82,11 @@ def policy(role: Role, bucket: str, opened: Iterable[str] = ()) -> Policy:
         _listing(bucket, rights.list),
     ]
     for other, prefix in map(split_prefix, opened if rights.others else ()):
+        if other == bucket and any(room.startswith(prefix) or prefix.startswith(room) for room in layout.CLOSED):
+            raise UserError(
+                f"{layout.address(other, prefix)} in PACKSIGHT_FETCH__ALLOWED_PREFIXES holds what packsight keeps for itself. "
+                "Open a folder of photos alone."
+            )
         statements += [_objects(["s3:GetObject"], other, (prefix,)), _listing(other, (prefix,))]
     return {"Version": "2012-10-17", "Statement": [statement for statement in statements if statement]}
 

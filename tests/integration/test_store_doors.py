@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import socket
 import ssl
 import stat
@@ -21,8 +22,10 @@ from packsight.deploy.stack.certificate import self_signed
 from packsight.deploy.stack.credentials import Credentials, Role, S3Keys
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.testbed import OPENED, Server, Servers
+from packsight.producer.client import Client
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.settings import S3
+from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.stack import wait_until
 
@@ -172,6 +175,23 @@ def test_each_role_sees_whether_storage_answers_and_what_is_missing(
         assert not store.exists("catalogs/none/CURRENT")
     with opened(keyed(servers, WRONG)) as store:
         assert not store.answers()
+
+
+def test_a_producer_submits_files_and_a_prefix_with_its_own_keys(
+    servers: Servers, rooms: ObjectStore, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.jpg").write_bytes(b"a photo")
+    rooms.write("incoming/theirs.jpg", b"another photo")
+    rooms.write(layout.pointer("shoes"), b"{}")
+    settings = servers.settings(tmp_path / "home", user=Role.PRODUCER)
+    with Client(settings.model_copy(update={"s3": servers.s3_of(Role.PRODUCER)})) as client:
+        job = client.submit([str(tmp_path / "mine.jpg"), f"s3://{client.store.bucket}/incoming/"])
+        references = [image.reference for image in client.jobs.images(job.id)]
+        assert client.store.exists(layout.pointer("shoes"))
+    assert references == [
+        layout.address(rooms.bucket, layout.upload(hashlib.sha256(b"a photo").hexdigest())),
+        f"s3://{rooms.bucket}/incoming/theirs.jpg",
+    ]
 
 
 def test_large_objects_are_written_in_parts_with_the_key_of_a_role(

@@ -8,6 +8,7 @@ import pytest
 
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.policies import RIGHTS, files, policy
+from packsight.shared.contract.errors import UserError
 from packsight.shared.storage import layout
 
 SHIPPED = Path(__file__).parents[2] / "deploy/policies"
@@ -32,3 +33,10 @@ def test_a_policy_names_no_action_or_bucket_by_a_wildcard(role: Role) -> None:
         assert not [action for action in statement["Action"] if "*" in action]
         for resource in statement["Resource"]:
             assert resource.partition("/")[0] in {"arn:aws:s3:::shelf", "arn:aws:s3:::photos"}
+
+
+@pytest.mark.parametrize("opened", ["s3://shelf/", "s3://shelf/jobs/", "s3://shelf/catalogs/shoes/", "s3://shelf/feat"])
+def test_what_is_opened_gives_no_rights_in_closed_rooms(opened: str) -> None:
+    with pytest.raises(UserError, match="keeps for itself"):
+        policy(Role.WORKER, "shelf", [opened])
+    assert policy(Role.WORKER, "other", [opened])
