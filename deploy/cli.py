@@ -1,4 +1,4 @@
-"""`packsight up|down|status|doctor|health|demo` as they are typed."""
+"""`packsight up|down|status|doctor|health|secrets|demo` as they are typed."""
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
@@ -78,6 +78,17 @@ def ask_health(
 ) -> None:
     """Ask whether a worker or the indexer of this machine is well: one sentence, exit code 0 or 1."""
     health.check(home, name or (WORKER_NODE if role is Role.WORKER else INDEXER_NODE), end_after)
+
+
+@app.command()
+def secrets(
+    folder: Annotated[Path, typer.Argument(help="Compose's is deploy/secrets.")],
+    programs: Annotated[
+        list[str] | None, typer.Option("--program", help="Name of another program that takes messages from queues of its own.")
+    ] = None,
+) -> None:
+    """Write the secrets of containers into a folder, each role's apart; those that are there already stay."""
+    commands.secrets(folder, programs or [])
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What the stack's commands do: up, down, status, doctor, demo."""
+"""What the stack's commands do: up, down, status, doctor, secrets, demo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.status import Status
 
-from packsight.deploy import display
+from packsight.deploy import display, secrets_folder
 from packsight.deploy import doctor as examination
 from packsight.deploy import status as observation
 from packsight.deploy.stack import stack
@@ -70,6 +70,12 @@ def doctor(home: Path, *, as_json: bool) -> None:
         display.findings(out, findings)
     if any(finding.level is examination.Level.WRONG for finding in findings):
         raise typer.Exit(1)
+
+
+def secrets(folder: Path, programs: list[str]) -> None:
+    """Write the secrets of containers, and of other programs; raises UserError for one that is there and is none."""
+    secrets_folder.write(folder, load_settings().fetch.allowed_prefixes, programs)
+    out.print(f"The secrets of all roles are in {folder}, which only you can open.", highlight=False, soft_wrap=True)
 
 
 def demo(folder: Path, seed: int) -> None:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from packsight.deploy import advice
 from packsight.deploy.fleet import ailing, complaints, differing, starting
+from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.state import StackFolder
 from packsight.deploy.status import CatalogSeen, catalogs, down, sick
 from packsight.shared.catalog.manifest import FORMAT, sync_once
@@ -116,7 +117,7 @@ def _folder(folder: StackFolder) -> Findings:
         if not advice.elsewhere(folder):
             yield _note("stack", f"none was started in {folder.root}", "Start one with `packsight up`, or set PACKSIGHT_….")
         return
-    for path in (folder.env_file, folder.state_file):
+    for path in (*map(folder.settings_of, Role), folder.state_file):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield _wrong("stack", f"others can read {path}, which holds passwords", f"chmod 600 {path}")
     try:
@@ -172,9 +173,9 @@ def refuse_unknown_models(settings: Settings) -> None:
 
 
 def _broker(settings: Settings, folder: StackFolder) -> Findings:
-    for role, url in (("broker", settings.broker_url), ("results", settings.result_url)):
+    for role, url in (("broker", settings.broker), ("results", settings.results)):
         try:
-            with open_redis(url.get_secret_value(), timeout=3) as client:
+            with open_redis(url, timeout=3) as client:
                 address = client.connection_pool.connection_kwargs
                 where = f"{address.get('host')}:{address.get('port')}/{address.get('db')}"
                 info = client.info()
@@ -183,6 +184,9 @@ def _broker(settings: Settings, folder: StackFolder) -> Findings:
                 durable = bool(info.get("aof_enabled"))
         except UserError as error:
             yield _wrong(role, str(error), "Name a server that is supported.")
+            continue
+        except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+            yield _wrong(role, f"lets us not in ({type(error).__name__})", "Correct PACKSIGHT_REDIS__USER and …__PASSWORD.")
             continue
         except redis.RedisError as error:
             remedy = advice.start(folder, "broker", f"PACKSIGHT_{role.upper().rstrip('S')}_URL")

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
 from packsight.deploy.stack import services
+from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.deploy.stack.ports import free_ports
-from packsight.deploy.stack.services import Spec
+from packsight.deploy.stack.seaweed_files import identities
+from packsight.deploy.stack.services import ADMIN, Spec
 from packsight.shared.settings import S3, Settings
+
+OPENED = ("s3://elsewhere/opened/",)
+"""Prefixes that the policies of roles open beside their bucket."""
 
 
 class Server:
@@ -50,24 +55,34 @@ class Server:
 class Servers:
     """A broker and, if it was asked for, an object store.
 
-    broker_url: without a database; s3: where the object store answers, its bucket left to the caller.
+    address: of the broker; passwords: of its users, the roles and `admin`, who may do anything; s3: where the object store
+    answers, its bucket left to the caller.
     """
 
     broker: Server
-    broker_url: str
+    address: str
+    passwords: Mapping[str, str]
     objects: Server | None = None
     s3: S3 | None = None
+    keys: Credentials = field(default_factory=Credentials)
+    """Of the object store."""
 
-    def redis_url(self, database: int) -> str:
-        """Address of one of the broker's 16 databases."""
-        return f"{self.broker_url}/{database}"
+    def redis_url(self, database: int, user: str = ADMIN) -> str:
+        """Address of one of the broker's 16 databases, with the password of a user."""
+        return f"redis://{user}:{self.passwords[user]}@{self.address}/{database}"
 
-    def settings(self, home: Path, bucket: str = "", **sections: Any) -> Settings:
+    def s3_of(self, role: Role) -> S3:
+        """The object store with the keys of a role, which are good for the bucket of this name and for OPENED."""
+        keys = self.keys.s3(role)
+        assert self.s3 and keys  # noqa: S101 - asked of a testbed that has a store, for a role that has keys
+        return keys.into(self.s3)
+
+    def settings(self, home: Path, bucket: str = "", user: str = ADMIN, **sections: Any) -> Settings:
         """Settings that lead here: messages in database 0, results in database 1; `sections` as Settings has them."""
         return Settings(
             _env_file=None,
-            broker_url=SecretStr(self.redis_url(0)),
-            result_url=SecretStr(self.redis_url(1)),
+            broker_url=SecretStr(self.redis_url(0, user)),
+            result_url=SecretStr(self.redis_url(1, user)),
             home=home,
             s3=self.s3.model_copy(update={"bucket": bucket}) if self.s3 else S3(),
             **sections,
@@ -78,7 +93,8 @@ class Servers:
 def serving(folder: Path, *, objects: bool = True) -> Iterator[Servers]:
     """Run a broker and an object store until the end of the block, also after a failure."""
     port, *weed_ports = free_ports(1 + (services.SEAWEED_PORTS if objects else 0))
-    password, access, secret = (secrets.token_hex(12) for _ in range(3))
+    administrator, keys = secrets.token_hex(12), Credentials()
+    passwords = {role: secrets.token_hex(12) for role in Role}
     with ExitStack() as stack:
 
         def run(spec: Spec) -> Server:
@@ -86,21 +102,23 @@ def serving(folder: Path, *, objects: bool = True) -> Iterator[Servers]:
             stack.callback(server.stop)
             return server
 
-        broker, url = run(services.valkey(folder / "valkey", port, password)), f"redis://:{password}@127.0.0.1:{port}"
+        broker = run(services.valkey(folder / "valkey", port, passwords, administrator))
+        address = f"127.0.0.1:{port}"
+        users: dict[str, str] = {str(role): password for role, password in passwords.items()} | {ADMIN: administrator}
         if objects:
-            weed = run(services.seaweed(folder / "seaweedfs", weed_ports, access, secret))
-            s3 = S3(endpoint=f"127.0.0.1:{weed_ports[0]}", access_key=access, secret_key=SecretStr(secret))
-            yield Servers(broker, url, weed, s3)
+            weed = run(services.seaweed(folder / "seaweedfs", weed_ports, identities(keys, S3().bucket, OPENED)))
+            s3 = keys.administrator.into(S3(endpoint=f"127.0.0.1:{weed_ports[0]}"))
+            yield Servers(broker, address, users, weed, s3, keys)
         else:
-            yield Servers(broker, url)
+            yield Servers(broker, address, users)
 
 
 def variables(settings: Settings) -> dict[str, str]:
     """Environment in which a process finds the servers and the home of these settings, and no stack of the user's."""
     return {
         "PACKSIGHT_STACK_FILE": os.devnull,
-        "PACKSIGHT_BROKER_URL": settings.broker_url.get_secret_value(),
-        "PACKSIGHT_RESULT_URL": settings.result_url.get_secret_value(),
+        "PACKSIGHT_BROKER_URL": settings.broker,
+        "PACKSIGHT_RESULT_URL": settings.results,
         "PACKSIGHT_HOME": str(settings.home),
         "PACKSIGHT_S3__ENDPOINT": settings.s3.endpoint,
         "PACKSIGHT_S3__ACCESS_KEY": settings.s3.access_key,

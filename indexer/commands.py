@@ -21,7 +21,7 @@ from packsight.shared import launch
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import CATALOG_NAME, INDEXER_QUEUE
-from packsight.shared.settings import Settings, settings
+from packsight.shared.settings import Settings, act_as, settings
 from packsight.shared.storage.objects import ObjectStore
 
 WAIT_SECONDS = 30.0
@@ -111,6 +111,7 @@ def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
 
 def indexer() -> None:
     """Become the indexer's process."""
+    act_as("indexer")
     line = ["worker", "--beat", "--hostname", launch.INDEXER_NODE, "--queues", INDEXER_QUEUE, "--concurrency", "2"]
     line += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
     launch.become("packsight.indexer", *line, environment={})

@@ -56,7 +56,7 @@ def fetch_photos(
     result = Fetched({})
     with (
         closing(Fetcher(operator_settings(settings, feed, root_of(feed)), store)) as pictures,
-        closing(Fetcher(operator_settings(settings, extras, Path(extras)), store)) as folder,
+        closing(Fetcher(operator_settings(settings, f"{extras.rstrip('/')}/", Path(extras)), store)) as folder,
         ThreadPoolExecutor(settings.fetch.threads, thread_name_prefix="fetch") as pool,
     ):
 

@@ -43,9 +43,7 @@ def answering(settings: Settings, then: str = "") -> Iterator[None]:
     try:
         yield
     except UNANSWERED as error:
-        places = " or ".join(
-            dict.fromkeys(_place(url.get_secret_value()) for url in (settings.broker_url, settings.result_url))
-        )
+        places = " or ".join(dict.fromkeys(map(_place, (settings.broker, settings.results))))
         raise UserError(
             f"The queue at {places} does not answer ({_cause(error)}). Start it with `packsight up`, or correct "
             f"PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL.{' ' + then if then else ''}"

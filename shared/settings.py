@@ -1,4 +1,4 @@
-"""One typed settings tree: PACKSIGHT_… variables, `__` between levels, or `.packsight/stack.env` of this folder."""
+"""One typed settings tree: PACKSIGHT_… variables, `__` between levels, files that they name, or this folder's stack file."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.logs import LogFormat
+from packsight.shared.secret_files import Environment
 
 
 class _Section(BaseModel):
@@ -42,17 +43,76 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
+EXAMPLE = "change-me"
+"""What stands for a secret in examples, and is none."""
+
+
+def _no_example(secret: SecretStr) -> SecretStr:
+    if secret.get_secret_value() == EXAMPLE:
+        raise PydanticCustomError("example", "this is the example's value, which everybody knows: put a secret in its place")
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_no_example)]
+
+
+class Redis(_Section):
+    """How the servers of broker and results are entered; for addresses that say no user and password of their own."""
+
+    user: str = ""
+    password: Secret = SecretStr("")
+    """As it is: nothing in it need be encoded."""
+    ca: Path | None = None
+    """Certificates by which a server is known over rediss://; None: those of the system."""
+    cert: Path | None = None
+    """Our own certificate, where the server asks for one, with `key`."""
+    key: Path | None = None
+
+    def address(self, url: SecretStr) -> str:
+        """An address with all that is needed to connect, encoded as addresses are: a secret."""
+        parts = urlsplit(url.get_secret_value())
+        place, password = parts.netloc, self.password.get_secret_value()
+        if "@" not in place and (self.user or password):
+            place = f"{quote(self.user, safe='')}:{quote(password, safe='')}@{place}"
+        query = dict(parse_qsl(parts.query))
+        if parts.scheme == "rediss":
+            files = {"ssl_ca_certs": self.ca, "ssl_certfile": self.cert, "ssl_keyfile": self.key}
+            # kombu would not look at the certificate unless it is told to.
+            query = {"ssl_cert_reqs": "required", **{name: str(file) for name, file in files.items() if file}, **query}
+        return urlunsplit((parts.scheme, place, parts.path, urlencode(query), ""))
+
+
+class Flower(_Section):
+    """The page that watches the queues."""
+
+    user: str = "packsight"
+    password: Secret = SecretStr("")
+
+
 class S3(_Section):
     """Object storage; any S3-compatible endpoint."""
 
     endpoint: str = "127.0.0.1:9000"
     access_key: str = ""
-    secret_key: SecretStr = SecretStr("")
+    secret_key: Secret = SecretStr("")
     secure: bool = False
+    ca: Path | None = None
+    """Certificates by which a server is known when `secure`; None: those that urllib3 knows."""
     region: str = "us-east-1"
     bucket: str = "packsight"
     connect_timeout: float = 2.0
     read_timeout: float = 10.0
+
+
+def _object_prefix(text: str) -> str:
+    bucket = text.removeprefix("s3://").partition("/")[0]
+    if not text.startswith("s3://") or not bucket or not text.removeprefix(f"s3://{bucket}"):
+        raise PydanticCustomError("object_prefix", "write it as s3://bucket/ for a whole bucket, or as s3://bucket/prefix/")
+    return text
+
+
+ObjectPrefix = Annotated[str, AfterValidator(_object_prefix)]
+"""A prefix of keys in a bucket."""
 
 
 class Fetch(_Section):
@@ -62,6 +122,8 @@ class Fetch(_Section):
     """Folder under which plain paths are read; None refuses them."""
     allowed_hosts: tuple[str, ...] = ()
     """Hosts (`name` or `name:port`) that http(s) references may name although their address is not public."""
+    allowed_prefixes: tuple[ObjectPrefix, ...] = ()
+    """Prefixes (`s3://bucket/prefix/`) that s3:// references may name beside the rooms of photos in packsight's bucket."""
     max_bytes: int = 32_000_000
     connect_timeout: float = 3.0
     read_timeout: float = 5.0
@@ -193,9 +255,8 @@ def _one_redis_server(url: SecretStr) -> SecretStr:
             "or rediss://… for TLS",
             {"scheme": "a list of servers" if ";" in text else f"{parts.scheme}://"},
         )
-    if parts.scheme == "rediss" and "ssl_cert_reqs=" not in parts.query:
-        # kombu would not look at the certificate, and Celery refuses such an address later on.
-        raise PydanticCustomError("redis_url", "say how to check the certificate: rediss://…?ssl_cert_reqs=required")
+    if parts.password == EXAMPLE:
+        raise PydanticCustomError("example", "its password is the example's, which everybody knows: put a secret in its place")
     return url
 
 
@@ -204,7 +265,7 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_one_redis_server)]
 
 
 class Settings(BaseSettings):
-    """All settings of packsight. Environment first, then the folder's stack file, then these defaults."""
+    """All settings of packsight. Environment first, then files that it names, the folder's stack file, these defaults."""
 
     model_config = SettingsConfigDict(
         env_prefix="PACKSIGHT_",
@@ -219,6 +280,8 @@ class Settings(BaseSettings):
     home: Path = Path(".packsight")
     """Folder of local state: stack, logs, model cache, catalog replica."""
     log_format: LogFormat = LogFormat.TEXT
+    redis: Redis = Redis()
+    flower: Flower = Flower()
     s3: S3 = S3()
     fetch: Fetch = Fetch()
     decode: Decode = Decode()
@@ -226,6 +289,28 @@ class Settings(BaseSettings):
     worker: Worker = Worker()
     queue: Queue = Queue()
     catalog: Catalog = Catalog()
+
+    @property
+    def broker(self) -> str:
+        """Address of the broker with all that is needed to connect; a secret."""
+        return self.redis.address(self.broker_url)
+
+    @property
+    def results(self) -> str:
+        """The same of the result database."""
+        return self.redis.address(self.result_url)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let variables name files too."""
+        return init_settings, Environment(settings_cls), dotenv_settings
 
 
 STACK_FILE = Path(".packsight/stack.env")
@@ -244,6 +329,13 @@ def load_settings(stack_file: Path | None = None) -> Settings:
     except ValidationError as error:
         wrong = wrong_fields(error, lambda location: f"PACKSIGHT_{'__'.join(map(str, location)).upper()}")
         raise UserError(f"Wrong settings: {wrong}. Correct the variable or {file}.") from None
+
+
+def act_as(role: str) -> None:
+    """From here on read the file that the stack's folder has for a role, if it has one: its keys are others than a person's."""
+    file = Path(os.environ.get("PACKSIGHT_STACK_FILE", STACK_FILE)).with_name(f"{role}.env")
+    if file.exists():
+        os.environ["PACKSIGHT_STACK_FILE"] = str(file)
 
 
 @lru_cache(maxsize=1)

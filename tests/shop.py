@@ -41,7 +41,8 @@ class Shop:
     folder: Path
     features: dict[str, Features] = field(default_factory=dict)
 
-    def put(self, key: str, data: bytes) -> str:
+    def put(self, name: str, data: bytes) -> str:
+        key = f"incoming/{name}"
         self.store.write(key, data)
         return f"s3://{self.store.bucket}/{key}"
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from packsight.shared import launch
 from packsight.shared.contract.messages import DESCRIBE_QUEUE, WORKER_QUEUES
 from packsight.shared.extras import Later, require
-from packsight.shared.settings import settings
+from packsight.shared.settings import act_as, settings
 from packsight.worker.process.cores import processes, usable_cores
 
 
@@ -28,6 +28,7 @@ def arguments(node: str, *, describe_only: bool) -> list[str]:
 def worker(name: str, *, describe_only: bool) -> None:
     """Become a recognition worker with this node name; raises UserError when its libraries are missing."""
     require("openvino", extra="worker")
+    act_as("worker")
     launch.become("packsight.worker", *arguments(name, describe_only=describe_only), environment=launch.ONE_THREAD)
 
 

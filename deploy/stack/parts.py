@@ -7,6 +7,7 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
 from packsight.deploy.stack.services import Spec
@@ -36,32 +37,32 @@ def indexer(home: Path, environment: dict[str, str]) -> Spec:
 
 
 def flower(state: StackState, data: Path, environment: dict[str, str]) -> Spec:
-    """Flower behind basic auth, its history kept over restarts; its password goes by environment, not command line."""
+    """Flower behind a password, its history kept over restarts."""
     port = state.ports["flower"]
     variables = {
         "FLOWER_ADDRESS": "127.0.0.1",
         "FLOWER_PORT": str(port),
-        "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{state.credentials.flower}",
-        "FLOWER_PERSISTENT": "true",
         "FLOWER_DB": str(data / "flower"),
-        "FLOWER_STATE_SAVE_INTERVAL": "10000",
-        "FLOWER_MAX_TASKS": "10000",
-        "FLOWER_PURGE_OFFLINE_WORKERS": "3600",
+        "PACKSIGHT_FLOWER__USER": FLOWER_USER,
+        "PACKSIGHT_FLOWER__PASSWORD": state.credentials.flower,
     }
     command = launch.python("packsight.deploy.flower_app", "flower")
     address = f"http://127.0.0.1:{port}"
-    return Spec("flower", command, answers(f"{address}/healthcheck"), environment | variables, url=address)
+    return Spec("flower", command, asks_for_a_password(f"{address}/healthcheck"), environment | variables, url=address)
 
 
-def answers(url: str) -> Callable[[], bool]:
-    """A question whether an address answers with 200."""
+def asks_for_a_password(url: str) -> Callable[[], bool]:
+    """A question whether a page is there and lets nobody in without a password."""
 
     def ask() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - our own loopback address
-                return bool(answer.status == 200)
+            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310 - our own loopback address
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code == HTTPStatus.UNAUTHORIZED
         except (urllib.error.URLError, OSError):
             return False
+        return False
 
     return ask
 

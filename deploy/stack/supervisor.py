@@ -227,7 +227,8 @@ def supervise(folder: StackFolder, stopped: threading.Event) -> int:
     _register(folder)
     try:
         supervisor.start([spec.name for spec in first], _SERVICES_START)
-        with contextlib.closing(ObjectStore(settings.s3)) as store:
+        s3 = settings.s3 if plan.foreign_s3() else state.credentials.administrator.into(settings.s3)
+        with contextlib.closing(ObjectStore(s3)) as store:
             store.ensure_bucket()
         supervisor.start([spec.name for spec in then], settings.worker.start_timeout + _WORKERS_START)
     except Exception as error:

@@ -127,12 +127,17 @@ def reference_of(picture: str, location: str) -> str:
 
 
 def operator_settings(settings: Settings, location: str, root: Path | None = None) -> Settings:
-    """Settings for fetching what the operator named: its host is allowed, local paths below `root`, more patience."""
+    """Settings for fetching what the operator named: its host or the folder of its key is allowed, local paths below `root`.
+
+    More patience too.
+    """
     hosts = [urlsplit(location).netloc.rpartition("@")[2]] if location.startswith("http") else []
+    prefixes = [location[: location.rindex("/") + 1]] if location.startswith("s3://") else []
     fetch = settings.fetch.model_copy(
         update={
             "root": root or settings.fetch.root,
             "allowed_hosts": (*settings.fetch.allowed_hosts, *hosts),
+            "allowed_prefixes": (*settings.fetch.allowed_prefixes, *prefixes),
             "retries": 5,
             "deadline": max(settings.fetch.deadline, 60.0),
         }

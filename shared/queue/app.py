@@ -41,6 +41,7 @@ class App(Celery):  # type: ignore[misc]
     """A Celery app that knows packsight's settings and speaks over its transport, in the children too."""
 
     amqp_cls = "packsight.shared.queue.transport.connection:AMQP"
+    control_cls = "packsight.shared.queue.remote_control:Control"
     loader_cls = Loader
     task_cls = "packsight.shared.queue.callbacks:Task"
 
@@ -121,7 +122,7 @@ def _messages() -> dict[str, Any]:
 def _broker(settings: Settings) -> dict[str, Any]:
     queue = settings.queue
     return {
-        "broker_url": settings.broker_url.get_secret_value(),
+        "broker_url": settings.broker,
         "broker_transport_options": {
             # Short, since the transport renews what a living consumer holds: it is the time to notice a dead worker,
             # not the time that a task may take.
@@ -150,7 +151,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
 def _results(settings: Settings) -> dict[str, Any]:
     queue = settings.queue
     return {
-        "result_backend": settings.result_url.get_secret_value(),
+        "result_backend": settings.results,
         "result_expires": queue.result_expires,
         "result_backend_transport_options": {
             "visibility_timeout": queue.visibility_timeout,

@@ -75,7 +75,7 @@ def open_broker(settings: Settings) -> Broker:
 
 class _RedisBroker:
     def __init__(self, settings: Settings) -> None:
-        self._client = open_redis(settings.broker_url.get_secret_value(), timeout=settings.queue.socket_timeout)
+        self._client = open_redis(settings.broker, timeout=settings.queue.socket_timeout)
         self._queued_ids = self._client.register_script(_QUEUED_IDS)
         self._unacked_ids = self._client.register_script(_UNACKED_IDS)
 

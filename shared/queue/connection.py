@@ -21,7 +21,7 @@ _CLUSTER = (
 
 def result_database(settings: Settings) -> redis.Redis:
     """Open the result database; see `open_redis`."""
-    return open_redis(settings.result_url.get_secret_value(), timeout=settings.queue.socket_timeout)
+    return open_redis(settings.results, timeout=settings.queue.socket_timeout)
 
 
 def open_redis(url: str, *, timeout: float, text: bool = True, retry: Retry | None = None) -> redis.Redis:

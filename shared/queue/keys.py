@@ -15,6 +15,8 @@ DEAD_LETTERS_ORDER = "packsight:dead-letters:order"
 DEAD_LETTERS_DROPPED = "packsight:dead-letters:dropped"
 """How many were dropped because there were too many."""
 RECONCILER_LOCK = "packsight:reconciler"
+PROBE = "packsight:probe"
+"""Written to see whether the database keeps anything; gone after a second."""
 
 
 def job(name: str) -> str:

@@ -20,10 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 CHILD_TTL = 20
 REPLICA_TTL = 60
 PROCESS_TTL = 20
-_CHILD = "packsight:child:"
-_REPLICA = "packsight:replica:"
-_PROCESS = "packsight:process:"
-_HINTS = "packsight:catalogs"
+CHILD = "packsight:child:"
+REPLICA = "packsight:replica:"
+PROCESS = "packsight:process:"
+HINTS = "packsight:catalogs"
 
 
 class _Entry(BaseModel):
@@ -109,22 +109,22 @@ def withdraw_child(client: redis.Redis, entry: ChildEntry) -> None:
 
 def announce_replica(client: redis.Redis, entry: ReplicaEntry) -> None:
     """Give a sign of life of a host's copy of the catalogs."""
-    client.set(_REPLICA + entry.node, entry.model_dump_json(), ex=REPLICA_TTL)
+    client.set(REPLICA + entry.node, entry.model_dump_json(), ex=REPLICA_TTL)
 
 
 def announce_process(client: redis.Redis, entry: ProcessEntry) -> None:
     """Give a sign of life of a parent process."""
-    client.set(_PROCESS + entry.node, entry.model_dump_json(), ex=PROCESS_TTL)
+    client.set(PROCESS + entry.node, entry.model_dump_json(), ex=PROCESS_TTL)
 
 
 def withdraw_process(client: redis.Redis, node: str) -> None:
     """Remove a parent process that ends in order."""
-    client.delete(_PROCESS + node)
+    client.delete(PROCESS + node)
 
 
 def processes(client: redis.Redis) -> list[ProcessEntry]:
     """The parent processes of all workers and of the indexer."""
-    return sorted(_entries(client, _PROCESS, ProcessEntry), key=lambda process: process.node)
+    return sorted(_entries(client, PROCESS, ProcessEntry), key=lambda process: process.node)
 
 
 def living(client: redis.Redis, host: str, pids: Sequence[int]) -> list[int]:
@@ -135,28 +135,28 @@ def living(client: redis.Redis, host: str, pids: Sequence[int]) -> list[int]:
 
 def children(client: redis.Redis) -> list[ChildEntry]:
     """All children that are ready; those of a worker that was killed vanish CHILD_TTL seconds later."""
-    return sorted(_entries(client, _CHILD, ChildEntry), key=lambda child: (child.node, child.pid))
+    return sorted(_entries(client, CHILD, ChildEntry), key=lambda child: (child.node, child.pid))
 
 
 def replicas(client: redis.Redis) -> list[ReplicaEntry]:
     """The copies of the catalogs on all workers' hosts."""
-    return sorted(_entries(client, _REPLICA, ReplicaEntry), key=lambda replica: replica.node)
+    return sorted(_entries(client, REPLICA, ReplicaEntry), key=lambda replica: replica.node)
 
 
 def hint(client: redis.Redis, catalog: str) -> None:
     """Wake the replicas; they find out by themselves if nobody hears it."""
-    client.publish(_HINTS, catalog)
+    client.publish(HINTS, catalog)
 
 
 def hints(client: redis.Redis) -> redis.client.PubSub:
     """Subscribe to the hints."""
     channel: redis.client.PubSub = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-    channel.subscribe(_HINTS)
+    channel.subscribe(HINTS)
     return channel
 
 
 def _child_key(host: str, pid: int) -> str:
-    return f"{_CHILD}{host}:{pid}"
+    return f"{CHILD}{host}:{pid}"
 
 
 def _entries(client: redis.Redis, prefix: str, kind: type[E]) -> Iterator[E]:

@@ -13,6 +13,7 @@ from packsight.shared.settings import Settings
 from packsight.shared.storage import deadline
 from packsight.shared.storage.coding import unpacked
 from packsight.shared.storage.names import find
+from packsight.shared.storage.object_rule import ObjectRule
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.web import Fetched, StatusError, Web, content_mark
 
@@ -27,6 +28,7 @@ class Fetcher:
     def __init__(self, settings: Settings, store: ObjectStore) -> None:
         self._limits = settings.fetch
         self._store = store
+        self._rule = ObjectRule(store.bucket, settings.fetch.allowed_prefixes)
         self._web = Web(settings.fetch)
 
     def fetch(self, reference: str, *, retries: int | None = None, unpack: bool = True) -> bytes:
@@ -93,6 +95,7 @@ class Fetcher:
 
     def _object(self, reference: str, validator: str) -> Fetched | None:
         bucket, key = parse_object(reference)
+        self._rule.check(bucket, key)
         try:
             if validator.startswith("etag:") and validator == f"etag:{self._store.etag(key, bucket=bucket)}":
                 return None

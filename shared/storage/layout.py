@@ -3,6 +3,7 @@
     photos/<sha256>                                  catalog photos, as they were downloaded
     made/<by>/<sha256>.jpg                           photos made of catalog photos, by what made them
     uploads/<sha256>                                 photos that were submitted from a disk
+    incoming/…                                       photos and feeds that others put here, under names of their own
     jobs/<job>/…                                     what a job asks for
     features/<part>/<fingerprint>/<shard>.parquet    features, each part by what made it
     catalogs/<name>/CURRENT.json                     which versions are served
@@ -14,11 +15,21 @@
 
 from __future__ import annotations
 
+PHOTOS = "photos/"
+MADE = "made/"
+UPLOADS = "uploads/"
+INCOMING = "incoming/"
 JOBS = "jobs/"
 FEATURES = "features/"
 SHARD = ".parquet"
 CATALOGS = "catalogs/"
-INT8 = "models/int8/"
+MODELS = "models/"
+INT8 = f"{MODELS}int8/"
+
+FETCHED = (UPLOADS, INCOMING, PHOTOS, MADE)
+"""Where references may always reach."""
+CLOSED = (JOBS, FEATURES, CATALOGS, MODELS)
+"""Where they never reach."""
 
 MANIFEST = "manifest.json"
 """Written last: a job or version without one is unfinished."""
@@ -26,17 +37,17 @@ MANIFEST = "manifest.json"
 
 def photo(sha256: str) -> str:
     """Bytes of a catalog photo."""
-    return f"photos/{sha256}"
+    return f"{PHOTOS}{sha256}"
 
 
 def made(maker: str, sha256: str = "") -> str:
     """A photo made of the catalog photo with this hash; without it the prefix of all that were made in one way."""
-    return f"made/{maker}/{sha256 + '.jpg' if sha256 else ''}"
+    return f"{MADE}{maker}/{sha256 + '.jpg' if sha256 else ''}"
 
 
 def upload(sha256: str) -> str:
     """Bytes of a submitted photo."""
-    return f"uploads/{sha256}"
+    return f"{UPLOADS}{sha256}"
 
 
 def job(name: str, file: str) -> str:

@@ -17,7 +17,7 @@ from urllib3.util import Retry, Timeout
 
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.settings import S3
-from packsight.shared.storage import deadline
+from packsight.shared.storage import deadline, layout
 
 T = TypeVar("T")
 
@@ -54,6 +54,7 @@ class ObjectStore:
         self._http = deadline.pool_manager(
             maxsize=pool_size,
             timeout=Timeout(connect=s3.connect_timeout, read=s3.read_timeout),
+            ca_certs=str(s3.ca) if s3.ca else None,
             retries=Retry(total=2, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
         )
         self._client = Minio(
@@ -69,17 +70,22 @@ class ObjectStore:
     def answers(self) -> bool:
         """Whether the server is there and lets us look into our bucket."""
         try:
-            return self._client.bucket_exists(self.bucket)
-        except (S3Error, ServerError, InvalidResponseError, HTTPError, ValueError):
+            # Not HEAD of the bucket: that is a right to list all of it. Whoever asks may list this.
+            next(iter(self._client.list_objects(self.bucket, prefix=layout.CATALOGS)), None)
+        except (S3Error, ServerError, InvalidResponseError, HTTPError, ValueError, ParseError):
             return False
+        return True
 
     def ensure_bucket(self) -> None:
-        """Create our bucket if it is missing."""
+        """Create our bucket if it is missing and these keys may do so: those of most roles may not even ask for it.
+
+        Then it was made for them, or the first write tells that it is missing.
+        """
         try:
             if not self._client.bucket_exists(self.bucket):
                 self._client.make_bucket(self.bucket)
         except S3Error as error:
-            if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+            if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists", "AccessDenied"}:
                 raise self._typed(error, self.bucket) from error
         except (HTTPError, ServerError, InvalidResponseError) as error:
             raise self._typed(error, self.bucket) from error

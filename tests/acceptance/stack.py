@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import redis
 
+from packsight.deploy.stack.credentials import Role
 from packsight.deploy.testbed import Servers, serving, variables
 from packsight.shared.contract.messages import WORKER_QUEUES
 from packsight.shared.settings import Queue, Settings, Worker
@@ -97,8 +98,10 @@ def running(
     """A broker with one worker of two children. `time_limit`: seconds that a batch may take."""
     with serving(home, objects=objects) as servers:
         queue = Queue(visibility_timeout=visibility_timeout, socket_timeout=2)
-        settings = servers.settings(home, "outages", queue=queue, worker=Worker(time_limit=time_limit))
-        worker = StandIn(settings, home, module=module, variables=variables)
+        limits = Worker(time_limit=time_limit)
+        settings = servers.settings(home, "outages", queue=queue, worker=limits)
+        of_worker = servers.settings(home, "outages", Role.WORKER, queue=queue, worker=limits)
+        worker = StandIn(of_worker, home, module=module, variables={"STANDIN_NOTES": servers.redis_url(1), **variables})
         try:
             yield servers, settings, worker
         finally:

@@ -145,6 +145,18 @@ def test_callbacks_of_other_programs_reach_their_queue_and_one_that_cannot_be_se
     assert {headers["root_id"] for headers in sent} == set(asked[:2])
 
 
+def test_a_worker_takes_no_orders_over_the_broker_and_goes_on_answering_questions(stack: Stack) -> None:
+    pid, inspect = stack.worker.process.pid, stack.app.control.inspect(timeout=5)
+    (name,) = inspect.ping()
+    for order in ("pool_restart", "shutdown"):
+        (answer,) = stack.app.control.broadcast(order, reply=True, timeout=5)
+        assert answer[name]["error"].startswith("refused"), order
+    stack.app.control.cancel_consumer(BULK_QUEUE)
+    assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
+    assert inspect.stats()[name]["pid"] == pid
+    assert BULK_QUEUE in {queue["name"] for queue in inspect.active_queues()[name]}
+
+
 def test_an_expired_message_is_dropped_unseen(stack: Stack) -> None:
     with connect(stack.servers, 0) as client:
         client.lpush(DEFAULT_QUEUE, raw({"id": "old", "expires": "2020-01-01T00:00:00"}))

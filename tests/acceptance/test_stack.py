@@ -11,6 +11,7 @@ import stat
 import subprocess
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ import pytest
 import redis
 
 from bench.barcode_print import Code, Kind
+from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.deploy.testbed import serving
+from packsight.shared.settings import load_settings
+from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
-from tests.acceptance.stack import wait_until, write_to_disk
+from tests.acceptance.stack import wait_until
 from tests.labels import labelled
 
 pytestmark = pytest.mark.timeout(900)
@@ -42,10 +46,9 @@ def test_up_returns_when_every_part_is_up_and_every_child_has_its_networks(stack
 def test_secrets_can_be_read_by_their_owner_alone(stack: Stack) -> None:
     home = stack.folder / ".packsight"
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
-    for name in ("stack.env", "stack.json"):
+    for name in ("stack.env", "worker.env", "producer.env", "stack.json"):
         assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
-    # The access key is a name, not a secret.
-    passwords = {value for name, value in stack.state["credentials"].items() if name != "access_key"}
+    passwords = Credentials.model_validate(stack.state["credentials"]).every()
     for process in psutil.process_iter():
         try:
             line = " ".join(process.cmdline())
@@ -94,10 +97,23 @@ def flower(stack: Stack, path: str, password: str = "") -> int:
 
 def test_flower_asks_for_the_password(stack: Stack) -> None:
     password = stack.state["credentials"]["flower"]
-    for path in ("/", "/api/workers"):
+    for path in ("/", "/api/workers", "/metrics", "/healthcheck", "/broker"):
         assert flower(stack, path) == 401
         assert flower(stack, path, "wrong") == 401
         assert flower(stack, path, password) == 200
+
+
+def test_each_process_is_given_the_keys_of_its_role_alone(stack: Stack) -> None:
+    credentials = Credentials.model_validate(stack.state["credentials"])
+    for name, pid in stack.pids().items():
+        own = {
+            "worker": {credentials.roles[Role.WORKER].broker},
+            "indexer": {credentials.roles[Role.INDEXER].broker},
+            "flower": {credentials.roles[Role.FLOWER].broker, credentials.flower},
+        }.get(name, set())
+        given = set(" ".join(psutil.Process(pid).environ().values()).replace(":", " ").replace("@", " ").split())
+        passwords = {keys.broker for keys in credentials.roles.values()} | {credentials.flower}
+        assert given & passwords == own, name
 
 
 def test_doctor_finds_nothing_wrong_and_names_what_is_in_use(stack: Stack) -> None:
@@ -112,6 +128,18 @@ def test_a_published_catalog_answers_a_job(answers: list[dict[str, Any]]) -> Non
     assert by_name["broken"]["failure"]["code"] == "format_unsupported"
     right = [item.id for item in PRODUCTS if by_name[item.id]["candidates"][0]["product"]["id"] == item.id]
     assert right == [item.id for item in PRODUCTS]
+
+
+def test_a_prefix_is_submitted_where_references_reach_and_refused_where_they_do_not(stack: Stack, answers: object) -> None:
+    with closing(ObjectStore(load_settings(stack.folder / ".packsight/stack.env").s3)) as store:
+        for room in ("incoming", "jobs"):
+            store.write(f"{room}/shelf/1.jpg", query(PRODUCTS[0], 2))
+        for room, status, code in (("incoming", "matched", None), ("jobs", "failed", "reference_refused")):
+            stack.run("submit", f"s3://{store.bucket}/{room}/shelf/", "--wait", "--out", f"{room}.jsonl")
+            (line,) = (stack.folder / f"{room}.jsonl").read_text().splitlines()
+            outcome = json.loads(line)
+            assert (outcome["status"], (outcome["failure"] or {}).get("code")) == (status, code)
+        store.remove("jobs/shelf/1.jpg")
 
 
 def test_a_barcode_of_the_feed_answers_a_photo(stack: Stack, answers: list[dict[str, Any]]) -> None:
@@ -151,6 +179,12 @@ def test_a_browser_shows_flower_and_the_report(stack: Stack, answers: list[dict[
     assert all(row["candidates"][0]["product"]["name"] in report for row in answers if row["candidates"])
 
 
+def of_worker(stack: Stack) -> redis.Redis:
+    """The broker, with the worker's key, which may put messages into any queue."""
+    password = stack.state["credentials"]["roles"][Role.WORKER]["broker"]
+    return redis.Redis(port=stack.state["ports"]["valkey"], username=Role.WORKER, password=password)
+
+
 def test_who_is_asked_for_health_says_that_it_is_well(stack: Stack) -> None:
     home = stack.folder / ".packsight"
     for role in ("worker", "indexer"):
@@ -161,9 +195,10 @@ def test_who_is_asked_for_health_says_that_it_is_well(stack: Stack) -> None:
 def test_what_dies_is_told_and_started_again_with_nothing_lost(stack: Stack, answers: list[dict[str, Any]]) -> None:
     before, catalogs = stack.pids(), stack.status()["catalogs"]
     job = str(answers[0]["job"])
-    with redis.Redis.from_url(stack.variable("PACKSIGHT_BROKER_URL")) as broker:
+    with of_worker(stack) as broker:
         broker.lpush("somebody-elses-queue", "a message")
-        write_to_disk(broker)
+    written = stack.folder / ".packsight/data/valkey/appendonlydir"
+    wait_until(lambda: any(b"a message" in file.read_bytes() for file in written.glob("*.aof")), "the message on disk")
     clock = psutil.Process(before["indexer"]).children()
     os.kill(before["supervisor"], signal.SIGSTOP)  # so that there is time to look
     for name in ("valkey", "seaweedfs", "indexer"):
@@ -181,8 +216,8 @@ def test_what_dies_is_told_and_started_again_with_nothing_lost(stack: Stack, ans
     assert {name for name in before if before[name] == after[name]} == {"worker", "flower", "supervisor"}
     assert stack.status()["catalogs"] == catalogs
     assert "valkey was ended by SIGKILL" in (stack.folder / ".packsight/logs/supervisor.log").read_text()
-    with redis.Redis.from_url(stack.variable("PACKSIGHT_BROKER_URL")) as broker:
-        assert broker.lrange("somebody-elses-queue", 0, -1) == [b"a message"]
+    with of_worker(stack) as broker:
+        assert broker.llen("somebody-elses-queue") == 1
     stack.run("results", job, "--out", "again.jsonl")
     again = [json.loads(line) for line in (stack.folder / "again.jsonl").read_text().splitlines()]
     assert [row["status"] for row in again] == [row["status"] for row in answers]

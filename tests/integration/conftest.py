@@ -40,7 +40,8 @@ def shop(
     """A child with a published catalog; it remembers no photo from one batch to the next."""
     folder = tmp_path_factory.mktemp("shop")
     bucket = f"pipeline-{secrets.token_hex(3)}"
-    settings = servers.settings(folder / "home", bucket, fetch=Fetch(root=folder), worker=Worker(remember=0))
+    fetch = Fetch(root=folder, allowed_prefixes=("s3://no-such-bucket-anywhere/",))
+    settings = servers.settings(folder / "home", bucket, fetch=fetch, worker=Worker(remember=0))
     store = ObjectStore(settings.s3)
     store.ensure_bucket()
     embedder, spotter = networks

@@ -10,12 +10,16 @@ import redis
 from celery import Celery
 
 QUEUE = "myapp"
-HEARD = "myapp:heard"
+HEARD = "myapp.heard"
 
 app = Celery(
     "other", broker=os.environ.get("PACKSIGHT_BROKER_URL"), backend=os.environ.get("PACKSIGHT_RESULT_URL"), set_as_current=False
 )
 app.conf.broker_connection_retry_on_startup = True
+# Beside the messages that packsight's workers hold: a user of its own may not touch those.
+app.conf.broker_transport_options = {name: f"{QUEUE}.{name.removesuffix('_key')}" for name in (
+    "unacked_key", "unacked_index_key", "unacked_mutex_key",
+)}  # fmt: skip
 
 
 @app.task(name="myapp.store", shared=False)  # type: ignore[untyped-decorator]

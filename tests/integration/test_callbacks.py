@@ -18,6 +18,7 @@ import redis
 from celery import Celery, Signature, chain, chord, group
 from kombu.exceptions import OperationalError
 
+from packsight.deploy.stack.acl import rules_of_program
 from packsight.deploy.testbed import Servers
 from packsight.shared.contract.messages import DEFAULT_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE
 from packsight.shared.queue import callbacks
@@ -72,9 +73,13 @@ class Program:
 
 @pytest.fixture(scope="module")
 def other_worker(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The other program's worker, with nothing of packsight in it."""
-    urls = {"PACKSIGHT_BROKER_URL": servers.redis_url(0), "PACKSIGHT_RESULT_URL": servers.redis_url(1)}
+    """The other program's worker, with nothing of packsight in it, and with the rights that its user is given."""
+    with redis.Redis.from_url(servers.redis_url(0)) as broker:
+        broker.execute_command("ACL", "SETUSER", OTHER, "reset", "on", ">secret", *rules_of_program(OTHER).split())
+    broker_url, result_url = (f"redis://{OTHER}:secret@{servers.address}/{database}" for database in (0, 1))
+    urls = {"PACKSIGHT_BROKER_URL": broker_url, "PACKSIGHT_RESULT_URL": result_url}
     command = [sys.executable, "-m", "celery", "-A", "other_program", "worker", "-P", "solo", "-Q", OTHER, "-l", "INFO"]
+    command += ["--without-gossip", "--without-mingle"]
     with (tmp_path_factory.mktemp("other") / "log").open("wb") as output:
         process = subprocess.Popen(
             command, cwd=Path(__file__).parent, env={**os.environ, **urls}, stdout=output, stderr=subprocess.STDOUT

@@ -40,11 +40,12 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    """Make fetchers with the given limits, closed at the end; storage is not there unless it is given."""
+    """Make fetchers with the given limits, closed at the end; storage is not there unless it is given, then all open."""
     made: list[Fetcher] = []
 
     def fetcher(store: ObjectStore | None = None, **limits: Any) -> Fetcher:
-        settings = Settings(_env_file=None, fetch=Fetch(**limits))
+        opened = (f"s3://{store.bucket}/",) if store else ()
+        settings = Settings(_env_file=None, fetch=Fetch(**{"allowed_prefixes": opened} | limits))
         made.append(Fetcher(settings, store or ObjectStore(S3(endpoint="127.0.0.1:1"))))
         return made[-1]
 
@@ -542,16 +543,26 @@ def test_an_object_is_fetched_by_its_literal_key(make: Make, store: ObjectStore,
 
 def test_missing_objects_missing_buckets_and_large_objects_are_told_apart(make: Make, store: ObjectStore) -> None:
     store.write("large.jpg", b"x" * 101)
-    fetcher = make(store, max_bytes=100)
+    fetcher = make(store, max_bytes=100, allowed_prefixes=(f"s3://{store.bucket}/", "s3://no-such-bucket-here/"))
     assert refusal(fetcher, f"s3://{store.bucket}/none.jpg").code is ErrorCode.OBJECT_MISSING
     assert refusal(fetcher, "s3://no-such-bucket-here/a.jpg").code is ErrorCode.BUCKET_MISSING
     assert refusal(fetcher, f"s3://{store.bucket}/large.jpg").code is ErrorCode.FILE_TOO_LARGE
 
 
+def test_what_packsight_keeps_for_itself_is_not_fetched_nor_asked_for(make: Make, store: ObjectStore) -> None:
+    store.write("jobs/one/manifest.json", b"what others submitted")
+    fetcher = make(store)
+    for reference in (f"s3://{store.bucket}/jobs/one/manifest.json", "s3://of-others/photo.jpg"):
+        error = refusal(fetcher, reference)
+        assert (error.code, error.retryable) == (ErrorCode.REFERENCE_REFUSED, False)
+        with pytest.raises(ImageError, match="may not reach"):
+            fetcher.fetch_if_changed(reference, "etag:0")
+
+
 @pytest.mark.parametrize("fault", ["drip-body", "drip-headers", "drip-chunk-size"])
 def test_a_store_that_drips_bytes_is_left_at_the_deadline(make: Make, server: FaultServer, fault: str) -> None:
     slow = ObjectStore(S3(endpoint=f"127.0.0.1:{server.port}", access_key="a", secret_key=SecretStr("b")))
-    error = refusal(make(slow, deadline=0.25), f"s3://{fault}/photo.jpg")
+    error = refusal(make(slow, deadline=0.25, allowed_prefixes=(f"s3://{fault}/",)), f"s3://{fault}/photo.jpg")
     assert (error.code, error.retryable) == (ErrorCode.FETCH_TIMEOUT, True)
     slow.close()
 

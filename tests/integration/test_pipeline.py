@@ -201,8 +201,11 @@ def faults(shop: Shop) -> dict[str, ErrorCode]:
     bomb = cv2.imencode(".png", np.zeros((13_000, 13_000), np.uint8))[1].tobytes()
     put = shop.put
     return {
-        f"s3://{shop.store.bucket}/never/uploaded.jpg": ErrorCode.OBJECT_MISSING,
+        f"s3://{shop.store.bucket}/uploads/never.jpg": ErrorCode.OBJECT_MISSING,
         "s3://no-such-bucket-anywhere/a.jpg": ErrorCode.BUCKET_MISSING,
+        f"s3://{shop.store.bucket}/catalogs/default/CURRENT.json": ErrorCode.REFERENCE_REFUSED,
+        f"s3://{shop.store.bucket}/uploads/../incoming/f/text.jpg": ErrorCode.REFERENCE_REFUSED,
+        "s3://of-others/a.jpg": ErrorCode.REFERENCE_REFUSED,
         put("f/truncated.jpg", whole[: len(whole) // 2]): ErrorCode.IMAGE_TRUNCATED,
         put("f/text.jpg", b"this is no picture at all, only its name says so"): ErrorCode.FORMAT_UNSUPPORTED,
         put("f/empty.jpg", b""): ErrorCode.FILE_EMPTY,
@@ -294,7 +297,7 @@ def test_photos_that_a_store_which_is_away_keeps_back_are_an_outage_and_what_cam
 ) -> None:
     there = [shop.put(f"away/{item.id}.jpg", query(item, 94)) for item in PRODUCTS[:2]]
     gone = shop.put("away/gone.jpg", query(PRODUCTS[2], 94))
-    missing = f"s3://{shop.store.bucket}/away/never-stored.jpg"
+    missing = f"s3://{shop.store.bucket}/incoming/never-stored.jpg"
     fetch = shop.pipeline._fetcher.fetch
 
     def failing(reference: str) -> bytes:

@@ -21,6 +21,7 @@ from kombu.transport import redis as stock
 from pydantic import SecretStr
 
 from packsight.deploy.stack import services
+from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import free_ports
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE, WORKER_QUEUES
@@ -437,12 +438,12 @@ def test_publishing_to_a_broker_that_is_away_fails_with_an_error(live_settings: 
 def cluster(tmp_path: Path) -> Iterator[SecretStr]:
     """Address of a server in cluster mode."""
     port, bus = free_ports(2)
-    spec = services.valkey(tmp_path / "valkey", port, "secret")
+    spec = services.valkey(tmp_path / "valkey", port, dict.fromkeys(Role, "secret"))
     spec = replace(spec, stdin=f"{spec.stdin}\ncluster-enabled yes\ncluster-port {bus}")
     process = services.start(spec, tmp_path / "log")
     try:
         services.wait_ready(spec, process, tmp_path / "log")
-        yield SecretStr(f"redis://:secret@127.0.0.1:{port}/0")
+        yield SecretStr(f"redis://operator:secret@127.0.0.1:{port}/0")
     finally:
         services.stop(process)
 
@@ -551,7 +552,7 @@ def test_a_worker_that_may_not_be_told_polls(broker: redis.Redis, live_settings:
         "plain", enabled=True, nopass=True, commands=["+@all", "-client|tracking"], keys=["*"], channels=["*"]
     )
     try:
-        url = live_settings.broker_url.get_secret_value().replace("redis://", "redis://plain:any@", 1)
+        url = f"redis://plain:any@{live_settings.broker_url.get_secret_value().rpartition('@')[2]}"
         app = make_app("test", live_settings.model_copy(update={"broker_url": SecretStr(url)}))
         with app.connection_for_read() as connection, app.connection_for_write() as sender:
             listener = Listener(connection, queues=WORKER_QUEUES)

@@ -17,7 +17,8 @@ ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
 APART = ("worker", "producer", "indexer")
 LAYERS = {
     "shared": [
-        {"contract"}, {"extras", "health", "launch", "logs", "memory", "parameters"}, {"settings"}, {"tables", "vision"},
+        {"contract"}, {"extras", "health", "launch", "logs", "memory", "parameters", "secret_files"}, {"settings"},
+        {"tables", "vision"},
         {"storage"},
         {"queue"}, {"catalog"}, {"matching"},
     ],

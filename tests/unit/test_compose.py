@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.main import get_group
 
 import packsight
 from packsight.cli import app
+from packsight.deploy import secrets_folder
 from packsight.shared.health import END_AFTER
 from packsight.shared.settings import Settings, Worker
 
@@ -68,31 +70,70 @@ def test_only_flower_can_be_reached_and_only_from_this_host() -> None:
     assert SERVICES["broker"]["networks"] == SERVICES["s3"]["networks"] == ["backend"]
 
 
-def test_secrets_come_from_the_env_file_alone() -> None:
-    secrets = {"VALKEY_PASSWORD", "AWS_SECRET_ACCESS_KEY", "FLOWER_BASIC_AUTH", "PACKSIGHT_S3__SECRET_KEY"}
-    example = (ROOT / "deploy/compose.env.example").read_text()
-    for secret in secrets:
-        assert re.search(rf"^{secret}=", example, re.MULTILINE)
+KINDS = ("broker", "s3-access-key", "s3-secret-key")
+SECRETS = {role: {f"{role}-{kind}" for kind in KINDS} for role in ("worker", "indexer", "producer", "operator")} | {
+    "broker": {"broker-users"},
+    "s3": {"s3-security", "s3-certificate", "s3-key", "s3-identities"},
+    "flower": {"flower-broker", "flower-page"},
+}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_shown_its_own_secrets_and_no_others(name: str) -> None:
+    service = SERVICES[name]
+    assert {secret["source"] for secret in service["secrets"]} == SECRETS[name]
+    asked = {value for variable, value in service.get("environment", {}).items() if variable.endswith("_FILE")}
+    asked |= {word for word in service["command"] if word.startswith("/run/secrets/")}
+    shown = {f"/run/secrets/{secret['target']}" for secret in service["secrets"]}
+    assert asked <= shown
+    if name not in {"broker", "s3"}:
+        assert asked == shown
+        assert service["environment"]["PACKSIGHT_REDIS__USER"] == name
+
+
+def test_no_secret_stands_in_the_file_or_in_the_environment() -> None:
     for service in SERVICES.values():
-        assert service["env_file"] == "deploy/compose.env"
-        assert not secrets & set(service.get("environment", {}))
+        for variable, value in service.get("environment", {}).items():
+            assert not re.search(r"PASSWORD|SECRET|KEY|AUTH", variable.removesuffix("_FILE")) or variable.endswith("_FILE")
+            assert "@" not in value
 
 
-def test_the_example_env_file_holds_only_settings_that_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    lines = (ROOT / "deploy/compose.env.example").read_text().splitlines()
-    ours = [line.removeprefix("# ") for line in lines if re.match(r"(# )?PACKSIGHT_\w+=", line)]
-    file = tmp_path / "compose.env"
-    file.write_text("\n".join(ours))
-    settings = Settings(_env_file=file)
-    assert settings.s3.endpoint == "s3:8333"
-    assert settings.catalog.feed.startswith("https://")
+def test_each_secret_is_a_file_that_the_command_writes_readable_in_a_folder_that_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    secrets_folder.write(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for secret in COMPOSE["secrets"].values():
+        file = folder / Path(secret["file"]).relative_to("deploy/secrets")
+        assert stat.S_IMODE(file.stat().st_mode) == 0o444, file
+        assert file.read_text().strip(), file
+
+
+def test_the_change_of_a_setting_is_that_of_one_service() -> None:
+    files = {name: [entry["path"] for entry in service.get("env_file", [])] for name, service in SERVICES.items()}
+    assert files == {name: [] if name in {"broker", "s3"} else [f"deploy/compose/{name}.env"] for name in SERVICES}
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"deploy/secrets/", "deploy/compose/*.env"} <= set(ignored)
+
+
+def test_neither_secrets_nor_settings_are_sent_to_the_build() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    for folder in ("deploy/secrets", "deploy/compose"):
+        assert lines.index(folder) > lines.index("!deploy")
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "deploy/compose").glob("*.example")), ids=lambda path: path.name)
+def test_an_example_holds_only_settings_that_exist(example: Path, tmp_path: Path) -> None:
+    lines = [line.removeprefix("# ") for line in example.read_text().splitlines()]
+    file = tmp_path / "example.env"
+    file.write_text("\n".join(line for line in lines if re.match(r"PACKSIGHT_\w+=", line)))
+    assert Settings(_env_file=file) != Settings(_env_file=None)
 
 
 def test_the_broker_keeps_its_queues_over_a_restart_and_drops_nothing_when_full() -> None:
-    command = SERVICES["broker"]["command"][-1]
+    command = " ".join(SERVICES["broker"]["command"])
     assert "--appendonly yes" in command
     assert "--maxmemory-policy noeviction" in command
-    assert "requirepass" in command
+    assert "--aclfile /run/secrets/users.acl" in command
 
 
 def test_the_image_is_built_in_stages_and_runs_as_a_user_without_rights() -> None:
@@ -112,6 +153,7 @@ def test_our_images_carry_the_version() -> None:
         "indexer": "packsight",
         "flower": "packsight",
         "producer": "packsight-producer",
+        "operator": "packsight",
     }
     assert {tag for _, tag in images.values()} == {packsight.__version__}
 

@@ -16,8 +16,8 @@ from packsight.shared.queue.transport import contract
 from packsight.shared.settings import Settings
 
 ROOT = Path(contract.__file__).parents[3]
-FENCE = ("shared/queue/transport/", *(f"shared/queue/{name}.py" for name in ("callbacks", "consumer", "heartbeat", "unbegun")),
-         "worker/queue/request.py")  # fmt: skip
+QUEUE = ("transport/", "consumer.py", "callbacks.py", "heartbeat.py", "remote_control.py", "unbegun.py")
+FENCE = (*(f"shared/queue/{name}" for name in QUEUE), "worker/queue/request.py")
 ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
 PRIVATE = {name for names in contract.FOREIGN.values() for name in names if name.startswith("_")}
 
@@ -73,6 +73,7 @@ def test_what_is_overridden_is_listed() -> None:
     """A method of ours that replaces one of theirs does so under the parameters that the list expects."""
     import_module("packsight.shared.queue.transport.connection")
     import_module("packsight.shared.queue.callbacks")
+    import_module("packsight.shared.queue.remote_control")
     import_module("packsight.worker.queue.request")
     missing = []
     for owner in contract.FOREIGN:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis.connection import parse_url
 
 from packsight.shared.contract.errors import UserError
-from packsight.shared.settings import load_settings
+from packsight.shared.settings import act_as, load_settings
 
 NOWHERE = Path("/nonexistent/stack.env")
+
+
+def parsed(address: str) -> dict[str, Any]:
+    """An address as redis-py understands it."""
+    found: dict[str, Any] = parse_url(address)  # type: ignore[no-untyped-call]
+    return {name: value for name, value in found.items() if name != "connection_class"}
 
 
 @pytest.mark.parametrize("variable", ["PACKSIGHT_BROKER_URL", "PACKSIGHT_RESULT_URL"])
@@ -23,7 +31,6 @@ NOWHERE = Path("/nonexistent/stack.env")
         "redis://a:1/0;redis://b:1/0",
         "127.0.0.1:6379",
         "redis://",
-        "rediss://127.0.0.1/0",
     ],
 )
 def test_a_broker_that_is_not_supported_is_refused(variable: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +44,65 @@ def test_a_broker_that_is_not_supported_is_refused(variable: str, url: str, monk
 def test_one_redis_server_is_accepted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PACKSIGHT_BROKER_URL", url)
     assert load_settings(NOWHERE).broker_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize("password", ["plain", "with space", "p@ss/w:rd?#%40", "\"both\" 'quotes'", "пароль"])
+def test_a_password_is_given_as_it_is(password: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(f"{password}\n")
+    monkeypatch.setenv("PACKSIGHT_BROKER_URL", "redis://broker:6379/0")
+    monkeypatch.setenv("PACKSIGHT_RESULT_URL", "redis://somebody:else@broker:6379/1")
+    monkeypatch.setenv("PACKSIGHT_REDIS__USER", "worker")
+    monkeypatch.setenv("PACKSIGHT_REDIS__PASSWORD_FILE", str(file))
+    settings = load_settings(NOWHERE)
+    assert parsed(settings.broker) == {"host": "broker", "port": 6379, "db": 0, "username": "worker", "password": password}
+    assert settings.results == "redis://somebody:else@broker:6379/1"
+
+
+def test_tls_is_checked_unless_an_address_says_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PACKSIGHT_BROKER_URL", "rediss://broker/0")
+    monkeypatch.setenv("PACKSIGHT_RESULT_URL", "rediss://broker/1?ssl_cert_reqs=none")
+    monkeypatch.setenv("PACKSIGHT_REDIS__CA", str(tmp_path / "a b.pem"))
+    broker, results = parsed(load_settings(NOWHERE).broker), parsed(load_settings(NOWHERE).results)
+    assert (broker["ssl_cert_reqs"], broker["ssl_ca_certs"]) == ("required", str(tmp_path / "a b.pem"))
+    assert results["ssl_cert_reqs"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PACKSIGHT_REDIS__PASSWORD", "change-me"),
+        ("PACKSIGHT_S3__SECRET_KEY", "change-me"),
+        ("PACKSIGHT_FLOWER__PASSWORD", "change-me"),
+        ("PACKSIGHT_BROKER_URL", "redis://:change-me@broker:6379/0"),
+    ],
+)
+def test_the_secret_of_an_example_is_refused(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=rf"{variable}: .*example"):
+        load_settings(NOWHERE)
+
+
+def test_a_file_that_does_not_hold_a_secret_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    monkeypatch.setenv("PACKSIGHT_S3__SECRET_KEY_FILE", str(file))
+    with pytest.raises(UserError, match=r"PACKSIGHT_S3__SECRET_KEY_FILE: .*key cannot be read \(No such file"):
+        load_settings(NOWHERE)
+    file.write_text("\n")
+    with pytest.raises(UserError, match=r"PACKSIGHT_S3__SECRET_KEY_FILE: .*key is empty"):
+        load_settings(NOWHERE)
+    file.write_text("secret")
+    assert load_settings(NOWHERE).s3.secret_key.get_secret_value() == "secret"
+    monkeypatch.setenv("PACKSIGHT_S3__SECRET_KEY", "another")
+    with pytest.raises(UserError, match="are both set"):
+        load_settings(NOWHERE)
+
+
+def test_whoever_acts_in_a_role_reads_its_file_where_the_stack_has_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "stack.env").write_text("PACKSIGHT_REDIS__USER='operator'\n")
+    (tmp_path / "worker.env").write_text("PACKSIGHT_REDIS__USER='worker'\n")
+    monkeypatch.setenv("PACKSIGHT_STACK_FILE", str(tmp_path / "stack.env"))
+    act_as("indexer")
+    assert load_settings().redis.user == "operator"
+    act_as("worker")
+    assert load_settings().redis.user == "worker"

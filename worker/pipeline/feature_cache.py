@@ -85,7 +85,7 @@ class FeatureCache:
         self._keys = [name, f"{name}:previous"]
         # An idle connection may have been closed by the other side.
         again = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
-        client = open_redis(settings.result_url.get_secret_value(), timeout=_TIMEOUT, text=False, retry=again)
+        client = open_redis(settings.results, timeout=_TIMEOUT, text=False, retry=again)
         self._get = client.register_script(_GET)
         self._put = client.register_script(_PUT)
         self._silent_until = 0.0

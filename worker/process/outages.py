@@ -9,13 +9,11 @@ import redis
 
 from packsight.shared.contract.errors import Dependency
 from packsight.shared.contract.messages import WORKER_QUEUES
-from packsight.shared.queue import registry
+from packsight.shared.queue import keys, registry
 from packsight.shared.queue.connection import result_database
 from packsight.shared.settings import Settings, settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.process.breakers import Breakers
-
-_PROBE = "packsight:probe"
 
 
 @lru_cache(maxsize=1)
@@ -38,7 +36,7 @@ def _breakers(config: Settings) -> Breakers:
 
     def keeps_results() -> bool:
         with suppress(redis.RedisError):
-            return bool(results.set(_PROBE, 1, ex=1))
+            return bool(results.set(keys.PROBE, 1, ex=1))
         return False
 
     def look_for_catalogs() -> None:

@@ -2,7 +2,8 @@
 
 A test compares this list with the installed releases and names what vanished or changed, so the pin of both is a range;
 `make canary` does so with the newest. The names beyond the documented ones are used in this package, in
-`shared.queue.consumer`, in `shared.queue.callbacks` and in `worker.queue.request`, and nowhere else; another test sees to that.
+`shared.queue.consumer`, `shared.queue.callbacks`, `shared.queue.remote_control` and `worker.queue.request`, and nowhere else;
+another test sees to that.
 
 Imports nothing of theirs, so that looking at the broker (`shared.queue.broker`) needs neither.
 """
@@ -159,8 +160,21 @@ FOREIGN: dict[str, dict[str, str]] = {
         "__init__": "(self, routes=, queues=, create_missing=, app=)",
         "expand_destination": "(self, route)",
     },
+    "kombu.pidbox:Node": {
+        "handle_message": "(self, body, message=)",
+        "dispatch": "(self, method, arguments=, reply_to=, ticket=, **kwargs)",
+        "reply": "(self, data, exchange, routing_key, ticket, **kwargs)",
+    },
+    "kombu.pidbox:Mailbox": {
+        "node_cls": PRESENT,
+        "reply_exchange": PRESENT,
+    },
+    "celery.app.control:Control": {
+        "Mailbox": PRESENT,
+    },
     "celery.app.base:Celery": {
         "amqp_cls": PRESENT,
+        "control_cls": PRESENT,
         "task_cls": PRESENT,
         "loader_cls": PRESENT,
         "__reduce_keys__": "(self)",

@@ -118,7 +118,12 @@ class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
                     raise
 
     def maybe_restore_messages(self) -> None:
-        """Put back what nobody renews any more; a broker that can do nothing is asked at the next sweep."""
+        """Put back what nobody renews any more; a broker that can do nothing is asked at the next sweep.
+
+        Left to those who take messages: whoever only hears answers need not have the right.
+        """
+        if not any(channel.records for channel in self._channels):
+            return
         try:
             super().maybe_restore_messages()
         except redis.ResponseError as error:

@@ -1,0 +1,45 @@
+"""Values of settings that lie in files, as containers are given secrets: PACKSIGHT_…_FILE names the file of PACKSIGHT_…."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic_settings import EnvSettingsSource
+
+from packsight.shared.contract.errors import UserError
+
+_SUFFIX = "_file"
+_NO_VALUE = frozenset({"packsight_stack_file"})
+"""Variables that end so and are no such thing."""
+
+
+class Environment(EnvSettingsSource):
+    """The environment's variables; of those that name files each stands for its file's content, without the line's end.
+
+    Raises UserError for a file that cannot be read or is empty, and for a value that is given in both ways.
+    """
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        variables = dict(super()._load_env_vars())
+        for name, path in list(variables.items()):
+            if not name.startswith(self.env_prefix.lower()) or not name.endswith(_SUFFIX) or name in _NO_VALUE:
+                continue
+            del variables[name]
+            plain = name.removesuffix(_SUFFIX)
+            if path and plain in variables:
+                raise UserError(f"{plain.upper()} and {name.upper()} are both set. Leave one of them out.")
+            if path:
+                variables[plain] = _content(name.upper(), Path(path))
+        return variables
+
+
+def _content(variable: str, path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UserError(f"{variable}: {path} cannot be read ({reason}). `packsight secrets DIR` writes such files.") from None
+    if not text:
+        raise UserError(f"{variable}: {path} is empty. `packsight secrets DIR` writes such files.")
+    return text

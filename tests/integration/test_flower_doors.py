@@ -1,0 +1,76 @@
+"""Every door of Flower, tried on a real one without a password, with a wrong one and with the right one."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from packsight.deploy.stack import parts
+from packsight.deploy.stack.credentials import Credentials, Role
+from packsight.deploy.stack.ports import free_ports
+from packsight.deploy.stack.state import StackState
+from packsight.deploy.testbed import Server, Servers, variables
+
+PASSWORD = "a, b: \"c\" 'd'%"
+READ = ["/", "/workers", "/tasks", "/broker", "/api/workers", "/api/tasks", "/api/task/types", "/metrics", "/healthcheck"]
+ORDERS = [
+    "task/send-task/packsight.recognize", "task/apply/packsight.recognize", "task/async-apply/packsight.recognize",
+    "task/abort/x", "task/revoke/x", "task/rate-limit/packsight.recognize", "task/timeout/packsight.recognize",
+    "worker/shutdown/w@h", "worker/pool/restart/w@h", "worker/pool/grow/w@h", "worker/pool/shrink/w@h",
+    "worker/pool/autoscale/w@h", "worker/queue/add-consumer/w@h", "worker/queue/cancel-consumer/w@h",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def port(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    folder = tmp_path_factory.mktemp("flower")
+    (port,) = free_ports(1)
+    state = StackState(credentials=Credentials(flower=PASSWORD), ports={"flower": port})
+    # What would open it is set around it.
+    opening = {"FLOWER_UNAUTHENTICATED_API": "true", "FLOWER_READ_ONLY": "false", "FLOWER_BASIC_AUTH": "packsight:known"}
+    environment = variables(servers.settings(folder, user=Role.FLOWER)) | opening
+    server = Server(parts.flower(state, folder, environment), folder)
+    yield port
+    server.stop()
+
+
+def answer(port: int, path: str, password: str | None, method: str = "GET") -> int:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
+    if password is not None:
+        token = base64.b64encode(f"packsight:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as page:
+            return int(page.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+@pytest.mark.parametrize("path", READ)
+def test_a_page_is_shown_to_whoever_has_the_password(port: int, path: str) -> None:
+    assert [answer(port, path, password) for password in (None, "", "wrong", "known")] == [401] * 4
+    assert answer(port, path, PASSWORD) == 200
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_an_order_is_refused_to_everybody(port: int, order: str) -> None:
+    assert [answer(port, f"/api/{order}", password, "POST") for password in (None, "wrong", "known")] == [401] * 3
+    assert answer(port, f"/api/{order}", PASSWORD, "POST") == 403
+
+
+@pytest.mark.parametrize(("password", "reason"), [("", "has no password"), ("ü", "can compare ASCII alone")])
+def test_without_a_password_that_keeps_others_out_it_does_not_start(password: str, reason: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PACKSIGHT_")}
+    environment |= {"PACKSIGHT_STACK_FILE": os.devnull, "PACKSIGHT_FLOWER__PASSWORD": password}
+    command = [sys.executable, "-m", "packsight.deploy.flower_app", "flower"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"flower: Flower {reason}. ")

@@ -1,0 +1,60 @@
+"""Each role of a stack has keys of its own, which stay the same for as long as its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from packsight.deploy.stack.credentials import Role
+from packsight.deploy.stack.stack import Wishes, up
+from packsight.deploy.stack.state import Part, StackFolder
+from packsight.shared.contract.errors import UserError
+
+FORMER = {"valkey": "one password", "access_key": "name", "secret_key": "s3 secret", "flower": "page"}
+
+
+def test_each_role_has_a_password_of_its_own_and_keeps_it(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path)
+    state = folder.load()
+    assert len({keys.broker for keys in state.credentials.roles.values()}) == len(Role)
+    folder.save(state)
+    assert folder.load() == state
+
+
+def test_the_keys_of_a_release_with_one_password_go_on_where_data_depends_on_them(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path)
+    folder.state_file.write_text(json.dumps({"credentials": FORMER, "ports": {"valkey": 1}, "parts": []}))
+    state = folder.load()
+    assert (state.credentials.access_key, state.credentials.secret_key) == ("name", "s3 secret")
+    assert state.credentials.flower == "page"
+    assert state.credentials.one_password
+    assert set(state.credentials.roles) == set(Role)
+    folder.save(state)
+    assert "one password" not in folder.state_file.read_text()
+    assert folder.load().credentials.roles == state.credentials.roles
+    assert not folder.load().credentials.one_password
+
+
+def test_a_role_that_an_older_file_does_not_know_gets_keys(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path)
+    folder.save(folder.load())
+    content = json.loads(folder.state_file.read_text())
+    lost = content["credentials"]["roles"].pop(Role.MONITOR)
+    folder.state_file.write_text(json.dumps(content))
+    roles = folder.load().credentials.roles
+    assert roles[Role.MONITOR].broker not in {lost["broker"], ""}
+    assert roles[Role.WORKER].broker == content["credentials"]["roles"][Role.WORKER]["broker"]
+
+
+def test_parts_of_a_release_with_one_password_are_to_be_stopped_first(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path)
+    running = Part(name="valkey", pid=os.getpid(), started=psutil.Process().create_time(), log=tmp_path / "log")
+    state = {"credentials": FORMER, "ports": {}, "parts": [running.model_dump(mode="json")]}
+    folder.state_file.write_text(json.dumps(state))
+    with pytest.raises(UserError, match=r"older release. Stop it with `packsight down` first"):
+        up(folder, Wishes())
+    assert json.loads(folder.state_file.read_text()) == state
