@@ -22,6 +22,7 @@ from packsight.shared.contract.outcomes import Outcome, RecognizeResult, Status
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.pulse import Pulse
 from packsight.shared.settings import settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.process.outages import TAKES
@@ -37,6 +38,11 @@ def books() -> tuple[Ledger, DeadLetters]:
     return Ledger(settings()), DeadLetters(settings())
 
 
+@lru_cache(maxsize=1)
+def pulse() -> Pulse:
+    return Pulse.of_child()
+
+
 def recognize(self: BatchTask, argument: dict[str, Any]) -> dict[str, Any]:
     ledger, dead_letters = books()
     request = parse_request(RecognizeRequest, argument)
@@ -44,7 +50,7 @@ def recognize(self: BatchTask, argument: dict[str, Any]) -> dict[str, Any]:
         raise MemoryError
     with suppress(RedisError):  # a note for the test alone
         ledger.client.rpush(RAN + self.request.id, os.getpid())
-    outcomes = Batch(KIND, self.request.id, request, ledger, dead_letters).answer()
+    outcomes = Batch(KIND, self.request.id, request, ledger, dead_letters, pulse(), self.deadline).answer()
     return RecognizeResult(outcomes=outcomes).model_dump(mode="json")
 
 

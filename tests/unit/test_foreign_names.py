@@ -16,7 +16,10 @@ from packsight.shared.queue.transport import contract
 from packsight.shared.settings import Settings
 
 ROOT = Path(contract.__file__).parents[3]
-FENCE = ("shared/queue/transport/", "shared/queue/consumer.py", "shared/queue/callbacks.py", "worker/queue/request.py")
+FENCE = (
+    "shared/queue/transport/", "shared/queue/consumer.py", "shared/queue/watchdog.py", "shared/queue/callbacks.py",
+    "worker/queue/request.py",
+)  # fmt: skip
 ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
 PRIVATE = {name for names in contract.FOREIGN.values() for name in names if name.startswith("_")}
 
