@@ -19,9 +19,9 @@ class FlowParameters:
     """Files fetched before their photos are loaded: with `ahead` as many as there are threads for it (settings.fetch.threads), so
     that some slow ones do not hold up all. A file of a photo is some megabytes, 32 at most."""
     patience: float = 30.0
-    """Seconds that a batch waits for slow photos, `ahead` and `fetching` of them at a time, before each has `least_patience` alone.
-    64 photos that never end to come then take 64 s of the 380 s after which the child would be killed, and photos beside them
-    with it."""
+    """Seconds that a batch waits for slow photos, `ahead` and `fetching` of them at a time, before each has but
+    `least_patience`. 64 photos that never end to come then take 64 s of the 380 s after which the child would be killed, and
+    photos beside them with it."""
     least_patience: float = 4.0
     """Seconds that a photo has in any case: one of 3 MB at 1 MB/s."""
 
