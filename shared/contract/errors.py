@@ -74,7 +74,9 @@ ADVICE: dict[ErrorCode, Advice] = {
         "Give the workers' containers more memory, and look at the photo in `packsight dead-letters list`.", False
     ),
     ErrorCode.TIME_LIMIT: Advice(
-        "The photo took longer than PACKSIGHT_WORKER__TIME_LIMIT; look at it in `packsight dead-letters list`.", False
+        "The photo took longer than PACKSIGHT_WORKER__TIME_LIMIT and …__IMAGE_SECONDS allow; look at it in "
+        "`packsight dead-letters list`.",
+        False,
     ),
     ErrorCode.INTERNAL: Advice("A defect in packsight: report it with the worker's log of this task.", True),
 }

@@ -167,11 +167,11 @@ def _validator(response: urllib3.BaseHTTPResponse, data: bytes) -> str:
 def _status_error(response: urllib3.BaseHTTPResponse, name: str) -> ImageError:
     retryable = response.status in _PASSING or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     error = ImageError(ErrorCode.HTTP_STATUS, f"{name} answered with status {response.status}", retryable=retryable)
-    error.pause = _seconds(response.headers.get("Retry-After", ""))
+    error.pause = seconds_to_wait(response.headers.get("Retry-After", ""))
     return error
 
 
-def _seconds(wait: str) -> float:
+def seconds_to_wait(wait: str) -> float:
     """Read a Retry-After: seconds, or a date (RFC 9110, 10.2.3); 0 for what is neither."""
     if wait.isascii() and wait.isdigit():
         return float(wait[:9])

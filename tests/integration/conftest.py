@@ -47,7 +47,7 @@ def shop(
     own = recipe(embedder.description.fingerprint(), spotter.description.fingerprint())
     catalogs = Catalogs(settings.home, store, own)
     cache = FeatureCache(settings, describe_key(own.embedder, own.spotter))
-    pipeline = Pipeline(Fetcher(settings, store), embedder, spotter, catalogs, cache, settings.decode, threads=4)
+    pipeline = Pipeline(Fetcher(settings, store), embedder, spotter, catalogs, cache, settings.decode, threads=settings.fetch.threads)
     photos = []
     for item in PRODUCTS:
         for number in range(2):

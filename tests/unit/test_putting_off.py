@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from itertools import pairwise
 
 import pytest
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.contract.outcomes import Failure
+from packsight.shared.storage.web import seconds_to_wait
 from packsight.worker.queue.putting_off import PAUSES, can_pass, pause
 
 WEB = "https://shop.example/a.jpg"
@@ -48,6 +50,22 @@ def test_pauses_grow_up_to_a_cap_and_differ_from_batch_to_batch() -> None:
         middle = min(PAUSES.most, PAUSES.first * PAUSES.factor**earlier)
         assert middle * (1 - PAUSES.spread) <= min(seconds) < max(seconds) <= middle * (1 + PAUSES.spread)
     assert all(max(before) < min(after) for before, after in pairwise(found[:3]))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", 120.0), ("0", 0.0), ("", 0.0), ("soon", 0.0), ("-5", 0.0), ("Fri, 01 Jan 1999 00:00:00 GMT", 0.0),
+        ("9" * 400, 999_999_999.0),
+    ],
+)  # fmt: skip
+def test_a_host_says_in_seconds_how_long_to_wait_or_nothing(text: str, seconds: float) -> None:
+    assert seconds_to_wait(text) == seconds
+
+
+def test_a_host_may_also_name_the_time() -> None:
+    then = datetime.now(UTC) + timedelta(minutes=2)
+    assert 110 < seconds_to_wait(format_datetime(then, usegmt=True)) <= 120
 
 
 def test_a_host_is_not_asked_before_it_wants_to_be() -> None:
