@@ -157,8 +157,9 @@ def _progress(fields: Mapping[str, str], holder: Holder) -> Progress:
     """Read the book of a batch; whoever reads lives, and so does his parent."""
     named: dict[str, dict[str, str]] = {"done": {}, "broken": {}, "deaths": {}, "cause": {}, "work": {}}
     for name, value in fields.items():
-        kind, _, rest = name.partition(":")
-        named.get(kind, {})[rest] = value
+        kind, colon, rest = name.partition(":")
+        if colon and kind in named:  # others are of other releases
+            named[kind][rest] = value
     left = {one: _span(text) for one, text in named["work"].items() if one != str(holder)}
     alone = {(one.rpartition(":")[0], start) for one, (start, stop) in left.items() if stop - start == 1}
     return Progress(

@@ -7,7 +7,9 @@ instead, so that a native call may take as long as its photos may, and no longer
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import struct
 import tempfile
 import time
@@ -22,6 +24,11 @@ FOLDER = "PACKSIGHT_PULSES"
 """Variable by which children, which are spawned, are told of the folder."""
 
 _WORD = struct.Struct("=dII")
+_PREFIX = "packsight-pulses-"
+_LOCK = "lock"
+"""File that a parent keeps locked while it lives."""
+_YOUNG = 60.0
+"""Seconds in which a folder may not be locked yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +122,32 @@ class Pulses:
 @lru_cache(maxsize=1)
 def pulses() -> Pulses:
     """Those of this process, a worker's parent; it calls this before it has children."""
-    folder = _folder().name
-    os.environ[FOLDER] = folder
-    return Pulses(Path(folder))
+    place = Path(tempfile.gettempdir())
+    _sweep(place)
+    made = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=place)
+    folder = Path(made.name)
+    lock = (folder / _LOCK).open("wb")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    _held.extend((made, lock))
+    os.environ[FOLDER] = made.name
+    return Pulses(folder)
 
 
-@lru_cache(maxsize=1)
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    """Kept for as long as the process lives; removed when it ends in order."""
-    return tempfile.TemporaryDirectory(prefix="packsight-pulses-")
+_held: list[object] = []
+"""The folder of this process, removed when it ends in order, and its lock, which ends with it in any case."""
+
+
+def _sweep(place: Path) -> None:
+    """Remove the folders of parents that were killed."""
+    for folder in place.glob(f"{_PREFIX}*"):
+        try:
+            if time.time() - folder.stat().st_mtime < _YOUNG:
+                continue
+            with (folder / _LOCK).open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # it lives, or is another user's
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _path(folder: Path, pid: int) -> Path:

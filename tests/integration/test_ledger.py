@@ -116,6 +116,11 @@ def test_what_is_known_of_a_batch_survives_until_its_task_ends(ledger: Ledger) -
     assert book.begin("t", ME, 8).progress == Progress()
 
 
+def test_what_another_release_noted_of_a_batch_is_passed_over(ledger: Ledger) -> None:
+    ledger.client.hset(keys.partial("t"), mapping={"begun:1": 2, "cause": "worker_killed", "crashes": 1, "done:0": "outcome"})
+    assert ledger.deliveries.begin("t", ME, 2).progress == Progress(done={0: "outcome"})
+
+
 def test_what_others_had_in_work_is_seen_until_they_take_it_back(ledger: Ledger) -> None:
     book = ledger.deliveries
     book.begin("t", ME, 8)

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.queue import refused
+from packsight.shared.queue.app import make_app
 from packsight.shared.queue.deliveries import Progress, Span
 from packsight.shared.queue.headers import admit
 from packsight.shared.queue.transport.channel import FAIR_TURN, service_order
+from packsight.shared.settings import Settings
 from packsight.worker.queue.delivery import DEATHS_ALONE, LOST_ALONE, cause_alone, halved
-from packsight.worker.queue.request import cause_of
+from packsight.worker.queue.request import BatchRequest, cause_of
 
 QUEUES = ["interactive", "celery", "bulk", "describe"]
 
@@ -94,6 +96,19 @@ def test_a_photo_is_condemned_by_what_was_seen_of_it_alone() -> None:
 )
 def test_the_death_of_a_child_is_told_from_an_error_of_the_task(error: BaseException, cause: ErrorCode | None) -> None:
     assert cause_of(error) is cause
+
+
+@pytest.mark.parametrize(("images", "photos"), [(["a"], 1), (["a"] * 16, 16), (["a"] * 1024, 64), ("odd", 1), (None, 1)])
+def test_a_message_may_take_longer_than_all_of_its_photos_one_by_one_and_no_message_of_any_size_much_longer(
+    images: Any, photos: int
+) -> None:
+    config = Settings(_env_file=None)
+    sent = message(HEADERS | {"timelimit": [None, 1e9]}, [[{"images": images}], {}, {}])
+    sent.content_encoding = "utf-8"
+    task = SimpleNamespace(ignore_result=False)
+    made = BatchRequest(sent, app=make_app("test", config), task=task)
+    assert made.time_limits == ((photos + 1) * config.worker.seconds_for(1), None)
+    assert made.time_limits[0] > photos * config.worker.seconds_for(1) > config.worker.seconds_for(photos) * 0.99
 
 
 HEADERS = {"id": "1", "task": "packsight.recognize"}

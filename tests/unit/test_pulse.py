@@ -64,6 +64,47 @@ def test_what_is_no_word_is_read_as_none(tmp_path: Path) -> None:
     assert Pulses(tmp_path).work(77) is None
 
 
+OPEN = """
+import sys, time
+from packsight.shared.queue.pulse import FOLDER, pulses
+import os
+pulses()
+print(os.environ[FOLDER], flush=True)
+sys.stdin.read()
+"""
+
+
+def parent_of(folder: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-c", OPEN], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def opened(parent: subprocess.Popen[str]) -> Path:
+    """Wait until a parent has its folder, and make that look as if it were not new."""
+    assert parent.stdout is not None
+    found = Path(parent.stdout.readline().strip())
+    os.utime(found, (0, 0))
+    return found
+
+
+def test_a_parent_removes_its_folder_and_those_of_parents_that_were_killed_and_no_other(tmp_path: Path) -> None:
+    with parent_of(tmp_path) as killed, parent_of(tmp_path) as alive:
+        left, kept = opened(killed), opened(alive)
+        killed.kill()
+        killed.wait()
+        assert left.is_dir()
+        with parent_of(tmp_path) as third:
+            own = opened(third)
+            assert not left.exists()
+            assert kept.is_dir()
+            third.communicate("")
+            assert not own.exists()
+        alive.communicate("")
+    assert not list(tmp_path.iterdir())
+
+
 class Job:
     """A message that was handed to a child, as billiard keeps it."""
 
@@ -149,14 +190,14 @@ def test_a_child_that_says_nothing_is_left_to_the_limits_of_its_task(
 
 
 def test_a_child_that_does_not_begin_is_killed(
-    child: subprocess.Popen[bytes], handed: Callable[[Job], Any], later: Callable[[float], None]
+    child: subprocess.Popen[bytes], handed: Callable[[Job], Any], later: Callable[[float], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     handed(Job(child.pid, accepted=False))
     looking, _ = dog(Words())
     looking.look()
     later(29)
     looking.look()
-    assert child.poll() is None
+    assert "is killed" not in caplog.text
     later(1)
     looking.look()
     assert child.wait() == -signal.SIGKILL
@@ -170,7 +211,7 @@ def stopped(child: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "waitid"), reason="the system does not tell")
 def test_a_child_that_is_stopped_over_its_batch_is_killed_and_no_photo_is_to_blame(
-    child: subprocess.Popen[bytes], handed: Callable[[Job], Any], later: Callable[[float], None]
+    child: subprocess.Popen[bytes], handed: Callable[[Job], Any], later: Callable[[float], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     request = handed(Job(child.pid, accepted=True))
     looking, ended = dog(Words({child.pid: Work(0, 1, due=5000.0)}))
@@ -178,7 +219,7 @@ def test_a_child_that_is_stopped_over_its_batch_is_killed_and_no_photo_is_to_bla
     looking.look()
     later(29)
     looking.look()
-    assert child.poll() is None
+    assert "is killed" not in caplog.text
     later(1)
     looking.look()
     assert child.wait() == -signal.SIGKILL
@@ -188,7 +229,7 @@ def test_a_child_that_is_stopped_over_its_batch_is_killed_and_no_photo_is_to_bla
 
 @pytest.mark.skipif(not hasattr(os, "waitid"), reason="the system does not tell")
 def test_a_child_that_goes_on_in_time_is_left_alone(
-    child: subprocess.Popen[bytes], handed: Callable[[Job], Any], later: Callable[[float], None]
+    child: subprocess.Popen[bytes], handed: Callable[[Job], Any], later: Callable[[float], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     handed(Job(child.pid, accepted=True))
     looking, _ = dog(Words())
@@ -202,4 +243,4 @@ def test_a_child_that_goes_on_in_time_is_left_alone(
     later(29)
     stopped(child)
     looking.look()
-    assert child.poll() is None
+    assert "is killed" not in caplog.text
