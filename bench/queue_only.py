@@ -20,6 +20,7 @@ from packsight.shared.contract.outcomes import Outcome, RecognizeResult
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.pulse import Pulse
 from packsight.shared.settings import settings
 from packsight.worker.queue.delivery import Batch, BatchKind
 from packsight.worker.queue.request import BatchTask
@@ -34,8 +35,8 @@ def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
 
 
 @lru_cache(maxsize=1)
-def _books() -> tuple[Ledger, DeadLetters]:
-    return Ledger(settings()), DeadLetters(settings())
+def _books() -> tuple[Ledger, DeadLetters, Pulse]:
+    return Ledger(settings()), DeadLetters(settings()), Pulse.of_child()
 
 
 @lru_cache(maxsize=1)
@@ -55,8 +56,7 @@ KIND = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, _look)
 def recognize(self: BatchTask, raw: dict[str, Any]) -> dict[str, Any]:
     """As worker.tasks.recognize, with a stand-in for the pipeline."""
     request = parse_request(RecognizeRequest, raw)
-    ledger, dead_letters = _books()
-    outcomes = Batch(KIND, self.request.id, request, ledger, dead_letters).answer()
+    outcomes = Batch(KIND, self.request.id, request, *_books(), self.deadline).answer()
     for outcome in outcomes:
         details = {"action": outcome.status.value, "task_id": self.request.id, "image": outcome.image}
         log.info("%s: %s", outcome.status.value, outcome.image, extra=details)

@@ -29,6 +29,7 @@ _ABOUT_THE_BYTES = frozenset(
         ErrorCode.IMAGE_TOO_SMALL,
         ErrorCode.IMAGE_BROKEN,
         ErrorCode.WORKER_KILLED,
+        ErrorCode.WORKER_LOST,
         ErrorCode.TIME_LIMIT,
     }
 )

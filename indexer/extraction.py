@@ -63,7 +63,7 @@ class _Watch:
 
     def __init__(self, settings: Settings, fleet: Fleet, recipe: Recipe) -> None:
         self._settings, self._fleet, self._recipe = settings, fleet, recipe
-        self._silence = 2.0 * settings.worker.time_limit + 60
+        self._silence = 2.0 * settings.worker.seconds_for(settings.catalog.describe_batch) + 60
         self._heard = self._worker_seen = self._asked = time.monotonic()
 
     def __call__(self, *, progress: bool) -> bool:

@@ -1,4 +1,4 @@
-"""One sync of a catalog at a time, whoever starts it: a lock in Redis that its holder renews."""
+"""One sync of a catalog at a time, whoever starts it, and one reconciler: locks in Redis that their holders renew."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from packsight.shared.queue import keys
 log = logging.getLogger(__name__)
 
 TTL = 60.0
-"""Seconds after which the lock of a holder that died is free."""
+"""Seconds after which the lock of a sync that died is free; a Redis or a process may stand still for nearly as long."""
 
 
 class LockHeldError(UserError):
-    """Another sync of this catalog is going on."""
+    """Someone else holds the lock."""
 
 
 class LockLostError(UserError):
@@ -52,12 +52,21 @@ class Lease:
 @contextmanager
 def sync_lock(client: redis.Redis, catalog: str, *, ttl: float = TTL) -> Iterator[Lease]:
     """Hold the lock of a catalog's syncs; raises LockHeldError that names the holder when it is taken."""
-    name = keys.sync_lock(catalog)
+    with held(client, keys.sync_lock(catalog), ttl, f"Catalog {catalog} is being synced already") as lease:
+        yield lease
+
+
+@contextmanager
+def held(client: redis.Redis, name: str, ttl: float, taken: str) -> Iterator[Lease]:
+    """Hold a lock, which is free `ttl` seconds after its holder has died.
+
+    Raises LockHeldError that names the holder when it is taken, which `taken` says.
+    """
     # thread_local=False: the renewing thread must know the token too.
     lock = Lock(client, name, timeout=ttl, blocking=False, thread_local=False)
     if not lock.acquire(token=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"):
         holder = str(client.get(name) or "another process")
-        raise LockHeldError(f"Catalog {catalog} is being synced already, by {holder}. Wait for its end.")
+        raise LockHeldError(f"{taken}, by {holder}. Wait for its end.")
     ended = threading.Event()
 
     def renew() -> None:
@@ -67,9 +76,9 @@ def sync_lock(client: redis.Redis, catalog: str, *, ttl: float = TTL) -> Iterato
             except LockError:
                 return
             except (RedisError, OSError) as error:
-                log.warning("sync lock of %s: %s", catalog, type(error).__name__)
+                log.warning("lock %s: %s", name, type(error).__name__)
 
-    renewal = threading.Thread(target=renew, name="sync-lock", daemon=True)
+    renewal = threading.Thread(target=renew, name="lock", daemon=True)
     renewal.start()
     try:
         yield Lease(lock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from packsight.indexer.lock import LockHeldError, held
 from packsight.shared.contract.errors import ErrorCode, PacksightError
 from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES
 from packsight.shared.queue import keys
@@ -17,8 +18,9 @@ from packsight.shared.storage.objects import ObjectStore
 if TYPE_CHECKING:
     from celery import Celery
 
-_LOCK_SECONDS = 300
-"""A reconciler that died holds up the next for so long."""
+_LOCK_SECONDS = 15.0
+"""A reconciler that died holds up the next for so long, a round or two; one that lives renews its lock. Two at a time would do no
+harm but send a message twice."""
 
 
 def reconcile(settings: Settings, app: Celery, store: ObjectStore) -> int:
@@ -29,18 +31,12 @@ def reconcile(settings: Settings, app: Celery, store: ObjectStore) -> int:
     reconcilers one works and the others return 0. Raises redis.RedisError, StorageError or kombu's OperationalError
     when a service cannot be reached; nothing is left half done that the next round would not finish.
     """
-    ledger = Ledger(settings)
-    lock = ledger.client.lock(keys.RECONCILER_LOCK, timeout=_LOCK_SECONDS, blocking=False)
-    try:
-        if not lock.acquire():
-            return 0
+    with closing(Ledger(settings)) as ledger:
         try:
-            return sum(_reconcile_job(job, ledger, app, jobs.JobStore(store), settings) for job in ledger.jobs.active())
-        finally:
-            if lock.owned():
-                lock.release()
-    finally:
-        ledger.close()
+            with held(ledger.client, keys.RECONCILER_LOCK, _LOCK_SECONDS, "Jobs are being looked after already"):
+                return sum(_reconcile_job(job, ledger, app, jobs.JobStore(store), settings) for job in ledger.jobs.active())
+        except LockHeldError:
+            return 0
 
 
 def _reconcile_job(job: str, ledger: Ledger, app: Celery, store: jobs.JobStore, settings: Settings) -> int:

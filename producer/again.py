@@ -30,9 +30,8 @@ def ask_again(app: Celery, ledger: Ledger, job: Job, codes: Collection[ErrorCode
                 continue
             ledger.jobs.take_up(job.id, len(job.batches), batch.index)
             ledger.deliveries.reopen(batch.task_id)
-            for number, row in enumerate(rows):
-                if row not in wrong:
-                    ledger.deliveries.end_image(batch.task_id, number, row.outcome.model_dump_json())
+            right = {place: row.outcome.model_dump_json() for place, row in enumerate(rows) if row not in wrong}
+            ledger.deliveries.keep(batch.task_id, right)
             send(app, batch.request(job.manifest), task_id=batch.task_id, queue=BULK_QUEUE)
             yield wrong
 

@@ -130,6 +130,9 @@ class Fetch(_Section):
     deadline: float = 20.0
     """Seconds for one image, redirects and retries included."""
     retries: int = 2
+    """Further attempts at once; see `attempts` for those after a while."""
+    attempts: int = Field(default=4, ge=1)
+    """Deliveries in which a photo of a foreign host is asked for, minutes apart in the end, before its failure is final."""
     threads: int = 8
 
 
@@ -177,14 +180,17 @@ class Worker(_Section):
     """Threads of the networks per child; 0 = usable cores divided by children."""
     spare: int = 1
     """Further children where memory allows, that only work on single photos while jobs keep the others busy."""
-    time_limit: int = 120
-    """Seconds that one batch may take before its child is killed."""
-    begin_timeout: float = 30.0
-    """Seconds after which a child that was handed a batch and has not begun with it is killed: an idle one begins at once."""
+    time_limit: float = Field(default=60.0, gt=0)
+    """Seconds that photos in work together may take however few they are, before their child is killed: fetching one may take
+    20, decoding it 30."""
+    image_seconds: float = Field(default=5.0, ge=0)
+    """Seconds that each of them adds to it: twenty times and more what a quick core takes, so that a starved machine gets through
+    what a quick one does."""
+    begin_timeout: float = Field(default=30.0, gt=0)
+    """Seconds after which a child is killed that was handed a batch and has not begun with it, or is stopped over it: an idle one
+    begins at once."""
     start_timeout: int = 120
     """Seconds that a child may take to build its models."""
-    max_deliveries: int = 3
-    """Deliveries of one message before its images are run one by one."""
     max_batch: int = 64
     max_memory_mb: int = 0
     """Resident size at which a child is replaced after its task; 0 = never."""
@@ -193,6 +199,10 @@ class Worker(_Section):
 
     They take about 2.5 KB each there, and an old half is dropped when a new half is full.
     """
+
+    def seconds_for(self, images: int) -> float:
+        """Seconds that so many photos in work together may take."""
+        return self.time_limit + images * self.image_seconds
 
 
 class Queue(_Section):

@@ -115,6 +115,7 @@ def _withdraw_child(**_: Any) -> None:
     from packsight.worker.process.child import child  # noqa: PLC0415
 
     child().registration.withdraw()
+    child().pulse.close()
 
 
 @task_postrun.connect

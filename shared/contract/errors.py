@@ -32,6 +32,7 @@ class ErrorCode(StrEnum):
     CATALOG_MISSING = "catalog_missing"
     CATALOG_REFUSED = "catalog_refused"
     WORKER_KILLED = "worker_killed"
+    WORKER_LOST = "worker_lost"
     TIME_LIMIT = "time_limit"
     INTERNAL = "internal"
 
@@ -69,8 +70,13 @@ ADVICE: dict[ErrorCode, Advice] = {
     ErrorCode.CATALOG_MISSING: Advice("Publish one with `packsight catalog sync --catalog NAME`, or correct the name.", True),
     ErrorCode.CATALOG_REFUSED: Advice("Sync the catalog with the models that the workers run (`packsight doctor`).", True),
     ErrorCode.WORKER_KILLED: Advice("The photo ended its worker each time; look at it in `packsight dead-letters list`.", False),
+    ErrorCode.WORKER_LOST: Advice(
+        "Give the workers' containers more memory, and look at the photo in `packsight dead-letters list`.", False
+    ),
     ErrorCode.TIME_LIMIT: Advice(
-        "The photo took longer than PACKSIGHT_WORKER__TIME_LIMIT; look at it in `packsight dead-letters list`.", False
+        "The photo took longer than PACKSIGHT_WORKER__TIME_LIMIT and …__IMAGE_SECONDS allow; look at it in "
+        "`packsight dead-letters list`.",
+        False,
     ),
     ErrorCode.INTERNAL: Advice("A defect in packsight: report it with the worker's log of this task.", True),
 }
@@ -102,6 +108,9 @@ def _rebuild(kind: type[PacksightError], code: ErrorCode, message: str, remedy: 
 
 class ImageError(PacksightError):
     """One image cannot be used; its neighbours are not concerned."""
+
+    pause: float = 0.0
+    """Seconds that its server asked to wait (Retry-After)."""
 
 
 class StorageError(PacksightError):
@@ -148,6 +157,18 @@ class Outage(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return Outage, (self.dependency, self.detail)  # to another process goes why, not what was done
+
+
+class PutOff(Exception):
+    """Photos of a batch are not to be had now, and their message is to come again after some seconds."""
+
+    def __init__(self, photos: int, seconds: float) -> None:
+        super().__init__(photos, seconds)
+        self.photos = photos
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"{self.photos} photos of foreign hosts are asked for again in {self.seconds:.0f} s"
 
 
 class UserError(Exception):

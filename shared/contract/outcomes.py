@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from packsight.shared.contract.errors import ADVICE, ErrorCode, PacksightError
+from packsight.shared.contract.errors import ADVICE, ErrorCode, ImageError, PacksightError
 
 
 class _Value(BaseModel):
@@ -98,11 +98,14 @@ class Failure(_Value):
     message: str
     remedy: str
     retryable: bool
+    retry_after: float | None = None
+    """Seconds that the photo's server asked to wait before it is asked again; None when it did not."""
 
     @classmethod
     def of(cls, error: PacksightError) -> Failure:
         """Turn an expected error into its wire form."""
-        return cls(code=error.code, message=error.message, remedy=error.remedy, retryable=error.retryable)
+        wait = (error.pause or None) if isinstance(error, ImageError) else None
+        return cls(code=error.code, message=error.message, remedy=error.remedy, retryable=error.retryable, retry_after=wait)
 
     @classmethod
     def unexpected(cls, error: Exception) -> Failure:

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 from celery import Celery
 from celery.loaders.app import AppLoader
 from celery.platforms import set_pdeathsig
-from celery.signals import beat_embedded_init
+from celery.signals import beat_embedded_init, worker_init
 from kombu import Queue
 
 from packsight.shared.contract import messages
+from packsight.shared.queue.pulse import pulses
 from packsight.shared.settings import Settings
 
 
@@ -22,6 +23,12 @@ def _die_with_the_worker(**_: Any) -> None:
     Connected here, since a spawned clock imports no more than this module.
     """
     set_pdeathsig("SIGKILL")
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def _listen_to_children(**_: Any) -> None:
+    """Make what children say their word into before there are any."""
+    pulses()
 
 
 QUEUES = (*messages.WORKER_QUEUES, messages.INDEXER_QUEUE)
@@ -155,7 +162,7 @@ def _results(settings: Settings) -> dict[str, Any]:
         "result_expires": queue.result_expires,
         "result_backend_transport_options": {
             "visibility_timeout": queue.visibility_timeout,
-            # A finished batch waits for the database as long as a task may take (its child is killed then and the
+            # A finished batch waits for the database as long as its task may take in all (its child is killed then and the
             # message comes back); giving up earlier would acknowledge a message that has no result.
             "retry_policy": {"max_retries": None, "interval_start": 0, "interval_step": 0.2, "interval_max": 1},
         },
@@ -185,8 +192,8 @@ def _worker(settings: Settings) -> dict[str, Any]:
         "worker_pool_start_method": "spawn",
         # A replacement child that is not up in time is killed, and the next one too; so leave time to build the models.
         "worker_proc_alive_timeout": settings.worker.start_timeout,
-        # The only limit that ends a hang in native code: the parent kills the child.
-        "task_time_limit": settings.worker.time_limit,
+        # Of tasks that have no limit of their own. It ends a hang in native code too: the parent kills the child.
+        "task_time_limit": settings.worker.seconds_for(settings.worker.max_batch),
         "worker_max_memory_per_child": settings.worker.max_memory_mb * 1024 or None,
         "worker_consumer": "packsight.shared.queue.consumer:Consumer",  # reconnects fast and puts refused messages aside
         # The program that starts the worker sets up logging.

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 20.0
 """Seconds for which all that follows on one task is tried again while a server is away: its restart, and well below the time
-limit, which would kill the child and blame the photo."""
+limit of its message, which would kill the child."""
 _PAUSE = 0.5
 _AWAY = (OperationalError, RedisConnectionError, RedisTimeoutError)
 

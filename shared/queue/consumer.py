@@ -2,8 +2,8 @@
 
 It comes back fast after a broker's restart. Batches that are running then go on under the new connection instead of
 being delivered a second time. A message that cannot become a task is put aside on the dead-letter list instead of
-being thrown away or, worse, ending the worker. One that is to wait does so in the broker, where it holds nobody. And a
-child that does not begin with what it was handed is killed. Its event loop has a heartbeat, by which its health is judged.
+being thrown away or, worse, ending the worker. One that is to wait does so in the broker, where it holds nobody. And
+children that do nothing with what they were handed are killed. Its event loop has a heartbeat, by which its health is judged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from packsight.shared.queue import headers, refused
 from packsight.shared.queue.broker import Leases
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.heartbeat import PERIOD, heartbeat
-from packsight.shared.queue.unbegun import Unbegun
+from packsight.shared.queue.pulse import pulses
+from packsight.shared.queue.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.dead_letters = DeadLetters(self.app.settings)
-        self.unbegun = Unbegun(self.app.settings.worker.begin_timeout)
+        self.watchdog = Watchdog(self.pool, pulses(), self.app.settings.worker.begin_timeout)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, at first at short intervals: Celery's own, 2, 4, 6… s, sleep through most of a broker's restart."""
@@ -64,9 +65,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         """Take running batches over to the new channel, which renews and acknowledges them from now on."""
         super().on_ready()
         if self.hub is not None:  # which forgets its timers when a connection is lost
-            self.hub.call_repeatedly(self.unbegun.period, self.unbegun.look)
+            self.hub.call_repeatedly(self.watchdog.period, self.watchdog.look)
             self.hub.call_repeatedly(PERIOD, heartbeat().beat, self)
-        if self.hub is not None:
             # Resetting the hub after a lost connection also makes it no longer the current one, and a warm shutdown would
             # then neither renew nor acknowledge what is still running.
             set_event_loop(self.hub)

@@ -1,37 +1,55 @@
-"""The book of one message's way through the workers: how often it came, and what is done of a batch that came back."""
+"""The book of one message's way through the workers: how often it came, what is done of its batch, who died over which photos.
+
+Whoever works on photos notes so before, in a field of its own, and takes it back after. What stands there when it is gone for
+good is what it died over, unless its parent lived to see it and has noted that instead.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 import redis
 
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.queue import keys
+from packsight.shared.queue.pulse import Holder
 from packsight.shared.queue.results import STATUS_BYTES, has_ended
+
+Span = tuple[int, int]
+"""Places of photos in their batch: of the first, and the one after the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a batch got in earlier deliveries; photos by their places."""
+
+    done: dict[int, str] = field(default_factory=dict)
+    """Outcomes."""
+    broken: frozenset[Span] = frozenset()
+    """Photos, several each, that were in work together when that came to no end."""
+    deaths: dict[int, int] = field(default_factory=dict)
+    """Children that died over a photo alone, as their parents saw."""
+    causes: dict[int, ErrorCode] = field(default_factory=dict)
+    """What ended the last of them."""
+    lost: dict[int, int] = field(default_factory=dict)
+    """Parents that were not heard of again while a child of theirs had a photo alone in work."""
+    attempts: int = 0
+    """How often photos of foreign hosts were put off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What is known when a message arrives.
 
-    count: how often it has, this time included; ended: whether its task has; resumed: whether a part of it is done.
+    count: how often it has, this time included; ended: whether its task has.
     """
 
     count: int
     ended: bool
-    resumed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Partial:
-    """A batch run image by image: what is done, how often each image was begun, and what last ended the child."""
-
-    done: dict[int, str]
-    begun: dict[int, int]
-    crashes: int
-    cause: ErrorCode
+    progress: Progress = Progress()
 
 
 class Deliveries:
@@ -42,25 +60,68 @@ class Deliveries:
 
     def __init__(self, client: redis.Redis, expires: int) -> None:
         self._client, self._expires = client, expires
+        self._left_open: set[str] = set()
 
-    def begin(self, task_id: str) -> Delivery:
-        """Count a delivery and tell whether the task has already ended, in one round trip."""
+    def begin(self, task_id: str, holder: Holder, images: int) -> Delivery:
+        """Count a delivery, note that all of its photos are in work, and tell what is known, in one round trip."""
         with self._client.pipeline(transaction=False) as pipe:
             pipe.incr(keys.deliveries(task_id))
             pipe.expire(keys.deliveries(task_id), self._expires)
             pipe.getrange(keys.task_result(task_id), 0, STATUS_BYTES)
-            pipe.exists(keys.partial(task_id))
-            count, _, head, resumed = pipe.execute()
-        return Delivery(int(count), has_ended(head), bool(resumed))
+            pipe.hgetall(keys.partial(task_id))
+            self._note(pipe, task_id, holder, (0, images))
+            for other in self._left_open - {task_id}:
+                pipe.hdel(keys.partial(other), _work(holder))
+            count, _, head, fields, *_ = pipe.execute()
+        self._left_open.clear()
+        return Delivery(int(count), has_ended(head), _progress(fields, holder))
 
-    def hand_back(self, task_id: str, begun: int | None = None) -> None:
-        """Count a delivery no more that came to no end through no fault of the batch; begun: its image in work alone."""
+    def begin_part(self, task_id: str, holder: Holder, span: Span) -> None:
+        """Note that only some photos are in work."""
+        with self._client.pipeline() as pipe:
+            self._note(pipe, task_id, holder, span)
+            pipe.execute()
+
+    def keep(self, task_id: str, outcomes: Mapping[int, str], holder: Holder | None = None) -> None:
+        """Keep outcomes until the whole batch has its result; holder: whoever has worked on them and has nothing in work now."""
+        if not outcomes and holder is None:
+            return
+        with self._client.pipeline() as pipe:
+            if outcomes:
+                pipe.hset(keys.partial(task_id), mapping={f"done:{place}": outcome for place, outcome in outcomes.items()})
+            if holder is not None:
+                pipe.hdel(keys.partial(task_id), _work(holder))
+            pipe.expire(keys.partial(task_id), self._expires)
+            pipe.execute()
+
+    def hand_back(self, task_id: str, holder: Holder, *, attempted: bool = False) -> None:
+        """Count a delivery no more that came to no end through no fault of the batch; attempted: since photos were put off."""
         with self._client.pipeline() as pipe:
             pipe.decr(keys.deliveries(task_id))
             pipe.expire(keys.deliveries(task_id), self._expires)
-            if begun is not None:
-                pipe.hincrby(keys.partial(task_id), f"begun:{begun}", -1)
+            pipe.hdel(keys.partial(task_id), _work(holder))
+            if attempted:
+                pipe.hincrby(keys.partial(task_id), "attempts", 1)
+            pipe.expire(keys.partial(task_id), self._expires)
             pipe.execute()
+
+    def leave_open(self, task_id: str) -> None:
+        """Remember that the database could not be told how work on a task ended; it is told at the next `begin`."""
+        self._left_open.add(task_id)
+
+    def record_death(self, task_id: str, holder: Holder, cause: ErrorCode, span: Span | None) -> int:
+        """Note what ended a child, as its parent saw, and what it had in work; return the deaths over none of the photos."""
+        key = keys.partial(task_id)
+        with self._client.pipeline() as pipe:
+            pipe.hincrby(key, "idle_deaths", 0 if span else 1)
+            pipe.hdel(key, _work(holder))
+            if span and span[1] - span[0] == 1:
+                pipe.hincrby(key, f"deaths:{span[0]}", 1)
+                pipe.hset(key, f"cause:{span[0]}", cause.value)
+            elif span:
+                pipe.hset(key, f"broken:{_text(span)}", cause.value)
+            pipe.expire(key, self._expires)
+            return int(pipe.execute()[0])
 
     def count(self, task_id: str) -> int:
         """Return how often a task that has not ended was begun."""
@@ -74,34 +135,38 @@ class Deliveries:
         """Forget that a task has ended, so that it can be sent again under its own id; without this it would be skipped."""
         self._client.delete(keys.task_result(task_id), keys.deliveries(task_id), keys.partial(task_id))
 
-    def partial(self, task_id: str) -> Partial:
-        """Return how far a batch got that is run image by image."""
-        fields = cast("dict[str, str]", self._client.hgetall(keys.partial(task_id)))
-        return Partial(
-            done={int(key[5:]): value for key, value in fields.items() if key.startswith("done:")},
-            begun={int(key[6:]): int(value) for key, value in fields.items() if key.startswith("begun:")},
-            crashes=int(fields.get("crashes", 0)),
-            cause=ErrorCode(fields.get("cause", ErrorCode.WORKER_KILLED)),
-        )
+    def _note(self, pipe: redis.client.Pipeline, task_id: str, holder: Holder, span: Span) -> None:
+        pipe.hset(keys.partial(task_id), _work(holder), _text(span))
+        pipe.expire(keys.partial(task_id), self._expires)
 
-    def begin_image(self, task_id: str, index: int) -> None:
-        """Note that an image is in work, before anything is done with it."""
-        with self._client.pipeline() as pipe:
-            pipe.hincrby(keys.partial(task_id), f"begun:{index}", 1)
-            pipe.expire(keys.partial(task_id), self._expires)
-            pipe.execute()
 
-    def end_image(self, task_id: str, index: int, outcome: str) -> None:
-        """Keep the outcome of one image until the whole batch has its result."""
-        with self._client.pipeline() as pipe:
-            pipe.hset(keys.partial(task_id), f"done:{index}", outcome)
-            pipe.expire(keys.partial(task_id), self._expires)
-            pipe.execute()
+def _work(holder: Holder) -> str:
+    return f"work:{holder}"
 
-    def record_crash(self, task_id: str, cause: ErrorCode) -> int:
-        """Note what ended the child that worked on a task; returns how many children it has cost."""
-        with self._client.pipeline() as pipe:
-            pipe.hset(keys.partial(task_id), "cause", cause.value)
-            pipe.hincrby(keys.partial(task_id), "crashes", 1)
-            pipe.expire(keys.partial(task_id), self._expires)
-            return int(pipe.execute()[1])
+
+def _text(span: Span) -> str:
+    return f"{span[0]}-{span[1]}"
+
+
+def _span(text: str) -> Span:
+    start, _, stop = text.partition("-")
+    return int(start), int(stop)
+
+
+def _progress(fields: Mapping[str, str], holder: Holder) -> Progress:
+    """Read the book of a batch; whoever reads lives, and so does his parent."""
+    named: dict[str, dict[str, str]] = {"done": {}, "broken": {}, "deaths": {}, "cause": {}, "work": {}}
+    for name, value in fields.items():
+        kind, colon, rest = name.partition(":")
+        if colon and kind in named:  # others are of other releases
+            named[kind][rest] = value
+    left = {one: _span(text) for one, text in named["work"].items() if one != str(holder)}
+    alone = {(one.rpartition(":")[0], start) for one, (start, stop) in left.items() if stop - start == 1}
+    return Progress(
+        done={int(place): outcome for place, outcome in named["done"].items()},
+        broken=frozenset(span for span in (*map(_span, named["broken"]), *left.values()) if span[1] - span[0] > 1),
+        deaths={int(place): int(count) for place, count in named["deaths"].items()},
+        causes={int(place): ErrorCode(cause) for place, cause in named["cause"].items()},
+        lost=Counter(place for parent, place in alone if parent != holder.parent),
+        attempts=int(fields.get("attempts", 0)),
+    )

@@ -15,7 +15,7 @@ from packsight.shared.storage.coding import unpacked
 from packsight.shared.storage.names import find
 from packsight.shared.storage.object_rule import ObjectRule
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.storage.web import Fetched, StatusError, Web, content_mark
+from packsight.shared.storage.web import Fetched, Web, content_mark
 
 __all__ = ["Fetched", "Fetcher"]
 
@@ -85,9 +85,7 @@ class Fetcher:
             try:
                 return self._web.get(address, validator)
             except ImageError as error:
-                pause = _FIRST_PAUSE * 2**attempt
-                if isinstance(error, StatusError):
-                    pause = max(pause, error.pause)
+                pause = max(_FIRST_PAUSE * 2**attempt, error.pause)
                 if not error.retryable or pause >= deadline.remaining():
                     raise
             time.sleep(pause)

@@ -6,6 +6,8 @@ import hashlib
 import io
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -34,13 +36,6 @@ class Fetched:
 
     data: bytes
     validator: str
-
-
-class StatusError(ImageError):
-    """The server answered with an error status."""
-
-    pause: float = 0.0
-    """Seconds that it asked to wait (Retry-After)."""
 
 
 class Web:
@@ -169,12 +164,23 @@ def _validator(response: urllib3.BaseHTTPResponse, data: bytes) -> str:
     return content_mark(data)
 
 
-def _status_error(response: urllib3.BaseHTTPResponse, name: str) -> StatusError:
+def _status_error(response: urllib3.BaseHTTPResponse, name: str) -> ImageError:
     retryable = response.status in _PASSING or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    error = StatusError(ErrorCode.HTTP_STATUS, f"{name} answered with status {response.status}", retryable=retryable)
-    wait = response.headers.get("Retry-After", "")
-    error.pause = float(wait) if wait.isascii() and wait.isdigit() else 0.0
+    error = ImageError(ErrorCode.HTTP_STATUS, f"{name} answered with status {response.status}", retryable=retryable)
+    error.pause = seconds_to_wait(response.headers.get("Retry-After", ""))
     return error
+
+
+def seconds_to_wait(wait: str) -> float:
+    """Read a Retry-After: seconds, or a date (RFC 9110, 10.2.3); 0 for what is neither."""
+    if wait.isascii() and wait.isdigit():
+        return float(wait[:9])
+    try:
+        then = parsedate_to_datetime(wait)
+    except ValueError:
+        return 0.0
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return max(0.0, (then - datetime.now(UTC)).total_seconds())
 
 
 def _typed(error: HTTPError, name: str) -> ImageError:

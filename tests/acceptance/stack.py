@@ -67,6 +67,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "PACKSIGHT_QUEUE__VISIBILITY_TIMEOUT": str(settings.queue.visibility_timeout),
         "PACKSIGHT_QUEUE__SOCKET_TIMEOUT": str(settings.queue.socket_timeout),
         "PACKSIGHT_WORKER__TIME_LIMIT": str(settings.worker.time_limit),
+        "PACKSIGHT_WORKER__IMAGE_SECONDS": str(settings.worker.image_seconds),
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent.parent)]),
     }
 
@@ -92,17 +93,17 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) 
 
 @contextlib.contextmanager
 def running(
-    home: Path, *, visibility_timeout: int, time_limit: int = 120, objects: bool = False,
+    home: Path, *, visibility_timeout: int, worker: Worker | None = None, objects: bool = False,
     module: str = "standin", variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[tuple[Servers, Settings, StandIn]]:  # fmt: skip
-    """A broker with one worker of two children. `time_limit`: seconds that a batch may take."""
+    """A broker with one worker of two children, with the limits of `worker` or the default ones."""
     with serving(home, objects=objects) as servers:
         queue = Queue(visibility_timeout=visibility_timeout, socket_timeout=2)
-        limits = Worker(time_limit=time_limit)
+        limits = worker or Worker()
         settings = servers.settings(home, "outages", queue=queue, worker=limits)
         of_worker = servers.settings(home, "outages", Role.WORKER, queue=queue, worker=limits)
-        worker = StandIn(of_worker, home, module=module, variables={"STANDIN_NOTES": servers.redis_url(1), **variables})
+        process = StandIn(of_worker, home, module=module, variables={"STANDIN_NOTES": servers.redis_url(1), **variables})
         try:
-            yield servers, settings, worker
+            yield servers, settings, process
         finally:
-            worker.stop()
+            process.stop()

@@ -2,7 +2,7 @@
 
 What is done with an image is written in its reference: `sleep:SECONDS`, `stored:…` (it is answered if object storage is there),
 `kill` (the process ends itself, as a crash in native code would), `hang` (a sleep that no Python signal handler ends), `memory`
-(no memory left; not where `Batch` could catch it).
+(no memory left; not where `Batch` could catch it), `https://…` (its host is away the first time that it is asked).
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Any
 
 from redis import Redis, RedisError
 
-from packsight.shared.contract.errors import Dependency, Outage
+from packsight.shared.contract.errors import Dependency, ErrorCode, Outage
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, parse_request
-from packsight.shared.contract.outcomes import Outcome, RecognizeResult, Status
+from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.pulse import Pulse
 from packsight.shared.settings import settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.process.outages import TAKES
@@ -42,6 +43,11 @@ def notes() -> Redis:
     return Redis.from_url(os.environ.get("STANDIN_NOTES", settings().result_url.get_secret_value()))
 
 
+@lru_cache(maxsize=1)
+def pulse() -> Pulse:
+    return Pulse.of_child()
+
+
 def recognize(self: BatchTask, argument: dict[str, Any]) -> dict[str, Any]:
     ledger, dead_letters = books()
     request = parse_request(RecognizeRequest, argument)
@@ -49,7 +55,7 @@ def recognize(self: BatchTask, argument: dict[str, Any]) -> dict[str, Any]:
         raise MemoryError
     with suppress(RedisError):  # a note for the test alone
         notes().rpush(RAN + self.request.id, os.getpid())
-    outcomes = Batch(KIND, self.request.id, request, ledger, dead_letters).answer()
+    outcomes = Batch(KIND, self.request.id, request, ledger, dead_letters, pulse(), self.deadline).answer()
     return RecognizeResult(outcomes=outcomes).model_dump(mode="json")
 
 
@@ -62,6 +68,8 @@ def act(image: str) -> Outcome:
         time.sleep(float(value))
     elif what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "https" and books()[0].client.incr("standin:asked:" + image) == 1:
+        return Outcome.failed(image, Failure.of_code(ErrorCode.HOST_UNREACHABLE, "no route"))
     elif what == "hang":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
         time.sleep(600)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -78,7 +79,7 @@ def test_a_broker_that_answers_but_can_keep_nothing_loses_no_task_and_needs_nobo
         assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
 
 
-def test_children_that_hang_between_tasks_are_replaced_and_their_batches_done(tmp_path: Path) -> None:
+def test_children_that_are_stopped_between_tasks_and_in_work_are_replaced_and_their_batches_done(tmp_path: Path) -> None:
     with running(tmp_path, visibility_timeout=4, variables={"PACKSIGHT_WORKER__BEGIN_TIMEOUT": "2"}) as parts:
         stack = Stack(*parts)
         stack.wait(stack.send(*[["sleep:0.01"]] * 4))
@@ -90,4 +91,11 @@ def test_children_that_hang_between_tasks_are_replaced_and_their_batches_done(tm
         tasks = stack.send(["sleep:0.01"], ["sleep:0.02"], ["sleep:0.03"])
         assert stack.wait(tasks) == [[None]] * 3
         assert "has not begun with packsight.recognize" in stack.worker.log.read_text()
+        (task,) = stack.send(["sleep:2.5"])
+        for runs in (1, 2, 3):  # once more than a photo is forgiven deaths alone
+            wait_until(partial(stack.has_begun, task, runs), "the start of the task")
+            psutil.Process(int(stack.pids(task)[-1])).suspend()
+        assert stack.wait([task]) == [[None]]
+        assert len(set(stack.pids(task))) == 4, "each run by another child"
+        assert stack.worker.log.read_text().count("is stopped in packsight.recognize") == 3
         assert not stack.letters.list(), "no photo is blamed"

@@ -48,7 +48,8 @@ def shop(
     own = recipe(embedder.description.fingerprint(), spotter.description.fingerprint())
     catalogs = Catalogs(settings.home, store, own)
     cache = FeatureCache(settings, describe_key(own.embedder, own.spotter))
-    pipeline = Pipeline(Fetcher(settings, store), embedder, spotter, catalogs, cache, settings.decode, threads=4)
+    fetcher, threads = Fetcher(settings, store), settings.fetch.threads
+    pipeline = Pipeline(fetcher, embedder, spotter, catalogs, cache, settings.decode, threads)
     photos = []
     for item in PRODUCTS:
         for number in range(2):

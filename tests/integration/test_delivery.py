@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+import os
+import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
 
 import pytest
 from celery.exceptions import Reject
 from pydantic import SecretStr
+from redis.exceptions import ConnectionError as RedisConnectionError
 
-from packsight.shared.contract.errors import Dependency, ErrorCode, ImageError, Outage
+from packsight.shared.contract.errors import Dependency, ErrorCode, ImageError, Outage, PutOff
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, parse_request
-from packsight.shared.contract.outcomes import Outcome, Status
+from packsight.shared.contract.outcomes import Failure, Outcome, Status
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.queue.deliveries import Span
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.pulse import Pulse, Pulses
 from packsight.shared.settings import Settings
-from packsight.worker.queue.delivery import AlreadyEnded, Batch, BatchKind, max_total_deliveries
+from packsight.worker.queue.delivery import DEATHS_ALONE, LOST_ALONE, AlreadyEnded, Batch, BatchKind
 
 Act = Callable[[str], None]
 
 
 class Death(BaseException):
     """The process is gone."""
+
+
+OPENED: list[Pulse] = []
+
+
+class Parent:
+    """A worker's parent, and what it hears of its children, which are all this process under different names."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / f"parent-{uuid.uuid4().hex}"
+        self._folder.mkdir()
+        self._pulses = Pulses(self._folder)
+        self._children = count(1)
+
+    def child(self) -> Pulse:
+        made = Pulse(self._folder)
+        made.holder = replace(made.holder, pid=next(self._children))
+        OPENED.append(made)
+        return made
+
+    def in_work(self) -> Span | None:
+        work = self._pulses.work(os.getpid())
+        return (work.start, work.stop) if work else None
 
 
 @dataclass
@@ -33,29 +65,53 @@ class Message:
     dead_letters: DeadLetters
     act: Act
     """What working on an image does beside its answer."""
+    folder: Path
     short: bool = False
     """Answer only the first image of a batch."""
+    failing: dict[str, Failure] = field(default_factory=dict)
+    """Images that end in a failure."""
+    expires: datetime | None = None
     calls: list[list[str]] = field(default_factory=list)
 
-    def deliver(self, images: list[str]) -> list[str]:
+    def __post_init__(self) -> None:
+        self.parent = Parent(self.folder)
+
+    def deliver(self, images: list[str], child: Pulse | None = None) -> list[str]:
         kind = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, self.run)
         request = RecognizeRequest(images=images, top_k=3)
-        return [told(outcome) for outcome in Batch(kind, "t", request, self.ledger, self.dead_letters).answer()]
+        pulse = child or self.parent.child()
+        batch = Batch(kind, "t", request, self.ledger, self.dead_letters, pulse, self.expires)
+        return [told(outcome) for outcome in batch.answer()]
 
     def run(self, request: RecognizeRequest) -> list[Outcome]:
         self.calls.append(request.images)
         for image in request.images:
             self.act(image)
         answered = request.images[:1] if self.short else request.images
-        return [Outcome(image=image, status=Status.NO_MATCH) for image in answered]
+        return [self.answer(image) for image in answered]
 
-    def until_end(self, images: list[str], *, cause: ErrorCode | None = None) -> tuple[list[str], int]:
+    def answer(self, image: str) -> Outcome:
+        if image in self.failing:
+            return Outcome.failed(image, self.failing[image])
+        return Outcome(image=image, status=Status.NO_MATCH)
+
+    def until_end(self, images: list[str], *, cause: ErrorCode = ErrorCode.WORKER_KILLED) -> tuple[list[str], int]:
+        """Deliver to children whose parent lives to see them die."""
         for delivery in range(1, 100):
+            child = self.parent.child()
+            try:
+                return self.deliver(images, child), delivery
+            except Death:
+                self.ledger.deliveries.record_death("t", child.holder, cause, self.parent.in_work())
+        raise AssertionError("it never ends")
+
+    def until_end_of_parents(self, images: list[str]) -> tuple[list[str], int]:
+        """Deliver to children that take their parent along."""
+        for delivery in range(1, 1000):
             try:
                 return self.deliver(images), delivery
             except Death:
-                if cause is not None:
-                    self.ledger.deliveries.record_crash("t", cause)
+                self.parent = Parent(self.folder)
         raise AssertionError("it never ends")
 
 
@@ -64,9 +120,11 @@ def told(outcome: Outcome) -> str:
 
 
 @pytest.fixture
-def message(live_settings: Settings) -> Iterator[Callable[[Act], Message]]:
+def message(live_settings: Settings, tmp_path: Path) -> Iterator[Callable[[Act], Message]]:
     ledger, dead_letters = Ledger(live_settings), DeadLetters(live_settings)
-    yield lambda act: Message(ledger, dead_letters, act)
+    yield lambda act: Message(ledger, dead_letters, act, tmp_path)
+    while OPENED:
+        OPENED.pop().close()
     ledger.close()
     dead_letters.close()
 
@@ -85,15 +143,17 @@ def test_a_batch_that_meets_no_trouble_is_run_whole_and_once(message: Callable[[
     assert made.calls == [["a", "b"]]
 
 
-def test_the_poison_image_does_not_take_its_neighbours_along(message: Callable[[Act], Message]) -> None:
-    made = message(dies_of("bad"))
-    outcomes, count = made.until_end(["a", "bad", "c"])
-    assert outcomes == ["a: fine", "bad: worker_killed", "c: fine"]
-    assert count == 4
-    assert made.calls == [["a", "bad", "c"], ["a"], ["bad"], ["bad"], ["c"]]
+def test_the_poison_image_is_set_apart_by_halves_and_its_neighbours_are_run_no_more_often_than_needed(
+    message: Callable[[Act], Message],
+) -> None:
+    made = message(dies_of("f"))
+    outcomes, deliveries = made.until_end(list("abcdefgh"))
+    assert outcomes == [f"{image}: {'worker_killed' if image == 'f' else 'fine'}" for image in "abcdefgh"]
+    assert deliveries == 1 + 2 + DEATHS_ALONE + 1, "whole, twice halved, alone, and once to answer"
+    assert list(map("".join, made.calls)) == ["abcdefgh", "abcd", "efgh", "ef", "e", "f", "f", "gh"]
     (letter,) = made.dead_letters.list()
-    assert (letter.image, letter.code) == ("bad", ErrorCode.WORKER_KILLED)
-    assert parse_request(RecognizeRequest, letter.payload) == RecognizeRequest(images=["bad"], top_k=3)
+    assert (letter.image, letter.code) == ("f", ErrorCode.WORKER_KILLED)
+    assert parse_request(RecognizeRequest, letter.payload) == RecognizeRequest(images=["f"], top_k=3)
 
 
 def test_the_cause_is_what_the_parent_saw(message: Callable[[Act], Message]) -> None:
@@ -104,11 +164,11 @@ def test_the_cause_is_what_the_parent_saw(message: Callable[[Act], Message]) -> 
 
 
 def test_every_image_of_a_batch_may_be_poison(message: Callable[[Act], Message]) -> None:
-    made = message(dies_of("a", "b", "c"))
-    outcomes, count = made.until_end(["a", "b", "c"])
-    assert outcomes == ["a: worker_killed", "b: worker_killed", "c: worker_killed"]
-    assert count <= max_total_deliveries(3, images=3)
-    assert made.dead_letters.count() == 3
+    made = message(dies_of("a", "b", "c", "d"))
+    outcomes, deliveries = made.until_end(list("abcd"))
+    assert outcomes == [f"{image}: worker_killed" for image in "abcd"]
+    assert deliveries == 3 + 4 * DEATHS_ALONE + 1, "the whole and its halves, each of four alone, and once to answer"
+    assert made.dead_letters.count() == 4
 
 
 def test_one_death_alone_may_have_been_chance(message: Callable[[Act], Message]) -> None:
@@ -119,24 +179,96 @@ def test_one_death_alone_may_have_been_chance(message: Callable[[Act], Message])
             raise Death
 
     made = message(act)
-    outcomes, count = made.until_end(["a", "unlucky"])
+    outcomes, deliveries = made.until_end(["a", "unlucky"])
     assert outcomes == ["a: fine", "unlucky: fine"]
-    assert count == 3
+    assert deliveries == 3
     assert made.dead_letters.count() == 0
 
 
-def test_a_message_that_comes_back_for_ever_is_answered_without_running(
+def test_a_child_that_dies_with_no_photo_in_work_speaks_against_none(message: Callable[[Act], Message]) -> None:
+    made = message(dies_of())
+    for deaths in range(1, 30):
+        child = made.parent.child()
+        assert made.deliver(["a"], child) == ["a: fine"]
+        told = made.ledger.deliveries.record_death("t", child.holder, ErrorCode.WORKER_KILLED, made.parent.in_work())
+        assert told == deaths
+    assert made.dead_letters.count() == 0
+
+
+def test_no_number_of_databases_that_go_away_speaks_against_a_photo(message: Callable[[Act], Message]) -> None:
+    """Children that live, of as many parents as it takes to lose one, do not: each takes back what it left open."""
+
+    def away(image: str) -> None:
+        if image == "a":
+            raise RedisConnectionError("the server went away")
+
+    made = message(away)
+    children = [made.parent.child(), made.parent.child(), *(Parent(made.folder).child() for _ in range(2))]
+    for child in children * LOST_ALONE * 3:
+        with pytest.raises(Reject) as caught:
+            made.deliver(["a", "b"], child)
+        assert caught.value.requeue
+    made.act = lambda image: None
+    assert made.deliver(["a", "b"]) == ["a: fine", "b: fine"]
+    assert made.dead_letters.count() == 0
+
+
+def test_what_a_child_left_open_while_the_database_was_away_it_takes_back_with_its_next_batch(
     message: Callable[[Act], Message],
 ) -> None:
-    made = message(dies_of())
-    for _ in range(max_total_deliveries(3, images=2)):
-        made.ledger.deliveries.begin("t")
-    assert made.deliver(["a", "b"]) == ["a: worker_killed", "b: worker_killed"]
-    assert made.calls == []
-    assert made.dead_letters.count() == 2
+    def away(image: str) -> None:
+        if image == "a":
+            raise RedisConnectionError("the server went away")
+
+    made = message(away)
+    for _ in range(2 * LOST_ALONE):
+        made.parent = Parent(made.folder)
+        child = made.parent.child()
+        with pytest.raises(Reject):
+            made.deliver(["a"], child)
+        made.ledger.deliveries.begin("another", child.holder, 1)
+    assert not made.ledger.deliveries.begin("t", made.parent.child().holder, 1).progress.lost
 
 
-def test_a_batch_that_raises_as_a_whole_is_run_image_by_image_at_once(
+def test_dozens_of_killed_parents_condemn_no_photo_while_fewer_than_the_limit_had_it_alone(
+    message: Callable[[Act], Message],
+) -> None:
+    kills = Counter[str]()
+
+    def act(image: str) -> None:
+        if len(made.calls[-1]) > 1 or kills[image] < LOST_ALONE - 1:
+            kills[image] += len(made.calls[-1]) == 1
+            raise Death(image)
+
+    made = message(act)
+    outcomes, deliveries = made.until_end_of_parents(list("abcd"))
+    assert outcomes == [f"{image}: fine" for image in "abcd"]
+    assert deliveries == 3 + 4 * (LOST_ALONE - 1) + 1
+    assert made.dead_letters.count() == 0
+
+
+def test_a_photo_that_takes_its_parent_along_each_time_ends_after_a_bounded_number_of_them(
+    message: Callable[[Act], Message],
+) -> None:
+    made = message(dies_of("c"))
+    outcomes, deliveries = made.until_end_of_parents(list("abcd"))
+    assert outcomes == ["a: fine", "b: fine", "c: worker_lost", "d: fine"]
+    assert deliveries == 2 + LOST_ALONE + 1
+    (letter,) = made.dead_letters.list()
+    assert (letter.image, letter.code) == ("c", ErrorCode.WORKER_LOST)
+
+
+def test_one_parent_counts_once_however_many_of_its_children_were_not_heard_of(message: Callable[[Act], Message]) -> None:
+    made = message(dies_of("a"))
+    for _ in range(3 * LOST_ALONE):  # nobody notes their deaths, as while the result database is away
+        with pytest.raises(Death):
+            made.deliver(["a"])
+    made.act = lambda image: None
+    made.parent = Parent(made.folder)
+    assert made.deliver(["a"]) == ["a: fine"]
+
+
+def test_a_batch_that_raises_as_a_whole_is_run_by_halves_at_once(
     message: Callable[[Act], Message],
 ) -> None:
     def act(image: str) -> None:
@@ -147,6 +279,7 @@ def test_a_batch_that_raises_as_a_whole_is_run_image_by_image_at_once(
 
     made = message(act)
     assert made.deliver(["a", "broken", "missing"]) == ["a: fine", "broken: internal", "missing: object_missing"]
+    assert made.calls == [["a", "broken", "missing"], ["a", "broken"], ["a"], ["broken"], ["missing"]]
     assert made.dead_letters.count() == 0
 
 
@@ -166,10 +299,10 @@ def test_a_task_that_has_its_result_is_not_run_again(
     assert made.calls == []
 
 
-def test_without_the_result_database_the_message_goes_back(live_settings: Settings) -> None:
+def test_without_the_result_database_the_message_goes_back(live_settings: Settings, tmp_path: Path) -> None:
     away = live_settings.model_copy(update={"result_url": SecretStr("redis://127.0.0.1:1/1")})
     with pytest.raises(Reject) as caught:
-        Message(Ledger(away), DeadLetters(away), dies_of()).deliver(["a"])
+        Message(Ledger(away), DeadLetters(away), dies_of(), tmp_path).deliver(["a"])
     assert caught.value.requeue
 
 
@@ -182,10 +315,10 @@ def is_away(reference: str) -> Act:
 
 
 def test_an_outage_counts_as_no_delivery_and_what_was_finished_is_not_done_again(
-    message: Callable[[Act], Message], live_settings: Settings
+    message: Callable[[Act], Message],
 ) -> None:
     stored = message(is_away("b"))
-    for _ in range(3 * live_settings.worker.max_deliveries):
+    for _ in range(10):
         with pytest.raises(Reject) as caught:
             stored.deliver(["a", "b", "c"])
         assert caught.value.requeue
@@ -199,7 +332,7 @@ def test_an_outage_counts_as_no_delivery_and_what_was_finished_is_not_done_again
 
 
 def test_an_image_that_meets_an_outage_alone_is_not_blamed_for_it(
-    message: Callable[[Act], Message], live_settings: Settings
+    message: Callable[[Act], Message],
 ) -> None:
     stored = message(dies_of("b"))
     with pytest.raises(Death):
@@ -211,3 +344,83 @@ def test_an_image_that_meets_an_outage_alone_is_not_blamed_for_it(
     stored.act = lambda image: None
     assert stored.deliver(["a", "b"]) == ["a: fine", "b: fine"]
     assert not stored.dead_letters.list()
+
+
+FAR, NEAR = "https://shop.example/far.jpg", "s3://b/near.jpg"
+UNREACHABLE = Failure.of_code(ErrorCode.HOST_UNREACHABLE, "no route")
+
+
+def put_off(made: Message, images: list[str]) -> float:
+    """Deliver, and return the seconds after which photos are asked for again."""
+    with pytest.raises(Reject) as caught:
+        made.deliver(images)
+    assert caught.value.requeue
+    assert isinstance(caught.value.reason, PutOff)
+    return caught.value.reason.seconds
+
+
+def test_photos_of_a_host_that_is_away_come_again_and_what_their_neighbours_got_stands(
+    message: Callable[[Act], Message],
+) -> None:
+    made = message(dies_of())
+    made.failing = {FAR: UNREACHABLE}
+    first, second = put_off(made, [NEAR, FAR]), put_off(made, [NEAR, FAR])
+    assert first < second
+    made.failing = {}
+    assert made.deliver([NEAR, FAR]) == [f"{NEAR}: fine", f"{FAR}: fine"]
+    assert made.calls == [[NEAR, FAR], [FAR], [FAR]]
+    assert made.ledger.deliveries.count("t") == 1, "none but the last counts"
+
+
+def test_the_failure_of_the_last_attempt_is_final(message: Callable[[Act], Message], live_settings: Settings) -> None:
+    made = message(dies_of())
+    made.failing = {FAR: UNREACHABLE}
+    for _ in range(live_settings.fetch.attempts - 1):
+        put_off(made, [FAR, NEAR])
+    assert made.deliver([FAR, NEAR]) == [f"{FAR}: host_unreachable", f"{NEAR}: fine"]
+    assert made.calls == [[FAR, NEAR]] + [[FAR]] * (live_settings.fetch.attempts - 1)
+    assert not made.dead_letters.list()
+
+
+def test_a_message_that_would_expire_meanwhile_is_answered_at_once(message: Callable[[Act], Message]) -> None:
+    made = message(dies_of())
+    made.failing = {FAR: UNREACHABLE}
+    made.expires = datetime.now(UTC) + timedelta(seconds=20)
+    assert made.deliver([FAR]) == [f"{FAR}: host_unreachable"]
+
+
+def test_photos_of_our_own_store_and_lasting_failures_are_not_put_off(message: Callable[[Act], Message]) -> None:
+    made = message(dies_of())
+    missing = Failure.of_code(ErrorCode.HTTP_STATUS, "status 404")
+    made.failing = {FAR: missing, NEAR: UNREACHABLE}
+    assert made.deliver([FAR, NEAR]) == [f"{FAR}: http_status", f"{NEAR}: host_unreachable"]
+
+
+def test_an_outage_of_our_own_costs_a_foreign_host_no_attempt(message: Callable[[Act], Message]) -> None:
+    made = message(dies_of())
+    made.failing = {FAR: UNREACHABLE}
+
+    def away(image: str) -> None:
+        raise Outage(Dependency.STORE, "no route", {FAR: Outcome.failed(FAR, UNREACHABLE)})
+
+    made.act = away
+    for _ in range(10):
+        with pytest.raises(Reject):
+            made.deliver([NEAR, FAR])
+    made.act, made.failing = lambda image: None, {}
+    assert made.deliver([NEAR, FAR]) == [f"{NEAR}: fine", f"{FAR}: fine"]
+
+
+def test_photos_are_put_off_also_where_their_batch_is_run_by_halves(message: Callable[[Act], Message]) -> None:
+    made = message(dies_of("bad"))
+    made.failing = {FAR: UNREACHABLE}
+    images = [FAR, NEAR, "bad", "d"]
+    for _ in range(2 + DEATHS_ALONE):
+        child = made.parent.child()
+        with pytest.raises(Death):
+            made.deliver(images, child)
+        made.ledger.deliveries.record_death("t", child.holder, ErrorCode.WORKER_KILLED, made.parent.in_work())
+    put_off(made, images)
+    made.failing = {}
+    assert made.deliver(images) == [f"{FAR}: fine", f"{NEAR}: fine", "bad: worker_killed", "d: fine"]
+    assert made.calls[-1] == [FAR]

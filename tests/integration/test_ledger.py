@@ -13,7 +13,9 @@ from packsight.shared.contract.messages import RECOGNIZE
 from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
+from packsight.shared.queue.deliveries import Progress
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.pulse import Holder
 from packsight.shared.settings import Settings
 
 FOR_EVER = {keys.DEAD_LETTERS, keys.DEAD_LETTERS_ORDER, keys.DEAD_LETTERS_DROPPED}
@@ -82,11 +84,14 @@ def test_thousands_of_results_are_read_in_chunks(ledger: Ledger, app: App) -> No
     assert ledger.results.ended([]) == set()
 
 
+ME, OTHER = Holder("parent", 7), Holder("another", 7)
+
+
 def test_a_delivery_is_counted_and_knows_whether_its_task_ended(ledger: Ledger, app: App) -> None:
-    assert [ledger.deliveries.begin("t").count for _ in range(3)] == [1, 2, 3]
-    assert not ledger.deliveries.begin("t").ended
+    assert [ledger.deliveries.begin("t", ME, 1).count for _ in range(3)] == [1, 2, 3]
+    assert not ledger.deliveries.begin("t", ME, 1).ended
     store(app, "t", result={})
-    assert ledger.deliveries.begin("t").ended
+    assert ledger.deliveries.begin("t", ME, 1).ended
     ledger.deliveries.end("t")
     assert ledger.deliveries.count("t") == 0
 
@@ -97,17 +102,36 @@ def test_a_stored_result_is_not_overwritten_by_a_second_delivery(ledger: Ledger,
     assert ledger.results.read(["t"])["t"].result == {"first": True}
 
 
-def test_partial_outcomes_survive_until_the_task_ends(ledger: Ledger) -> None:
-    ledger.deliveries.begin_image("t", 0)
-    ledger.deliveries.end_image("t", 0, "outcome")
-    ledger.deliveries.begin_image("t", 7)
-    ledger.deliveries.begin_image("t", 7)
-    assert ledger.deliveries.record_crash("t", ErrorCode.TIME_LIMIT) == 1
-    partial = ledger.deliveries.partial("t")
-    assert (partial.done, partial.begun) == ({0: "outcome"}, {0: 1, 7: 2})
-    assert (partial.crashes, partial.cause) == (1, ErrorCode.TIME_LIMIT)
-    ledger.deliveries.end("t")
-    assert ledger.deliveries.partial("t").begun == {}
+def test_what_is_known_of_a_batch_survives_until_its_task_ends(ledger: Ledger) -> None:
+    book = ledger.deliveries
+    book.keep("t", {0: "outcome", 3: "another"})
+    book.record_death("t", ME, ErrorCode.WORKER_KILLED, (0, 8))
+    book.record_death("t", ME, ErrorCode.WORKER_KILLED, (7, 8))
+    book.record_death("t", ME, ErrorCode.TIME_LIMIT, (7, 8))
+    assert [book.record_death("t", ME, ErrorCode.WORKER_KILLED, None) for _ in range(2)] == [1, 2]
+    assert book.begin("t", ME, 8).progress == Progress(
+        done={0: "outcome", 3: "another"}, broken=frozenset({(0, 8)}), deaths={7: 2}, causes={7: ErrorCode.TIME_LIMIT}
+    )
+    book.end("t")
+    assert book.begin("t", ME, 8).progress == Progress()
+
+
+def test_what_another_release_noted_of_a_batch_is_passed_over(ledger: Ledger) -> None:
+    ledger.client.hset(keys.partial("t"), mapping={"begun:1": 2, "cause": "worker_killed", "crashes": 1, "done:0": "outcome"})
+    assert ledger.deliveries.begin("t", ME, 2).progress == Progress(done={0: "outcome"})
+
+
+def test_what_others_had_in_work_is_seen_until_they_take_it_back(ledger: Ledger) -> None:
+    book = ledger.deliveries
+    book.begin("t", ME, 8)
+    assert book.begin("t", ME, 8).progress == Progress(), "whoever asks lives"
+    assert book.begin("t", OTHER, 8).progress == Progress(broken=frozenset({(0, 8)}))
+    book.begin_part("t", OTHER, (3, 4))
+    assert book.begin("t", ME, 8).progress == Progress(lost={3: 1})
+    assert book.begin("t", Holder("another", 8), 8).progress.lost == {}, "a child of that parent: so it lives"
+    book.hand_back("t", Holder("another", 8))
+    book.hand_back("t", OTHER)
+    assert book.begin("t", ME, 8).progress == Progress()
 
 
 def test_every_key_has_a_time_to_live_except_the_dead_letters(ledger: Ledger, letters: DeadLetters, app: App) -> None:
@@ -115,10 +139,10 @@ def test_every_key_has_a_time_to_live_except_the_dead_letters(ledger: Ledger, le
     ledger.jobs.advance("spring", 1)
     ledger.jobs.note_finished("spring", 1)
     ledger.jobs.still_missing("spring", ["a"])
-    ledger.deliveries.begin("t")
-    ledger.deliveries.begin_image("t", 0)
-    ledger.deliveries.end_image("t", 0, "x")
-    ledger.deliveries.record_crash("u", ErrorCode.WORKER_KILLED)
+    ledger.deliveries.begin("t", ME, 2)
+    ledger.deliveries.begin_part("t", ME, (0, 1))
+    ledger.deliveries.keep("t", {0: "x"}, ME)
+    ledger.deliveries.record_death("u", ME, ErrorCode.WORKER_KILLED, (0, 1))
     store(app, "v", result={})
     for index in range(7):
         letters.put(letter(f"{index}.jpg"))
@@ -179,7 +203,7 @@ def test_a_refused_message_is_replayed_under_its_own_id_in_its_own_queue(
     name = letters.put(letter(None, task="packsight.other", queue="celery", payload={"args": [1], "kwargs": {}}))
     store(app, "t", "FAILURE", ValueError("refused"))
     assert letters.replay(app, name) == "t"
-    assert not ledger.deliveries.begin("t").ended
+    assert not ledger.deliveries.begin("t", ME, 1).ended
     assert sent(ledger, app, "celery") == [("t", [1])]
 
 

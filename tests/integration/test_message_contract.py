@@ -73,7 +73,7 @@ def test_every_field_is_described_in_order(heading: str, model: type[BaseModel])
 
 
 def test_fields_of_failures_and_of_words_of_evidence_are_described() -> None:
-    assert first_cells(section("### Failure"))[:4] == list(Failure.model_fields)
+    assert first_cells(section("### Failure"))[:5] == list(Failure.model_fields)
     assert all(f"`{name}`" in section("### Evidence") for name in WordEvidence.model_fields)
     assert all(f"- `{status.value}`: " in section("### Outcome") for status in Status)
 

@@ -19,6 +19,7 @@ from packsight.shared.contract.errors import Dependency, ErrorCode, ImageError, 
 from packsight.shared.contract.lacking import WANTED, Lack
 from packsight.shared.contract.outcomes import STAGES, Status
 from packsight.shared.settings import Decode
+from packsight.shared.storage import deadline
 from packsight.worker.pipeline import decode as decoding
 from packsight.worker.pipeline import pipeline as pipelines
 from packsight.worker.pipeline.decode import Photo
@@ -258,6 +259,35 @@ def test_a_photo_for_which_no_patience_is_left_is_not_waited_for(shop: Shop, mon
     monkeypatch.setattr(shop.pipeline, "_flow", replace(FLOW, patience=0, least_patience=0))
     assert failure(shop.ask(reference)[0]).code is ErrorCode.FETCH_TIMEOUT
     assert failure(shop.ask(reference)[0]).retryable
+
+
+def test_as_many_files_are_fetched_at_a_time_as_there_are_threads_for_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, together = query(PRODUCTS[2]), threading.Barrier(FLOW.ahead + FLOW.fetching, timeout=60)
+
+    def fetch(reference: str) -> bytes:
+        together.wait()
+        return data
+
+    monkeypatch.setattr(shop.pipeline._fetcher, "fetch", fetch)
+    references = [f"s3://b/together/{number}.jpg" for number in range(FLOW.ahead + FLOW.fetching)]
+    assert {outcome.status for outcome in shop.ask(*references)}.isdisjoint({Status.FAILED})
+
+
+def test_a_foreign_host_that_is_slow_holds_up_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, allowed = query(PRODUCTS[2]), dict[str, float]()
+
+    def fetch(reference: str) -> bytes:
+        allowed[reference] = deadline.remaining()
+        if "slow.example" in reference:
+            raise ImageError(ErrorCode.FETCH_TIMEOUT, "not read in time")
+        return data
+
+    monkeypatch.setattr(shop.pipeline._fetcher, "fetch", fetch)
+    slow = [f"https://slow.example/{number}.jpg" for number in range(20)]
+    outcomes = shop.ask(*slow, "https://quick.example/a.jpg")
+    assert [outcome.status is Status.FAILED for outcome in outcomes] == [True] * 20 + [False]
+    assert allowed[slow[0]] > FLOW.least_patience >= allowed[slow[-1]]
+    assert allowed["https://quick.example/a.jpg"] > FLOW.least_patience
 
 
 def test_a_new_version_answers_the_next_batch_and_a_withdrawn_product_is_gone(shop: Shop) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from packsight.indexer import reconcile as reconciling
 from packsight.indexer.reconcile import reconcile
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.contract.messages import BULK_QUEUE, RECOGNIZE
@@ -157,3 +158,17 @@ def test_a_second_reconciler_does_nothing_while_one_works(
         assert reconcile(live_settings, app, store) == 0
         assert ledger.jobs.active() == ["spring"]
     assert reconcile(live_settings, app, store) == 3
+
+
+def test_a_reconciler_that_is_killed_holds_up_the_next_for_two_rounds_at_most(
+    job: list[str], live_settings: Settings, app: App, store: ObjectStore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+
+    def look(*_: object) -> int:
+        left.append(ledger.client.ttl(keys.RECONCILER_LOCK))
+        return 0
+
+    monkeypatch.setattr(reconciling, "_reconcile_job", look)
+    reconcile(live_settings, app, store)
+    assert 0 < left[0] <= 2 * live_settings.queue.reconcile_seconds

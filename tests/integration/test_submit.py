@@ -18,6 +18,7 @@ from packsight.shared.contract.messages import BULK_QUEUE, INTERACTIVE_QUEUE, RE
 from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.queue.pulse import Pulse
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.queue.delivery import Batch as DeliveredBatch
@@ -265,7 +266,7 @@ def test_only_the_failed_photos_of_a_job_are_asked_about_again_and_the_others_st
     kind = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, recognise)
     request = RecognizeRequest.model_validate(first.request(job.manifest))
     letters = DeadLetters(live_settings)
-    answered = DeliveredBatch(kind, first.task_id, request, client.ledger, letters).answer()
+    answered = DeliveredBatch(kind, first.task_id, request, client.ledger, letters, Pulse()).answer()
     letters.close()
     assert asked == [first.images[1].reference]
     assert [outcome.reason for outcome in answered] == ["first", "second", "not there"]

@@ -58,9 +58,11 @@ def test_who_stays_sick_is_ended_by_its_health_check_so_that_it_is_started_again
     assert SERVICES[name]["command"] == [name]
 
 
-@pytest.mark.parametrize("name", ["worker", "indexer"])
-def test_a_stop_waits_longer_than_a_batch_may_take(name: str) -> None:
-    assert seconds(SERVICES[name]["stop_grace_period"]) > Worker().time_limit
+def test_a_stop_waits_longer_than_the_largest_batch_may_take() -> None:
+    limits = Worker()
+    assert seconds(SERVICES["worker"]["stop_grace_period"]) > limits.seconds_for(limits.max_batch)
+    assert f"{limits.seconds_for(limits.max_batch):.0f} s" in (ROOT / "docker-compose.yml").read_text()
+    assert f"{limits.max_batch} photos: {limits.seconds_for(limits.max_batch):.0f} s" in (ROOT / "docs/operations.md").read_text()
 
 
 def test_only_flower_can_be_reached_and_only_from_this_host() -> None:

@@ -8,13 +8,18 @@ from typing import Any
 import pytest
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.exceptions import InvalidTaskError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.queue import refused
+from packsight.shared.queue.app import make_app
+from packsight.shared.queue.deliveries import Progress, Span
 from packsight.shared.queue.headers import admit
 from packsight.shared.queue.transport.channel import FAIR_TURN, service_order
-from packsight.worker.queue.delivery import Mode, max_total_deliveries, mode_of
-from packsight.worker.queue.request import cause_of
+from packsight.shared.settings import Settings
+from packsight.worker.queue.delivery import DEATHS_ALONE, LOST_ALONE, cause_alone, halved
+from packsight.worker.queue.request import BatchRequest, cause_of
 
 QUEUES = ["interactive", "celery", "bulk", "describe"]
 
@@ -39,27 +44,44 @@ def test_fair_turns_lose_no_queue(queues: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "limit", "mode"),
+    ("images", "broken", "groups"),
     [
-        (1, 3, Mode.WHOLE),
-        (2, 3, Mode.SINGLY),
-        (3, 3, Mode.SINGLY),
-        (2, 5, Mode.WHOLE),
-        (3, 5, Mode.WHOLE),
-        (4, 5, Mode.SINGLY),
-        (1, 1, Mode.WHOLE),
-        (2, 1, Mode.SINGLY),
+        (8, set(), [(0, 8)]),
+        (8, {(0, 8)}, [(0, 4), (4, 8)]),
+        (8, {(0, 8), (4, 8)}, [(0, 4), (4, 6), (6, 8)]),
+        (8, {(0, 8), (4, 8), (6, 8)}, [(0, 4), (4, 6), (6, 7), (7, 8)]),
+        (8, {(1, 8)}, [(0, 4), (4, 8)]),
+        (8, {(2, 4)}, [(0, 2), (2, 3), (3, 4), (4, 8)]),
+        (5, {(0, 5), (0, 3)}, [(0, 2), (2, 3), (3, 5)]),
+        (1, set(), [(0, 1)]),
     ],
 )
-def test_a_batch_is_run_image_by_image_from_the_delivery_before_the_last(count: int, limit: int, mode: Mode) -> None:
-    assert mode_of(count, limit, images=32) is mode
+def test_what_came_to_no_end_together_is_halved_and_the_rest_stays_together(
+    images: int, broken: set[Span], groups: list[Span]
+) -> None:
+    assert [(group.start, group.stop) for group in halved(images, broken)] == groups
 
 
-def test_no_batch_is_run_more_often_than_its_images_could_explain() -> None:
-    most = max_total_deliveries(3, images=4)
-    assert most == 11
-    assert mode_of(most, 3, images=4) is Mode.SINGLY
-    assert mode_of(most + 1, 3, images=4) is Mode.GIVE_UP
+@given(st.integers(1, 64), st.data())
+def test_halving_keeps_every_photo_once_and_in_order_and_comes_to_an_end(images: int, data: st.DataObject) -> None:
+    poison = data.draw(st.integers(0, images - 1))
+    broken: set[Span] = set()
+    for _ in range(images.bit_length() + 1):
+        groups = halved(images, broken)
+        assert [place for group in groups for place in group] == list(range(images))
+        (worst,) = (group for group in groups if poison in group)
+        if len(worst) == 1:
+            return
+        broken.add((worst.start, worst.stop))
+    raise AssertionError(f"{poison} of {images} is never alone")
+
+
+def test_a_photo_is_condemned_by_what_was_seen_of_it_alone() -> None:
+    causes = {0: ErrorCode.TIME_LIMIT}
+    assert cause_alone(0, Progress(deaths={0: DEATHS_ALONE - 1}, lost={0: LOST_ALONE - 1}, causes=causes)) is None
+    assert cause_alone(0, Progress(deaths={0: DEATHS_ALONE}, causes=causes)) is ErrorCode.TIME_LIMIT
+    assert cause_alone(0, Progress(lost={0: LOST_ALONE})) is ErrorCode.WORKER_LOST
+    assert cause_alone(1, Progress(deaths={0: DEATHS_ALONE}, lost={0: LOST_ALONE}, causes=causes)) is None
 
 
 @pytest.mark.parametrize(
@@ -74,6 +96,19 @@ def test_no_batch_is_run_more_often_than_its_images_could_explain() -> None:
 )
 def test_the_death_of_a_child_is_told_from_an_error_of_the_task(error: BaseException, cause: ErrorCode | None) -> None:
     assert cause_of(error) is cause
+
+
+@pytest.mark.parametrize(("images", "photos"), [(["a"], 1), (["a"] * 16, 16), (["a"] * 1024, 64), ("odd", 1), (None, 1)])
+def test_a_message_may_take_longer_than_all_of_its_photos_one_by_one_and_no_message_of_any_size_much_longer(
+    images: Any, photos: int
+) -> None:
+    config = Settings(_env_file=None)
+    sent = message(HEADERS | {"timelimit": [None, 1e9]}, [[{"images": images}], {}, {}])
+    sent.content_encoding = "utf-8"
+    task = SimpleNamespace(ignore_result=False)
+    made = BatchRequest(sent, app=make_app("test", config), task=task)
+    assert made.time_limits == ((photos + 1) * config.worker.seconds_for(1), None)
+    assert made.time_limits[0] > photos * config.worker.seconds_for(1) > config.worker.seconds_for(photos) * 0.99
 
 
 HEADERS = {"id": "1", "task": "packsight.recognize"}

@@ -16,7 +16,7 @@ from packsight.shared.queue.transport import contract
 from packsight.shared.settings import Settings
 
 ROOT = Path(contract.__file__).parents[3]
-QUEUE = ("transport/", "consumer.py", "callbacks.py", "heartbeat.py", "remote_control.py", "unbegun.py")
+QUEUE = ("transport/", "consumer.py", "callbacks.py", "heartbeat.py", "remote_control.py", "watchdog.py")
 FENCE = (*(f"shared/queue/{name}" for name in QUEUE), "worker/queue/request.py")
 ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
 PRIVATE = {name for names in contract.FOREIGN.values() for name in names if name.startswith("_")}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
-from packsight.worker.pipeline.overlap import postprocess, prefetch
+from packsight.worker.pipeline.overlap import postprocess, prefetch, started
 
 
 @pytest.fixture
@@ -38,6 +39,25 @@ def test_the_next_items_are_worked_on_while_a_group_is_dealt_with(pool: ThreadPo
         taken += len(next(groups))
         all_done(pool)
         assert len(begun) == taken + 4
+
+
+def test_work_is_begun_ahead_of_whoever_asks_and_nobody_waits_for_it(pool: ThreadPoolExecutor) -> None:
+    begun: list[int] = []
+    gate = Event()
+
+    def work(number: int) -> int:
+        gate.wait(30)
+        begun.append(number)
+        return number
+
+    futures = started(pool, work, range(10), most=3)
+    first = next(futures)
+    assert not first.done()
+    gate.set()
+    assert first.result() == 0
+    all_done(pool)
+    assert begun == [0, 1, 2, 3]
+    assert [future.result() for future in futures] == list(range(1, 10))
 
 
 def test_no_items_give_no_groups(pool: ThreadPoolExecutor) -> None:

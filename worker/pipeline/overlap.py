@@ -12,6 +12,16 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
+def started(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: int) -> Iterator[Future[T]]:
+    """Yield work in order that has begun, waiting for none of it; up to `most` more are begun before they are asked for."""
+    waiting: deque[Future[T]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > most:
+            yield waiting.popleft()
+    yield from waiting
+
+
 def prefetch(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: int, group: int) -> Iterator[list[T]]:
     """Yield results in groups of up to `group` that are ready, so as to wait for one at most.
 

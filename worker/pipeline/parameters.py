@@ -15,9 +15,13 @@ class FlowParameters:
     ahead: int = 4
     """Photos loaded before their turn, and photos that wait for their decision: a large one takes 12 MB, so with those in
     the networks 144 MB of photos at most."""
+    fetching: int = 4
+    """Files fetched before their photos are loaded: with `ahead` as many as there are threads for it (settings.fetch.threads), so
+    that some slow ones do not hold up all. A file of a photo is some megabytes, 32 at most."""
     patience: float = 30.0
-    """Seconds that a batch waits for slow photos, `ahead` of them at a time, before each has only `least_patience`. 64 photos
-    that never end to come then take 96 s of the 120 s after which the child would be killed, and photos beside them with it."""
+    """Seconds that a batch waits for slow photos, `ahead` and `fetching` of them at a time, before each has but
+    `least_patience`. 64 photos that never end to come then take 64 s of the 380 s after which the child would be killed, and
+    photos beside them with it."""
     least_patience: float = 4.0
     """Seconds that a photo has in any case: one of 3 MB at 1 MB/s."""
 

@@ -1,6 +1,6 @@
 """One photo's way: fetch, look up, decode, read barcodes, compare details, read the lines that tell, embed, read words, decide.
 
-A batch flows through in groups: while one group is in the networks, threads fetch and decode the next photos and another
+A batch flows through in groups: while one group is in the networks, threads fetch files and decode the next photos, and another
 thread decides about those before. Few are in flight at a time, since a large photo takes 12 MB.
 
 No content goes through the networks twice: what they saw is kept for the rest of the batch and in the cache of all workers,
@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -39,7 +40,7 @@ from packsight.worker.pipeline.early_stop import EarlyStop
 from packsight.worker.pipeline.extracted import Extracted, timed
 from packsight.worker.pipeline.feature_cache import FeatureCache
 from packsight.worker.pipeline.middle import middle
-from packsight.worker.pipeline.overlap import postprocess, prefetch
+from packsight.worker.pipeline.overlap import postprocess, prefetch, started
 from packsight.worker.pipeline.parameters import FLOW, FlowParameters
 from packsight.worker.pipeline.patience import Patience
 from packsight.worker.pipeline.reading import read_in_parts
@@ -69,7 +70,8 @@ class Pipeline:
         self._cache = cache
         self._limits = limits
         self._flow = flow
-        self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
+        self._fetchers = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
+        self._loaders = ThreadPoolExecutor(flow.ahead, thread_name_prefix="load")
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="finish")
         self.embedder_name = embedder.description.fingerprint()
         self.spotter_name = spotter.description.fingerprint()
@@ -133,9 +135,11 @@ class Pipeline:
         """
         version = "" if read_all else _version(snapshot, products)
         known: dict[str, Features] = {}  # by content, in this batch
-        patience = Patience(self._flow.patience * self._flow.ahead, self._flow.least_patience)
-        load = partial(self._load, known=known, patience=patience, version=version, barcodes=barcodes)
-        for group in prefetch(self._loaders, load, references, most=self._flow.ahead, group=self._flow.group):
+        flow = self._flow
+        patience = Patience(flow.patience * (flow.ahead + flow.fetching), flow.least_patience)
+        fetched = started(self._fetchers, partial(self._fetch, patience=patience), references, most=flow.fetching)
+        load = partial(self._load, known=known, version=version, barcodes=barcodes)
+        for group in prefetch(self._loaders, load, fetched, most=flow.ahead, group=flow.group):
             usable = [photo for photo in group if photo.failure is None]
             new = {photo.sha256: photo for photo in usable if photo.sha256 not in known}
             unread = {photo.sha256: photo for photo in usable if barcodes and _unread(known.get(photo.sha256))}
@@ -150,16 +154,22 @@ class Pipeline:
             self.images += len(group)
             yield from group
 
-    def _load(
-        self, reference: str, known: dict[str, Features], patience: Patience, version: str, barcodes: bool
-    ) -> Extracted:
-        """Fetch a photo, and decode it unless what is wanted of it is known."""
+    def _fetch(self, reference: str, patience: Patience) -> Extracted:
+        """Fetch a photo's file."""
         photo = Extracted(reference)
-        try:
-            with photo.timed("fetch"), patience.fetching():
+        with self._noting_failure(photo):
+            with photo.timed("fetch"), patience.fetching(reference):
                 data = self._fetcher.fetch(reference)
             photo.sha256 = hashlib.sha256(data).hexdigest()
             photo.decode = partial(decode, data, self._limits)
+        return photo
+
+    def _load(self, fetched: Future[Extracted], known: dict[str, Features], version: str, barcodes: bool) -> Extracted:
+        """Decode a photo unless what is wanted of it is known."""
+        photo = fetched.result()
+        if photo.failure is not None:
+            return photo
+        with self._noting_failure(photo):
             with photo.timed("cache"):
                 if photo.sha256 not in known and (found := self._cache.get(photo.sha256, version)):
                     known[photo.sha256] = found
@@ -167,13 +177,18 @@ class Pipeline:
                 with photo.timed("decode"):
                     photo.photo()
                 photo.check_time("decode", self._limits.seconds)
+        return photo
+
+    @contextmanager
+    def _noting_failure(self, photo: Extracted) -> Iterator[None]:
+        try:
+            yield
         except ImageError as error:
             photo.failure = Failure.of(error)
-            photo.outage = error.message if self._fetcher.is_outage(reference, error) else ""
+            photo.outage = error.message if self._fetcher.is_outage(photo.reference, error) else ""
         except Exception as error:
-            log.exception("loading %s failed", shown(reference))
+            log.exception("loading %s failed", shown(photo.reference))
             photo.failure = Failure.unexpected(error)
-        return photo
 
     def _look(self, photos: Sequence[Extracted], enough: EarlyStop, parts: Collection[Part], *, asked: bool) -> None:
         """Let the stages add their evidence, cheapest first; a photo that is decided goes no further."""

@@ -15,6 +15,7 @@ from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.pulse import Pulse
 from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.settings import Precision, Settings, settings
 from packsight.shared.storage.feature_store import FeatureStore
@@ -44,6 +45,7 @@ class Child:
     ledger: Ledger
     dead_letters: DeadLetters
     registration: Registration
+    pulse: Pulse
 
 
 @lru_cache(maxsize=1)
@@ -99,6 +101,7 @@ def build(config: Settings) -> Child:
         ledger=Ledger(config),
         dead_letters=DeadLetters(config),
         registration=registration,
+        pulse=Pulse.of_child(),
     )
 
 

@@ -1,58 +1,51 @@
-"""What happens to a batch whose worker dies: it is run again, then image by image, until the one at fault stands alone.
+"""What happens to a batch whose worker dies: it is run again, half of it at a time, until the photo at fault stands alone.
 
-The first deliveries of a message run the whole batch at once. From delivery `max_deliveries - 1` on, its images are run one
-by one; which one is in work is noted before, its outcome after. An image that was in work alone on two deliveries that came
-to no end is not run a third time: it is failed with the cause of the last crash and put on the dead-letter list, and its
-neighbours get their outcomes. A message that comes back even more often than all its images together could explain is
-answered in the same way without running anything. So every batch ends, after a number of deliveries that is known before.
+A batch is run whole. Photos that were in work together when that came to no end, for whatever reason, are halved for the next
+delivery, and those that were not stay together: so one that kills its worker is alone after as many runs as its batch can be
+halved. What has an outcome keeps it.
 
-An outage is not the batch's doing: what is finished is kept, the message goes back, and the delivery does not count.
+A photo is condemned only for what was seen of it alone: children that died over it, or were killed since it took too long, while
+their parent lived to see it; or very many parents of which nothing was heard again. It is then failed with the cause, put on the
+dead-letter list and not run any more. Brokers and databases that go away, connections that are lost and messages that come twice
+condemn nothing, however often they come.
+
+An outage is not the batch's doing: what is finished is kept, the message goes back, and the delivery does not count. Photos whose
+foreign hosts do not give them now come back in a later delivery: see `putting_off`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from celery.exceptions import Ignore, Reject, Retry
 from redis import RedisError
 
-from packsight.shared.contract.errors import Dependency, ErrorCode, Outage, PacksightError
+from packsight.shared.contract.errors import Dependency, ErrorCode, Outage, PacksightError, PutOff
 from packsight.shared.contract.messages import DescribeRequest, RecognizeRequest
 from packsight.shared.contract.outcomes import Described, Failure, Outcome
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
+from packsight.shared.queue.deliveries import Delivery, Progress, Span
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.pulse import Pulse
+from packsight.worker.queue.putting_off import can_pass, pause
 
 log = logging.getLogger(__name__)
 
 R = TypeVar("R", RecognizeRequest, DescribeRequest)
 A = TypeVar("A", Outcome, Described)
 
-CRASHES_ALONE = 2
-"""Crashes that an image may cause alone: the first may have been someone else's doing, an operator's or a neighbour's."""
-
-
-class Mode(Enum):
-    """How a delivery is worked on."""
-
-    WHOLE = auto()
-    SINGLY = auto()
-    GIVE_UP = auto()
-
-
-def max_total_deliveries(max_deliveries: int, images: int) -> int:
-    """Return the number of deliveries that a batch can need if each of its images ends its worker."""
-    return max_deliveries + CRASHES_ALONE * images
-
-
-def mode_of(count: int, max_deliveries: int, images: int) -> Mode:
-    """Decide how delivery number `count`, from 1, of a batch of so many images is worked on."""
-    if count > max_total_deliveries(max_deliveries, images):
-        return Mode.GIVE_UP
-    return Mode.SINGLY if count >= max(2, max_deliveries - 1) else Mode.WHOLE
+DEATHS_ALONE = 2
+"""Deaths of children over a photo alone that condemn it: the first may have been someone else's doing, an operator's or the
+system's that was short of memory."""
+LOST_ALONE = 10
+"""Parents that must be lost, each with the photo alone in work, to condemn it. A photo that takes its whole container along, as
+one for which memory does not suffice may, would otherwise do so for ever. Nobody saw those deaths, and machines are killed for
+reasons of their own; but ten of them over the one photo, whose work takes a second or two, are no chance any more."""
 
 
 class AlreadyEnded(Ignore):  # type: ignore[misc]
@@ -72,121 +65,176 @@ class BatchKind(Generic[R, A]):
 
 @dataclass(frozen=True)
 class Batch(Generic[R, A]):
-    """A batch that was delivered, with the books that remember its earlier deliveries."""
+    """A batch that was delivered, with the books that remember its earlier deliveries.
+
+    pulse: by which this process's parent knows what it has in work. expires: when nobody waits for the batch any longer.
+    """
 
     kind: BatchKind[R, A]
     task_id: str
     request: R
     ledger: Ledger
     dead_letters: DeadLetters
+    pulse: Pulse
+    expires: datetime | None = None
 
     def answer(self) -> list[A]:
         """Return one outcome per image, in order, whatever the earlier deliveries ended with.
 
-        Raises AlreadyEnded when the task has its result, and Celery's Reject with an Outage, so that the message comes again,
-        when something that every batch needs is away.
+        Raises AlreadyEnded when the task has its result, and Celery's Reject, so that the message comes again: with an Outage
+        when something that every batch needs is away, with PutOff when photos of foreign hosts are to be had later.
         """
         try:
             return self._deliver()
         except RedisError as error:
+            self.ledger.deliveries.leave_open(self.task_id)
             outage = Outage(Dependency.RESULTS, f"{type(error).__name__}: {error}")
             raise Reject(outage, requeue=True) from error
 
     def _deliver(self) -> list[A]:
-        delivery = self.ledger.deliveries.begin(self.task_id)
+        book, images = self.ledger.deliveries, self.request.images
+        delivery = book.begin(self.task_id, self.pulse.holder, len(images))
         if delivery.ended:
+            book.end(self.task_id)
             raise AlreadyEnded(f"task {self.task_id} has its result")
-        mode = mode_of(delivery.count, self.ledger.settings.worker.max_deliveries, len(self.request.images))
-        if mode is Mode.WHOLE:
+        progress = delivery.progress
+        state = _State({place: self.kind.outcome.model_validate_json(text) for place, text in progress.done.items()})
+        groups = deque(list(group) for group in halved(len(images), progress.broken))
+        while groups:
+            if not (group := [place for place in groups.popleft() if place not in state.outcomes]):
+                continue
             try:
-                return self._whole(resumed=delivery.resumed)
+                self._work(group, delivery, state, more=bool(groups))
             except Outage as outage:
                 self._keep(outage)
-                self.ledger.deliveries.hand_back(self.task_id)
+                book.hand_back(self.task_id, self.pulse.holder)
                 raise Reject(outage, requeue=True) from outage
             except (Ignore, Reject, Retry, RedisError):
                 raise
             except Exception:
-                log.exception("a batch failed as a whole and is run image by image", extra={"task_id": self.task_id})
-        return self._one_by_one(delivery.count, run=mode is not Mode.GIVE_UP)
+                log.exception("photos failed together and are run apart", extra={"task_id": self.task_id})
+                middle = (len(group) + 1) // 2
+                groups.extendleft((group[middle:], group[:middle]))
+        if state.open:
+            self._put_off(state, progress.attempts)
+        return [state.outcomes[place] for place in range(len(images))]
 
-    def _whole(self, *, resumed: bool) -> list[A]:
-        """Run what is left of the batch at once."""
-        done = self.ledger.deliveries.partial(self.task_id).done if resumed else {}
-        images = self.request.images
-        left = [index for index in range(len(images)) if index not in done]
-        new = self._run(self.request.model_copy(update={"images": [images[index] for index in left]})) if left else []
-        found = dict(zip(left, new, strict=True))
-        return [found[i] if i in found else self.kind.outcome.model_validate_json(done[i]) for i in range(len(images))]
+    def _work(self, group: Sequence[int], delivery: Delivery, state: _State[A], *, more: bool) -> None:
+        """Give some photos their outcomes, and keep these if the batch needs more than they."""
+        if len(group) == 1 and (cause := cause_alone(group[0], delivery.progress)):
+            found = [self._dead_letter(group[0], cause, delivery.count)]
+        else:
+            found = self._run(group)
+        state.add(dict(zip(group, found, strict=True)))
+        if more or state.open:
+            finished = {place: state.outcomes[place].model_dump_json() for place in group if place not in state.open}
+            self.ledger.deliveries.keep(self.task_id, finished, self.pulse.holder)
 
-    def _keep(self, outage: Outage) -> None:
-        """Keep what was finished, so that it is not done again."""
-        for index, image in enumerate(self.request.images):
-            outcome = outage.finished.get(image)
-            if isinstance(outcome, self.kind.outcome):
-                self.ledger.deliveries.end_image(self.task_id, index, outcome.model_dump_json())
-
-    def _run(self, request: R) -> list[A]:
-        outcomes = self.kind.run(request)
-        if len(outcomes) != len(request.images):
-            raise RuntimeError(f"{len(outcomes)} outcomes for {len(request.images)} images")
-        return outcomes
-
-    def _one_by_one(self, count: int, *, run: bool) -> list[A]:
-        book = self.ledger.deliveries
-        before = book.partial(self.task_id)
-        outcomes: list[A] = []
-        for index, image in enumerate(self.request.images):
-            if index in before.done:
-                outcomes.append(self.kind.outcome.model_validate_json(before.done[index]))
-                continue
-            if run and before.begun.get(index, 0) < CRASHES_ALONE:
-                book.begin_image(self.task_id, index)
-                try:
-                    outcome = self._isolate(image)
-                except Outage as outage:
-                    book.hand_back(self.task_id, index)
-                    raise Reject(outage, requeue=True) from outage
-            else:
-                outcome = self._dead_letter(image, before.cause, count)
-            book.end_image(self.task_id, index, outcome.model_dump_json())
-            outcomes.append(outcome)
-        return outcomes
-
-    def _isolate(self, image: str) -> A:
+    def _run(self, group: Sequence[int]) -> list[A]:
+        """Run some photos together; an error of the program is raised where they are several, and the outcome of one alone."""
         try:
-            return self._run(self._only(image))[0]
+            return self._together(group)
         except (Ignore, Reject, Retry, RedisError, Outage):
             raise
-        except PacksightError as error:
-            return self.kind.outcome.failed(image, Failure.of(error))
         except Exception as error:
+            if len(group) > 1:
+                raise
+            image = self.request.images[group[0]]
+            if isinstance(error, PacksightError):
+                return [self.kind.outcome.failed(image, Failure.of(error))]
             log.exception("an image failed", extra={"task_id": self.task_id, "image": image})
-            return self.kind.outcome.failed(image, Failure.unexpected(error))
+            return [self.kind.outcome.failed(image, Failure.unexpected(error))]
 
-    def _dead_letter(self, image: str, cause: ErrorCode, count: int) -> A:
-        failure = failure_of(cause, self.ledger.settings.worker.time_limit)
+    def _together(self, group: Sequence[int]) -> list[A]:
+        """Run some photos, noted so that whoever comes after a death knows which they were."""
+        span: Span = (group[0], group[-1] + 1)
+        if span != (0, len(self.request.images)):  # which is what the book says from the beginning
+            self.ledger.deliveries.begin_part(self.task_id, self.pulse.holder, span)
+        request = self.request.model_copy(update={"images": [self.request.images[place] for place in group]})
+        with self.pulse.working(*span, self.ledger.settings.worker.seconds_for(len(group))):
+            outcomes = self.kind.run(request)
+        if len(outcomes) != len(group):
+            raise RuntimeError(f"{len(outcomes)} outcomes for {len(group)} images")
+        return outcomes
+
+    def _keep(self, outage: Outage) -> None:
+        """Keep what was finished in spite of an outage, so that it is not done again."""
+        found = [outage.finished.get(image) for image in self.request.images]
+        finished = {
+            place: outcome.model_dump_json()
+            for place, outcome in enumerate(found)
+            if isinstance(outcome, self.kind.outcome) and not can_pass(outcome.image, outcome.failure)
+        }
+        self.ledger.deliveries.keep(self.task_id, finished)
+
+    def _put_off(self, state: _State[A], earlier: int) -> None:
+        """Let photos of foreign hosts come again; raises nothing when what they have is final."""
+        if earlier + 1 >= self.ledger.settings.fetch.attempts:
+            return
+        failures = [failure for place in state.open if (failure := state.outcomes[place].failure)]
+        seconds = pause(failures, earlier, self.expires)
+        if seconds is None:
+            return
+        self.ledger.deliveries.hand_back(self.task_id, self.pulse.holder, attempted=True)
+        raise Reject(PutOff(len(failures), seconds), requeue=True)
+
+    def _dead_letter(self, place: int, cause: ErrorCode, count: int) -> A:
+        image = self.request.images[place]
+        failure = failure_of(cause, self.ledger.settings.worker.seconds_for(1))
         dead_letter = DeadLetter(
             code=cause,
             message=failure.message,
             task=self.kind.task,
             task_id=self.task_id,
-            payload=self._only(image).model_dump(mode="json"),
+            payload=self.request.model_copy(update={"images": [image]}).model_dump(mode="json"),
             image=image,
             deliveries=count,
         )
         self.dead_letters.put(dead_letter)
         return self.kind.outcome.failed(image, failure)
 
-    def _only(self, image: str) -> R:
-        return self.request.model_copy(update={"images": [image]})
+
+@dataclass
+class _State(Generic[A]):
+    """Outcomes by place; `open` are those that may yet be others."""
+
+    outcomes: dict[int, A]
+    open: set[int] = field(default_factory=set)
+
+    def add(self, found: dict[int, A]) -> None:
+        self.outcomes |= found
+        self.open |= {place for place, outcome in found.items() if can_pass(outcome.image, outcome.failure)}
 
 
-def failure_of(cause: ErrorCode, time_limit: int) -> Failure:
-    """Say what an image did to its workers."""
-    return Failure.of_code(
-        cause,
-        f"this photo was worked on for more than {time_limit} s each time"
-        if cause is ErrorCode.TIME_LIMIT
-        else "the worker process died each time it worked on this photo",
-    )
+def halved(images: int, broken: Set[Span]) -> list[range]:
+    """Cut a batch of so many images into groups none of which holds all that once came to no end together.
+
+    Depends on nothing but what happened, so that whoever takes the message next, and whatever order word came in, cuts alike.
+    """
+    return list(_halved(range(images), broken))
+
+
+def _halved(group: range, broken: Set[Span]) -> Iterator[range]:
+    inside = {(start, stop) for start, stop in broken if group.start <= start and stop <= group.stop}
+    if not inside or len(group) == 1:
+        yield group
+        return
+    middle = (group.start + group.stop + 1) // 2
+    yield from _halved(range(group.start, middle), inside)
+    yield from _halved(range(middle, group.stop), inside)
+
+
+def cause_alone(place: int, progress: Progress) -> ErrorCode | None:
+    """Why a photo is not run any more; None when it is."""
+    if progress.deaths.get(place, 0) >= DEATHS_ALONE:
+        return progress.causes[place]
+    return ErrorCode.WORKER_LOST if progress.lost.get(place, 0) >= LOST_ALONE else None
+
+
+def failure_of(cause: ErrorCode, seconds: float) -> Failure:
+    """Say what an image did to its workers; seconds: what it may take alone."""
+    texts = {
+        ErrorCode.TIME_LIMIT: f"this photo was worked on alone for more than {seconds:g} s each time",
+        ErrorCode.WORKER_LOST: f"{LOST_ALONE} workers were not heard of again while they had this photo alone in work",
+    }
+    return Failure.of_code(cause, texts.get(cause, "the worker process died each time it worked on this photo alone"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -13,15 +15,20 @@ from celery.worker import state
 from celery.worker.request import Request
 from redis import RedisError
 
-from packsight.shared.contract.errors import ErrorCode, Outage, TaskError
+from packsight.shared.contract.errors import ErrorCode, Outage, PutOff, TaskError
 from packsight.shared.queue.app import App
+from packsight.shared.queue.broker import Leases
 from packsight.shared.queue.callbacks import Task
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.pulse import pulses
 from packsight.worker.process.outages import outages
-from packsight.worker.queue.delivery import max_total_deliveries
 
 log = logging.getLogger(__name__)
+
+IDLE_DEATHS = 10
+"""Children that may die with a batch in hand but none of its photos in work, before it is given up: while they read the message
+or store the result. No photo can be blamed for these, and that many are no chance."""
 
 
 @lru_cache(maxsize=1)
@@ -36,6 +43,12 @@ class BatchTask(Task):
     Request = "packsight.worker.queue.request:BatchRequest"
     resultrepr_maxsize = 1
     """Of a result Flower gets the brackets alone: it is full of references, which may carry signatures."""
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the message in work expires."""
+        expires = self.request.expires
+        return datetime.fromisoformat(expires) if isinstance(expires, str) else expires
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
         """Forget the deliveries, now that the result is stored."""
@@ -53,28 +66,45 @@ class BatchTask(Task):
 
 
 class BatchRequest(Request):  # type: ignore[misc]
-    """A batch in work. A child's death is no failure of the task while deliveries remain: the message is put back.
+    """A batch in work. A child's death is no failure of the task: the message is put back, with a note of who died over what.
 
     Celery by itself would store a FAILURE for the hard time limit, and deliver for ever for a lost child.
     """
+
+    blameless = False
+    """Whether the child is killed for something that no photo can have done."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        worker, images = self._app.settings.worker, _images(self._args)
+        # Photos in work have the limits of their number, which the watchdog keeps. This one, of all that happens beside, is
+        # longer than theirs together when each of them is run alone.
+        self.time_limits = ((min(images, worker.max_batch) + 1) * worker.seconds_for(1), None)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Log a time limit; `on_failure`, which is called as well, decides what becomes of the message."""
         if soft:
             super().on_timeout(soft, timeout)
         else:
-            log.error("hard time limit (%s s) exceeded by %s[%s]", timeout, self.name, self.id)
+            log.error("a child is killed over %s[%s]", self.name, self.id)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Put the message of a batch back whose child died; everything else is Celery's."""
-        if isinstance(unwrapped(exc_info.exception), MemoryError):
+        error = unwrapped(exc_info.exception)
+        if isinstance(error, MemoryError):
             # The child lives and has stored the failure; Celery would end the parent with all other batches.
             state.task_ready(self)
             self.acknowledge()
             self.send_event("task-failed", exception="MemoryError()", traceback=exc_info.traceback)
             return
-        self._note_outage(unwrapped(exc_info.exception))
-        cause = cause_of(exc_info.exception)
+        if isinstance(error, Reject) and isinstance(error.reason, PutOff):
+            state.task_ready(self)
+            self._put_off(error.reason)
+            return
+        if isinstance(error, Reject) and isinstance(error.reason, Outage):
+            # A child gave its batch back because something is away that every batch needs: no more work is taken.
+            outages().trip(error.reason)
+        cause = cause_of(error)
         ours = cause is not None and not (self._already_cancelled or self._already_revoked or state.should_terminate)
         if cause is None or not ours or self._success_was_stored():
             super().on_failure(exc_info, send_failed_event, return_ok)
@@ -86,30 +116,44 @@ class BatchRequest(Request):  # type: ignore[misc]
         else:
             self._give_up(cause)
 
-    def _note_outage(self, error: Any) -> None:
-        """Take no more work where a child gave its batch back because something is away that every batch needs."""
-        if isinstance(error, Reject) and isinstance(error.reason, Outage):
-            outages().trip(error.reason)
+    def _put_off(self, put_off: PutOff) -> None:
+        """Leave the message with the broker until its photos are asked for again."""
+        log.info("%s[%s]: %s", self.name, self.id, put_off, extra={"action": "put_off", "task_id": self.id})
+        held: Leases = self.message.channel.qos
+        try:
+            parked = held.park(self.message.delivery_tag, time.time() + put_off.seconds)
+        except self._connection_errors:
+            log.warning("the broker cannot be told to keep %s for later; it comes back at once", self.id, exc_info=True)
+            return  # as every message that is no longer renewed
+        if not parked:
+            self.reject(requeue=True)
+        self.acknowledged = True
 
     def _may_come_again(self, cause: ErrorCode) -> bool:
-        ledger, _ = _books(self.app)
+        """Note what the child died over; False when too many have died over nothing that could be set apart."""
+        deliveries, pid = _books(self.app)[0].deliveries, self.worker_pid
+        holder, work = pulses().holder(pid), pulses().work(pid)
+        pulses().forget(pid)
         try:
-            return ledger.deliveries.record_crash(self.id, cause) <= self._most_deliveries()
+            if self.blameless:
+                deliveries.hand_back(self.id, holder)
+                return True
+            span = (work.start, work.stop) if work else None
+            return deliveries.record_death(self.id, holder, cause, span) <= IDLE_DEATHS
         except RedisError:
             log.warning("the death of a child cannot be noted", exc_info=True)
             return True
 
     def _give_up(self, cause: ErrorCode) -> None:
-        # Children that die before they begin with the batch: nothing could be noted, and nobody can be blamed but the batch.
         ledger, dead_letters = _books(self.app)
-        text = f"every child that was given this batch died ({cause}); the batch is on the dead-letter list"
+        text = f"{IDLE_DEATHS} children and more that held this batch died before or after its photos ({cause}); it is put aside"
         dead_letter = DeadLetter(
             code=cause,
             message=text,
             task=self._type,
             task_id=self.id,
             payload={"args": list(self.args), "kwargs": dict(self.kwargs)},
-            deliveries=self._most_deliveries() + 1,
+            deliveries=ledger.deliveries.count(self.id),
         )
         dead_letters.put(dead_letter)
         error = TaskError(cause, text)
@@ -118,11 +162,12 @@ class BatchRequest(Request):  # type: ignore[misc]
         self.acknowledge()
         self.send_event("task-failed", exception=repr(error), traceback="")
 
-    def _most_deliveries(self) -> int:
-        argument = self.args[0] if self.args else {}
-        images = argument.get("images") if isinstance(argument, dict) else None
-        count = len(images) if isinstance(images, list) else 1
-        return max_total_deliveries(self.app.settings.worker.max_deliveries, count)
+
+def _images(arguments: Any) -> int:
+    """How many photos a message names, 1 where it does not say."""
+    argument = arguments[0] if arguments else {}
+    images = argument.get("images") if isinstance(argument, dict) else None
+    return len(images) if isinstance(images, list) else 1
 
 
 def unwrapped(error: Any) -> Any:

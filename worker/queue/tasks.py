@@ -48,7 +48,8 @@ def _child() -> Child:
 def _answer(task: BatchTask, kind: BatchKind[R, A], arguments: tuple[Any, ...], options: dict[str, Any]) -> list[A]:
     here = _child()
     request = _parse(here, task, kind.request, arguments, options)
-    return Batch(kind, task.request.id, request, here.ledger, here.dead_letters).answer()
+    batch = Batch(kind, task.request.id, request, here.ledger, here.dead_letters, here.pulse, task.deadline)
+    return batch.answer()
 
 
 def _recognize(request: RecognizeRequest) -> list[Outcome]:

@@ -2,8 +2,8 @@
 
 A test compares this list with the installed releases and names what vanished or changed, so the pin of both is a range;
 `make canary` does so with the newest. The names beyond the documented ones are used in this package, in
-`shared.queue.consumer`, `shared.queue.callbacks`, `shared.queue.remote_control` and `worker.queue.request`, and nowhere else;
-another test sees to that.
+`shared.queue.consumer`, `shared.queue.watchdog`, `shared.queue.heartbeat`, `shared.queue.callbacks`,
+`shared.queue.remote_control` and `worker.queue.request`, and nowhere else; another test sees to that.
 
 Imports nothing of theirs, so that looking at the broker (`shared.queue.broker`) needs neither.
 """
@@ -219,6 +219,7 @@ FOREIGN: dict[str, dict[str, str]] = {
     "celery.worker.state": {
         "active_requests": PRESENT,
         "all_total_count": PRESENT,
+        "reserved_requests": PRESENT,
         "task_ready": (
             "(request, successful=, remove_request=, discard_active_request=, discard_reserved_request=, "
             "discard_scheduled_request=)"
@@ -236,10 +237,15 @@ FOREIGN: dict[str, dict[str, str]] = {
         "_already_revoked": PRESENT,
         "_success_was_stored": "(self)",
         "_context": PRESENT,
+        "_app": PRESENT,
+        "_args": PRESENT,
+        "_apply_result": PRESENT,
+        "_connection_errors": PRESENT,
+        "time_limits": PRESENT,
+        "worker_pid": PRESENT,
         "_type": PRESENT,
         "acknowledged": PRESENT,
         "message": PRESENT,
-        "_apply_result": PRESENT,
     },
     "celery.concurrency.prefork:TaskPool": {
         "_pool": PRESENT,
@@ -247,12 +253,22 @@ FOREIGN: dict[str, dict[str, str]] = {
     "billiard.pool:Pool": {
         "_pool": PRESENT,
     },
+    "celery.concurrency.base:BasePool": {
+        "_pool": PRESENT,
+    },
+    "celery.concurrency.asynpool:AsynPool": {
+        "on_hard_timeout": PRESENT,
+    },
+    "billiard.pool:TimeoutHandler": {
+        "on_hard_timeout": "(self, job)",
+    },
     "billiard.pool:ApplyResult": {
         "ready": "(self)",
         "_accepted": PRESENT,
         "_scheduled_for": PRESENT,
         "_time_accepted": PRESENT,
         "_timeout": PRESENT,
+        "_worker_pid": PRESENT,
         "_write_to": PRESENT,
     },
     "billiard.process:BaseProcess": {

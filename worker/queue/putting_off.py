@@ -1,0 +1,60 @@
+"""Photos of foreign hosts that cannot be had now: they are asked for again in a later delivery, a counted number of times.
+
+Our own storage away is an outage; a stranger's server away is what its photos end with, but not at the first try. Their message
+waits in the broker, where it holds no child, with the outcomes of its other photos kept; a host has time to come back meanwhile.
+Pauses grow and are spread, so that many batches do not come back at once (Brooker, Exponential Backoff and Jitter, 2015).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.outcomes import Failure
+from packsight.shared.contract.references import scheme
+
+_OF_THE_WAY = frozenset({ErrorCode.HTTP_STATUS, ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT, ErrorCode.FETCH_FAILED})
+"""Failures on the way to a photo, not of the photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseParameters:
+    """Seconds until photos are asked for again."""
+
+    first: float = 5.0
+    """After the first delivery: a server that refuses too many requests at once takes the next."""
+    factor: float = 4.0
+    """Each pause is so many times the one before: 5, 20 and 80 s outlast the restart of a server."""
+    most: float = 300.0
+    """At most, also where a host asks for more: then its photos have failed, since whoever waits for the batch would wait too."""
+    spread: float = 0.25
+    """Share by which a pause is longer or shorter by chance."""
+    room: float = 25.0
+    """What must be left until a message expires when it comes back: fetching one photo may take 20 s, finding a child some."""
+
+
+PAUSES = PauseParameters()
+"""What a worker goes by."""
+
+
+def can_pass(image: str, failure: Failure | None) -> bool:
+    """Whether a photo may be had later that its foreign host did not give now; one that asks for too long a wait does not."""
+    if failure is None or not failure.retryable or failure.code not in _OF_THE_WAY or scheme(image) not in {"http", "https"}:
+        return False
+    return (failure.retry_after or 0.0) <= PAUSES.most
+
+
+def pause(failures: Iterable[Failure], earlier: int, expires: datetime | None, rules: PauseParameters = PAUSES) -> float | None:
+    """Return after how many seconds photos with these failures are asked for again, having been put off `earlier` times.
+
+    None when their message, which expires then, leaves no room for it.
+    """
+    asked = max((failure.retry_after or 0.0 for failure in failures), default=0.0)
+    longest = min(rules.most, rules.first * rules.factor**earlier)
+    seconds = max(asked, longest * random.uniform(1 - rules.spread, 1 + rules.spread))  # noqa: S311 - nothing secret
+    if expires is not None and datetime.now(UTC) + timedelta(seconds=seconds + rules.room) > expires:
+        return None
+    return seconds
