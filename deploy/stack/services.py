@@ -167,8 +167,8 @@ def log_end(log: Path, lines: int = 15) -> str:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - lines * _LINE))
             tail = file.read().decode(errors="replace").splitlines()[-lines:]
-    except FileNotFoundError:
-        return f"Its log {log} is gone."
+    except OSError as error:
+        return f"Its log {log} cannot be read ({type(error).__name__})."
     return "\n".join([f"Its log {log} ends with:", *tail])
 
 

@@ -40,6 +40,8 @@ _SERVICES_START = 60.0
 """Seconds that broker and object storage may take to answer: they read what they have stored."""
 _WORKERS_START = 60.0
 """Seconds beyond what a child may take that all workers, the indexer and Flower may take together, on a machine under load."""
+_CANNOT_START = 10.0
+"""Seconds until the start of a process is tried again that the system refused."""
 _TAIL = 5
 """Lines of an ended part's log that are repeated in the supervisor's."""
 _WIDTH = 300
@@ -87,6 +89,7 @@ class Supervisor:
         living = {part.name: part for part in folder.load().running()}
         self.folder, self.stopped = folder, stopped
         self.kept = {spec.name: _Kept(spec, living.get(spec.name), restarts()) for spec in parts}
+        self._given_up: dict[str, str] = {}
         self._unsaved = False
 
     def start(self, names: list[str], seconds: float) -> None:
@@ -109,18 +112,20 @@ class Supervisor:
         missing = [name for name, one in self.kept.items() if not one.alive]
         for name in missing:
             del self.kept[name]
-        self._save(dict.fromkeys(missing, why) if self.kept else {})
+        if self.kept:
+            self._given_up = dict.fromkeys(missing, why)
+        self._save()
 
     def watch(self) -> None:
         """Look after all parts until told to stop."""
         while not self.stopped.wait(_LOOK):
-            try:
-                for one in self.kept.values():
+            for one in self.kept.values():
+                try:
                     self._look(one)
-                if self._unsaved:
-                    self._save()
-            except Exception:  # a full disk, too many processes: the parts that run need it all the more
-                log.exception("the parts cannot be looked after now")
+                    if self._unsaved:
+                        self._save()
+                except Exception:  # a full disk, too many processes: the other parts need it all the more
+                    log.exception("%s cannot be looked after now", one.spec.name)
 
     def _look(self, one: _Kept) -> None:
         if one.again_at is None:
@@ -129,6 +134,7 @@ class Supervisor:
             else:
                 self._ended(one)
         elif time.monotonic() >= one.again_at:
+            one.again_at += _CANNOT_START
             self._begin(one)
 
     def _look_at_living(self, one: _Kept) -> None:
@@ -137,7 +143,7 @@ class Supervisor:
         if not one.answers and one.spec.ready():
             one.answers = True
             log.info("%s is ready again", name, extra={"action": "part_ready"})
-        if not part.node:
+        if not part.node or one.sick:
             return
         seen = health.ask(self.folder.root, part.node)
         if not seen.well and seen.pid == part.pid and seen.sick_for >= health.END_AFTER:
@@ -164,7 +170,8 @@ class Supervisor:
         cause = f"was sick ({one.sick})" if one.sick else how
         why = f"it {cause}, {one.restarts.count} times in a row, and is not started any more"
         log.error("%s: %s. Mend what its log says, then run `packsight up`.", name, why, extra={"action": "part_given_up"})
-        self._save({name: why})
+        self._given_up[name] = why
+        self._unsaved = True
 
     def _begin(self, one: _Kept) -> None:
         one.process = process = services.start(one.spec, self._log(one))
@@ -180,11 +187,11 @@ class Supervisor:
         one.again_at, one.sick, one.answers = None, "", False
         self._unsaved = True
 
-    def _save(self, given_up: dict[str, str] | None = None) -> None:
+    def _save(self) -> None:
         """Write down what runs, and what ran last of what is to be started again."""
         state = self.folder.load()
         parts = tuple(one.part for one in self.kept.values() if one.part is not None)
-        self.folder.save(state.model_copy(update={"parts": parts, "given_up": state.given_up | (given_up or {})}))
+        self.folder.save(state.model_copy(update={"parts": parts, "given_up": self._given_up}))
         self._unsaved = False
 
     def _log(self, one: _Kept) -> Path:

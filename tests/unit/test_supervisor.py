@@ -127,6 +127,28 @@ def test_what_an_earlier_supervisor_started_is_taken_over_and_kept(
     assert "earlier supervisor" in caplog.text
 
 
+def test_a_part_that_the_system_does_not_start_now_is_tried_again_and_keeps_nobody_from_the_others(
+    folder: StackFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = supervisor(folder, spec("valkey"), spec("worker"))
+    one.start(["valkey", "worker"], 10)
+    before, start, refused = pids(folder), services.start, threading.Event()
+
+    def refusing(spec: Spec, log: Path) -> subprocess.Popen[bytes]:
+        if spec.name == "valkey" and not refused.is_set():
+            refused.set()
+            raise BlockingIOError("no more processes")
+        return start(spec, log)
+
+    monkeypatch.setattr(services, "start", refusing)
+    monkeypatch.setattr("packsight.deploy.stack.supervisor._CANNOT_START", 0.1)
+    with watching(one):
+        for pid in before.values():
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: len(pids(folder)) == 2 and not set(pids(folder).values()) & set(before.values()))
+    assert "valkey cannot be looked after now" in caplog.text
+
+
 def test_a_part_that_stays_sick_is_ended_and_started_again(folder: StackFolder, caplog: pytest.LogCaptureFixture) -> None:
     node = "recognizer@host"
     one = supervisor(folder, spec("worker", node=node))
