@@ -6,7 +6,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from enum import StrEnum
 from importlib import metadata
@@ -22,10 +22,12 @@ from packsight.deploy.stack.state import StackFolder
 from packsight.deploy.status import CatalogSeen, catalogs
 from packsight.shared.catalog.manifest import FORMAT, sync_once
 from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.signatures import Keyring
+from packsight.shared.catalog.trust import NOT_CHECKED
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.queue.connection import open_redis, result_database
 from packsight.shared.queue.dead_letters import DeadLetters
-from packsight.shared.queue.registry import children, replicas
+from packsight.shared.queue.registry import ReplicaEntry, children, replicas
 from packsight.shared.settings import Settings, load_settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -209,7 +211,7 @@ def _workers(settings: Settings) -> Findings:
         with result_database(settings) as client:
             fleet, copies = children(client), replicas(client)
             letters = DeadLetters(settings).count()
-        published = catalogs(settings)
+        published, refused = catalogs(settings)
     except (redis.RedisError, PacksightError):
         return  # said by the checks of broker and storage
     recipes = {recipe for child in fleet if not (recipe := Recipe.of(child)).is_former}
@@ -223,10 +225,22 @@ def _workers(settings: Settings) -> Findings:
         yield _note("workers", text, remedy)
     for name in dict.fromkeys(catalog.name for catalog in published):
         yield from _catalog(name, [catalog for catalog in published if catalog.name == name], recipes)
-    for text in complaints(fleet, copies):
+    for text in [*refused, *complaints(fleet, copies)]:
         yield _wrong("catalogs", text, "See the worker's log.")
+    yield from _signatures(settings, copies)
     if letters:
         yield _note("dead letters", f"{letters:,} wait for a decision", "packsight dead-letters list")
+
+
+def _signatures(settings: Settings, copies: Sequence[ReplicaEntry]) -> Findings:
+    file = settings.catalog.signing_key_file
+    if file is not None and file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
+        yield _wrong("catalogs", f"others can read {file}, with which catalogs are signed", f"chmod 600 {file}")
+    unchecked = [copy.node for copy in copies if copy.keys == ()] or ["here"] * (not settings.catalog.public_keys)
+    if unchecked:
+        yield _note("catalogs", f"{', '.join(unchecked)}: {NOT_CHECKED[0]}", NOT_CHECKED[1])
+    else:
+        yield _good("catalogs", f"checked by {' and '.join(Keyring(settings.catalog.public_keys).ids)}")
 
 
 def _catalog(name: str, served: list[CatalogSeen], recipes: set[Recipe]) -> Findings:

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from packsight.deploy.fleet import complaints, differing
 from packsight.deploy.stack.state import Part, StackFolder
+from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
-from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.errors import CatalogError, PacksightError, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, WORKER_QUEUES
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.connection import result_database
@@ -91,7 +92,8 @@ def observe(folder: StackFolder, settings: Settings) -> Observation:
     except redis.RedisError as error:
         seen["errors"].append(f"The broker does not answer ({type(error).__name__}). Start it with `packsight up`.")
     try:
-        seen["catalogs"] = catalogs(settings)
+        seen["catalogs"], refused = catalogs(settings)
+        seen["errors"] += refused
     except PacksightError as error:
         seen["errors"].append(f"Object storage: {error}")
     return Observation(**seen)
@@ -130,12 +132,19 @@ def _queues(settings: Settings) -> dict[str, Any]:
         }
 
 
-def catalogs(settings: Settings) -> list[CatalogSeen]:
-    """What is published of each catalog; raises PacksightError when object storage cannot be asked."""
+def catalogs(settings: Settings) -> tuple[list[CatalogSeen], list[str]]:
+    """What is published of each catalog, and in sentences what of it is refused.
+
+    Raises PacksightError when object storage cannot be asked.
+    """
+    trust = Trust.of_reader(settings)
     with contextlib.closing(ObjectStore(settings.s3)) as store:
-        found = []
+        found, refused = [], []
         for name in catalog_names(store):
-            versions = CatalogStore(store, name)
-            manifests = [versions.manifest(version) for version in sorted(versions.served())]
-            found += [CatalogSeen(name=name, **manifest.model_dump()) for manifest in manifests]
-        return found
+            versions = CatalogStore(store, name, trust)
+            try:
+                manifests = [versions.manifest(version) for version in sorted(versions.served())]
+                found += [CatalogSeen(name=name, **manifest.model_dump()) for manifest in manifests]
+            except CatalogError as error:
+                refused.append(f"{error.message}. {error.remedy}")
+        return found, refused

@@ -42,10 +42,12 @@ from packsight.indexer.plan import (
 )
 from packsight.indexer.publish import check, prune, publish
 from packsight.indexer.report import SyncReport, SyncRequest, first_failure, notes_of, report_of
+from packsight.indexer.signing import sign_unsigned
 from packsight.indexer.source_states import SourceStates
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.matching.fingerprint import matching_fingerprint
@@ -112,7 +114,7 @@ class Sync:
     @property
     def catalogs(self) -> CatalogStore:
         """The catalog's versions."""
-        return CatalogStore(self.store, self.request.catalog)
+        return CatalogStore(self.store, self.request.catalog, Trust.of_publisher(self.settings))
 
     @property
     def prior(self) -> Model:
@@ -152,8 +154,8 @@ class Sync:
         offers = read_offers(request.feed, self.settings, self.store)
         skipped: Counter[str] = Counter()
         extras = extra_photos(request.photos, self.store, skipped) if request.photos else {}
-        current = self.catalogs.current()
-        parent = self._parent(current.version) if current is not None else None
+        current = self.catalogs.overwritable() if request.force else self.catalogs.current()
+        parent = self._parent(current.version) if current is not None and current.version else None
         wanted = plan(offers, extras, parent.rows if parent is not None else Rows(), feed=request.feed)
         if not request.force:
             # Before a photo is fetched for nothing; what photos are lost is known when the rest of them has been seen.
@@ -299,6 +301,7 @@ def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lamb
         fleet = stack.enter_context(closing(Fleet(settings)))
         lease = stack.enter_context(sync_lock(fleet.redis, request.catalog))
         store.ensure_bucket()
+        sign_unsigned(store, settings, request.catalog)
         return Sync(request, settings, store, fleet, QueueExtractor(settings, fleet), lease, progress).run()
 
 

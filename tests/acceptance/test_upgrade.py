@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from packsight.shared.catalog.signatures import Document
+from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.settings import load_settings
 from packsight.shared.storage.objects import ObjectStore
@@ -19,8 +21,9 @@ pytestmark = pytest.mark.timeout(900)
 
 
 def catalog_store(stack: Stack) -> tuple[ObjectStore, CatalogStore]:
-    store = ObjectStore(load_settings(stack.folder / ".packsight/stack.env").s3)
-    return store, CatalogStore(store, "default")
+    settings = load_settings(stack.folder / ".packsight/stack.env")
+    store = ObjectStore(settings.s3)
+    return store, CatalogStore(store, "default", Trust.of_reader(settings))
 
 
 def children(stack: Stack) -> list[dict[str, Any]]:
@@ -48,7 +51,7 @@ def publish_as_formerly(store: ObjectStore, catalogs: CatalogStore) -> str:
     current = catalogs.current()
     assert current is not None
     key = f"catalogs/default/versions/{current.version}/manifest.json"
-    document = json.loads(store.read(key).data)
+    document = json.loads(Document.split(store.read(key).data).body)
     for field in ("details", "matching", "fit"):
         del document[field]
     store.write(key, json.dumps({**document, "format": 2}).encode())
