@@ -274,6 +274,8 @@ class CatalogStore:
             self._trust.keyring.sign(Kind.POINTER, pointer.model_dump_json(indent=1).encode()),
             etag=None if expected is None else expected.etag,
         )
+        if self._trust.keyring.own:
+            self._trust.note(self.name, changed_at)
 
     def download(self, version: str, folder: Path) -> Path:
         """Bring a version to `folder/<version>`: to a temporary folder, hashes checked, then renamed into place.

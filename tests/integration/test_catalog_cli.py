@@ -62,7 +62,8 @@ MADE = "100.0% of 3 recognised, each made of a product's only one"
 def test_show_prints_counts_models_files_and_notes(config: Settings, store: ObjectStore, tmp_path: Path) -> None:
     put(store, tmp_path, "v1")
     text = run("show").stdout
-    for part in ("v1 (CURRENT)", "thumb-1", "none-1", "192 values, projected to 64", "content.json", "2 B", "[odd].jpg", FIT, MADE):
+    facts = ("v1 (CURRENT)", "thumb-1", "none-1", "192 values, projected to 64", "content.json", "2 B", "[odd].jpg", FIT, MADE)
+    for part in facts:
         assert part in text
     assert isinstance(run("show", "v9").exception, CatalogError)
 
