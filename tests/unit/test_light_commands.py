@@ -18,6 +18,7 @@ HEAVY = {
     "PIL",
     "billiard",
     "celery",
+    "cryptography",
     "cv2",
     "faiss",
     "jinja2",
