@@ -7,7 +7,7 @@ from contextlib import closing
 
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
-from packsight.shared.contract.errors import PacksightError
+from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -36,11 +36,11 @@ def sign_unsigned(store: ObjectStore, settings: Settings, *names: str) -> None:
 
 
 def sign_at_start(settings: Settings) -> None:
-    """The same of all catalogs; where object storage does not let us, the next sync of each does it."""
+    """The same of all catalogs. Where that fails, the indexer starts all the same; the next sync does it, or says why not."""
     if settings.catalog.signing_key_file is None:
         return
     with closing(ObjectStore(settings.s3)) as store:
         try:
             sign_unsigned(store, settings)
-        except PacksightError as error:
+        except (PacksightError, UserError) as error:
             log.warning("what was published before there was a key is not signed yet: %s", error)

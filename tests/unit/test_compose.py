@@ -64,6 +64,15 @@ def test_secrets_come_from_the_env_file_alone() -> None:
         assert not secrets & set(service.get("environment", {}))
 
 
+def test_the_key_that_signs_catalogs_is_the_indexers_alone() -> None:
+    setting = "PACKSIGHT_CATALOG__SIGNING_KEY_FILE"
+    assert [name for name, service in SERVICES.items() if setting in service.get("environment", {})] == ["indexer"]
+    assert setting not in (ROOT / "deploy/compose.env.example").read_text()
+    (volume,) = SERVICES["indexer"]["volumes"]
+    assert SERVICES["indexer"]["environment"][setting].startswith(volume.split(":")[1])
+    assert [name for name, service in SERVICES.items() if volume in service.get("volumes", [])] == ["indexer"]
+
+
 def test_the_example_env_file_holds_only_settings_that_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     lines = (ROOT / "deploy/compose.env.example").read_text().splitlines()
     ours = [line.removeprefix("# ") for line in lines if re.match(r"(# )?PACKSIGHT_\w+=", line)]
