@@ -63,9 +63,8 @@ def _require_name(bucket: str, key: str | None = None) -> None:
         raise StorageError(ErrorCode.REFERENCE_INVALID, f"s3://{bucket}/{key or ''}: {error}") from None
 
 
-def _tag(headers: Mapping[str, str], name: str) -> str:
-    """An answer's ETag, which every S3 server gives with every object, and the page of a proxy hardly ever has."""
-    tag = (headers.get("ETag") or "").strip('"')
+def _require_tag(tag: str | None, name: str) -> str:
+    """An answer's ETag: every S3 server gives one with every object, and the page of a proxy hardly ever has one."""
     if not tag:
         raise _not_s3(name)
     return tag
@@ -150,7 +149,7 @@ class ObjectStore:
         digest, size = hashlib.md5(usedforsecurity=False), 0
         try:
             response = self._client.get_object(bucket, key)
-            etag = _tag(response.headers, name)
+            etag = _require_tag(response.headers.get("ETag", "").strip('"'), name)
             expected = int(response.headers.get("Content-Length", -1))
             if limit is not None and expected > limit:
                 raise StorageError(ErrorCode.FILE_TOO_LARGE, f"{name} has {expected} bytes, more than {limit}")
@@ -177,7 +176,7 @@ class ObjectStore:
         stored = self._call(
             key, lambda: self._client.put_object(self.bucket, key, io.BytesIO(data), len(data), content_type=content_type)
         )
-        _tag(stored.http_headers, key)
+        _require_tag(stored.etag, key)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object only if the key is free; False when it was taken."""
@@ -193,7 +192,7 @@ class ObjectStore:
         # minio-py has no parameter for request headers of put_object, so the low-level call is used.
         try:
             stored = self._client._put_object(self.bucket, key, data, {**headers, "Content-Type": "application/json"})
-            _tag(stored.http_headers, key)
+            _require_tag(stored.etag, key)
         except S3Error as error:
             if error.code in {"PreconditionFailed", "ConditionalRequestConflict"}:
                 return False
@@ -223,7 +222,7 @@ class ObjectStore:
     def _stat(self, bucket: str, key: str) -> Any:
         _require_name(bucket, key)
         stat = self._call(key, lambda: self._client.stat_object(bucket, key))
-        _tag(stat.metadata or {}, key)
+        _require_tag(stat.etag, key)
         return stat
 
     def list(self, prefix: str, *, bucket: str | None = None, recursive: bool = True) -> Iterator[str]:
@@ -244,8 +243,7 @@ class ObjectStore:
     def upload(self, key: str, path: str) -> None:
         """Copy a file into an object, in constant memory."""
         stored = self._call(key, lambda: self._client.fput_object(self.bucket, key, path))
-        if not stored.etag:
-            raise _not_s3(key)
+        _require_tag(stored.etag, key)
 
     def remove(self, key: str) -> None:
         """Remove an object; no error when there is none."""

@@ -26,6 +26,7 @@ from packsight.worker.catalogs.pointer import LocalPointer, follow, read_local_p
 from packsight.worker.catalogs.replica import Replica
 from packsight.worker.catalogs.snapshots import Catalogs
 from tests.integration.test_replica import RECIPE, sealed_version, served
+from tests.integration.test_sync import Shop
 from tests.trust import UNCHECKED
 
 POINTER = "catalogs/default/CURRENT.json"
@@ -239,6 +240,21 @@ def test_one_key_follows_another_while_all_serve(
     assert last._errors == {}
     here = read_local_pointer(worker.home, "default", RECIPE)
     assert here is not None and (here.version, here.key) == (first.version, publisher.keyring.own)
+
+
+def test_a_sync_builds_on_no_pointer_that_is_refused_unless_it_is_forced(
+    live_settings: Settings, store: ObjectStore, tmp_path: Path, key: Path
+) -> None:
+    shop = Shop(tmp_path / "shop", keyed(live_settings, tmp_path / "home", signing=key, believed=(key,)), store)
+    first = shop.sync()
+    believing = CatalogStore(store, "default", Trust.of_reader(shop.settings))
+    assert [manifest.version for manifest in believing.versions()] == [first.version]
+    pointer = store.read(POINTER).data
+    store.write(POINTER, pointer.replace(b'"version"', b'"Version"'))
+    with pytest.raises(CatalogError, match="changed after it was signed"):
+        shop.sync()
+    assert shop.sync(force=True).published
+    assert believing.current() is not None
 
 
 def run(*words: str) -> str:
