@@ -129,7 +129,7 @@ class CatalogStore:
                 ErrorCode.CATALOG_REFUSED,
                 f"The pointer of catalog {self.name} is of {pointer.changed_at:%Y-%m-%d %H:%M:%S}, older than one that was "
                 f"followed here: somebody put it back, or object storage was restored",
-                remedy=_WRITE_ANEW,
+                remedy=f"After a restore `packsight catalog sign` writes it anew as it is. Else: {_WRITE_ANEW}",
             )
         if newest is None or pointer.changed_at > newest:
             self._trust.note(self.name, pointer.changed_at)

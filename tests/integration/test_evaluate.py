@@ -48,7 +48,7 @@ class Shop:
 @pytest.fixture
 def here(live_settings: Settings, live_environment: None, store: ObjectStore, tmp_path: Path) -> Iterator[Shop]:
     """A published catalog, labelled photos, and a worker that knows what is on them."""
-    snapshot, photos = shop(tmp_path / "version")
+    snapshot, photos = shop(tmp_path / "version", catalog="default")
     versions = CatalogStore(store, "default", UNCHECKED)
     versions.upload(tmp_path / "version")
     versions.point(snapshot.manifest.version, expected=None)
