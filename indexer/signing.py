@@ -37,8 +37,6 @@ def sign_unsigned(store: ObjectStore, settings: Settings, *names: str) -> None:
 
 def sign_at_start(settings: Settings) -> None:
     """The same of all catalogs. Where that fails, the indexer starts all the same; the next sync does it, or says why not."""
-    if settings.catalog.signing_key_file is None:
-        return
     with closing(ObjectStore(settings.s3)) as store:
         try:
             sign_unsigned(store, settings)

@@ -180,8 +180,10 @@ class Catalog(_Section):
     """
     name: str = "default"
     """Catalog that the periodic sync maintains."""
+    signing_key: SecretStr = SecretStr("")
+    """Private key (PEM) with which the indexer signs what it publishes; empty, and no file of it: nothing is signed."""
     signing_key_file: Path | None = None
-    """Private key with which the indexer signs what it publishes (`packsight catalog keys`); None = nothing is signed."""
+    """The file that holds it instead (`packsight catalog keys` writes one)."""
     public_keys: tuple[PublicKey, ...] = ()
     """Keys of who may publish: what none of them signed is not served. Several while one follows another; none = no check."""
     prior: Path | None = None

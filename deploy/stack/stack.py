@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
-from packsight.deploy.stack import parts, services
+from packsight.deploy.stack import catalog_keys, parts, services
 from packsight.deploy.stack.ports import assign, is_free
 from packsight.deploy.stack.services import SEAWEED_PORTS, Spec
 from packsight.deploy.stack.state import Part, StackFolder, StackState, end, write_private
 from packsight.shared import launch
-from packsight.shared.catalog.signatures import create_key, public_key, read_key
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Settings, load_settings
 from packsight.shared.storage.objects import ObjectStore
@@ -114,28 +111,14 @@ def _ports(state: StackState, wishes: Wishes, alive: set[str]) -> dict[str, int]
     return ports | assign([name for name in held if name not in ports], state.ports)
 
 
-def _key_file(folder: StackFolder) -> Path | None:
-    """The private key by which this stack's indexer signs catalogs; None where the environment names keys of its own."""
-    named = {"PACKSIGHT_CATALOG__SIGNING_KEY_FILE", "PACKSIGHT_CATALOG__PUBLIC_KEYS"} & os.environ.keys()
-    return None if named else folder.root / "catalog-key.pem"
-
-
-def _publishing(folder: StackFolder) -> dict[str, str]:
-    """What only the indexer, and who types its commands, are told."""
-    file = _key_file(folder)
-    return {} if file is None else {"PACKSIGHT_CATALOG__SIGNING_KEY_FILE": str(file)}
-
-
 def _variables(folder: StackFolder, state: StackState) -> dict[str, str]:
     broker = f"redis://:{state.credentials.valkey}@127.0.0.1:{state.ports['valkey']}"
     values = {
         "PACKSIGHT_BROKER_URL": f"{broker}/0",
         "PACKSIGHT_RESULT_URL": f"{broker}/1",
         "PACKSIGHT_HOME": str(folder.root),
+        **catalog_keys.of_everyone(folder),
     }
-    if (file := _key_file(folder)) is not None:
-        private = read_key(file) if file.exists() else create_key(file)
-        values["PACKSIGHT_CATALOG__PUBLIC_KEYS"] = json.dumps([public_key(private)])
     if not _foreign_s3():
         values |= {
             "PACKSIGHT_S3__ENDPOINT": f"127.0.0.1:{state.ports['s3']}",
@@ -150,7 +133,7 @@ def _environment_file(folder: StackFolder, state: StackState) -> str:
     def quoted(value: str) -> str:
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
-    variables = _variables(folder, state) | _publishing(folder)
+    variables = _variables(folder, state) | catalog_keys.of_publishers(folder)
     return "".join(f"{name}={quoted(value)}\n" for name, value in variables.items())
 
 
@@ -184,7 +167,7 @@ class _Starter:
         common = {**_variables(self.folder, self.state), "PACKSIGHT_STACK_FILE": str(self.folder.env_file), **launch.ONE_THREAD}
         sizes = parts.share_of_machine(wishes.workers, settings)
         entries = [(parts.recognizer(n, settings, common | sizes, app), "") for n in range(1, wishes.workers + 1)]
-        entries.append((parts.indexer(common | _publishing(self.folder), app), ""))
+        entries.append((parts.indexer(common | catalog_keys.of_publishers(self.folder), app), ""))
         if wishes.flower:
             spec = parts.flower(self.state, self.folder.data, common)
             entries.append((spec, f"http://127.0.0.1:{self.state.ports['flower']}"))

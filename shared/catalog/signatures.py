@@ -32,6 +32,7 @@ from packsight.shared.contract.errors import CatalogError, ErrorCode, UserError
 _ID = 16
 """Hex digits that name a key in signatures and sentences; of all the keys that one operator has, it names one."""
 _LINE = re.compile(rb'\n"ed25519:([0-9a-f]{16}):([0-9a-f]{128})"\n\Z')
+_SETTING = "PACKSIGHT_CATALOG__SIGNING_KEY"
 _LOOK = "Look who can write the bucket."
 
 
@@ -94,7 +95,7 @@ class Keyring:
         if self.checks and self._private is None:
             raise UserError(
                 "Catalogs are signed, and there is no key to sign with here. Run this where the indexer runs, or name the file "
-                "of its private key by PACKSIGHT_CATALOG__SIGNING_KEY_FILE."
+                f"of its private key by {_SETTING}_FILE."
             )
 
     def sign(self, kind: Kind, body: bytes) -> bytes:
@@ -149,15 +150,24 @@ def create_key(path: Path) -> Ed25519PrivateKey:
 
 def read_key(path: Path) -> Ed25519PrivateKey:
     """Read a private key; raises UserError that names the file and what to do."""
-    setting = "PACKSIGHT_CATALOG__SIGNING_KEY_FILE"
     try:
-        private = load_pem_private_key(path.read_bytes(), None)
+        return parse_key(path.read_bytes(), f"The key in {path}")
     except FileNotFoundError:
-        remedy = f"Make one with `packsight catalog keys {path}`, or correct {setting}."
+        remedy = f"Make one with `packsight catalog keys {path}`, or correct {_SETTING}_FILE."
         raise UserError(f"There is no key in {path}. {remedy}") from None
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no private key without a password (PEM)"
-        raise UserError(f"The key in {path} cannot be read: {reason}. Correct the file or {setting}.") from None
+    except OSError as error:
+        raise UserError(f"The key in {path} cannot be read: {error.strerror}. Correct its rights or {_SETTING}_FILE.") from None
+
+
+def parse_key(pem: bytes, name: str = "The key that signs catalogs") -> Ed25519PrivateKey:
+    """Read a private key from its text; raises UserError that says what to do, and nothing of the text."""
+    try:
+        private = load_pem_private_key(pem, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        private = None
     if not isinstance(private, Ed25519PrivateKey):
-        raise UserError(f"The key in {path} is not of Ed25519. Make one with `packsight catalog keys`, and correct {setting}.")
+        raise UserError(
+            f"{name} is no private key of Ed25519 without a password (PEM). Correct {_SETTING} or {_SETTING}_FILE; "
+            "`packsight catalog keys` makes one."
+        )
     return private

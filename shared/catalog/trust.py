@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from packsight.shared.catalog.signatures import Keyring, read_key
+from packsight.shared.catalog.signatures import Keyring, parse_key, read_key
 from packsight.shared.settings import Settings
 from packsight.shared.storage.files import write_whole
 
@@ -39,8 +39,9 @@ class Trust:
     @classmethod
     def of_publisher(cls, settings: Settings) -> Trust:
         """For who publishes them; raises UserError when the private key cannot be read."""
-        file = settings.catalog.signing_key_file
-        return cls(Keyring(settings.catalog.public_keys, read_key(file) if file else None), settings.home)
+        text, file = settings.catalog.signing_key.get_secret_value(), settings.catalog.signing_key_file
+        private = parse_key(text.encode()) if text else read_key(file) if file else None
+        return cls(Keyring(settings.catalog.public_keys, private), settings.home)
 
     def newest(self, catalog: str) -> datetime | None:
         """When the newest pointer was written that was believed here; None for a catalog that is new here."""

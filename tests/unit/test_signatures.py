@@ -271,7 +271,7 @@ def test_a_key_file_is_its_owners_alone_and_is_never_overwritten(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "packsight catalog keys"), (b"no key", "no private key"), (b"\xff\x00", "no private key")],
+    [(None, "There is no key"), (b"no key", "no private key"), (b"\xff\x00", "no private key")],
 )
 def test_a_key_file_that_cannot_be_used_is_named_with_what_to_do(tmp_path: Path, content: bytes | None, said: str) -> None:
     file = tmp_path / "catalog.pem"
@@ -290,7 +290,7 @@ def test_the_private_key_of_another_kind_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "catalog.pem"
     pem = X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     file.write_bytes(pem)
-    with pytest.raises(UserError, match="not of Ed25519"):
+    with pytest.raises(UserError, match="no private key of Ed25519"):
         read_key(file)
 
 
@@ -303,6 +303,13 @@ def test_keys_come_from_the_settings_and_the_private_one_only_to_who_publishes(
     monkeypatch.setenv("PACKSIGHT_CATALOG__PUBLIC_KEYS", json.dumps([public_key(key(7))]))
     settings = load_settings(tmp_path / "none")
     assert Trust.of_publisher(settings).keyring.ids == (public_key(key(7))[:16], own[:16])
+    monkeypatch.delenv("PACKSIGHT_CATALOG__SIGNING_KEY_FILE")
+    monkeypatch.setenv("PACKSIGHT_CATALOG__SIGNING_KEY", file.read_text())
+    assert Trust.of_publisher(load_settings(tmp_path / "none")).keyring.own == own[:16]
+    monkeypatch.setenv("PACKSIGHT_CATALOG__SIGNING_KEY", "secret text")
+    with pytest.raises(UserError, match="no private key") as caught:
+        Trust.of_publisher(load_settings(tmp_path / "none"))
+    assert "secret text" not in str(caught.value)
     file.unlink()
     assert Trust.of_reader(settings).keyring.ids == (public_key(key(7))[:16],)
     with pytest.raises(UserError, match="There is no key"):
