@@ -18,7 +18,7 @@ from packsight.shared.catalog.signatures import Document, Keyring, Kind, create_
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, UserError
-from packsight.shared.settings import load_settings
+from packsight.shared.settings import Catalog, Settings, load_settings
 from packsight.shared.storage.objects import Blob
 from tests.trust import UNCHECKED, Shelf, key, publisher, reader
 
@@ -313,7 +313,7 @@ def test_keys_come_from_the_settings_and_the_private_one_only_to_who_publishes(
     file.unlink()
     assert Trust.of_reader(settings).keyring.ids == (public_key(key(7))[:16],)
     with pytest.raises(UserError, match="There is no key"):
-        Trust.of_publisher(settings)
+        Trust.of_publisher(Settings(_env_file=None, catalog=Catalog(signing_key_file=file)))
     monkeypatch.setenv("PACKSIGHT_CATALOG__PUBLIC_KEYS", '["short"]')
     with pytest.raises(UserError, match="PACKSIGHT_CATALOG__PUBLIC_KEYS"):
         load_settings(tmp_path / "none")
