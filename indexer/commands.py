@@ -18,7 +18,7 @@ from packsight.indexer import tables
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.publish import roll_back
 from packsight.indexer.report import SyncRequest
-from packsight.indexer.signing import sign_at_start
+from packsight.indexer.signing import sign_former
 from packsight.indexer.sync import run_sync
 from packsight.shared import launch
 from packsight.shared.catalog.signatures import create_key, public_key
@@ -149,7 +149,7 @@ def sign(catalog: str) -> None:
 
 def indexer() -> None:
     """Become the indexer's process."""
-    sign_at_start(settings())
+    sign_former(settings())
     line = ["worker", "--beat", "--hostname", "indexer@%h", "--queues", INDEXER_QUEUE, "--concurrency", "2"]
     line += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
     launch.become("packsight.indexer", *line, environment={})

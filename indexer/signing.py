@@ -1,4 +1,4 @@
-"""What was published before there was a key is signed once, as it is, by whoever publishes next."""
+"""What was published before there was a key is signed once, as it is, by the indexer's process."""
 
 from __future__ import annotations
 
@@ -14,31 +14,27 @@ from packsight.shared.storage.objects import ObjectStore
 log = logging.getLogger(__name__)
 
 
-def sign_unsigned(store: ObjectStore, settings: Settings, *names: str) -> None:
-    """Sign what was published of these catalogs, of all for none, where nobody has.
+def sign_former(settings: Settings) -> None:
+    """Sign all catalogs that nobody has, the first time that there is a key in this home, and never again.
 
-    Never where a signed pointer has been seen from here: what is unsigned then was put there by somebody else. Raises
-    UserError when there is no key though signatures are asked for, Conflict when somebody publishes meanwhile.
+    What is unsigned later was put there by somebody else. Where object storage is away it is tried again at the next
+    call; where it cannot be done, the log says why.
     """
-    trust = Trust.of_publisher(settings)
-    trust.keyring.require_own()
-    if not trust.keyring.own:
-        return
-    for name in names or tuple(catalog_names(store)):
-        catalogs = CatalogStore(store, name, trust)
-        if trust.newest(name) is None and catalogs.is_unsigned():
-            signed = catalogs.sign()
-            log.warning(
-                "catalog %s was published before there was a key; signed with %s as it is: %s",
-                name, trust.keyring.own, ", ".join(manifest.version for manifest in signed) or "no version",
-                extra={"action": "catalog_signed"},
-            )  # fmt: skip
+    try:
+        trust = Trust.of_publisher(settings)
+        trust.keyring.require_own()
+        if not trust.keyring.own or not trust.is_new:
+            return
+        with closing(ObjectStore(settings.s3)) as store:
+            for name in catalog_names(store):
+                _sign(CatalogStore(store, name, trust))
+        trust.begin()
+    except (PacksightError, UserError, OSError) as error:
+        log.error("what was published before there was a key is not signed (`packsight catalog sign` does it too): %s", error)
 
 
-def sign_at_start(settings: Settings) -> None:
-    """The same of all catalogs. Where that fails, the indexer starts all the same; the next sync does it, or says why not."""
-    with closing(ObjectStore(settings.s3)) as store:
-        try:
-            sign_unsigned(store, settings)
-        except (PacksightError, UserError) as error:
-            log.warning("what was published before there was a key is not signed yet: %s", error)
+def _sign(catalogs: CatalogStore) -> None:
+    if catalogs.is_unsigned():
+        signed = ", ".join(manifest.version for manifest in catalogs.sign()) or "no version"
+        text = "catalog %s was published before there was a key; it is signed now as it is: %s"
+        log.warning(text, catalogs.name, signed, extra={"action": "catalog_signed"})

@@ -42,7 +42,6 @@ from packsight.indexer.plan import (
 )
 from packsight.indexer.publish import check, prune, publish
 from packsight.indexer.report import SyncReport, SyncRequest, first_failure, notes_of, report_of
-from packsight.indexer.signing import sign_unsigned
 from packsight.indexer.source_states import SourceStates
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import Manifest
@@ -296,12 +295,12 @@ def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lamb
 
     Raises LockHeldError when another sync of the catalog is going on, UserError and PacksightError when this one fails.
     """
+    Trust.of_publisher(settings).keyring.require_own()
     with ExitStack() as stack:
         store = stack.enter_context(closing(ObjectStore(settings.s3, pool_size=settings.fetch.threads + 4)))
         fleet = stack.enter_context(closing(Fleet(settings)))
         lease = stack.enter_context(sync_lock(fleet.redis, request.catalog))
         store.ensure_bucket()
-        sign_unsigned(store, settings, request.catalog)
         return Sync(request, settings, store, fleet, QueueExtractor(settings, fleet), lease, progress).run()
 
 

@@ -14,6 +14,7 @@ from packsight.shared.catalog.signatures import Keyring, parse_key, read_key
 from packsight.shared.settings import Settings
 from packsight.shared.storage.files import write_whole
 
+_FOLDER = "pointers"
 NOT_CHECKED = (
     "catalogs are not checked: whoever can write the bucket decides what is answered",
     "Make a key with `packsight catalog keys` and set PACKSIGHT_CATALOG__PUBLIC_KEYS",
@@ -43,6 +44,16 @@ class Trust:
         private = parse_key(text.encode()) if text else read_key(file) if file else None
         return cls(Keyring(settings.catalog.public_keys, private), settings.home)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether no pointer was ever believed in this home, and what stood unsigned before there were keys not yet looked at."""
+        return self.home is not None and not (self.home / _FOLDER).exists()
+
+    def begin(self) -> None:
+        """From now on what is unsigned is somebody else's; raises OSError."""
+        if self.home is not None:
+            (self.home / _FOLDER).mkdir(parents=True, exist_ok=True)
+
     def newest(self, catalog: str) -> datetime | None:
         """When the newest pointer was written that was believed here; None for a catalog that is new here."""
         with suppress(OSError, ValueError):
@@ -53,10 +64,9 @@ class Trust:
     def note(self, catalog: str, changed_at: datetime) -> None:
         """Believe no older pointer from now on; raises OSError."""
         if self.home is not None:
-            file = self._file(self.home, catalog)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, changed_at.isoformat())
+            self.begin()
+            write_whole(self._file(self.home, catalog), changed_at.isoformat())
 
     @staticmethod
     def _file(home: Path, catalog: str) -> Path:
-        return home / "pointers" / catalog
+        return home / _FOLDER / catalog

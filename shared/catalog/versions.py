@@ -208,16 +208,21 @@ class CatalogStore:
     def sign(self) -> list[Manifest]:
         """Sign pointer and versions as they are, those that nobody signed too, with the present key; return the versions.
 
-        For whoever knows that nobody else wrote them. What was changed after it was signed stays as it is, and so does what
-        releases left behind that knew no recipes: their workers read nothing else. Raises Conflict when somebody publishes
-        meanwhile, CatalogError for a pointer that was changed.
+        For whoever knows that nobody else wrote them. What is not readable or was changed after it was signed stays as it is,
+        and so does what releases left behind that knew no recipes: their workers read nothing else. Raises Conflict when
+        somebody publishes meanwhile, CatalogError for a pointer that was changed.
         """
         signed = []
         for version in self._whole():
             blob = self._store.read(key := layout.version(self.name, version, MANIFEST))
             document = Document.split(blob.data)
-            manifest = self._read(document, version)
-            if manifest.predates_signatures or (document.key and not self._holds(Kind.MANIFEST, document, version)):
+            try:
+                manifest = self._read(document, version)
+                if document.key:
+                    self._trust.keyring.check(Kind.MANIFEST, document, version)
+            except CatalogError:
+                continue
+            if manifest.predates_signatures:
                 continue
             if document.key != self._trust.keyring.own:
                 self._store.replace(key, self._trust.keyring.sign(Kind.MANIFEST, document.body), etag=blob.etag)
@@ -235,13 +240,6 @@ class CatalogStore:
         """Whether there is a pointer that nobody signed."""
         found = self._pointer()
         return found is not None and not found[0].key
-
-    def _holds(self, kind: Kind, document: Document, name: str) -> bool:
-        try:
-            self._trust.keyring.check(kind, document, name)
-        except CatalogError:
-            return False
-        return True
 
     def point(self, *versions: str, expected: Current | None) -> None:
         """Let the pointer name these versions, each for its recipe, if it still is what the caller saw.

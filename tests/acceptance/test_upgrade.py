@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -90,6 +91,7 @@ def test_a_catalog_of_a_former_release_is_refused_with_what_to_do_and_one_sync_r
         stack.run("down")
         for file in (stack.folder / ".packsight/replica/default").glob("CURRENT*"):
             file.unlink()  # a host that this release is new to
+        shutil.rmtree(stack.folder / ".packsight/pointers")  # what such a release does not leave behind
         stack.run("up")
         wait_until(lambda: all(child["catalogs"] == {"second": unsigned} for child in children(stack)), "what is signed", 60)
         wait_until(lambda: any(child["refused"] for child in children(stack)), "a refusal", 60)

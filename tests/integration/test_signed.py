@@ -13,7 +13,7 @@ from packsight.deploy import doctor, status
 from packsight.deploy.stack.state import StackFolder
 from packsight.indexer import cli, commands
 from packsight.indexer.publish import roll_back
-from packsight.indexer.signing import sign_at_start, sign_unsigned
+from packsight.indexer.signing import sign_former
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.signatures import create_key, public_key, read_key
 from packsight.shared.catalog.trust import Trust
@@ -179,16 +179,33 @@ def test_what_was_published_before_there_was_a_key_is_signed_once_as_it_is(
     replica = Replica(worker, "node")
     replica.sync()
     assert served(worker) == ""
-    sign_at_start(indexer)
+    sign_former(indexer)
     catalogs = CatalogStore(store, "default", Trust.of_publisher(indexer))
     assert catalogs.versions() == sorted(before, key=lambda manifest: manifest.version)
     replica.sync()
     assert served(worker) == before[1].version
     publish(store, tmp_path / "c", UNCHECKED)
-    sign_unsigned(store, indexer, "default")
+    planted = CatalogStore(store, "planted", UNCHECKED)
+    sealed_version(tmp_path / "d", "planted", version="v1")
+    planted.upload(tmp_path / "d")
+    planted.point("v1", expected=None)
+    sign_former(indexer)
+    assert planted.is_unsigned()
     with pytest.raises(CatalogError, match="is not signed"):
         catalogs.current()
     assert catalogs.is_unsigned(), "what is unsigned once there were signatures was written by somebody else"
+
+
+def test_where_nothing_was_published_before_nothing_is_signed_later(
+    indexer: Settings, store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = indexer.model_copy(update={"s3": indexer.s3.model_copy(update={"endpoint": "127.0.0.1:1"})})
+    sign_former(away)
+    assert "is not signed (`packsight catalog sign`" in caplog.text
+    sign_former(indexer)
+    publish(store, tmp_path / "a", UNCHECKED)
+    sign_former(indexer)
+    assert CatalogStore(store, "default", UNCHECKED).is_unsigned()
 
 
 def test_a_worker_that_checked_nothing_so_far_compares_its_copy_with_what_is_signed(
@@ -202,7 +219,7 @@ def test_a_worker_that_checked_nothing_so_far_compares_its_copy_with_what_is_sig
     replica = Replica(worker, "node")
     replica.sync()
     assert served(worker) == same.version, "it serves on until there is something better"
-    sign_at_start(indexer)
+    sign_former(indexer)
     replica.sync()
     here = read_local_pointer(worker.home, "default", RECIPE)
     assert here is not None

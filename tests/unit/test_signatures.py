@@ -152,6 +152,7 @@ def test_signing_anew_takes_up_what_nobody_signed_and_what_a_former_key_did_but_
     put(shelf, tmp_path / "v3", "v3", publisher(1), recipe=RECIPE.model_copy(update={"matching": "m2"}))
     put(shelf, tmp_path / "v2", "v2", UNCHECKED)
     shelf.objects[manifest_key("v3")] = shelf.objects[manifest_key("v3")].replace(b'"products": 1', b'"products": 9')
+    shelf.objects[manifest_key("v4")] = b"junk"
     signed = CatalogStore(shelf, "default", publisher(2, None, 1)).sign()
     assert [manifest.version for manifest in signed] == ["v1", "v2"]
     mine = CatalogStore(shelf, "default", reader(2))
@@ -159,7 +160,7 @@ def test_signing_anew_takes_up_what_nobody_signed_and_what_a_former_key_did_but_
     assert current is not None and current.version == "v2"
     found, refused = mine.look()
     assert [manifest.version for manifest in found] == ["v1", "v2"]
-    assert len(refused) == 1
+    assert len(refused) == 2
 
 
 def test_a_pointer_that_was_changed_is_not_signed_anew(shelf: Shelf) -> None:
