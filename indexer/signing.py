@@ -7,7 +7,7 @@ from contextlib import closing
 
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
-from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.errors import ErrorCode, PacksightError, StorageError, UserError
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -26,11 +26,20 @@ def sign_former(settings: Settings) -> None:
         if not trust.keyring.own or not trust.is_new:
             return
         with closing(ObjectStore(settings.s3)) as store:
-            for name in catalog_names(store):
+            for name in _published(store):
                 _sign(CatalogStore(store, name, trust))
         trust.begin()
     except (PacksightError, UserError, OSError) as error:
         log.error("what was published before there was a key is not signed (`packsight catalog sign` does it too): %s", error)
+
+
+def _published(store: ObjectStore) -> list[str]:
+    try:
+        return list(catalog_names(store))
+    except StorageError as error:
+        if error.code is ErrorCode.BUCKET_MISSING:  # made by the first who needs it
+            return []
+        raise
 
 
 def _sign(catalogs: CatalogStore) -> None:

@@ -202,7 +202,9 @@ def test_where_nothing_was_published_before_nothing_is_signed_later(
     away = indexer.model_copy(update={"s3": indexer.s3.model_copy(update={"endpoint": "127.0.0.1:1"})})
     sign_former(away)
     assert "is not signed (`packsight catalog sign`" in caplog.text
-    sign_former(indexer)
+    caplog.clear()
+    sign_former(indexer.model_copy(update={"s3": indexer.s3.model_copy(update={"bucket": "not-there-yet"})}))
+    assert caplog.text == ""
     publish(store, tmp_path / "a", UNCHECKED)
     sign_former(indexer)
     assert CatalogStore(store, "default", UNCHECKED).is_unsigned()
