@@ -24,6 +24,7 @@ from bench.whole_queue import between_ends
 from packsight.deploy.stack.services import Spec
 from packsight.producer.evaluation.metrics import Answer
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys
@@ -65,7 +66,7 @@ def run_baseline(on: Testbed, photos: PhotoSet, labels: Sequence[Label], seconds
 
 
 def _describe_catalog(app: Celery, on: Testbed, store: ObjectStore, saved: Path, seconds: float) -> None:
-    catalogs = CatalogStore(store, "default")
+    catalogs = CatalogStore(store, "default", Trust.of_reader(on.settings))
     current = catalogs.current()
     assert current is not None
     snapshot = Snapshot.open(catalogs.download(current.version, on.folder / "baseline"))

@@ -18,6 +18,7 @@ from packsight.producer.evaluation.calibration import calibration_band, expected
 from packsight.producer.evaluation.document import FITTED, Results, document
 from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.evaluation.unlisted import part
+from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.contract.outcomes import Status
@@ -81,7 +82,7 @@ def pooled(sets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _served(client: Client, catalog: str, settings: Settings) -> None:
     """Wait until every child answers from what was published; raises CatalogError when one does not."""
-    current = CatalogStore(client.store, catalog).current()
+    current = CatalogStore(client.store, catalog, Trust.of_reader(settings)).current()
     if current is None:
         raise CatalogError(ErrorCode.CATALOG_MISSING, f"Nothing was published as {catalog}")
     with closing(Fleet(settings)) as fleet:

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from enum import StrEnum
 from importlib import metadata
@@ -24,10 +24,12 @@ from packsight.deploy.stack.state import StackFolder
 from packsight.deploy.status import CatalogSeen, catalogs, down, sick
 from packsight.shared.catalog.manifest import FORMAT, sync_once
 from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.signatures import Keyring
+from packsight.shared.catalog.trust import NOT_CHECKED
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.queue.connection import open_redis, result_database
 from packsight.shared.queue.dead_letters import DeadLetters
-from packsight.shared.queue.registry import children, processes, replicas
+from packsight.shared.queue.registry import ReplicaEntry, children, processes, replicas
 from packsight.shared.settings import Settings, load_settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -117,7 +119,7 @@ def _folder(folder: StackFolder) -> Findings:
         if not advice.elsewhere(folder):
             yield _note("stack", f"none was started in {folder.root}", "Start one with `packsight up`, or set PACKSIGHT_….")
         return
-    for path in (*map(folder.settings_of, Role), folder.state_file):
+    for path in (*map(folder.settings_of, Role), folder.state_file, folder.catalog_key):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield _wrong("stack", f"others can read {path}, which holds passwords", f"chmod 600 {path}")
     try:
@@ -224,7 +226,7 @@ def _workers(settings: Settings, folder: StackFolder) -> Findings:
         with result_database(settings) as client:
             fleet, copies, parents = children(client), replicas(client), processes(client)
             letters = DeadLetters(settings).count()
-        published = catalogs(settings)
+        published, refused = catalogs(settings)
     except (redis.RedisError, PacksightError):
         return  # said by the checks of broker and storage
     recipes = {recipe for child in fleet if not (recipe := Recipe.of(child)).is_former}
@@ -243,10 +245,19 @@ def _workers(settings: Settings, folder: StackFolder) -> Findings:
         yield _note("workers", text, remedy)
     for name in dict.fromkeys(catalog.name for catalog in published):
         yield from _catalog(name, [catalog for catalog in published if catalog.name == name], recipes)
-    for text in complaints(fleet, copies, parents):
+    for text in [*refused, *complaints(fleet, copies, parents)]:
         yield _wrong("catalogs", text, "See the worker's log.")
+    yield from _signatures(settings, copies)
     if letters:
         yield _note("dead letters", f"{letters:,} wait for a decision", "packsight dead-letters list")
+
+
+def _signatures(settings: Settings, copies: Sequence[ReplicaEntry]) -> Findings:
+    unchecked = [copy.node for copy in copies if copy.keys == ()] or ["here"] * (not settings.catalog.public_keys)
+    if unchecked:
+        yield _note("catalogs", f"{', '.join(unchecked)}: {NOT_CHECKED[0]}", NOT_CHECKED[1])
+    else:
+        yield _good("catalogs", f"checked by {' and '.join(Keyring(settings.catalog.public_keys).ids)}")
 
 
 def _catalog(name: str, served: list[CatalogSeen], recipes: set[Recipe]) -> Findings:

@@ -5,12 +5,14 @@ Files that are there stay as they are, so a password may be chosen; what follows
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from packsight.deploy.stack import acl, seaweed_files
 from packsight.deploy.stack.credentials import Credentials, Keys, Role, S3Keys
+from packsight.shared.catalog.signatures import create_key, public_key, read_key
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import EXAMPLE, S3
 
@@ -63,7 +65,18 @@ def write(folder: Path, opened: Sequence[str] = (), programs: Sequence[str] = ()
         # A server may be running with its certificate.
         if not (name.endswith(".pem") and (folder / "s3" / name).exists()):
             _write(folder / "s3" / name, text)
+    _write_catalog_keys(folder / "catalog")
     return keys
+
+
+def _write_catalog_keys(folder: Path) -> None:
+    """The key that signs catalogs, and those by which they are known; of these, ones beside it stay."""
+    file = folder / "key.pem"
+    own = public_key(read_key(file) if file.exists() else create_key(file))
+    file.chmod(_READABLE)
+    listed = folder / "public-keys"
+    known = json.loads(_kept(listed, "[]"))
+    _write(listed, json.dumps(list(dict.fromkeys([own, *known]))))
 
 
 def _pair(folder: Path, made: S3Keys) -> S3Keys:

@@ -15,8 +15,9 @@ from packsight.deploy import advice
 from packsight.deploy.fleet import ailing, complaints, differing, starting
 from packsight.deploy.stack.state import Part, StackFolder, StackState
 from packsight.shared import health
+from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
-from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.errors import CatalogError, PacksightError, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, WORKER_QUEUES
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.connection import result_database
@@ -103,7 +104,8 @@ def observe(folder: StackFolder, settings: Settings) -> Observation:
         what = advice.start(folder, "broker", "PACKSIGHT_BROKER_URL")
         seen["errors"].append(f"The broker does not answer ({type(error).__name__}). {what}")
     try:
-        seen["catalogs"] = catalogs(settings)
+        seen["catalogs"], refused = catalogs(settings)
+        seen["errors"] += refused
     except PacksightError as error:
         seen["errors"].append(f"Object storage: {error}")
     return Observation(**seen)
@@ -168,12 +170,19 @@ def _queues(settings: Settings) -> dict[str, Any]:
         }
 
 
-def catalogs(settings: Settings) -> list[CatalogSeen]:
-    """What is published of each catalog; raises PacksightError when object storage cannot be asked."""
+def catalogs(settings: Settings) -> tuple[list[CatalogSeen], list[str]]:
+    """What is published of each catalog, and in sentences what of it is refused.
+
+    Raises PacksightError when object storage cannot be asked.
+    """
+    trust = Trust.of_reader(settings)
     with contextlib.closing(ObjectStore(settings.s3)) as store:
-        found = []
+        found, refused = [], []
         for name in catalog_names(store):
-            versions = CatalogStore(store, name)
-            manifests = [versions.manifest(version) for version in sorted(versions.served())]
-            found += [CatalogSeen(name=name, **manifest.model_dump()) for manifest in manifests]
-        return found
+            versions = CatalogStore(store, name, trust)
+            try:
+                manifests = [versions.manifest(version) for version in sorted(versions.served())]
+                found += [CatalogSeen(name=name, **manifest.model_dump()) for manifest in manifests]
+            except CatalogError as error:
+                refused.append(f"{error.message}. {error.remedy}")
+        return found, refused

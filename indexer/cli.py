@@ -1,7 +1,8 @@
-"""`packsight catalog sync|versions|show|rollback` and `packsight indexer` as they are typed."""
+"""`packsight catalog sync|versions|show|rollback|keys|sign` and `packsight indexer` as they are typed."""
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,6 +59,20 @@ def rollback(
 ) -> None:
     """Let an earlier version be the current one; workers take it up without a restart."""
     commands.rollback(version, catalog, everyone=everyone, wait=wait)
+
+
+@catalog_app.command()
+def keys(
+    file: Annotated[Path, typer.Argument(help="Where to write the private key; it must not be there yet.")],
+) -> None:
+    """Make the keys by which workers know that a catalog comes from the indexer."""
+    commands.keys(file)
+
+
+@catalog_app.command()
+def sign(catalog: Catalog = "default") -> None:
+    """Sign what is published as it is: after a change of keys, or what nobody signed, if nobody but you can have written it."""
+    commands.sign(catalog)
 
 
 @app.command()

@@ -1,11 +1,13 @@
-"""What the indexer's commands do: sync, versions, show, rollback, and the indexer itself."""
+"""What the indexer's commands do: sync, versions, show, rollback, keys, sign, and the indexer itself."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 
+import typer
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from rich.console import Console
@@ -16,10 +18,13 @@ from packsight.indexer import tables
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.publish import roll_back
 from packsight.indexer.report import SyncRequest
+from packsight.indexer.signing import sign_former
 from packsight.indexer.sync import run_sync
 from packsight.shared import launch
-from packsight.shared.catalog.versions import CatalogStore, Current
-from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
+from packsight.shared.catalog.signatures import create_key, public_key
+from packsight.shared.catalog.trust import Trust
+from packsight.shared.catalog.versions import CatalogStore, Current, is_published
+from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import CATALOG_NAME, INDEXER_QUEUE
 from packsight.shared.settings import Settings, act_as, settings
 from packsight.shared.storage.objects import ObjectStore
@@ -68,8 +73,8 @@ def _print_notes(notes: Iterable[str]) -> None:
 
 def _wait(catalog: str) -> None:
     """Wait for the children to take up what the pointer names, and say who does not."""
-    with _catalog(catalog) as (_, current), closing(Fleet(settings())) as fleet:
-        uptake = fleet.wait_for(catalog, current, WAIT_SECONDS)
+    with _catalog(catalog) as catalogs, closing(Fleet(settings())) as fleet:
+        uptake = fleet.wait_for(catalog, _current(catalogs), WAIT_SECONDS)
     lines = [f"{child.place} refuses it: {child.refused.get(catalog, '')}" for child in uptake.refusing]
     lines += [f"{child.place} has no version: {child.refused.get(catalog, '')}" for child in uptake.without]
     if uptake.late:
@@ -86,14 +91,21 @@ def _wait(catalog: str) -> None:
 
 def versions(catalog: str) -> None:
     """List the versions of a catalog."""
-    with _catalog(catalog) as (catalogs, _):
-        out.print(tables.versions(catalogs.versions(), catalogs.served()))
+    with _catalog(catalog) as catalogs:
+        found, refused = catalogs.look()
+        served: set[str] = set()
+        try:
+            served = catalogs.served()
+        except CatalogError as error:
+            refused.append(error)
+    out.print(tables.versions(found, served))
+    _print_notes(f"{error.message}. {error.remedy}" for error in refused)
 
 
 def show(version: str, catalog: str) -> None:
     """Show a version, the current one for ""."""
-    with _catalog(catalog) as (catalogs, current):
-        manifest = catalogs.manifest(version or current.version)
+    with _catalog(catalog) as catalogs:
+        manifest = catalogs.manifest(version or _current(catalogs).version)
         served = catalogs.served()
     out.print(tables.manifest(manifest, is_served=manifest.version in served))
     _print_notes(manifest.notes)
@@ -101,7 +113,7 @@ def show(version: str, catalog: str) -> None:
 
 def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
     """Let an earlier version be served, for "" the one before of each recipe of the workers that are up."""
-    with _catalog(catalog) as (catalogs, _), closing(Fleet(settings())) as fleet:
+    with _catalog(catalog, Trust.of_publisher(settings())) as catalogs, closing(Fleet(settings())) as fleet:
         targets = roll_back(catalogs, version or None, fleet.recipes(), everyone=everyone)
         fleet.announce(catalog)
     out.print(f"Catalog {catalog} is at {' and '.join(targets)} now. The next sync starts from it.", highlight=False)
@@ -109,9 +121,36 @@ def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
         _wait(catalog)
 
 
+def keys(file: Path) -> None:
+    """Make a pair of keys, and say what to set where."""
+    public = public_key(create_key(file))
+    out.print(f"The private key is in {file}. It belongs to the indexer alone:", highlight=False, soft_wrap=True)
+    out.print(f"  PACKSIGHT_CATALOG__SIGNING_KEY_FILE={file}", highlight=False, soft_wrap=True)
+    out.print("Workers, and all others that read catalogs, check by the public one:", highlight=False)
+    typer.echo(f"  PACKSIGHT_CATALOG__PUBLIC_KEYS='[\"{public}\"]'")
+
+
+def sign(catalog: str) -> None:
+    """Sign what is published as it is, and say what that was."""
+    trust = Trust.of_publisher(settings())
+    if not trust.keyring.own:
+        raise UserError(
+            "There is no key to sign with. Run this where the indexer runs, or make a key with `packsight catalog keys` and set "
+            "PACKSIGHT_CATALOG__SIGNING_KEY_FILE."
+        )
+    with _catalog(catalog, trust) as catalogs, closing(Fleet(settings())) as fleet:
+        signed = [manifest.version for manifest in catalogs.sign()]
+        _, refused = catalogs.look()
+        fleet.announce(catalog)
+    named = ", ".join(signed) or "no version"
+    out.print(f"Signed with {trust.keyring.own}: the pointer of {catalog}, and {named}.", highlight=False, soft_wrap=True)
+    _print_notes(f"{error.message}. {error.remedy}" for error in refused)
+
+
 def indexer() -> None:
     """Become the indexer's process."""
     act_as("indexer")
+    sign_former(settings())
     line = ["worker", "--beat", "--hostname", launch.INDEXER_NODE, "--queues", INDEXER_QUEUE, "--concurrency", "2"]
     line += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
     launch.become("packsight.indexer", *line, environment={})
@@ -137,17 +176,26 @@ def _reachable() -> Iterator[None]:
 
 
 @contextmanager
-def _catalog(name: str) -> Iterator[tuple[CatalogStore, Current]]:
-    """Versions of a catalog and its pointer; raises UserError when it was never published."""
+def _catalog(name: str, trust: Trust | None = None) -> Iterator[CatalogStore]:
+    """Versions of a catalog, to be read unless `trust` may publish; raises UserError when it was never published."""
     _check_name(name)
     with _reachable(), closing(ObjectStore(settings().s3)) as store:
-        catalogs = CatalogStore(store, name)
-        current = catalogs.current()
-        if current is None:
-            raise UserError(
-                f"Catalog {name} was never published. Publish it with `packsight catalog sync --catalog {name} --feed …`."
-            )
-        yield catalogs, current
+        if not is_published(store, name):
+            raise _never_published(name)
+        yield CatalogStore(store, name, trust or Trust.of_reader(settings()))
+
+
+def _current(catalogs: CatalogStore) -> Current:
+    current = catalogs.current()
+    if current is None:
+        raise _never_published(catalogs.name)
+    return current
+
+
+def _never_published(name: str) -> UserError:
+    return UserError(
+        f"Catalog {name} was never published. Publish it with `packsight catalog sync --catalog {name} --feed …`."
+    )
 
 
 class _Bars:

@@ -156,11 +156,12 @@ def roll_back(
 
     Without `version`, each recipe of `living`, those of the workers that are up, goes back to the version before of the
     same recipe; every recipe that has a version does so when no worker is up, or with `everyone`. `version` must be one
-    that such workers can serve, unless `everyone`. All go back or none.
+    that such workers can serve, unless `everyone`; it is pointed at also where the present pointer is refused. All go back
+    or none.
 
     Raises UserError when there is no such version, nothing to go back to, or someone else published meanwhile.
     """
-    current = catalogs.current()
+    current = catalogs.current() if version is None else catalogs.overwritable()
     if current is None:
         raise UserError(f"Catalog {catalogs.name} was never published. Publish it with `packsight catalog sync`.")
     manifests = {manifest.version: manifest for manifest in catalogs.versions()}

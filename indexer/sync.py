@@ -46,6 +46,7 @@ from packsight.indexer.source_states import SourceStates
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.matching.fingerprint import matching_fingerprint
@@ -112,7 +113,7 @@ class Sync:
     @property
     def catalogs(self) -> CatalogStore:
         """The catalog's versions."""
-        return CatalogStore(self.store, self.request.catalog)
+        return CatalogStore(self.store, self.request.catalog, Trust.of_publisher(self.settings))
 
     @property
     def prior(self) -> Model:
@@ -152,8 +153,8 @@ class Sync:
         offers = read_offers(request.feed, self.settings, self.store)
         skipped: Counter[str] = Counter()
         extras = extra_photos(request.photos, self.store, skipped) if request.photos else {}
-        current = self.catalogs.current()
-        parent = self._parent(current.version) if current is not None else None
+        current = self.catalogs.overwritable() if request.force else self.catalogs.current()
+        parent = self._parent(current.version) if current is not None and current.version else None
         wanted = plan(offers, extras, parent.rows if parent is not None else Rows(), feed=request.feed)
         if not request.force:
             # Before a photo is fetched for nothing; what photos are lost is known when the rest of them has been seen.
@@ -294,6 +295,7 @@ def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lamb
 
     Raises LockHeldError when another sync of the catalog is going on, UserError and PacksightError when this one fails.
     """
+    Trust.of_publisher(settings).keyring.require_own()
     with ExitStack() as stack:
         store = stack.enter_context(closing(ObjectStore(settings.s3, pool_size=settings.fetch.threads + 4)))
         fleet = stack.enter_context(closing(Fleet(settings)))

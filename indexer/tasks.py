@@ -28,9 +28,11 @@ SYNC_LIMIT = 24 * 3600
 def sync_catalog() -> dict[str, Any]:
     """Bring the configured catalog in step with its feed; does nothing while another sync of it is going on."""
     # Imported late, so that the child that reconciles every few seconds never loads Faiss.
+    from packsight.indexer.signing import sign_former  # noqa: PLC0415
     from packsight.indexer.sync import run_sync  # noqa: PLC0415
 
     config = settings()
+    sign_former(config)
     request = SyncRequest(config.catalog.feed, config.catalog.photos, config.catalog.name)
     try:
         report = run_sync(request, config)

@@ -21,7 +21,7 @@ from packsight.producer.report import Report
 from packsight.producer.rows import Row
 from packsight.producer.thumbnails import Thumbnails
 from packsight.producer.upload import Unreadable
-from packsight.shared.catalog.versions import CatalogStore, catalog_names
+from packsight.shared.catalog.versions import catalog_names, is_published
 from packsight.shared.contract.errors import UserError, parse_code
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Status
@@ -182,7 +182,7 @@ def _create(
         console.print(f"[yellow]Left out {escape(shown(one.name))}:[/] {escape(one.reason)}")
     if len(unreadable) > 10:
         console.print(f"[yellow]… and {len(unreadable) - 10:,} more that cannot be read[/]")
-    if CatalogStore(client.store, options.catalog).current() is None:
+    if not is_published(client.store, options.catalog):
         known = ", ".join(catalog_names(client.store)) or "none"
         console.print(
             f"[yellow]Catalog {options.catalog} has no published version[/] (there are: {known}); photos fail until it has."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -221,6 +221,10 @@ class Queue(_Section):
     """Period of the reconciler, and how old a batch without a message must be to be enqueued again."""
 
 
+PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""An Ed25519 public key in hex digits."""
+
+
 class Catalog(_Section):
     """Life cycle of catalog versions."""
 
@@ -251,6 +255,11 @@ class Catalog(_Section):
     """
     name: str = "default"
     """Catalog that the periodic sync maintains."""
+    signing_key: SecretStr = SecretStr("")
+    """Private key (PEM) with which the indexer signs what it publishes; empty: nothing is signed. `packsight catalog keys` writes
+    one into a file, to be named by …_FILE."""
+    public_keys: tuple[PublicKey, ...] = ()
+    """Keys of who may publish: what none of them signed is not served. Several while one follows another; none = no check."""
     prior: Path | None = None
     """File of weights that versions start from (`python -m bench.prior` writes them); None = those that are shipped."""
 

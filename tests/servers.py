@@ -152,7 +152,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.reply(301, Location=target)
 
     def fault_drip_body(self, *_: str) -> None:
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        self.wfile.write(b'HTTP/1.1 200 OK\r\nETag: "x"\r\nContent-Length: 100000\r\n\r\n')
         self.drip(b"x" * 100_000)
 
     def fault_drip_chunks(self, *_: str) -> None:
@@ -160,7 +160,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.drip(b"1\r\nx\r\n" * 20_000)
 
     def fault_drip_chunk_size(self, *_: str) -> None:
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.wfile.write(b'HTTP/1.1 200 OK\r\nETag: "x"\r\nTransfer-Encoding: chunked\r\n\r\n')
         self.drip(b"0" * 60_000)
 
     def fault_drip_headers(self, *_: str) -> None:

@@ -24,6 +24,7 @@ from packsight.shared.vision.features import Features
 from packsight.worker.catalogs.replica import Replica
 from packsight.worker.catalogs.snapshots import Catalogs
 from packsight.worker.pipeline.pipeline import Pipeline
+from tests.trust import UNCHECKED
 
 PRODUCTS = [item for item in items() if item.id in {"401", "402", "501", "601", "1001"}]
 
@@ -76,7 +77,7 @@ class Shop:
             features=self.features,
             recipe=recipe(embedder or self.pipeline.embedder_name, self.pipeline.spotter_name),
         )
-        versions = CatalogStore(self.store, catalog)
+        versions = CatalogStore(self.store, catalog, UNCHECKED)
         versions.upload(folder)
         versions.point(manifest.version, expected=versions.current())
         self.replica.sync()

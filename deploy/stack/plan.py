@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from packsight.deploy.stack import parts, seaweed_files, services
+from packsight.deploy.stack import catalog_keys, parts, seaweed_files, services
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.services import SEAWEED_PORTS, Spec
 from packsight.deploy.stack.state import StackFolder, StackState
@@ -13,6 +13,8 @@ from packsight.shared.settings import Settings, load_settings
 
 BUCKET = "packsight"
 SERVICES = ("valkey", "seaweedfs")
+PUBLISHERS = frozenset({Role.OPERATOR, Role.INDEXER})
+"""Roles that publish catalogs, and so sign them."""
 S3_NAMES = ["s3", *(f"seaweed-{number}" for number in range(1, SEAWEED_PORTS))]
 
 
@@ -47,7 +49,8 @@ def then(folder: StackFolder, state: StackState, settings: Settings) -> list[Spe
     """Workers, indexer and Flower."""
     worker = _environment(folder, state, Role.WORKER) | parts.share_of_machine(state.workers, settings)
     found = [parts.recognizer(number, folder.root, worker) for number in range(1, state.workers + 1)]
-    found.append(parts.indexer(folder.root, _environment(folder, state, Role.INDEXER)))
+    publisher = _environment(folder, state, Role.INDEXER) | catalog_keys.of_publishers(folder)
+    found.append(parts.indexer(folder.root, publisher))
     if state.flower:
         found.append(parts.flower(state, folder.data, _environment(folder, state, Role.FLOWER)))
     return found
@@ -65,6 +68,7 @@ def variables(folder: StackFolder, state: StackState, role: Role) -> dict[str, s
         "PACKSIGHT_BROKER_URL": f"{broker}/0",
         "PACKSIGHT_RESULT_URL": f"{broker}/1",
         "PACKSIGHT_HOME": str(folder.root),
+        **catalog_keys.of_everyone(folder),
     }
     if not foreign_s3():
         keys = state.credentials.s3(role)
@@ -83,4 +87,5 @@ def environment_file(folder: StackFolder, state: StackState, role: Role) -> str:
     def quoted(value: str) -> str:
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
-    return "".join(f"{name}={quoted(value)}\n" for name, value in variables(folder, state, role).items())
+    values = variables(folder, state, role) | (catalog_keys.of_publishers(folder) if role in PUBLISHERS else {})
+    return "".join(f"{name}={quoted(value)}\n" for name, value in values.items())

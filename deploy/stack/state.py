@@ -78,6 +78,7 @@ class StackFolder:
         self.root = root.resolve()
         self.env_file = self.root / "stack.env"
         self.state_file = self.root / "stack.json"
+        self.catalog_key = self.root / "catalog-key.pem"
         self.data = self.root / "data"
         self.logs = self.root / "logs"
 

@@ -19,6 +19,7 @@ from packsight.producer.evaluation.labels import TOP_K, answers
 from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.evaluation.recognise import submit
 from packsight.producer.evaluation.unlisted import Unlisted, missing, part
+from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions, parse_options
@@ -103,7 +104,7 @@ def _measured(client: Client, catalog: str, found: list[Answer]) -> tuple[list[A
     versions = {answer.version for answer in found if answer.version}
     if not versions:
         return found, None
-    store = CatalogStore(client.store, catalog)
+    store = CatalogStore(client.store, catalog, Trust.of_reader(client.settings))
     try:
         return part(found, set().union(*(catalog_tables.published_ids(store, version) for version in versions)))
     except (UserError, PacksightError) as error:

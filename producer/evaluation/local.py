@@ -19,6 +19,7 @@ from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.evaluation.variants import Variant, rank
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Failure, Status
@@ -47,7 +48,7 @@ class Catalog:
     @classmethod
     def current(cls, client: Client, name: str) -> Catalog:
         """Bring the current version of a catalog here; raises UserError when nothing was ever published."""
-        versions = CatalogStore(client.store, name)
+        versions = CatalogStore(client.store, name, Trust.of_reader(client.settings))
         pointer = versions.current()
         if pointer is None:
             known = ", ".join(catalog_names(client.store)) or "none"

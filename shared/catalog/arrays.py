@@ -48,7 +48,10 @@ class Ragged:
     @classmethod
     def open(cls, folder: Path, name: str) -> Ragged:
         """Memory-map what `save` wrote; raises OSError or ValueError when it is damaged."""
-        return cls(open_array(folder / f"{name}.starts.npy"), open_array(folder / f"{name}.npy"))
+        opened = cls(open_array(folder / f"{name}.starts.npy"), open_array(folder / f"{name}.npy"))
+        if not len(opened.starts) or opened.starts[0] != 0 or opened.starts[-1] != len(opened.values):
+            raise ValueError(f"the rows of {name} do not end where its values do")
+        return opened
 
     @classmethod
     def of(cls, rows: Iterable[npt.NDArray[Any]], dtype: npt.DTypeLike) -> Ragged:

@@ -17,8 +17,13 @@ from packsight.shared.storage import layout
 from packsight.shared.storage.files import hash_file
 
 FORMAT = 4
+_SIGNED = 4
+"""The first format whose manifests are signed."""
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-"""Of a version, and of a file of one: what becomes a path on the workers' disks leads nowhere else."""
+"""Of a version: what becomes a path on the workers' disks leads nowhere else."""
+FileName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,60}\.(arrow|faiss|json|lists|npy)$")]
+"""Of a file of a version; the format has parts of these kinds, none of which is code or unpacked."""
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MANIFEST = layout.MANIFEST
 
 
@@ -62,8 +67,8 @@ class PhotoRow(_Row):
 class FileEntry(_Row):
     """A file of a version."""
 
-    sha256: str
-    size: int
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]
 
 
 class SelfCheck(_Row):
@@ -111,12 +116,17 @@ class Manifest(BaseModel):
     """The same of photos that were made of products' only ones, which stay listed: easier than any that customers send."""
     notes: tuple[str, ...] = ()
     """What an operator should know: fallbacks, photos that could not be fetched."""
-    files: dict[PlainName, FileEntry] = Field(default_factory=dict)
+    files: dict[FileName, FileEntry] = Field(default_factory=dict)
 
     @property
     def recipe(self) -> Recipe:
         """What the version was made with."""
         return Recipe.of(self)
+
+    @property
+    def predates_signatures(self) -> bool:
+        """True for a version of a release that signed nothing; no worker of this one serves it."""
+        return self.format < _SIGNED
 
     def require_format(self) -> None:
         """Raise CatalogError unless this release reads the version."""

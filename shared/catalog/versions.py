@@ -6,6 +6,9 @@
 
 A version is made for one recipe (packsight.shared.catalog.recipe), and the pointer names one version for each: workers that
 differ in what they decide with, as they do during an upgrade, are each served their own.
+
+Pointer and manifests are signed where there are keys (packsight.shared.catalog.signatures), and a manifest has the hash of every
+other file. What releases left behind that knew no recipes is not: it is read to be told of and to be built upon, never served.
 """
 
 from __future__ import annotations
@@ -14,18 +17,27 @@ import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, PlainName, read_manifest, verify_files
 from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.signatures import Document, Kind
+from packsight.shared.catalog.trust import Trust
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
 from packsight.shared.contract.messages import CATALOG_NAME
 from packsight.shared.storage import layout
-from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.objects import Blob, ObjectStore
+
+_TICK = timedelta(microseconds=1)
+_WRITE_ANEW = (
+    "Write it anew by `packsight catalog rollback VERSION` (`packsight catalog versions` lists them) or `packsight catalog sync "
+    "--force`, and look who can write the bucket."
+)
 
 
 class _Pointer(BaseModel):
@@ -33,9 +45,13 @@ class _Pointer(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    catalog: str = ""
+    """Empty in one that was written before pointers were signed."""
     version: PlainName
     versions: dict[str, PlainName] = Field(default_factory=dict)
-    changed_at: datetime
+    """By key of the recipe, which is a hash of its fingerprints."""
+    changed_at: AwareDatetime
+    """Later than in every pointer before: by this an old one that was put back is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,10 @@ class Current:
     """By key of the recipe; empty while only older releases have published."""
     etag: str | None
     """None: there is no pointer of this release yet."""
+    changed_at: datetime | None = None
+    """As it says itself; None for a pointer of older releases, and for one that is not believed."""
+    key: str = ""
+    """Name of the key by which it was checked; empty where nothing is."""
 
     def version_for(self, recipe: Recipe) -> str | None:
         """Version that workers of this recipe serve; None when there is none for them."""
@@ -57,22 +77,67 @@ class Current:
 class CatalogStore:
     """The versions of one catalog in object storage."""
 
-    def __init__(self, store: ObjectStore, name: str) -> None:
+    def __init__(self, store: ObjectStore, name: str, trust: Trust) -> None:
         self._store = store
         self.name = name
+        self._trust = trust
 
     def current(self) -> Current | None:
-        """Read the pointer; None when nothing was ever published."""
-        found = self._pointer(layout.pointer(self.name))
-        if found is not None:
-            return Current(found[0].version, found[0].versions, found[1])
-        former = self.former()
-        return None if former is None else Current(former, {}, None)
+        """Read the pointer; None when nothing was ever published.
+
+        Raises CatalogError for one that is not readable, that nobody who is believed signed, or that is older than one
+        which was believed before.
+        """
+        found = self._pointer()
+        if found is None:
+            former = self.former()
+            return None if former is None else Current(former, {}, None)
+        document, etag = found
+        self._trust.keyring.check(Kind.POINTER, document, f"The pointer of catalog {self.name}")
+        pointer = _parsed(document.body, layout.pointer(self.name))
+        key = ""
+        if self._trust.keyring.checks:
+            self._require_own(pointer)
+            self._require_latest(pointer)
+            key = document.key
+        return Current(pointer.version, pointer.versions, etag, pointer.changed_at, key)
+
+    def overwritable(self) -> Current | None:
+        """What to overwrite, whatever it is: as `current`, but of a pointer that is refused only its tag."""
+        try:
+            return self.current()
+        except CatalogError:
+            found = self._pointer()
+            return None if found is None else Current("", {}, found[1])
+
+    def _pointer(self) -> tuple[Document, str] | None:
+        blob = self._blob(layout.pointer(self.name))
+        return None if blob is None else (Document.split(blob.data), blob.etag)
+
+    def _require_own(self, pointer: _Pointer, *names: str) -> None:
+        if pointer.catalog not in (self.name, *names):
+            raise CatalogError(
+                ErrorCode.CATALOG_REFUSED,
+                f"The pointer of catalog {self.name} is that of {pointer.catalog or 'no catalog'}",
+                remedy=_WRITE_ANEW,
+            )
+
+    def _require_latest(self, pointer: _Pointer) -> None:
+        newest = self._trust.newest(self.name)
+        if newest is not None and pointer.changed_at < newest:
+            raise CatalogError(
+                ErrorCode.CATALOG_REFUSED,
+                f"The pointer of catalog {self.name} is of {pointer.changed_at:%Y-%m-%d %H:%M:%S}, older than one that was "
+                f"followed here: somebody put it back, or object storage was restored",
+                remedy=f"After a restore `packsight catalog sign` writes it anew as it is. Else: {_WRITE_ANEW}",
+            )
+        if newest is None or pointer.changed_at > newest:
+            self._trust.note(self.name, pointer.changed_at)
 
     def former(self) -> str | None:
         """Version that workers of releases without recipes serve; None when none ever published here."""
-        found = self._pointer(layout.former_pointer(self.name))
-        return None if found is None else found[0].version
+        blob = self._blob(layout.former_pointer(self.name))
+        return None if blob is None else _parsed(blob.data, layout.former_pointer(self.name)).version
 
     def served(self) -> set[str]:
         """Versions that any worker is pointed at, those of releases without recipes included."""
@@ -80,58 +145,101 @@ class CatalogStore:
         named = {*current.versions.values(), current.version} if current is not None else set()
         return named | ({former} if former is not None else set())
 
-    def _pointer(self, key: str) -> tuple[_Pointer, str] | None:
+    def _blob(self, key: str) -> Blob | None:
         try:
-            blob = self._store.read(key)
+            return self._store.read(key)
         except PacksightError as error:
             if error.code in {ErrorCode.OBJECT_MISSING, ErrorCode.BUCKET_MISSING}:
                 return None
             raise
-        try:
-            return _Pointer.model_validate_json(blob.data), blob.etag
-        except ValidationError:
-            raise CatalogError(
-                ErrorCode.CATALOG_REFUSED,
-                f"The pointer {key} is not readable",
-                remedy="Run the release that wrote it, or remove the object and sync the catalog again.",
-            ) from None
 
     def manifest(self, version: str) -> Manifest:
-        """Read the manifest of a version; raises CatalogError when there is none."""
-        try:
-            blob = self._store.read(layout.version(self.name, version, MANIFEST))
-        except PacksightError as error:
-            if error.code is not ErrorCode.OBJECT_MISSING:
-                raise
+        """Read the manifest of a version; raises CatalogError when there is none, or none that is believed."""
+        blob = self._blob(layout.version(self.name, version, MANIFEST))
+        if blob is None:
             raise CatalogError(
                 ErrorCode.CATALOG_MISSING,
                 f"Catalog {self.name} has no version {version}",
                 remedy=f"`packsight catalog versions --catalog {self.name}` lists those there are.",
                 retryable=False,
-            ) from None
-        manifest = read_manifest(blob.data, version)
-        if manifest.version != version:
-            text = f"The manifest of version {version} of {self.name} is that of {manifest.version}"
+            )
+        document = Document.split(blob.data)
+        manifest = self._read(document, version)
+        if document.key or not manifest.predates_signatures:
+            self._trust.keyring.check(Kind.MANIFEST, document, f"The manifest of version {version} of {self.name}")
+        return manifest
+
+    def _read(self, document: Document, version: str) -> Manifest:
+        manifest = read_manifest(document.body, version)
+        if (manifest.catalog, manifest.version) != (self.name, version):
+            text = f"The manifest of version {version} of {self.name} is that of {manifest.version} of {manifest.catalog}"
             raise CatalogError(ErrorCode.CATALOG_REFUSED, text)
         return manifest
 
     def versions(self) -> list[Manifest]:
-        """Manifests of all whole versions, oldest first; a version without a manifest is unfinished and left out."""
-        return [
-            self.manifest(key.split("/")[-2])
-            for key in self._store.list(layout.versions(self.name))
-            if key.endswith("/" + MANIFEST)
-        ]
+        """Manifests of all whole versions that are believed, oldest first; one without a manifest is unfinished and left out."""
+        return self.look()[0]
+
+    def look(self) -> tuple[list[Manifest], list[CatalogError]]:
+        """The same, and why the others are not believed."""
+        found, refused = [], []
+        for version in self._whole():
+            try:
+                found.append(self.manifest(version))
+            except CatalogError as error:
+                refused.append(error)
+        return found, refused
+
+    def _whole(self) -> list[str]:
+        return [key.split("/")[-2] for key in self._store.list(layout.versions(self.name)) if key.endswith("/" + MANIFEST)]
 
     def upload(self, folder: Path) -> None:
-        """Upload a sealed version, manifest last, and check that every file arrived whole."""
-        manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
+        """Upload a sealed version, manifest last and signed, and check that every file arrived whole."""
+        body = (folder / MANIFEST).read_bytes()
+        manifest = read_manifest(body, folder.name)
+        signed = self._trust.keyring.sign(Kind.MANIFEST, body)
         prefix = layout.version(self.name, manifest.version)
         for name, entry in manifest.files.items():
             self._store.upload(prefix + name, str(folder / name))
             if (size := self._store.size(prefix + name)) != entry.size:
                 raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{name} arrived with {size} of {entry.size} bytes")
-        self._store.upload(prefix + MANIFEST, str(folder / MANIFEST))
+        self._store.write(prefix + MANIFEST, signed, content_type="application/json")
+
+    def sign(self) -> list[Manifest]:
+        """Sign pointer and versions as they are, those that nobody signed too, with the present key; return the versions.
+
+        For whoever knows that nobody else wrote them. What is not readable or was changed after it was signed stays as it is,
+        and so does what releases left behind that knew no recipes: their workers read nothing else. Raises Conflict when
+        somebody publishes meanwhile, CatalogError for a pointer that was changed.
+        """
+        signed = []
+        for version in self._whole():
+            blob = self._store.read(key := layout.version(self.name, version, MANIFEST))
+            document = Document.split(blob.data)
+            try:
+                manifest = self._read(document, version)
+                if document.key:
+                    self._trust.keyring.check(Kind.MANIFEST, document, version)
+            except CatalogError:
+                continue
+            if manifest.predates_signatures:
+                continue
+            if document.key != self._trust.keyring.own:
+                self._store.replace(key, self._trust.keyring.sign(Kind.MANIFEST, document.body), etag=blob.etag)
+            signed.append(manifest)
+        if (found := self._pointer()) is not None:
+            document, etag = found
+            if document.key:
+                self._trust.keyring.check(Kind.POINTER, document, f"The pointer of catalog {self.name}")
+            pointer = _parsed(document.body, layout.pointer(self.name))
+            self._require_own(pointer, "")
+            self._point(pointer.version, pointer.versions, Current("", {}, etag, pointer.changed_at))
+        return signed
+
+    def is_unsigned(self) -> bool:
+        """Whether there is a pointer that nobody signed."""
+        found = self._pointer()
+        return found is not None and not found[0].key
 
     def point(self, *versions: str, expected: Current | None) -> None:
         """Let the pointer name these versions, each for its recipe, if it still is what the caller saw.
@@ -156,28 +264,36 @@ class CatalogStore:
         self._store.remove(layout.former_pointer(self.name))
 
     def _point(self, version: str, versions: Mapping[str, str], expected: Current | None) -> None:
-        pointer = _Pointer(version=version, versions=dict(versions), changed_at=datetime.now(UTC))
+        before = [None if expected is None else expected.changed_at, self._trust.newest(self.name)]
+        changed_at = max([datetime.now(UTC), *(known + _TICK for known in before if known is not None)])
+        pointer = _Pointer(catalog=self.name, version=version, versions=dict(versions), changed_at=changed_at)
         self._store.replace(
             layout.pointer(self.name),
-            pointer.model_dump_json(indent=1).encode(),
+            self._trust.keyring.sign(Kind.POINTER, pointer.model_dump_json(indent=1).encode()),
             etag=None if expected is None else expected.etag,
         )
+        if self._trust.keyring.own:
+            self._trust.note(self.name, changed_at)
 
     def download(self, version: str, folder: Path) -> Path:
-        """Bring a version to `folder/<version>`: to a temporary folder, hashes checked, then renamed into place."""
+        """Bring a version to `folder/<version>`: to a temporary folder, hashes checked, then renamed into place.
+
+        A copy that is there already serves if it was checked against this very manifest, else it is replaced.
+        """
+        manifest = self.manifest(version)
         target = folder / version
-        if (target / MANIFEST).exists():
+        if _copied(target) == manifest:
             return target
         folder.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=folder))
         try:
-            manifest = self.manifest(version)
             self.fetch(manifest, part, manifest.files)
             (part / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+            shutil.rmtree(target, ignore_errors=True)
             try:
                 part.rename(target)
             except OSError:
-                if not (target / MANIFEST).exists():  # another process of this host was faster: its copy is as good
+                if _copied(target) != manifest:  # another process of this host was faster: its copy is as good
                     raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -189,7 +305,8 @@ class CatalogStore:
             text = f"Version {manifest.version} of {self.name} has no {', '.join(missing)}"
             raise CatalogError(ErrorCode.CATALOG_REFUSED, text)
         for name in names:
-            self._store.download(layout.version(self.name, manifest.version, name), str(folder / name))
+            key = layout.version(self.name, manifest.version, name)
+            self._store.download(key, folder / name, limit=manifest.files[name].size)
         verify_files(folder, manifest, names)
 
     def remove(self, version: str) -> None:
@@ -206,6 +323,29 @@ class CatalogStore:
             version = key.removeprefix(layout.versions(self.name)).split("/")[0]
             seen[version] = seen.get(version, False) or key.endswith("/" + MANIFEST)
         return [version for version, whole in seen.items() if not whole]
+
+
+def _parsed(body: bytes, key: str) -> _Pointer:
+    try:
+        return _Pointer.model_validate_json(body)
+    except ValidationError:
+        raise CatalogError(
+            ErrorCode.CATALOG_REFUSED,
+            f"The pointer {key} is not readable",
+            remedy=f"Run the release that wrote it. Else: {_WRITE_ANEW}",
+        ) from None
+
+
+def _copied(folder: Path) -> Manifest | None:
+    """What the files of a local copy were checked against; None when there is none."""
+    with suppress(OSError, CatalogError):
+        return read_manifest((folder / MANIFEST).read_bytes(), folder.name)
+    return None
+
+
+def is_published(store: ObjectStore, name: str) -> bool:
+    """Whether a catalog has a pointer, whatever that says."""
+    return store.exists(layout.pointer(name)) or store.exists(layout.former_pointer(name))
 
 
 def catalog_names(store: ObjectStore) -> Iterator[str]:

@@ -73,6 +73,8 @@ class ReplicaEntry(_Entry):
     """The copy of the catalogs on one worker's host."""
 
     node: str
+    keys: tuple[str, ...] | None = None
+    """Names of the keys by which it believes catalogs; of none it checks nothing, and an older release says None."""
     errors: dict[str, str] = Field(default_factory=dict)
     """Why a catalog cannot be brought here, by its name; `*`: none can."""
     at: datetime

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
+from minio.helpers import check_bucket_name, check_object_name
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as TransferTimeout
 from urllib3.util import Retry, Timeout
@@ -21,6 +25,7 @@ from packsight.shared.storage import deadline, layout
 
 T = TypeVar("T")
 
+_MD5 = re.compile(r"[0-9a-f]{32}")
 _CODES = {
     "NoSuchKey": ErrorCode.OBJECT_MISSING,
     "NoSuchVersion": ErrorCode.OBJECT_MISSING,
@@ -32,6 +37,8 @@ _CODES = {
     "SignatureDoesNotMatch": ErrorCode.ACCESS_DENIED,
 }
 _CHUNK = 256 * 1024
+_ERRORS = (S3Error, ServerError, InvalidResponseError, HTTPError, ValueError, ParseError)
+"""What calls of the client raise; the last two for answers that are not S3's: minio parses what it gets."""
 
 
 class Conflict(StorageError):
@@ -44,6 +51,37 @@ class Blob:
 
     data: bytes
     etag: str
+
+
+def _require_name(bucket: str, key: str | None = None) -> None:
+    """Raise StorageError for names that the client would not ask for."""
+    try:
+        check_bucket_name(bucket)
+        if key is not None:
+            check_object_name(key)
+    except ValueError as error:
+        raise StorageError(ErrorCode.REFERENCE_INVALID, f"s3://{bucket}/{key or ''}: {error}") from None
+
+
+def _require_tag(tag: str | None, name: str) -> str:
+    """An answer's ETag: every S3 server gives one with every object, and the page of a proxy hardly ever has one."""
+    if not tag:
+        raise _not_s3(name)
+    return tag
+
+
+def _is_md5(tag: str, headers: Mapping[str, str]) -> bool:
+    """Whether a tag is the MD5 of the content: 32 hex digits, unless the server encrypts with keys that are not its own."""
+    own = headers.get("x-amz-server-side-encryption", "AES256") == "AES256"
+    return own and "x-amz-server-side-encryption-customer-algorithm" not in headers and bool(_MD5.fullmatch(tag))
+
+
+def _not_s3(name: str) -> StorageError:
+    return StorageError(
+        ErrorCode.FETCH_FAILED,
+        f"{name}: the answer is none of an S3 server's",
+        remedy="Look what answers under PACKSIGHT_S3__ENDPOINT; it may be the page of a proxy whose server is away.",
+    )
 
 
 class ObjectStore:
@@ -70,9 +108,10 @@ class ObjectStore:
     def answers(self) -> bool:
         """Whether the server is there and lets us look into our bucket."""
         try:
-            # Not HEAD of the bucket: that is a right to list all of it. Whoever asks may list this.
-            next(iter(self._client.list_objects(self.bucket, prefix=layout.CATALOGS)), None)
-        except (S3Error, ServerError, InvalidResponseError, HTTPError, ValueError, ParseError):
+            # Not HEAD of the bucket: any proxy has a 200 for that, and it is a right to list all of it. This part may be listed by
+            # whoever asks.
+            next(self.list(layout.CATALOGS, recursive=False), None)
+        except StorageError:
             return False
         return True
 
@@ -87,7 +126,7 @@ class ObjectStore:
         except S3Error as error:
             if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists", "AccessDenied"}:
                 raise self._typed(error, self.bucket) from error
-        except (HTTPError, ServerError, InvalidResponseError) as error:
+        except _ERRORS as error:
             raise self._typed(error, self.bucket) from error
 
     def read(self, key: str, *, bucket: str | None = None, limit: int | None = None) -> Blob:
@@ -97,41 +136,52 @@ class ObjectStore:
         Raises StorageError: OBJECT_MISSING, BUCKET_MISSING, ACCESS_DENIED, FILE_TOO_LARGE (over `limit` bytes), FETCH_….
         """
         for last in (False, True):
+            body = io.BytesIO()
             try:
-                return self._read_once(bucket or self.bucket, key, limit)
+                etag = self._receive(bucket or self.bucket, key, body, limit)
             except StorageError as error:
                 if last or error.code is not ErrorCode.FETCH_FAILED:
                     raise
+            else:
+                return Blob(body.getvalue(), etag)
         raise AssertionError("unreachable")
 
-    def _read_once(self, bucket: str, key: str, limit: int | None) -> Blob:
+    def _receive(self, bucket: str, key: str, into: BinaryIO, limit: int | None) -> str:
+        """Copy an object's content as it comes, and return its tag."""
         name = f"s3://{bucket}/{key}"
         response = None
+        _require_name(bucket, key)
+        digest, size = hashlib.md5(usedforsecurity=False), 0
         try:
             response = self._client.get_object(bucket, key)
+            etag = _require_tag(response.headers.get("ETag", "").strip('"'), name)
             expected = int(response.headers.get("Content-Length", -1))
             if limit is not None and expected > limit:
                 raise StorageError(ErrorCode.FILE_TOO_LARGE, f"{name} has {expected} bytes, more than {limit}")
-            body = io.BytesIO()
             for chunk in response.stream(_CHUNK, decode_content=False):
-                body.write(chunk)
-                if limit is not None and body.tell() > limit:
+                into.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+                if limit is not None and size > limit:
                     raise StorageError(ErrorCode.FILE_TOO_LARGE, f"{name} has more than {limit} bytes")
-            if expected >= 0 and body.tell() != expected:
-                raise StorageError(ErrorCode.FETCH_FAILED, f"{name} broke off after {body.tell()} of {expected} bytes")
-            return Blob(body.getvalue(), response.headers.get("ETag", "").strip('"'))
-        except (S3Error, ServerError, InvalidResponseError, HTTPError, ValueError) as error:
+            if expected >= 0 and size != expected:
+                raise StorageError(ErrorCode.FETCH_FAILED, f"{name} broke off after {size} of {expected} bytes")
+            if _is_md5(etag, response.headers) and digest.hexdigest() != etag:
+                raise StorageError(ErrorCode.FETCH_FAILED, f"{name} did not arrive as its ETag says")
+        except _ERRORS as error:
             raise self._typed(error, name) from error
         finally:
             if response is not None:
                 response.close()
                 response.release_conn()
+        return etag
 
     def write(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
         """Write an object whole."""
-        self._call(
+        stored = self._call(
             key, lambda: self._client.put_object(self.bucket, key, io.BytesIO(data), len(data), content_type=content_type)
         )
+        _require_tag(stored.etag, key)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object only if the key is free; False when it was taken."""
@@ -146,19 +196,20 @@ class ObjectStore:
     def _conditional(self, key: str, data: bytes, headers: dict[str, str]) -> bool:
         # minio-py has no parameter for request headers of put_object, so the low-level call is used.
         try:
-            self._client._put_object(self.bucket, key, data, {**headers, "Content-Type": "application/json"})
+            stored = self._client._put_object(self.bucket, key, data, {**headers, "Content-Type": "application/json"})
+            _require_tag(stored.etag, key)
         except S3Error as error:
             if error.code in {"PreconditionFailed", "ConditionalRequestConflict"}:
                 return False
             raise self._typed(error, key) from error
-        except (ServerError, InvalidResponseError, HTTPError) as error:
+        except _ERRORS as error:
             raise self._typed(error, key) from error
         return True
 
     def exists(self, key: str) -> bool:
         """Tell whether our bucket has this key."""
         try:
-            self._call(key, lambda: self._client.stat_object(self.bucket, key))
+            self._stat(self.bucket, key)
         except StorageError as error:
             if error.code is ErrorCode.OBJECT_MISSING:
                 return False
@@ -167,30 +218,37 @@ class ObjectStore:
 
     def size(self, key: str) -> int:
         """Bytes of an object of our bucket."""
-        stat = self._call(key, lambda: self._client.stat_object(self.bucket, key))
-        return int(stat.size or 0)
+        return int(self._stat(self.bucket, key).size or 0)
 
     def etag(self, key: str, *, bucket: str | None = None) -> str:
         """Tag of an object's present content."""
-        stat = self._call(key, lambda: self._client.stat_object(bucket or self.bucket, key))
-        return (stat.etag or "").strip('"')
+        return str(self._stat(bucket or self.bucket, key).etag)
+
+    def _stat(self, bucket: str, key: str) -> Any:
+        _require_name(bucket, key)
+        stat = self._call(key, lambda: self._client.stat_object(bucket, key))
+        _require_tag(stat.etag, key)
+        return stat
 
     def list(self, prefix: str, *, bucket: str | None = None, recursive: bool = True) -> Iterator[str]:
         """Keys below a prefix in order; with recursive=False also the next level's prefixes, which end in `/`."""
+        _require_name(bucket or self.bucket)
         listing = self._client.list_objects(bucket or self.bucket, prefix=prefix, recursive=recursive)
         try:
             for item in listing:
                 yield str(item.object_name)
-        except (S3Error, ServerError, InvalidResponseError, HTTPError, ParseError) as error:
+        except _ERRORS as error:
             raise self._typed(error, f"s3://{bucket or self.bucket}/{prefix}") from error
 
-    def download(self, key: str, path: str) -> None:
-        """Copy an object into a file, in constant memory."""
-        self._call(key, lambda: self._client.fget_object(self.bucket, key, path))
+    def download(self, key: str, path: Path, *, limit: int | None = None) -> None:
+        """Copy an object of `limit` bytes at most into a file, in constant memory; raises StorageError as `read` does."""
+        with path.open("wb") as file:
+            self._receive(self.bucket, key, file, limit)
 
     def upload(self, key: str, path: str) -> None:
         """Copy a file into an object, in constant memory."""
-        self._call(key, lambda: self._client.fput_object(self.bucket, key, path))
+        stored = self._call(key, lambda: self._client.fput_object(self.bucket, key, path))
+        _require_tag(stored.etag, key)
 
     def remove(self, key: str) -> None:
         """Remove an object; no error when there is none."""
@@ -203,15 +261,15 @@ class ObjectStore:
     def _call(self, name: str, call: Callable[[], T]) -> T:
         try:
             return call()
-        except (S3Error, ServerError, InvalidResponseError, HTTPError) as error:
+        except _ERRORS as error:
             raise self._typed(error, name) from error
 
     def _typed(self, error: Exception, name: str) -> StorageError:
         if isinstance(error, S3Error):
             code = _CODES.get(str(error.code), ErrorCode.FETCH_FAILED)
             return StorageError(code, f"{name}: {error.code}: {error.message or ''}".rstrip(": "))
-        if isinstance(error, ValueError):
-            return StorageError(ErrorCode.REFERENCE_INVALID, f"{name}: {error}")
+        if isinstance(error, ValueError | ParseError):
+            return _not_s3(name)
         if isinstance(error, TransferTimeout):
             return StorageError(ErrorCode.FETCH_TIMEOUT, f"{name}: {self.endpoint} did not answer in time")
         reason = getattr(error, "reason", None) or error

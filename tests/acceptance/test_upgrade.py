@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from packsight.shared.catalog.signatures import Document
+from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.settings import load_settings
 from packsight.shared.storage.objects import ObjectStore
@@ -19,8 +22,9 @@ pytestmark = pytest.mark.timeout(900)
 
 
 def catalog_store(stack: Stack) -> tuple[ObjectStore, CatalogStore]:
-    store = ObjectStore(load_settings(stack.folder / ".packsight/stack.env").s3)
-    return store, CatalogStore(store, "default")
+    settings = load_settings(stack.folder / ".packsight/stack.env")
+    store = ObjectStore(settings.s3)
+    return store, CatalogStore(store, "default", Trust.of_reader(settings))
 
 
 def children(stack: Stack) -> list[dict[str, Any]]:
@@ -48,7 +52,7 @@ def publish_as_formerly(store: ObjectStore, catalogs: CatalogStore) -> str:
     current = catalogs.current()
     assert current is not None
     key = f"catalogs/default/versions/{current.version}/manifest.json"
-    document = json.loads(store.read(key).data)
+    document = json.loads(Document.split(store.read(key).data).body)
     for field in ("details", "matching", "fit"):
         del document[field]
     store.write(key, json.dumps({**document, "format": 2}).encode())
@@ -58,16 +62,38 @@ def publish_as_formerly(store: ObjectStore, catalogs: CatalogStore) -> str:
     return current.version
 
 
+def publish_unsigned(stack: Stack, name: str) -> str:
+    """Publish the default catalog under another name, as a release did that signed nothing; returns the version."""
+    store, catalogs = catalog_store(stack)
+    with closing(store):
+        current = catalogs.current()
+        assert current is not None
+        prefix = f"versions/{current.version}/"
+        for key in store.list(f"catalogs/default/{prefix}"):
+            data = store.read(key).data
+            if key.endswith("manifest.json"):
+                data = json.dumps({**json.loads(Document.split(data).body), "catalog": name}).encode()
+            store.write(key.replace("/default/", f"/{name}/"), data)
+        pointer = json.loads(Document.split(store.read("catalogs/default/CURRENT.json").data).body)
+        del pointer["catalog"]
+        store.write(f"catalogs/{name}/CURRENT.json", json.dumps(pointer).encode())
+        return current.version
+
+
 def test_a_catalog_of_a_former_release_is_refused_with_what_to_do_and_one_sync_rebuilds_it_without_describing(
     stack: Stack, answers: list[dict[str, Any]]
 ) -> None:
     store, catalogs = catalog_store(stack)
     with closing(store):
+        unsigned = publish_unsigned(stack, "second")
         former = publish_as_formerly(store, catalogs)
+        wait_until(lambda: any("second is not signed" in error for error in stack.status()["errors"]), "a refusal", 60)
         stack.run("down")
         for file in (stack.folder / ".packsight/replica/default").glob("CURRENT*"):
             file.unlink()  # a host that this release is new to
+        shutil.rmtree(stack.folder / ".packsight/pointers")  # what such a release does not leave behind
         stack.run("up")
+        wait_until(lambda: all(child["catalogs"] == {"second": unsigned} for child in children(stack)), "what is signed", 60)
         wait_until(lambda: any(child["refused"] for child in children(stack)), "a refusal", 60)
         sentence = f"Version {former} of default was made by an older release (format 2"
         assert any(sentence in error for error in stack.status()["errors"])
@@ -84,6 +110,8 @@ def test_a_catalog_of_a_former_release_is_refused_with_what_to_do_and_one_sync_r
         waited = [json.loads(line) for line in (stack.folder / "waited.jsonl").read_text().splitlines()]
         assert {row["status"] for row in waited} <= {"matched", "ambiguous", "no_match", "failed"}
         assert [row["name"] for row in waited if row["status"] == "failed"] == ["queries/broken.jpg"]
+        for key in list(store.list("catalogs/second/")):
+            store.remove(key)
         assert catalogs.former() == former, "workers of the former release keep what they serve while it is kept"
     again = submit(stack, len(PRODUCTS), "afterwards")
     assert {row["status"] for row in again} <= {"matched", "ambiguous", "no_match"}

@@ -20,6 +20,7 @@ from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.settings import S3, Catalog, Settings
 from packsight.shared.storage.objects import ObjectStore
+from tests.trust import UNCHECKED
 
 
 @pytest.fixture
@@ -35,14 +36,14 @@ def run(*words: str) -> Result:
 
 def put(store: ObjectStore, folder: Path, version: str, parent: str | None = None) -> None:
     (folder / version).mkdir()
-    (folder / version / "content").write_text(version)
+    (folder / version / "content.json").write_text(version)
     manifest = Manifest(
         catalog="default", version=version, parent=parent, created_at=datetime.now(UTC), products=7, photos=11, single=3,
         embedder="thumb-1", spotter="none-1", dimension=192, projected=64, index="Flat", faiss="1.15",
         self_check=SelfCheck(photos=11, top1=0.9), made_check=SelfCheck(photos=3, top1=1.0),
         notes=("photo not used: [odd].jpg: it is broken",),
     )  # fmt: skip
-    catalogs = CatalogStore(store, "default")
+    catalogs = CatalogStore(store, "default", UNCHECKED)
     publish(catalogs, folder / version, seal(folder / version, manifest), catalogs.current(), lambda: None)
 
 
@@ -61,7 +62,8 @@ MADE = "100.0% of 3 recognised, each made of a product's only one"
 def test_show_prints_counts_models_files_and_notes(config: Settings, store: ObjectStore, tmp_path: Path) -> None:
     put(store, tmp_path, "v1")
     text = run("show").stdout
-    for part in ("v1 (CURRENT)", "thumb-1", "none-1", "192 values, projected to 64", "content", "2 B", "[odd].jpg", FIT, MADE):
+    facts = ("v1 (CURRENT)", "thumb-1", "none-1", "192 values, projected to 64", "content.json", "2 B", "[odd].jpg", FIT, MADE)
+    for part in facts:
         assert part in text
     assert isinstance(run("show", "v9").exception, CatalogError)
 
@@ -72,7 +74,7 @@ def test_rollback_moves_the_pointer_to_the_parent(config: Settings, store: Objec
     result = run("rollback")
     assert result.exit_code == 0
     assert "is at v1 now" in result.stdout
-    current = CatalogStore(store, "default").current()
+    current = CatalogStore(store, "default", UNCHECKED).current()
     assert current is not None
     assert current.version == "v1"
 

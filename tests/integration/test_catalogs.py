@@ -19,6 +19,7 @@ from packsight.worker.catalogs.pointer import versions_folder
 from packsight.worker.catalogs.replica import Replica
 from packsight.worker.catalogs.snapshots import Catalogs
 from packsight.worker.process.registration import Registration
+from tests.trust import UNCHECKED
 from tests.unit.matching_catalog import RECIPE, shop
 
 OTHER = RECIPE.model_copy(update={"matching": "another"})
@@ -31,7 +32,7 @@ def publish(store: ObjectStore, live_settings: Settings, tmp_path: Path) -> Call
 
     def made(name: str) -> str:
         snapshot, _ = shop(tmp_path / name)
-        catalogs = CatalogStore(store, "test")
+        catalogs = CatalogStore(store, "test", UNCHECKED)
         catalogs.upload(snapshot.folder)
         catalogs.point(snapshot.manifest.version, expected=catalogs.current())
         follow.sync()

@@ -28,6 +28,7 @@ from packsight.worker.pipeline.feature_cache import FeatureCache
 from packsight.worker.pipeline.pipeline import Pipeline
 from tests.packs import Pixels, clutter, laid, lit, pack, tilted
 from tests.shop import PRODUCTS, Shop, query
+from tests.trust import UNCHECKED
 
 PACKS = range(8)
 LOOKS = 2
@@ -58,7 +59,7 @@ def packs(shop: Shop) -> Shop:
         photos=[PhotoRow(product_id=f"p{line}", sha256=hashes[line], source=f"{line}.png") for line in PACKS],
         features=described, recipe=recipe(shop.pipeline.embedder_name, shop.pipeline.spotter_name),
     )  # fmt: skip
-    versions = CatalogStore(shop.store, "packs")
+    versions = CatalogStore(shop.store, "packs", UNCHECKED)
     versions.upload(shop.folder / "packs")
     versions.point(manifest.version, expected=versions.current())
     shop.replica.sync()

@@ -25,6 +25,7 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.tables.labels import Label
 from packsight.shared.vision.features import Features
 from tests.describer import Describer, describing
+from tests.trust import UNCHECKED
 from tests.unit.matching_catalog import RECIPE, photo, shop
 
 QUERIES = {
@@ -47,8 +48,8 @@ class Shop:
 @pytest.fixture
 def here(live_settings: Settings, live_environment: None, store: ObjectStore, tmp_path: Path) -> Iterator[Shop]:
     """A published catalog, labelled photos, and a worker that knows what is on them."""
-    snapshot, photos = shop(tmp_path / "version")
-    versions = CatalogStore(store, "default")
+    snapshot, photos = shop(tmp_path / "version", catalog="default")
+    versions = CatalogStore(store, "default", UNCHECKED)
     versions.upload(tmp_path / "version")
     versions.point(snapshot.manifest.version, expected=None)
     own = [features for group in photos.values() for features in group]

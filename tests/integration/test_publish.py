@@ -20,11 +20,12 @@ from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.queue.connection import result_database
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
+from tests.trust import UNCHECKED
 
 
 @pytest.fixture
 def catalogs(store: ObjectStore) -> CatalogStore:
-    return CatalogStore(store, "default")
+    return CatalogStore(store, "default", UNCHECKED)
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ FORMER = Recipe(embedder="e", spotter="s", details="", matching="")
 def sealed(folder: Path, version: str, parent: str | None = None, recipe: Recipe = MINE) -> Manifest:
     """A version whose only file names it."""
     folder.mkdir(parents=True)
-    (folder / "content").write_text(version)
+    (folder / "content.json").write_text(version)
     manifest = Manifest(
         catalog="default", version=version, parent=parent, created_at=datetime.now(UTC), products=1, photos=1,
         **recipe.model_dump(), dimension=1, projected=1, index="Flat", faiss="1",
@@ -271,7 +272,7 @@ def test_an_upload_without_manifest_goes_only_when_it_is_old(
     put(catalogs, tmp_path, "v1")
     young = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-aaaaaa"
     for version in (young, "20200101T000000-bbbbbb"):
-        store.write(f"catalogs/default/versions/{version}/content", b"half")
+        store.write(f"catalogs/default/versions/{version}/content.json", b"half")
     assert prune(catalogs, 5, []) == ["20200101T000000-bbbbbb"]
     assert catalogs.unfinished() == [young]
 

@@ -38,6 +38,7 @@ from packsight.worker.quantise.candidates import EmbedderCandidate
 from packsight.worker.quantise.judge import Measure, nearest_right, verdict
 from packsight.worker.quantise.material import split
 from tests import pictures
+from tests.trust import UNCHECKED
 from tests.unit.test_spotters_omz import WORDS, save_decoder, save_detector, save_encoder
 
 Pixels = npt.NDArray[np.uint8]
@@ -266,7 +267,7 @@ def published(settings: Settings, store: ObjectStore, folder: Path) -> None:
         folder, catalog="default", parent=None, products=products, photos=rows, features=features,
         recipe=recipe(embedder.description.fingerprint(), spotter.description.fingerprint()),
     )  # fmt: skip
-    versions = CatalogStore(store, "default")
+    versions = CatalogStore(store, "default", UNCHECKED)
     versions.upload(folder)
     versions.point(manifest.version, expected=None)
 

@@ -21,6 +21,7 @@ from packsight.shared.storage.objects import Conflict, ObjectStore
 from packsight.worker.catalogs import pointer
 from packsight.worker.catalogs.pointer import LocalPointer, follow, read_local_pointer, versions_folder
 from packsight.worker.catalogs.replica import Replica
+from tests.trust import UNCHECKED
 
 RECIPE = Recipe(embedder="e-1", spotter="s-1", details="d-1", matching="m-1")
 OTHER = RECIPE.model_copy(update={"matching": "m-2"})
@@ -50,7 +51,7 @@ def publish(
     store: ObjectStore, folder: Path, catalog: str = "default", content: bytes = b"index", recipe: Recipe = RECIPE
 ) -> Manifest:
     manifest = sealed_version(folder, catalog, content, recipe)
-    versions = CatalogStore(store, catalog)
+    versions = CatalogStore(store, catalog, UNCHECKED)
     versions.upload(folder)
     versions.point(manifest.version, expected=versions.current())
     return manifest
@@ -64,7 +65,7 @@ def publish_formerly(store: ObjectStore, folder: Path, version: str) -> None:
     for name in ("details", "matching", "fit"):
         del document[name]
     file.write_text(json.dumps({**document, "format": 2}))
-    CatalogStore(store, "default").upload(folder)
+    CatalogStore(store, "default", UNCHECKED).upload(folder)
     said = {"version": manifest.version, "changed_at": datetime.now(UTC).isoformat()}
     store.write("catalogs/default/CURRENT", json.dumps(said).encode())
 
@@ -101,7 +102,7 @@ def test_rolling_back_is_followed_too(
     first = publish(store, tmp_path / "a")
     publish(store, tmp_path / "b")
     replica.sync()
-    versions = CatalogStore(store, "default")
+    versions = CatalogStore(store, "default", UNCHECKED)
     versions.point(first.version, expected=versions.current())
     replica.sync()
     assert served(live_settings) == first.version
@@ -153,7 +154,7 @@ def test_what_workers_of_a_former_release_serve_here_stays_while_they_are_pointe
     replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path
 ) -> None:
     publish_formerly(store, tmp_path / "a", "v1")
-    catalogs = CatalogStore(store, "default")
+    catalogs = CatalogStore(store, "default", UNCHECKED)
     versions = versions_folder(live_settings.home, "default")
     catalogs.download("v1", versions)
     (versions.parent / "CURRENT").write_text('{"version": "v1"}')
@@ -172,7 +173,7 @@ def test_a_version_whose_recipe_is_no_longer_pointed_at_serves_on(
     mine = publish(store, tmp_path / "a")
     replica.sync()
     publish(store, tmp_path / "b", recipe=OTHER)
-    catalogs = CatalogStore(store, "default")
+    catalogs = CatalogStore(store, "default", UNCHECKED)
     current = catalogs.current()
     assert current is not None
     catalogs.drop({RECIPE.key}, expected=current)
@@ -216,7 +217,7 @@ def test_a_damaged_version_is_never_served(
     replica.sync()
     assert served(live_settings) == good.version
     with pytest.raises(CatalogError):
-        CatalogStore(store, "default").download(bad.version, tmp_path / "elsewhere")
+        CatalogStore(store, "default", UNCHECKED).download(bad.version, tmp_path / "elsewhere")
     assert not list((tmp_path / "elsewhere").iterdir()), "nothing half-done stays behind"
 
 
@@ -232,7 +233,7 @@ def test_only_the_served_version_and_its_forerunner_stay_on_disk(
 
 
 def test_of_two_publishers_one_loses_cleanly(store: ObjectStore, tmp_path: Path) -> None:
-    versions = CatalogStore(store, "default")
+    versions = CatalogStore(store, "default", UNCHECKED)
     manifests = [sealed_version(tmp_path / name) for name in ("a", "b")]
     for name in ("a", "b"):
         versions.upload(tmp_path / name)
@@ -316,7 +317,7 @@ def test_a_manifest_of_another_version_is_refused(store: ObjectStore, tmp_path: 
     data = store.read(f"catalogs/default/versions/{manifest.version}/manifest.json").data
     store.write("catalogs/default/versions/v9/manifest.json", data)
     with pytest.raises(CatalogError, match="is that of"):
-        CatalogStore(store, "default").manifest("v9")
+        CatalogStore(store, "default", UNCHECKED).manifest("v9")
 
 
 def test_whatever_a_store_answers_the_replica_goes_on(

@@ -59,7 +59,8 @@ def product(number: int, vendor: str, model: str) -> ProductRow:
 
 
 def build(
-    folder: Path, products: Sequence[ProductRow], photos: Mapping[str, Sequence[Features]], parent: Snapshot | None = None
+    folder: Path, products: Sequence[ProductRow], photos: Mapping[str, Sequence[Features]], parent: Snapshot | None = None,
+    catalog: str = "test",
 ) -> Snapshot:
     """Build and open a version; photos by product id."""
     rows = [
@@ -69,7 +70,7 @@ def build(
     ]
     known = {features.sha256: features for group in photos.values() for features in group}
     build_version(
-        folder, catalog="test", parent=parent, products=products, photos=rows, features=known,
+        folder, catalog=catalog, parent=parent, products=products, photos=rows, features=known,
         recipe=RECIPE,
     )  # fmt: skip
     return Snapshot.open(folder)
@@ -89,7 +90,7 @@ def printed(number: int) -> LocalFeatures:
     return LocalFeatures(places.astype(np.float32), points(*(10 * number + row).tolist()).descriptors)
 
 
-def shop(folder: Path, *, print_: bool = False) -> tuple[Snapshot, dict[str, list[Features]]]:
+def shop(folder: Path, *, print_: bool = False, catalog: str = "test") -> tuple[Snapshot, dict[str, list[Features]]]:
     """Twelve products with three photos each that show brand and name, and their print if wanted."""
     products = [product(number, *names) for number, names in enumerate(NAMES)]
     photos = {
@@ -99,4 +100,4 @@ def shop(folder: Path, *, print_: bool = False) -> tuple[Snapshot, dict[str, lis
         ]
         for number, (vendor, model) in enumerate(NAMES)
     }
-    return build(folder, products, photos), photos
+    return build(folder, products, photos, catalog=catalog), photos

@@ -73,7 +73,8 @@ def test_only_flower_can_be_reached_and_only_from_this_host() -> None:
 
 
 KINDS = ("broker", "s3-access-key", "s3-secret-key")
-SECRETS = {role: {f"{role}-{kind}" for kind in KINDS} for role in ("worker", "indexer", "producer", "operator")} | {
+SECRETS = {role: {"public-keys", *(f"{role}-{kind}" for kind in KINDS)} for role in ("worker", "producer")} | {
+    **{role: {"public-keys", "catalog-key", *(f"{role}-{kind}" for kind in KINDS)} for role in ("indexer", "operator")},
     "broker": {"broker-users"},
     "s3": {"s3-security", "s3-certificate", "s3-key", "s3-identities"},
     "flower": {"flower-broker", "flower-page"},
@@ -129,6 +130,14 @@ def test_an_example_holds_only_settings_that_exist(example: Path, tmp_path: Path
     file = tmp_path / "example.env"
     file.write_text("\n".join(line for line in lines if re.match(r"PACKSIGHT_\w+=", line)))
     assert Settings(_env_file=file) != Settings(_env_file=None)
+
+
+def test_the_key_that_signs_catalogs_is_with_those_who_publish_alone() -> None:
+    setting = "PACKSIGHT_CATALOG__SIGNING_KEY_FILE"
+    publishers = ["indexer", "operator"]
+    assert [name for name, service in SERVICES.items() if setting in service.get("environment", {})] == publishers
+    shown = {name for name, service in SERVICES.items() for one in service.get("secrets", []) if one["source"] == "catalog-key"}
+    assert sorted(shown) == publishers
 
 
 def test_the_broker_keeps_its_queues_over_a_restart_and_drops_nothing_when_full() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from packsight.deploy import doctor
-from packsight.shared.settings import Models, Settings
+from packsight.deploy.stack.state import StackFolder, StackState
+from packsight.shared.catalog.signatures import create_key, public_key
+from packsight.shared.queue.registry import ReplicaEntry
+from packsight.shared.settings import Catalog, Models, Settings
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
@@ -44,3 +49,30 @@ def test_a_network_that_nobody_knows_is_named_with_its_variable() -> None:
     findings = list(doctor.models(Settings(_env_file=None, models=Models(embedder="nothing-of-that-name"))))
     assert findings[0].level is doctor.Level.WRONG
     assert "PACKSIGHT_MODELS__EMBEDDER" in findings[0].remedy
+
+
+def replica(*keys: str, node: str = "node") -> ReplicaEntry:
+    return ReplicaEntry(node=node, keys=keys, at=datetime.now(UTC))
+
+
+def test_workers_that_check_no_signature_are_named(tmp_path: Path) -> None:
+    public = public_key(create_key(tmp_path / "key.pem"))
+    keyed = Settings(_env_file=None, catalog=Catalog(public_keys=(public,)))
+    (good,) = doctor._signatures(keyed, [replica(public[:16])])
+    assert (good.level, public[:16] in good.text) == (doctor.Level.GOOD, True)
+    (note,) = doctor._signatures(keyed, [replica(public[:16]), replica(node="odd")])
+    assert (note.level, note.text.startswith("odd: ")) == (doctor.Level.NOTE, True)
+    assert "packsight catalog keys" in note.remedy
+    (note,) = doctor._signatures(Settings(_env_file=None), [])
+    assert note.level is doctor.Level.NOTE
+
+
+def test_a_key_that_others_can_read_is_wrong(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path)
+    folder.create()
+    folder.save(StackState())
+    create_key(folder.catalog_key)
+    assert doctor.Level.WRONG not in [finding.level for finding in doctor._folder(folder)]
+    folder.catalog_key.chmod(0o644)
+    (wrong,) = [finding for finding in doctor._folder(folder) if finding.level is doctor.Level.WRONG]
+    assert wrong.remedy == f"chmod 600 {folder.catalog_key}"

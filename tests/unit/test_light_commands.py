@@ -22,6 +22,7 @@ HEAVY = {
     "PIL",
     "billiard",
     "celery",
+    "cryptography",
     "cv2",
     "faiss",
     "jinja2",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from pathlib import Path
 
@@ -105,6 +106,38 @@ def test_a_model_of_other_evidence_is_refused_by_its_name(
     with pytest.raises(CatalogError, match=gone or more) as caught:
         Snapshot.open(copy)
     assert caught.value.code is ErrorCode.CATALOG_REFUSED
+
+
+def test_a_version_damaged_in_whatever_way_opens_or_is_refused_with_a_sentence(built: Path, copy: Path) -> None:
+    """Also where hashes would fit. Not those of Faiss: it ends the process over some, so it must never see what is not hashed."""
+    chance, refused = random.Random(5), 0
+    files = sorted(path.name for path in built.iterdir() if path.suffix in {".npy", ".arrow"} or path.name == "model.json")
+    for _ in range(250):
+        name = chance.choice(files)
+        data = bytearray((built / name).read_bytes())
+        if chance.random() < 0.3:
+            del data[chance.randrange(len(data)) :]
+        else:
+            for _ in range(chance.randrange(1, 4)):
+                data[chance.randrange(min(len(data), 160))] = chance.randrange(256)
+        (copy / name).write_bytes(data)
+        try:
+            Snapshot.open(copy)
+        except CatalogError as error:
+            refused += 1
+            assert error.code is ErrorCode.CATALOG_REFUSED
+            assert error.remedy
+        shutil.copy(built / name, copy / name)
+    assert refused > 100
+
+
+@pytest.mark.parametrize("name", ["product_terms", "descriptors", "thumbnails", "postings"])
+def test_rows_that_end_elsewhere_than_their_values_are_refused(copy: Path, name: str) -> None:
+    starts = np.load(copy / f"{name}.starts.npy")
+    starts[-1] += 1
+    np.save(copy / f"{name}.starts.npy", starts)
+    with pytest.raises(CatalogError, match=f"rows of {name}"):
+        Snapshot.open(copy)
 
 
 def test_files_of_two_versions_are_not_mixed(copy: Path) -> None:

@@ -31,6 +31,8 @@ class LocalPointer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     version: str = ""
+    key: str = ""
+    """Name of the key that signed the pointer which led here; empty when signatures were not asked for."""
     refusal: str = ""
     """A sentence for people, set when `version` is empty."""
     remedy: str = ""

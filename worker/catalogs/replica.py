@@ -12,6 +12,7 @@ import redis
 
 from packsight.shared.catalog.manifest import sync_once
 from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.trust import NOT_CHECKED, Trust
 from packsight.shared.catalog.versions import CatalogStore, Current, catalog_names
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
 from packsight.shared.queue import registry
@@ -35,7 +36,7 @@ class Replica(threading.Thread):
     """Follows the pointer of every catalog for the recipes of this host's children.
 
     It downloads a version once, checks it and lets the children take it up. The children name their recipes, since only
-    they have loaded the networks.
+    they have loaded the networks. What is not signed as it should be is refused, and the version before it serves on.
     """
 
     def __init__(self, settings: Settings, node: str) -> None:
@@ -45,12 +46,15 @@ class Replica(threading.Thread):
         self._looked = time.monotonic()
         self._bringing = False
         self._store = ObjectStore(settings.s3)
+        self._trust = Trust.of_reader(settings, settings.home)
         self._redis = result_database(settings)
         self._ended = threading.Event()
         self._errors: dict[str, str] = {}
 
     def run(self) -> None:
         """Poll until stopped; a hint only shortens the wait."""
+        if not self._trust.keyring.checks:
+            log.warning("replica: %s. %s", *NOT_CHECKED, extra={"action": "catalogs_unchecked"})
         hints = None
         while not self._ended.is_set():
             try:
@@ -88,10 +92,12 @@ class Replica(threading.Thread):
         self._errors.pop("*", None)
         for name in names:
             try:
-                self._follow(CatalogStore(self._store, name), recipes)
+                self._follow(CatalogStore(self._store, name, self._trust), recipes)
                 self._errors.pop(name, None)
             except (PacksightError, OSError, ValueError) as error:
                 self._note(name, error)
+                if isinstance(error, CatalogError):
+                    self._tell_refused(name, recipes, error)
             self._looked = time.monotonic()
 
     def _follow(self, catalogs: CatalogStore, recipes: list[Recipe]) -> None:
@@ -104,18 +110,19 @@ class Replica(threading.Thread):
             if version is None:
                 if here is None or not here.version:
                     self._tell(catalogs, current, recipe, here)
-            elif here is None or here.version != version:
-                self._bring(catalogs, version, recipe, here)
+            elif here is None or here.version != version or not self._trust.keyring.believes(here.key):
+                self._bring(catalogs, version, current.key, recipe, here)
 
-    def _bring(self, catalogs: CatalogStore, version: str, recipe: Recipe, before: LocalPointer | None) -> None:
+    def _bring(self, catalogs: CatalogStore, version: str, key: str, recipe: Recipe, before: LocalPointer | None) -> None:
         home, name = self._settings.home, catalogs.name
         started = time.monotonic()
+        catalogs.manifest(version).require(recipe)
         self._bringing = True
         try:
             catalogs.download(version, versions_folder(home, name))
         finally:
             self._bringing, self._looked = False, time.monotonic()
-        write_local_pointer(home, name, recipe, LocalPointer(version=version))
+        write_local_pointer(home, name, recipe, LocalPointer(version=version, key=key))
         took = time.monotonic() - started
         log.info("replica: catalog %s is at %s (%.1f s)", name, version, took, extra={"action": "replica_swapped"})
         if catalogs.former() is None:
@@ -134,9 +141,19 @@ class Replica(threading.Thread):
             error = CatalogError(ErrorCode.CATALOG_REFUSED, text, remedy=sync_once(catalogs.name))
         except CatalogError as caught:
             error = caught
+        self._write_refusal(catalogs.name, recipe, before, error)
+
+    def _tell_refused(self, name: str, recipes: list[Recipe], error: CatalogError) -> None:
+        """Tell the children that have no version why none comes."""
+        for recipe in recipes:
+            here = read_local_pointer(self._settings.home, name, recipe)
+            if here is None or not here.version:
+                self._write_refusal(name, recipe, here, error)
+
+    def _write_refusal(self, name: str, recipe: Recipe, before: LocalPointer | None, error: CatalogError) -> None:
         told = LocalPointer(refusal=error.message, remedy=error.remedy)
         if told != before:
-            write_local_pointer(self._settings.home, catalogs.name, recipe, told)
+            write_local_pointer(self._settings.home, name, recipe, told)
 
     def _note(self, name: str, error: Exception) -> None:
         text = str(error)
@@ -145,7 +162,9 @@ class Replica(threading.Thread):
         self._errors[name] = text
 
     def _announce(self) -> None:
-        entry = registry.ReplicaEntry(node=self._node, errors=self._errors, at=datetime.now(UTC))
+        entry = registry.ReplicaEntry(
+            node=self._node, keys=self._trust.keyring.ids, errors=self._errors, at=datetime.now(UTC)
+        )
         registry.announce_replica(self._redis, entry)
 
     def _await_hint(self, hints: redis.client.PubSub) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.catalog.versions import is_published
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.catalogs.pointer import LocalPointer, arrived, follow, read_local_pointer, versions_folder
@@ -96,7 +96,7 @@ class Catalogs:
         log.info("catalog %s: serving version %s", name, pointer.version, extra={"action": "catalog_swapped"})
 
     def _await_replica(self, name: str) -> None:
-        if CatalogStore(self._store, name).current() is None:
+        if not is_published(self._store, name):
             raise CatalogError(ErrorCode.CATALOG_MISSING, f"There is no catalog named {name}", retryable=False)
         deadline = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < deadline:

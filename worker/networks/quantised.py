@@ -116,7 +116,7 @@ def _bring(store: ObjectStore, prefix: str, target: Path) -> bool:
         part = Path(temporary) / f"{car.sha256}.xml"
         if car.accepted:
             for piece in _parts(part):
-                store.download(prefix + piece.name, str(piece))
+                store.download(prefix + piece.name, piece)
             if network_sha256(part) != car.sha256:
                 raise PacksightError(
                     ErrorCode.INTERNAL, f"{prefix}{part.name} is damaged", remedy=f"Run `{COMMAND}` again.", retryable=True

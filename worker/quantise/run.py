@@ -15,6 +15,7 @@ import cv2
 import openvino as ov
 
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.matching.fingerprint import recipe
@@ -60,7 +61,7 @@ def run(
     """
     convert.nncf()
     with closing(ObjectStore(config.s3)) as store, tempfile.TemporaryDirectory() as folder:
-        snapshot = _snapshot(store, catalog, Path(folder))
+        snapshot = _snapshot(config, store, catalog, Path(folder))
         labelled = labelled_shots(labels, root or labels.parent, snapshot) if labels else []
         material = gather(snapshot, store, count, labelled)
         say(
@@ -140,8 +141,8 @@ def _side_car(
     )
 
 
-def _snapshot(store: ObjectStore, catalog: str, folder: Path) -> Snapshot:
-    versions = CatalogStore(store, catalog)
+def _snapshot(config: Settings, store: ObjectStore, catalog: str, folder: Path) -> Snapshot:
+    versions = CatalogStore(store, catalog, Trust.of_reader(config))
     pointer = versions.current()
     if pointer is None:
         raise UserError(f"Catalog {catalog} has no published version. Run `packsight catalog sync` or correct --catalog.")

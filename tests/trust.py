@@ -1,0 +1,74 @@
+"""Keys of catalogs for tests, and object storage without a server."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from packsight.shared.catalog.signatures import Keyring, public_key
+from packsight.shared.catalog.trust import Trust
+from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.storage.objects import Blob, Conflict, ObjectStore
+
+UNCHECKED = Trust(Keyring())
+"""Where nothing is signed."""
+
+
+def key(number: int) -> Ed25519PrivateKey:
+    """A key that is the same in each run."""
+    return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(str(number).encode()).digest())
+
+
+def publisher(number: int, home: Path | None = None, *others: int) -> Trust:
+    """One who signs with a key, and believes others too."""
+    return Trust(Keyring([public_key(key(other)) for other in others], key(number)), home)
+
+
+def reader(*numbers: int, home: Path | None = None) -> Trust:
+    """One who believes these keys and signs nothing."""
+    return Trust(Keyring([public_key(key(number)) for number in numbers]), home)
+
+
+class Shelf(ObjectStore):
+    """Objects in a dictionary: what catalogs ask of object storage, and no more."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def read(self, key: str, *, bucket: str | None = None, limit: int | None = None) -> Blob:
+        if key not in self.objects:
+            raise StorageError(ErrorCode.OBJECT_MISSING, key)
+        data = self.objects[key]
+        return Blob(data, hashlib.md5(data).hexdigest())
+
+    def write(self, key: str, data: bytes, *, content_type: str = "") -> None:
+        self.objects[key] = data
+
+    def replace(self, key: str, data: bytes, *, etag: str | None) -> None:
+        if (self.read(key).etag if key in self.objects else None) != etag:
+            raise Conflict(ErrorCode.CONFLICT, key)
+        self.objects[key] = data
+
+    def exists(self, key: str) -> bool:
+        return key in self.objects
+
+    def size(self, key: str) -> int:
+        return len(self.objects[key])
+
+    def list(self, prefix: str, *, bucket: str | None = None, recursive: bool = True) -> Iterator[str]:
+        return (key for key in sorted(self.objects) if key.startswith(prefix))
+
+    def upload(self, key: str, path: str) -> None:
+        self.objects[key] = Path(path).read_bytes()
+
+    def download(self, key: str, path: Path, *, limit: int | None = None) -> None:
+        data = self.read(key).data
+        if limit is not None and len(data) > limit:
+            raise StorageError(ErrorCode.FILE_TOO_LARGE, key)
+        path.write_bytes(data)
+
+    def remove(self, key: str) -> None:
+        self.objects.pop(key, None)
