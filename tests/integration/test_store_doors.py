@@ -120,6 +120,15 @@ def allowed(call: Callable[[], object]) -> bool:
     return True
 
 
+def readable(store: ObjectStore, key: str) -> bool:
+    """Whether an object can be read yet; a refusal fails."""
+    try:
+        return bool(store.read(key).data)
+    except StorageError as error:
+        assert error.retryable, error
+        return False
+
+
 @pytest.mark.parametrize("who", MAY)
 def test_a_key_opens_the_rooms_of_its_role_and_no_others(servers: Servers, rooms: ObjectStore, who: str) -> None:
     doors: dict[str, Callable[[ObjectStore, str], object]] = {
@@ -335,6 +344,8 @@ def test_what_a_release_with_one_key_and_open_ports_stored_stays_and_is_closed(t
         server.start()
         for pair in (keys.administrator, keys.roles[Role.WORKER].store):
             with opened(pair.into(s3)) as store:
+                # S3 answers before the volumes are found again.
+                wait_until(lambda store=store: readable(store, "catalogs/seen"), "what was stored", 60)  # type: ignore[misc]
                 assert store.read("catalogs/seen").data == b"content"
         with opened(keys.roles[Role.WORKER].store.into(s3)) as store:
             assert not allowed(lambda: store.write("catalogs/seen", b"forged"))
