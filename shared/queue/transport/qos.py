@@ -35,10 +35,7 @@ class QoS(stock.QoS):  # type: ignore[misc]
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Drop a message, or put it back to the front of its queue."""
-        if requeue:
-            self._say(delivery_tag, requeue=True)
-        else:
-            super().reject(delivery_tag)
+        self._say(delivery_tag, requeue=requeue)
 
     def say_again(self) -> None:
         """Tell the broker what it could not be told, now that it can be used again."""
@@ -46,7 +43,14 @@ class QoS(stock.QoS):  # type: ignore[misc]
             self._say(tag, requeue=requeue)
 
     def _say(self, tag: str, *, requeue: bool) -> None:
-        """Acknowledge a message, or put it back; a broker that can do nothing now is told later."""
+        """Let go of a message, or put it back; a broker that can do nothing now is told later.
+
+        Nothing can be said over a channel that was closed with its lost connection, where a batch ends before the next one has
+        taken it over (`adopt`): nobody renews its lease then, and it is handed out again.
+        """
+        if self.channel.connection is None:
+            self.forget(tag)
+            return
         try:
             if requeue:
                 self.restore_by_tag(tag)
