@@ -60,7 +60,7 @@ def mixed(
     Events come as from a shuffled pack of cards, so that none comes twice before all came once.
     """
     chance = random.Random(seed)
-    every = batches / (count + 1)
+    every = 0.7 * batches / (count + 1)  # the job does not stand still while something else does
     faults: list[Fault] = []
     pack: list[tuple[Kind, str]] = []
     for _ in range(count):

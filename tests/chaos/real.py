@@ -92,7 +92,7 @@ class Real:
             thread.join(self.settings.queue.outage_seconds)
 
     def _feed(self) -> None:
-        while not self._leave.is_set():
+        while not (self._leave.is_set() or self._done.is_set()):
             try:
                 with Client(self.settings) as client:
                     for _ in client.enqueue(self.job, max_in_flight=IN_FLIGHT, resumed=self.resumed > 0):
