@@ -10,8 +10,6 @@ from typing import Any
 import faiss
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-from pydantic import ValidationError
 
 from packsight.shared.catalog.arrays import Ragged, evenly_spread, open_array
 from packsight.shared.catalog.barcodes import BarcodeTable
@@ -123,7 +121,9 @@ class Snapshot:
         try:
             snapshot = cls._open(folder, parameters, words)
             snapshot._self_check()
-        except (OSError, ValueError, RuntimeError, KeyError, pa.ArrowException, ValidationError) as error:
+        except (CatalogError, MemoryError):
+            raise
+        except Exception as error:  # readers of foreign files raise whatever they stumble over
             raise CatalogError(
                 ErrorCode.CATALOG_REFUSED, f"Version {folder.name} cannot be opened: {type(error).__name__}: {error}"
             ) from error

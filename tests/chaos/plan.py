@@ -45,7 +45,8 @@ class Fault:
 
 def everything(workers: Sequence[str], *, real: bool) -> list[tuple[Kind, str]]:
     """Every kind of event with every part that it can happen to; `real`: there are an indexer and catalogs too."""
-    own = [(kind, worker) for worker in workers for kind in (Kind.KILL_CHILD, Kind.FREEZE_CHILD, Kind.KILL, Kind.FREEZE, Kind.STOP)]
+    of_workers = (Kind.KILL_CHILD, Kind.FREEZE_CHILD, Kind.KILL, Kind.FREEZE, Kind.STOP)
+    own = [(kind, worker) for worker in workers for kind in of_workers]
     shared = [(Kind.KILL, BROKER), (Kind.FREEZE, BROKER), (Kind.FILL, BROKER), (Kind.CUT, BROKER)]
     shared += [(Kind.KILL, STORE), (Kind.FREEZE, STORE)]
     made = [(Kind.PUBLISH, INDEXER), (Kind.KILL, INDEXER), (Kind.PUBLISH, INDEXER), (Kind.FREEZE, INDEXER)]

@@ -210,7 +210,9 @@ def write_variant(feed: Path, number: int) -> None:
 
 
 @contextmanager
-def real(folder: Path, models: Path, photos: PhotoSet, count: int, workers: Sequence[str], say: Callable[[str], None]) -> Iterator[Real]:
+def real(
+    folder: Path, models: Path, photos: PhotoSet, count: int, workers: Sequence[str], say: Callable[[str], None]
+) -> Iterator[Real]:
     """Start everything, publish the shop's catalog and upload the photos; the job is fed to the queue from here on."""
     with ExitStack() as stack:
         on = stack.enter_context(testbed(folder, models))

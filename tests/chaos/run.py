@@ -6,8 +6,10 @@ import bisect
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
+import psutil
 import redis
 
 from packsight.shared.contract.errors import UserError
@@ -42,15 +44,26 @@ class Event:
     """Other events that were under way within that time."""
 
 
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What ends a fault, and what tells that it is over where that is not a matter of its seconds."""
+
+    lift: Callable[[], None] = _nothing
+    over: Callable[[], bool] | None = None
+
+
 @dataclass
 class _Active:
     event: Event
-    over: Callable[[], bool]
-    lift: Callable[[], None]
+    hold: Hold
 
-
-def _nothing() -> None:
-    pass
+    @property
+    def over(self) -> bool:
+        return self.hold.over() if self.hold.over else time.time() >= self.event.begun + self.event.fault.seconds
 
 
 class Run:
@@ -97,50 +110,63 @@ class Run:
         event = Event(fault, time.time())
         self.events.append(event)
         self._say(f"{fault.part} {fault.kind}" + (f" for {fault.seconds} s" if fault.seconds else ""))
+        do = {
+            Kind.KILL_CHILD: self._kill_child, Kind.FREEZE_CHILD: self._freeze_child, Kind.KILL: self._kill,
+            Kind.FREEZE: self._freeze, Kind.STOP: self._stop, Kind.FILL: self._fill, Kind.CUT: self._cut,
+            Kind.PUBLISH: self._publish,
+        }[fault.kind]  # fmt: skip
         try:
-            over, lift = self._do(fault, event)
+            hold = do(fault, event)
         except (redis.RedisError, UserError) as error:
             event.note = f"not done: {error}"
-            over, lift = (lambda: True), _nothing
-        self._active.append(_Active(event, over, lift))
+            hold = Hold()
+        self._active.append(_Active(event, hold))
 
-    def _do(self, fault: Fault, event: Event) -> tuple[Callable[[], bool], Callable[[], None]]:
-        """Do what a fault is; returns what tells its end, and what ends it."""
-        part = self._stage.parts[fault.part]
-        until = time.time() + fault.seconds
-        at_its_time: Callable[[], bool] = lambda: time.time() >= until  # noqa: E731
-        if fault.kind in {Kind.KILL_CHILD, Kind.FREEZE_CHILD}:
-            children = part.children()
-            if not children:
-                event.note = "it had no child just then"
-                return (lambda: True), _nothing
-            child = children[int(fault.choice * len(children))]
-            if fault.kind is Kind.FREEZE_CHILD:
-                return at_its_time, freeze([child])
+    def _kill_child(self, fault: Fault, event: Event) -> Hold:
+        for child in self._child(fault, event):
             child.kill()
-            return at_its_time, _nothing
-        if fault.kind is Kind.KILL:
-            part.kill()
-            return at_its_time, lambda: self._launch(fault.part)
-        if fault.kind is Kind.STOP:
-            part.ask_to_stop()
-            latest = time.time() + STOP_SECONDS
-            return (lambda: part.ended is not None or time.time() > latest), lambda: self._replace(fault.part, event)
-        if fault.kind is Kind.FREEZE:
-            # Half of them with their children, half the parent alone, whose children then work on unseen.
-            family = part.family()
-            return at_its_time, freeze(family if fault.choice < 0.5 else family[:1])
-        if fault.kind is Kind.FILL:
-            self._broker(lambda client: client.config_set("maxmemory", 1))
-            return at_its_time, lambda: self._broker(lambda client: client.config_set("maxmemory", 0))
-        if fault.kind is Kind.CUT:
-            for _ in range(CUTS):
-                for kind in ("normal", "pubsub"):
-                    self._broker(lambda client, kind=kind: client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"))
-                time.sleep(TICK)
-            return at_its_time, _nothing
+        return Hold()
+
+    def _freeze_child(self, fault: Fault, event: Event) -> Hold:
+        return Hold(freeze(self._child(fault, event)))
+
+    def _child(self, fault: Fault, event: Event) -> list[psutil.Process]:
+        children = self._stage.parts[fault.part].children()
+        if not children:
+            event.note = "it had no child just then"
+        return children[int(fault.choice * len(children)) :][:1]
+
+    def _kill(self, fault: Fault, _: Event) -> Hold:
+        self._stage.parts[fault.part].kill()
+        return Hold(lambda: self._launch(fault.part))
+
+    def _freeze(self, fault: Fault, _: Event) -> Hold:
+        # Half of them with their children, half the parent alone, whose children then work on unseen.
+        family = self._stage.parts[fault.part].family()
+        return Hold(freeze(family if fault.choice < 0.5 else family[:1]))
+
+    def _stop(self, fault: Fault, event: Event) -> Hold:
+        part, latest = self._stage.parts[fault.part], time.time() + STOP_SECONDS
+        part.ask_to_stop()
+        return Hold(lambda: self._replace(fault.part, event), lambda: part.ended is not None or time.time() > latest)
+
+    def _fill(self, _: Fault, __: Event) -> Hold:
+        self._broker(lambda client: client.config_set("maxmemory", 1))
+        return Hold(lambda: self._broker(lambda client: client.config_set("maxmemory", 0)))
+
+    def _cut(self, _: Fault, __: Event) -> Hold:
+        def cut(client: redis.Redis) -> None:
+            for kind in ("normal", "pubsub"):
+                client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+        for _ in range(CUTS):
+            self._broker(cut)
+            time.sleep(TICK)
+        return Hold()
+
+    def _publish(self, _: Fault, __: Event) -> Hold:
         self._stage.publish()
-        return at_its_time, _nothing
+        return Hold()
 
     def _broker(self, command: Callable[[redis.Redis], Any]) -> None:
         with open_redis(self._stage.settings.broker_url.get_secret_value(), timeout=PATIENCE) as client:
@@ -158,7 +184,7 @@ class Run:
         self._stage.parts[name].launch()
 
     def _lift_what_is_over(self) -> None:
-        over = [active for active in self._active if active.over()]
+        over = [active for active in self._active if active.over]
         self._active = [active for active in self._active if active not in over]
         for active in over:
             self._end(active)
@@ -166,7 +192,7 @@ class Run:
     def _end(self, active: _Active) -> None:
         for _ in range(30):  # a broker that was full and then killed by another event may be on its way up
             try:
-                active.lift()
+                active.hold.lift()
             except redis.RedisError:
                 time.sleep(TICK)
             else:
@@ -208,7 +234,7 @@ def document(run: Run, judgement: Judgement, ends: Sequence[float], began: float
         "named": {name: getattr(judgement, name)[:NAMED] for name in ("lost", "doubled", "differing")},
         "versions": dict(judgement.versions),
         "died_by_themselves": run.died[:NAMED],
-        "longest_pause_s": round(max((b - a for a, b in zip(ends, ends[1:], strict=False)), default=0.0), 1),
+        "longest_pause_s": round(max((b - a for a, b in pairwise(ends)), default=0.0), 1),
         "worst_recovery": None if worst is None else _shown(worst, began),
         "recovery_s": _by_kind(known),
         "done": [_shown(event, began) for event in run.events],

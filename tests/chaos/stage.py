@@ -58,10 +58,17 @@ class Judgement:
 class Stage(Protocol):
     """A job under way, and what it needs."""
 
-    parts: Mapping[str, Part]
-    tasks: Sequence[str]
-    """Ids of the job's batches."""
-    settings: Settings
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """What can be hit."""
+
+    @property
+    def tasks(self) -> Sequence[str]:
+        """Ids of the job's batches."""
+
+    @property
+    def settings(self) -> Settings:
+        """What leads to the servers."""
 
     def publish(self) -> None:
         """Change the catalog."""
