@@ -71,7 +71,7 @@ class Run:
 
     def __init__(self, stage: Stage, plan: Sequence[Fault], bound: float, say: Say) -> None:
         self._stage, self._bound, self._say = stage, bound, say
-        self._plan = list(plan)[::-1]
+        self._plan = list(plan)
         self._active: list[_Active] = []
         self._launched = dict.fromkeys(stage.parts, 0.0)
         self.events: list[Event] = []
@@ -89,10 +89,10 @@ class Run:
                     return False
                 self._lift_what_is_over()
                 self._revive()
-                fault = self._plan[-1] if self._plan else None
-                due = fault is not None and (watch.ended - seen >= fault.after or now - since > IMPATIENCE)
-                if fault is not None and due and fault.part not in self._held():
-                    self._begin(self._plan.pop())
+                fault = next((one for one in self._plan if one.part not in self._held()), None)
+                if fault is not None and (watch.ended - seen >= fault.after or now - since > IMPATIENCE):
+                    self._plan.remove(fault)
+                    self._begin(fault)
                     since, seen = time.time(), watch.ended
                 time.sleep(TICK)
             return True
@@ -157,9 +157,9 @@ class Run:
     def _cut(self, _: Fault, __: Event) -> Hold:
         def cut(client: redis.Redis) -> None:
             for kind in ("normal", "pubsub"):
-                client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+                client.client_kill_filter(_type=kind, skipme=True)
 
-        for _ in range(CUTS):
+        for _again in range(CUTS):
             self._broker(cut)
             time.sleep(TICK)
         return Hold()
