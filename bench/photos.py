@@ -116,7 +116,7 @@ def _changed(task: tuple[Path, Path, int]) -> Path:
     left, top, right, bottom = chance.integers(0, 4, 4).tolist()
     image = image.crop((left, top, image.width - right, image.height - bottom))
     brightness = float(chance.uniform(0.96, 1.04))
-    quality = {} if path.suffix == ".tif" else {"quality": 90}
+    quality: dict[str, Any] = {} if path.suffix == ".tif" else {"quality": 90}
     image.point(lambda value: min(255, round(value * brightness))).save(path, **quality)
     return path
 

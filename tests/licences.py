@@ -7,7 +7,7 @@ licence field, their classifiers (Core metadata specifications 2.4).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -82,9 +82,9 @@ def licence(name: str) -> str:
         told = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return ""
-    field = (told.get("License") or "").strip()
-    if expression := told.get("License-Expression"):
-        return str(expression)
+    field = told["License"].strip() if "License" in told else ""
+    if "License-Expression" in told:
+        return told["License-Expression"]
     if field and "\n" not in field and "::" not in field and len(field) < 60:
         return field
     classifiers = [line.rpartition(" :: ")[2] for line in told.get_all("Classifier") or [] if line.startswith("License ::")]
@@ -100,7 +100,7 @@ def page() -> str:
             *_table(("package", "version", "licence", "installed by"), rows),
             "\n## Networks that packages carry\n",
             "packsight ships no weights; it reads these files where the packages put them.\n",
-            *_table(("network", "licence", "from", "file", "sha256"), list(_networks())),
+            *_table(("network", "licence", "from", "file", "sha256"), _networks()),
             "",
         ]
     )
@@ -112,7 +112,7 @@ def _networks() -> Iterator[tuple[str, ...]]:
         yield network, terms, file.source, f"`{file.path.name}`", f"`{file.sha256[:16]}…`"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"|{' --- |' * len(head)}"
     yield from (f"| {' | '.join(row)} |" for row in rows)

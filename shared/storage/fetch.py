@@ -57,11 +57,19 @@ class Fetcher:
         return Fetched(unpacked(fetched.data, self._limits.max_bytes, shown(reference)), fetched.validator)
 
     def is_outage(self, reference: str, error: ImageError) -> bool:
-        """Whether a reference could not be fetched because object storage is away: then the photo is not to blame.
+        """Whether a reference could not be fetched because object storage is away, or was: then the photo is not to blame.
 
-        It is asked whether it answers otherwise: one object may be broken where all others can be read.
+        Storage that answers is asked for the object once more: one may be broken where all others can be read, and one that
+        comes now says that storage was away before.
         """
-        return error.retryable and scheme(reference) == "s3" and not self._store.answers()
+        return error.retryable and scheme(reference) == "s3" and (not self._store.answers() or self._comes(reference))
+
+    def _comes(self, reference: str) -> bool:
+        try:
+            self.fetch(reference)
+        except ImageError:
+            return False
+        return True
 
     def close(self) -> None:
         """Close the connections; the store's are its owner's."""
