@@ -206,7 +206,7 @@ ITEMS = (
         "Growth",
         "Over 20,000 mixed photos a child grows by less than 1 MB per 1,000 and stays below 700 MB; the broker's keys stay flat, "
         "and none is without a time to live beside a named few.",
-        ("unit/test_soak.py::test_what_grows_is_said",
+        ("integration/test_soak.py::test_what_grows_is_said",
          "integration/test_soak.py::test_keys_without_a_time_to_live_are_found_beside_those_that_may_last"),
         "leave `ex` out of a key in shared/queue/deliveries.py",
         (soak,),

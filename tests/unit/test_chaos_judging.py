@@ -1,4 +1,4 @@
-"""The chaos run sees what it is there to see: photos that are lost, doubled or answered otherwise, and how long work stood still."""
+"""The chaos run sees what it is there for: photos lost, doubled or answered otherwise, and how long work stood still."""
 
 from __future__ import annotations
 
