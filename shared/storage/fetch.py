@@ -19,6 +19,8 @@ from packsight.shared.storage.web import Fetched, StatusError, Web, content_mark
 __all__ = ["Fetched", "Fetcher"]
 
 _FIRST_PAUSE = 0.2
+_AGAIN_SECONDS = 5.0
+"""For the second look at an object: what does not come by then would hold its whole batch up."""
 
 
 class Fetcher:
@@ -66,7 +68,8 @@ class Fetcher:
 
     def _comes(self, reference: str) -> bool:
         try:
-            self.fetch(reference)
+            with deadline.within(_AGAIN_SECONDS):
+                self.fetch(reference)
         except ImageError:
             return False
         return True
