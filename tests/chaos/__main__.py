@@ -64,7 +64,7 @@ def main(
 
 def say(line: str) -> None:
     """Print what happens, with the time."""
-    console.print(f"{datetime.now():%H:%M:%S} {line}", highlight=False, markup=False)
+    console.print(f"{datetime.now():%H:%M:%S} {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _with_standins(folder: Path, seed: int, count: int, bound: float) -> dict[str, Any]:

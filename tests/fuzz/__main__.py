@@ -16,7 +16,7 @@ from packsight.worker.process.cores import usable_cores
 from tests.fuzz.run import fuzz
 from tests.fuzz.targets import TARGETS
 
-console = Console(highlight=False, markup=False)
+console = Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def main(

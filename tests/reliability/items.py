@@ -9,7 +9,7 @@ from tests.reliability.figures import Figure, chaos, fuzz, latency, recovery, so
 
 @dataclass(frozen=True)
 class Item:
-    """One of them. tests: `file::function`, below tests/; breaks: a change of the code at which they fail."""
+    """One of them. tests: `file::function`, below tests/; breaks: a change of the code at which one of them fails."""
 
     title: str
     must: str
@@ -18,6 +18,8 @@ class Item:
     figures: tuple[Figure, ...] = ()
     lacks: str = ""
     """What no test looks at yet."""
+    tried: bool = True
+    """Whether a test was seen to fail at that change."""
 
 
 ITEMS = (

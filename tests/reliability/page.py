@@ -25,8 +25,8 @@ make reliability        # takes their figures from bench-out/ and writes this pa
 ```
 
 Each run starts servers and workers of its own on loopback, ends by itself, and fails where something is not as it must be. The
-same seed makes the same plan or the same damage again. "Made to fail by" names a change of the code at which a test of the item
-fails.
+same seed makes the same plan or the same damage again. "Made to fail by" names a change of the code at which a test of the item was
+seen to fail.
 """
 
 
@@ -43,7 +43,7 @@ def _table(item: Item, runs: Runs) -> Iterator[str]:
     yield "| | |"
     yield "| --- | --- |"
     yield f"| tests | {'<br>'.join(f'`{test}`' for test in item.tests)} |"
-    yield f"| made to fail by | {item.breaks} |"
+    yield f"| {'made to fail by' if item.tried else 'would fail by (not tried)'} | {item.breaks} |"
     for figure in item.figures:
         text, date = figure(runs)
         yield f"| measured | {f'{text} ({date})' if text else NOTHING} |"
