@@ -26,7 +26,7 @@ def main(
     only: Annotated[str, typer.Option(help=f"One of {', '.join(TARGETS)}.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for the figures, and for the inputs of faults.")] = Path("bench-out"),
 ) -> None:
-    """Read many damaged inputs; writes fuzz-SEED.json."""
+    """Read many damaged inputs; writes fuzz-SEED.json, or fuzz-SEED-KIND.json."""
     out.mkdir(parents=True, exist_ok=True)
     document: dict[str, Any] = {
         "seed": seed,
@@ -48,7 +48,7 @@ def main(
             document["targets"]["images through the queue"] = _show(passed)
             faults += passed["faults"]
     document["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
-    path = out / f"fuzz-{seed}.json"
+    path = out / f"fuzz-{seed}{f'-{only}' if only else ''}.json"
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print(f"wrote {path}" + (f"; inputs of faults are in {out / 'fuzz'}" if faults else ""))
     raise typer.Exit(1 if faults else 0)

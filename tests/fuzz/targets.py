@@ -6,9 +6,12 @@ What may come of it is an answer or an error that names what is wrong; anything 
 from __future__ import annotations
 
 import base64
+import gzip
+import io
 import json
 import random
 import shutil
+import zipfile
 from abc import ABC, abstractmethod
 from collections import Counter
 from pathlib import Path
@@ -27,17 +30,18 @@ from packsight.producer.sources import expand
 from packsight.shared.catalog.manifest import MANIFEST, seal, verify
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError, ImageError, MessageError, UserError
-from packsight.shared.contract.labels import read_labels
 from packsight.shared.contract.messages import DescribeRequest, RecognizeRequest, parse_request
 from packsight.shared.queue import headers
 from packsight.shared.queue.refused import dead_letter
 from packsight.shared.queue.transport.message import Message, read
 from packsight.shared.settings import Decode, Settings
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.tables.labels import read_labels
 from packsight.worker.pipeline.decode import decode
 from tests.fuzz.mutations import spoiled
 from tests.fuzz.pictures import pictures
 from tests.unit.matching_catalog import photo, shop
+from tests.unit.test_exports import ATOM, RSS, sheet
 
 
 class Target(ABC):
@@ -102,7 +106,7 @@ _TABLE = "id\tpicture\tname\tvendor\n1\thttps://shop.example/1.jpg\tЧай «Н�
 
 
 class Feeds(_Files):
-    """Feeds of products: YML and tables, plain and packed."""
+    """Feeds of products: YML, Google's, tables and workbooks."""
 
     name, suffixes = "feeds", (".xml",)
     words = (
@@ -115,8 +119,26 @@ class Feeds(_Files):
         feed = folder / "sample.xml"
         write_feed(feed, [item for item in items() if item.listed][:4])
         plain = feed.read_bytes()
-        self.samples = (plain, plain.decode().encode("utf-16"), _TABLE.encode(), _TABLE.replace("\t", ";").encode("cp1251"))
+        tables = (_TABLE.encode(), _TABLE.replace("\t", ";").encode("cp1251"))
+        self._book = sheet([["id", "picture", "name"], ["101.0", "a.jpg", "Крем"], ["0102", "b.jpg", "Мыло"]])
+        google = (RSS.encode(), ATOM.encode())
+        self.samples = (plain, plain.decode().encode("utf-16"), *tables, *google, gzip.compress(plain), self._book)
         self._settings, self._store = Settings(_env_file=None), ObjectStore(Settings(_env_file=None).s3)
+
+    def case(self, chance: random.Random) -> bytes:
+        return b"\0" + self._spoiled_inside(chance) if chance.random() < 0.15 else super().case(chance)
+
+    def _spoiled_inside(self, chance: random.Random) -> bytes:
+        """A workbook with a damaged part; a ZIP file that is damaged itself is seldom looked into."""
+        with zipfile.ZipFile(io.BytesIO(self._book)) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        one = chance.choice(list(parts))
+        parts[one] = spoiled(parts[one], list(parts.values()), chance, self.words)
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+        return file.getvalue()
 
     def ask(self, data: bytes) -> str:
         try:
@@ -129,7 +151,7 @@ class Feeds(_Files):
 class Tables(_Files):
     """Tables of labels."""
 
-    name, suffixes = "tables", (".csv", ".tsv")
+    name, suffixes = "tables", (".csv", ".tsv", ".xlsx")
     words = (b'"', b"\t", b";", b",", b"\r", b"\x00", b"\xef\xbb\xbf", b"image", b"product_id", b"\xff", b'""', b"../" * 9)
     samples = (
         b"image,product_id,nearest_id,kind\na.jpg,1,1,present;shelf\nb.jpg,,2,sibling\n",

@@ -25,7 +25,7 @@ SUMMARY = {
 
 
 def summaries(files: Iterable[Path]) -> Runs:
-    """What is kept of documents in these files; those of other kinds, and of fuzz runs of one target alone, are passed over."""
+    """What is kept of documents in these files; those of other kinds are passed over."""
     found: Runs = {}
     for file in files:
         kind = file.stem.partition("-")[0]

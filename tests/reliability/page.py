@@ -25,8 +25,8 @@ make reliability        # takes their figures from bench-out/ and writes this pa
 ```
 
 Each run starts servers and workers of its own on loopback, ends by itself, and fails where something is not as it must be. The
-same seed makes the same plan or the same damage again. "Made to fail by" names a change of the code at which a test of the item was
-seen to fail.
+same seed makes the same plan or the same damage again. "Made to fail by" names a change of the code at which a test of the item
+was seen to fail.
 """
 
 
