@@ -6,7 +6,7 @@ STAMP = $(VENV)/.packsight-stack
 DEV_STAMP = $(VENV)/.packsight-dev
 FULL_STAMP = $(VENV)/.packsight-full
 
-.PHONY: help demo unit test lint coverage bench canary lock clean
+.PHONY: help demo unit test lint coverage bench chaos fuzz soak canary lock audit licences reliability clean
 
 help:
 	@echo "make demo      draw a small shop, recognise photos of its products, write demo-out/report.html"
@@ -15,8 +15,14 @@ help:
 	@echo "make lint      lint and types"
 	@echo "make coverage  how much of the code unit and integration tests reach, in lines and branches"
 	@echo "make bench     measure throughput, stages and accuracy on this machine, write bench-out/last.json"
+	@echo "make chaos     a job while everything around it is killed, frozen, filled and cut: SEED=1 PHOTOS=1000, or STANDIN=1"
+	@echo "make fuzz      damaged photos, feeds, tables, lists, messages and catalogs: SEED=1 IMAGES=10000 QUEUE=300"
+	@echo "make soak      N=20000 mixed photos: is memory flat, and the broker?"
 	@echo "make canary    run the tests of the queue against the newest Celery and kombu"
 	@echo "make lock      renew locks/: the newest releases that pyproject.toml allows, with their hashes"
+	@echo "make audit     ask pip-audit whether vulnerabilities of the locked releases are known"
+	@echo "make licences  write docs/licences.md from what is installed"
+	@echo "make reliability  write docs/reliability.md from the figures that chaos, fuzz and soak left in bench-out/"
 	@echo "make clean     remove what the build and the demo wrote"
 
 $(BIN)/python:
@@ -75,6 +81,32 @@ coverage: $(FULL_STAMP)
 
 bench: $(FULL_STAMP)
 	$(BIN)/python -m bench
+
+SEED ?= 1
+PHOTOS ?= 1000
+IMAGES ?= 10000
+QUEUE ?= 300
+N ?= 20000
+STANDIN ?=
+
+chaos: $(DEV_STAMP)
+	$(BIN)/python -m tests.chaos --seed $(SEED) --photos $(PHOTOS) $(if $(STANDIN),--standin)
+
+fuzz: $(DEV_STAMP)
+	$(BIN)/python -m tests.fuzz --seed $(SEED) --count $(IMAGES) --queue $(QUEUE)
+
+soak: $(DEV_STAMP)
+	$(BIN)/python -m bench --soak $(N)
+
+audit: $(DEV_STAMP)
+	$(INSTALL) uv
+	$(BIN)/python -m tests.audit
+
+licences: $(DEV_STAMP)
+	$(BIN)/python -m tests.licences
+
+reliability: $(DEV_STAMP)
+	$(BIN)/python -m tests.reliability bench-out
 
 canary: $(DEV_STAMP)
 	$(BIN)/python -m tests.canary

@@ -45,7 +45,10 @@ def main(
         try:
             chosen = _photo_set(folder, photos, labels, feed, catalog_photos, quick=quick)
             if soak:
-                _save(out / "soak.json", soak_mode.run(folder, models, chosen, soak, console))
+                soaked = soak_mode.run(folder, models, chosen, soak, console)
+                _save(out / "soak.json", soaked)
+                if soaked["wrong"]:
+                    raise UserError(f"The soak found: {'; '.join(soaked['wrong'])}.")
             elif latency:
                 sizes = latency_mode.QUICK if quick else latency_mode.Sizes()
                 _save(out / "latency.json", latency_mode.run(folder, models, chosen, sizes, console))

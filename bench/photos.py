@@ -21,6 +21,8 @@ from packsight.shared.settings import Decode
 from packsight.shared.tables.labels import Label, read_labels
 from packsight.worker.pipeline.decode import decode
 
+_SAVED: dict[str, dict[str, Any]] = {".tif": {}, ".avif": {"quality": 90, "speed": 10}}
+"""How copies are written; all others in the quality of photos."""
 FEW = {"401", "501", "601", "701", "1001", "9101"}
 
 
@@ -88,10 +90,16 @@ def few(folder: Path) -> PhotoSet:
     return PhotoSet("few", folder, folder / "feed.xml", "", labels)
 
 
-def changed_copies(originals: Sequence[Path], count: int, folder: Path) -> list[Path]:
-    """Make `count` copies, each original as often as any other, cut by a few pixels and a little brighter or darker."""
+def changed_copies(
+    originals: Sequence[Path], count: int, folder: Path, suffixes: Sequence[str] = (".jpg",)
+) -> list[Path]:
+    """Make `count` copies, each original as often as any other, cut by a few pixels and a little brighter or darker.
+
+    suffixes: of the formats that they are written in, taking turns.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    tasks = [(originals[i % len(originals)], folder / f"{i:06}.jpg", i // len(originals)) for i in range(count)]
+    names = [folder / f"{i:06}{suffixes[i % len(suffixes)]}" for i in range(count)]
+    tasks = [(originals[i % len(originals)], names[i], i // len(originals)) for i in range(count)]
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         return list(pool.map(_changed, tasks, chunksize=16))
 
@@ -110,7 +118,7 @@ def _changed(task: tuple[Path, Path, int]) -> Path:
     left, top, right, bottom = chance.integers(0, 4, 4).tolist()
     image = image.crop((left, top, image.width - right, image.height - bottom))
     brightness = float(chance.uniform(0.96, 1.04))
-    image.point(lambda value: min(255, round(value * brightness))).save(path, quality=90)
+    image.point(lambda value: min(255, round(value * brightness))).save(path, **_SAVED.get(path.suffix, {"quality": 90}))
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,13 +24,28 @@ from packsight.worker.process.cores import divide, usable_cores
 JOB = 480
 """Photos per job; the same copies go through again and again. Workers remember half as many, so they know none again."""
 EVERY = 2.0
+MIXED = (".jpg", ".png", ".jpg", ".webp", ".heic", ".jpg", ".tif", ".jpg", ".avif", ".jpg", ".png", ".jpg", ".webp")
+"""Formats of the copies; thirteen, which does not divide the number of the demo's photos, so that each comes in all.
+One HEIC, since writing it takes a second."""
+MOST_MB = 700.0
+"""Resident size that a child must stay below: with models and a small catalog."""
+MOST_GROWTH = 1.0
+"""MB per 1,000 images in the second half that count as none."""
+FLAT_KEYS = 8
+"""By which the broker's keys may differ from one job's end to the next: what a clock writes comes and goes."""
+LASTING = (
+    "unacked", "unacked_index", "_kombu.binding*", "packsight.*", "celery", "packsight:jobs", "packsight:dead-letters*",
+)  # fmt: skip
+"""Patterns of the keys that may have no time to live: the transport's books and queues, the list of jobs, whose entries are
+dropped by their time, and what waits for a person."""
 
 
 def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Console) -> dict[str, Any]:
     """Put `count` photos through a worker in jobs one after the other."""
-    copies = changed_copies(photos.usable(), min(JOB, count), folder / "copies")
+    copies = changed_copies(photos.usable(), min(JOB, count), folder / "copies", MIXED)
     done: list[Done] = []
     broker: list[dict[str, float]] = []
+    lasting: set[str] = set()
     with testbed(folder, models) as on, ExitStack() as stack:
         by = stack.enter_context(worker(on, PACKSIGHT_WORKER__REMEMBER=str(len(copies) // 2)))
         client = stack.enter_context(Client(on.settings))
@@ -41,6 +57,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
             done.append(run_job(client, on, by, copies[: min(len(copies), count - sent)], memory_every=EVERY))
             sent += len(done[-1].rows)
             broker.append({"images": sent, **_broker(client.ledger.client)})
+            lasting |= without_end(on.redis_url(0)) | without_end(on.redis_url(1))
             child = done[-1].memory[-1][1]["children"]
             console.print(f"{sent} photos, {done[-1].images / done[-1].seconds:.2f}/s, child {child:.0f} MB", highlight=False)
     resident = _series(done)
@@ -58,7 +75,9 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
         "resident_mb_most": max(value for _, value in resident),
         "growth_mb_per_1000": growth(resident),
         "broker": broker,
+        "keys_without_end": sorted(lasting),
     }
+    document["wrong"] = wrong(document)
     console.print(
         f"largest child {document['resident_mb_most']:.0f} MB at most, {document['growth_mb_per_1000']:+.2f} MB per 1,000 "
         f"images in the second half; broker {broker[0]['other_mb']:.1f} to {broker[-1]['other_mb']:.1f} MB, "
@@ -66,7 +85,34 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
         f"{broker[-1]['results_mb']:.1f} MB, {broker[-1]['results']} keys",
         highlight=False,
     )
+    for sentence in document["wrong"]:
+        console.print(f"[red]{sentence}[/]", highlight=False)
     return document
+
+
+def wrong(document: dict[str, Any]) -> list[str]:
+    """What a run shows that should not be, one sentence each."""
+    found, keys_ = [], [one["other_keys"] for one in document["broker"]]
+    if document["resident_mb_most"] > MOST_MB:
+        found.append(f"a child took {document['resident_mb_most']:.0f} MB, more than {MOST_MB:.0f}")
+    if document["growth_mb_per_1000"] > MOST_GROWTH:
+        found.append(f"a child grew by {document['growth_mb_per_1000']:.2f} MB per 1,000 images, more than {MOST_GROWTH:.0f}")
+    half = keys_[len(keys_) // 2 :]
+    if max(half) - min(half) > FLAT_KEYS:
+        found.append(f"the broker's keys beside results went from {min(half)} to {max(half)} in the second half")
+    if document["keys_without_end"]:
+        found.append(f"keys without a time to live: {', '.join(document['keys_without_end'])}")
+    return found
+
+
+def without_end(url: str) -> set[str]:
+    """Keys of a database without a time to live that are not among LASTING."""
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        return {
+            key
+            for key in client.scan_iter(count=1000)
+            if not any(fnmatchcase(key, pattern) for pattern in LASTING) and client.ttl(key) == -1
+        }
 
 
 def _broker(client: redis.Redis) -> dict[str, float]:

@@ -148,6 +148,7 @@ class Decode(_Section):
     """
     seconds: float = Field(default=30.0, gt=0)
     """What decoding one photo may take, waiting for memory included; looked at afterwards, since decoders cannot be stopped.
+    Time in which the whole process stood still does not count.
 
     No file within the other limits is known to need more than 5 s of a processor, so this is for what nobody has thought of.
     """

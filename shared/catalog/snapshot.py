@@ -121,7 +121,7 @@ class Snapshot:
         try:
             snapshot = cls._open(folder, parameters, words)
             snapshot._self_check()
-        except CatalogError:
+        except (CatalogError, MemoryError):
             raise
         except Exception as error:  # what the libraries raise over damaged files is no list that one could keep
             raise CatalogError(

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from celery import states
-from celery.exceptions import InvalidTaskError
+from celery.exceptions import CPendingDeprecationWarning, InvalidTaskError
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from kombu.asynchronous import set_event_loop
@@ -25,9 +27,16 @@ from packsight.shared.queue.broker import Leases
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.heartbeat import PERIOD, heartbeat
 from packsight.shared.queue.pulse import pulses
+from packsight.shared.queue.refusals import Refusing
 from packsight.shared.queue.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
+
+# Celery announces at every lost connection what a later release will do by default; here it is set.
+warnings.filterwarnings("ignore", message=r"\s*In Celery 5\.1 we introduced", category=CPendingDeprecationWarning)
+
+REFUSED_SECONDS = 2.0
+"""Until a worker connects again to a broker that can be reached and can do nothing now."""
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
@@ -60,6 +69,9 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
             for request in tuple(state.active_requests):
                 held.forget(request.message.delivery_tag)
         super().on_connection_error_after_connected(exc)
+        if isinstance(exc, Refusing):
+            log.error("the broker can be reached, but %s", exc)
+            time.sleep(REFUSED_SECONDS)
 
     def on_ready(self) -> None:
         """Take running batches over to the new channel, which renews and acknowledges them from now on."""

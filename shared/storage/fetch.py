@@ -20,6 +20,8 @@ from packsight.shared.storage.web import Fetched, Web, content_mark
 __all__ = ["Fetched", "Fetcher"]
 
 _FIRST_PAUSE = 0.2
+_AGAIN_SECONDS = 5.0
+"""For the second look at an object: what does not come by then would hold its whole batch up."""
 
 
 class Fetcher:
@@ -59,11 +61,20 @@ class Fetcher:
         return Fetched(unpacked(fetched.data, self._limits.max_bytes, shown(reference)), fetched.validator)
 
     def is_outage(self, reference: str, error: ImageError) -> bool:
-        """Whether a reference could not be fetched because object storage is away: then the photo is not to blame.
+        """Whether a reference could not be fetched because object storage is away, or was: then the photo is not to blame.
 
-        It is asked whether it answers otherwise: one object may be broken where all others can be read.
+        Storage that answers is asked for the object once more: one may be broken where all others can be read, and one that
+        comes now says that storage was away before.
         """
-        return error.retryable and scheme(reference) == "s3" and not self._store.answers()
+        return error.retryable and scheme(reference) == "s3" and (not self._store.answers() or self._comes(reference))
+
+    def _comes(self, reference: str) -> bool:
+        try:
+            with deadline.within(_AGAIN_SECONDS):
+                self.fetch(reference)
+        except ImageError:
+            return False
+        return True
 
     def close(self) -> None:
         """Close the connections; the store's are its owner's."""

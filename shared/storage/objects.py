@@ -108,8 +108,8 @@ class ObjectStore:
     def answers(self) -> bool:
         """Whether the server is there and lets us look into our bucket."""
         try:
-            # Not HEAD of the bucket: any proxy has a 200 for that, and it is a right to list all of it. This part may be listed by
-            # whoever asks.
+            # Not HEAD of the bucket: any proxy has a 200 for that, and it is a right to list all of it. Whoever asks may list
+            # this part of it.
             next(self.list(layout.CATALOGS, recursive=False), None)
         except StorageError:
             return False

@@ -26,12 +26,12 @@ class StandIn:
     """A stand-in worker in a session of its own."""
 
     def __init__(
-        self, settings: Settings, home: Path, *, children: int = 2, module: str = "standin",
+        self, settings: Settings, home: Path, *, children: int = 2, module: str = "standin", name: str = "celery",
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         self._environment = {**environment(settings), **variables}
         self.log = home / "packsight.worker.log"
-        self._command = [sys.executable, "-m", "celery", "-A", module, "worker", "-c", str(children)]
+        self._command = [sys.executable, "-m", "celery", "-A", module, "worker", "-c", str(children), "-n", f"{name}@%h"]
         self._command += ["-Q", ",".join(WORKER_QUEUES), "--without-gossip", "--without-mingle", "-l", "INFO"]
         self.start()
 

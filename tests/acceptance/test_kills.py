@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 
 from packsight.deploy.testbed import Server, Servers
 from packsight.shared.contract.errors import ErrorCode
-from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES
+from packsight.shared.contract.messages import INTERACTIVE_QUEUE, RECOGNIZE, WORKER_QUEUES
 from packsight.shared.contract.outcomes import RecognizeResult
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.broker import open_broker
@@ -176,11 +176,28 @@ def test_work_of_a_killed_worker_is_taken_up_by_another(stack: Stack) -> None:
 def test_a_worker_consumes_again_after_its_connections_were_killed(stack: Stack) -> None:
     stack.wait(stack.send(["sleep:0.01"]))
     with connect(stack.servers, 0) as client:
-        for _ in range(8):
+        for _ in range(20):
             for kind in ("normal", "pubsub"):
                 client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
             time.sleep(0.1)
+    stack.servers.broker.kill()
+    time.sleep(3)
+    stack.servers.broker.start()
     assert stack.wait(Stack(stack.servers, stack.settings, stack.worker).send(*[["sleep:0.01"]] * 5)) == [[None]] * 5
+
+
+def test_a_single_photo_is_answered_ahead_of_all_jobs(stack: Stack) -> None:
+    jobs = stack.send(*[["sleep:0.2"]] * 60)
+    wait_until(lambda: stack.ledger.results.ended(jobs), "work")
+    behind = []
+    for _ in range(4):
+        before = len(stack.ledger.results.ended(jobs))
+        task = stack.app.send_task(RECOGNIZE, args=[{"images": ["sleep:0.01"]}], queue=INTERACTIVE_QUEUE).id
+        assert stack.wait([task]) == [[None]]
+        behind.append(len(stack.ledger.results.ended(jobs)) - before)
+    # What the two children had begun, and as much again for what ends between the answer and the look at it.
+    assert max(behind) <= 4, "it waits for what is in work, never for what waits"
+    assert stack.wait(jobs) == [[None]] * len(jobs)
 
 
 def test_a_frozen_broker_is_an_error_for_producers_and_a_pause_for_workers(stack: Stack) -> None:

@@ -71,6 +71,10 @@ def test_a_broker_that_answers_but_can_keep_nothing_loses_no_task_and_needs_nobo
         with connect(stack.servers, 0) as client:
             spoil(client)
             time.sleep(3)
+            stack.worker.kill()
+            stack.worker.start()
+            wait_until(lambda: "it can do nothing now" in stack.worker.log.read_text(), "a worker that starts meanwhile")
+            time.sleep(2)
             mend(client)
         assert stack.wait(tasks) == [[None]] * len(tasks)
         wait_until(stack.broker_is_empty, "an empty broker")

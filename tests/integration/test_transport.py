@@ -30,6 +30,7 @@ from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.transport import channel as channels
 from packsight.shared.queue.transport.channel import FAIR_TURN
+from packsight.shared.queue.transport.contract import UNACKED
 from packsight.shared.queue.transport.message import MALFORMED, MAX_BYTES, REASON
 from packsight.shared.queue.transport.poller import Transport
 from packsight.shared.settings import Settings
@@ -97,6 +98,22 @@ class Taker:
         except TimeoutError:
             return True
         return False
+
+
+def test_a_batch_that_ends_after_its_connection_was_lost_is_left_to_its_lease(
+    live_settings: Settings, broker: redis.Redis, connect: Callable[[], kombu.Connection]
+) -> None:
+    publish(connect(), "celery", 1, 2, 3)
+    taker = Taker(connect())
+    done, died, dropped = taker.take(3)
+    for message in (done, died, dropped):
+        taker.channel.qos.forget(message.delivery_tag)  # as the consumer does of what runs
+    taker.channel.close()
+    done.ack()
+    died.reject(requeue=True)
+    dropped.reject()
+    assert broker.hlen(UNACKED) == 3
+    assert broker.llen("celery") == 0
 
 
 def test_messages_of_single_photos_are_taken_beyond_those_of_jobs(live_settings: Settings) -> None:

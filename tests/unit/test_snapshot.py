@@ -61,6 +61,13 @@ def test_a_truncated_index_is_refused(copy: Path) -> None:
     assert caught.value.code is ErrorCode.CATALOG_REFUSED
 
 
+def test_an_array_whose_header_is_no_python_is_refused(copy: Path) -> None:
+    array = copy / "photo_starts.npy"
+    array.write_bytes(array.read_bytes().replace(b"}", b"(", 1))
+    with pytest.raises(CatalogError, match="cannot be opened: TokenError"):
+        Snapshot.open(copy)
+
+
 def test_a_missing_file_is_refused(copy: Path) -> None:
     (copy / "terms.arrow").unlink()
     with pytest.raises(CatalogError):

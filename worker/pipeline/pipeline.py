@@ -174,9 +174,8 @@ class Pipeline:
                 if photo.sha256 not in known and (found := self._cache.get(photo.sha256, version)):
                     known[photo.sha256] = found
             if photo.sha256 not in known or (barcodes and _unread(known[photo.sha256])):
-                with photo.timed("decode"):
+                with photo.timed("decode"), photo.limited("decode", self._limits.seconds):
                     photo.photo()
-                photo.check_time("decode", self._limits.seconds)
         return photo
 
     @contextmanager

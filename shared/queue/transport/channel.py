@@ -15,7 +15,7 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.imports import symbol_by_name
 
 from packsight.shared.queue.connection import refuse_cluster
-from packsight.shared.queue.refusals import is_refusal
+from packsight.shared.queue.refusals import Refusing, is_refusal
 from packsight.shared.queue.transport.message import KEPT_BYTES, MAX_BYTES, Message, read
 from packsight.shared.queue.transport.qos import QoS
 from packsight.shared.queue.transport.watch import Watch
@@ -116,6 +116,18 @@ class Channel(stock.Channel):  # type: ignore[misc]
     def records(self) -> bool:
         """Whether it consumes from a queue whose messages are recorded."""
         return not self._unrecorded.issuperset(self.active_queues)
+
+    def _queue_bind(self, *args: Any, **kwargs: Any) -> None:
+        """Note that a queue is there, which a worker does when it connects.
+
+        Raises Refusing where the broker can do nothing now: Celery waits for one that is away, and ends over any other error.
+        """
+        try:
+            super()._queue_bind(*args, **kwargs)
+        except redis.ResponseError as error:
+            if not is_refusal(error):
+                raise
+            raise Refusing(f"it can do nothing now: {error}") from error
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         """Take one message at once, None when there is none."""

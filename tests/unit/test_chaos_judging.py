@@ -1,0 +1,96 @@
+"""The chaos run sees what it is there for: photos lost, doubled or answered otherwise, and how long work stood still."""
+
+from __future__ import annotations
+
+import pytest
+
+from packsight.producer.rows import Row
+from packsight.shared.contract.outcomes import Outcome, Product, Provenance, RecognizeResult, Status
+from packsight.shared.queue.results import TaskEnd
+from tests.chaos.plan import BROKER, STORE, Fault, Kind, everything, kills, mixed
+from tests.chaos.real import TOLERANCE, compare
+from tests.chaos.run import Event, recoveries
+from tests.chaos.stage import Answer, Judgement
+from tests.chaos.standins import IMAGES, judge_batch
+
+WORKERS = ("worker", "worker-2")
+EVERYTHING = everything(WORKERS, real=True)
+
+
+def test_a_seed_makes_the_same_plan_again_and_another_seed_another() -> None:
+    assert mixed(1, EVERYTHING, 30, 100) == mixed(1, EVERYTHING, 30, 100) != mixed(2, EVERYTHING, 30, 100)
+
+
+def test_a_long_plan_has_every_kind_of_event_for_everybody_with_bounded_lengths() -> None:
+    plan = mixed(3, EVERYTHING, 2 * len(EVERYTHING), 200)
+    assert sorted((fault.kind, fault.part) for fault in plan) == sorted(2 * EVERYTHING)
+    frozen = [fault.seconds for fault in plan if fault.kind in {Kind.FREEZE, Kind.FREEZE_CHILD}]
+    assert 5 <= min(frozen) < max(frozen) <= 60
+    assert {fault.kind for fault in plan if fault.part == STORE} == {Kind.KILL, Kind.FREEZE}
+
+
+def test_kills_are_as_many_as_asked_for() -> None:
+    plan = kills(1, [("worker", 150), ("worker-2", 150), (BROKER, 60)], 8)
+    assert [sum(fault.part == part for fault in plan) for part in (*WORKERS, BROKER)] == [150, 150, 60]
+    assert {fault.part for fault in plan[:20]} > {"worker"}, "in a random order"
+
+
+def ended(*names: str, status: Status = Status.NO_MATCH) -> TaskEnd:
+    result = RecognizeResult(outcomes=[Outcome(image=name, status=status) for name in names])
+    return TaskEnd("SUCCESS", result.model_dump(mode="json"), "")
+
+
+ALL = tuple(f"sleep:{number}" for number in range(IMAGES))
+
+
+@pytest.mark.parametrize(
+    ("end", "wrong"),
+    [
+        (ended(*ALL), []),
+        (None, ["lost"]),
+        (ended(*ALL[:-1]), ["lost"]),
+        (ended(*ALL, ALL[0]), ["doubled"]),
+        (ended(*ALL, status=Status.FAILED), ["differing"]),
+        (TaskEnd("FAILURE", None, "worker_killed"), ["differing"]),
+    ],
+)
+def test_a_batch_of_stand_ins_is_judged(end: TaskEnd | None, wrong: list[str]) -> None:
+    found = Judgement(IMAGES)
+    judge_batch("task", end, IMAGES, found)
+    assert [name for name in ("lost", "doubled", "differing") if getattr(found, name)] == wrong
+    assert found.holds is not bool(wrong)
+
+
+def row(confidence: float, product: str, version: str) -> Row:
+    outcome = Outcome(
+        image="s3://b/k", status=Status.MATCHED, product=Product(id=product, name=""), confidence=confidence,
+        provenance=Provenance(catalog="default", catalog_version=version, embedder="e", spotter="s"),
+    )  # fmt: skip
+    return Row("job", 0, "007_c-00011.jpg", outcome)
+
+
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
+        (row(0.9, "401", "v1"), True),
+        (row(0.9 + TOLERANCE / 2, "401", "v1"), True),
+        (row(0.9 + 2 * TOLERANCE, "401", "v1"), False),
+        (row(0.9, "402", "v1"), False),
+        (row(0.9, "402", "v2"), True),
+        (row(0.9, "401", "v3"), False),
+    ],
+)
+def test_an_outcome_is_compared_with_that_of_its_own_version(given: Row, same: bool) -> None:
+    products = {"v1": "401", "v2": "402"}
+    quiet = {(version, "007"): Answer(Status.MATCHED, product, 0.9, "", version) for version, product in products.items()}
+    found = Judgement(1)
+    compare([given], quiet, found)
+    assert found.holds is same
+
+
+def test_recovery_runs_from_the_end_of_an_event_to_the_end_of_the_next_batch() -> None:
+    fault = Fault(Kind.KILL, BROKER, 0, 0)
+    first, second, last = (Event(fault, begun=begun, ended=done) for begun, done in ((10, 12), (11, 20), (50, 51)))
+    recoveries([first, second, last], [11.5, 15.0, 21.0])
+    assert (first.recovered, second.recovered, last.recovered) == (3.0, 1.0, None)
+    assert (first.beside, second.beside) == (1, 0)

@@ -1,0 +1,36 @@
+"""What a worker's parent must not do, since its children would inherit it, and how it makes them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from packsight.shared.queue.app import make_app
+from packsight.shared.settings import Settings, Worker
+
+NETWORKS = {"openvino", "faiss", "torch", "cv2", "onnxruntime"}
+PARENT = """
+import json, sys
+from {module} import {app}
+made = {app}()
+made.loader.import_default_modules()
+print(json.dumps(list(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "app"), [("packsight.worker.app", "worker_app"), ("packsight.indexer.app", "indexer_app")]
+)
+def test_a_parent_loads_no_library_whose_threads_a_child_would_lack(module: str, app: str) -> None:
+    code = PARENT.format(module=module, app=app)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not NETWORKS & set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_children_are_spawned_and_have_time_to_build_their_networks() -> None:
+    conf = make_app("test", Settings(_env_file=None, worker=Worker(start_timeout=77))).conf
+    assert conf.worker_pool_start_method == "spawn", "a forked child has the thread pools of its parent without their threads"
+    assert conf.worker_proc_alive_timeout == 77, "Celery's own 4 s kill every replacement that builds networks"
