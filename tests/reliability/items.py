@@ -50,7 +50,8 @@ ITEMS = (
         "A photo that kills its process",
         "It is run a few times at most, fails alone with a dead letter, and its neighbours are answered.",
         ("acceptance/test_kills.py::test_a_poison_image_is_failed_alone_and_put_on_the_dead_letter_list",
-         "integration/test_delivery.py::test_the_poison_image_does_not_take_its_neighbours_along"),
+         "integration/test_delivery.py::"
+         "test_the_poison_image_is_set_apart_by_halves_and_its_neighbours_are_run_no_more_often_than_needed"),
         "let BatchRequest.on_failure acknowledge the message of a child that died",
     ),
     Item(
@@ -75,16 +76,20 @@ ITEMS = (
     Item(
         "A worker that is up and consumes nothing",
         "It is seen within 90 s and replaced: children that hang between batches, parents that stand still.",
-        ("acceptance/test_outages.py::test_children_that_hang_between_tasks_are_replaced_and_their_batches_done",),
-        "remove Unbegun.look from the consumer",
+        ("acceptance/test_health.py::"
+         "test_a_worker_that_takes_no_message_is_sick_until_it_does_and_one_without_a_broker_waits",
+         "acceptance/test_outages.py::"
+         "test_children_that_are_stopped_between_tasks_and_in_work_are_replaced_and_their_batches_done",
+         "unit/test_compose.py::test_who_stays_sick_is_ended_by_its_health_check_so_that_it_is_started_again",
+         "acceptance/test_stack.py::test_what_dies_is_told_and_started_again_with_nothing_lost"),
+        "remove Watchdog.look from the consumer",
         (recovery("worker frozen", "worker child frozen"),),
-        "a health check that asks whether work is being done, and what restarts a worker that fails it",
     ),
     Item(
         "A worker that is told to stop",
         "It finishes what it began, gives the rest back at once, and ends with code 0.",
         ("acceptance/test_kills.py::test_a_worker_that_is_told_to_stop_finishes_what_it_began",
-         "unit/test_compose.py::test_a_stop_waits_longer_than_a_batch_may_take"),
+         "unit/test_compose.py::test_a_stop_waits_longer_than_the_largest_batch_may_take"),
         "let the consumer lose the event loop at a reconnect: leases are no longer renewed",
         (recovery("worker told to stop"),),
     ),
@@ -229,15 +234,18 @@ ITEMS = (
     ),
     Item(
         "Doors",
-        "The broker wants a password, messages are JSON alone, Flower asks who is there, containers have no rights that they do "
-        "not use.",
-        ("acceptance/test_stack.py::test_the_broker_wants_a_password",
+        "Broker and object storage open to each role what it needs, and to nobody else anything; messages are JSON alone, Flower "
+        "asks who is there, containers have no rights that they do not use.",
+        ("integration/test_broker_doors.py::test_a_door_opens_to_those_who_need_it_and_to_nobody_else",
+         "integration/test_broker_doors.py::test_a_wrong_key_opens_nothing",
+         "integration/test_store_doors.py::test_a_key_opens_the_rooms_of_its_role_and_no_others",
+         "integration/test_store_doors.py::test_every_port_of_the_object_store_is_closed_to_whoever_has_no_key",
+         "integration/test_flower_doors.py::test_a_page_is_shown_to_whoever_has_the_password",
          "acceptance/test_stack.py::test_every_port_is_on_loopback",
-         "acceptance/test_stack.py::test_flower_asks_for_the_password",
          "acceptance/test_kills.py::test_messages_that_are_no_tasks_are_put_aside_and_the_worker_goes_on",
          "unit/test_fuzz.py::test_damaged_input_is_read_or_named",
          "unit/test_compose.py::test_no_container_runs_as_root_or_writes_outside_its_volumes"),
-        "start Valkey without requirepass, or accept pickle",
+        "give a user of the broker `nopass`, start SeaweedFS without its certificate, or accept pickle",
         (fuzz("messages"),),
         "busy threads against a container's `cpus`, which needs a container engine",
     ),
