@@ -83,6 +83,7 @@ def test_without_the_authority_or_a_certificate_nothing_is_said(port: int, files
 class _Objects(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.send_response(200)
+        self.send_header("ETag", '"a tag"')
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
