@@ -94,7 +94,8 @@ def test_the_message_written_by_hand_is_answered(live_settings: Settings) -> Non
 
 def test_the_example_in_python_is_answered(live_settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     broker, backend = (url.get_secret_value() for url in (live_settings.broker_url, live_settings.result_url))
-    source = block("python").replace("redis://producer:PASSWORD@HOST:6379/0", broker).replace("redis://producer:PASSWORD@HOST:6379/1", backend)
+    address = "redis://producer:PASSWORD@HOST:6379"
+    source = block("python").replace(f"{address}/0", broker).replace(f"{address}/1", backend)
     with running(live_settings):
         exec(compile(source, "docs/message-contract.md", "exec"), {})
     assert capsys.readouterr().out.splitlines() == [
