@@ -68,7 +68,7 @@ def act(image: str) -> Outcome:
         time.sleep(float(value))
     elif what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif what == "https" and books()[0].client.incr("standin:asked:" + image) == 1:
+    elif what == "https" and notes().incr("standin:asked:" + image) == 1:
         return Outcome.failed(image, Failure.of_code(ErrorCode.HOST_UNREACHABLE, "no route"))
     elif what == "hang":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
