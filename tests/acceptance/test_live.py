@@ -119,6 +119,7 @@ def test_a_store_that_dies_while_a_job_waits_fails_no_photo(
         wait_until(lambda: any("takes no work" in error for error in stack.status()["errors"]), "an outage", 60)
     finally:
         os.kill(supervisor, signal.SIGCONT)
+    wait_until(lambda: all("takes no work" in error for error in stack.status()["errors"]), "the store", 60)
     wait_until(lambda: ended(stack, job) == PHOTOS, "the end of the job", 300)
     answered = rows(stack, "sofar.jsonl")
     assert len({row["name"] for row in answered}) == len(answered) == PHOTOS
