@@ -70,8 +70,8 @@ unit: $(DEV_STAMP)
 
 # One after the other where whole stacks run, which take all cores by themselves.
 test: lint $(FULL_STAMP)
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile tests/unit tests/integration
-	$(BIN)/python -m pytest tests/acceptance
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m 'not whole_stack' tests
+	$(BIN)/python -m pytest -m whole_stack tests/acceptance
 
 coverage: $(FULL_STAMP)
 	$(BIN)/coverage erase

@@ -15,6 +15,8 @@ from packsight.shared.settings import Settings
 from packsight.shared.storage.files import write_whole
 
 _FOLDER = "pointers"
+_BEGUN = ".begun"
+"""File beside the pointers, which only whoever signs makes: a worker of the same home may believe a pointer before it."""
 NOT_CHECKED = (
     "catalogs are not checked: whoever can write the bucket decides what is answered",
     "Make a key with `packsight catalog keys` and set PACKSIGHT_CATALOG__PUBLIC_KEYS",
@@ -46,13 +48,14 @@ class Trust:
 
     @property
     def is_new(self) -> bool:
-        """Whether no pointer was ever believed in this home, and what stood unsigned before there were keys not yet looked at."""
-        return self.home is not None and not (self.home / _FOLDER).exists()
+        """Whether what stood unsigned before there were keys was not yet looked at from this home."""
+        return self.home is not None and not (self.home / _FOLDER / _BEGUN).exists()
 
     def begin(self) -> None:
         """From now on what is unsigned is somebody else's; raises OSError."""
         if self.home is not None:
             (self.home / _FOLDER).mkdir(parents=True, exist_ok=True)
+            (self.home / _FOLDER / _BEGUN).touch()
 
     def newest(self, catalog: str) -> datetime | None:
         """When the newest pointer was written that was believed here; None for a catalog that is new here."""
@@ -64,7 +67,7 @@ class Trust:
     def note(self, catalog: str, changed_at: datetime) -> None:
         """Believe no older pointer from now on; raises OSError."""
         if self.home is not None:
-            self.begin()
+            (self.home / _FOLDER).mkdir(parents=True, exist_ok=True)
             write_whole(self._file(self.home, catalog), changed_at.isoformat())
 
     @staticmethod

@@ -18,6 +18,7 @@ from bench.soak import growth
 from bench.whole_queue import between_ends
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.whole_stack
 
 
 @pytest.fixture(scope="module")

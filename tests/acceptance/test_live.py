@@ -16,7 +16,7 @@ import pytest
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
 from tests.acceptance.stack import wait_until
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(600)]
 
 BATCH = 2
 PHOTOS = 32

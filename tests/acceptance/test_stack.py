@@ -28,7 +28,7 @@ from tests.acceptance.local_stack import PRODUCTS, Stack, query
 from tests.acceptance.stack import wait_until
 from tests.labels import labelled
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
 def test_up_returns_when_every_part_is_up_and_every_child_has_its_networks(stack: Stack) -> None:
     seen = stack.status()

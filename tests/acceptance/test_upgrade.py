@@ -18,7 +18,7 @@ from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
 from tests.acceptance.stack import wait_until
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
 
 def catalog_store(stack: Stack) -> tuple[ObjectStore, CatalogStore]:

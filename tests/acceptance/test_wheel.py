@@ -17,7 +17,7 @@ import pytest
 
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = Path(sysconfig.get_path("purelib"))
