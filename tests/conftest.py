@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,12 @@ hypothesis_settings.register_profile("packsight", deadline=None)  # how busy a m
 hypothesis_settings.load_profile("packsight")
 
 _numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_heard() -> None:
+    """A Celery worker in this process sets up logging for all of it, and lets errors alone through."""
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")
