@@ -10,7 +10,7 @@ FULL_STAMP = $(VENV)/.packsight-full
 
 help:
 	@echo "make demo      draw a small shop, recognise photos of its products, write demo-out/report.html"
-	@echo "make unit      the quick tests: no server, no torch, under a minute"
+	@echo "make unit      the quick tests: no server, no torch, some two minutes"
 	@echo "make test      lint, types and all tests"
 	@echo "make lint      lint and types"
 	@echo "make coverage  how much of the code unit and integration tests reach, in lines and branches"

@@ -10,11 +10,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from packsight.deploy.stack import acl, seaweed_files
 from packsight.deploy.stack.credentials import Credentials, Keys, Role, S3Keys
 from packsight.shared.catalog.signatures import create_key, public_key, read_key
 from packsight.shared.contract.errors import UserError
-from packsight.shared.settings import EXAMPLE, S3
+from packsight.shared.settings import EXAMPLE, S3, PublicKey
 
 MOUNTED = "/run/secrets"
 """Where compose shows a service its secrets."""
@@ -23,6 +25,7 @@ _PROGRAM = r"[a-z][a-z0-9-]*"
 _TAKEN = frozenset({*Role, "broker", "s3", "admin", "default"})
 _OURS = ("celery", "packsight", "unacked")
 """How keys begin that are not a program's."""
+_KEYS = TypeAdapter(list[PublicKey])
 _READABLE = 0o444
 """The folder is its owner's alone. In a container a file is read by another user, and compose hands it over with its mode."""
 
@@ -75,7 +78,10 @@ def _write_catalog_keys(folder: Path) -> None:
     own = public_key(read_key(file) if file.exists() else create_key(file))
     file.chmod(_READABLE)
     listed = folder / "public-keys"
-    known = json.loads(_kept(listed, "[]"))
+    try:
+        known = _KEYS.validate_json(_kept(listed, "[]"))
+    except ValidationError:
+        raise UserError(f"{listed} is no list of public keys in JSON. Correct it, or remove it to have it made anew.") from None
     _write(listed, json.dumps(list(dict.fromkeys([own, *known]))))
 
 

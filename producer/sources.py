@@ -17,8 +17,9 @@ from packsight.shared.tables.encoding import Recoder
 from packsight.shared.tables.table import SUFFIXES, named, read_table
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
-COLUMNS = ("image", "url", "picture", "reference", *KNOWN["picture"])
-"""Names under which a table's column of references is found, in this order."""
+COLUMNS = ("image", "picture", "reference", *KNOWN["picture"], "url")
+"""Names under which a table's column of references is found, in this order; `url` last, which is also what a product's page is
+called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def expand(
         elif path.suffix.lower() == ".txt":
             yield from resolve(_lines(path), path.parent)
         elif path.suffix.lower() in SUFFIXES:
-            yield from resolve((row[found] or "" for found, row in _rows(path, column)), path.parent)
+            yield from resolve(_cells(path, column), path.parent)
         else:
             yield Item(_printable(source), path)
 
@@ -77,13 +78,16 @@ def resolve(references: Iterable[str], folder: Path) -> Iterator[Item]:
             yield Item(text, text if "://" in text else find(folder, text))
 
 
-def _rows(path: Path, column: str | None) -> Iterator[tuple[str, dict[str, str]]]:
+def _cells(path: Path, column: str | None) -> Iterator[str]:
+    """The cells of a table's column of references."""
+    found: str | None = None
     for row in read_table(path):
-        found = named(row, (column,) if column else COLUMNS)
         if found is None:
-            wanted = column or f"of photos (say {' or '.join(COLUMNS[:4])})"
+            found = named(row, (column,) if column else COLUMNS)
+        if found is None:
+            wanted = column or "of photos (say image, picture or url)"
             raise UserError(f"{path} has no column {wanted}; it has {', '.join(row)}. Name it with --column.")
-        yield found, row
+        yield row[found]
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -49,8 +49,7 @@ def then(folder: StackFolder, state: StackState, settings: Settings) -> list[Spe
     """Workers, indexer and Flower."""
     worker = _environment(folder, state, Role.WORKER) | parts.share_of_machine(state.workers, settings)
     found = [parts.recognizer(number, folder.root, worker) for number in range(1, state.workers + 1)]
-    publisher = _environment(folder, state, Role.INDEXER) | catalog_keys.of_publishers(folder)
-    found.append(parts.indexer(folder.root, publisher))
+    found.append(parts.indexer(folder.root, _environment(folder, state, Role.INDEXER)))
     if state.flower:
         found.append(parts.flower(state, folder.data, _environment(folder, state, Role.FLOWER)))
     return found
@@ -70,6 +69,8 @@ def variables(folder: StackFolder, state: StackState, role: Role) -> dict[str, s
         "PACKSIGHT_HOME": str(folder.root),
         **catalog_keys.of_everyone(folder),
     }
+    if role in PUBLISHERS:
+        values |= catalog_keys.of_publishers(folder)
     if not foreign_s3():
         keys = state.credentials.s3(role)
         values |= {
@@ -87,5 +88,4 @@ def environment_file(folder: StackFolder, state: StackState, role: Role) -> str:
     def quoted(value: str) -> str:
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
-    values = variables(folder, state, role) | (catalog_keys.of_publishers(folder) if role in PUBLISHERS else {})
-    return "".join(f"{name}={quoted(value)}\n" for name, value in values.items())
+    return "".join(f"{name}={quoted(value)}\n" for name, value in variables(folder, state, role).items())

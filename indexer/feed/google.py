@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from packsight.indexer.feed import fields
@@ -20,5 +21,11 @@ def offer_of(element: Any, *, unavailable: bool) -> Offer | None:
         if isinstance(child.tag, str):
             names.append(local(child))
             values.append(text_of(child).strip() or child.get("href", ""))  # Atom has a link's address in an attribute
-    found = {field: [values[index] for index in at] for field, at in columns(names, {}).items()}
+    found = {field: [values[index] for index in at] for field, at in _columns(tuple(names)).items()}
     return fields.offer_of(found, unavailable=unavailable)
+
+
+@lru_cache(maxsize=256)
+def _columns(names: tuple[str, ...]) -> dict[str, list[int]]:
+    """Most items of a feed have the same elements."""
+    return columns(names, {})

@@ -140,7 +140,10 @@ class Fetcher:
         return Fetched(data, mark)
 
     def _below_root(self, reference: str) -> Path:
-        """Resolve a path, symbolic links included; raises ImageError when it leaves the root or there is none."""
+        """Resolve a path, symbolic links included; raises ImageError when it leaves the root or there is none.
+
+        Another spelling counts only where it leads to a file below the root: nothing tells what there is outside.
+        """
         if self._limits.root is None:
             raise ImageError(
                 ErrorCode.REFERENCE_REFUSED,
@@ -149,7 +152,8 @@ class Fetcher:
             )
         try:
             root = self._limits.root.resolve()
-            path = find(root, reference).resolve()
+            path, found = (root / reference).resolve(), find(root, reference).resolve()
+            path = found if found.is_relative_to(root) else path
         except (OSError, ValueError, RuntimeError):
             raise ImageError(ErrorCode.REFERENCE_INVALID, f"{shown(reference)} is no path") from None
         if not path.is_relative_to(root):

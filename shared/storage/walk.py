@@ -14,8 +14,8 @@ ASIDE = frozenset(("@eadir", "#recycle", "@recycle", "$recycle.bin", ".trash", "
 def files_below(root: Path, skipped: Counter[str], failed: Callable[[OSError], None] | None = None) -> Iterator[Path]:
     """Yield the files below a folder, each folder's sorted by name before those of its folders.
 
-    Links to folders are followed, each folder once. Folders that are left out, hidden ones and those in ASIDE, are counted in
-    `skipped` by their names with a slash; a folder that cannot be listed is told to `failed`.
+    Links to folders are followed, each folder once. Folders that are left out, hidden ones, those in ASIDE and those that were
+    entered by another name, are counted in `skipped` by their names with a slash; one that cannot be listed is told to `failed`.
     """
     seen = {_identity(root)} if root.exists() else set()
     for folder, folders, files in os.walk(root, onerror=failed, followlinks=True):
@@ -32,6 +32,7 @@ def _entered(folder: Path, seen: set[tuple[int, int]], skipped: Counter[str]) ->
     except OSError:
         return True  # whoever lists it says why it cannot be
     if here in seen:
+        skipped[f"{folder.name}/"] += 1
         return False
     seen.add(here)
     return True

@@ -616,6 +616,15 @@ def test_a_path_that_is_no_readable_file_is_named_so(
     assert refusal(make(root=folder), reference).code is code
 
 
+@pytest.mark.parametrize("reference", ["..%2Fsecret.jpg", "..\\secret.jpg", "%2e%2e/secret.jpg", "..%2Fsecret.jpg?v=1"])
+def test_another_spelling_tells_nothing_of_what_lies_outside(make: Make, folder: Path, reference: str) -> None:
+    before = refusal(make(root=folder), reference)
+    (folder.parent / "secret.jpg").write_bytes(PHOTO)
+    after = refusal(make(root=folder), reference)
+    assert (after.code, after.message) == (before.code, before.message)
+    assert after.code is ErrorCode.OBJECT_MISSING
+
+
 def test_a_file_over_the_limit_is_refused(make: Make, folder: Path) -> None:
     assert make(root=folder, max_bytes=len(PHOTO)).fetch("крем/a b.jpg") == PHOTO
     error = refusal(make(root=folder, max_bytes=len(PHOTO) - 1), "крем/a b.jpg")

@@ -53,4 +53,4 @@ def test_linked_folders_are_followed_once_and_the_rest_is_counted(tmp_path: Path
     skipped: Counter[str] = Counter()
     found = [os.path.relpath(path, photos) for path in files_below(photos, skipped)]
     assert found == ["2023/a.jpg", "2024/a.jpg"]
-    assert skipped == {"@eaDir/": 1, ".git/": 1}
+    assert skipped == {"@eaDir/": 1, ".git/": 1, "2023-again/": 1, "loop/": 1}

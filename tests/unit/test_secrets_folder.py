@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,21 @@ def test_what_is_no_secret_is_refused_with_its_file(text: str, tmp_path: Path) -
     (tmp_path / "flower/page").write_text(text)
     with pytest.raises(UserError, match=r"flower/page holds no secret"):
         secrets_folder.write(tmp_path)
+
+
+def test_public_keys_that_were_added_stay_and_what_is_no_list_of_them_is_refused(tmp_path: Path) -> None:
+    secrets_folder.write(tmp_path)
+    listed = tmp_path / "catalog/public-keys"
+    (own,), other = json.loads(listed.read_text()), "ab" * 32
+    listed.chmod(0o600)
+    listed.write_text(json.dumps([other]))
+    secrets_folder.write(tmp_path)
+    assert json.loads(listed.read_text()) == [own, other]
+    for text in ("[", '["short"]', "{}"):
+        listed.chmod(0o600)
+        listed.write_text(text)
+        with pytest.raises(UserError, match=r"catalog/public-keys is no list of public keys in JSON. Correct it"):
+            secrets_folder.write(tmp_path)
 
 
 def test_nobody_is_given_what_another_has(tmp_path: Path) -> None:

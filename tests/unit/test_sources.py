@@ -54,6 +54,14 @@ def test_a_table_is_read_by_its_column(tmp_path: Path, suffix: str, delimiter: s
     assert wheres(str(file)) == ["https://example.com/1,2.jpg", tmp_path / "local.png"]
 
 
+def test_a_column_of_pictures_goes_before_one_of_pages(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text("url,image_link\nhttps://shop/1,https://cdn/1.jpg\n")
+    assert wheres(str(file)) == ["https://cdn/1.jpg"]
+    file.write_text("url\nhttps://cdn/2.jpg\n")
+    assert wheres(str(file)) == ["https://cdn/2.jpg"]
+
+
 def test_the_column_can_be_named(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     file.write_text("image,foto\nhttps://a/1.jpg,https://b/1.jpg\n")
