@@ -53,11 +53,11 @@ KIND = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, _look)
 
 
 @app.task(name=RECOGNIZE, bind=True, base=BatchTask, typing=False)  # type: ignore[untyped-decorator]
-def recognize(self: BatchTask, raw: dict[str, Any]) -> dict[str, Any]:
+def recognize(self: BatchTask, raw: dict[str, Any]) -> RecognizeResult:
     """As worker.tasks.recognize, with a stand-in for the pipeline."""
     request = parse_request(RecognizeRequest, raw)
     outcomes = Batch(KIND, self.request.id, request, *_books(), self.deadline).answer()
     for outcome in outcomes:
         details = {"action": outcome.status.value, "task_id": self.request.id, "image": outcome.image}
         log.info("%s: %s", outcome.status.value, outcome.image, extra=details)
-    return RecognizeResult(outcomes=outcomes).model_dump(mode="json", exclude_none=True)
+    return RecognizeResult(outcomes=outcomes)

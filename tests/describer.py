@@ -56,12 +56,12 @@ class Describer:
         self.app.task(name=RECOGNIZE, shared=False)(self.recognize)
         self.app.task(name=DESCRIBE, shared=False)(self.describe)
 
-    def recognize(self, raw: dict[str, Any]) -> dict[str, Any]:
+    def recognize(self, raw: dict[str, Any]) -> RecognizeResult:
         request = RecognizeRequest.model_validate(raw)
         self.recognised.update(request.images)
-        return RecognizeResult(outcomes=[self._outcome(image, request.top_k) for image in request.images]).model_dump(mode="json")
+        return RecognizeResult(outcomes=[self._outcome(image, request.top_k) for image in request.images])
 
-    def describe(self, raw: dict[str, Any]) -> dict[str, Any]:
+    def describe(self, raw: dict[str, Any]) -> DescribeResult:
         request = DescribeRequest.model_validate(raw)
         self.described.update(request.images)
         photos = {image: self._see(image) for image in request.images}
@@ -73,7 +73,7 @@ class Describer:
             Described(image=image, sha256=photo.sha256, pack=pack) if photo else Described(image=image, failure=_broken())
             for image, photo in photos.items()
         ]
-        return DescribeResult(models=self.models, photos=described).model_dump(mode="json")
+        return DescribeResult(models=self.models, photos=described)
 
     def _see(self, image: str) -> Features | None:
         return self.features.get(image.rpartition("/")[2])

@@ -33,7 +33,7 @@ class StandIn:
         self.app = make_app("stand-in", self.settings)
         self.app.task(name=RECOGNIZE, shared=False, typing=False)(self.recognize)
 
-    def recognize(self, raw: dict[str, Any]) -> dict[str, Any]:
+    def recognize(self, raw: dict[str, Any]) -> RecognizeResult:
         self.gate.wait(30)
         request = RecognizeRequest.model_validate(raw)
         self.seen.update(request.images)
@@ -41,7 +41,7 @@ class StandIn:
         if any("crash" in image for image in request.images):
             raise RuntimeError("the task broke")
         outcomes = [Outcome(image=image, status=Status.NO_MATCH, reason="a stand-in") for image in request.images]
-        return RecognizeResult(outcomes=outcomes).model_dump(mode="json")
+        return RecognizeResult(outcomes=outcomes)
 
 
 @contextmanager

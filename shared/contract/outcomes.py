@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -175,7 +175,23 @@ class Outcome(_Value):
         return cls(image=image, status=Status.FAILED, reason=failure.message, failure=failure)
 
 
-class RecognizeResult(_Value):
+class Result(_Value):
+    """What a task is answered with; tasks return the model itself, and the result backend stores its JSON."""
+
+    def stored(self) -> str:
+        """JSON as it is kept, without what is None."""
+        return self.model_dump_json(exclude_none=True)
+
+    def __json__(self) -> dict[str, Any]:
+        """Let kombu's serializer hand it on to the tasks that follow."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def __repr__(self) -> str:
+        """Say no reference: they may carry signatures, and this goes into Celery's events."""
+        return f"{type(self).__name__}(...)"
+
+
+class RecognizeResult(Result):
     """Result of `packsight.recognize`: outcomes in the order of the references."""
 
     version: Literal[1] = 1
@@ -197,7 +213,7 @@ class Described(_Value):
         return cls(image=image, failure=failure)
 
 
-class DescribeResult(_Value):
+class DescribeResult(Result):
     """Result of `packsight.describe`; the features themselves stand in the feature store."""
 
     version: Literal[1] = 1

@@ -1,4 +1,4 @@
-"""Celery's result backend, which waits too when the database answers but can keep nothing."""
+"""Celery's result backend, which waits too when the database answers but can keep nothing, and lets results write their JSON."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import time
 from typing import Any
 
+from packsight.shared.contract.outcomes import Result
 from packsight.shared.queue.callbacks import Backend
 from packsight.shared.queue.refusals import is_refusal
 
@@ -26,6 +27,14 @@ class ResultBackend(Backend):
     def exception_safe_to_retry(self, exc: BaseException) -> bool:
         """Whether the same can succeed later."""
         return is_refusal(exc) or bool(super().exception_safe_to_retry(exc))
+
+    def encode(self, data: Any) -> Any:
+        """JSON of a record. A result of ours writes its own: by way of dictionaries it costs a worker four times as much."""
+        result = data.get("result") if isinstance(data, dict) else None
+        if not isinstance(result, Result):
+            return super().encode(data)
+        record = super().encode({name: value for name, value in data.items() if name != "result"})
+        return f'{record[:-1]}, "result": {result.stored()}}}'
 
 
 class _NowAndThen(logging.Filter):

@@ -48,7 +48,7 @@ def pulse() -> Pulse:
     return Pulse.of_child()
 
 
-def recognize(self: BatchTask, argument: dict[str, Any]) -> dict[str, Any]:
+def recognize(self: BatchTask, argument: dict[str, Any]) -> RecognizeResult:
     ledger, dead_letters = books()
     request = parse_request(RecognizeRequest, argument)
     if "memory" in request.images:
@@ -56,7 +56,7 @@ def recognize(self: BatchTask, argument: dict[str, Any]) -> dict[str, Any]:
     with suppress(RedisError):  # a note for the test alone
         notes().rpush(RAN + self.request.id, os.getpid())
     outcomes = Batch(KIND, self.request.id, request, ledger, dead_letters, pulse(), self.deadline).answer()
-    return RecognizeResult(outcomes=outcomes).model_dump(mode="json")
+    return RecognizeResult(outcomes=outcomes)
 
 
 app.task(name=RECOGNIZE, bind=True, base=BatchTask)(recognize)

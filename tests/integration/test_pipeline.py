@@ -309,6 +309,25 @@ def test_a_new_version_answers_the_next_batch_and_a_withdrawn_product_is_gone(sh
     assert shop.ask(reference)[0].candidates == before.candidates
 
 
+def test_a_batch_is_answered_from_the_version_that_it_began_with(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    references = [shop.put(f"during/{item.id}.jpg", query(item, 31)) for item in PRODUCTS]
+    fetch, published = shop.pipeline._fetcher.fetch, list[str]()
+    begun = threading.Lock()
+
+    def publishing(reference: str) -> bytes:
+        with begun:
+            if not published:
+                published.append(shop.publish(PRODUCTS[1:]).version)
+        return fetch(reference)
+
+    monkeypatch.setattr(shop.pipeline._fetcher, "fetch", publishing)
+    during, (after,) = shop.ask(*references), shop.ask(references[1])
+    assert len({version(outcome) for outcome in during}) == 1
+    assert {version(outcome) for outcome in during}.isdisjoint(published)
+    assert [version(after)] == published
+    shop.publish(PRODUCTS)
+
+
 def test_a_version_for_workers_of_another_recipe_changes_nothing_for_this_one(shop: Shop) -> None:
     reference = shop.put("refuse/q.jpg", query(PRODUCTS[1]))
     before = shop.ask(reference)[0]

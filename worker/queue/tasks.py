@@ -24,18 +24,18 @@ app = worker_app()
 
 
 @app.task(name=RECOGNIZE, bind=True, base=BatchTask, typing=False)
-def recognize(self: BatchTask, *arguments: Any, **options: Any) -> dict[str, Any]:
+def recognize(self: BatchTask, *arguments: Any, **options: Any) -> RecognizeResult:
     """Recognise a batch: one RecognizeRequest in, one RecognizeResult out."""
     outcomes = _answer(self, RECOGNITION, arguments, options)
     _log(self.request.id, outcomes)
-    return RecognizeResult(outcomes=outcomes).model_dump(mode="json", exclude_none=True)
+    return RecognizeResult(outcomes=outcomes)
 
 
 @app.task(name=DESCRIBE, bind=True, base=BatchTask, typing=False)
-def describe(self: BatchTask, *arguments: Any, **options: Any) -> dict[str, Any]:
+def describe(self: BatchTask, *arguments: Any, **options: Any) -> DescribeResult:
     """Describe a batch: one DescribeRequest in, features into the feature store, one DescribeResult out."""
     photos = _answer(self, DESCRIPTION, arguments, options)
-    return DescribeResult(models=_child().models, photos=photos).model_dump(mode="json", exclude_none=True)
+    return DescribeResult(models=_child().models, photos=photos)
 
 
 def _child() -> Child:
