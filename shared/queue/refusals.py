@@ -12,6 +12,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 _REPLY = re.compile(r"\b(?:OOM|MISCONF|READONLY|LOADING|NOREPLICAS|MASTERDOWN|TRYAGAIN)\b")
 """As Redis and Valkey begin such replies; those that redis-py does not know by a class of their own keep theirs."""
+_OF_PIPELINE = re.compile(r"^Command # \d+ \(.*?\) of pipeline caused error: ", re.DOTALL)
+"""What redis-py puts before the reply to one command of several; the command's own words are whatever was to be kept."""
 _NEAR = 80
 """Characters in which that stands: a script's error puts the name of the script before it."""
 
@@ -24,4 +26,9 @@ def is_refusal(error: BaseException) -> bool:
     """Whether an error is such a reply; within a script it stands inside of the script's own."""
     if isinstance(error, OutOfMemoryError | ReadOnlyError | BusyLoadingError):
         return True
-    return isinstance(error, ResponseError) and _REPLY.search(str(error)[:_NEAR]) is not None
+    return isinstance(error, ResponseError) and _REPLY.search(_OF_PIPELINE.sub("", str(error))[:_NEAR]) is not None
+
+
+def refused(error: ResponseError) -> ResponseError | Refusing:
+    """What to raise to whoever waits for a broker that is away: the same where it is no refusal."""
+    return Refusing(f"it can do nothing now: {error}") if is_refusal(error) else error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -80,6 +82,34 @@ def test_a_broker_that_answers_but_can_keep_nothing_loses_no_task_and_needs_nobo
         wait_until(stack.broker_is_empty, "an empty broker")
         assert stack.worker.process.poll() is None
         assert stack.worker.log.stat().st_size < MOST_LOGGED
+        assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
+
+
+def test_a_broker_whose_disk_is_full_loses_no_task_and_needs_nobody_when_there_is_room_again(tmp_path: Path) -> None:
+    with running(tmp_path, visibility_timeout=4) as parts:
+        stack = Stack(*parts)
+        broker = stack.servers.broker
+        # A process that writes beyond its limit is sent a signal, which ends it; ignored, the write fails as on a full disk.
+        broker.kill()
+        broker.spec = replace(broker.spec, command=["sh", "-c", 'trap "" XFSZ; exec "$@"', "sh", *broker.spec.command])
+        broker.start()
+        tasks = stack.send(*[["sleep:0.3"]] * 40)
+        wait_until(lambda: len(stack.ledger.results.ended(tasks)) > 4, "work")
+        written = sum(file.stat().st_size for file in (tmp_path / "valkey" / "appendonlydir").glob("*.incr.aof"))
+        resource.prlimit(broker.process.pid, resource.RLIMIT_FSIZE, (written + 2_000, resource.RLIM_INFINITY))
+        wait_until(lambda: "no work is taken" in stack.worker.log.read_text(), "a worker that notices")
+        ended = stack.ledger.results.ended(tasks)
+        stack.worker.kill()
+        stack.worker.start()
+        wait_until(lambda: "it can do nothing now" in stack.worker.log.read_text(), "a worker that starts meanwhile")
+        time.sleep(3)
+        assert stack.worker.process.poll() is None
+        assert stack.ledger.results.ended(tasks) == ended
+        resource.prlimit(broker.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert stack.wait(tasks) == [[None]] * len(tasks)
+        wait_until(stack.broker_is_empty, "an empty broker")
+        assert stack.worker.log.stat().st_size < MOST_LOGGED
+        assert broker.log.stat().st_size < MOST_LOGGED
         assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
 
 

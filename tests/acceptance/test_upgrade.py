@@ -131,8 +131,8 @@ def test_workers_of_two_recipes_answer_a_job_side_by_side_and_none_fails(
         wait_until(lambda: second.poll() is not None or _of_second(stack), "a child of the second worker", 180)
         (odd,) = _of_second(stack)
         assert odd["embedder"] != here["embedder"]
+        assert any("second@" in note and "embedder" in note for note in stack.status()["notes"]), "named as soon as it is seen"
         wait_until(lambda: any("second@" in error for error in stack.status()["errors"]), "a refusal", 60)
-        assert any("second@" in note and "embedder" in note for note in stack.status()["notes"])
         before = submit(stack, 16, "before")
         assert {row["status"] for row in before} <= {"matched", "ambiguous", "no_match"}
         assert {row["provenance"]["embedder"] for row in before} == {here["embedder"]}

@@ -14,6 +14,7 @@ from packsight.shared.queue.app import make_app
 from packsight.shared.queue.callbacks import Backend
 from packsight.shared.queue.refusals import is_refusal
 from packsight.shared.queue.result_backend import ResultBackend
+from packsight.shared.queue.transport.channel import Channel
 from packsight.shared.settings import Settings
 
 
@@ -26,6 +27,10 @@ from packsight.shared.settings import Settings
         ResponseError("MISCONF Valkey is configured to save RDB snapshots, but it's currently unable to persist to disk."),
         ResponseError("Error running script (call to f_1): @user_script:3: OOM command not allowed"),
         ResponseError("NOREPLICAS Not enough good replicas to write."),
+        ResponseError(
+            'Command # 1 (SETEX celery-task-meta-5083fb46-837b-413d-a05d-9b7bdc17ae8b 604800 {"status": "FAILURE (x)",...) of '
+            "pipeline caused error: MISCONF Errors writing to the AOF file: No space left on device"
+        ),
     ],
 )
 def test_a_server_that_can_do_nothing_now_is_waited_for(error: Exception) -> None:
@@ -37,6 +42,7 @@ def test_a_server_that_can_do_nothing_now_is_waited_for(error: Exception) -> Non
     [
         ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
         ResponseError("unknown command 'OOMPH'" + " " * 80 + "MISCONF"),
+        ResponseError("Command # 1 (SET a MISCONF) of pipeline caused error: WRONGTYPE Operation against a key"),
         redis.AuthenticationError("WRONGPASS invalid username-password pair"),
         ValueError("OOM"),
     ],
@@ -61,3 +67,21 @@ def test_the_one_backend_of_our_apps_waits_for_such_a_server_and_says_so_now_and
         except OutOfMemoryError:
             logging.getLogger("celery.backends.base").warning("Failed operation %s.", "store", exc_info=True)
     assert [record.getMessage() for record in caplog.records] == ["A result cannot be stored and is tried again: full"]
+
+
+class Broadcasts:
+    """A subscription whose next word is an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def parse_response(self) -> None:
+        raise self.error
+
+
+def test_a_broker_that_refuses_to_say_that_it_is_there_ends_no_consumer() -> None:
+    channel = Channel.__new__(Channel)
+    channel.connection_errors = (ConnectionError,)
+    assert channel._receive_one(Broadcasts(ResponseError("MISCONF Errors writing to the AOF file: No space left"))) is None
+    with pytest.raises(ResponseError):
+        channel._receive_one(Broadcasts(ResponseError("WRONGTYPE")))

@@ -15,7 +15,7 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.imports import symbol_by_name
 
 from packsight.shared.queue.connection import refuse_cluster
-from packsight.shared.queue.refusals import Refusing, is_refusal
+from packsight.shared.queue.refusals import is_refusal, refused
 from packsight.shared.queue.transport.message import KEPT_BYTES, MAX_BYTES, Message, read
 from packsight.shared.queue.transport.qos import QoS
 from packsight.shared.queue.transport.watch import Watch
@@ -77,7 +77,10 @@ class Channel(stock.Channel):  # type: ignore[misc]
         self._takes: Callable[[str], bool] | None = None
         self.look_again_at = 0.0
         """When the queues are looked into again, on the clock of `time.monotonic`."""
-        super().__init__(*args, **kwargs)
+        try:
+            super().__init__(*args, **kwargs)
+        except redis.ResponseError as error:  # it is asked whether it is there, which one whose disk is full does not answer
+            raise refused(error) from error
         try:
             if self.global_keyprefix:
                 raise ValueError("global_keyprefix is not supported: give packsight a Redis database of its own")
@@ -125,9 +128,16 @@ class Channel(stock.Channel):  # type: ignore[misc]
         try:
             super()._queue_bind(*args, **kwargs)
         except redis.ResponseError as error:
+            raise refused(error) from error
+
+    def _receive_one(self, client: Any) -> Any:
+        """Hear a broadcast, or the answer to a question whether the broker is there; a refusal says so too."""
+        try:
+            return super()._receive_one(client)
+        except redis.ResponseError as error:
             if not is_refusal(error):
                 raise
-            raise Refusing(f"it can do nothing now: {error}") from error
+            return None
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         """Take one message at once, None when there is none."""
