@@ -62,8 +62,8 @@ ITEMS = (
     ),
     Item(
         "Connections cut, a broker away or frozen",
-        "After twenty cuts in a row, a broker that was away, that stood still, or whose disk was full, workers go on; producers get "
-        "an error in time.",
+        "After twenty cuts in a row, a broker that was away, that stood still, or whose disk was full, workers go on; producers "
+        "get an error in time.",
         ("acceptance/test_kills.py::test_a_worker_consumes_again_after_its_connections_were_killed",
          "acceptance/test_kills.py::test_a_frozen_broker_is_an_error_for_producers_and_a_pause_for_workers",
          "acceptance/test_outages.py::test_a_broker_that_answers_but_can_keep_nothing_loses_no_task_and_needs_nobody",
