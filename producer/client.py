@@ -23,14 +23,14 @@ from packsight.producer.broker import answering, producer_app, send
 from packsight.producer.publish import Publisher
 from packsight.producer.rows import Row
 from packsight.producer.sources import Item, expand, single
-from packsight.producer.upload import Unreadable, upload
+from packsight.producer.upload import upload
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE, OptionKeywords, RecognizeOptions, parse_options
 from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings, load_settings
-from packsight.shared.storage.jobs import BATCH_SIZE, Batch, Job, JobImage, JobStore
+from packsight.shared.storage.jobs import BATCH_SIZE, Batch, Job, JobImage, JobStore, Unopened
 from packsight.shared.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class Client:
         options = parse_options(options, **keywords)
         self.store.ensure_bucket()
         sent = next(iter(upload([single(image)], self.store)))
-        if isinstance(sent, Unreadable):
-            raise UserError(f"{sent.name} cannot be read: {sent.reason}.")
+        if isinstance(sent, Unopened):
+            raise UserError(f"{sent.name} cannot be read: {sent.failure.message}.")
         batch = Batch(f"single-{uuid.uuid4().hex}", 0, 0, [sent])
         with answering(self.settings):
             send(self.app, batch.request(options), task_id=batch.task_id, queue=INTERACTIVE_QUEUE, expires=timeout)
@@ -111,7 +111,6 @@ class Client:
         batch_size: int = BATCH_SIZE,
         column: str | None = None,
         skipped: Counter[str] | None = None,
-        unreadable: Callable[[Unreadable], None] | None = None,
         uploaded: Callable[[int], None] | None = None,
         **keywords: Unpack[OptionKeywords],
     ) -> Job:
@@ -119,7 +118,7 @@ class Client:
 
         How they are answered: `options`, or its fields as keywords: `client.submit(["photos/"], catalog="shoes")`.
         `batch_size` is the number of photos per message, `column` that of references in .csv and .tsv lists. Local files
-        that cannot be read are handed to `unreadable` and left out; `uploaded` hears how many photos are
+        that cannot be opened are the job's `unopened`, each with a failed row; `uploaded` hears how many photos are
         ready; `skipped` counts, by suffix, the files that are no photos. Raises UserError when an option cannot be used or no
         photo is left.
         """
@@ -130,16 +129,16 @@ class Client:
         self.store.ensure_bucket()
         items = self._items(sources, column, skipped)
         images: list[JobImage] = []
+        unopened: list[Unopened] = []
         for one in upload(items, self.store):
-            if isinstance(one, Unreadable):
-                if unreadable:
-                    unreadable(one)
+            if isinstance(one, Unopened):
+                unopened.append(one)
             else:
                 images.append(one)
                 if uploaded:
                     uploaded(len(images))
         with answering(self.settings):
-            return jobs.create(self.jobs, self.ledger, images, options, batch_size)
+            return jobs.create(self.jobs, self.ledger, images, unopened, options, batch_size)
 
     def _items(self, sources: Iterable[str | Item], column: str | None, skipped: Counter[str] | None) -> Iterator[Item]:
         for source in sources:
@@ -159,6 +158,7 @@ class Client:
 
         `resumed` leaves out what has been queued before. Whoever stops iterating loses nothing.
         """
+        yield from collect.unopened_rows(job)
         with answering(self.settings, _resume(job)):
             yield from publish.run(
                 self.ledger, self._publisher(job, resumed), bound=max_in_flight, retry=self._retry, idle=idle
@@ -190,6 +190,7 @@ class Client:
 
     def outcomes(self, job: Job, *, wait: bool = False, idle: Idle | None = None) -> Iterator[Row]:
         """Yield the rows of a job that have ended; with `wait` until all have."""
+        yield from collect.unopened_rows(job)
         with answering(self.settings):
             yield from collect.outcomes(self.ledger, job.batches, wait=wait, idle=idle, retry=self._retry)
 

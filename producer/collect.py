@@ -14,7 +14,7 @@ from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.results import TaskEnd
-from packsight.shared.storage.jobs import Batch
+from packsight.shared.storage.jobs import Batch, Job
 
 T = TypeVar("T")
 
@@ -48,6 +48,12 @@ def failed_rows(batch: Batch, code: ErrorCode, message: str) -> list[Row]:
         batch,
         [Outcome.failed(image.reference, failure).model_copy(update={"sha256": image.sha256}) for image in batch.images],
     )
+
+
+def unopened_rows(job: Job) -> Iterator[Row]:
+    """The rows of photos that could not be opened; their places come after those of all that workers are asked about."""
+    for place, one in enumerate(job.unopened, start=job.manifest.images):
+        yield Row(job.id, place, one.name, Outcome.failed(one.name, one.failure))
 
 
 def _paired(batch: Batch, outcomes: Iterable[Outcome]) -> list[Row]:

@@ -20,7 +20,6 @@ from packsight.producer.export import Exports, open_export
 from packsight.producer.report import Report
 from packsight.producer.rows import Row
 from packsight.producer.thumbnails import Thumbnails
-from packsight.producer.upload import Unreadable
 from packsight.shared.catalog.versions import catalog_names, is_published
 from packsight.shared.contract.errors import UserError, parse_code
 from packsight.shared.contract.messages import RecognizeOptions
@@ -72,17 +71,17 @@ def results(job_id: str, *, follow: bool, out: Sequence[Path], report: Path | No
     with Client() as client, _exports(client, out, report) as exports:
         job = client.load(job_id)
         expired = client.is_expired(job)
-        with _interruptible(job), progress("Reading", job.manifest.images) as bar:
+        with _interruptible(job), progress("Reading", job.photos) as bar:
             tally = _collect(client.outcomes(job, wait=follow and not expired, idle=bar.idle), exports, bar)
         tally.show(page)
-        if (missing := job.manifest.images - tally.statuses.total()) and expired:
+        if (missing := job.photos - tally.statuses.total()) and expired:
             console.print(
-                f"[yellow]The outcomes of {missing:,} of {job.manifest.images:,} photos have expired[/]: they are kept for "
+                f"[yellow]The outcomes of {missing:,} of {job.photos:,} photos have expired[/]: they are kept for "
                 f"{client.settings.queue.result_expires / 86400:.0f} days. packsight submit --resume {job.id} asks again."
             )
-        elif missing := job.manifest.images - tally.statuses.total():
+        elif missing := job.photos - tally.statuses.total():
             console.print(
-                f"[yellow]{missing:,} of {job.manifest.images:,} photos have no outcome yet.[/] --follow waits; "
+                f"[yellow]{missing:,} of {job.photos:,} photos have no outcome yet.[/] --follow waits; "
                 f"packsight submit --resume {job.id} queues what never was. Outcomes are kept for "
                 f"{client.settings.queue.result_expires / 86400:.0f} days."
             )
@@ -154,7 +153,6 @@ def _create(
     client: Client, sources: Sequence[str], options: RecognizeOptions, *, batch_size: int, column: str | None
 ) -> Job:
     skipped: Counter[str] = Counter()
-    unreadable: list[Unreadable] = []
     try:
         with progress("Uploading", None) as bar:
             job = client.submit(
@@ -163,7 +161,6 @@ def _create(
                 batch_size=batch_size,
                 column=column,
                 skipped=skipped,
-                unreadable=unreadable.append,
                 uploaded=lambda _: bar.advance(),
             )
     except KeyboardInterrupt:
@@ -178,10 +175,11 @@ def _create(
     if skipped:
         kinds = ", ".join(f"{count} × {suffix}" for suffix, count in skipped.most_common(5))
         console.print(f"[dim]Left out {skipped.total():,} files that are no photos ({escape(kinds)})[/]")
-    for one in unreadable[:10]:
-        console.print(f"[yellow]Left out {escape(shown(one.name))}:[/] {escape(one.reason)}")
-    if len(unreadable) > 10:
-        console.print(f"[yellow]… and {len(unreadable) - 10:,} more that cannot be read[/]")
+    for one in job.unopened[:10]:
+        console.print(f"[yellow]Not opened: {escape(shown(one.name))}:[/] {escape(one.failure.message)}")
+    if job.unopened:
+        more = f"… and {len(job.unopened) - 10:,} more; " if len(job.unopened) > 10 else ""
+        console.print(f"[yellow]{more}each photo that cannot be opened has a failed row among the results[/]")
     if not is_published(client.store, options.catalog):
         known = ", ".join(catalog_names(client.store)) or "none"
         console.print(
@@ -192,11 +190,11 @@ def _create(
 
 def _run(client: Client, job: Job, exports: Exports, *, resumed: bool, max_in_flight: int) -> None:
     began = time.monotonic()
-    with progress("Recognising", job.manifest.images) as bar:
+    with progress("Recognising", job.photos) as bar:
         tally = _collect(client.run(job, max_in_flight=max_in_flight, resumed=resumed, idle=bar.idle), exports, bar)
     seconds = time.monotonic() - began
     tally.show(console)
-    console.print(f"[dim]{job.manifest.images:,} photos in {seconds:.1f} s, {job.manifest.images / seconds:.1f}/s[/]")
+    console.print(f"[dim]{job.photos:,} photos in {seconds:.1f} s, {job.photos / seconds:.1f}/s[/]")
 
 
 def _collect(rows: Iterable[Row], exports: Exports, bar: Bar) -> Tally:

@@ -6,8 +6,9 @@ import re
 
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions
+from packsight.shared.contract.references import shown
 from packsight.shared.queue.ledger import Ledger
-from packsight.shared.storage.jobs import JOB_NAME, Job, JobImage, JobManifest, JobStore, new_job_id
+from packsight.shared.storage.jobs import JOB_NAME, Job, JobImage, JobManifest, JobStore, Unopened, new_job_id
 
 
 def check_batch_size(batch_size: int, max_batch: int) -> None:
@@ -18,15 +19,22 @@ def check_batch_size(batch_size: int, max_batch: int) -> None:
         )
 
 
-def create(store: JobStore, ledger: Ledger, images: list[JobImage], options: RecognizeOptions, batch_size: int) -> Job:
-    """Write a job's manifest and register it. Raises UserError when there are no images."""
+def create(
+    store: JobStore,
+    ledger: Ledger,
+    images: list[JobImage],
+    unopened: list[Unopened],
+    options: RecognizeOptions,
+    batch_size: int,
+) -> Job:
+    """Write a job's manifest and register it. Raises UserError when there is nothing to ask workers about."""
     if not images:
-        raise UserError(
-            "There are no photos to submit. Name a folder with photos, image files, a list or an s3:// prefix."
-        )
+        found = f"None of the {len(unopened):,} photos can be opened" if unopened else "There are no photos to submit"
+        first = f" ({shown(unopened[0].name)}: {unopened[0].failure.message})" if unopened else ""
+        raise UserError(f"{found}{first}. Name a folder with photos, image files, a list or an s3:// prefix.")
     manifest = JobManifest(**options.alone(), job=new_job_id(), batch_size=batch_size, images=len(images))
-    store.create(manifest, images)
-    job = Job.of(manifest, images)
+    store.create(manifest, images, unopened)
+    job = Job.of(manifest, images, unopened)
     ledger.jobs.register(job.id, len(job.batches))
     return job
 

@@ -10,14 +10,14 @@ from packsight.producer.backoff import Backoff, RetryPolicy
 from packsight.producer.broker import answering
 from packsight.producer.client import Client
 from packsight.producer.evaluation.labels import items, unreadable
-from packsight.producer.upload import Unreadable, upload
+from packsight.producer.upload import upload
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.queue import describing
 from packsight.shared.storage.feature_store import FeatureStore, FeatureView
-from packsight.shared.storage.jobs import JobImage
+from packsight.shared.storage.jobs import JobImage, Unopened
 from packsight.shared.tables.labels import Label
 from packsight.shared.vision.features import Features
 
@@ -27,8 +27,8 @@ def send(client: Client, labels: Sequence[Label], root: Path) -> list[JobImage]:
     client.store.ensure_bucket()
     sent = []
     for one in upload(items(labels, root), client.store):
-        if isinstance(one, Unreadable):
-            raise unreadable(one.name, one.reason)
+        if isinstance(one, Unopened):
+            raise unreadable(one)
         sent.append(one)
     return sent
 

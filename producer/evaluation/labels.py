@@ -9,6 +9,7 @@ from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.sources import Item
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Outcome
+from packsight.shared.storage.jobs import Unopened
 from packsight.shared.tables.labels import Label
 
 TOP_K = 5
@@ -23,9 +24,9 @@ def items(labels: Sequence[Label], root: Path) -> list[Item]:
     return found
 
 
-def unreadable(name: str, reason: str) -> UserError:
+def unreadable(one: Unopened) -> UserError:
     """What is raised for a photo that cannot be sent: measures over a part of the labels would mislead."""
-    return UserError(f"{name} cannot be read: {reason}. All labelled photos must be readable.")
+    return UserError(f"{one.name} cannot be read: {one.failure.message}. All labelled photos must be readable.")
 
 
 def answers(labels: Sequence[Label], outcomes: Iterable[Outcome]) -> list[Answer]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from packsight.producer.client import Client
 from packsight.producer.evaluation.labels import items, unreadable
-from packsight.producer.upload import Unreadable
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.storage.jobs import BATCH_SIZE, Job
 from packsight.shared.tables.labels import Label
@@ -22,8 +21,7 @@ def submit(
     batch_size: int = BATCH_SIZE,
 ) -> Job:
     """Upload the labelled photos, paths from `root` on, and write the job; raises UserError when one cannot be read."""
-
-    def refuse(one: Unreadable) -> None:
-        raise unreadable(one.name, one.reason)
-
-    return client.submit(items(labels, root), options, batch_size=batch_size, unreadable=refuse)
+    job = client.submit(items(labels, root), options, batch_size=batch_size)
+    for one in job.unopened:
+        raise unreadable(one)
+    return job

@@ -1,4 +1,7 @@
-"""A job's manifest in object storage: what was submitted, in order. Task ids follow from it, so submitting resumes."""
+"""A job's manifest in object storage: what was submitted, in order. Task ids follow from it, so submitting resumes.
+
+Photos that could not be opened where they were submitted are no part of its messages; they stand in a list of their own.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.contract.messages import MAX_IMAGES, RecognizeOptions, RecognizeRequest, Reference
+from packsight.shared.contract.outcomes import Failure
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 
@@ -19,6 +24,7 @@ JOB_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 BATCH_SIZE = 16
 """Photos per message unless said otherwise: few enough that all workers end together, many enough to keep each busy."""
 _IMAGES = "images.jsonl.gz"
+_UNOPENED = "unopened.jsonl.gz"
 
 
 class _Value(BaseModel):
@@ -34,6 +40,13 @@ class JobImage(_Value):
     sha256: str | None = None
 
 
+class Unopened(_Value):
+    """A photo of a job that no worker is asked about: it could not be opened where it was submitted."""
+
+    name: str
+    failure: Failure
+
+
 class JobManifest(RecognizeOptions):
     """What a job asks for: the options of its messages and how it is cut; its images stand in an object of their own."""
 
@@ -42,7 +55,7 @@ class JobManifest(RecognizeOptions):
     batch_size: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = BATCH_SIZE
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     images: Annotated[int, Field(ge=0)]
-    """How many."""
+    """How many workers are asked about."""
 
     @property
     def batches(self) -> int:
@@ -86,13 +99,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job: its manifest and its batches in order."""
+    """A job: its manifest, its batches in order, and what of it could not be opened."""
 
     manifest: JobManifest
     batches: list[Batch]
+    unopened: Sequence[Unopened] = ()
 
     @classmethod
-    def of(cls, manifest: JobManifest, images: Sequence[JobImage]) -> Job:
+    def of(cls, manifest: JobManifest, images: Sequence[JobImage], unopened: Sequence[Unopened] = ()) -> Job:
         """Cut a job's images into its messages."""
         size = manifest.batch_size
         return cls(
@@ -101,12 +115,18 @@ class Job:
                 Batch(name, index, index * size, list(images[index * size : (index + 1) * size]))
                 for index, name in enumerate(task_ids(manifest))
             ],
+            unopened,
         )
 
     @property
     def id(self) -> str:
         """The id under which it is resumed and its results are read."""
         return self.manifest.job
+
+    @property
+    def photos(self) -> int:
+        """How many photos were submitted; each gets a row."""
+        return self.manifest.images + len(self.unopened)
 
 
 class JobStore:
@@ -115,23 +135,24 @@ class JobStore:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def create(self, manifest: JobManifest, images: Iterable[JobImage]) -> None:
-        """Write a job's images, then its manifest, so that a job with a manifest is always whole.
+    def create(self, manifest: JobManifest, images: Iterable[JobImage], unopened: Sequence[Unopened] = ()) -> None:
+        """Write a job's photos, then its manifest, so that a job with a manifest is always whole.
 
         Raises ValueError when the manifest counts other than there are images, StorageError when storage refuses.
         """
         lines = [image.model_dump_json(exclude_none=True) for image in images]
         if len(lines) != manifest.images:
             raise ValueError(f"job {manifest.job}: {len(lines)} images, but its manifest counts {manifest.images}")
-        data = gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
-        self._store.write(layout.job(manifest.job, _IMAGES), data, content_type="application/gzip")
+        self._write(manifest.job, _IMAGES, lines)
+        if unopened:
+            self._write(manifest.job, _UNOPENED, [one.model_dump_json(exclude_none=True) for one in unopened])
         self._store.write(
             layout.job(manifest.job, layout.MANIFEST), manifest.model_dump_json().encode(), content_type="application/json"
         )
 
     def load(self, job: str) -> Job:
         """Read a job; raises StorageError (OBJECT_MISSING) when there is no such job."""
-        return Job.of(self.manifest(job), self.images(job))
+        return Job.of(self.manifest(job), self.images(job), self.unopened(job))
 
     def manifest(self, job: str) -> JobManifest:
         """Read a job's manifest alone, which is small; raises StorageError (OBJECT_MISSING)."""
@@ -139,10 +160,25 @@ class JobStore:
 
     def images(self, job: str) -> list[JobImage]:
         """Read a job's images in the order of submission; raises StorageError (OBJECT_MISSING)."""
-        data = gzip.decompress(self._store.read(layout.job(job, _IMAGES)).data)
-        return [JobImage.model_validate_json(line) for line in data.splitlines()]
+        return [JobImage.model_validate_json(line) for line in self._lines(job, _IMAGES)]
+
+    def unopened(self, job: str) -> list[Unopened]:
+        """Read what of a job could not be opened, in the order of submission."""
+        try:
+            return [Unopened.model_validate_json(line) for line in self._lines(job, _UNOPENED)]
+        except StorageError as error:
+            if error.code is not ErrorCode.OBJECT_MISSING:
+                raise
+            return []
 
     def names(self) -> list[str]:
         """Return all jobs that have a manifest, oldest first as far as their names tell."""
         tail = f"/{layout.MANIFEST}"
         return [key[len(layout.JOBS) : -len(tail)] for key in self._store.list(layout.JOBS) if key.endswith(tail)]
+
+    def _write(self, job: str, part: str, lines: Sequence[str]) -> None:
+        data = gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
+        self._store.write(layout.job(job, part), data, content_type="application/gzip")
+
+    def _lines(self, job: str, part: str) -> list[bytes]:
+        return gzip.decompress(self._store.read(layout.job(job, part)).data).splitlines()

@@ -154,14 +154,33 @@ def test_files_are_uploaded_once_per_content_and_kept_once_per_name(
     assert skipped == {".md": 1}
 
 
-def test_a_file_that_cannot_be_read_is_told_and_left_out(client: Client, tmp_path: Path) -> None:
+def test_a_photo_that_cannot_be_opened_has_a_failed_row_and_costs_no_worker_anything(
+    client: Client, stand_in: StandIn, tmp_path: Path
+) -> None:
     (tmp_path / "there.jpg").write_bytes(b"x")
     os.mkfifo(tmp_path / "pipe.jpg")
-    (tmp_path / "list.txt").write_text("there.jpg\nmissing.jpg\npipe.jpg\n")
-    told: list[str] = []
-    job = client.submit([str(tmp_path / "list.txt")], unreadable=lambda one: told.append(f"{one.name}: {one.reason}"))
-    assert told == ["missing.jpg: No such file or directory", "pipe.jpg: it is no regular file"]
-    assert job.manifest.images == 1
+    (tmp_path / "list.txt").write_text(f"missing.jpg\nthere.jpg\npipe.jpg\n{'x' * 300}.jpg\nhttps://a.example/{'y' * 5000}.jpg\n")
+    job = client.submit([str(tmp_path / "list.txt")])
+    assert (job.manifest.images, job.photos) == (1, 5)
+    rows = {row.index: row for row in client.run(job)}
+    assert sorted(rows) == list(range(5))
+    assert [rows[place].name[:12] for place in range(5)] == ["there.jpg", "missing.jpg", "pipe.jpg", "x" * 12, "https://a.ex"]
+    assert rows[0].outcome.failure is None
+    told = [(failure.code, failure.message) for place in range(1, 5) if (failure := rows[place].outcome.failure)]
+    assert told == [
+        (ErrorCode.OBJECT_MISSING, "there is no such file where it was submitted"),
+        (ErrorCode.REFERENCE_INVALID, "it is no regular file"),
+        (ErrorCode.REFERENCE_INVALID, "File name too long"),
+        (ErrorCode.REFERENCE_INVALID, "the reference has more than 4096 characters"),
+    ]
+    assert sum(stand_in.seen.values()) == 1
+    assert {row.index: row for row in client.outcomes(client.load(job.id))} == rows, "whoever reads them later finds the same"
+
+
+def test_a_list_of_which_nothing_can_be_opened_is_refused_with_the_first_cause(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.jpg\nb.jpg\n")
+    with pytest.raises(UserError, match=r"None of the 2 photos can be opened \(a.jpg: there is no such file"):
+        client.submit([str(tmp_path / "list.txt")])
 
 
 def test_a_job_without_photos_is_refused(client: Client, tmp_path: Path) -> None:
