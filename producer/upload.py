@@ -68,4 +68,5 @@ def _stored(name: str, path: Path, store: ObjectStore) -> JobImage:
 
 
 def _unopened(item: Item, code: ErrorCode, reason: str) -> Unopened:
-    return Unopened(name=item.name[:MAX_REFERENCE], failure=Failure.of_code(code, reason))
+    remedy = "Correct the list or the file, and submit it again; the other photos of the job need not be sent again."
+    return Unopened(name=item.name[:MAX_REFERENCE], failure=Failure(code=code, message=reason, remedy=remedy, retryable=False))

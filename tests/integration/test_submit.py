@@ -173,6 +173,7 @@ def test_a_photo_that_cannot_be_opened_has_a_failed_row_and_costs_no_worker_anyt
         (ErrorCode.REFERENCE_INVALID, "File name too long"),
         (ErrorCode.REFERENCE_INVALID, "the reference has more than 4096 characters"),
     ]
+    assert all("Correct the list" in failure.remedy for place in range(1, 5) if (failure := rows[place].outcome.failure))
     assert sum(stand_in.seen.values()) == 1
     assert {row.index: row for row in client.outcomes(client.load(job.id))} == rows, "whoever reads them later finds the same"
 
