@@ -166,14 +166,15 @@ def test_a_photo_that_cannot_be_opened_has_a_failed_row_and_costs_no_worker_anyt
     assert sorted(rows) == list(range(5))
     assert [rows[place].name[:12] for place in range(5)] == ["there.jpg", "missing.jpg", "pipe.jpg", "x" * 12, "https://a.ex"]
     assert rows[0].outcome.failure is None
-    told = [(failure.code, failure.message) for place in range(1, 5) if (failure := rows[place].outcome.failure)]
+    failures = [row.outcome.failure for _, row in sorted(rows.items()) if row.outcome.failure]
+    assert all("Correct the list" in failure.remedy for failure in failures)
+    told = [(failure.code, failure.message) for failure in failures]
     assert told == [
         (ErrorCode.OBJECT_MISSING, "there is no such file where it was submitted"),
         (ErrorCode.REFERENCE_INVALID, "it is no regular file"),
         (ErrorCode.REFERENCE_INVALID, "File name too long"),
         (ErrorCode.REFERENCE_INVALID, "the reference has more than 4096 characters"),
     ]
-    assert all("Correct the list" in failure.remedy for place in range(1, 5) if (failure := rows[place].outcome.failure))
     assert sum(stand_in.seen.values()) == 1
     assert {row.index: row for row in client.outcomes(client.load(job.id))} == rows, "whoever reads them later finds the same"
 
