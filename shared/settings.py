@@ -195,6 +195,9 @@ class Worker(_Section):
     max_batch: int = 64
     max_memory_mb: int = 0
     """Resident size at which a child is replaced after its task; 0 = never."""
+    catalogs_mb: int = Field(default=4096, gt=0)
+    """Size of the catalogs that a child keeps open together; beyond it those that nobody asks for are closed. Their files are
+    mapped, and what is open without being asked for takes the page cache from what is."""
     remember: int = Field(default=20_000, ge=0)
     """Photos of which the result database keeps what the networks saw, so that none is looked at twice; 0 = none.
 

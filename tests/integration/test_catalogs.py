@@ -115,3 +115,49 @@ def test_what_a_child_takes_up_is_in_the_registry_long_before_its_next_sign_of_l
         registration.join(10)
     assert registry.children(client) == []
     client.close()
+
+
+def test_the_catalog_that_nobody_asks_for_is_closed_when_room_is_short_and_opened_again_when_somebody_does(
+    live_settings: Settings, store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "packsight.worker.catalogs.snapshots")
+    replica, made = Replica(live_settings, "node"), dict[str, str]()
+    for name in ("books", "shoes", "toys"):
+        snapshot, _ = shop(tmp_path / name, catalog=name)
+        versions = CatalogStore(store, name, UNCHECKED)
+        versions.upload(snapshot.folder)
+        versions.point(snapshot.manifest.version, expected=None)
+        made[name] = snapshot.manifest.version
+    size = sum(file.stat().st_size for file in snapshot.folder.iterdir())
+    catalogs = Catalogs(live_settings.home, store, RECIPE, room=2.5 * size)
+    replica.sync()
+    catalogs.refresh()
+    assert catalogs.versions == made, "a catalog that is closed is served all the same"
+    held = catalogs.get("shoes")
+    for asked, closed in (("books", "toys"), ("toys", "shoes"), ("books", "shoes"), ("shoes", "toys")):
+        assert catalogs.get(asked).manifest.version == made[asked]
+        catalogs.refresh()
+        assert set(catalogs._open) == made.keys() - {closed}
+        assert catalogs.versions == made
+    assert held.manifest.version == made["shoes"], "a batch keeps what it was given"
+    assert len(held.vectors) == len(held.photo_product)
+
+
+def test_a_version_that_arrives_for_a_closed_catalog_is_the_one_that_is_opened(
+    live_settings: Settings, store: ObjectStore, publish: Callable[[str], str], tmp_path: Path
+) -> None:
+    snapshot, _ = shop(tmp_path / "other", catalog="other")
+    versions = CatalogStore(store, "other", UNCHECKED)
+    versions.upload(snapshot.folder)
+    versions.point(snapshot.manifest.version, expected=None)
+    catalogs = Catalogs(live_settings.home, store, RECIPE, room=1)
+    publish("first")
+    catalogs.refresh()
+    catalogs.get("other")
+    assert list(catalogs._open) == ["other"]
+    second = publish("second")
+    catalogs.refresh()
+    assert list(catalogs._open) == ["other"]
+    assert catalogs.versions == catalogs.latest == {"other": snapshot.manifest.version, "test": second}
+    assert catalogs.get("test").manifest.version == second
+    assert list(catalogs._open) == ["test"]

@@ -68,7 +68,7 @@ def build(config: Settings) -> Child:
     spotter.warm_up()
     own = recipe(embedder.description.fingerprint(), spotter.description.fingerprint())
     models = describe_key(own.embedder, own.spotter)
-    catalogs = Catalogs(config.home, store, own)
+    catalogs = Catalogs(config.home, store, own, room=config.worker.catalogs_mb * 1e6)
     pipeline = Pipeline(
         Fetcher(config, store),
         embedder,
