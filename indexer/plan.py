@@ -9,7 +9,6 @@ from packsight.indexer.feed.extra_photos import ExtraPhoto
 from packsight.indexer.feed.offers import Offers
 from packsight.indexer.feed.source import reference_of
 from packsight.shared.catalog.manifest import PhotoRow, ProductRow
-from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Failure
 
 PhotoKey = tuple[str, bool]
@@ -116,19 +115,6 @@ def plan(offers: Offers, extras: Mapping[str, Sequence[ExtraPhoto]], parent: Row
         changed=sum(product.id in before and before[product.id] != product for product in products),
         notes=(*offers.notes, *notes),
     )
-
-
-def refuse_loss(wanted: Plan, max_loss: float, without_photos: frozenset[str] = frozenset()) -> None:
-    """Raise UserError when the parent's products that are gone, or have lost all photos, are more than this share."""
-    before = len(wanted.parent.products)
-    newly_without = len({photo.product_id for photo in wanted.parent.photos} & without_photos)
-    if before and wanted.removed + newly_without > max_loss * before:
-        lost = [f"the feed lacks {wanted.removed}"] if wanted.removed else []
-        lost += [f"no photo is left of {newly_without}"] if newly_without else []
-        raise UserError(
-            f"Of the {before} products that are published, {' and '.join(lost)}: more than {max_loss:.0%}. "
-            "Nothing was changed. If that is right, sync with --force."
-        )
 
 
 def known_states(parent: Rows) -> dict[PhotoKey, SourceState]:

@@ -1,57 +1,19 @@
-"""Let a built version become the catalog that workers serve: check, upload, set the pointer, prune; roll back."""
+"""Let a built version become the catalog that workers serve: upload, set the pointer, prune; roll back."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from packsight.shared.catalog.manifest import Manifest, SelfCheck, sync_once, verify
+from packsight.shared.catalog.manifest import Manifest, sync_once
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.storage.objects import Conflict
 
-TOLERANCE = 0.02
-"""Share of photos by which the self-check may fall short of the parent's, on top of chance."""
 UNFINISHED_KEPT = timedelta(days=1)
-
-
-def check(folder: Path, parent: Manifest | None, *, force: bool) -> Manifest:
-    """Check a built version before anyone sees it.
-
-    Files against their hashes, that it opens, that it has photos, and that it recognises its own photos no worse than its
-    parent; `force` waives the last. Raises CatalogError for a damaged version, UserError for one not worth publishing.
-    """
-    manifest = verify(folder)
-    Snapshot.open(folder)
-    if manifest.photos == 0:
-        raise UserError(
-            "The new version has no photo at all, so it was not published. See which photos failed, and why."
-        )
-    if parent is not None and not force:
-        _compare(parent.self_check, manifest.self_check, "its own photos", parent.version)
-        if parent.fit == manifest.fit:  # else other photos may have been made of the same ones
-            _compare(parent.made_check, manifest.made_check, "photos made of its own", parent.version)
-    return manifest
-
-
-def _compare(before: SelfCheck, after: SelfCheck, what: str, parent: str) -> None:
-    """Raise UserError when fewer photos are recognised than before, by more than chance; nothing is said of no photos."""
-    allowed = TOLERANCE + _noise(before.top1, min(before.photos, after.photos))
-    if after.top1 < before.top1 - allowed:
-        raise UserError(
-            f"The new version recognises {after.top1:.1%} of {what}, its parent {parent} {before.top1:.1%}; "
-            f"no more than {allowed:.1%} less is published. Look at the photos that changed, or sync with --force."
-        )
-
-
-def _noise(share: float, photos: int) -> float:
-    """Two standard errors of a share counted over so many photos."""
-    return 2 * math.sqrt(share * (1 - share) / photos) if photos else 1.0
 
 
 def publish(
@@ -99,12 +61,13 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
     living: recipes of the workers that are up, those of older releases included. Of each, and of the version that was
     pointed at last, `keep` versions stay: the one that the pointer names and its ancestors first, since they are what one
     rolls back to, then the newest others. Versions of other recipes stay while fewer than `keep` versions of all are
-    newer; then the pointer no longer names them either. A lost race leaves all to the next sync.
+    newer; then the pointer no longer names them either. Refused versions are none of them (packsight.indexer.refused). A lost
+    race leaves all to the next sync.
     """
     current = catalogs.current()
     former = catalogs.former()
-    manifests = {manifest.version: manifest for manifest in catalogs.versions()}
     named = catalogs.served()
+    manifests = {one.version: one for one in catalogs.versions() if not one.refused or one.version in named}
     groups: dict[str, list[str]] = defaultdict(list)
     for version in sorted(manifests, reverse=True):
         groups[manifests[version].recipe.key].append(version)
@@ -141,12 +104,17 @@ def ancestors(version: str, manifests: Mapping[str, Manifest]) -> list[str]:
     return chain
 
 
-def _is_old(version: str) -> bool:
+def made_at(version: str) -> datetime | None:
+    """When a version was made, as its name says; None for one that says nothing."""
     try:
-        made = datetime.strptime(version.split("-", maxsplit=1)[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        return datetime.strptime(version.split("-", maxsplit=1)[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     except ValueError:
-        return False
-    return datetime.now(UTC) - made > UNFINISHED_KEPT
+        return None
+
+
+def _is_old(version: str) -> bool:
+    made = made_at(version)
+    return made is not None and datetime.now(UTC) - made > UNFINISHED_KEPT
 
 
 def roll_back(

@@ -20,7 +20,9 @@ class SyncRequest:
     photos: str = ""
     catalog: str = "default"
     force: bool = False
-    """Publish in spite of losses and a worse self-check, describe photos again that could not be described."""
+    """Publish in spite of all that the gate refuses, describe photos again that could not be described."""
+    dry_run: bool = False
+    """Only say what would be done."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,15 +16,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import pyarrow as pa
+
 from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.parameters import FIT, FitParameters
 from packsight.indexer.build.prior import read_prior
 from packsight.indexer.build.version import build_version
 from packsight.indexer.completion import Completed, Progress, complete, refused_bytes
+from packsight.indexer.examination import Examination, Material
 from packsight.indexer.extraction import Extractor, QueueExtractor
 from packsight.indexer.feed.extra_photos import extra_photos
 from packsight.indexer.feed.source import read_offers
 from packsight.indexer.fleet import NO_WORKERS, Fleet
+from packsight.indexer.gate.queries import Queries, stored_queries
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.made.keeping import Made, Maker
 from packsight.indexer.parent import Parent, Target, read_parent
@@ -37,12 +41,14 @@ from packsight.indexer.plan import (
     SourceState,
     known_states,
     plan,
-    refuse_loss,
     resolve,
 )
-from packsight.indexer.publish import check, prune, publish
-from packsight.indexer.report import SyncReport, SyncRequest, first_failure, notes_of, report_of
+from packsight.indexer.publish import prune, publish
+from packsight.indexer.refused import prune_refused
+from packsight.indexer.report import SyncReport, SyncRequest, failures_of, first_failure, notes_of, report_of
 from packsight.indexer.source_states import SourceStates
+from packsight.indexer.version_report.keeping import Reports
+from packsight.indexer.version_report.summary import Summary
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.recipe import Recipe
@@ -99,6 +105,20 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a sync would do, as far as the feed tells.
+
+    pictures: addresses that the feed and the extra photos name; new: those of them that no photo of the version has.
+    """
+
+    summary: Summary
+    lists: dict[str, pa.Table]
+    pictures: int
+    new: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Sync:
     """One run of a sync; the caller holds the catalog's lock."""
 
@@ -130,6 +150,20 @@ class Sync:
         """What was seen at the sources of its photos."""
         return SourceStates(self.store, self.request.catalog)
 
+    @property
+    def gate(self) -> Examination:
+        """What its versions have to pass."""
+        reports = Reports(self.store, self.request.catalog)
+        return Examination(self.catalogs, reports, self.settings.catalog, self.settings.home / "examined")
+
+    def rehearse(self) -> Rehearsal:
+        """What the feed alone tells of the version that would be built: nothing is fetched, described or kept."""
+        wanted = self.want()
+        parent = wanted.targets[0].parent
+        summary, lists = self.gate.of_feed(wanted.plan.products, parent.manifest if parent is not None else None)
+        seen = {(photo.source, photo.extra) for photo in wanted.plan.parent.photos}
+        return Rehearsal(summary, lists, len(wanted.plan.photos), len(wanted.plan.photos.keys() - seen), wanted.notes)
+
     def run(self) -> SyncReport:
         """Bring the catalog in step with its feed; raises UserError and PacksightError when that fails."""
         wanted = self.want()
@@ -156,9 +190,9 @@ class Sync:
         current = self.catalogs.overwritable() if request.force else self.catalogs.current()
         parent = self._parent(current.version) if current is not None and current.version else None
         wanted = plan(offers, extras, parent.rows if parent is not None else Rows(), feed=request.feed)
-        if not request.force:
+        if not request.force and not request.dry_run:
             # Before a photo is fetched for nothing; what photos are lost is known when the rest of them has been seen.
-            refuse_loss(wanted, self.settings.catalog.max_loss)
+            self.gate.require_feed(wanted.products, wanted.removed, parent.manifest if parent is not None else None)
         recipes, notes = _recipes(self.fleet, parent)
         if skipped:
             left_out = ", ".join(f"{kind} {count}" for kind, count in skipped.most_common(10))
@@ -246,8 +280,6 @@ class Sync:
 
     def _build_version(self, folder: Path, plan: Plan, target: Target, completed: Completed, made: Made) -> Manifest:
         resolved = completed.resolved
-        if not self.request.force:
-            refuse_loss(plan, self.settings.catalog.max_loss, resolved.without_photos)
         if not resolved.rows.photos:
             raise UserError(f"No photo can be used, so nothing was published. {first_failure(resolved)}")
         self.lease.check()
@@ -265,10 +297,24 @@ class Sync:
             made=made.features,
             parameters=self.parameters,
         )
-        before = target.parent.manifest if target.parent is not None else None
-        manifest = check(folder, before, force=self.request.force)
         self.progress("built", 1, 1)
-        return manifest
+        before = target.parent.manifest if target.parent is not None else None
+        material = Material(completed.features, made.features, self._queries(target.recipe), failures_of(resolved))
+        self.lease.check()
+        return self.gate.of_version(folder, before, material, force=self.request.force)
+
+    def _queries(self, recipe: Recipe) -> Queries:
+        """Stored queries, described by workers of a recipe like any photo."""
+        return stored_queries(
+            self.settings.catalog.queries,
+            recipe,
+            store=self.store,
+            home=self.settings.home,
+            extractor=self.extractor,
+            progress=self.progress,
+            most=self.gate.parameters.queries,
+            max_bytes=self.settings.fetch.max_bytes,
+        )
 
     def publish(self, wanted: Wanted, built: Built) -> Published:
         """Upload what was built, let the pointer name it, tell the workers, and clear away what is no longer needed."""
@@ -284,10 +330,25 @@ class Sync:
             self.settings.catalog.keep_versions,
             [*self.fleet.recipes(), *self.fleet.former_recipes()],
         )
+        rules = self.gate
+        prune_refused(self.catalogs, rules.reports, rules.limits.keep_refused, rules.parameters.refused_age)
         rows = built.rows.rows if built.versions else wanted.plan.parent
         self.sources.rewrite(_worth_keeping(built.states, rows))
         shutil.rmtree(self._folder, ignore_errors=True)
         return Published(version)
+
+
+class _NoLease:
+    def check(self) -> None:
+        """A rehearsal publishes nothing."""
+
+
+def rehearse(request: SyncRequest, settings: Settings) -> Rehearsal:
+    """Say what a sync would do, without lock and without writing anything; raises as `run_sync` does."""
+    with ExitStack() as stack:
+        store = stack.enter_context(closing(ObjectStore(settings.s3)))
+        fleet = stack.enter_context(closing(Fleet(settings)))
+        return Sync(request, settings, store, fleet, QueueExtractor(settings, fleet), _NoLease()).rehearse()
 
 
 def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lambda *_: None) -> SyncReport:

@@ -234,8 +234,24 @@ class Catalog(_Section):
 
     poll_seconds: float = 2.0
     keep_versions: int = 5
-    max_loss: float = 0.2
-    """Share of its parent's products that a new version may lack before publishing it must be forced."""
+    max_loss: float = Field(default=0.2, ge=0)
+    """Share of products, photos, distinct names or distinct pictures that a new version may lack before publishing it must be
+    forced: of those of its parent, and of the most that one of the last versions had. A shop hardly drops a fifth at a time."""
+    max_renamed: float = Field(default=0.3, ge=0)
+    """Share of the products that stay whose names may change: a brand is renamed, a column moved by one renames all."""
+    max_repictured: float = Field(default=0.5, ge=0)
+    """Share of the products that stay of which no photo may stay: a season is photographed anew, seldom the whole shop."""
+    max_reidentified: float = Field(default=0.1, ge=0)
+    """Share of the parent's products that may come back under another id: answers that were given name the old one."""
+    max_shared_picture: float = Field(default=0.05, ge=0)
+    """Share of the products that one picture may come to stand for: it is none of them, a shop shows it for want of another."""
+    max_changed_answers: float = Field(default=0.1, ge=0)
+    """Share of the stored queries that may be answered by another product, or by none, though both are in both versions."""
+    queries: str = ""
+    """Folder or s3:// prefix with photos such as customers send, of which both versions are asked before the new one is
+    published; empty = none."""
+    keep_refused: int = Field(default=3, ge=0)
+    """Versions that were not published that are kept for a look, two weeks at most."""
     feed: str = ""
     """Feed of the periodic sync; empty = no periodic sync."""
     photos: str = ""

@@ -116,6 +116,8 @@ class Manifest(BaseModel):
     """The same of photos that were made of products' only ones, which stay listed: easier than any that customers send."""
     notes: tuple[str, ...] = ()
     """What an operator should know: fallbacks, photos that could not be fetched."""
+    refused: tuple[str, ...] = ()
+    """Why the indexer did not publish it, and kept it for a look only; empty for all others."""
     files: dict[FileName, FileEntry] = Field(default_factory=dict)
 
     @property

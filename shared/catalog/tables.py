@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -23,20 +23,29 @@ _PRODUCTS = pa.schema(
 _PHOTOS = pa.schema([(name, pa.bool_() if name == "extra" else pa.string()) for name in PhotoRow.model_fields])
 
 
-def _write(path: Path, schema: pa.Schema, rows: Sequence[ProductRow] | Sequence[PhotoRow]) -> None:
-    table = pa.Table.from_pylist([row.model_dump() for row in rows], schema=schema)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+def product_table(rows: Iterable[ProductRow]) -> pa.Table:
+    """Products as the table that a version has of them."""
+    return pa.Table.from_pylist([row.model_dump() for row in rows], schema=_PRODUCTS)
+
+
+def photo_table(rows: Iterable[PhotoRow]) -> pa.Table:
+    """Photos as the table that a version has of them."""
+    return pa.Table.from_pylist([row.model_dump() for row in rows], schema=_PHOTOS)
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
 
 
 def write_products(path: Path, rows: Sequence[ProductRow]) -> None:
     """Write the product table."""
-    _write(path, _PRODUCTS, rows)
+    _write(path, product_table(rows))
 
 
 def write_photos(path: Path, rows: Sequence[PhotoRow]) -> None:
     """Write the photo table."""
-    _write(path, _PHOTOS, rows)
+    _write(path, photo_table(rows))
 
 
 class _Table:
@@ -50,6 +59,11 @@ class _Table:
         if not 0 <= index < len(self):
             raise IndexError(index)
         return {name: self._table[name][index].as_py() for name in self._table.column_names}
+
+    @property
+    def arrow(self) -> pa.Table:
+        """The table itself, for work on whole columns."""
+        return self._table
 
     @property
     def columns(self) -> list[str]:

@@ -10,6 +10,7 @@
     catalogs/<name>/CURRENT                          which version workers of older releases serve
     catalogs/<name>/versions/<version>/<file>        a version, manifest.json last
     catalogs/<name>/sources/<time>.jsonl.gz          what was seen at the sources of its photos
+    catalogs/<name>/reports/<version>/<file>         what a sync says of a version, published or refused
     models/int8/<key>/…                              networks of 8-bit integers
 """
 
@@ -83,6 +84,11 @@ def version(catalog: str, name: str, file: str = "") -> str:
 def sources(catalog: str) -> str:
     """Prefix of what was seen at the sources of a catalog's photos."""
     return f"{CATALOGS}{catalog}/sources/"
+
+
+def reports(catalog: str, version: str = "", file: str = "") -> str:
+    """A file of the report on a version; without `file` the prefix of the whole of it, without `version` of all of a catalog."""
+    return f"{CATALOGS}{catalog}/reports/{version + '/' if version else ''}{file}"
 
 
 def address(bucket: str, key: str) -> str:

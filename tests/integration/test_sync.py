@@ -21,10 +21,10 @@ from PIL import Image, ImageDraw
 
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
-from packsight.indexer.publish import check, prune
+from packsight.indexer.publish import prune
 from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.sync import Sync
-from packsight.shared.catalog.manifest import Manifest, SelfCheck, new_version
+from packsight.shared.catalog.manifest import new_version
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore
@@ -487,37 +487,6 @@ def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_comp
     monkeypatch.setattr("packsight.indexer.publish.UNFINISHED_KEPT", timedelta(0))
     prune(shop.catalogs, 2, [RECIPE])
     assert shop.catalogs.unfinished() == []
-
-
-def test_a_version_that_recognises_its_own_photos_worse_than_its_parent_is_refused_unless_forced(shop: Shop) -> None:
-    shop.sync()
-    folder = shop.snapshot().folder
-    parent = shop.snapshot().manifest.model_copy(update={"self_check": SelfCheck(photos=1000, top1=1.0)})
-    with pytest.raises(UserError, match="of its own photos"):
-        check(folder, parent, force=False)
-    check(folder, parent, force=True)
-    check(folder, shop.snapshot().manifest, force=False)
-
-
-def test_photos_that_were_made_are_compared_with_such_alone_and_with_those_made_in_the_same_way(shop: Shop) -> None:
-    shop.sync()
-    made, parent = shop.snapshot().folder, shop.snapshot().manifest
-    few, all_of_them = SelfCheck(photos=100, top1=0.5), SelfCheck(photos=100, top1=1.0)
-
-    def told(left_out: SelfCheck, made_check: SelfCheck) -> Manifest:
-        return parent.model_copy(update={"self_check": left_out, "made_check": made_check})
-
-    def built(manifest: Manifest) -> Path:
-        (made / "manifest.json").write_text(manifest.model_dump_json())
-        return made
-
-    check(built(told(SelfCheck(), few)), told(all_of_them, SelfCheck()), force=False)
-    check(built(told(few, SelfCheck())), told(SelfCheck(), all_of_them), force=False)
-    worse, before = built(told(all_of_them, few)), told(all_of_them, all_of_them)
-    with pytest.raises(UserError, match=r"50\.0% of photos made of its own, its parent .* 100\.0%"):
-        check(worse, before, force=False)
-    check(worse, before.model_copy(update={"fit": "fit-of-yesterday"}), force=False)
-    check(worse, before, force=True)
 
 
 def test_photos_are_described_by_workers_over_the_queue(shop: Shop, live_settings: Settings) -> None:

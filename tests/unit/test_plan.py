@@ -16,11 +16,10 @@ from packsight.indexer.plan import (
     SourceState,
     known_states,
     plan,
-    refuse_loss,
     resolve,
 )
 from packsight.shared.catalog.manifest import PhotoRow, ProductRow
-from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Failure
 
 GONE = Failure(code=ErrorCode.OBJECT_MISSING, message="it is not there", remedy="Put it there.", retryable=False)
@@ -123,23 +122,6 @@ def test_the_same_bytes_count_once_for_a_product_and_the_main_picture_wins() -> 
 
 def test_what_the_rows_tell_of_their_sources_is_known() -> None:
     assert known_states(PARENT)["1.jpg", False] == SourceState("a", "v-a")
-
-
-def test_losing_more_products_than_allowed_is_refused() -> None:
-    result = made((product("1"), ()))
-    refuse_loss(result, 0.5)
-    with pytest.raises(UserError, match="lacks 1"):
-        refuse_loss(result, 0.49)
-
-
-def test_products_that_lose_their_last_photo_count_as_lost() -> None:
-    result = made((product("1"), ()), (product("2"), ("2.jpg",)))
-    with pytest.raises(UserError, match="no photo is left of 1"):
-        refuse_loss(result, 0.2, frozenset({"1"}))
-
-
-def test_a_first_version_has_nothing_to_lose() -> None:
-    refuse_loss(made((product("1"), ()), parent=Rows()), 0.0, frozenset({"1"}))
 
 
 IDS = st.sampled_from(["1", "2", "3", "4"])

@@ -1,0 +1,85 @@
+"""Products and photos of a version as whole columns: a catalog of a million photos is compared without an object for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+from packsight.shared.catalog.manifest import ProductRow
+from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, ProductTable, photo_table, product_table
+from packsight.shared.catalog.versions import CatalogStore
+
+
+class Levels(BaseModel):
+    """How much a version holds; None where that is not known of an older one."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    products: int
+    photos: int | None = None
+    names: int | None = None
+    """Distinct ones."""
+    pictures: int | None = None
+    """Distinct bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """products: a row each, by `id`; photos: a row each, of a product and of bytes."""
+
+    products: pa.Table
+    photos: pa.Table
+
+    @classmethod
+    def open(cls, folder: Path) -> Tables:
+        """Memory-map the tables of a version."""
+        return cls(ProductTable(folder / PRODUCTS).arrow, PhotoTable(folder / PHOTOS).arrow)
+
+    @classmethod
+    def read(cls, catalogs: CatalogStore, version: str) -> Tables:
+        """Those of a published version of whatever format; raises CatalogError when it is damaged or has none."""
+        with TemporaryDirectory() as folder:
+            catalogs.fetch(catalogs.manifest(version), Path(folder), (PRODUCTS, PHOTOS))
+            return cls.open(Path(folder))  # what is mapped stays when its file's name is gone
+
+    @classmethod
+    def of_products(cls, products: Iterable[ProductRow]) -> Tables:
+        """Those of products whose photos nobody has looked at."""
+        return cls(product_table(products), photo_table(()))
+
+    @property
+    def levels(self) -> Levels:
+        """How much they hold."""
+        return Levels(
+            products=len(self.products),
+            photos=len(self.photos),
+            names=distinct(self.products["name"]),
+            pictures=distinct(self.photos["sha256"]),
+        )
+
+
+def distinct(column: pa.ChunkedArray) -> int:
+    """Different values of a column."""
+    return int(pc.count_distinct(column).as_py())
+
+
+def among(column: Any, values: Any) -> Any:
+    """Mask: which values of a column are among others."""
+    return pc.is_in(column, value_set=whole(values))
+
+
+def whole(column: Any) -> pa.Array:
+    """A column in one piece."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def found_in(column: Any, values: Any) -> Any:
+    """Place of each value of a column among others, null where there is none."""
+    return pc.index_in(column, value_set=whole(values), skip_nulls=True)

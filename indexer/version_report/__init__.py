@@ -1,0 +1,1 @@
+"""What a sync says of a version, kept with it in object storage."""
