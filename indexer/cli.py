@@ -1,4 +1,4 @@
-"""`packsight catalog sync|versions|show|rollback|keys|sign` and `packsight indexer` as they are typed."""
+"""`packsight catalog sync|versions|show|report|diff|product|rollback|keys|sign` and `packsight indexer` as they are typed."""
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
@@ -10,9 +10,10 @@ import typer
 from packsight.shared.extras import Later
 
 if TYPE_CHECKING:
-    from packsight.indexer import commands
+    from packsight.indexer import commands, looking
 else:
     commands = Later("packsight.indexer.commands", extra="indexer")
+    looking = Later("packsight.indexer.looking", extra="indexer")
 
 app = typer.Typer()
 catalog_app = typer.Typer(no_args_is_help=True, help="Publish catalog versions and look at them.")
@@ -28,11 +29,15 @@ def sync(
     photos: Annotated[str, typer.Option(help="Extra photos: DIR/<vendor code>/* or s3://bucket/prefix.")] = "",
     catalog: Catalog = "default",
     columns: Annotated[list[str] | None, typer.Option("--map", help="FIELD=COLUMN of a table, say picture=Photo.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Publish in spite of losses, a worse check, or nothing new.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Publish in spite of all that is refused, or nothing new.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the feed would change.")] = False,
     wait: Wait = True,
 ) -> None:
     """Bring a catalog in step with the shop's feed and publish it as a new version, if anything changed."""
-    commands.sync(feed, photos, catalog, columns=columns or [], force=force, wait=wait)
+    if dry_run:
+        commands.rehearse(feed, photos, catalog, columns=columns or [])
+    else:
+        commands.sync(feed, photos, catalog, columns=columns or [], force=force, wait=wait)
 
 
 @catalog_app.command()
@@ -48,6 +53,38 @@ def show(
 ) -> None:
     """Show a version: what it holds, which models made it, how well it recognises itself."""
     commands.show(version, catalog)
+
+
+@catalog_app.command()
+def report(
+    version: Annotated[str, typer.Argument(help="Version, a refused one too; the current one when left out.")] = "",
+    catalog: Catalog = "default",
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page that needs nothing else.")] = None,
+    jsonl: Annotated[Path | None, typer.Option(help="Write all that it names, a line each.")] = None,
+) -> None:
+    """Show what a sync said of a version: what changed, what failed, what to see to, why it was refused."""
+    looking.report(version, catalog, html=html, jsonl=jsonl)
+
+
+@catalog_app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="Version.")],
+    after: Annotated[str, typer.Argument(help="Version that it is compared with.")],
+    catalog: Catalog = "default",
+    jsonl: Annotated[Path | None, typer.Option(help="Write all that differs, a line each.")] = None,
+) -> None:
+    """Show what differs between two versions: products, names, fields, photos."""
+    looking.diff(before, after, catalog, jsonl=jsonl)
+
+
+@catalog_app.command()
+def product(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="As the feed has it.")],
+    catalog: Catalog = "default",
+    version: Annotated[str, typer.Option(help="Version; the current one when left out.")] = "",
+) -> None:
+    """Show a product: its photos, the words on them, and the products that are most like it."""
+    looking.product(identity, version, catalog)
 
 
 @catalog_app.command()

@@ -1,4 +1,4 @@
-"""What the indexer's commands do: sync, versions, show, rollback, keys, sign, and the indexer itself."""
+"""What the indexer's commands do: sync, versions, show, rollback, keys, sign, and the indexer itself; more in looking.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from packsight.indexer.fleet import Fleet
 from packsight.indexer.publish import roll_back
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.signing import sign_former
+from packsight.indexer.sync import rehearse as run_rehearsal
 from packsight.indexer.sync import run_sync
+from packsight.indexer.version_report.keeping import Reports
 from packsight.shared import launch
 from packsight.shared.catalog.signatures import create_key, public_key
 from packsight.shared.catalog.trust import Trust
@@ -44,9 +46,30 @@ def sync(feed: str, photos: str, catalog: str, *, columns: Sequence[str], force:
     out.print(tables.sync_summary(report))
     if failures := tables.failures(report):
         out.print(failures)
-    _print_notes(report.notes)
+    print_notes(report.notes)
+    if report.published and report.version is not None:
+        with _reachable(), closing(ObjectStore(config.s3)) as store:
+            summary = Reports(store, catalog).summary(report.version)
+        if summary is not None:
+            out.print(tables.counts(summary))
+            print_notes(tables.remarks(summary))
     if wait and report.version is not None:
         _wait(catalog)
+
+
+def rehearse(feed: str, photos: str, catalog: str, *, columns: Sequence[str]) -> None:
+    """Say what a sync would do; exit code 1 if it would be refused."""
+    _check_name(catalog)
+    with _reachable():
+        found = run_rehearsal(SyncRequest(feed, photos, catalog, dry_run=True), _with_columns(settings(), columns))
+    out.print(tables.rehearsal(found))
+    for listed in tables.lists({name: table.slice(0, tables.SHOWN) for name, table in found.lists.items()}, found.summary.counts):
+        out.print(listed)
+    print_notes(found.notes)
+    print_notes(f"would be refused: {reason.text}" for reason in found.summary.reasons)
+    out.print("Nothing was changed. This is what the feed alone tells: no photo was looked at.")
+    if found.summary.reasons:
+        raise typer.Exit(1)
 
 
 def _with_columns(config: Settings, columns: Sequence[str]) -> Settings:
@@ -66,21 +89,22 @@ def _check_name(catalog: str) -> None:
         raise UserError(f"{catalog} is no name of a catalog. Use lower-case letters, digits, _ and -, 63 at most.")
 
 
-def _print_notes(notes: Iterable[str]) -> None:
+def print_notes(notes: Iterable[str]) -> None:
+    """Print what an operator should know, a line each."""
     for note in notes:
         out.print(f"[yellow]![/] {escape(note)}", highlight=False)
 
 
 def _wait(catalog: str) -> None:
     """Wait for the children to take up what the pointer names, and say who does not."""
-    with _catalog(catalog) as catalogs, closing(Fleet(settings())) as fleet:
-        uptake = fleet.wait_for(catalog, _current(catalogs), WAIT_SECONDS)
+    with opened(catalog) as catalogs, closing(Fleet(settings())) as fleet:
+        uptake = fleet.wait_for(catalog, current_of(catalogs), WAIT_SECONDS)
     lines = [f"{child.place} refuses it: {child.refused.get(catalog, '')}" for child in uptake.refusing]
     lines += [f"{child.place} has no version: {child.refused.get(catalog, '')}" for child in uptake.without]
     if uptake.late:
         places = ", ".join(child.place for child in uptake.late)
         lines.append(f"not serving it after {WAIT_SECONDS:.0f} s: {places}. Look at `packsight status`.")
-    _print_notes(lines)
+    print_notes(lines)
     if uptake.serving:
         count = len(uptake.serving)
         named = " and ".join(sorted({child.catalogs[catalog] for child in uptake.serving}))
@@ -91,29 +115,32 @@ def _wait(catalog: str) -> None:
 
 def versions(catalog: str) -> None:
     """List the versions of a catalog."""
-    with _catalog(catalog) as catalogs:
+    with opened(catalog) as catalogs, closing(ObjectStore(settings().s3)) as store:
         found, refused = catalogs.look()
+        unbuilt = Reports(store, catalog).unbuilt()
         served: set[str] = set()
         try:
             served = catalogs.served()
         except CatalogError as error:
             refused.append(error)
     out.print(tables.versions(found, served))
-    _print_notes(f"{error.message}. {error.remedy}" for error in refused)
+    print_notes(f"{one.version} was {one.verdict}: `packsight catalog report {one.version}` says why" for one in unbuilt)
+    print_notes(f"{error.message}. {error.remedy}" for error in refused)
 
 
 def show(version: str, catalog: str) -> None:
     """Show a version, the current one for ""."""
-    with _catalog(catalog) as catalogs:
-        manifest = catalogs.manifest(version or _current(catalogs).version)
+    with opened(catalog) as catalogs:
+        manifest = catalogs.manifest(version or current_of(catalogs).version)
         served = catalogs.served()
     out.print(tables.manifest(manifest, is_served=manifest.version in served))
-    _print_notes(manifest.notes)
+    print_notes(manifest.notes)
+    print_notes(f"refused: {reason}" for reason in manifest.refused)
 
 
 def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
     """Let an earlier version be served, for "" the one before of each recipe of the workers that are up."""
-    with _catalog(catalog, Trust.of_publisher(settings())) as catalogs, closing(Fleet(settings())) as fleet:
+    with opened(catalog, Trust.of_publisher(settings())) as catalogs, closing(Fleet(settings())) as fleet:
         targets = roll_back(catalogs, version or None, fleet.recipes(), everyone=everyone)
         fleet.announce(catalog)
     out.print(f"Catalog {catalog} is at {' and '.join(targets)} now. The next sync starts from it.", highlight=False)
@@ -138,13 +165,13 @@ def sign(catalog: str) -> None:
             "There is no key to sign with. Run this where the indexer runs, or make a key with `packsight catalog keys` and set "
             "PACKSIGHT_CATALOG__SIGNING_KEY_FILE."
         )
-    with _catalog(catalog, trust) as catalogs, closing(Fleet(settings())) as fleet:
+    with opened(catalog, trust) as catalogs, closing(Fleet(settings())) as fleet:
         signed = [manifest.version for manifest in catalogs.sign()]
         _, refused = catalogs.look()
         fleet.announce(catalog)
     named = ", ".join(signed) or "no version"
     out.print(f"Signed with {trust.keyring.own}: the pointer of {catalog}, and {named}.", highlight=False, soft_wrap=True)
-    _print_notes(f"{error.message}. {error.remedy}" for error in refused)
+    print_notes(f"{error.message}. {error.remedy}" for error in refused)
 
 
 def indexer() -> None:
@@ -176,7 +203,7 @@ def _reachable() -> Iterator[None]:
 
 
 @contextmanager
-def _catalog(name: str, trust: Trust | None = None) -> Iterator[CatalogStore]:
+def opened(name: str, trust: Trust | None = None) -> Iterator[CatalogStore]:
     """Versions of a catalog, to be read unless `trust` may publish; raises UserError when it was never published."""
     _check_name(name)
     with _reachable(), closing(ObjectStore(settings().s3)) as store:
@@ -185,7 +212,8 @@ def _catalog(name: str, trust: Trust | None = None) -> Iterator[CatalogStore]:
         yield CatalogStore(store, name, trust or Trust.of_reader(settings()))
 
 
-def _current(catalogs: CatalogStore) -> Current:
+def current_of(catalogs: CatalogStore) -> Current:
+    """The pointer of a catalog; raises UserError when it was never published."""
     current = catalogs.current()
     if current is None:
         raise _never_published(catalogs.name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -10,10 +11,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from packsight.indexer.report import SyncReport
+from packsight.indexer.version_report.summary import TITLES, Summary, Verdict
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.contract.references import shown
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from packsight.indexer.product_view import ProductView
+    from packsight.indexer.sync import Rehearsal
+
 _FAILURES = 20
+SHOWN = 10
+"""Rows of a list that are printed."""
 
 
 def _facts(rows: Sequence[tuple[str, object]], title: str) -> RenderableType:
@@ -68,7 +78,7 @@ def versions(manifests: Sequence[Manifest], served: Collection[str]) -> Renderab
         table.add_column(name, justify="right")
     for made in manifests:
         table.add_row(
-            "[green]CURRENT[/]" if made.version in served else "",
+            "[green]CURRENT[/]" if made.version in served else "[red]refused[/]" if made.refused else "",
             made.version,
             str(made.products),
             str(made.photos),
@@ -124,3 +134,76 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
+
+
+def rehearsal(found: Rehearsal) -> RenderableType:
+    """What a sync would do."""
+    counts = found.summary.counts
+    told = ", ".join(f"{counts[name]} {what}" for name, what in _DIFFERENCES.items() if name in counts)
+    return _facts(
+        [
+            ("products", f"{found.summary.levels.products}{f' ({told})' if told else ''}"),
+            ("pictures", f"{found.pictures} ({found.new} at addresses that the published version does not have)"),
+        ],
+        f"Dry run: what a sync of {found.summary.catalog} would do",
+    )
+
+
+_DIFFERENCES = {
+    "added": "new", "gone": "gone", "renamed": "with another name", "changed": "with changed fields",
+    "reidentified": "back under another id",
+}  # fmt: skip
+
+
+def report(summary: Summary) -> RenderableType:
+    """The head of a report: verdict, reasons, comparisons, counts."""
+    colour = "green" if summary.verdict is Verdict.ACCEPTED else "red"
+    levels = summary.levels
+    rows: list[tuple[str, object]] = [
+        ("made", f"{summary.made_at:%Y-%m-%d %H:%M:%S %Z}"),
+        ("follows", summary.parent or "–"),
+        ("products", f"{levels.products}, {levels.names} distinct names"),
+    ]
+    if levels.photos is not None:
+        rows.append(("photos", f"{levels.photos}, {levels.pictures} distinct pictures"))
+    rows += [("compared", line) for line in summary.compared]
+    return _facts(rows, f"{escape(summary.catalog)} {escape(summary.version)}: [{colour}]{summary.verdict}[/]")
+
+
+def counts(summary: Summary) -> RenderableType:
+    """How many of what a report names, nothing left out that there is."""
+    rows: list[tuple[str, object]] = [(TITLES[name], summary.counts[name]) for name in TITLES if summary.counts.get(name)]
+    return _facts(rows, f"More: packsight catalog report {escape(summary.version)} --html FILE")
+
+
+def remarks(summary: Summary) -> list[str]:
+    """What an operator should read of a report."""
+    forced = "published in spite of" if summary.verdict is Verdict.FORCED else "refused"
+    return [*(f"{forced}: {reason.text}" for reason in summary.reasons), *summary.notes]
+
+
+def lists(tables: Mapping[str, pa.Table], counts: Mapping[str, int]) -> Iterator[RenderableType]:
+    """Lists of a report, those that have rows, as far as they are given; counts: how many rows each has."""
+    for name, title in TITLES.items():
+        if name in tables and len(tables[name]):
+            table = Table(*tables[name].column_names, title=f"{title}: {counts[name]}", title_justify="left", box=SIMPLE_HEAD)
+            for row in tables[name].to_pylist():
+                table.add_row(*(escape(shown(str(value))) for value in row.values()))
+            if counts[name] > len(tables[name]):
+                table.caption = f"and {counts[name] - len(tables[name])} more"
+            yield table
+
+
+def product(view: ProductView) -> Iterator[RenderableType]:
+    """A product with its photos, words and neighbours."""
+    yield _facts([(name, value) for name, value in view.fields.items() if value], f"{escape(view.id)} in {escape(view.version)}")
+    for title, columns, rows in (
+        ("Photos", ("source", "sha256", "words read on it", "asked without it"), view.photos),
+        ("Words", ("word", "in the name", "photos that show it", "products that have it"), view.words),
+        ("Most like it", ("product", "name", "looks", "details that agree"), view.neighbours),
+    ):
+        table = Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD)
+        for row in rows:
+            table.add_row(*(escape(shown(str(value))) for value in row))
+        if rows:
+            yield table

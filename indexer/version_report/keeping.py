@@ -113,7 +113,12 @@ def lines_of(lists: Mapping[str, pa.Table]) -> Iterator[str]:
     """A line of JSON for each row of each list."""
     for name, table in lists.items():
         for batch in table.to_batches(max_chunksize=_ROWS):
-            yield from (json.dumps({LIST: name, **row}, ensure_ascii=False) for row in batch.to_pylist())
+            yield from (as_text({LIST: name, **row}) for row in batch.to_pylist())
+
+
+def as_text(line: Mapping[str, Any]) -> str:
+    """A row of a list as it is written."""
+    return json.dumps(line, ensure_ascii=False)
 
 
 def _packed(lines: Iterable[str]) -> bytes:

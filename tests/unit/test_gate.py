@@ -59,9 +59,12 @@ def test_every_difference_is_named() -> None:
         {"1": ["a", "b"], "2": ["c"], "3": ["d"], "4": ["e"], "5": ["f"]},
     )
     after = tables(
-        [product("1", price="6", barcodes=("4",)), product("2", "Lotion"), product("3b", "Soap"), product("5", url="/five"), product("9")],
+        [
+            product("1", price="6", barcodes=("4",)), product("2", "Lotion"), product("3b", "Soap"), product("5", url="/five"),
+            product("9"),
+        ],
         {"1": ["a", "g", "h"], "2": ["i"], "3b": ["d"], "9": ["j"]},
-    )
+    )  # fmt: skip
     found = changes(before, after)
     assert (found.before, found.stayed, found.lost) == (5, 3, 3)
     assert [row["id"] for row in rows(found.added)] == ["3b", "9"]

@@ -1,0 +1,261 @@
+"""Syncs that the gate stops, what is kept of them, and what the commands say of versions: real store and Redis."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from packsight.indexer import cli, commands, looking
+from packsight.indexer.examination import RefusedError
+from packsight.indexer.extraction import QueueExtractor
+from packsight.indexer.fleet import Fleet
+from packsight.indexer.publish import prune, roll_back
+from packsight.indexer.refused import prune_refused
+from packsight.indexer.report import SyncReport, SyncRequest
+from packsight.indexer.sync import Sync, rehearse
+from packsight.indexer.version_report.keeping import Reports
+from packsight.indexer.version_report.summary import Summary, Verdict
+from packsight.shared.contract.errors import UserError
+from packsight.shared.settings import Settings
+from packsight.shared.storage.objects import ObjectStore
+from tests.integration.test_sync import RECIPE, Held, Shop, photo, register
+
+
+@pytest.fixture
+def shop(tmp_path: Path, live_settings: Settings, store: ObjectStore) -> Shop:
+    return Shop(tmp_path / "shop", live_settings, store)
+
+
+@pytest.fixture
+def reports(store: ObjectStore) -> Reports:
+    return Reports(store, "default")
+
+
+def limit(shop: Shop, **limits: object) -> None:
+    """Set limits of the catalog."""
+    catalog = shop.settings.catalog.model_copy(update=limits)
+    shop.settings = shop.settings.model_copy(update={"catalog": catalog})
+
+
+def summary(reports: Reports, version: str | None) -> Summary:
+    found = reports.summary(version or "")
+    assert found is not None
+    return found
+
+
+def refused(shop: Shop) -> Summary:
+    with pytest.raises(RefusedError) as caught:
+        shop.sync()
+    for reason in caught.value.summary.reasons:
+        assert reason.text in str(caught.value)
+    return caught.value.summary
+
+
+def pointed(shop: Shop) -> str:
+    current = shop.catalogs.current()
+    assert current is not None
+    return current.version
+
+
+def placeholders(shop: Shop) -> None:
+    for identity in shop.names:
+        shop.main(identity).write_bytes(photo(4711))
+
+
+def test_a_version_is_kept_with_a_report_that_names_what_changed_and_what_to_see_to(shop: Shop, reports: Reports) -> None:
+    first = shop.sync()
+    assert summary(reports, first.version).verdict is Verdict.ACCEPTED
+    limit(shop, max_loss=0.3)
+    shop.names |= {"3": "Soap", "4": "Soap", "bare": "Only a name"}
+    shop.remove("2")
+    shop.main("5").write_bytes(photo(1))  # that of another product
+    shop.main("6").write_bytes(photo(6)[:700])
+    (shop.folder / "extra" / "code7" / "1.png").unlink()
+    second = shop.sync()
+    told = summary(reports, second.version)
+    assert (told.verdict, told.parent, told.levels.products) == (Verdict.ACCEPTED, first.version, 8)
+    lists: dict[str, list[dict[str, str]]] = {}
+    for line in reports.lines(second.version or ""):
+        lists.setdefault(line.pop("list"), []).append(line)
+    assert {name: len(rows) for name, rows in lists.items()} == {name: n for name, n in told.counts.items() if n}
+    assert [row["name_before"] for row in lists["renamed"]] == ["Cream number 3", "Cream number 4"]
+    assert [row["id"] for row in lists["gone"]] == ["2"]
+    assert [row["id"] for row in lists["added"]] == ["bare"]
+    assert [row["fields"] for row in lists["changed"]] == ["name", "name"]
+    assert sorted(row["id"] for row in lists["photos"]) == ["5", "7"]
+    assert [row["source"] for row in lists["failed"]] == ["main/6.jpg", "main/bare.jpg"]
+    assert [row["id"] for row in lists["one_photo"]] == ["7"]
+    assert [row["id"] for row in lists["no_photo"]] == ["bare"]
+    assert [row["first"] for row in lists["shared_pictures"]] == ["1, 5"]
+    assert ("4", "3", "same name") in [(row["id"], row["like"], row["why"]) for row in lists["twins"]]
+    assert any("own photos" in line for line in told.compared)
+
+
+def test_syncs_that_each_lose_less_than_allowed_are_stopped_before_a_photo_is_fetched_and_force_goes_on_from_there(
+    shop: Shop, reports: Reports
+) -> None:
+    for number in (9, 10):
+        shop.add(str(number), f"Cream number {number}", seed=number)
+    shop.sync()
+    shop.remove("1")
+    shop.remove("2")
+    served = shop.sync().version
+    shop.remove("3")
+    shop.main("4").write_bytes(photo(404))
+    told = refused(shop)
+    assert (told.verdict, pointed(shop)) == (Verdict.EMPTY, served)
+    assert {reason.gate for reason in told.reasons} == {"fewer products", "fewer names"}
+    assert [one.version for one in reports.unbuilt()] == [told.version]
+    assert not shop.store.exists(f"catalogs/default/versions/{told.version}/manifest.json")
+    forced = summary(reports, shop.sync(force=True).version)
+    assert forced.verdict is Verdict.FORCED
+    assert {"fewer products", "fewer names"} <= {reason.gate for reason in forced.reasons}
+    shop.remove("4")  # seven were published in spite of it: they are the measure
+    assert shop.sync().published
+
+
+def test_a_version_that_is_refused_is_kept_marked_and_unpointed_and_can_be_let_be_served(shop: Shop, reports: Reports) -> None:
+    served = shop.sync().version
+    placeholders(shop)
+    told = refused(shop)
+    assert [reason.gate for reason in told.reasons] == ["fewer pictures"]
+    assert (told.verdict, pointed(shop)) == (Verdict.REFUSED, served)
+    kept = shop.catalogs.manifest(told.version)
+    assert kept.refused == tuple(reason.text for reason in told.reasons)
+    assert prune(shop.catalogs, 1, [RECIPE]) == []
+    assert roll_back(shop.catalogs, told.version, [RECIPE]) == [told.version]
+    assert not shop.sync().published, "what was refused is what the shop has"
+    assert len(list(reports.lines(told.version))) == sum(told.counts.values())
+
+
+def test_only_the_last_refused_versions_are_kept_and_none_for_long(shop: Shop, reports: Reports) -> None:
+    limit(shop, keep_refused=1)
+    served = shop.sync().version
+    placeholders(shop)
+    first, second = refused(shop), refused(shop)
+    assert [one.version for one in shop.catalogs.versions()] == [served, second.version]
+    assert reports.versions() == [served, second.version]
+    assert prune_refused(shop.catalogs, reports, 1, timedelta(days=1)) == []
+    assert prune_refused(shop.catalogs, reports, 1, timedelta(0)) == [second.version]
+    assert first.version not in reports.versions()
+
+
+def test_stored_queries_are_asked_of_both_versions_and_changed_answers_are_refused(shop: Shop, reports: Reports) -> None:
+    first = shop.sync()
+    queries = shop.folder / "queries"
+    queries.mkdir()
+    for number in (1, 2, 3, 4):
+        (queries / f"{number}.jpg").write_bytes(photo(number))
+    (queries / "notes.txt").write_text("no photo")
+    limit(shop, queries=str(queries))
+    shop.names["8"] = "Lotion of roses"
+    second = shop.sync()
+    assert any(f"of 4 that {first.version} was asked too, 0" in line for line in summary(reports, second.version).compared)
+    described = len(shop.extractor.asked)
+    pictures = {one: shop.main(one).read_bytes() for one in "1234"}
+    for one, other in zip("1234", "2341", strict=True):
+        shop.main(one).write_bytes(pictures[other])
+    told = refused(shop)
+    assert [reason.gate for reason in told.reasons] == ["other answers"]
+    assert len(shop.extractor.asked) == described, "they are described once"
+    changed = [line for line in reports.lines(told.version) if line["list"] == "answers"]
+    assert [(line["query"], line["from"], line["to"]) for line in changed] == [
+        ("1.jpg", "1", "4"), ("2.jpg", "2", "1"), ("3.jpg", "3", "2"), ("4.jpg", "4", "3"),
+    ]  # fmt: skip
+    assert {line["to_picture"] for line in changed} == {f"main/{one}.jpg" for one in "1234"}
+
+
+def test_queries_that_are_not_there_are_told_and_stop_nothing(shop: Shop, reports: Reports) -> None:
+    queries = shop.folder / "queries"
+    queries.mkdir()
+    (queries / "broken.jpg").write_bytes(photo(1)[:500])
+    limit(shop, queries=str(queries))
+    assert any("broken.jpg" in note for note in summary(reports, shop.sync().version).notes)
+    limit(shop, queries=str(shop.folder / "nowhere"))
+    shop.names["8"] = "Lotion of roses"
+    with pytest.raises(UserError, match="PACKSIGHT_CATALOG__QUERIES"):
+        shop.sync()
+
+
+def rehearsed(shop: Shop) -> list[str]:
+    request = SyncRequest(shop.write(), str(shop.folder / "extra"), dry_run=True)
+    before = sorted(shop.store.list(""))
+    found = rehearse(request, shop.settings)
+    assert sorted(shop.store.list("")) == before, "nothing is written"
+    assert found.pictures == 2 * len(shop.names)
+    return [reason.gate for reason in found.summary.reasons]
+
+
+def test_a_rehearsal_says_what_the_feed_would_change_and_writes_nothing(shop: Shop, live_settings: Settings) -> None:
+    shop.sync()
+    shop.names["3"] = "Lotion"
+    shop.add("9", "Soap", seed=9)
+    assert rehearsed(shop) == []
+    for identity in "12345":
+        shop.remove(identity)
+    assert rehearsed(shop) == ["lost", "fewer products", "fewer names"]
+
+
+@pytest.fixture
+def config(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for module in (commands, looking):
+        monkeypatch.setattr(module, "settings", lambda: shop.settings)
+    monkeypatch.setattr(commands.out, "_width", 200)
+    return shop.settings
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli.app, ["catalog", *words])
+
+
+def sync_twice(shop: Shop) -> tuple[SyncReport, SyncReport]:
+    first = shop.sync()
+    shop.names["3"] = "Lotion of roses"
+    shop.main("5").write_bytes(photo(55))
+    return first, shop.sync()
+
+
+def test_the_commands_that_look_show_reports_differences_and_products(config: Settings, shop: Shop, tmp_path: Path) -> None:
+    first, second = sync_twice(shop)
+    page, lines = tmp_path / "report.html", tmp_path / "report.jsonl"
+    text = run("report", "--html", str(page), "--jsonl", str(lines)).stdout
+    assert f"default {second.version}: accepted" in text
+    assert "Products with another name" in text
+    assert "<td>Lotion of roses</td>" in page.read_text()
+    told = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert {"list": "renamed", "id": "3", "name": shop.names["3"], "name_before": "Cream number 3"} in told
+    found = run("diff", first.version or "", second.version or "").stdout
+    assert "Cream number 3" in found
+    assert "Products with other photos: 1" in found
+    assert "hold the same" in run("diff", first.version or "", first.version or "").stdout
+    product = run("product", "5").stdout
+    assert "main/5.jpg" in product
+    assert "Most like it" in product
+    assert isinstance(run("product", "none").exception, UserError)
+    assert isinstance(run("report", "v9").exception, UserError)
+
+
+def test_refusals_are_listed_and_a_dry_run_exits_with_1(
+    config: Settings, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.sync()
+    placeholders(shop)
+    kept = refused(shop)
+    for identity in "1234":
+        shop.remove(identity)
+    unbuilt = refused(shop)
+    text = run("versions").stdout
+    assert any("refused" in line and kept.version in line for line in text.splitlines())
+    assert f"{unbuilt.version} was refused before anything was built" in text
+    assert "distinct pictures" in run("report", kept.version).stdout
+    with closing(Fleet(shop.settings)) as fleet:
+        register(fleet, RECIPE)
+    dry = run("sync", "--feed", shop.write(), "--photos", str(shop.folder / "extra"), "--dry-run")
+    assert dry.exit_code == 1
+    assert "would be refused: Of the 8 products" in dry.stdout
+    assert "no photo was looked at" in dry.stdout
