@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from packsight.indexer.gate.case import case_of
 from packsight.indexer.gate.changes import Changes, changes
 from packsight.indexer.gate.churn import NO_CHURN, changed_answers, churn
 from packsight.indexer.gate.parameters import GATE, GateParameters
@@ -29,9 +30,10 @@ from packsight.indexer.report import PhotoFailure
 from packsight.indexer.version_report.keeping import Reports
 from packsight.indexer.version_report.page import page
 from packsight.indexer.version_report.summary import Summary, Verdict
-from packsight.shared.catalog.manifest import FORMAT, MANIFEST, Manifest, ProductRow, new_version, verify
+from packsight.shared.catalog.manifest import FORMAT, MANIFEST, Manifest, PhotoRow, ProductRow, new_version, verify
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.tables import photo_table
+from packsight.shared.catalog.tables import photo_table, product_table
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.settings import Catalog
@@ -121,6 +123,19 @@ class Examination:
             new_version(), parent, Verdict.EMPTY if reasons else Verdict.ACCEPTED, reasons, levels, lists, (), ()
         ), lists
 
+    def require_new(
+        self, products: Sequence[ProductRow], photos: Sequence[PhotoRow], made_for: str, parent: Manifest | None, queries: Queries
+    ) -> None:
+        """Raise RefusedError when the very same was refused before and is still kept; made_for: recipe and fit that it is for."""
+        refused = [one.version for one in self.catalogs.versions() if one.refused]
+        if not refused:
+            return
+        case = case_of(Tables(product_table(products), photo_table(photos)), made_for, parent, queries.features, self.limits)
+        for version in refused:
+            summary = self.reports.summary(version)
+            if summary is not None and summary.case == case:
+                raise RefusedError(summary, _kept(version))
+
     def of_version(self, folder: Path, parent: Manifest | None, material: Material, *, force: bool) -> Manifest:
         """Look at a built version before anyone sees it, and keep a report of it; return its manifest.
 
@@ -167,6 +182,9 @@ class Examination:
         compared += ([*told(parents, parent.version), *otherwise.told(parent.version)] if parent is not None else [])
         notes = (*material.queries.notes, *notes)
         summary = self._summary(manifest.version, parent, verdict, reasons, found.own, lists, compared, notes)
+        if verdict is Verdict.REFUSED:
+            case = case_of(tables, made_for(manifest.recipe, manifest.fit), parent, material.queries.features, self.limits)
+            summary = summary.model_copy(update={"case": case})
         self._keep(summary, lists, asked)
         if verdict is Verdict.REFUSED:
             self._refuse(folder, manifest, summary)
@@ -224,7 +242,7 @@ class Examination:
             marked = manifest.model_copy(update={"refused": tuple(reason.text for reason in summary.reasons)})
             (folder / MANIFEST).write_text(marked.model_dump_json(indent=1))
             self.catalogs.upload(folder)
-            kept = f"It is kept for a look; `packsight catalog rollback {manifest.version}` lets it be served as it is. "
+            kept = _kept(manifest.version)
         prune_refused(self.catalogs, self.reports, self.limits.keep_refused, self.parameters.refused_age)
         raise RefusedError(summary, kept)
 
@@ -254,6 +272,15 @@ class Examination:
             compared=tuple(compared),
             notes=tuple(notes),
         )
+
+
+def made_for(recipe: Recipe, fit: str) -> str:
+    """Name of what a version is made for."""
+    return f"{recipe.key} {fit}"
+
+
+def _kept(version: str) -> str:
+    return f"It is kept for a look; `packsight catalog rollback {version}` lets it be served as it is. "
 
 
 def _changed_lists(changed: Changes | None) -> Lists:

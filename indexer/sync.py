@@ -23,7 +23,7 @@ from packsight.indexer.build.parameters import FIT, FitParameters
 from packsight.indexer.build.prior import read_prior
 from packsight.indexer.build.version import build_version
 from packsight.indexer.completion import Completed, Progress, complete, refused_bytes
-from packsight.indexer.examination import Examination, Material
+from packsight.indexer.examination import Examination, Material, made_for
 from packsight.indexer.extraction import Extractor, QueueExtractor
 from packsight.indexer.feed.extra_photos import extra_photos
 from packsight.indexer.feed.source import read_offers
@@ -282,6 +282,12 @@ class Sync:
         resolved = completed.resolved
         if not resolved.rows.photos:
             raise UserError(f"No photo can be used, so nothing was published. {first_failure(resolved)}")
+        before = target.parent.manifest if target.parent is not None else None
+        queries = self._queries(target.recipe)
+        if not self.request.force:
+            fit = fit_fingerprint(parameters=self.parameters, prior=self.prior)
+            rows = resolved.rows
+            self.gate.require_new(rows.products, rows.photos, made_for(target.recipe, fit), before, queries)
         self.lease.check()
         self.progress("built", 0, 1)
         build_version(
@@ -298,8 +304,7 @@ class Sync:
             parameters=self.parameters,
         )
         self.progress("built", 1, 1)
-        before = target.parent.manifest if target.parent is not None else None
-        material = Material(completed.features, made.features, self._queries(target.recipe), failures_of(resolved))
+        material = Material(completed.features, made.features, queries, failures_of(resolved))
         self.lease.check()
         return self.gate.of_version(folder, before, material, force=self.request.force)
 

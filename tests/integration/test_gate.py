@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from packsight.indexer import cli, commands, looking
+from packsight.indexer.build.parameters import FIT
+from packsight.indexer.build.version import build_version
 from packsight.indexer.examination import RefusedError
-from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.publish import prune, roll_back
 from packsight.indexer.refused import prune_refused
 from packsight.indexer.report import SyncReport, SyncRequest
-from packsight.indexer.sync import Sync, rehearse
+from packsight.indexer.sync import rehearse
 from packsight.indexer.version_report.keeping import Reports
 from packsight.indexer.version_report.summary import Summary, Verdict
+from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
-from tests.integration.test_sync import RECIPE, Held, Shop, photo, register
+from tests.integration.test_sync import RECIPE, Shop, photo, register
+
+
+@pytest.fixture(autouse=True)
+def _little_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What versions learn of their photos is not what is tested here, and takes most of a sync's time."""
+    few = replace(FIT, examples=replace(FIT.examples, max_photos=2))
+    monkeypatch.setattr("packsight.indexer.sync.FIT", few)
 
 
 @pytest.fixture
@@ -137,12 +148,34 @@ def test_only_the_last_refused_versions_are_kept_and_none_for_long(shop: Shop, r
     limit(shop, keep_refused=1)
     served = shop.sync().version
     placeholders(shop)
-    first, second = refused(shop), refused(shop)
+    first = refused(shop)
+    shop.names["3"] = "Lotion of roses"
+    second = refused(shop)
     assert [one.version for one in shop.catalogs.versions()] == [served, second.version]
     assert reports.versions() == [served, second.version]
     assert prune_refused(shop.catalogs, reports, 1, timedelta(days=1)) == []
     assert prune_refused(shop.catalogs, reports, 1, timedelta(0)) == [second.version]
     assert first.version not in reports.versions()
+
+
+def test_what_was_refused_is_not_built_again_to_be_refused_again_unless_something_changed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.sync()
+    placeholders(shop)
+    first = refused(shop)
+    built: list[str] = []
+
+    def build(folder: Path, **words: Any) -> Manifest:
+        built.append(words["catalog"])
+        return build_version(folder, **words)
+
+    monkeypatch.setattr("packsight.indexer.sync.build_version", build)
+    assert refused(shop).version == first.version
+    assert built == []
+    limit(shop, max_loss=0.5)
+    assert shop.sync().published
+    assert built == ["default"]
 
 
 def test_stored_queries_are_asked_of_both_versions_and_changed_answers_are_refused(shop: Shop, reports: Reports) -> None:
