@@ -55,14 +55,20 @@ def _noise(share: float, photos: int) -> float:
 
 
 def publish(
-    catalogs: CatalogStore, folder: Path, manifest: Manifest, expected: Current | None, still_ours: Callable[[], None]
+    catalogs: CatalogStore,
+    folder: Path,
+    manifest: Manifest,
+    expected: Current | None,
+    still_ours: Callable[[], None],
+    *,
+    anew: bool = False,
 ) -> None:
-    """Upload a checked version and let the pointer name it for its recipe.
+    """Upload a checked version, all of it if `anew`, and let the pointer name it for its recipe.
 
     `still_ours` is asked before the pointer is set and raises when it must not be. When the pointer has come to name
     another version for this recipe than `expected` does, it stays so, the upload is removed and UserError raised.
     """
-    catalogs.upload(folder)
+    catalogs.upload(folder, anew=anew)
     still_ours()
     try:
         _point(catalogs, [manifest], expected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from packsight.shared.catalog.signatures import Keyring, public_key
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.contract.errors import ErrorCode, StorageError
-from packsight.shared.storage.objects import Blob, Conflict, ObjectStore
+from packsight.shared.storage.objects import Blob, Conflict, Listed, ObjectStore
 
 UNCHECKED = Trust(Keyring())
 """Where nothing is signed."""
@@ -60,6 +61,9 @@ class Shelf(ObjectStore):
 
     def list(self, prefix: str, *, bucket: str | None = None, recursive: bool = True) -> Iterator[str]:
         return (key for key in sorted(self.objects) if key.startswith(prefix))
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        return (Listed(key, self.size(key), datetime.now(UTC)) for key in self.list(prefix))
 
     def upload(self, key: str, path: str) -> None:
         self.objects[key] = Path(path).read_bytes()

@@ -436,7 +436,7 @@ def kind_of(key: str) -> str:
 def edges(writes: Sequence[str]) -> list[int]:
     """Steps at which the kind of write changes, and one in the midst of the uploads: the other steps are like these."""
     changes = [i for i in range(len(writes)) if i == 0 or writes[i] != writes[i - 1]]
-    return sorted({*changes, writes.index("upload versions") + 5})
+    return sorted({*changes, writes.index("upload parts") + 5})
 
 
 @pytest.mark.timeout(900)
@@ -460,7 +460,7 @@ def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_comp
             shop.sync()
     steps = edges(writes)
     kinds = {writes[step] for step in steps}
-    assert {"write photos", "write sources", "write features", "upload versions", "write manifest.json"} <= kinds
+    assert {"write photos", "write sources", "write features", "upload parts", "write manifest.json"} <= kinds
     assert {"replace CURRENT.json", "remove manifest.json", "remove versions", "remove sources"} <= kinds
 
     for step in steps:
