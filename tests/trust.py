@@ -9,9 +9,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.signatures import Keyring, public_key
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.storage import layout
 from packsight.shared.storage.objects import Blob, Conflict, Listed, ObjectStore
 
 UNCHECKED = Trust(Keyring())
@@ -31,6 +33,13 @@ def publisher(number: int, home: Path | None = None, *others: int) -> Trust:
 def reader(*numbers: int, home: Path | None = None) -> Trust:
     """One who believes these keys and signs nothing."""
     return Trust(Keyring([public_key(key(number)) for number in numbers]), home)
+
+
+def lay_apart(store: ObjectStore, manifest: Manifest) -> None:
+    """Lay the files of a version below its own prefix too, as releases did whose versions had none in common."""
+    for name, entry in manifest.files.items():
+        data = store.read(layout.part(manifest.catalog, entry.sha256)).data
+        store.write(layout.version(manifest.catalog, manifest.version, name), data)
 
 
 class Shelf(ObjectStore):

@@ -42,7 +42,7 @@ from packsight.shared.vision.features import Features
 from packsight.worker.pipeline.decode import decode
 from packsight.worker.pipeline.local_features import catalog_features, thumbnail
 from tests.integration.test_feature_store import write_as_the_release_before
-from tests.trust import UNCHECKED
+from tests.trust import UNCHECKED, lay_apart
 
 RECIPE = recipe("thumb-000000000001", "none-000000000001")
 
@@ -319,6 +319,7 @@ def make_former(shop: Shop) -> None:
     """Let what is published look as if the release before had left it: its manifest, its pointer, its features."""
     snapshot = shop.snapshot()
     version = snapshot.manifest.version
+    lay_apart(shop.store, snapshot.manifest)
     key = f"catalogs/default/versions/{version}/manifest.json"
     manifest = json.loads(shop.store.read(key).data)
     for name in ("details", "matching", "fit"):

@@ -24,10 +24,10 @@ class Counted(Shelf):
         super().__init__()
         self.sent: list[str] = []
         self.fetched: list[str] = []
-        self.age = timedelta(0)
+        self.lain = timedelta(0)
 
     def listed(self, prefix: str) -> Iterator[Listed]:
-        return (replace(found, modified=datetime.now(UTC) - self.age) for found in super().listed(prefix))
+        return (replace(found, modified=datetime.now(UTC) - self.lain) for found in super().listed(prefix))
 
     def upload(self, key: str, path: str) -> None:
         super().upload(key, path)
@@ -48,7 +48,7 @@ def catalogs(shelf: Counted) -> CatalogStore:
     return CatalogStore(shelf, "default", UNCHECKED)
 
 
-def built(folder: Path, format_: int = 5, **files: str) -> Manifest:
+def built(folder: Path, format_: int = 5, /, **files: str) -> Manifest:
     """A sealed version of small files: `index="text"` is index.json."""
     folder.mkdir(parents=True)
     for name, text in files.items():
@@ -64,7 +64,7 @@ def test_of_a_further_version_only_what_changed_is_sent(catalogs: CatalogStore, 
     built(tmp_path / "v1", index="one", words="two", again="two")
     catalogs.upload(tmp_path / "v1")
     assert sorted(shelf.sent) in (["index.json", "words.json"], ["again.json", "index.json"])
-    shelf.age = timedelta(days=400)
+    shelf.lain = timedelta(days=400)
     shelf.sent.clear()
     built(tmp_path / "v2", index="one", words="three", again="two")
     catalogs.upload(tmp_path / "v2")
@@ -79,7 +79,7 @@ def test_an_old_part_that_no_version_names_is_sent_again_and_a_fresh_one_is_buil
     catalogs.upload(tmp_path / "v1")
     catalogs.remove("v1")
     for version, age, sent in (("v2", timedelta(minutes=5), []), ("v3", timedelta(hours=2), ["index.json"])):
-        shelf.age = age
+        shelf.lain = age
         shelf.sent.clear()
         built(tmp_path / version, index="one")
         catalogs.upload(tmp_path / version)
@@ -161,7 +161,7 @@ def test_where_the_disk_knows_no_links_all_is_fetched(
 def test_a_version_of_the_format_before_is_brought_from_its_own_folder(
     catalogs: CatalogStore, shelf: Counted, tmp_path: Path
 ) -> None:
-    made = built(tmp_path / "v1", format_=4, index="one")
+    made = built(tmp_path / "v1", 4, index="one")
     for path in (tmp_path / "v1").iterdir():
         shelf.objects[f"catalogs/default/versions/v1/{path.name}"] = path.read_bytes()
     made.require_format()
@@ -175,7 +175,7 @@ def test_a_version_of_the_format_before_is_brought_from_its_own_folder(
 def test_of_a_version_with_a_damaged_part_nothing_stays_on_the_host(
     catalogs: CatalogStore, shelf: Counted, tmp_path: Path
 ) -> None:
-    made = built(tmp_path / "v1", **{f"file{number}": str(number) for number in range(30)})
+    made = built(tmp_path / "v1", 5, **{f"file{number}": str(number) for number in range(30)})
     catalogs.upload(tmp_path / "v1")
     shelf.objects[f"catalogs/default/parts/{made.files['file7.json'].sha256}"] = b"x"
     with pytest.raises(CatalogError, match=r"file7\.json of version v1 is damaged"):
