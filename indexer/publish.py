@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from packsight.shared.catalog.manifest import Manifest, SelfCheck, sync_once, verify
@@ -17,7 +16,6 @@ from packsight.shared.storage.objects import Conflict
 
 TOLERANCE = 0.02
 """Share of photos by which the self-check may fall short of the parent's, on top of chance."""
-UNFINISHED_KEPT = timedelta(days=1)
 
 
 def check(folder: Path, parent: Manifest | None, *, force: bool) -> Manifest:
@@ -100,7 +98,9 @@ def _point(catalogs: CatalogStore, targets: Sequence[Manifest], expected: Curren
 
 
 def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list[str]:
-    """Remove versions beyond the `keep` worth keeping, and uploads that never ended; return what was removed.
+    """Remove versions beyond the `keep` worth keeping, and uploads of former releases that never ended; return what was removed.
+
+    The caller holds the catalog's lock, so nobody else is uploading.
 
     living: recipes of the workers that are up, those of older releases included. Of each, and of the version that was
     pointed at last, `keep` versions stay: the one that the pointer names and its ancestors first, since they are what one
@@ -130,7 +130,7 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
         return []
     if former is not None and former not in kept:
         catalogs.drop_former()
-    removed = [*(manifests.keys() - kept), *(version for version in catalogs.unfinished() if _is_old(version))]
+    removed = [*(manifests.keys() - kept), *catalogs.unfinished()]
     for version in removed:
         catalogs.remove(version)
     return removed
@@ -145,14 +145,6 @@ def ancestors(version: str, manifests: Mapping[str, Manifest]) -> list[str]:
             chain.append(following)
         following = manifests[following].parent
     return chain
-
-
-def _is_old(version: str) -> bool:
-    try:
-        made = datetime.strptime(version.split("-", maxsplit=1)[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        return False
-    return datetime.now(UTC) - made > UNFINISHED_KEPT
 
 
 def roll_back(

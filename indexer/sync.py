@@ -21,6 +21,7 @@ from packsight.indexer.build.parameters import FIT, FitParameters
 from packsight.indexer.build.prior import read_prior
 from packsight.indexer.build.shown import show_anew
 from packsight.indexer.build.version import build_version
+from packsight.indexer.collection.sweep import sweep_parts
 from packsight.indexer.completion import Completed, Progress, complete, refused_bytes
 from packsight.indexer.extraction import Extractor, QueueExtractor
 from packsight.indexer.feed.extra_photos import extra_photos
@@ -294,6 +295,7 @@ class Sync:
             self.settings.catalog.keep_versions,
             [*self.fleet.recipes(), *self.fleet.former_recipes()],
         )
+        sweep_parts(self.catalogs)
         rows = built.rows.rows if built.versions else wanted.plan.parent
         self.sources.rewrite(_worth_keeping(built.states, rows))
         shutil.rmtree(self._folder, ignore_errors=True)

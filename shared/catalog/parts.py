@@ -44,11 +44,15 @@ class Parts:
         prefix = layout.part(self._catalog)
         return {found.key.removeprefix(prefix): found for found in self._store.listed(prefix)}
 
+    def remove(self, part: Listed) -> None:
+        """Remove a part; no error when it is gone."""
+        self._store.remove(part.key)
+
     def send(self, folder: Path, manifest: Manifest, named: Collection[str], *, anew: bool = False) -> int:
         """Upload the files of a version that are not there; return how many bytes that took.
 
-        named: parts that versions have, which therefore stay. anew: whatever is in the folder is sent. Raises CatalogError for a file that is neither in the folder
-        nor among the parts, and for one that arrived in another size.
+        named: parts that versions have, which therefore stay. anew: whatever is in the folder is sent. Raises CatalogError for
+        a file that is neither in the folder nor among the parts, and for one that arrived in another size.
         """
         held, young = self.listed(), datetime.now(UTC) - FRESH
         files = {entry.sha256: (folder / name, entry) for name, entry in manifest.files.items()}

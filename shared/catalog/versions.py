@@ -38,6 +38,8 @@ from packsight.shared.contract.messages import CATALOG_NAME
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import Blob, ObjectStore
 
+_FILE = re.compile(r"[a-z0-9_.]+\.(arrow|faiss|lists|npy)")
+"""A file of a version, as releases named it that kept them by version; what is told of versions is of other kinds."""
 _TICK = timedelta(microseconds=1)
 _WRITE_ANEW = (
     "Write it anew by `packsight catalog rollback VERSION` (`packsight catalog versions` lists them) or `packsight catalog sync "
@@ -343,12 +345,12 @@ class CatalogStore:
             self._store.remove(key)
 
     def unfinished(self) -> list[str]:
-        """Versions without a manifest: uploads that never ended."""
-        seen: dict[str, bool] = {}
+        """Versions without a manifest whose own files are there: uploads of releases without parts that never ended."""
+        files: dict[str, list[str]] = {}
         for key in self._store.list(layout.versions(self.name)):
-            version = key.removeprefix(layout.versions(self.name)).split("/")[0]
-            seen[version] = seen.get(version, False) or key.endswith("/" + MANIFEST)
-        return [version for version, whole in seen.items() if not whole]
+            version, _, name = key.removeprefix(layout.versions(self.name)).partition("/")
+            files.setdefault(version, []).append(name)
+        return [version for version, names in files.items() if MANIFEST not in names and any(map(_FILE.fullmatch, names))]
 
 
 def _parsed(body: bytes, key: str) -> _Pointer:

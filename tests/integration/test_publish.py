@@ -272,15 +272,16 @@ def test_what_former_releases_published_goes_with_its_pointer_when_their_workers
     assert current(catalogs) == "v2"
 
 
-def test_an_upload_without_manifest_goes_only_when_it_is_old(
+def test_an_upload_of_a_former_release_without_manifest_goes_and_what_is_told_of_a_version_stays(
     catalogs: CatalogStore, store: ObjectStore, tmp_path: Path
 ) -> None:
     put(catalogs, tmp_path, "v1")
-    young = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-aaaaaa"
-    for version in (young, "20200101T000000-bbbbbb"):
-        store.write(f"catalogs/default/versions/{version}/content.json", b"half")
-    assert prune(catalogs, 5, []) == ["20200101T000000-bbbbbb"]
-    assert catalogs.unfinished() == [young]
+    for file in ("v0/photos.arrow", "v0/model.json", "v1/report.html", "refused/report.jsonl"):
+        store.write(f"catalogs/default/versions/{file}", b"half")
+    assert prune(catalogs, 5, []) == ["v0"]
+    assert catalogs.unfinished() == []
+    left = {key.removeprefix("catalogs/default/versions/") for key in store.list("catalogs/default/versions/")}
+    assert left == {"v1/manifest.json", "v1/report.html", "refused/report.jsonl"}
 
 
 def test_the_lock_has_one_holder_and_names_it(client: redis.Redis) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -126,7 +125,7 @@ def test_a_host_fetches_what_no_version_of_its_own_has_and_links_the_rest(
     assert sorted(shelf.fetched) == ["index.json", "words.json", "words.json"]
     assert (host / "v1/index.json").samefile(host / "v2/index.json")
     assert (host / "v2/words.json").read_text() == "three"
-    assert not os.stat(host / "v2/index.json").st_mode & 0o222
+    assert not (host / "v2/index.json").stat().st_mode & 0o222
 
 
 @pytest.mark.parametrize("written", ["onE", "on"])
