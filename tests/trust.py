@@ -47,6 +47,9 @@ class Shelf(ObjectStore):
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.written: dict[str, datetime] = {}
+        """When an object was written, where that was noted."""
+        self.bucket = "shelf"
 
     def read(self, key: str, *, bucket: str | None = None, limit: int | None = None) -> Blob:
         if key not in self.objects:
@@ -69,10 +72,15 @@ class Shelf(ObjectStore):
         return len(self.objects[key])
 
     def list(self, prefix: str, *, bucket: str | None = None, recursive: bool = True) -> Iterator[str]:
-        return (key for key in sorted(self.objects) if key.startswith(prefix))
+        keys = (key for key in sorted(self.objects) if key.startswith(prefix))
+        if recursive:
+            return keys
+        cut = (key[: key.find("/", len(prefix)) + 1] or key for key in keys)
+        return iter(dict.fromkeys(cut))
 
     def listed(self, prefix: str) -> Iterator[Listed]:
-        return (Listed(key, self.size(key), datetime.now(UTC)) for key in self.list(prefix))
+        now = datetime.now(UTC)
+        return (Listed(key, self.size(key), self.written.get(key, now)) for key in self.list(prefix))
 
     def upload(self, key: str, path: str) -> None:
         self.objects[key] = Path(path).read_bytes()

@@ -15,7 +15,7 @@ from packsight.shared.catalog.manifest import MANIFEST, Manifest
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.versions import catalog_names
 from packsight.shared.storage import layout
-from packsight.shared.storage.objects import Listed, ObjectStore
+from packsight.shared.storage.objects import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
