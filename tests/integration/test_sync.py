@@ -404,9 +404,12 @@ class KilledError(BaseException):
 
 
 @contextmanager
-def killed_before(monkeypatch: pytest.MonkeyPatch, step: int | None) -> Iterator[list[str]]:
-    """End the process before its write number `step` to object storage (never for None); gives the list of writes."""
+def killed_before(monkeypatch: pytest.MonkeyPatch, step: tuple[str, int] | None) -> Iterator[list[str]]:
+    """End the process before a write to object storage: its kind, and how many of it come before; never for None.
+
+    Gives the list of writes."""
     writes: list[str] = []
+    killed: list[str] = []
     lock = threading.Lock()
 
     def wrapped(method: str) -> Callable[..., Any]:
@@ -414,9 +417,11 @@ def killed_before(monkeypatch: pytest.MonkeyPatch, step: int | None) -> Iterator
 
         def call(self: ObjectStore, key: str, *args: Any, **kwargs: Any) -> Any:
             with lock:
-                if step is not None and len(writes) >= step:
+                kind = f"{method} {kind_of(key)}"
+                if killed or (step is not None and kind == step[0] and writes.count(kind) >= step[1]):
+                    killed.append(kind)
                     raise KilledError
-                writes.append(f"{method} {kind_of(key)}")
+                writes.append(kind)
             return original(self, key, *args, **kwargs)
 
         return call
@@ -433,10 +438,10 @@ def kind_of(key: str) -> str:
     return parts[0] if parts[0] != "catalogs" else parts[-1] if parts[-1] in {"manifest.json", "CURRENT.json"} else parts[2]
 
 
-def edges(writes: Sequence[str]) -> list[int]:
+def edges(writes: Sequence[str]) -> list[tuple[str, int]]:
     """Steps at which the kind of write changes, and one in the midst of the uploads: the other steps are like these."""
     changes = [i for i in range(len(writes)) if i == 0 or writes[i] != writes[i - 1]]
-    return sorted({*changes, writes.index("upload parts") + 5})
+    return [*((writes[i], writes[:i].count(writes[i])) for i in changes), ("upload parts", 5)]
 
 
 @pytest.mark.timeout(900)
@@ -459,12 +464,12 @@ def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_comp
         with killed_before(monkeypatch, None) as writes:
             shop.sync()
     steps = edges(writes)
-    kinds = {writes[step] for step in steps}
+    kinds = {kind for kind, _ in steps}
     assert {"write photos", "write sources", "write features", "upload parts", "write manifest.json"} <= kinds
     assert {"replace CURRENT.json", "remove manifest.json", "remove parts", "remove sources"} <= kinds
 
-    for step in steps:
-        change(1000 + 10 * step)
+    for number, step in enumerate(steps):
+        change(1000 + 10 * number)
         with killed_before(monkeypatch, step) as done, pytest.raises(KilledError):
             shop.sync()
         served = shop.snapshot()  # every file is checked against its hash, then it is opened

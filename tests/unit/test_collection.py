@@ -153,6 +153,7 @@ def test_after_fifty_syncs_of_one_in_a_hundred_store_and_live_data_are_nearly_th
     assert {name: int(view[name].embedding[0]) for name in view} == {sha(n): n for n in range(49, 150)}
 
 
+PART, REPORT = "catalogs/default/parts/" + sha(3), "catalogs/default/versions/v20260101T00/report.html"
 ROOMS: list[tuple[str, Callable[[Drawn], None], str, int, bool]] = [
     # what it is, how it came, its key, days later, whether it goes
     ("a photo of a version", lambda drawn: drawn.photo(1), f"photos/{sha(1)}", 400, False),
@@ -162,9 +163,9 @@ ROOMS: list[tuple[str, Callable[[Drawn], None], str, int, bool]] = [
     ("a file of somebody else", lambda drawn: drawn.shelf.write("photos/mine.jpg", b""), "photos/mine.jpg", 400, False),
     ("a photo made of one", lambda drawn: drawn.shelf.write(f"made/m/{sha(1)}.jpg", b""), f"made/m/{sha(1)}.jpg", 400, False),
     ("a photo made of none", lambda drawn: drawn.shelf.write(f"made/m/{sha(9)}.jpg", b""), f"made/m/{sha(9)}.jpg", 8, True),
-    ("features of former networks", lambda drawn: former(drawn), "features/words/old/a.parquet", 31, True),
-    ("these, of late", lambda drawn: former(drawn), "features/words/old/a.parquet", 29, False),
-    ("features of two releases", lambda drawn: both(drawn), "features/e+old+2/a.parquet", 400, False),
+    ("features of former networks", former, "features/words/old/a.parquet", 31, True),
+    ("these, of late", former, "features/words/old/a.parquet", 29, False),
+    ("features of two releases", both, "features/e+old+2/a.parquet", 400, False),
     ("an upload", lambda drawn: drawn.shelf.write("uploads/a", b""), "uploads/a", 8, True),
     ("an upload of late", lambda drawn: drawn.shelf.write("uploads/a", b""), "uploads/a", 6, False),
     ("an upload of a job", lambda drawn: job(drawn, "ended"), "uploads/of-ended", 29, False),
@@ -179,7 +180,6 @@ ROOMS: list[tuple[str, Callable[[Drawn], None], str, int, bool]] = [
     ("what others put here", lambda drawn: drawn.shelf.write("incoming/a.jpg", b""), "incoming/a.jpg", 400, False),
     ("a network", lambda drawn: drawn.shelf.write("models/int8/a/b", b""), "models/int8/a/b", 400, False),
 ]
-PART, REPORT = "catalogs/default/parts/" + sha(3), "catalogs/default/versions/v20260101T00/report.html"
 
 
 def fetched(drawn: Drawn, number: int) -> None:
