@@ -277,8 +277,8 @@ class Storage(_Section):
     collect_hours: float = Field(default=24.0, gt=0)
     """Period of the collection, which the indexer does after a sync: looking at all objects takes a request per thousand."""
     photos_days: float = Field(default=7.0, ge=0)
-    """Catalog photos that no kept version has: a product that is out of the feed over a few days is not fetched again. A catalog's
-    first sync, which ends within a day, is at work with photos before anything names them."""
+    """Catalog photos that no kept version has: a product that is out of the feed over a few days is not fetched again. The first
+    sync of a catalog, which ends within a day, is at work with photos before anything names them."""
     features_days: float = Field(default=30.0, ge=0)
     """What the networks saw on photos that no kept version has, or by networks that no worker and version has: seeing it again
     takes a worker a second a photo, keeping it about 50 kB. A month covers a product out of season and networks that are

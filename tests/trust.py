@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -67,6 +67,10 @@ class Shelf(ObjectStore):
 
     def exists(self, key: str) -> bool:
         return key in self.objects
+
+    def age(self, key: str) -> timedelta | None:
+        now = datetime.now(UTC)
+        return now - self.written.get(key, now) if key in self.objects else None
 
     def size(self, key: str) -> int:
         return len(self.objects[key])

@@ -16,9 +16,12 @@ from packsight.indexer.collection.marks import Marks
 from packsight.indexer.collection.packs import FULL, TOGETHER, Pack, chosen, compact
 from packsight.indexer.collection.survey import Survey, survey, unneeded
 from packsight.indexer.collection.sweep import sweep, sweep_parts
+from packsight.indexer.collection.tables import document
 from packsight.indexer.plan import SourceState
 from packsight.indexer.publish import prune
 from packsight.indexer.source_states import SourceStates
+from packsight.producer.sources import Item
+from packsight.producer.upload import upload
 from packsight.shared.catalog.manifest import Manifest, PhotoRow, seal
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.tables import write_photos
@@ -153,6 +156,25 @@ def test_after_fifty_syncs_of_one_in_a_hundred_store_and_live_data_are_nearly_th
     assert {name: int(view[name].embedding[0]) for name in view} == {sha(n): n for n in range(49, 150)}
 
 
+def fetched(drawn: Drawn, number: int) -> None:
+    drawn.photo(number)
+    SourceStates(drawn.shelf, "default").add({("8.jpg", False): SourceState(sha(number))})
+
+
+def former(drawn: Drawn) -> None:
+    drawn.shelf.write("features/words/old/a.parquet", b"")
+
+
+def both(drawn: Drawn) -> None:
+    drawn.shelf.write("features/e+old+2/a.parquet", b"")
+
+
+def job(drawn: Drawn, name: str) -> None:
+    drawn.shelf.write(f"uploads/of-{name}", b"photo")
+    image = JobImage(reference=f"s3://shelf/uploads/of-{name}", name="photo")
+    JobStore(drawn.shelf).create(JobManifest(job=name, images=1, created_at=BEGIN), [image])
+
+
 PART, REPORT = "catalogs/default/parts/" + sha(3), "catalogs/default/versions/v20260101T00/report.html"
 ROOMS: list[tuple[str, Callable[[Drawn], None], str, int, bool]] = [
     # what it is, how it came, its key, days later, whether it goes
@@ -180,25 +202,6 @@ ROOMS: list[tuple[str, Callable[[Drawn], None], str, int, bool]] = [
     ("what others put here", lambda drawn: drawn.shelf.write("incoming/a.jpg", b""), "incoming/a.jpg", 400, False),
     ("a network", lambda drawn: drawn.shelf.write("models/int8/a/b", b""), "models/int8/a/b", 400, False),
 ]
-
-
-def fetched(drawn: Drawn, number: int) -> None:
-    drawn.photo(number)
-    SourceStates(drawn.shelf, "default").add({("8.jpg", False): SourceState(sha(number))})
-
-
-def former(drawn: Drawn) -> None:
-    drawn.shelf.write("features/words/old/a.parquet", b"")
-
-
-def both(drawn: Drawn) -> None:
-    drawn.shelf.write("features/e+old+2/a.parquet", b"")
-
-
-def job(drawn: Drawn, name: str) -> None:
-    drawn.shelf.write(f"uploads/of-{name}", b"photo")
-    image = JobImage(reference=f"s3://shelf/uploads/of-{name}", name="photo")
-    JobStore(drawn.shelf).create(JobManifest(job=name, images=1, created_at=BEGIN), [image])
 
 
 @pytest.mark.parametrize(("how", "key", "days", "goes"), [case[1:] for case in ROOMS], ids=[case[0] for case in ROOMS])
@@ -329,6 +332,19 @@ def test_a_row_that_was_put_together_is_as_old_as_before(drawn: Drawn) -> None:
     assert drawn.features.photos(key) == [sha(1), sha(2)]
 
 
+def test_a_photo_that_was_sent_long_ago_is_sent_again_so_that_its_new_job_finds_it(drawn: Drawn, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"photo")
+    key = f"uploads/{hashlib.sha256(b'photo').hexdigest()}"
+    for hours, again in ((1, False), (13, True)):
+        drawn.shelf.objects[key] = b"as it was sent before"
+        drawn.shelf.written[key] = datetime.now(UTC) - timedelta(hours=hours)
+        drawn.shelf.clock = datetime.now(UTC)
+        (image,) = upload([Item("photo.jpg", photo)], drawn.shelf)
+        assert isinstance(image, JobImage) and image.reference == f"s3://shelf/{key}"
+        assert (drawn.shelf.objects[key] == b"photo") is again
+
+
 def test_a_set_of_hashes() -> None:
     marks = Marks([sha(1), sha(2), sha(2)]) | Marks([sha(3)])
     assert len(marks) == 3
@@ -351,8 +367,6 @@ def test_local_copies_of_packs_have_bounds_and_go_with_their_objects(drawn: Draw
 
 
 def test_the_survey_as_a_document_is_json(drawn: Drawn) -> None:
-    from packsight.indexer.collection.tables import document  # noqa: PLC0415
-
     cluttered(drawn)
     told = json.loads(json.dumps(document(drawn.survey())))
     assert {pile["room"] for pile in told["piles"]} >= {"photos/", "features/", "jobs/", "catalogs/default/"}

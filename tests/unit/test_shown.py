@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from packsight.shared.catalog.manifest import ProductRow
@@ -67,6 +68,23 @@ def test_what_matching_knows_of_a_product_is_all_that_is_not_shown() -> None:
     assert matched(first) == matched(first.model_copy(update={"price": "1", "url": "", "description": "new", "category": "c"}))
     assert matched(first) != matched(first.model_copy(update={"name": "Balm"}))
     assert is_shown("prices.0012.arrow") and not is_shown("products.arrow") and not is_shown("prices.0012.arrow.part")
+
+
+def test_a_version_of_the_format_before_is_served_whose_products_stand_in_one_table(tmp_path: Path) -> None:
+    products = [product(n, "Arvelo", f"Cream {n}").model_copy(update={"price": f"{n}.00", "url": f"{n}"}) for n in range(3)]
+    build(tmp_path / "v", products, {"p0": [photo("one", ["ARVELO"], 1)]})
+    for shown in [file for file in (tmp_path / "v").iterdir() if is_shown(file.name)]:
+        shown.unlink()
+    kinds = {"barcodes": pa.list_(pa.string())}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in ProductRow.model_fields])
+    table = pa.Table.from_pylist([row.model_dump() for row in products], schema=schema)
+    with pa.OSFile(str(tmp_path / "v" / PRODUCTS), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        writer.write_table(table)
+    file = tmp_path / "v" / "manifest.json"
+    with pytest.raises(CatalogError, match="something is shown of"):
+        Snapshot.open(tmp_path / "v")
+    file.write_text(file.read_text().replace('"format": 5', '"format": 4'))
+    assert list(Snapshot.open(tmp_path / "v").products) == products
 
 
 def test_a_version_that_shows_nothing_of_a_product_is_refused(tmp_path: Path) -> None:
