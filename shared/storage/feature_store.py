@@ -1,4 +1,4 @@
-"""The feature store keeps for ever what is known of a photo from its pixels alone.
+"""The feature store keeps what is known of a photo from its pixels alone, as long as a version needs it and a while longer.
 
 A photo's features have three parts, each made by something of its own: the embedding by the embedder, the words by the
 spotter, key points and thumbnail by the details' rules. Each part lies below the fingerprint of what made it, so that an

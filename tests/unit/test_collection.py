@@ -263,6 +263,22 @@ def test_a_collection_that_is_killed_anywhere_leaves_what_is_needed_and_the_next
     assert step > 20
 
 
+def test_of_a_job_the_manifest_goes_first(drawn: Drawn) -> None:
+    job(drawn, "ended")
+    drawn.shelf.clock += 50 * DAY
+    (pile,) = [pile for pile in drawn.survey().piles if pile.room == "jobs/"]
+    assert pile.keys == ["jobs/ended/manifest.json", "jobs/ended/images.jsonl.gz"]
+
+
+def test_at_the_end_of_a_sync_go_parts_of_versions_that_went_and_of_uploads_that_never_ended(drawn: Drawn) -> None:
+    for number in range(4):
+        drawn.shelf.clock += DAY
+        drawn.shelf.write(PART, b"half of an upload")
+        drawn.publish([number], keep=2)
+    named = {entry.sha256 for version in drawn.catalogs.versions() for entry in version.files.values()}
+    assert drawn.keys("catalogs/default/parts/") == named and len(named) == 3
+
+
 def test_beside_a_sync_only_what_no_sync_can_be_at_work_with_goes(drawn: Drawn) -> None:
     cluttered(drawn)
     drawn.shelf.write("uploads/a", b"")
