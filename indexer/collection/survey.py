@@ -150,7 +150,8 @@ def _jobs(store: ObjectStore, ages: Ages, active: Collection[str], piles: Piles)
         if whole and not goes:
             kept.append(job)
         why = "under way" if job in active else "ended" if whole else "without a manifest"
-        for found in reversed(files):  # the manifest first, so that no reader meets half of a job
+        files.sort(key=lambda found: not found.key.endswith(f"/{MANIFEST}"))  # first, so that no reader meets half of a job
+        for found in files:
             piles.put(layout.JOBS, found, why, goes=goes)
     wanted = wanted_uploads(store, kept)
     for found in store.listed(layout.UPLOADS):

@@ -265,9 +265,10 @@ def test_a_collection_that_is_killed_anywhere_leaves_what_is_needed_and_the_next
 
 def test_of_a_job_the_manifest_goes_first(drawn: Drawn) -> None:
     job(drawn, "ended")
+    drawn.shelf.write("jobs/ended/unopened.jsonl.gz", b"")
     drawn.shelf.clock += 50 * DAY
     (pile,) = [pile for pile in drawn.survey().piles if pile.room == "jobs/"]
-    assert pile.keys == ["jobs/ended/manifest.json", "jobs/ended/images.jsonl.gz"]
+    assert pile.keys == ["jobs/ended/manifest.json", "jobs/ended/images.jsonl.gz", "jobs/ended/unopened.jsonl.gz"]
 
 
 def test_at_the_end_of_a_sync_go_parts_of_versions_that_went_and_of_uploads_that_never_ended(drawn: Drawn) -> None:
