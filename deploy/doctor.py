@@ -22,7 +22,7 @@ from packsight.deploy.fleet import ailing, complaints, differing, starting
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.state import StackFolder
 from packsight.deploy.status import CatalogSeen, catalogs, down, sick
-from packsight.shared.catalog.manifest import FORMAT, sync_once
+from packsight.shared.catalog.manifest import SERVED, sync_once
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import Keyring
 from packsight.shared.catalog.trust import NOT_CHECKED
@@ -261,7 +261,7 @@ def _signatures(settings: Settings, copies: Sequence[ReplicaEntry]) -> Findings:
 
 
 def _catalog(name: str, served: list[CatalogSeen], recipes: set[Recipe]) -> Findings:
-    made = {Recipe.of(catalog): catalog for catalog in served if catalog.format == FORMAT}
+    made = {Recipe.of(catalog): catalog for catalog in served if catalog.format in SERVED}
     subject = f"catalog {name}"
     for recipe in sorted(recipes & made.keys(), key=lambda recipe: made[recipe].version):
         yield _good(subject, f"{made[recipe].version}, {made[recipe].products:,} products")

@@ -1,4 +1,4 @@
-"""`packsight catalog sync|versions|show|report|diff|product|rollback|keys|sign` and `packsight indexer` as they are typed."""
+"""`packsight catalog …`, `packsight storage` and `packsight indexer` as they are typed."""
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
@@ -18,8 +18,11 @@ else:
 app = typer.Typer()
 catalog_app = typer.Typer(no_args_is_help=True, help="Publish catalog versions and look at them.")
 app.add_typer(catalog_app, name="catalog")
+storage_app = typer.Typer(help="Say what lies in object storage and why, and remove what nothing needs.")
+app.add_typer(storage_app, name="storage")
 
 Catalog = Annotated[str, typer.Option("--catalog", help="Name of the catalog.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Wait = Annotated[bool, typer.Option(help="Wait until the running workers serve the version.")]
 
 
@@ -110,6 +113,22 @@ def keys(
 def sign(catalog: Catalog = "default") -> None:
     """Sign what is published as it is: after a change of keys, or what nobody signed, if nobody but you can have written it."""
     commands.sign(catalog)
+
+
+@storage_app.callback(invoke_without_command=True)
+def storage(context: typer.Context, as_json: AsJson = False) -> None:
+    """Say what lies in object storage, and why: versions, photos, features, uploads, jobs."""
+    if context.invoked_subcommand is None:
+        commands.storage(as_json=as_json)
+
+
+@storage_app.command()
+def collect(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what no version, sync or job needs and is old enough (PACKSIGHT_STORAGE__…), and put packs of features together."""
+    commands.collect(dry_run=dry_run, as_json=as_json)
 
 
 @app.command()

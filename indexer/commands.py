@@ -1,7 +1,8 @@
-"""What the indexer's commands do: sync, versions, show, rollback, keys, sign, and the indexer itself; more in looking.py."""
+"""What the indexer's commands do: sync, versions, show, rollback, keys, sign, storage, the indexer itself; more in looking.py."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -15,6 +16,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from packsight.indexer import tables
+from packsight.indexer.collection import tables as storage_tables
+from packsight.indexer.collection.collect import collect as collect_all
+from packsight.indexer.collection.collect import look
+from packsight.indexer.collection.survey import total, unneeded
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.publish import roll_back
 from packsight.indexer.report import SyncRequest
@@ -172,6 +177,37 @@ def sign(catalog: str) -> None:
     named = ", ".join(signed) or "no version"
     out.print(f"Signed with {trust.keyring.own}: the pointer of {catalog}, and {named}.", highlight=False, soft_wrap=True)
     print_notes(f"{error.message}. {error.remedy}" for error in refused)
+
+
+def storage(*, as_json: bool) -> None:
+    """Say what lies in object storage and why."""
+    with _reachable(), closing(ObjectStore(settings().s3)) as store, closing(Fleet(settings())) as fleet:
+        found = look(settings(), store, fleet)
+    if as_json:
+        typer.echo(json.dumps(storage_tables.document(found), indent=1))
+        return
+    out.print(storage_tables.piles(found))
+    out.print(storage_tables.versions(found))
+    print_notes(found.notes)
+    objects, size = total(unneeded(found.piles))
+    if objects:
+        out.print(f"{objects:,} objects of {tables.size(size)} go with the next collection.", highlight=False)
+
+
+def collect(*, dry_run: bool, as_json: bool) -> None:
+    """Remove what nothing needs, or say what that would be."""
+    with _reachable(), closing(ObjectStore(settings().s3)) as store, closing(Fleet(settings())) as fleet:
+        done = collect_all(settings(), store, fleet, dry_run=dry_run)
+    if as_json:
+        typer.echo(json.dumps(storage_tables.document(done.found, done.packs), indent=1))
+        return
+    if dry_run:
+        out.print(storage_tables.piles(done.found))
+    out.print(storage_tables.packs(done.packs))
+    print_notes(done.found.notes)
+    objects, size = total(unneeded(done.found.piles))
+    verb = "would be" if dry_run else "are"
+    out.print(f"{objects:,} objects that nothing needs {verb} removed: {tables.size(size)}.", highlight=False)
 
 
 def indexer() -> None:

@@ -190,6 +190,14 @@ class Examination:
             self._refuse(folder, manifest, summary)
         return manifest
 
+    def of_shown(self, version: str, products: Sequence[ProductRow], parent: Manifest) -> None:
+        """Keep a report of a version that only shows its parent's products otherwise; what was asked of that holds for both."""
+        before = Tables.read(self.catalogs, parent.version)
+        tables = Tables(product_table(products), before.photos)
+        lists = _changed_lists(changes(before, tables))
+        summary = self._summary(version, parent, Verdict.ACCEPTED, (), tables.levels, lists, (), ())
+        self._keep(summary, lists, self.reports.answers(parent.version))
+
     def history(self, parent: Manifest) -> list[Former]:
         """The parent and those before it that a new version is held against, newest first.
 

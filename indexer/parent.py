@@ -35,6 +35,16 @@ class Target:
             and rows.same_content(self.parent.rows)
         )
 
+    def is_matched_alike(self, rows: Rows, fit: str) -> bool:
+        """Tell whether the version that this recipe has differs in what is shown of its products at most."""
+        return (
+            self.parent is not None
+            and self.parent.manifest.has_parts
+            and self.parent.manifest.recipe == self.recipe
+            and self.parent.manifest.fit == fit
+            and rows.matched_alike(self.parent.rows)
+        )
+
     @property
     def described(self) -> frozenset[str]:
         """Photos that surely have features of this recipe: those of a version with the same parts."""

@@ -9,6 +9,7 @@ from packsight.indexer.feed.extra_photos import ExtraPhoto
 from packsight.indexer.feed.offers import Offers
 from packsight.indexer.feed.source import reference_of
 from packsight.shared.catalog.manifest import PhotoRow, ProductRow
+from packsight.shared.catalog.shown import matched
 from packsight.shared.contract.outcomes import Failure
 
 PhotoKey = tuple[str, bool]
@@ -27,6 +28,11 @@ class Rows:
         return {p.id: p for p in self.products} == {p.id: p for p in other.products} and _content(self) == _content(
             other
         )
+
+    def matched_alike(self, other: Rows) -> bool:
+        """The same of what matching knows of them, whatever is shown."""
+        mine, theirs = ({p.id: matched(p) for p in rows.products} for rows in (self, other))
+        return mine == theirs and _content(self) == _content(other)
 
 
 def _content(rows: Rows) -> dict[tuple[str, str, bool], str]:

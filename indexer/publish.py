@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from packsight.shared.catalog.manifest import Manifest, sync_once
@@ -13,18 +13,22 @@ from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.storage.objects import Conflict
 
-UNFINISHED_KEPT = timedelta(days=1)
-
 
 def publish(
-    catalogs: CatalogStore, folder: Path, manifest: Manifest, expected: Current | None, still_ours: Callable[[], None]
+    catalogs: CatalogStore,
+    folder: Path,
+    manifest: Manifest,
+    expected: Current | None,
+    still_ours: Callable[[], None],
+    *,
+    anew: bool = False,
 ) -> None:
-    """Upload a checked version and let the pointer name it for its recipe.
+    """Upload a checked version, all of it if `anew`, and let the pointer name it for its recipe.
 
     `still_ours` is asked before the pointer is set and raises when it must not be. When the pointer has come to name
     another version for this recipe than `expected` does, it stays so, the upload is removed and UserError raised.
     """
-    catalogs.upload(folder)
+    catalogs.upload(folder, anew=anew)
     still_ours()
     try:
         _point(catalogs, [manifest], expected)
@@ -56,7 +60,9 @@ def _point(catalogs: CatalogStore, targets: Sequence[Manifest], expected: Curren
 
 
 def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list[str]:
-    """Remove versions beyond the `keep` worth keeping, and uploads that never ended; return what was removed.
+    """Remove versions beyond the `keep` worth keeping, and uploads of former releases that never ended; return what was removed.
+
+    The caller holds the catalog's lock, so nobody else is uploading.
 
     living: recipes of the workers that are up, those of older releases included. Of each, and of the version that was
     pointed at last, `keep` versions stay: the one that the pointer names and its ancestors first, since they are what one
@@ -87,7 +93,7 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
         return []
     if former is not None and former not in kept:
         catalogs.drop_former()
-    removed = [*(manifests.keys() - kept), *(version for version in catalogs.unfinished() if _is_old(version))]
+    removed = [*(manifests.keys() - kept), *catalogs.unfinished()]
     for version in removed:
         catalogs.remove(version)
     return removed
@@ -110,11 +116,6 @@ def made_at(version: str) -> datetime | None:
         return datetime.strptime(version.split("-", maxsplit=1)[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     except ValueError:
         return None
-
-
-def _is_old(version: str) -> bool:
-    made = made_at(version)
-    return made is not None and datetime.now(UTC) - made > UNFINISHED_KEPT
 
 
 def roll_back(

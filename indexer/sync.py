@@ -21,7 +21,9 @@ import pyarrow as pa
 from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.parameters import FIT, FitParameters
 from packsight.indexer.build.prior import read_prior
+from packsight.indexer.build.shown import show_anew
 from packsight.indexer.build.version import build_version
+from packsight.indexer.collection.sweep import sweep_parts
 from packsight.indexer.completion import Completed, Progress, complete, refused_bytes
 from packsight.indexer.examination import Examination, Material, made_for
 from packsight.indexer.extraction import Extractor, QueueExtractor
@@ -245,6 +247,13 @@ class Sync:
             if not self._worth_building(target, rows):
                 continue
             self.lease.check()
+            if target.parent is not None and not self.request.force and target.is_matched_alike(rows.rows, self._fit):
+                built = folder / target.recipe.key
+                shown = show_anew(built, target.parent, rows.rows.products, notes_of(wanted.plan, rows))
+                rows = replace(rows, rows=shown.rows)
+                self.gate.of_shown(shown.manifest.version, rows.rows.products, target.parent.manifest)
+                versions.append((built, shown.manifest))
+                continue
             features = FeatureStore(self.store, target.recipe.parts, self.settings.home)
             completed = complete(
                 wanted.plan,
@@ -268,8 +277,11 @@ class Sync:
         return self.settings.home / "indexer" / self.request.catalog
 
     def _worth_building(self, target: Target, rows: ResolvedRows) -> bool:
-        fit = fit_fingerprint(parameters=self.parameters, prior=self.prior)
-        return self.request.force or not target.is_served(rows.rows, fit)
+        return self.request.force or not target.is_served(rows.rows, self._fit)
+
+    @property
+    def _fit(self) -> str:
+        return fit_fingerprint(parameters=self.parameters, prior=self.prior)
 
     def _made(self, target: Target, rows: ResolvedRows, features: FeatureStore) -> Made:
         """Have photos made of products' only ones, which can be asked about in their place."""
@@ -325,7 +337,7 @@ class Sync:
         """Upload what was built, let the pointer name it, tell the workers, and clear away what is no longer needed."""
         version = wanted.current.version if wanted.current is not None else None
         for folder, manifest in built.versions:
-            publish(self.catalogs, folder, manifest, wanted.current, self.lease.check)
+            publish(self.catalogs, folder, manifest, wanted.current, self.lease.check, anew=self.request.force)
             version = manifest.version
         if built.versions:
             self.fleet.announce(self.request.catalog)
@@ -337,6 +349,7 @@ class Sync:
         )
         rules = self.gate
         prune_refused(self.catalogs, rules.reports, rules.limits.keep_refused, rules.parameters.refused_age)
+        sweep_parts(self.catalogs)
         rows = built.rows.rows if built.versions else wanted.plan.parent
         self.sources.rewrite(_worth_keeping(built.states, rows))
         shutil.rmtree(self._folder, ignore_errors=True)

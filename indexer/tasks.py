@@ -28,6 +28,7 @@ SYNC_LIMIT = 24 * 3600
 def sync_catalog() -> dict[str, Any]:
     """Bring the configured catalog in step with its feed; does nothing while another sync of it is going on."""
     # Imported late, so that the child that reconciles every few seconds never loads Faiss.
+    from packsight.indexer.collection.collect import collect_when_due  # noqa: PLC0415
     from packsight.indexer.signing import sign_former  # noqa: PLC0415
     from packsight.indexer.sync import run_sync  # noqa: PLC0415
 
@@ -54,6 +55,7 @@ def sync_catalog() -> dict[str, Any]:
         "published" if report.published else "nothing changed",
         extra={"action": "sync_ended"},
     )
+    collect_when_due(config)
     return {**asdict(report), "failures": len(report.failures)}
 
 

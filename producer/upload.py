@@ -6,6 +6,7 @@ import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 from packsight.producer.sources import Item
@@ -18,12 +19,15 @@ from packsight.shared.storage.objects import ObjectStore
 
 THREADS = 8
 MAX_REFERENCE = 4096
+_FRESH = timedelta(hours=12)
+"""Age from which a photo that is there is sent again, which makes it young: one that no job names any more is removed when it is
+days old (settings.Storage.uploads_days), and the job that is being submitted has no manifest yet."""
 
 
 def upload(items: Iterable[Item], store: ObjectStore, *, threads: int = THREADS) -> Iterator[JobImage | Unopened]:
     """Yield what a job's manifest holds for each item, in order.
 
-    A local file becomes s3://<bucket>/uploads/<sha256 of its content>; what is there already is not sent again. A
+    A local file becomes s3://<bucket>/uploads/<sha256 of its content>; what was sent a short while ago is not sent again. A
     reference stays as it is. At most four files per thread are under way. A file that cannot be read is yielded as
     Unopened; a file without content is not refused here, its outcome says what is wrong with it.
 
@@ -62,7 +66,7 @@ def _stored(name: str, path: Path, store: ObjectStore) -> JobImage:
         raise ValueError("it is no regular file")
     sha256 = hash_file(path)
     key = layout.upload(sha256)
-    if not store.exists(key):
+    if (age := store.age(key)) is None or age > _FRESH:
         store.upload(key, str(path))
     return JobImage(reference=layout.address(store.bucket, key), name=name, sha256=sha256)
 

@@ -284,6 +284,28 @@ class Catalog(_Section):
     """File of weights that versions start from (`python -m bench.prior` writes them); None = those that are shipped."""
 
 
+class Storage(_Section):
+    """How long object storage keeps what nothing needs any more. `packsight storage` says what that is.
+
+    What a version, a job under way or a sync needs stays however old it is.
+    """
+
+    collect_hours: float = Field(default=24.0, gt=0)
+    """Period of the collection, which the indexer does after a sync: looking at all objects takes a request per thousand."""
+    photos_days: float = Field(default=7.0, ge=0)
+    """Catalog photos that no kept version has: a product that is out of the feed over a few days is not fetched again. The first
+    sync of a catalog, which ends within a day, is at work with photos before anything names them."""
+    features_days: float = Field(default=30.0, ge=0)
+    """What the networks saw on photos that no kept version has, or by networks that no worker and version has: seeing it again
+    takes a worker a second a photo, keeping it about 50 kB. A month covers a product out of season and networks that are
+    gone back to."""
+    uploads_days: float = Field(default=7.0, ge=1)
+    """Photos submitted from a disk that no kept job asks for: as long as the results of single ones can be read."""
+    jobs_days: float = Field(default=30.0, ge=1)
+    """Lists of what jobs asked for, and their uploads, after the job was submitted, unless it is under way: results can be read
+    for PACKSIGHT_QUEUE__RESULT_EXPIRES, a week, and asked for again by `packsight submit --resume` afterwards."""
+
+
 def _one_redis_server(url: SecretStr) -> SecretStr:
     text = url.get_secret_value()
     parts = urlsplit(text)
@@ -328,6 +350,7 @@ class Settings(BaseSettings):
     worker: Worker = Worker()
     queue: Queue = Queue()
     catalog: Catalog = Catalog()
+    storage: Storage = Storage()
 
     @property
     def broker(self) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.signatures import Keyring, public_key
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.contract.errors import ErrorCode, StorageError
-from packsight.shared.storage.objects import Blob, Conflict, ObjectStore
+from packsight.shared.storage import layout
+from packsight.shared.storage.objects import Blob, Conflict, Listed, ObjectStore
 
 UNCHECKED = Trust(Keyring())
 """Where nothing is signed."""
@@ -32,11 +35,21 @@ def reader(*numbers: int, home: Path | None = None) -> Trust:
     return Trust(Keyring([public_key(key(number)) for number in numbers]), home)
 
 
+def lay_apart(store: ObjectStore, manifest: Manifest) -> None:
+    """Lay the files of a version below its own prefix too, as releases did whose versions had none in common."""
+    for name, entry in manifest.files.items():
+        data = store.read(layout.part(manifest.catalog, entry.sha256)).data
+        store.write(layout.version(manifest.catalog, manifest.version, name), data)
+
+
 class Shelf(ObjectStore):
     """Objects in a dictionary: what catalogs ask of object storage, and no more."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.written: dict[str, datetime] = {}
+        """When an object was written, where that was noted."""
+        self.bucket = "shelf"
 
     def read(self, key: str, *, bucket: str | None = None, limit: int | None = None) -> Blob:
         if key not in self.objects:
@@ -55,11 +68,23 @@ class Shelf(ObjectStore):
     def exists(self, key: str) -> bool:
         return key in self.objects
 
+    def age(self, key: str) -> timedelta | None:
+        now = datetime.now(UTC)
+        return now - self.written.get(key, now) if key in self.objects else None
+
     def size(self, key: str) -> int:
         return len(self.objects[key])
 
     def list(self, prefix: str, *, bucket: str | None = None, recursive: bool = True) -> Iterator[str]:
-        return (key for key in sorted(self.objects) if key.startswith(prefix))
+        keys = (key for key in sorted(self.objects) if key.startswith(prefix))
+        if recursive:
+            return keys
+        cut = (key[: key.find("/", len(prefix)) + 1] or key for key in keys)
+        return iter(dict.fromkeys(cut))
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        now = datetime.now(UTC)
+        return (Listed(key, self.size(key), self.written.get(key, now)) for key in self.list(prefix))
 
     def upload(self, key: str, path: str) -> None:
         self.objects[key] = Path(path).read_bytes()

@@ -57,10 +57,13 @@ RIGHTS = {
     ),
     Role.INDEXER: Rights(
         read=(layout.CATALOGS, layout.FEATURES, layout.PHOTOS, layout.MADE, layout.JOBS, layout.INCOMING),
-        write=(layout.CATALOGS, layout.PHOTOS, layout.MADE),
-        # Old versions; everything else is kept for ever.
-        delete=(layout.CATALOGS,),
-        list=(layout.CATALOGS, layout.FEATURES, layout.MADE, layout.JOBS, layout.INCOMING),
+        write=(layout.CATALOGS, layout.PHOTOS, layout.MADE, layout.FEATURES),
+        # It collects what nothing needs any more, and puts packs of features together.
+        delete=(layout.CATALOGS, layout.PHOTOS, layout.MADE, layout.FEATURES, layout.UPLOADS, layout.JOBS),
+        list=(
+            layout.CATALOGS, layout.PHOTOS, layout.MADE, layout.FEATURES, layout.UPLOADS, layout.JOBS, layout.INCOMING,
+            layout.MODELS,
+        ),
         others=True,
     ),
     # `packsight status` tells what is published.

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from packsight.shared.catalog.manifest import ProductRow
+from packsight.shared.catalog.shown import is_shown
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, ProductTable, photo_table, product_table
 from packsight.shared.catalog.versions import CatalogStore
 
@@ -46,7 +47,8 @@ class Tables:
     def read(cls, catalogs: CatalogStore, version: str) -> Tables:
         """Those of a published version of whatever format; raises CatalogError when it is damaged or has none."""
         with TemporaryDirectory() as folder:
-            catalogs.fetch(catalogs.manifest(version), Path(folder), (PRODUCTS, PHOTOS))
+            manifest = catalogs.manifest(version)
+            catalogs.fetch(manifest, Path(folder), (PRODUCTS, PHOTOS, *filter(is_shown, manifest.files)))
             return cls.open(Path(folder))  # what is mapped stays when its file's name is gone
 
     @classmethod

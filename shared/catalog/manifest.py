@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -16,9 +17,13 @@ from packsight.shared.contract.messages import CATALOG_NAME
 from packsight.shared.storage import layout
 from packsight.shared.storage.files import hash_file
 
-FORMAT = 4
+FORMAT = 5
 _SIGNED = 4
 """The first format whose manifests are signed."""
+_PARTS = 5
+"""The first format whose files lie by their hash, and whose products are shown by tables of their own."""
+SERVED = (4, FORMAT)
+"""Formats that this release serves, so that workers that are upgraded before the indexer have a catalog."""
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """Of a version: what becomes a path on the workers' disks leads nowhere else."""
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,60}\.(arrow|faiss|json|lists|npy)$")]
@@ -130,9 +135,14 @@ class Manifest(BaseModel):
         """True for a version of a release that signed nothing; no worker of this one serves it."""
         return self.format < _SIGNED
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether its files lie by their hash, shared with other versions; else below its own prefix."""
+        return self.format >= _PARTS
+
     def require_format(self) -> None:
-        """Raise CatalogError unless this release reads the version."""
-        if self.format != FORMAT:
+        """Raise CatalogError unless this release serves the version."""
+        if self.format not in SERVED:
             age = "an older" if self.format < FORMAT else "a newer"
             raise CatalogError(
                 ErrorCode.CATALOG_REFUSED,
@@ -167,10 +177,10 @@ def _entry(path: Path) -> FileEntry:
     return FileEntry(sha256=hash_file(path), size=path.stat().st_size)
 
 
-def seal(folder: Path, manifest: Manifest) -> Manifest:
-    """Hash every file of a built version and write its manifest."""
+def seal(folder: Path, manifest: Manifest, kept: Mapping[str, FileEntry] = MappingProxyType({})) -> Manifest:
+    """Hash every file of a built version and write its manifest; `kept` are further files, which are parts already."""
     files = {path.name: _entry(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-    sealed = manifest.model_copy(update={"files": files})
+    sealed = manifest.model_copy(update={"files": {**kept, **files}})
     (folder / MANIFEST).write_text(sealed.model_dump_json(indent=1))
     return sealed
 
@@ -194,10 +204,14 @@ def verify(folder: Path) -> Manifest:
 def verify_files(folder: Path, manifest: Manifest, names: Collection[str]) -> None:
     """Check some files of a version against its manifest; raises CatalogError on the first difference."""
     for name in names:
-        path, entry = folder / name, manifest.files[name]
-        if not path.exists() or path.stat().st_size != entry.size or _entry(path) != entry:
-            raise CatalogError(
-                ErrorCode.CATALOG_REFUSED,
-                f"{name} of version {manifest.version} is damaged",
-                remedy="Publish the catalog again; the version before it goes on serving.",
-            )
+        verify_file(folder / name, manifest.files[name], manifest.version)
+
+
+def verify_file(path: Path, entry: FileEntry, version: str) -> None:
+    """Check a file against what the manifest of a version says of it; raises CatalogError."""
+    if not path.exists() or path.stat().st_size != entry.size or _entry(path) != entry:
+        raise CatalogError(
+            ErrorCode.CATALOG_REFUSED,
+            f"{path.name} of version {version} is damaged",
+            remedy="Publish the catalog again with `packsight catalog sync --force`; the version before it goes on serving.",
+        )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from packsight.shared.catalog.manifest import PhotoRow, ProductRow
+from packsight.shared.catalog.shown import MATCHED, SHOWN, Shown, is_shown, write_shown
 from packsight.shared.catalog.versions import CatalogStore
 
 PRODUCTS = "products.arrow"
@@ -17,14 +18,12 @@ PHOTOS = "photos.arrow"
 
 T = TypeVar("T", ProductRow, PhotoRow)
 
-_PRODUCTS = pa.schema(
-    [(name, pa.list_(pa.string()) if name == "barcodes" else pa.string()) for name in ProductRow.model_fields]
-)
+_PRODUCTS = pa.schema([(name, pa.list_(pa.string()) if name == "barcodes" else pa.string()) for name in ProductRow.model_fields])
 _PHOTOS = pa.schema([(name, pa.bool_() if name == "extra" else pa.string()) for name in PhotoRow.model_fields])
 
 
 def product_table(rows: Iterable[ProductRow]) -> pa.Table:
-    """Products as the table that a version has of them."""
+    """Products as whole columns, what is shown of them included."""
     return pa.Table.from_pylist([row.model_dump() for row in rows], schema=_PRODUCTS)
 
 
@@ -39,8 +38,9 @@ def _write(path: Path, table: pa.Table) -> None:
 
 
 def write_products(path: Path, rows: Sequence[ProductRow]) -> None:
-    """Write the product table."""
-    _write(path, product_table(rows))
+    """Write the product table, and what is shown of products beside it."""
+    _write(path, product_table(rows).select(MATCHED))
+    write_shown(path.parent, rows)
 
 
 def write_photos(path: Path, rows: Sequence[PhotoRow]) -> None:
@@ -78,10 +78,46 @@ class _Table:
 
 
 class ProductTable(_Table):
-    """Rows are made when asked for, so that a large catalog costs no memory of its own."""
+    """Rows are made when asked for, so that a large catalog costs no memory of its own.
+
+    In versions before format 5 the table itself has what is shown.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._shown = [Shown.open(path.parent, kind) for kind in SHOWN]
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """Products of which there is something to show, by kind."""
+        return tuple(len(shown) for shown in self._shown)
+
+    @property
+    def arrow(self) -> pa.Table:
+        """The table itself, with what is shown of its products."""
+        table = super().arrow
+        for shown in self._shown:
+            for name in shown.fields:
+                table = table.append_column(name, shown.aligned(name, table["id"]))
+        return table
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return [*super().columns, *(name for shown in self._shown for name in shown.fields)]
+
+    def column(self, name: str) -> list[Any]:
+        """All values of one column."""
+        for shown in self._shown:
+            if name in shown.fields:
+                return list(shown.column(name, super().column("id")))
+        return super().column(name)
 
     def __getitem__(self, index: int) -> ProductRow:
-        return ProductRow.model_validate(self._row(index))
+        row = self._row(index)
+        for shown in self._shown:
+            row |= shown.row(row["id"])
+        return ProductRow.model_validate(row)
 
     def __iter__(self) -> Iterator[ProductRow]:
         return (self[index] for index in range(len(self)))
@@ -107,7 +143,8 @@ def published_rows(catalogs: CatalogStore, version: str) -> tuple[list[ProductRo
     Raises CatalogError when it is damaged or has no such tables.
     """
     with TemporaryDirectory() as folder:
-        catalogs.fetch(catalogs.manifest(version), Path(folder), (PRODUCTS, PHOTOS))
+        manifest = catalogs.manifest(version)
+        catalogs.fetch(manifest, Path(folder), (PRODUCTS, PHOTOS, *filter(is_shown, manifest.files)))
         products, photos = ProductTable(Path(folder) / PRODUCTS), PhotoTable(Path(folder) / PHOTOS)
         return _rows(products, ProductRow), _rows(photos, PhotoRow)
 

@@ -1,11 +1,15 @@
 """Catalog versions in object storage: immutable, hashed, named by one pointer that is compared and set.
 
-    catalogs/<name>/versions/<version>/<file>     written once; manifest.json last
+    catalogs/<name>/parts/<sha256>                files of the versions, each written once
+    catalogs/<name>/versions/<version>/           manifest.json names the version's files; written last
     catalogs/<name>/CURRENT.json                  which version each recipe is served, overwritten only with If-Match
     catalogs/<name>/CURRENT                       the same for workers of releases that knew no recipes: read, never written
 
 A version is made for one recipe (packsight.shared.catalog.recipe), and the pointer names one version for each: workers that
 differ in what they decide with, as they do during an upgrade, are each served their own.
+
+Two versions have a file in common when it is the same in both: it is sent once, kept once, and brought to a host once
+(packsight.shared.catalog.parts). Versions of older formats have their files below their own prefix.
 
 Pointer and manifests are signed where there are keys (packsight.shared.catalog.signatures), and a manifest has the hash of every
 other file. What releases left behind that knew no recipes is not: it is read to be told of and to be built upon, never served.
@@ -16,7 +20,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +28,8 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from packsight.shared.catalog.manifest import MANIFEST, Manifest, PlainName, read_manifest, verify_files
+from packsight.shared.catalog.manifest import MANIFEST, Manifest, PlainName, read_manifest
+from packsight.shared.catalog.parts import Parts
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import Document, Kind
 from packsight.shared.catalog.trust import Trust
@@ -33,6 +38,8 @@ from packsight.shared.contract.messages import CATALOG_NAME
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import Blob, ObjectStore
 
+_FILE = re.compile(r"[a-z0-9_.]+\.(arrow|faiss|lists|npy)")
+"""A file of a version, as releases named it that kept them by version; what is told of versions is of other kinds."""
 _TICK = timedelta(microseconds=1)
 _WRITE_ANEW = (
     "Write it anew by `packsight catalog rollback VERSION` (`packsight catalog versions` lists them) or `packsight catalog sync "
@@ -193,17 +200,33 @@ class CatalogStore:
     def _whole(self) -> list[str]:
         return [key.split("/")[-2] for key in self._store.list(layout.versions(self.name)) if key.endswith("/" + MANIFEST)]
 
-    def upload(self, folder: Path) -> None:
-        """Upload a sealed version, manifest last and signed, and check that every file arrived whole."""
+    def upload(self, folder: Path, *, anew: bool = False) -> None:
+        """Upload what is missing of a sealed version, manifest last and signed, and check that every file arrived whole.
+
+        Files that are not in the folder must be there already. anew: files that are there are sent again, which mends them.
+        """
         body = (folder / MANIFEST).read_bytes()
         manifest = read_manifest(body, folder.name)
         signed = self._trust.keyring.sign(Kind.MANIFEST, body)
-        prefix = layout.version(self.name, manifest.version)
-        for name, entry in manifest.files.items():
-            self._store.upload(prefix + name, str(folder / name))
-            if (size := self._store.size(prefix + name)) != entry.size:
-                raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{name} arrived with {size} of {entry.size} bytes")
-        self._store.write(prefix + MANIFEST, signed, content_type="application/json")
+        self.parts.send(folder, manifest, frozenset() if anew else named_parts(self.named()[0]), anew=anew)
+        self._store.write(layout.version(self.name, manifest.version, MANIFEST), signed, content_type="application/json")
+
+    @property
+    def parts(self) -> Parts:
+        """The files of all versions."""
+        return Parts(self._store, self.name)
+
+    def named(self) -> tuple[list[Manifest], list[CatalogError]]:
+        """What all versions say of themselves, whoever signed them, oldest first, and which manifests are not readable."""
+        found: list[Manifest] = []
+        unreadable: list[CatalogError] = []
+        for version in self._whole():
+            if (blob := self._blob(layout.version(self.name, version, MANIFEST))) is not None:
+                try:
+                    found.append(read_manifest(Document.split(blob.data).body, version))
+                except CatalogError as error:
+                    unreadable.append(error)
+        return found, unreadable
 
     def sign(self) -> list[Manifest]:
         """Sign pointer and versions as they are, those that nobody signed too, with the present key; return the versions.
@@ -278,7 +301,8 @@ class CatalogStore:
     def download(self, version: str, folder: Path) -> Path:
         """Bring a version to `folder/<version>`: to a temporary folder, hashes checked, then renamed into place.
 
-        A copy that is there already serves if it was checked against this very manifest, else it is replaced.
+        A copy that is there already serves if it was checked against this very manifest, else it is replaced. Files that
+        other versions in `folder` have are linked, not brought again.
         """
         manifest = self.manifest(version)
         target = folder / version
@@ -287,7 +311,7 @@ class CatalogStore:
         folder.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=folder))
         try:
-            self.fetch(manifest, part, manifest.files)
+            self._bring(manifest, part, manifest.files, _copies(folder))
             (part / MANIFEST).write_text(manifest.model_dump_json(indent=1))
             shutil.rmtree(target, ignore_errors=True)
             try:
@@ -304,25 +328,29 @@ class CatalogStore:
         if missing := sorted(set(names) - manifest.files.keys()):
             text = f"Version {manifest.version} of {self.name} has no {', '.join(missing)}"
             raise CatalogError(ErrorCode.CATALOG_REFUSED, text)
-        for name in names:
-            key = layout.version(self.name, manifest.version, name)
-            self._store.download(key, folder / name, limit=manifest.files[name].size)
-        verify_files(folder, manifest, names)
+        self._bring(manifest, folder, names, {})
+
+    def _bring(self, manifest: Manifest, folder: Path, names: Collection[str], copies: Mapping[str, Path]) -> None:
+        own = layout.version(self.name, manifest.version)
+        keys = {
+            name: layout.part(self.name, manifest.files[name].sha256) if manifest.has_parts else own + name for name in names
+        }
+        self.parts.bring(folder, manifest, keys, copies)
 
     def remove(self, version: str) -> None:
-        """Remove a version, manifest first, so that no reader meets half of one."""
+        """Remove a version, manifest first, so that no reader meets half of one; its parts stay until they are collected."""
         prefix = layout.version(self.name, version)
         self._store.remove(prefix + MANIFEST)
         for key in list(self._store.list(prefix)):
             self._store.remove(key)
 
     def unfinished(self) -> list[str]:
-        """Versions without a manifest: uploads that never ended."""
-        seen: dict[str, bool] = {}
+        """Versions without a manifest whose own files are there: uploads of releases without parts that never ended."""
+        files: dict[str, list[str]] = {}
         for key in self._store.list(layout.versions(self.name)):
-            version = key.removeprefix(layout.versions(self.name)).split("/")[0]
-            seen[version] = seen.get(version, False) or key.endswith("/" + MANIFEST)
-        return [version for version, whole in seen.items() if not whole]
+            version, _, name = key.removeprefix(layout.versions(self.name)).partition("/")
+            files.setdefault(version, []).append(name)
+        return [version for version, names in files.items() if MANIFEST not in names and any(map(_FILE.fullmatch, names))]
 
 
 def _parsed(body: bytes, key: str) -> _Pointer:
@@ -341,6 +369,20 @@ def _copied(folder: Path) -> Manifest | None:
     with suppress(OSError, CatalogError):
         return read_manifest((folder / MANIFEST).read_bytes(), folder.name)
     return None
+
+
+def named_parts(manifests: Iterable[Manifest]) -> frozenset[str]:
+    """Hashes of the parts that versions have."""
+    return frozenset(entry.sha256 for made in manifests if made.has_parts for entry in made.files.values())
+
+
+def _copies(folder: Path) -> dict[str, Path]:
+    """Files of the versions in a folder, by the hash against which each was checked."""
+    found: dict[str, Path] = {}
+    for version in folder.iterdir():
+        manifest = None if version.name.startswith(".") else _copied(version)
+        found |= {} if manifest is None else {entry.sha256: version / name for name, entry in manifest.files.items()}
+    return found
 
 
 def is_published(store: ObjectStore, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The feature store keeps for ever what is known of a photo from its pixels alone.
+"""The feature store keeps what is known of a photo from its pixels alone, as long as a version needs it and a while longer.
 
 A photo's features have three parts, each made by something of its own: the embedding by the embedder, the words by the
 spotter, key points and thumbnail by the details' rules. Each part lies below the fingerprint of what made it, so that an
@@ -10,8 +10,11 @@ built; the same photo in two shards is harmless, since its features are the same
 from __future__ import annotations
 
 import io
+import os
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ import pyarrow.parquet as pq
 from packsight.shared.contract.messages import PARTS, Part
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.storage import layout
-from packsight.shared.storage.files import write_whole
+from packsight.shared.storage.files import write_whole, written_aside
 from packsight.shared.storage.former_features import former_folders
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features, LocalFeatures
@@ -44,16 +47,23 @@ _SCHEMAS: dict[Part, pa.Schema] = {
     ),
 }
 _WHOLE = {name for schema in _SCHEMAS.values() for name in schema.names}
-_SHARDS_HELD = 96
-"""Files whose rows a view keeps: 32 of each part."""
+_GROUPS_HELD = 96
+"""Groups of rows that a view keeps: 32 of each part."""
+ROWS = 32
+"""Rows per group: what is read at a time, as many photos as one message has described."""
+LOCAL_BYTES = 20_000_000_000
+"""Local copies of shards at most: the features of 400,000 photos. The least recently used are fetched again by whoever reads
+them, in one stream each."""
+_NAMES = ".photos"
+"""Beside the local copy of a shard, and longer there: its photos' names, one a line."""
 
 
 class FeatureStore:
-    """Features that the same three things made, in object storage, with a local copy of the immutable shards."""
+    """Features that the same three things made, in object storage, with local copies of the immutable shards."""
 
-    def __init__(self, store: ObjectStore, made_by: Mapping[Part, str], home: Path) -> None:
-        """made_by: the fingerprint of what makes each part; home: folder for the local copies."""
-        self._store, self._made_by, self._home = store, made_by, home
+    def __init__(self, store: ObjectStore, made_by: Mapping[Part, str], home: Path, room: int = LOCAL_BYTES) -> None:
+        """made_by: the fingerprint of what makes each part; home: folder for the local copies; room: bytes of these."""
+        self._store, self._made_by, self._home, self._room = store, made_by, home, room
 
     def key(self, part: Part, shard: str) -> str:
         """Object key of a shard."""
@@ -64,22 +74,47 @@ class FeatureStore:
         for part in parts:
             self._store.write(self.key(part, shard), encode(part, photos))
 
-    def shards(self, part: Part) -> list[Path]:
-        """Bring every shard of a part to the local copy and return the files."""
-        own = layout.features(part, self._made_by[part])
-        return [
-            self._brought(key)
-            for folder in (own, *former_folders(self._store, part, self._made_by[part]))
-            for key in self._store.list(folder)
-            if key.endswith(layout.SHARD)
-        ]
+    def shards(self, part: Part) -> list[str]:
+        """Keys of every shard of a part; what this host has of shards that are gone is removed."""
+        found: list[str] = []
+        for folder in (layout.features(part, self._made_by[part]), *former_folders(self._store, part, self._made_by[part])):
+            there = {key: None for key in self._store.list(folder) if key.endswith(layout.SHARD)}
+            for file in (self._home / folder).glob(f"*{layout.SHARD}*"):
+                key = f"{folder}{file.name.removesuffix(_NAMES)}"
+                if key.endswith(layout.SHARD) and key not in there:  # else somebody is just writing it
+                    file.unlink(missing_ok=True)
+            found += there
+        return found
 
-    def _brought(self, key: str) -> Path:
+    def photos(self, key: str) -> list[str]:
+        """The photos of a shard, by row."""
+        names = self._home / f"{key}{_NAMES}"
+        if not names.exists():
+            write_whole(names, "\n".join(pq.read_table(self.file(key), columns=["sha256"])["sha256"].to_pylist()))
+        return names.read_text().split("\n")
+
+    def file(self, key: str) -> Path:
+        """The local copy of a shard, brought here if need be."""
         file = self._home / key
-        if not file.exists():
+        if file.exists():
+            os.utime(file)  # used just now
+        else:
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, self._store.read(key).data)
+            with written_aside(file) as part:
+                self._store.download(key, part)
+            self._make_room(file)
         return file
+
+    def _make_room(self, newest: Path) -> None:
+        """Remove the least recently used copies beyond the room there is, the newest never."""
+        copies = [(file.stat(), file) for file in (self._home / layout.FEATURES).rglob(f"*{layout.SHARD}")]
+        excess = sum(status.st_size for status, _ in copies) - self._room
+        for status, file in sorted(copies, key=lambda copy: copy[0].st_mtime_ns):
+            if excess <= 0:
+                break
+            if file != newest:
+                file.unlink(missing_ok=True)
+                excess -= status.st_size
 
     def read(self, shards: Iterable[str]) -> dict[str, Features]:
         """Features of all photos of these shards, by sha256; raises ImageError (OBJECT_MISSING) for one that is not there."""
@@ -94,48 +129,60 @@ class FeatureView(Mapping[str, Features]):
 
     def __init__(self, store: FeatureStore, wanted: Iterable[str]) -> None:
         self._store, self._wanted = store, set(wanted)
-        self._files: dict[Part, dict[str, Path]] = {part: {} for part in PARTS}
-        self._seen: set[tuple[Part, Path]] = set()
-        self._held: OrderedDict[tuple[Part, Path], dict[str, dict[str, Any]]] = OrderedDict()
+        self._places: dict[Part, dict[str, tuple[str, int]]] = {part: {} for part in PARTS}
+        """Shard and row of each photo."""
+        self._seen: set[tuple[Part, str]] = set()
+        self._ends: dict[str, list[int]] = {}
+        self._held: OrderedDict[tuple[Part, str, int], dict[str, dict[str, Any]]] = OrderedDict()
         self.refresh()
 
     def refresh(self) -> None:
         """Take in shards that came since the last look."""
-        for part, files in self._files.items():
-            for file in self._store.shards(part):
-                if (part, file) not in self._seen:
-                    self._seen.add((part, file))
-                    for sha in pq.read_table(file, columns=["sha256"])["sha256"].to_pylist():
+        for part, places in self._places.items():
+            for shard in self._store.shards(part):
+                if (part, shard) not in self._seen:
+                    self._seen.add((part, shard))
+                    for row, sha in enumerate(self._store.photos(shard)):
                         if sha in self._wanted:
-                            files.setdefault(sha, file)
+                            places.setdefault(sha, (shard, row))
 
     def missing(self, sha256: str) -> tuple[Part, ...]:
         """Parts of a photo that the store does not have."""
-        return tuple(part for part, files in self._files.items() if sha256 not in files)
+        return tuple(part for part, places in self._places.items() if sha256 not in places)
 
     def __getitem__(self, sha256: str) -> Features:
         row: dict[str, Any] = {}
-        for part, files in self._files.items():
-            row |= self._rows(part, files[sha256])[sha256]
+        for part, places in self._places.items():
+            row |= self._rows(part, *places[sha256])[sha256]
         return _features(row)
 
-    def _rows(self, part: Part, file: Path) -> dict[str, dict[str, Any]]:
-        key = (part, file)
+    def _rows(self, part: Part, shard: str, row: int) -> dict[str, dict[str, Any]]:
+        """The rows of a shard around one."""
+        key = (part, shard, bisect_right(self._ends_of(shard), row))
         if key not in self._held:
-            self._held[key] = _by_photo(file, _SCHEMAS[part].names)
-            if len(self._held) > _SHARDS_HELD:
+            with pq.ParquetFile(self._store.file(shard)) as file:
+                table = file.read_row_group(key[-1], _SCHEMAS[part].names)
+            self._held[key] = {found["sha256"]: found for found in table.to_pylist()}
+            if len(self._held) > _GROUPS_HELD:
                 self._held.popitem(last=False)
         self._held.move_to_end(key)
         return self._held[key]
 
+    def _ends_of(self, shard: str) -> list[int]:
+        """Row after the last of each of a shard's groups."""
+        if shard not in self._ends:
+            told = pq.read_metadata(self._store.file(shard))
+            self._ends[shard] = list(accumulate(told.row_group(group).num_rows for group in range(told.num_row_groups)))
+        return self._ends[shard]
+
     def __iter__(self) -> Iterator[str]:
-        return (sha for sha in self._files["embedding"] if sha in self)
+        return (sha for sha in self._places["embedding"] if sha in self)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __contains__(self, sha256: object) -> bool:
-        return all(sha256 in files for files in self._files.values())
+        return all(sha256 in places for places in self._places.values())
 
 
 def encode(part: Part, photos: Sequence[Features]) -> bytes:

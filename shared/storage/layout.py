@@ -8,7 +8,8 @@
     features/<part>/<fingerprint>/<shard>.parquet    features, each part by what made it
     catalogs/<name>/CURRENT.json                     which versions are served
     catalogs/<name>/CURRENT                          which version workers of older releases serve
-    catalogs/<name>/versions/<version>/<file>        a version, manifest.json last
+    catalogs/<name>/versions/<version>/<file>        a version: its manifest, and what is told of it
+    catalogs/<name>/parts/<sha256>                   files of its versions, each once
     catalogs/<name>/sources/<time>.jsonl.gz          what was seen at the sources of its photos
     catalogs/<name>/reports/<version>/<file>         what a sync says of a version, published or refused
     models/int8/<key>/…                              networks of 8-bit integers
@@ -79,6 +80,11 @@ def versions(catalog: str) -> str:
 def version(catalog: str, name: str, file: str = "") -> str:
     """A file of a version; without `file` the prefix of all of them."""
     return f"{versions(catalog)}{name}/{file}"
+
+
+def part(catalog: str, sha256: str = "") -> str:
+    """A file of a catalog's versions, by its hash; without it the prefix of all of them."""
+    return f"{CATALOGS}{catalog}/parts/{sha256}"
 
 
 def sources(catalog: str) -> str:

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from xml.etree.ElementTree import ParseError
@@ -51,6 +52,15 @@ class Blob:
 
     data: bytes
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a listing says of an object; `modified` by the server's clock."""
+
+    key: str
+    size: int
+    modified: datetime
 
 
 def _require_name(bucket: str, key: str | None = None) -> None:
@@ -220,6 +230,16 @@ class ObjectStore:
         """Bytes of an object of our bucket."""
         return int(self._stat(self.bucket, key).size or 0)
 
+    def age(self, key: str) -> timedelta | None:
+        """Since an object of our bucket was written last; None when there is none."""
+        try:
+            written: datetime = self._stat(self.bucket, key).last_modified
+        except StorageError as error:
+            if error.code is ErrorCode.OBJECT_MISSING:
+                return None
+            raise
+        return datetime.now(UTC) - written
+
     def etag(self, key: str, *, bucket: str | None = None) -> str:
         """Tag of an object's present content."""
         return str(self._stat(bucket or self.bucket, key).etag)
@@ -232,13 +252,20 @@ class ObjectStore:
 
     def list(self, prefix: str, *, bucket: str | None = None, recursive: bool = True) -> Iterator[str]:
         """Keys below a prefix in order; with recursive=False also the next level's prefixes, which end in `/`."""
-        _require_name(bucket or self.bucket)
-        listing = self._client.list_objects(bucket or self.bucket, prefix=prefix, recursive=recursive)
+        for item in self._items(prefix, bucket or self.bucket, recursive=recursive):
+            yield str(item.object_name)
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        """Objects of our bucket below a prefix, in the order of their keys, with size and age."""
+        for item in self._items(prefix, self.bucket, recursive=True):
+            yield Listed(str(item.object_name), int(item.size or 0), item.last_modified or datetime.now(UTC))
+
+    def _items(self, prefix: str, bucket: str, *, recursive: bool) -> Iterator[Any]:
+        _require_name(bucket)
         try:
-            for item in listing:
-                yield str(item.object_name)
+            yield from self._client.list_objects(bucket, prefix=prefix, recursive=recursive)
         except _ERRORS as error:
-            raise self._typed(error, f"s3://{bucket or self.bucket}/{prefix}") from error
+            raise self._typed(error, f"s3://{bucket}/{prefix}") from error
 
     def download(self, key: str, path: Path, *, limit: int | None = None) -> None:
         """Copy an object of `limit` bytes at most into a file, in constant memory; raises StorageError as `read` does."""

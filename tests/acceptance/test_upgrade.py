@@ -17,6 +17,7 @@ from packsight.shared.settings import load_settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
 from tests.acceptance.stack import wait_until
+from tests.trust import lay_apart
 
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
@@ -51,6 +52,7 @@ def publish_as_formerly(store: ObjectStore, catalogs: CatalogStore) -> str:
     """Make of what is published what a release left behind that knew no recipes; returns its version."""
     current = catalogs.current()
     assert current is not None
+    lay_apart(store, catalogs.manifest(current.version))
     key = f"catalogs/default/versions/{current.version}/manifest.json"
     document = json.loads(Document.split(store.read(key).data).body)
     for field in ("details", "matching", "fit"):
@@ -68,8 +70,7 @@ def publish_unsigned(stack: Stack, name: str) -> str:
     with closing(store):
         current = catalogs.current()
         assert current is not None
-        prefix = f"versions/{current.version}/"
-        for key in store.list(f"catalogs/default/{prefix}"):
+        for key in [*store.list(f"catalogs/default/versions/{current.version}/"), *store.list("catalogs/default/parts/")]:
             data = store.read(key).data
             if key.endswith("manifest.json"):
                 data = json.dumps({**json.loads(Document.split(data).body), "catalog": name}).encode()

@@ -56,11 +56,17 @@ def put(
     publish(catalogs, folder / version, manifest, catalogs.current(), lambda: None)
 
 
+def put_whole(store: ObjectStore, folder: Path) -> None:
+    """Upload as releases did whose versions had no files in common."""
+    for path in folder.iterdir():
+        store.write(f"catalogs/default/versions/{folder.name}/{path.name}", path.read_bytes())
+
+
 def put_formerly(catalogs: CatalogStore, store: ObjectStore, folder: Path, version: str) -> None:
     """Publish as releases did that named no recipe."""
     manifest = sealed(folder / version, version, recipe=FORMER)
     (folder / version / "manifest.json").write_text(manifest.model_copy(update={"format": 2}).model_dump_json())
-    catalogs.upload(folder / version)
+    put_whole(store, folder / version)
     said = {"version": version, "changed_at": datetime.now(UTC).isoformat()}
     store.write("catalogs/default/CURRENT", json.dumps(said).encode())
 
@@ -127,7 +133,7 @@ def test_the_rows_of_a_version_of_a_former_release_can_be_read(
         dimension=1, projected=1, index="Flat", faiss="1", format=2,
     )  # fmt: skip
     seal(folder, manifest)
-    catalogs.upload(folder)
+    put_whole(store, folder)
     assert published_rows(catalogs, "v1") == (products, photos)
     store.write("catalogs/default/versions/v1/photos.arrow", b"damaged")
     with pytest.raises(CatalogError, match=r"photos\.arrow of version v1 is damaged"):
@@ -266,15 +272,16 @@ def test_what_former_releases_published_goes_with_its_pointer_when_their_workers
     assert current(catalogs) == "v2"
 
 
-def test_an_upload_without_manifest_goes_only_when_it_is_old(
+def test_an_upload_of_a_former_release_without_manifest_goes_and_what_is_told_of_a_version_stays(
     catalogs: CatalogStore, store: ObjectStore, tmp_path: Path
 ) -> None:
     put(catalogs, tmp_path, "v1")
-    young = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-aaaaaa"
-    for version in (young, "20200101T000000-bbbbbb"):
-        store.write(f"catalogs/default/versions/{version}/content.json", b"half")
-    assert prune(catalogs, 5, []) == ["20200101T000000-bbbbbb"]
-    assert catalogs.unfinished() == [young]
+    for file in ("v0/photos.arrow", "v0/model.json", "v1/report.html", "refused/report.jsonl"):
+        store.write(f"catalogs/default/versions/{file}", b"half")
+    assert prune(catalogs, 5, []) == ["v0"]
+    assert catalogs.unfinished() == []
+    left = {key.removeprefix("catalogs/default/versions/") for key in store.list("catalogs/default/versions/")}
+    assert left == {"v1/manifest.json", "v1/report.html", "refused/report.jsonl"}
 
 
 def test_the_lock_has_one_holder_and_names_it(client: redis.Redis) -> None:

@@ -65,7 +65,8 @@ def publish_formerly(store: ObjectStore, folder: Path, version: str) -> None:
     for name in ("details", "matching", "fit"):
         del document[name]
     file.write_text(json.dumps({**document, "format": 2}))
-    CatalogStore(store, "default", UNCHECKED).upload(folder)
+    for path in folder.iterdir():
+        store.write(f"catalogs/default/versions/{version}/{path.name}", path.read_bytes())
     said = {"version": manifest.version, "changed_at": datetime.now(UTC).isoformat()}
     store.write("catalogs/default/CURRENT", json.dumps(said).encode())
 
@@ -206,14 +207,14 @@ def test_a_version_that_vanished_from_the_disk_is_brought_again(
     assert served(live_settings) == mine.version
 
 
-@pytest.mark.parametrize("damage", [b"inde", b"indey", b""], ids=["truncated", "flipped", "empty"])
+@pytest.mark.parametrize("damage", [b"inde", b"index of anotheR", b""], ids=["truncated", "flipped", "empty"])
 def test_a_damaged_version_is_never_served(
     replica: Replica, live_settings: Settings, store: ObjectStore, tmp_path: Path, damage: bytes
 ) -> None:
     good = publish(store, tmp_path / "a")
     replica.sync()
-    bad = publish(store, tmp_path / "b")
-    store.write(f"catalogs/default/versions/{bad.version}/index.faiss", damage)
+    bad = publish(store, tmp_path / "b", content=b"index of another")
+    store.write(f"catalogs/default/parts/{bad.files['index.faiss'].sha256}", damage)
     replica.sync()
     assert served(live_settings) == good.version
     with pytest.raises(CatalogError):

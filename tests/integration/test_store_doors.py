@@ -74,9 +74,9 @@ MAY: dict[str, dict[str, str]] = {
     },
     Role.INDEXER: {
         "get": "catalogs photos made incoming jobs features",
-        "put": "catalogs photos made",
-        "delete": "catalogs",
-        "list": "catalogs made incoming jobs features",
+        "put": "catalogs photos made features",
+        "delete": "catalogs photos made features uploads jobs",
+        "list": "catalogs photos made uploads incoming jobs features models",
     },
     Role.MONITOR: {"get": "catalogs", "list": "catalogs"},
 }

@@ -9,7 +9,6 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,13 +20,12 @@ from PIL import Image, ImageDraw
 
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
-from packsight.indexer.publish import prune
 from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.sync import Sync
 from packsight.shared.catalog.manifest import new_version
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.catalog.versions import CatalogStore, named_parts
 from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError, UserError
 from packsight.shared.contract.messages import DESCRIBE, DESCRIBE_QUEUE, PARTS, DescribeRequest, Part
 from packsight.shared.contract.outcomes import Described, DescribeResult, Failure, WordRead
@@ -42,7 +40,7 @@ from packsight.shared.vision.features import Features
 from packsight.worker.pipeline.decode import decode
 from packsight.worker.pipeline.local_features import catalog_features, thumbnail
 from tests.integration.test_feature_store import write_as_the_release_before
-from tests.trust import UNCHECKED
+from tests.trust import UNCHECKED, lay_apart
 
 RECIPE = recipe("thumb-000000000001", "none-000000000001")
 
@@ -319,6 +317,7 @@ def make_former(shop: Shop) -> None:
     """Let what is published look as if the release before had left it: its manifest, its pointer, its features."""
     snapshot = shop.snapshot()
     version = snapshot.manifest.version
+    lay_apart(shop.store, snapshot.manifest)
     key = f"catalogs/default/versions/{version}/manifest.json"
     manifest = json.loads(shop.store.read(key).data)
     for name in ("details", "matching", "fit"):
@@ -404,9 +403,12 @@ class KilledError(BaseException):
 
 
 @contextmanager
-def killed_before(monkeypatch: pytest.MonkeyPatch, step: int | None) -> Iterator[list[str]]:
-    """End the process before its write number `step` to object storage (never for None); gives the list of writes."""
+def killed_before(monkeypatch: pytest.MonkeyPatch, step: tuple[str, int] | None) -> Iterator[list[str]]:
+    """End the process before a write to object storage: its kind, and how many of it come before; never for None.
+
+    Gives the list of writes."""
     writes: list[str] = []
+    killed: list[str] = []
     lock = threading.Lock()
 
     def wrapped(method: str) -> Callable[..., Any]:
@@ -414,9 +416,11 @@ def killed_before(monkeypatch: pytest.MonkeyPatch, step: int | None) -> Iterator
 
         def call(self: ObjectStore, key: str, *args: Any, **kwargs: Any) -> Any:
             with lock:
-                if step is not None and len(writes) >= step:
+                kind = f"{method} {kind_of(key)}"
+                if killed or (step is not None and kind == step[0] and writes.count(kind) >= step[1]):
+                    killed.append(kind)
                     raise KilledError
-                writes.append(f"{method} {kind_of(key)}")
+                writes.append(kind)
             return original(self, key, *args, **kwargs)
 
         return call
@@ -433,10 +437,10 @@ def kind_of(key: str) -> str:
     return parts[0] if parts[0] != "catalogs" else parts[-1] if parts[-1] in {"manifest.json", "CURRENT.json"} else parts[2]
 
 
-def edges(writes: Sequence[str]) -> list[int]:
+def edges(writes: Sequence[str]) -> list[tuple[str, int]]:
     """Steps at which the kind of write changes, and one in the midst of the uploads: the other steps are like these."""
     changes = [i for i in range(len(writes)) if i == 0 or writes[i] != writes[i - 1]]
-    return sorted({*changes, writes.index("upload versions") + 5})
+    return [*((writes[i], writes[:i].count(writes[i])) for i in changes), ("upload parts", 5)]
 
 
 @pytest.mark.timeout(900)
@@ -459,12 +463,12 @@ def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_comp
         with killed_before(monkeypatch, None) as writes:
             shop.sync()
     steps = edges(writes)
-    kinds = {writes[step] for step in steps}
-    assert {"write photos", "write sources", "write features", "upload versions", "write manifest.json"} <= kinds
-    assert {"replace CURRENT.json", "remove manifest.json", "remove versions", "remove sources"} <= kinds
+    kinds = {kind for kind, _ in steps}
+    assert {"write photos", "write sources", "write features", "upload parts", "write manifest.json"} <= kinds
+    assert {"replace CURRENT.json", "remove manifest.json", "remove parts", "remove sources"} <= kinds
 
-    for step in steps:
-        change(1000 + 10 * step)
+    for number, step in enumerate(steps):
+        change(1000 + 10 * number)
         with killed_before(monkeypatch, step) as done, pytest.raises(KilledError):
             shop.sync()
         served = shop.snapshot()  # every file is checked against its hash, then it is opened
@@ -479,14 +483,8 @@ def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_comp
         assert report.fetched == (0 if "write sources" in done else 2)
         assert len(shop.catalogs.versions()) == 2
         assert len(list(shop.store.list("catalogs/default/sources/"))) <= 1
-
-    # Interrupted uploads are invisible, and go when they are a day old.
-    assert shop.catalogs.unfinished()
-    prune(shop.catalogs, 2, [RECIPE])
-    assert shop.catalogs.unfinished()
-    monkeypatch.setattr("packsight.indexer.publish.UNFINISHED_KEPT", timedelta(0))
-    prune(shop.catalogs, 2, [RECIPE])
-    assert shop.catalogs.unfinished() == []
+        # Of an upload that never ended nothing is left.
+        assert shop.catalogs.parts.listed().keys() == named_parts(shop.catalogs.versions())
 
 
 def test_photos_are_described_by_workers_over_the_queue(shop: Shop, live_settings: Settings) -> None:

@@ -1,0 +1,1 @@
+"""What lies in object storage and why, and the removal of what nothing needs any more: mark and sweep."""

@@ -1,0 +1,88 @@
+"""What must stay: what versions have, what is known of their photos' sources, what jobs ask for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from packsight.indexer.collection.marks import Marks
+from packsight.indexer.source_states import SourceStates
+from packsight.shared.catalog.manifest import Manifest
+from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.signatures import Keyring
+from packsight.shared.catalog.tables import PHOTOS, PhotoTable
+from packsight.shared.catalog.trust import Trust
+from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.storage import layout
+from packsight.shared.storage.jobs import JobStore
+from packsight.shared.storage.objects import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogNeeds:
+    """One catalog's versions, whoever signed them, and what they and the next sync need. Nothing is needed for certain while
+    a manifest is not readable: then all stays."""
+
+    name: str
+    versions: tuple[Manifest, ...]
+    photos: Marks
+    """Of versions."""
+    sources: Marks
+    """Fetched for a version that is not there yet, or known to be of no use, which is not found out again."""
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def makers(self) -> frozenset[str]:
+        """Fingerprints of what made the features of its versions."""
+        return frozenset(maker for version in self.versions for maker in Recipe.of(version).parts.values() if maker)
+
+
+def read_needs(store: ObjectStore, name: str) -> CatalogNeeds:
+    """Read what a catalog needs; raises CatalogError for a version whose list of photos is damaged."""
+    catalogs = CatalogStore(store, name, Trust(Keyring()))  # a version that nobody is to believe keeps its parts too
+    versions, unreadable = catalogs.named()
+    return CatalogNeeds(
+        name,
+        tuple(versions),
+        Marks(_photos(catalogs, versions)),
+        Marks(state.sha256 for state in SourceStates(store, name).load().values() if state.sha256),
+        tuple(error.message for error in unreadable),
+    )
+
+
+def _photos(catalogs: CatalogStore, versions: Iterable[Manifest]) -> Iterator[str]:
+    lists = {made.files[PHOTOS].sha256: made for made in versions if PHOTOS in made.files}
+    for made in lists.values():
+        with TemporaryDirectory() as folder:
+            catalogs.fetch(made, Path(folder), (PHOTOS,))
+            yield from PhotoTable(Path(folder) / PHOTOS).column("sha256")
+
+
+def made_photos(store: ObjectStore, sources: Marks) -> dict[str, str]:
+    """Hashes of photos that were made of these, by key; they are few, and only their bytes tell."""
+    keys = [key for key in store.list(layout.MADE) if (source := source_of(key)) and source in sources]
+    return {key: hashlib.sha256(store.read(key).data).hexdigest() for key in keys}
+
+
+def source_of(key: str) -> str:
+    """Hash of the photo that one was made of, by its key; empty where the key is none of ours."""
+    return name if is_hash(name := key.rpartition("/")[2].removesuffix(".jpg")) else ""
+
+
+def is_hash(text: str) -> bool:
+    """Whether this is a sha256 in hex."""
+    return len(text) == 64 and not set(text) - set("0123456789abcdef")
+
+
+def wanted_uploads(store: ObjectStore, jobs: Iterable[str]) -> Mapping[str, str]:
+    """Keys of photos that these jobs ask for, each with a job that does."""
+    prefix = layout.address(store.bucket, "")
+    found: dict[str, str] = {}
+    for job in jobs:
+        for image in JobStore(store).images(job):
+            if image.reference.startswith(prefix):
+                found[image.reference.removeprefix(prefix)] = job
+    return found

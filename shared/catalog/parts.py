@@ -1,0 +1,120 @@
+"""Files of versions, each named by the sha256 of its bytes: sent, kept and brought once, however many versions have it.
+
+A part is never changed, so that whoever has one under its name has the right one. On a host a part that was checked when it
+came is told from any other file by its mark, as Nix marks its store (Dolstra, The purely functional software deployment
+model, 2006): nobody may write it, and it seems to be of the first second of 1970, which no later write leaves as it is. What
+bears the mark is linked into further versions without being read again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from packsight.shared.catalog.manifest import FileEntry, Manifest, verify_file
+from packsight.shared.contract.errors import CatalogError, ErrorCode
+from packsight.shared.storage import layout
+from packsight.shared.storage.objects import Listed, ObjectStore
+
+log = logging.getLogger(__name__)
+
+SIDE_BY_SIDE = 8
+"""Parts that are sent or brought at a time: enough that small ones do not wait for each other's answers, and half of the
+connections that an ObjectStore keeps."""
+FRESH = timedelta(hours=1)
+"""Age up to which a part that no version names is built upon. An older one may be collected at any moment, so it is sent
+again, which makes it young."""
+_MARK_NS = 1_000_000_000
+_READ_ONLY = 0o444
+
+
+class Parts:
+    """The parts of one catalog in object storage."""
+
+    def __init__(self, store: ObjectStore, catalog: str) -> None:
+        self._store, self._catalog = store, catalog
+
+    def listed(self) -> dict[str, Listed]:
+        """All parts, by hash."""
+        prefix = layout.part(self._catalog)
+        return {found.key.removeprefix(prefix): found for found in self._store.listed(prefix)}
+
+    def remove(self, part: Listed) -> None:
+        """Remove a part; no error when it is gone."""
+        self._store.remove(part.key)
+
+    def send(self, folder: Path, manifest: Manifest, named: Collection[str], *, anew: bool = False) -> int:
+        """Upload the files of a version that are not there; return how many bytes that took.
+
+        named: parts that versions have, which therefore stay. anew: whatever is in the folder is sent. Raises CatalogError for
+        a file that is neither in the folder nor among the parts, and for one that arrived in another size.
+        """
+        held, young = self.listed(), datetime.now(UTC) - FRESH
+        files = {entry.sha256: (folder / name, entry) for name, entry in manifest.files.items()}
+        missing: list[tuple[Path, FileEntry]] = []
+        for path, entry in files.values():
+            found = held.get(entry.sha256)
+            whole = found is not None and found.size == entry.size
+            if whole and not anew and (entry.sha256 in named or (found is not None and found.modified > young)):
+                continue
+            if path.exists():
+                missing.append((path, entry))
+            elif not whole:
+                raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{path.name} is neither built nor a part of {self._catalog}")
+        with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="parts") as pool:
+            sent = sum(pool.map(self._send, missing))
+        self._tell(manifest, "sent", len(missing), sent, len(files))
+        return sent
+
+    def _send(self, file: tuple[Path, FileEntry]) -> int:
+        path, entry = file
+        key = layout.part(self._catalog, entry.sha256)
+        self._store.upload(key, str(path))
+        if (size := self._store.size(key)) != entry.size:
+            raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{path.name} arrived with {size} of {entry.size} bytes")
+        return size
+
+    def bring(self, folder: Path, manifest: Manifest, keys: Mapping[str, str], copies: Mapping[str, Path]) -> int:
+        """Bring files of a version into a folder, checked; return how many bytes were fetched.
+
+        keys: where each lies in object storage. copies: marked files of this host by their hash. Raises CatalogError for
+        one that is damaged.
+        """
+        missing = [name for name in keys if not _linked(copies, manifest.files[name], folder / name)]
+
+        def fetch(name: str) -> int:
+            entry, path = manifest.files[name], folder / name
+            self._store.download(keys[name], path, limit=entry.size)
+            verify_file(path, entry, manifest.version)
+            path.chmod(_READ_ONLY)
+            os.utime(path, ns=(_MARK_NS, _MARK_NS))
+            return entry.size
+
+        with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="parts") as pool:
+            fetched = sum(pool.map(fetch, missing))
+        self._tell(manifest, "fetched", len(missing), fetched, len(keys))
+        return fetched
+
+    def _tell(self, manifest: Manifest, done: str, count: int, size: int, of: int) -> None:
+        text = "version %s of %s: %d of %d parts %s, %d bytes"
+        log.info(text, manifest.version, self._catalog, count, of, done, size, extra={"action": f"parts_{done}"})
+
+
+def _linked(copies: Mapping[str, Path], entry: FileEntry, path: Path) -> bool:
+    """Give a marked copy a further name; False where there is none, or the disk knows no links."""
+    copy = copies.get(entry.sha256)
+    with suppress(OSError):
+        if copy is not None and is_marked(copy) and copy.stat().st_size == entry.size:
+            os.link(copy, path)
+            return True
+    return False
+
+
+def is_marked(path: Path) -> bool:
+    """Whether a file was checked when it came and not written since; raises OSError."""
+    return path.stat().st_mtime_ns == _MARK_NS

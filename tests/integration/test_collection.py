@@ -1,0 +1,98 @@
+"""The collection on a real object storage and Redis, between the syncs of a shop."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from packsight.cli import app
+from packsight.indexer.collection.collect import Collected, collect, collect_when_due
+from packsight.indexer.collection.survey import unneeded
+from packsight.indexer.fleet import Fleet
+from packsight.indexer.lock import sync_lock
+from packsight.shared.settings import Settings, settings
+from packsight.shared.storage.objects import ObjectStore
+from tests.integration.test_sync import RECIPE, Shop, register
+
+
+@pytest.fixture
+def shop(tmp_path: Path, live_settings: Settings, store: ObjectStore) -> Shop:
+    made = Shop(tmp_path / "shop", live_settings, store)
+    made.settings = made.settings.model_copy(
+        update={"catalog": made.settings.catalog.model_copy(update={"keep_versions": 1})}
+    )
+    for identity in "345678":
+        made.remove(identity)
+    return made
+
+
+def later(shop: Shop, days: float, *, dry_run: bool = False) -> Collected:
+    with closing(Fleet(shop.settings)) as fleet:
+        register(fleet, RECIPE)
+        return collect(shop.settings, shop.store, fleet, dry_run=dry_run, now=datetime.now(UTC) + timedelta(days=days))
+
+
+def test_what_a_product_left_behind_goes_and_its_photos_are_described_again_when_it_comes_back(shop: Shop) -> None:
+    shop.sync()
+    shop.remove("2")
+    shop.sync(force=True)
+    photos = set(shop.store.list("photos/"))
+    assert [pile.why for pile in unneeded(later(shop, 8, dry_run=True).found.piles)] == ["of no version"]
+    assert set(shop.store.list("photos/")) == photos
+    later(shop, 8)
+    assert len(photos) == 4 and len(set(shop.store.list("photos/"))) == 2
+    done = later(shop, 31)
+    assert [(one.rows, one.needed) for one in done.packs] == [(4, 2)] * 3
+    assert [(one.rows, one.needed) for one in later(shop, 31).packs] == [(2, 2)] * 3
+    assert not shop.sync().published
+    shop.add("2", "Cream number 2", seed=2)
+    report = shop.sync(force=True)  # so small a catalog recognises itself now better, now worse
+    assert (report.published, report.fetched, report.described) == (True, 2, 2)
+    assert len(shop.snapshot().products) == 2
+
+
+def test_beside_a_sync_of_the_catalog_its_photos_stay(shop: Shop) -> None:
+    shop.sync()
+    shop.store.write("photos/" + "a" * 64, b"fetched just now")
+    with closing(Fleet(shop.settings)) as fleet, sync_lock(fleet.redis, "default"):
+        found = later(shop, 400).found
+    assert "is being synced already" in found.notes[0]
+    assert shop.store.exists("photos/" + "a" * 64)
+    later(shop, 400)
+    assert not shop.store.exists("photos/" + "a" * 64)
+
+
+def test_the_indexer_collects_when_it_is_time(shop: Shop) -> None:
+    shop.sync()
+    assert collect_when_due(shop.settings) is not None
+    assert collect_when_due(shop.settings) is None
+    stamp = shop.settings.home / "indexer" / "collected"
+    long_ago = time.time() - 25 * 3600
+    os.utime(stamp, (long_ago, long_ago))
+    assert collect_when_due(shop.settings) is not None
+
+
+def test_the_command_says_what_lies_there(shop: Shop, live_environment: None) -> None:
+    shop.sync()
+    settings.cache_clear()
+    try:
+        runner = CliRunner()
+        told = json.loads(runner.invoke(app, ["storage", "--json"], catch_exceptions=False).stdout)
+        text = runner.invoke(app, ["storage"], catch_exceptions=False).stdout
+        dry = runner.invoke(app, ["storage", "collect", "--dry-run"], catch_exceptions=False).stdout
+    finally:
+        settings.cache_clear()
+    assert sum(pile["objects"] for pile in told["piles"]) == len(list(shop.store.list("")))
+    assert {pile["room"] for pile in told["piles"]} == {"catalogs/default/", "photos/", "features/"}
+    assert told["versions"] == [
+        {"catalog": "default", "version": told["versions"][0]["version"], "own": told["versions"][0]["own"], "shared": 0}
+    ]
+    assert "parts of one version" in text and "of versions" in text
+    assert "0 objects that nothing needs would be removed" in dry

@@ -1,0 +1,71 @@
+"""A new price is published as it is: nothing is described, fitted or sent of what matching needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from packsight.shared.catalog.shown import is_shown
+from packsight.shared.settings import Settings
+from packsight.shared.storage.objects import ObjectStore
+from tests.integration.test_sync import Shop, killed_before
+
+
+class Priced(Shop):
+    """A shop whose feed has prices."""
+
+    prices: dict[str, str] = {}  # noqa: RUF012
+
+    def write(self) -> str:
+        feed = Path(super().write())
+        text = feed.read_text()
+        for identity, price in self.prices.items():
+            text = text.replace(f'<offer id="{identity}">', f'<offer id="{identity}"><price>{price}</price>')
+        feed.write_text(text)
+        return str(feed)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, live_settings: Settings, store: ObjectStore) -> Priced:
+    made = Priced(tmp_path / "shop", live_settings, store)
+    made.prices = {"3": "10.00"}
+    return made
+
+
+def test_a_new_price_sends_one_file_and_a_manifest(shop: Priced, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.sync()
+    before, asked = shop.snapshot(), len(shop.extractor.asked)
+    shop.prices["3"] = "12.50"
+    monkeypatch.setattr("packsight.indexer.sync.build_version", None)
+    with killed_before(monkeypatch, None) as writes:
+        report = shop.sync()
+    assert (report.published, report.described, report.fetched, report.changed) == (True, 0, 0, 1)
+    assert len(shop.extractor.asked) == asked
+    assert [write for write in writes if "catalogs" in write or "parts" in write] == ["upload parts"]
+    after = shop.snapshot()
+    assert (after.products[2].price, before.products[2].price) == ("12.50", "10.00")
+    assert after.manifest.parent == before.manifest.version
+    other = {name for name, entry in after.manifest.files.items() if before.manifest.files[name] != entry}
+    assert len(other) == 1 and is_shown(*other)
+    assert (after.folder / "index.faiss").samefile(before.folder / "index.faiss")
+    again = shop.sync()
+    assert not again.published
+
+
+def test_what_is_shown_of_a_product_beside_a_new_photo_is_built_with_it(shop: Priced) -> None:
+    shop.sync()
+    shop.prices["3"] = "12.50"
+    shop.add("9", "Soap", seed=99)
+    report = shop.sync()
+    assert (report.published, report.described) == (True, 2)
+    assert [product.price for product in shop.snapshot().products][2] == "12.50"
+
+
+def test_building_the_same_again_gives_the_same_parts(shop: Priced) -> None:
+    shop.sync()
+    before = shop.snapshot().manifest
+    shop.sync(force=True)
+    after = shop.snapshot().manifest
+    assert before.version != after.version
+    assert before.files == after.files

@@ -1,0 +1,182 @@
+"""Files of versions in object storage and on a host: each is sent, kept and brought once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from packsight.shared.catalog.manifest import Manifest, read_manifest, seal
+from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.contract.errors import CatalogError
+from packsight.shared.storage.objects import Listed
+from tests.trust import UNCHECKED, Shelf
+
+
+class Counted(Shelf):
+    """A shelf that notes what is sent and asked for, and on which all lies as long as is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[str] = []
+        self.fetched: list[str] = []
+        self.lain = timedelta(0)
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        return (replace(found, modified=datetime.now(UTC) - self.lain) for found in super().listed(prefix))
+
+    def upload(self, key: str, path: str) -> None:
+        super().upload(key, path)
+        self.sent.append(Path(path).name)
+
+    def download(self, key: str, path: Path, *, limit: int | None = None) -> None:
+        super().download(key, path, limit=limit)
+        self.fetched.append(path.name)
+
+
+@pytest.fixture
+def shelf() -> Counted:
+    return Counted()
+
+
+@pytest.fixture
+def catalogs(shelf: Counted) -> CatalogStore:
+    return CatalogStore(shelf, "default", UNCHECKED)
+
+
+def built(folder: Path, format_: int = 5, /, **files: str) -> Manifest:
+    """A sealed version of small files: `index="text"` is index.json."""
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / f"{name}.json").write_text(text)
+    manifest = Manifest(
+        catalog="default", version=folder.name, created_at=datetime.now(UTC), products=1, photos=1, embedder="e", spotter="s",
+        details="d", matching="m", dimension=1, projected=1, index="Flat", faiss="1", format=format_,
+    )  # fmt: skip
+    return seal(folder, manifest)
+
+
+def test_of_a_further_version_only_what_changed_is_sent(catalogs: CatalogStore, shelf: Counted, tmp_path: Path) -> None:
+    built(tmp_path / "v1", index="one", words="two", again="two")
+    catalogs.upload(tmp_path / "v1")
+    assert sorted(shelf.sent) in (["index.json", "words.json"], ["again.json", "index.json"])
+    shelf.lain = timedelta(days=400)
+    shelf.sent.clear()
+    built(tmp_path / "v2", index="one", words="three", again="two")
+    catalogs.upload(tmp_path / "v2")
+    assert shelf.sent == ["words.json"]
+    assert len(catalogs.parts.listed()) == 3
+
+
+def test_an_old_part_that_no_version_names_is_sent_again_and_a_fresh_one_is_built_upon(
+    catalogs: CatalogStore, shelf: Counted, tmp_path: Path
+) -> None:
+    built(tmp_path / "v1", index="one")
+    catalogs.upload(tmp_path / "v1")
+    catalogs.remove("v1")
+    for version, age, sent in (("v2", timedelta(minutes=5), []), ("v3", timedelta(hours=2), ["index.json"])):
+        shelf.lain = age
+        shelf.sent.clear()
+        built(tmp_path / version, index="one")
+        catalogs.upload(tmp_path / version)
+        assert shelf.sent == sent
+        catalogs.remove(version)
+
+
+def test_a_part_of_another_size_is_mended_and_one_of_the_same_when_all_is_sent_anew(
+    catalogs: CatalogStore, shelf: Counted, tmp_path: Path
+) -> None:
+    made = built(tmp_path / "v1", index="one")
+    catalogs.upload(tmp_path / "v1")
+    (key,) = [key for key in shelf.objects if "/parts/" in key]
+    for damage, anew in ((b"on", False), (b"onE", True)):
+        shelf.objects[key] = damage
+        catalogs.upload(tmp_path / "v1", anew=anew)
+        catalogs.fetch(made, tmp_path, ["index.json"])
+        (tmp_path / "index.json").unlink()
+
+
+def test_a_version_is_not_published_that_lacks_a_part(catalogs: CatalogStore, shelf: Counted, tmp_path: Path) -> None:
+    built(tmp_path / "v1", index="one")
+    (tmp_path / "v1" / "index.json").unlink()
+    with pytest.raises(CatalogError, match=r"index\.json is neither built nor a part"):
+        catalogs.upload(tmp_path / "v1")
+    assert shelf.objects == {}
+
+
+def test_a_manifest_that_nobody_can_read_stops_no_upload(catalogs: CatalogStore, shelf: Counted, tmp_path: Path) -> None:
+    shelf.objects["catalogs/default/versions/v0/manifest.json"] = b"{"
+    built(tmp_path / "v1", index="one")
+    catalogs.upload(tmp_path / "v1")
+    assert [made.version for made in catalogs.versions()] == ["v1"]
+
+
+def test_a_host_fetches_what_no_version_of_its_own_has_and_links_the_rest(
+    catalogs: CatalogStore, shelf: Counted, tmp_path: Path
+) -> None:
+    host = tmp_path / "host"
+    for version, words in (("v1", "two"), ("v2", "three")):
+        built(tmp_path / version, index="one", words=words)
+        catalogs.upload(tmp_path / version)
+        catalogs.download(version, host)
+    assert sorted(shelf.fetched) == ["index.json", "words.json", "words.json"]
+    assert (host / "v1/index.json").samefile(host / "v2/index.json")
+    assert (host / "v2/words.json").read_text() == "three"
+    assert not (host / "v2/index.json").stat().st_mode & 0o222
+
+
+@pytest.mark.parametrize("written", ["onE", "on"])
+def test_what_was_written_since_it_was_checked_is_fetched_again(
+    catalogs: CatalogStore, shelf: Counted, tmp_path: Path, written: str
+) -> None:
+    host = tmp_path / "host"
+    for version in ("v1", "v2"):
+        built(tmp_path / version, index="one", words=version)
+        catalogs.upload(tmp_path / version)
+    catalogs.download("v1", host)
+    (host / "v1/index.json").chmod(0o644)
+    (host / "v1/index.json").write_text(written)
+    catalogs.download("v2", host)
+    assert (host / "v2/index.json").read_text() == "one"
+
+
+def test_where_the_disk_knows_no_links_all_is_fetched(
+    catalogs: CatalogStore, shelf: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.link", refuse)
+    for version in ("v1", "v2"):
+        built(tmp_path / version, index="one")
+        catalogs.upload(tmp_path / version)
+        catalogs.download(version, tmp_path / "host")
+    assert shelf.fetched == ["index.json"] * 2
+
+
+def test_a_version_of_the_format_before_is_brought_from_its_own_folder(
+    catalogs: CatalogStore, shelf: Counted, tmp_path: Path
+) -> None:
+    made = built(tmp_path / "v1", 4, index="one")
+    for path in (tmp_path / "v1").iterdir():
+        shelf.objects[f"catalogs/default/versions/v1/{path.name}"] = path.read_bytes()
+    made.require_format()
+    catalogs.download("v1", tmp_path / "host")
+    assert read_manifest((tmp_path / "host/v1/manifest.json").read_bytes(), "v1") == made
+    assert (tmp_path / "host/v1/index.json").read_text() == "one"
+    with pytest.raises(CatalogError, match="older release"):
+        made.model_copy(update={"format": 3}).require_format()
+
+
+def test_of_a_version_with_a_damaged_part_nothing_stays_on_the_host(
+    catalogs: CatalogStore, shelf: Counted, tmp_path: Path
+) -> None:
+    made = built(tmp_path / "v1", 5, **{f"file{number}": str(number) for number in range(30)})
+    catalogs.upload(tmp_path / "v1")
+    shelf.objects[f"catalogs/default/parts/{made.files['file7.json'].sha256}"] = b"x"
+    with pytest.raises(CatalogError, match=r"file7\.json of version v1 is damaged"):
+        catalogs.download("v1", tmp_path / "host")
+    assert list((tmp_path / "host").iterdir()) == []
