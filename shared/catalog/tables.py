@@ -94,12 +94,12 @@ class ProductTable(_Table):
 
     @property
     def arrow(self) -> pa.Table:
-        """The table itself, with what is shown of its products."""
+        """The table itself with what is shown of its products, in the order of the fields."""
         table = super().arrow
         for shown in self._shown:
             for name in shown.fields:
                 table = table.append_column(name, shown.aligned(name, table["id"]))
-        return table
+        return table.select([name for name in ProductRow.model_fields if name in table.column_names])
 
     @property
     def columns(self) -> list[str]:
