@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from packsight.shared.catalog.versions import CatalogStore
 
 PRODUCTS = "products.arrow"
 PHOTOS = "photos.arrow"
+_ROWS = 10_000
+"""Rows that are Python objects at a time."""
 
 T = TypeVar("T", ProductRow, PhotoRow)
 
@@ -87,26 +90,34 @@ class PhotoTable(_Table):
         return str(self._table["sha256"][index].as_py())
 
 
-def published_rows(catalogs: CatalogStore, version: str) -> tuple[list[ProductRow], list[PhotoRow]]:
-    """All rows of a published version of whatever format; fields that it does not have are empty.
+@contextmanager
+def open_published(catalogs: CatalogStore, version: str) -> Iterator[tuple[Iterator[ProductRow], Iterator[PhotoRow]]]:
+    """Rows of a published version of whatever format, one after the other; fields that it does not have are empty.
 
     Raises CatalogError when it is damaged or has no such tables.
     """
     with TemporaryDirectory() as folder:
         catalogs.fetch(catalogs.manifest(version), Path(folder), (PRODUCTS, PHOTOS))
-        products, photos = ProductTable(Path(folder) / PRODUCTS), PhotoTable(Path(folder) / PHOTOS)
-        return _rows(products, ProductRow), _rows(photos, PhotoRow)
+        yield _stream(Path(folder) / PRODUCTS, ProductRow), _stream(Path(folder) / PHOTOS, PhotoRow)
+
+
+def _stream(path: Path, kind: type[T]) -> Iterator[T]:
+    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    names = [name for name in kind.model_fields if name in table.column_names]
+    for batch in table.select(names).to_batches(max_chunksize=_ROWS):
+        columns = [batch.column(name).to_pylist() for name in names]
+        for row in zip(*columns, strict=True):
+            yield kind(**dict(zip(names, row, strict=True)))
+
+
+def published_rows(catalogs: CatalogStore, version: str) -> tuple[list[ProductRow], list[PhotoRow]]:
+    """All rows of a published version at once; see `open_published`."""
+    with open_published(catalogs, version) as (products, photos):
+        return list(products), list(photos)
 
 
 def published_ids(catalogs: CatalogStore, version: str) -> set[str]:
-    """Ids of all products of a published version of whatever format; raises CatalogError as `published_rows` does."""
+    """Ids of all products of a published version of whatever format; raises CatalogError as `open_published` does."""
     with TemporaryDirectory() as folder:
         catalogs.fetch(catalogs.manifest(version), Path(folder), (PRODUCTS,))
         return set(ProductTable(Path(folder) / PRODUCTS).column("id"))
-
-
-def _rows(table: _Table, kind: type[T]) -> list[T]:
-    # Column by column: a row at a time takes a catalog of a million photos minutes.
-    names = [name for name in kind.model_fields if name in table.columns]
-    columns = [table.column(name) for name in names]
-    return [kind(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]

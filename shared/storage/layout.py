@@ -9,7 +9,7 @@
     catalogs/<name>/CURRENT.json                     which versions are served
     catalogs/<name>/CURRENT                          which version workers of older releases serve
     catalogs/<name>/versions/<version>/<file>        a version, manifest.json last
-    catalogs/<name>/sources/<time>.jsonl.gz          what was seen at the sources of its photos
+    catalogs/<name>/pictures.db.gz                   what was seen at the sources of its photos
     models/int8/<key>/…                              networks of 8-bit integers
 """
 
@@ -80,8 +80,13 @@ def version(catalog: str, name: str, file: str = "") -> str:
     return f"{versions(catalog)}{name}/{file}"
 
 
-def sources(catalog: str) -> str:
-    """Prefix of what was seen at the sources of a catalog's photos."""
+def pictures(catalog: str) -> str:
+    """What was seen at the sources of a catalog's photos."""
+    return f"{CATALOGS}{catalog}/pictures.db.gz"
+
+
+def former_sources(catalog: str) -> str:
+    """Prefix of the same as releases wrote it that kept it nowhere else."""
     return f"{CATALOGS}{catalog}/sources/"
 
 
