@@ -18,10 +18,7 @@ from pathlib import Path
 from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 
 FEED = "/feed.xml"
-_WORDS = (
-    "крем для рук сухой кожи ночной уход мыло шампунь бальзам мягкий чистая линия soft cream hand care новый объём защита "
-    "восстановление увлажнение питание extra fresh natural детский тонкий аромат роза лаванда"
-).split()
+_WORDS = ("крем", "для", "рук", "сухой", "кожи", "ночной", "уход", "мыло", "шампунь", "мягкий", "soft", "cream", "hand", "роза")
 _CATEGORIES = 300
 
 
@@ -35,18 +32,18 @@ def tag_of(path: str) -> str:
     return f'"{hashlib.md5(path.encode(), usedforsecurity=False).hexdigest()}"'
 
 
-def write_feed(file: Path, offers: int, root: str, *, seed: int, changed: float = 0.0) -> None:
-    """Write a YML feed; of the share `changed` of the offers another price, of a tenth of these also another picture."""
-    chance = random.Random(seed)
+def write_feed(file: Path, offers: int, root: str, *, seed: int, hour: int, changed: float = 0.0) -> None:
+    """Write a YML feed, which says of what hour it is, as they do, so that it never has the same bytes again; of the share `changed` of the offers another price, of a tenth of these also another picture."""
+    chance, change = random.Random(seed), random.Random(seed + 1)
     with file.open("w", encoding="utf-8") as out:
-        out.write('<?xml version="1.0" encoding="UTF-8"?>\n<yml_catalog date="2026-11-01 09:00"><shop><categories>')
+        out.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<yml_catalog date="2026-11-01 {hour:02}:00"><shop><categories>')
         out.writelines(f'<category id="{one}">Category {one}</category>' for one in range(_CATEGORIES))
         out.write("</categories><offers>\n")
         for number in range(offers):
             name, vendor, text = (" ".join(chance.choices(_WORDS, k=words)) for words in (6, 2, 25))
-            differs = chance.random() < changed
+            differs = change.random() < changed
             paths = list(pictures_of(number))
-            if differs and chance.random() < 0.1:
+            if differs and change.random() < 0.1:
                 paths[-1] = paths[-1].replace(".jpg", ".new.jpg")
             pictures = "".join(f"<picture>{root}{path}</picture>" for path in paths)
             out.write(
@@ -54,7 +51,8 @@ def write_feed(file: Path, offers: int, root: str, *, seed: int, changed: float 
                 f"<price>{number % 900 + 100 + differs}</price><currencyId>RUB</currencyId>"
                 f"<categoryId>{number % _CATEGORIES}</categoryId>{pictures}<name>{name} {number}</name><vendor>{vendor}</vendor>"
                 f"<vendorCode>A{number}</vendorCode><barcode>{4_600_000_000_000 + number}</barcode>"
-                f'<description><![CDATA[<p>{text}</p>]]></description><param name="Объём" unit="мл">{number % 500}</param></offer>\n'
+                f"<description><![CDATA[<p>{text}</p>]]></description>"
+                f'<param name="Объём" unit="мл">{number % 500}</param></offer>\n'
             )
         out.write("</offers></shop></yml_catalog>\n")
 
@@ -62,9 +60,13 @@ def write_feed(file: Path, offers: int, root: str, *, seed: int, changed: float 
 def photos_of(product: ProductRow, number: int, root: str) -> list[PhotoRow]:
     """The rows that a published version has of an offer's pictures."""
     return [
-        PhotoRow(product_id=product.id, sha256=hashlib.sha256(path.encode()).hexdigest(), source=root + path, etag=f"etag:{tag_of(path)}")
+        PhotoRow(product_id=product.id, sha256=_sha256(path), source=root + path, etag=f"etag:{tag_of(path)}")
         for path in pictures_of(number)
     ]
+
+
+def _sha256(path: str) -> str:
+    return hashlib.sha256(path.encode()).hexdigest()
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def sync(
     catalog: Catalog = "default",
     columns: Annotated[list[str] | None, typer.Option("--map", help="FIELD=COLUMN of a table, say picture=Photo.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Publish in spite of losses, a worse check, or nothing new.")] = False,
-    all_pictures: Annotated[bool, typer.Option("--all-pictures", help="Ask for every picture, whether it is due or not.")] = False,
+    all_pictures: Annotated[bool, typer.Option("--all-pictures", help="Ask for every picture, due or not.")] = False,
     wait: Wait = True,
 ) -> None:
     """Bring a catalog in step with the shop's feed and publish it as a new version, if anything changed."""

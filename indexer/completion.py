@@ -55,7 +55,9 @@ def complete(
     store: ObjectStore,
     progress: Progress,
 ) -> Completed:
-    """Make what the store lacks of the photos that are resolved. Each batch is durable when it ends, so an interrupted run is resumed.
+    """Make what the store lacks of the photos that are resolved.
+
+    Each batch is durable when it ends, so an interrupted run is resumed.
 
     It may take more than one round: a photo that cannot be described gives way to the one the parent has, which needs
     features of this recipe too. parent: number of the version before.

@@ -30,7 +30,14 @@ class Target:
 
     def is_served(self, state: State, fit: str) -> bool:
         """Tell whether the version that this recipe has holds what is resolved and was fitted in this way."""
-        return self.is_own and self.parent is not None and self.parent.manifest.fit == fit and resolution.same_rows(state, self.parent.number)
+        if self.parent is None or not self.is_own or self.parent.manifest.fit != fit:
+            return False
+        return resolution.same_rows(state, self.parent.number)
+
+    @property
+    def version(self) -> str:
+        """Name of the version before; empty without one."""
+        return self.parent.manifest.version if self.parent is not None else ""
 
     @property
     def is_own(self) -> bool:

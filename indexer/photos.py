@@ -1,4 +1,4 @@
-"""Bring catalog photos into object storage as `photos/<sha256>`, asking only for those that are due, and downloading only what changed."""
+"""Bring catalog photos into object storage as `photos/<sha256>`: what is due is asked for, what changed is downloaded."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def fetch_photos(
 ) -> tuple[Agenda, int]:
     """Look at the source of every picture on the agenda, a bounded number at a time, and note what is there.
 
-    Returns how many were asked for in the end, and how many of them were downloaded. A source that fails is noted with its failure;
-    only a broken object store raises. What was seen is kept from step to step.
+    Returns how many were asked for in the end, and how many of them were downloaded. A source that fails is noted with its
+    failure; only a broken object store raises. What was seen is kept from step to step.
     """
     hosts, downloads, skipped, looked = Hosts(), 0, 0, 0
     with (
@@ -131,7 +131,8 @@ def _note(state: State, found: list[tuple[Asked, Seen]], settings: Settings, now
             touched.append(asked.number)
         rows.append((failure_text, of_bytes, sha256, validator, changed, due, tries, asked.number))
     state.many(
-        "UPDATE pictures SET failure = ?, of_bytes = ?, sha256 = ?, validator = ?, changed = ?, due = ?, tries = ? WHERE number = ?",
+        "UPDATE pictures SET failure = ?, of_bytes = ?, sha256 = ?, validator = ?, changed = ?, due = ?, tries = ? "
+        "WHERE number = ?",
         rows,
     )
     resolution.touch(state, touched)

@@ -32,7 +32,9 @@ def plan(state: State, parent: int) -> Plan:
     )
     live = int(state.value("SELECT count(*) FROM products WHERE live"))
     known = live - int(added)
-    strangers, first = state.one("SELECT count(DISTINCT code), min(code) FROM extras WHERE code NOT IN (SELECT code FROM products WHERE live)")
+    strangers, first = state.one(
+        "SELECT count(DISTINCT code), min(code) FROM extras WHERE code NOT IN (SELECT code FROM products WHERE live)"
+    )
     notes = list(state.get("feed_notes") or ())
     if strangers:
         notes.append(f"folders of extra photos that belong to no offer: {strangers} (first: {first})")

@@ -136,7 +136,7 @@ class Sync:
     @property
     def parameters(self) -> FitParameters:
         """How its versions are fitted."""
-        return replace(FIT, made=replace(FIT.made, photos=self.settings.catalog.made_photos))
+        return parameters_of(self.settings)
 
     @property
     def state_file(self) -> Path:
@@ -226,7 +226,7 @@ class Sync:
         return Target(recipe, self._parent(state, own))
 
     def resolve(self, state: State, wanted: Wanted) -> Resolved:
-        """Look at the sources of the pictures that are due, bring what is new there into object storage, and choose each product's."""
+        """Look at the sources of the pictures that are due, bring what is new into object storage, and choose each product's."""
         with state.transaction():
             living(state, [target.described for target in wanted.targets])
             everything = self.request.force or self.request.all_pictures
@@ -340,15 +340,13 @@ class Sync:
         return Published(version)
 
     def _settle(self, state: State, wanted: Wanted, built: Built, summary: Summary) -> None:
-        """Note that every version that is served holds what is resolved, so that the next sync works out what changes from here."""
+        """Note that every version that is served holds what is resolved: the next sync works out what changes from here."""
         now = _refused(state)
         served = {id(made.target): made.manifest.version for made in built.versions}
         for made in built.versions:
             if made.refused == now:
                 _adopt(state, wanted, made)
-        names = {
-            served.get(id(target), target.parent.manifest.version if target.parent is not None else "") for target in wanted.targets
-        }
+        names = {served.get(id(target)) or target.version for target in wanted.targets}
         if built.versions:
             names.add(built.versions[-1].manifest.version)
         elif wanted.parent is not None:
@@ -377,6 +375,11 @@ def _names(parent: Parent | None, targets: Sequence[Target]) -> list[str]:
     """Versions that are served; what is noted of them holds only together."""
     found = [parent, *(target.parent for target in targets)]
     return sorted({one.manifest.version for one in found if one is not None})
+
+
+def parameters_of(settings: Settings) -> FitParameters:
+    """How versions are fitted."""
+    return replace(FIT, made=replace(FIT.made, photos=settings.catalog.made_photos))
 
 
 def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lambda *_: None) -> SyncReport:

@@ -56,7 +56,7 @@ class Feed:
     faults: Faults
     joins: bool
     """Whether several offers with the same id are one product; else the last one stands."""
-    _stream: io.BufferedReader[_Guarded]
+    _stream: io.BufferedReader
     _rules: Catalog
 
     def items(self, known: Known = lambda _: False) -> Iterator[Item]:
@@ -69,8 +69,9 @@ class Feed:
             if _is_xml(self._stream):
                 found = read_xml(self._stream, self.location, faults, unavailable=unavailable, known=known, key=key)
             else:
+                mapping = self._rules.columns
                 found = read_table(
-                    self._stream, self.location, faults, mapping=self._rules.columns, unavailable=unavailable, known=known, key=key
+                    self._stream, self.location, faults, mapping=mapping, unavailable=unavailable, known=known, key=key
                 )
             for item in found:
                 if item.offer is None:
@@ -126,7 +127,7 @@ def identified(offer: Offer, identity: str, faults: Faults) -> Offer | None:
     return Offer(product.model_copy(update={"id": named}), offer.pictures)
 
 
-def _is_xml(stream: io.BufferedReader[_Guarded]) -> bool:
+def _is_xml(stream: io.BufferedReader) -> bool:
     try:
         return Recoder().recode(stream.peek(512)[:512]).lstrip().startswith(b"<")
     except UnicodeDecodeError:
@@ -140,8 +141,8 @@ def read_xml(
 ) -> Iterator[Item]:
     """Yield the items of a YML or Google feed in constant memory; those without an id are counted.
 
-    `unavailable`: whether those are kept that are marked as not available. key: of the digests, 64 bytes at most. Raises FeedError
-    as `xml.items` does.
+    `unavailable`: whether those are kept that are marked as not available. key: of the digests, 64 bytes at most. Raises
+    FeedError as `xml.items` does.
     """
     categories: dict[str, str] = {}
     keyed: bytes | None = None
@@ -240,11 +241,11 @@ def _opened(location: str, settings: Settings, store: ObjectStore, validator: st
     limits = patient.fetch.model_copy(update={"max_bytes": settings.catalog.max_feed_bytes, "deadline": _DEADLINE})
     with tempfile.TemporaryFile() as file, closing(Fetcher(patient.model_copy(update={"fetch": limits}), store)) as fetcher:
         try:
-            mark = fetcher.copy_if_changed(location, validator, file)
+            came = fetcher.copy_if_changed(location, validator, file)
         except PacksightError as error:
             raise FeedError(f"The feed cannot be fetched: {error}") from None
         file.seek(0)
-        yield (None, validator) if mark is None else (file, mark if _is_sure(mark) else "")
+        yield (None, validator) if came is None else (file, came if _is_sure(came) else "")
 
 
 def _mark(file: IO[bytes]) -> str:

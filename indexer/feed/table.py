@@ -29,8 +29,9 @@ def read_table(
 ) -> Iterator[Item]:
     """Yield an item for each row, holding one row at a time.
 
-    mapping: names of columns by field (`columns.KNOWN`), where they are not the usual ones. key: of the digests, 64 bytes at most.
-    Rows that name no product are counted in `faults`. Raises FeedError when the table is broken or its header is not understood.
+    mapping: names of columns by field (`columns.KNOWN`), where they are not the usual ones. key: of the digests, 64 bytes at
+    most. Rows that name no product are counted in `faults`. Raises FeedError when the table is broken or its header is not
+    understood.
     """
     if unknown := mapping.keys() - KNOWN.keys():
         raise FeedError(f"{', '.join(sorted(unknown))} is no field that a column can be named for; there are {', '.join(KNOWN)}.")

@@ -17,7 +17,7 @@ from packsight.shared.tables.cells import Readable
 from packsight.shared.tables.encoding import CONTROL, SPACED, Recoder
 
 MAX_ELEMENTS = 10_000
-"""Elements that may stand in an item; real ones have some dozens."""
+"""Elements that may stand in an item, or between two; real ones have some dozens."""
 MAX_SILENCE = 12_000_000
 """Bytes of one item, or between two tags outside of items; a text may have ten million.
 
@@ -69,7 +69,7 @@ def items(stream: Readable, name: str, faults: Faults, roots: Mapping[str, Colle
                 elif inside is not None and local(element) == inside_tag:
                     yield parsing.root, element
                     _release(element)
-                    inside, inside_tag, parsing.silent = None, "", 0
+                    inside, inside_tag, parsing.silent, parsing.strangers = None, "", 0, 0
             parsing.look_around(inside, len(data))
         parsing.close()
     except etree.XMLSyntaxError as error:
@@ -98,6 +98,8 @@ class _Parsing:
         self.identity: str | None = None
         self.silent = 0
         """Bytes since something was told."""
+        self.strangers = 0
+        """Elements freed since the last item."""
 
     def feed(self, data: bytes) -> Iterator[tuple[str, Any]]:
         """Parse on, and yield the beginning and end of each wanted element; raises XMLSyntaxError behind what is sound."""
@@ -141,10 +143,13 @@ class _Parsing:
             if (found := sum(1 for _ in inside.iter())) > MAX_ELEMENTS:
                 raise _too_many(self._name, self.identity, found)
         elif self._tree is not None:
-            innermost, depth = self._tree, 0
+            innermost = self._tree
             while len(innermost):
+                self.strangers += len(innermost) - 1
                 del innermost[:-1]
-                innermost, depth = innermost[-1], depth + 1
+                innermost = innermost[-1]
+            if self.strangers > MAX_ELEMENTS:
+                raise _too_many(self._name, self.identity, self.strangers)
             if innermost is not self._innermost:
                 self._innermost, self.silent = innermost, 0
         if self.silent > MAX_SILENCE:
@@ -160,8 +165,8 @@ class _Parsing:
         line, reason = (last.line, last.message) if last else (error.lineno, str(error.msg).split(", line ")[0])
         remedy = REMEDIES.get(last.type_name if last else "", "write it as XML")
         return FeedError(
-            f"{self._name} is not well-formed in line {line}, {_place(self.identity)}: {reason}. Correct the feed ({remedy}) and sync "
-            "again; the published catalog goes on serving."
+            f"{self._name} is not well-formed in line {line}, {_place(self.identity)}: {reason}. Correct the feed ({remedy}) and "
+            "sync again; the published catalog goes on serving."
         )
 
 
@@ -182,7 +187,7 @@ def text_of(element: Any) -> str:
 
 
 class _Text:
-    """Hands UTF-8 to the parser. White space before the declaration is left out; control characters, which XML forbids, are spaces."""
+    """Hands UTF-8 to the parser, without white space before the declaration; what XML forbids in text counts as spaces."""
 
     def __init__(self, stream: Readable, name: str) -> None:
         self._stream, self._name = stream, name

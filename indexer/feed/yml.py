@@ -24,7 +24,10 @@ def category_of(element: Any) -> str:
 
 
 def offer_of(element: Any, categories: dict[str, str], *, unavailable: bool) -> Offer | None:
-    """The offer of an element; None without an id, or where it is not available and that counts. categories: names by their ids."""
+    """The offer of an element; None without an id, or where it is not available and that counts.
+
+    categories: their names by their ids.
+    """
     identity = element.get("id", "").strip()
     if not identity or (not unavailable and is_unavailable(element.get("available", ""))):
         return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,7 +52,7 @@ def restore(state: State, store: ObjectStore, catalog: str, feed: str) -> None:
             if error.code not in {ErrorCode.OBJECT_MISSING, ErrorCode.BUCKET_MISSING}:
                 raise
             return
-        with suppress(OSError, EOFError, ValueError, TypeError), state.transaction(), gzip.open(path, "rt", encoding="utf-8") as file:
+        with suppress(OSError, EOFError, ValueError, TypeError, zlib.error), state.transaction(), gzip.open(path) as file:
             while line := file.readline(_LINE):
                 _take(state, json.loads(line), feed)
 

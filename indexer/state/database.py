@@ -66,6 +66,10 @@ CREATE TABLE resolved(
   PRIMARY KEY(product, place)) WITHOUT ROWID;
 """
 
+_THE_DISKS = frozenset(
+    (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+)
+
 
 class DamagedStateError(Exception):
     """The file is broken, or says what cannot be; it is to be made anew."""
@@ -172,8 +176,9 @@ def _typed(error: sqlite3.Error, path: Path | None) -> Exception:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return UserError(
-            f"{path} is in use by another indexer with the same home. Wait for its end, or give each indexer a PACKSIGHT_HOME of its own."
+            f"{path} is in use by another indexer with the same home. Wait for its end, or give each indexer a PACKSIGHT_HOME of "
+            "its own."
         )
-    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
-        return UserError(f"{path} cannot be written: {error}. Free space, or correct the rights, in the folder of PACKSIGHT_HOME.")
+    if code in _THE_DISKS:
+        return UserError(f"{path} cannot be written: {error}. Free space or correct the rights in the folder of PACKSIGHT_HOME.")
     return DamagedStateError(f"{path}: {error}")

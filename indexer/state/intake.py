@@ -42,8 +42,8 @@ def take_in(state: State, feed: Feed) -> None:
 
 def offer_of(state: State, product: int) -> Offer:
     """What the feed says of a product in all its items."""
-    texts = state.rows("SELECT i.offer FROM offered o JOIN items i ON i.number = o.item WHERE o.product = ? ORDER BY o.position", product)
-    offers = [Offer.parse(text) for (text,) in texts]
+    sql = "SELECT i.offer FROM offered o JOIN items i ON i.number = o.item WHERE o.product = ? ORDER BY o.position"
+    offers = [Offer.parse(text) for (text,) in state.rows(sql, product)]
     if not state.get("joined"):
         return offers[-1]
     first, *others = offers
@@ -127,7 +127,7 @@ class _Intake:
         self._seen.clear()
 
     def end(self) -> bool:
-        """Replace what was read before; fills the table `changed` with products whose items differ, and tells whether there are any."""
+        """Replace what was read before; tells whether any products' items differ, and lists these in the table `changed`."""
         self._flush()
         self._before.close()
         state = self._state
@@ -148,7 +148,8 @@ class _Intake:
         state.run("DELETE FROM offered WHERE position >= ?", self.count)
         state.run(f"CREATE TEMP TABLE after {lists}")
         state.run(
-            "CREATE TEMP TABLE changed AS SELECT a.product FROM after a LEFT JOIN before b USING(product) WHERE a.items IS NOT b.items "
+            "CREATE TEMP TABLE changed AS SELECT a.product FROM after a LEFT JOIN before b USING(product) "
+            "WHERE a.items IS NOT b.items "
             "UNION SELECT b.product FROM before b LEFT JOIN after a USING(product) WHERE a.items IS NULL"
         )
         state.run(

@@ -88,4 +88,6 @@ def forget(state: State, kept: Collection[str]) -> None:
         "DELETE FROM products WHERE NOT live AND number NOT IN (SELECT product FROM published_products "
         "UNION ALL SELECT product FROM published_photos)"
     )
-    state.run("DELETE FROM refused WHERE sha256 NOT IN (SELECT sha256 FROM pictures UNION ALL SELECT sha256 FROM published_photos)")
+    state.run(
+        "DELETE FROM refused WHERE sha256 NOT IN (SELECT sha256 FROM pictures UNION ALL SELECT sha256 FROM published_photos)"
+    )

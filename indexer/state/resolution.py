@@ -25,7 +25,10 @@ _TOUCHED = "product IN (SELECT product FROM touched)"
 
 
 def resolve(state: State, parent: int) -> None:
-    """Work out the photos of all products that are touched; the caller holds the transaction. parent: number of the version before."""
+    """Work out the photos of all products that are touched; the caller holds the transaction.
+
+    parent: number of the version before.
+    """
     state.run("CREATE TEMP TABLE IF NOT EXISTS part(product INTEGER, place INTEGER, picture INTEGER)")
     state.run("DELETE FROM part")
     state.run("INSERT INTO part SELECT s.product, s.place, s.picture FROM touched t JOIN shown s ON s.product = t.product")
@@ -94,7 +97,7 @@ def summary(state: State, parent: int) -> Summary:
         ("NOT named", "products with neither photo nor name, left out"),
     ):
         if count := state.value(f"SELECT count(*) {without.format(kind)}"):
-            first = f"ORDER BY (SELECT min(position) FROM offered o WHERE o.product = p.number) LIMIT 1"
+            first = "ORDER BY (SELECT min(position) FROM offered o WHERE o.product = p.number) LIMIT 1"
             notes.append(f"{text}: {count} (first: {state.value(f'SELECT id {without.format(kind)} {first}')})")
     return Summary(
         int(state.value(f"SELECT count(*) FROM products WHERE live AND {_USABLE}")),
@@ -117,7 +120,8 @@ def failures(state: State) -> Iterator[tuple[str, Failure]]:
     """Every wanted picture that could not be used, in the order in which the feed named them first."""
     for source, text in state.rows(
         "SELECT source, failure FROM pictures p WHERE failure != '' AND (EXISTS (SELECT 1 FROM shown WHERE picture = p.number) "
-        "OR EXISTS (SELECT 1 FROM extras e JOIN products r ON r.code = e.code AND r.live WHERE e.picture = p.number)) ORDER BY number"
+        "OR EXISTS (SELECT 1 FROM extras e JOIN products r ON r.code = e.code AND r.live WHERE e.picture = p.number)) "
+        "ORDER BY number"
     ):
         yield source, Failure.model_validate_json(text)
 
@@ -160,7 +164,8 @@ def touch(state: State, pictures: Sequence[int]) -> None:
 
 def _touch_showing(state: State, which: str, *values: object) -> None:
     state.run(
-        f"INSERT OR IGNORE INTO touched SELECT s.product FROM pictures p JOIN shown s ON s.picture = p.number WHERE {which}", *values
+        f"INSERT OR IGNORE INTO touched SELECT s.product FROM pictures p JOIN shown s ON s.picture = p.number WHERE {which}",
+        *values,
     )
     state.run(
         "INSERT OR IGNORE INTO touched SELECT r.number FROM pictures p JOIN extras e ON e.picture = p.number "

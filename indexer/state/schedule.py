@@ -11,13 +11,12 @@ from packsight.shared.settings import Catalog
 
 AT_ONCE = 0.0
 """What is due before anything else, whatever the budget."""
-_LONG_AGO = 1.0
-"""What is due, within the budget."""
 JITTER = 0.25
 """Share by which a pause is longer or shorter, so that what came in one sync does not come in one for ever."""
 HOST_FAILURES = 10
 """Failures in a row, each of which took its retries, after which a host is left alone for the rest of a sync."""
 _MOST_DOUBLINGS = 20
+_LIVING = "CREATE TEMP TABLE IF NOT EXISTS living(version INTEGER)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,7 @@ def draw_up(state: State, rules: Catalog, now: float, *, everything: bool) -> Ag
     """
     state.run("CREATE TEMP TABLE IF NOT EXISTS agenda(rank INTEGER PRIMARY KEY, picture INTEGER NOT NULL)")
     state.run("DELETE FROM agenda")
+    state.run(_LIVING)
     wanted = (
         "(EXISTS (SELECT 1 FROM shown WHERE picture = p.number) OR EXISTS (SELECT 1 FROM extras e WHERE e.picture = p.number "
         "AND EXISTS (SELECT 1 FROM products WHERE code = e.code AND live)))"
@@ -64,37 +64,26 @@ def draw_up(state: State, rules: Catalog, now: float, *, everything: bool) -> Ag
         state.run(f"{every} ORDER BY number")
         return Agenda(int(state.value("SELECT count(*) FROM agenda")), 0, 0)
     put_off = 0
-    hosts = [host for (host,) in _hosts(state)]
-    for host in hosts:
+    for host in _hosts(state):
         if not host:
             state.run(f"{every} AND host = '' ORDER BY number")
-        elif _is_left_alone(state, host, now):
-            put_off += _due(state, host, now, AT_ONCE) + _due(state, host, now, now)
-        else:
-            state.run(f"{every} AND host = ? AND due = ? ORDER BY number", host, AT_ONCE)
+            continue
+        due = int(state.value("SELECT count(*) FROM pictures WHERE host = ? AND due <= ?", host, now))
+        if state.value("SELECT 1 FROM hosts WHERE host = ? AND until > ?", host, now) is None:
+            due -= state.run(f"{every} AND host = ? AND due = ? ORDER BY number", host, AT_ONCE)
             limited = f"{every} AND host = ? AND due > ? AND due <= ? ORDER BY due, number LIMIT ?"
-            taken = state.run(limited, host, AT_ONCE, now, rules.picture_budget)
-            put_off += max(0, _due(state, host, now, now) - taken) if taken == rules.picture_budget else 0
+            due -= state.run(limited, host, AT_ONCE, now, rules.picture_budget)
+        put_off += due
     asked = int(state.value("SELECT count(*) FROM agenda"))
-    return Agenda(asked, max(0, int(state.value("SELECT count(*) FROM pictures")) - asked - put_off), put_off)
+    return Agenda(asked, int(state.value("SELECT count(*) FROM pictures")) - asked - put_off, put_off)
 
 
-def _hosts(state: State) -> Iterator[tuple[str]]:
+def _hosts(state: State) -> Iterator[str]:
     """Each host once; a step from one to the next takes the index, not a look at all pictures."""
     host = state.value("SELECT min(host) FROM pictures")
     while host is not None:
-        yield (host,)
+        yield host
         host = state.value("SELECT min(host) FROM pictures WHERE host > ?", host)
-
-
-def _is_left_alone(state: State, host: str, now: float) -> bool:
-    return state.value("SELECT 1 FROM hosts WHERE host = ? AND until > ?", host, now) is not None
-
-
-def _due(state: State, host: str, now: float, until: float) -> int:
-    if until == AT_ONCE:
-        return int(state.value("SELECT count(*) FROM pictures WHERE host = ? AND due = ?", host, AT_ONCE))
-    return int(state.value("SELECT count(*) FROM pictures WHERE host = ? AND due > ? AND due <= ?", host, AT_ONCE, now))
 
 
 def agenda(state: State, size: int) -> Iterator[list[Asked]]:
@@ -118,7 +107,7 @@ def agenda(state: State, size: int) -> Iterator[list[Asked]]:
 
 def living(state: State, versions: list[int | None]) -> None:
     """Name the versions whose photos surely have features of each recipe that is built for; None for a recipe without."""
-    state.run("CREATE TEMP TABLE IF NOT EXISTS living(version INTEGER)")
+    state.run(_LIVING)
     state.run("DELETE FROM living")
     state.many("INSERT INTO living VALUES(?)", ((-1 if version is None else version,) for version in versions))
 
@@ -136,11 +125,11 @@ def after_failure(rules: Catalog, tries: int, now: float) -> float:
 
 
 def _about(pause: float) -> float:
-    return pause * random.uniform(1 - JITTER, 1 + JITTER)
+    return pause * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - guards nothing
 
 
 class Hosts:
-    """Which hosts fail during a sync; one that failed so often in a row is left alone, the longer the more syncs it has failed in."""
+    """Which hosts fail during a sync; one that failed so often in a row is left alone, the longer the more syncs it failed in."""
 
     def __init__(self) -> None:
         self._in_a_row: dict[str, int] = {}

@@ -168,7 +168,7 @@ def _headers(validator: str) -> dict[str, str]:
 
 
 def _validator(response: urllib3.BaseHTTPResponse) -> str:
-    """ETag, else date, else nothing: then it is a hash, with which an unchanged file is downloaded again, but not taken for a new one."""
+    """ETag, else date, else nothing: then a hash is, with which an unchanged file is downloaded again but not taken for new."""
     for kind, header in (("etag", "ETag"), ("modified", "Last-Modified")):
         if value := response.headers.get(header):
             return f"{kind}:{value}"
