@@ -9,7 +9,7 @@
     catalogs/<name>/CURRENT.json                     which versions are served
     catalogs/<name>/CURRENT                          which version workers of older releases serve
     catalogs/<name>/versions/<version>/<file>        a version, manifest.json last
-    catalogs/<name>/pictures.db.gz                   what was seen at the sources of its photos
+    catalogs/<name>/pictures.jsonl.gz                what was seen at the sources of its photos
     models/int8/<key>/…                              networks of 8-bit integers
 """
 
@@ -82,7 +82,7 @@ def version(catalog: str, name: str, file: str = "") -> str:
 
 def pictures(catalog: str) -> str:
     """What was seen at the sources of a catalog's photos."""
-    return f"{CATALOGS}{catalog}/pictures.db.gz"
+    return f"{CATALOGS}{catalog}/pictures.jsonl.gz"
 
 
 def former_sources(catalog: str) -> str:
