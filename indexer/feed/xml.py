@@ -59,17 +59,16 @@ def items(stream: Readable, name: str, faults: Faults, roots: Mapping[str, Colle
     text = _Text(stream, name)
     parsing = _Parsing(name, roots)
     inside: Any = None
-    inside_tag = ""
     try:
         while data := text.read(CHUNK):
             for event, element in parsing.feed(data):
                 if event == "start":
-                    if inside is None and (tag := local(element)) in parsing.wanted:
-                        inside, inside_tag, parsing.identity = element, tag, element.get("id", "")
-                elif inside is not None and local(element) == inside_tag:
+                    if inside is None and local(element) in parsing.wanted:
+                        inside, parsing.identity = element, element.get("id", "")
+                elif element is inside:
                     yield parsing.root, element
                     _release(element)
-                    inside, inside_tag, parsing.silent, parsing.strangers = None, "", 0, 0
+                    inside, parsing.silent, parsing.strangers = None, 0, 0
             parsing.look_around(inside, len(data))
         parsing.close()
     except etree.XMLSyntaxError as error:
