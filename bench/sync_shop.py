@@ -33,7 +33,10 @@ def tag_of(path: str) -> str:
 
 
 def write_feed(file: Path, offers: int, root: str, *, seed: int, hour: int, changed: float = 0.0) -> None:
-    """Write a YML feed, which says of what hour it is, as they do, so that it never has the same bytes again; of the share `changed` of the offers another price, of a tenth of these also another picture."""
+    """Write a YML feed, which says of what hour it is, as they do, so that it never has the same bytes again.
+
+    Of the share `changed` of the offers another price, of a tenth of these also another picture.
+    """
     chance, change = random.Random(seed), random.Random(seed + 1)
     with file.open("w", encoding="utf-8") as out:
         out.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<yml_catalog date="2026-11-01 {hour:02}:00"><shop><categories>')

@@ -32,6 +32,7 @@ def taken_in(state: State, feed: Feed) -> Offers:
     with state.transaction():
         take_in(state, feed)
     found = state.rows(
-        "SELECT p.number, p.id FROM products p WHERE live ORDER BY (SELECT min(position) FROM offered o WHERE o.product = p.number)"
+        "SELECT p.number, p.id FROM products p WHERE live "
+        "ORDER BY (SELECT min(position) FROM offered o WHERE o.product = p.number)"
     )
     return Offers({identity: offer_of(state, number) for number, identity in found.fetchall()}, tuple(state.get("feed_notes")))

@@ -56,7 +56,7 @@ class Feed:
     faults: Faults
     joins: bool
     """Whether several offers with the same id are one product; else the last one stands."""
-    _stream: io.BufferedReader
+    _stream: io.BufferedReader[Any]
     _rules: Catalog
 
     def items(self, known: Known = lambda _: False) -> Iterator[Item]:
@@ -127,7 +127,7 @@ def identified(offer: Offer, identity: str, faults: Faults) -> Offer | None:
     return Offer(product.model_copy(update={"id": named}), offer.pictures)
 
 
-def _is_xml(stream: io.BufferedReader) -> bool:
+def _is_xml(stream: io.BufferedReader[Any]) -> bool:
     try:
         return Recoder().recode(stream.peek(512)[:512]).lstrip().startswith(b"<")
     except UnicodeDecodeError:

@@ -110,7 +110,14 @@ def state() -> Iterator[State]:
 
 
 def fetch(
-    state: State, feed: str, settings: Settings, store: ObjectStore, extras: str = "", *, now: float = 0.0, everything: bool = False
+    state: State,
+    feed: str,
+    settings: Settings,
+    store: ObjectStore,
+    extras: str = "",
+    *,
+    now: float = 0.0,
+    everything: bool = False,
 ) -> Fetched:
     """Look at the pictures of a feed that are due at a time."""
     with state.transaction():

@@ -469,10 +469,10 @@ def test_the_report_says_how_many_pictures_were_asked_for(shop: Shop) -> None:
     for path in sorted(shop.folder.rglob("*.*")):
         shop.store.write(f"incoming/shop/{path.relative_to(shop.folder)}", path.read_bytes())
 
-    def sync(**how: bool) -> SyncReport:
+    def sync(*, force: bool = False, all_pictures: bool = False) -> SyncReport:
         with closing(Fleet(shop.settings)) as fleet:
             register(fleet, *shop.recipes)
-            request = SyncRequest(f"{root}/feed.xml", f"{root}/extra", **how)
+            request = SyncRequest(f"{root}/feed.xml", f"{root}/extra", force=force, all_pictures=all_pictures)
             return Sync(request, shop.settings, shop.store, fleet, shop.extractor, Held()).run()
 
     first, again, everything, forced = sync(), sync(), sync(all_pictures=True), sync(force=True)

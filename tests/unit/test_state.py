@@ -51,7 +51,7 @@ def feed_of(shop: Shop, *, joins: bool = False, location: str = "/srv/feed.xml")
 
 
 def feed_from(text: str, *, joins: bool = False, location: str = "/srv/feed.xml") -> Feed:
-    stream = io.BufferedReader(io.BytesIO(text.encode()))  # type: ignore[arg-type]
+    stream = io.BufferedReader(io.BytesIO(text.encode()))
     return Feed(location, "reader", "", Faults(), joins=joins, _stream=stream, _rules=Catalog())
 
 
@@ -77,7 +77,7 @@ CREAM: Shop = {"1": ("Cream", ("1.jpg",)), "2": ("Soap", ("2.jpg", "3.jpg")), "3
 def test_an_unchanged_feed_touches_nothing_and_parses_no_offer(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(state, CREAM)
     settle(state)
-    monkeypatch.setattr(source.yml, "offer_of", lambda *_, **__: pytest.fail("an offer was parsed again"))
+    monkeypatch.setattr("packsight.indexer.feed.yml.offer_of", lambda *_, **__: pytest.fail("an offer was parsed again"))
     before = state.value("SELECT total_changes()")
     offer(state, CREAM)
     assert touched(state) == set()
@@ -108,7 +108,10 @@ def test_only_what_changed_is_touched(state: State, changed: Shop, expected: set
 
 
 def test_another_name_of_a_category_is_read_in_all_its_offers(state: State) -> None:
-    text = '<yml_catalog><shop><category id="1">{}</category><offer id="7"><name>a</name><categoryId>1</categoryId></offer></shop></yml_catalog>'
+    text = (
+        '<yml_catalog><shop><category id="1">{}</category>'
+        '<offer id="7"><name>a</name><categoryId>1</categoryId></offer></shop></yml_catalog>'
+    )
     for name in ("Creams", "Lotions"):
         assert taken_in(state, feed_from(text.format(name))).by_id["7"].product.category == name
 
@@ -125,7 +128,10 @@ def test_of_offers_with_one_id_the_last_stands_also_when_it_goes_again(state: St
 
 
 def test_offers_with_one_id_are_joined_where_rows_are_pictures(state: State) -> None:
-    rows = '<yml_catalog><shop><offer id="1"><picture>a.jpg</picture></offer><offer id="1"><name>Cream</name><picture>b.jpg</picture></offer></shop></yml_catalog>'
+    rows = (
+        '<yml_catalog><shop><offer id="1"><picture>a.jpg</picture></offer>'
+        '<offer id="1"><name>Cream</name><picture>b.jpg</picture></offer></shop></yml_catalog>'
+    )
     found = taken_in(state, feed_from(rows, joins=True)).by_id["1"]
     assert (found.product.name, found.pictures) == ("Cream", ("a.jpg", "b.jpg"))
 
@@ -156,7 +162,9 @@ def test_a_local_feed_is_opened_again_only_when_it_may_have_changed(tmp_path: Pa
     assert mark(validator) not in (None, validator)
 
 
-@pytest.mark.parametrize(("mark", "sure"), [('etag:"1"', True), ("modified:Mon, 01 Jan 2024 00:00:00 GMT", True), ("modified:?", False)])
+@pytest.mark.parametrize(
+    ("mark", "sure"), [('etag:"1"', True), ("modified:Mon, 01 Jan 2024 00:00:00 GMT", True), ("modified:?", False)]
+)
 def test_a_date_is_believed_only_when_its_second_is_over(mark: str, sure: bool) -> None:
     assert source._is_sure(mark) == sure
 
@@ -172,9 +180,8 @@ def pictures(state: State, *rows: tuple[str, str, float]) -> None:
     state.run("INSERT INTO products(number, id, live) VALUES(1, 'p', 1)")
     for number, (address, sha256, due) in enumerate(rows, 1):
         host = address.split("/")[2] if "//" in address else ""
-        state.run(
-            "INSERT INTO pictures(number, source, extra, host, sha256, due) VALUES(?, ?, 0, ?, ?, ?)", number, address, host, sha256, due
-        )
+        sql = "INSERT INTO pictures(number, source, extra, host, sha256, due) VALUES(?, ?, 0, ?, ?, ?)"
+        state.run(sql, number, address, host, sha256, due)
         state.run("INSERT INTO shown VALUES(1, ?, ?)", number, number)
 
 
@@ -183,10 +190,12 @@ def chosen(state: State) -> list[str]:
 
 
 def test_new_pictures_come_first_whatever_the_budget_then_those_due_longest(state: State) -> None:
-    rows = [("http://a/due1", "x", 30.0), ("http://a/due2", "x", 10.0), ("http://a/due3", "x", 20.0), ("http://a/later", "x", 1e9)]
-    pictures(state, *rows, *((f"http://a/new{n}", "", 0.0) for n in range(4)), ("http://b/due", "x", 40.0), ("file.jpg", "x", 1e9))
+    dues = {"a/due1": 30.0, "a/due2": 10.0, "a/due3": 20.0, "a/later": 1e9, "b/due": 40.0}
+    new = [f"http://a/new{number}" for number in range(4)]
+    rows = [(f"http://{name}", "x", due) for name, due in dues.items()]
+    pictures(state, *rows, *((address, "", 0.0) for address in new), ("file.jpg", "x", 1e9))
     agenda = schedule.draw_up(state, RULES, 1000.0, everything=False)
-    assert chosen(state) == ["file.jpg", *(f"http://a/new{n}" for n in range(4)), "http://a/due2", "http://a/due3", "http://b/due"]
+    assert chosen(state) == ["file.jpg", *new, "http://a/due2", "http://a/due3", "http://b/due"]
     assert agenda == schedule.Agenda(asked=8, not_due=1, put_off=1)
     assert schedule.draw_up(state, RULES, 1000.0, everything=True) == schedule.Agenda(10, 0, 0)
 
@@ -268,9 +277,8 @@ SHOPS: st.SearchStrategy[Shop] = st.dictionaries(
     max_size=4,
 )
 BYTES = st.sampled_from("xyz")
-ROUNDS = st.lists(
-    st.tuples(SHOPS, st.fixed_dictionaries(dict.fromkeys("abcd", st.one_of(BYTES, st.just("")))), st.sets(BYTES)), min_size=1, max_size=4
-)
+SOURCES = st.fixed_dictionaries(dict.fromkeys("abcd", st.one_of(BYTES, st.just(""))))
+ROUNDS = st.lists(st.tuples(SHOPS, SOURCES, st.sets(BYTES)), min_size=1, max_size=4)
 
 
 @given(ROUNDS)
@@ -310,7 +318,7 @@ def published(state: State, shop: Shop) -> int:
     """Take a shop in, all of whose pictures are there, and publish it."""
     with state.transaction():
         take_in(state, feed_of(shop))
-        for _, (_, wanted) in shop.items():
+        for _, wanted in shop.values():
             for picture in wanted:
                 seen(state, picture, hashlib.sha256(picture.encode()).hexdigest())
         resolution.resolve(state, NO_VERSION)

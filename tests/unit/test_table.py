@@ -17,7 +17,7 @@ from tests.feeds import Offers, taken_in
 
 def read(text: str | bytes, encoding: str = "utf-8", **mapping: str) -> Offers:
     data = text if isinstance(text, bytes) else text.encode(encoding)
-    stream = io.BufferedReader(io.BytesIO(data))  # type: ignore[arg-type]
+    stream = io.BufferedReader(io.BytesIO(data))
     with opened() as state:
         return taken_in(state, Feed("table", "", "", Faults(), joins=True, _stream=stream, _rules=Catalog(columns=mapping)))
 
