@@ -12,9 +12,13 @@ from bench.photos import PhotoSet
 from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.version import build_version
 from packsight.indexer.feed.extra_photos import extra_photos
-from packsight.indexer.feed.source import operator_settings, read_offers, root_of
-from packsight.indexer.plan import PhotoRequest, Rows, SourceState, plan, resolve
+from packsight.indexer.feed.source import open_feed, operator_settings, reference_of, root_of
+from packsight.indexer.state import database
+from packsight.indexer.state.intake import take_in, take_in_extras
+from packsight.indexer.state.resolution import NO_VERSION, PhotoRows, ProductRows, put_in_order, resolve
+from packsight.indexer.state.schedule import agenda, draw_up
 from packsight.shared.catalog.decision_model import Model
+from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.messages import PARTS
@@ -48,6 +52,14 @@ class Question:
     product: int
     labelled: bool
     whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Products and photos of a version."""
+
+    products: Sequence[ProductRow]
+    photos: Sequence[PhotoRow]
 
 
 @dataclass(frozen=True)
@@ -98,21 +110,11 @@ def described(sets: Iterable[PhotoSet], embedder: Embedder, spotter: Spotter, ke
 def _described(photos: PhotoSet, embedder: Embedder, spotter: Spotter, made_by: Recipe, keep: Path) -> Described:
     settings = Settings()
     store = ObjectStore(settings.s3)  # nothing of a local feed is asked of it
-    feed = str(photos.feed)
-    extras = extra_photos(photos.extra, store) if photos.extra else {}
-    wanted = plan(read_offers(feed, settings, store), extras, Rows(), feed=feed)
-    roots = {False: root_of(feed), True: Path(photos.extra) if photos.extra else None}
-    fetchers = {extra: Fetcher(operator_settings(settings, feed, root), store) for extra, root in roots.items()}
-
-    def data_of(request: PhotoRequest) -> bytes:
-        return fetchers[request.key[1]].fetch(request.reference)
-
-    data = {key: data_of(request) for key, request in wanted.photos.items()}
-    rows = resolve(wanted, {key: SourceState(_sha256(one)) for key, one in data.items()}, {}).rows
+    rows, data = _listed(photos, settings, store)
     usable = set(photos.usable())
     paths = [(photos.path(label), label.product_id) for label in photos.labels]
     asked = [(path.read_bytes(), product) for path, product in paths if path in usable]
-    files = {_sha256(one): one for one in [*data.values(), *(one for one, _ in asked)]}
+    files = {_sha256(one): one for one in [*data, *(one for one, _ in asked)]}
     kept = sorted(keep.glob("*.parquet"))
     known = join(kept)
     new = [seen(sha256, one, embedder, spotter, settings) for sha256, one in files.items() if sha256 not in known]
@@ -125,6 +127,26 @@ def _described(photos: PhotoSet, embedder: Embedder, spotter: Spotter, made_by: 
     for one in dict.fromkeys(data for data, _ in asked):  # which is nothing that is kept of a photo
         features[_sha256(one)] = _asked_about(features[_sha256(one)], one, embedder, settings)
     return Described(photos.name, rows, features, [(_sha256(one), product) for one, product in asked], made_by)
+
+
+def _listed(photos: PhotoSet, settings: Settings, store: ObjectStore) -> tuple[Rows, list[bytes]]:
+    """Products and photos of a set's feed as a first version would have them, and the photos' bytes."""
+    feed = str(photos.feed)
+    roots = {False: root_of(feed), True: Path(photos.extra) if photos.extra else None}
+    fetchers = {extra: Fetcher(operator_settings(settings, feed, root), store) for extra, root in roots.items()}
+    data: list[bytes] = []
+    with database.opened() as state, state.transaction():
+        with open_feed(feed, settings, store) as read:
+            assert read is not None
+            take_in(state, read)
+        take_in_extras(state, extra_photos(photos.extra, store) if photos.extra else (), photos.extra)
+        draw_up(state, settings.catalog, 0.0, everything=True)
+        for [asked] in agenda(state, 1):
+            data.append(fetchers[asked.extra].fetch(asked.source if asked.extra else reference_of(asked.source, feed)))
+            state.run("UPDATE pictures SET sha256 = ? WHERE number = ?", _sha256(data[-1]), asked.number)
+        resolve(state, NO_VERSION)
+        put_in_order(state)
+        return Rows(list(ProductRows(state)), list(PhotoRows(state))), data
 
 
 def seen(sha256: str, data: bytes, embedder: Embedder, spotter: Spotter, settings: Settings) -> Features:

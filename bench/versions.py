@@ -29,7 +29,7 @@ from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.shown import show_anew
 from packsight.indexer.build.version import build_version
 from packsight.indexer.parent import Parent
-from packsight.indexer.plan import Rows
+from packsight.indexer.state.resolution import NO_VERSION
 from packsight.shared.catalog.manifest import Manifest, PhotoRow, ProductRow
 from packsight.shared.catalog.signatures import Keyring
 from packsight.shared.catalog.trust import Trust
@@ -88,10 +88,10 @@ class Catalog:
 
     features: dict[str, Features]
 
-    def rows(self, numbers: Sequence[int]) -> Rows:
+    def rows(self, numbers: Sequence[int]) -> tuple[list[ProductRow], list[PhotoRow]]:
         """Products of these numbers, two photos each."""
         photos = [(number, photo) for number in numbers for photo in range(2)]
-        return Rows(
+        return (
             [self._product(number) for number in numbers],
             [PhotoRow(product_id=f"{n:06d}", sha256=self._photo(n, k), source=f"https://shop/{n}/{k}.jpg") for n, k in photos],
         )
@@ -130,10 +130,10 @@ def measure(products: int, folder: Path) -> dict[str, Any]:
             store.ensure_bucket()
             catalogs = CatalogStore(store, "default", Trust(Keyring()))
             first = _built(folder / "first", shop, every, None)
-            document: dict[str, Any] = {"photos": first.manifest.photos, "bytes_per_photo": by_kind(first.manifest)}
+            document: dict[str, Any] = {"photos": first.photos, "bytes_per_photo": by_kind(first)}
             document["points_per_photo"] = round(float(np.mean([len(one.local.points) for one in shop.features.values()])), 1)
             steps = {"whole": _published(catalogs, store, folder / "first", folder)}
-            products_now = list(first.rows.products)
+            products_now = shop.rows(every)[0]
             products_now[products // 2] = products_now[products // 2].model_copy(update={"price": "1.99"})
             shown = show_anew(folder / "price", first, products_now, ())
             steps["one price"] = _published(catalogs, store, folder / "price", folder)
@@ -144,13 +144,12 @@ def measure(products: int, folder: Path) -> dict[str, Any]:
     return document | {"steps": steps, "by_size": by_size(document["points_per_photo"])}
 
 
-def _built(folder: Path, shop: Catalog, numbers: Sequence[int], parent: Parent | None) -> Parent:
+def _built(folder: Path, shop: Catalog, numbers: Sequence[int], parent: Manifest | None) -> Manifest:
     rows = shop.rows(numbers)
-    made = build_version(
-        folder, catalog="default", parent=parent, products=rows.products, photos=rows.photos, features=shop.features,
+    return build_version(
+        folder, catalog="default", parent=None if parent is None else Parent(parent, NO_VERSION), products=rows[0], photos=rows[1], features=shop.features,
         recipe=recipe("drawn", "drawn"),
     )  # fmt: skip
-    return Parent(made, rows)
 
 
 def _published(catalogs: CatalogStore, store: Metered, built: Path, folder: Path) -> dict[str, int]:

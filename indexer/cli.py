@@ -33,6 +33,7 @@ def sync(
     catalog: Catalog = "default",
     columns: Annotated[list[str] | None, typer.Option("--map", help="FIELD=COLUMN of a table, say picture=Photo.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Publish in spite of all that is refused, or nothing new.")] = False,
+    all_pictures: Annotated[bool, typer.Option("--all-pictures", help="Ask for every picture, due or not.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the feed would change.")] = False,
     wait: Wait = True,
 ) -> None:
@@ -40,7 +41,7 @@ def sync(
     if dry_run:
         commands.rehearse(feed, photos, catalog, columns=columns or [])
     else:
-        commands.sync(feed, photos, catalog, columns=columns or [], force=force, wait=wait)
+        commands.sync(feed, photos, catalog, columns=columns or [], force=force, all_pictures=all_pictures, wait=wait)
 
 
 @catalog_app.command()

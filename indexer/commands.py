@@ -42,12 +42,14 @@ WAIT_SECONDS = 30.0
 out = Console()
 
 
-def sync(feed: str, photos: str, catalog: str, *, columns: Sequence[str], force: bool, wait: bool) -> None:
+def sync(
+    feed: str, photos: str, catalog: str, *, columns: Sequence[str], force: bool, all_pictures: bool, wait: bool
+) -> None:
     """Bring a catalog in step with the shop's feed and say what was done; columns: `field=column` of a table."""
     _check_name(catalog)
     config = _with_columns(settings(), columns)
     with _reachable(), _progress() as progress:
-        report = run_sync(SyncRequest(feed, photos, catalog, force), config, progress)
+        report = run_sync(SyncRequest(feed, photos, catalog, force, all_pictures), config, progress)
     out.print(tables.sync_summary(report))
     if failures := tables.failures(report):
         out.print(failures)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from packsight.indexer.extraction import Extractor
-from packsight.indexer.plan import PhotoKey, Plan, ResolvedRows, SourceState, resolve
-from packsight.indexer.source_states import SourceStates
+from packsight.indexer.state import resolution
+from packsight.indexer.state.database import State
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import Part
@@ -36,50 +36,45 @@ _ABOUT_THE_BYTES = frozenset(
 """Failures that the same bytes meet again; they are kept, so that these are not described at every sync."""
 
 
-def refused_bytes(states: Iterable[SourceState]) -> dict[str, Failure]:
-    """Bytes, by sha256, of which it is known already that they cannot be described."""
-    return {s.sha256: s.failure for s in states if s.sha256 and s.failure is not None}
-
-
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """Rows of a version whose photos all have features."""
+    """Features of all photos of a version."""
 
-    resolved: ResolvedRows
-    states: dict[PhotoKey, SourceState]
     features: FeatureView
     described: int
     """Photos of which at least a part had to be made."""
 
 
 def complete(
-    plan: Plan,
-    states: dict[PhotoKey, SourceState],
+    state: State,
+    parent: int,
     recipe: Recipe,
     *,
     features: FeatureStore,
     extractor: Extractor,
     store: ObjectStore,
-    sources: SourceStates,
     progress: Progress,
 ) -> Completed:
-    """Make what the store lacks. Each batch is durable when it ends, so an interrupted run is resumed.
+    """Make what the store lacks of the photos that are resolved.
+
+    Each batch is durable when it ends, so an interrupted run is resumed.
 
     It may take more than one round: a photo that cannot be described gives way to the one the parent has, which needs
-    features of this recipe too.
+    features of this recipe too. parent: number of the version before.
     """
-    refused = refused_bytes(states.values())
-    view = FeatureView(
-        features, {s.sha256 for s in states.values()} | {photo.sha256 for photo in plan.parent.photos}
-    )
+    published = state.rows("SELECT DISTINCT sha256 FROM published_photos WHERE version = ?", parent)
+    wanted = {sha for (sha,) in state.rows("SELECT DISTINCT sha256 FROM resolved")}
+    view = FeatureView(features, wanted.union(sha for (sha,) in published))
     asked: set[str] = set()
     described = 0
     while True:
-        resolved = resolve(plan, states, refused)
+        with state.transaction():
+            resolution.resolve(state, parent)
+            resolution.put_in_order(state)
         # In the order of the products, so that neighbours in the version are neighbours in a shard.
-        lacking = [sha for sha in dict.fromkeys(photo.sha256 for photo in resolved.rows.photos) if sha not in view]
+        lacking = [sha for sha in resolution.hashes(state) if sha not in view]
         if not lacking:
-            return Completed(resolved, states, view, described)
+            return Completed(view, described)
         failed = {sha: _unanswered() for sha in lacking if sha in asked}
         if new := [sha for sha in lacking if sha not in asked]:
             asked.update(new)
@@ -88,15 +83,10 @@ def complete(
             described += len(new) - len(answered)
             failed |= answered
             view.refresh()
-        refused |= failed
-        lasting = {sha: failure for sha, failure in failed.items() if failure.code in _ABOUT_THE_BYTES}
-        told = {
-            key: SourceState(s.sha256, s.validator, lasting[s.sha256])
-            for key, s in states.items()
-            if s.sha256 in lasting
-        }
-        sources.add(told)
-        states = states | told
+        with state.transaction():
+            resolution.refuse(state, failed, [sha for sha, failure in failed.items() if failure.code in _ABOUT_THE_BYTES])
+            lost = [sha for sha, failure in failed.items() if failure.code is ErrorCode.OBJECT_MISSING]
+            state.many("UPDATE pictures SET due = 0 WHERE sha256 = ?", ((sha,) for sha in lost))  # to be downloaded again
 
 
 def extract(

@@ -5,7 +5,7 @@ First the feed alone, before a photo is fetched for nothing; then the built vers
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,8 +92,12 @@ class Examination:
     home: Path
     parameters: GateParameters = GATE
 
-    def require_feed(self, products: Sequence[ProductRow], removed: int, parent: Manifest | None) -> None:
-        """Raise RefusedError, with all that the feed alone tells, when it lacks too much; removed: products that are gone.
+    def require_feed(
+        self, offered: int, removed: int, parent: Manifest | None, products: Callable[[], Sequence[ProductRow]]
+    ) -> None:
+        """Raise RefusedError, with all that the feed alone tells, when it lacks too much.
+
+        offered: how many products there are; removed: how many are gone; products: those there are.
 
         Counts decide, so that a feed in which little changes costs nothing here.
         """
@@ -101,9 +105,9 @@ class Examination:
             return
         most = max(former.levels.products for former in self.history(parent))
         limit = self.limits.max_loss
-        if removed <= limit * parent.products and len(products) >= (1 - limit) * most:
+        if removed <= limit * parent.products and offered >= (1 - limit) * most:
             return
-        summary, lists = self.of_feed(products, parent)
+        summary, lists = self.of_feed(products(), parent)
         self._keep(summary, lists, ())
         prune_refused(self.catalogs, self.reports, self.limits.keep_refused, self.parameters.refused_age)
         raise RefusedError(summary, "Its photos were not looked at: what else would be refused is not known. ")

@@ -1,20 +1,19 @@
-"""Bring catalog photos into object storage as `photos/<sha256>`, downloading only what changed since last seen."""
+"""Bring catalog photos into object storage as `photos/<sha256>`: what is due is asked for, what changed is downloaded."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
-from packsight.indexer.feed.source import operator_settings, root_of
-from packsight.indexer.plan import PhotoKey, PhotoRequest, SourceState
-from packsight.indexer.source_states import SourceStates
-from packsight.shared.contract.errors import PacksightError
+from packsight.indexer.feed.source import operator_settings, reference_of, root_of
+from packsight.indexer.state import resolution
+from packsight.indexer.state.database import State
+from packsight.indexer.state.schedule import Agenda, Asked, Hosts, after_failure, after_success, agenda
+from packsight.shared.contract.errors import ErrorCode, PacksightError
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
@@ -23,82 +22,117 @@ from packsight.shared.storage.objects import ObjectStore
 
 STEP = 200
 """Photos after which progress is written down."""
+_HOSTS_FAULT = frozenset((ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT))
 
-T = TypeVar("T")
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at a picture's source found: bytes that are in object storage, or a failure."""
 
-@dataclass(slots=True)
-class Fetched:
-    """What is at every wanted source now, and how many photos were downloaded to know it."""
-
-    states: dict[PhotoKey, SourceState]
-    downloads: int = 0
+    sha256: str = ""
+    validator: str = ""
+    failure: Failure | None = None
+    downloaded: bool = False
+    skipped: bool = False
+    """Its host fails so often that it was not asked."""
 
 
 def fetch_photos(
-    wanted: Iterable[PhotoRequest],
-    known: Mapping[PhotoKey, SourceState],
+    state: State,
+    due: Agenda,
     *,
-    described: Set[str],
     feed: str,
     extras: str,
     settings: Settings,
     store: ObjectStore,
-    sources: SourceStates,
+    clock: Callable[[], float],
     progress: Callable[[int], None] = lambda _: None,
-) -> Fetched:
-    """Look at every wanted source, a bounded number at a time.
+) -> tuple[Agenda, int]:
+    """Look at the source of every picture on the agenda, a bounded number at a time, and note what is there.
 
-    `known`: what is known of them; its validators save unchanged downloads. `described`: photos that surely have
-    features, whose bytes need not be there. A source that fails is a SourceState with its failure; only a broken object
-    store raises.
+    Returns how many were asked for in the end, and how many of them were downloaded. A source that fails is noted with its
+    failure; only a broken object store raises. What was seen is kept from step to step.
     """
-    result = Fetched({})
+    hosts, downloads, skipped, looked = Hosts(), 0, 0, 0
     with (
         closing(Fetcher(operator_settings(settings, feed, root_of(feed)), store)) as pictures,
         closing(Fetcher(operator_settings(settings, f"{extras.rstrip('/')}/", Path(extras)), store)) as folder,
         ThreadPoolExecutor(settings.fetch.threads, thread_name_prefix="fetch") as pool,
     ):
 
-        def look(photo: PhotoRequest) -> tuple[PhotoKey, SourceState, bool]:
-            fetcher = folder if photo.key[1] else pictures
-            return photo.key, *_look(photo, known.get(photo.key), described, fetcher, store)
+        def look(asked: Asked) -> Seen:
+            if hosts.is_down(asked.host):
+                return Seen(skipped=True)
+            fetcher, reference = (folder, asked.source) if asked.extra else (pictures, reference_of(asked.source, feed))
+            seen = _look(asked, reference, fetcher, store)
+            hosts.note(asked.host, failed=seen.failure is not None and _is_hosts_fault(seen.failure))
+            return seen
 
-        for step in _steps(wanted, STEP):
-            new: dict[PhotoKey, SourceState] = {}
+        for step in agenda(state, STEP):
+            found: list[tuple[Asked, Seen]] = []
             try:
-                for key, state, downloaded in pool.map(look, step):
-                    result.states[key] = state
-                    result.downloads += downloaded
-                    if state.sha256 and state != known.get(key):
-                        new[key] = state
-                    progress(len(result.states))
+                for asked, seen in zip(step, pool.map(look, step), strict=True):
+                    found.append((asked, seen))
+                    downloads += seen.downloaded
+                    skipped += seen.skipped
+                    looked += 1
+                    progress(looked)
             finally:
-                sources.add(new)
-    return result
+                with state.transaction():
+                    _note(state, found, settings, clock())
+        with state.transaction():
+            hosts.keep(state, settings.catalog, clock())
+    return Agenda(due.asked - skipped, due.not_due, due.put_off + skipped), downloads
 
 
-def _look(
-    photo: PhotoRequest, known: SourceState | None, described: Set[str], fetcher: Fetcher, store: ObjectStore
-) -> tuple[SourceState, bool]:
-    if known is not None and not known.sha256:
-        known = None
-    if known is not None and known.sha256 not in described and not store.exists(layout.photo(known.sha256)):
-        known = None
+def _look(asked: Asked, reference: str, fetcher: Fetcher, store: ObjectStore) -> Seen:
+    """Ask for a picture unless it is still as it is known, and put its bytes into object storage."""
+    known = bool(asked.sha256) and (asked.described or store.exists(layout.photo(asked.sha256)))
     try:
-        fetched = fetcher.fetch_if_changed(photo.reference, known.validator if known is not None else "")
+        fetched = fetcher.fetch_if_changed(reference, asked.validator if known else "")
     except PacksightError as error:
-        return SourceState(failure=Failure.of(error)), False
+        return Seen(failure=Failure.of(error))
     if fetched is None:
-        return known or SourceState(), False
+        return Seen(asked.sha256, asked.validator)
     sha256 = hashlib.sha256(fetched.data).hexdigest()
     if not store.exists(layout.photo(sha256)):
         store.write(layout.photo(sha256), fetched.data)
-    failure = known.failure if known is not None and known.sha256 == sha256 else None
-    return SourceState(sha256, fetched.validator, failure), True
+    return Seen(sha256, fetched.validator, downloaded=True)
 
 
-def _steps(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while step := list(islice(iterator, size)):
-        yield step
+def _is_hosts_fault(failure: Failure) -> bool:
+    return failure.code in _HOSTS_FAULT or (failure.code is ErrorCode.HTTP_STATUS and failure.retryable)
+
+
+def _note(state: State, found: list[tuple[Asked, Seen]], settings: Settings, now: float) -> None:
+    rules = settings.catalog
+    refused: dict[str, str] = {}
+    for _, seen in found:
+        if seen.sha256 and (failure := state.value("SELECT failure FROM refused WHERE sha256 = ?", seen.sha256)):
+            refused[seen.sha256] = failure
+    rows, touched = [], []
+    for asked, seen in found:
+        if seen.skipped:
+            if not asked.sha256 and not asked.failure:
+                touched.append(asked.number)
+                failure = Failure.of_code(ErrorCode.HOST_UNREACHABLE, f"{asked.host} fails, so it was not asked for this one")
+                rows.append((failure.model_dump_json(), False, "", "", asked.changed, 0.0, 0, asked.number))
+            continue
+        if seen.failure is not None:
+            failure_text, of_bytes, sha256, validator = seen.failure.model_dump_json(), False, asked.sha256, asked.validator
+            changed, tries = asked.changed, asked.tries + 1
+            due = after_failure(rules, tries, now)
+        else:
+            failure_text, of_bytes = refused.get(seen.sha256, ""), seen.sha256 in refused
+            sha256, validator = seen.sha256, seen.validator
+            changed = asked.changed if asked.sha256 == sha256 and asked.changed else now
+            tries, due = 0, after_success(rules, changed, now)
+        if (sha256, failure_text == "") != (asked.sha256, asked.failure == "") or bool(asked.of_bytes) != of_bytes:
+            touched.append(asked.number)
+        rows.append((failure_text, of_bytes, sha256, validator, changed, due, tries, asked.number))
+    state.many(
+        "UPDATE pictures SET failure = ?, of_bytes = ?, sha256 = ?, validator = ?, changed = ?, due = ?, tries = ? "
+        "WHERE number = ?",
+        rows,
+    )
+    resolution.touch(state, touched)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from packsight.indexer.plan import Plan, ResolvedRows
+from packsight.indexer.plan import Plan
+from packsight.indexer.state import resolution
+from packsight.indexer.state.database import State
+from packsight.indexer.state.resolution import Summary
+from packsight.indexer.state.schedule import Agenda
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.contract.references import shown
 
@@ -23,6 +27,8 @@ class SyncRequest:
     """Publish in spite of all that the gate refuses, describe photos again that could not be described."""
     dry_run: bool = False
     """Only say what would be done."""
+    all_pictures: bool = False
+    """Ask for every picture, whether it is due or not, as `force` does too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,10 @@ class SyncReport:
     published: bool
     products: int
     photos: int
+    asked: int = 0
+    """Pictures whose sources were asked; of the others some are not due, and some were put off, since their host had enough."""
+    not_due: int = 0
+    put_off: int = 0
     fetched: int = 0
     described: int = 0
     kept_old: int = 0
@@ -57,17 +67,17 @@ class SyncReport:
     """The version that was published, if one was."""
 
 
-def failures_of(resolved: ResolvedRows) -> list[PhotoFailure]:
+def failures_of(state: State) -> list[PhotoFailure]:
     """Every photo that could not be used, in the feed's order."""
     return [
         PhotoFailure(source, failure.code.value, failure.message, failure.remedy)
-        for (source, _), failure in resolved.failures.items()
+        for source, failure in resolution.failures(state)
     ]
 
 
-def first_failure(resolved: ResolvedRows) -> str:
+def first_failure(state: State) -> str:
     """One sentence on why there is no photo."""
-    first = next(iter(failures_of(resolved)), None)
+    first = next(iter(failures_of(state)), None)
     return (
         f"{shown(first.source)}: {first.message}. {first.remedy}"
         if first
@@ -75,20 +85,22 @@ def first_failure(resolved: ResolvedRows) -> str:
     )
 
 
-def notes_of(plan: Plan, resolved: ResolvedRows) -> tuple[str, ...]:
+def notes_of(plan: Plan, summary: Summary, state: State) -> tuple[str, ...]:
     """What the version's manifest should tell an operator."""
-    failures = failures_of(resolved)
+    failures = failures_of(state)
     lines = [f"photo not used: {shown(failure.source)}: {failure.message}" for failure in failures[:_NOTED_FAILURES]]
     if len(failures) > _NOTED_FAILURES:
         lines.append(f"and {len(failures) - _NOTED_FAILURES} more photos that could not be used")
-    return (*plan.notes, *resolved.notes, *lines)
+    return (*plan.notes, *summary.notes, *lines)
 
 
 def report_of(
     request: SyncRequest,
     plan: Plan,
-    resolved: ResolvedRows,
+    summary: Summary,
     *,
+    agenda: Agenda,
+    failures: list[PhotoFailure],
     version: str | None,
     built: Manifest | None = None,
     fetched: int,
@@ -100,15 +112,18 @@ def report_of(
         catalog=request.catalog,
         version=version,
         published=built is not None,
-        products=len(resolved.rows.products),
-        photos=len(resolved.rows.photos),
+        products=summary.products,
+        photos=summary.photos,
+        asked=agenda.asked,
+        not_due=agenda.not_due,
+        put_off=agenda.put_off,
         fetched=fetched,
         described=described,
-        kept_old=resolved.kept_old,
+        kept_old=summary.kept_old,
         added=plan.added,
         removed=plan.removed,
         changed=plan.changed,
-        failures=failures_of(resolved),
-        notes=[*plan.notes, *resolved.notes, *notes],
+        failures=failures,
+        notes=[*plan.notes, *summary.notes, *notes],
         built=built,
     )

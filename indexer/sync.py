@@ -4,16 +4,21 @@ Wanted: what the shop offers, and how far that is from what is published. Resolv
 now. Built: a version for every recipe that needs one, in a folder, checked. Published: uploaded, pointed at, announced.
 
 Everything up to the pointer can be interrupted at any point and run again: photos are stored under their hash, what was
-seen at their sources is kept, features are in shards, a version without a manifest is invisible.
+seen at their sources is kept, features are in shards, a version without a manifest is invisible. What is worked out from the feed
+and the published versions is kept in the state, a file that may be lost at any time; only what changed is worked out anew.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
+import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import pyarrow as pa
@@ -24,33 +29,29 @@ from packsight.indexer.build.prior import read_prior
 from packsight.indexer.build.shown import show_anew
 from packsight.indexer.build.version import build_version
 from packsight.indexer.collection.sweep import sweep_parts
-from packsight.indexer.completion import Completed, Progress, complete, refused_bytes
+from packsight.indexer.completion import Completed, Progress, complete
 from packsight.indexer.examination import Examination, Material, made_for
 from packsight.indexer.extraction import Extractor, QueueExtractor
 from packsight.indexer.feed.extra_photos import extra_photos
-from packsight.indexer.feed.source import read_offers
+from packsight.indexer.feed.source import open_feed, reader_of
 from packsight.indexer.fleet import NO_WORKERS, Fleet
 from packsight.indexer.gate.queries import Queries, stored_queries
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.made.keeping import Made, Maker
 from packsight.indexer.parent import Parent, Target, read_parent
 from packsight.indexer.photos import fetch_photos
-from packsight.indexer.plan import (
-    PhotoKey,
-    Plan,
-    ResolvedRows,
-    Rows,
-    SourceState,
-    known_states,
-    plan,
-    resolve,
-)
+from packsight.indexer.plan import Plan, plan
 from packsight.indexer.publish import prune, publish
 from packsight.indexer.refused import prune_refused
 from packsight.indexer.report import SyncReport, SyncRequest, failures_of, first_failure, notes_of, report_of
-from packsight.indexer.source_states import SourceStates
+from packsight.indexer.state import copy, resolution
+from packsight.indexer.state.database import DamagedStateError, State, discard, opened
+from packsight.indexer.state.intake import take_in, take_in_extras
+from packsight.indexer.state.published import adopt, forget, touch_all
+from packsight.indexer.state.resolution import NO_VERSION, PhotoRows, ProductRows, Summary
+from packsight.indexer.state.schedule import Agenda, draw_up, living
 from packsight.indexer.version_report.keeping import Reports
-from packsight.indexer.version_report.summary import Summary
+from packsight.indexer.version_report.summary import Summary as Found
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.recipe import Recipe
@@ -61,6 +62,8 @@ from packsight.shared.matching.fingerprint import matching_fingerprint
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
+
+log = logging.getLogger(__name__)
 
 
 class Lease(Protocol):
@@ -76,27 +79,38 @@ class Wanted:
 
     plan: Plan
     current: Current | None
+    parent: Parent | None
     targets: tuple[Target, ...]
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What is at the sources of the wanted photos, and the rows that follow if all of it can be described."""
+    """What was looked at of the pictures' sources; the rows that follow, if all of it can be described, are in the state."""
 
-    states: dict[PhotoKey, SourceState]
-    rows: ResolvedRows
+    agenda: Agenda
     downloads: int
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """Checked versions in folders, none when every recipe has what it should; `rows` are those of the last one looked at."""
+class Version:
+    """A checked version in a folder."""
 
-    versions: tuple[tuple[Path, Manifest], ...]
-    states: dict[PhotoKey, SourceState]
-    rows: ResolvedRows
+    folder: Path
+    manifest: Manifest
+    target: Target
+    refused: int
+    """How many bytes could not be described when it was built; if it are more now, its rows are not what is resolved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Checked versions, none when every recipe has what it should."""
+
+    versions: tuple[Version, ...]
     described: int
+    refused: tuple[int, ...]
+    """How many bytes could not be described when each target was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +127,7 @@ class Rehearsal:
     pictures: addresses that the feed and the extra photos name; new: those of them that no photo of the version has.
     """
 
-    summary: Summary
+    summary: Found
     lists: dict[str, pa.Table]
     pictures: int
     new: int
@@ -131,6 +145,7 @@ class Sync:
     extractor: Extractor
     lease: Lease
     progress: Progress = lambda *_: None
+    clock: Callable[[], float] = time.time
 
     @property
     def catalogs(self) -> CatalogStore:
@@ -145,12 +160,12 @@ class Sync:
     @property
     def parameters(self) -> FitParameters:
         """How its versions are fitted."""
-        return replace(FIT, made=replace(FIT.made, photos=self.settings.catalog.made_photos))
+        return parameters_of(self.settings)
 
     @property
-    def sources(self) -> SourceStates:
-        """What was seen at the sources of its photos."""
-        return SourceStates(self.store, self.request.catalog)
+    def state_file(self) -> Path:
+        """Where the state of the catalog is kept."""
+        return self.settings.home / "indexer" / f"{self.request.catalog}.db"
 
     @property
     def gate(self) -> Examination:
@@ -160,50 +175,83 @@ class Sync:
 
     def rehearse(self) -> Rehearsal:
         """What the feed alone tells of the version that would be built: nothing is fetched, described or kept."""
-        wanted = self.want()
-        parent = wanted.targets[0].parent
-        summary, lists = self.gate.of_feed(wanted.plan.products, parent.manifest if parent is not None else None)
-        seen = {(photo.source, photo.extra) for photo in wanted.plan.parent.photos}
-        return Rehearsal(summary, lists, len(wanted.plan.photos), len(wanted.plan.photos.keys() - seen), wanted.notes)
+        with TemporaryDirectory() as folder, opened(Path(folder) / "rehearsal.db") as state:
+            wanted = self.want(state)
+            parent = wanted.targets[0].parent
+            with state.transaction():
+                products = resolution.offered(state)
+            summary, lists = self.gate.of_feed(products, parent.manifest if parent is not None else None)
+            return Rehearsal(summary, lists, *resolution.pictures(state, wanted.plan.parent), wanted.notes)
 
     def run(self) -> SyncReport:
         """Bring the catalog in step with its feed; raises UserError and PacksightError when that fails."""
-        wanted = self.want()
-        resolved = self.resolve(wanted)
-        built = self.build(wanted, resolved)
-        published = self.publish(wanted, built)
+        try:
+            with opened(self.state_file) as state:
+                return self._run(state)
+        except DamagedStateError as error:
+            log.warning("the indexer's memory is made anew: %s", error)
+            discard(self.state_file)
+        with opened(self.state_file) as state:
+            return self._run(state)
+
+    def _run(self, state: State) -> SyncReport:
+        wanted = self.want(state)
+        resolved = self.resolve(state, wanted)
+        built = self.build(state, wanted)
+        summary, failures = resolution.summary(state, wanted.plan.parent), failures_of(state)
+        published = self.publish(state, wanted, built, summary)
         return report_of(
             self.request,
             wanted.plan,
-            built.rows,
+            summary,
+            agenda=resolved.agenda,
+            failures=failures,
             version=published.version,
-            built=built.versions[-1][1] if built.versions else None,
+            built=built.versions[-1].manifest if built.versions else None,
             fetched=resolved.downloads,
             described=built.described,
             notes=wanted.notes,
         )
 
-    def want(self) -> Wanted:
-        """Read the feed and what is published; raises UserError when the feed has lost too much."""
+    def want(self, state: State) -> Wanted:
+        """Read what is published, and the feed unless it is what was read last; raises UserError when it has lost too much."""
         request = self.request
-        offers = read_offers(request.feed, self.settings, self.store)
-        skipped: Counter[str] = Counter()
-        extras = extra_photos(request.photos, self.store, skipped) if request.photos else {}
+        if state.get("begun") is None and not request.dry_run:
+            copy.restore(state, self.store, request.catalog, request.feed)
+            state.set("begun", True)
         current = self.catalogs.overwritable() if request.force else self.catalogs.current()
-        parent = self._parent(current.version) if current is not None and current.version else None
-        wanted = plan(offers, extras, parent.rows if parent is not None else Rows(), feed=request.feed)
-        if not request.force and not request.dry_run:
-            # Before a photo is fetched for nothing; what photos are lost is known when the rest of them has been seen.
-            self.gate.require_feed(wanted.products, wanted.removed, parent.manifest if parent is not None else None)
+        parent = self._parent(state, current.version) if current is not None and current.version else None
+        skipped: Counter[str] = Counter()
+        with state.transaction():
+            resolution.take_back_refusals(state, all_of_them=request.force)
+            self._read_feed(state)
+            take_in_extras(state, extra_photos(request.photos, self.store, skipped) if request.photos else (), request.photos)
+            wanted = plan(state, parent.number if parent is not None else NO_VERSION)
+            if not request.force and not request.dry_run:
+                # Before a photo is fetched for nothing; what photos are lost is known when the rest of them has been seen.
+                before = parent.manifest if parent is not None else None
+                self.gate.require_feed(wanted.offered, wanted.removed, before, lambda: resolution.offered(state))
         recipes, notes = _recipes(self.fleet, parent)
         if skipped:
             left_out = ", ".join(f"{kind} {count}" for kind, count in skipped.most_common(10))
             notes = (*notes, f"left out of the extra photos: {left_out}")
-        return Wanted(wanted, current, tuple(self._target(recipe, current, parent) for recipe in recipes), notes)
+        targets = tuple(self._target(state, recipe, current, parent) for recipe in recipes)
+        if request.force or state.get("settled") != _names(parent, targets):
+            with state.transaction():
+                touch_all(state)
+        return Wanted(wanted, current, parent, targets, notes)
 
-    def _parent(self, version: str) -> Parent | None:
+    def _read_feed(self, state: State) -> None:
+        """Take the feed in, unless the state knows it by its validator."""
+        known = [self.request.feed, reader_of(self.settings.catalog)] == [state.get("feed"), state.get("feed_reader")]
+        validator = state.get("feed_validator") if known and not self.request.force else ""
+        with open_feed(self.request.feed, self.settings, self.store, validator=validator) as feed:
+            if feed is not None:
+                take_in(state, feed)
+
+    def _parent(self, state: State, version: str) -> Parent | None:
         try:
-            return read_parent(self.catalogs, version)
+            return read_parent(state, self.catalogs, version, self.request.feed)
         except CatalogError as error:
             if self.request.force:
                 return None
@@ -212,111 +260,123 @@ class Sync:
                 "or build the catalog anew with `packsight catalog sync --force`."
             ) from None
 
-    def _target(self, recipe: Recipe, current: Current | None, parent: Parent | None) -> Target:
+    def _target(self, state: State, recipe: Recipe, current: Current | None, parent: Parent | None) -> Target:
         own = current.version_for(recipe) if current is not None else None
         if own is None or current is None or own == current.version:
             return Target(recipe, parent)
-        return Target(recipe, self._parent(own))
+        return Target(recipe, self._parent(state, own))
 
-    def resolve(self, wanted: Wanted) -> Resolved:
-        """Look at every photo's source and bring what is new there into object storage."""
-        known = known_states(wanted.plan.parent) | self.sources.load()
-        if self.request.force:
-            known = {key: SourceState(s.sha256, s.validator) for key, s in known.items()}
-        fetched = fetch_photos(
-            wanted.plan.photos.values(),
-            known,
-            described=frozenset.intersection(*(target.described for target in wanted.targets)),
+    def resolve(self, state: State, wanted: Wanted) -> Resolved:
+        """Look at the sources of the pictures that are due, bring what is new into object storage, and choose each product's."""
+        with state.transaction():
+            living(state, [target.described for target in wanted.targets])
+            everything = self.request.force or self.request.all_pictures
+            due = draw_up(state, self.settings.catalog, self.clock(), everything=everything)
+        agenda, downloads = fetch_photos(
+            state,
+            due,
             feed=self.request.feed,
             extras=self.request.photos,
             settings=self.settings,
             store=self.store,
-            sources=self.sources,
-            progress=lambda looked: self.progress("photos", looked, len(wanted.plan.photos)),
+            clock=self.clock,
+            progress=lambda looked: self.progress("photos", looked, due.asked),
         )
-        rows = resolve(wanted.plan, fetched.states, refused_bytes(fetched.states.values()))
-        return Resolved(fetched.states, rows, fetched.downloads)
+        with state.transaction():
+            resolution.resolve(state, wanted.plan.parent)
+        return Resolved(agenda, downloads)
 
-    def build(self, wanted: Wanted, resolved: Resolved) -> Built:
+    def build(self, state: State, wanted: Wanted) -> Built:
         """Have missing features made and build a version for every recipe whose own is not as it should be."""
-        folder = self._folder
-        shutil.rmtree(folder, ignore_errors=True)
-        states, rows, described = resolved.states, resolved.rows, 0
-        versions: list[tuple[Path, Manifest]] = []
+        shutil.rmtree(self._folder, ignore_errors=True)
+        versions: list[Version] = []
+        refused: list[int] = []
+        described = 0
         for target in wanted.targets:
-            if not self._worth_building(target, rows):
-                continue
-            self.lease.check()
-            if target.parent is not None and not self.request.force and target.is_matched_alike(rows.rows, self._fit):
-                built = folder / target.recipe.key
-                shown = show_anew(built, target.parent, rows.rows.products, notes_of(wanted.plan, rows))
-                rows = replace(rows, rows=shown.rows)
-                self.gate.of_shown(shown.manifest.version, rows.rows.products, target.parent.manifest)
-                versions.append((built, shown.manifest))
-                continue
-            features = FeatureStore(self.store, target.recipe.parts, self.settings.home)
-            completed = complete(
-                wanted.plan,
-                states,
-                target.recipe,
-                features=features,
-                extractor=self.extractor,
-                store=self.store,
-                sources=self.sources,
-                progress=self.progress,
-            )
-            states, rows, described = completed.states, completed.resolved, described + completed.described
-            if self._worth_building(target, rows):  # unless nothing of what is new can be used
-                built, made = folder / target.recipe.key, self._made(target, rows, features)
-                described += made.described
-                versions.append((built, self._build_version(built, wanted.plan, target, completed, made)))
-        return Built(tuple(versions), states, rows, described)
+            if not self.is_as_it_should_be(state, target):
+                self.lease.check()
+                if (shown := self._shown_anew(state, wanted.plan, target)) is not None:
+                    versions.append(shown)
+                    refused.append(_refused(state))
+                    continue
+                features = FeatureStore(self.store, target.recipe.parts, self.settings.home)
+                completed = complete(
+                    state,
+                    wanted.plan.parent,
+                    target.recipe,
+                    features=features,
+                    extractor=self.extractor,
+                    store=self.store,
+                    progress=self.progress,
+                )
+                described += completed.described
+                if not self.is_as_it_should_be(state, target):  # unless nothing of what is new can be used
+                    made = self._made(state, target, features)
+                    described += made.described
+                    folder = self._folder / target.recipe.key
+                    manifest = self._build_version(state, folder, wanted.plan, target, completed, made)
+                    versions.append(Version(folder, manifest, target, _refused(state)))
+            refused.append(_refused(state))
+        return Built(tuple(versions), described, tuple(refused))
 
     @property
     def _folder(self) -> Path:
         return self.settings.home / "indexer" / self.request.catalog
 
-    def _worth_building(self, target: Target, rows: ResolvedRows) -> bool:
-        return self.request.force or not target.is_served(rows.rows, self._fit)
+    def is_as_it_should_be(self, state: State, target: Target) -> bool:
+        """Whether nothing need be built for a recipe."""
+        return not self.request.force and target.is_served(state, self._fit)
 
     @property
     def _fit(self) -> str:
         return fit_fingerprint(parameters=self.parameters, prior=self.prior)
 
-    def _made(self, target: Target, rows: ResolvedRows, features: FeatureStore) -> Made:
+    def _shown_anew(self, state: State, plan: Plan, target: Target) -> Version | None:
+        """A version that only shows the parent's products otherwise; None where more is to be done."""
+        with state.transaction():
+            resolution.put_in_order(state)
+        if self.request.force or target.parent is None or not target.is_matched_alike(state, self.catalogs, self._fit):
+            return None
+        folder, parent = self._folder / target.recipe.key, target.parent.manifest
+        notes = notes_of(plan, resolution.summary(state, plan.parent), state)
+        manifest = show_anew(folder, parent, ProductRows(state), notes)
+        self.gate.of_shown(manifest.version, ProductRows(state), parent)
+        return Version(folder, manifest, target, _refused(state))
+
+    def _made(self, state: State, target: Target, features: FeatureStore) -> Made:
         """Have photos made of products' only ones, which can be asked about in their place."""
         maker = Maker(self.parameters.made, self.store, self.settings.decode)
         return maker.describe(
-            rows.rows.photos, target.recipe, features=features, extractor=self.extractor, progress=self.progress
+            PhotoRows(state), target.recipe, features=features, extractor=self.extractor, progress=self.progress
         )
 
-    def _build_version(self, folder: Path, plan: Plan, target: Target, completed: Completed, made: Made) -> Manifest:
-        resolved = completed.resolved
-        if not resolved.rows.photos:
-            raise UserError(f"No photo can be used, so nothing was published. {first_failure(resolved)}")
+    def _build_version(
+        self, state: State, folder: Path, plan: Plan, target: Target, completed: Completed, made: Made
+    ) -> Manifest:
+        products, photos = ProductRows(state), PhotoRows(state)
+        if not photos:
+            raise UserError(f"No photo can be used, so nothing was published. {first_failure(state)}")
         before = target.parent.manifest if target.parent is not None else None
         queries = self._queries(target.recipe)
         if not self.request.force:
-            fit = fit_fingerprint(parameters=self.parameters, prior=self.prior)
-            rows = resolved.rows
-            self.gate.require_new(rows.products, rows.photos, made_for(target.recipe, fit), before, queries)
+            self.gate.require_new(products, photos, made_for(target.recipe, self._fit), before, queries)
         self.lease.check()
         self.progress("built", 0, 1)
         build_version(
             folder,
             catalog=self.request.catalog,
             parent=target.parent,
-            products=resolved.rows.products,
-            photos=resolved.rows.photos,
+            products=products,
+            photos=photos,
             features=completed.features,
             recipe=target.recipe,
-            notes=(*notes_of(plan, resolved), *made.notes),
+            notes=(*notes_of(plan, resolution.summary(state, plan.parent), state), *made.notes),
             prior=self.prior,
             made=made.features,
             parameters=self.parameters,
         )
         self.progress("built", 1, 1)
-        material = Material(completed.features, made.features, queries, failures_of(resolved))
+        material = Material(completed.features, made.features, queries, failures_of(state))
         self.lease.check()
         return self.gate.of_version(folder, before, material, force=self.request.force)
 
@@ -333,12 +393,12 @@ class Sync:
             max_bytes=self.settings.fetch.max_bytes,
         )
 
-    def publish(self, wanted: Wanted, built: Built) -> Published:
+    def publish(self, state: State, wanted: Wanted, built: Built, summary: Summary) -> Published:
         """Upload what was built, let the pointer name it, tell the workers, and clear away what is no longer needed."""
         version = wanted.current.version if wanted.current is not None else None
-        for folder, manifest in built.versions:
-            publish(self.catalogs, folder, manifest, wanted.current, self.lease.check, anew=self.request.force)
-            version = manifest.version
+        for made in built.versions:
+            publish(self.catalogs, made.folder, made.manifest, wanted.current, self.lease.check, anew=self.request.force)
+            version = made.manifest.version
         if built.versions:
             self.fleet.announce(self.request.catalog)
         # Also when nothing is new: the sync before may have been interrupted here.
@@ -350,10 +410,54 @@ class Sync:
         rules = self.gate
         prune_refused(self.catalogs, rules.reports, rules.limits.keep_refused, rules.parameters.refused_age)
         sweep_parts(self.catalogs)
-        rows = built.rows.rows if built.versions else wanted.plan.parent
-        self.sources.rewrite(_worth_keeping(built.states, rows))
+        with state.transaction():
+            self._settle(state, wanted, built, summary)
+        if built.versions or wanted.plan.parent == NO_VERSION:
+            copy.keep(state, self.store, self.request.catalog, self.clock())
         shutil.rmtree(self._folder, ignore_errors=True)
         return Published(version)
+
+    def _settle(self, state: State, wanted: Wanted, built: Built, summary: Summary) -> None:
+        """Note that every version that is served holds what is resolved: the next sync works out what changes from here."""
+        now = _refused(state)
+        served = {id(made.target): made.manifest.version for made in built.versions}
+        for made in built.versions:
+            if made.refused == now:
+                _adopt(state, wanted, made)
+        names = {served.get(id(target)) or target.version for target in wanted.targets}
+        if built.versions:
+            names.add(built.versions[-1].manifest.version)
+        elif wanted.parent is not None:
+            names.add(wanted.parent.manifest.version)
+        if built.versions:
+            forget(state, names)
+        if set(built.refused) == {now}:
+            state.set("settled", sorted(names))
+            state.set("summary", [summary.products, summary.photos, summary.kept_old, summary.notes])
+            state.run("DELETE FROM touched")
+        else:
+            state.set("settled", None)
+
+
+def _adopt(state: State, wanted: Wanted, made: Version) -> None:
+    parent = made.target.parent
+    alone = made.target.is_own and sum(target.parent == parent for target in wanted.targets) == 1
+    adopt(state, parent.number if parent is not None else None, made.manifest.version, alone=alone)
+
+
+def _refused(state: State) -> int:
+    return int(state.value("SELECT count(*) FROM refused"))
+
+
+def _names(parent: Parent | None, targets: Sequence[Target]) -> list[str]:
+    """Versions that are served; what is noted of them holds only together."""
+    found = [parent, *(target.parent for target in targets)]
+    return sorted({one.manifest.version for one in found if one is not None})
+
+
+def parameters_of(settings: Settings) -> FitParameters:
+    """How versions are fitted."""
+    return replace(FIT, made=replace(FIT.made, photos=settings.catalog.made_photos))
 
 
 class _NoLease:
@@ -402,9 +506,3 @@ def _recipes(fleet: Fleet, parent: Parent | None) -> tuple[list[Recipe], tuple[s
         if fleet.recipes()
         else NO_WORKERS
     )
-
-
-def _worth_keeping(states: dict[PhotoKey, SourceState], published: Rows) -> dict[PhotoKey, SourceState]:
-    """States of sources that the rows of the published version do not tell already."""
-    told = known_states(published)
-    return {key: s for key, s in states.items() if s.sha256 and told.get(key) != s}

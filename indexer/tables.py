@@ -45,6 +45,7 @@ def sync_summary(report: SyncReport) -> RenderableType:
     rows: list[tuple[str, object]] = [
         ("products", f"{report.products} ({report.added} new, {report.removed} gone, {report.changed} changed)"),
         ("photos", report.photos),
+        ("pictures asked for", _asked(report)),
         ("fetched", report.fetched),
         ("described", report.described),
     ]
@@ -55,6 +56,11 @@ def sync_summary(report: SyncReport) -> RenderableType:
     if report.failures:
         rows.append(("photos not used", len(report.failures)))
     return _facts(rows, title)
+
+
+def _asked(report: SyncReport) -> str:
+    put_off = f", {report.put_off} put off for their hosts' sake" if report.put_off else ""
+    return f"{report.asked} ({report.not_due} not due{put_off})"
 
 
 def failures(report: SyncReport) -> RenderableType | None:

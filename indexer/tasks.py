@@ -46,10 +46,14 @@ def sync_catalog() -> dict[str, Any]:
     for failure in report.failures:
         log.warning("photo not used: %s: %s %s", shown(failure.source), failure.message, failure.remedy)
     log.info(
-        "sync of catalog %s: %d products, %d photos, %d described, version %s, %s",
+        "sync of catalog %s: %d products, %d photos, %d pictures asked for (%d not due, %d put off), %d described, "
+        "version %s, %s",
         report.catalog,
         report.products,
         report.photos,
+        report.asked,
+        report.not_due,
+        report.put_off,
         report.described,
         report.version,
         "published" if report.published else "nothing changed",

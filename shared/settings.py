@@ -273,6 +273,18 @@ class Catalog(_Section):
 
     Each takes a worker about as long as a new photo of the catalog, once.
     """
+    picture_first_seconds: float = Field(default=3600.0, gt=0)
+    """The soonest that a picture is asked for again at its host: a shop that replaces a photo may do so again within the hour."""
+    picture_last_seconds: float = Field(default=7 * 24 * 3600.0, gt=0)
+    """The latest, also for one that has failed: a picture that was replaced under its old address is wrong for a week at most."""
+    picture_age_share: float = Field(default=0.1, ge=0)
+    """Between the two the pause is this share of the time for which the picture has stayed as it is: what has not changed for
+    long will hardly change tomorrow."""
+    picture_retry_seconds: float = Field(default=900.0, gt=0)
+    """After the first failure of a picture or a host in a row; doubled with each further one."""
+    picture_budget: int = Field(default=2000, ge=0)
+    """Known pictures asked for at one host in one sync, those due longest first: with a sync every 15 minutes two a second, which
+    no host notices, and a million pictures in five days. Pictures with new addresses come on top."""
     name: str = "default"
     """Catalog that the periodic sync maintains."""
     signing_key: SecretStr = SecretStr("")

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from packsight.indexer.collection.marks import Marks
-from packsight.indexer.source_states import SourceStates
+from packsight.indexer.state.copy import copied
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import Keyring
@@ -48,7 +48,7 @@ def read_needs(store: ObjectStore, name: str) -> CatalogNeeds:
         name,
         tuple(versions),
         Marks(_photos(catalogs, versions)),
-        Marks(state.sha256 for state in SourceStates(store, name).load().values() if state.sha256),
+        Marks(filter(is_hash, copied(store, name))),
         tuple(error.message for error in unreadable),
     )
 

@@ -93,7 +93,7 @@ def _catalog(store: ObjectStore, needs: CatalogNeeds, piles: Piles, *, certain: 
             version, _, name = found.key.removeprefix(versions).partition("/")
             told = "told of versions" if version in whole else "of versions without a manifest"
             piles.put(room, found, "manifests" if name == MANIFEST else told)
-        elif found.key.startswith(layout.sources(needs.name)):
+        elif found.key == layout.pictures(needs.name):
             piles.put(room, found, "what was seen at the sources of photos")
         else:
             piles.put(room, found, "the catalog's own")

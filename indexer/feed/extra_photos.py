@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from packsight.shared.contract.errors import UserError
@@ -13,30 +12,15 @@ from packsight.shared.storage.walk import files_below
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 
-@dataclass(frozen=True, slots=True)
-class ExtraPhoto:
-    """A photo for all products with this vendor code."""
-
-    vendor_code: str
-    source: str
-    """Its name below the folder; the whole address in object storage."""
-    reference: str
-    """What a Fetcher whose root is the folder takes."""
-
-
-def extra_photos(location: str, store: ObjectStore, skipped: Counter[str] | None = None) -> dict[str, list[ExtraPhoto]]:
-    """List extra photos by vendor code, each code's photos in the order of their names.
+def extra_photos(location: str, store: ObjectStore, skipped: Counter[str] | None = None) -> Iterator[tuple[str, str]]:
+    """List extra photos: the vendor code that each is for, and its name below the folder, or its whole address in object storage.
 
     `location`: a folder or `s3://bucket/prefix`. A photo's vendor code is the name of the folder it lies in, at any
-    depth: `<vendor code>/1.heic` and `<group>/<vendor code>/1.heic` both count. `skipped` counts, by suffix or folder, what is
-    left out. Raises UserError without such a folder.
+    depth: `<vendor code>/1.heic` and `<group>/<vendor code>/1.heic` both count; each code's photos come in the order of their
+    names. `skipped` counts, by suffix or folder, what is left out. Raises UserError without such a folder.
     """
-    found: dict[str, list[ExtraPhoto]] = {}
     counts: Counter[str] = Counter() if skipped is None else skipped
-    listing = _stored(location, store, counts) if location.startswith("s3://") else _local(Path(location), counts)
-    for code, source in listing:
-        found.setdefault(code, []).append(ExtraPhoto(code, source, source))
-    return found
+    return _stored(location, store, counts) if location.startswith("s3://") else _local(Path(location), counts)
 
 
 def _is_photo(name: PurePosixPath) -> bool:

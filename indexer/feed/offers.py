@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from packsight.shared.catalog.manifest import ProductRow
@@ -27,13 +28,28 @@ class Offer:
         product = self.product.model_copy(update=missing) if missing else self.product
         return Offer(product, tuple(dict.fromkeys((*self.pictures, *other.pictures))))
 
+    def dump(self) -> str:
+        """The offer as text."""
+        return f"{json.dumps(self.pictures, ensure_ascii=False)}\n{self.product.model_dump_json()}"
+
+    @classmethod
+    def parse(cls, text: str) -> Offer:
+        """The offer of what `dump` wrote."""
+        pictures, _, product = text.partition("\n")
+        return cls(ProductRow.model_validate_json(product), tuple(json.loads(pictures)))
+
 
 @dataclass(frozen=True, slots=True)
-class Offers:
-    """All offers by product id, in the feed's order, and what an operator should know about the reading."""
+class Item:
+    """A piece of a feed, told from all others by the digest of what it says."""
 
-    by_id: dict[str, Offer]
-    notes: tuple[str, ...] = ()
+    digest: bytes
+    offer: Offer | None
+    """None for one that is known by its digest already, which is not read again."""
+
+
+Known = Callable[[bytes], bool]
+"""Tells whether an item of this digest is known; asked once for each item that may be an offer."""
 
 
 @dataclass(slots=True)
@@ -50,22 +66,3 @@ class Faults:
     def notes(self) -> tuple[str, ...]:
         """One sentence for each kind."""
         return tuple(f"{kind}: {number} (first: {first})" for kind, (number, first) in self._seen.items())
-
-
-def collect(offers: Iterable[Offer], faults: Faults, name: str, *, join: bool = False) -> Offers:
-    """Index offers by id.
-
-    join: whether several offers with the same id are one product; else the last one stands, and the others are counted.
-
-    Raises FeedError when there is no offer at all: an empty feed is a mistake, not a wish to sell nothing.
-    """
-    by_id: dict[str, Offer] = {}
-    for offer in offers:
-        identity = offer.product.id
-        before = by_id.get(identity)
-        if before is not None and not join:
-            faults.count("offers whose id came before, the last one stands", f"id {identity}")
-        by_id[identity] = before.joined(offer) if before is not None and join else offer
-    if not by_id:
-        raise FeedError(f"{name} has no offers, so nothing was changed. Correct the feed and sync again.")
-    return Offers(by_id, faults.notes())

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
+import json
+import os
 import posixpath
 import tempfile
+import time
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from lxml import etree
+
+import packsight.indexer.feed as feed_package
+import packsight.shared.tables as tables_package
 from packsight.indexer.feed import google, xml, yml
 from packsight.indexer.feed.fields import url_parameter
-from packsight.indexer.feed.offers import Faults, FeedError, Offer, Offers, collect
+from packsight.indexer.feed.offers import Faults, FeedError, Item, Known, Offer
 from packsight.indexer.feed.table import read_table
 from packsight.shared.contract.errors import PacksightError
-from packsight.shared.settings import Settings
+from packsight.shared.settings import Catalog, Settings
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.tables.cells import Readable
@@ -28,70 +39,140 @@ MAX_RATIO = 100
 """Feeds of real shops shrink to a tenth or a twentieth; a bomb to a thousandth."""
 _RATIO_FROM = 16_000_000
 _DEADLINE = 900.0
+_SURE_SECONDS = 2.0
+"""File systems tell times apart by two seconds or less."""
+_SURE_DATE_SECONDS = 60.0
 
 
-def read_offers(location: str, settings: Settings, store: ObjectStore) -> Offers:
-    """Read the offers of a feed or table; raises FeedError when it cannot be read whole."""
-    faults, rules = Faults(), settings.catalog
-    with _opened(location, settings, store) as raw, _unpacked(raw, location, rules.max_feed_bytes) as stream:
+@dataclass
+class Feed:
+    """A feed that is open to be read once."""
+
+    location: str
+    reader: str
+    """Name of the way in which it is read: another one makes other offers of the same bytes."""
+    validator: str
+    """Mark by which it is asked for again; empty where none is sure."""
+    faults: Faults
+    joins: bool
+    """Whether several offers with the same id are one product; else the last one stands."""
+    _stream: io.BufferedReader[Any]
+    _rules: Catalog
+
+    def items(self, known: Known = lambda _: False) -> Iterator[Item]:
+        """Everything in it that is an offer, those that are known by their digest unread.
+
+        Raises FeedError when it cannot be read whole.
+        """
+        key, faults, unavailable = self.reader.encode()[:64], self.faults, self._rules.include_unavailable
         try:
-            if _is_xml(stream):
-                offers, join = read_xml(stream, location, faults, unavailable=rules.include_unavailable), False
+            if _is_xml(self._stream):
+                found = read_xml(self._stream, self.location, faults, unavailable=unavailable, known=known, key=key)
             else:
-                mapping, unavailable = rules.columns, rules.include_unavailable
-                offers, join = read_table(stream, location, faults, mapping=mapping, unavailable=unavailable), True
-            return collect(identified(offers, rules.identity, faults), faults, location, join=join or rules.identity != "id")
+                mapping = self._rules.columns
+                found = read_table(
+                    self._stream, self.location, faults, mapping=mapping, unavailable=unavailable, known=known, key=key
+                )
+            for item in found:
+                if item.offer is None:
+                    yield item
+                elif (offer := identified(item.offer, self._rules.identity, faults)) is not None:
+                    yield Item(item.digest, offer)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise FeedError(f"{location} is a broken gzip file: {error}. Pack the feed again.") from None
+            raise FeedError(f"{self.location} is a broken gzip file: {error}. Pack the feed again.") from None
 
 
-def identified(offers: Iterable[Offer], identity: str, faults: Faults) -> Iterator[Offer]:
-    """Give offers the id that `Catalog.identity` asks for; those that lack it are counted and left out."""
-    for offer in offers:
-        product = offer.product
-        match identity.partition(":"):
-            case ("id", *_):
-                yield offer
-                continue
-            case ("vendor_code", *_):
-                named = product.vendor_code
-            case (_, _, parameter):
-                named = url_parameter(product.url, parameter)
-        if named:
-            yield Offer(product.model_copy(update={"id": named}), offer.pictures)
-        else:
-            faults.count(f"offers without {identity}, left out", f"id {product.id}")
+@contextmanager
+def open_feed(location: str, settings: Settings, store: ObjectStore, *, validator: str = "") -> Iterator[Feed | None]:
+    """A feed or table; None when it surely is what `validator` marks. Raises FeedError when it cannot be fetched."""
+    rules = settings.catalog
+    with _opened(location, settings, store, validator) as (raw, mark):
+        if raw is None:
+            yield None
+            return
+        with _unpacked(raw, location, rules.max_feed_bytes) as stream:
+            joins = rules.identity != "id" or not _is_xml(stream)
+            yield Feed(location, reader_of(rules), mark, Faults(), joins, stream, rules)
 
 
-def _is_xml(stream: io.BufferedReader[_Guarded]) -> bool:
+def reader_of(rules: Catalog) -> str:
+    """Name of the way in which feeds are read: by these rules and by this code, whatever is changed in it."""
+    said = [rules.identity, rules.include_unavailable, sorted(rules.columns.items()), _code()]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    digest = hashlib.sha256()
+    for package in (feed_package, tables_package):
+        for folder in package.__path__:
+            for file in sorted(Path(folder).glob("*.py")):
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def identified(offer: Offer, identity: str, faults: Faults) -> Offer | None:
+    """Give an offer the id that `Catalog.identity` asks for; one that lacks it is counted and left out."""
+    product = offer.product
+    match identity.partition(":"):
+        case ("id", *_):
+            return offer
+        case ("vendor_code", *_):
+            named = product.vendor_code
+        case (_, _, parameter):
+            named = url_parameter(product.url, parameter)
+    if not named:
+        faults.count(f"offers without {identity}, left out", f"id {product.id}")
+        return None
+    return Offer(product.model_copy(update={"id": named}), offer.pictures)
+
+
+def _is_xml(stream: io.BufferedReader[Any]) -> bool:
     try:
         return Recoder().recode(stream.peek(512)[:512]).lstrip().startswith(b"<")
     except UnicodeDecodeError:
         return False
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return True  # whoever reads on says so
 
 
-def read_xml(stream: Readable, name: str, faults: Faults, *, unavailable: bool = True) -> Iterator[Offer]:
-    """Yield the offers of a YML or Google feed in constant memory; those without an id are counted.
+def read_xml(
+    stream: Readable, name: str, faults: Faults, *, unavailable: bool = True, known: Known = lambda _: False, key: bytes = b""
+) -> Iterator[Item]:
+    """Yield the items of a YML or Google feed in constant memory; those without an id are counted.
 
-    `unavailable`: whether those are kept that are marked as not available. Raises FeedError as `xml.items` does.
+    `unavailable`: whether those are kept that are marked as not available. key: of the digests, 64 bytes at most. Raises
+    FeedError as `xml.items` does.
     """
     categories: dict[str, str] = {}
+    keyed: bytes | None = None
     for root, element in xml.items(stream, name, faults, {yml.ROOT: yml.ELEMENTS, **google.ROOTS}):
         is_yml = root == yml.ROOT
+        if is_yml and xml.local(element) == yml.CATEGORY:
+            categories[element.get("id", "")] = yml.category_of(element)
+            keyed = None
+            continue
+        if keyed is None:  # offers name categories by their numbers, so what these mean is a part of them
+            keyed = hashlib.blake2b(json.dumps(categories).encode(), key=key).digest()
+        text = etree.tostring(element, encoding="utf-8", with_tail=False)
+        digest = hashlib.blake2b(text, digest_size=16, key=keyed).digest()
+        if known(digest):
+            yield Item(digest, None)
+            continue
         offer = (
             yml.offer_of(element, categories, unavailable=unavailable)
             if is_yml
             else google.offer_of(element, unavailable=unavailable)
         )
         if offer is not None:
-            yield offer
+            yield Item(digest, offer)
         elif not _has_id(element, is_yml=is_yml):
             faults.count("offers without an id, left out", f"line {element.sourceline}")
 
 
 def _has_id(element: Any, *, is_yml: bool) -> bool:
     if is_yml:
-        return xml.local(element) == "category" or bool(element.get("id", "").strip())
+        return bool(element.get("id", "").strip())
     return any(xml.local(child) == "id" for child in element if isinstance(child.tag, str))
 
 
@@ -146,28 +227,47 @@ def operator_settings(settings: Settings, location: str, root: Path | None = Non
 
 
 @contextmanager
-def _opened(location: str, settings: Settings, store: ObjectStore) -> Iterator[IO[bytes]]:
+def _opened(location: str, settings: Settings, store: ObjectStore, validator: str) -> Iterator[tuple[IO[bytes] | None, str]]:
+    """The feed's bytes with the mark to ask for them again; None when they are still those of `validator`."""
     if not is_remote(location):
         try:
             with Path(location).open("rb") as file:
-                yield file
+                mark = _mark(file)
+                yield (None if mark and mark == validator else file), mark
         except OSError as error:
             raise FeedError(f"{location} cannot be read: {error.strerror}. Check the path of the feed.") from None
         return
     patient = operator_settings(settings, location)
     limits = patient.fetch.model_copy(update={"max_bytes": settings.catalog.max_feed_bytes, "deadline": _DEADLINE})
-    fetcher = Fetcher(patient.model_copy(update={"fetch": limits}), store)
-    try:
-        data = fetcher.fetch(location, unpack=False)
-    except PacksightError as error:
-        raise FeedError(f"The feed cannot be fetched: {error}") from None
-    finally:
-        fetcher.close()
-    with tempfile.TemporaryFile() as file:
-        file.write(data)
-        del data
+    with tempfile.TemporaryFile() as file, closing(Fetcher(patient.model_copy(update={"fetch": limits}), store)) as fetcher:
+        try:
+            came = fetcher.copy_if_changed(location, validator, file)
+        except PacksightError as error:
+            raise FeedError(f"The feed cannot be fetched: {error}") from None
         file.seek(0)
-        yield file
+        yield (None, validator) if came is None else (file, came if _is_sure(came) else "")
+
+
+def _mark(file: IO[bytes]) -> str:
+    """Mark of an open file; empty while it may be written to again within the same tick of its clock.
+
+    The time at which its entry changed cannot be set by those who copy or restore a file.
+    """
+    status = os.fstat(file.fileno())
+    if time.time() - max(status.st_mtime, status.st_ctime) < _SURE_SECONDS:
+        return ""
+    return f"file:{status.st_ino}-{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+
+
+def _is_sure(mark: str) -> bool:
+    """Whether what has this mark is the same: a date of whole seconds is no proof while they last (RFC 9110, 8.8.2.2)."""
+    kind, _, value = mark.partition(":")
+    if kind != "modified":
+        return True
+    try:
+        return time.time() - parsedate_to_datetime(value).timestamp() >= _SURE_DATE_SECONDS
+    except (ValueError, TypeError):
+        return False
 
 
 @contextmanager

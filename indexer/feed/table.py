@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from packsight.indexer.feed.fields import looks_like_picture, offer_of
-from packsight.indexer.feed.offers import Faults, FeedError, Offer
+from packsight.indexer.feed.offers import Faults, FeedError, Item, Known
 from packsight.shared.contract.errors import UserError
 from packsight.shared.tables.columns import KNOWN, columns
 from packsight.shared.tables.table import read_rows
@@ -16,12 +18,20 @@ BY_POSITION = ("id", "picture", "name", "vendor", "model", "url")
 
 
 def read_table(
-    stream: io.BufferedIOBase, name: str, faults: Faults, *, mapping: Mapping[str, str], unavailable: bool = True
-) -> Iterator[Offer]:
-    """Yield an offer for each row, holding one row at a time.
+    stream: io.BufferedIOBase,
+    name: str,
+    faults: Faults,
+    *,
+    mapping: Mapping[str, str],
+    unavailable: bool = True,
+    known: Known = lambda _: False,
+    key: bytes = b"",
+) -> Iterator[Item]:
+    """Yield an item for each row, holding one row at a time.
 
-    mapping: names of columns by field (`columns.KNOWN`), where they are not the usual ones. Rows that name no product are counted
-    in `faults`. Raises FeedError when the table is broken or its header is not understood.
+    mapping: names of columns by field (`columns.KNOWN`), where they are not the usual ones. key: of the digests, 64 bytes at
+    most. Rows that name no product are counted in `faults`. Raises FeedError when the table is broken or its header is not
+    understood.
     """
     if unknown := mapping.keys() - KNOWN.keys():
         raise FeedError(f"{', '.join(sorted(unknown))} is no field that a column can be named for; there are {', '.join(KNOWN)}.")
@@ -32,13 +42,19 @@ def read_table(
                 continue
             if found is None:
                 found = _header(row, mapping, name)
-                if found is not None:
+                has_header = found is not None
+                found = found or {field: [index] for index, field in enumerate(BY_POSITION[: len(row)])}
+                key = hashlib.blake2b(json.dumps(sorted(found.items())).encode(), key=key).digest()
+                if has_header:
                     continue
-                found = {field: [index] for index, field in enumerate(BY_POSITION[: len(row)])}
+            digest = hashlib.blake2b(json.dumps(row).encode(), digest_size=16, key=key).digest()
+            if known(digest):
+                yield Item(digest, None)
+                continue
             values = {field: [row[index] for index in at if index < len(row)] for field, at in found.items()}
             offer = offer_of(values, unavailable=unavailable)
             if offer is not None:
-                yield offer
+                yield Item(digest, offer)
             elif not any(values.get("id", ())):
                 faults.count("rows without an id, left out", f"line {line}")
     except FeedError:

@@ -17,9 +17,23 @@ from packsight.shared.tables.cells import Readable
 from packsight.shared.tables.encoding import CONTROL, SPACED, Recoder
 
 MAX_ELEMENTS = 10_000
-"""Elements that may stand between two items or in one of them; real ones have some dozens."""
+"""Elements that may stand in an item, or between two; real ones have some dozens."""
 MAX_SILENCE = 12_000_000
-"""Bytes between two tags; a text may have ten million."""
+"""Bytes of one item, or between two tags outside of items; a text may have ten million.
+
+The parser's own limits come too late: it gathers a comment, an attribute or a CDATA section whole before it looks.
+"""
+CHUNK = 64 * 1024
+"""Bytes parsed at a time; what grows is looked at between two of them."""
+SAFE = {
+    "huge_tree": False,
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "remove_comments": True,
+    "remove_pis": True,
+    "encoding": "utf-8",
+}
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 
 REMEDIES: Mapping[str, str] = {
@@ -39,54 +53,120 @@ def items(stream: Readable, name: str, faults: Faults, roots: Mapping[str, Colle
     """Yield the local name of the root, and each element that is an item, or something beside items that its root's reader needs.
 
     roots: by local name of the root those of its elements that are yielded. An element is freed when the next one is asked for.
-    Raises FeedError with the line and the item when the XML is broken, has another root, or declares entities.
+    Only of these elements is Python told at all, which is what makes it quick. Raises FeedError with the line and the item when
+    the XML is broken, has another root, or declares entities.
     """
     text = _Text(stream, name)
-    parser = etree.iterparse(
-        text,
-        events=("start", "end"),
-        huge_tree=False,
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        remove_comments=True,
-        remove_pis=True,
-        encoding="utf-8",
-    )
-    root, wanted, inside, elements = "", frozenset[str](), "", 0
-    identity: str | None = None
+    parsing = _Parsing(name, roots)
+    inside: Any = None
     try:
-        for event, element in parser:
-            text.unanswered = 0
-            tag = local(element)
-            if event == "start":
-                elements += 1
-                if not root:
-                    root, wanted = _root(element, roots, name)
-                elif not inside and tag in wanted:
-                    inside, elements, identity = tag, 0, element.get("id", "")
-                if elements > MAX_ELEMENTS:
-                    raise FeedError(f"{name}, {_place(identity)}: more than {MAX_ELEMENTS} elements. Correct the feed.")
-            elif inside == tag:
-                yield root, element
-                _release(element)
-                inside, elements = "", 0
-            elif not inside:
-                _release(element)
+        while data := text.read(CHUNK):
+            for event, element in parsing.feed(data):
+                if event == "start":
+                    if inside is None and local(element) in parsing.wanted:
+                        inside, parsing.identity = element, element.get("id", "")
+                elif element is inside:
+                    yield parsing.root, element
+                    _release(element)
+                    inside, parsing.silent, parsing.strangers = None, 0, 0
+            parsing.look_around(inside, len(data))
+        parsing.close()
     except etree.XMLSyntaxError as error:
-        last = parser.error_log[0] if len(parser.error_log) else None
-        line, reason = (last.line, last.message) if last else (error.lineno, str(error.msg).split(", line ")[0])
-        remedy = REMEDIES.get(last.type_name if last else "", "write it as XML")
-        raise FeedError(
-            f"{name} is not well-formed in line {line}, {_place(identity)}: {reason}. Correct the feed ({remedy}) and sync "
-            "again; the published catalog goes on serving."
-        ) from None
+        raise parsing.explain(error) from None
     except UnicodeDecodeError as error:
         raise FeedError(
-            f"{name} is no text in {error.encoding}, {_place(identity)}: byte {error.object[error.start]:#04x}. Save it as UTF-8."
+            f"{name} is no text in {error.encoding}, {_place(parsing.identity)}: byte {error.object[error.start]:#04x}. "
+            "Save it as UTF-8."
         ) from None
     if text.dropped:
         faults.count("control characters in the feed, which count as spaces", text.first_dropped, text.dropped)
+
+
+class _Parsing:
+    """A feed's parser: another one looks at the beginning first, to learn which elements are items."""
+
+    def __init__(self, name: str, roots: Mapping[str, Collection[str]]) -> None:
+        self._name, self._roots = name, roots
+        self._first = etree.XMLPullParser(events=("start",), **SAFE)
+        self._parser = self._first
+        self._head: list[bytes] = []
+        self._tree: Any = None
+        self._innermost: Any = None
+        self.root = ""
+        self.wanted = frozenset[str]()
+        self.identity: str | None = None
+        self.silent = 0
+        """Bytes since something was told."""
+        self.strangers = 0
+        """Elements freed since the last item."""
+
+    def feed(self, data: bytes) -> Iterator[tuple[str, Any]]:
+        """Parse on, and yield the beginning and end of each wanted element; raises XMLSyntaxError behind what is sound."""
+        broken = None
+        try:
+            self._feed(data)
+        except etree.XMLSyntaxError as error:
+            broken = error
+        if self._tree is not None:
+            yield from self._parser.read_events()
+        if broken is not None:
+            raise broken
+
+    def _feed(self, data: bytes) -> None:
+        if self._tree is not None:
+            self._parser.feed(data)
+            return
+        self._head.append(data)
+        broken = None
+        try:
+            self._first.feed(data)
+        except etree.XMLSyntaxError as error:
+            broken = error
+        _, root = next(iter(self._first.read_events()), (None, None))
+        if root is not None:
+            self.root, self.wanted = _root(root, self._roots, self._name)
+            tags = [f"{{*}}{tag}" for tag in (self.root, *self.wanted)]
+            self._parser = etree.XMLPullParser(events=("start", "end"), tag=tags, **SAFE)
+            head, self._head = b"".join(self._head), []
+            try:
+                self._parser.feed(head)
+            finally:
+                _, self._tree = next(iter(self._parser.read_events()))
+        elif broken is not None:
+            raise broken
+
+    def look_around(self, inside: Any, size: int) -> None:
+        """Free what lies between items, and raise FeedError when there is no end to what grows."""
+        self.silent += size
+        if inside is not None:
+            if (found := sum(1 for _ in inside.iter())) > MAX_ELEMENTS:
+                raise _too_many(self._name, self.identity, found)
+        elif self._tree is not None:
+            innermost = self._tree
+            while len(innermost):
+                self.strangers += len(innermost) - 1
+                del innermost[:-1]
+                innermost = innermost[-1]
+            if self.strangers > MAX_ELEMENTS:
+                raise _too_many(self._name, self.identity, self.strangers)
+            if innermost is not self._innermost:
+                self._innermost, self.silent = innermost, 0
+        if self.silent > MAX_SILENCE:
+            raise FeedError(f"{self._name} has more than {MAX_SILENCE} bytes between two tags. Correct the feed.")
+
+    def close(self) -> None:
+        """Let the parser see the end; raises XMLSyntaxError when it comes too early."""
+        self._parser.close()
+
+    def explain(self, error: etree.XMLSyntaxError) -> FeedError:
+        """What is wrong, where, and what helps."""
+        last = self._parser.feed_error_log[0] if len(self._parser.feed_error_log) else None
+        line, reason = (last.line, last.message) if last else (error.lineno, str(error.msg).split(", line ")[0])
+        remedy = REMEDIES.get(last.type_name if last else "", "write it as XML")
+        return FeedError(
+            f"{self._name} is not well-formed in line {line}, {_place(self.identity)}: {reason}. Correct the feed ({remedy}) and "
+            "sync again; the published catalog goes on serving."
+        )
 
 
 def local(element: Any) -> str:
@@ -106,18 +186,13 @@ def text_of(element: Any) -> str:
 
 
 class _Text:
-    """Hands UTF-8 to the parser, and stops when it swallows much without seeing a tag in it.
-
-    The parser's own limits come too late: it gathers a comment, an attribute or a CDATA section whole before it looks. White
-    space before the declaration is left out; control characters, which XML forbids, are spaces.
-    """
+    """Hands UTF-8 to the parser, without white space before the declaration; what XML forbids in text counts as spaces."""
 
     def __init__(self, stream: Readable, name: str) -> None:
         self._stream, self._name = stream, name
         self._recoder: Recoder | None = None
         self._begun = False
         self._given = 0
-        self.unanswered = 0
         self.dropped = 0
         self.first_dropped = ""
 
@@ -133,9 +208,6 @@ class _Text:
                 self._begun = bool(data)
             if data or not raw:
                 break
-        self.unanswered += len(data)
-        if self.unanswered > MAX_SILENCE:
-            raise FeedError(f"{self._name} has more than {MAX_SILENCE} bytes between two tags. Correct the feed.")
         if found := len(data) - len(data.translate(None, CONTROL)):
             if not self.dropped:
                 at = next(index for index, byte in enumerate(data) if byte in CONTROL)
@@ -144,6 +216,10 @@ class _Text:
             data = data.translate(SPACED)
         self._given += len(data)
         return data
+
+
+def _too_many(name: str, identity: str | None, found: int) -> FeedError:
+    return FeedError(f"{name}, {_place(identity)}: {found} elements, more than {MAX_ELEMENTS}. Correct the feed.")
 
 
 def _place(identity: str | None) -> str:

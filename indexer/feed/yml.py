@@ -11,20 +11,23 @@ from packsight.indexer.feed.xml import local, text_of
 from packsight.shared.catalog.manifest import ProductRow
 
 ROOT = "yml_catalog"
-ELEMENTS = ("offer", "category")
+CATEGORY = "category"
+ELEMENTS = ("offer", CATEGORY)
 MAX_FIELD = 20_000
 """Characters kept of a field."""
 _ADDRESSES = frozenset(("picture", "url"))
 
 
+def category_of(element: Any) -> str:
+    """Name of a category."""
+    return readable(text_of(element))[:MAX_FIELD]
+
+
 def offer_of(element: Any, categories: dict[str, str], *, unavailable: bool) -> Offer | None:
     """The offer of an element; None without an id, or where it is not available and that counts.
 
-    Notes categories, which stand before the offers, in `categories` by their ids.
+    categories: their names by their ids.
     """
-    if local(element) == "category":
-        categories[element.get("id", "")] = readable(text_of(element))[:MAX_FIELD]
-        return None
     identity = element.get("id", "").strip()
     if not identity or (not unavailable and is_unavailable(element.get("available", ""))):
         return None

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from packsight.shared.catalog.manifest import PhotoRow, ProductRow
-from packsight.shared.catalog.shown import MATCHED, SHOWN, Shown, is_shown, write_shown
+from packsight.shared.catalog.manifest import Manifest, PhotoRow, ProductRow
+from packsight.shared.catalog.shown import MATCHED, SHOWN, Shown, is_shown, matched, write_shown
 from packsight.shared.catalog.versions import CatalogStore
 
 PRODUCTS = "products.arrow"
 PHOTOS = "photos.arrow"
+_ROWS = 10_000
+"""Rows that are Python objects at a time."""
 
 T = TypeVar("T", ProductRow, PhotoRow)
 
@@ -137,27 +141,46 @@ class PhotoTable(_Table):
         return str(self._table["sha256"][index].as_py())
 
 
-def published_rows(catalogs: CatalogStore, version: str) -> tuple[list[ProductRow], list[PhotoRow]]:
-    """All rows of a published version of whatever format; fields that it does not have are empty.
+@contextmanager
+def open_published(catalogs: CatalogStore, version: str) -> Iterator[tuple[Iterator[ProductRow], Iterator[PhotoRow]]]:
+    """Rows of a published version of whatever format, one after the other; fields that it does not have are empty.
 
     Raises CatalogError when it is damaged or has no such tables.
     """
     with TemporaryDirectory() as folder:
         manifest = catalogs.manifest(version)
         catalogs.fetch(manifest, Path(folder), (PRODUCTS, PHOTOS, *filter(is_shown, manifest.files)))
-        products, photos = ProductTable(Path(folder) / PRODUCTS), PhotoTable(Path(folder) / PHOTOS)
-        return _rows(products, ProductRow), _rows(photos, PhotoRow)
+        yield (
+            _stream(ProductTable(Path(folder) / PRODUCTS).arrow, ProductRow),
+            _stream(PhotoTable(Path(folder) / PHOTOS).arrow, PhotoRow),
+        )
+
+
+def _stream(table: pa.Table, kind: type[T]) -> Iterator[T]:
+    names = [name for name in kind.model_fields if name in table.column_names]
+    for batch in table.select(names).to_batches(max_chunksize=_ROWS):
+        columns = [batch.column(name).to_pylist() for name in names]
+        for row in zip(*columns, strict=True):
+            yield kind(**dict(zip(names, row, strict=True)))
+
+
+def published_rows(catalogs: CatalogStore, version: str) -> tuple[list[ProductRow], list[PhotoRow]]:
+    """All rows of a published version at once; see `open_published`."""
+    with open_published(catalogs, version) as (products, photos):
+        return list(products), list(photos)
+
+
+def published_matched(catalogs: CatalogStore, manifest: Manifest, ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """What matching knows of some products of a published version, by id; raises CatalogError as `open_published` does."""
+    with TemporaryDirectory() as folder:
+        catalogs.fetch(manifest, Path(folder), (PRODUCTS,))
+        table = pa.ipc.open_file(pa.memory_map(str(Path(folder) / PRODUCTS))).read_all()
+        found = table.filter(pc.is_in(table["id"], value_set=pa.array(ids, pa.string()))).select(MATCHED)
+        return {row["id"]: matched(ProductRow.model_validate(row)) for row in found.to_pylist()}
 
 
 def published_ids(catalogs: CatalogStore, version: str) -> set[str]:
-    """Ids of all products of a published version of whatever format; raises CatalogError as `published_rows` does."""
+    """Ids of all products of a published version of whatever format; raises CatalogError as `open_published` does."""
     with TemporaryDirectory() as folder:
         catalogs.fetch(catalogs.manifest(version), Path(folder), (PRODUCTS,))
         return set(ProductTable(Path(folder) / PRODUCTS).column("id"))
-
-
-def _rows(table: _Table, kind: type[T]) -> list[T]:
-    # Column by column: a row at a time takes a catalog of a million photos minutes.
-    names = [name for name in kind.model_fields if name in table.columns]
-    columns = [table.column(name) for name in names]
-    return [kind(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]

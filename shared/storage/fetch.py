@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError
 from packsight.shared.contract.references import parse_address, parse_object, scheme, shown
@@ -16,6 +19,8 @@ from packsight.shared.storage.names import find
 from packsight.shared.storage.object_rule import ObjectRule
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.web import Fetched, Web, content_mark
+
+T = TypeVar("T")
 
 __all__ = ["Fetched", "Fetcher"]
 
@@ -60,6 +65,19 @@ class Fetcher:
             return None
         return Fetched(unpacked(fetched.data, self._limits.max_bytes, shown(reference)), fetched.validator)
 
+    def copy_if_changed(self, reference: str, validator: str, into: BinaryIO) -> str | None:
+        """Copy what a web page or an object has, however large, into a file, as it is stored; returns its validator.
+
+        None when it is still what `validator` marks; then the file may hold anything. Raises like `fetch`.
+        """
+        with deadline.within(self._limits.deadline):
+            if scheme(reference) == "s3":
+                mark = self._copy_object(reference, validator, into)
+            else:
+                address = parse_address(reference)
+                mark = self._patiently(lambda: self._web.copy(address, validator, into), self._limits.retries)
+        return None if mark is None or mark == validator else mark
+
     def is_outage(self, reference: str, error: ImageError) -> bool:
         """Whether a reference could not be fetched because object storage is away, or was: then the photo is not to blame.
 
@@ -92,28 +110,41 @@ class Fetcher:
 
     def _page(self, reference: str, validator: str, retries: int) -> Fetched | None:
         address = parse_address(reference)
+        return self._patiently(lambda: self._web.get(address, validator), retries)
+
+    def _patiently(self, get: Callable[[], T], retries: int) -> T:
         for attempt in range(retries):
             try:
-                return self._web.get(address, validator)
+                return get()
             except ImageError as error:
                 pause = max(_FIRST_PAUSE * 2**attempt, error.pause)
                 if not error.retryable or pause >= deadline.remaining():
                     raise
             time.sleep(pause)
-        return self._web.get(address, validator)
+        return get()
 
     def _object(self, reference: str, validator: str) -> Fetched | None:
-        bucket, key = parse_object(reference)
-        self._rule.check(bucket, key)
-        try:
-            if validator.startswith("etag:") and validator == f"etag:{self._store.etag(key, bucket=bucket)}":
+        bucket, key = self._allowed(reference)
+        with _as_image_error(reference):
+            if self._is_marked(bucket, key, validator):
                 return None
             blob = self._store.read(key, bucket=bucket, limit=self._limits.max_bytes)
-        except StorageError as error:
-            if error.retryable and deadline.remaining() <= 0:
-                raise ImageError(ErrorCode.FETCH_TIMEOUT, f"{reference} was not read in time") from error
-            raise ImageError(error.code, error.message, remedy=error.remedy, retryable=error.retryable) from error
         return Fetched(blob.data, f"etag:{blob.etag}" if blob.etag else content_mark(blob.data))
+
+    def _copy_object(self, reference: str, validator: str, into: BinaryIO) -> str | None:
+        bucket, key = self._allowed(reference)
+        with _as_image_error(reference):
+            if self._is_marked(bucket, key, validator):
+                return None
+            return f"etag:{self._store.receive(bucket, key, into, self._limits.max_bytes)}"
+
+    def _allowed(self, reference: str) -> tuple[str, str]:
+        bucket, key = parse_object(reference)
+        self._rule.check(bucket, key)
+        return bucket, key
+
+    def _is_marked(self, bucket: str, key: str, validator: str) -> bool:
+        return validator.startswith("etag:") and validator == f"etag:{self._store.etag(key, bucket=bucket)}"
 
     def _file(self, reference: str, validator: str) -> Fetched | None:
         path = self._below_root(reference)
@@ -163,6 +194,16 @@ class Fetcher:
                 remedy="Name a file below PACKSIGHT_FETCH__ROOT.",
             )
         return path
+
+
+@contextmanager
+def _as_image_error(reference: str) -> Iterator[None]:
+    try:
+        yield
+    except StorageError as error:
+        if error.retryable and deadline.remaining() <= 0:
+            raise ImageError(ErrorCode.FETCH_TIMEOUT, f"{reference} was not read in time") from error
+        raise ImageError(error.code, error.message, remedy=error.remedy, retryable=error.retryable) from error
 
 
 def _open_at_once(path: str, flags: int) -> int:

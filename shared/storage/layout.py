@@ -10,7 +10,7 @@
     catalogs/<name>/CURRENT                          which version workers of older releases serve
     catalogs/<name>/versions/<version>/<file>        a version: its manifest, and what is told of it
     catalogs/<name>/parts/<sha256>                   files of its versions, each once
-    catalogs/<name>/sources/<time>.jsonl.gz          what was seen at the sources of its photos
+    catalogs/<name>/pictures.jsonl.gz                what was seen at the sources of its photos
     catalogs/<name>/reports/<version>/<file>         what a sync says of a version, published or refused
     models/int8/<key>/…                              networks of 8-bit integers
 """
@@ -87,8 +87,13 @@ def part(catalog: str, sha256: str = "") -> str:
     return f"{CATALOGS}{catalog}/parts/{sha256}"
 
 
-def sources(catalog: str) -> str:
-    """Prefix of what was seen at the sources of a catalog's photos."""
+def pictures(catalog: str) -> str:
+    """What was seen at the sources of a catalog's photos."""
+    return f"{CATALOGS}{catalog}/pictures.jsonl.gz"
+
+
+def former_sources(catalog: str) -> str:
+    """Prefix of the same as releases wrote it that kept it nowhere else."""
     return f"{CATALOGS}{catalog}/sources/"
 
 

@@ -148,7 +148,7 @@ class ObjectStore:
         for last in (False, True):
             body = io.BytesIO()
             try:
-                etag = self._receive(bucket or self.bucket, key, body, limit)
+                etag = self.receive(bucket or self.bucket, key, body, limit)
             except StorageError as error:
                 if last or error.code is not ErrorCode.FETCH_FAILED:
                     raise
@@ -156,8 +156,8 @@ class ObjectStore:
                 return Blob(body.getvalue(), etag)
         raise AssertionError("unreachable")
 
-    def _receive(self, bucket: str, key: str, into: BinaryIO, limit: int | None) -> str:
-        """Copy an object's content as it comes, and return its tag."""
+    def receive(self, bucket: str, key: str, into: BinaryIO, limit: int | None) -> str:
+        """Copy an object's content as it comes, and return its tag; raises StorageError as `read` does, after one attempt."""
         name = f"s3://{bucket}/{key}"
         response = None
         _require_name(bucket, key)
@@ -270,7 +270,7 @@ class ObjectStore:
     def download(self, key: str, path: Path, *, limit: int | None = None) -> None:
         """Copy an object of `limit` bytes at most into a file, in constant memory; raises StorageError as `read` does."""
         with path.open("wb") as file:
-            self._receive(self.bucket, key, file, limit)
+            self.receive(self.bucket, key, file, limit)
 
     def upload(self, key: str, path: str) -> None:
         """Copy a file into an object, in constant memory."""

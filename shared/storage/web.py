@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, BinaryIO
 
 import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError, SSLError
@@ -54,12 +54,18 @@ class Web:
         Raises ImageError: REFERENCE_REFUSED, HTTP_STATUS, HOST_UNREACHABLE, FETCH_TIMEOUT, FETCH_FAILED or
         FILE_TOO_LARGE.
         """
+        body = io.BytesIO()
+        mark = self.copy(address, validator, body)
+        return None if mark is None else Fetched(body.getvalue(), mark)
+
+    def copy(self, address: Address, validator: str, into: BinaryIO) -> str | None:
+        """The same into a file, from its beginning; returns the mark of what came."""
         first = address
         for _ in range(_REDIRECTS + 1):
             response = self._open(address, validator)
             try:
                 if response.status not in _MOVED:
-                    return self._read(response, shown(address.url))
+                    return self._read(response, shown(address.url), into)
                 location = response.headers.get("Location", "")
             finally:
                 # A body read to its end has given its connection back; of any other the rest is not wanted.
@@ -94,26 +100,31 @@ class Web:
         except HTTPError as error:
             raise _typed(error, shown(address.url)) from error
 
-    def _read(self, response: urllib3.BaseHTTPResponse, name: str) -> Fetched | None:
+    def _read(self, response: urllib3.BaseHTTPResponse, name: str, into: BinaryIO) -> str | None:
         if response.status == HTTPStatus.NOT_MODIFIED:
             return None
         if response.status != HTTPStatus.OK:
             raise _status_error(response, name)
         check_coding(response.headers.get("Content-Encoding"), name)
         limit = self._limits.max_bytes
-        body = io.BytesIO()
+        digest, size = hashlib.sha256(), 0
+        into.seek(0)
+        into.truncate()
+        mark = _validator(response)
         try:
             announced = response.length_remaining or 0
             if announced > limit:
                 raise ImageError(ErrorCode.FILE_TOO_LARGE, f"{name} has {announced} bytes, more than {limit}")
             for chunk in response.stream(_CHUNK):
-                body.write(chunk)
-                if body.tell() > limit:
+                into.write(chunk)
+                size += len(chunk)
+                if not mark:
+                    digest.update(chunk)
+                if size > limit:
                     raise ImageError(ErrorCode.FILE_TOO_LARGE, f"{name} has more than {limit} bytes")
         except HTTPError as error:
             raise _typed(error, name) from error
-        data = body.getvalue()
-        return Fetched(data, _validator(response, data))
+        return mark or f"sha256:{digest.hexdigest()}"
 
     def close(self) -> None:
         """Close the connections."""
@@ -156,12 +167,12 @@ def _headers(validator: str) -> dict[str, str]:
     return headers
 
 
-def _validator(response: urllib3.BaseHTTPResponse, data: bytes) -> str:
-    """ETag, else date, else a hash, with which an unchanged file is downloaded again, but not taken for a new one."""
+def _validator(response: urllib3.BaseHTTPResponse) -> str:
+    """ETag, else date, else nothing: then a hash is, with which an unchanged file is downloaded again but not taken for new."""
     for kind, header in (("etag", "ETag"), ("modified", "Last-Modified")):
         if value := response.headers.get(header):
             return f"{kind}:{value}"
-    return content_mark(data)
+    return ""
 
 
 def _status_error(response: urllib3.BaseHTTPResponse, name: str) -> ImageError:

@@ -24,7 +24,6 @@ from kombu.transport import virtual
 from packsight.deploy.demo.shop.dataset import write_feed
 from packsight.deploy.demo.shop.products import items
 from packsight.indexer.feed.offers import FeedError
-from packsight.indexer.feed.source import read_offers
 from packsight.producer.evaluation.variants import match
 from packsight.producer.sources import expand
 from packsight.shared.catalog.manifest import MANIFEST, seal, verify
@@ -38,6 +37,7 @@ from packsight.shared.settings import Decode, Settings
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.tables.labels import read_labels
 from packsight.worker.pipeline.decode import decode
+from tests.feeds import read_offers
 from tests.fuzz.mutations import spoiled
 from tests.fuzz.pictures import pictures
 from tests.unit.matching_catalog import photo, shop
@@ -123,7 +123,7 @@ class Feeds(_Files):
         self._book = sheet([["id", "picture", "name"], ["101.0", "a.jpg", "Крем"], ["0102", "b.jpg", "Мыло"]])
         google = (RSS.encode(), ATOM.encode())
         self.samples = (plain, plain.decode().encode("utf-16"), *tables, *google, gzip.compress(plain), self._book)
-        self._settings, self._store = Settings(_env_file=None), ObjectStore(Settings(_env_file=None).s3)
+        self._settings = Settings(_env_file=None)
 
     def case(self, chance: random.Random) -> bytes:
         return b"\0" + self._spoiled_inside(chance) if chance.random() < 0.15 else super().case(chance)
@@ -142,7 +142,7 @@ class Feeds(_Files):
 
     def ask(self, data: bytes) -> str:
         try:
-            read_offers(str(self.written(data)), self._settings, self._store)
+            read_offers(str(self.written(data)), self._settings)
         except FeedError:
             return "feed error"
         return "read"

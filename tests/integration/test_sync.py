@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.report import SyncReport, SyncRequest
+from packsight.indexer.state.database import discard, opened
 from packsight.indexer.sync import Sync
 from packsight.shared.catalog.manifest import new_version
 from packsight.shared.catalog.recipe import Recipe
@@ -147,11 +148,15 @@ class Shop:
         feed.write_text(f"<yml_catalog><shop><offers>{offers}</offers></shop></yml_catalog>")
         return str(feed)
 
-    def sync(self, *, force: bool = False) -> SyncReport:
-        request = SyncRequest(self.write(), str(self.folder / "extra"), force=force)
+    def sync(self, *, force: bool = False, all_pictures: bool = False) -> SyncReport:
+        request = SyncRequest(self.write(), str(self.folder / "extra"), force=force, all_pictures=all_pictures)
         with closing(Fleet(self.settings)) as fleet:
             register(fleet, *self.recipes)
             return Sync(request, self.settings, self.store, fleet, self.extractor, Held()).run()
+
+    @property
+    def state(self) -> Path:
+        return self.settings.home / "indexer" / "default.db"
 
     @property
     def catalogs(self) -> CatalogStore:
@@ -398,6 +403,95 @@ def test_a_version_that_was_fitted_in_another_way_is_built_anew_without_describi
     assert again.version != first.version
 
 
+@pytest.mark.parametrize("loss", ["lost", "damaged", "of another format"])
+def test_a_state_that_is_of_no_use_is_made_anew_and_nothing_is_published_for_it(shop: Shop, loss: str) -> None:
+    first = shop.sync()
+    match loss:
+        case "lost":
+            discard(shop.state)
+        case "damaged":
+            shop.state.write_bytes(b"no database " * 2000)
+        case _:
+            with opened(shop.state) as state:
+                state.run("PRAGMA user_version = 77")
+    again = shop.sync()
+    assert (again.published, again.fetched, again.described, again.version) == (False, 0, 0, first.version)
+    assert (again.products, again.photos) == (8, 16)
+    shop.names["3"] = "Lotion of roses"
+    assert shop.sync().published
+    assert [product.name for product in shop.snapshot().products][2] == "Lotion of roses"
+
+
+def test_a_state_that_is_older_than_what_is_published_is_not_believed(shop: Shop) -> None:
+    shop.sync()
+    old = shop.state.read_bytes()
+    shop.main("3").write_bytes(photo(333))
+    shop.names["3"] = "Lotion of roses"
+    changed = shop.sync()
+    shop.state.write_bytes(old)
+    again = shop.sync()
+    assert (again.published, again.fetched, again.version) == (False, 0, changed.version)
+
+
+def test_a_state_of_a_version_that_was_rolled_back_is_not_believed(shop: Shop) -> None:
+    first = shop.sync()
+    shop.names["3"] = "Lotion of roses"
+    second = shop.sync()
+    assert first.version is not None
+    shop.catalogs.point(first.version, expected=shop.catalogs.current())
+    again = shop.sync()
+    assert again.published, "the feed says it still"
+    assert again.version != second.version
+    assert shop.snapshot().products[2].name == "Lotion of roses"
+
+
+def test_a_sync_of_an_unchanged_shop_reads_no_row_of_what_is_published(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.sync()
+    monkeypatch.setattr("packsight.indexer.state.published.open_published", lambda *_: pytest.fail("the version was read"))
+    for rows in ("ProductRows", "PhotoRows"):
+        monkeypatch.setattr(f"packsight.indexer.sync.{rows}", lambda *_: pytest.fail("rows were made"))
+    again = shop.sync()
+    assert (again.published, again.products, again.photos) == (False, 8, 16)
+
+
+def test_the_state_knows_after_a_publication_what_the_version_holds(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.sync()
+    monkeypatch.setattr("packsight.indexer.state.published.open_published", lambda *_: pytest.fail("the version was read"))
+    shop.names["3"] = "Lotion of roses"
+    assert shop.sync().changed == 1
+    assert shop.sync().changed == 0
+
+
+def test_the_report_says_how_many_pictures_were_asked_for(shop: Shop) -> None:
+    shop.write()
+    root = f"s3://{shop.store.bucket}/incoming/shop"
+    for path in sorted(shop.folder.rglob("*.*")):
+        shop.store.write(f"incoming/shop/{path.relative_to(shop.folder)}", path.read_bytes())
+
+    def sync(*, force: bool = False, all_pictures: bool = False) -> SyncReport:
+        with closing(Fleet(shop.settings)) as fleet:
+            register(fleet, *shop.recipes)
+            request = SyncRequest(f"{root}/feed.xml", f"{root}/extra", force=force, all_pictures=all_pictures)
+            return Sync(request, shop.settings, shop.store, fleet, shop.extractor, Held()).run()
+
+    first, again, everything, forced = sync(), sync(), sync(all_pictures=True), sync(force=True)
+    assert [(each.asked, each.not_due, each.put_off) for each in (first, again, everything, forced)] == [
+        (16, 0, 0), (0, 16, 0), (16, 0, 0), (16, 0, 0),
+    ]  # fmt: skip
+    assert (everything.published, everything.fetched) == (False, 0)
+
+
+def test_an_indexer_on_a_new_host_goes_on_from_what_is_published_and_the_copy(shop: Shop, tmp_path: Path) -> None:
+    shop.main("4").write_bytes(photo(4)[:700])
+    first = shop.sync()
+    asked = len(shop.extractor.asked)
+    shop.settings = shop.settings.model_copy(update={"home": tmp_path / "another"})
+    again = shop.sync()
+    assert (again.published, again.fetched, again.version) == (False, 0, first.version)
+    assert [failure.code for failure in again.failures] == [ErrorCode.IMAGE_TRUNCATED]
+    assert len(shop.extractor.asked) == asked, "what cannot be described is not described again"
+
+
 class KilledError(BaseException):
     """Stands for a process that ends here; no `except Exception` may see it."""
 
@@ -464,8 +558,8 @@ def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_comp
             shop.sync()
     steps = edges(writes)
     kinds = {kind for kind, _ in steps}
-    assert {"write photos", "write sources", "write features", "upload parts", "write manifest.json"} <= kinds
-    assert {"replace CURRENT.json", "remove manifest.json", "remove parts", "remove sources"} <= kinds
+    assert {"write photos", "write features", "upload parts", "write manifest.json"} <= kinds
+    assert {"replace CURRENT.json", "remove manifest.json", "remove parts"} <= kinds
 
     for number, step in enumerate(steps):
         change(1000 + 10 * number)
@@ -478,11 +572,10 @@ def test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_comp
         resumed = shop.snapshot()
         assert report.published == ("replace CURRENT.json" not in done)
         assert resumed.manifest.version == report.version
-        # What the killed run had described or written down is not done again.
+        # What the killed run had described or seen is not done again.
         assert len(shop.extractor.asked) - asked == (0 if "write features" in done else 2)
-        assert report.fetched == (0 if "write sources" in done else 2)
+        assert report.fetched == (0 if done.count("write photos") == 2 else 2)
         assert len(shop.catalogs.versions()) == 2
-        assert len(list(shop.store.list("catalogs/default/sources/"))) <= 1
         # Of an upload that never ended nothing is left.
         assert shop.catalogs.parts.listed().keys() == named_parts(shop.catalogs.versions())
 

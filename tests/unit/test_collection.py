@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -17,9 +18,7 @@ from packsight.indexer.collection.packs import FULL, TOGETHER, Pack, chosen, com
 from packsight.indexer.collection.survey import Survey, survey, unneeded
 from packsight.indexer.collection.sweep import sweep, sweep_parts
 from packsight.indexer.collection.tables import document
-from packsight.indexer.plan import SourceState
 from packsight.indexer.publish import prune
-from packsight.indexer.source_states import SourceStates
 from packsight.producer.sources import Item
 from packsight.producer.upload import upload
 from packsight.shared.catalog.manifest import Manifest, PhotoRow, seal
@@ -28,6 +27,7 @@ from packsight.shared.catalog.tables import write_photos
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.messages import PARTS
 from packsight.shared.settings import Storage
+from packsight.shared.storage import layout
 from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.jobs import JobImage, JobManifest, JobStore
 from packsight.shared.vision.features import LocalFeatures, make_features
@@ -158,7 +158,8 @@ def test_after_fifty_syncs_of_one_in_a_hundred_store_and_live_data_are_nearly_th
 
 def fetched(drawn: Drawn, number: int) -> None:
     drawn.photo(number)
-    SourceStates(drawn.shelf, "default").add({("8.jpg", False): SourceState(sha(number))})
+    line = ["8.jpg", 0, "", sha(number), "", 0, 0.0, 0.0, 0]
+    drawn.shelf.write(layout.pictures("default"), gzip.compress(json.dumps(line).encode()))
 
 
 def former(drawn: Drawn) -> None:

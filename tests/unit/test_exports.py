@@ -10,19 +10,18 @@ import pytest
 
 from packsight.indexer.feed.fields import pictures_in
 from packsight.indexer.feed.offers import FeedError, Offer
-from packsight.indexer.feed.source import read_offers
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Catalog, Settings
-from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.tables import workbook
 from packsight.shared.tables.table import read_table
+from tests.feeds import read_offers
 
 
 def read(tmp_path: Path, data: str | bytes, name: str = "feed.csv", **rules: object) -> dict[str, Offer]:
     file = tmp_path / name
     file.write_bytes(data.encode() if isinstance(data, str) else data)
     settings = Settings(_env_file=None, catalog=Catalog.model_validate(rules))
-    return read_offers(str(file), settings, ObjectStore(settings.s3)).by_id
+    return read_offers(str(file), settings).by_id
 
 
 WOOCOMMERCE = """ID,Type,SKU,"GTIN, UPC, EAN, or ISBN",Name,Published,Short description,Regular price,Categories,Images,Brands

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packsight.indexer.feed.offers import Faults, FeedError, Offer
-from packsight.indexer.feed.source import read_offers, read_xml, reference_of
+from packsight.indexer.feed.source import read_xml, reference_of
 from packsight.shared.settings import Catalog, Settings
-from packsight.shared.storage.objects import ObjectStore
+from tests.feeds import read_offers
 
 FULL = """<?xml version="1.0" encoding="{encoding}"?>
 <!DOCTYPE yml_catalog SYSTEM "shops.dtd">
@@ -39,13 +39,14 @@ def wrapped(offers: str) -> bytes:
 
 
 def read(data: bytes, *, unavailable: bool = True) -> list[Offer]:
-    return list(read_xml(io.BytesIO(data), "feed.xml", Faults(), unavailable=unavailable))
+    items = read_xml(io.BytesIO(data), "feed.xml", Faults(), unavailable=unavailable)
+    return [item.offer for item in items if item.offer is not None]
 
 
 def from_file(file: Path, data: bytes, **limits: int) -> dict[str, Offer]:
     settings = Settings(_env_file=None, catalog=Catalog(**limits))
     file.write_bytes(data)
-    return read_offers(str(file), settings, ObjectStore(settings.s3)).by_id
+    return read_offers(str(file), settings).by_id
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "windows-1251"])
@@ -100,7 +101,7 @@ def test_something_else_than_a_feed_is_named(tmp_path: Path) -> None:
         read(b"<html><body>Log in</body></html>")
     with pytest.raises(FeedError, match="cannot be read"):
         from_file(tmp_path / "missing" / "x", b"") if (tmp_path / "missing").exists() else read_offers(
-            str(tmp_path / "nowhere.xml"), Settings(_env_file=None), ObjectStore(Settings(_env_file=None).s3)
+            str(tmp_path / "nowhere.xml"), Settings(_env_file=None)
         )
 
 
@@ -117,7 +118,7 @@ def test_of_offers_with_the_same_id_the_last_stands_and_they_are_counted(tmp_pat
             '<offer id="1"><name>old</name></offer><offer><name>nobody</name></offer><offer id="1"><name>new</name></offer>'
         )
     )
-    offers = read_offers(str(file), settings, ObjectStore(settings.s3))
+    offers = read_offers(str(file), settings)
     assert [offer.product.name for offer in offers.by_id.values()] == ["new"]
     assert any(note.startswith("offers whose id came before") and ": 1 " in note for note in offers.notes)
     assert any(note.startswith("offers without an id") for note in offers.notes)

@@ -7,15 +7,19 @@ import tracemalloc
 
 import pytest
 
-from packsight.indexer.feed.offers import Faults, FeedError, Offers, collect
+from packsight.indexer.feed.offers import Faults, FeedError
+from packsight.indexer.feed.source import Feed
 from packsight.indexer.feed.table import read_table
+from packsight.indexer.state.database import opened
+from packsight.shared.settings import Catalog
+from tests.feeds import Offers, taken_in
 
 
 def read(text: str | bytes, encoding: str = "utf-8", **mapping: str) -> Offers:
     data = text if isinstance(text, bytes) else text.encode(encoding)
-    faults = Faults()
-    rows = read_table(io.BufferedReader(io.BytesIO(data)), "table", faults, mapping=mapping)
-    return collect(rows, faults, "table", join=True)
+    stream = io.BufferedReader(io.BytesIO(data))
+    with opened() as state:
+        return taken_in(state, Feed("table", "", "", Faults(), joins=True, _stream=stream, _rules=Catalog(columns=mapping)))
 
 
 def test_a_table_without_a_header_has_id_and_picture_first() -> None:
