@@ -89,7 +89,9 @@ class CandidateParameters:
     by_words: int = 32
     """Products that share the rarest words read."""
     max_postings: int = 200_000
-    """Postings read per photo, rarest words first: in a catalog of a million, `cream` alone proposes nothing."""
+    """Postings that propose products, those of the words that tell most first: some 3 ms."""
+    proposed: int = 2048
+    """Products proposed whose own words are all weighed where not all postings were read: some 3 ms."""
 
 
 @dataclass(frozen=True)
