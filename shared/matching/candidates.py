@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -179,25 +180,22 @@ def _proposed(
 
     A word counts once per product, with its best alternative.
     """
-    postings, count = snapshot.words.postings, len(snapshot.words.products)
-    score, value = np.zeros(count), np.zeros(count)
-    of_word: dict[int, list[int]] = {}
-    for alternative in alternatives[::-1].tolist():
-        of_word.setdefault(int(read.word[alternative]), []).append(alternative)
-    for _, some in sorted(of_word.items()):
-        found = [_having(postings.row(int(read.term[one])), int(read.term[one]), exclusion) for one in some]
-        for one, having in zip(some, found, strict=True):
-            value[having] = gain[one]  # the greatest last, which stays
-        having = found[0] if len(found) == 1 else np.concatenate(found)
-        score[having] = score[having] + value[having]  # so that of a product that stands in several it is added once
+    postings = snapshot.words.postings
+    score, value = np.zeros(len(snapshot.words.products)), np.zeros(len(snapshot.words.products))
+    alternatives = alternatives[::-1][np.argsort(read.word[alternatives[::-1]], kind="stable")]  # by word, most telling last
+    positions, owner = postings.rows(read.term[alternatives])
+    product, alternative = np.asarray(postings.values[positions], np.int64), alternatives[owner]
+    if exclusion is not None:
+        kept = ~((product == exclusion.product) & np.isin(read.term[alternative], exclusion.dropped_terms))
+        product, alternative = product[kept], alternative[kept]
+    best, word = gain[alternative], read.word[alternative]
+    bounds = np.append(np.flatnonzero(np.diff(word, prepend=-1)), len(word)).tolist()
+    for start, end in pairwise(bounds):
+        having = product[start:end]
+        value[having] = best[start:end]  # of a product that stands there twice the last, which is the greatest, stays
+        score[having] = score[having] + value[having]  # and is added once
     products = np.flatnonzero(score)
     return products, score[products]
-
-
-def _having(posting: IntArray, term: int, exclusion: Exclusion | None) -> IntArray:
-    """Products that have a term, without what is left out."""
-    dropped = exclusion is not None and term in exclusion.dropped_terms
-    return posting[posting != exclusion.product] if dropped and exclusion is not None else posting
 
 
 def _shared(
@@ -210,7 +208,11 @@ def _shared(
 ) -> Scores:
     """The same gain of each of these products, by the words that it has."""
     positions, row = snapshot.words.products.rows(products)
-    term = np.asarray(snapshot.words.products.values[positions], np.int64)
+    term = np.asarray(snapshot.words.products.values[positions])
+    is_read = np.zeros(len(snapshot.words.vocabulary), np.bool_)
+    is_read[read.term[alternatives]] = True
+    shared = np.flatnonzero(is_read[term])
+    row, term = row[shared], term[shared].astype(np.int64)
     if exclusion is not None:
         kept = ~((products[row] == exclusion.product) & np.isin(term, exclusion.dropped_terms))
         row, term = row[kept], term[kept]
