@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from rapidfuzz.distance import DamerauLevenshtein
 
 from packsight.indexer.build.parameters import ProjectionParameters
 from packsight.indexer.build.projection import fit_projection, sampled_photos
+from packsight.shared.catalog.arrays import IntArray
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches
 from packsight.shared.catalog.words.normalise import is_number, tokens
@@ -22,6 +24,7 @@ from packsight.shared.matching.candidates import Query, find_candidates
 from packsight.shared.matching.evidence import _best_per_word
 from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.parameters import MATCHING
+from packsight.shared.vision.features import FloatArray
 from tests.unit.matching_catalog import BOX, build, photo, product
 
 LETTERS = list("abcde")
@@ -80,7 +83,8 @@ def by_words(snapshot: Snapshot, lines: list[str], exclusion: Exclusion | None =
     read = photo("q", lines, 1)
     query = Query.of_details(read.local, b"", snapshot)
     query = query.with_words(read.words, query.frame, snapshot)
-    return find_candidates(query, query.votes, snapshot, exclusion).tolist()
+    found: list[int] = find_candidates(query, query.votes, snapshot, exclusion).tolist()
+    return found
 
 
 def one_by_one(snapshot: Snapshot, lines: list[str], exclusion: Exclusion | None = None) -> list[int]:
@@ -89,7 +93,7 @@ def one_by_one(snapshot: Snapshot, lines: list[str], exclusion: Exclusion | None
         photo("q", lines, 1).words, Query.of_details(photo("q", [], 1).local, b"", snapshot).frame, snapshot
     ).words
     dropped = set() if exclusion is None else set(exclusion.dropped_terms.tolist())
-    score: Counter[int] = Counter()
+    score = dict.fromkeys(range(len(snapshot.words.products)), 0.0)
     for number in range(len(snapshot.words.products)):
         own = set(snapshot.words.products.row(number).tolist())
         if exclusion is not None and number == exclusion.product:
@@ -146,8 +150,9 @@ def test_what_is_noted_of_words_is_what_counting_them_gives() -> None:
         min(spellings[key], key=lambda text: (-spellings[key][text], text)) for key in keys
     ]
     for number, one in enumerate(has):
-        row = slice(*index.products.starts[number : number + 2].tolist())
-        found = dict(zip(index.products.row(number).tolist(), index.photo_frequency[row].tolist(), strict=True))
+        of_product = slice(*index.products.starts[number : number + 2].tolist())
+        seen_on = index.photo_frequency[of_product].tolist()
+        found = dict(zip(index.products.row(number).tolist(), seen_on, strict=True))
         assert {keys[term]: seen for term, seen in found.items()} == dict(one)
     assert [sorted(keys[term] for term in index.photos.row(number)) for number in range(4)] == [
         sorted({token.key for line in lines for token in tokens(line)}) for lines in texts
@@ -155,18 +160,21 @@ def test_what_is_noted_of_words_is_what_counting_them_gives() -> None:
 
 
 def test_a_projection_sees_no_more_of_a_large_catalog_than_of_one_as_large_as_its_sample() -> None:
-    class Watched(np.ndarray):  # type: ignore[type-arg]
+    class Watched:
+        shape = (5000, 12)
         rows = 0
 
-        def __getitem__(self, wanted: object) -> object:
-            found = np.asarray(self)[wanted]  # type: ignore[index]
-            Watched.rows = max(Watched.rows, len(found))
-            return found
+        def __len__(self) -> int:
+            return self.shape[0]
 
-    raw = np.random.default_rng(0).normal(size=(5000, 12)).astype(np.float16)
+        def __getitem__(self, wanted: IntArray) -> FloatArray:
+            self.rows += len(wanted)
+            return np.asarray(raw[wanted], np.float32)
+
+    raw, watched = np.random.default_rng(0).normal(size=Watched.shape).astype(np.float16), Watched()
     rules = ProjectionParameters(max_photos=1000, max_asked=50)
-    fit_projection(raw.view(Watched), np.repeat(np.arange(2500, dtype=np.int32), 2), rules)
-    assert Watched.rows == 1000
+    fit_projection(cast("FloatArray", watched), np.repeat(np.arange(2500, dtype=np.int32), 2), rules)
+    assert watched.rows == 1000
     assert np.array_equal(sampled_photos(900, 1000), np.arange(900))
     chosen = sampled_photos(5000, 1000)
     assert len(np.unique(chosen)) == 1000
