@@ -119,6 +119,14 @@ def test_candidates_by_words_are_those_that_share_most_by_every_products_own_wor
         assert by_words(crowd, lines, exclusion) == one_by_one(crowd, lines, exclusion)
 
 
+def test_a_word_counts_once_for_a_product_by_the_best_of_what_it_may_stand_for(tmp_path: Path) -> None:
+    names = ["aromatica", "aromatica aromatico", *(f"other{letter}" for letter in "bcdfghjklmnpqrst")]
+    products = [product(number, "", name) for number, name in enumerate(names)]
+    snapshot = build(tmp_path / "v", products, {"p0": [photo("one", [], 1)]})
+    one = replace(snapshot, parameters=replace(MATCHING, candidates=replace(MATCHING.candidates, by_words=1)))
+    assert by_words(one, ["aromatica"]) == one_by_one(one, ["aromatica"]) == [1]
+
+
 def test_where_postings_are_too_many_to_be_read_the_words_of_those_proposed_find_the_same(crowd: Snapshot) -> None:
     few = replace(crowd, parameters=replace(MATCHING, candidates=replace(MATCHING.candidates, max_postings=150, by_words=1)))
     all_ = replace(crowd, parameters=replace(MATCHING, candidates=replace(MATCHING.candidates, by_words=1)))
