@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from bench import children as children_mode
 from bench import latency as latency_mode
 from bench import roofline as roofline_mode
-from bench import scale as scale_mode
 from bench import soak as soak_mode
 from bench.photos import PhotoSet, demo, few
 from bench.run import QUICK, Sizes, run
@@ -30,7 +30,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="A smoke run of a minute or two; its figures mean little.")] = False,
     soak: Annotated[int, typer.Option(help="Only: a steady run over so many photos; memory and load over time.")] = 0,
     latency: Annotated[bool, typer.Option("--latency", help="Only: single photos, idle and beside a job.")] = False,
-    scale: Annotated[bool, typer.Option("--scale", help="Only: throughput by number of children.")] = False,
+    children: Annotated[bool, typer.Option("--children", help="Only: throughput by number of children.")] = False,
     roofline: Annotated[bool, typer.Option("--roofline", help="Only: the networks' arithmetic beside a product's.")] = False,
     photos: Annotated[Path | None, typer.Option(help="Folder of labelled photos; by default the demo's.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Their labels, as `packsight evaluate` takes them.")] = None,
@@ -52,8 +52,8 @@ def main(
             elif latency:
                 sizes = latency_mode.QUICK if quick else latency_mode.Sizes()
                 _save(out / "latency.json", latency_mode.run(folder, models, chosen, sizes, console))
-            elif scale:
-                _save(out / "scale.json", scale_mode.run(folder, models, chosen, 32 if quick else 160, console))
+            elif children:
+                _save(out / "children.json", children_mode.run(folder, models, chosen, 32 if quick else 160, console))
             elif roofline:
                 _save(out / "roofline.json", roofline_mode.run(folder, models, chosen, 4 if quick else 48, console))
             else:

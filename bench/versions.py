@@ -146,8 +146,9 @@ def measure(products: int, folder: Path) -> dict[str, Any]:
 
 def _built(folder: Path, shop: Catalog, numbers: Sequence[int], parent: Manifest | None) -> Manifest:
     rows = shop.rows(numbers)
+    before = None if parent is None else Parent(parent, NO_VERSION)
     return build_version(
-        folder, catalog="default", parent=None if parent is None else Parent(parent, NO_VERSION), products=rows[0], photos=rows[1], features=shop.features,
+        folder, catalog="default", parent=before, products=rows[0], photos=rows[1], features=shop.features,
         recipe=recipe("drawn", "drawn"),
     )  # fmt: skip
 

@@ -413,7 +413,9 @@ class Sync:
         with state.transaction():
             self._settle(state, wanted, built, summary)
         if built.versions or wanted.plan.parent == NO_VERSION:
-            copy.keep(state, self.store, self.request.catalog, self.clock())
+            state.set("uncopied", True)
+        if state.get("uncopied") and copy.keep(state, self.store, self.request.catalog, self.clock()):
+            state.set("uncopied", False)
         shutil.rmtree(self._folder, ignore_errors=True)
         return Published(version)
 

@@ -1,7 +1,8 @@
-"""The index of a version: exact while that is fast enough, then approximate if its measured recall allows it."""
+"""The index of a version: exact while that is fast enough, then approximate with a recall that was measured."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import faiss
@@ -9,60 +10,95 @@ import numpy as np
 import numpy.typing as npt
 
 from packsight.indexer.build.parameters import FIT, IndexParameters
-from packsight.shared.catalog.arrays import evenly_spread
+from packsight.shared.catalog.arrays import IntArray, evenly_spread
+from packsight.shared.vision.features import FloatArray
 
-_BATCH = 65_536
-"""Vectors turned to float32 at a time, which bounds the memory."""
+Vectors = npt.NDArray[np.float16]
+EXACT = "SQfp16"
+"""Name of the index that compares every vector."""
+_BATCH = 8_192
+"""Vectors turned to float32 and compared with those asked at a time, which bounds the memory: 130 MB."""
+_SAME = 1e-4
+"""Cosine by which one found may be farther than the nearest and still be it: sums differ by the order of their terms."""
 
 
-def build_index(vectors: npt.NDArray[np.float16], parameters: IndexParameters = FIT.index) -> tuple[Any, str]:
-    """Return the index of unit vectors [photos, projected] under inner product, with its name.
+@dataclass(frozen=True)
+class BuiltIndex:
+    """An index with its Faiss name, what it finds, and its centroids [lists, projected], none where it compares every vector.
 
-    Above so many photos: an inverted file whose vectors are kept in 8 bits a value, with as few lists visited as reach the
-    recall that is asked for; exact when none does.
+    recall: share of photos asked, none of them in the index then, whose nearest photo came first; asked: how many were.
+    """
+
+    index: Any
+    name: str
+    recall: float
+    asked: int
+    centroids: FloatArray
+
+
+def build_index(
+    vectors: Vectors, parameters: IndexParameters = FIT.index, centroids: FloatArray | None = None
+) -> BuiltIndex:
+    """Index unit vectors [photos, projected], which may be mapped, under inner product; codes are the vectors as they are stored.
+
+    Above so many photos: an inverted file with as few lists visited as reach the recall that is asked for; exact when none does.
+    centroids: of its lists, [lists, projected], where they need not be found again.
     """
     if len(vectors) > parameters.exact_photos:
-        approximate = _inverted(vectors, parameters)
+        approximate = _inverted(vectors, parameters, centroids)
         if approximate is not None:
             return approximate
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    _add(index, vectors)
-    return index, "Flat"
+    index = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    index.train(np.zeros((1, vectors.shape[1]), np.float32))
+    for start in range(0, len(vectors), _BATCH):
+        index.add(vectors[start : start + _BATCH].astype(np.float32))
+    return BuiltIndex(index, EXACT, 1.0, 0, np.zeros((0, vectors.shape[1]), np.float32))
 
 
-def _inverted(vectors: npt.NDArray[np.float16], parameters: IndexParameters) -> tuple[Any, str] | None:
-    lists = int(parameters.lists_per_root * np.sqrt(len(vectors)))
-    name = f"IVF{lists},SQ8"
-    index: Any = faiss.index_factory(vectors.shape[1], name, faiss.METRIC_INNER_PRODUCT)
-    chosen = np.sort(np.random.default_rng(0).permutation(len(vectors))[: parameters.trained_per_list * lists])
-    index.train(vectors[chosen].astype(np.float32))
-    _add(index, vectors)
+def _inverted(vectors: Vectors, parameters: IndexParameters, centroids: FloatArray | None) -> BuiltIndex | None:
+    """The index, judged while some of the photos, evenly spread, are not in it yet: as those are that customers send."""
+    index = _trained(vectors, parameters, centroids)
     asked = evenly_spread(len(vectors), parameters.sample)
-    queries = vectors[asked].astype(np.float32)
-    exact = _exact(vectors, asked)
+    out = np.zeros(len(vectors), np.bool_)
+    out[asked] = True
+    queries, nearest = vectors[asked].astype(np.float32), np.full(len(asked), -1.0, np.float32)
+    for start in range(0, len(vectors), _BATCH):
+        rows = start + np.flatnonzero(~out[start : start + _BATCH])
+        batch = vectors[rows].astype(np.float32)
+        index.add_with_ids(batch, rows)
+        np.maximum(nearest, (queries @ batch.T).max(axis=1, initial=-1.0), out=nearest)
     for probes in parameters.probes:
         index.nprobe = probes
-        _, found = index.search(queries, 3)
-        if float((found == exact[:, None]).any(axis=1).mean()) >= parameters.recall:
-            return index, f"{name},nprobe={probes}"
+        first = index.search(queries, 1)[0][:, 0]
+        recall = float((first >= nearest - _SAME).mean())
+        if surely(recall, len(asked), parameters.sureness) >= parameters.recall:
+            index.add_with_ids(queries, asked)
+            name = f"IVF{index.nlist},{EXACT},nprobe={probes}"
+            return BuiltIndex(index, name, recall, len(asked), _centroids(index))
     return None
 
 
-def _exact(vectors: npt.NDArray[np.float16], asked: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Nearest other photo of each photo asked, by comparing it with all."""
-    queries = vectors[asked].astype(np.float32)
-    best, place = np.full(len(asked), -np.inf, np.float32), np.zeros(len(asked), np.int64)
-    for start in range(0, len(vectors), _BATCH):
-        similarity = queries @ vectors[start : start + _BATCH].astype(np.float32).T
-        own = np.flatnonzero((asked >= start) & (asked < start + similarity.shape[1]))
-        similarity[own, asked[own] - start] = -np.inf
-        first = similarity.argmax(axis=1)
-        value = similarity[np.arange(len(asked)), first]
-        better = value > best
-        best[better], place[better] = value[better], first[better] + start
-    return place
+def surely(share: float, count: int, z: float) -> float:
+    """Lower end of Wilson's interval (1927) of a share counted among so many, z standard deviations wide on each side."""
+    middle, width = share + z * z / (2 * count), z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return float((middle - width) / (1 + z * z / count))
 
 
-def _add(index: Any, vectors: npt.NDArray[np.float16]) -> None:
-    for start in range(0, len(vectors), _BATCH):
-        index.add(vectors[start : start + _BATCH].astype(np.float32))
+def _trained(vectors: Vectors, parameters: IndexParameters, centroids: FloatArray | None) -> Any:
+    lists = int(parameters.lists_per_root * np.sqrt(len(vectors))) if centroids is None else len(centroids)
+    index: Any = faiss.index_factory(vectors.shape[1], f"IVF{lists},{EXACT}", faiss.METRIC_INNER_PRODUCT)
+    index.by_residual = False  # codes are the vectors then, and cosines exact
+    index.cp.niter = parameters.rounds
+    index.cp.max_points_per_centroid = parameters.trained_per_list
+    if centroids is None:
+        chosen: IntArray = np.random.default_rng(0).permutation(len(vectors))[: parameters.trained_per_list * lists]
+        index.train(vectors[np.sort(chosen)].astype(np.float32))
+    else:
+        index.quantizer.add(np.ascontiguousarray(centroids, np.float32))
+        index.train(np.ascontiguousarray(centroids, np.float32))  # finds its lists there, and keeps them
+    return index
+
+
+def _centroids(index: Any) -> FloatArray:
+    found: FloatArray = index.quantizer.reconstruct_n(0, index.nlist)
+    return found

@@ -6,9 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from packsight.indexer.build.parameters import FIT, ProjectionParameters
-from packsight.shared.catalog.arrays import evenly_spread
+from packsight.shared.catalog.arrays import IntArray, evenly_spread
 from packsight.shared.catalog.projection import Projection, unit_rows
 from packsight.shared.vision.features import FloatArray
+
+_STRIPS = 200
+"""Strips of a catalog that is sampled: a hundred photos in each, of more products than a line has varieties."""
+
+RawArray = npt.NDArray[np.float16] | FloatArray
 
 
 def whitening(raw: FloatArray, dimension: int, parameters: ProjectionParameters = FIT.projection) -> Projection:
@@ -40,14 +45,28 @@ def fit_like(
 
 
 def fit_projection(
-    raw: FloatArray, photo_product: npt.NDArray[np.int32], parameters: ProjectionParameters = FIT.projection
+    raw: RawArray, photo_product: npt.NDArray[np.int32], parameters: ProjectionParameters = FIT.projection
 ) -> Projection:
-    """Choose and fit the projection for a catalog; raw [photos, dimension], photo_product [photos] in rising order."""
-    usable = np.isfinite(raw).all(axis=1)
-    raw, photo_product = raw[usable], photo_product[usable]
-    if len(raw) < parameters.min_photos:
+    """Choose and fit the projection for a catalog; raw [photos, dimension], which may be mapped, photo_product [photos] rising.
+
+    It sees a sample of so many photos at most, so that its price does not grow with the catalog.
+    """
+    photos = sampled_photos(len(raw), parameters.max_photos)
+    seen, products = np.asarray(raw[photos], np.float32), photo_product[photos]
+    usable = np.isfinite(seen).all(axis=1)
+    seen, products = seen[usable], products[usable]
+    if len(seen) < parameters.min_photos:
         return Projection.identity(raw.shape[1])
-    return whitening(raw, _best_dimension(raw, photo_product, parameters), parameters)
+    return whitening(seen, _best_dimension(seen, products, parameters), parameters)
+
+
+def sampled_photos(photos: int, most: int) -> IntArray:
+    """Numbers of all photos, or of so many in strips evenly spread: neighbours in the feed, often siblings, stay together."""
+    if photos <= most:
+        return np.arange(photos)
+    strip = max(most // _STRIPS, 1)
+    first = np.linspace(0, photos - strip, most // strip).astype(np.int64)
+    return np.asarray((first[:, None] + np.arange(strip)).ravel(), np.int64)
 
 
 def _best_dimension(raw: FloatArray, photo_product: npt.NDArray[np.int32], parameters: ProjectionParameters) -> int:

@@ -28,10 +28,10 @@ _REFUSED, _SHA256 = 2, 3
 _COLUMNS = "source, extra, validator, sha256, failure, of_bytes, changed, due, tries"
 
 
-def keep(state: State, store: ObjectStore, catalog: str, now: float) -> None:
-    """Write the copy anew, unless it is young."""
+def keep(state: State, store: ObjectStore, catalog: str, now: float) -> bool:
+    """Write the copy anew, unless it is young; tell whether it was written."""
     if now - (state.get("copied") or 0.0) < COPY_SECONDS:
-        return
+        return False
     with TemporaryDirectory() as folder:
         path = Path(folder) / "pictures"
         with gzip.open(path, "wt", compresslevel=1, encoding="utf-8") as file:
@@ -41,6 +41,7 @@ def keep(state: State, store: ObjectStore, catalog: str, now: float) -> None:
                 file.write(json.dumps(row) + "\n")
         store.upload(layout.pictures(catalog), str(path))
     state.set("copied", now)
+    return True
 
 
 def copied(store: ObjectStore, catalog: str) -> Iterator[str]:

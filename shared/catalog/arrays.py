@@ -18,6 +18,14 @@ def evenly_spread(count: int, most: int) -> IntArray:
     return np.unique(np.linspace(0, max(count - 1, 0), min(count, most)).astype(np.int64))
 
 
+def spans(low: npt.NDArray[Any], high: npt.NDArray[Any]) -> tuple[IntArray, IntArray]:
+    """Numbers from low[i] to high[i] - 1 of every span i, one span after the other, and beside each the i of its span."""
+    low = np.asarray(low, np.int64)
+    lengths = np.maximum(np.asarray(high, np.int64) - low, 0)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    return np.arange(len(owner)) + np.repeat(low - np.cumsum(lengths) + lengths, lengths), owner
+
+
 @dataclass(frozen=True, slots=True)
 class Ragged:
     """Row i is values[starts[i]:starts[i + 1]]."""
@@ -34,11 +42,7 @@ class Ragged:
 
     def rows(self, indices: npt.NDArray[Any]) -> tuple[IntArray, IntArray]:
         """Positions in `values` of several rows, one after the other, each with its row's place in `indices`."""
-        starts = np.asarray(self.starts[indices])
-        lengths = np.asarray(self.starts[np.asarray(indices) + 1]) - starts
-        owner = np.repeat(np.arange(len(lengths)), lengths)
-        offset = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return starts[owner] + offset, owner
+        return spans(self.starts[indices], self.starts[np.asarray(indices) + 1])
 
     def save(self, folder: Path, name: str) -> None:
         """Write `<name>.starts.npy` and `<name>.npy`."""

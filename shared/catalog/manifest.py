@@ -113,7 +113,9 @@ class Manifest(BaseModel):
     projected: int
     """Dimension of the vectors in the index."""
     index: str
-    """Faiss factory name of the index."""
+    """Faiss factory name of the index, and how many of its lists are visited."""
+    recall: float = 1.0
+    """Share of photos, asked while they were not in the index, whose nearest photo it found first; 1 where it compares all."""
     faiss: str
     """Version of Faiss that wrote the index."""
     self_check: SelfCheck = SelfCheck()

@@ -52,15 +52,9 @@ class LocalStore:
         """JPEG of one photo."""
         return bytes(self.thumbnails.row(photo))
 
-    def save(self, folder: Path) -> None:
-        """Write the store's files."""
-        np.save(folder / "points.npy", self.points)
-        self.descriptors.save(folder, "descriptors")
-        self.thumbnails.save(folder, "thumbnails")
-
     @classmethod
     def open(cls, folder: Path) -> LocalStore:
-        """Memory-map what `save` wrote."""
+        """Memory-map the store's files."""
         return cls(
             open_array(folder / "points.npy"), Ragged.open(folder, "descriptors"), Ragged.open(folder, "thumbnails")
         )

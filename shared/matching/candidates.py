@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from packsight.shared.catalog.arrays import spans
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches, look_up
 from packsight.shared.contract.outcomes import WordRead
@@ -15,6 +18,8 @@ from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.geometry import GeometricMatch
 from packsight.shared.matching.votes import Votes, vote
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures
+
+Scores = npt.NDArray[np.float64]
 
 
 class Frame(NamedTuple):
@@ -140,25 +145,93 @@ def _near(vectors: FloatArray, snapshot: Snapshot) -> IntArray:
 
 
 def _by_words(read: FuzzyMatches, snapshot: Snapshot, exclusion: Exclusion | None) -> IntArray:
-    """Products that share the rarest words read."""
-    words, parameters = snapshot.words, snapshot.parameters.candidates
+    """Products that share the rarest words read.
+
+    The postings of the words that tell most propose products; where they are too many to be read all, the words that the
+    products themselves have say which of those proposed share most of everything that was read. (Moffat & Zobel, Self-indexing
+    inverted files for fast text retrieval, 1996, go on so once no further product is taken in.)
+    """
+    words, rules = snapshot.words, snapshot.parameters.candidates
     gain = read.confidence[read.word] * read.weight * words.rarity(frequencies(read.term, snapshot, exclusion))
     order = np.argsort(-gain, kind="stable")
-    length = words.frequency(read.term)[order]
-    order = order[(np.cumsum(length) <= parameters.max_postings) & (gain[order] > 0)]
-    if not len(order):
-        return np.zeros(0, np.int64)
-    positions, owner = words.postings.rows(read.term[order])
-    product = np.asarray(words.postings.values[positions], np.int64)
-    word, value = read.word[order][owner], gain[order][owner]
+    order = order[gain[order] > 0]
+    proposing = order[_affordable(words.frequency(read.term[order]), rules.max_postings)]
+    products, score = _proposed(read, proposing, gain, snapshot, exclusion)
+    if len(proposing) < len(order):
+        products = np.sort(_highest(products, score, rules.proposed))
+        score = _shared(read, order, gain, products, snapshot, exclusion)
+    return _highest(products, score, rules.by_words)
+
+
+def _affordable(lengths: IntArray, most: int) -> IntArray:
+    """Numbers of the lists that are read, in their order: the first, and each that leaves no more than so many to be read."""
+    chosen, left = [], most
+    for number, length in enumerate(lengths.tolist()):
+        if not number or length <= left:
+            chosen.append(number)
+            left -= length
+    return np.array(chosen, np.int64)
+
+
+def _proposed(
+    read: FuzzyMatches, alternatives: IntArray, gain: Scores, snapshot: Snapshot, exclusion: Exclusion | None
+) -> tuple[IntArray, Scores]:
+    """Products in the postings of these alternatives, rising, with the gain that they share; most telling alternative first.
+
+    A word counts once per product, with its best alternative.
+    """
+    postings = snapshot.words.postings
+    score, value = np.zeros(len(snapshot.words.products)), np.zeros(len(snapshot.words.products))
+    alternatives = alternatives[::-1][np.argsort(read.word[alternatives[::-1]], kind="stable")]  # by word, most telling last
+    positions, owner = postings.rows(read.term[alternatives])
+    product, alternative = np.asarray(postings.values[positions], np.int64), alternatives[owner]
     if exclusion is not None:
-        kept = ~((product == exclusion.product) & np.isin(read.term[order][owner], exclusion.dropped_terms))
-        product, word, value = product[kept], word[kept], value[kept]
-    # A word counts once per product, with its best alternative: the first, since values fall.
-    _, first = np.unique(product * len(read.texts) + word, return_index=True)
-    products, row = np.unique(product[first], return_inverse=True)
-    score = np.bincount(row, value[first])
-    return products[np.lexsort((products, -score))[: parameters.by_words]]
+        kept = ~((product == exclusion.product) & np.isin(read.term[alternative], exclusion.dropped_terms))
+        product, alternative = product[kept], alternative[kept]
+    best, word = gain[alternative], read.word[alternative]
+    bounds = np.append(np.flatnonzero(np.diff(word, prepend=-1)), len(word)).tolist()
+    for start, end in pairwise(bounds):
+        having = product[start:end]
+        value[having] = best[start:end]  # of a product that stands there twice the last, which is the greatest, stays
+        score[having] = score[having] + value[having]  # and is added once
+    products = np.flatnonzero(score)
+    return products, score[products]
+
+
+def _shared(
+    read: FuzzyMatches,
+    alternatives: IntArray,
+    gain: Scores,
+    products: IntArray,
+    snapshot: Snapshot,
+    exclusion: Exclusion | None,
+) -> Scores:
+    """The same gain of each of these products, by the words that it has."""
+    positions, row = snapshot.words.products.rows(products)
+    term = np.asarray(snapshot.words.products.values[positions])
+    is_read = np.zeros(len(snapshot.words.vocabulary), np.bool_)
+    is_read[read.term[alternatives]] = True
+    shared = np.flatnonzero(is_read[term])
+    row, term = row[shared], term[shared].astype(np.int64)
+    if exclusion is not None:
+        kept = ~((products[row] == exclusion.product) & np.isin(term, exclusion.dropped_terms))
+        row, term = row[kept], term[kept]
+    alternatives = alternatives[np.argsort(read.term[alternatives], kind="stable")]
+    terms, count = read.term[alternatives], len(read.texts)
+    place, owner = spans(np.searchsorted(terms, term, "left"), np.searchsorted(terms, term, "right"))
+    value = np.zeros(len(products) * count)
+    np.maximum.at(value, row[owner] * count + read.word[alternatives[place]], gain[alternatives[place]])
+    pairs = np.flatnonzero(value)
+    return np.bincount(pairs // count, value[pairs], len(products)).astype(np.float64)
+
+
+def _highest(products: IntArray, score: Scores, most: int) -> IntArray:
+    """So many products of the highest scores, highest first, of equal ones the first; products: rising."""
+    if len(score) > most:
+        least = np.partition(score, len(score) - most)[len(score) - most]
+        chosen = np.flatnonzero(score >= least)
+        products, score = products[chosen], score[chosen]
+    return np.asarray(products[np.lexsort((products, -score))[:most]], np.int64)
 
 
 def frequencies(terms: IntArray, snapshot: Snapshot, exclusion: Exclusion | None) -> IntArray:

@@ -28,7 +28,7 @@ Among the few candidates that are laid over the photo (close.py):
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ from packsight.shared.catalog.decision_model import Matrix
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches
 from packsight.shared.catalog.words.normalise import is_number
-from packsight.shared.catalog.words.word_index import NAMED, VENDOR
+from packsight.shared.catalog.words.word_notes import NAMED, VENDOR
 from packsight.shared.matching.candidates import Query, frequencies
 from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion, IntArray
 from packsight.shared.parameters import CloseParameters
@@ -106,33 +106,31 @@ class Compared:
         return np.stack([self.columns.get(name, nothing) for name in names], axis=1)
 
 
-def compare(
-    query: Query,
-    products: IntArray,
-    snapshot: Snapshot,
-    exclusion: Exclusion | None = None,
-    inside: BoolArray | None = None,
-) -> Compared:
-    """Compare a photo's looks and words with candidates; `products` in rising order.
-
-    inside: [words, candidates] words that may stand on a candidate, None for all; others do not speak against it.
-    """
-    if inside is None:
-        inside = np.ones((len(query.words.keys), len(products)), np.bool_)
+def compare(query: Query, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Compared:
+    """Compare a photo's looks and words with candidates; `products` in rising order."""
     appearance = compare_appearance(query, products, snapshot, exclusion)
     expected = expected_words(products, snapshot, exclusion)
     explained = explain_words(query.words, expected, len(products), snapshot, exclusion)
-    wordy = clear_words(query.words, snapshot)
     columns = {
         "bias": np.ones(len(products)),
         "appearance": appearance.cosine,
         "appearance_lead": lead(appearance.cosine),
-        **_of_words_read(query.words, wordy, explained, inside, snapshot),
         **_of_words_expected(expected, explained, len(products)),
-        **_of_rivals(query.words, explained, inside, snapshot),
     }
-    columns["replaced_words"] = _replaced(wordy, expected, explained, inside, snapshot)
-    return Compared(products, columns, appearance, expected, explained)
+    compared = Compared(products, columns, appearance, expected, explained)
+    return confined(compared, query, np.ones((len(query.words.keys), len(products)), np.bool_), snapshot)
+
+
+def confined(compared: Compared, query: Query, inside: BoolArray, snapshot: Snapshot) -> Compared:
+    """The same comparison, in which words speak against those candidates only that they may stand on: [words, candidates]."""
+    read, expected, explained = query.words, compared.expected, compared.explained
+    wordy = clear_words(read, snapshot)
+    columns = {
+        **_of_words_read(read, wordy, explained, inside, snapshot),
+        **_of_rivals(read, explained, inside, snapshot),
+        "replaced_words": _replaced(wordy, expected, explained, inside, snapshot),
+    }
+    return replace(compared, columns=compared.columns | columns)
 
 
 def distinctive_words(compared: Compared, rows: IntArray, parameters: CloseParameters) -> dict[str, Matrix]:
@@ -313,13 +311,19 @@ def lead(values: Matrix) -> Matrix:
 
 
 def _best_per_word(value: Matrix, word: IntArray, count: int) -> tuple[Matrix, IntArray]:
-    """Maximum over the alternatives of each word, with the alternative's number, from [alternatives, candidates]."""
+    """Maximum over the alternatives of each word, with the number of the first that has it, from [alternatives, candidates].
+
+    value: 0 or more, of which 0 is none; word: [alternatives] in rising order.
+    """
     best = np.zeros((count, value.shape[1]))
     by = np.full((count, value.shape[1]), -1, np.int64)
-    for number in range(len(word)):
-        better = value[number] > best[word[number]]
-        best[word[number], better] = value[number, better]
-        by[word[number], better] = number
+    if len(word):
+        words, starts = np.unique(word, return_index=True)
+        highest = np.maximum.reduceat(value, starts, axis=0)
+        reached = value == np.repeat(highest, np.diff(np.append(starts, len(word))), axis=0)
+        number = np.where(reached, np.arange(len(word))[:, None], len(word))
+        best[words] = highest
+        by[words] = np.where(highest > 0, np.minimum.reduceat(number, starts, axis=0), -1)
     return best, by
 
 

@@ -22,7 +22,7 @@ from packsight.shared.matching.close import (
     words_inside,
 )
 from packsight.shared.matching.contradiction import contradiction
-from packsight.shared.matching.evidence import Compared, compare, distinctive_words
+from packsight.shared.matching.evidence import Compared, compare, confined, distinctive_words
 from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.telling import in_telling_places
@@ -80,8 +80,7 @@ def _weighed(
     laid, close = _laid(query, votes, products[rows], snapshot, exclusion)
     inside = np.ones((len(query.words.keys), len(products)), np.bool_)
     inside[:, rows] = words_inside(query, laid, snapshot)
-    compared = compare(query, products, snapshot, exclusion, inside)
-    compared.columns.update(vote_evidence(votes, products, snapshot))
+    compared = confined(compared, query, inside, snapshot)
     words = distinctive_words(compared, rows, snapshot.parameters.close)
     close = close | words | {"contradicted": contradiction(query, compared, rows, laid, snapshot)}
     for name, values in close.items():

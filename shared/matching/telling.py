@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.words.word_index import NAMED
+from packsight.shared.catalog.words.word_notes import NAMED
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.close import Laid
 from packsight.shared.matching.contradiction import line_corners, same_place

@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from packsight.indexer.build.index import build_index
+from packsight.indexer.build.index import Vectors, build_index, surely
 from packsight.indexer.build.parameters import IndexParameters
 from packsight.indexer.build.version import build_version
 from packsight.indexer.tables import fit_basis
 from packsight.producer.evaluation.variants import match
+from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.manifest import PhotoRow, verify
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.vision.features import FloatArray
 from tests.unit.matching_catalog import NAMES, RECIPE, build, photo, product, shop
 
 
@@ -95,19 +97,66 @@ def test_the_manifest_names_parent_and_self_check_and_verifies(tmp_path: Path) -
     assert verify(tmp_path / "b").version == child.manifest.version
 
 
-def test_a_large_catalog_gets_an_approximate_index_of_measured_recall() -> None:
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(300, 16))
-    vectors = np.repeat(centres, 20, axis=0) + 0.3 * rng.normal(size=(6000, 16))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
-    index, name = build_index(vectors, IndexParameters(exact_photos=1000))
-    assert name.startswith("IVF")
-    near = (vectors[:200].astype(np.float32) @ vectors.astype(np.float32).T).argsort(axis=1)[:, -2]
-    _, found = index.search(vectors[:200].astype(np.float32), 3)
-    assert np.mean([n in row for n, row in zip(near, found, strict=True)]) > 0.95
+def families(count: int, size: int, dimension: int = 16, seed: int = 0) -> Vectors:
+    """Unit vectors of photos in families, neighbours beside each other."""
+    rng = np.random.default_rng(seed)
+    vectors = np.repeat(rng.normal(size=(count, dimension)), size, axis=0) + 0.5 * rng.normal(size=(count * size, dimension))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float16)
+
+
+def unseen(vectors: Vectors, count: int) -> FloatArray:
+    """Vectors near some that are indexed, and not among them."""
+    rng = np.random.default_rng(1)
+    near = vectors[rng.integers(len(vectors), size=count)] + 0.1 * rng.normal(size=(count, vectors.shape[1]))
+    return np.asarray(near / np.linalg.norm(near, axis=1, keepdims=True), np.float32)
+
+
+def test_a_large_catalog_gets_an_approximate_index_that_finds_the_nearest_of_unseen_photos_first() -> None:
+    vectors, rules = families(600, 20), IndexParameters(exact_photos=1000)
+    built = build_index(vectors, rules)
+    asked = unseen(vectors, 2000)
+    exact = (asked @ vectors.astype(np.float32).T).max(axis=1)
+    first = built.index.search(asked, 1)[0][:, 0]
+    assert built.name == f"IVF{built.index.nlist},SQfp16,nprobe={built.index.nprobe}"
+    assert (first >= exact - 1e-3).mean() >= rules.recall
+    built.index.nprobe = 1  # which would pass for enough if photos that are in the index were asked
+    assert (built.index.search(asked, 1)[0][:, 0] >= exact - 1e-3).mean() < rules.recall
+    own = built.index.search(vectors.astype(np.float32), 1)[1][:, 0]
+    assert (own == np.arange(len(vectors))).mean() >= rules.recall
+
+
+def test_an_approximate_index_holds_every_photo_with_the_cosine_that_its_vector_has() -> None:
+    vectors = families(300, 10)
+    built = build_index(vectors, IndexParameters(exact_photos=1000, sample=500))
+    assert built.index.ntotal == len(vectors)
+    built.index.nprobe = built.index.nlist
+    cosine, found = built.index.search(vectors.astype(np.float32), 1)
+    assert np.array_equal(np.sort(found[:, 0]), np.arange(len(vectors)))
+    assert np.allclose(cosine[:, 0], (vectors.astype(np.float32) ** 2).sum(axis=1), atol=1e-5)
+
+
+def test_the_recall_that_is_noted_is_that_of_photos_left_out() -> None:
+    vectors = families(300, 10)
+    rules = IndexParameters(exact_photos=1000, sample=500, recall=0.5, sureness=0.0, probes=(1,))
+    built = build_index(vectors, rules)
+    asked = evenly_spread(len(vectors), rules.sample)
+    rest = np.delete(np.arange(len(vectors)), asked)
+    queries = vectors[asked].astype(np.float32)
+    exact = (queries @ vectors[rest].astype(np.float32).T).max(axis=1)
+    without = np.full(len(asked), -1.0)
+    for number, query in enumerate(queries):
+        cosine, found = built.index.search(query[None], 60)
+        without[number] = max(cosine[0][np.isin(found[0], rest)], default=-1.0)
+    assert built.asked == len(asked)
+    assert built.recall == pytest.approx((without >= exact - 1e-3).mean(), abs=1e-9)
+    assert built.recall < 1
 
 
 def test_an_approximate_index_that_misses_too_much_is_not_used() -> None:
-    rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(3000, 8)).astype(np.float16)
-    assert build_index(vectors, IndexParameters(exact_photos=1000, recall=1.01))[1] == "Flat"
+    built = build_index(families(300, 10), IndexParameters(exact_photos=1000, recall=1.01))
+    assert (built.name, built.recall) == ("SQfp16", 1.0)
+
+
+def test_a_share_of_few_is_less_sure_than_one_of_many() -> None:
+    assert surely(1.0, 10, 1.64) < surely(0.995, 4000, 1.64) < 0.995
+    assert surely(0.99, 4000, 0.0) == pytest.approx(0.99)

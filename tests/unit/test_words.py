@@ -10,7 +10,7 @@ import pytest
 
 from packsight.shared.catalog.words import vocabulary as vocabulary_module
 from packsight.shared.catalog.words.fuzzy_matches import look_up
-from packsight.shared.catalog.words.name_correction import corrected, split_names
+from packsight.shared.catalog.words.name_correction import corrected, parted, split_names
 from packsight.shared.catalog.words.normalise import Token, tokens
 from packsight.shared.catalog.words.vocabulary import Vocabulary
 from packsight.shared.catalog.words.word_index import WordIndex
@@ -138,7 +138,8 @@ def test_a_misread_logo_on_a_products_own_photo_is_taken_for_its_name() -> None:
 
 def test_a_logo_misread_in_two_parts_is_that_brand_on_the_photos_of_other_products_too() -> None:
     listed = {"shiseido": "Shiseido", "super": "SUPER", "waso": "Waso"}
-    split = split_names(["WASO SHL/EIDO", "SUPER/EIDO", "SHL EIDO cream", "BODY/SOAP", "SHI/8"], listed)
+    lines = ["WASO SHL/EIDO", "SUPER/EIDO", "SHL EIDO cream", "BODY/SOAP", "SHI/8"]
+    split = split_names((pair for line in lines for pair in parted(line, listed)), listed)
     assert split == {("shl", "eido"): Token("shiseido", "Shiseido")}
     assert [token.key for token in corrected(tokens("SHL/EIDO"), [], listed, split)] == ["shiseido", "shiseido"]
 

@@ -6,8 +6,9 @@ would speak against the other products of its brand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from unicodedata import is_normalized
 
 from rapidfuzz.distance import DamerauLevenshtein
 
@@ -49,18 +50,23 @@ def corrected(
     ]
 
 
-def split_names(lines: Iterable[str], listed: Mapping[str, str], parameters: WordParameters = WORDS) -> SplitNames:
-    """Listed words that were read as two unlisted ones with a mark between, by those two: SHL/EIDO, of any product."""
-    pairs = {
-        (one.key, two.key)
-        for line in lines
-        for chunk in line.split()
-        for one, two in pairwise(tokens(chunk))
-        if not any(key in listed or is_number(key) for key in (one.key, two.key))
-    }
-    if not pairs:
+def parted(text: str, listed: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Keys of two unlisted words of a line with nothing but a mark between: SHL/EIDO."""
+    for chunk in text.split():
+        if chunk.isalpha() and is_normalized("NFKC", chunk):  # then it is one word
+            continue
+        for one, two in pairwise(tokens(chunk)):
+            if not any(key in listed or is_number(key) for key in (one.key, two.key)):
+                yield one.key, two.key
+
+
+def split_names(
+    pairs: Iterable[tuple[str, str]], listed: Mapping[str, str], parameters: WordParameters = WORDS
+) -> SplitNames:
+    """Listed words that were read, on photos of any product, as two unlisted ones with a mark between, by those two."""
+    ordered = sorted(set(pairs))
+    if not ordered:
         return {}
-    ordered = sorted(pairs)
     vocabulary = Vocabulary.build(list(listed), list(listed.values()), listed.keys(), parameters)
     matches = vocabulary.matches([one + GAP + two for one, two in ordered])
     return {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
 _LOOK_ALIKES = str.maketrans("авекмнорстухіјѕґԁԛѡӏ", "abekmhopctyxijsrdqwl")
@@ -58,6 +59,7 @@ def _number(text: str) -> str:
     return f"{whole.lstrip('0') or '0'}{'.' if fraction else ''}{fraction}"
 
 
+@lru_cache(maxsize=1 << 15)
 def _key(text: str) -> str:
     letters = unicodedata.normalize("NFKD", text.casefold().translate(_SPECIAL))
     bare = "".join(character for character in letters if not unicodedata.combining(character))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from packsight.shared.catalog.arrays import Ragged
-from packsight.shared.contract.outcomes import WordRead
-
-_CORNERS = 8
+from packsight.shared.catalog.words.word_notes import CORNERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,35 +25,14 @@ class PhotoLines:
 
     def corners(self, photo: int) -> npt.NDArray[np.float64]:
         """Corners [lines, 4, 2] of a photo's lines, as shares of its sides."""
-        return np.asarray(self.boxes.row(photo)[:, :_CORNERS], np.float64).reshape(-1, 4, 2)
+        return np.asarray(self.boxes.row(photo)[:, :CORNERS], np.float64).reshape(-1, 4, 2)
 
     def words(self, photo: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Words of a photo: the line of each, its term, and the confidence of its line."""
         first, last = self.boxes.starts[photo : photo + 2].tolist()
         positions, line = self.terms.rows(np.arange(first, last))
-        confidence = np.asarray(self.boxes.row(photo)[:, _CORNERS], np.float64)
+        confidence = np.asarray(self.boxes.row(photo)[:, CORNERS], np.float64)
         return line, np.asarray(self.terms.values[positions], np.int64), confidence[line]
-
-    @classmethod
-    def build(
-        cls,
-        photos: Sequence[Sequence[tuple[WordRead, Sequence[str]]]],
-        sizes: Sequence[tuple[int, int]],
-        number_of: Mapping[str, int],
-    ) -> PhotoLines:
-        """From the lines of each photo with the keys of their words, and each photo's width and height in pixels."""
-        boxes = [
-            [[*(np.asarray(line.box) / size).ravel().tolist(), line.confidence] for line, _ in lines]
-            for lines, size in zip(photos, sizes, strict=True)
-        ]
-        terms = [[number_of[key] for key in keys] for lines in photos for _, keys in lines]
-        rows = [np.asarray(row, np.float16).reshape(-1, _CORNERS + 1) for row in boxes]
-        table = (
-            Ragged.of(rows, np.float16)
-            if rows
-            else Ragged(np.zeros(1, np.int64), np.zeros((0, _CORNERS + 1), np.float16))
-        )
-        return cls(table, Ragged.of([np.asarray(row, np.int32) for row in terms], np.int32))
 
     def save(self, folder: Path) -> None:
         """Write the files."""

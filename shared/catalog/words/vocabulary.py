@@ -10,7 +10,8 @@ a bound on the finds per string drops the rarest.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence, Set
+from array import array
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -22,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from rapidfuzz.distance import DamerauLevenshtein
+from rapidfuzz.process import cpdist
 
-from packsight.shared.catalog.arrays import open_array
+from packsight.shared.catalog.arrays import IntArray, open_array, spans
 from packsight.shared.catalog.words.normalise import is_number
 from packsight.shared.parameters import WORDS, WordParameters
 
@@ -52,20 +54,25 @@ class HashTable:
     hashes: npt.NDArray[np.uint32]
     terms: npt.NDArray[np.int32]
 
-    def find(self, strings: Sequence[str], most: int) -> list[tuple[int, int]]:
-        """Pairs (number of the string, term that may have it), at most so many per string."""
+    def find(self, strings: Sequence[str], most: int) -> tuple[IntArray, IntArray]:
+        """Numbers of strings and, beside them, terms that may have them: at most so many per string, in its order."""
         wanted = np.array([_hash(string) for string in strings], np.uint32)
         low = np.searchsorted(self.hashes, wanted, "left")
         high = np.minimum(np.searchsorted(self.hashes, wanted, "right"), low + most)
-        hits = np.flatnonzero(high > low).tolist()
-        return [(i, term) for i in hits for term in self.terms[low[i] : high[i]].tolist()]
+        positions, string = spans(low, high)
+        return string, np.asarray(self.terms[positions], np.int64)
 
     @classmethod
-    def build(cls, pairs: Sequence[tuple[str, int]]) -> HashTable:
-        """Sort (string, term) pairs."""
-        table = np.array([(_hash(string), term) for string, term in pairs], np.int64).reshape(-1, 2)
-        table = table[np.lexsort((table[:, 1], table[:, 0]))]
-        return cls(table[:, 0].astype(np.uint32), table[:, 1].astype(np.int32))
+    def build(cls, strings: Iterable[Sequence[str]]) -> HashTable:
+        """Hash the strings of each term."""
+        hashes, counts = array("I"), array("i")
+        for some in strings:
+            hashes.extend(map(_hash, some))
+            counts.append(len(some))
+        terms = np.repeat(np.arange(len(counts), dtype=np.uint64), np.asarray(counts, np.int64))
+        table = np.asarray(hashes, np.uint64) << np.uint64(32) | terms
+        table.sort()
+        return cls((table >> np.uint64(32)).astype(np.uint32), table.astype(np.uint32).astype(np.int32))
 
     def save(self, folder: Path, name: str) -> None:
         """Write `<name>.hashes.npy` and `<name>.terms.npy`."""
@@ -112,8 +119,9 @@ class Vocabulary:
     def exact(self, keys: Sequence[str]) -> list[int]:
         """Number of each key's term, -1 where there is none."""
         found = [-1] * len(keys)
-        for index, term in self._exact.find(keys, self.parameters.max_finds):
-            if self.key(term) == keys[index]:
+        indices, terms = self._exact.find(keys, self.parameters.max_finds)
+        for index, term, key in zip(indices.tolist(), terms.tolist(), self._keys_of(terms), strict=True):
+            if key == keys[index]:
                 found[index] = term
         return found
 
@@ -133,23 +141,39 @@ class Vocabulary:
                 self._kept.clear()
             self._kept.update(fresh)
 
+    def _keys_of(self, terms: IntArray) -> list[str]:
+        keys: list[str] = self._keys.take(pa.array(terms)).to_pylist()
+        return keys
+
     def _look_up(self, keys: Sequence[str]) -> list[tuple[Match, ...]]:
-        rules = self.parameters
         found: list[dict[int, float]] = [{} if term < 0 else {term: 1.0} for term in self.exact(keys)]
-        strings = [(index, string) for index, key in enumerate(keys) for string in deletions(key, rules)]
-        hits = self._deletions.find([string for _, string in strings], rules.max_finds)
-        for index, term in {(strings[position][0], term) for position, term in hits}:
-            key, other = keys[index], self.key(term)
-            edits = min(allowed_edits(key, rules), allowed_edits(other, rules))
-            if is_number(key) or is_number(other):
-                edits = int(key.replace(".", "") == other.replace(".", ""))
-            distance = DamerauLevenshtein.distance(key, other, score_cutoff=edits)
-            if distance <= edits:
-                found[index][term] = 1.0 - distance / max(len(key), len(other))
+        for index, term, similarity in self._misread(keys):
+            found[index][term] = similarity
         return [
             tuple(sorted((Match(*item) for item in terms.items()), key=lambda match: (-match.similarity, match.term)))
             for terms in found
         ]
+
+    def _misread(self, keys: Sequence[str]) -> Iterator[tuple[int, int, float]]:
+        """Number of a key, a term that it may be a reading of, and how similar they are."""
+        rules = self.parameters
+        strings = [(index, string) for index, key in enumerate(keys) for string in deletions(key, rules)]
+        position, term = self._deletions.find([string for _, string in strings], rules.max_finds)
+        owner = np.array([index for index, _ in strings], np.int64)
+        index, term = np.divmod(np.unique(owner[position] * max(len(self), 1) + term), max(len(self), 1))
+        if not len(index):
+            return
+        mine, others = [keys[one] for one in index.tolist()], self._keys_of(term)
+        mine_long, other_long = (np.fromiter(map(len, words), np.int64, len(words)) for words in (mine, others))
+        # In the bulk by length alone; the few that pass may be numbers.
+        shorter = np.minimum(mine_long, other_long)
+        edits = np.where(shorter < rules.one_edit_from, 0, np.where(shorter < rules.two_edits_from, 1, 2))
+        edits[np.array([is_number(key) for key in keys])[index]] = 1
+        distance = cpdist(mine, others, scorer=DamerauLevenshtein.distance, score_cutoff=2)
+        for at in np.flatnonzero(distance <= edits).tolist():
+            key, other = mine[at], others[at]
+            if not (is_number(key) or is_number(other)) or int(distance[at]) <= _lost_points(key, other):
+                yield int(index[at]), int(term[at]), 1.0 - int(distance[at]) / max(len(key), len(other))
 
     @classmethod
     def build(
@@ -160,9 +184,8 @@ class Vocabulary:
             "key": pa.array(keys, pa.string()), "text": pa.array(texts, pa.string()),
             "named": pa.array([int(key in named) for key in keys], pa.uint8()),
         })  # fmt: skip
-        misread = [(string, term) for term, key in enumerate(keys) for string in deletions(key, parameters)]
-        exact = HashTable.build(list(zip(keys, range(len(keys)), strict=True)))
-        return cls(columns, exact, HashTable.build(misread), parameters)
+        exact = HashTable.build((key,) for key in keys)
+        return cls(columns, exact, HashTable.build(deletions(key, parameters) for key in keys), parameters)
 
     def save(self, folder: Path) -> None:
         """Write `terms.arrow`, `exact.*.npy` and `deletions.*.npy`."""
@@ -196,6 +219,11 @@ def deletions(key: str, parameters: WordParameters = WORDS) -> tuple[str, ...]:
         for kept in combinations(prefix, len(prefix) - count):
             strings.setdefault("".join(kept))
     return tuple(strings)
+
+
+def _lost_points(key: str, other: str) -> int:
+    """Misread characters that still make one number the other: the point, which readers lose."""
+    return int(key.replace(".", "") == other.replace(".", ""))
 
 
 def _hash(text: str) -> int:

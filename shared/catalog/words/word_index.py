@@ -7,10 +7,8 @@ of its photos.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +17,11 @@ import numpy.typing as npt
 
 from packsight.shared.catalog.arrays import Ragged, open_array
 from packsight.shared.catalog.manifest import ProductRow
-from packsight.shared.catalog.words.name_correction import corrected, split_names
-from packsight.shared.catalog.words.normalise import Token, tokens
 from packsight.shared.catalog.words.photo_lines import PhotoLines
 from packsight.shared.catalog.words.vocabulary import Vocabulary
+from packsight.shared.catalog.words.word_notes import VENDOR, WordNotes
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.parameters import WORDS, WordParameters
-
-NAMED = 1
-"""Flag of a word of a product that the feed's name has."""
-VENDOR = 2
-"""Flag of one that its brand has."""
 
 
 @dataclass(frozen=True)
@@ -81,26 +73,27 @@ class WordIndex:
         parameters: WordParameters = WORDS,
     ) -> WordIndex:
         """Index the feed's names and the words read on each photo; sizes: width and height of each in pixels."""
-        notes = _Notes(products)
-        lines = notes.add_photos(photo_products.tolist(), words, parameters)
-        frequency = Counter(key for terms in notes.has for key in terms)
-        keys = sorted(frequency, key=lambda key: (-frequency[key], key))
-        number_of = {key: number for number, key in enumerate(keys)}
-        rows = [sorted((number_of[key], seen, flags) for key, (seen, flags) in terms.items()) for terms in notes.has]
-        table = Ragged.of([np.array([term for term, _, _ in row], np.int32) for row in rows], np.int32)
-        flags = np.array([flags for row in rows for _, _, flags in row], np.uint8)
-        vendor_terms = np.zeros(len(keys), np.bool_)
-        vendor_terms[table.values[(flags & VENDOR) > 0]] = True
+        notes = WordNotes(products, parameters)
+        for product, read, size in zip(photo_products.tolist(), words, sizes, strict=True):
+            notes.add_photo(product, read, size)
+        return cls.of(notes, np.bincount(photo_products, minlength=len(products)), parameters)
+
+    @classmethod
+    def of(cls, notes: WordNotes, photo_count: npt.NDArray[Any], parameters: WordParameters = WORDS) -> WordIndex:
+        """Index what was noted of a catalog's words; photo_count: [products]."""
+        found = notes.grouped()
+        vendor_terms = np.zeros(len(found.keys), np.bool_)
+        vendor_terms[found.products.values[(found.flags & VENDOR) > 0]] = True
         return cls(
-            vocabulary=Vocabulary.build(keys, [notes.spelling(key) for key in keys], notes.listed.keys(), parameters),
-            products=table,
-            photo_frequency=np.array([min(seen, 65535) for row in rows for _, seen, _ in row], np.uint16),
-            flags=flags,
-            photos=Ragged.of([_terms(photo, number_of) for photo in lines], np.int32),
-            postings=_inverted(table, len(keys)),
-            photo_count=np.bincount(photo_products, minlength=len(products)).astype(np.int32),
+            vocabulary=Vocabulary.build(found.keys, found.texts, found.listed, parameters),
+            products=found.products,
+            photo_frequency=np.minimum(found.photo_frequency, 65535).astype(np.uint16),
+            flags=found.flags,
+            photos=found.photos,
+            postings=_inverted(found.products, len(found.keys)),
+            photo_count=photo_count.astype(np.int32),
             vendor_terms=vendor_terms,
-            lines=PhotoLines.build(lines, sizes, number_of),
+            lines=PhotoLines(found.boxes, found.lines),
         )
 
     def save(self, folder: Path) -> None:
@@ -129,58 +122,9 @@ class WordIndex:
         )
 
 
-class _Notes:
-    """What is noted of each product's words: in how many photos each was read, its flags, and all its spellings.
-
-    has: per product, by key: [photos that show it, flags]. listed: spelling by key of the words in the feed.
-    """
-
-    def __init__(self, products: Sequence[ProductRow]) -> None:
-        self.has: list[dict[str, list[int]]] = [{} for _ in products]
-        self._spellings: dict[str, Counter[str]] = {}
-        for number, product in enumerate(products):
-            for text in (product.name, product.type_prefix, product.model):
-                for token in tokens(text):
-                    self._note(number, token, flags=NAMED)
-            for token in tokens(product.vendor):
-                self._note(number, token, flags=NAMED | VENDOR)
-        self.listed = {key: min(texts) for key, texts in self._spellings.items()}
-
-    def add_photos(
-        self, photo_products: Sequence[int], words: Sequence[Sequence[WordRead]], parameters: WordParameters
-    ) -> list[list[tuple[WordRead, list[str]]]]:
-        """Note the words of each photo, names among them put right; returns the lines of each, with the keys of their words."""
-        names = [[Token(key, self.listed[key]) for key in terms] for terms in self.has]
-        lines = [[line for line in photo if line.confidence >= parameters.min_confidence] for photo in words]
-        split = split_names((line.text for line in chain.from_iterable(lines)), self.listed, parameters)
-        noted = []
-        for product, photo in zip(photo_products, lines, strict=True):
-            read = [corrected(tokens(line.text), names[product], self.listed, split, parameters) for line in photo]
-            for key, text in {token.key: token.text for line in read for token in line}.items():
-                self._note(product, Token(key, text), photos=1)
-            noted.append([(line, [token.key for token in found]) for line, found in zip(photo, read, strict=True)])
-        return noted
-
-    def spelling(self, key: str) -> str:
-        """The spelling that a word has most often."""
-        return min(self._spellings[key].items(), key=lambda item: (-item[1], item[0]))[0]
-
-    def _note(self, product: int, token: Token, *, photos: int = 0, flags: int = 0) -> None:
-        self._spellings.setdefault(token.key, Counter())[token.text] += 1
-        entry = self.has[product].setdefault(token.key, [0, 0])
-        entry[0] += photos
-        entry[1] |= flags
-
-
-def _terms(photo: Sequence[tuple[WordRead, Sequence[str]]], number_of: Mapping[str, int]) -> npt.NDArray[np.int32]:
-    """Terms of a photo in rising order."""
-    return np.array(sorted({number_of[key] for _, keys in photo for key in keys}), np.int32)
-
-
 def _inverted(products: Ragged, terms: int) -> Ragged:
     """Products that have each term, in rising order, from the terms of each product."""
     owner = np.repeat(np.arange(len(products), dtype=np.int32), np.diff(products.starts))
-    order = np.lexsort((owner, products.values))
     starts = np.zeros(terms + 1, np.int64)
     np.cumsum(np.bincount(products.values, minlength=terms), out=starts[1:])
-    return Ragged(starts, owner[order])
+    return Ragged(starts, owner[np.argsort(products.values, kind="stable")])

@@ -1,0 +1,161 @@
+"""A catalog of any size, invented photo by photo: every photo's features follow from its number, so that none need be kept.
+
+Products come in families of siblings, whose names, looks and print are alike: a family shares brand, line and kind, a sibling
+has a variant and a size. Words of small print are as frequent as those of a language (Zipf), brands and lines grow in number
+with the catalog, and every photo adds misreadings. Looks have a few directions in which most of them vary, key points are noisy
+copies of the product's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import product as combinations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from bench.stress import LOST, misread
+from packsight.shared.catalog.manifest import PhotoRow, ProductRow
+from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.vision.features import Features, FloatArray, LocalFeatures, make_features
+
+SIBLINGS, PHOTOS = 20, 2
+"""Products of a family, and photos of a product."""
+FAMILIES = 25
+"""Of a brand."""
+DIMENSION, DIRECTIONS = 1024, 96
+"""Values of an embedding, and directions in which most of it varies."""
+OWN, CHANCE, WORN = 0.5, 0.35, 0.6
+"""Lengths of what a product and a photo add to a family's looks of length 1; the last for photos that are asked about."""
+SMALL_PRINT, LINES = 20_000, 8
+"""Words of small print, and lines of it on a photo."""
+KINDS, VARIANTS = 60, 3000
+SIZES = ("30 ml", "50 ml", "75 ml", "100 ml", "200 ml", "250 g", "400 ml", "500 g")
+POINTS, SHAKEN = 40, 12.0
+"""Key points of a photo, and the standard deviation of their descriptors' values between photos of a product."""
+SIDE = 400
+_SYLLABLES = [a + b for a, b in combinations("bdfgklmnprstvz", ("a", "e", "i", "o", "u", "an", "er", "il", "or", "us"))]
+
+
+@lru_cache(maxsize=400_000)
+def word(kind: str, number: int) -> str:
+    """The word of a kind with this number: two to four syllables."""
+    chance = np.random.default_rng([len(kind), ord(kind[0]), number])
+    return "".join(_SYLLABLES[at] for at in chance.integers(len(_SYLLABLES), size=int(chance.integers(2, 5))).tolist())
+
+
+@dataclass(frozen=True)
+class Invented(Mapping[str, Features]):
+    """A catalog of so many photos; as a mapping, the features of each by sha256, made anew whenever they are asked for."""
+
+    photos: int
+    seed: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many products there are."""
+        return -(-self.photos // PHOTOS)
+
+    @cached_property
+    def products(self) -> list[ProductRow]:
+        """Their rows."""
+        return [self._product(number) for number in range(self.count)]
+
+    @cached_property
+    def rows(self) -> list[PhotoRow]:
+        """Rows of the photos, those of a product together."""
+        return [PhotoRow(product_id=f"p{number // PHOTOS}", sha256=self._sha256(number), source=f"{number}")
+                for number in range(self.photos)]  # fmt: skip
+
+    def __len__(self) -> int:
+        return self.photos
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __contains__(self, sha256: object) -> bool:
+        return sha256 in self._numbers
+
+    def __getitem__(self, sha256: str) -> Features:
+        return self.photo(self._numbers[sha256])
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {row.sha256: number for number, row in enumerate(self.rows)}
+
+    def photo(self, number: int) -> Features:
+        """Features of a catalog photo."""
+        return self._features(number // PHOTOS, [self.seed, 1, number], self._sha256(number), CHANCE, lost=0.0)
+
+    def asked(self, product: int) -> Features:
+        """Features of a photo of a product that the catalog has not: badly read, and less like the others."""
+        return self._features(product, [self.seed, 2, product], self._sha256(-1 - product), WORN, lost=LOST)
+
+    def looks(self, products: npt.NDArray[np.int64], length: float, part: int) -> FloatArray:
+        """Embeddings [n, DIMENSION] of a photo of each product, beside which nothing else is made."""
+        return np.stack([self._look(int(one), np.random.default_rng([self.seed, part, int(one)]), length) for one in products])
+
+    def _sha256(self, number: int) -> str:
+        return hashlib.sha256(f"{self.seed} {number}".encode()).hexdigest()
+
+    def _product(self, number: int) -> ProductRow:
+        family = number // SIBLINGS
+        brand, line, kind = word("brand", family // FAMILIES), word("line", family), word("kind", family % KINDS)
+        chance = np.random.default_rng([self.seed, 3, number])
+        variant, size = word("variant", int(chance.integers(VARIANTS))), SIZES[number % len(SIZES)]
+        model = f"{line} {kind} {variant} {size}"
+        return ProductRow(id=f"p{number}", name=f"{brand} {model}", vendor=brand, model=model)
+
+    def _features(self, product: int, seed: list[int], sha256: str, length: float, lost: float) -> Features:
+        chance = np.random.default_rng(seed)
+        shown = self._product(product)
+        line, kind, variant, *size = shown.model.split()
+        family = np.random.default_rng([self.seed, 4, product // SIBLINGS])
+        print_ = [self._print(family) for _ in range(LINES // 2)] + [self._print(chance) for _ in range(LINES // 2)]
+        texts = [shown.vendor.upper(), line, variant, f"{kind} {' '.join(size)}", *print_]
+        texts = [misread(text, chance) for text in texts if chance.random() >= lost]
+        sure = (0.6 + 0.4 * chance.random(len(texts))).tolist()
+        boxes = map(_box, range(len(texts)))
+        lines = [WordRead(text=text, confidence=one, box=box) for text, one, box in zip(texts, sure, boxes, strict=True)]
+        look, points = self._look(product, chance, length), self._points(product, chance)
+        return make_features(sha256, (SIDE, SIDE), look, lines, points, _thumbnail(product % 64))
+
+    def _print(self, chance: np.random.Generator) -> str:
+        return " ".join(word("print", min(int(one), SMALL_PRINT)) for one in chance.zipf(1.3, size=3))
+
+    def _look(self, product: int, chance: np.random.Generator, length: float) -> FloatArray:
+        family = _direction((self.seed, 5, product // SIBLINGS)) + OWN * _direction((self.seed, 6, product))
+        latent = family + length * chance.normal(size=DIRECTIONS) / np.sqrt(DIRECTIONS)
+        return np.asarray(3 + latent.astype(np.float32) @ _directions() + 0.02 * chance.normal(size=DIMENSION), np.float32)
+
+    def _points(self, product: int, chance: np.random.Generator) -> LocalFeatures:
+        own = np.random.default_rng([self.seed, 7, product])
+        points = own.uniform(0.1, 0.9, (POINTS, 2)) + 0.003 * chance.normal(size=(POINTS, 2))
+        descriptors = own.exponential(30, (POINTS, 128)) + SHAKEN * chance.normal(size=(POINTS, 128))
+        return LocalFeatures(points.astype(np.float32), np.clip(descriptors, 0, 255).astype(np.uint8))
+
+
+def _direction(seed: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    return np.asarray(np.random.default_rng(list(seed)).normal(size=DIRECTIONS) / np.sqrt(DIRECTIONS), np.float64)
+
+
+@lru_cache
+def _directions() -> FloatArray:
+    """[DIRECTIONS, DIMENSION] of which the first ones weigh most."""
+    weight = 1 / np.sqrt(1 + np.arange(DIRECTIONS))
+    return (weight[:, None] * np.random.default_rng(8).normal(size=(DIRECTIONS, DIMENSION))).astype(np.float32)
+
+
+@lru_cache
+def _thumbnail(number: int) -> bytes:
+    picture = np.random.default_rng([9, number]).integers(0, 255, (8, 8, 3), np.uint8)
+    return bytes(cv2.imencode(".jpg", cv2.resize(picture, (128, 128), interpolation=cv2.INTER_CUBIC))[1])
+
+
+def _box(row: int) -> list[tuple[float, float]]:
+    top = 20.0 + 28 * row
+    return [(40.0, top), (360.0, top), (360.0, top + 20), (40.0, top + 20)]

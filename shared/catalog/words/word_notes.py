@@ -1,0 +1,232 @@
+"""What is noted of the words of products and photos while a catalog is built: columns of numbers, grouped when all is known.
+
+Texts are kept once, as numbers of spellings; a photo costs four bytes a word and eighteen a line until then.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from packsight.shared.catalog.arrays import IntArray, Ragged, spans
+from packsight.shared.catalog.manifest import ProductRow
+from packsight.shared.catalog.words.name_correction import corrected, parted, split_names
+from packsight.shared.catalog.words.normalise import Token, is_number, tokens
+from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.parameters import WORDS, WordParameters
+
+NAMED = 1
+"""Flag of a word of a product that the feed's name has."""
+VENDOR = 2
+"""Flag of one that its brand has."""
+CORNERS = 8
+"""Numbers of a line's corners, x and y of each."""
+_BLOCK = 32_768
+"""Photos whose words are grouped at a time, which bounds the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedWords:
+    """Words of all products and photos.
+
+    keys, texts: of each term, terms numbered by falling number of products that have it, each with the spelling that it has most
+    often; listed: keys of the feed. products: row per product, its terms in rising order, with the photos that show each and its
+    flags beside the values. photos: row per photo, its terms in rising order. lines: row per line, its terms as they stand.
+    boxes: row per photo, [lines, 9] float16: corners as shares of its sides, and confidence.
+    """
+
+    keys: list[str]
+    texts: list[str]
+    listed: frozenset[str]
+    products: Ragged
+    photo_frequency: IntArray
+    flags: npt.NDArray[np.uint8]
+    photos: Ragged
+    lines: Ragged
+    boxes: Ragged
+
+
+class WordNotes:
+    """Notes of the feed's words, and of the photos' as they are added."""
+
+    def __init__(self, products: Sequence[ProductRow], parameters: WordParameters = WORDS) -> None:
+        self._parameters = parameters
+        self._keys: dict[str, int] = {}
+        self._spellings: dict[Token, int] = {}
+        self._key_of = array("i")  # of each spelling
+        self._named = tuple(array("i") for _ in range(3))  # product, spelling and flags of each word of the feed
+        for number, product in enumerate(products):
+            for text in (product.name, product.type_prefix, product.model):
+                self._name(number, text, NAMED)
+            self._name(number, product.vendor, NAMED | VENDOR)
+        self._products = len(products)
+        self._listed = self._least_spellings()
+        self._split: set[tuple[str, str]] = set()
+        self._photo_product = array("i")
+        self._line_photo, self._line_words = array("i"), array("i")  # photo of each line, and how many words it has
+        self._words = array("i")  # spellings, line by line
+        self._boxes = bytearray()
+
+    def add_photo(self, product: int, words: Sequence[WordRead], size: tuple[int, int]) -> None:
+        """Note the words of a photo, those of a product one after the other; size: width and height in pixels."""
+        lines = [line for line in words if line.confidence >= self._parameters.min_confidence]
+        number = len(self._photo_product)
+        self._photo_product.append(product)
+        for line in lines:
+            found = tokens(line.text)
+            self._words.extend(map(self._number_of, found))
+            self._line_photo.append(number)
+            self._line_words.append(len(found))
+            self._split.update(parted(line.text, self._listed))
+        if lines:
+            corners = np.array([line.box for line in lines], np.float64).reshape(len(lines), -1, 2) / size
+            sure = np.array([[line.confidence] for line in lines])
+            self._boxes += np.hstack([corners.reshape(len(lines), CORNERS), sure]).astype(np.float16).tobytes()
+
+    def grouped(self) -> GroupedWords:
+        """Put misread names right, and group what was noted by product, photo and line."""
+        words = self._corrected()
+        key_of, count = np.asarray(self._key_of, np.int64), len(self._keys)
+        line_photo, photo_product = np.asarray(self._line_photo, np.int64), np.asarray(self._photo_product, np.int64)
+        owner, spelling, flags = (np.asarray(column, np.int64) for column in self._named)
+        times = np.bincount(spelling, minlength=len(key_of))
+        photo, shown = [], []
+        for start in range(0, len(photo_product), _BLOCK):
+            pairs, last = self._distinct(words, line_photo, start, key_of, count)
+            times += np.bincount(last, minlength=len(key_of))
+            photo.append((start + pairs // count).astype(np.int32))
+            shown.append((pairs % count).astype(np.int32))
+        photos, shown_keys = _joined(photo, np.int32), _joined(shown, np.int32)
+        # Of every word of a product: how many photos show it, and what the feed says of it.
+        named, row = np.unique(owner * count + key_of[spelling], return_inverse=True)
+        named_flags = np.zeros(len(named), np.uint8)
+        np.bitwise_or.at(named_flags, row, flags.astype(np.uint8))
+        seen, seen_times = np.unique(photo_product[photos] * count + shown_keys, return_counts=True)
+        has = np.union1d(named, seen)
+        frequency, has_flags = np.zeros(len(has), np.int64), np.zeros(len(has), np.uint8)
+        frequency[np.searchsorted(has, seen)] = seen_times
+        has_flags[np.searchsorted(has, named)] = named_flags
+
+        keys = list(self._keys)
+        having = np.bincount(has % max(count, 1), minlength=count)
+        # Not those that were read, but put right wherever they stood.
+        order = np.array(sorted(np.flatnonzero(having).tolist(), key=lambda key: (-having[key], keys[key])), np.int64)
+        term_of = np.full(count, -1)
+        term_of[order] = np.arange(len(order))
+        products, of_product = _rows(has // max(count, 1), term_of[has % max(count, 1)], self._products)
+        spellings = self._usual(times)
+        return GroupedWords(
+            keys=[keys[key] for key in order.tolist()],
+            texts=[spellings[key] for key in order.tolist()],
+            listed=frozenset(self._listed),
+            products=products,
+            photo_frequency=frequency[of_product],
+            flags=has_flags[of_product],
+            photos=_rows(photos, term_of[shown_keys], len(photo_product))[0],
+            lines=Ragged(words.starts, term_of[key_of[words.values]].astype(np.int32)),
+            boxes=Ragged(
+                _starts(np.bincount(line_photo, minlength=len(photo_product))),
+                np.frombuffer(self._boxes, np.float16).reshape(-1, CORNERS + 1),
+            ),
+        )
+
+    def _name(self, product: int, text: str, flags: int) -> None:
+        for token in tokens(text):
+            for column, value in zip(self._named, (product, self._number_of(token), flags), strict=True):
+                column.append(value)
+
+    def _number_of(self, token: Token) -> int:
+        number = self._spellings.get(token)
+        if number is None:
+            number = self._spellings[token] = len(self._spellings)
+            self._key_of.append(self._keys.setdefault(token.key, len(self._keys)))
+        return number
+
+    def _least_spellings(self) -> dict[str, str]:
+        """Spelling by key of all words noted so far, of several the first in the alphabet."""
+        least: dict[str, str] = {}
+        for key, text in self._spellings:
+            least[key] = min(text, least.get(key, text))
+        return least
+
+    def _corrected(self) -> Ragged:
+        """Spellings of the words of each line, names among them put right."""
+        read = Ragged(_starts(np.asarray(self._line_words, np.int64)), np.asarray(self._words, np.int32))
+        split = split_names(self._split, self._listed, self._parameters)
+        changed = dict(self._changed_lines(read, split))
+        if not changed:
+            return read
+        lengths = np.asarray(self._line_words, np.int64).copy()
+        lines = np.array(list(changed), np.int64)
+        kept = np.delete(np.arange(len(lengths)), lines)
+        lengths[lines] = [len(words) for words in changed.values()]
+        starts = _starts(lengths)
+        values = np.empty(int(starts[-1]), np.int32)
+        values[spans(starts[kept], starts[kept + 1])[0]] = read.values[read.rows(kept)[0]]
+        values[spans(starts[lines], starts[lines + 1])[0]] = np.fromiter(chain.from_iterable(changed.values()), np.int32)
+        return Ragged(starts, values)
+
+    def _changed_lines(self, read: Ragged, split: Mapping[tuple[str, str], Token]) -> Iterator[tuple[int, list[int]]]:
+        """Lines in which something was put right; only those with a word that no name has are looked at."""
+        odd = np.array([key not in self._listed and not is_number(key) for key in self._keys], np.bool_)
+        is_odd = odd[np.asarray(self._key_of, np.int64)][read.values] if len(read.values) else np.zeros(0, np.bool_)
+        line_of = np.repeat(np.arange(len(read)), np.diff(read.starts))
+        known = list(self._spellings)
+        names = self._names()
+        for line in np.unique(line_of[is_odd]).tolist():
+            numbers = read.row(line).tolist()
+            own = names[self._photo_product[self._line_photo[line]]]
+            right = corrected([known[one] for one in numbers], own, self._listed, split, self._parameters)
+            found = [self._number_of(token) for token in right]
+            if found != numbers:
+                yield line, found
+
+    def _names(self) -> list[list[Token]]:
+        """Words of each product in the feed, each once, as they come."""
+        names: list[dict[str, Token]] = [{} for _ in range(self._products)]
+        known = list(self._spellings)
+        for product, spelling in zip(self._named[0], self._named[1], strict=True):
+            key = known[spelling].key
+            names[product].setdefault(key, Token(key, self._listed[key]))
+        return [list(one.values()) for one in names]
+
+    @staticmethod
+    def _distinct(
+        words: Ragged, line_photo: IntArray, start: int, key_of: IntArray, count: int
+    ) -> tuple[IntArray, IntArray]:
+        """Of a block of photos: pairs (photo - start) * count + key, rising, and the last spelling of each."""
+        low, high = np.searchsorted(line_photo, [start, start + _BLOCK]).tolist()
+        first, last = int(words.starts[low]), int(words.starts[high])
+        photo = np.repeat(line_photo[low:high] - start, np.diff(words.starts[low : high + 1]))
+        spelling = np.asarray(words.values[first:last], np.int64)[::-1]
+        pairs, at = np.unique(photo[::-1] * count + key_of[spelling], return_index=True)
+        return pairs, spelling[at]
+
+    def _usual(self, times: IntArray) -> list[str]:
+        """The spelling that each key has most often, of equally frequent ones the first in the alphabet."""
+        best: dict[int, tuple[int, str]] = {}
+        for (_, text), key, many in zip(self._spellings, self._key_of, times.tolist(), strict=True):
+            best[key] = min((-many, text), best.get(key, (1, "")))
+        return [best[key][1] for key in range(len(self._keys))]
+
+
+def _rows(row: npt.NDArray[Any], term: IntArray, count: int) -> tuple[Ragged, IntArray]:
+    """Terms of each row in rising order, and where in the columns each value stood."""
+    order = np.lexsort((term, row))
+    return Ragged(_starts(np.bincount(row, minlength=count)), term[order].astype(np.int32)), order
+
+
+def _starts(lengths: IntArray) -> IntArray:
+    starts = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=starts[1:])
+    return starts
+
+
+def _joined(parts: Sequence[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype)
