@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from packsight.indexer.gate.questions import Asked
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.words.word_index import NAMED
+from packsight.shared.catalog.words.word_notes import NAMED
 from packsight.shared.contract.errors import UserError
 from packsight.shared.matching.kinship import kinship
 

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from packsight.indexer.state.database import State
 from packsight.indexer.state.intake import host_of
+from packsight.indexer.state.schedule import WANTED
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
@@ -37,7 +38,7 @@ def keep(state: State, store: ObjectStore, catalog: str, now: float) -> bool:
         with gzip.open(path, "wt", compresslevel=1, encoding="utf-8") as file:
             for row in state.rows("SELECT sha256, failure FROM refused WHERE lasting"):
                 file.write(json.dumps(row) + "\n")
-            for row in state.rows(f"SELECT {_COLUMNS} FROM pictures WHERE sha256 != '' OR failure != ''"):
+            for row in state.rows(f"SELECT {_COLUMNS} FROM pictures p WHERE (sha256 != '' OR failure != '') AND {WANTED}"):
                 file.write(json.dumps(row) + "\n")
         store.upload(layout.pictures(catalog), str(path))
     state.set("copied", now)

@@ -16,6 +16,11 @@ JITTER = 0.25
 HOST_FAILURES = 10
 """Failures in a row, each of which took its retries, after which a host is left alone for the rest of a sync."""
 _MOST_DOUBLINGS = 20
+WANTED = (
+    "(EXISTS (SELECT 1 FROM shown WHERE picture = p.number) OR EXISTS (SELECT 1 FROM extras e WHERE e.picture = p.number "
+    "AND EXISTS (SELECT 1 FROM products WHERE code = e.code AND live)))"
+)
+"""Whether something that is offered shows a picture p."""
 _LIVING = "CREATE TEMP TABLE IF NOT EXISTS living(version INTEGER)"
 
 
@@ -54,11 +59,7 @@ def draw_up(state: State, rules: Catalog, now: float, *, everything: bool) -> Ag
     state.run("CREATE TEMP TABLE IF NOT EXISTS agenda(rank INTEGER PRIMARY KEY, picture INTEGER NOT NULL)")
     state.run("DELETE FROM agenda")
     state.run(_LIVING)
-    wanted = (
-        "(EXISTS (SELECT 1 FROM shown WHERE picture = p.number) OR EXISTS (SELECT 1 FROM extras e WHERE e.picture = p.number "
-        "AND EXISTS (SELECT 1 FROM products WHERE code = e.code AND live)))"
-    )
-    every = f"INSERT INTO agenda(picture) SELECT number FROM pictures p WHERE {wanted}"
+    every = f"INSERT INTO agenda(picture) SELECT number FROM pictures p WHERE {WANTED}"
     if everything:
         state.run("DELETE FROM hosts")
         state.run(f"{every} ORDER BY number")
