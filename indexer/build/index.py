@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from packsight.indexer.build.parameters import FIT, IndexParameters
 from packsight.shared.catalog.arrays import IntArray, evenly_spread
-from packsight.shared.vision.features import FloatArray
 
 Vectors = npt.NDArray[np.float16]
 EXACT = "SQfp16"
@@ -24,7 +23,7 @@ _SAME = 1e-4
 
 @dataclass(frozen=True)
 class BuiltIndex:
-    """An index with its Faiss name, what it finds, and its centroids [lists, projected], none where it compares every vector.
+    """An index with its Faiss name, and what it finds.
 
     recall: share of photos asked, none of them in the index then, whose nearest photo came first; asked: how many were.
     """
@@ -33,31 +32,27 @@ class BuiltIndex:
     name: str
     recall: float
     asked: int
-    centroids: FloatArray
 
 
-def build_index(
-    vectors: Vectors, parameters: IndexParameters = FIT.index, centroids: FloatArray | None = None
-) -> BuiltIndex:
+def build_index(vectors: Vectors, parameters: IndexParameters = FIT.index) -> BuiltIndex:
     """Index unit vectors [photos, projected], which may be mapped, under inner product; codes are the vectors as they are stored.
 
     Above so many photos: an inverted file with as few lists visited as reach the recall that is asked for; exact when none does.
-    centroids: of its lists, [lists, projected], where they need not be found again.
     """
     if len(vectors) > parameters.exact_photos:
-        approximate = _inverted(vectors, parameters, centroids)
+        approximate = _inverted(vectors, parameters)
         if approximate is not None:
             return approximate
     index = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     index.train(np.zeros((1, vectors.shape[1]), np.float32))
     for start in range(0, len(vectors), _BATCH):
         index.add(vectors[start : start + _BATCH].astype(np.float32))
-    return BuiltIndex(index, EXACT, 1.0, 0, np.zeros((0, vectors.shape[1]), np.float32))
+    return BuiltIndex(index, EXACT, 1.0, 0)
 
 
-def _inverted(vectors: Vectors, parameters: IndexParameters, centroids: FloatArray | None) -> BuiltIndex | None:
+def _inverted(vectors: Vectors, parameters: IndexParameters) -> BuiltIndex | None:
     """The index, judged while some of the photos, evenly spread, are not in it yet: as those are that customers send."""
-    index = _trained(vectors, parameters, centroids)
+    index = _trained(vectors, parameters)
     asked = evenly_spread(len(vectors), parameters.sample)
     out = np.zeros(len(vectors), np.bool_)
     out[asked] = True
@@ -73,8 +68,7 @@ def _inverted(vectors: Vectors, parameters: IndexParameters, centroids: FloatArr
         recall = float((first >= nearest - _SAME).mean())
         if surely(recall, len(asked), parameters.sureness) >= parameters.recall:
             index.add_with_ids(queries, asked)
-            name = f"IVF{index.nlist},{EXACT},nprobe={probes}"
-            return BuiltIndex(index, name, recall, len(asked), _centroids(index))
+            return BuiltIndex(index, f"IVF{index.nlist},{EXACT},nprobe={probes}", recall, len(asked))
     return None
 
 
@@ -84,21 +78,12 @@ def surely(share: float, count: int, z: float) -> float:
     return float((middle - width) / (1 + z * z / count))
 
 
-def _trained(vectors: Vectors, parameters: IndexParameters, centroids: FloatArray | None) -> Any:
-    lists = int(parameters.lists_per_root * np.sqrt(len(vectors))) if centroids is None else len(centroids)
+def _trained(vectors: Vectors, parameters: IndexParameters) -> Any:
+    lists = int(parameters.lists_per_root * np.sqrt(len(vectors)))
     index: Any = faiss.index_factory(vectors.shape[1], f"IVF{lists},{EXACT}", faiss.METRIC_INNER_PRODUCT)
     index.by_residual = False  # codes are the vectors then, and cosines exact
     index.cp.niter = parameters.rounds
     index.cp.max_points_per_centroid = parameters.trained_per_list
-    if centroids is None:
-        chosen: IntArray = np.random.default_rng(0).permutation(len(vectors))[: parameters.trained_per_list * lists]
-        index.train(vectors[np.sort(chosen)].astype(np.float32))
-    else:
-        index.quantizer.add(np.ascontiguousarray(centroids, np.float32))
-        index.train(np.ascontiguousarray(centroids, np.float32))  # finds its lists there, and keeps them
+    chosen: IntArray = np.random.default_rng(0).permutation(len(vectors))[: parameters.trained_per_list * lists]
+    index.train(vectors[np.sort(chosen)].astype(np.float32))
     return index
-
-
-def _centroids(index: Any) -> FloatArray:
-    found: FloatArray = index.quantizer.reconstruct_n(0, index.nlist)
-    return found

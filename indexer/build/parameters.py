@@ -16,7 +16,7 @@ class IndexParameters:
     """When the index is approximate, and how exact it must be then (packsight.indexer.build.index)."""
 
     exact_photos: int = 20_000
-    """Photos up to which every vector is compared: a sixth of a millisecond a query then, and
+    """Photos up to which every vector is compared: a tenth of a millisecond a query then, and
     nothing to be learned or missed."""
     lists_per_root: int = 4
     """Lists ÷ √photos: the lower end of what Faiss's guide to choosing an index gives."""
