@@ -292,7 +292,11 @@ def test_a_new_host_goes_on_from_the_copy_of_what_was_seen(
         assert fetch(other, web.feed, live_settings, store, now=1_000_060.0).asked == 0
 
 
-@pytest.mark.parametrize("damage", [b"no gzip", gzip.compress(b'["a", 0, "v", "s", "", 0, 0.0, 0.0, 0]\n[1]\n'), b""])
+@pytest.mark.parametrize(
+    "damage",
+    [b"no gzip", gzip.compress(b'["a", 0, "v", "s", "", 0, 0.0, 0.0, 0]\n[1]\n'), b""],
+    ids=["no gzip", "a line of another kind", "nothing"],
+)
 def test_a_copy_that_is_not_readable_is_none(state: State, store: ObjectStore, damage: bytes) -> None:
     store.write("catalogs/default/pictures.jsonl.gz", damage)
     store.write("catalogs/default/sources/1.jsonl.gz", b"of a former release")
