@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from packsight.shared.catalog.arrow_files import mapped
 from packsight.shared.catalog.manifest import ProductRow
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
@@ -75,11 +76,8 @@ class Shown:
     @classmethod
     def open(cls, folder: Path, kind: str) -> Shown:
         """Map the files of a kind that lie in a folder; raises OSError or pa.ArrowInvalid when one is damaged."""
-        found = []
-        for path in sorted(file for file in folder.glob(f"{kind}.*.arrow") if is_shown(file.name)):
-            with pa.memory_map(str(path)) as file:  # what is mapped outlives the handle
-                found.append(pa.ipc.open_file(file).read_all().combine_chunks())
-        return cls(tuple(found))
+        files = sorted(file for file in folder.glob(f"{kind}.*.arrow") if is_shown(file.name))
+        return cls(tuple(mapped(file).combine_chunks() for file in files))
 
     def __len__(self) -> int:
         return sum(int(table.num_rows) for table in self.tables)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from packsight.shared.catalog.arrow_files import mapped
 from packsight.shared.catalog.manifest import Manifest, PhotoRow, ProductRow
 from packsight.shared.catalog.shown import MATCHED, SHOWN, Shown, is_shown, matched, write_shown
 from packsight.shared.catalog.versions import CatalogStore
@@ -54,7 +55,7 @@ def write_photos(path: Path, rows: Sequence[PhotoRow]) -> None:
 
 class _Table:
     def __init__(self, path: Path) -> None:
-        self._table = pa.ipc.open_file(pa.memory_map(str(path))).read_all().combine_chunks()
+        self._table = mapped(path).combine_chunks()
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -174,7 +175,7 @@ def published_matched(catalogs: CatalogStore, manifest: Manifest, ids: Sequence[
     """What matching knows of some products of a published version, by id; raises CatalogError as `open_published` does."""
     with TemporaryDirectory() as folder:
         catalogs.fetch(manifest, Path(folder), (PRODUCTS,))
-        table = pa.ipc.open_file(pa.memory_map(str(Path(folder) / PRODUCTS))).read_all()
+        table = mapped(Path(folder) / PRODUCTS)
         found = table.filter(pc.is_in(table["id"], value_set=pa.array(ids, pa.string()))).select(MATCHED)
         return {row["id"]: matched(ProductRow.model_validate(row)) for row in found.to_pylist()}
 

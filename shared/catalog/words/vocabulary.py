@@ -26,6 +26,7 @@ from rapidfuzz.distance import DamerauLevenshtein
 from rapidfuzz.process import cpdist
 
 from packsight.shared.catalog.arrays import IntArray, open_array, spans
+from packsight.shared.catalog.arrow_files import mapped
 from packsight.shared.catalog.words.normalise import is_number
 from packsight.shared.parameters import WORDS, WordParameters
 
@@ -198,7 +199,7 @@ class Vocabulary:
     @classmethod
     def open(cls, folder: Path, parameters: WordParameters = WORDS) -> Vocabulary:
         """Memory-map what `save` wrote, having been built by the same parameters."""
-        table = pa.ipc.open_file(pa.memory_map(str(folder / "terms.arrow"))).read_all()
+        table = mapped(folder / "terms.arrow")
         return cls(table, HashTable.open(folder, "exact"), HashTable.open(folder, "deletions"), parameters)
 
 
