@@ -103,7 +103,7 @@ class Job:
 
     manifest: JobManifest
     batches: list[Batch]
-    unopened: Sequence[Unopened] = ()
+    unopened: tuple[Unopened, ...] = ()
 
     @classmethod
     def of(cls, manifest: JobManifest, images: Sequence[JobImage], unopened: Sequence[Unopened] = ()) -> Job:
@@ -115,7 +115,7 @@ class Job:
                 Batch(name, index, index * size, list(images[index * size : (index + 1) * size]))
                 for index, name in enumerate(task_ids(manifest))
             ],
-            unopened,
+            tuple(unopened),
         )
 
     @property

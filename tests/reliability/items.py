@@ -153,7 +153,7 @@ ITEMS = (
         "An indexer killed at any write",
         "Readers find a whole version, the next run completes, and orphans go.",
         ("integration/test_sync.py::test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_completes",
-         "integration/test_publish.py::test_an_upload_without_manifest_goes_only_when_it_is_old"),
+         "unit/test_collection.py::test_at_the_end_of_a_sync_go_parts_of_versions_that_went_and_of_uploads_that_never_ended"),
         "leave out the upload of the manifest",
         (recovery("indexer killed"),),
     ),

@@ -109,6 +109,7 @@ FOREIGN: dict[str, dict[str, str]] = {
     "kombu.transport.redis:Channel": {
         "basic_consume": "(self, queue, *args, **kwargs)",
         "_queue_bind": "(self, exchange, routing_key, pattern, queue)",
+        "_receive_one": "(self, c)",
         "close": "(self)",
         "conn_or_acquire": "(self, client=)",
         "client": PRESENT,
