@@ -17,6 +17,7 @@ from bench.photos import PhotoSet, changed_copies
 from bench.run import publish_catalog
 from bench.testbed import testbed, worker
 from bench.whole_queue import Done, run_job, seen_before
+from packsight.indexer.reconcile import reconcile
 from packsight.producer.client import Client
 from packsight.shared.queue import keys
 from packsight.worker.process.cores import divide, usable_cores
@@ -56,6 +57,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
         while sent < count:
             done.append(run_job(client, on, by, copies[: min(len(copies), count - sent)], memory_every=EVERY))
             sent += len(done[-1].rows)
+            reconcile(on.settings, client.app, client.store)  # as the indexer does, which drops the state of ended jobs
             broker.append({"images": sent, **_broker(client.ledger.client)})
             lasting |= without_end(on.redis_url(0)) | without_end(on.redis_url(1))
             child = done[-1].memory[-1][1]["children"]
