@@ -22,9 +22,9 @@ from packsight.indexer.collection.collect import look
 from packsight.indexer.collection.survey import total, unneeded
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.publish import roll_back
+from packsight.indexer.rehearsal import rehearse as run_rehearsal
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.signing import sign_former
-from packsight.indexer.sync import rehearse as run_rehearsal
 from packsight.indexer.sync import run_sync
 from packsight.indexer.version_report.keeping import Reports
 from packsight.shared import launch

@@ -101,7 +101,7 @@ class Examination:
 
         Counts decide, so that a feed in which little changes costs nothing here.
         """
-        if parent is None or not parent.products:
+        if parent is None or not parent.products or not removed:
             return
         most = max(former.levels.products for former in self.history(parent))
         limit = self.limits.max_loss

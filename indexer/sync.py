@@ -18,10 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
-
-import pyarrow as pa
 
 from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.parameters import FIT, FitParameters
@@ -51,7 +48,6 @@ from packsight.indexer.state.published import adopt, forget, touch_all
 from packsight.indexer.state.resolution import NO_VERSION, PhotoRows, ProductRows, Summary
 from packsight.indexer.state.schedule import Agenda, draw_up, living
 from packsight.indexer.version_report.keeping import Reports
-from packsight.indexer.version_report.summary import Summary as Found
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.recipe import Recipe
@@ -121,20 +117,6 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """What a sync would do, as far as the feed tells.
-
-    pictures: addresses that the feed and the extra photos name; new: those of them that no photo of the version has.
-    """
-
-    summary: Found
-    lists: dict[str, pa.Table]
-    pictures: int
-    new: int
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Sync:
     """One run of a sync; the caller holds the catalog's lock."""
 
@@ -172,16 +154,6 @@ class Sync:
         """What its versions have to pass."""
         reports = Reports(self.store, self.request.catalog)
         return Examination(self.catalogs, reports, self.settings.catalog, self.settings.home / "examined")
-
-    def rehearse(self) -> Rehearsal:
-        """What the feed alone tells of the version that would be built: nothing is fetched, described or kept."""
-        with TemporaryDirectory() as folder, opened(Path(folder) / "rehearsal.db") as state:
-            wanted = self.want(state)
-            parent = wanted.targets[0].parent
-            with state.transaction():
-                products = resolution.offered(state)
-            summary, lists = self.gate.of_feed(products, parent.manifest if parent is not None else None)
-            return Rehearsal(summary, lists, *resolution.pictures(state, wanted.plan.parent), wanted.notes)
 
     def run(self) -> SyncReport:
         """Bring the catalog in step with its feed; raises UserError and PacksightError when that fails."""
@@ -460,19 +432,6 @@ def _names(parent: Parent | None, targets: Sequence[Target]) -> list[str]:
 def parameters_of(settings: Settings) -> FitParameters:
     """How versions are fitted."""
     return replace(FIT, made=replace(FIT.made, photos=settings.catalog.made_photos))
-
-
-class _NoLease:
-    def check(self) -> None:
-        """A rehearsal publishes nothing."""
-
-
-def rehearse(request: SyncRequest, settings: Settings) -> Rehearsal:
-    """Say what a sync would do, without lock and without writing anything; raises as `run_sync` does."""
-    with ExitStack() as stack:
-        store = stack.enter_context(closing(ObjectStore(settings.s3)))
-        fleet = stack.enter_context(closing(Fleet(settings)))
-        return Sync(request, settings, store, fleet, QueueExtractor(settings, fleet), _NoLease()).rehearse()
 
 
 def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lambda *_: None) -> SyncReport:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from packsight.indexer.product_view import ProductView
-    from packsight.indexer.sync import Rehearsal
+    from packsight.indexer.rehearsal import Rehearsal
 
 _FAILURES = 20
 SHOWN = 10

@@ -165,12 +165,6 @@ def _stream(table: pa.Table, kind: type[T]) -> Iterator[T]:
             yield kind(**dict(zip(names, row, strict=True)))
 
 
-def published_rows(catalogs: CatalogStore, version: str) -> tuple[list[ProductRow], list[PhotoRow]]:
-    """All rows of a published version at once; see `open_published`."""
-    with open_published(catalogs, version) as (products, photos):
-        return list(products), list(photos)
-
-
 def published_matched(catalogs: CatalogStore, manifest: Manifest, ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """What matching knows of some products of a published version, by id; raises CatalogError as `open_published` does."""
     with TemporaryDirectory() as folder:

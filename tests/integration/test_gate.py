@@ -19,8 +19,8 @@ from packsight.indexer.examination import RefusedError
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.publish import prune, roll_back
 from packsight.indexer.refused import prune_refused
+from packsight.indexer.rehearsal import rehearse
 from packsight.indexer.report import SyncReport, SyncRequest
-from packsight.indexer.sync import rehearse
 from packsight.indexer.version_report.keeping import Reports
 from packsight.indexer.version_report.summary import Summary, Verdict
 from packsight.shared.catalog.manifest import Manifest

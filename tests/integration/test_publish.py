@@ -14,7 +14,7 @@ from packsight.indexer.lock import LockHeldError, LockLostError, sync_lock
 from packsight.indexer.publish import prune, publish, roll_back
 from packsight.shared.catalog.manifest import Manifest, PhotoRow, ProductRow, seal
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.tables import published_rows, write_photos, write_products
+from packsight.shared.catalog.tables import open_published, write_photos, write_products
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.queue.connection import result_database
@@ -134,10 +134,11 @@ def test_the_rows_of_a_version_of_a_former_release_can_be_read(
     )  # fmt: skip
     seal(folder, manifest)
     put_whole(store, folder)
-    assert published_rows(catalogs, "v1") == (products, photos)
+    with open_published(catalogs, "v1") as rows:
+        assert [list(one) for one in rows] == [products, photos]
     store.write("catalogs/default/versions/v1/photos.arrow", b"damaged")
-    with pytest.raises(CatalogError, match=r"photos\.arrow of version v1 is damaged"):
-        published_rows(catalogs, "v1")
+    with pytest.raises(CatalogError, match=r"photos\.arrow of version v1 is damaged"), open_published(catalogs, "v1"):
+        pass
 
 
 def test_a_pointer_rewritten_to_the_same_parent_does_not_stop_a_publisher(

@@ -103,8 +103,7 @@ class Catalogs:
                 raise CatalogError(ErrorCode.CATALOG_REFUSED, pointer.refusal, remedy=pointer.remedy)
             snapshot = self._opened(name, pointer.version)
         except CatalogError as error:
-            self._refused[name] = error
-            log.error("catalog %s: %s", name, error, extra={"action": "catalog_refused"})
+            self._refuse(name, error)
             return
         self._refused.pop(name, None)
         self._closed.pop(name, None)
@@ -126,8 +125,11 @@ class Catalogs:
         try:
             self._open[name] = self._opened(name, version)
         except CatalogError as error:
-            self._refused[name] = error
-            log.error("catalog %s: %s", name, error, extra={"action": "catalog_refused"})
+            self._refuse(name, error)
+
+    def _refuse(self, name: str, error: CatalogError) -> None:
+        self._refused[name] = error
+        log.error("catalog %s: %s", name, error, extra={"action": "catalog_refused"})
 
     def _make_room(self) -> None:
         for name in list(self._open)[:-1]:
