@@ -52,8 +52,18 @@ class Symbols:
 class FreshLines(IterableDataset[Batch]):  # type: ignore[misc]
     """An endless stream of batches, each of strips of one width."""
 
-    def __init__(self, words: Words, faces: Sequence[Face], symbols: Symbols, seed: int, clean_share: float = 0.1) -> None:
-        self._words, self._faces, self._symbols, self._seed, self._clean_share = words, faces, symbols, seed, clean_share
+    def __init__(
+        self,
+        words: Words,
+        faces: Sequence[Face],
+        symbols: Symbols,
+        seed: int,
+        *,
+        clean_share: float = 0.1,
+        batch_pixels: int = BATCH_PIXELS,
+    ) -> None:
+        self._words, self._faces, self._symbols, self._seed = words, faces, symbols, seed
+        self._clean_share, self._batch_pixels = clean_share, batch_pixels
 
     def __iter__(self) -> Iterator[Batch]:
         cv2.setNumThreads(1)
@@ -66,7 +76,7 @@ class FreshLines(IterableDataset[Batch]):  # type: ignore[misc]
             line = (clean if choice.random() < self._clean_share else degraded).line()
             width = next(width for width in WIDTHS if width >= line.pixels.shape[1])
             waiting[width].append(line)
-            if len(waiting[width]) * width >= BATCH_PIXELS:
+            if len(waiting[width]) * width >= self._batch_pixels:
                 yield collate(waiting[width], width, self._symbols)
                 waiting[width] = []
 
@@ -86,4 +96,6 @@ def collate(lines: Sequence[Line], width: int, symbols: Symbols) -> Batch:
 
 def stream(lines: FreshLines, processes: int) -> Iterator[Batch]:
     """Batches in no fixed order of the processes that draw them."""
-    return iter(DataLoader(lines, batch_size=None, num_workers=processes, prefetch_factor=8 if processes else None))
+    if not processes:
+        return iter(lines)
+    return iter(DataLoader(lines, batch_size=None, num_workers=processes, prefetch_factor=8))

@@ -70,9 +70,8 @@ def at_size(path: Path, size: int) -> ImageFont.FreeTypeFont:
 
 def _face(file: Path) -> Face | None:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), TTFont(file, lazy=True) as font:
             warnings.simplefilter("ignore")
-            font = TTFont(file, lazy=True)
             table = font.getBestCmap() or {}
             family = str(font["name"].getBestFamilyName() or file.stem)
             full = f"{family} {font['name'].getBestFullName() or ''} {file.stem}"
