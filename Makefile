@@ -6,7 +6,7 @@ STAMP = $(VENV)/.packsight-stack
 DEV_STAMP = $(VENV)/.packsight-dev
 FULL_STAMP = $(VENV)/.packsight-full
 
-.PHONY: help demo unit test lint coverage bench chaos fuzz soak canary lock audit licences reliability clean
+.PHONY: help demo unit test lint coverage bench chaos fuzz soak canary lock audit licences reliability train-alphabet clean
 
 help:
 	@echo "make demo      draw a small shop, recognise photos of its products, write demo-out/report.html"
@@ -23,6 +23,7 @@ help:
 	@echo "make audit     ask pip-audit whether vulnerabilities of the locked releases are known"
 	@echo "make licences  write docs/licences.md from what is installed"
 	@echo "make reliability  write docs/reliability.md from the figures that chaos, fuzz and soak left in bench-out/"
+	@echo "make train-alphabet  train the head that reads Cyrillic, or ALPHABET=armenian WORDS=list.txt: LINES=400000"
 	@echo "make clean     remove what the build and the demo wrote"
 
 $(BIN)/python:
@@ -108,9 +109,19 @@ licences: $(DEV_STAMP)
 reliability: $(DEV_STAMP)
 	$(BIN)/python -m tests.reliability bench-out
 
+ALPHABET ?= cyrillic
+WORDS ?=
+LINES ?= 400000
+HEAD = --name $(ALPHABET) $(if $(WORDS),--list $(WORDS)) --state training-out/$(ALPHABET).pt
+
+# Fonts and dictionaries are Debian packages: docs/models.md names them.
+train-alphabet: $(FULL_STAMP)
+	$(BIN)/python -m training.alphabet train $(HEAD) --lines $(LINES)
+	$(BIN)/python -m training.alphabet finish $(HEAD) --out training-out/$(ALPHABET).npz
+
 canary: $(DEV_STAMP)
 	$(BIN)/python -m tests.canary
 
 clean:
-	rm -rf demo-out bench-out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf demo-out bench-out training-out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

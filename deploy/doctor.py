@@ -159,12 +159,26 @@ def models(settings: Settings) -> Findings:
             yield _wrong(role, f"{name} needs the package {package}", f"pip install {package.replace('_', '-')}")
         else:
             yield _good(role, f"{name}, runtime {chosen.runtime}, precision {chosen.precision}")
+    if chosen.alphabet and chosen.spotter == "ppocr":
+        yield _alphabet(chosen.alphabet)
     further = {"RECOGNISER": chosen.recogniser, "RECOGNISER_DICTIONARY": chosen.recogniser_dictionary}
     for variable, file in further.items():
         if file and not Path(file).is_file():
             yield _wrong("recogniser", f"{file} is missing", f"Correct PACKSIGHT_MODELS__{variable} or put the file there.")
         elif file:
             yield _good(variable.lower().replace("_", " "), file)
+
+
+def _alphabet(name: str) -> Finding:
+    from packsight.worker.networks.heads import head_file  # noqa: PLC0415 - not without the worker's part
+
+    if head_file(name).is_file():
+        return _good("alphabet", name)
+    return _wrong(
+        "alphabet",
+        f"{name} is neither an alphabet that comes along nor a file",
+        "Correct PACKSIGHT_MODELS__ALPHABET, or train a head: make train-alphabet.",
+    )
 
 
 def refuse_unknown_models(settings: Settings) -> None:

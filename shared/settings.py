@@ -163,6 +163,9 @@ class Models(_Section):
     """`resnet50-thin`, `efficientnet-lite2`, `resnet50`, `resnet101`, or the path of a file: .onnx, .xml, .pt or .pth."""
     spotter: str = "ppocr"
     """`ppocr`, or the folder with the IR files of an Open Model Zoo text-spotting model."""
+    alphabet: str = "cyrillic"
+    """Letters that `ppocr` reads besides Latin, Greek, Chinese and Japanese ones: `cyrillic`, the path of a head that
+    `make train-alphabet` wrote (.npz), or nothing."""
     recogniser: str = ""
     """Path of a further PP-OCR recogniser (.onnx or .xml) for scripts that the bundled one can't read; ppocr only."""
     recogniser_dictionary: str = ""

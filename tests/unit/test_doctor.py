@@ -33,7 +33,7 @@ def test_a_host_that_only_submits_jobs_lacks_nothing(monkeypatch: pytest.MonkeyP
 def test_a_worker_without_the_file_of_its_network_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, "rapidocr")
     levels = {finding.subject: finding.level for finding in doctor.models(Settings(_env_file=None))}
-    assert levels == {"embedder": doctor.Level.GOOD, "spotter": doctor.Level.WRONG}
+    assert levels == {"embedder": doctor.Level.GOOD, "spotter": doctor.Level.WRONG, "alphabet": doctor.Level.GOOD}
 
 
 def test_a_further_bundled_network_is_looked_for_in_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

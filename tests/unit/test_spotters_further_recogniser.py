@@ -45,6 +45,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Models:
     (folder / "letters.txt").write_text("\n".join(letters) + "\n", "utf-8")
     return Models(
         cache_dir=folder / "cache",
+        alphabet="",
         recogniser=str(folder / "cyrillic.xml"),
         recogniser_dictionary=str(folder / "letters.txt"),
     )

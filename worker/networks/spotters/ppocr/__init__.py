@@ -11,8 +11,10 @@ from packsight.shared.settings import Models
 from packsight.shared.storage.files import hash_file
 from packsight.shared.vision.models import SpotterDescription
 from packsight.worker.networks.compile import Compiler
+from packsight.worker.networks.heads import head_file
 from packsight.worker.networks.model_files import ModelFile, network_sha256, packaged
 from packsight.worker.networks.quantised import NetworkFile
+from packsight.worker.networks.spotters.ppocr import head as heads
 from packsight.worker.networks.spotters.ppocr.detector import Detector
 from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING, SpottingParameters
 from packsight.worker.networks.spotters.ppocr.readings import Readers
@@ -53,7 +55,10 @@ def build(
 ) -> PpOcrSpotter:
     """Build it from a detector and a recogniser, whose source is the wheel; otherwise as `load`."""
     files = {role: network.sha256 for role, network in networks.items()}
-    readers = [Recogniser(networks[RECOGNISER].path, compiler, parameters=parameters.strips)]
+    head = heads.load(head_file(models.alphabet), carried()[RECOGNISER].sha256) if models.alphabet else None
+    if models.alphabet:
+        files["head"] = hash_file(head_file(models.alphabet))
+    readers = [Recogniser(networks[RECOGNISER].path, compiler, parameters=parameters.strips, head=head)]
     strips = [(parameters.strips.height, width) for width in parameters.strips.widths]
     shapes = {DETECTOR: [*parameters.detector.shapes, *parameters.detector.enlarged], RECOGNISER: strips}
     if models.recogniser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from packsight.shared.contract.errors import UserError
 from packsight.worker.networks.base import Image
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.graph import take_pixels
+from packsight.worker.networks.spotters.ppocr.choice import believed
+from packsight.worker.networks.spotters.ppocr.head import Head, extend
 from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING, StripParameters
 from packsight.worker.networks.spotters.ppocr.readings import Reading
 
@@ -24,6 +27,7 @@ class Recogniser:
     file: an ONNX or IR file that takes BGR [1, 3, 48, w], (value − 127.5) / 127.5, and returns probabilities
         [1, steps, symbols], symbol 0 being CTC's blank and the last one a space.
     dictionary: a text file with one character per line; None when the network's metadata holds it under `character`.
+    head: reads a further alphabet on the same backbone; of each strip the reading counts that is believed more.
 
     Raises UserError when a file is missing, is no recogniser of this kind, or doesn't fit the other.
     """
@@ -34,8 +38,10 @@ class Recogniser:
         compiler: Compiler,
         dictionary: Path | None = None,
         parameters: StripParameters = SPOTTING.strips,
+        head: Head | None = None,
     ) -> None:
         self._parameters = parameters
+        self._head = head
         model = compiler.read(file)
         self.symbols = ["", *_characters(model, file, dictionary), " "]
         scores = model.outputs[0].get_partial_shape()
@@ -47,7 +53,8 @@ class Recogniser:
                 f"{len(self.symbols)} with blank and space. Use the dictionary that belongs to the recogniser."
             )
         centre = (127.5, 127.5, 127.5)
-        model = take_pixels(_best_symbols(model), channels="BGR", mean=centre, std=centre)
+        further = [] if head is None else [extend(model, head)]
+        model = take_pixels(_best_symbols(model, further), channels="BGR", mean=centre, std=centre)
         try:
             widths = ov.Dimension(parameters.widths[0], parameters.widths[-1])
             model.reshape(ov.PartialShape([1, parameters.height, widths, 3]))
@@ -57,11 +64,28 @@ class Recogniser:
                 "Use a PP-OCR recogniser with a free width."
             ) from None
         self._network = compiler.compile(model, parallel=True)
+        self._further = [] if head is None else ["", *head.about.characters]
 
     def read(self, strips: Iterable[Image]) -> Iterator[Reading]:
         """Read strips [48, w, 3] in RGB, w at most the last declared width."""
-        for confidences, symbols in self._network.stream(padded(strip, self._parameters) for strip in strips):
-            yield self._decode(symbols.reshape(-1), confidences.reshape(-1))
+        for bundled, other, aspect in self.readings(strips):
+            if self._head is None or other is None:
+                yield bundled
+            else:
+                yield believed(bundled, other, aspect, self._head.script, self._head.about.weights)
+
+    def readings(self, strips: Iterable[Image]) -> Iterator[tuple[Reading, Reading | None, float]]:
+        """Read strips as `read` does; yields what each head says, and how many times as wide as high the strip is."""
+        aspects: deque[float] = deque()
+
+        def prepared() -> Iterator[npt.NDArray[np.uint8]]:
+            for strip in strips:
+                aspects.append(strip.shape[1] / strip.shape[0])
+                yield padded(strip, self._parameters)
+
+        for confidences, symbols, *further in self._network.stream(prepared()):
+            other = decode(further[1], further[0], self._further) if further else None
+            yield decode(symbols, confidences, self.symbols), other, aspects.popleft()
 
     def warm_up(self) -> None:
         """Run every declared width."""
@@ -69,12 +93,17 @@ class Recogniser:
         for _ in self.read(np.full((height, width, 3), grey, np.uint8) for width in self._parameters.widths):
             pass
 
-    def _decode(self, symbols: npt.NDArray[np.int32], confidences: npt.NDArray[np.float32]) -> Reading:
-        """Greedy CTC: merge repeats, drop blanks (Graves et al., Connectionist Temporal Classification, 2006)."""
-        kept = (symbols != 0) & np.concatenate([[True], symbols[1:] != symbols[:-1]])
-        if not kept.any():
-            return Reading("", 0.0)
-        return Reading("".join(self.symbols[i] for i in symbols[kept]), float(confidences[kept].mean()))
+
+def decode(symbols: npt.NDArray[np.int32], confidences: npt.NDArray[np.float32], names: Sequence[str]) -> Reading:
+    """Greedy CTC: merge repeats, drop blanks (Graves et al., Connectionist Temporal Classification, 2006).
+
+    symbols, confidences: the best of each step; names: by number of symbol, 0 being the blank.
+    """
+    symbols, confidences = symbols.reshape(-1), confidences.reshape(-1)
+    kept = (symbols != 0) & np.concatenate([[True], symbols[1:] != symbols[:-1]])
+    if not kept.any():
+        return Reading("", 0.0)
+    return Reading("".join(names[i] for i in symbols[kept]), float(confidences[kept].mean()))
 
 
 def bucket(width: int, widths: Sequence[int] = SPOTTING.strips.widths) -> int:
@@ -90,11 +119,14 @@ def padded(strip: Image, parameters: StripParameters = SPOTTING.strips) -> Image
     return canvas
 
 
-def _best_symbols(model: ov.Model) -> ov.Model:
-    """Keep only the best symbol of each step and its probability: two numbers instead of thousands."""
-    probabilities = model.outputs[0].get_node().input_value(0)
-    best = ops.topk(probabilities, np.int32(1), axis=2, mode="max", sort="none", index_element_type="i32")
-    return ov.Model([best.output(0), best.output(1)], model.get_parameters())
+def _best_symbols(model: ov.Model, further: Sequence[ov.Output]) -> ov.Model:
+    """Keep only the best symbol of each step and its probability, of each head: two numbers instead of thousands.
+
+    further: logits of other heads [1, steps, symbols].
+    """
+    probabilities = [model.outputs[0].get_node().input_value(0), *(ops.softmax(logits, 2).output(0) for logits in further)]
+    best = [ops.topk(one, np.int32(1), axis=2, mode="max", sort="none", index_element_type="i32") for one in probabilities]
+    return ov.Model([output for one in best for output in one.outputs()], model.get_parameters())
 
 
 def _characters(model: ov.Model, file: Path, dictionary: Path | None) -> Sequence[str]:

@@ -1,0 +1,153 @@
+"""The second head: it reads another alphabet, takes nothing from the others, and a file that does not fit is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from packsight.deploy import doctor
+from packsight.shared.contract.errors import UserError
+from packsight.shared.settings import Models, Settings
+from packsight.worker.networks.heads import head_file
+from packsight.worker.networks.load import load_spotter
+from packsight.worker.networks.spotters import ppocr
+from packsight.worker.networks.spotters.ppocr import head as heads
+from packsight.worker.networks.spotters.ppocr.choice import Script, Weights, believed
+from packsight.worker.networks.spotters.ppocr.readings import Reading
+
+RECOGNISER = ppocr.carried()[ppocr.RECOGNISER].sha256
+BUNDLED = head_file("cyrillic")
+RUSSIAN = ["УВЛАЖНЯЮЩИЙ КРЕМ", "для сухой кожи", "Объём 250 мл", "Шампунь «Ромашка»"]
+LATIN = ["SILK SHAMPOO", "for dry hair"]
+TWINS = (("А", "A"), ("а", "a"), ("т", "m"), ("п", "n"), ("о", "o"), ("с", "c"), ("Т", "T"))
+SCRIPT = Script(frozenset("абвгдежзиклмнопрстухАВСТ"), TWINS)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+def label(lines: list[str]) -> npt.NDArray[np.uint8]:
+    # OpenCV's own face is none of those that the head was trained on.
+    photo = np.full((120 + 100 * len(lines), 900, 3), (236, 228, 208), np.uint8)
+    for row, text in enumerate(lines):
+        cv2.putText(photo, text, (40, 100 + 100 * row), (40, 20, 60), cv2.FontFace("sans"), 48, 400)
+    return photo
+
+
+def texts(models: Models, lines: list[str]) -> list[str]:
+    return [word.text for word in load_spotter(models, 1).spot([label(lines)])[0]]
+
+
+def test_russian_lines_are_read_and_latin_ones_stay_as_they_were(cache: Path) -> None:
+    without = Models(cache_dir=cache, alphabet="")
+    assert [text.casefold() for text in texts(Models(cache_dir=cache), RUSSIAN)] == [line.casefold() for line in RUSSIAN]
+    assert texts(Models(cache_dir=cache), LATIN) == texts(without, LATIN) == LATIN
+    assert not set("".join(texts(without, RUSSIAN))) & set("шщжюяШЩЖЮЯ"), "the bundled head alone knows none of these letters"
+
+
+def test_the_fingerprint_names_the_head(cache: Path, tmp_path: Path) -> None:
+    plain, extended = (load_spotter(Models(cache_dir=cache, alphabet=name), 1).description for name in ("", "cyrillic"))
+    assert set(extended.sha256) - set(plain.sha256) == {"head"}
+    assert plain.fingerprint() != extended.fingerprint()
+    copy = tmp_path / "copy.npz"
+    copy.write_bytes(BUNDLED.read_bytes())
+    assert load_spotter(Models(cache_dir=cache, alphabet=str(copy)), 1).description.fingerprint() == extended.fingerprint()
+
+
+def test_the_head_that_comes_along_is_small_and_names_its_letters() -> None:
+    head = heads.load(BUNDLED, RECOGNISER)
+    assert BUNDLED.stat().st_size <= 4 << 20
+    assert set("ёЁйЙїЇєґўЎђјљњћџәғқңөұүһ№₽«»%") <= set(head.about.characters)
+
+
+def damaged(change: Callable[[dict[str, Any], dict[str, Any]], None], file: Path) -> Path:
+    with np.load(BUNDLED) as archive:
+        arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
+    about = json.loads(arrays.pop("about").tobytes())
+    change(about, arrays)
+    np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+    return file
+
+
+def no_number(about: dict[str, Any], arrays: dict[str, Any]) -> None:
+    arrays["bias"] = np.full_like(arrays["bias"], np.nan)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(lambda about, arrays: about.update(recogniser="0" * 64), "trained on another recogniser", id="recogniser"),
+        pytest.param(lambda about, arrays: about.update(characters=about["characters"][1:]), "wanted are", id="alphabet"),
+        pytest.param(lambda about, arrays: about.update(blocks=2), "wanted are", id="blocks"),
+        pytest.param(lambda about, arrays: about.pop("weights"), "weights", id="weights"),
+        pytest.param(lambda about, arrays: arrays.pop("symbols"), "wanted are", id="array"),
+        pytest.param(no_number, "finite", id="not a number"),
+    ],
+)
+def test_a_head_that_does_not_fit_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None], said: str
+) -> None:
+    file = damaged(change, tmp_path / "head.npz")
+    with pytest.raises(UserError, match=said) as refusal:
+        heads.load(file, RECOGNISER)
+    assert str(file) in str(refusal.value)
+    assert "make train-alphabet" in str(refusal.value)
+
+
+@pytest.mark.parametrize("length", [0, 1000, 500_000])
+def test_a_truncated_head_is_refused_when_the_worker_starts(cache: Path, tmp_path: Path, length: int) -> None:
+    file = tmp_path / "head.npz"
+    file.write_bytes(BUNDLED.read_bytes()[:length])
+    with pytest.raises(UserError, match="cannot be read"):
+        load_spotter(Models(cache_dir=cache, alphabet=str(file)), 1)
+
+
+def test_a_head_that_is_too_large_is_not_opened(tmp_path: Path) -> None:
+    file = tmp_path / "head.npz"
+    file.write_bytes(bytes(5 << 20))
+    with pytest.raises(UserError, match="5 MB; 4 are allowed"):
+        heads.load(file, RECOGNISER)
+
+
+def test_the_doctor_names_the_alphabet_or_what_is_missing() -> None:
+    assert "cyrillic" in [finding.text for finding in doctor.models(Settings()) if finding.subject == "alphabet"]
+    wrong = [finding for finding in doctor.models(Settings(models=Models(alphabet="klingon"))) if finding.subject == "alphabet"]
+    assert [finding.level for finding in wrong] == [doctor.Level.WRONG]
+    assert "klingon" in wrong[0].text
+
+
+@pytest.mark.parametrize(
+    ("read", "written"),
+    [
+        ("nаcта", "паста"),
+        ("Tom", "Tom"),
+        ("тom", "mom"),
+        ("ваза nасmа", "ваза паста"),
+        ("Wо", "Wo"),
+        ("жW", "жW"),
+        ("250 mл", "250 тл"),
+    ],
+)
+def test_a_word_is_written_in_one_script_where_its_shapes_allow_it(read: str, written: str) -> None:
+    assert SCRIPT.in_one_script(read) == written
+
+
+def test_the_reading_with_more_evidence_is_believed() -> None:
+    weights = heads.load(BUNDLED, RECOGNISER).about.weights
+    script = heads.load(BUNDLED, RECOGNISER).script
+    silent, russian = Reading(" ", 0.9), Reading("Увлажняющая маска", 0.93)
+    assert believed(silent, russian, 8.0, script, weights) is not silent
+    latin, other = Reading("SILK SHAMPOO", 0.6), Reading("SILK SHАMPO0", 0.99)
+    assert believed(latin, other, 6.0, script, weights) == latin, "nothing in it but Latin letters and their twins"
+    chinese, unknown = Reading("洗发水", 0.97), Reading("\N{REPLACEMENT CHARACTER}" * 3, 0.9)
+    assert believed(chinese, unknown, 3.0, script, weights) == chinese
+    assert believed(latin, Reading("", 0.0), 6.0, script, Weights(bias=9, evidence=(0,) * 8)) == latin, "silence says nothing"

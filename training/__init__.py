@@ -1,0 +1,1 @@
+"""What the project trains itself; not part of the distribution."""

@@ -1,0 +1,1 @@
+"""Heads that read further alphabets, on the backbone of the bundled recogniser."""

@@ -1,0 +1,120 @@
+"""Which of a line's two readings is believed: the bundled head's or the second one's."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from packsight.worker.networks.spotters.ppocr.readings import Reading
+
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+"""How a head says that a letter is of no alphabet of its own."""
+SURE = 1e-4
+"""Confidences are kept this far from 0 and 1, whose odds have no number."""
+
+
+class Weights(BaseModel):
+    """A logistic regression over `evidence`, fitted where one of the readings was nearer to what stands there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bias: float
+    evidence: tuple[float, ...] = Field(min_length=8, max_length=8)
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a head knows of its letters.
+
+    letters: of its own alphabet; twins: pairs of a letter of its own and a Latin one of the same shape.
+    """
+
+    letters: frozenset[str]
+    twins: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def from_latin(self) -> Mapping[str, str]:
+        """Latin letter to the own one of its shape."""
+        return {latin: own for own, latin in reversed(self.twins)}
+
+    @cached_property
+    def to_latin(self) -> Mapping[str, str]:
+        """Own letter to the Latin one of its shape."""
+        return dict(reversed(self.twins))
+
+    def in_one_script(self, text: str) -> str:
+        """Write each word in one script where its shapes allow it: labels mix scripts between words, seldom within one.
+
+        A word stays as it is where a letter stands in the way, or where nothing speaks for either.
+        """
+        return " ".join(self._word(word) for word in text.split(" "))
+
+    def _word(self, word: str) -> str:
+        own = [letter for letter in word if letter in self.letters]
+        latin = [letter for letter in word if letter.isascii() and letter.isalpha()]
+        if not own or not latin:
+            return word
+        to_own = all(letter in self.from_latin for letter in latin)
+        to_latin = all(letter in self.to_latin for letter in own)
+        # With letters in the way of the one, it is the other; with none, most letters decide.
+        if to_own and (not to_latin or len(own) >= len(latin)):
+            return "".join(self.from_latin.get(letter, letter) for letter in word)
+        if to_latin and not (to_own and len(own) >= len(latin)):
+            return "".join(self.to_latin.get(letter, letter) for letter in word)
+        return word
+
+
+def evidence(bundled: Reading, other: Reading, aspect: float, script: Script) -> npt.NDArray[np.float64]:
+    """What speaks for the second head's reading of a strip that is `aspect` times as wide as high: eight numbers.
+
+    The odds of both confidences, how many letters and digits each put into a strip of that width, the share of own letters in
+    the second reading, how many unknown ones it has (two are as many as more), the share of letters that are not Latin in the
+    first, and whether both read the same in look-alikes.
+    """
+    first = [letter for letter in bundled.text if letter.isalnum()]
+    second = [letter for letter in other.text if letter.isalnum() or letter == UNKNOWN]
+    own = sum(letter in script.letters for letter in second)
+    return np.array(
+        [
+            _odds(bundled.confidence),
+            _odds(other.confidence),
+            min(2.0, len(first) / max(aspect, 0.5)),
+            min(2.0, len(second) / max(aspect, 0.5)),
+            own / max(1, len(second)),
+            min(2, sum(letter == UNKNOWN for letter in second)),
+            sum(_foreign(letter) for letter in first) / max(1, len(first)),
+            float(_shape(bundled.text, script) == _shape(other.text, script)),
+        ]
+    )
+
+
+def believed(bundled: Reading, other: Reading, aspect: float, script: Script, weights: Weights) -> Reading:
+    """The reading that is probably nearer to what stands there.
+
+    The bundled head has seen photos, the second one drawn lines: what has none of its own letters is left to the former.
+    """
+    other = Reading(script.in_one_script(other.text), other.confidence)
+    if not script.letters.intersection(other.text):
+        return bundled
+    odds = weights.bias + float(evidence(bundled, other, aspect, script) @ np.array(weights.evidence))
+    return bundled if odds <= 0 else Reading(other.text.replace(UNKNOWN, ""), other.confidence)
+
+
+@lru_cache(maxsize=1 << 15)
+def _foreign(letter: str) -> bool:
+    return letter.isalpha() and not unicodedata.name(letter, "").startswith("LATIN")
+
+
+def _odds(confidence: float) -> float:
+    kept = min(1 - SURE, max(SURE, confidence))
+    return float(np.log(kept / (1 - kept)))
+
+
+def _shape(text: str, script: Script) -> str:
+    return "".join(script.to_latin.get(letter, letter) for letter in text if not letter.isspace()).casefold()
