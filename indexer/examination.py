@@ -30,7 +30,8 @@ from packsight.indexer.report import PhotoFailure
 from packsight.indexer.version_report.keeping import Reports
 from packsight.indexer.version_report.page import page
 from packsight.indexer.version_report.summary import Summary, Verdict
-from packsight.shared.catalog.manifest import FORMAT, MANIFEST, Manifest, PhotoRow, ProductRow, new_version, verify
+from packsight.shared.catalog.manifest import FORMAT, MANIFEST, Manifest, PhotoRow, ProductRow, new_version
+from packsight.shared.catalog.parts import verify
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.tables import photo_table, product_table

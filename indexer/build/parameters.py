@@ -160,3 +160,30 @@ class FitParameters:
 
 
 FIT = FitParameters()
+
+
+@dataclass(frozen=True)
+class RowParameters:
+    """When rows are written again, and what they are made by is learned again (packsight.indexer.build.segments and epoch).
+
+    None of it changes what a version learns from given photos, so that it is no part of the fit's name.
+    """
+
+    gone: float = 0.25
+    """Share of a segment's rows from which on those that are left go into another. A version weighs a third more than its photos
+    at most, and a row that is gone costs three that are written again at most."""
+    fan: int = 6
+    """Segments of like size that become one; sizes are alike within as great a factor. A search takes longer with each segment,
+    with a smaller fan rows are written again more often."""
+    smallest: float = 1 / 256
+    """Share of the catalog below which all sizes are alike: what so few rows weigh is less than what each version has of its own.
+    With a fan of six that makes three sizes below the whole, fifteen segments and the largest at most."""
+    added: float = 1.0
+    """Photos that may come in an epoch, per photo that it was learned among. A catalog that grows is sent whole whenever it has
+    doubled, so that each photo is sent twice more at most."""
+    left: float = 0.5
+    """Photos that must be left, as a share of those it was learned among: number of lists and room for key points follow from how
+    many there are."""
+
+
+ROWS = RowParameters()
