@@ -13,8 +13,8 @@ from packsight.indexer.state.database import State
 from packsight.indexer.state.published import mirror
 from packsight.indexer.state.resolution import ProductRows
 from packsight.shared.catalog.manifest import FORMAT, Manifest
-from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.parts import mark
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.shown import matched
 from packsight.shared.catalog.tables import published_matched
 from packsight.shared.catalog.versions import CatalogStore

@@ -23,8 +23,9 @@ from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.segmented_index import SegmentedIndex, read_trained, write_part, write_trained
 from packsight.shared.catalog.vector_index import VECTOR_INDEX, VectorIndex
 
-_BATCH = 16_384
-"""Embeddings projected at a time, which bounds the memory."""
+_BATCH = 1024
+"""Embeddings projected at a time, always as many: how sums are rounded depends on the shape of a matrix product, so that a photo's
+vector would depend on how many are written with it."""
 
 
 class Parent(Protocol):
@@ -75,7 +76,9 @@ def write_vectors(folder: Path, embeddings: Path, rows: Rows, projection: Projec
         path = folder / f"{rows.arrangement.written.prefix}vectors.npy"
         with GrowingArray(path, np.float16, projection.dimension) as projected:
             for raw in blocks(embeddings, _BATCH):
-                projected.append(projection(raw.astype(np.float32)).astype(np.float16))
+                whole = np.zeros((_BATCH, raw.shape[1]), np.float32)
+                whole[: len(raw)] = raw
+                projected.append(projection(whole)[: len(raw)].astype(np.float16))
 
 
 def write_index(folder: Path, rows: Rows, parameters: FitParameters) -> tuple[str, float]:

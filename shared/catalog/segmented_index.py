@@ -82,15 +82,12 @@ class SegmentedIndex:
         """
         asked = self._asked(queries)
         rising = self.parts[0].searched.metric_type == faiss.METRIC_L2
-        worst = np.finfo(np.float32).max * (1 if rising else -1)
+        worst = float(np.finfo(np.float32).max) * (1 if rising else -1)
         heap = faiss.ResultHeap(len(queries), wanted, keep_max=not rising)
         for part, first, whole in zip(self.parts, self.starts.tolist(), self.whole, strict=False):
             if not part.searched.ntotal:
                 continue
-            if whole:
-                value, number = _found(part, asked, wanted)
-            else:
-                value, number = _found_alive(part, asked, wanted, worst, lambda some, first=first: alive(some + first))
+            value, number = _found(part, asked, wanted) if whole else _found_alive(part, asked, wanted, worst, alive, first)
             if len(self.parts) == 1:
                 return value, number
             heap.add_result(value, np.where(number < 0, -1, number + first))
@@ -101,9 +98,10 @@ class SegmentedIndex:
         index, searched = self.parts[0].index, self.parts[0].searched
         if inverted_file(index) is None:
             return _Asked(queries, None, None)
-        if index is not searched and isinstance(index, faiss.IndexPreTransform):
-            for number in range(index.chain.size()):
-                queries = index.chain.at(number).apply(queries)
+        if isinstance(index, faiss.IndexPreTransform):
+            chain: Any = index.chain
+            for number in range(chain.size()):
+                queries = chain.at(number).apply(queries)
         distance, lists = searched.quantizer.search(queries, searched.nprobe)
         return _Asked(queries, lists, distance)
 
@@ -126,7 +124,9 @@ def _found(part: Part, asked: _Asked, wanted: int) -> tuple[FloatArray, IntArray
     return value, np.asarray(number, np.int64)
 
 
-def _found_alive(part: Part, asked: _Asked, wanted: int, worst: float, alive: Alive) -> tuple[FloatArray, IntArray]:
+def _found_alive(
+    part: Part, asked: _Asked, wanted: int, worst: float, alive: Alive, first_number: int
+) -> tuple[FloatArray, IntArray]:
     """The same without what is gone: twice as many are asked for, and again, where it stands before what is wanted."""
     values = np.full((len(asked.queries), wanted), worst, np.float32)
     numbers = np.full((len(asked.queries), wanted), -1, np.int64)
@@ -135,7 +135,7 @@ def _found_alive(part: Part, asked: _Asked, wanted: int, worst: float, alive: Al
         most *= 2
         value, number = _found(part, asked.of(lacking), most)
         there = number >= 0
-        good = there & alive(number)
+        good = there & alive(number + first_number)
         first = np.argsort(~good, axis=1, kind="stable")[:, :wanted]
         kept = np.take_along_axis(good, first, axis=1)
         values[lacking] = np.where(kept, np.take_along_axis(value, first, axis=1), worst)

@@ -191,7 +191,7 @@ class Snapshot:
             raise ValueError(
                 f"the manifest counts {products} products and {photos} photos, not so {wrong or 'the products'}"
             )
-        if self.manifest.has_parts and set(self.products.shown) != {products}:
+        if set(self.products.shown) != {products}:
             raise ValueError(f"something is shown of {self.products.shown} of {products} products")
         codes, owners = self.barcodes.codes, self.barcodes.products
         if len(codes) != len(owners) or (len(owners) and not 0 <= int(owners.min()) <= int(owners.max()) < products):
