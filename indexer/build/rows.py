@@ -24,8 +24,8 @@ from packsight.shared.catalog.segmented_index import SegmentedIndex, read_traine
 from packsight.shared.catalog.vector_index import VECTOR_INDEX, VectorIndex
 
 _BATCH = 1024
-"""Embeddings projected at a time, always as many: how sums are rounded depends on the shape of a matrix product, so that a photo's
-vector would depend on how many are written with it."""
+"""Embeddings projected at a time, always as many: how sums are rounded depends on the shape of a matrix product, so that the
+vector of a photo would depend on how many are written with it."""
 
 
 class Parent(Protocol):

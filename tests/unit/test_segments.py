@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ EXACT = replace(FIT, examples=replace(FIT.examples, max_photos=2))
 """Hardly any photo is left out to learn from, which takes most of the time of a build."""
 APPROXIMATE = replace(
     EXACT,
-    index=replace(FIT.index, exact_photos=20, recall=0.1, sureness=0.0, probes=(2,)),
+    index=replace(FIT.index, exact_photos=20, recall=0.1, sureness=0.0, probes=(2,), sample=8),
     details=replace(FIT.details, exact_points=200, dimension=32, probes=4),
 )
 """Inverted lists and product codes also for a few photos."""
@@ -263,8 +264,8 @@ def test_rows_that_are_not_those_of_the_photos_are_refused(tmp_path: Path, name:
 
 
 def manifest_of(arrangement: Arrangement | None) -> Manifest:
-    segments = () if arrangement is None else arrangement.segments
-    return Manifest.model_construct(segments=segments)
+    known: dict[str, Any] = {"segments": () if arrangement is None else arrangement.segments}
+    return Manifest.model_construct(**known)
 
 
 @pytest.mark.parametrize("seed", range(4))
