@@ -172,12 +172,13 @@ class RowParameters:
     gone: float = 0.25
     """Share of a segment's rows from which on those that are left go into another. A version weighs a third more than its photos
     at most, and a row that is gone costs three that are written again at most."""
-    fan: int = 6
-    """Segments of like size that become one; sizes are alike within as great a factor. A search takes longer with each segment,
-    with a smaller fan rows are written again more often."""
-    smallest: float = 1 / 256
-    """Share of the catalog below which all sizes are alike: what so few rows weigh is less than what each version has of its own.
-    With a fan of six that makes three sizes below the whole, fifteen segments and the largest at most."""
+    fan: int = 4
+    """Segments of like size that become one; sizes are alike within as great a factor. Each segment takes votes 2 ms or 3: in three
+    hundred versions of 1 % new photos there are five on the average and nine at most, with six seven and twelve, for which 1.9 %
+    are sent instead of 2.3 (drawn, `docs/decisions/28-segments.md`)."""
+    smallest: float = 1 / 128
+    """Share of the catalog below which all sizes are alike: what so few rows weigh is little more than what each version has of
+    its own. With a fan of four that makes three sizes below the half, nine segments and the largest at most."""
     added: float = 1.0
     """Photos that may come in an epoch, per photo that it was learned among. A catalog that grows is sent whole whenever it has
     doubled, so that each photo is sent twice more at most."""

@@ -127,12 +127,11 @@ def _found(part: Part, asked: _Asked, wanted: int) -> tuple[FloatArray, IntArray
 def _found_alive(
     part: Part, asked: _Asked, wanted: int, worst: float, alive: Alive, first_number: int
 ) -> tuple[FloatArray, IntArray]:
-    """The same without what is gone: twice as many are asked for, and again, where it stands before what is wanted."""
+    """The same without what is gone: half as many more are asked for, and twice as many again where that is not enough."""
     values = np.full((len(asked.queries), wanted), worst, np.float32)
     numbers = np.full((len(asked.queries), wanted), -1, np.int64)
-    lacking, most = np.arange(len(asked.queries)), wanted
+    lacking, most = np.arange(len(asked.queries)), wanted + wanted // 2 + 1
     while len(lacking):
-        most *= 2
         value, number = _found(part, asked.of(lacking), most)
         there = number >= 0
         good = there & alive(number + first_number)
@@ -140,7 +139,7 @@ def _found_alive(
         kept = np.take_along_axis(good, first, axis=1)
         values[lacking] = np.where(kept, np.take_along_axis(value, first, axis=1), worst)
         numbers[lacking] = np.where(kept, np.take_along_axis(number, first, axis=1), -1)
-        lacking = lacking[there.all(axis=1) & (good.sum(axis=1) < wanted)]
+        lacking, most = lacking[there.all(axis=1) & (good.sum(axis=1) < wanted)], 2 * most
     return values, numbers
 
 

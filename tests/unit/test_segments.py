@@ -268,15 +268,15 @@ def manifest_of(arrangement: Arrangement | None) -> Manifest:
     return Manifest.model_construct(**known)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_segments_stay_few_and_full_and_little_is_written_again(seed: int, tmp_path: Path) -> None:
-    """Five hundred versions of drawn photos: each finds its own in its row, as whoever wrote the rows knows."""
+    """A hundred and fifty versions of drawn photos: each finds its own in its row, as whoever wrote the rows knows."""
     chance = random.Random(seed)
     photos = [f"{number}" for number in range(2000)]
     before = Before(manifest_of(None), tmp_path, {})
     written: dict[str, list[str]] = {}
     total = added = gone = 0
-    for version in range(500):
+    for version in range(150):
         leave = chance.sample(photos, chance.randrange(12))
         come = [f"{version}-{number}" for number in range(chance.randrange(20))]
         photos = [one for one in photos if one not in set(leave)] + come
@@ -289,7 +289,7 @@ def test_segments_stay_few_and_full_and_little_is_written_again(seed: int, tmp_p
         added, gone = added + len(come), gone + len(leave)
         rows = [one for segment in made.segments for one in written[segment.name]]
         assert [rows[row] for row in made.placement.photo_row.tolist()] == photos
-        assert len(made.segments) <= 16
+        assert len(made.segments) <= 10
         alive = np.diff(np.searchsorted(np.sort(made.placement.photo_row), made.placement.starts))
         assert (alive > (1 - ROWS.gone) * np.diff(made.placement.starts)).all()
         own = {photo: [row] for photo, row in zip(photos, made.placement.photo_row.tolist(), strict=True)}
