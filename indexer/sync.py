@@ -153,7 +153,7 @@ class Sync:
     def gate(self) -> Examination:
         """What its versions have to pass."""
         reports = Reports(self.store, self.request.catalog)
-        return Examination(self.catalogs, reports, self.settings.catalog, self.settings.home / "examined")
+        return Examination(self.catalogs, reports, self.settings.catalog, self._parents)
 
     def run(self) -> SyncReport:
         """Bring the catalog in step with its feed; raises UserError and PacksightError when that fails."""
