@@ -173,9 +173,9 @@ class RowParameters:
     """Share of a segment's rows from which on those that are left go into another. A version weighs a third more than its photos
     at most, and a row that is gone costs three that are written again at most."""
     fan: int = 4
-    """Segments of like size that become one; sizes are alike within as great a factor. Each segment takes votes 2 ms or 3: in three
-    hundred versions of 1 % new photos there are five on the average and nine at most, with six seven and twelve, for which 1.9 % are
-    sent instead of 2.3 (drawn, `docs/decisions/28-segments.md`)."""
+    """Segments of like size that become one; sizes are alike within as great a factor. Each segment takes votes 2 ms or 3: in
+    three hundred versions of 1 % new photos there are five on the average and nine at most. With six they would be seven and
+    twelve, and 1.9 % sent instead of 2.3 (`docs/decisions/28-segments.md`)."""
     smallest: float = 1 / 128
     """Share of the catalog below which all sizes are alike: what so few rows weigh is little more than what each version has of
     its own. With a fan of four that makes three sizes below the half, nine segments and the largest at most."""
