@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 
 from packsight.indexer.build.parameters import FitParameters, RowParameters
+from packsight.indexer.build.segments import Parent
 from packsight.shared.catalog.detail_index import DETAILS_INDEX
-from packsight.shared.catalog.manifest import FORMAT, Epoch, Manifest
+from packsight.shared.catalog.manifest import FORMAT, Epoch
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.vector_index import VECTOR_INDEX
 from packsight.shared.parameters import digest
@@ -28,17 +29,18 @@ def rules_of(recipe: Recipe, parameters: FitParameters) -> str:
     return f"epoch-{LEARNING}-{hashlib.sha256(' '.join(values).encode()).hexdigest()[:12]}"
 
 
-def reason_to_begin(parent: Manifest | None, rules: str, dimension: int) -> str:
+def reason_to_begin(parent: Parent | None, rules: str, dimension: int) -> str:
     """Why no version of these rules, of embeddings of so many values, can have the parent's epoch; empty when it can."""
     if parent is None:
         return "the first version"
-    if parent.format != FORMAT or parent.epoch is None:
-        return f"the version before has format {parent.format}"
-    if parent.epoch.rules != rules:
+    before = parent.manifest
+    if before.format != FORMAT or before.epoch is None:
+        return f"the version before has format {before.format}"
+    if before.epoch.rules != rules:
         return "rows are made, or learned from, in another way"
-    if parent.dimension != dimension:
-        return f"embeddings have {dimension} values instead of {parent.dimension}"
-    return ""
+    if before.dimension != dimension:
+        return f"embeddings have {dimension} values instead of {before.dimension}"
+    return "" if parent.folder is not None else "the files of the version before are not at hand"
 
 
 def reason_to_end(epoch: Epoch, photos: int, added: int, parameters: RowParameters) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from packsight.indexer.build.epoch import LEARNED, reason_to_begin, reason_to_en
 from packsight.indexer.build.growing import GrowingArray, blocks
 from packsight.indexer.build.index import EXACT, add_vectors, build_index, recall_of
 from packsight.indexer.build.parameters import FitParameters, RowParameters
-from packsight.indexer.build.segments import Arrangement, Before, all_anew, arrange, take_over
+from packsight.indexer.build.segments import Arrangement, Before, Parent, all_anew, arrange, take_over
 from packsight.shared.catalog.arrays import Stacked, open_array
 from packsight.shared.catalog.detail_index import DETAILS_INDEX
-from packsight.shared.catalog.manifest import Epoch, FileEntry, Manifest
+from packsight.shared.catalog.manifest import Epoch, FileEntry
 from packsight.shared.catalog.placement import ByPhoto
 from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.segmented_index import SegmentedIndex, read_trained, write_part, write_trained
@@ -26,18 +26,6 @@ from packsight.shared.catalog.vector_index import VECTOR_INDEX, VectorIndex
 _BATCH = 1024
 """Embeddings projected at a time, always as many: how sums are rounded depends on the shape of a matrix product, so that the
 vector of a photo would depend on how many are written with it."""
-
-
-class Parent(Protocol):
-    """The version that the new one follows."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """What it is."""
-
-    @property
-    def folder(self) -> Path | None:
-        """Where its files are, checked; None where they are not at hand, so that all is written anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +46,7 @@ def rows_of(
     parent: Parent | None, photos: Sequence[str], version: str, rules: str, dimension: int, layout: RowParameters, begin: str
 ) -> Rows:
     """Build upon the rows of the version before, or begin an epoch; photos: by sha256, in the order of the version."""
-    reason = begin or reason_to_begin(None if parent is None else parent.manifest, rules, dimension)
-    if not reason and parent is not None and parent.folder is None:
-        reason = "the files of the version before are not at hand"
+    reason = begin or reason_to_begin(parent, rules, dimension)
     if not reason and parent is not None and parent.folder is not None and parent.manifest.epoch is not None:
         before = Before.open(parent.manifest, parent.folder)
         found, epoch = arrange(before, photos, layout), parent.manifest.epoch

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -23,6 +24,18 @@ from packsight.shared.catalog.placement import Placement
 from packsight.shared.catalog.tables import PHOTOS, PhotoTable
 
 _NEW = -1
+
+
+class Parent(Protocol):
+    """The version that the new one follows."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it is."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its files are, checked; None where they are not at hand, so that all is written anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from packsight.indexer.build.growing import GrowingArray, GrowingRows, passing
 from packsight.indexer.build.parameters import FIT, ROWS, FitParameters, RowParameters
 from packsight.indexer.build.prior import PRIOR
 from packsight.indexer.build.projection import fit_projection
-from packsight.indexer.build.rows import Parent, Rows, rows_of, write_details, write_index, write_vectors
+from packsight.indexer.build.rows import Rows, rows_of, write_details, write_index, write_vectors
+from packsight.indexer.build.segments import Parent
 from packsight.shared.catalog.arrays import open_array
 from packsight.shared.catalog.barcodes import list_barcodes
 from packsight.shared.catalog.decision_model import Model
