@@ -227,21 +227,21 @@ def test_an_index_that_finds_too_little_ends_the_epoch(tmp_path: Path, monkeypat
     assert {path.name for path in ended.folder.iterdir()} == {*ended.manifest.files, "manifest.json"}
 
 
-def formerly(snapshot: Snapshot) -> Path:
-    """The version as the release before would have written it: rows without segments, in files of their own."""
-    for file in list(snapshot.folder.glob("s0000.*")):
-        file.replace(snapshot.folder / file.name.removeprefix("s0000."))
+def formerly(folder: Path) -> None:
+    """Make of a version in one segment what the release before would have written: rows in files of no segment."""
+    for file in list(folder.glob("s0000.*")):
+        file.replace(folder / file.name.removeprefix("s0000."))
     for name in ("photo_row.npy", "row_photo.npy"):
-        (snapshot.folder / name).unlink()
-    told = json.loads((snapshot.folder / "manifest.json").read_text())
-    (snapshot.folder / "manifest.json").write_text(json.dumps({**told, "format": 5, "epoch": None, "segments": []}))
-    return snapshot.folder
+        (folder / name).unlink()
+    told = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**told, "format": 5, "epoch": None, "segments": []}))
 
 
 def test_a_version_of_the_format_before_is_served_as_it_is(tmp_path: Path) -> None:
     before = shop_of(tmp_path, 8).build("first")
     expected = answers(before)
-    former = Snapshot.open(formerly(before))
+    formerly(before.folder)
+    former = Snapshot.open(before.folder)
     assert not former.manifest.has_segments
     assert answers(former) == expected
 
