@@ -51,6 +51,7 @@ _KINDS = {
     "descriptors": "key points: descriptors", "points": "key points: places", "details": "key points: index",
     "thumbnails": "thumbnails", "prices": "prices", "texts": "texts that are shown", "products": "products",
     "photos": "photos", "index": "vectors: index", "vectors": "vectors", "photo_row": "rows", "row_photo": "rows",
+    "projection": "projection",
 }  # fmt: skip
 """What a file is by the first part of its name that is no segment's; the rest belongs to words and the model."""
 _SEGMENT = re.compile(r"s\d+\.")
