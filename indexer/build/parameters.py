@@ -174,8 +174,8 @@ class RowParameters:
     at most, and a row that is gone costs three that are written again at most."""
     fan: int = 4
     """Segments of like size that become one; sizes are alike within as great a factor. Each segment takes votes 2 ms or 3: in
-    three hundred versions of 1 % new photos there are five on the average and nine at most. With six they would be seven and
-    twelve, and 1.9 % sent instead of 2.3 (`docs/decisions/28-segments.md`)."""
+    three hundred versions of 200 photos more, 20,000 at first, there are five on the average and nine at most. With six they
+    would be seven and twelve, and 1.9 % sent instead of 2.3 (`docs/decisions/28-segments.md`)."""
     smallest: float = 1 / 128
     """Share of the catalog below which all sizes are alike: what so few rows weigh is little more than what each version has of
     its own. With a fan of four that makes three sizes below the half, nine segments and the largest at most."""
