@@ -7,16 +7,19 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from packsight.indexer.build.epoch import LEARNED
 from packsight.indexer.build.parameters import FIT, ROWS, FitParameters, RowParameters
 from packsight.indexer.build.segments import Arrangement, Before, arrange
 from packsight.indexer.build.version import build_version
+from packsight.indexer.tables import manifest
 from packsight.shared.catalog.manifest import Manifest, PhotoRow, ProductRow
 from packsight.shared.catalog.placement import GONE
 from packsight.shared.catalog.snapshot import Snapshot
@@ -169,6 +172,11 @@ def test_only_the_segment_of_new_photos_is_written(tmp_path: Path) -> None:
         assert (second.folder / name).samefile(first.folder / name)
     epoch = second.manifest.epoch
     assert epoch is not None and (epoch.began, epoch.photos, epoch.added) == (first.manifest.version, 36, 2)
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(manifest(second.manifest, is_served=False))
+    told = console.export_text()
+    assert "2, of their 38 rows 0 gone" in told
+    assert f"since {first.manifest.version}, 2 photos ago: the first version" in told
 
 
 def test_a_picture_of_two_products_has_two_rows_and_keeps_them(tmp_path: Path) -> None:
