@@ -34,7 +34,9 @@ from packsight.indexer.build.detail_index import build_detail_index
 from packsight.indexer.build.parameters import FIT, DetailIndexParameters
 from packsight.indexer.build.version import kept_points
 from packsight.shared.catalog.arrays import Ragged
-from packsight.shared.catalog.detail_index import DetailIndex, IntArray, write_index
+from packsight.shared.catalog.detail_index import DETAILS_INDEX, DetailIndex, IntArray
+from packsight.shared.catalog.placement import Placement
+from packsight.shared.catalog.segmented_index import SegmentedIndex, write_part, write_trained
 from packsight.shared.matching.votes import vote
 from packsight.shared.parameters import MATCHING, MatchingParameters
 from packsight.shared.settings import Decode
@@ -45,6 +47,7 @@ from packsight.worker.process.cores import usable_cores
 
 SIZES = (1_000, 10_000, 100_000)
 BEST = 5
+_PART = "s0000.details"
 
 
 @dataclass(frozen=True)
@@ -154,11 +157,13 @@ def among(described: Described, photos: int, parameters: DetailIndexParameters =
     with tempfile.TemporaryDirectory(prefix="packsight-details-") as name:
         folder = Path(name)
         begun, processor = time.perf_counter(), time.process_time()
-        write_index(build_detail_index(stock, parameters), folder)
+        index = build_detail_index(stock, parameters)
+        write_part(index, folder, _PART)
+        write_trained(index, folder, DETAILS_INDEX)
         built = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - processor}
         products = int(described.products.max()) + 1
         owners = np.append(described.products, np.arange(products, products + photos - len(described.catalog), dtype=np.int32))
-        hall = Hall(DetailIndex.open(folder, stock.starts), owners)
+        hall = Hall(_opened(folder, stock.starts), owners)
         _ask(hall, described)  # once without the clock: pages are touched for the first time
         first, five, milliseconds = _ask(hall, described)
         with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -174,6 +179,12 @@ def among(described: Described, photos: int, parameters: DetailIndexParameters =
         "in_five": five,
         "second_process_mb": memory,
     }
+
+
+def _opened(folder: Path, starts: IntArray) -> DetailIndex:
+    """The index of photos that stand in one segment; starts: [photos + 1] first point of each."""
+    index = SegmentedIndex.open(folder, DETAILS_INDEX, [_PART], [True])
+    return DetailIndex(index, [starts], Placement.in_order(len(starts) - 1))
 
 
 def stocked(described: Described, photos: int) -> Stock:
@@ -200,7 +211,7 @@ def _memory(folder: Path, starts: IntArray, owners: npt.NDArray[np.int32], descr
     faiss.omp_set_num_threads(1)
     process = psutil.Process()
     before = process.memory_full_info()
-    _ask(Hall(DetailIndex.open(folder, starts), owners), described)
+    _ask(Hall(_opened(folder, starts), owners), described)
     after = process.memory_full_info()
     return {"own": (after.uss - before.uss) / 1e6, "resident": (after.rss - before.rss) / 1e6}
 

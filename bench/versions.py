@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -49,9 +50,11 @@ SIZES = (10_000, 75_000, 100_000, 300_000, 1_000_000)
 _KINDS = {
     "descriptors": "key points: descriptors", "points": "key points: places", "details": "key points: index",
     "thumbnails": "thumbnails", "prices": "prices", "texts": "texts that are shown", "products": "products",
-    "photos": "photos", "index": "vectors: index", "vectors": "vectors",
+    "photos": "photos", "index": "vectors: index", "vectors": "vectors", "photo_row": "rows", "row_photo": "rows",
+    "projection": "projection",
 }  # fmt: skip
-"""What a file is by the first part of its name; the rest belongs to words and the model."""
+"""What a file is by the first part of its name that is no segment's; the rest belongs to words and the model."""
+_SEGMENT = re.compile(r"s\d+\.")
 _POINT = {"descriptors": 128, "points": 4, "index": FIT.details.bytes + 8}
 """Bytes of a key point by file, its number in the index among them."""
 
@@ -123,7 +126,8 @@ def measure(products: int, folder: Path) -> dict[str, Any]:
     """Build a catalog and publish changes of it."""
     shop, every = Catalog({}), list(range(products))
     more = range(products, products + max(products // 100, 1))
-    among = sorted([*every, *more], key=lambda number: (number if number < products else (number * 7919) % products + 0.5))
+    other = [number + len(more) for number in more]
+    among = sorted([*every, *other], key=lambda number: (number if number < products else (number * 7919) % products + 0.5))
     with serving(folder / "servers") as servers:
         settings = servers.settings(folder / "home", "versions")
         with closing(Metered(settings.s3)) as store:
@@ -137,18 +141,21 @@ def measure(products: int, folder: Path) -> dict[str, Any]:
             products_now[products // 2] = products_now[products // 2].model_copy(update={"price": "1.99"})
             shown = show_anew(folder / "price", first, products_now, ())
             steps["one price"] = _published(catalogs, store, folder / "price", folder)
-            _built(folder / "end", shop, [*every, *more], shown)
-            steps["1 % new photos at the feed's end"] = _published(catalogs, store, folder / "end", folder)
-            _built(folder / "among", shop, among, shown)
-            steps["1 % new photos among the others"] = _published(catalogs, store, folder / "among", folder)
+            before = Parent(shown, NO_VERSION, folder / "host" / shown.version)
+            changes = {
+                "1 % new photos at the feed's end": [*every, *more], "1 % new photos among the others": among,
+                "1 % of the photos gone": [number for number in every if number % 100 != 50],
+            }  # fmt: skip
+            for name, numbers in changes.items():
+                _built(folder / "changed", shop, numbers, before)
+                steps[name] = _published(catalogs, store, folder / "changed", folder)
     return document | {"steps": steps, "by_size": by_size(document["points_per_photo"])}
 
 
-def _built(folder: Path, shop: Catalog, numbers: Sequence[int], parent: Manifest | None) -> Manifest:
+def _built(folder: Path, shop: Catalog, numbers: Sequence[int], parent: Parent | None) -> Manifest:
     rows = shop.rows(numbers)
-    before = None if parent is None else Parent(parent, NO_VERSION)
     return build_version(
-        folder, catalog="default", parent=before, products=rows[0], photos=rows[1], features=shop.features,
+        folder, catalog="default", parent=parent, products=rows[0], photos=rows[1], features=shop.features,
         recipe=recipe("drawn", "drawn"),
     )  # fmt: skip
 
@@ -168,7 +175,7 @@ def by_kind(manifest: Manifest) -> dict[str, float]:
     """Bytes per photo of each kind of file."""
     sizes: dict[str, float] = defaultdict(float)
     for name, entry in manifest.files.items():
-        sizes[_KINDS.get(name.split(".")[0], "words, model and the rest")] += entry.size / manifest.photos
+        sizes[_KINDS.get(_SEGMENT.sub("", name).split(".")[0], "words, model and the rest")] += entry.size / manifest.photos
     return {kind: round(size, 1) for kind, size in sorted(sizes.items(), key=lambda one: -one[1])}
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,7 +29,8 @@ from packsight.indexer.report import PhotoFailure
 from packsight.indexer.version_report.keeping import Reports
 from packsight.indexer.version_report.page import page
 from packsight.indexer.version_report.summary import Summary, Verdict
-from packsight.shared.catalog.manifest import FORMAT, MANIFEST, Manifest, PhotoRow, ProductRow, new_version, verify
+from packsight.shared.catalog.manifest import MANIFEST, SERVED, Manifest, PhotoRow, ProductRow, new_version
+from packsight.shared.catalog.parts import verify
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.tables import photo_table, product_table
@@ -84,7 +84,7 @@ class Former:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """Looks at versions of one catalog. home: folder for copies of versions that have to be asked."""
+    """Looks at versions of one catalog. home: folder for copies of versions that have to be asked, or are built upon."""
 
     catalogs: CatalogStore
     reports: Reports
@@ -231,21 +231,16 @@ class Examination:
         lacking = material.queries.features.keys() - {sha for sha, _ in by_photo(known, QUERY)}
         if known and not lacking:
             return ()
-        if parent.format != FORMAT or parent.recipe != made.recipe:
+        if parent.format not in SERVED or parent.recipe != made.recipe:
             return (f"version {parent.version} was made for other workers, so it was not asked what they see",)
         queries = {sha: name for sha, name in material.queries.names.items() if sha in lacking}
         try:
-            with TemporaryDirectory(dir=self._home()) as folder:
-                snapshot = Snapshot.open(self.catalogs.download(parent.version, Path(folder)))
-                own = known or self._ask(snapshot, replace(material, queries=NONE))
-                answers[parent.version] = [*own, *ask_queries(snapshot, queries, material.queries.features)]
+            snapshot = Snapshot.open(self.catalogs.download(parent.version, self.home))
+            own = known or self._ask(snapshot, replace(material, queries=NONE))
+            answers[parent.version] = [*own, *ask_queries(snapshot, queries, material.queries.features)]
         except CatalogError as error:
             return (f"version {parent.version} could not be asked: {error.message}",)
         return ()
-
-    def _home(self) -> Path:
-        self.home.mkdir(parents=True, exist_ok=True)
-        return self.home
 
     def _refuse(self, folder: Path, manifest: Manifest, summary: Summary) -> None:
         """Keep a version for a look, marked, and say why."""

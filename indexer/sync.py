@@ -35,7 +35,7 @@ from packsight.indexer.fleet import NO_WORKERS, Fleet
 from packsight.indexer.gate.queries import Queries, stored_queries
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.made.keeping import Made, Maker
-from packsight.indexer.parent import Parent, Target, read_parent
+from packsight.indexer.parent import Parent, Target, brought, keep_built, read_parent
 from packsight.indexer.photos import fetch_photos
 from packsight.indexer.plan import Plan, plan
 from packsight.indexer.publish import prune, publish
@@ -153,7 +153,7 @@ class Sync:
     def gate(self) -> Examination:
         """What its versions have to pass."""
         reports = Reports(self.store, self.request.catalog)
-        return Examination(self.catalogs, reports, self.settings.catalog, self.settings.home / "examined")
+        return Examination(self.catalogs, reports, self.settings.catalog, self._parents)
 
     def run(self) -> SyncReport:
         """Bring the catalog in step with its feed; raises UserError and PacksightError when that fails."""
@@ -286,7 +286,7 @@ class Sync:
                     made = self._made(state, target, features)
                     described += made.described
                     folder = self._folder / target.recipe.key
-                    manifest = self._build_version(state, folder, wanted.plan, target, completed, made)
+                    manifest = self._build_version(state, folder, wanted, target, completed, made)
                     versions.append(Version(folder, manifest, target, _refused(state)))
             refused.append(_refused(state))
         return Built(tuple(versions), described, tuple(refused))
@@ -294,6 +294,11 @@ class Sync:
     @property
     def _folder(self) -> Path:
         return self.settings.home / "indexer" / self.request.catalog
+
+    @property
+    def _parents(self) -> Path:
+        """Folder of the versions that are built upon."""
+        return self.settings.home / "parents" / self.request.catalog
 
     def is_as_it_should_be(self, state: State, target: Target) -> bool:
         """Whether nothing need be built for a recipe."""
@@ -323,7 +328,7 @@ class Sync:
         )
 
     def _build_version(
-        self, state: State, folder: Path, plan: Plan, target: Target, completed: Completed, made: Made
+        self, state: State, folder: Path, wanted: Wanted, target: Target, completed: Completed, made: Made
     ) -> Manifest:
         products, photos = ProductRows(state), PhotoRows(state)
         if not photos:
@@ -334,18 +339,21 @@ class Sync:
             self.gate.require_new(products, photos, made_for(target.recipe, self._fit), before, queries)
         self.lease.check()
         self.progress("built", 0, 1)
+        parents = {one.version for one in wanted.targets}
+        forced = "the sync was forced" if self.request.force else ""
         build_version(
             folder,
             catalog=self.request.catalog,
-            parent=target.parent,
+            parent=target.parent if forced else brought(target, self.catalogs, self._parents, parents),
             products=products,
             photos=photos,
             features=completed.features,
             recipe=target.recipe,
-            notes=(*notes_of(plan, resolution.summary(state, plan.parent), state), *made.notes),
+            notes=(*notes_of(wanted.plan, resolution.summary(state, wanted.plan.parent), state), *made.notes),
             prior=self.prior,
             made=made.features,
             parameters=self.parameters,
+            begin=forced,
         )
         self.progress("built", 1, 1)
         material = Material(completed.features, made.features, queries, failures_of(state))
@@ -371,6 +379,7 @@ class Sync:
         for made in built.versions:
             publish(self.catalogs, made.folder, made.manifest, wanted.current, self.lease.check, anew=self.request.force)
             version = made.manifest.version
+            keep_built(made.folder, made.manifest, self._parents)
         if built.versions:
             self.fleet.announce(self.request.catalog)
         # Also when nothing is new: the sync before may have been interrupted here.

@@ -50,7 +50,7 @@ def sync_summary(report: SyncReport) -> RenderableType:
         ("described", report.described),
     ]
     if report.built is not None:
-        rows.append(("fit", fit_basis(report.built)))
+        rows += [("fit", fit_basis(report.built)), *_rows(report.built)]
     if report.kept_old:
         rows.append(("kept as before", report.kept_old))
     if report.failures:
@@ -108,6 +108,7 @@ def manifest(made: Manifest, *, is_served: bool) -> RenderableType:
         ("matching", made.matching or "of an older release"),
         ("vectors", f"{made.dimension} values, projected to {made.projected}"),
         ("index", f"{made.index} (Faiss {made.faiss})"),
+        *_rows(made),
     ]
     if check.photos:
         rows += [
@@ -121,6 +122,17 @@ def manifest(made: Manifest, *, is_served: bool) -> RenderableType:
     rows += [(name, size(entry.size)) for name, entry in sorted(made.files.items())]
     rows.append(("together", size(sum(entry.size for entry in made.files.values()))))
     return _facts(rows, f"{made.catalog} {made.version}{' (CURRENT)' if is_served else ''}")
+
+
+def _rows(made: Manifest) -> list[tuple[str, object]]:
+    """Where a version has its photos, and since when; nothing for one of an older format."""
+    if made.epoch is None:
+        return []
+    rows, epoch = sum(segment.rows for segment in made.segments), made.epoch
+    return [
+        ("segments", f"{len(made.segments)}, of their {rows} rows {rows - made.photos} gone"),
+        ("epoch", f"since {epoch.began}, {epoch.added} photos ago: {epoch.reason}"),
+    ]
 
 
 def fit_basis(made: Manifest) -> str:

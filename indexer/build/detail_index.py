@@ -38,9 +38,14 @@ def build_detail_index(descriptors: Descriptors, parameters: DetailIndexParamete
         index: Any = faiss.IndexFlatL2(dimension)
     else:
         index = _trained(descriptors, parameters)
-    for start in range(0, count, _BATCH):
-        index.add(unit(descriptors[start : start + _BATCH]))
+    add_points(index, descriptors)
     return index
+
+
+def add_points(index: Any, descriptors: Descriptors) -> None:
+    """Add descriptors to an index that was trained."""
+    for start in range(0, descriptors.shape[0], _BATCH):
+        index.add(unit(descriptors[start : start + _BATCH]))
 
 
 def _trained(descriptors: Descriptors, parameters: DetailIndexParameters) -> Any:

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from packsight.indexer.build.parameters import FIT, IndexParameters
 from packsight.shared.catalog.arrays import IntArray, evenly_spread
+from packsight.shared.catalog.placement import ByPhoto
+from packsight.shared.catalog.vector_index import VectorIndex
 
 Vectors = npt.NDArray[np.float16]
 EXACT = "SQfp16"
@@ -45,9 +47,28 @@ def build_index(vectors: Vectors, parameters: IndexParameters = FIT.index) -> Bu
             return approximate
     index = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     index.train(np.zeros((1, vectors.shape[1]), np.float32))
+    add_vectors(index, vectors)
+    return BuiltIndex(index, EXACT, 1.0, 0)
+
+
+def add_vectors(index: Any, vectors: Vectors) -> None:
+    """Add unit vectors to an index that was trained."""
     for start in range(0, len(vectors), _BATCH):
         index.add(vectors[start : start + _BATCH].astype(np.float32))
-    return BuiltIndex(index, EXACT, 1.0, 0)
+
+
+def recall_of(index: VectorIndex, vectors: ByPhoto, parameters: IndexParameters) -> float:
+    """Share of photos, each asked as if it were not in the index, whose nearest photo comes first; of as many as a build asks."""
+    asked = evenly_spread(len(vectors), parameters.sample)
+    queries, nearest = vectors[asked].astype(np.float32), np.full(len(asked), -1.0, np.float32)
+    for start in range(0, len(vectors), _BATCH):
+        cosine = queries @ vectors[start : start + _BATCH].astype(np.float32).T
+        own = np.flatnonzero((asked >= start) & (asked < start + _BATCH))
+        cosine[own, asked[own] - start] = -1.0
+        np.maximum(nearest, cosine.max(axis=1, initial=-1.0), out=nearest)
+    found, photo = index.search(queries, 2)
+    first = np.where(photo[:, 0] == asked, found[:, 1], found[:, 0])
+    return float((first >= nearest - _SAME).mean())
 
 
 def _inverted(vectors: Vectors, parameters: IndexParameters) -> BuiltIndex | None:

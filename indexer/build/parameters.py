@@ -160,3 +160,31 @@ class FitParameters:
 
 
 FIT = FitParameters()
+
+
+@dataclass(frozen=True)
+class RowParameters:
+    """When rows are written again, and what they are made by is learned again (packsight.indexer.build.segments and epoch).
+
+    None of it changes what a version learns from given photos, so that it is no part of the fit's name.
+    """
+
+    gone: float = 0.25
+    """Share of a segment's rows from which on those that are left go into another. A version weighs a third more than its photos
+    at most, and a row that is gone costs three that are written again at most."""
+    fan: int = 4
+    """Segments of like size that become one; sizes are alike within as great a factor. Each segment takes votes 2 ms or 3: in
+    three hundred versions of 200 photos more, 20,000 at first, there are five on the average and nine at most. With six they
+    would be seven and twelve, and 1.9 % sent instead of 2.3 (`docs/decisions/28-segments.md`)."""
+    smallest: float = 1 / 128
+    """Share of the catalog below which all sizes are alike: what so few rows weigh is little more than what each version has of
+    its own. With a fan of four that makes three sizes below the half, nine segments and the largest at most."""
+    added: float = 1.0
+    """Photos that may come in an epoch, per photo that it was learned among. A catalog that grows is sent whole whenever it has
+    doubled, so that each photo is sent twice more at most."""
+    left: float = 0.5
+    """Photos that must be left, as a share of those it was learned among: number of lists and room for key points follow from how
+    many there are."""
+
+
+ROWS = RowParameters()

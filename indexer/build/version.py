@@ -1,33 +1,33 @@
-"""Build a catalog version whole, from products, photos and their features."""
+"""Build a catalog version from products, photos and their features, upon the rows of the version before where it can."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 
-from packsight.indexer.build.detail_index import build_detail_index
+from packsight.indexer.build.epoch import rules_of
 from packsight.indexer.build.examples import NOTHING
 from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.fit import fit
-from packsight.indexer.build.growing import GrowingArray, GrowingRows, blocks, passing
-from packsight.indexer.build.index import build_index
-from packsight.indexer.build.parameters import FIT, FitParameters
+from packsight.indexer.build.growing import GrowingArray, GrowingRows, passing
+from packsight.indexer.build.parameters import FIT, ROWS, FitParameters, RowParameters
 from packsight.indexer.build.prior import PRIOR
 from packsight.indexer.build.projection import fit_projection
+from packsight.indexer.build.rows import Rows, rows_of, write_details, write_index, write_vectors
+from packsight.indexer.build.segments import Parent
 from packsight.shared.catalog.arrays import open_array
 from packsight.shared.catalog.barcodes import list_barcodes
 from packsight.shared.catalog.decision_model import Model
-from packsight.shared.catalog.detail_index import write_index
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
+from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.snapshot import INDEX, Snapshot
+from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, write_photos, write_products
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.catalog.words.word_notes import WordNotes
@@ -39,23 +39,12 @@ _DESCRIPTOR_BYTES = 132
 """128 of the histogram and two half floats of its place."""
 
 
-_BATCH = 16_384
-"""Embeddings projected at a time, which bounds the memory."""
-
 Phase = Callable[[str], AbstractContextManager[object]]
 
 
 def untimed(_: str) -> AbstractContextManager[object]:
     """What is entered when nobody looks at a clock."""
     return nullcontext()
-
-
-class Parent(Protocol):
-    """The version that the new one follows."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """What it is."""
 
 
 def build_version(
@@ -74,13 +63,15 @@ def build_version(
     matching: MatchingParameters = MATCHING,
     words: WordParameters = WORDS,
     phase: Phase = untimed,
+    layout: RowParameters = ROWS,
+    begin: str = "",
 ) -> Manifest:
     """Write every file of a version and its sealed manifest into `folder`, which must be empty or missing.
 
     Photos without features, or of products that are not listed, are left out and counted in the notes. `features` is
     keyed by sha256, `made` (features of photos made of products' only ones) by that of what they were made of; a photo's are let
-    go before the next one's are asked for. `phase` is entered by name around each part of the work. Raises CatalogError when
-    there is no product, or features are of different lengths.
+    go before the next one's are asked for. `phase` is entered by name around each part of the work. `begin`: why an epoch begins,
+    whatever the parent has. Raises CatalogError when there is no product, or features are of different lengths.
     """
     if not products:
         raise CatalogError(
@@ -99,33 +90,43 @@ def build_version(
     notes_of_words = WordNotes(products, words)
 
     write_products(folder / PRODUCTS, products)
-    listed = list_barcodes((product.barcodes for product in products), matching.barcodes.most_products)
-    listed.table.save(folder)
-    remarks += listed.notes
+    remarks += _write_barcodes(folder, products, matching)
     write_photos(folder / PHOTOS, used)
     np.save(folder / "photo_starts.npy", starts)
     np.save(folder / "photo_product.npy", photo_product)
+    version = new_version()
+    dimension = len(features[used[0].sha256].embedding) if used else 1
+    shas = [row.sha256 for row in used]
+    rows = rows_of(parent, shas, version, rules_of(recipe, parameters), dimension, layout, begin)
+    kept = rows.take_over(folder)
     with passing(folder / "raw.npy") as raw_file:
         with phase("photos"):
-            dimension = _write_photos(folder, raw_file, used, photo_product, features, notes_of_words, catalog, parameters)
+            _write_photos(folder, raw_file, used, photo_product, features, notes_of_words, dimension, rows, catalog, parameters)
         with phase("words"):
             WordIndex.of(notes_of_words, np.diff(starts), words).save(folder)
             del notes_of_words
         with phase("projection"):
-            projection = fit_projection(open_array(raw_file), photo_product, parameters.projection)
-            projection.save(folder)
-        with phase("vectors"), GrowingArray(folder / "vectors.npy", np.float16, projection.dimension) as projected:
-            for raw in blocks(raw_file, _BATCH):
-                projected.append(projection(raw.astype(np.float32)).astype(np.float16))
+            if rows.before is None:
+                fit_projection(open_array(raw_file), photo_product, parameters.projection).save(folder)
+            projection = Projection.open(folder)
+        with phase("vectors"):
+            write_vectors(folder, raw_file, rows, projection)
     with phase("index"):
-        built = build_index(open_array(folder / "vectors.npy"), parameters.index)
-        faiss.write_index(built.index, str(folder / INDEX))
+        name, recall = write_index(folder, rows, parameters)
+    if rows.before is not None and recall < parameters.index.recall:
+        for file in folder.iterdir():
+            file.unlink()
+        return build_version(
+            folder, catalog=catalog, parent=parent, products=products, photos=photos, features=features, recipe=recipe,
+            notes=notes, prior=prior, made=made, parameters=parameters, matching=matching, words=words, phase=phase,
+            layout=layout, begin=f"the index found {recall:.4f} of the nearest photos first",
+        )  # fmt: skip
     with phase("details"):
-        write_index(build_detail_index(open_array(folder / "descriptors.npy"), parameters.details), folder)
+        write_details(folder, rows, parameters)
     (folder / "model.json").write_text(prior.model_dump_json(indent=1))
     manifest = Manifest(
         catalog=catalog,
-        version=new_version(),
+        version=version,
         parent=None if parent is None else parent.manifest.version,
         created_at=datetime.now(UTC),
         products=len(products),
@@ -135,9 +136,11 @@ def build_version(
         fit=fit_fingerprint(parameters, prior),
         dimension=dimension,
         projected=projection.dimension,
-        index=built.name,
-        recall=round(built.recall, 4),
+        index=name,
+        recall=round(recall, 4),
         faiss=faiss.__version__,
+        epoch=rows.epoch,
+        segments=rows.arrangement.segments,
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json())
     with phase("fit"):
@@ -145,7 +148,14 @@ def build_version(
     (folder / "model.json").write_text(fitted.model.model_dump_json(indent=1))
     learnt = {"self_check": fitted.left_out, "made_check": fitted.made, "notes": (*remarks, *fitted.notes)}
     with phase("seal"):
-        return seal(folder, manifest.model_copy(update=learnt))
+        return seal(folder, manifest.model_copy(update=learnt), kept)
+
+
+def _write_barcodes(folder: Path, products: Sequence[ProductRow], matching: MatchingParameters) -> Sequence[str]:
+    """Write which products have which barcodes; return what is to be noted of them."""
+    listed = list_barcodes((product.barcodes for product in products), matching.barcodes.most_products)
+    listed.table.save(folder)
+    return listed.notes
 
 
 def _write_photos(
@@ -155,32 +165,48 @@ def _write_photos(
     photo_product: npt.NDArray[np.int32],
     features: Mapping[str, Features],
     words: WordNotes,
+    length: int,
+    rows: Rows,
     catalog: str,
     parameters: FitParameters,
-) -> int:
-    """Write embeddings, key points and thumbnails of all photos, each asked for once, and note their words.
-
-    Returns the length of an embedding, 1 where there is no photo.
-    """
-    length = len(features[used[0].sha256].embedding) if used else 1
-    with (
-        GrowingArray(raw_file, np.float16, length) as raw,
-        GrowingArray(folder / "points.npy", np.float16, 2) as points,
-        GrowingRows(folder, "descriptors", np.uint8, 128) as descriptors,
-        GrowingRows(folder, "thumbnails", np.uint8) as thumbnails,
-    ):
-        for row, product in zip(used, photo_product.tolist(), strict=True):
+) -> None:
+    """Write embeddings [length], key points and thumbnails of the photos that have no row yet, and note the words of all."""
+    arrangement = rows.arrangement
+    is_fresh = np.zeros(len(used), np.bool_)
+    is_fresh[arrangement.fresh] = True
+    with ExitStack() as files:
+        write = _writer(files, folder, raw_file, length, rows, parameters)
+        for row, product, fresh in zip(used, photo_product.tolist(), is_fresh.tolist(), strict=True):
             photo = features[row.sha256]
             if len(photo.embedding) != length:
                 lengths = sorted((length, len(photo.embedding)))
                 raise CatalogError(ErrorCode.CATALOG_REFUSED, f"Catalog {catalog} mixes embeddings of {lengths} values")
-            local = kept_points(photo.local, len(used), parameters)
-            raw.append(photo.embedding[None])
-            points.append(local.points)
-            descriptors.append(local.descriptors)
-            thumbnails.append(np.frombuffer(photo.thumbnail, np.uint8))
+            if write is not None and fresh:
+                write(photo)
             words.add_photo(product, photo.words, (photo.width, photo.height))
-    return length
+
+
+def _writer(
+    files: ExitStack, folder: Path, raw_file: Path, length: int, rows: Rows, parameters: FitParameters
+) -> Callable[[Features], None] | None:
+    """What writes the rows of the new segment, one after the other, until `files` is closed; None where there is none."""
+    written = rows.arrangement.written
+    if written is None:
+        return None
+    prefix = written.prefix
+    raw = files.enter_context(GrowingArray(raw_file, np.float16, length))
+    points = files.enter_context(GrowingArray(folder / f"{prefix}points.npy", np.float16, 2))
+    descriptors = files.enter_context(GrowingRows(folder, f"{prefix}descriptors", np.uint8, 128))
+    thumbnails = files.enter_context(GrowingRows(folder, f"{prefix}thumbnails", np.uint8))
+
+    def write(photo: Features) -> None:
+        local = kept_points(photo.local, rows.epoch.photos, parameters)
+        raw.append(photo.embedding[None])
+        points.append(local.points)
+        descriptors.append(local.descriptors)
+        thumbnails.append(np.frombuffer(photo.thumbnail, np.uint8))
+
+    return write
 
 
 def kept_points(local: LocalFeatures, photos: int, parameters: FitParameters = FIT) -> LocalFeatures:

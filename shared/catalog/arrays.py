@@ -66,6 +66,38 @@ class Ragged:
         return cls(starts, np.concatenate(parts) if parts else np.zeros(0, dtype))
 
 
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """Arrays one below the other as if they were one, none of them copied.
+
+    starts: [arrays + 1] number of the first row of each.
+    """
+
+    arrays: tuple[npt.NDArray[Any], ...]
+    starts: IntArray
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def take(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A copy of rows by their numbers, in the shape of these."""
+        if len(self.arrays) == 1:
+            return np.asarray(self.arrays[0][rows])
+        rows = np.asarray(rows, np.int64)
+        owner = np.searchsorted(self.starts, rows, side="right") - 1
+        taken = np.empty((*rows.shape, *self.arrays[0].shape[1:]), self.arrays[0].dtype)
+        for number in np.unique(owner).tolist():
+            mine = owner == number
+            taken[mine] = self.arrays[number][rows[mine] - self.starts[number]]
+        return taken
+
+    @classmethod
+    def of(cls, arrays: Iterable[npt.NDArray[Any]]) -> Stacked:
+        """Number the rows of arrays through."""
+        stacked = tuple(arrays)
+        return cls(stacked, np.cumsum([0, *map(len, stacked)], dtype=np.int64))
+
+
 def open_array(path: Path) -> npt.NDArray[Any]:
     """Memory-map an array; an empty one is read, since nothing can be mapped then."""
     try:

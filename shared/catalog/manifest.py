@@ -17,17 +17,21 @@ from packsight.shared.contract.messages import CATALOG_NAME
 from packsight.shared.storage import layout
 from packsight.shared.storage.files import hash_file
 
-FORMAT = 5
+FORMAT = 6
 _SIGNED = 4
 """The first format whose manifests are signed."""
 _PARTS = 5
 """The first format whose files lie by their hash, and whose products are shown by tables of their own."""
-SERVED = (4, FORMAT)
+_SEGMENTS = 6
+"""The first format whose photos have their rows in segments."""
+SERVED = (5, FORMAT)
 """Formats that this release serves, so that workers that are upgraded before the indexer have a catalog."""
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """Of a version: what becomes a path on the workers' disks leads nowhere else."""
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,60}\.(arrow|faiss|json|lists|npy)$")]
 """Of a file of a version; the format has parts of these kinds, none of which is code or unpacked."""
+SegmentName = Annotated[str, StringConstraints(pattern=r"^s[0-9]{4,9}$")]
+"""Of a segment: what the names of its files begin with."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MANIFEST = layout.MANIFEST
 
@@ -85,6 +89,38 @@ class SelfCheck(_Row):
     share_matched: float = 0.0
 
 
+class Segment(_Row):
+    """Rows of photos that were written together and are never changed (packsight.indexer.build.segments)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: SegmentName
+    rows: Annotated[int, Field(ge=0)]
+    """Those of photos that are gone among them."""
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its files begin with."""
+        return f"{self.name}."
+
+
+class Epoch(_Row):
+    """Since when projection, lists and codes are the same, byte for byte, so that rows of several versions go together."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    began: PlainName
+    """The version with which it began."""
+    reason: str
+    """Why it did, for people."""
+    rules: str
+    """Fingerprint of what is carried from version to version, and how it is learned."""
+    photos: Annotated[int, Field(ge=0)]
+    """Among so many photos it was learned."""
+    added: Annotated[int, Field(ge=0)] = 0
+    """So many have come since."""
+
+
 class Manifest(BaseModel):
     """What a version is; enough to refuse it. Versions of older releases are read too, with what they say of themselves."""
 
@@ -125,6 +161,10 @@ class Manifest(BaseModel):
     """What an operator should know: fallbacks, photos that could not be fetched."""
     refused: tuple[str, ...] = ()
     """Why the indexer did not publish it, and kept it for a look only; empty for all others."""
+    epoch: Epoch | None = None
+    """None in versions of older formats."""
+    segments: tuple[Segment, ...] = ()
+    """In the order in which their rows are numbered; empty in versions of older formats, whose rows are their photos."""
     files: dict[FileName, FileEntry] = Field(default_factory=dict)
 
     @property
@@ -141,6 +181,11 @@ class Manifest(BaseModel):
     def has_parts(self) -> bool:
         """Whether its files lie by their hash, shared with other versions; else below its own prefix."""
         return self.format >= _PARTS
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether photos have their rows in segments; else each is the row of its number."""
+        return self.format >= _SEGMENTS
 
     def require_format(self) -> None:
         """Raise CatalogError unless this release serves the version."""
@@ -180,8 +225,9 @@ def _entry(path: Path) -> FileEntry:
 
 
 def seal(folder: Path, manifest: Manifest, kept: Mapping[str, FileEntry] = MappingProxyType({})) -> Manifest:
-    """Hash every file of a built version and write its manifest; `kept` are further files, which are parts already."""
-    files = {path.name: _entry(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    """Hash every file of a built version and write its manifest; `kept` are files that are parts already, there or not."""
+    built = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST and path.name not in kept]
+    files = {path.name: _entry(path) for path in built}
     sealed = manifest.model_copy(update={"files": {**kept, **files}})
     (folder / MANIFEST).write_text(sealed.model_dump_json(indent=1))
     return sealed
@@ -194,13 +240,6 @@ def read_manifest(data: bytes | str, name: str) -> Manifest:
     except ValidationError as error:
         message = f"The manifest of {name} is not readable: {error.error_count()} faults"
         raise CatalogError(ErrorCode.CATALOG_REFUSED, message) from None
-
-
-def verify(folder: Path) -> Manifest:
-    """Check every file of a version against its manifest; raises CatalogError on the first difference."""
-    manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
-    verify_files(folder, manifest, manifest.files)
-    return manifest
 
 
 def verify_files(folder: Path, manifest: Manifest, names: Collection[str]) -> None:

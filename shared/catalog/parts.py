@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from packsight.shared.catalog.manifest import FileEntry, Manifest, verify_file
+from packsight.shared.catalog.manifest import MANIFEST, FileEntry, Manifest, read_manifest, verify_file, verify_files
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import Listed, ObjectStore
@@ -91,8 +91,7 @@ class Parts:
             entry, path = manifest.files[name], folder / name
             self._store.download(keys[name], path, limit=entry.size)
             verify_file(path, entry, manifest.version)
-            path.chmod(_READ_ONLY)
-            os.utime(path, ns=(_MARK_NS, _MARK_NS))
+            mark(path)
             return entry.size
 
         with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="parts") as pool:
@@ -115,6 +114,20 @@ def _linked(copies: Mapping[str, Path], entry: FileEntry, path: Path) -> bool:
     return False
 
 
+def mark(path: Path) -> None:
+    """Say of a file that it was checked just now."""
+    path.chmod(_READ_ONLY)
+    os.utime(path, ns=(_MARK_NS, _MARK_NS))
+
+
 def is_marked(path: Path) -> bool:
     """Whether a file was checked when it came and not written since; raises OSError."""
     return path.stat().st_mtime_ns == _MARK_NS
+
+
+def verify(folder: Path) -> Manifest:
+    """Check what of a version bears no mark against its manifest; raises CatalogError on the first difference."""
+    manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
+    unmarked = [name for name in manifest.files if not (folder / name).exists() or not is_marked(folder / name)]
+    verify_files(folder, manifest, unmarked)
+    return manifest

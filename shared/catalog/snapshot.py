@@ -3,27 +3,29 @@ changed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
-from packsight.shared.catalog.arrays import Ragged, evenly_spread, open_array
+from packsight.shared.catalog.arrays import Ragged, Stacked, evenly_spread, open_array
 from packsight.shared.catalog.barcodes import BarcodeTable
 from packsight.shared.catalog.decision_model import Model
-from packsight.shared.catalog.detail_index import DetailIndex
+from packsight.shared.catalog.detail_index import DETAILS_INDEX, DetailIndex
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, read_manifest
+from packsight.shared.catalog.placement import ByPhoto, Placement
 from packsight.shared.catalog.projection import Projection
+from packsight.shared.catalog.segmented_index import SegmentedIndex
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, ProductTable
+from packsight.shared.catalog.vector_index import VECTOR_INDEX, VectorIndex
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.parameters import MATCHING, WORDS, MatchingParameters, WordParameters
 from packsight.shared.vision.features import FloatArray, LocalFeatures
 
-INDEX = "index.faiss"
 _PROBES = 4
 """Stored photos that must find themselves before a version is served."""
 _PROBED = 8
@@ -31,32 +33,51 @@ _PROBED = 8
 _SAME = 0.99
 """Cosine from which it is: vectors are stored as float16, an index may hold 8 bits a value."""
 
-faiss.set_deserialization_vector_byte_limit(1 << 36)
-faiss.set_deserialization_loop_limit(1 << 27)
+
+class Vectors(Protocol):
+    """[photos, projected] float16, unit rows: an array, or what takes them from where they lie."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, photos: Any, /) -> npt.NDArray[Any]: ...
 
 
 @dataclass(frozen=True)
 class LocalStore:
-    """Local features and thumbnails of all photos, in the order of the photo table."""
+    """Local features and thumbnails of all photos, in the rows of their segments.
 
-    points: npt.NDArray[np.float16]
-    descriptors: Ragged
-    thumbnails: Ragged
+    points: places of the key points of all segments. descriptors, thumbnails: of each segment.
+    """
+
+    points: Stacked
+    descriptors: tuple[Ragged, ...]
+    thumbnails: tuple[Ragged, ...]
+    placement: Placement
 
     def features(self, photo: int) -> LocalFeatures:
         """Key points of one photo."""
-        row = slice(int(self.descriptors.starts[photo]), int(self.descriptors.starts[photo + 1]))
-        return LocalFeatures(np.asarray(self.points[row], np.float32), np.asarray(self.descriptors.values[row]))
+        segment, row = self.placement.place(photo)
+        own = self.descriptors[segment]
+        points = self.points.arrays[segment][int(own.starts[row]) : int(own.starts[row + 1])]
+        return LocalFeatures(np.asarray(points, np.float32), np.asarray(own.row(row)))
+
+    def places(self, points: npt.NDArray[np.int64]) -> FloatArray:
+        """Where key points [n] are on their photos, [n, 2]; numbered as those of the index."""
+        return np.asarray(self.points.take(points), np.float32)
 
     def thumbnail(self, photo: int) -> bytes:
         """JPEG of one photo."""
-        return bytes(self.thumbnails.row(photo))
+        segment, row = self.placement.place(photo)
+        return bytes(self.thumbnails[segment].row(row))
 
     @classmethod
-    def open(cls, folder: Path) -> LocalStore:
-        """Memory-map the store's files."""
+    def open(cls, folder: Path, prefixes: Sequence[str], placement: Placement) -> LocalStore:
+        """Memory-map the store's files; prefixes: what the names of each segment's files begin with."""
         return cls(
-            open_array(folder / "points.npy"), Ragged.open(folder, "descriptors"), Ragged.open(folder, "thumbnails")
+            Stacked.of(open_array(folder / f"{prefix}points.npy") for prefix in prefixes),
+            tuple(Ragged.open(folder, f"{prefix}descriptors") for prefix in prefixes),
+            tuple(Ragged.open(folder, f"{prefix}thumbnails") for prefix in prefixes),
+            placement,
         )
 
 
@@ -64,7 +85,7 @@ class LocalStore:
 class Snapshot:
     """A version. Products and photos are numbered from 0; the photos of a product stand together.
 
-    photo_starts: [products + 1]; photo_product: [photos]; vectors: [photos, projected] float16, unit rows.
+    photo_starts: [products + 1]; photo_product: [photos]. index: searched with unit vectors, gives cosines and photos.
     """
 
     folder: Path
@@ -75,7 +96,7 @@ class Snapshot:
     photo_product: npt.NDArray[np.int32]
     projection: Projection
     index: Any
-    vectors: npt.NDArray[np.float16]
+    vectors: Vectors
     words: WordIndex
     local: LocalStore
     details: DetailIndex
@@ -129,7 +150,13 @@ class Snapshot:
     def _open(cls, folder: Path, parameters: MatchingParameters, words: WordParameters) -> Snapshot:
         manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
         manifest.require_format()
-        local = LocalStore.open(folder)
+        prefixes, placement = _rows(folder, manifest)
+        local = LocalStore.open(folder, prefixes, placement)
+        vectors = Stacked.of(open_array(folder / f"{prefix}vectors.npy") for prefix in prefixes)
+
+        def index(trained: str) -> SegmentedIndex:
+            return SegmentedIndex.open(folder, trained, [prefix + trained for prefix in prefixes], placement.whole)
+
         return cls(
             folder=folder,
             manifest=manifest,
@@ -138,11 +165,11 @@ class Snapshot:
             photo_starts=open_array(folder / "photo_starts.npy"),
             photo_product=open_array(folder / "photo_product.npy"),
             projection=Projection.open(folder),
-            index=faiss.read_index(str(folder / INDEX), faiss.IO_FLAG_MMAP_IFC),
-            vectors=open_array(folder / "vectors.npy"),
+            index=VectorIndex(index(VECTOR_INDEX), placement),
+            vectors=ByPhoto(vectors, placement.photo_row),
             words=WordIndex.open(folder, words),
             local=local,
-            details=DetailIndex.open(folder, local.descriptors.starts),
+            details=DetailIndex(index(DETAILS_INDEX), [rows.starts for rows in local.descriptors], placement),
             model=Model.model_validate_json((folder / "model.json").read_bytes()),
             barcodes=BarcodeTable.open(folder),
             parameters=parameters,
@@ -156,23 +183,20 @@ class Snapshot:
         self.model.check()
         photos, products = self.manifest.photos, self.manifest.products
         lengths = {
-            "index": self.index.ntotal, "photos": len(self.photo_table), "vectors": len(self.vectors),
-            "photo_product": len(self.photo_product), "photo_terms": len(self.words.photos),
-            "descriptors": len(self.local.descriptors), "thumbnails": len(self.local.thumbnails),
-            "line_boxes": len(self.words.lines.boxes),
+            "photos": len(self.photo_table), "rows": len(self.vectors), "photo_product": len(self.photo_product),
+            "photo_terms": len(self.words.photos), "line_boxes": len(self.words.lines.boxes),
         }  # fmt: skip
         wrong = [name for name, length in lengths.items() if length != photos]
         if wrong or not len(self.products) == products == len(self.photo_starts) - 1 == len(self.words.products):
             raise ValueError(
                 f"the manifest counts {products} products and {photos} photos, not so {wrong or 'the products'}"
             )
-        if self.manifest.has_parts and set(self.products.shown) != {products}:
+        if set(self.products.shown) != {products}:
             raise ValueError(f"something is shown of {self.products.shown} of {products} products")
         codes, owners = self.barcodes.codes, self.barcodes.products
         if len(codes) != len(owners) or (len(owners) and not 0 <= int(owners.min()) <= int(owners.max()) < products):
             raise ValueError("the barcodes are not those of the products")
-        if self.details.index.ntotal != len(self.local.descriptors.values):
-            raise ValueError("the index of key points does not hold all of them")
+        self._check_segments()
         if self.index.d != self.manifest.projected:
             raise ValueError(f"the index has {self.index.d} dimensions, the manifest says {self.manifest.projected}")
         for photo in evenly_spread(photos, _PROBES).tolist():
@@ -181,3 +205,24 @@ class Snapshot:
             near = [i for i in found[0].tolist() if i >= 0]
             if vector.any() and not any(float(np.asarray(self.vectors[i], np.float32) @ vector) > _SAME for i in near):
                 raise ValueError(f"photo {photo} does not find itself")
+
+    def _check_segments(self) -> None:
+        local, rows = self.local, np.diff(self.local.placement.starts).tolist()
+        arrays = {
+            "index": np.diff(self.index.index.starts).tolist(),
+            "descriptors": [len(one) for one in local.descriptors],
+            "thumbnails": [len(one) for one in local.thumbnails],
+        }
+        if wrong := [name for name, lengths in arrays.items() if lengths != rows]:
+            raise ValueError(f"segments have {rows} rows, not so their {wrong}")
+        points = [len(one.values) for one in local.descriptors]
+        if points != np.diff(local.points.starts).tolist() or points != np.diff(self.details.index.starts).tolist():
+            raise ValueError("the index of key points does not hold all of them")
+
+
+def _rows(folder: Path, manifest: Manifest) -> tuple[list[str], Placement]:
+    """What the names of each segment's files begin with, and where the photos have their rows."""
+    if not manifest.has_segments:
+        return [""], Placement.in_order(manifest.photos)
+    rows = [segment.rows for segment in manifest.segments]
+    return [segment.prefix for segment in manifest.segments], Placement.open(folder, rows)

@@ -65,7 +65,7 @@ def lay_by_votes(query: Query, votes: Votes, products: IntArray, snapshot: Snaps
     def pairs(photo: int) -> GeometricMatch:
         mine = np.flatnonzero(votes.photo == photo)
         mine = mine[np.argsort(-votes.gain[mine], kind="stable")]
-        place = np.asarray(snapshot.local.points[votes.near[mine]], np.float32)
+        place = snapshot.local.places(votes.near[mine])
         return lay(query.local.points[votes.point[mine]], place, snapshot.parameters.geometry)
 
     return [_laid(_most_voted(int(product), votes, snapshot, NO_PHOTO), pairs) for product in products]

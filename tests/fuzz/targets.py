@@ -26,7 +26,8 @@ from packsight.deploy.demo.shop.products import items
 from packsight.indexer.feed.offers import FeedError
 from packsight.producer.evaluation.variants import match
 from packsight.producer.sources import expand
-from packsight.shared.catalog.manifest import MANIFEST, seal, verify
+from packsight.shared.catalog.manifest import MANIFEST, seal
+from packsight.shared.catalog.parts import verify
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError, ImageError, MessageError, UserError
 from packsight.shared.contract.messages import DescribeRequest, RecognizeRequest, parse_request

@@ -48,7 +48,7 @@ def test_a_new_price_sends_one_file_and_a_manifest(shop: Priced, monkeypatch: py
     assert after.manifest.parent == before.manifest.version
     other = {name for name, entry in after.manifest.files.items() if before.manifest.files[name] != entry}
     assert len(other) == 1 and is_shown(*other)
-    assert (after.folder / "index.faiss").samefile(before.folder / "index.faiss")
+    assert (after.folder / "s0000.index.faiss").samefile(before.folder / "s0000.index.faiss")
     again = shop.sync()
     assert not again.published
 

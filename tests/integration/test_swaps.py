@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from packsight.producer.evaluation.variants import match
+from packsight.shared.catalog.placement import ByPhoto
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
@@ -63,11 +64,12 @@ def test_hundreds_of_swaps_beside_matching_fail_nothing_and_keep_no_version(tmp_
 def test_what_a_child_serves_cannot_be_written_through_what_it_has_opened(tmp_path: Path) -> None:
     shop(tmp_path / "v")
     snapshot = Snapshot.open(tmp_path / "v")
+    assert isinstance(snapshot.vectors, ByPhoto)
     with pytest.raises(ValueError, match="read-only"):
-        snapshot.vectors[0] = 0
+        snapshot.vectors.rows.arrays[0][0] = 0
     # A version that is replaced on disk is another file: what is mapped stays.
     first = snapshot.vectors[0].tolist()
     aside = tmp_path / "v" / "aside"
     aside.write_bytes(b"something else")
-    aside.replace(tmp_path / "v" / "vectors.npy")
+    aside.replace(tmp_path / "v" / "s0000.vectors.npy")
     assert snapshot.vectors[0].tolist() == first

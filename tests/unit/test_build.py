@@ -13,7 +13,8 @@ from packsight.indexer.build.version import build_version
 from packsight.indexer.tables import fit_basis
 from packsight.producer.evaluation.variants import match
 from packsight.shared.catalog.arrays import evenly_spread
-from packsight.shared.catalog.manifest import PhotoRow, verify
+from packsight.shared.catalog.manifest import PhotoRow
+from packsight.shared.catalog.parts import verify
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status

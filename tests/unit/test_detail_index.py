@@ -12,8 +12,9 @@ import pytest
 
 from packsight.indexer.build.detail_index import build_detail_index
 from packsight.indexer.build.parameters import FIT
-from packsight.shared.catalog.detail_index import DETAIL_INDEX, DetailIndex, write_index
-from packsight.shared.catalog.mapped_lists import LISTS
+from packsight.shared.catalog.detail_index import DETAILS_INDEX, DetailIndex, IntArray
+from packsight.shared.catalog.placement import Placement
+from packsight.shared.catalog.segmented_index import Part, SegmentedIndex, write_part, write_trained
 from packsight.shared.vision.features import ByteArray
 
 POINTS = 20
@@ -22,6 +23,27 @@ PHOTOS = 120
 STARTS = np.arange(PHOTOS + 1, dtype=np.int64) * POINTS
 EXACT = replace(FIT.details, exact_points=PHOTOS * POINTS + 1)
 COMPRESSED = replace(FIT.details, exact_points=PHOTOS * POINTS)
+
+
+PART = "s0000.details"
+
+
+def over(index: SegmentedIndex, starts: IntArray) -> DetailIndex:
+    """The index of photos that stand in one segment."""
+    return DetailIndex(index, [starts], Placement.in_order(len(starts) - 1))
+
+
+def held(index: Any, starts: IntArray) -> DetailIndex:
+    return over(SegmentedIndex.of([Part.of(index)], [True]), starts)
+
+
+def write(index: Any, folder: Path) -> None:
+    write_part(index, folder, PART)
+    write_trained(index, folder, DETAILS_INDEX)
+
+
+def opened(folder: Path) -> DetailIndex:
+    return over(SegmentedIndex.open(folder, DETAILS_INDEX, [PART], [True]), STARTS)
 
 
 @dataclass(frozen=True)
@@ -47,10 +69,10 @@ def descriptors() -> ByteArray:
 @pytest.fixture(scope="module", params=[EXACT, COMPRESSED], ids=["exact", "compressed"])
 def built(request: pytest.FixtureRequest, descriptors: ByteArray, tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("index")
-    write_index(build_detail_index(descriptors, request.param), folder)
+    write(build_detail_index(descriptors, request.param), folder)
     exact = request.param is EXACT
     index = build_detail_index(descriptors, request.param)
-    return Built(exact, index, DetailIndex.open(folder, STARTS), folder / (DETAIL_INDEX if exact else LISTS))
+    return Built(exact, index, opened(folder), folder / (f"{PART}.faiss" if exact else f"{PART}.lists"))
 
 
 def seen_again(descriptors: ByteArray) -> ByteArray:
@@ -70,7 +92,7 @@ def test_it_is_mapped_into_memory_and_answers_as_when_it_was_built(built: Built,
     assert str(built.file) in Path("/proc/self/maps").read_text()
     asked = seen_again(descriptors[:50])
     distance, near = built.index.search(asked, 4)
-    for again in (DetailIndex(built.before, STARTS), built.index):
+    for again in (held(built.before, STARTS), built.index):
         assert np.array_equal(near, again.search(asked, 4)[1])
         assert np.array_equal(distance, again.search(asked, 4)[0])
 
@@ -86,20 +108,20 @@ def test_a_code_takes_an_eighth_of_a_descriptor(built: Built) -> None:
 
 
 def test_lists_that_are_cut_off_are_refused(descriptors: ByteArray, tmp_path: Path) -> None:
-    write_index(build_detail_index(descriptors, COMPRESSED), tmp_path)
-    lists = tmp_path / LISTS
+    write(build_detail_index(descriptors, COMPRESSED), tmp_path)
+    lists = tmp_path / f"{PART}.lists"
     lists.write_bytes(lists.read_bytes()[:-8])
     with pytest.raises(ValueError, match=r"details\.lists has \d+ bytes"):
-        DetailIndex.open(tmp_path, STARTS)
+        opened(tmp_path)
 
 
-def test_points_are_those_of_their_photos_also_beside_photos_without_any() -> None:
-    index = DetailIndex(None, np.array([0, 0, 3, 3, 3, 5, 5]))
+def test_points_are_those_of_their_photos_also_beside_photos_without_any(descriptors: ByteArray) -> None:
+    index = held(build_detail_index(descriptors[:5]), np.array([0, 0, 3, 3, 3, 5, 5]))
     assert index.photo(np.arange(5)).tolist() == [1, 1, 1, 4, 4]
 
 
 def test_where_there_are_fewer_points_than_asked_for_the_rest_is_infinitely_far(descriptors: ByteArray) -> None:
-    index = DetailIndex(build_detail_index(descriptors[:2]), np.array([0, 2]))
+    index = held(build_detail_index(descriptors[:2]), np.array([0, 2]))
     distance, near = index.search(descriptors[:1], 4)
     assert np.isfinite(distance).tolist() == [[True, True, False, False]]
     assert near[0].tolist() == [0, 1, -1, -1]
@@ -107,8 +129,8 @@ def test_where_there_are_fewer_points_than_asked_for_the_rest_is_infinitely_far(
 
 def test_neither_an_empty_catalog_nor_a_photo_without_points_is_an_error(descriptors: ByteArray) -> None:
     nothing = np.zeros((0, 128), np.uint8)
-    empty = DetailIndex(build_detail_index(nothing), np.zeros(1, np.int64))
+    empty = held(build_detail_index(nothing), np.zeros(1, np.int64))
     distance, near = empty.search(descriptors[:2], 3)
     assert np.isinf(distance).all() and (near == -1).all() and near.shape == (2, 3)
-    full = DetailIndex(build_detail_index(descriptors[:9]), np.array([0, 9]))
+    full = held(build_detail_index(descriptors[:9]), np.array([0, 9]))
     assert full.search(nothing, 3)[1].shape == (0, 3)

@@ -157,18 +157,22 @@ def test_where_the_disk_knows_no_links_all_is_fetched(
     assert shelf.fetched == ["index.json"] * 2
 
 
-def test_a_version_of_the_format_before_is_brought_from_its_own_folder(
+def test_the_format_before_is_served_and_what_is_older_refused(tmp_path: Path) -> None:
+    made = built(tmp_path / "v1", index="one")
+    made.model_copy(update={"format": 5}).require_format()
+    with pytest.raises(CatalogError, match="older release"):
+        made.model_copy(update={"format": 4}).require_format()
+
+
+def test_files_of_a_version_that_is_too_old_to_be_served_are_still_read_from_its_own_folder(
     catalogs: CatalogStore, shelf: Counted, tmp_path: Path
 ) -> None:
     made = built(tmp_path / "v1", 4, index="one")
     for path in (tmp_path / "v1").iterdir():
         shelf.objects[f"catalogs/default/versions/v1/{path.name}"] = path.read_bytes()
-    made.require_format()
     catalogs.download("v1", tmp_path / "host")
     assert read_manifest((tmp_path / "host/v1/manifest.json").read_bytes(), "v1") == made
     assert (tmp_path / "host/v1/index.json").read_text() == "one"
-    with pytest.raises(CatalogError, match="older release"):
-        made.model_copy(update={"format": 3}).require_format()
 
 
 def test_of_a_version_with_a_damaged_part_nothing_stays_on_the_host(

@@ -70,21 +70,14 @@ def test_what_matching_knows_of_a_product_is_all_that_is_not_shown() -> None:
     assert is_shown("prices.0012.arrow") and not is_shown("products.arrow") and not is_shown("prices.0012.arrow.part")
 
 
-def test_a_version_of_the_format_before_is_served_whose_products_stand_in_one_table(tmp_path: Path) -> None:
+def test_rows_of_a_version_are_read_whose_products_stand_in_one_table(tmp_path: Path) -> None:
     products = [product(n, "Arvelo", f"Cream {n}").model_copy(update={"price": f"{n}.00", "url": f"{n}"}) for n in range(3)]
-    build(tmp_path / "v", products, {"p0": [photo("one", ["ARVELO"], 1)]})
-    for shown in [file for file in (tmp_path / "v").iterdir() if is_shown(file.name)]:
-        shown.unlink()
     kinds = {"barcodes": pa.list_(pa.string())}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in ProductRow.model_fields])
     table = pa.Table.from_pylist([row.model_dump() for row in products], schema=schema)
-    with pa.OSFile(str(tmp_path / "v" / PRODUCTS), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+    with pa.OSFile(str(tmp_path / PRODUCTS), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         writer.write_table(table)
-    file = tmp_path / "v" / "manifest.json"
-    with pytest.raises(CatalogError, match="something is shown of"):
-        Snapshot.open(tmp_path / "v")
-    file.write_text(file.read_text().replace('"format": 5', '"format": 4'))
-    assert list(Snapshot.open(tmp_path / "v").products) == products
+    assert list(ProductTable(tmp_path / PRODUCTS)) == products
 
 
 def test_a_version_that_shows_nothing_of_a_product_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from packsight.shared.catalog.manifest import verify
+from packsight.shared.catalog.parts import verify
+from packsight.shared.catalog.placement import ByPhoto
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError, ErrorCode
@@ -39,8 +40,10 @@ def test_a_built_version_verifies_and_opens(built: Path) -> None:
 
 def test_vectors_are_memory_mapped(built: Path) -> None:
     vectors = Snapshot.open(built).vectors
-    assert isinstance(vectors.base, np.memmap)
-    assert not vectors.flags.writeable
+    assert isinstance(vectors, ByPhoto)
+    (rows,) = vectors.rows.arrays
+    assert isinstance(rows.base, np.memmap)
+    assert not rows.flags.writeable
 
 
 def test_another_recipe_is_refused_by_what_differs(built: Path) -> None:
@@ -54,7 +57,7 @@ def test_another_recipe_is_refused_by_what_differs(built: Path) -> None:
 
 
 def test_a_truncated_index_is_refused(copy: Path) -> None:
-    index = copy / "index.faiss"
+    index = copy / "s0000.index.faiss"
     index.write_bytes(index.read_bytes()[:-100])
     with pytest.raises(CatalogError) as caught:
         Snapshot.open(copy)
@@ -75,8 +78,8 @@ def test_a_missing_file_is_refused(copy: Path) -> None:
 
 
 def test_vectors_that_are_not_those_of_the_photos_are_refused(copy: Path) -> None:
-    vectors = np.load(copy / "vectors.npy")
-    np.save(copy / "vectors.npy", vectors[::-1])
+    vectors = np.load(copy / "s0000.vectors.npy")
+    np.save(copy / "s0000.vectors.npy", vectors[::-1])
     with pytest.raises(CatalogError, match="find itself"):
         Snapshot.open(copy)
 
@@ -138,7 +141,7 @@ def test_a_version_damaged_in_whatever_way_opens_or_is_refused_with_a_sentence(b
     assert refused > 100
 
 
-@pytest.mark.parametrize("name", ["product_terms", "descriptors", "thumbnails", "postings"])
+@pytest.mark.parametrize("name", ["product_terms", "s0000.descriptors", "s0000.thumbnails", "postings"])
 def test_rows_that_end_elsewhere_than_their_values_are_refused(copy: Path, name: str) -> None:
     starts = np.load(copy / f"{name}.starts.npy")
     starts[-1] += 1
