@@ -25,6 +25,7 @@ from packsight.indexer.build.parameters import FIT, FitParameters
 from packsight.indexer.build.prior import read_prior
 from packsight.indexer.build.shown import show_anew
 from packsight.indexer.build.version import build_version
+from packsight.indexer.canary import CanaryError
 from packsight.indexer.collection.sweep import sweep_parts
 from packsight.indexer.completion import Completed, Progress, complete
 from packsight.indexer.examination import Examination, Material, made_for
@@ -97,6 +98,8 @@ class Version:
     target: Target
     refused: int
     """How many bytes could not be described when it was built; if it are more now, its rows are not what is resolved."""
+    tried: bool = True
+    """Whether there is something to try: not where the same products are only shown otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +114,10 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What workers serve now; None when nothing was ever published."""
+    """What workers serve now; None when nothing was ever published. canary: whether a share of the messages is answered anew."""
 
     version: str | None
+    canary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +186,7 @@ class Sync:
             built=built.versions[-1].manifest if built.versions else None,
             fetched=resolved.downloads,
             described=built.described,
+            canary=self.request.canary if published.canary else 0.0,
             notes=wanted.notes,
         )
 
@@ -192,6 +197,7 @@ class Sync:
             copy.restore(state, self.store, request.catalog, request.feed)
             state.set("begun", True)
         current = self.catalogs.overwritable() if request.force else self.catalogs.current()
+        trial = self._trial(current)
         parent = self._parent(state, current.version) if current is not None and current.version else None
         skipped: Counter[str] = Counter()
         with state.transaction():
@@ -207,11 +213,23 @@ class Sync:
         if skipped:
             left_out = ", ".join(f"{kind} {count}" for kind, count in skipped.most_common(10))
             notes = (*notes, f"left out of the extra photos: {left_out}")
+        notes = (*notes, *trial)
         targets = tuple(self._target(state, recipe, current, parent) for recipe in recipes)
         if request.force or state.get("settled") != _names(parent, targets):
             with state.transaction():
                 touch_all(state)
         return Wanted(wanted, current, parent, targets, notes)
+
+    def _trial(self, current: Current | None) -> tuple[str, ...]:
+        """What to say of a canary that is being tried; raises CanaryError unless the sync is to end that, or changes nothing."""
+        if current is None or not current.canaries:
+            return ()
+        found = CanaryError(self.request.catalog, current)
+        if self.request.dry_run:
+            return (f"a sync would be refused: {found}",)
+        if not self.request.force:
+            raise found
+        return (f"forced: {found.what}, which this version takes the place of",)
 
     def _read_feed(self, state: State) -> None:
         """Take the feed in, unless the state knows it by its validator."""
@@ -313,7 +331,7 @@ class Sync:
         notes = notes_of(plan, resolution.summary(state, plan.parent), state)
         manifest = show_anew(folder, parent, ProductRows(state), notes)
         self.gate.of_shown(manifest.version, ProductRows(state), parent)
-        return Version(folder, manifest, target, _refused(state))
+        return Version(folder, manifest, target, _refused(state), tried=False)
 
     def _made(self, state: State, target: Target, features: FeatureStore) -> Made:
         """Have photos made of products' only ones, which can be asked about in their place."""
@@ -350,7 +368,7 @@ class Sync:
         self.progress("built", 1, 1)
         material = Material(completed.features, made.features, queries, failures_of(state))
         self.lease.check()
-        return self.gate.of_version(folder, before, material, force=self.request.force)
+        return self.gate.of_version(folder, before, material, force=self.request.force, tried=bool(self.request.canary))
 
     def _queries(self, recipe: Recipe) -> Queries:
         """Stored queries, described by workers of a recipe like any photo."""
@@ -367,10 +385,12 @@ class Sync:
 
     def publish(self, state: State, wanted: Wanted, built: Built, summary: Summary) -> Published:
         """Upload what was built, let the pointer name it, tell the workers, and clear away what is no longer needed."""
-        version = wanted.current.version if wanted.current is not None else None
         for made in built.versions:
-            publish(self.catalogs, made.folder, made.manifest, wanted.current, self.lease.check, anew=self.request.force)
-            version = made.manifest.version
+            share = self.request.canary if made.tried else 0.0
+            publish(
+                self.catalogs, made.folder, made.manifest, wanted.current, self.lease.check,
+                anew=self.request.force, share=share,
+            )  # fmt: skip
         if built.versions:
             self.fleet.announce(self.request.catalog)
         # Also when nothing is new: the sync before may have been interrupted here.
@@ -389,7 +409,10 @@ class Sync:
         if state.get("uncopied") and copy.keep(state, self.store, self.request.catalog, self.clock()):
             state.set("uncopied", False)
         shutil.rmtree(self._folder, ignore_errors=True)
-        return Published(version)
+        current = self.catalogs.current() if built.versions else wanted.current
+        tried = {canary.version for canary in current.canaries.values()} if current is not None else set()
+        canary = any(made.manifest.version in tried for made in built.versions)
+        return Published(current.version if current is not None else None, canary)
 
     def _settle(self, state: State, wanted: Wanted, built: Built, summary: Summary) -> None:
         """Note that every version that is served holds what is resolved: the next sync works out what changes from here."""

@@ -253,6 +253,9 @@ class Catalog(_Section):
     queries: str = ""
     """Folder or s3:// prefix with photos such as customers send, of which both versions are asked before the new one is
     published; empty = none."""
+    canary: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the messages that a new version answers beside the one that is current, until a person promotes it or gives it up;
+    no sync goes on meanwhile. 0 = it answers all at once."""
     keep_refused: int = Field(default=3, ge=0)
     """Versions that were not published that are kept for a look, two weeks at most."""
     feed: str = ""

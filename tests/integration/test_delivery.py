@@ -83,7 +83,7 @@ class Message:
         batch = Batch(kind, "t", request, self.ledger, self.dead_letters, pulse, self.expires)
         return [told(outcome) for outcome in batch.answer()]
 
-    def run(self, request: RecognizeRequest) -> list[Outcome]:
+    def run(self, request: RecognizeRequest, _: str) -> list[Outcome]:
         self.calls.append(request.images)
         for image in request.images:
             self.act(image)
