@@ -23,8 +23,8 @@ class CanaryError(UserError):
         tried = {canary.version: canary for canary in current.canaries.values()}
         self.what = f"catalog {catalog} has a canary, {' and '.join(map(told, tried.values()))}"
         super().__init__(
-            f"{self.what[:1].upper()}{self.what[1:]}. Decide first: `packsight catalog promote --catalog {catalog}` lets it answer "
-            f"all, `packsight catalog rollback --catalog {catalog}` none. With --force a sync takes its place."
+            f"{self.what[:1].upper()}{self.what[1:]}. Decide first: `packsight catalog promote --catalog {catalog}` lets it "
+            f"answer all, `packsight catalog rollback --catalog {catalog}` none. With --force a sync takes its place."
         )
 
 

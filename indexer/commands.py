@@ -38,6 +38,7 @@ from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightE
 from packsight.shared.contract.messages import CATALOG_NAME, INDEXER_QUEUE
 from packsight.shared.queue import tried
 from packsight.shared.settings import Settings, act_as, settings
+from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 
 WAIT_SECONDS = 30.0
@@ -306,10 +307,10 @@ def _reachable() -> Iterator[None]:
 
 @contextmanager
 def opened(name: str, trust: Trust | None = None) -> Iterator[CatalogStore]:
-    """Versions of a catalog, to be read unless `trust` may publish; raises UserError when it was never published."""
+    """Versions of a catalog, to be read unless `trust` may publish; raises UserError when it never had one, refused or not."""
     _check_name(name)
     with _reachable(), closing(ObjectStore(settings().s3)) as store:
-        if not is_published(store, name):
+        if not is_published(store, name) and next(store.list(layout.versions(name)), None) is None:
             raise _never_published(name)
         yield CatalogStore(store, name, trust or Trust.of_reader(settings()))
 

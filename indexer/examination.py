@@ -134,7 +134,7 @@ class Examination:
         refused = [one.version for one in self.catalogs.versions() if one.refused]
         if not refused:
             return
-        case = case_of(Tables(product_table(products), photo_table(photos)), made_for, parent, queries.features, self.limits)
+        case = case_of(Tables(product_table(products), photo_table(photos)), made_for, parent, queries.decisive, self.limits)
         for version in refused:
             summary = self.reports.summary(version)
             if summary is not None and summary.case == case:
@@ -191,7 +191,7 @@ class Examination:
         notes = (*material.queries.notes, *notes)
         summary = self._summary(manifest.version, parent, verdict, reasons, found.own, lists, compared, notes)
         if verdict is Verdict.REFUSED or tried:
-            case = case_of(tables, made_for(manifest.recipe, manifest.fit), parent, material.queries.features, self.limits)
+            case = case_of(tables, made_for(manifest.recipe, manifest.fit), parent, material.queries.decisive, self.limits)
             summary = summary.model_copy(update={"case": case})
         self._keep(summary, lists, asked)
         if verdict is Verdict.REFUSED:

@@ -149,8 +149,9 @@ def roll_back(
     Raises UserError when there is no such version, nothing to go back to, or someone else published meanwhile.
     """
     current = catalogs.current() if version is None else catalogs.overwritable()
-    if current is None:
+    if current is None and version is None:
         raise UserError(f"Catalog {catalogs.name} was never published. Publish it with `packsight catalog sync`.")
+    before = dict(current.versions) if current is not None else {}
     manifests = {manifest.version: manifest for manifest in catalogs.versions()}
     try:
         if version is not None:
@@ -158,8 +159,8 @@ def roll_back(
             if living and not everyone and targets[0].recipe not in living:
                 targets[0].require(living[0])
         else:
-            asked = {recipe.key for recipe in living} if living and not everyone else set(current.versions)
-            targets = [_before(catalogs, current.versions[key], manifests) for key in sorted(asked & current.versions.keys())]
+            asked = {recipe.key for recipe in living} if living and not everyone else before.keys()
+            targets = [_before(catalogs, before[key], manifests) for key in sorted(asked & before.keys())]
         if not targets:
             raise UserError(
                 f"Catalog {catalogs.name} has no version for the workers that are up. {sync_once(catalogs.name)}"

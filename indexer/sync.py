@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +34,7 @@ from packsight.indexer.extraction import Extractor, QueueExtractor
 from packsight.indexer.feed.extra_photos import extra_photos
 from packsight.indexer.feed.source import open_feed, reader_of
 from packsight.indexer.fleet import NO_WORKERS, Fleet
+from packsight.indexer.gate.job_photos import job_photos
 from packsight.indexer.gate.queries import Queries, stored_queries
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.made.keeping import Made, Maker
@@ -56,6 +58,8 @@ from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.matching.fingerprint import matching_fingerprint
+from packsight.shared.queue.jobs_ledger import JobsLedger
+from packsight.shared.queue.results import Results
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
@@ -120,7 +124,7 @@ class Published:
     canary: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sync:
     """One run of a sync; the caller holds the catalog's lock."""
 
@@ -133,10 +137,10 @@ class Sync:
     progress: Progress = lambda *_: None
     clock: Callable[[], float] = time.time
 
-    @property
+    @cached_property
     def catalogs(self) -> CatalogStore:
         """The catalog's versions."""
-        return CatalogStore(self.store, self.request.catalog, Trust.of_publisher(self.settings))
+        return CatalogStore(self.store, self.request.catalog, Trust.of_publisher(self.settings), remembers=True)
 
     @property
     def prior(self) -> Model:
@@ -371,9 +375,11 @@ class Sync:
         return self.gate.of_version(folder, before, material, force=self.request.force, tried=bool(self.request.canary))
 
     def _queries(self, recipe: Recipe) -> Queries:
-        """Stored queries, described by workers of a recipe like any photo."""
+        """Stored queries and photos of recent jobs, described by workers of a recipe like any photo."""
+        limits, client = self.settings.catalog, self.fleet.redis
         return stored_queries(
-            self.settings.catalog.queries,
+            limits.queries,
+            job_photos(self.store, Results(client), self.request.catalog, limits.job_queries),
             recipe,
             store=self.store,
             home=self.settings.home,
@@ -381,6 +387,7 @@ class Sync:
             progress=self.progress,
             most=self.gate.parameters.queries,
             max_bytes=self.settings.fetch.max_bytes,
+            busy=bool(JobsLedger(client, self.settings.queue.result_expires).active()),
         )
 
     def publish(self, state: State, wanted: Wanted, built: Built, summary: Summary) -> Published:

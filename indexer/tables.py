@@ -104,11 +104,11 @@ def _mark(made: Manifest, served: Collection[str], tried: Collection[str]) -> st
 
 def canary(tried: Canary, endings: Mapping[Side, Mapping[str, int]]) -> RenderableType:
     """A version that is tried: on what share, and how the photos ended that it and the other version answered."""
+    title = f"Canary: {tried.version} answers {tried.share:.3g} of the messages"
     table = Table("answered by", *(status.value for status in Status), box=SIMPLE_HEAD, pad_edge=False)
-    table.title, table.title_justify = f"Canary: {tried.version} answers {tried.share:.3g} of the messages", "left"
     for side, counts in endings.items():
         table.add_row(side, *(f"{counts.get(status.value, 0):,}" for status in Status))
-    return table if endings else Group(str(table.title))
+    return Group(title, table) if endings else Group(title)
 
 
 def manifest(made: Manifest, *, is_served: bool, is_canary: bool = False) -> RenderableType:

@@ -92,12 +92,16 @@ class Current:
 
 
 class CatalogStore:
-    """The versions of one catalog in object storage."""
+    """The versions of one catalog in object storage.
 
-    def __init__(self, store: ObjectStore, name: str, trust: Trust) -> None:
+    remembers: a manifest is read once, for who asks often and holds the catalog's lock: nobody else writes one meanwhile.
+    """
+
+    def __init__(self, store: ObjectStore, name: str, trust: Trust, *, remembers: bool = False) -> None:
         self._store = store
         self.name = name
         self._trust = trust
+        self._read_once: dict[str, Blob] | None = {} if remembers else None
 
     def current(self) -> Current | None:
         """Read the pointer; None when nothing was ever published.
@@ -174,7 +178,7 @@ class CatalogStore:
 
     def manifest(self, version: str) -> Manifest:
         """Read the manifest of a version; raises CatalogError when there is none, or none that is believed."""
-        blob = self._blob(layout.version(self.name, version, MANIFEST))
+        blob = self._manifest(version)
         if blob is None:
             raise CatalogError(
                 ErrorCode.CATALOG_MISSING,
@@ -187,6 +191,16 @@ class CatalogStore:
         if document.key or not manifest.predates_signatures:
             self._trust.keyring.check(Kind.MANIFEST, document, f"The manifest of version {version} of {self.name}")
         return manifest
+
+    def _manifest(self, version: str) -> Blob | None:
+        known = self._read_once if self._read_once is not None else {}
+        if version not in known and (blob := self._blob(layout.version(self.name, version, MANIFEST))) is not None:
+            known[version] = blob
+        return known.get(version)
+
+    def _forget(self, version: str) -> None:
+        if self._read_once is not None:
+            self._read_once.pop(version, None)
 
     def _read(self, document: Document, version: str) -> Manifest:
         manifest = read_manifest(document.body, version)
@@ -229,6 +243,7 @@ class CatalogStore:
 
     def _write_manifest(self, version: str, body: bytes) -> None:
         signed = self._trust.keyring.sign(Kind.MANIFEST, body)
+        self._forget(version)
         self._store.write(layout.version(self.name, version, MANIFEST), signed, content_type="application/json")
 
     @property
@@ -241,7 +256,7 @@ class CatalogStore:
         found: list[Manifest] = []
         unreadable: list[CatalogError] = []
         for version in self._whole():
-            if (blob := self._blob(layout.version(self.name, version, MANIFEST))) is not None:
+            if (blob := self._manifest(version)) is not None:
                 try:
                     found.append(read_manifest(Document.split(blob.data).body, version))
                 except CatalogError as error:
@@ -268,6 +283,7 @@ class CatalogStore:
             if manifest.predates_signatures:
                 continue
             if document.key != self._trust.keyring.own:
+                self._forget(version)
                 self._store.replace(key, self._trust.keyring.sign(Kind.MANIFEST, document.body), etag=blob.etag)
             signed.append(manifest)
         if (found := self._pointer()) is not None:
@@ -377,6 +393,7 @@ class CatalogStore:
     def remove(self, version: str) -> None:
         """Remove a version, manifest first, so that no reader meets half of one; its parts stay until they are collected."""
         prefix = layout.version(self.name, version)
+        self._forget(version)
         self._store.remove(prefix + MANIFEST)
         for key in list(self._store.list(prefix)):
             self._store.remove(key)
