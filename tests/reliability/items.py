@@ -137,7 +137,7 @@ ITEMS = (
     ),
     Item(
         "Files that are served and written",
-        "Names are never used twice; what is mapped stays readable, over hundreds of swaps beside matching.",
+        "Names are never used twice; what is mapped stays readable, over a thousand swaps beside matching.",
         ("integration/test_swaps.py::test_a_thousand_swaps_beside_matching_fail_nothing_and_keep_neither_memory_nor_handles",
          "integration/test_swaps.py::test_what_a_child_serves_cannot_be_written_through_what_it_has_opened"),
         "keep every snapshot in Catalogs, or open arrays with mmap_mode r+",
