@@ -7,13 +7,16 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from redis.exceptions import NoPermissionError
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from packsight.deploy import display, status
+import packsight.worker.queue.tasks as worker_tasks
+from packsight.deploy import display, doctor, status
 from packsight.deploy.stack.state import StackFolder
 from packsight.indexer import cli, commands, tasks
 from packsight.indexer.build.parameters import FIT
@@ -28,15 +31,18 @@ from packsight.shared.catalog.manifest import seal
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.messages import RecognizeRequest
 from packsight.shared.contract.outcomes import Outcome, Provenance, Status
 from packsight.shared.queue import registry, tried
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.settings import Settings
+from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.catalogs.pointer import LocalPointer, read_local_pointer, versions_folder
 from packsight.worker.catalogs.replica import Replica
 from packsight.worker.catalogs.snapshots import Catalogs
+from packsight.worker.pipeline.pipeline import Pipeline
 from tests.integration.test_shown_anew import Priced
 from tests.integration.test_sync import RECIPE, Held, register
 from tests.trust import UNCHECKED
@@ -295,6 +301,40 @@ def test_how_photos_end_is_counted_by_who_answered_and_shown(shop: Trying, live_
     assert "1 child, 0.2 of the messages" in text
     shown = run("show").stdout
     assert "canary" in shown and "current" in shown
+    found = {finding.text: finding for finding in doctor._workers(live_settings, StackFolder(tmp_path / "none"))}
+    assert next(text for text in found if first in text).startswith(f"{first}, 4 products")
+    note = next(finding for text, finding in found.items() if built.version in text)
+    assert (note.level, "0.2 of the messages" in note.text) == (doctor.Level.NOTE, True)
+
+
+def test_a_batch_is_answered_by_the_id_of_its_message(live_settings: Settings, store: ObjectStore, publish: Publish) -> None:
+    catalogs = Catalogs(live_settings.home, store, MATCHING)
+    first, second = publish("first", 0.0), publish("second", 0.4)
+    network = Mock(**{"description.fingerprint.return_value": "e", "read_at.return_value": []})
+    pipeline = Pipeline(Fetcher(live_settings, store), network, network, catalogs, Mock(), live_settings.decode, threads=1)
+    taken = next(message for message in MESSAGES if Canary(version=second, share=0.4).takes(message))
+    left = next(message for message in MESSAGES if not Canary(version=second, share=0.4).takes(message))
+    for message, version in ((taken, second), (left, first), ("", first)):
+        (answer,) = pipeline.recognize(RecognizeRequest(images=["/nowhere.jpg"], catalog="test"), message)
+        assert answer.provenance is not None and answer.provenance.catalog_version == version
+
+
+def test_a_worker_counts_while_a_canary_is_tried_and_a_database_that_refuses_costs_no_answer(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    canaries: dict[str, str] = {}
+    with closing(result_database(live_settings)) as client:
+        here = SimpleNamespace(catalogs=SimpleNamespace(canaries=canaries), ledger=SimpleNamespace(client=client))
+        monkeypatch.setattr(worker_tasks, "_child", lambda: here)
+        answered = [outcome(None, Status.FAILED), outcome("v2", Status.MATCHED), outcome("v2", Status.AMBIGUOUS)]
+        worker_tasks._count(answered)
+        assert list(client.scan_iter("packsight:tried:*")) == []
+        canaries["default"] = "v2"
+        worker_tasks._count(answered)
+        assert tried.read(client, "default", "v2")["canary"] == {"matched": 1, "ambiguous": 1}
+        client.set("packsight:tried:default:v2", "of another kind")
+        worker_tasks._count(answered)
+    assert "not counted" in caplog.text
 
 
 def child(version: str, canaries: dict[str, str] | None) -> ChildEntry:
