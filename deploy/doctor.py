@@ -289,4 +289,5 @@ def _catalog(name: str, published: list[CatalogSeen], recipes: set[Recipe]) -> F
     for tried in published:
         if tried.share < 1:
             remedy = "Decide when you have seen enough: `packsight catalog promote`, or `rollback`."
-            yield _note(subject, f"{tried.version} is tried on {tried.share:.3g} of the messages; it is not synced meanwhile", remedy)
+            text = f"{tried.version} is tried on {tried.share:.3g} of the messages; no sync goes on meanwhile"
+            yield _note(subject, text, remedy)

@@ -313,7 +313,9 @@ def sync_twice(shop: Shop) -> tuple[SyncReport, SyncReport]:
     return first, shop.sync()
 
 
-def test_the_commands_that_look_show_reports_differences_and_products(config: Settings, shop: Shop, tmp_path: Path) -> None:
+def test_the_commands_that_look_show_reports_differences_and_products(
+    config: Settings, shop: Shop, reports: Reports, tmp_path: Path
+) -> None:
     first, second = sync_twice(shop)
     page, lines = tmp_path / "report.html", tmp_path / "report.jsonl"
     text = run("report", "--html", str(page), "--jsonl", str(lines)).stdout
@@ -322,13 +324,20 @@ def test_the_commands_that_look_show_reports_differences_and_products(config: Se
     assert "<td>Lotion of roses</td>" in page.read_text()
     told = [json.loads(line) for line in lines.read_text().splitlines()]
     assert {"list": "renamed", "id": "3", "name": shop.names["3"], "name_before": "Cream number 3"} in told
-    found = run("diff", first.version or "", second.version or "").stdout
+    found = run("diff", first.version or "", second.version or "", "--jsonl", str(lines)).stdout
     assert "Cream number 3" in found
     assert "Products with other photos: 1" in found
+    differs = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert {"list": "renamed", "id": "3", "name": shop.names["3"], "name_before": "Cream number 3"} in differs
+    assert {line["list"] for line in differs} == {"renamed", "changed", "photos", "repictured"} & {line["list"] for line in told}
     assert "hold the same" in run("diff", first.version or "", first.version or "").stdout
     product = run("product", "5").stdout
     assert "main/5.jpg" in product
     assert "Most like it" in product
+    assert f"word{hashlib.sha256(photo(55)).hexdigest()[:6]}" in product.partition("\nWords")[2]
+    right = [one.right for one in reports.answers(second.version or "") if one.photo.product == "5"]
+    assert len(right) == 2
+    assert (product.count("recognised"), product.count("taken for")) == (sum(right), 2 - sum(right))
     assert isinstance(run("product", "none").exception, UserError)
     assert isinstance(run("report", "v9").exception, UserError)
 

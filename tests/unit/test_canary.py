@@ -75,6 +75,7 @@ def test_a_share_of_the_messages_is_drawn_by_their_ids_and_a_larger_one_has_all_
     assert small < large
     # On every worker, in every release: a message that comes again to another one must draw the same.
     assert lot("20260101-120000-abcdef-000000") == pytest.approx(0.197147, abs=1e-6)
+    assert [number for number in range(40) if messages[number] in small] == [0, 3, 5, 9, 16, 21, 25, 29, 36, 37, 38]
     assert {one for one in messages if Canary(version="w", share=0.2).takes(one)} == small
 
 
@@ -171,6 +172,19 @@ def test_nothing_is_promoted_or_given_up_over_what_somebody_published_meanwhile(
     with pytest.raises(UserError, match="someone else"):
         give_up(catalogs, Reports(Shelf(), "default"))
     assert named(catalogs) == ("v3", None)
+
+
+def test_a_pointer_that_was_rewritten_as_it_was_is_promoted_all_the_same(
+    catalogs: CatalogStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(catalogs, tmp_path, "v1")
+    put(catalogs, tmp_path, "v2", "v1", share=0.2)
+    seen = pointer(catalogs)
+    catalogs.drop(set(), expected=seen)
+    assert pointer(catalogs).etag != seen.etag
+    monkeypatch.setattr("packsight.indexer.canary._tried", lambda _: seen)
+    assert promote(catalogs) == ["v2"]
+    assert named(catalogs) == ("v2", None)
 
 
 def test_a_publisher_that_saw_no_canary_does_not_take_its_place(catalogs: CatalogStore, tmp_path: Path) -> None:
