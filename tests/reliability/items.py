@@ -151,8 +151,10 @@ ITEMS = (
     ),
     Item(
         "An indexer killed at any write",
-        "Readers find a whole version, the next run completes, and orphans go.",
-        ("integration/test_sync.py::test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_completes",
+        "Readers find a whole version, the next run publishes what an undisturbed one does, and orphans go.",
+        ("integration/test_sync_kills.py::test_the_sync_after_a_kill_publishes_what_an_undisturbed_one_does",
+         "integration/test_sync_kills.py::test_an_indexer_that_was_frozen_until_another_had_published_does_no_harm",
+         "integration/test_sync.py::test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_completes",
          "unit/test_collection.py::test_at_the_end_of_a_sync_go_parts_of_versions_that_went_and_of_uploads_that_never_ended"),
         "leave out the upload of the manifest",
         (recovery("indexer killed"),),

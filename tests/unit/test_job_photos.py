@@ -52,6 +52,7 @@ def test_the_same_photos_are_drawn_again_and_new_ones_take_the_place_of_few(shel
     submit(shelf, "20260101-a", uploaded(*(f"{n}.jpg" for n in range(200))))
     first = drawn(shelf, 20)
     assert (len(first), drawn(shelf, 20)) == (20, first)
+    assert max(int(name.removesuffix(".jpg")) for name in first) > 100, "from anywhere in the job"
     assert drawn(shelf, 10) == first[:10]
     submit(shelf, "20260102-b", uploaded(*(f"{n}.jpg" for n in range(190, 220))))
     again = drawn(shelf, 20)
