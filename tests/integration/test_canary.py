@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -251,6 +252,20 @@ def test_a_canary_that_cannot_be_brought_or_opened_leaves_all_messages_to_the_ve
     child.refresh()
     assert (answering(child), child.refused) == ({first: len(MESSAGES)}, {})
     assert read_local_pointer(live_settings.home, "test", MATCHING) == LocalPointer(version=first)
+
+
+def test_a_canary_that_vanished_from_the_disk_is_brought_again_and_is_not_missed_meanwhile(
+    live_settings: Settings, store: ObjectStore, publish: Publish
+) -> None:
+    Catalogs(live_settings.home, store, MATCHING)  # asks for versions
+    first, second = publish("first", 0.0), publish("second", 0.4)
+    shutil.rmtree(versions_folder(live_settings.home, "test") / second)
+    assert read_local_pointer(live_settings.home, "test", MATCHING) == LocalPointer(version=first)
+    child = Catalogs(live_settings.home, store, MATCHING)
+    assert (answering(child), child.refused) == ({first: len(MESSAGES)}, {})
+    Replica(live_settings, "node").sync()
+    child.refresh()
+    assert answering(child).keys() == {first, second}
 
 
 def test_files_that_both_versions_have_take_room_once(live_settings: Settings, store: ObjectStore, publish: Publish) -> None:
