@@ -44,7 +44,7 @@ from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.integration.test_sync import RECIPE, LocalExtractor, Shop, photo, register
 
-LEASE = 3.0
+LEASE = 5.0
 """Seconds after which the lock of a dead indexer is free here, instead of a minute."""
 _FILES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.chmod", "os.utime"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -112,7 +112,6 @@ class Job:
     photos: str
     settings: Settings
     point: Point
-    lease: float = LEASE
 
 
 def little_learned() -> FitParameters:
@@ -131,17 +130,17 @@ def indexer(job: Job, told: Connection) -> None:
     steps = Steps(job.point, str(job.settings.home))
     steps.watch()
     try:
-        ended = f"published {run(job.feed, job.photos, job.settings, job.lease).version}"
+        ended = f"published {run(job.feed, job.photos, job.settings).version}"
     except (UserError, PacksightError) as error:
         ended = f"{type(error).__name__}: {error}"
     told.send((ended, steps.seen))
 
 
-def run(feed: str, photos: str, settings: Settings, lease: float = LEASE) -> SyncReport:
+def run(feed: str, photos: str, settings: Settings) -> SyncReport:
     """Sync under the catalog's lock, with workers that are stood in for."""
     with closing(ObjectStore(settings.s3)) as store, closing(Fleet(settings)) as fleet:
         register(fleet, RECIPE)
-        with sync_lock(fleet.redis, "default", ttl=lease) as held:
+        with sync_lock(fleet.redis, "default", ttl=LEASE) as held:
             return Sync(SyncRequest(feed, photos), settings, store, fleet, LocalExtractor(store, settings), held).run()
 
 
@@ -196,9 +195,9 @@ class Pair:
             self.disturbed.main(identity).write_bytes(photo(10_000 + 10 * seed + int(identity)))
         self.disturbed.names["3"] = f"Cream of season {seed}"
 
-    def job(self, point: Point = Point(), lease: float = LEASE) -> Job:
+    def job(self, point: Point = Point()) -> Job:
         """A sync of the shop that is disturbed."""
-        return Job(self.disturbed.write(), str(self.disturbed.folder / "extra"), self.disturbed.settings, point, lease)
+        return Job(self.disturbed.write(), str(self.disturbed.folder / "extra"), self.disturbed.settings, point)
 
     def sync(self, shop: Shop) -> SyncReport:
         """Sync one of them in this process."""
@@ -305,12 +304,12 @@ def frozen(pair: Pair, step: int, seed: int) -> tuple[str, str]:
     let it go on; return what the first two said."""
     pair.change(seed)
     pair.sync(pair.quiet)
-    started = Started(pair.job(Point(step, signal.SIGSTOP), lease=1.0))
+    started = Started(pair.job(Point(step, signal.SIGSTOP)))
     elsewhere = copy.copy(pair.disturbed)
     elsewhere.settings = elsewhere.settings.model_copy(update={"home": elsewhere.settings.home.with_name(f"elsewhere-{seed}")})
     deadline = time.monotonic() + 120
-    while psutil.Process(started.process.pid).status() != psutil.STATUS_STOPPED:
-        assert time.monotonic() < deadline and started.process.is_alive()
+    while not _is_stopped(started.process.pid):
+        assert time.monotonic() < deadline and started.process.is_alive(), started.ended()
         time.sleep(0.05)
     while True:
         try:
@@ -327,6 +326,13 @@ def frozen(pair: Pair, step: int, seed: int) -> tuple[str, str]:
     pair.check()
     assert not pair.sync(pair.disturbed).published
     return beside, ended
+
+
+def _is_stopped(pid: int | None) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager
