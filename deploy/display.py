@@ -75,11 +75,19 @@ def status(console: Console, seen: Observation) -> None:
         catalogs_ = _table("Catalog", "Version", "Products", "Photos", "Published", "Served by", title="\nCatalogs")
         for catalog in seen.catalogs:
             when = f"{catalog.created_at:%Y-%m-%d %H:%M} UTC"
-            count = sum(child.catalogs.get(catalog.name) == catalog.version for child in seen.children)
-            serving = f"{count} child{'ren' * (count != 1)}"
+            is_canary = catalog.share < 1
+            served = [(child.canaries or {}) if is_canary else child.catalogs for child in seen.children]
+            count = sum(one.get(catalog.name) == catalog.version for one in served)
+            tried = f", {catalog.share:.3g} of the messages" if is_canary else ""
+            serving = f"{count} child{'ren' * (count != 1)}{tried}"
             counts = f"{catalog.products:,}", f"{catalog.photos:,}"
             catalogs_.add_row(catalog.name, catalog.version, *counts, when, serving)
         console.print(catalogs_)
+        for catalog in seen.catalogs:
+            for side, ended in catalog.endings.items():
+                told = ", ".join(f"{count:,} {ending}" for ending, count in ended.items()) or "no photo yet"
+                who = f"canary {catalog.version}" if side == "canary" else "version beside it"
+                console.print(f"{catalog.name}, answered by the {who}: {told}", highlight=False, soft_wrap=True)
     if seen.dead_letters:
         console.print(f"\n[yellow]{seen.dead_letters:,} dead letters[/] (packsight dead-letters list)")
     for note in seen.notes:

@@ -274,7 +274,8 @@ def _signatures(settings: Settings, copies: Sequence[ReplicaEntry]) -> Findings:
         yield _good("catalogs", f"checked by {' and '.join(Keyring(settings.catalog.public_keys).ids)}")
 
 
-def _catalog(name: str, served: list[CatalogSeen], recipes: set[Recipe]) -> Findings:
+def _catalog(name: str, published: list[CatalogSeen], recipes: set[Recipe]) -> Findings:
+    served = [catalog for catalog in published if catalog.share == 1]
     made = {Recipe.of(catalog): catalog for catalog in served if catalog.format in SERVED}
     subject = f"catalog {name}"
     for recipe in sorted(recipes & made.keys(), key=lambda recipe: made[recipe].version):
@@ -285,3 +286,8 @@ def _catalog(name: str, served: list[CatalogSeen], recipes: set[Recipe]) -> Find
         yield _wrong(subject, f"no version fits the workers: {served[-1].version} was made {made_with}", sync_once(name))
     if not recipes:
         yield _good(subject, f"{served[-1].version}, {served[-1].products:,} products")
+    for tried in published:
+        if tried.share < 1:
+            remedy = "Decide when you have seen enough: `packsight catalog promote`, or `rollback`."
+            text = f"{tried.version} is tried on {tried.share:.3g} of the messages; no sync goes on meanwhile"
+            yield _note(subject, text, remedy)

@@ -19,6 +19,7 @@ from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import CatalogError, PacksightError, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, WORKER_QUEUES
+from packsight.shared.queue import tried
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.dead_letters import DeadLetters
@@ -48,7 +49,7 @@ class PartSeen(_Seen):
 
 
 class CatalogSeen(_Seen):
-    """A version that workers are served; a catalog has one for each recipe."""
+    """A version that workers are served; a catalog has one for each recipe, and may have a canary beside it."""
 
     name: str
     version: str
@@ -60,6 +61,10 @@ class CatalogSeen(_Seen):
     details: str
     matching: str
     created_at: datetime
+    share: float = 1.0
+    """Of the messages; less for a canary."""
+    endings: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Of a canary: how photos ended that it answered, and those that the version beside it did."""
 
 
 class Observation(_Seen):
@@ -105,6 +110,7 @@ def observe(folder: StackFolder, settings: Settings) -> Observation:
         seen["errors"].append(f"The broker does not answer ({type(error).__name__}). {what}")
     try:
         seen["catalogs"], refused = catalogs(settings)
+        seen["catalogs"] = _endings(settings, seen["catalogs"])
         seen["errors"] += refused
     except PacksightError as error:
         seen["errors"].append(f"Object storage: {error}")
@@ -181,8 +187,20 @@ def catalogs(settings: Settings) -> tuple[list[CatalogSeen], list[str]]:
         for name in catalog_names(store):
             versions = CatalogStore(store, name, trust)
             try:
+                current = versions.current()
+                shares = {one.version: one.share for one in current.canaries.values()} if current is not None else {}
                 manifests = [versions.manifest(version) for version in sorted(versions.served())]
-                found += [CatalogSeen(name=name, **manifest.model_dump()) for manifest in manifests]
+                found += [
+                    CatalogSeen(name=name, share=shares.get(one.version, 1.0), **one.model_dump()) for one in manifests
+                ]
             except CatalogError as error:
                 refused.append(f"{error.message}. {error.remedy}")
         return found, refused
+
+
+def _endings(settings: Settings, found: list[CatalogSeen]) -> list[CatalogSeen]:
+    """The same with how photos ended while canaries are tried, as far as that can be asked."""
+    with result_database(settings) as client, contextlib.suppress(redis.RedisError):
+        endings = {one.version: tried.read(client, one.name, one.version) for one in found if one.share < 1}
+        return [one.model_copy(update={"endings": endings.get(one.version, {})}) for one in found]
+    return found

@@ -35,13 +35,17 @@ def sync(
     force: Annotated[bool, typer.Option("--force", help="Publish in spite of all that is refused, or nothing new.")] = False,
     all_pictures: Annotated[bool, typer.Option("--all-pictures", help="Ask for every picture, due or not.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the feed would change.")] = False,
+    canary: Annotated[
+        float | None, typer.Option(min=0, max=0.99, help="Share of the messages on which to try it; see promote and rollback.")
+    ] = None,
     wait: Wait = True,
 ) -> None:
     """Bring a catalog in step with the shop's feed and publish it as a new version, if anything changed."""
     if dry_run:
         commands.rehearse(feed, photos, catalog, columns=columns or [])
     else:
-        commands.sync(feed, photos, catalog, columns=columns or [], force=force, all_pictures=all_pictures, wait=wait)
+        how = {"force": force, "all_pictures": all_pictures, "wait": wait}
+        commands.sync(feed, photos, catalog, columns=columns or [], canary=canary, **how)
 
 
 @catalog_app.command()
@@ -92,13 +96,21 @@ def product(
 
 
 @catalog_app.command()
+def promote(catalog: Catalog = "default", wait: Wait = True) -> None:
+    """Let the canary, a version that is tried on a share of the messages, answer all of them."""
+    commands.promote(catalog, wait=wait)
+
+
+@catalog_app.command()
 def rollback(
-    version: Annotated[str, typer.Argument(help="Version to go back to; when left out, the one before of each worker.")] = "",
+    version: Annotated[
+        str, typer.Argument(help="Version to go back to; when left out, the canary goes, or else the one before of each worker.")
+    ] = "",
     catalog: Catalog = "default",
     everyone: Annotated[bool, typer.Option("--all", help="Also for workers that are not up now.")] = False,
     wait: Wait = True,
 ) -> None:
-    """Let an earlier version be the current one; workers take it up without a restart."""
+    """Give up the canary, or let an earlier version be the current one; workers take it up without a restart."""
     commands.rollback(version, catalog, everyone=everyone, wait=wait)
 
 

@@ -1,11 +1,11 @@
-"""What the indexer's commands do: sync, versions, show, rollback, keys, sign, storage, the indexer itself; more in looking.py."""
+"""What the indexer's commands do: sync, versions, show, promote, rollback, keys, sign, storage, indexer; more in looking.py."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import typer
@@ -15,12 +15,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from packsight.indexer import canary as trial
 from packsight.indexer import tables
 from packsight.indexer.collection import tables as storage_tables
 from packsight.indexer.collection.collect import collect as collect_all
 from packsight.indexer.collection.collect import look
 from packsight.indexer.collection.survey import total, unneeded
 from packsight.indexer.fleet import Fleet
+from packsight.indexer.lock import sync_lock
 from packsight.indexer.publish import roll_back
 from packsight.indexer.rehearsal import rehearse as run_rehearsal
 from packsight.indexer.report import SyncRequest
@@ -28,12 +30,15 @@ from packsight.indexer.signing import sign_former
 from packsight.indexer.sync import run_sync
 from packsight.indexer.version_report.keeping import Reports
 from packsight.shared import launch
+from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.signatures import create_key, public_key
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, Current, is_published
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import CATALOG_NAME, INDEXER_QUEUE
+from packsight.shared.queue import tried
 from packsight.shared.settings import Settings, act_as, settings
+from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 
 WAIT_SECONDS = 30.0
@@ -43,20 +48,33 @@ out = Console()
 
 
 def sync(
-    feed: str, photos: str, catalog: str, *, columns: Sequence[str], force: bool, all_pictures: bool, wait: bool
+    feed: str,
+    photos: str,
+    catalog: str,
+    *,
+    columns: Sequence[str],
+    force: bool,
+    all_pictures: bool,
+    canary: float | None,
+    wait: bool,
 ) -> None:
-    """Bring a catalog in step with the shop's feed and say what was done; columns: `field=column` of a table."""
+    """Bring a catalog in step with the shop's feed and say what was done; columns: `field=column` of a table.
+
+    canary: share of the messages on which a new version is tried; None = as it is set.
+    """
     _check_name(catalog)
     config = _with_columns(settings(), columns)
     with _reachable(), _progress() as progress:
-        report = run_sync(SyncRequest(feed, photos, catalog, force, all_pictures), config, progress)
+        share = config.catalog.canary if canary is None else canary
+        request = SyncRequest(feed, photos, catalog, force=force, all_pictures=all_pictures, canary=share)
+        report = run_sync(request, config, progress)
     out.print(tables.sync_summary(report))
     if failures := tables.failures(report):
         out.print(failures)
     print_notes(report.notes)
-    if report.published and report.version is not None:
+    if report.built is not None:
         with _reachable(), closing(ObjectStore(config.s3)) as store:
-            summary = Reports(store, catalog).summary(report.version)
+            summary = Reports(store, catalog).summary(report.built.version)
         if summary is not None:
             out.print(tables.counts(summary))
             print_notes(tables.remarks(summary))
@@ -115,6 +133,8 @@ def _wait(catalog: str) -> None:
     if uptake.serving:
         count = len(uptake.serving)
         named = " and ".join(sorted({child.catalogs[catalog] for child in uptake.serving}))
+        canaries = sorted({canary for child in uptake.serving if (canary := (child.canaries or {}).get(catalog))})
+        named += f", trying {' and '.join(canaries)}" if canaries else ""
         out.print(f"{count} worker process{'es' * (count > 1)} serving {named}.", highlight=False)
     elif not lines:
         out.print("No worker is up; workers take the version up when they start.")
@@ -126,33 +146,78 @@ def versions(catalog: str) -> None:
         found, refused = catalogs.look()
         unbuilt = Reports(store, catalog).unbuilt()
         served: set[str] = set()
+        canaries: list[Canary] = []
         try:
-            served = catalogs.served()
+            served, canaries = catalogs.served(), _canaries(catalogs)
         except CatalogError as error:
             refused.append(error)
-    out.print(tables.versions(found, served))
+    out.print(tables.versions(found, served, {canary.version for canary in canaries}))
     print_notes(f"{one.version} was {one.verdict}: `packsight catalog report {one.version}` says why" for one in unbuilt)
     print_notes(f"{error.message}. {error.remedy}" for error in refused)
 
 
 def show(version: str, catalog: str) -> None:
-    """Show a version, the current one for ""."""
+    """Show a version, the current one for "", and what is tried beside it."""
     with opened(catalog) as catalogs:
         manifest = catalogs.manifest(version or current_of(catalogs).version)
-        served = catalogs.served()
-    out.print(tables.manifest(manifest, is_served=manifest.version in served))
+        served, canaries = catalogs.served(), _canaries(catalogs)
+    is_canary = manifest.version in {canary.version for canary in canaries}
+    out.print(tables.manifest(manifest, is_served=manifest.version in served, is_canary=is_canary))
     print_notes(manifest.notes)
     print_notes(f"refused: {reason}" for reason in manifest.refused)
+    for canary in canaries:
+        out.print(tables.canary(canary, _endings(catalog, canary.version)))
+
+
+def _canaries(catalogs: CatalogStore) -> list[Canary]:
+    """What is tried on a share of the messages, each version once."""
+    current = catalogs.current()
+    return list({canary.version: canary for canary in current.canaries.values()}.values()) if current is not None else []
+
+
+def _endings(catalog: str, canary: str) -> Mapping[tried.Side, Mapping[str, int]]:
+    """How photos ended while a canary is tried, as far as that can be asked."""
+    with closing(Fleet(settings())) as fleet:
+        try:
+            return tried.read(fleet.redis, catalog, canary)
+        except RedisError:
+            return {}  # of a user with fewer rights
+
+
+def promote(catalog: str, *, wait: bool) -> None:
+    """Let the canary answer all messages."""
+    with _deciding(catalog) as (catalogs, fleet):
+        versions = trial.promote(catalogs)
+        fleet.announce(catalog)
+    out.print(f"Catalog {catalog} is at {' and '.join(versions)} now, for all messages.", highlight=False)
+    if wait:
+        _wait(catalog)
 
 
 def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
-    """Let an earlier version be served, for "" the one before of each recipe of the workers that are up."""
-    with opened(catalog, Trust.of_publisher(settings())) as catalogs, closing(Fleet(settings())) as fleet:
-        targets = roll_back(catalogs, version or None, fleet.recipes(), everyone=everyone)
+    """Let an earlier version be served; for "" give up the canary, or go to the one before of each recipe that is up."""
+    with _deciding(catalog) as (catalogs, fleet), closing(ObjectStore(settings().s3)) as store:
+        current = None if version else catalogs.current()
+        if current is not None and current.canaries:
+            gone = trial.give_up(catalogs, Reports(store, catalog))
+            told = f"No message is answered from {' and '.join(gone)} any more, which is kept for a look as a refused version"
+        else:
+            targets = roll_back(catalogs, version or None, fleet.recipes(), everyone=everyone)
+            told = f"Catalog {catalog} is at {' and '.join(targets)} now. The next sync starts from it"
         fleet.announce(catalog)
-    out.print(f"Catalog {catalog} is at {' and '.join(targets)} now. The next sync starts from it.", highlight=False)
+    out.print(f"{told}.", highlight=False)
     if wait:
         _wait(catalog)
+
+
+@contextmanager
+def _deciding(catalog: str) -> Iterator[tuple[CatalogStore, Fleet]]:
+    """Versions of a catalog to be pointed at, while nobody else syncs it or clears it away."""
+    with ExitStack() as stack:
+        catalogs = stack.enter_context(opened(catalog, Trust.of_publisher(settings())))
+        fleet = stack.enter_context(closing(Fleet(settings())))
+        stack.enter_context(sync_lock(fleet.redis, catalog))
+        yield catalogs, fleet
 
 
 def keys(file: Path) -> None:
@@ -242,10 +307,10 @@ def _reachable() -> Iterator[None]:
 
 @contextmanager
 def opened(name: str, trust: Trust | None = None) -> Iterator[CatalogStore]:
-    """Versions of a catalog, to be read unless `trust` may publish; raises UserError when it was never published."""
+    """Versions of a catalog, to be read unless `trust` may publish; raises UserError when it never had one, refused or not."""
     _check_name(name)
     with _reachable(), closing(ObjectStore(settings().s3)) as store:
-        if not is_published(store, name):
+        if not is_published(store, name) and next(store.list(layout.versions(name)), None) is None:
             raise _never_published(name)
         yield CatalogStore(store, name, trust or Trust.of_reader(settings()))
 

@@ -134,14 +134,18 @@ class Examination:
         refused = [one.version for one in self.catalogs.versions() if one.refused]
         if not refused:
             return
-        case = case_of(Tables(product_table(products), photo_table(photos)), made_for, parent, queries.features, self.limits)
+        case = case_of(Tables(product_table(products), photo_table(photos)), made_for, parent, queries.decisive, self.limits)
         for version in refused:
             summary = self.reports.summary(version)
             if summary is not None and summary.case == case:
                 raise RefusedError(summary, _kept(version))
 
-    def of_version(self, folder: Path, parent: Manifest | None, material: Material, *, force: bool) -> Manifest:
+    def of_version(
+        self, folder: Path, parent: Manifest | None, material: Material, *, force: bool, tried: bool = False
+    ) -> Manifest:
         """Look at a built version before anyone sees it, and keep a report of it; return its manifest.
+
+        tried: it is to be a canary, which may be given up: then the same shop is known again, as after a refusal.
 
         Raises CatalogError for a damaged one, UserError for one without photos, and RefusedError, all reasons in it, for one
         that is not worth publishing, which is kept for a look; `force` overrides those, and the report names them.
@@ -186,8 +190,8 @@ class Examination:
         compared += ([*told(parents, parent.version), *otherwise.told(parent.version)] if parent is not None else [])
         notes = (*material.queries.notes, *notes)
         summary = self._summary(manifest.version, parent, verdict, reasons, found.own, lists, compared, notes)
-        if verdict is Verdict.REFUSED:
-            case = case_of(tables, made_for(manifest.recipe, manifest.fit), parent, material.queries.features, self.limits)
+        if verdict is Verdict.REFUSED or tried:
+            case = case_of(tables, made_for(manifest.recipe, manifest.fit), parent, material.queries.decisive, self.limits)
             summary = summary.model_copy(update={"case": case})
         self._keep(summary, lists, asked)
         if verdict is Verdict.REFUSED:

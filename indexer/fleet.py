@@ -61,11 +61,13 @@ class Fleet:
             if recipe.is_former:
                 continue
             wanted = current.version_for(recipe)
+            tried = current.canary_for(recipe)
+            takes = tried is None or child.canaries is None or child.canaries.get(catalog) == tried.version
             if wanted is None:
                 seen.without.append(child)
-            elif child.catalogs.get(catalog) == wanted:
+            elif child.catalogs.get(catalog) == wanted and takes:
                 seen.serving.append(child)
-            elif child.latest.get(catalog) == wanted:
+            elif child.latest.get(catalog) == wanted and (takes or catalog in child.refused):
                 seen.refusing.append(child)
             else:
                 seen.late.append(child)

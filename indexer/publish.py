@@ -22,16 +22,18 @@ def publish(
     still_ours: Callable[[], None],
     *,
     anew: bool = False,
+    share: float = 0.0,
 ) -> None:
     """Upload a checked version, all of it if `anew`, and let the pointer name it for its recipe.
 
-    `still_ours` is asked before the pointer is set and raises when it must not be. When the pointer has come to name
-    another version for this recipe than `expected` does, it stays so, the upload is removed and UserError raised.
+    share: of the messages that it is to answer as a canary, if there is a version for its recipe yet; else all. `still_ours` is
+    asked before the pointer is set and raises when it must not be. When the pointer has come to name another version for this
+    recipe than `expected` does, it stays so, the upload is removed and UserError raised.
     """
     catalogs.upload(folder, anew=anew)
     still_ours()
     try:
-        _point(catalogs, [manifest], expected)
+        point(catalogs, [manifest], expected, share=share)
     except Conflict:
         catalogs.remove(manifest.version)
         raise UserError(
@@ -40,23 +42,36 @@ def publish(
         ) from None
 
 
-def _point(catalogs: CatalogStore, targets: Sequence[Manifest], expected: Current | None) -> None:
-    wanted = {made.recipe.key: made.version for made in targets}
+def point(catalogs: CatalogStore, targets: Sequence[Manifest], expected: Current | None, *, share: float = 0.0) -> None:
+    """Let the pointer name versions as `CatalogStore.point` does; raises Conflict only when theirs are named otherwise."""
     while True:
         try:
-            catalogs.point(*wanted.values(), expected=expected)
+            catalogs.point(*(made.version for made in targets), expected=expected, share=share)
         except Conflict:
             now = catalogs.current()
             if now is None:
                 raise
-            if all(now.versions.get(key) == version for key, version in wanted.items()):
+            if all(_named(now, made.recipe) == _wanted(expected, made, share) for made in targets):
                 return  # our own write had arrived; only its answer was lost and the request repeated
-            before = {} if expected is None else expected.versions
-            if any(now.versions.get(key) != before.get(key) for key in wanted):
+            if any(_named(now, made.recipe) != _named(expected, made.recipe) for made in targets):
                 raise
             expected = now  # rewritten, but for other recipes, or to what ours was made from
         else:
             return
+
+
+def _named(pointer: Current | None, recipe: Recipe) -> tuple[str | None, str | None]:
+    """What a pointer names for a recipe: its version, its canary."""
+    if pointer is None:
+        return None, None
+    canary = pointer.canary_for(recipe)
+    return pointer.version_for(recipe), canary.version if canary is not None else None
+
+
+def _wanted(pointer: Current | None, made: Manifest, share: float) -> tuple[str | None, str | None]:
+    """What it is to name for the recipe of a version that is to answer a share."""
+    beside = _named(pointer, made.recipe)[0] if share else None
+    return (made.version, None) if beside is None else (beside, made.version)
 
 
 def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list[str]:
@@ -67,11 +82,12 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
     living: recipes of the workers that are up, those of older releases included. Of each, and of the version that was
     pointed at last, `keep` versions stay: the one that the pointer names and its ancestors first, since they are what one
     rolls back to, then the newest others. Versions of other recipes stay while fewer than `keep` versions of all are
-    newer; then the pointer no longer names them either. Refused versions are none of them (packsight.indexer.refused). A lost
-    race leaves all to the next sync.
+    newer; then the pointer no longer names them either. A canary stays as long as the version that it is tried beside. Refused
+    versions are none of them (packsight.indexer.refused). A lost race leaves all to the next sync.
     """
     current = catalogs.current()
     former = catalogs.former()
+    tried = {key: canary.version for key, canary in current.canaries.items()} if current is not None else {}
     named = catalogs.served()
     manifests = {one.version: one for one in catalogs.versions() if not one.refused or one.version in named}
     groups: dict[str, list[str]] = defaultdict(list)
@@ -83,9 +99,11 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
     kept = set(sorted(manifests, reverse=True)[:keep])
     for key in alive & groups.keys():
         kept.difference_update(groups[key])
-        first = next((version for version in groups[key] if version in named), None)
+        first = next((version for version in groups[key] if version in named and version != tried.get(key)), None)
         chain = ancestors(first, manifests) if first is not None else []
         kept.update([*chain, *(version for version in groups[key] if version not in chain)][: max(keep, 1)])
+    if current is not None:
+        kept.update(version for key, version in tried.items() if current.versions.get(key) in kept)
     try:
         if current is not None and (gone := {key for key, v in current.versions.items() if v not in kept}):
             catalogs.drop(gone, expected=current)
@@ -131,8 +149,9 @@ def roll_back(
     Raises UserError when there is no such version, nothing to go back to, or someone else published meanwhile.
     """
     current = catalogs.current() if version is None else catalogs.overwritable()
-    if current is None:
+    if current is None and version is None:
         raise UserError(f"Catalog {catalogs.name} was never published. Publish it with `packsight catalog sync`.")
+    before = dict(current.versions) if current is not None else {}
     manifests = {manifest.version: manifest for manifest in catalogs.versions()}
     try:
         if version is not None:
@@ -140,13 +159,13 @@ def roll_back(
             if living and not everyone and targets[0].recipe not in living:
                 targets[0].require(living[0])
         else:
-            asked = {recipe.key for recipe in living} if living and not everyone else set(current.versions)
-            targets = [_before(catalogs, current.versions[key], manifests) for key in sorted(asked & current.versions.keys())]
+            asked = {recipe.key for recipe in living} if living and not everyone else before.keys()
+            targets = [_before(catalogs, before[key], manifests) for key in sorted(asked & before.keys())]
         if not targets:
             raise UserError(
                 f"Catalog {catalogs.name} has no version for the workers that are up. {sync_once(catalogs.name)}"
             )
-        _point(catalogs, targets, current)
+        point(catalogs, targets, current)
     except CatalogError as error:
         raise UserError(f"{error.message}. {error.remedy}") from None
     except Conflict:

@@ -29,6 +29,8 @@ class SyncRequest:
     """Only say what would be done."""
     all_pictures: bool = False
     """Ask for every picture, whether it is due or not, as `force` does too."""
+    canary: float = 0.0
+    """Share of the messages that the new version is to answer beside the one that is current; 0 = all, in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class SyncReport:
     notes: list[str] = field(default_factory=list)
     built: Manifest | None = None
     """The version that was published, if one was."""
+    canary: float = 0.0
+    """Share of the messages that it answers, if it is tried beside the current one."""
 
 
 def failures_of(state: State) -> list[PhotoFailure]:
@@ -105,6 +109,7 @@ def report_of(
     built: Manifest | None = None,
     fetched: int,
     described: int = 0,
+    canary: float = 0.0,
     notes: Sequence[str] = (),
 ) -> SyncReport:
     """Sum up a sync."""
@@ -126,4 +131,5 @@ def report_of(
         failures=failures,
         notes=[*plan.notes, *summary.notes, *notes],
         built=built,
+        canary=canary,
     )

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from packsight.indexer.build.parameters import FIT, FitParameters
 from packsight.indexer.build.prior import read_prior
 from packsight.indexer.build.shown import show_anew
 from packsight.indexer.build.version import build_version
+from packsight.indexer.canary import CanaryError
 from packsight.indexer.collection.sweep import sweep_parts
 from packsight.indexer.completion import Completed, Progress, complete
 from packsight.indexer.examination import Examination, Material, made_for
@@ -32,6 +34,7 @@ from packsight.indexer.extraction import Extractor, QueueExtractor
 from packsight.indexer.feed.extra_photos import extra_photos
 from packsight.indexer.feed.source import open_feed, reader_of
 from packsight.indexer.fleet import NO_WORKERS, Fleet
+from packsight.indexer.gate.job_photos import job_photos
 from packsight.indexer.gate.queries import Queries, stored_queries
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.made.keeping import Made, Maker
@@ -55,6 +58,8 @@ from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.matching.fingerprint import matching_fingerprint
+from packsight.shared.queue.jobs_ledger import JobsLedger
+from packsight.shared.queue.results import Results
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
@@ -97,6 +102,8 @@ class Version:
     target: Target
     refused: int
     """How many bytes could not be described when it was built; if it are more now, its rows are not what is resolved."""
+    tried: bool = True
+    """Whether there is something to try: not where the same products are only shown otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +118,13 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What workers serve now; None when nothing was ever published."""
+    """What workers serve now; None when nothing was ever published. canary: whether a share of the messages is answered anew."""
 
     version: str | None
+    canary: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sync:
     """One run of a sync; the caller holds the catalog's lock."""
 
@@ -129,10 +137,10 @@ class Sync:
     progress: Progress = lambda *_: None
     clock: Callable[[], float] = time.time
 
-    @property
+    @cached_property
     def catalogs(self) -> CatalogStore:
         """The catalog's versions."""
-        return CatalogStore(self.store, self.request.catalog, Trust.of_publisher(self.settings))
+        return CatalogStore(self.store, self.request.catalog, Trust.of_publisher(self.settings), remembers=True)
 
     @property
     def prior(self) -> Model:
@@ -182,6 +190,7 @@ class Sync:
             built=built.versions[-1].manifest if built.versions else None,
             fetched=resolved.downloads,
             described=built.described,
+            canary=self.request.canary if published.canary else 0.0,
             notes=wanted.notes,
         )
 
@@ -192,6 +201,7 @@ class Sync:
             copy.restore(state, self.store, request.catalog, request.feed)
             state.set("begun", True)
         current = self.catalogs.overwritable() if request.force else self.catalogs.current()
+        trial = self._trial(current)
         parent = self._parent(state, current.version) if current is not None and current.version else None
         skipped: Counter[str] = Counter()
         with state.transaction():
@@ -207,11 +217,23 @@ class Sync:
         if skipped:
             left_out = ", ".join(f"{kind} {count}" for kind, count in skipped.most_common(10))
             notes = (*notes, f"left out of the extra photos: {left_out}")
+        notes = (*notes, *trial)
         targets = tuple(self._target(state, recipe, current, parent) for recipe in recipes)
         if request.force or state.get("settled") != _names(parent, targets):
             with state.transaction():
                 touch_all(state)
         return Wanted(wanted, current, parent, targets, notes)
+
+    def _trial(self, current: Current | None) -> tuple[str, ...]:
+        """What to say of a canary that is being tried; raises CanaryError unless the sync is to end that, or changes nothing."""
+        if current is None or not current.canaries:
+            return ()
+        found = CanaryError(self.request.catalog, current)
+        if self.request.dry_run:
+            return (f"a sync would be refused: {found}",)
+        if not self.request.force:
+            raise found
+        return (f"forced: {found.what}, which this version takes the place of",)
 
     def _read_feed(self, state: State) -> None:
         """Take the feed in, unless the state knows it by its validator."""
@@ -318,7 +340,7 @@ class Sync:
         notes = notes_of(plan, resolution.summary(state, plan.parent), state)
         manifest = show_anew(folder, parent, ProductRows(state), notes)
         self.gate.of_shown(manifest.version, ProductRows(state), parent)
-        return Version(folder, manifest, target, _refused(state))
+        return Version(folder, manifest, target, _refused(state), tried=False)
 
     def _made(self, state: State, target: Target, features: FeatureStore) -> Made:
         """Have photos made of products' only ones, which can be asked about in their place."""
@@ -358,12 +380,14 @@ class Sync:
         self.progress("built", 1, 1)
         material = Material(completed.features, made.features, queries, failures_of(state))
         self.lease.check()
-        return self.gate.of_version(folder, before, material, force=self.request.force)
+        return self.gate.of_version(folder, before, material, force=self.request.force, tried=bool(self.request.canary))
 
     def _queries(self, recipe: Recipe) -> Queries:
-        """Stored queries, described by workers of a recipe like any photo."""
+        """Stored queries and photos of recent jobs, described by workers of a recipe like any photo."""
+        limits, client = self.settings.catalog, self.fleet.redis
         return stored_queries(
-            self.settings.catalog.queries,
+            limits.queries,
+            job_photos(self.store, Results(client), self.request.catalog, limits.job_queries),
             recipe,
             store=self.store,
             home=self.settings.home,
@@ -371,14 +395,17 @@ class Sync:
             progress=self.progress,
             most=self.gate.parameters.queries,
             max_bytes=self.settings.fetch.max_bytes,
+            busy=bool(JobsLedger(client, self.settings.queue.result_expires).active()),
         )
 
     def publish(self, state: State, wanted: Wanted, built: Built, summary: Summary) -> Published:
         """Upload what was built, let the pointer name it, tell the workers, and clear away what is no longer needed."""
-        version = wanted.current.version if wanted.current is not None else None
         for made in built.versions:
-            publish(self.catalogs, made.folder, made.manifest, wanted.current, self.lease.check, anew=self.request.force)
-            version = made.manifest.version
+            share = self.request.canary if made.tried else 0.0
+            publish(
+                self.catalogs, made.folder, made.manifest, wanted.current, self.lease.check,
+                anew=self.request.force, share=share,
+            )  # fmt: skip
             keep_built(made.folder, made.manifest, self._parents)
         if built.versions:
             self.fleet.announce(self.request.catalog)
@@ -398,7 +425,10 @@ class Sync:
         if state.get("uncopied") and copy.keep(state, self.store, self.request.catalog, self.clock()):
             state.set("uncopied", False)
         shutil.rmtree(self._folder, ignore_errors=True)
-        return Published(version)
+        current = self.catalogs.current() if built.versions else wanted.current
+        tried = {canary.version for canary in current.canaries.values()} if current is not None else set()
+        canary = any(made.manifest.version in tried for made in built.versions)
+        return Published(current.version if current is not None else None, canary)
 
     def _settle(self, state: State, wanted: Wanted, built: Built, summary: Summary) -> None:
         """Note that every version that is served holds what is resolved: the next sync works out what changes from here."""

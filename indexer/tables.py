@@ -12,7 +12,9 @@ from rich.table import Table
 
 from packsight.indexer.report import SyncReport
 from packsight.indexer.version_report.summary import TITLES, Summary, Verdict
+from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.manifest import Manifest
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import shown
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from packsight.indexer.product_view import ProductView
     from packsight.indexer.rehearsal import Rehearsal
+    from packsight.shared.queue.tried import Side
 
 _FAILURES = 20
 SHOWN = 10
@@ -37,11 +40,10 @@ def _facts(rows: Sequence[tuple[str, object]], title: str) -> RenderableType:
 
 def sync_summary(report: SyncReport) -> RenderableType:
     """Counts of a sync."""
-    title = (
-        f"[green]Published {report.catalog} {report.version}[/]"
-        if report.published
-        else f"Nothing to publish: {report.catalog} is at {report.version}"
-    )
+    title = f"Nothing to publish: {report.catalog} is at {report.version}"
+    if report.built is not None:
+        tried = f" as a canary: it answers {report.canary:.3g} of the messages" if report.canary else ""
+        title = f"[green]Published {report.catalog} {report.built.version}{tried}[/]"
     rows: list[tuple[str, object]] = [
         ("products", f"{report.products} ({report.added} new, {report.removed} gone, {report.changed} changed)"),
         ("photos", report.photos),
@@ -75,8 +77,8 @@ def failures(report: SyncReport) -> RenderableType | None:
     return table
 
 
-def versions(manifests: Sequence[Manifest], served: Collection[str]) -> RenderableType:
-    """All versions of a catalog, those that workers are served marked."""
+def versions(manifests: Sequence[Manifest], served: Collection[str], tried: Collection[str] = ()) -> RenderableType:
+    """All versions of a catalog, those that workers are served marked, those apart that are tried."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column()
     table.add_column("version", no_wrap=True)  # whole, since it is there to be copied
@@ -84,7 +86,7 @@ def versions(manifests: Sequence[Manifest], served: Collection[str]) -> Renderab
         table.add_column(name, justify="right")
     for made in manifests:
         table.add_row(
-            "[green]CURRENT[/]" if made.version in served else "[red]refused[/]" if made.refused else "",
+            _mark(made, served, tried),
             made.version,
             str(made.products),
             str(made.photos),
@@ -94,7 +96,22 @@ def versions(manifests: Sequence[Manifest], served: Collection[str]) -> Renderab
     return table
 
 
-def manifest(made: Manifest, *, is_served: bool) -> RenderableType:
+def _mark(made: Manifest, served: Collection[str], tried: Collection[str]) -> str:
+    if made.version in tried:
+        return "[yellow]canary[/]"
+    return "[green]CURRENT[/]" if made.version in served else "[red]refused[/]" if made.refused else ""
+
+
+def canary(tried: Canary, endings: Mapping[Side, Mapping[str, int]]) -> RenderableType:
+    """A version that is tried: on what share, and how the photos ended that it and the other version answered."""
+    title = f"Canary: {tried.version} answers {tried.share:.3g} of the messages"
+    table = Table("answered by", *(status.value for status in Status), box=SIMPLE_HEAD, pad_edge=False)
+    for side, counts in endings.items():
+        table.add_row(side, *(f"{counts.get(status.value, 0):,}" for status in Status))
+    return Group(title, table) if endings else Group(title)
+
+
+def manifest(made: Manifest, *, is_served: bool, is_canary: bool = False) -> RenderableType:
     """One version in full."""
     check = made.self_check
     rows: list[tuple[str, object]] = [
@@ -121,7 +138,7 @@ def manifest(made: Manifest, *, is_served: bool) -> RenderableType:
     rows.append(("fit", fit_basis(made)))
     rows += [(name, size(entry.size)) for name, entry in sorted(made.files.items())]
     rows.append(("together", size(sum(entry.size for entry in made.files.values()))))
-    return _facts(rows, f"{made.catalog} {made.version}{' (CURRENT)' if is_served else ''}")
+    return _facts(rows, f"{made.catalog} {made.version}{' (canary)' if is_canary else ' (CURRENT)' if is_served else ''}")
 
 
 def _rows(made: Manifest) -> list[tuple[str, object]]:

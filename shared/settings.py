@@ -248,11 +248,20 @@ class Catalog(_Section):
     """Share of the parent's products that may come back under another id: answers that were given name the old one."""
     max_shared_picture: float = Field(default=0.05, ge=0)
     """Share of the products that one picture may come to stand for: it is none of them, a shop shows it for want of another."""
+    max_placeholder: float = Field(default=0.2, ge=0)
+    """Share of the products that one picture may stand for in a first version: more than a shop is likely to sell without a
+    picture, and then the catalog recognises nothing of them."""
     max_changed_answers: float = Field(default=0.1, ge=0)
     """Share of the stored queries that may be answered by another product, or by none, though both are in both versions."""
     queries: str = ""
     """Folder or s3:// prefix with photos such as customers send, of which both versions are asked before the new one is
     published; empty = none."""
+    canary: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the messages that a new version answers beside the one that is current, until a person promotes it or gives it up;
+    no sync goes on meanwhile. 0 = it answers all at once."""
+    job_queries: int = Field(default=100, ge=0)
+    """Photos of recent jobs, of those in object storage, of which both versions are asked too; 0 = none. Each is described once,
+    never while a job is under way. Of 100, eleven answers that change stop a version."""
     keep_refused: int = Field(default=3, ge=0)
     """Versions that were not published that are kept for a look, two weeks at most."""
     feed: str = ""

@@ -168,6 +168,7 @@ def _recognise() -> Iterator[Grant]:
     yield Grant("set del get mget", _ALIVE)
     yield Grant("set", (f"%W~{keys.PROBE}",))
     yield Grant("publish subscribe unsubscribe", channels=(HINTS,))
+    yield Grant("hincrby expire", (f"~{keys.tried('*', '*')}",))
     yield Grant(f"{_SCRIPTS} hlen hexists hset hget hmget unlink rename expire", (f"~{keys.seen('*')}",))
 
 
@@ -207,6 +208,7 @@ def _look() -> Iterator[Grant]:
     yield from _count(*_ALL_QUEUES)
     yield from _look_at_workers()
     yield Grant("zcard", (f"%R~{keys.DEAD_LETTERS_ORDER}",))
+    yield Grant("hgetall", (f"%R~{keys.tried('*', '*')}",))
 
 
 def _watch() -> Iterator[Grant]:

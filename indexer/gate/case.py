@@ -13,7 +13,8 @@ from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.settings import Catalog
 
 _DECIDING = {
-    "max_loss", "max_renamed", "max_repictured", "max_reidentified", "max_shared_picture", "max_changed_answers",
+    "max_loss", "max_renamed", "max_repictured", "max_reidentified", "max_shared_picture", "max_placeholder",
+    "max_changed_answers",
 }  # fmt: skip
 
 

@@ -120,10 +120,12 @@ def _example(row: Mapping[str, str]) -> str:
 
 
 def _shared(found: Findings, limits: Catalog, parameters: GateParameters) -> Iterator[Refusal]:
-    """A picture that has come to stand for too many products; one that did before is known."""
-    products, limit = found.own.products, limits.max_shared_picture
-    if found.shared is None or found.changes is None:
-        return  # the first version: nobody is served anything better
+    """A picture that has come to stand for too many products; one that did before is known. In a first version each has come."""
+    first = found.changes is None
+    limit, name = (limits.max_placeholder, "MAX_PLACEHOLDER") if first else (limits.max_shared_picture, "MAX_SHARED_PICTURE")
+    if found.shared is None:
+        return
+    products = found.own.products
     many = found.shared.filter(pc.greater_equal(found.shared["products"], max(int(limit * products) + 1, parameters.placeholder)))
     for row in many.to_pylist():
         if found.shared_before.get(row["sha256"], 0.0) <= limit:
@@ -131,7 +133,7 @@ def _shared(found: Findings, limits: Catalog, parameters: GateParameters) -> Ite
                 gate="one picture for many",
                 text=f"One picture stands for {row['products']} of {products} products ({row['source']}; first: {row['first']}): "
                 f"more than {limit:.0%}. Look whether it is what the shop shows for want of a picture, and take it from the "
-                "feed; PACKSIGHT_CATALOG__MAX_SHARED_PICTURE is the limit.",
+                f"feed; PACKSIGHT_CATALOG__{name} is the limit.",
             )
 
 

@@ -53,6 +53,10 @@ class Reports:
         answers = (_Line(photo=photo, answer=answer).model_dump_json() for photo, answer in asked)
         for name, lines in ((LISTS, lines_of(lists)), (ANSWERS, answers), (PAGE, (page,))):
             self._store.write(self._key(summary.version, name), _packed(lines), content_type="application/gzip")
+        self.judge(summary)
+
+    def judge(self, summary: Summary) -> None:
+        """Keep a summary alone, in the place of the one before."""
         data = summary.model_dump_json(indent=1).encode()
         self._store.write(self._key(summary.version, SUMMARY), data, content_type="application/json")
 

@@ -52,7 +52,7 @@ class Summary(BaseModel):
     reasons: tuple[Refusal, ...] = ()
     """Why it was refused, or what was overridden."""
     case: str = ""
-    """Of one that was refused, all that this depends on (packsight.indexer.gate.case)."""
+    """Of one that was refused, or was tried as a canary, all that this depends on (packsight.indexer.gate.case)."""
     levels: Levels
     counts: dict[str, int] = Field(default_factory=dict)
     """Rows of the lists, by the names of TITLES."""

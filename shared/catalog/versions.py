@@ -6,7 +6,8 @@
     catalogs/<name>/CURRENT                       the same for workers of releases that knew no recipes: read, never written
 
 A version is made for one recipe (packsight.shared.catalog.recipe), and the pointer names one version for each: workers that
-differ in what they decide with, as they do during an upgrade, are each served their own.
+differ in what they decide with, as they do during an upgrade, are each served their own. Beside it, it may name a canary: a
+version that answers a share of the messages. Workers of releases that knew none answer all from the other.
 
 Two versions have a file in common when it is the same in both: it is sent once, kept once, and brought to a host once
 (packsight.shared.catalog.parts). Versions of older formats have their files below their own prefix.
@@ -20,14 +21,15 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, PlainName, read_manifest
 from packsight.shared.catalog.parts import Parts
 from packsight.shared.catalog.recipe import Recipe
@@ -57,6 +59,8 @@ class _Pointer(BaseModel):
     version: PlainName
     versions: dict[str, PlainName] = Field(default_factory=dict)
     """By key of the recipe, which is a hash of its fingerprints."""
+    canaries: dict[str, Canary] = Field(default_factory=dict)
+    """By key of the recipe, which has a version too."""
     changed_at: AwareDatetime
     """Later than in every pointer before: by this an old one that was put back is told."""
 
@@ -75,19 +79,29 @@ class Current:
     """As it says itself; None for a pointer of older releases, and for one that is not believed."""
     key: str = ""
     """Name of the key by which it was checked; empty where nothing is."""
+    canaries: Mapping[str, Canary] = field(default_factory=dict)
+    """By key of the recipe."""
 
     def version_for(self, recipe: Recipe) -> str | None:
         """Version that workers of this recipe serve; None when there is none for them."""
         return self.versions.get(recipe.key)
 
+    def canary_for(self, recipe: Recipe) -> Canary | None:
+        """Version that workers of this recipe answer a share of the messages from."""
+        return self.canaries.get(recipe.key)
+
 
 class CatalogStore:
-    """The versions of one catalog in object storage."""
+    """The versions of one catalog in object storage.
 
-    def __init__(self, store: ObjectStore, name: str, trust: Trust) -> None:
+    remembers: a manifest is read once, for who asks often and holds the catalog's lock: nobody else writes one meanwhile.
+    """
+
+    def __init__(self, store: ObjectStore, name: str, trust: Trust, *, remembers: bool = False) -> None:
         self._store = store
         self.name = name
         self._trust = trust
+        self._read_once: dict[str, Blob] | None = {} if remembers else None
 
     def current(self) -> Current | None:
         """Read the pointer; None when nothing was ever published.
@@ -107,7 +121,7 @@ class CatalogStore:
             self._require_own(pointer)
             self._require_latest(pointer)
             key = document.key
-        return Current(pointer.version, pointer.versions, etag, pointer.changed_at, key)
+        return Current(pointer.version, pointer.versions, etag, pointer.changed_at, key, pointer.canaries)
 
     def overwritable(self) -> Current | None:
         """What to overwrite, whatever it is: as `current`, but of a pointer that is refused only its tag."""
@@ -147,10 +161,12 @@ class CatalogStore:
         return None if blob is None else _parsed(blob.data, layout.former_pointer(self.name)).version
 
     def served(self) -> set[str]:
-        """Versions that any worker is pointed at, those of releases without recipes included."""
+        """Versions that any worker is pointed at, canaries and those of releases without recipes included."""
         current, former = self.current(), self.former()
-        named = {*current.versions.values(), current.version} if current is not None else set()
-        return named | ({former} if former is not None else set())
+        named = {former} if former is not None else set()
+        if current is not None:
+            named |= {*current.versions.values(), current.version, *(canary.version for canary in current.canaries.values())}
+        return named
 
     def _blob(self, key: str) -> Blob | None:
         try:
@@ -162,7 +178,7 @@ class CatalogStore:
 
     def manifest(self, version: str) -> Manifest:
         """Read the manifest of a version; raises CatalogError when there is none, or none that is believed."""
-        blob = self._blob(layout.version(self.name, version, MANIFEST))
+        blob = self._manifest(version)
         if blob is None:
             raise CatalogError(
                 ErrorCode.CATALOG_MISSING,
@@ -175,6 +191,16 @@ class CatalogStore:
         if document.key or not manifest.predates_signatures:
             self._trust.keyring.check(Kind.MANIFEST, document, f"The manifest of version {version} of {self.name}")
         return manifest
+
+    def _manifest(self, version: str) -> Blob | None:
+        known = self._read_once if self._read_once is not None else {}
+        if version not in known and (blob := self._blob(layout.version(self.name, version, MANIFEST))) is not None:
+            known[version] = blob
+        return known.get(version)
+
+    def _forget(self, version: str) -> None:
+        if self._read_once is not None:
+            self._read_once.pop(version, None)
 
     def _read(self, document: Document, version: str) -> Manifest:
         manifest = read_manifest(document.body, version)
@@ -207,9 +233,18 @@ class CatalogStore:
         """
         body = (folder / MANIFEST).read_bytes()
         manifest = read_manifest(body, folder.name)
-        signed = self._trust.keyring.sign(Kind.MANIFEST, body)
         self.parts.send(folder, manifest, frozenset() if anew else named_parts(self.named()[0]), anew=anew)
-        self._store.write(layout.version(self.name, manifest.version, MANIFEST), signed, content_type="application/json")
+        self._write_manifest(manifest.version, body)
+
+    def mark_refused(self, version: str, reasons: Sequence[str]) -> None:
+        """Note in the manifest of a version that is there why it is not to be served; raises CatalogError when it is not."""
+        marked = self.manifest(version).model_copy(update={"refused": tuple(reasons)})
+        self._write_manifest(version, marked.model_dump_json(indent=1).encode())
+
+    def _write_manifest(self, version: str, body: bytes) -> None:
+        signed = self._trust.keyring.sign(Kind.MANIFEST, body)
+        self._forget(version)
+        self._store.write(layout.version(self.name, version, MANIFEST), signed, content_type="application/json")
 
     @property
     def parts(self) -> Parts:
@@ -221,7 +256,7 @@ class CatalogStore:
         found: list[Manifest] = []
         unreadable: list[CatalogError] = []
         for version in self._whole():
-            if (blob := self._blob(layout.version(self.name, version, MANIFEST))) is not None:
+            if (blob := self._manifest(version)) is not None:
                 try:
                     found.append(read_manifest(Document.split(blob.data).body, version))
                 except CatalogError as error:
@@ -248,6 +283,7 @@ class CatalogStore:
             if manifest.predates_signatures:
                 continue
             if document.key != self._trust.keyring.own:
+                self._forget(version)
                 self._store.replace(key, self._trust.keyring.sign(Kind.MANIFEST, document.body), etag=blob.etag)
             signed.append(manifest)
         if (found := self._pointer()) is not None:
@@ -256,7 +292,7 @@ class CatalogStore:
                 self._trust.keyring.check(Kind.POINTER, document, f"The pointer of catalog {self.name}")
             pointer = _parsed(document.body, layout.pointer(self.name))
             self._require_own(pointer, "")
-            self._point(pointer.version, pointer.versions, Current("", {}, etag, pointer.changed_at))
+            self._point(pointer.version, pointer.versions, pointer.canaries, Current("", {}, etag, pointer.changed_at))
         return signed
 
     def is_unsigned(self) -> bool:
@@ -264,32 +300,49 @@ class CatalogStore:
         found = self._pointer()
         return found is not None and not found[0].key
 
-    def point(self, *versions: str, expected: Current | None) -> None:
+    def point(self, *versions: str, expected: Current | None, share: float = 0.0) -> None:
         """Let the pointer name these versions, each for its recipe, if it still is what the caller saw.
 
-        What it names for other recipes stays. Raises Conflict when another publisher won, CatalogError for a version that
-        is not there or that this release does not read.
+        share: of the messages that they are to answer as canaries, where their recipes have versions; else, and with 0, they
+        answer all, and whatever was tried for their recipes is over. What it names for other recipes stays. Raises Conflict
+        when another publisher won, CatalogError for a version that is not there or that this release does not read.
         """
         manifests = [self.manifest(version) for version in versions]
         for manifest in manifests:
             manifest.require_format()
-        before = {} if expected is None else expected.versions
-        named = {**before, **{manifest.recipe.key: manifest.version for manifest in manifests}}
-        self._point(max(versions), named, expected)
+        named = {} if expected is None else dict(expected.versions)
+        canaries = {} if expected is None else dict(expected.canaries)
+        last = "" if expected is None else expected.version
+        for manifest in sorted(manifests, key=lambda one: one.version):
+            key = manifest.recipe.key
+            if share and key in named:
+                canaries[key] = Canary(version=manifest.version, share=share)
+            else:
+                last = named[key] = manifest.version
+                canaries.pop(key, None)
+        self._point(last, named, canaries, expected)
 
     def drop(self, recipes: Collection[str], *, expected: Current) -> None:
         """Let the pointer name nothing for these recipe keys, if it still is what the caller saw; raises Conflict."""
         named = {key: version for key, version in expected.versions.items() if key not in recipes}
-        self._point(expected.version, named, expected)
+        self._point(expected.version, named, {key: expected.canaries[key] for key in expected.canaries.keys() & named}, expected)
+
+    def drop_canaries(self, *, expected: Current) -> None:
+        """Let the pointer name no canary, if it still is what the caller saw; raises Conflict."""
+        self._point(expected.version, expected.versions, {}, expected)
 
     def drop_former(self) -> None:
         """Remove the pointer of releases without recipes, when no worker of theirs is left."""
         self._store.remove(layout.former_pointer(self.name))
 
-    def _point(self, version: str, versions: Mapping[str, str], expected: Current | None) -> None:
+    def _point(
+        self, version: str, versions: Mapping[str, str], canaries: Mapping[str, Canary], expected: Current | None
+    ) -> None:
         before = [None if expected is None else expected.changed_at, self._trust.newest(self.name)]
         changed_at = max([datetime.now(UTC), *(known + _TICK for known in before if known is not None)])
-        pointer = _Pointer(catalog=self.name, version=version, versions=dict(versions), changed_at=changed_at)
+        pointer = _Pointer(
+            catalog=self.name, version=version, versions=dict(versions), canaries=dict(canaries), changed_at=changed_at
+        )
         self._store.replace(
             layout.pointer(self.name),
             self._trust.keyring.sign(Kind.POINTER, pointer.model_dump_json(indent=1).encode()),
@@ -340,6 +393,7 @@ class CatalogStore:
     def remove(self, version: str) -> None:
         """Remove a version, manifest first, so that no reader meets half of one; its parts stay until they are collected."""
         prefix = layout.version(self.name, version)
+        self._forget(version)
         self._store.remove(prefix + MANIFEST)
         for key in list(self._store.list(prefix)):
             self._store.remove(key)

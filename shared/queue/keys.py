@@ -44,6 +44,11 @@ def sync_lock(catalog: str) -> str:
     return f"packsight:lock:sync:{catalog}"
 
 
+def tried(catalog: str, canary: str) -> str:
+    """Hash with how many photos ended how while a canary of a catalog was tried, by who answered."""
+    return f"packsight:tried:{catalog}:{canary}"
+
+
 def seen(made_by: str) -> str:
     """Hash from a photo's content to what the networks saw, of those `made_by` the same networks under the same limits."""
     return f"packsight:seen:{made_by}"

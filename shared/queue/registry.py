@@ -54,6 +54,8 @@ class ChildEntry(_Entry):
     """Seconds that building its networks took."""
     catalogs: dict[str, str] = Field(default_factory=dict)
     """Versions that it answers from."""
+    canaries: dict[str, str] | None = None
+    """Canaries that it answers a share of the messages from; an older release, which knows none, says None."""
     latest: dict[str, str] = Field(default_factory=dict)
     """Versions that it looked at last; one that it does not answer from it has refused."""
     refused: dict[str, str] = Field(default_factory=dict)

@@ -81,7 +81,7 @@ def store() -> ObjectStore:
     return ObjectStore(settings().s3)
 
 
-def run(request: RecognizeRequest) -> list[Outcome]:
+def run(request: RecognizeRequest, _: str) -> list[Outcome]:
     away = [image for image in request.images if image.startswith("stored:") and not store().answers()]
     answered = {image: act(image) for image in request.images if image not in away}
     if away:

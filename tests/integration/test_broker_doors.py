@@ -60,6 +60,8 @@ DOORS: list[tuple[str, tuple[str, ...], str]] = [
     ("see the workers", ("MGET", "packsight:child:x", "packsight:replica:x"), "OWIM"),
     ("read what was seen on photos", ("HGET", "packsight:seen:x", "x"), "W"),
     ("forget what was seen on photos", ("UNLINK", "packsight:seen:x"), "OW"),
+    ("count how photos end while a canary is tried", ("HINCRBY", "packsight:tried:default:v2", "canary:matched", "1"), "W"),
+    ("read how they ended", ("HGETALL", "packsight:tried:default:v2"), "OM"),
     ("hold up a catalog", ("SET", "packsight:lock:sync:default", "x"), "OI"),
     ("tell of a new version", ("PUBLISH", "packsight:catalogs", "default"), "OWI"),
     ("ask all workers", ("PUBLISH", CONTROL, "x"), "OFM"),

@@ -138,7 +138,7 @@ def test_the_catalog_that_nobody_asks_for_is_closed_when_room_is_short_and_opene
     for asked, closed in (("books", "toys"), ("toys", "shoes"), ("books", "shoes"), ("shoes", "toys")):
         assert catalogs.get(asked).manifest.version == made[asked]
         catalogs.refresh()
-        assert set(catalogs._open) == made.keys() - {closed}
+        assert {place.name for place in catalogs._open} == made.keys() - {closed}
         assert catalogs.versions == made
     assert held.manifest.version == made["shoes"], "a batch keeps what it was given"
     assert len(held.vectors) == len(held.photo_product)
@@ -155,10 +155,10 @@ def test_a_version_that_arrives_for_a_closed_catalog_is_the_one_that_is_opened(
     publish("first")
     catalogs.refresh()
     catalogs.get("other")
-    assert list(catalogs._open) == ["other"]
+    assert [place.name for place in catalogs._open] == ["other"]
     second = publish("second")
     catalogs.refresh()
-    assert list(catalogs._open) == ["other"]
+    assert [place.name for place in catalogs._open] == ["other"]
     assert catalogs.versions == catalogs.latest == {"other": snapshot.manifest.version, "test": second}
     assert catalogs.get("test").manifest.version == second
-    assert list(catalogs._open) == ["test"]
+    assert [place.name for place in catalogs._open] == ["test"]

@@ -86,7 +86,7 @@ def bold(packs: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot = packs.catalogs.get("packs")
     sure = replace(snapshot, model=PRIOR.model_copy(update={"matched": 0.8, "sure": 0.8}))
     others = packs.catalogs.get
-    monkeypatch.setattr(packs.catalogs, "get", lambda name: sure if name == "packs" else others(name))
+    monkeypatch.setattr(packs.catalogs, "get", lambda name, message="": sure if name == "packs" else others(name, message))
 
 
 def test_a_flat_pack_in_clutter_is_decided_by_its_details_alone(packs: Shop, asked: Counter[str]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from typer.testing import CliRunner, Result
 from packsight.indexer import cli, commands, looking
 from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.version import build_version
-from packsight.indexer.examination import RefusedError
+from packsight.indexer.examination import Examination, RefusedError
 from packsight.indexer.fleet import Fleet
+from packsight.indexer.gate.parameters import GATE
 from packsight.indexer.publish import prune, roll_back
 from packsight.indexer.refused import prune_refused
 from packsight.indexer.rehearsal import rehearse
@@ -25,7 +28,9 @@ from packsight.indexer.version_report.keeping import Reports
 from packsight.indexer.version_report.summary import Summary, Verdict
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.contract.errors import UserError
+from packsight.shared.queue.jobs_ledger import JobsLedger
 from packsight.shared.settings import Settings
+from packsight.shared.storage.jobs import JobImage, JobManifest, JobStore
 from packsight.shared.storage.objects import ObjectStore
 from tests.integration.test_sync import RECIPE, Shop, photo, register
 
@@ -144,6 +149,25 @@ def test_a_version_that_is_refused_is_kept_marked_and_unpointed_and_can_be_let_b
     assert len(list(reports.lines(told.version))) == sum(told.counts.values())
 
 
+def test_a_first_version_with_one_picture_for_all_is_refused_and_can_be_looked_at_and_let_be_served(
+    shop: Shop, reports: Reports, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("packsight.indexer.sync.Examination", partial(Examination, parameters=replace(GATE, placeholder=8)))
+    placeholders(shop)
+    told = refused(shop)
+    assert [reason.gate for reason in told.reasons] == ["one picture for many"]
+    assert "One picture stands for 8 of 8 products (main/1.jpg" in told.reasons[0].text
+    assert "PACKSIGHT_CATALOG__MAX_PLACEHOLDER" in told.reasons[0].text
+    assert any("stands for 8 products" in note for note in told.notes)
+    assert shop.catalogs.current() is None
+    assert "One picture stands for 8 of 8" in run("report", told.version).stdout
+    assert isinstance(run("show").exception, UserError), "none is served yet"
+    assert run("rollback", told.version, "--no-wait").exit_code == 0
+    assert pointed(shop) == told.version
+    forced = summary(reports, shop.sync(force=True).version)
+    assert forced.verdict is Verdict.ACCEPTED, "it stood for as many before"
+
+
 def test_only_the_last_refused_versions_are_kept_and_none_for_long(shop: Shop, reports: Reports) -> None:
     limit(shop, keep_refused=1)
     served = shop.sync().version
@@ -215,6 +239,42 @@ def test_queries_that_are_not_there_are_told_and_stop_nothing(shop: Shop, report
         shop.sync()
 
 
+def submitted(shop: Shop, job: str, *photos: bytes) -> None:
+    """A job that asked about photos from a disk."""
+    images = []
+    for number, data in enumerate(photos):
+        sha256 = hashlib.sha256(data).hexdigest()
+        shop.store.write(f"uploads/{sha256}", data)
+        reference = f"s3://{shop.store.bucket}/uploads/{sha256}"
+        images.append(JobImage(reference=reference, name=f"{job}-{number}.jpg", sha256=sha256))
+    JobStore(shop.store).create(JobManifest(job=job, images=len(images)), images)
+
+
+def test_photos_of_jobs_are_asked_of_both_versions_and_new_ones_wait_while_a_job_is_under_way(
+    shop: Shop, reports: Reports
+) -> None:
+    submitted(shop, "20260101-a", *(photo(number) for number in (1, 2, 3, 4)), photo(5)[:500])
+    first = shop.sync()
+    assert not [note for note in summary(reports, first.version).notes if "stored quer" in note], "nobody keeps those of jobs"
+    described = len(shop.extractor.asked)
+    ledger = JobsLedger(Fleet(shop.settings).redis, 100)
+    ledger.register("20260102-b", 1)
+    submitted(shop, "20260102-b", photo(77))
+    pictures = {one: shop.main(one).read_bytes() for one in "1234"}
+    for one, other in zip("1234", "2341", strict=True):
+        shop.main(one).write_bytes(pictures[other])
+    told = refused(shop)
+    assert [reason.gate for reason in told.reasons] == ["other answers"]
+    assert "4 of 4 stored queries" in told.reasons[0].text
+    assert len(shop.extractor.asked) == described, "those of jobs wait"
+    ledger.forget("20260102-b")
+    assert refused(shop).version == told.version, "photos of jobs that came make no other case"
+    limit(shop, max_changed_answers=0.99)
+    second = shop.sync()
+    assert any(f"of 5 that {first.version} was asked too, 4" in line for line in summary(reports, second.version).compared)
+    assert {"20260101-a-0.jpg"} <= {line["query"] for line in reports.lines(second.version or "") if line["list"] == "answers"}
+
+
 def rehearsed(shop: Shop) -> list[str]:
     request = SyncRequest(shop.write(), str(shop.folder / "extra"), dry_run=True)
     before = sorted(shop.store.list(""))
@@ -253,7 +313,9 @@ def sync_twice(shop: Shop) -> tuple[SyncReport, SyncReport]:
     return first, shop.sync()
 
 
-def test_the_commands_that_look_show_reports_differences_and_products(config: Settings, shop: Shop, tmp_path: Path) -> None:
+def test_the_commands_that_look_show_reports_differences_and_products(
+    config: Settings, shop: Shop, reports: Reports, tmp_path: Path
+) -> None:
     first, second = sync_twice(shop)
     page, lines = tmp_path / "report.html", tmp_path / "report.jsonl"
     text = run("report", "--html", str(page), "--jsonl", str(lines)).stdout
@@ -262,13 +324,20 @@ def test_the_commands_that_look_show_reports_differences_and_products(config: Se
     assert "<td>Lotion of roses</td>" in page.read_text()
     told = [json.loads(line) for line in lines.read_text().splitlines()]
     assert {"list": "renamed", "id": "3", "name": shop.names["3"], "name_before": "Cream number 3"} in told
-    found = run("diff", first.version or "", second.version or "").stdout
+    found = run("diff", first.version or "", second.version or "", "--jsonl", str(lines)).stdout
     assert "Cream number 3" in found
     assert "Products with other photos: 1" in found
+    differs = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert {"list": "renamed", "id": "3", "name": shop.names["3"], "name_before": "Cream number 3"} in differs
+    assert {line["list"] for line in differs} == {"renamed", "changed", "photos", "repictured"} & {line["list"] for line in told}
     assert "hold the same" in run("diff", first.version or "", first.version or "").stdout
     product = run("product", "5").stdout
     assert "main/5.jpg" in product
     assert "Most like it" in product
+    assert f"word{hashlib.sha256(photo(55)).hexdigest()[:6]}" in product.partition("\nWords")[2]
+    right = [one.right for one in reports.answers(second.version or "") if one.photo.product == "5"]
+    assert len(right) == 2
+    assert (product.count("recognised"), product.count("taken for")) == (sum(right), 2 - sum(right))
     assert isinstance(run("product", "none").exception, UserError)
     assert isinstance(run("report", "v9").exception, UserError)
 

@@ -280,7 +280,7 @@ def test_only_the_failed_photos_of_a_job_are_asked_about_again_and_the_others_st
     assert (state.batches, state.enqueued, state.finished) == (2, 2, 0)
     asked: list[str] = []
 
-    def recognise(request: RecognizeRequest) -> list[Outcome]:
+    def recognise(request: RecognizeRequest, _: str) -> list[Outcome]:
         asked.extend(request.images)
         return [Outcome(image=image, status=Status.NO_MATCH, reason="second") for image in request.images]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
 from packsight.producer.evaluation.variants import match
+from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.placement import ByPhoto
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.settings import Settings
@@ -17,12 +20,30 @@ from packsight.worker.catalogs.pointer import LocalPointer, versions_folder, wri
 from packsight.worker.catalogs.snapshots import Catalogs
 from tests.unit.matching_catalog import RECIPE, photo, shop
 
-SWAPS = 300
-MOST_MB = 60.0
-"""By which a child may grow over all swaps: one version of this catalog takes less than one."""
+SWAPS = 1000
+SETTLED = 200
+"""Swaps after which what a child holds does not grow any further."""
+MOST_MB = 20.0
+"""By which it may all the same; that a version stays open is seen by what is mapped."""
 
 
-def test_hundreds_of_swaps_beside_matching_fail_nothing_and_keep_no_version(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Held:
+    """What a process holds."""
+
+    mb: float
+    files: int
+    mapped: int
+
+    @classmethod
+    def now(cls) -> Held:
+        gc.collect()
+        process = psutil.Process()
+        maps = [one for one in Path("/proc/self/maps").read_text().splitlines() if "/versions/" in one]
+        return cls(process.memory_info().rss / 1e6, process.num_fds(), len(maps))
+
+
+def test_a_thousand_swaps_beside_matching_fail_nothing_and_keep_neither_memory_nor_handles(tmp_path: Path) -> None:
     home, names = tmp_path / "home", list[str]()
     folder = versions_folder(home, "test")
     folder.mkdir(parents=True)
@@ -34,7 +55,7 @@ def test_hundreds_of_swaps_beside_matching_fail_nothing_and_keep_no_version(tmp_
 
     def ask() -> None:
         while not done.wait(0.05):  # seldom, since the swaps are to go on beside it
-            snapshot = catalogs.get("test")
+            snapshot = catalogs.get("test", str(answered[0]))
             try:
                 product = match(query, snapshot, top_k=3).candidates[0].product.id
             except Exception as error:  # whatever it is, the assertion below shows it
@@ -43,22 +64,30 @@ def test_hundreds_of_swaps_beside_matching_fail_nothing_and_keep_no_version(tmp_
             failed.extend([] if product == "p0" else [product])
             answered[0] += 1
 
+    held: list[Held] = []
     write_local_pointer(home, "test", RECIPE, LocalPointer(version=names[0]))
     catalogs.refresh()
     thread = threading.Thread(target=ask)
     thread.start()
-    before = psutil.Process().memory_info().rss
     try:
         for number in range(1, SWAPS + 1):
-            write_local_pointer(home, "test", RECIPE, LocalPointer(version=names[number % 2]))
+            now, other = names[number % 2], names[1 - number % 2]
+            canary = Canary(version=other, share=0.5) if number % 4 < 2 else None  # tried, promoted, tried, given up
+            write_local_pointer(home, "test", RECIPE, LocalPointer(version=now, canary=canary))
             catalogs.refresh()
-            assert catalogs.versions == {"test": names[number % 2]}
+            assert catalogs.versions == {"test": now}
+            assert catalogs.canaries == ({"test": other} if canary else {})
+            if number in {SETTLED, SWAPS}:
+                held.append(Held.now())
     finally:
         done.set()
         thread.join()
     assert not failed
     assert answered[0] > 0
-    assert (psutil.Process().memory_info().rss - before) / 1e6 < MOST_MB
+    settled, last = held
+    assert last.mb - settled.mb < MOST_MB
+    assert last.files <= settled.files + 2, "beside what the thread has open just now"
+    assert last.mapped <= settled.mapped * 1.5
 
 
 def test_what_a_child_serves_cannot_be_written_through_what_it_has_opened(tmp_path: Path) -> None:

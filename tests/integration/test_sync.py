@@ -454,6 +454,22 @@ def test_a_sync_of_an_unchanged_shop_reads_no_row_of_what_is_published(shop: Sho
     assert (again.published, again.products, again.photos) == (False, 8, 16)
 
 
+def test_a_sync_of_an_unchanged_shop_reads_each_manifest_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.sync()
+    shop.names["3"] = "Lotion of roses"
+    shop.sync()
+    asked, read = list[str](), ObjectStore.read
+
+    def counted(self: ObjectStore, key: str, **how: Any) -> Any:
+        asked.append(key)
+        return read(self, key, **how)
+
+    monkeypatch.setattr(ObjectStore, "read", counted)
+    assert not shop.sync().published
+    manifests = [key for key in asked if key.endswith("manifest.json")]
+    assert sorted(manifests) == [f"catalogs/default/versions/{one.version}/manifest.json" for one in shop.catalogs.versions()]
+
+
 def test_the_state_knows_after_a_publication_what_the_version_holds(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.sync()
     monkeypatch.setattr("packsight.indexer.state.published.open_published", lambda *_: pytest.fail("the version was read"))

@@ -137,8 +137,8 @@ ITEMS = (
     ),
     Item(
         "Files that are served and written",
-        "Names are never used twice; what is mapped stays readable, over hundreds of swaps beside matching.",
-        ("integration/test_swaps.py::test_hundreds_of_swaps_beside_matching_fail_nothing_and_keep_no_version",
+        "Names are never used twice; what is mapped stays readable, over a thousand swaps beside matching.",
+        ("integration/test_swaps.py::test_a_thousand_swaps_beside_matching_fail_nothing_and_keep_neither_memory_nor_handles",
          "integration/test_swaps.py::test_what_a_child_serves_cannot_be_written_through_what_it_has_opened"),
         "keep every snapshot in Catalogs, or open arrays with mmap_mode r+",
     ),
@@ -151,8 +151,10 @@ ITEMS = (
     ),
     Item(
         "An indexer killed at any write",
-        "Readers find a whole version, the next run completes, and orphans go.",
-        ("integration/test_sync.py::test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_completes",
+        "Readers find a whole version, the next run publishes what an undisturbed one does, and orphans go.",
+        ("integration/test_sync_kills.py::test_the_sync_after_a_kill_publishes_what_an_undisturbed_one_does",
+         "integration/test_sync_kills.py::test_an_indexer_that_was_frozen_until_another_had_published_does_no_harm",
+         "integration/test_sync.py::test_a_sync_killed_at_any_write_leaves_a_whole_catalog_and_the_next_one_completes",
          "unit/test_collection.py::test_at_the_end_of_a_sync_go_parts_of_versions_that_went_and_of_uploads_that_never_ended"),
         "leave out the upload of the manifest",
         (recovery("indexer killed"),),

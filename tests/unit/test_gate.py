@@ -175,6 +175,16 @@ def test_one_picture_for_many_products_is_refused_unless_it_was_so_before(
     assert gates(after, after, shared_before={"none": share_before}) == (["one picture for many"] if refused else [])
 
 
+@pytest.mark.parametrize(
+    ("count", "of", "refused"), [(20, 99, True), (20, 100, False), (21, 100, True), (19, 20, False), (90, 400, True)]
+)
+def test_a_first_version_in_which_one_picture_stands_for_very_many_is_refused(count: int, of: int, refused: bool) -> None:
+    after = placeholder(count, of)
+    (found,) = rows(shared_pictures(after))
+    assert (found["products"], found["source"]) == (count, "none.jpg")
+    assert gates(None, after) == (["one picture for many"] if refused else [])
+
+
 def own(sha: str, answer: str, truth: str = "1") -> Asked:
     return Asked(Photo(kind=OWN, sha256=sha, name=f"{sha}.jpg", product=truth), Answer(first=answer, confidence=0.9))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.manifest import MANIFEST
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.storage.files import write_whole
@@ -31,11 +32,23 @@ class LocalPointer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     version: str = ""
+    canary: Canary | None = None
+    """What a share of the messages is answered from instead, if it is here too."""
     key: str = ""
     """Name of the key that signed the pointer which led here; empty when signatures were not asked for."""
     refusal: str = ""
     """A sentence for people, set when `version` is empty."""
     remedy: str = ""
+
+    @property
+    def alone(self) -> LocalPointer:
+        """The same without its canary."""
+        return self.model_copy(update={"canary": None})
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """All that it names."""
+        return (self.version, *((self.canary.version,) if self.canary is not None else ()))
 
 
 def follow(home: Path, recipe: Recipe) -> None:
@@ -79,9 +92,15 @@ def read_local_pointer(home: Path, catalog: str, recipe: Recipe) -> LocalPointer
         pointer = LocalPointer.model_validate_json(_pointer(home, catalog, recipe).read_bytes())
     except FileNotFoundError:
         return None
-    if pointer.version and not (versions_folder(home, catalog) / pointer.version / MANIFEST).exists():
+    if pointer.version and not _is_here(home, catalog, pointer.version):
         return None
+    if pointer.canary is not None and not _is_here(home, catalog, pointer.canary.version):
+        return pointer.model_copy(update={"canary": None})
     return pointer
+
+
+def _is_here(home: Path, catalog: str, version: str) -> bool:
+    return (versions_folder(home, catalog) / version / MANIFEST).exists()
 
 
 def arrived(home: Path, recipe: Recipe) -> list[str]:
@@ -93,7 +112,7 @@ def served_versions(home: Path, catalog: str) -> Iterator[str]:
     """Versions of a catalog that any pointer of this host names."""
     folder = home / "replica" / catalog
     for file in [*folder.glob("CURRENT.*.json"), *folder.glob("CURRENT")]:
-        yield LocalPointer.model_validate_json(file.read_bytes()).version
+        yield from LocalPointer.model_validate_json(file.read_bytes()).versions
 
 
 def drop_former(home: Path, catalog: str) -> None:

@@ -104,31 +104,57 @@ class Replica(threading.Thread):
         current = catalogs.current() if recipes else None
         if current is None:
             return
+        failed: Exception | None = None
         for recipe in recipes:
-            here = read_local_pointer(self._settings.home, catalogs.name, recipe)
-            version = current.version_for(recipe)
-            if version is None:
-                if here is None or not here.version:
-                    self._tell(catalogs, current, recipe, here)
-            elif here is None or here.version != version or not self._trust.keyring.believes(here.key):
-                self._bring(catalogs, version, current.key, recipe, here)
+            try:
+                self._follow_for(catalogs, current, recipe)
+            except (PacksightError, OSError, ValueError) as error:  # the other recipes' versions may be whole
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
-    def _bring(self, catalogs: CatalogStore, version: str, key: str, recipe: Recipe, before: LocalPointer | None) -> None:
-        home, name = self._settings.home, catalogs.name
+    def _follow_for(self, catalogs: CatalogStore, current: Current, recipe: Recipe) -> None:
+        here = read_local_pointer(self._settings.home, catalogs.name, recipe)
+        version = current.version_for(recipe)
+        if version is not None:
+            wanted = LocalPointer(version=version, canary=current.canary_for(recipe), key=current.key)
+            same = here is not None and (here.version, here.canary) == (wanted.version, wanted.canary)
+            if here is None or not same or not self._trust.keyring.believes(here.key):
+                self._bring(catalogs, wanted, recipe, here)
+        elif here is None or not here.version:
+            self._tell(catalogs, current, recipe, here)
+
+    def _bring(self, catalogs: CatalogStore, wanted: LocalPointer, recipe: Recipe, before: LocalPointer | None) -> None:
+        """Bring what is wanted; a canary that cannot be brought keeps nobody from the version beside it."""
         started = time.monotonic()
+        self._download(catalogs, wanted.version, recipe)
+        if wanted.canary is not None:
+            self._take_up(catalogs, wanted.alone, recipe, before, time.monotonic() - started)
+            self._download(catalogs, wanted.canary.version, recipe)
+        self._take_up(catalogs, wanted, recipe, before, time.monotonic() - started)
+
+    def _download(self, catalogs: CatalogStore, version: str, recipe: Recipe) -> None:
         catalogs.manifest(version).require(recipe)
         self._bringing = True
         try:
-            catalogs.download(version, versions_folder(home, name))
+            catalogs.download(version, versions_folder(self._settings.home, catalogs.name))
         finally:
             self._bringing, self._looked = False, time.monotonic()
-        write_local_pointer(home, name, recipe, LocalPointer(version=version, key=key))
-        took = time.monotonic() - started
-        log.info("replica: catalog %s is at %s (%.1f s)", name, version, took, extra={"action": "replica_swapped"})
+
+    def _take_up(
+        self, catalogs: CatalogStore, wanted: LocalPointer, recipe: Recipe, before: LocalPointer | None, took: float
+    ) -> None:
+        """Let the children take up what was brought, and clear away what nobody is pointed at."""
+        home, name = self._settings.home, catalogs.name
+        if wanted == before:
+            return
+        write_local_pointer(home, name, recipe, wanted)
+        told = " and its canary ".join(wanted.versions)
+        log.info("replica: catalog %s is at %s (%.1f s)", name, told, took, extra={"action": "replica_swapped"})
         if catalogs.former() is None:
             drop_former(home, name)
-        # The version before stays for children that have not looked yet; what is mapped survives its removal anyway.
-        kept = {*served_versions(home, name), before.version if before else ""}
+        # The versions before stay for children that have not looked yet; what is mapped survives its removal anyway.
+        kept = {*served_versions(home, name), *(before.versions if before else ())}
         for folder in versions_folder(home, name).iterdir():
             if folder.name not in kept and not folder.name.startswith("."):
                 shutil.rmtree(folder, ignore_errors=True)

@@ -78,15 +78,17 @@ class Pipeline:
         self.images = 0
         """Photos that have passed the networks or were known to them."""
 
-    def recognize(self, request: RecognizeRequest) -> list[Outcome]:
+    def recognize(self, request: RecognizeRequest, message: str = "") -> list[Outcome]:
         """Answer a batch from one catalog version: one outcome per reference, in order, whatever is wrong with some.
+
+        message: id of the message that the batch came in, by which it is answered from a canary or not.
 
         Raises Outage when object storage is away, with the outcomes of what was fetched before, and when the catalog is
         published but this worker cannot answer from it.
         """
         answer = Answer(request.catalog, self.embedder_name, self.spotter_name)
         try:
-            snapshot = self._catalogs.get(request.catalog)
+            snapshot = self._catalogs.get(request.catalog, message)
         except StorageError as error:
             raise Outage(Dependency.STORE, error.message) from error
         except CatalogError as error:

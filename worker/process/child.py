@@ -39,6 +39,7 @@ class Child:
 
     settings: Settings
     pipeline: Pipeline
+    catalogs: Catalogs
     features: FeatureStore
     models: dict[str, str]
     """Fingerprints of what makes the features."""
@@ -96,6 +97,7 @@ def build(config: Settings) -> Child:
     return Child(
         settings=config,
         pipeline=pipeline,
+        catalogs=catalogs,
         features=FeatureStore(store, own.parts, config.home),
         models=own.model_dump(include=set(MAKERS.values())),
         ledger=Ledger(config),

@@ -53,7 +53,10 @@ class Registration(threading.Thread):
             log.warning("registration: %s", type(error).__name__)
 
     def _served(self) -> dict[str, dict[str, str]]:
-        return {"catalogs": self._catalogs.versions, "latest": self._catalogs.latest, "refused": self._catalogs.refused}
+        served = self._catalogs
+        return {
+            "catalogs": served.versions, "canaries": served.canaries, "latest": served.latest, "refused": served.refused,
+        }  # fmt: skip
 
     def run(self) -> None:
         """Look and announce until the process ends; what is new is announced at once."""

@@ -59,8 +59,8 @@ class BatchKind(Generic[R, A]):
     task: str
     request: type[R]
     outcome: type[A]
-    run: Callable[[R], list[A]]
-    """One outcome per image of the request, in order."""
+    run: Callable[[R, str], list[A]]
+    """One outcome per image of the request, in order; the other argument is the id of its message."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Batch(Generic[R, A]):
             self.ledger.deliveries.begin_part(self.task_id, self.pulse.holder, span)
         request = self.request.model_copy(update={"images": [self.request.images[place] for place in group]})
         with self.pulse.working(*span, self.ledger.settings.worker.seconds_for(len(group))):
-            outcomes = self.kind.run(request)
+            outcomes = self.kind.run(request, self.task_id)
         if len(outcomes) != len(group):
             raise RuntimeError(f"{len(outcomes)} outcomes for {len(group)} images")
         return outcomes

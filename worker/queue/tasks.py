@@ -7,10 +7,13 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from redis import RedisError
+
 from packsight.shared.contract.errors import Dependency, MessageError, Outage, StorageError
 from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE, DescribeRequest, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Described, DescribeResult, Outcome, RecognizeResult
 from packsight.shared.contract.references import shown
+from packsight.shared.queue import tried
 from packsight.shared.queue.dead_letters import DeadLetter
 from packsight.worker.app import worker_app
 from packsight.worker.queue.delivery import A, Batch, BatchKind, R
@@ -28,6 +31,7 @@ def recognize(self: BatchTask, *arguments: Any, **options: Any) -> RecognizeResu
     """Recognise a batch: one RecognizeRequest in, one RecognizeResult out."""
     outcomes = _answer(self, RECOGNITION, arguments, options)
     _log(self.request.id, outcomes)
+    _count(outcomes)
     return RecognizeResult(outcomes=outcomes)
 
 
@@ -52,11 +56,11 @@ def _answer(task: BatchTask, kind: BatchKind[R, A], arguments: tuple[Any, ...], 
     return batch.answer()
 
 
-def _recognize(request: RecognizeRequest) -> list[Outcome]:
-    return _child().pipeline.recognize(request)
+def _recognize(request: RecognizeRequest, message: str) -> list[Outcome]:
+    return _child().pipeline.recognize(request, message)
 
 
-def _describe(request: DescribeRequest) -> list[Described]:
+def _describe(request: DescribeRequest, _: str) -> list[Described]:
     here = _child()
     seen = list(here.pipeline.describe(request.images, request.parts))
     found = [item.features for item in seen if item.features is not None]
@@ -121,3 +125,14 @@ def _log(task_id: str, outcomes: Sequence[Outcome]) -> None:
             "confidence": round(outcome.confidence, 3),
         }
         log.info("%s: %s", outcome.status.value, shown(outcome.image), extra=details)
+
+
+def _count(outcomes: Sequence[Outcome]) -> None:
+    """Count how photos ended while a canary is tried; a database that is away costs the counts and no answer."""
+    here = _child()
+    catalog = next((one.provenance.catalog for one in outcomes if one.provenance is not None), "")
+    if canary := here.catalogs.canaries.get(catalog):
+        try:
+            tried.note(here.ledger.client, catalog, canary, outcomes)
+        except RedisError as error:
+            log.warning("photos are not counted: %s", type(error).__name__)
