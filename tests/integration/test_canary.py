@@ -234,7 +234,7 @@ def test_a_canary_that_cannot_be_brought_or_opened_leaves_all_messages_to_the_ve
 ) -> None:
     child, follow = Catalogs(live_settings.home, store, MATCHING), Replica(live_settings, "node")
     first, second = publish("first", 0.0), publish("second", 0.4)
-    vectors = versions_folder(live_settings.home, "test") / second / "vectors.npy"
+    vectors = versions_folder(live_settings.home, "test") / second / "s0000.vectors.npy"
     vectors.unlink()  # else both versions' would be damaged
     vectors.write_bytes(b"damaged")
     assert answering(child) == {first: len(MESSAGES)}
