@@ -56,7 +56,7 @@ def main(version: Path, photos: Path, out: Path) -> None:
 def _costs(product: str, photo: Features, snapshot: Snapshot) -> Iterator[tuple[str, Any]]:
     vocabulary, lines = snapshot.words.vocabulary, photo.words
     frame = Query.of(photo, snapshot).frame
-    _forget(vocabulary)
+    vocabulary.forget()
     yield "look words up that are new", _spent(lambda: look_up(lines, vocabulary))[0]
     yield "look words up that are known", _spent(lambda: look_up(lines, vocabulary))[0]
     unseen = Query.of_details(photo.local.as_query(), photo.thumbnail, snapshot, (), frame)
@@ -70,10 +70,10 @@ def _costs(product: str, photo: Features, snapshot: Snapshot) -> Iterator[tuple[
     yield "right_by_words", number in by_words
     asked = unseen.with_looks(photo.looks, snapshot)
     rank_by_all(asked.with_words(lines[:1], frame, snapshot), snapshot)
-    _forget(vocabulary)
+    vocabulary.forget()
     total = sum(_spent(partial(_asks, asked, lines[:count], snapshot))[0] for count in _counts(len(lines)))
     yield "ask whether it is enough, all times together", total
-    _forget(vocabulary)
+    vocabulary.forget()
     spent, ranking = _spent(lambda: as_served(unseen.with_rest(photo, snapshot), snapshot))
     yield "search, look up and decide", spent
     yield "right_first", bool(len(ranking.order)) and int(ranking.order[0]) == number
@@ -91,10 +91,6 @@ def _counts(lines: int) -> Iterator[int]:
     while known < lines:
         yield known
         known += max(1, known // FURTHER)
-
-
-def _forget(vocabulary: Any) -> None:
-    vocabulary._kept.clear()  # as if no photo with these words had come before
 
 
 def _spent(call: Callable[[], Any]) -> tuple[float, Any]:

@@ -112,7 +112,7 @@ class Query:
 
     def with_words(self, words: Sequence[WordRead], frame: Frame, snapshot: Snapshot) -> Query:
         """The same photo with these words, without another search; frame: this photo in the pixels of their boxes."""
-        middles = np.array([np.mean(line.box, axis=0) for line in words], np.float32).reshape(-1, 2)
+        middles = np.array([line.box for line in words], np.float64).reshape(-1, 4, 2).mean(axis=1).astype(np.float32)
         found = look_up(words, snapshot.words.vocabulary)
         return replace(self, lines=tuple(words), places=frame.shares(middles), words=found)
 

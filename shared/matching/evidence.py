@@ -178,7 +178,7 @@ def compare_appearance(
 
 def expected_words(products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None) -> ExpectedWords:
     """Words of each candidate, without what is left out, and how surely each is to be seen on a photo of it."""
-    words, rules = snapshot.words, snapshot.words.parameters
+    words = snapshot.words
     positions, candidate = words.products.rows(products)
     term = np.asarray(words.products.values[positions], np.int64)
     seen = np.asarray(words.photo_frequency[positions], np.float64)
@@ -194,7 +194,7 @@ def expected_words(products: IntArray, snapshot: Snapshot, exclusion: Exclusion 
     return ExpectedWords(
         candidate=candidate,
         term=term,
-        expected=(seen + rules.name_weight * named) / (photos + rules.prior_photos),
+        expected=words.expected(seen, photos, named),
         rarity=words.rarity(frequencies(term, snapshot, exclusion)),
         named=named,
         vendor=(flags & VENDOR) > 0,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.candidates import Query, find_candidates
 from packsight.shared.matching.contradiction import contradiction
 from packsight.shared.matching.evidence import compare
 from packsight.shared.matching.exclusion import Exclusion
@@ -65,6 +67,21 @@ def is_told(ranking: Ranking, snapshot: Snapshot) -> bool:
 def is_read_enough(ranking: Ranking, snapshot: Snapshot) -> bool:
     """Tell whether a ranking by all evidence, with the words read so far, decides."""
     return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.enough and is_name_read(ranking, snapshot)
+
+
+def is_enough_read(query: Query, snapshot: Snapshot) -> bool:
+    """The same of a query, ranked only where a candidate's whole name was read: no other decides, whatever else is known."""
+    return _may_be_named(query, snapshot) and is_read_enough(rank_by_all(query, snapshot), snapshot)
+
+
+def _may_be_named(query: Query, snapshot: Snapshot) -> bool:
+    """Whether of any candidate's name nothing is known to be missing."""
+    words, seen = query.words, snapshot.parameters.decision.seen
+    named = snapshot.names.read(words.term[words.weight * words.confidence[words.word] >= seen])
+    if not len(named) and not len(snapshot.names.unseen):
+        return False
+    candidates = find_candidates(query, query.votes, snapshot)
+    return bool(np.isin(candidates, named).any() or np.isin(candidates, snapshot.names.unseen).any())
 
 
 def is_name_read(ranking: Ranking, snapshot: Snapshot) -> bool:
