@@ -66,7 +66,8 @@ def is_told(ranking: Ranking, snapshot: Snapshot) -> bool:
 
 def is_read_enough(ranking: Ranking, snapshot: Snapshot) -> bool:
     """Tell whether a ranking by all evidence, with the words read so far, decides."""
-    return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.enough and is_name_read(ranking, snapshot)
+    decides = len(ranking.order) > 0 and bool(ranking.probability[0] >= snapshot.model.enough)
+    return decides and is_name_read(ranking, snapshot)
 
 
 def is_enough_read(query: Query, snapshot: Snapshot) -> bool:

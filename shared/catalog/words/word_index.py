@@ -57,7 +57,9 @@ class WordIndex:
         value = np.log((len(self.products) + 1) / (frequency + self.parameters.rarity_smoothing))
         return np.where(frequency > 0, np.maximum(value, 0.0), 0.0)
 
-    def expected(self, seen: npt.NDArray[Any], photos: npt.NDArray[Any], named: npt.NDArray[np.bool_] | bool) -> npt.NDArray[np.float64]:
+    def expected(
+        self, seen: npt.NDArray[Any], photos: npt.NDArray[Any], named: npt.NDArray[np.bool_] | bool
+    ) -> npt.NDArray[np.float64]:
         """How surely words are to be seen on a photo of their product, which show on so many of so many, 0 to 1."""
         rules = self.parameters
         shown = np.asarray(seen, np.float64) + rules.name_weight * np.asarray(named)
