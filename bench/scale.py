@@ -100,7 +100,7 @@ def serve(shop: Invented, folder: Path, asked: int) -> dict[str, Any]:
     begun = time.process_time()
     snapshot = Snapshot.open(folder)
     opened = time.process_time()
-    unseen = len(snapshot.names.unseen)
+    unseen = int(snapshot.names.unseen.sum())
     named = time.process_time()
     photos = questions(shop, asked)
     found = costs(photos, snapshot)

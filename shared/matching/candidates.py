@@ -209,18 +209,19 @@ def _shared(
     exclusion: Exclusion | None,
 ) -> Scores:
     """The same gain of each of these products, by the words that it has."""
-    positions, row = snapshot.words.products.rows(products)
-    term = np.asarray(snapshot.words.products.values[positions])
-    is_read = np.zeros(len(snapshot.words.vocabulary), np.bool_)
-    is_read[read.term[alternatives]] = True
-    shared = np.flatnonzero(is_read[term])
-    row, term = row[shared], term[shared].astype(np.int64)
-    if exclusion is not None:
-        kept = ~((products[row] == exclusion.product) & np.isin(term, exclusion.dropped_terms))
-        row, term = row[kept], term[kept]
     alternatives = alternatives[np.argsort(read.term[alternatives], kind="stable")]
-    terms, count = read.term[alternatives], len(read.texts)
-    place, owner = spans(np.searchsorted(terms, term, "left"), np.searchsorted(terms, term, "right"))
+    terms, starts = np.unique(read.term[alternatives], return_index=True)
+    number = np.zeros(len(snapshot.words.vocabulary), np.int32)  # of each term among those read, from 1 on
+    number[terms] = np.arange(1, len(terms) + 1)
+    positions, row = snapshot.words.products.rows(products)
+    place = number[snapshot.words.products.values[positions]]
+    shared = np.flatnonzero(place)
+    row, place = row[shared], place[shared] - 1
+    if exclusion is not None:
+        kept = ~((products[row] == exclusion.product) & np.isin(terms[place], exclusion.dropped_terms))
+        row, place = row[kept], place[kept]
+    count, bounds = len(read.texts), np.append(starts, len(alternatives))
+    place, owner = spans(bounds[place], bounds[place + 1])
     value = np.zeros(len(products) * count)
     np.maximum.at(value, row[owner] * count + read.word[alternatives[place]], gain[alternatives[place]])
     pairs = np.flatnonzero(value)

@@ -156,6 +156,13 @@ def distinctive_words(compared: Compared, rows: IntArray, parameters: CloseParam
     }
 
 
+def most_distinctive(compared: Compared, row: int, parameters: CloseParameters) -> float:
+    """What `distinctive_words` of a candidate may be at most, whatever its rivals have."""
+    own, expected = compared.expected.candidate == row, compared.expected.expected
+    told = float(compared.explained.read[own] @ expected[own] ** 2)
+    return told / (told + parameters.distinctive_half)
+
+
 def compare_appearance(
     query: Query, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None
 ) -> Appearance:

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.matching.candidates import Query, find_candidates
+from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.contradiction import contradiction
-from packsight.shared.matching.evidence import compare
-from packsight.shared.matching.exclusion import Exclusion
+from packsight.shared.matching.evidence import BoolArray, compare
+from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.ranking import Ranking
-from packsight.shared.matching.stages import rank_by_all, rank_by_details, rank_by_telling_lines
+from packsight.shared.matching.stages import rank_by_all, rank_by_all_if, rank_by_details, rank_by_telling_lines
 
 
 def as_served(
@@ -71,18 +71,16 @@ def is_read_enough(ranking: Ranking, snapshot: Snapshot) -> bool:
 
 
 def is_enough_read(query: Query, snapshot: Snapshot) -> bool:
-    """The same of a query, ranked only where a candidate's whole name was read: no other decides, whatever else is known."""
-    return _may_be_named(query, snapshot) and is_read_enough(rank_by_all(query, snapshot), snapshot)
+    """The same of a query, ranked only where a candidate whose whole name was read may be as likely as that takes."""
+    words, names = query.words, snapshot.names
+    read = words.weight * words.confidence[words.word] >= snapshot.parameters.decision.seen
+    named = names.read(words.term[read])
 
+    def may_decide(products: IntArray) -> BoolArray:
+        return np.asarray(names.unseen[products] | np.isin(products, named), np.bool_)
 
-def _may_be_named(query: Query, snapshot: Snapshot) -> bool:
-    """Whether of any candidate's name nothing is known to be missing."""
-    words, seen = query.words, snapshot.parameters.decision.seen
-    named = snapshot.names.read(words.term[words.weight * words.confidence[words.word] >= seen])
-    if not len(named) and not len(snapshot.names.unseen):
-        return False
-    candidates = find_candidates(query, query.votes, snapshot)
-    return bool(np.isin(candidates, named).any() or np.isin(candidates, snapshot.names.unseen).any())
+    ranking = rank_by_all_if(query, snapshot, may_decide, snapshot.model.enough)
+    return ranking is not None and is_read_enough(ranking, snapshot)
 
 
 def is_name_read(ranking: Ranking, snapshot: Snapshot) -> bool:

@@ -26,13 +26,14 @@ class VisibleNames:
     """Products by the rarest word of their names that is to be seen.
 
     seen: how surely a word is to be seen to count. rarest: [products] terms, rising, _NONE for names that are not to be seen;
-    products: whose each is.
+    products: whose each is. unseen: [products] is nothing of the name to be seen, so that nothing of it can be missing?
     """
 
     words: WordIndex
     seen: float
     rarest: npt.NDArray[np.int32]
     products: npt.NDArray[np.int32]
+    unseen: npt.NDArray[np.bool_]
 
     @classmethod
     def of(cls, words: WordIndex, seen: float) -> VisibleNames:
@@ -43,12 +44,7 @@ class VisibleNames:
             owner, term = _visible(words, products, seen)
             rarest[products[owner]] = term  # the last of each stays: terms rise, and are numbered by falling frequency
         order = np.argsort(rarest, kind="stable").astype(np.int32)
-        return cls(words, seen, rarest[order], order)
-
-    @property
-    def unseen(self) -> IntArray:
-        """Products of whose names nothing is to be seen, so that nothing of them can be missing; rising."""
-        return np.asarray(self.products[: np.searchsorted(self.rarest, 0)], np.int64)
+        return cls(words, seen, rarest[order], order, rarest == _NONE)
 
     def read(self, terms: IntArray) -> IntArray:
         """Products, rising, of whose names all that is to be seen is among these terms, and something is."""
