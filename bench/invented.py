@@ -9,10 +9,11 @@ reader knows. Looks have a few directions in which most of them vary, key points
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import product as combinations
+from typing import TypeVar, overload
 
 import cv2
 import numpy as np
@@ -44,6 +45,8 @@ POINTS, SHAKEN = 40, 12.0
 SIDE = 400
 _SYLLABLES = [a + b for a, b in combinations("bdfgklmnprstvz", ("a", "e", "i", "o", "u", "an", "er", "il", "or", "us"))]
 
+_Row = TypeVar("_Row")
+
 
 @lru_cache(maxsize=400_000)
 def word(kind: str, number: int) -> str:
@@ -66,32 +69,31 @@ class Invented(Mapping[str, Features]):
         """How many products there are."""
         return -(-self.photos // PHOTOS)
 
-    @cached_property
-    def products(self) -> list[ProductRow]:
+    @property
+    def products(self) -> Sequence[ProductRow]:
         """Their rows."""
-        return [self._product(_listed(number)) for number in range(self.count)]
+        return _Rows(self.count, lambda number: self._product(_listed(number)))
 
-    @cached_property
-    def rows(self) -> list[PhotoRow]:
+    @property
+    def rows(self) -> Sequence[PhotoRow]:
         """Rows of the photos, those of a product together."""
-        return [PhotoRow(product_id=f"p{_listed(number // PHOTOS)}", sha256=self._sha256(number), source=f"{number}")
-                for number in range(self.photos)]  # fmt: skip
+        return _Rows(self.photos, self._row)
 
     def __len__(self) -> int:
         return self.photos
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._numbers)
+        return map(self._sha256, range(self.photos))
 
     def __contains__(self, sha256: object) -> bool:
-        return sha256 in self._numbers
+        number = _number(str(sha256))
+        return number < self.photos and self._sha256(number) == sha256
 
     def __getitem__(self, sha256: str) -> Features:
-        return self.photo(self._numbers[sha256])
+        return self.photo(_number(sha256))
 
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {row.sha256: number for number, row in enumerate(self.rows)}
+    def _row(self, number: int) -> PhotoRow:
+        return PhotoRow(product_id=f"p{_listed(number // PHOTOS)}", sha256=self._sha256(number), source=f"{number}")
 
     def photo(self, number: int) -> Features:
         """Features of a catalog photo."""
@@ -115,10 +117,11 @@ class Invented(Mapping[str, Features]):
         return self._features(product, [self.seed, 2, product], self._sha256(-1 - product), WORN, lost=LOST)
 
     def _edition(self, photo: int) -> int:
-        return self.edition if photo // PHOTOS % CHANGED == CHANGED // 2 else 0
+        return self.edition if photo // PHOTOS % CHANGED == min(CHANGED, self.count) // 2 else 0
 
     def _sha256(self, number: int) -> str:
-        return hashlib.sha256(f"{self.seed} {number} {self._edition(number)}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{self.seed} {number} {self._edition(number)}".encode()).hexdigest()
+        return f"{max(number, 0):08x}{digest[8:]}"
 
     def _product(self, number: int) -> ProductRow:
         family = number // SIBLINGS
@@ -157,6 +160,31 @@ class Invented(Mapping[str, Features]):
         points = own.uniform(0.1, 0.9, (self.points, 2)) + 0.003 * chance.normal(size=(self.points, 2))
         descriptors = own.exponential(30, (self.points, 128)) + SHAKEN * chance.normal(size=(self.points, 128))
         return LocalFeatures(points.astype(np.float32), np.clip(descriptors, 0, 255).astype(np.uint8))
+
+
+@dataclass(frozen=True)
+class _Rows(Sequence[_Row]):
+    """So many rows, each made when it is asked for."""
+
+    length: int
+    make: Callable[[int], _Row]
+
+    def __len__(self) -> int:
+        return self.length
+
+    @overload
+    def __getitem__(self, index: int) -> _Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[_Row]: ...
+    def __getitem__(self, index: int | slice) -> _Row | list[_Row]:
+        if isinstance(index, slice):
+            return [self.make(one) for one in range(self.length)[index]]
+        return self.make(range(self.length)[index])
+
+
+def _number(sha256: str) -> int:
+    """Which photo has this name."""
+    return int(sha256[:8], 16)
 
 
 def _listed(number: int) -> int:

@@ -46,7 +46,7 @@ READ = 24
 
 
 def main(
-    photos: Annotated[list[int] | None, typer.Option(help="Sizes of catalogs, in photos; given several times.")] = None,
+    photos: Annotated[list[int] | None, typer.Argument(help="Sizes of catalogs, in photos.")] = None,
     asked: Annotated[int, typer.Option(help="Photos that each catalog is asked about.")] = 200,
     points: Annotated[int, typer.Option(help="Key points of a photo.")] = POINTS,
     networks: Annotated[bool, typer.Option(help="Take the networks' price of a photo.")] = True,

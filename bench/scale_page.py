@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.invented import SIBLINGS
 
-COMMAND = "python -m bench.scale --photos {} --write docs/scale.md"
+COMMAND = "python -m bench.scale {} --write docs/scale.md"
 PHASES = ("photos", "words", "projection", "vectors", "index", "details", "fit", "seal", "all")
 FILES = {
     "details.": "key points: index", "descriptors": "key points: descriptors", "points": "key points: places",
@@ -42,7 +42,7 @@ def markdown(document: Mapping[str, Any]) -> str:
     """The page."""
     sizes, network = document["sizes"], document["network_ms"]
     heads = [f"{one['photos']:,} photos" for one in sizes]
-    command = COMMAND.format(" --photos ".join(str(one["photos"]) for one in sizes))
+    command = COMMAND.format(" ".join(str(one["photos"]) for one in sizes))
     parts = [
         INTRODUCTION.format(
             command=command,
@@ -52,8 +52,8 @@ def markdown(document: Mapping[str, Any]) -> str:
             commit=document["commit"],
             cpu=document["machine"]["cpu"],
         ),
-        "## Building a version\n\nSeconds, and the most memory of the process's own (MB; mapped files aside) meanwhile. Inventing the "
-        "photos is left out of the seconds.\n",
+        "## Building a version\n\nSeconds, and the most memory of the process's own meanwhile (mapped files aside). Inventing "
+        "the photos is left out of the seconds.\n",
         table(("", *heads), _build(sizes)),
         "## Bytes per photo\n",
         table(("", *heads), _files(sizes)),
@@ -62,12 +62,12 @@ def markdown(document: Mapping[str, Any]) -> str:
         table(("", *heads), _asking(sizes, network)),
         "## Holding and changing\n",
         table(("", *heads), _holding(sizes)),
-        "## The same vectors beside others\n\nA batch of 16 photos, none of which is in the catalog, 64 vectors wanted for each; how "
-        "often the nearest came first. Parameters are the smallest that reach 0.99.\n",
+        "## The same vectors beside others\n\nA batch of 16 photos, none of which is in the catalog, 64 vectors wanted for each, "
+        "and how often the nearest came first. Parameters are the smallest that reach 0.99.\n",
     ]
     for head, one in zip(heads, sizes, strict=True):
         rows = [
-            (row["name"], f"{row['batch_ms']:.2f}", f"{row['recall']:.3f}", *(_number(row.get(name)) for name in ("build_s", "memory_mb")))
+            (row["name"], f"{row['batch_ms']:.2f}", f"{row['recall']:.3f}", _number(row, "build_s"), _number(row, "memory_mb"))
             for row in one["search"]
         ]
         parts.append(table((head, "ms for 16", "recall in first place", "build s", "memory MB"), rows))
@@ -125,5 +125,5 @@ def _holding(sizes: Sequence[Mapping[str, Any]]) -> Iterable[Sequence[str]]:
         )
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,}"
+def _number(row: Mapping[str, Any], name: str) -> str:
+    return f"{row[name]:,}" if name in row else ""

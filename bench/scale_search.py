@@ -81,7 +81,7 @@ class Question:
         return {"name": name, "batch_ms": round(self.batch_ms(ask), 3), "recall": round(self.recall(ask), 4), **more}
 
 
-def search(shop: Invented, folder: Path, asked: int, beside: bool) -> list[dict[str, Any]]:  # noqa: FBT001
+def search(shop: Invented, folder: Path, asked: int, beside: bool) -> list[dict[str, Any]]:
     """How the version's own index does and, where wanted, what stands beside it."""
     faiss.omp_set_num_threads(1)
     snapshot = Snapshot.open(folder)
@@ -137,7 +137,7 @@ def _faiss(question: Question, near: int) -> Iterator[dict[str, Any]]:
         yield question.row(f"Faiss {factory}", _numbers(index, near), **spent)
     tuned = []
     for root in LISTS:
-        lists = max(int(root * np.sqrt(count)), 1)
+        lists = max(min(int(root * np.sqrt(count)), count // 2), 1)
         index, spent = _built(partial(made, f"IVF{lists},SQfp16"))
 
         def ask(probes: int, index: Any = index) -> Ask:
@@ -223,7 +223,7 @@ def _lancedb(library: Any, question: Question, near: int) -> Iterator[dict[str, 
             vectors = pa.FixedSizeListArray.from_arrays(flat, question.vectors.shape[1])
             rows = pa.table({"number": np.arange(len(vectors)), "vector": vectors})
             table = library.connect(folder).create_table("photos", rows)
-            table.create_index(metric="dot", vector_column_name="vector")
+            table.create_index("vector", config=importlib.import_module("lancedb.index").IvfPq(distance_type="dot"))
             return table
 
         table, spent = _built(make)

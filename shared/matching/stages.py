@@ -25,7 +25,14 @@ from packsight.shared.matching.close import (
     words_inside,
 )
 from packsight.shared.matching.contradiction import contradiction
-from packsight.shared.matching.evidence import BoolArray, Compared, compare, confined, distinctive_words, most_distinctive
+from packsight.shared.matching.evidence import (
+    BoolArray,
+    Compared,
+    compare,
+    confined,
+    distinctive_words,
+    most_distinctive,
+)
 from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.telling import in_telling_places
