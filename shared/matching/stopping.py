@@ -75,6 +75,8 @@ def is_enough_read(query: Query, snapshot: Snapshot) -> bool:
     words, names = query.words, snapshot.names
     read = words.weight * words.confidence[words.word] >= snapshot.parameters.decision.seen
     named = names.read(words.term[read])
+    if not len(named) and not names.unseen.any():
+        return False
 
     def may_decide(products: IntArray) -> BoolArray:
         return np.asarray(names.unseen[products] | np.isin(products, named), np.bool_)

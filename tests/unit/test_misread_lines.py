@@ -65,3 +65,16 @@ def test_blocks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("packsight.shared.catalog.words.misread_lines._BLOCK", 5)
     monkeypatch.setattr("packsight.shared.catalog.words.visible_names._BLOCK", 4)
     assert files(tmp_path / "many", 9) == one
+
+
+def test_rows_rise_and_count_the_photos_that_show_each_word() -> None:
+    products, owners, lines = catalog(3)
+    index = WordIndex.build(products, owners, lines, [(400, 400)] * len(lines))
+    shown = [index.photos.row(photo).tolist() for photo in range(len(lines))]
+    assert all(terms == sorted(set(terms)) for terms in shown) and any(len(terms) > 2 for terms in shown)
+    for product in range(len(products)):
+        row = slice(int(index.products.starts[product]), int(index.products.starts[product + 1]))
+        terms = index.products.values[row].tolist()
+        assert terms == sorted(set(terms))
+        times = [sum(term in shown[photo] for photo in np.flatnonzero(owners == product).tolist()) for term in terms]
+        assert index.photo_frequency[row].tolist() == times

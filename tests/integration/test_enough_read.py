@@ -71,9 +71,8 @@ def test_most_photos_in_doubt_are_answered_without_a_closer_look(snapshot: Snaps
 
 
 def test_weights_against_the_signs_of_their_evidence_take_no_shortcut(snapshot: Snapshot) -> None:
-    odd = snapshot.model.full.weights | {"replaced_words": 4.0, "enough": 0}
-    odd.pop("enough")
-    model = snapshot.model.model_copy(update={"full": snapshot.model.full.model_copy(update={"weights": odd}), "enough": 0.5})
+    odd = snapshot.model.full.weights | {"off_centre": 30.0}
+    model = snapshot.model.model_copy(update={"full": snapshot.model.full.model_copy(update={"weights": odd}), "enough": 0.2})
     strange = replace(snapshot, model=model)
     fresh = [is_enough_read(replace(query, geometry={}, laid={}), strange) for query in asked(strange)]
     assert fresh == [is_read_enough(rank_by_all(query, strange), strange) for query in asked(strange)]
