@@ -46,7 +46,7 @@ class GroupedWords:
     texts: list[str]
     listed: frozenset[str]
     products: Ragged
-    photo_frequency: IntArray
+    photo_frequency: npt.NDArray[np.int32]
     flags: npt.NDArray[np.uint8]
     photos: Ragged
     lines: Ragged
