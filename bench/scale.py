@@ -60,7 +60,8 @@ def main(
     console = Console()
     document: dict[str, Any] = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": machine.commit(), "machine": machine.machine(usable_cores()),
-        "packages": machine.packages(), "points": points, "network_ms": round(1000 * _networks(), 1) if networks else None,
+        "packages": machine.packages(), "asked": asked, "points": points,
+        "network_ms": round(1000 * _networks(), 1) if networks else None,
         "sizes": [],
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.invented import SIBLINGS
 
-COMMAND = "python -m bench.scale {} --write docs/scale.md"
+COMMAND = "python -m bench.scale {} --asked {} --write docs/scale.md"
 PHASES = ("photos", "words", "projection", "vectors", "index", "details", "fit", "seal", "all")
 FILES = {
     "details.": "key points: index", "descriptors": "key points: descriptors", "points": "key points: places",
@@ -42,7 +42,7 @@ def markdown(document: Mapping[str, Any]) -> str:
     """The page."""
     sizes, network = document["sizes"], document["network_ms"]
     heads = [f"{one['photos']:,} photos" for one in sizes]
-    command = COMMAND.format(" ".join(str(one["photos"]) for one in sizes))
+    command = COMMAND.format(" ".join(str(one["photos"]) for one in sizes), document["asked"])
     parts = [
         INTRODUCTION.format(
             command=command,

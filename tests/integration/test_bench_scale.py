@@ -42,7 +42,7 @@ def test_the_page_has_every_part_with_a_figure_for_each_size(page: tuple[str, di
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
     for name in (*scale_page.PHASES, "**all**", "opening, ms", "ask whether enough was read, until it was", "thumbnails"):
         assert re.search(r"\d", rows[name].removeprefix(f"| {name}")), name
-    assert f"python -m bench.scale {PHOTOS} --write docs/scale.md" in text
+    assert f"python -m bench.scale {PHOTOS} --asked 10 --write docs/scale.md" in text
     assert any(name.startswith("Faiss IVF") for name in rows)
 
 
