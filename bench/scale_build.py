@@ -54,7 +54,7 @@ def build(shop: Invented, folder: Path, parent: Path | None) -> dict[str, Any]:
     with meter.part("all"):
         manifest = build_version(
             folder, catalog="bench", products=products, photos=photos, features=features, recipe=recipe("drawn", "drawn"),
-            parent=None if parent is None else Parent(manifest_of(parent), NO_VERSION), phase=meter.part,
+            parent=None if parent is None else Parent(manifest_of(parent), NO_VERSION, parent), phase=meter.part,
         )  # fmt: skip
     return {
         "products": manifest.products, "photos": manifest.photos, "index": manifest.index, "recall": manifest.recall,

@@ -23,7 +23,8 @@ import numpy.typing as npt
 from bench.invented import Invented
 from bench.memory import own_mb
 from packsight.shared.catalog.arrays import evenly_spread
-from packsight.shared.catalog.snapshot import INDEX, Snapshot
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.vector_index import VECTOR_INDEX
 from packsight.shared.vision.features import FloatArray
 
 BATCH, NEAR = 16, 64
@@ -86,9 +87,9 @@ def search(shop: Invented, folder: Path, asked: int, beside: bool) -> list[dict[
     faiss.omp_set_num_threads(1)
     snapshot = Snapshot.open(folder)
     looks = shop.asked_looks(evenly_spread(shop.count, asked).tolist())
-    question = Question.of(snapshot.vectors, snapshot.projection(looks).astype(np.float32))
+    question = Question.of(snapshot.vectors[:], snapshot.projection(looks).astype(np.float32))
     near = min(NEAR, len(question.vectors))
-    size = round((folder / INDEX).stat().st_size / 1e6, 1)
+    size = round(sum(path.stat().st_size for path in folder.glob(f"{VECTOR_INDEX}.*")) / 1e6, 1)
     own = question.row(f"packsight: {snapshot.manifest.index}", lambda some: snapshot.index.search(some, near)[1], mb=size)
     return [own, *(_others(question, near) if beside else ())]
 
