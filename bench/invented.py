@@ -1,18 +1,19 @@
 """A catalog of any size, invented photo by photo: every photo's features follow from its number, so that none need be kept.
 
 Products come in families of siblings, whose names, looks and print are alike: a family shares brand, line and kind, a sibling
-has a variant and a size. Words of small print are as frequent as those of a language (Zipf), brands and lines grow in number
-with the catalog, and every photo adds misreadings. Looks have a few directions in which most of them vary, key points are noisy
-copies of the product's.
+has a variant and a size. Of each family one sibling is not listed. Words of small print are as frequent as those of a language
+(Zipf), brands and lines grow in number with the catalog, every photo adds misreadings, and some names are in letters that no
+reader knows. Looks have a few directions in which most of them vary, key points are noisy copies of the product's.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import product as combinations
+from typing import TypeVar, overload
 
 import cv2
 import numpy as np
@@ -23,8 +24,12 @@ from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures, make_features
 
-SIBLINGS, PHOTOS = 20, 2
-"""Products of a family, and photos of a product."""
+SIBLINGS, LISTED, PHOTOS = 20, 19, 2
+"""Products of a family, those of them that are listed, and photos of a product."""
+UNREADABLE = 12
+"""One product of so many has its name in letters that are not read: in real shops nothing of it is read of 3 to 10 % of them."""
+CHANGED = 100
+"""One product of so many has other photos in each edition."""
 FAMILIES = 25
 """Of a brand."""
 DIMENSION, DIRECTIONS = 1024, 96
@@ -40,6 +45,8 @@ POINTS, SHAKEN = 40, 12.0
 SIDE = 400
 _SYLLABLES = [a + b for a, b in combinations("bdfgklmnprstvz", ("a", "e", "i", "o", "u", "an", "er", "il", "or", "us"))]
 
+_Row = TypeVar("_Row")
+
 
 @lru_cache(maxsize=400_000)
 def word(kind: str, number: int) -> str:
@@ -54,53 +61,67 @@ class Invented(Mapping[str, Features]):
 
     photos: int
     seed: int = 0
+    edition: int = 0
+    points: int = POINTS
 
     @property
     def count(self) -> int:
         """How many products there are."""
         return -(-self.photos // PHOTOS)
 
-    @cached_property
-    def products(self) -> list[ProductRow]:
+    @property
+    def products(self) -> Sequence[ProductRow]:
         """Their rows."""
-        return [self._product(number) for number in range(self.count)]
+        return _Rows(self.count, lambda number: self._product(_listed(number)))
 
-    @cached_property
-    def rows(self) -> list[PhotoRow]:
+    @property
+    def rows(self) -> Sequence[PhotoRow]:
         """Rows of the photos, those of a product together."""
-        return [PhotoRow(product_id=f"p{number // PHOTOS}", sha256=self._sha256(number), source=f"{number}")
-                for number in range(self.photos)]  # fmt: skip
+        return _Rows(self.photos, self._row)
 
     def __len__(self) -> int:
         return self.photos
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._numbers)
+        return map(self._sha256, range(self.photos))
 
     def __contains__(self, sha256: object) -> bool:
-        return sha256 in self._numbers
+        number = _number(str(sha256))
+        return number < self.photos and self._sha256(number) == sha256
 
     def __getitem__(self, sha256: str) -> Features:
-        return self.photo(self._numbers[sha256])
+        return self.photo(_number(sha256))
 
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {row.sha256: number for number, row in enumerate(self.rows)}
+    def _row(self, number: int) -> PhotoRow:
+        return PhotoRow(product_id=f"p{_listed(number // PHOTOS)}", sha256=self._sha256(number), source=f"{number}")
 
     def photo(self, number: int) -> Features:
         """Features of a catalog photo."""
-        return self._features(number // PHOTOS, [self.seed, 1, number], self._sha256(number), CHANCE, lost=0.0)
+        seed = [self.seed, 1, number, self._edition(number)]
+        return self._features(_listed(number // PHOTOS), seed, self._sha256(number), CHANCE, lost=0.0)
 
     def asked(self, product: int) -> Features:
-        """Features of a photo of a product that the catalog has not: badly read, and less like the others."""
+        """Features of a photo of a listed product that the catalog has not: badly read, and less like the others."""
+        return self._asked(_listed(product))
+
+    def stranger(self, family: int) -> Features:
+        """The same of the sibling of a family that is not listed."""
+        return self._asked(family * SIBLINGS + LISTED)
+
+    def asked_looks(self, products: Sequence[int]) -> FloatArray:
+        """Embeddings [n, DIMENSION] of what is asked about listed products, beside which nothing else is made."""
+        numbers = map(_listed, products)
+        return np.stack([self._look(one, np.random.default_rng([self.seed, 2, one]), WORN) for one in numbers])
+
+    def _asked(self, product: int) -> Features:
         return self._features(product, [self.seed, 2, product], self._sha256(-1 - product), WORN, lost=LOST)
 
-    def looks(self, products: npt.NDArray[np.int64], length: float, part: int) -> FloatArray:
-        """Embeddings [n, DIMENSION] of a photo of each product, beside which nothing else is made."""
-        return np.stack([self._look(int(one), np.random.default_rng([self.seed, part, int(one)]), length) for one in products])
+    def _edition(self, photo: int) -> int:
+        return self.edition if photo // PHOTOS % CHANGED == min(CHANGED, self.count) // 2 else 0
 
     def _sha256(self, number: int) -> str:
-        return hashlib.sha256(f"{self.seed} {number}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{self.seed} {number} {self._edition(number)}".encode()).hexdigest()
+        return f"{max(number, 0):08x}{digest[8:]}"
 
     def _product(self, number: int) -> ProductRow:
         family = number // SIBLINGS
@@ -112,16 +133,18 @@ class Invented(Mapping[str, Features]):
 
     def _features(self, product: int, seed: list[int], sha256: str, length: float, lost: float) -> Features:
         chance = np.random.default_rng(seed)
+        look = self._look(product, chance, length)
         shown = self._product(product)
         line, kind, variant, *size = shown.model.split()
         family = np.random.default_rng([self.seed, 4, product // SIBLINGS])
         print_ = [self._print(family) for _ in range(LINES // 2)] + [self._print(chance) for _ in range(LINES // 2)]
-        texts = [shown.vendor.upper(), line, variant, f"{kind} {' '.join(size)}", *print_]
+        name = [shown.vendor.upper(), line, variant, f"{kind} {' '.join(size)}"]
+        texts = [*([] if product % UNREADABLE == 0 else name), *print_]
         texts = [misread(text, chance) for text in texts if chance.random() >= lost]
         sure = (0.6 + 0.4 * chance.random(len(texts))).tolist()
         boxes = map(_box, range(len(texts)))
         lines = [WordRead(text=text, confidence=one, box=box) for text, one, box in zip(texts, sure, boxes, strict=True)]
-        look, points = self._look(product, chance, length), self._points(product, chance)
+        points = self._points(product, chance)
         return make_features(sha256, (SIDE, SIDE), look, lines, points, _thumbnail(product % 64))
 
     def _print(self, chance: np.random.Generator) -> str:
@@ -134,9 +157,39 @@ class Invented(Mapping[str, Features]):
 
     def _points(self, product: int, chance: np.random.Generator) -> LocalFeatures:
         own = np.random.default_rng([self.seed, 7, product])
-        points = own.uniform(0.1, 0.9, (POINTS, 2)) + 0.003 * chance.normal(size=(POINTS, 2))
-        descriptors = own.exponential(30, (POINTS, 128)) + SHAKEN * chance.normal(size=(POINTS, 128))
+        points = own.uniform(0.1, 0.9, (self.points, 2)) + 0.003 * chance.normal(size=(self.points, 2))
+        descriptors = own.exponential(30, (self.points, 128)) + SHAKEN * chance.normal(size=(self.points, 128))
         return LocalFeatures(points.astype(np.float32), np.clip(descriptors, 0, 255).astype(np.uint8))
+
+
+@dataclass(frozen=True)
+class _Rows(Sequence[_Row]):
+    """So many rows, each made when it is asked for."""
+
+    length: int
+    make: Callable[[int], _Row]
+
+    def __len__(self) -> int:
+        return self.length
+
+    @overload
+    def __getitem__(self, index: int) -> _Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[_Row]: ...
+    def __getitem__(self, index: int | slice) -> _Row | list[_Row]:
+        if isinstance(index, slice):
+            return [self.make(one) for one in range(self.length)[index]]
+        return self.make(range(self.length)[index])
+
+
+def _number(sha256: str) -> int:
+    """Which photo has this name."""
+    return int(sha256[:8], 16)
+
+
+def _listed(number: int) -> int:
+    """Of all products, which is the one that is listed under this number."""
+    return number // LISTED * SIBLINGS + number % LISTED
 
 
 def _direction(seed: tuple[int, ...]) -> npt.NDArray[np.float64]:

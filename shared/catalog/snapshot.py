@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.segmented_index import SegmentedIndex
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, ProductTable
 from packsight.shared.catalog.vector_index import VECTOR_INDEX, VectorIndex
+from packsight.shared.catalog.words.visible_names import VisibleNames
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.parameters import MATCHING, WORDS, MatchingParameters, WordParameters
@@ -109,6 +111,11 @@ class Snapshot:
     def photos(self, product: int) -> range:
         """Numbers of a product's photos."""
         return range(int(self.photo_starts[product]), int(self.photo_starts[product + 1]))
+
+    @cached_property
+    def names(self) -> VisibleNames:
+        """What of the products' names is to be seen; found when it is first asked for."""
+        return VisibleNames.of(self.words, self.parameters.decision.seen)
 
     def project(self, embedding: FloatArray) -> FloatArray:
         """Projected unit vector of a raw embedding; zeros when it is not finite, or no photo is there to compare it with.

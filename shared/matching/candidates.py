@@ -106,13 +106,15 @@ class Query:
 
         One that is not finite counts as unknown. Raises CatalogError when they have another length than the version's.
         """
+        if len(looks) and np.array_equal(looks, self.looks):
+            return self
         projected = [snapshot.project(embedding) for embedding in looks]
         vectors = np.array([one for one in projected if one.any()], np.float32).reshape(-1, snapshot.projection.dimension)
         return replace(self, looks=looks, vectors=vectors, near=_near(vectors, snapshot))
 
     def with_words(self, words: Sequence[WordRead], frame: Frame, snapshot: Snapshot) -> Query:
         """The same photo with these words, without another search; frame: this photo in the pixels of their boxes."""
-        middles = np.array([np.mean(line.box, axis=0) for line in words], np.float32).reshape(-1, 2)
+        middles = np.array([line.box for line in words], np.float64).reshape(-1, 4, 2).mean(axis=1).astype(np.float32)
         found = look_up(words, snapshot.words.vocabulary)
         return replace(self, lines=tuple(words), places=frame.shares(middles), words=found)
 
@@ -207,18 +209,19 @@ def _shared(
     exclusion: Exclusion | None,
 ) -> Scores:
     """The same gain of each of these products, by the words that it has."""
-    positions, row = snapshot.words.products.rows(products)
-    term = np.asarray(snapshot.words.products.values[positions])
-    is_read = np.zeros(len(snapshot.words.vocabulary), np.bool_)
-    is_read[read.term[alternatives]] = True
-    shared = np.flatnonzero(is_read[term])
-    row, term = row[shared], term[shared].astype(np.int64)
-    if exclusion is not None:
-        kept = ~((products[row] == exclusion.product) & np.isin(term, exclusion.dropped_terms))
-        row, term = row[kept], term[kept]
     alternatives = alternatives[np.argsort(read.term[alternatives], kind="stable")]
-    terms, count = read.term[alternatives], len(read.texts)
-    place, owner = spans(np.searchsorted(terms, term, "left"), np.searchsorted(terms, term, "right"))
+    terms, starts = np.unique(read.term[alternatives], return_index=True)
+    number = np.zeros(len(snapshot.words.vocabulary), np.int32)  # of each term among those read, from 1 on
+    number[terms] = np.arange(1, len(terms) + 1)
+    positions, row = snapshot.words.products.rows(products)
+    place = number[snapshot.words.products.values[positions]]
+    shared = np.flatnonzero(place)
+    row, place = row[shared], place[shared] - 1
+    if exclusion is not None:
+        kept = ~((products[row] == exclusion.product) & np.isin(terms[place], exclusion.dropped_terms))
+        row, place = row[kept], place[kept]
+    count, bounds = len(read.texts), np.append(starts, len(alternatives))
+    place, owner = spans(bounds[place], bounds[place + 1])
     value = np.zeros(len(products) * count)
     np.maximum.at(value, row[owner] * count + read.word[alternatives[place]], gain[alternatives[place]])
     pairs = np.flatnonzero(value)

@@ -156,6 +156,13 @@ def distinctive_words(compared: Compared, rows: IntArray, parameters: CloseParam
     }
 
 
+def most_distinctive(compared: Compared, row: int, parameters: CloseParameters) -> float:
+    """What `distinctive_words` of a candidate may be at most, whatever its rivals have."""
+    own, expected = compared.expected.candidate == row, compared.expected.expected
+    told = float(compared.explained.read[own] @ expected[own] ** 2)
+    return told / (told + parameters.distinctive_half)
+
+
 def compare_appearance(
     query: Query, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None
 ) -> Appearance:
@@ -178,7 +185,7 @@ def compare_appearance(
 
 def expected_words(products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None) -> ExpectedWords:
     """Words of each candidate, without what is left out, and how surely each is to be seen on a photo of it."""
-    words, rules = snapshot.words, snapshot.words.parameters
+    words = snapshot.words
     positions, candidate = words.products.rows(products)
     term = np.asarray(words.products.values[positions], np.int64)
     seen = np.asarray(words.photo_frequency[positions], np.float64)
@@ -194,7 +201,7 @@ def expected_words(products: IntArray, snapshot: Snapshot, exclusion: Exclusion 
     return ExpectedWords(
         candidate=candidate,
         term=term,
-        expected=(seen + rules.name_weight * named) / (photos + rules.prior_photos),
+        expected=words.expected(seen, photos, named),
         rarity=words.rarity(frequencies(term, snapshot, exclusion)),
         named=named,
         vendor=(flags & VENDOR) > 0,

@@ -7,10 +7,13 @@ one probability for every candidate and for "none". `exclusion`: as if a photo o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
 from packsight.shared.catalog.decision_model import Matrix, Stage, probabilities
-from packsight.shared.catalog.evidence import AGAINST, AGREEING, CONTRARY, DETAILS, FULL, LINES
+from packsight.shared.catalog.evidence import AGAINST, AGREEING, CONTRARY, DETAILS, FULL, LINES, bounds
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query, find_candidates
 from packsight.shared.matching.close import (
@@ -22,11 +25,21 @@ from packsight.shared.matching.close import (
     words_inside,
 )
 from packsight.shared.matching.contradiction import contradiction
-from packsight.shared.matching.evidence import Compared, compare, confined, distinctive_words
+from packsight.shared.matching.evidence import (
+    BoolArray,
+    Compared,
+    compare,
+    confined,
+    distinctive_words,
+    most_distinctive,
+)
 from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.telling import in_telling_places
 from packsight.shared.matching.votes import Votes, vote
+
+_ROUNDING = 1e-9
+"""Probability by which sums differ by the order of their terms, at most."""
 
 
 def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
@@ -58,6 +71,24 @@ def rank_by_all(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = 
     return _weighed(query, snapshot, exclusion, FULL, snapshot.model.full, snapshot.model.matched)
 
 
+def rank_by_all_if(
+    query: Query, snapshot: Snapshot, wanted: Callable[[IntArray], BoolArray], least: float
+) -> Ranking | None:
+    """The same if one of those candidates that are wanted may be as likely as that; None where none can be.
+
+    Without laying anything over the photo but those of them that would be: what is not laid, or does not agree with it, has no
+    more for it than is known before, but distinctive words.
+    """
+    products, weights = find_candidates(query, query.votes, snapshot), snapshot.model.full.vector(FULL)
+    some = np.flatnonzero(wanted(products))
+    if not len(some):
+        return None
+    begun = _begun(query, query.votes, products, snapshot, None, FULL, weights)
+    if _keeps_signs(weights) and not _may_reach(least, query, begun, some, weights, snapshot):
+        return None
+    return _finished(begun, query, snapshot, None, FULL, weights, snapshot.model.matched)
+
+
 def rank_by_one(name: str, query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
     """Order the candidates by one kind of evidence alone."""
     products = find_candidates(query, _votes(query, snapshot, exclusion), snapshot, exclusion)
@@ -68,15 +99,73 @@ def rank_by_one(name: str, query: Query, snapshot: Snapshot, exclusion: Exclusio
     return Ranking(compared.products[order], share, 0.0, order, compared, column[:, None], snapshot.model.matched, {})
 
 
+class _Begun(NamedTuple):
+    """Candidates compared without laying them over the photo, and the rows of those that are to be laid."""
+
+    votes: Votes
+    compared: Compared
+    rows: IntArray
+
+
 def _weighed(
     query: Query, snapshot: Snapshot, exclusion: Exclusion | None, names: tuple[str, ...], stage: Stage, matched: float
 ) -> Ranking:
     """Order the candidates of votes, looks and words by evidence of these names; a few of them are laid over the photo."""
     votes, weights = _votes(query, snapshot, exclusion), stage.vector(names)
     products = find_candidates(query, votes, snapshot, exclusion)
+    begun = _begun(query, votes, products, snapshot, exclusion, names, weights)
+    return _finished(begun, query, snapshot, exclusion, names, weights, matched)
+
+
+def _begun(
+    query: Query,
+    votes: Votes,
+    products: IntArray,
+    snapshot: Snapshot,
+    exclusion: Exclusion | None,
+    names: tuple[str, ...],
+    weights: Matrix,
+) -> _Begun:
     compared = compare(query, products, snapshot, exclusion)
     compared.columns.update(vote_evidence(votes, products, snapshot))
-    rows = _closest(compared, votes, names, weights, snapshot)
+    return _Begun(votes, compared, _closest(compared, votes, names, weights, snapshot))
+
+
+def _keeps_signs(weights: Matrix) -> bool:
+    """Whether no evidence that only speaks for a candidate can lower it, nor the other way round; fitted weights are so."""
+    return all(
+        (low is None or weight >= low) and (high is None or weight <= high)
+        for weight, (low, high) in zip(weights.tolist(), bounds(FULL), strict=True)
+    )
+
+
+def _may_reach(
+    least: float, query: Query, begun: _Begun, some: IntArray, weights: Matrix, snapshot: Snapshot
+) -> bool:
+    """Whether one of some candidates may be as likely; some: their rows."""
+    compared = begun.compared
+    utility = compared.matrix(FULL)[some] @ weights
+    closer = np.flatnonzero(np.isin(some, begun.rows))
+    distinctive = weights[FULL.index("distinctive_words")]
+    for place, row in zip(closer.tolist(), some[closer].tolist(), strict=True):
+        product = compared.products[row : row + 1]
+        if lay_by_all_points(query, begun.votes, product, snapshot)[0].match.inliers:
+            return True
+        utility[place] += distinctive * most_distinctive(compared, row, snapshot.parameters.close)
+    return bool((1 / (1 + np.exp(-utility)) >= least - _ROUNDING).any())
+
+
+def _finished(
+    begun: _Begun,
+    query: Query,
+    snapshot: Snapshot,
+    exclusion: Exclusion | None,
+    names: tuple[str, ...],
+    weights: Matrix,
+    matched: float,
+) -> Ranking:
+    votes, compared, rows = begun
+    products = compared.products
     laid, close = _laid(query, votes, products[rows], snapshot, exclusion)
     inside = np.ones((len(query.words.keys), len(products)), np.bool_)
     inside[:, rows] = words_inside(query, laid, snapshot)

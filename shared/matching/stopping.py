@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.contradiction import contradiction
-from packsight.shared.matching.evidence import compare
-from packsight.shared.matching.exclusion import Exclusion
+from packsight.shared.matching.evidence import BoolArray, compare
+from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.ranking import Ranking
-from packsight.shared.matching.stages import rank_by_all, rank_by_details, rank_by_telling_lines
+from packsight.shared.matching.stages import rank_by_all, rank_by_all_if, rank_by_details, rank_by_telling_lines
 
 
 def as_served(
@@ -64,7 +66,23 @@ def is_told(ranking: Ranking, snapshot: Snapshot) -> bool:
 
 def is_read_enough(ranking: Ranking, snapshot: Snapshot) -> bool:
     """Tell whether a ranking by all evidence, with the words read so far, decides."""
-    return len(ranking.order) > 0 and ranking.probability[0] >= snapshot.model.enough and is_name_read(ranking, snapshot)
+    decides = len(ranking.order) > 0 and bool(ranking.probability[0] >= snapshot.model.enough)
+    return decides and is_name_read(ranking, snapshot)
+
+
+def is_enough_read(query: Query, snapshot: Snapshot) -> bool:
+    """The same of a query, ranked only where a candidate whose whole name was read may be as likely as that takes."""
+    words, names = query.words, snapshot.names
+    read = words.weight * words.confidence[words.word] >= snapshot.parameters.decision.seen
+    named = names.read(words.term[read])
+    if not len(named) and not names.unseen.any():
+        return False
+
+    def may_decide(products: IntArray) -> BoolArray:
+        return np.asarray(names.unseen[products] | np.isin(products, named), np.bool_)
+
+    ranking = rank_by_all_if(query, snapshot, may_decide, snapshot.model.enough)
+    return ranking is not None and is_read_enough(ranking, snapshot)
 
 
 def is_name_read(ranking: Ranking, snapshot: Snapshot) -> bool:

@@ -121,7 +121,7 @@ def test_a_matcher_that_fails_while_reading_costs_nothing_but_the_reading(
     def broken(*_: object) -> bool:
         raise ValueError("no idea")
 
-    for question in ("is_confident", "is_read_enough", "telling_lines"):
+    for question in ("is_confident", "is_enough_read", "telling_lines"):
         monkeypatch.setattr(f"packsight.worker.pipeline.early_stop.{question}", broken)
     outcome, other = shop.ask(*(shop.put(f"q/{item.id}.jpg", query(item)) for item in PRODUCTS[:2]))
     for one in (outcome, other):

@@ -50,7 +50,8 @@ def test_misread_words_are_those_that_comparing_one_by_one_finds(seed: int) -> N
                 edits = int(key.replace(".", "") == word.replace(".", ""))
             if (distance := DamerauLevenshtein.distance(key, word)) <= edits:
                 expected[word] = 1 - distance / max(len(key), len(word))
-        found = {vocabulary.key(match.term): match.similarity for match in vocabulary.matches([key])[0]}
+        [(terms, similarity)] = vocabulary.matches([key])
+        found = dict(zip(map(vocabulary.key, terms.tolist()), similarity.tolist(), strict=True))
         assert found == expected, key
 
 

@@ -43,6 +43,9 @@ NEVER_IMPORTED = {
     "ruff": "a program",
     "mypy": "a program",
     "types-pyyaml": "read by mypy",
+    "hnswlib": "bench.scale asks it where it is installed, as the next two",
+    "usearch": "bench.scale",
+    "lancedb": "bench.scale",
 }
 
 

@@ -34,7 +34,8 @@ def vocabulary_of(words: list[str], only_read: str = "") -> Vocabulary:
 
 
 def found(vocabulary: Vocabulary, word: str) -> dict[str, float]:
-    return {vocabulary.key(match.term): match.similarity for match in vocabulary.matches([word])[0]}
+    [(terms, similarity)] = vocabulary.matches([word])
+    return dict(zip(map(vocabulary.key, terms.tolist()), similarity.tolist(), strict=True))
 
 
 def line(text: str) -> WordRead:
@@ -158,7 +159,9 @@ def test_words_looked_up_from_several_threads_are_found_as_from_one(monkeypatch:
     vocabulary, alone = vocabulary_of(WORDS), vocabulary_of(WORDS)
     asked = [[word, WORDS[place - 1], word[:-1]] for place, word in enumerate(WORDS)] * 40
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(vocabulary.matches, asked)) == [alone.matches(words) for words in asked]
+        for words, answers in zip(asked, pool.map(vocabulary.matches, asked), strict=True):
+            for one, other in zip(answers, alone.matches(words), strict=True):
+                assert [one.terms.tolist(), one.similarity.tolist()] == [other.terms.tolist(), other.similarity.tolist()]
 
 
 def test_other_rules_for_misread_words_find_others() -> None:

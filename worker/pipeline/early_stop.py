@@ -10,8 +10,8 @@ import numpy as np
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.decision import by_barcode, by_barcodes
-from packsight.shared.matching.stages import rank_by_all, rank_by_details
-from packsight.shared.matching.stopping import early_ranking, is_confident, is_read_enough
+from packsight.shared.matching.stages import rank_by_details
+from packsight.shared.matching.stopping import early_ranking, is_confident, is_enough_read
 from packsight.shared.matching.telling import telling_lines
 from packsight.shared.vision.features import FloatArray
 from packsight.worker.pipeline.extracted import Extracted, in_original_pixels
@@ -113,8 +113,8 @@ class EarlyStop:
             if not len(photo.query.looks):
                 photo.query = photo.query.with_looks(photo.described().looks, self._snapshot)
             lines = in_original_pixels(words, photo.photo())
-            ranking = rank_by_all(photo.query.with_words(lines, photo.query.frame, self._snapshot), self._snapshot)
-            photo.decided = is_read_enough(ranking, self._snapshot)
+            read = photo.query.with_words(lines, photo.query.frame, self._snapshot)
+            photo.decided = is_enough_read(read, self._snapshot)
         except Exception:
             log.exception("whether a photo need be read further is not known")
         return photo.decided

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from packsight.shared.catalog.words.normalise import Token, is_number, tokens
-from packsight.shared.catalog.words.vocabulary import Match, Vocabulary
+from packsight.shared.catalog.words.vocabulary import Matches, Vocabulary
 from packsight.shared.contract.outcomes import WordRead
 
 GAP = "/"
@@ -61,26 +61,26 @@ def look_up(words: Iterable[WordRead], vocabulary: Vocabulary) -> FuzzyMatches:
         texts.setdefault(token.key, token.text)
         confidence[token.key] = max(value, confidence.get(token.key, 0.0))
         lines.setdefault(token.key, []).append(line)
-    keys = list(confidence)
-    alternatives: dict[tuple[int, int], float] = {}
-    for index, terms in enumerate(vocabulary.matches(keys)):
-        for term, similarity in terms:
-            alternatives[index, term] = similarity
-    number = {key: index for index, key in enumerate(keys)}
-    for parts, match in _joined(sequence, vocabulary):
-        for part in parts:
-            pair = (number[part], match.term)
-            share = match.similarity * len(part) / sum(map(len, parts))
-            alternatives[pair] = max(share, alternatives.get(pair, 0.0))
-    pairs = sorted(alternatives)
+    number = {key: index for index, key in enumerate(confidence)}
+    meant = list(zip(number, vocabulary.matches(list(number)), strict=True))
+    for pair, whole in _joined(sequence, vocabulary):
+        meant += [(part, whole._replace(similarity=whole.similarity * len(part) / sum(map(len, pair)))) for part in pair]
+    counts = np.array([len(matches.terms) for _, matches in meant], np.int64)
+    word = np.repeat(np.array([number[key] for key, _ in meant], np.int64), counts)
+    term = np.concatenate([np.zeros(0, np.int64), *(matches.terms for _, matches in meant)])
+    weight = np.concatenate([np.zeros(0), *(matches.similarity for _, matches in meant)])
+    # Of a term that a word stands for in several ways the likeliest counts.
+    order = np.lexsort((-weight, term, word))
+    word, term, weight = word[order], term[order], weight[order]
+    first = np.flatnonzero((np.diff(word, prepend=-1) != 0) | (np.diff(term, prepend=-1) != 0))
     return FuzzyMatches(
-        keys=tuple(keys),
-        texts=tuple(texts[key] for key in keys),
-        confidence=np.array([confidence[key] for key in keys], np.float64),
-        lines=tuple(tuple(lines[key]) for key in keys),
-        word=np.array([word for word, _ in pairs], np.int64),
-        term=np.array([term for _, term in pairs], np.int64),
-        weight=np.array([alternatives[pair] for pair in pairs], np.float64),
+        keys=tuple(number),
+        texts=tuple(texts[key] for key in number),
+        confidence=np.array([confidence[key] for key in number], np.float64),
+        lines=tuple(tuple(lines[key]) for key in number),
+        word=word[first],
+        term=term[first],
+        weight=weight[first],
     )
 
 
@@ -91,8 +91,8 @@ def _split(sequence: list[Found], vocabulary: Vocabulary) -> list[Found]:
     keys = [key for key in dict.fromkeys(long) if len(key) >= rules.min_split and not is_number(key)]
     unknown = [key for key, term in zip(keys, vocabulary.exact(keys), strict=True) if term < 0]
     cuts = [(key, at) for key in unknown for at in range(rules.min_part, len(key) - rules.min_part + 1)]
-    heads = vocabulary.exact([key[:at] for key, at in cuts])
-    tails = vocabulary.exact([key[at:] for key, at in cuts])
+    halves = vocabulary.exact([key[:at] for key, at in cuts] + [key[at:] for key, at in cuts])
+    heads, tails = halves[: len(cuts)], halves[len(cuts) :]
     best: dict[str, int] = {}
     for (key, at), head, tail in zip(cuts, heads, tails, strict=True):
         if head < 0 or tail < 0 or abs(2 * at - len(key)) >= abs(2 * best.get(key, 0) - len(key)):
@@ -107,14 +107,15 @@ def _split(sequence: list[Found], vocabulary: Vocabulary) -> list[Found]:
     return result
 
 
-def _joined(sequence: list[Found], vocabulary: Vocabulary) -> list[tuple[tuple[str, str], Match]]:
+def _joined(sequence: list[Found], vocabulary: Vocabulary) -> list[tuple[tuple[str, str], Matches]]:
     """Neighbouring words that together are one of the catalog's: SUPER STAY, or SHL EIDO where the catalog has neither."""
     pairs = [(a.token.key, b.token.key) for a, b in pairwise(sequence)]
     pairs = list(dict.fromkeys(pair for pair in pairs if not any(map(is_number, pair))))
-    terms = vocabulary.exact([a + b for a, b in pairs])
-    found = [(pair, Match(term, 1.0)) for pair, term in zip(pairs, terms, strict=True) if term >= 0]
     keys = list({key for pair in pairs for key in pair})
-    unnamed = {key for key, term in zip(keys, vocabulary.exact(keys), strict=True) if term < 0 or not vocabulary.named[term]}
+    known = vocabulary.exact([a + b for a, b in pairs] + keys)
+    terms = known[: len(pairs)]
+    found = [(pair, Matches(np.array([term]), np.ones(1))) for pair, term in zip(pairs, terms, strict=True) if term >= 0]
+    unnamed = {key for key, term in zip(keys, known[len(pairs) :], strict=True) if term < 0 or not vocabulary.named[term]}
     odd = [pair for pair, term in zip(pairs, terms, strict=True) if term < 0 and unnamed.issuperset(pair)]
     misread = vocabulary.matches([a + GAP + b for a, b in odd])
-    return found + [(pair, match) for pair, many in zip(odd, misread, strict=True) for match in many]
+    return found + list(zip(odd, misread, strict=True))

@@ -70,9 +70,9 @@ def split_names(
     vocabulary = Vocabulary.build(list(listed), list(listed.values()), listed.keys(), parameters)
     matches = vocabulary.matches([one + GAP + two for one, two in ordered])
     return {
-        pair: Token(vocabulary.key(found[0].term), vocabulary.text(found[0].term))
+        pair: Token(vocabulary.key(int(found.terms[0])), vocabulary.text(int(found.terms[0])))
         for pair, found in zip(ordered, matches, strict=True)
-        if found
+        if len(found.terms)
     }
 
 

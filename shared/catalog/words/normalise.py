@@ -42,8 +42,9 @@ def tokens(text: str) -> list[Token]:
     """Split a text into words; single letters are dropped, single digits kept."""
     plain = unicodedata.normalize("NFKC", _APOSTROPHES.sub("", text.translate(_SPECIAL)))
     plain = _OUNCES.sub("floz", plain)
-    plain = _ROUND_LETTERS.sub(lambda match: "0" * len(match[0]), plain)
-    plain = _QUANTITY.sub(lambda match: f" {_number(match[1])}{_UNITS[match[2].lower()]} ", plain)
+    if _DIGIT.search(plain):
+        plain = _ROUND_LETTERS.sub(lambda match: "0" * len(match[0]), plain)
+        plain = _QUANTITY.sub(lambda match: f" {_number(match[1])}{_UNITS[match[2].lower()]} ", plain)
     found = (Token(_key(match[0]), match[0]) for match in _TOKEN.finditer(plain))
     return [token for token in found if len(token.key) > 1 or token.key.isdigit()]
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,13 +32,45 @@ from packsight.shared.parameters import WORDS, WordParameters
 
 _CACHED_WORDS = 8192
 """Words whose matches are kept, some 2 MB: the words of a shop are read again and again."""
+_CACHED_KEYS = 32_768
+"""Keys of which it is kept whether they are terms, some 4 MB: parts of words are asked for with each line that is read."""
 
 
-class Match(NamedTuple):
-    """A term of the vocabulary that a word may be a reading of."""
+class Matches(NamedTuple):
+    """Terms of the vocabulary that a word may be a reading of, most similar first, and how similar each is, 0 to 1."""
 
-    term: int
-    similarity: float
+    terms: IntArray
+    similarity: npt.NDArray[np.float64]
+
+
+_Value = TypeVar("_Value")
+
+
+class _Answers(Generic[_Value]):
+    """Answers by key, at most so many; safe for several threads, since photos are read and decided about in different ones."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: dict[str, _Value] = {}
+        self._keeping = Lock()
+
+    def of(self, keys: Sequence[str], find: Callable[[Sequence[str]], Sequence[_Value]]) -> list[_Value]:
+        """The answer for each key; `find` is asked for those that are not known, each once."""
+        known = self._kept  # stays as it is when another thread begins anew
+        answers = {key: known[key] for key in keys if key in known}
+        new = [key for key in dict.fromkeys(keys) if key not in answers]
+        if new:
+            fresh = dict(zip(new, find(new), strict=True))
+            answers |= fresh
+            with self._keeping:
+                if len(self._kept) + len(fresh) > self._most:
+                    self._kept = {}
+                self._kept.update(fresh)
+        return [answers[key] for key in keys]
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._kept = {}
 
 
 def allowed_edits(key: str, parameters: WordParameters = WORDS) -> int:
@@ -58,8 +90,11 @@ class HashTable:
     def find(self, strings: Sequence[str], most: int) -> tuple[IntArray, IntArray]:
         """Numbers of strings and, beside them, terms that may have them: at most so many per string, in its order."""
         wanted = np.array([_hash(string) for string in strings], np.uint32)
-        low = np.searchsorted(self.hashes, wanted, "left")
-        high = np.minimum(np.searchsorted(self.hashes, wanted, "right"), low + most)
+        order = np.argsort(wanted)  # each search begins where the last one ended, in memory that is at hand
+        low, high = np.empty(len(wanted), np.int64), np.empty(len(wanted), np.int64)
+        low[order] = np.searchsorted(self.hashes, wanted[order], "left")
+        high[order] = np.searchsorted(self.hashes, wanted[order], "right")
+        high = np.minimum(high, low + most)
         positions, string = spans(low, high)
         return string, np.asarray(self.terms[positions], np.int64)
 
@@ -103,8 +138,8 @@ class Vocabulary:
         """Per term, does it stand in any product's name in the feed? Others were only read on photos."""
         self._exact = exact
         self._deletions = deletions
-        self._kept: dict[str, tuple[Match, ...]] = {}
-        self._keeping = Lock()
+        self._matches = _Answers[Matches](_CACHED_WORDS)
+        self._terms = _Answers[int](_CACHED_KEYS)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -119,6 +154,18 @@ class Vocabulary:
 
     def exact(self, keys: Sequence[str]) -> list[int]:
         """Number of each key's term, -1 where there is none."""
+        return self._terms.of(keys, self._find)
+
+    def matches(self, keys: Sequence[str]) -> list[Matches]:
+        """Terms that each key may be a reading of, most similar first; similarity is 1 - edits / longer length."""
+        return self._matches.of(keys, self._look_up)
+
+    def forget(self) -> None:
+        """Drop what is kept of words that were looked up, as if none had been."""
+        self._matches.forget()
+        self._terms.forget()
+
+    def _find(self, keys: Sequence[str]) -> list[int]:
         found = [-1] * len(keys)
         indices, terms = self._exact.find(keys, self.parameters.max_finds)
         for index, term, key in zip(indices.tolist(), terms.tolist(), self._keys_of(terms), strict=True):
@@ -126,55 +173,45 @@ class Vocabulary:
                 found[index] = term
         return found
 
-    def matches(self, keys: Sequence[str]) -> list[tuple[Match, ...]]:
-        """Terms that each key may be a reading of, most similar first; similarity is 1 - edits / longer length."""
-        answers = {key: self._kept.get(key) for key in keys}
-        new = [key for key, answer in answers.items() if answer is None]
-        if new:
-            fresh = dict(zip(new, self._look_up(new), strict=True))
-            answers.update(fresh)
-            self._keep(fresh)
-        return [answer for key in keys if (answer := answers[key]) is not None]
-
-    def _keep(self, fresh: dict[str, tuple[Match, ...]]) -> None:
-        with self._keeping:  # photos are read and decided about in different threads
-            if len(self._kept) + len(fresh) > _CACHED_WORDS:
-                self._kept.clear()
-            self._kept.update(fresh)
-
     def _keys_of(self, terms: IntArray) -> list[str]:
         keys: list[str] = self._keys.take(pa.array(terms)).to_pylist()
         return keys
 
-    def _look_up(self, keys: Sequence[str]) -> list[tuple[Match, ...]]:
-        found: list[dict[int, float]] = [{} if term < 0 else {term: 1.0} for term in self.exact(keys)]
-        for index, term, similarity in self._misread(keys):
-            found[index][term] = similarity
-        return [
-            tuple(sorted((Match(*item) for item in terms.items()), key=lambda match: (-match.similarity, match.term)))
-            for terms in found
-        ]
+    def _look_up(self, keys: Sequence[str]) -> list[Matches]:
+        exact = np.array(self._find(keys), np.int64)
+        key, term, similarity = self._misread(keys)
+        other, same = np.flatnonzero(term != exact[key]), np.flatnonzero(exact >= 0)
+        key, term = np.append(key[other], same), np.append(term[other], exact[same])
+        similarity = np.append(similarity[other], np.ones(len(same)))
+        order = np.lexsort((term, -similarity, key))
+        key, term, similarity = key[order], term[order], similarity[order]
+        bounds = np.searchsorted(key, np.arange(len(keys) + 1)).tolist()
+        return [Matches(term[start:end], similarity[start:end]) for start, end in pairwise(bounds)]
 
-    def _misread(self, keys: Sequence[str]) -> Iterator[tuple[int, int, float]]:
-        """Number of a key, a term that it may be a reading of, and how similar they are."""
+    def _misread(self, keys: Sequence[str]) -> tuple[IntArray, IntArray, npt.NDArray[np.float64]]:
+        """Numbers of keys, beside each a term that it may be a reading of, and how similar they are."""
         rules = self.parameters
         strings = [(index, string) for index, key in enumerate(keys) for string in deletions(key, rules)]
         position, term = self._deletions.find([string for _, string in strings], rules.max_finds)
         owner = np.array([index for index, _ in strings], np.int64)
-        index, term = np.divmod(np.unique(owner[position] * max(len(self), 1) + term), max(len(self), 1))
+        pairs = np.sort(owner[position] * max(len(self), 1) + term)
+        index, term = np.divmod(pairs[np.diff(pairs, prepend=-1) != 0], max(len(self), 1))
         if not len(index):
-            return
+            return index, term, np.zeros(0)
         mine, others = [keys[one] for one in index.tolist()], self._keys_of(term)
         mine_long, other_long = (np.fromiter(map(len, words), np.int64, len(words)) for words in (mine, others))
         # In the bulk by length alone; the few that pass may be numbers.
         shorter = np.minimum(mine_long, other_long)
         edits = np.where(shorter < rules.one_edit_from, 0, np.where(shorter < rules.two_edits_from, 1, 2))
-        edits[np.array([is_number(key) for key in keys])[index]] = 1
+        number = np.array([is_number(key) for key in keys])[index]
+        edits[number] = 1
         distance = cpdist(mine, others, scorer=DamerauLevenshtein.distance, score_cutoff=2)
-        for at in np.flatnonzero(distance <= edits).tolist():
-            key, other = mine[at], others[at]
-            if not (is_number(key) or is_number(other)) or int(distance[at]) <= _lost_points(key, other):
-                yield int(index[at]), int(term[at]), 1.0 - int(distance[at]) / max(len(key), len(other))
+        kept = [
+            at for at in np.flatnonzero(distance <= edits).tolist()
+            if not (number[at] or is_number(others[at])) or int(distance[at]) <= _lost_points(mine[at], others[at])
+        ]  # fmt: skip
+        longer = np.maximum(mine_long[kept], other_long[kept])
+        return index[kept], term[kept], 1.0 - distance[kept] / longer
 
     @classmethod
     def build(

@@ -57,6 +57,14 @@ class WordIndex:
         value = np.log((len(self.products) + 1) / (frequency + self.parameters.rarity_smoothing))
         return np.where(frequency > 0, np.maximum(value, 0.0), 0.0)
 
+    def expected(
+        self, seen: npt.NDArray[Any], photos: npt.NDArray[Any], named: npt.NDArray[np.bool_] | bool
+    ) -> npt.NDArray[np.float64]:
+        """How surely words are to be seen on a photo of their product, which show on so many of so many, 0 to 1."""
+        rules = self.parameters
+        shown = np.asarray(seen, np.float64) + rules.name_weight * np.asarray(named)
+        return np.asarray(shown / (np.asarray(photos, np.float64) + rules.prior_photos))
+
     def only_on(self, photo: int, product: int) -> npt.NDArray[np.int64]:
         """Terms that a product would not have without one of its photos."""
         row = slice(int(self.products.starts[product]), int(self.products.starts[product + 1]))

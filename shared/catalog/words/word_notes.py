@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from packsight.shared.catalog.arrays import IntArray, Ragged, spans
 from packsight.shared.catalog.manifest import ProductRow
+from packsight.shared.catalog.words.misread_lines import Lines, misread_lines
 from packsight.shared.catalog.words.name_correction import corrected, parted, split_names
-from packsight.shared.catalog.words.normalise import Token, is_number, tokens
+from packsight.shared.catalog.words.normalise import Token, tokens
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.parameters import WORDS, WordParameters
 
@@ -45,7 +46,7 @@ class GroupedWords:
     texts: list[str]
     listed: frozenset[str]
     products: Ragged
-    photo_frequency: IntArray
+    photo_frequency: npt.NDArray[np.int32]
     flags: npt.NDArray[np.uint8]
     photos: Ragged
     lines: Ragged
@@ -92,34 +93,42 @@ class WordNotes:
     def grouped(self) -> GroupedWords:
         """Put misread names right, and group what was noted by product, photo and line."""
         words = self._corrected()
-        key_of, count = np.asarray(self._key_of, np.int64), len(self._keys)
-        line_photo, photo_product = np.asarray(self._line_photo, np.int64), np.asarray(self._photo_product, np.int64)
+        key_of, count = np.asarray(self._key_of, np.int64), max(len(self._keys), 1)
+        line_photo, photo_product = np.asarray(self._line_photo), np.asarray(self._photo_product, np.int64)
         owner, spelling, flags = (np.asarray(column, np.int64) for column in self._named)
         times = np.bincount(spelling, minlength=len(key_of))
-        photo, shown = [], []
-        for start in range(0, len(photo_product), _BLOCK):
-            pairs, last = self._distinct(words, line_photo, start, key_of, count)
+        photo, shown, seen_of, seen_times_of = [], [], [], []
+        for start, end in _blocks(photo_product):
+            pairs, last = self._distinct(words, line_photo, start, end, key_of, count)
             times += np.bincount(last, minlength=len(key_of))
             photo.append((start + pairs // count).astype(np.int32))
             shown.append((pairs % count).astype(np.int32))
+            pairs, pair_times = np.unique(photo_product[photo[-1]] * count + shown[-1], return_counts=True)
+            seen_of.append(pairs)
+            seen_times_of.append(pair_times.astype(np.int32))
         photos, shown_keys = _joined(photo, np.int32), _joined(shown, np.int32)
         # Of every word of a product: how many photos show it, and what the feed says of it.
         named, row = np.unique(owner * count + key_of[spelling], return_inverse=True)
         named_flags = np.zeros(len(named), np.uint8)
         np.bitwise_or.at(named_flags, row, flags.astype(np.uint8))
-        seen, seen_times = np.unique(photo_product[photos] * count + shown_keys, return_counts=True)
-        has = np.union1d(named, seen)
-        frequency, has_flags = np.zeros(len(has), np.int64), np.zeros(len(has), np.uint8)
+        seen, seen_times = _joined(seen_of, np.int64), _joined(seen_times_of, np.int32)
+        has = np.append(named, seen)
+        has.sort()
+        has = has[np.diff(has, prepend=-1) != 0]
+        frequency, has_flags = np.zeros(len(has), np.int32), np.zeros(len(has), np.uint8)
         frequency[np.searchsorted(has, seen)] = seen_times
         has_flags[np.searchsorted(has, named)] = named_flags
+        del photo, shown, seen_of, seen_times_of, seen, seen_times
+        has_product, has_key = (has // count).astype(np.int32), (has % count).astype(np.int32)
+        del has
 
         keys = list(self._keys)
-        having = np.bincount(has % max(count, 1), minlength=count)
+        having = np.bincount(has_key, minlength=count)
         # Not those that were read, but put right wherever they stood.
         order = np.array(sorted(np.flatnonzero(having).tolist(), key=lambda key: (-having[key], keys[key])), np.int64)
-        term_of = np.full(count, -1)
+        term_of = np.full(count, -1, np.int32)
         term_of[order] = np.arange(len(order))
-        products, of_product = _rows(has // max(count, 1), term_of[has % max(count, 1)], self._products)
+        products, of_product = _rows(has_product, term_of[has_key], self._products)
         spellings = self._usual(times)
         return GroupedWords(
             keys=[keys[key] for key in order.tolist()],
@@ -129,7 +138,7 @@ class WordNotes:
             photo_frequency=frequency[of_product],
             flags=has_flags[of_product],
             photos=_rows(photos, term_of[shown_keys], len(photo_product))[0],
-            lines=Ragged(words.starts, term_of[key_of[words.values]].astype(np.int32)),
+            lines=Ragged(words.starts, term_of[key_of][words.values]),
             boxes=Ragged(
                 _starts(np.bincount(line_photo, minlength=len(photo_product))),
                 np.frombuffer(self._boxes, np.float16).reshape(-1, CORNERS + 1),
@@ -173,37 +182,34 @@ class WordNotes:
         return Ragged(starts, values)
 
     def _changed_lines(self, read: Ragged, split: Mapping[tuple[str, str], Token]) -> Iterator[tuple[int, list[int]]]:
-        """Lines in which something was put right; only those with a word that no name has are looked at."""
-        odd = np.array([key not in self._listed and not is_number(key) for key in self._keys], np.bool_)
-        is_odd = odd[np.asarray(self._key_of, np.int64)][read.values] if len(read.values) else np.zeros(0, np.bool_)
-        line_of = np.repeat(np.arange(len(read)), np.diff(read.starts))
-        known = list(self._spellings)
-        names = self._names()
-        for line in np.unique(line_of[is_odd]).tolist():
+        """Lines in which something was put right."""
+        known, names = list(self._spellings), self._names()
+        lines = Lines(read, np.asarray(self._line_photo), np.asarray(self._photo_product), np.asarray(self._key_of))
+        for line in misread_lines(lines, names, list(self._keys), self._listed, split, self._parameters):
             numbers = read.row(line).tolist()
-            own = names[self._photo_product[self._line_photo[line]]]
+            own = [known[one] for one in names.row(self._photo_product[self._line_photo[line]]).tolist()]
+            own = [Token(name.key, self._listed[name.key]) for name in own]
             right = corrected([known[one] for one in numbers], own, self._listed, split, self._parameters)
             found = [self._number_of(token) for token in right]
             if found != numbers:
                 yield line, found
 
-    def _names(self) -> list[list[Token]]:
-        """Words of each product in the feed, each once, as they come."""
-        names: list[dict[str, Token]] = [{} for _ in range(self._products)]
-        known = list(self._spellings)
-        for product, spelling in zip(self._named[0], self._named[1], strict=True):
-            key = known[spelling].key
-            names[product].setdefault(key, Token(key, self._listed[key]))
-        return [list(one.values()) for one in names]
+    def _names(self) -> Ragged:
+        """A spelling of each word of each product in the feed, each word once, as they come."""
+        product, spelling = (np.asarray(column, np.int64) for column in self._named[:2])
+        key = np.asarray(self._key_of, np.int64)[spelling]
+        _, first = np.unique(product * max(len(self._keys), 1) + key, return_index=True)
+        first.sort()
+        return Ragged(_starts(np.bincount(product[first], minlength=self._products)), spelling[first].astype(np.int32))
 
     @staticmethod
     def _distinct(
-        words: Ragged, line_photo: IntArray, start: int, key_of: IntArray, count: int
+        words: Ragged, line_photo: npt.NDArray[np.int32], start: int, end: int, key_of: IntArray, count: int
     ) -> tuple[IntArray, IntArray]:
         """Of a block of photos: pairs (photo - start) * count + key, rising, and the last spelling of each."""
-        low, high = np.searchsorted(line_photo, [start, start + _BLOCK]).tolist()
+        low, high = np.searchsorted(line_photo, [start, end]).tolist()
         first, last = int(words.starts[low]), int(words.starts[high])
-        photo = np.repeat(line_photo[low:high] - start, np.diff(words.starts[low : high + 1]))
+        photo = np.repeat(line_photo[low:high].astype(np.int64) - start, np.diff(words.starts[low : high + 1]))
         spelling = np.asarray(words.values[first:last], np.int64)[::-1]
         pairs, at = np.unique(photo[::-1] * count + key_of[spelling], return_index=True)
         return pairs, spelling[at]
@@ -216,10 +222,24 @@ class WordNotes:
         return [best[key][1] for key in range(len(self._keys))]
 
 
-def _rows(row: npt.NDArray[Any], term: IntArray, count: int) -> tuple[Ragged, IntArray]:
-    """Terms of each row in rising order, and where in the columns each value stood."""
-    order = np.lexsort((term, row))
-    return Ragged(_starts(np.bincount(row, minlength=count)), term[order].astype(np.int32)), order
+def _blocks(photo_product: IntArray) -> Iterator[tuple[int, int]]:
+    """First and last + 1 of photos that are grouped together: some _BLOCK of them, all of a product."""
+    first = np.flatnonzero(np.diff(photo_product, prepend=-1))
+    start = 0
+    while start < len(photo_product):
+        beyond = first[np.searchsorted(first, start + _BLOCK) :]
+        end = int(beyond[0]) if len(beyond) else len(photo_product)
+        yield start, end
+        start = end
+
+
+def _rows(row: npt.NDArray[np.int32], term: npt.NDArray[np.int32], count: int) -> tuple[Ragged, npt.NDArray[np.int32]]:
+    """Terms of each row in rising order, and where in the columns each value stood; row: rising."""
+    starts, order = _starts(np.bincount(row, minlength=count)), np.empty(len(row), np.int32)
+    for first in range(0, count, _BLOCK):
+        low, high = starts[[first, min(first + _BLOCK, count)]].tolist()
+        order[low:high] = low + np.lexsort((term[low:high], row[low:high]))
+    return Ragged(starts, term[order]), order
 
 
 def _starts(lengths: IntArray) -> IntArray:

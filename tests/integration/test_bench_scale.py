@@ -1,0 +1,66 @@
+"""The bench of sizes runs from end to end on a tiny catalog, and its page has what it promises."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bench import scale, scale_page
+from bench.invented import Invented
+
+PHOTOS = 38
+
+
+def here(measured: Callable[..., Any], *arguments: Any) -> Any:
+    return measured(*arguments)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("scale")
+    app = typer.Typer()
+    app.command()(scale.main)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scale, "_apart", here)
+        patch.setattr(scale, "second_process", lambda *_: 1.0)
+        arguments = [str(PHOTOS), "--asked", "10", "--no-networks", "--out", str(folder), "--write", str(folder / "scale.md")]
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return (folder / "scale.md").read_text(), json.loads((folder / "scale.json").read_text())
+
+
+def test_the_page_has_every_part_with_a_figure_for_each_size(page: tuple[str, dict[str, Any]]) -> None:
+    text, _ = page
+    for part in ("Building a version", "Bytes per photo", "Asking", "Holding and changing", "The same vectors beside others"):
+        assert f"## {part}\n" in text
+    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
+    for name in (*scale_page.PHASES, "**all**", "opening, ms", "ask whether enough was read, until it was", "thumbnails"):
+        assert re.search(r"\d", rows[name].removeprefix(f"| {name}")), name
+    assert f"python -m bench.scale {PHOTOS} --asked 10 --write docs/scale.md" in text
+    assert any(name.startswith("Faiss IVF") for name in rows)
+
+
+def test_the_figures_are_of_the_version_that_was_built(page: tuple[str, dict[str, Any]]) -> None:
+    [found] = page[1]["sizes"]
+    assert (found["photos"], found["products"]) == (PHOTOS, PHOTOS // 2)
+    assert sum(found["files"].values()) == pytest.approx(found["bytes_per_photo"] * PHOTOS, abs=PHOTOS)
+    assert found["asking"]["photos"] == 9, "8 of listed products, and one of the only family's sibling that is not"
+    assert 0 < found["change"]["bytes"] < sum(found["files"].values())
+    assert 0.9 <= found["search"][0]["recall"] <= 1
+
+
+def test_an_invented_catalog_makes_the_same_photo_whenever_it_is_asked() -> None:
+    shop = Invented(PHOTOS)
+    rows = list(shop.rows)
+    assert [row.product_id for row in rows] == [product.id for product in shop.products for _ in range(2)]
+    assert shop[rows[5].sha256].words == shop.photo(5).words
+    assert rows[-1].sha256 in shop and "0" * 64 not in shop
+    assert "p19" not in {product.id for product in Invented(200).products}, "one sibling of a family is not listed"
+    changed = [one.sha256 != two.sha256 for one, two in zip(rows, Invented(PHOTOS, edition=1).rows, strict=True)]
+    assert sum(changed) == 2, "the photos of one product"
