@@ -26,6 +26,7 @@ PARTS = {
     "indexer": ["indexer"],
     "worker": ["worker", "gpu", "quantise"],
     "deploy": ["stack"],
+    "training": ["training"],
 }
 """What may be installed for a room, beside the core."""
 COMPANIONS = {"billiard": "celery"}
@@ -85,7 +86,7 @@ def _imported(file: Path) -> Iterator[str]:
             modules = [node.module or ""]
         for module in modules:
             name = module.split(".")[0]  # type checkers bring _typeshed along
-            if name not in sys.stdlib_module_names | {"packsight", "bench", "tests", "_typeshed"}:
+            if name not in sys.stdlib_module_names | {"packsight", "bench", "tests", "training", "_typeshed"}:
                 yield name
 
 
