@@ -286,6 +286,8 @@ def _catalog(name: str, published: list[CatalogSeen], recipes: set[Recipe]) -> F
         yield _wrong(subject, f"no version fits the workers: {served[-1].version} was made {made_with}", sync_once(name))
     if not recipes:
         yield _good(subject, f"{served[-1].version}, {served[-1].products:,} products")
+    for note in dict.fromkeys(note for catalog in served for note in catalog.notes):
+        yield _note(subject, note)
     for tried in published:
         if tried.share < 1:
             remedy = "Decide when you have seen enough: `packsight catalog promote`, or `rollback`."

@@ -61,6 +61,8 @@ class CatalogSeen(_Seen):
     details: str
     matching: str
     created_at: datetime
+    notes: tuple[str, ...] = ()
+    """What whoever runs the shop should know of it."""
     share: float = 1.0
     """Of the messages; less for a canary."""
     endings: dict[str, dict[str, int]] = Field(default_factory=dict)

@@ -66,6 +66,8 @@ class Material:
     made: Mapping[str, Features] = field(default_factory=dict)
     queries: Queries = NONE
     failures: Sequence[PhotoFailure] = ()
+    notes: Sequence[str] = ()
+    """What was noticed before, for the terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ class Examination:
         reasons = refusals(found, self.limits, self.parameters)
         verdict = Verdict.ACCEPTED if not reasons else Verdict.FORCED if force else Verdict.REFUSED
         compared += ([*told(parents, parent.version), *otherwise.told(parent.version)] if parent is not None else [])
-        notes = (*material.queries.notes, *notes)
+        notes = (*material.notes, *material.queries.notes, *notes)
         summary = self._summary(manifest.version, parent, verdict, reasons, found.own, lists, compared, notes)
         if verdict is Verdict.REFUSED or tried:
             case = case_of(tables, made_for(manifest.recipe, manifest.fit), parent, material.queries.decisive, self.limits)

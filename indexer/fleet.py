@@ -49,6 +49,10 @@ class Fleet:
         """The same for children of releases that do not name their matching: nothing can be built for them."""
         return sorted({r for child in self.children() if (r := Recipe.of(child)).is_former}, key=lambda r: r.key)
 
+    def scripts(self) -> frozenset[str]:
+        """Scripts that the children read, as Unicode calls them; none while no child says so."""
+        return frozenset(script for child in self.children() for script in child.scripts)
+
     def announce(self, catalog: str) -> None:
         """Hint to the replicas that a pointer moved; they find out by themselves if nobody hears it."""
         registry.hint(self.redis, catalog)

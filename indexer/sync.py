@@ -50,6 +50,7 @@ from packsight.indexer.state.intake import take_in, take_in_extras
 from packsight.indexer.state.published import adopt, forget, touch_all
 from packsight.indexer.state.resolution import NO_VERSION, PhotoRows, ProductRows, Summary
 from packsight.indexer.state.schedule import Agenda, draw_up, living
+from packsight.indexer.unreadable import unreadable_names
 from packsight.indexer.version_report.keeping import Reports
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import Manifest
@@ -361,6 +362,7 @@ class Sync:
             self.gate.require_new(products, photos, made_for(target.recipe, self._fit), before, queries)
         self.lease.check()
         self.progress("built", 0, 1)
+        unreadable = unreadable_names(products, self.fleet.scripts())
         parents = {one.version for one in wanted.targets}
         forced = "the sync was forced" if self.request.force else ""
         build_version(
@@ -371,14 +373,14 @@ class Sync:
             photos=photos,
             features=completed.features,
             recipe=target.recipe,
-            notes=(*notes_of(wanted.plan, resolution.summary(state, wanted.plan.parent), state), *made.notes),
+            notes=(*notes_of(wanted.plan, resolution.summary(state, wanted.plan.parent), state), *unreadable, *made.notes),
             prior=self.prior,
             made=made.features,
             parameters=self.parameters,
             begin=forced,
         )
         self.progress("built", 1, 1)
-        material = Material(completed.features, made.features, queries, failures_of(state))
+        material = Material(completed.features, made.features, queries, failures_of(state), unreadable)
         self.lease.check()
         return self.gate.of_version(folder, before, material, force=self.request.force, tried=bool(self.request.canary))
 

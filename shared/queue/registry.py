@@ -49,6 +49,8 @@ class ChildEntry(_Entry):
     matching: str = ""
     """Empty for a child of an older release."""
     precision: str = ""
+    scripts: tuple[str, ...] = ()
+    """Scripts that it reads, as Unicode calls them; empty for a child of an older release."""
     threads: int = 0
     cold_start: float = 0.0
     """Seconds that building its networks took."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from packsight.shared.parameters import DETAILS, DetailParameters, digest
 
@@ -67,6 +67,8 @@ class SpotterDescription(_Description):
     """Raised whenever the same parameters read a photo in another way."""
     parameters: str | None = None
     """Digest of the numbers by which photos are read; None for a spotter without, or for those of `preprocessing` alone."""
+    scripts: tuple[str, ...] = Field(default=(), exclude=True)
+    """Scripts whose letters it names, as Unicode calls them; the files' hashes tell, so that no fingerprint does."""
 
 
 LOCAL_FEATURES = 3

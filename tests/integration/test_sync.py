@@ -23,6 +23,7 @@ from packsight.indexer.fleet import Fleet
 from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.state.database import discard, opened
 from packsight.indexer.sync import Sync
+from packsight.indexer.version_report.keeping import Reports
 from packsight.shared.catalog.manifest import new_version
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
@@ -121,6 +122,7 @@ class Shop:
         self.names: dict[str, str] = {}
         self.extractor = LocalExtractor(store, settings)
         self.recipes = [RECIPE]
+        self.scripts: tuple[str, ...] = ()
         (folder / "extra").mkdir(parents=True)
         (folder / "main").mkdir()
         for number in range(1, 9):
@@ -151,7 +153,7 @@ class Shop:
     def sync(self, *, force: bool = False, all_pictures: bool = False) -> SyncReport:
         request = SyncRequest(self.write(), str(self.folder / "extra"), force=force, all_pictures=all_pictures)
         with closing(Fleet(self.settings)) as fleet:
-            register(fleet, *self.recipes)
+            register(fleet, *self.recipes, scripts=self.scripts)
             return Sync(request, self.settings, self.store, fleet, self.extractor, Held()).run()
 
     @property
@@ -170,12 +172,12 @@ class Shop:
         return Snapshot.open(self.catalogs.download(version, self.folder / "reader"))
 
 
-def register(fleet: Fleet, *recipes: Recipe) -> None:
+def register(fleet: Fleet, *recipes: Recipe, scripts: tuple[str, ...] = ()) -> None:
     """Let these workers be up, and no others."""
     for child in fleet.children():
         registry.withdraw_child(fleet.redis, child)
     for pid, answers_with in enumerate(recipes, 1):
-        registry.announce_child(fleet.redis, ChildEntry(host="h", pid=pid, **answers_with.model_dump()))
+        registry.announce_child(fleet.redis, ChildEntry(host="h", pid=pid, scripts=scripts, **answers_with.model_dump()))
 
 
 @pytest.fixture
@@ -191,6 +193,17 @@ def test_a_first_sync_publishes_every_product_with_its_photos(shop: Shop) -> Non
     assert [product.name for product in snapshot.products] == [f"Cream number {n}" for n in range(1, 9)]
     assert sum(row.extra for row in snapshot.photo_table) == 8
     assert snapshot.manifest.recipe == RECIPE
+
+
+def test_names_that_no_worker_reads_are_counted_in_the_report_and_the_version(shop: Shop) -> None:
+    shop.scripts = ("GREEK", "LATIN")
+    shop.names |= {"2": "Крем номер 2", "3": "Cream გ"}
+    report = shop.sync()
+    told = "2 of 8 names have letters that no worker reads (Cyrillic, Georgian)"
+    summary = Reports(shop.store, "default").summary(str(report.version))
+    assert summary is not None
+    assert sum(told in note for note in summary.notes) == 1
+    assert sum(told in note for note in shop.snapshot().manifest.notes) == 1
 
 
 def test_a_sync_with_nothing_changed_publishes_nothing_and_describes_nothing(shop: Shop) -> None:

@@ -58,6 +58,9 @@ def test_the_fingerprint_names_the_head(cache: Path, tmp_path: Path) -> None:
     plain, extended = (load_spotter(Models(cache_dir=cache, alphabet=name), 1).description for name in ("", "cyrillic"))
     assert set(extended.sha256) - set(plain.sha256) == {"head"}
     assert plain.fingerprint() != extended.fingerprint()
+    assert set(extended.scripts) - set(plain.scripts) == {"CYRILLIC"}
+    assert {"LATIN", "GREEK", "CJK", "HIRAGANA", "KATAKANA"} <= set(plain.scripts)
+    assert "scripts" not in plain.model_dump_json()
     copy = tmp_path / "copy.npz"
     copy.write_bytes(BUNDLED.read_bytes())
     assert load_spotter(Models(cache_dir=cache, alphabet=str(copy)), 1).description.fingerprint() == extended.fingerprint()

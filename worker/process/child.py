@@ -87,6 +87,7 @@ def build(config: Settings) -> Child:
         ready_at=datetime.now(UTC),
         **own.model_dump(),
         precision=embedder.description.precision,
+        scripts=spotter.description.scripts,
         threads=threads,
         cold_start=round(time.monotonic() - started, 2),
     )

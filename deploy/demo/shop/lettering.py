@@ -1,4 +1,7 @@
-"""Lettering for packages: Pillow's own scalable face, made heavier, wider, slanted or spaced, so that brands differ."""
+"""Lettering for packages: Pillow's own scalable face, made heavier, wider, slanted or spaced, so that brands differ.
+
+Pillow's has no Cyrillic letter; words with one are set in OpenCV's own, which the reading networks were not trained on either.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,17 @@ HANDS = (Hand(3, 1.0), Hand(3, 0.86), Hand(2, 1.2, 0.0, 0.08), Hand(2, 0.96, 0.2
 @lru_cache(maxsize=2048)
 def lettered(text: str, height: int, hand: Hand = HANDS[0]) -> Mask:
     """Coverage mask of a line of text, cropped to its ink; `height` is the em size in pixels."""
+    mask = _latin(text, height, hand) if text.isascii() else _cyrillic(text, height, hand)
+    if hand.slant:
+        shear = np.array([[1, -hand.slant, hand.slant * height], [0, 1, 0]], np.float32)
+        mask = np.asarray(cv2.warpAffine(mask, shear, (mask.shape[1], mask.shape[0])), np.uint8)
+    rows, columns = np.flatnonzero(mask.max(1)), np.flatnonzero(mask.max(0))
+    mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    size = (max(1, round(mask.shape[1] * hand.stretch)), mask.shape[0])
+    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _latin(text: str, height: int, hand: Hand) -> Mask:
     font = ImageFont.load_default(height)
     stroke = round(height * hand.weight / 100)
     step = hand.spacing * height
@@ -44,14 +58,18 @@ def lettered(text: str, height: int, hand: Hand = HANDS[0]) -> Mask:
     for part, width in zip(text if step else [text], widths, strict=True):
         draw.text((x, height / 2), part, fill=255, font=font, stroke_width=stroke)
         x += width
-    mask = np.asarray(canvas)
-    if hand.slant:
-        shear = np.array([[1, -hand.slant, hand.slant * height], [0, 1, 0]], np.float32)
-        mask = np.asarray(cv2.warpAffine(mask, shear, (mask.shape[1], mask.shape[0])), np.uint8)
-    rows, columns = np.flatnonzero(mask.max(1)), np.flatnonzero(mask.max(0))
-    mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    size = (max(1, round(mask.shape[1] * hand.stretch)), mask.shape[0])
-    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(canvas)
+
+
+def _cyrillic(text: str, height: int, hand: Hand) -> Mask:
+    face, weight = cv2.FontFace("sans"), 400 + 100 * hand.weight
+    step = round(hand.spacing * height)
+    canvas = np.zeros((2 * height, (height + step) * (len(text) + 2)), np.uint8)
+    x = height
+    for part in text if step else [text]:
+        reached, _ = cv2.putText(canvas, part, (x, round(1.5 * height)), (255,), face, height, weight)
+        x = reached[0] + step if part.strip() else x + height // 3
+    return canvas
 
 
 def write(

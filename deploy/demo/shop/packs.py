@@ -10,7 +10,7 @@ import numpy as np
 
 from packsight.deploy.demo.shop.lettering import HANDS, Hand, Pixels, write
 from packsight.deploy.demo.shop.motifs import MOTIFS, Place
-from packsight.deploy.demo.shop.products import Colour, Item, Shape
+from packsight.deploy.demo.shop.products import Colour, Family, Item, Shape
 
 SIZES: dict[Shape, tuple[int, int]] = {
     Shape.BOX: (460, 640),
@@ -24,6 +24,8 @@ SIZES: dict[Shape, tuple[int, int]] = {
 SMALL_PRINT = ("Store in a cool dry place away from sunlight", "See the base for the best before date",
                "Made for the shops of the north coast", "Please recycle this package after use",
                "Keep out of reach of small children", "Shake well, close after opening")  # fmt: skip
+RUSSIAN_PRINT = ("Хранить в сухом прохладном месте", "Срок годности указан на упаковке", "Сделано для магазинов северного берега",
+                 "Сдайте упаковку в переработку", "Беречь от детей", "Перед употреблением взболтать")  # fmt: skip
 PLAIN = Hand(1, 1.0)
 Corners = Sequence[tuple[float, float]]
 
@@ -89,8 +91,13 @@ def front(item: Item) -> Pixels:
     ground = tuple(int(value) for value in face.pixels[round(face.h * 0.84), round(face.w * 0.15)])
     ink = max(family.base, family.ink, key=lambda colour: abs(sum(colour) - sum(ground)))
     face.text(f"{family.what}  {family.size}".strip(), 0.865, 0.048, ink, room=0.7, hand=PLAIN)
-    face.text(SMALL_PRINT[family.code % len(SMALL_PRINT)], 0.925, 0.026, ink, room=0.78, hand=PLAIN)
+    face.text(_small_print(family, 0), 0.925, 0.026, ink, room=0.78, hand=PLAIN)
     return face.pixels
+
+
+def _small_print(family: Family, number: int) -> str:
+    lines = SMALL_PRINT if family.brand.isascii() else RUSSIAN_PRINT
+    return lines[(family.code + number) % len(lines)]
 
 
 def _classic(face: _Face) -> None:
@@ -144,8 +151,7 @@ def side(item: Item, width: int) -> Pixels:
     face.brand(0.08, 0.05, family.ink, room=0.8)
     face.text(item.variant, 0.15, 0.035, family.ink, room=0.7, hand=PLAIN)
     for number in range(9):
-        text = SMALL_PRINT[(family.code + number) % len(SMALL_PRINT)]
-        face.text(text, 0.25 + 0.042 * number, 0.022, family.ink, hand=PLAIN)
+        face.text(_small_print(family, number), 0.25 + 0.042 * number, 0.022, family.ink, hand=PLAIN)
     rng = np.random.default_rng(int(item.id))
     left, right = round(width * 0.25), round(width * 0.75)
     face.pixels[round(face.h * 0.74) : round(face.h * 0.88), left - 6 : right + 6] = 250

@@ -1,4 +1,7 @@
-"""The demo's shop: families of siblings that share brand, line and palette and differ in one word, number or swatch."""
+"""The demo's shop: families of siblings that share brand, line and palette and differ in one word, number or swatch.
+
+A third of the packs are Russian.
+"""
 
 from __future__ import annotations
 
@@ -74,22 +77,22 @@ FAMILIES = (
     Family(4, "HEDDA", "Farm Milk", "milk", "1 litre", Shape.CARTON,
            (246, 246, 242), (34, 88, 168), (18, 44, 98), "hills", 3,
            ("0.5 %", "1.5 %", "2.5 %", "3.5 %", "4.2 %"), ("3.2 %",)),
-    Family(5, "BRUNNIK", "Leaf House", "herbal tea", "20 bags", Shape.BOX,
+    Family(5, "ЛУГОВИЦА", "Лесной сбор", "травяной чай", "20 пакетиков", Shape.BOX,
            (46, 92, 62), (216, 184, 92), (250, 244, 220), "leaves", 2,
-           ("Lemon Balm", "Rose Hip", "Wild Mint", "Ginger", "Camomile"), ("Black Currant",)),
+           ("Мелисса", "Шиповник", "Дикая мята", "Имбирь", "Ромашка"), ("Смородина",)),
     Family(6, "LUMARE", "Velvet Ink", "lipstick", "4 g", Shape.BOX,
            (32, 28, 34), (206, 170, 142), (244, 232, 224), "arcs", 0,
            ("21 Coral", "22 Plum", "23 Rosewood", "24 Cherry", "25 Nude"), ("26 Mauve",),
            ((232, 104, 88), (112, 40, 84), (160, 84, 84), (176, 24, 48), (206, 158, 132), (150, 104, 140))),
-    Family(7, "PELLIMO", "Orchard", "juice", "750 ml", Shape.BOTTLE,
+    Family(7, "ЗАРЕЛЬ", "Старый сад", "сок", "750 мл", Shape.BOTTLE,
            (244, 214, 120), (196, 74, 40), (92, 30, 20), "suns", 3,
-           ("Apple", "Pear", "Cherry", "Peach", "Tomato"), ("Apricot",)),
+           ("Яблоко", "Груша", "Вишня", "Персик", "Томат"), ("Абрикос",)),
     Family(8, "HALVDAN", "Old Harbour", "ground coffee", "250 g", Shape.JAR,
            (70, 42, 32), (212, 150, 70), (250, 236, 212), "beans", 1,
            ("Mild", "Medium", "Dark", "Decaf", "Intense"), ("Organic",)),
-    Family(9, "DENTARO", "Active Care", "toothpaste", "100 ml", Shape.TUBE,
+    Family(9, "ЖЕМЧУЖ", "Живая защита", "зубная паста", "100 мл", Shape.TUBE,
            (248, 250, 252), (0, 128, 120), (10, 70, 84), "waves", 1,
-           ("Whitening", "Fresh", "Sensitive", "Herbal", "Enamel"), ("Charcoal",)),
+           ("Отбеливание", "Свежесть", "Нежность", "Травы", "Эмаль"), ("Уголь",)),
     Family(10, "SUNVIK", "Morning Crunch", "cereal", "", Shape.BOX,
            (232, 128, 48), (252, 226, 140), (82, 30, 12), "suns", 3,
            ("250 g", "375 g", "500 g", "750 g", "1 kg"), ("600 g",)),
@@ -103,12 +106,12 @@ STRANGERS = (
     Family(92, "VESTRIN", "Pure Block", "soap", "90 g", Shape.BOX,
            (206, 190, 222), (116, 78, 150), (54, 30, 84), "arcs", 1,
            (), ("Violet", "Cedar")),
-    Family(93, "MIRABEN", "Sun Milk", "lotion", "200 ml", Shape.BOTTLE,
+    Family(93, "СОЛНЕЖКА", "Тёплый берег", "лосьон", "200 мл", Shape.BOTTLE,
            (250, 246, 230), (238, 150, 36), (120, 62, 10), "suns", 0,
-           (), ("Factor 30", "Factor 50")),
-    Family(94, "ZOLTAN", "Red Spoon", "tomato paste", "180 g", Shape.JAR,
+           (), ("Фактор 30", "Фактор 50")),
+    Family(94, "ЗОЛТАН", "Красная ложка", "томатная паста", "180 г", Shape.JAR,
            (168, 34, 30), (244, 210, 150), (255, 246, 226), "drops", 3,
-           (), ("Basil", "Garlic")),
+           (), ("Базилик", "Чеснок")),
 )  # fmt: skip
 """Brands that the shop doesn't carry at all; they also stand around on the shelves."""
 

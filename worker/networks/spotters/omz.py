@@ -20,6 +20,7 @@ from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.parameters import digest
 from packsight.shared.vision.features import FloatArray
 from packsight.shared.vision.models import SpotterDescription
+from packsight.shared.vision.scripts import scripts
 from packsight.worker.networks.base import Enough, Image
 from packsight.worker.networks.compile import Compiler, Network
 from packsight.worker.networks.model_files import network_sha256
@@ -71,6 +72,7 @@ class OmzSpotter:
             licence="Apache-2.0",
             precision=compiler.precision.value,
             shapes={"detector": [self._size]},
+            scripts=scripts(self._alphabet),
             parameters=None if (made := digest(parameters)) == _UNNAMED else made,
         )
 

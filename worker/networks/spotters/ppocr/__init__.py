@@ -10,6 +10,7 @@ from packsight.shared.parameters import digest
 from packsight.shared.settings import Models
 from packsight.shared.storage.files import hash_file
 from packsight.shared.vision.models import SpotterDescription
+from packsight.shared.vision.scripts import scripts
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.heads import head_file
 from packsight.worker.networks.model_files import ModelFile, network_sha256, packaged
@@ -80,6 +81,7 @@ def build(
         precision=quantised[0] if quantised else compiler.precision.value,
         shapes=shapes,
         preprocessing=PREPROCESSING,
+        scripts=scripts(character for reader in readers for character in reader.characters),
         parameters=None if (made := digest(parameters)) == _UNNAMED else made,
     )
     detector = Detector(networks[DETECTOR].path, compiler, parameters)

@@ -87,6 +87,11 @@ class Recogniser:
             other = decode(further[1], further[0], self._further) if further else None
             yield decode(symbols, confidences, self.symbols), other, aspects.popleft()
 
+    @property
+    def characters(self) -> Sequence[str]:
+        """All that its heads name."""
+        return [*self.symbols, *self._further]
+
     def warm_up(self) -> None:
         """Run every declared width."""
         grey, height = self._parameters.padding, self._parameters.height
