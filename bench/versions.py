@@ -26,7 +26,7 @@ from bench import machine
 from packsight.deploy.demo.shop.products import items
 from packsight.deploy.demo.shop.scenes import catalog_photo
 from packsight.deploy.testbed import serving
-from packsight.indexer.build.kept_points import kept_points
+from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.shown import show_anew
 from packsight.indexer.build.version import build_version
 from packsight.indexer.parent import Parent
@@ -46,14 +46,17 @@ from packsight.worker.pipeline.local_features import catalog_features, thumbnail
 console = Console()
 DIMENSION = 1024
 """Of the default embedder."""
+SIZES = (10_000, 75_000, 100_000, 300_000, 1_000_000)
 _KINDS = {
-    "codes": "key points: codes", "points": "key points: places", "details": "key points: index",
+    "descriptors": "key points: descriptors", "points": "key points: places", "details": "key points: index",
     "thumbnails": "thumbnails", "prices": "prices", "texts": "texts that are shown", "products": "products",
     "photos": "photos", "index": "vectors: index", "vectors": "vectors", "photo_row": "rows", "row_photo": "rows",
     "projection": "projection",
 }  # fmt: skip
 """What a file is by the first part of its name that is no segment's; the rest belongs to words and the model."""
 _SEGMENT = re.compile(r"s\d+\.")
+_POINT = {"descriptors": 128, "points": 4, "index": FIT.details.bytes + 8}
+"""Bytes of a key point by file, its number in the index among them."""
 
 
 class Metered(ObjectStore):
@@ -132,8 +135,7 @@ def measure(products: int, folder: Path) -> dict[str, Any]:
             catalogs = CatalogStore(store, "default", Trust(Keyring()))
             first = _built(folder / "first", shop, every, None)
             document: dict[str, Any] = {"photos": first.photos, "bytes_per_photo": by_kind(first)}
-            kept = np.mean([len(kept_points(one.local).points) for one in shop.features.values()])
-            document["points_per_photo"] = round(float(kept), 1)
+            document["points_per_photo"] = round(float(np.mean([len(one.local.points) for one in shop.features.values()])), 1)
             steps = {"whole": _published(catalogs, store, folder / "first", folder)}
             products_now = shop.rows(every)[0]
             products_now[products // 2] = products_now[products // 2].model_copy(update={"price": "1.99"})
@@ -147,7 +149,7 @@ def measure(products: int, folder: Path) -> dict[str, Any]:
             for name, numbers in changes.items():
                 _built(folder / "changed", shop, numbers, before)
                 steps[name] = _published(catalogs, store, folder / "changed", folder)
-    return document | {"steps": steps}
+    return document | {"steps": steps, "by_size": by_size(document["points_per_photo"])}
 
 
 def _built(folder: Path, shop: Catalog, numbers: Sequence[int], parent: Parent | None) -> Manifest:
@@ -177,6 +179,15 @@ def by_kind(manifest: Manifest) -> dict[str, float]:
     return {kind: round(size, 1) for kind, size in sorted(sizes.items(), key=lambda one: -one[1])}
 
 
+def by_size(points: float) -> list[dict[str, float]]:
+    """Key points that a catalog of so many photos has room for, where each has `points`, and their bytes per photo."""
+    room = {photos: max(FIT.local_bytes // ((128 + 4) * photos), FIT.min_points) for photos in SIZES}
+    return [
+        {"photos": photos, "points": min(points, most), "bytes": round(min(points, most) * sum(_POINT.values()))}
+        for photos, most in room.items()
+    ]
+
+
 def show(document: Mapping[str, Any]) -> None:
     """Print the figures."""
     weights = Table("bytes per photo", "", box=None)
@@ -186,7 +197,10 @@ def show(document: Mapping[str, Any]) -> None:
     steps = Table("change", "sent", "brought", "share of the whole", box=None)
     for name, step in document["steps"].items():
         steps.add_row(name, f"{step['sent']:,}", f"{step['brought']:,}", f"{step['brought'] / step['whole']:.2%}")
-    for table in (weights, steps):
+    sizes = Table("photos", "key points of each", "their bytes", box=None)
+    for one in document["by_size"]:
+        sizes.add_row(f"{one['photos']:,}", f"{one['points']:.0f}", f"{one['bytes']:,}")
+    for table in (weights, steps, sizes):
         console.print(table)
 
 

@@ -54,7 +54,7 @@ def _trained(descriptors: Descriptors, parameters: DetailIndexParameters) -> Any
     codes = 2 * parameters.bytes
     index: Any = faiss.index_factory(dimension, f"PCAR{parameters.dimension},IVF{lists},PQ{codes}x4fs")
     inverted: Any = faiss.downcast_index(faiss.extract_index_ivf(index))
-    inverted.by_residual = True  # a short code of what is left beside the list's middle says as much as a long one of all
+    inverted.by_residual = False  # one table of distances a point, not one for each list besides
     inverted.cp.niter = parameters.rounds
     inverted.cp.max_points_per_centroid = parameters.trained_per_list
     inverted.nprobe = parameters.probes

@@ -35,53 +35,19 @@ class IndexParameters:
 
 
 @dataclass(frozen=True)
-class KeptParameters:
-    """Which key points of a photo a version keeps (packsight.indexer.build.kept_points).
-
-    What was measured: docs/decisions/27-bytes-of-a-photo.md.
-    """
-
-    points: int = 200
-    """At most, of a photo, in catalogs of every size."""
-    reach: float = 0.015
-    """Shares of a photo's sides between two points that may be one blob seen in two copies: as far as an inlier may lie
-    from where the homography puts it."""
-    alike: float = 0.23
-    """Squared distance of their descriptors, in units of their length, below which they are."""
-    strength: float = 0.5
-    """What a rank by strength counts beside one by distance to all stronger points."""
-
-
-@dataclass(frozen=True)
-class CodeParameters:
-    """How descriptors and thumbnails are stored (packsight.shared.catalog.descriptor_code, packsight.indexer.build.codes)."""
-
-    bytes: int = 8
-    """Of a descriptor."""
-    learned_from: int = 16_384
-    """Descriptors that the codebook is learned from at most: 64 for each of the 256 words, where Faiss asks for 39."""
-    rounds: int = 10
-    """Of k-means."""
-    thumbnail_side: int = 48
-    """Pixels of a thumbnail's longer side: colours are compared on 64 × 64 pixels, blurred by one."""
-    thumbnail_quality: int = 60
-    """Of the WebP."""
-
-
-@dataclass(frozen=True)
 class DetailIndexParameters:
     """How key points are compressed (packsight.indexer.build.detail_index)."""
 
-    exact_points: int = 2_000
-    """Points below which each is compared as it was found: ten photos, of which no lists can be learned."""
+    exact_points: int = 20_000
+    """Points below which each is compared: 33 photos, some 10 ms a query."""
     dimension: int = 64
     """Of descriptors after the PCA."""
-    bytes: int = 8
-    """Of a code, two parts of four bits in each. Parts of eight bits find no more, at three times the time of a search and ten
-    times that of learning them."""
-    lists_per_root: float = 0.5
-    """Lists ÷ √points: an eighth of what Faiss's guide to choosing an index gives, since codes of four bits are read faster than
-    lists are found, and each list has half a block of 32 codes that are none."""
+    bytes: int = 16
+    """Of a code, two parts of four bits in each. With 64 dimensions and 16 bytes, votes find as much as with whole descriptors;
+    parts of eight bits find no more, at three times the time of a search and ten times that of learning them."""
+    lists_per_root: float = 1.0
+    """Lists ÷ √points: a quarter of what Faiss's guide to choosing an index gives, since codes of four bits are read faster than
+    lists are found."""
     probes: int = 8
     """Lists visited per point: with 4, one photo of 180 is lost (boxed films among 652 photos), with 2 two."""
     trained_per_list: int = 64
@@ -181,14 +147,16 @@ class FitParameters:
     """All that decides what a version learns from its photos."""
 
     index: IndexParameters = IndexParameters()
-    kept: KeptParameters = KeptParameters()
-    codes: CodeParameters = CodeParameters()
     details: DetailIndexParameters = DetailIndexParameters()
     projection: ProjectionParameters = ProjectionParameters()
     examples: ExampleParameters = ExampleParameters()
     weights: WeightParameters = WeightParameters()
     calibration: CalibrationParameters = CalibrationParameters()
     made: MadeParameters = MADE
+    local_bytes: int = 4_000_000_000
+    """Room for all descriptors of a version; large catalogs keep fewer of each photo, the strongest."""
+    min_points: int = 32
+    """Key points kept of a photo, whatever the room."""
 
 
 FIT = FitParameters()

@@ -14,13 +14,11 @@ from packsight.indexer.build.epoch import LEARNED, reason_to_begin, reason_to_en
 from packsight.indexer.build.growing import GrowingArray, blocks
 from packsight.indexer.build.index import EXACT, add_vectors, build_index, recall_of
 from packsight.indexer.build.parameters import FitParameters, RowParameters
-from packsight.indexer.build.point_codes import learn_codebook, write_codes
 from packsight.indexer.build.segments import Arrangement, Before, Parent, all_anew, arrange, take_over
 from packsight.shared.catalog.arrays import Stacked, open_array
 from packsight.shared.catalog.detail_index import DETAILS_INDEX
 from packsight.shared.catalog.manifest import Epoch, FileEntry
 from packsight.shared.catalog.placement import ByPhoto
-from packsight.shared.catalog.point_code import Codebook
 from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.segmented_index import SegmentedIndex, read_trained, write_part, write_trained
 from packsight.shared.catalog.vector_index import VECTOR_INDEX, VectorIndex
@@ -89,20 +87,18 @@ def write_index(folder: Path, rows: Rows, parameters: FitParameters) -> tuple[st
     return name, recall_of(index, ByPhoto(Stacked.of(vectors), placement.photo_row), parameters.index)
 
 
-def write_details(folder: Path, whole: Path, rows: Rows, parameters: FitParameters) -> None:
-    """Encode and index the key points that were written, whose descriptors a file has as they were found."""
+def write_details(folder: Path, rows: Rows, parameters: FitParameters) -> None:
+    """Index the key points that were written."""
     written = rows.arrangement.written
     if written is None:
         return
-    descriptors = open_array(whole)
+    descriptors = open_array(folder / f"{written.prefix}descriptors.npy")
     if rows.before is None:
-        learn_codebook(descriptors, parameters.codes).save(folder)
         _write_first(build_detail_index(descriptors, parameters.details), folder, written.prefix, DETAILS_INDEX)
     else:
         further = read_trained(folder, DETAILS_INDEX)
         add_points(further, descriptors)
         write_part(further, folder, written.prefix + DETAILS_INDEX)
-    write_codes(descriptors, Codebook.open(folder), folder / f"{written.prefix}codes.npy")
 
 
 def _write_first(index: Any, folder: Path, prefix: str, kind: str) -> None:

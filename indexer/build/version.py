@@ -16,18 +16,15 @@ from packsight.indexer.build.examples import NOTHING
 from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.growing import GrowingArray, GrowingRows, passing
-from packsight.indexer.build.kept_points import kept_points
 from packsight.indexer.build.parameters import FIT, ROWS, FitParameters, RowParameters
 from packsight.indexer.build.prior import PRIOR
 from packsight.indexer.build.projection import fit_projection
 from packsight.indexer.build.rows import Rows, rows_of, write_details, write_index, write_vectors
 from packsight.indexer.build.segments import Parent
-from packsight.indexer.build.thumbnails import small_thumbnail
 from packsight.shared.catalog.arrays import open_array
 from packsight.shared.catalog.barcodes import list_barcodes
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
-from packsight.shared.catalog.point_code import stored_places
 from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
@@ -35,8 +32,12 @@ from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, write_photos, writ
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.catalog.words.word_notes import WordNotes
 from packsight.shared.contract.errors import CatalogError, ErrorCode
-from packsight.shared.parameters import MATCHING, WORDS, MatchingParameters, WordParameters
-from packsight.shared.vision.features import Features
+from packsight.shared.parameters import DETAILS, MATCHING, WORDS, MatchingParameters, WordParameters
+from packsight.shared.vision.features import Features, LocalFeatures, joined
+
+_DESCRIPTOR_BYTES = 132
+"""128 of the histogram and two half floats of its place."""
+
 
 Phase = Callable[[str], AbstractContextManager[object]]
 
@@ -98,20 +99,18 @@ def build_version(
     shas = [row.sha256 for row in used]
     rows = rows_of(parent, shas, version, rules_of(recipe, parameters), dimension, layout, begin)
     kept = rows.take_over(folder)
-    with passing(folder / "raw.npy") as raw, passing(folder / "descriptors.npy") as whole:
+    with passing(folder / "raw.npy") as raw_file:
         with phase("photos"):
-            _write_photos(folder, raw, whole, used, photo_product, features, notes_of_words, dimension, rows, catalog, parameters)
+            _write_photos(folder, raw_file, used, photo_product, features, notes_of_words, dimension, rows, catalog, parameters)
         with phase("words"):
             WordIndex.of(notes_of_words, np.diff(starts), words).save(folder)
             del notes_of_words
         with phase("projection"):
             if rows.before is None:
-                fit_projection(open_array(raw), photo_product, parameters.projection).save(folder)
+                fit_projection(open_array(raw_file), photo_product, parameters.projection).save(folder)
             projection = Projection.open(folder)
         with phase("vectors"):
-            write_vectors(folder, raw, rows, projection)
-        with phase("details"):
-            write_details(folder, whole, rows, parameters)
+            write_vectors(folder, raw_file, rows, projection)
     with phase("index"):
         name, recall = write_index(folder, rows, parameters)
     if rows.before is not None and recall < parameters.index.recall:
@@ -122,6 +121,8 @@ def build_version(
             notes=notes, prior=prior, made=made, parameters=parameters, matching=matching, words=words, phase=phase,
             layout=layout, begin=f"the index found {recall:.4f} of the nearest photos first",
         )  # fmt: skip
+    with phase("details"):
+        write_details(folder, rows, parameters)
     (folder / "model.json").write_text(prior.model_dump_json(indent=1))
     manifest = Manifest(
         catalog=catalog,
@@ -160,7 +161,6 @@ def _write_barcodes(folder: Path, products: Sequence[ProductRow], matching: Matc
 def _write_photos(
     folder: Path,
     raw_file: Path,
-    whole: Path,
     used: Sequence[PhotoRow],
     photo_product: npt.NDArray[np.int32],
     features: Mapping[str, Features],
@@ -175,7 +175,7 @@ def _write_photos(
     is_fresh = np.zeros(len(used), np.bool_)
     is_fresh[arrangement.fresh] = True
     with ExitStack() as files:
-        write = _writer(files, folder, raw_file, whole, length, rows, parameters)
+        write = _writer(files, folder, raw_file, length, rows, parameters)
         for row, product, fresh in zip(used, photo_product.tolist(), is_fresh.tolist(), strict=True):
             photo = features[row.sha256]
             if len(photo.embedding) != length:
@@ -187,7 +187,7 @@ def _write_photos(
 
 
 def _writer(
-    files: ExitStack, folder: Path, raw_file: Path, whole: Path, length: int, rows: Rows, parameters: FitParameters
+    files: ExitStack, folder: Path, raw_file: Path, length: int, rows: Rows, parameters: FitParameters
 ) -> Callable[[Features], None] | None:
     """What writes the rows of the new segment, one after the other, until `files` is closed; None where there is none."""
     written = rows.arrangement.written
@@ -195,15 +195,24 @@ def _writer(
         return None
     prefix = written.prefix
     raw = files.enter_context(GrowingArray(raw_file, np.float16, length))
-    points = files.enter_context(GrowingRows(folder, f"{prefix}points", np.uint8, 2))
-    descriptors = files.enter_context(GrowingArray(whole, np.uint8, 128))
+    points = files.enter_context(GrowingArray(folder / f"{prefix}points.npy", np.float16, 2))
+    descriptors = files.enter_context(GrowingRows(folder, f"{prefix}descriptors", np.uint8, 128))
     thumbnails = files.enter_context(GrowingRows(folder, f"{prefix}thumbnails", np.uint8))
 
     def write(photo: Features) -> None:
-        local = kept_points(photo.local, parameters.kept)
+        local = kept_points(photo.local, rows.epoch.photos, parameters)
         raw.append(photo.embedding[None])
-        points.append(stored_places(local.points))
+        points.append(local.points)
         descriptors.append(local.descriptors)
-        thumbnails.append(np.frombuffer(small_thumbnail(photo.thumbnail, parameters.codes), np.uint8))
+        thumbnails.append(np.frombuffer(photo.thumbnail, np.uint8))
 
     return write
+
+
+def kept_points(local: LocalFeatures, photos: int, parameters: FitParameters = FIT) -> LocalFeatures:
+    """Key points for which a catalog of so many photos has room: a third of the first scale, the rest of the others."""
+    most = max(parameters.local_bytes // (_DESCRIPTOR_BYTES * max(photos, 1)), parameters.min_points)
+    if local.leading is None:
+        return local[:most]
+    own = min(DETAILS.indexed, local.leading, -(-most // 3))
+    return joined(local[:own], [local[local.leading : local.leading + most - own]])

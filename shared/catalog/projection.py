@@ -39,15 +39,14 @@ class Projection:
         return unit
 
     def save(self, folder: Path) -> None:
-        """Write `projection.mean.npy` and `projection.matrix.npy`, as exact as the activations that a version is made of."""
-        np.save(folder / "projection.mean.npy", self.mean.astype(np.float16))
-        np.save(folder / "projection.matrix.npy", self.matrix.astype(np.float16))
+        """Write `projection.mean.npy` and `projection.matrix.npy`."""
+        np.save(folder / "projection.mean.npy", self.mean)
+        np.save(folder / "projection.matrix.npy", self.matrix)
 
     @classmethod
     def open(cls, folder: Path) -> Projection:
-        """Read what `save` wrote; in versions before format 6 it is of whole floats."""
-        mean, matrix = (open_array(folder / f"projection.{name}.npy") for name in ("mean", "matrix"))
-        return cls(mean.astype(np.float32), matrix.astype(np.float32))
+        """Memory-map what `save` wrote."""
+        return cls(open_array(folder / "projection.mean.npy"), open_array(folder / "projection.matrix.npy"))
 
     @classmethod
     def identity(cls, dimension: int) -> Projection:

@@ -12,13 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from packsight.shared.catalog.arrays import IntArray, Ragged, Stacked, evenly_spread, open_array
+from packsight.shared.catalog.arrays import Ragged, Stacked, evenly_spread, open_array
 from packsight.shared.catalog.barcodes import BarcodeTable
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.detail_index import DETAILS_INDEX, DetailIndex
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, read_manifest
 from packsight.shared.catalog.placement import ByPhoto, Placement
-from packsight.shared.catalog.point_code import Codebook, places
 from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.segmented_index import SegmentedIndex
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, ProductTable
@@ -49,49 +48,39 @@ class Vectors(Protocol):
 class LocalStore:
     """Local features and thumbnails of all photos, in the rows of their segments.
 
-    starts: of each segment, [rows + 1] first key point of each row. points, codes: places [points, 2] and codes of the key points
-    of all segments. codebook: what these stand for; None in versions before format 6, which have places and descriptors as they
-    were found. thumbnails: of each segment.
+    points: places of the key points of all segments. descriptors, thumbnails: of each segment.
     """
 
-    starts: tuple[IntArray, ...]
     points: Stacked
-    codes: Stacked
-    codebook: Codebook | None
+    descriptors: tuple[Ragged, ...]
     thumbnails: tuple[Ragged, ...]
     placement: Placement
 
     def features(self, photo: int) -> LocalFeatures:
-        """Key points of one photo, with the descriptors that their codes stand for."""
+        """Key points of one photo."""
         segment, row = self.placement.place(photo)
-        own = slice(int(self.starts[segment][row]), int(self.starts[segment][row + 1]))
-        points, codes = self.points.arrays[segment][own], self.codes.arrays[segment][own]
-        return LocalFeatures(self._places(points), np.asarray(codes) if self.codebook is None else self.codebook.decode(codes))
+        own = self.descriptors[segment]
+        points = self.points.arrays[segment][int(own.starts[row]) : int(own.starts[row + 1])]
+        return LocalFeatures(np.asarray(points, np.float32), np.asarray(own.row(row)))
 
-    def places(self, points: IntArray) -> FloatArray:
+    def places(self, points: npt.NDArray[np.int64]) -> FloatArray:
         """Where key points [n] are on their photos, [n, 2]; numbered as those of the index."""
-        return self._places(self.points.take(points))
-
-    def _places(self, stored: npt.NDArray[Any]) -> FloatArray:
-        return np.asarray(stored, np.float32) if self.codebook is None else places(stored)
+        return np.asarray(self.points.take(points), np.float32)
 
     def thumbnail(self, photo: int) -> bytes:
-        """WebP of one photo, a JPEG in versions before format 6; nothing of one that could not be read."""
+        """JPEG of one photo."""
         segment, row = self.placement.place(photo)
         return bytes(self.thumbnails[segment].row(row))
 
     @classmethod
-    def open(cls, folder: Path, prefixes: Sequence[str], placement: Placement, *, coded: bool) -> LocalStore:
-        """Memory-map the store's files; prefixes: what the names of each segment's files begin with; coded: whether a codebook
-        says what they hold. Raises OSError or ValueError when they are damaged."""
-        rows = [Ragged.open(folder, f"{prefix}{'points' if coded else 'descriptors'}") for prefix in prefixes]
-        others = [open_array(folder / f"{prefix}{'codes' if coded else 'points'}.npy") for prefix in prefixes]
-        points, codes = ([one.values for one in rows], others) if coded else (others, [one.values for one in rows])
-        codebook = Codebook.open(folder) if coded else None
-        if codebook is not None and any(one.dtype != np.uint8 or one.shape[1:] != (codebook.parts,) for one in codes):
-            raise ValueError("the codes of key points are not those of the codebook")
-        thumbnails = tuple(Ragged.open(folder, f"{prefix}thumbnails") for prefix in prefixes)
-        return cls(tuple(one.starts for one in rows), Stacked.of(points), Stacked.of(codes), codebook, thumbnails, placement)
+    def open(cls, folder: Path, prefixes: Sequence[str], placement: Placement) -> LocalStore:
+        """Memory-map the store's files; prefixes: what the names of each segment's files begin with."""
+        return cls(
+            Stacked.of(open_array(folder / f"{prefix}points.npy") for prefix in prefixes),
+            tuple(Ragged.open(folder, f"{prefix}descriptors") for prefix in prefixes),
+            tuple(Ragged.open(folder, f"{prefix}thumbnails") for prefix in prefixes),
+            placement,
+        )
 
 
 @dataclass(frozen=True)
@@ -169,7 +158,7 @@ class Snapshot:
         manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
         manifest.require_format()
         prefixes, placement = _rows(folder, manifest)
-        local = LocalStore.open(folder, prefixes, placement, coded=manifest.has_segments)
+        local = LocalStore.open(folder, prefixes, placement)
         vectors = Stacked.of(open_array(folder / f"{prefix}vectors.npy") for prefix in prefixes)
 
         def index(trained: str) -> SegmentedIndex:
@@ -187,7 +176,7 @@ class Snapshot:
             vectors=ByPhoto(vectors, placement.photo_row),
             words=WordIndex.open(folder, words),
             local=local,
-            details=DetailIndex(index(DETAILS_INDEX), local.starts, placement),
+            details=DetailIndex(index(DETAILS_INDEX), [rows.starts for rows in local.descriptors], placement),
             model=Model.model_validate_json((folder / "model.json").read_bytes()),
             barcodes=BarcodeTable.open(folder),
             parameters=parameters,
@@ -228,14 +217,13 @@ class Snapshot:
         local, rows = self.local, np.diff(self.local.placement.starts).tolist()
         arrays = {
             "index": np.diff(self.index.index.starts).tolist(),
-            "points": [len(one) - 1 for one in local.starts],
+            "descriptors": [len(one) for one in local.descriptors],
             "thumbnails": [len(one) for one in local.thumbnails],
         }
         if wrong := [name for name, lengths in arrays.items() if lengths != rows]:
             raise ValueError(f"segments have {rows} rows, not so their {wrong}")
-        points = [int(one[-1]) for one in local.starts]
-        held = local.points.starts, local.codes.starts, self.details.index.starts
-        if any(points != np.diff(starts).tolist() for starts in held):
+        points = [len(one.values) for one in local.descriptors]
+        if points != np.diff(local.points.starts).tolist() or points != np.diff(self.details.index.starts).tolist():
             raise ValueError("the index of key points does not hold all of them")
 
 

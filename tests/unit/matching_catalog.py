@@ -19,8 +19,7 @@ from packsight.shared.vision.features import Features, LocalFeatures, make_featu
 
 DIMENSION = 48
 RECIPE = recipe("embedder-000000000000", "spotter-000000000000")
-BOX = [(0.0, 0.0), (8.0, 0.0), (8.0, 8.0), (0.0, 8.0)]
-"""As high as a line of small print: places of key points are stored to a pixel of such a photo's 400."""
+BOX = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
 
 
 def photo(

@@ -97,14 +97,14 @@ def test_it_is_mapped_into_memory_and_answers_as_when_it_was_built(built: Built,
         assert np.array_equal(distance, again.search(asked, 4)[0])
 
 
-def test_a_code_takes_a_sixteenth_of_a_descriptor(built: Built) -> None:
+def test_a_code_takes_an_eighth_of_a_descriptor(built: Built) -> None:
     if built.exact:
         assert isinstance(built.before, faiss.IndexFlat)
     else:
-        assert faiss.extract_index_ivf(built.before).code_size * 16 == 128
+        assert faiss.extract_index_ivf(built.before).code_size * 8 == 128
         room = -(-PHOTOS * POINTS // 32) * 32  # codes come in blocks of 32, each with its number
         lists = int(COMPRESSED.lists_per_root * np.sqrt(PHOTOS * POINTS))
-        assert PHOTOS * POINTS * 16 <= built.file.stat().st_size <= (room + 32 * lists) * 16
+        assert PHOTOS * POINTS * 24 <= built.file.stat().st_size <= (room + 32 * lists) * 24
 
 
 def test_lists_that_are_cut_off_are_refused(descriptors: ByteArray, tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_version_damaged_in_whatever_way_opens_or_is_refused_with_a_sentence(b
     assert refused > 100
 
 
-@pytest.mark.parametrize("name", ["product_terms", "s0000.points", "s0000.thumbnails", "postings"])
+@pytest.mark.parametrize("name", ["product_terms", "s0000.descriptors", "s0000.thumbnails", "postings"])
 def test_rows_that_end_elsewhere_than_their_values_are_refused(copy: Path, name: str) -> None:
     starts = np.load(copy / f"{name}.starts.npy")
     starts[-1] += 1
