@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -16,7 +15,6 @@ from redis.exceptions import NoPermissionError
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-import packsight.worker.queue.tasks as worker_tasks
 from packsight.deploy import display, doctor, status
 from packsight.deploy.stack.state import StackFolder
 from packsight.indexer import cli, commands, tasks
@@ -44,6 +42,7 @@ from packsight.worker.catalogs.pointer import LocalPointer, read_local_pointer, 
 from packsight.worker.catalogs.replica import Replica
 from packsight.worker.catalogs.snapshots import Catalogs
 from packsight.worker.pipeline.pipeline import Pipeline
+from packsight.worker.queue.counting import count
 from tests.integration.test_shown_anew import Priced
 from tests.integration.test_sync import RECIPE, Held, register
 from tests.trust import UNCHECKED
@@ -335,20 +334,18 @@ def test_a_batch_is_answered_by_the_id_of_its_message(live_settings: Settings, s
 
 
 def test_a_worker_counts_while_a_canary_is_tried_and_a_database_that_refuses_costs_no_answer(
-    live_settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    live_settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     canaries: dict[str, str] = {}
     with closing(result_database(live_settings)) as client:
-        here = SimpleNamespace(catalogs=SimpleNamespace(canaries=canaries), ledger=SimpleNamespace(client=client))
-        monkeypatch.setattr(worker_tasks, "_child", lambda: here)
         answered = [outcome(None, Status.FAILED), outcome("v2", Status.MATCHED), outcome("v2", Status.AMBIGUOUS)]
-        worker_tasks._count(answered)
+        count(client, canaries, answered)
         assert list(client.scan_iter("packsight:tried:*")) == []
         canaries["default"] = "v2"
-        worker_tasks._count(answered)
+        count(client, canaries, answered)
         assert tried.read(client, "default", "v2")["canary"] == {"matched": 1, "ambiguous": 1}
         client.set("packsight:tried:default:v2", "of another kind")
-        worker_tasks._count(answered)
+        count(client, canaries, answered)
     assert "not counted" in caplog.text
 
 

@@ -107,7 +107,7 @@ def eager(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shop's photos are matched from less, but never by details alone."""
     model = PRIOR.model_copy(update={"matched": 0.6, "told": 0.6, "enough": 0.6, "sure": 1.0})
     served = replace(shop.catalogs.get("default"), model=model)
-    monkeypatch.setattr(shop.catalogs, "get", lambda _: served)
+    monkeypatch.setattr(shop.catalogs, "get", lambda *_: served)
 
 
 @pytest.mark.usefixtures("eager")
@@ -181,7 +181,7 @@ def told(outcome: Outcome) -> dict[str, Any]:
 
 def test_stopping_early_never_turns_a_match_of_everything_round(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     served = {name: replace(shop.catalogs.get(name), model=PRIOR) for name in ("default", "packs")}
-    monkeypatch.setattr(shop.catalogs, "get", served.__getitem__)
+    monkeypatch.setattr(shop.catalogs, "get", lambda name, message="": served[name])
     photos = [shop.put(f"q/{item.id}-{seed}.jpg", query(item, seed)) for item in PRODUCTS for seed in range(3)]
     flat = [shop.put(f"q/pack-{line}.png", in_clutter(line)) for line in PACKS]
     matched = 0

@@ -63,7 +63,7 @@ def test_reading_stops_when_the_catalog_has_matched_the_photo_unless_all_is_aske
     rules = replace(snapshot.parameters, telling=replace(snapshot.parameters.telling, lines=0))
     model = snapshot.model.model_copy(update={"matched": 0.8, "sure": 1.0, "told": 0.8, "enough": 0.8})
     bold = replace(snapshot, model=model, parameters=rules)
-    monkeypatch.setattr(shop.catalogs, "get", lambda name: bold)
+    monkeypatch.setattr(shop.catalogs, "get", lambda *_: bold)
     references = [f"s3://{shop.store.bucket}/photos/{row.sha256}" for row in shop.photos]
     some, whole = shop.ask(*references), shop.ask(*references, read_all=True)
     assert all(outcome.words_complete for outcome in whole)
@@ -85,7 +85,7 @@ def test_what_a_few_lines_decide_is_answered_alike_when_every_line_is_read(
     rules = replace(snapshot.parameters, telling=replace(snapshot.parameters.telling, together=0.0))
     model = snapshot.model.model_copy(update={"sure": 1.0, "told": 0.5, "enough": 1.0})
     bold = replace(snapshot, model=model, parameters=rules)
-    monkeypatch.setattr(shop.catalogs, "get", lambda name: bold)
+    monkeypatch.setattr(shop.catalogs, "get", lambda *_: bold)
     references = [shop.put(f"q/lines-{item.id}.jpg", query(item, 93)) for item in PRODUCTS]
     some, whole = shop.ask(*references), shop.ask(*references, read_all=True)
     decided = [(one, other) for one, other in zip(some, whole, strict=True) if "spot" not in one.timings]
@@ -99,7 +99,7 @@ def test_what_a_few_lines_decide_is_answered_alike_when_every_line_is_read(
 def test_several_products_of_a_photo_are_told_with_their_regions(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot = shop.catalogs.get("default")
     bold = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5, "sure": 0.9}))
-    monkeypatch.setattr(shop.catalogs, "get", lambda name: bold)
+    monkeypatch.setattr(shop.catalogs, "get", lambda *_: bold)
     chosen = [item for item in PRODUCTS if item.id in {"501", "1001"}]
     scene = several_packs(chosen, np.random.default_rng(4))
     reference = shop.put("q/two.jpg", scene.data)

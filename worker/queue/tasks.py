@@ -7,15 +7,13 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from redis import RedisError
-
 from packsight.shared.contract.errors import Dependency, MessageError, Outage, StorageError
 from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE, DescribeRequest, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Described, DescribeResult, Outcome, RecognizeResult
 from packsight.shared.contract.references import shown
-from packsight.shared.queue import tried
 from packsight.shared.queue.dead_letters import DeadLetter
 from packsight.worker.app import worker_app
+from packsight.worker.queue.counting import count
 from packsight.worker.queue.delivery import A, Batch, BatchKind, R
 from packsight.worker.queue.request import BatchTask
 
@@ -31,7 +29,8 @@ def recognize(self: BatchTask, *arguments: Any, **options: Any) -> RecognizeResu
     """Recognise a batch: one RecognizeRequest in, one RecognizeResult out."""
     outcomes = _answer(self, RECOGNITION, arguments, options)
     _log(self.request.id, outcomes)
-    _count(outcomes)
+    here = _child()
+    count(here.ledger.client, here.catalogs.canaries, outcomes)
     return RecognizeResult(outcomes=outcomes)
 
 
@@ -125,14 +124,3 @@ def _log(task_id: str, outcomes: Sequence[Outcome]) -> None:
             "confidence": round(outcome.confidence, 3),
         }
         log.info("%s: %s", outcome.status.value, shown(outcome.image), extra=details)
-
-
-def _count(outcomes: Sequence[Outcome]) -> None:
-    """Count how photos ended while a canary is tried; a database that is away costs the counts and no answer."""
-    here = _child()
-    catalog = next((one.provenance.catalog for one in outcomes if one.provenance is not None), "")
-    if canary := here.catalogs.canaries.get(catalog):
-        try:
-            tried.note(here.ledger.client, catalog, canary, outcomes)
-        except RedisError as error:
-            log.warning("photos are not counted: %s", type(error).__name__)
