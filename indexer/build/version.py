@@ -146,7 +146,11 @@ def build_version(
     with phase("fit"):
         fitted = fit(Snapshot.open(folder, matching, words), features, prior, parameters, made)
     (folder / "model.json").write_text(fitted.model.model_dump_json(indent=1))
-    learnt = {"self_check": fitted.left_out, "made_check": fitted.made, "notes": (*remarks, *fitted.notes)}
+    learnt = {
+        "self_check": fitted.left_out,
+        "made_check": fitted.made,
+        "notes": (*remarks, *_fewer_points(rows.epoch.photos, parameters), *fitted.notes),
+    }
     with phase("seal"):
         return seal(folder, manifest.model_copy(update=learnt), kept)
 
@@ -209,9 +213,25 @@ def _writer(
     return write
 
 
+def room(photos: int, parameters: FitParameters = FIT) -> int:
+    """Key points of a photo for which a catalog of so many photos has room."""
+    return max(parameters.local_bytes // (_DESCRIPTOR_BYTES * max(photos, 1)), parameters.min_points)
+
+
+def _fewer_points(photos: int, parameters: FitParameters) -> Sequence[str]:
+    """What is to be noted where a catalog is so large that it keeps fewer key points than a photo has."""
+    most, had = room(photos, parameters), DETAILS.indexed + sum(points for _, points in DETAILS.further_scales)
+    if most >= had:
+        return ()
+    return (
+        f"of up to {had} key points of a photo the {most} strongest are kept: a catalog of {photos:,} photos has room for no "
+        f"more ({parameters.local_bytes / 1e9:.3g} GB of descriptors), so that small and half hidden packs are known less often",
+    )
+
+
 def kept_points(local: LocalFeatures, photos: int, parameters: FitParameters = FIT) -> LocalFeatures:
     """Key points for which a catalog of so many photos has room: a third of the first scale, the rest of the others."""
-    most = max(parameters.local_bytes // (_DESCRIPTOR_BYTES * max(photos, 1)), parameters.min_points)
+    most = room(photos, parameters)
     if local.leading is None:
         return local[:most]
     own = min(DETAILS.indexed, local.leading, -(-most // 3))

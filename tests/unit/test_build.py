@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from packsight.indexer.build.index import Vectors, build_index, surely
-from packsight.indexer.build.parameters import IndexParameters
+from packsight.indexer.build.parameters import FIT, IndexParameters
 from packsight.indexer.build.version import build_version
 from packsight.indexer.tables import fit_basis
 from packsight.producer.evaluation.variants import match
@@ -134,6 +135,17 @@ def test_an_approximate_index_holds_every_photo_with_the_cosine_that_its_vector_
     cosine, found = built.index.search(vectors.astype(np.float32), 1)
     assert np.array_equal(np.sort(found[:, 0]), np.arange(len(vectors)))
     assert np.allclose(cosine[:, 0], (vectors.astype(np.float32) ** 2).sum(axis=1), atol=1e-5)
+
+
+def test_a_catalog_too_large_for_all_key_points_says_how_many_it_keeps(tmp_path: Path) -> None:
+    one = photo("one", ["GRAVELLE"], 1)
+    for room, told in ((10**9, []), (132 * 500, ["of up to 600 key points of a photo the 500 strongest are kept"])):
+        manifest = build_version(
+            tmp_path / str(room), catalog="test", parent=None, products=[product(0, "Gravelle", "Serum")],
+            photos=[PhotoRow(product_id="p0", sha256=one.sha256, source="one")], features={one.sha256: one}, recipe=RECIPE,
+            parameters=replace(FIT, local_bytes=room),
+        )  # fmt: skip
+        assert [note.split(":")[0] for note in manifest.notes if "key points" in note] == told
 
 
 def test_the_recall_that_is_noted_is_that_of_photos_left_out() -> None:
