@@ -157,7 +157,7 @@ def test_training_lowers_the_loss_and_keeps_what_it_learnt(words: Words, tmp_pat
 def test_the_choice_learns_which_head_to_believe() -> None:
     script = Script(frozenset(CYRILLIC.letters), CYRILLIC.twins)
     lines = []
-    for sure in (0.7, 0.8, 0.9, 0.95):
+    for sure in (0.86, 0.9, 0.93, 0.95):
         lines.append(Asked("own", "Увлажняющая маска", Reading(" ", 0.9), Reading("Увлажняющая маска", sure), 8.0))
         lines.append(Asked("latin", "LIQUID SOAP", Reading("LIQUID SOAP", sure), Reading("ГЯQUIФ", 0.5), 5.0))
     weights = fit(lines, script)

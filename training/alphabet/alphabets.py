@@ -70,7 +70,7 @@ CYRILLIC = Alphabet(
     },
     ("мл", "г", "кг", "л", "шт", "шт.", "мг", "см", "мм", "м", "гр", "таб.", "°С", "ккал", "кДж",
      "руб.", "₽", "лет", "мин", "мкг", "кап."),
-    tuple(zip("АВСЕНІЈКМОРЅТХУаеорсухіјѕтпигдбЬҮһԛԝ", "ABCEHIJKMOPSTXYaeopcyxijsmnurg6bYhqw", strict=True)),
+    tuple(zip("АВСЕНІЈКМОРТХУаеорсухіјтпигдбЬҮ", "ABCEHIJKMOPTXYaeopcyxijmnurg6bY", strict=True)),
 )
 WESTERN: Mapping[str, float] = {"en_US.dic": 0.6, "de_DE.dic": 0.2, "fr.dic": 0.2}
 """Latin words, which stand on the labels of every country."""

@@ -11,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from packsight.worker.networks.spotters.ppocr.readings import Reading
+from packsight.worker.networks.spotters.ppocr.readings import Reading, worth
 
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 """How a head says that a letter is of no alphabet of its own."""
+LEAST = 0.85
+"""Confidence that the second head must have. On 80 photos of four shops, what it alone read rightly had 0.86 and more; of some
+40 Latin lines that it read less well, all but two had less than this."""
 SURE = 1e-4
 """Confidences are kept this far from 0 and 1, whose odds have no number."""
 
@@ -54,6 +57,11 @@ class Script:
         A word stays as it is where a letter stands in the way, or where nothing speaks for either.
         """
         return " ".join(self._word(word) for word in text.split(" "))
+
+    def is_mixed(self, text: str) -> bool:
+        """Tell whether a word has letters of its own and Latin ones."""
+        words = ({letter in self.letters for letter in word if letter.isalpha()} for word in text.split())
+        return any(len(scripts) > 1 for scripts in words)
 
     def _word(self, word: str) -> str:
         own = [letter for letter in word if letter in self.letters]
@@ -97,10 +105,13 @@ def evidence(bundled: Reading, other: Reading, aspect: float, script: Script) ->
 def believed(bundled: Reading, other: Reading, aspect: float, script: Script, weights: Weights) -> Reading:
     """The reading that is probably nearer to what stands there.
 
-    The bundled head has seen photos, the second one drawn lines: what has none of its own letters is left to the former.
+    The bundled head has seen photos, the second one drawn lines. So the former is believed where the latter has none of its own
+    letters, is not sure, is less sure of less, or sees two scripts in a word: on photos, that is how it misreads Latin.
     """
     other = Reading(script.in_one_script(other.text), other.confidence)
-    if not script.letters.intersection(other.text):
+    if not script.letters.intersection(other.text) or other.confidence < LEAST or script.is_mixed(other.text):
+        return bundled
+    if worth(other, aspect) < worth(bundled, aspect):
         return bundled
     odds = weights.bias + float(evidence(bundled, other, aspect, script) @ np.array(weights.evidence))
     return bundled if odds <= 0 else Reading(other.text.replace(UNKNOWN, ""), other.confidence)
