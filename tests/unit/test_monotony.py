@@ -31,6 +31,8 @@ def test_a_further_word_that_only_one_candidate_has_never_lowers_it(
 ) -> None:
     word = OWN[number][further]
     assume(word not in words)
+    # A word may bring another candidate into the closer look, by which leads change: alone with `unread` that can outweigh it.
+    assume(not {"unread", "inlier_lead"} <= counts)
     drawn = weighed(snapshot, counts)
     less, more = (asked(drawn, read, list(kinds), look) for read in (words, [*words, word]))
     for ask in (rank_by_lines, rank_by_all):
