@@ -22,7 +22,7 @@ def unreadable_names(products: Iterable[ProductRow], read: Collection[str]) -> t
     counted, lacking, named = 0, 0, Counter[str]()
     for product in products:
         counted += 1
-        unknown = {name for letter in product.name if (name := script(letter)) and name not in read}
+        unknown = {name for letter in set(product.name) if (name := script(letter)) and name not in read}
         lacking += bool(unknown)
         named.update(unknown)
     if not lacking:

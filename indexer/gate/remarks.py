@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +14,7 @@ from packsight.indexer.gate.questions import Asked
 from packsight.indexer.gate.tables import Tables, among, found_in
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.vision.scripts import script
 
 NAMES_LOOKED_AT = 10_000
 """Names by which the shop's alphabet is told."""
@@ -97,17 +96,12 @@ def _of(tables: Tables, ids: pa.ChunkedArray) -> pa.Table:
 def _alphabet(names: pa.ChunkedArray) -> str:
     """Of which most letters of the names are, as Unicode calls it; empty where there are none."""
     some = names.take(pa.array(evenly_spread(len(names), NAMES_LOOKED_AT))) if len(names) else names
-    count = Counter(script for name in some.to_pylist() for letter in name if (script := _script(letter)))
+    count = Counter(name for text in some.to_pylist() for letter in text if (name := script(letter)))
     return count.most_common(1)[0][0] if count else ""
 
 
 def _is_word(text: str, alphabet: str) -> bool:
-    return sum(_script(letter) == alphabet for letter in text) >= SHORTEST_WORD
-
-
-@lru_cache(maxsize=65536)
-def _script(letter: str) -> str:
-    return unicodedata.name(letter, "").partition(" ")[0] if letter.isalpha() else ""
+    return sum(script(letter) == alphabet for letter in text) >= SHORTEST_WORD
 
 
 def remarks(

@@ -12,13 +12,15 @@ import torch
 from openvino import opset13 as ops
 
 from packsight.worker.networks.spotters import ppocr
+from packsight.worker.networks.spotters.ppocr import choice
 from packsight.worker.networks.spotters.ppocr import head as heads
 from packsight.worker.networks.spotters.ppocr.choice import Script, Weights, believed
+from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING
 from packsight.worker.networks.spotters.ppocr.readings import Reading
 from training.alphabet import faces
 from training.alphabet.alphabets import CYRILLIC, UNKNOWN, Alphabet
 from training.alphabet.backbone import CONTEXT, FINE, Graph
-from training.alphabet.batches import FreshLines, Symbols
+from training.alphabet.batches import GREY, WIDTHS, FreshLines, Symbols
 from training.alphabet.choosing import Asked, fit
 from training.alphabet.dictionaries import read
 from training.alphabet.export import folded
@@ -103,7 +105,12 @@ def test_the_backbone_in_torch_gives_what_openvino_gives() -> None:
     wanted = core.compile_model(cut, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(pixels)
     for number, found in enumerate(Graph(RECOGNISER, (FINE, CONTEXT))(torch.from_numpy(pixels))):
         assert np.abs(found.numpy() - wanted[number]).max() < 1e-3
-    assert (heads.FINE, heads.CONTEXT) == (FINE, CONTEXT)
+
+
+def test_what_the_training_names_again_is_what_the_worker_has() -> None:
+    assert (FINE, CONTEXT) == (heads.FINE, heads.CONTEXT)
+    assert (SPOTTING.strips.height, SPOTTING.strips.widths, SPOTTING.strips.padding) == (HEIGHT, WIDTHS, GREY)
+    assert UNKNOWN == choice.UNKNOWN
 
 
 def test_a_graph_without_the_tensors_is_refused() -> None:
@@ -126,7 +133,7 @@ def test_the_file_reads_as_the_trained_network(tmp_path: Path) -> None:
         letters=CYRILLIC.letters,
         twins=CYRILLIC.twins,
         blocks=len(head.blocks),
-        weights=Weights(bias=0, evidence=(0,) * 8),
+        weights=Weights(bias=0, evidence=(0,) * 8, least=1),
     )
     heads.save(tmp_path / "head.npz", about, folded(head))
     loaded = heads.load(tmp_path / "head.npz", about.recogniser)

@@ -31,7 +31,7 @@ def test_a_further_word_that_only_one_candidate_has_never_lowers_it(
 ) -> None:
     word = OWN[number][further]
     assume(word not in words)
-    # A word may bring another candidate into the closer look, by which leads change: alone with `unread` that can outweigh it.
+    # With a word, products that were not laid over the photo are held against those that were, which can outweigh it alone.
     assume(not {"unread", "inlier_lead"} <= counts)
     drawn = weighed(snapshot, counts)
     less, more = (asked(drawn, read, list(kinds), look) for read in (words, [*words, word]))

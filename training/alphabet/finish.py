@@ -22,7 +22,7 @@ from training.alphabet.lines import Drawer, Finish
 from training.alphabet.network import Head
 from training.alphabet.texts import Words
 
-_NEVER = Weights(bias=0.0, evidence=(0.0,) * 8)
+_NEVER = Weights(bias=0.0, evidence=(0.0,) * 8, least=1.0)
 
 
 @dataclass(frozen=True)

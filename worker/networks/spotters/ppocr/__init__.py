@@ -55,8 +55,8 @@ def build(
     parameters: SpottingParameters = SPOTTING,
 ) -> PpOcrSpotter:
     """Build it from a detector and a recogniser, whose source is the wheel; otherwise as `load`."""
-    files = {role: network.sha256 for role, network in networks.items()}
-    head = heads.load(head_file(models.alphabet), carried()[RECOGNISER].sha256) if models.alphabet else None
+    files, own = {role: network.sha256 for role, network in networks.items()}, carried()
+    head = heads.load(head_file(models.alphabet), own[RECOGNISER].sha256) if models.alphabet else None
     if models.alphabet:
         files["head"] = hash_file(head_file(models.alphabet))
     readers = [Recogniser(networks[RECOGNISER].path, compiler, parameters=parameters.strips, head=head)]
@@ -75,7 +75,7 @@ def build(
     quantised = [network.precision for network in networks.values() if network.int8]
     description = SpotterDescription(
         name=NAME,
-        source=carried()[DETECTOR].source,
+        source=own[DETECTOR].source,
         sha256=files,
         licence="Apache-2.0" if len(readers) == 1 else "Apache-2.0, and that of the further recogniser",
         precision=quantised[0] if quantised else compiler.precision.value,

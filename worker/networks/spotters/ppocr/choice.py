@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from packsight.shared.vision.scripts import script as script_of
 from packsight.worker.networks.spotters.ppocr.readings import Reading, worth
 
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 """How a head says that a letter is of no alphabet of its own."""
-LEAST = 0.85
-"""Confidence that the second head must have. On 80 photos of four shops, what it alone read rightly had 0.86 and more; of some
-40 Latin lines that it read less well, all but two had less than this."""
+SHORTEST = 3
+"""Letters of a word from which most of them decide its script."""
 SURE = 1e-4
 """Confidences are kept this far from 0 and 1, whose odds have no number."""
 
 
 class Weights(BaseModel):
-    """A logistic regression over `evidence`, fitted where one of the readings was nearer to what stands there."""
+    """When the second head is believed: a logistic regression over `evidence`, fitted where one of the readings was nearer to
+    what stands there, and the confidence that it must have at least. They lie in the head's file, whose hash the fingerprint has.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bias: float
     evidence: tuple[float, ...] = Field(min_length=8, max_length=8)
+    least: float = Field(ge=0, le=1)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Script:
     def in_one_script(self, text: str) -> str:
         """Write each word in one script where its shapes allow it: labels mix scripts between words, seldom within one.
 
-        A word stays as it is where a letter stands in the way, or where nothing speaks for either.
+        A word stays as it is where a letter stands in the way, and where it is too short to tell: «mл» is «мл», not «тл».
         """
         return " ".join(self._word(word) for word in text.split(" "))
 
@@ -66,16 +68,14 @@ class Script:
     def _word(self, word: str) -> str:
         own = [letter for letter in word if letter in self.letters]
         latin = [letter for letter in word if letter.isascii() and letter.isalpha()]
-        if not own or not latin:
+        if not own or not latin or len(own) + len(latin) < SHORTEST:
             return word
         to_own = all(letter in self.from_latin for letter in latin)
         to_latin = all(letter in self.to_latin for letter in own)
         # With letters in the way of the one, it is the other; with none, most letters decide.
         if to_own and (not to_latin or len(own) >= len(latin)):
             return "".join(self.from_latin.get(letter, letter) for letter in word)
-        if to_latin and not (to_own and len(own) >= len(latin)):
-            return "".join(self.to_latin.get(letter, letter) for letter in word)
-        return word
+        return "".join(self.to_latin.get(letter, letter) for letter in word) if to_latin else word
 
 
 def evidence(bundled: Reading, other: Reading, aspect: float, script: Script) -> npt.NDArray[np.float64]:
@@ -96,7 +96,7 @@ def evidence(bundled: Reading, other: Reading, aspect: float, script: Script) ->
             min(2.0, len(second) / max(aspect, 0.5)),
             own / max(1, len(second)),
             min(2, sum(letter == UNKNOWN for letter in second)),
-            sum(_foreign(letter) for letter in first) / max(1, len(first)),
+            sum(script_of(letter) not in ("", "LATIN") for letter in first) / max(1, len(first)),
             float(_shape(bundled.text, script) == _shape(other.text, script)),
         ]
     )
@@ -109,17 +109,12 @@ def believed(bundled: Reading, other: Reading, aspect: float, script: Script, we
     letters, is not sure, is less sure of less, or sees two scripts in a word: on photos, that is how it misreads Latin.
     """
     other = Reading(script.in_one_script(other.text), other.confidence)
-    if not script.letters.intersection(other.text) or other.confidence < LEAST or script.is_mixed(other.text):
+    if not script.letters.intersection(other.text) or other.confidence < weights.least or script.is_mixed(other.text):
         return bundled
     if worth(other, aspect) < worth(bundled, aspect):
         return bundled
     odds = weights.bias + float(evidence(bundled, other, aspect, script) @ np.array(weights.evidence))
     return bundled if odds <= 0 else Reading(other.text.replace(UNKNOWN, ""), other.confidence)
-
-
-@lru_cache(maxsize=1 << 15)
-def _foreign(letter: str) -> bool:
-    return letter.isalpha() and not unicodedata.name(letter, "").startswith("LATIN")
 
 
 def _odds(confidence: float) -> float:
