@@ -10,7 +10,7 @@ from packsight.shared.parameters import MATCHING as PARAMETERS
 from packsight.shared.parameters import WORDS, MatchingParameters, WordParameters, digest
 from packsight.shared.vision.models import details_fingerprint
 
-MATCHING = 3
+MATCHING = 4
 """Raised whenever the same parameters decide in another way."""
 
 

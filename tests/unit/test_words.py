@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,6 +163,46 @@ def test_words_looked_up_from_several_threads_are_found_as_from_one(monkeypatch:
         for words, answers in zip(asked, pool.map(vocabulary.matches, asked), strict=True):
             for one, other in zip(answers, alone.matches(words), strict=True):
                 assert [one.terms.tolist(), one.similarity.tolist()] == [other.terms.tolist(), other.similarity.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("form", "word"),
+    [
+        ("апельсинами", "апельсин"), ("маслами", "масло"), ("зелёного", "зеленый"), ("кремы", "крем"),
+        ("синему", "синий"), ("облепихой", "облепиха"), ("Ёлками", "ёлка"),
+    ],
+)  # fmt: skip
+def test_a_word_in_another_case_is_found_and_is_less_than_the_same_word(form: str, word: str) -> None:
+    names = ("апельсин", "масло", "зеленый", "крем", "синий", "облепиха", "ёлка", "лимон", "лимонад")
+    keys = [tokens(name)[0].key for name in names]
+    [similarity] = [
+        value for key, value in found(vocabulary_of(keys), tokens(form)[0].key).items() if key == tokens(word)[0].key
+    ]
+    assert 0.4 < similarity < 1
+
+
+def test_a_word_is_no_case_of_one_that_only_begins_alike_nor_a_latin_one_of_anything() -> None:
+    keys = [tokens(name)[0].key for name in ("лимон", "pasta", "creme")]
+    asked = vocabulary_of(keys)
+    assert found(asked, tokens("лимонадами")[0].key) == {}
+    assert found(asked, "pastami") == {}
+    assert found(asked, "cremeami") == {}
+
+
+def test_words_in_another_case_are_found_in_a_vocabulary_that_was_written(tmp_path: Path) -> None:
+    keys = [tokens(name)[0].key for name in ("апельсин", "масло")]
+    vocabulary_of(keys).save(tmp_path)
+    assert set(found(Vocabulary.open(tmp_path), tokens("маслами")[0].key)) == {keys[1]}
+
+
+def test_a_vocabulary_of_an_earlier_release_opens_without_stems(tmp_path: Path) -> None:
+    keys = [tokens(name)[0].key for name in ("апельсин", "масло")]
+    vocabulary_of(keys).save(tmp_path)
+    for file in tmp_path.glob("stems.*"):
+        file.unlink()
+    older = Vocabulary.open(tmp_path)
+    assert found(older, tokens("маслами")[0].key) == {}
+    assert found(older, keys[1]) == {keys[1]: 1.0}
 
 
 def test_other_rules_for_misread_words_find_others() -> None:

@@ -1,10 +1,11 @@
-"""All words of a catalog, found by their exact key or by a misread one, without a scan.
+"""All words of a catalog, found by their exact key, by a misread one or by another case of theirs, without a scan.
 
 Misreadings are found by symmetric deletion (W. Garbe, SymSpell, 2012): two words within edit distance d share a
 string that either yields by deleting at most d letters. Only the first letters of a word are used for deletions,
 which keeps the table small. The table is two sorted arrays (hash of the string, number of the term); equal hashes of
 unequal strings only cost a comparison, since every find is checked. Terms are numbered by falling frequency, so that
-a bound on the finds per string drops the rarest.
+a bound on the finds per string drops the rarest. Words in another case are found by their stems, which most of them share
+with too many letters between them to be misreadings: docs/decisions/36-endings.md.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from rapidfuzz.process import cpdist
 from packsight.shared.catalog.arrays import IntArray, open_array, spans
 from packsight.shared.catalog.arrow_files import mapped
 from packsight.shared.catalog.words.normalise import is_number
+from packsight.shared.catalog.words.stems import stem
 from packsight.shared.parameters import WORDS, WordParameters
 
 _CACHED_WORDS = 8192
@@ -40,6 +42,14 @@ class Matches(NamedTuple):
     """Terms of the vocabulary that a word may be a reading of, most similar first, and how similar each is, 0 to 1."""
 
     terms: IntArray
+    similarity: npt.NDArray[np.float64]
+
+
+class Likely(NamedTuple):
+    """Numbers of keys, beside each a term that it may mean, and how similar they are."""
+
+    key: IntArray
+    term: IntArray
     similarity: npt.NDArray[np.float64]
 
 
@@ -127,7 +137,9 @@ class Vocabulary:
     parameters: those by which its table of deletions was made, and by which words are looked up in it.
     """
 
-    def __init__(self, table: pa.Table, exact: HashTable, deletions: HashTable, parameters: WordParameters) -> None:
+    def __init__(
+        self, table: pa.Table, exact: HashTable, deletions: HashTable, stems: HashTable, parameters: WordParameters
+    ) -> None:
         self.parameters = parameters
         self._keys = table["key"].combine_chunks()
         self._texts = table["text"].combine_chunks()
@@ -138,6 +150,7 @@ class Vocabulary:
         """Per term, does it stand in any product's name in the feed? Others were only read on photos."""
         self._exact = exact
         self._deletions = deletions
+        self._stems = stems
         self._matches = _Answers[Matches](_CACHED_WORDS)
         self._terms = _Answers[int](_CACHED_KEYS)
 
@@ -157,7 +170,10 @@ class Vocabulary:
         return self._terms.of(keys, self._find)
 
     def matches(self, keys: Sequence[str]) -> list[Matches]:
-        """Terms that each key may be a reading of, most similar first; similarity is 1 - edits / longer length."""
+        """Terms that each key may be a reading of, or another case of, most similar first.
+
+        Similarity is 1 - edits / longer length.
+        """
         return self._matches.of(keys, self._look_up)
 
     def forget(self) -> None:
@@ -179,7 +195,7 @@ class Vocabulary:
 
     def _look_up(self, keys: Sequence[str]) -> list[Matches]:
         exact = np.array(self._find(keys), np.int64)
-        key, term, similarity = self._misread(keys)
+        key, term, similarity = _once(self._misread(keys), self._inflected(keys))
         other, same = np.flatnonzero(term != exact[key]), np.flatnonzero(exact >= 0)
         key, term = np.append(key[other], same), np.append(term[other], exact[same])
         similarity = np.append(similarity[other], np.ones(len(same)))
@@ -188,8 +204,8 @@ class Vocabulary:
         bounds = np.searchsorted(key, np.arange(len(keys) + 1)).tolist()
         return [Matches(term[start:end], similarity[start:end]) for start, end in pairwise(bounds)]
 
-    def _misread(self, keys: Sequence[str]) -> tuple[IntArray, IntArray, npt.NDArray[np.float64]]:
-        """Numbers of keys, beside each a term that it may be a reading of, and how similar they are."""
+    def _misread(self, keys: Sequence[str]) -> Likely:
+        """What each key may be a misreading of."""
         rules = self.parameters
         strings = [(index, string) for index, key in enumerate(keys) for string in deletions(key, rules)]
         position, term = self._deletions.find([string for _, string in strings], rules.max_finds)
@@ -197,7 +213,7 @@ class Vocabulary:
         pairs = np.sort(owner[position] * max(len(self), 1) + term)
         index, term = np.divmod(pairs[np.diff(pairs, prepend=-1) != 0], max(len(self), 1))
         if not len(index):
-            return index, term, np.zeros(0)
+            return Likely(index, term, np.zeros(0))
         mine, others = [keys[one] for one in index.tolist()], self._keys_of(term)
         mine_long, other_long = (np.fromiter(map(len, words), np.int64, len(words)) for words in (mine, others))
         # In the bulk by length alone; the few that pass may be numbers.
@@ -211,7 +227,20 @@ class Vocabulary:
             if not (number[at] or is_number(others[at])) or int(distance[at]) <= _lost_points(mine[at], others[at])
         ]  # fmt: skip
         longer = np.maximum(mine_long[kept], other_long[kept])
-        return index[kept], term[kept], 1.0 - distance[kept] / longer
+        return Likely(index[kept], term[kept], 1.0 - distance[kept] / longer)
+
+    def _inflected(self, keys: Sequence[str]) -> Likely:
+        """The same of words with the same stem."""
+        stems = [stem(key) for key in keys]
+        index, term = self._stems.find(stems, self.parameters.max_finds)
+        whole = np.array(self._find(stems), np.int64)  # a term that is a stem itself
+        bare = np.flatnonzero(whole >= 0)
+        index, term = np.append(index, bare), np.append(term, whole[bare])
+        others = self._keys_of(term)
+        kept = [at for at, one in enumerate(index.tolist()) if stem(others[at]) == stems[one]]
+        mine, others = [keys[one] for one in index[kept].tolist()], [others[at] for at in kept]
+        similarity = cpdist(mine, others, scorer=DamerauLevenshtein.normalized_similarity) if kept else np.zeros(0)
+        return Likely(index[kept], term[kept], np.asarray(similarity, np.float64))
 
     @classmethod
     def build(
@@ -223,21 +252,26 @@ class Vocabulary:
             "named": pa.array([int(key in named) for key in keys], pa.uint8()),
         })  # fmt: skip
         exact = HashTable.build((key,) for key in keys)
-        return cls(columns, exact, HashTable.build(deletions(key, parameters) for key in keys), parameters)
+        misread = HashTable.build(deletions(key, parameters) for key in keys)
+        stems = ((key, stem(key)) for key in keys)
+        return cls(columns, exact, misread, HashTable.build((root,) if root != key else () for key, root in stems), parameters)
 
     def save(self, folder: Path) -> None:
-        """Write `terms.arrow`, `exact.*.npy` and `deletions.*.npy`."""
+        """Write `terms.arrow`, `exact.*.npy`, `deletions.*.npy` and `stems.*.npy`."""
         table = pa.table({"key": self._keys, "text": self._texts, "named": self._named})
         with pa.OSFile(str(folder / "terms.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
         self._exact.save(folder, "exact")
         self._deletions.save(folder, "deletions")
+        self._stems.save(folder, "stems")
 
     @classmethod
     def open(cls, folder: Path, parameters: WordParameters = WORDS) -> Vocabulary:
         """Memory-map what `save` wrote, having been built by the same parameters."""
         table = mapped(folder / "terms.arrow")
-        return cls(table, HashTable.open(folder, "exact"), HashTable.open(folder, "deletions"), parameters)
+        # Versions of earlier releases have no stems; nobody answers from them, but people look at them.
+        stems = HashTable.open(folder, "stems") if (folder / "stems.hashes.npy").exists() else HashTable.build(())
+        return cls(table, HashTable.open(folder, "exact"), HashTable.open(folder, "deletions"), stems, parameters)
 
 
 @lru_cache(maxsize=4096)
@@ -257,6 +291,14 @@ def deletions(key: str, parameters: WordParameters = WORDS) -> tuple[str, ...]:
         for kept in combinations(prefix, len(prefix) - count):
             strings.setdefault("".join(kept))
     return tuple(strings)
+
+
+def _once(misread: Likely, inflected: Likely) -> Likely:
+    """Both together, each pair of key and term once; a pair is as similar in one as in the other."""
+    key, term, similarity = (np.concatenate(columns) for columns in zip(misread, inflected, strict=True))
+    order = np.lexsort((term, key))
+    first = order[(np.diff(key[order], prepend=-1) != 0) | (np.diff(term[order], prepend=-1) != 0)]
+    return Likely(key[first], term[first], similarity[first])
 
 
 def _lost_points(key: str, other: str) -> int:
