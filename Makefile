@@ -9,7 +9,8 @@ FULL_STAMP = $(VENV)/.packsight-full
 .PHONY: help demo unit test lint coverage bench chaos fuzz soak canary lock audit licences reliability train-alphabet clean
 
 help:
-	@echo "make demo      draw a small shop, recognise photos of its products, write demo-out/report.html"
+	@echo "make demo      draw a small shop, recognise photos of its products, write demo-out/report.html; KEEP=1 leaves it running,"
+	@echo "               COMPARE=1 measures other ways of deciding"
 	@echo "make unit      the quick tests: no server, no torch, some two minutes"
 	@echo "make test      lint, types and all tests"
 	@echo "make lint      lint and types"
@@ -60,7 +61,7 @@ lock: | $(BIN)/python
 	$(LOCK) --constraint locks/dev.txt --extra stack --output-file locks/stack.txt
 
 demo: $(STAMP)
-	$(BIN)/packsight demo
+	$(BIN)/packsight demo $(if $(KEEP),--keep) $(if $(COMPARE),--compare)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

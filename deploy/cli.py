@@ -95,6 +95,10 @@ def secrets(
 def demo(
     folder: Annotated[Path, typer.Option("--out", help="Folder of the demo's photos and results.")] = Path("demo-out"),
     seed: Annotated[int, typer.Option(help="Seed of the drawn photos.")] = 7,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave its stack running.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Measure other ways of deciding on the same photos, and write evaluation.html.")
+    ] = False,
 ) -> None:
     """Draw a shop, start a stack of its own, publish the catalog, recognise its customers' photos, and stop again."""
-    commands.demo(folder, seed)
+    commands.demo(folder, seed, keep=keep, compare=compare)

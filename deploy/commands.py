@@ -78,8 +78,8 @@ def secrets(folder: Path, programs: list[str]) -> None:
     out.print(f"The secrets of all roles are in {folder}, which only you can open.", highlight=False, soft_wrap=True)
 
 
-def demo(folder: Path, seed: int) -> None:
+def demo(folder: Path, seed: int, *, keep: bool, compare: bool) -> None:
     """Run the demo; exit code 1 unless every photo has an outcome and enough of them are right."""
     demonstration = Later("packsight.deploy.demo.run", extra="stack")
-    if not demonstration.run(folder, seed, out):
+    if not demonstration.run(folder, seed, out, keep=keep, compare=compare):
         raise typer.Exit(1)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -44,8 +45,16 @@ class _Shot:
     seed: int
 
 
-def generate(folder: Path, seed: int = 7, processes: int | None = None) -> list[Label]:
-    """Draw the whole demo into `folder`; the same seed gives the same bytes. Returns the labels of the query photos."""
+Watch = Callable[[Iterable[None], int], Iterable[None]]
+
+
+def generate(
+    folder: Path, seed: int = 7, processes: int | None = None, watch: Watch = lambda drawn, _: drawn
+) -> list[Label]:
+    """Draw the whole demo into `folder`; the same seed gives the same bytes. Returns the labels of the query photos.
+
+    watch: passes on what it is given, one item for each photo as it is drawn, and is told how many there will be.
+    """
     catalog = items()
     shots = _catalog_shots(folder, [item for item in catalog if item.listed], seed)
     queries, labels = _query_shots(folder, catalog, seed)
@@ -53,7 +62,8 @@ def generate(folder: Path, seed: int = 7, processes: int | None = None) -> list[
         shot.path.parent.mkdir(parents=True, exist_ok=True)
     workers = processes or min(8, os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        list(pool.map(_draw, shots + queries, chunksize=8))
+        for _ in watch(pool.map(_draw, shots + queries, chunksize=8), len(shots + queries)):
+            pass
     labels += _unreadable(folder, queries, seed)
     write_feed(folder / "feed.xml", [item for item in catalog if item.listed])
     with (folder / "labels.csv").open("w", newline="") as file:
