@@ -34,6 +34,7 @@ class ErrorCode(StrEnum):
     WORKER_KILLED = "worker_killed"
     WORKER_LOST = "worker_lost"
     TIME_LIMIT = "time_limit"
+    CANCELLED = "cancelled"
     INTERNAL = "internal"
 
 
@@ -78,6 +79,7 @@ ADVICE: dict[ErrorCode, Advice] = {
         "`packsight dead-letters list`.",
         False,
     ),
+    ErrorCode.CANCELLED: Advice("Ask again with `packsight jobs retry JOB`.", True),
     ErrorCode.INTERNAL: Advice("A defect in packsight: report it with the worker's log of this task.", True),
 }
 
