@@ -36,7 +36,7 @@ class Item:
 
 
 def expand(
-    sources: Sequence[str], *, store: ObjectStore, column: str | None = None, skipped: Counter[str] | None = None
+    sources: Sequence[str], store: ObjectStore, column: str | None = None, skipped: Counter[str] | None = None
 ) -> Iterator[Item]:
     """Yield the photos of all sources in order, folders sorted by path.
 
