@@ -13,7 +13,6 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
@@ -114,18 +113,18 @@ class Client:
         batch_size: int = BATCH_SIZE,
         column: str | None = None,
         skipped: Counter[str] | None = None,
-        uploaded: Callable[[int], None] | None = None,
+        uploaded: Callable[[int, int], None] | None = None,
         about: JobAbout | None = None,
         **keywords: Unpack[OptionKeywords],
     ) -> Job:
         """Upload the photos of all sources and write the job's manifest; `run` or `enqueue` queue it.
 
         How they are answered: `options`, or its fields as keywords: `client.submit(["photos/"], catalog="shoes")`.
-        `batch_size` is the number of photos per message, `column` that of references in .csv and .tsv lists. Local files
-        that cannot be opened are the job's `unopened`, each with a failed row; `uploaded` hears how many photos are
-        ready; `skipped` counts, by suffix, the files that are no photos. `about` is the job's name, its priority and what else
-        is told of it; where it names no source, the sources are told. Raises UserError when an option cannot be used or no photo
-        is left.
+        `batch_size` is the number of photos per message, `column` that of references in lists that have columns. Local files
+        that cannot be opened are the job's `unopened`, each with a failed row; `uploaded` hears how many photos are ready, of
+        how many; `skipped` counts, by suffix, the files that are no photos. `about` is the job's name, its priority and what
+        else is told of it; where it names no source, the sources are told. Raises UserError when an option cannot be used or
+        no photo is left.
         """
         options = parse_options(options, **keywords)
         jobs.check_batch_size(batch_size, self.settings.worker.max_batch)
@@ -134,8 +133,7 @@ class Client:
         self.store.ensure_bucket()
         about = about or JobAbout()
         counts: Counter[str] = Counter()
-        files: list[Item] = []
-        items = self._items(sources, column, skipped, counts, files)
+        items = list(self._items(sources, column, skipped, counts))
         images: list[JobImage] = []
         unopened: list[Unopened] = []
         for one in upload(items, self.store):
@@ -143,30 +141,25 @@ class Client:
                 unopened.append(one)
             else:
                 images.append(one)
-                if uploaded:
-                    uploaded(len(images))
+            if uploaded:
+                uploaded(len(images) + len(unopened), len(items))
         about = about if about.source else about.model_copy(update={"source": in_words(counts)})
         with answering(self.settings):
             job = jobs.create(self.jobs, self.ledger, images, unopened, options, batch_size, about)
-            if files and self.ledger.removals.since(removed):
-                deque(upload(files, self.store), maxlen=0)  # what was there may have gone with a job that was removed
+            if self.ledger.removals.since(removed):
+                deque(upload(items, self.store), maxlen=0)  # what was there may have gone with a job that was removed
         return job
 
     def _items(
-        self,
-        sources: Iterable[str | Item],
-        column: str | None,
-        skipped: Counter[str] | None,
-        counts: Counter[str],
-        files: list[Item],
+        self, sources: Iterable[str | Item], column: str | None, skipped: Counter[str] | None, counts: Counter[str]
     ) -> Iterator[Item]:
-        """The photos of all sources; counts those of each, and keeps those that are local files."""
+        """The photos of all sources; counts those of each."""
         for source in sources:
-            for item in [source] if isinstance(source, Item) else expand([source], self.store, column, skipped):
-                if not isinstance(source, Item):
-                    counts[source] += 1
-                if isinstance(item.where, Path):
-                    files.append(item)
+            if isinstance(source, Item):
+                yield source
+                continue
+            for item in expand([source], self.store, column, skipped):
+                counts[source] += 1
                 yield item
 
     def load(self, job_id: str) -> Job:
@@ -195,7 +188,9 @@ class Client:
                 self.ledger, self._publisher(job, resumed), bound=max_in_flight, retry=self._retry, idle=idle
             )
 
-    def again(self, job: Job, codes: Collection[ErrorCode] = ()) -> Iterator[list[Row]]:
+    def again(
+        self, job: Job, codes: Collection[ErrorCode] = (), *, max_in_flight: int = 64, idle: Idle | None = None
+    ) -> Iterator[list[Row]]:
         """Queue a job's failed photos again, batch by batch, and yield how they had failed; what succeeded stands.
 
         codes: failures to try again; none for those that a retry can help. Of a cancelled job the photos that nobody had begun
@@ -213,7 +208,7 @@ class Client:
             self.ledger.let_go_on(job.id, len(job.batches))
             yield from ask_again(self.app, self.ledger, job, codes)
             yield from (collect.rows_of(batch, ends[batch.task_id]) for batch in job.batches if batch.task_id in ends)
-        deque(self.enqueue(job, resumed=True), maxlen=0)
+        deque(self.enqueue(job, max_in_flight=max_in_flight, resumed=True, idle=idle), maxlen=0)
 
     def remove(self, job: Job) -> Removed:
         """Remove a job: its results, its uploads that no other job names, its list of photos. Nothing brings it back.

@@ -192,7 +192,7 @@ def test_a_job_that_is_removed_leaves_nothing_but_what_another_job_names(
     assert uploads(store) == {"ours", "theirs"}
     assert client.jobs.names() == [other.id]
     assert not [key for key in store.list("jobs/") if job.id in key]
-    left = {key for key in client.ledger.client.keys() if job.id in key}
+    left = {key for key in client.ledger.client.scan_iter() if job.id in key}
     assert left == {f"packsight:deliveries:job:{job.id}"}, "what workers drop its messages by"
     assert client.ledger.client.ttl(left.pop()) > 0
     with pytest.raises(UserError, match="no job"):
@@ -251,7 +251,7 @@ def test_a_photo_that_goes_with_another_job_while_it_is_submitted_is_uploaded_ag
     with Client(live_settings) as other:
         removing = threading.Thread(target=lambda: other.remove(first))
 
-        def uploaded(_: int) -> None:
+        def uploaded(_: int, of: int) -> None:
             removing.start()
             assert looked.wait(60), "the removal has seen that nobody else names the photo, which is not sent a second time"
 
