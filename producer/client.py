@@ -13,6 +13,7 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
@@ -26,7 +27,7 @@ from packsight.producer.rows import Row
 from packsight.producer.sources import Item, expand, in_words, single
 from packsight.producer.summary import State, Summary, summarise
 from packsight.producer.upload import upload
-from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE, OptionKeywords, RecognizeOptions, parse_options
 from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.queue.ledger import Ledger
@@ -165,7 +166,23 @@ class Client:
 
     def load(self, job_id: str) -> Job:
         """Read a submitted job back; raises UserError when there is none of this id."""
-        return jobs.load(self.jobs, job_id)
+        with answering(self.settings):
+            return jobs.load(self.jobs, job_id)
+
+    def newest(self, limit: int) -> list[JobManifest]:
+        """The manifests of the newest jobs, newest first."""
+        with answering(self.settings), ThreadPoolExecutor(8, thread_name_prefix="jobs") as pool:
+            names = sorted(self.jobs.names(), reverse=True)[:limit]
+            return [manifest for manifest in pool.map(self._manifest, names) if manifest is not None]
+
+    def _manifest(self, job: str) -> JobManifest | None:
+        """A job's manifest; None where it was removed meanwhile."""
+        try:
+            return self.jobs.manifest(job)
+        except StorageError as error:
+            if error.code is not ErrorCode.OBJECT_MISSING:
+                raise
+            return None
 
     def run(
         self, job: Job, *, max_in_flight: int = 64, resumed: bool = False, idle: Idle | None = None
