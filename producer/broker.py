@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from celery import Celery
 
 from packsight.producer.backoff import UNANSWERED
-from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
+from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
+from packsight.shared.contract.messages import (
+    BULK_QUEUE,
+    PRIORITIES,
+    RECOGNIZE,
+    WORKER_QUEUES,
+    Priority,
+    RecognizeRequest,
+)
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.broker import open_broker
-from packsight.shared.settings import Settings
+from packsight.shared.settings import STACK_FILE, Settings, settings_file
+from packsight.shared.storage.jobs import Batch, JobManifest
 
 
 def producer_app(settings: Settings) -> App:
@@ -21,14 +32,34 @@ def producer_app(settings: Settings) -> App:
     return make_app("packsight.producer", settings, sends_only=True)
 
 
-def send(app: Celery, request: RecognizeRequest, *, task_id: str, queue: str, expires: float | None = None) -> None:
+def send(
+    app: Celery,
+    request: RecognizeRequest,
+    *,
+    task_id: str,
+    queue: str,
+    expires: float | None = None,
+    priority: Priority = Priority.NORMAL,
+) -> None:
     """Put one batch on a queue; an unanswering broker raises at once instead of being tried again.
 
     `expires`: seconds after which a worker drops the message unseen.
     """
     app.send_task(
-        RECOGNIZE, args=[request.argument()], task_id=task_id, queue=queue, retry=False, expires=expires
+        RECOGNIZE,
+        args=[request.argument()],
+        task_id=task_id,
+        queue=queue,
+        retry=False,
+        expires=expires,
+        priority=PRIORITIES[priority],
     )
+
+
+def send_batch(app: Celery, manifest: JobManifest, batch: Batch) -> None:
+    """Put a batch of a job on the queue of jobs."""
+    request = batch.request(manifest)
+    send(app, request, task_id=batch.task_id, queue=BULK_QUEUE, priority=manifest.priority)
 
 
 def queue_is_empty(app: App) -> bool:
@@ -39,15 +70,33 @@ def queue_is_empty(app: App) -> bool:
 
 @contextmanager
 def answering(settings: Settings, then: str = "") -> Iterator[None]:
-    """Turn an unanswering broker or result store into a UserError; `then` says how the user goes on afterwards."""
+    """Turn an unanswering broker or result store into a UserError; `then` says how the user goes on afterwards.
+
+    Object storage that cannot be reached stays a StorageError, and says likewise how to start it.
+    """
     try:
         yield
+    except StorageError as error:
+        if error.code is not ErrorCode.HOST_UNREACHABLE:
+            raise
+        raise StorageError(error.code, error.message, remedy=f"{_start()}, or correct PACKSIGHT_S3__ENDPOINT.") from error
     except UNANSWERED as error:
         places = " or ".join(dict.fromkeys(map(_place, (settings.broker, settings.results))))
         raise UserError(
-            f"The queue at {places} does not answer ({_cause(error)}). Start it with `packsight up`, or correct "
+            f"The queue at {places} does not answer ({_cause(error)}). {_start()}, or correct "
             f"PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL.{' ' + then if then else ''}"
         ) from error
+
+
+def _start() -> str:
+    """How to start the stack whose settings were read: from another folder than its own it must be named."""
+    if any(name.startswith("PACKSIGHT_BROKER_URL") for name in os.environ):
+        return "Restart the service where it runs"  # as in a container, where there is no stack of ours
+    file = settings_file()
+    if not file.is_file():
+        return f"There is no {STACK_FILE} here or above. Start a stack with `packsight up`"
+    home = "" if file.parent.parent == Path.cwd() else f" --home {shlex.quote(str(file.parent))}"
+    return f"Start it with `packsight up{home}`"
 
 
 def _place(url: str) -> str:

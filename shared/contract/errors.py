@@ -34,6 +34,7 @@ class ErrorCode(StrEnum):
     WORKER_KILLED = "worker_killed"
     WORKER_LOST = "worker_lost"
     TIME_LIMIT = "time_limit"
+    CANCELLED = "cancelled"
     INTERNAL = "internal"
 
 
@@ -78,6 +79,7 @@ ADVICE: dict[ErrorCode, Advice] = {
         "`packsight dead-letters list`.",
         False,
     ),
+    ErrorCode.CANCELLED: Advice("Ask again with `packsight jobs retry JOB`.", True),
     ErrorCode.INTERNAL: Advice("A defect in packsight: report it with the worker's log of this task.", True),
 }
 
@@ -173,6 +175,10 @@ class PutOff(Exception):
 
 class UserError(Exception):
     """A command cannot go on: printed by the CLI as one line, exit code 2. The text names the cause and the remedy."""
+
+
+SOME_FAILED = 3
+"""Exit code of a command that did what it was asked, where photos of its job have failed."""
 
 
 def parse_code(text: str) -> ErrorCode:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 JOBS = "packsight:jobs"
 """Sorted set of the active jobs by the time at which they are forgotten."""
+REMOVALS = "packsight:job:"
+"""Hash of what is removed of jobs; its name is that of no job, and whoever may keep jobs may keep it."""
 DEAD_LETTERS = "packsight:dead-letters"
 """Hash from a dead letter's id to the dead letter."""
 DEAD_LETTERS_ORDER = "packsight:dead-letters:order"
@@ -32,6 +34,11 @@ def missing_candidates(name: str) -> str:
 def deliveries(task_id: str) -> str:
     """Counter of a task's deliveries."""
     return f"packsight:deliveries:{task_id}"
+
+
+def stopped(job: str) -> str:
+    """Hash that tells workers not to begin with a job's batches any more. Among the counters, where workers may look."""
+    return f"packsight:deliveries:job:{job}"
 
 
 def partial(task_id: str) -> str:
