@@ -76,5 +76,5 @@ def _enqueue_again(job: str, lost: list[str], app: Celery, store: jobs.JobStore,
     for batch in whole.batches:
         if batch.task_id in wanted:
             argument = batch.request(whole.manifest).argument()
-            app.send_task(RECOGNIZE, args=[argument], task_id=batch.task_id)
+            app.send_task(RECOGNIZE, args=[argument], task_id=batch.task_id, headers=batch.headers)
     return len(wanted)
