@@ -18,10 +18,9 @@ from bench.whole_queue import BATCH, batch_ends, between_ends, groups
 from packsight.deploy.stack.services import Spec
 from packsight.producer.broker import producer_app, send
 from packsight.producer.collect import chunks
-from packsight.shared.contract.messages import BULK_QUEUE, WORKER_QUEUES, RecognizeOptions
+from packsight.shared.contract.messages import BULK_QUEUE, WORKER_QUEUES, RecognizeRequest
 from packsight.shared.contract.outcomes import Outcome, RecognizeResult
 from packsight.shared.queue.ledger import Ledger
-from packsight.shared.storage.jobs import Batch, JobImage
 from packsight.worker.process.cores import usable_cores
 
 BROKER, RESULTS = 4, 5
@@ -81,8 +80,7 @@ def run_queue_only(on: Testbed, outcomes: Sequence[Outcome], batches: int) -> di
 def _send(app: Any, names: Sequence[str]) -> None:
     for name in names:
         references = [f"s3://bench/uploads/{hashlib.sha256(f'{name} {i}'.encode()).hexdigest()}" for i in range(BATCH)]
-        images = [JobImage(reference=reference, name=f"{i}.jpg") for i, reference in enumerate(references)]
-        send(app, Batch(name, 0, 0, images), RecognizeOptions(), queue=BULK_QUEUE)
+        send(app, RecognizeRequest(images=references), task_id=name, queue=BULK_QUEUE)
 
 
 def _await(ledger: Ledger, names: Sequence[str], seconds: float = 120.0) -> None:

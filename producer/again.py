@@ -32,7 +32,7 @@ def ask_again(app: Celery, ledger: Ledger, job: Job, codes: Collection[ErrorCode
             ledger.deliveries.reopen(batch.task_id)
             right = {place: row.outcome.model_dump_json() for place, row in enumerate(rows) if row not in wrong}
             ledger.deliveries.keep(batch.task_id, right)
-            send(app, batch, job.manifest, queue=BULK_QUEUE)
+            send(app, batch.request(job.manifest), task_id=batch.task_id, queue=BULK_QUEUE, headers=batch.headers)
             yield wrong
 
 

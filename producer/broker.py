@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 
 from celery import Celery
 
 from packsight.producer.backoff import UNANSWERED
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES, RecognizeOptions
+from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.settings import Settings
-from packsight.shared.storage.jobs import Batch
 
 
 def producer_app(settings: Settings) -> App:
@@ -22,14 +23,22 @@ def producer_app(settings: Settings) -> App:
     return make_app("packsight.producer", settings, sends_only=True)
 
 
-def send(app: Celery, batch: Batch, options: RecognizeOptions, *, queue: str, expires: float | None = None) -> None:
+def send(
+    app: Celery,
+    request: RecognizeRequest,
+    *,
+    task_id: str,
+    queue: str,
+    expires: float | None = None,
+    headers: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Put one batch on a queue; an unanswering broker raises at once instead of being tried again.
 
-    `expires`: seconds after which a worker drops the message unseen.
+    `expires`: seconds after which a worker drops the message unseen. `headers`: what people call it (`Batch.headers`).
     """
-    argument = batch.request(options).argument()
+    argument = request.argument()
     app.send_task(
-        RECOGNIZE, args=[argument], task_id=batch.task_id, queue=queue, retry=False, expires=expires, headers=batch.headers
+        RECOGNIZE, args=[argument], task_id=task_id, queue=queue, retry=False, expires=expires, headers=dict(headers)
     )
 
 

@@ -52,7 +52,8 @@ class Publisher:
     def publish_next(self) -> Batch:
         """Publish the next batch and return it; when that fails, it is still the next."""
         batch = self.unsent[0]
-        send(self._app, batch, self._job.manifest, queue=BULK_QUEUE)
+        request = batch.request(self._job.manifest)
+        send(self._app, request, task_id=batch.task_id, queue=BULK_QUEUE, headers=batch.headers)
         reached = batch.index + 1 if len(self.unsent) > 1 else len(self._job.batches)
         if reached > self.cursor:
             self._ledger.jobs.advance(self._job.id, reached)

@@ -72,9 +72,12 @@ class Figures:
 
 
 def hear_children(folder: Path, figures: Figures) -> None:
-    """Keep what this process notes, and what its children tell over a socket in a folder that they know."""
+    """Keep what this process notes, and what its children tell over a socket in a folder of theirs and its own."""
     noting.keep(figures.take)
-    noting.Listener(folder / _SOCKET, figures.take).start()
+    try:
+        noting.Listener(folder / _SOCKET, figures.take).start()
+    except OSError as error:  # such as a folder whose path is too long for a socket
+        log.error("figures of children are not heard in %s: %s", folder, error)
 
 
 class _Looked:

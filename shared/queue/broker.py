@@ -104,14 +104,12 @@ class _RedisBroker:
         seconds, _ = self._client.time()
         with self._client.pipeline(transaction=True) as pipe:
             for queue in queues:
-                for step in _STEPS:
-                    pipe.llen(queue + step)
+                pipe.llen(queue)
             pipe.hlen(UNACKED)
             # What is held was stamped in the past; what waits for its time is stamped so that it is overdue then.
             pipe.zcount(UNACKED_INDEX, seconds + _STAMPING, "+inf")
             *lengths, unacked, parked = cast("list[int]", pipe.execute())
-        waiting = {queue: sum(lengths[place * len(_STEPS) :][: len(_STEPS)]) for place, queue in enumerate(queues)}
-        return Backlog(waiting, unacked - parked, parked)
+        return Backlog(dict(zip(queues, lengths, strict=True)), unacked - parked, parked)
 
     def task_ids(self, queues: Sequence[str]) -> set[str]:
         # Queues first: a message moves from there to the unacknowledged ones, so it is met at least once.

@@ -52,8 +52,9 @@ def test_a_batch_is_shown_with_its_job_and_its_first_photos_as_their_sender_call
     assert "called" not in found
 
 
-ODD_NAMES = [
-    None, "x", [], {"job": 5, "photos": []}, {"job": "j", "photos": "abc"}, {"photos": ["a"]}, {"job": "j" * 10**6, "photos": [[]]}
+ODD_NAMES: list[Any] = [
+    None, "x", [], {"job": 5, "photos": []},
+    {"job": "j", "photos": "abc"}, {"photos": ["a"]}, {"job": "j" * 10**6, "photos": [[]]},
 ]  # fmt: skip
 
 
