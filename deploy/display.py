@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,7 +13,8 @@ from rich.table import Table
 from packsight.deploy.doctor import Finding, Level
 from packsight.deploy.stack.parts import FLOWER_USER
 from packsight.deploy.stack.state import StackFolder, StackState
-from packsight.deploy.status import Observation
+from packsight.deploy.status import Observation, SyncSeen
+from packsight.shared.queue.syncs import GOOD
 from packsight.shared.settings import STACK_FILE
 
 _MARKS = {Level.GOOD: "[green]✓[/]", Level.NOTE: "[yellow]![/]", Level.WRONG: "[red]✗[/]"}
@@ -54,17 +55,24 @@ def _parts(console: Console, seen: Observation) -> None:
         console.print("No stack is running in this folder (`packsight up` starts one).")
 
 
+def _queues(console: Console, seen: Observation) -> None:
+    queues = _table("Queue", "Waiting", "Oldest", title="\nQueues")
+    oldest = seen.overview.oldest if seen.overview else {}
+    for name, length in seen.queues.items():
+        queues.add_row(name, f"{length:,}", duration(oldest[name]) if length and name in oldest else "–")
+    queues.add_row("being worked on", f"{seen.unacked:,}", "")
+    if seen.parked:
+        queues.add_row("waiting for their time", f"{seen.parked:,}", "")
+    console.print(queues)
+
+
 def status(console: Console, seen: Observation) -> None:
     """All that `status` found, errors last."""
     _parts(console, seen)
     if seen.queues:
-        queues = _table("Queue", "Waiting", title="\nQueues")
-        for name, length in seen.queues.items():
-            queues.add_row(name, f"{length:,}")
-        queues.add_row("being worked on", f"{seen.unacked:,}")
-        if seen.parked:
-            queues.add_row("waiting for their time", f"{seen.parked:,}")
-        console.print(queues)
+        _queues(console, seen)
+    if seen.overview is not None and seen.overview.photos_per_second:
+        console.print(f"{seen.overview.photos_per_second:,.1f} photos a second over the last minute", highlight=False)
     if seen.children:
         children = _table("Worker", "Pid", "Images", "Memory", "Catalogs", "Embedder", "Spotter", title="\nWorker children")
         for child in seen.children:
@@ -89,12 +97,35 @@ def status(console: Console, seen: Observation) -> None:
                 told = ", ".join(f"{count:,} {ending}" for ending, count in ended.items()) or "no photo yet"
                 who = f"canary {catalog.version}" if side == "canary" else "version beside it"
                 console.print(f"{catalog.name}, answered by the {who}: {told}", highlight=False, soft_wrap=True)
+    for name, one in seen.syncs.items():
+        console.print(_sync(name, one), highlight=False, soft_wrap=True)
     if seen.dead_letters:
         console.print(f"\n[yellow]{seen.dead_letters:,} dead letters[/] (packsight dead-letters list)")
     for note in seen.notes:
         console.print(f"[yellow]![/] {escape(note)}", highlight=False, soft_wrap=True)
     for error in seen.errors:
         console.print(f"[red]✗[/] {escape(error)}", highlight=False, soft_wrap=True)
+
+
+def _sync(name: str, one: SyncSeen) -> str:
+    """How a catalog is with its feed, in a line."""
+    ended = f"{name}: last sync {_ago(one.ended_at)}, {one.ending.replace('_', ' ')}"
+    if one.ending not in GOOD:
+        before = f"the last good one {_ago(one.succeeded_at)}" if one.succeeded_at else "none was good before"
+        ended += f": {escape(one.why)} ({before})"
+    return ended + (f"; the feed last changed {_ago(one.feed_changed_at)}" if one.feed_changed_at else "")
+
+
+def _ago(at: datetime) -> str:
+    return f"{duration(max(0.0, (datetime.now(UTC) - at).total_seconds()))} ago"
+
+
+def duration(seconds: float) -> str:
+    """Roughly how long something lasts, for people."""
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"
 
 
 def findings(console: Console, found: Sequence[Finding]) -> None:

@@ -55,4 +55,6 @@ if __name__ == "__main__":
         prepare(settings)
     except UserError as error:
         sys.exit(f"flower: {error}")
-    make_app("packsight-flower", settings).start(sys.argv[1:])
+    app = make_app("packsight-flower", settings)
+    app.set_default()  # Flower asks for results by whatever app is the process's own
+    app.start(sys.argv[1:])

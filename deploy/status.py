@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from datetime import datetime
+from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 import psutil
@@ -19,11 +20,13 @@ from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import CatalogError, PacksightError, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, WORKER_QUEUES
-from packsight.shared.queue import tried
+from packsight.shared.queue import overview, syncs, tried
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.dead_letters import DeadLetters
+from packsight.shared.queue.overview import Overview
 from packsight.shared.queue.registry import ChildEntry, ProcessEntry, children, processes, replicas
+from packsight.shared.queue.syncs import Ending
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -69,6 +72,17 @@ class CatalogSeen(_Seen):
     """Of a canary: how photos ended that it answered, and those that the version beside it did."""
 
 
+class SyncSeen(_Seen):
+    """The syncs of a catalog; see `shared.queue.syncs`."""
+
+    ending: Ending
+    ended_at: datetime
+    why: str = ""
+    succeeded_at: datetime | None = None
+    feed_changed_at: datetime | None = None
+    """When the shop's offers were last found changed."""
+
+
 class Observation(_Seen):
     """All that `status` shows; what could not be asked is in `errors`."""
 
@@ -87,6 +101,10 @@ class Observation(_Seen):
     """Parents of the workers' children, and the indexer: whether they are well, what they wait for."""
     catalogs: list[CatalogSeen] = Field(default_factory=list)
     dead_letters: int = 0
+    overview: Overview | None = None
+    """What the indexer sees; None while none does."""
+    syncs: dict[str, SyncSeen] = Field(default_factory=dict)
+    """How the last sync of each catalog ended."""
     notes: list[str] = Field(default_factory=list)
     """What is no error but worth knowing: workers that differ, or are starting."""
     errors: list[str] = Field(default_factory=list)
@@ -113,6 +131,7 @@ def observe(folder: StackFolder, settings: Settings) -> Observation:
     try:
         seen["catalogs"], refused = catalogs(settings)
         seen["catalogs"] = _endings(settings, seen["catalogs"])
+        seen["syncs"] = _syncs(settings, {catalog.name for catalog in seen["catalogs"]} | {settings.catalog.name})
         seen["errors"] += refused
     except PacksightError as error:
         seen["errors"].append(f"Object storage: {error}")
@@ -175,6 +194,7 @@ def _queues(settings: Settings) -> dict[str, Any]:
             "replicas": replicas(client),
             "processes": processes(client),
             "dead_letters": DeadLetters(settings).count(),
+            "overview": overview.read(client),
         }
 
 
@@ -198,6 +218,23 @@ def catalogs(settings: Settings) -> tuple[list[CatalogSeen], list[str]]:
             except CatalogError as error:
                 refused.append(f"{error.message}. {error.remedy}")
         return found, refused
+
+
+def _syncs(settings: Settings, names: Collection[str]) -> dict[str, SyncSeen]:
+    """How the last syncs of catalogs ended, as far as that can be asked."""
+    with result_database(settings) as client, contextlib.suppress(redis.RedisError):
+        found = {name: syncs.read(client, name) for name in sorted(names)}
+        return {name: _sync_seen(one) for name, one in found.items() if one is not None}
+    return {}
+
+
+def _sync_seen(one: syncs.Syncs) -> SyncSeen:
+    times = {
+        name: datetime.fromtimestamp(seconds, UTC)
+        for name in ("ended_at", "succeeded_at", "feed_changed_at")
+        if (seconds := getattr(one, name))
+    }
+    return SyncSeen(ending=one.ending, why=one.why, **times)
 
 
 def _endings(settings: Settings, found: list[CatalogSeen]) -> list[CatalogSeen]:

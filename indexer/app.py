@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 from celery.signals import setup_logging, worker_init, worker_shutting_down
 
+from packsight.indexer.watching.watch import Watch
 from packsight.shared import logs
 from packsight.shared.contract.messages import INDEXER_QUEUE, RECONCILE, SYNC
+from packsight.shared.metrics import vital_signs
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.heartbeat import heartbeat
 from packsight.shared.queue.vitals import Judge, Rules, Vitals
@@ -40,7 +43,8 @@ def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
 
 _MISSED_TICKS = 3
 """Of the clock's quickest hand: fewer may be those of another indexer, or a machine under load."""
-_vitals: list[Vitals] = []
+_stopped: list[Callable[[], None]] = []
+"""What is to look no more when this process stops."""
 
 
 @lru_cache(maxsize=1)
@@ -58,16 +62,23 @@ def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
 
 
 @worker_init.connect
-def _start_vitals(sender: Any, **_: Any) -> None:
+def _start_threads(sender: Any, **_: Any) -> None:
     config = settings()
     stuck = max(config.queue.stuck_after, _MISSED_TICKS * config.queue.reconcile_seconds)
     judge = Judge(Rules(cold_start=config.worker.start_timeout, stuck=stuck), time.monotonic(), ticks=True)
     vitals = Vitals(config, str(sender.hostname), heartbeat(), judge)
     vitals.start()
-    _vitals.append(vitals)
+    _stopped.append(vitals.stop)
+    watch = Watch(config, store=bool(config.metrics.port))
+    watch.start()
+    _stopped.append(watch.stop)
+    if config.metrics.port:
+        from packsight.shared.metrics.exporter import Figures  # noqa: PLC0415 - its library is of no use to others
+
+        Figures([], [partial(vital_signs.samples_of, vitals), watch.samples]).serve(config.metrics)
 
 
 @worker_shutting_down.connect
-def _stop_vitals(**_: Any) -> None:
-    for vitals in _vitals:
-        vitals.stop()
+def _stop_threads(**_: Any) -> None:
+    for stop in _stopped:
+        stop()

@@ -80,6 +80,10 @@ def _enqueue_again(job: str, lost: list[str], app: Celery, store: jobs.JobStore,
         if batch.task_id in wanted:
             argument = batch.request(whole.manifest).argument()
             app.send_task(
-                RECOGNIZE, args=[argument], task_id=batch.task_id, priority=PRIORITIES[whole.manifest.priority]
+                RECOGNIZE,
+                args=[argument],
+                task_id=batch.task_id,
+                priority=PRIORITIES[whole.manifest.priority],
+                headers=batch.headers,
             )
     return len(wanted)

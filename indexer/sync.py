@@ -38,6 +38,7 @@ from packsight.indexer.gate.job_photos import job_photos
 from packsight.indexer.gate.queries import Queries, stored_queries
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.made.keeping import Made, Maker
+from packsight.indexer.noted import noted
 from packsight.indexer.parent import Parent, Target, brought, keep_built, read_parent
 from packsight.indexer.photos import fetch_photos
 from packsight.indexer.plan import Plan, plan
@@ -485,8 +486,11 @@ def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lamb
         store = stack.enter_context(closing(ObjectStore(settings.s3, pool_size=settings.fetch.threads + 4)))
         fleet = stack.enter_context(closing(Fleet(settings)))
         lease = stack.enter_context(sync_lock(fleet.redis, request.catalog))
-        store.ensure_bucket()
-        return Sync(request, settings, store, fleet, QueueExtractor(settings, fleet), lease, progress).run()
+        with noted(fleet.redis, request.catalog) as note:
+            store.ensure_bucket()
+            report = Sync(request, settings, store, fleet, QueueExtractor(settings, fleet), lease, progress).run()
+            note(report)
+            return report
 
 
 def _recipes(fleet: Fleet, parent: Parent | None) -> tuple[list[Recipe], tuple[str, ...]]:

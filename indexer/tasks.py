@@ -64,7 +64,7 @@ def sync_catalog() -> dict[str, Any]:
     return {**asdict(report), "failures": len(report.failures)}
 
 
-@app.task(name=RECONCILE, ignore_result=True)
+@app.task(name=RECONCILE, ignore_result=True, send_events=False)
 def reconcile_jobs() -> None:
     """Enqueue again what was handed out and has neither an outcome nor a message."""
     config = settings()

@@ -94,7 +94,8 @@ class Client:
             raise UserError(f"{sent.name} cannot be read: {sent.failure.message}.")
         batch = Batch(f"single-{uuid.uuid4().hex}", 0, 0, [sent])
         with answering(self.settings):
-            send(self.app, batch.request(options), task_id=batch.task_id, queue=INTERACTIVE_QUEUE, expires=timeout)
+            request = batch.request(options)
+            send(self.app, request, task_id=batch.task_id, queue=INTERACTIVE_QUEUE, expires=timeout, headers=batch.headers)
             deadline = time.monotonic() + timeout
             backoff = Backoff(longest=0.1)
             while time.monotonic() < deadline:

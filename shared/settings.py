@@ -89,6 +89,15 @@ class Flower(_Section):
     password: Secret = SecretStr("")
 
 
+class Metrics(_Section):
+    """Where the figures of a worker or the indexer are scraped."""
+
+    port: int = Field(default=0, ge=0, le=65535)
+    """0 = nowhere."""
+    address: str = "127.0.0.1"
+    """That of an interface. The page asks for no password: open it to no more than a network on which Prometheus alone is."""
+
+
 class S3(_Section):
     """Object storage; any S3-compatible endpoint."""
 
@@ -367,6 +376,7 @@ class Settings(BaseSettings):
     log_format: LogFormat = LogFormat.TEXT
     redis: Redis = Redis()
     flower: Flower = Flower()
+    metrics: Metrics = Metrics()
     s3: S3 = S3()
     fetch: Fetch = Fetch()
     decode: Decode = Decode()

@@ -75,6 +75,10 @@ def _start_threads(sender: Any, **_: Any) -> None:
         replica_age=lambda: replica.age,
         replica_limit=max(REPLICA_TTL, 3 * config.catalog.poll_seconds),
     )
+    if config.metrics.port:
+        from packsight.worker.process.scraped import show  # noqa: PLC0415 - its library is of no use to others
+
+        show(config.metrics, vitals)
     replica.start()
     _replicas.append(replica)
     vitals.start()

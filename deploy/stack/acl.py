@@ -180,6 +180,7 @@ def _publish() -> Iterator[Grant]:
     yield Grant(f"{_SCRIPTS} set get del pexpire pttl", (f"~{keys.sync_lock('*')}", f"~{keys.RECONCILER_LOCK}"))
     yield from _look_at_workers()
     yield Grant("publish", channels=(HINTS,))
+    yield Grant("hset hincrby hgetall expire", (f"~{keys.sync('*')}",))
 
 
 def _index() -> Iterator[Grant]:
@@ -192,8 +193,9 @@ def _index() -> Iterator[Grant]:
     yield from _publish()
     yield from _keep_jobs()
     yield Grant("set del", _ALIVE[-1:])
+    yield Grant("set", (f"%W~{keys.FIGURES}",))
     yield Grant("hset expire del", _DELIVERIES)
-    yield Grant(f"{_SCRIPTS} lrange", _lists("", *WORKER_QUEUES))
+    yield Grant(f"{_SCRIPTS} lrange", _lists("", *_ALL_QUEUES))
     yield Grant(f"{_SCRIPTS} hscan", (f"~{UNACKED}",))
 
 
@@ -208,7 +210,8 @@ def _look() -> Iterator[Grant]:
     yield from _count(*_ALL_QUEUES)
     yield from _look_at_workers()
     yield Grant("zcard", (f"%R~{keys.DEAD_LETTERS_ORDER}",))
-    yield Grant("hgetall", (f"%R~{keys.tried('*', '*')}",))
+    yield Grant("hgetall", (f"%R~{keys.tried('*', '*')}", f"%R~{keys.sync('*')}"))
+    yield Grant("get", (f"%R~{keys.FIGURES}",))
 
 
 def _watch() -> Iterator[Grant]:
@@ -216,6 +219,7 @@ def _watch() -> Iterator[Grant]:
     yield from _listen()
     yield from _ask()
     yield Grant("llen", _lists("%R", *_ALL_QUEUES))
+    yield Grant("get", ("%R~celery-task-meta-*",))
 
 
 def _operate() -> Iterator[Grant]:

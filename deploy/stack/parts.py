@@ -7,6 +7,7 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -19,14 +20,17 @@ HOST = socket.gethostname()
 FLOWER_USER = "packsight"
 
 
+def worker_name(number: int) -> str:
+    """What the stack calls a recognition worker, counted from 1."""
+    return "worker" if number == 1 else f"worker-{number}"
+
+
 def recognizer(number: int, home: Path, environment: dict[str, str]) -> Spec:
     """A recognition worker, ready when all of its children have built their networks."""
     suffix = "" if number == 1 else str(number)
     node = f"recognizer{suffix}@{HOST}"
     command = launch.python("packsight", "worker", "--name", node)
-    return Spec(
-        f"worker{suffix and f'-{suffix}'}", command, lambda: health.ask(home, node).ready, environment, stop_seconds=30, node=node
-    )
+    return Spec(worker_name(number), command, lambda: health.ask(home, node).ready, environment, stop_seconds=30, node=node)
 
 
 def indexer(home: Path, environment: dict[str, str]) -> Spec:
@@ -34,6 +38,12 @@ def indexer(home: Path, environment: dict[str, str]) -> Spec:
     node = f"indexer@{HOST}"
     command = launch.python("packsight", "indexer")
     return Spec("indexer", command, lambda: health.ask(home, node).ready, environment, stop_seconds=20, node=node)
+
+
+def shows_figures(spec: Spec, port: int) -> Spec:
+    """A part that Prometheus can scrape at a port of loopback."""
+    variables = {"PACKSIGHT_METRICS__PORT": str(port), "PACKSIGHT_METRICS__ADDRESS": "127.0.0.1"}
+    return replace(spec, environment={**spec.environment, **variables}, url=f"http://127.0.0.1:{port}/metrics")
 
 
 def flower(state: StackState, data: Path, environment: dict[str, str]) -> Spec:

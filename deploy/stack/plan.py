@@ -20,12 +20,22 @@ S3_NAMES = ["s3", *(f"seaweed-{number}" for number in range(1, SEAWEED_PORTS))]
 
 def names(state: StackState) -> set[str]:
     """The parts of a stack as it is wished for."""
-    found = {"valkey", "indexer", "worker", *(f"worker-{number}" for number in range(2, state.workers + 1))}
+    found = {"valkey", *scraped(state)}
     if not foreign_s3():
         found.add("seaweedfs")
     if state.flower:
         found.add("flower")
     return found
+
+
+def scraped(state: StackState) -> list[str]:
+    """The parts that show figures to Prometheus, each at a port of its own."""
+    return ["indexer", *(parts.worker_name(number) for number in range(1, state.workers + 1))]
+
+
+def figures_port(part: str) -> str:
+    """What the port is called at which a part shows its figures."""
+    return f"figures-{part}"
 
 
 def foreign_s3() -> bool:
@@ -50,6 +60,7 @@ def then(folder: StackFolder, state: StackState, settings: Settings) -> list[Spe
     worker = _environment(folder, state, Role.WORKER) | parts.share_of_machine(state.workers, settings)
     found = [parts.recognizer(number, folder.root, worker) for number in range(1, state.workers + 1)]
     found.append(parts.indexer(folder.root, _environment(folder, state, Role.INDEXER)))
+    found = [parts.shows_figures(spec, state.ports[figures_port(spec.name)]) for spec in found]
     if state.flower:
         found.append(parts.flower(state, folder.data, _environment(folder, state, Role.FLOWER)))
     return found

@@ -131,6 +131,7 @@ def _supervise(folder: StackFolder, say: Say) -> None:
 def _ports(state: StackState, wishes: Wishes, alive: set[str]) -> dict[str, int]:
     """Ports of all services: those of running parts as they are, wished ones as wished, the others kept if still free."""
     held = {"valkey": "valkey", "flower": "flower"} | dict.fromkeys(plan.S3_NAMES, "seaweedfs")
+    held |= {plan.figures_port(part): part for part in plan.scraped(state)}
     ports = {name: port for name, port in state.ports.items() if held.get(name) in alive}
     for name, wish in (("valkey", wishes.valkey_port), ("s3", wishes.s3_port), ("flower", wishes.flower_port)):
         if not wish or ports.get(name) == wish:

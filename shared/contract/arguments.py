@@ -16,6 +16,18 @@ _DIGITS = 10**18
 """Python refuses to write out a number of more than 4,300 digits."""
 
 
+def called(arguments: Any, names: Any) -> Any:
+    """Return a batch's arguments with its job, and with its first photos under the names that their sender has for them.
+
+    names: `job` and `photos`, in whatever form somebody sent them; arguments stay as they are where these are not understood.
+    """
+    match arguments, names:
+        case [{"images": [*images]} as argument], {"job": str(job), "photos": [*photos]}:
+            known = [photo for photo in photos[: min(_ITEMS, len(images))] if isinstance(photo, str)]
+            return [{"job": job, **argument, "images": [*known, *images[len(known) :]]}]
+    return arguments
+
+
 def shown_arguments(value: Any) -> str:
     """Return one line of at most 1,001 characters in which every text is as `references.shown` has it."""
     text = _written(value, _DEPTH)

@@ -40,6 +40,11 @@ class Priority(StrEnum):
 PRIORITIES: dict[Priority, int] = {Priority.HIGH: 3, Priority.NORMAL: 0, Priority.LOW: 6}
 """Celery's `priority` of a job's messages, in the order in which workers take them within a queue. A message that says nothing
 has 0, so that is the middle."""
+SENT_AT = "sent_at"
+"""Header with the time of sending, in seconds since 1970: by it is known how long a message has waited. Nobody must send it."""
+
+CALLED = "called"
+"""Header with what people call a batch: `job`, and `photos`, the names of its first ones. For Flower; nobody must send it."""
 
 CATALOG_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 MAX_IMAGES = 1024

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from packsight.shared.contract.errors import ADVICE, ErrorCode, ImageError, PacksightError
+
+_CODES = 5
+"""Codes that a batch's ending names."""
 
 
 class _Value(BaseModel):
@@ -191,8 +195,12 @@ class Result(_Value):
         return self.model_dump(mode="json", exclude_none=True)
 
     def __repr__(self) -> str:
-        """Say no reference: they may carry signatures, and this goes into Celery's events."""
-        return f"{type(self).__name__}(...)"
+        """How many photos ended how, and no reference: they may carry signatures, and this goes into Celery's events."""
+        return told(self.failures())
+
+    def failures(self) -> list[Failure | None]:
+        """Of each photo why it has no answer; None where it has one."""
+        raise NotImplementedError
 
 
 class RecognizeResult(Result):
@@ -208,6 +216,10 @@ class RecognizeResult(Result):
     def of(cls, outcomes: list[Outcome]) -> RecognizeResult:
         """Count outcomes and answer with them."""
         return cls(ends=dict(Counter(outcome.status for outcome in outcomes)), outcomes=outcomes)
+
+    def failures(self) -> list[Failure | None]:
+        """Of each photo why it has no answer; None where it has one."""
+        return [outcome.failure for outcome in self.outcomes]
 
 
 class Described(_Value):
@@ -232,3 +244,18 @@ class DescribeResult(Result):
     models: dict[str, str]
     """Fingerprints of what made the parts: `embedder`, `spotter`, `details`."""
     photos: list[Described]
+
+    def failures(self) -> list[Failure | None]:
+        """Of each photo why it could not be described; None where it was."""
+        return [photo.failure for photo in self.photos]
+
+
+def told(failures: Sequence[Failure | None]) -> str:
+    """How a batch ended, in a few words: `16 photos`, or `failed: 3 of 16 photos (2 object_missing, 1 file_empty)`."""
+    codes = Counter(failure.code.value for failure in failures if failure is not None)
+    photos = f"{len(failures)} photo{'s' * (len(failures) != 1)}"
+    if not codes:
+        return photos
+    listed = ", ".join(f"{count} {code}" for code, count in codes.most_common(_CODES))
+    more = ", …" if len(codes) > _CODES else ""
+    return f"failed: {codes.total()} of {photos} ({listed}{more})"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -15,6 +18,9 @@ _STAMPING = 2
 """Seconds within which a lease may be stamped between the question for the time and the count."""
 _PAGE = 200
 """Messages that the server reads in one step: a few milliseconds."""
+_STEPS = ("", *(f"\x06\x16{step}" for step in (3, 6, 9)))
+"""What kombu puts after a queue's name for each of its priorities."""
+_OLDEST = (Path(__file__).parent / "transport" / "oldest.lua").read_text()
 _QUEUED_IDS = (Path(__file__).parent / "transport" / "queued_ids.lua").read_text()
 _UNACKED_IDS = (Path(__file__).parent / "transport" / "unacked_ids.lua").read_text()
 
@@ -33,6 +39,17 @@ class Backlog:
         return not self.unacked and not any(self.waiting.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The message that is next in a list.
+
+    tag: tells it from the one that is next later; since: when it began to wait, in seconds since 1970; None: it does not say.
+    """
+
+    tag: str
+    since: float | None
+
+
 class Broker(Protocol):
     """Looks at the broker from outside. The methods raise redis.RedisError when it cannot be reached."""
 
@@ -44,6 +61,9 @@ class Broker(Protocol):
 
         One that moves from a queue to a worker meanwhile is among them.
         """
+
+    def next_in(self, queues: Sequence[str]) -> dict[str, list[Waiting]]:
+        """Return of each queue the messages that are next in its lists, one for each priority of which some wait."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -76,6 +96,7 @@ def open_broker(settings: Settings) -> Broker:
 class _RedisBroker:
     def __init__(self, settings: Settings) -> None:
         self._client = open_redis(settings.broker, timeout=settings.queue.socket_timeout)
+        self._oldest = self._client.register_script(_OLDEST)
         self._queued_ids = self._client.register_script(_QUEUED_IDS)
         self._unacked_ids = self._client.register_script(_UNACKED_IDS)
 
@@ -112,5 +133,21 @@ class _RedisBroker:
             if cursor == "0":
                 return
 
+    def next_in(self, queues: Sequence[str]) -> dict[str, list[Waiting]]:
+        lists = [queue + step for queue in queues for step in _STEPS]
+        told = [Waiting(tag, _since(sent_at, eta)) for tag, sent_at, eta in cast("list[list[str]]", self._oldest(keys=lists))]
+        size = len(_STEPS)
+        return {queue: [one for one in told[place * size :][:size] if one.tag] for place, queue in enumerate(queues)}
+
     def close(self) -> None:
         self._client.close()
+
+
+def _since(sent_at: str, eta: str) -> float | None:
+    """Since when a message has been waiting, by what its sender wrote; one that was to wait has done so since then."""
+    times = []
+    with suppress(ValueError):
+        times.append(float(sent_at))
+    with suppress(ValueError):
+        times.append(datetime.fromisoformat(eta).timestamp())
+    return max(filter(math.isfinite, times), default=None)

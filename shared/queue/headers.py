@@ -16,7 +16,8 @@ from celery.exceptions import InvalidTaskError
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic takes the one of typing from Python 3.12 on
 
-from packsight.shared.contract.arguments import shown_arguments
+from packsight.shared.contract.arguments import called, shown_arguments
+from packsight.shared.contract.messages import CALLED
 from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.queue.transport.message import MALFORMED, REASON
 
@@ -100,7 +101,7 @@ def admit(message: Any) -> float | None:
         "eta": None,
         # What Flower and the log call the task.
         "shadow": None,
-        "argsrepr": shown_arguments(found.get("args", [])),
+        "argsrepr": shown_arguments(called(found.get("args", []), fields.get(CALLED))),
         "kwargsrepr": shown_arguments(found.get("kwargs", {})),
     }
     properties = message.properties if isinstance(message.properties, dict) else {}

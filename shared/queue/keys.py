@@ -17,6 +17,8 @@ DEAD_LETTERS_ORDER = "packsight:dead-letters:order"
 DEAD_LETTERS_DROPPED = "packsight:dead-letters:dropped"
 """How many were dropped because there were too many."""
 RECONCILER_LOCK = "packsight:reconciler"
+FIGURES = "packsight:figures"
+"""What the indexer saw of the whole a moment ago."""
 PROBE = "packsight:probe"
 """Written to see whether the database keeps anything; gone after a second."""
 
@@ -49,6 +51,11 @@ def partial(task_id: str) -> str:
 def sync_lock(catalog: str) -> str:
     """Lock that lets one sync of a catalog work at a time."""
     return f"packsight:lock:sync:{catalog}"
+
+
+def sync(catalog: str) -> str:
+    """Hash with how a catalog's syncs ended."""
+    return f"packsight:sync:{catalog}"
 
 
 def tried(catalog: str, canary: str) -> str:

@@ -100,6 +100,11 @@ class Pulses:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        """The folder that children share with this process."""
+        return self._folder
+
     def holder(self, pid: int) -> Holder:
         """What a child is called."""
         return Holder(self._folder.name, pid)

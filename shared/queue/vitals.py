@@ -31,6 +31,10 @@ PERIOD = 2.0
 """Seconds between two looks."""
 _NOTE = 200
 """Characters of a note: what is away may say much."""
+BROKER_OR_RESULTS = "broker or result database"
+"""What is away when a look fails."""
+COMPLAINTS = ("loop", "overdue", "children", "work", "replica")
+"""Words by which complaints are told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,18 @@ class Signs:
     """Process ids of the children that have given a sign of life lately."""
     held_back: bool = False
     """Whether it takes no work because something is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of a look."""
+
+    ready: bool
+    complaints: frozenset[str]
+    """By their words."""
+    away: frozenset[str]
+    children: tuple[int, int | None] | None
+    """How many there should be, and how many have given a sign of life, None where that cannot be asked. None: they give none."""
 
 
 class Judge:
@@ -150,6 +166,8 @@ class Vitals(threading.Thread):
         self._since: dict[str, float] = {}
         self._ended = threading.Event()
         self._diary: Diary | None = None
+        self.last: Seen | None = None
+        """The last look."""
 
     def start(self) -> None:
         """Write the first report, then look from a thread."""
@@ -187,15 +205,21 @@ class Vitals(threading.Thread):
             found = self._judge.complaints(signs, time.monotonic())
         except (redis.RedisError, OSError) as error:
             signs, found = None, {}
-            away["broker or result database"] = f"{type(error).__name__}: {error}"
+            away[BROKER_OR_RESULTS] = f"{type(error).__name__}: {error}"
             self._judge.excuse(time.monotonic())
         if (age := self._replica_age()) > self._replica_limit:
             found["replica"] = f"its copy of the catalogs was last looked after {age:.0f} s ago"
+        self.last = self._seen(signs, found, away)
         now = time.monotonic()
         self._since = {word: self._since.get(word, now) for word in found}
         self._write({text: self._since[word] for word, text in found.items()}, _notes(away), stopping=False)
         if signs is not None:
             self._announce(signs, list(found.values()), away)
+
+    def _seen(self, signs: Signs | None, found: Mapping[str, str], away: Mapping[str, str]) -> Seen:
+        own = self._heartbeat.last.children
+        ready = None if signs is None else len(signs.children_seen.intersection(own))
+        return Seen(self._judge.ready, frozenset(found), frozenset(away), (len(own), ready) if self._judge.has_children else None)
 
     def _signs(self, *, held_back: bool) -> Signs:
         beat = self._heartbeat.last

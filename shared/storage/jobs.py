@@ -15,12 +15,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import chain
+from pathlib import PurePath
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from packsight.shared.contract.errors import ErrorCode, StorageError
-from packsight.shared.contract.messages import MAX_IMAGES, Priority, RecognizeOptions, RecognizeRequest, Reference
+from packsight.shared.contract.messages import (
+    CALLED,
+    MAX_IMAGES,
+    Priority,
+    RecognizeOptions,
+    RecognizeRequest,
+    Reference,
+)
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
@@ -32,6 +40,8 @@ _IMAGES = "images.jsonl.gz"
 _UNOPENED = "unopened.jsonl.gz"
 _COLUMNS = "columns.jsonl.gz"
 _ABOUT = "about.json"
+_CALLED = 3
+"""Photos by whose names a batch is known."""
 
 
 class _Value(BaseModel):
@@ -139,6 +149,13 @@ class Batch:
     def job(self) -> str:
         """The job's id."""
         return job_of(self.task_id)
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """Headers of its message: what people call it. A photo from a disk is called by its file's name, others as they are."""
+        of_disk = [f"/{layout.UPLOADS}" in image.reference for image in self.images[:_CALLED]]
+        photos = [PurePath(image.name).name if own else image.reference for image, own in zip(self.images, of_disk, strict=False)]
+        return {CALLED: {"job": self.job, "photos": photos}}
 
     def request(self, options: RecognizeOptions) -> RecognizeRequest:
         """Return the argument of the task that works on these images."""

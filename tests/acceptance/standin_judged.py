@@ -18,6 +18,8 @@ from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.heartbeat import heartbeat
 from packsight.shared.queue.vitals import Judge, Rules, Vitals
 from packsight.shared.settings import settings
+from packsight.worker.process.outages import outages
+from packsight.worker.process.scraped import show
 
 
 def takes(_queue: str) -> bool:
@@ -29,9 +31,13 @@ app.conf.include += ["standin_judged"]  # which the children then import too
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]
-def judge(sender: Any, **_: Any) -> None:
+def look_after(sender: Any, **_: Any) -> None:
     rules = Rules(cold_start=60, stuck=settings().queue.stuck_after)
-    Vitals(settings(), str(sender.hostname), heartbeat(), Judge(rules, time.monotonic(), has_children=True)).start()
+    judge = Judge(rules, time.monotonic(), has_children=True)
+    vitals = Vitals(settings(), str(sender.hostname), heartbeat(), judge, outages=outages().told)
+    if settings().metrics.port:
+        show(settings().metrics, vitals)
+    vitals.start()
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

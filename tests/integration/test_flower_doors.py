@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import redis
 
 from packsight.deploy.stack import parts
 from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.stack.state import StackState
 from packsight.deploy.testbed import Server, Servers, variables
+from packsight.shared.queue import keys
 
 PASSWORD = "a, b: \"c\" 'd'%"
-READ = ["/", "/workers", "/tasks", "/broker", "/api/workers", "/api/tasks", "/api/task/types", "/metrics", "/healthcheck"]
+READ = [
+    "/", "/workers", "/tasks", "/broker", "/api/workers", "/api/tasks", "/api/task/types", "/api/task/result/x", "/metrics",
+    "/healthcheck",
+]  # fmt: skip
 ORDERS = [
     "task/send-task/packsight.recognize", "task/apply/packsight.recognize", "task/async-apply/packsight.recognize",
     "task/abort/x", "task/revoke/x", "task/rate-limit/packsight.recognize", "task/timeout/packsight.recognize",
@@ -41,6 +48,13 @@ def port(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     server.stop()
 
 
+def asked(port: int, path: str) -> Any:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
+    request.add_header("Authorization", f"Basic {base64.b64encode(f'packsight:{PASSWORD}'.encode()).decode()}")
+    with urllib.request.urlopen(request, timeout=30) as page:
+        return json.load(page)
+
+
 def answer(port: int, path: str, password: str | None, method: str = "GET") -> int:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
     if password is not None:
@@ -58,6 +72,14 @@ def answer(port: int, path: str, password: str | None, method: str = "GET") -> i
 def test_a_page_is_shown_to_whoever_has_the_password(port: int, path: str) -> None:
     assert [answer(port, path, password) for password in (None, "", "wrong", "known")] == [401] * 4
     assert answer(port, path, PASSWORD) == 200
+
+
+def test_the_result_of_a_task_is_told(servers: Servers, port: int) -> None:
+    record = {"status": "SUCCESS", "result": {"outcomes": [{"image": "s3://b/k"}]}, "task_id": "told", "children": []}
+    with redis.Redis.from_url(servers.redis_url(1)) as client:
+        client.set(keys.task_result("told"), json.dumps(record), ex=60)
+    assert asked(port, "/api/task/result/told") == {"task-id": "told", "state": "SUCCESS", "result": record["result"]}
+    assert asked(port, "/api/task/result/unknown")["state"] == "PENDING"
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -20,7 +20,7 @@ LAYERS = {
         {"contract"}, {"extras", "health", "launch", "logs", "memory", "parameters", "secret_files"}, {"settings"},
         {"tables", "vision"},
         {"storage"},
-        {"queue"}, {"catalog"}, {"matching"},
+        {"queue"}, {"metrics"}, {"catalog"}, {"matching"},
     ],
     "worker": [
         {"catalogs", "networks"}, {"pipeline"}, {"process"}, {"app", "quantise"}, {"queue"}, {"cli", "commands", "__main__"},

@@ -21,7 +21,7 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 LOCKS = {"core": [], "services": ["worker", "indexer", "flower"], "stack": ["stack"], "dev": ["dev"]}
 PARTS = {
     "packsight": [],
-    "shared": ["matching"],
+    "shared": ["matching", "metrics"],
     "producer": ["analysis"],
     "indexer": ["indexer"],
     "worker": ["worker", "gpu", "quantise"],

@@ -45,6 +45,25 @@ def test_what_a_message_calls_itself_and_its_arguments_is_not_taken_over() -> No
     assert found["kwargsrepr"] == "{}"
 
 
+def test_a_batch_is_shown_with_its_job_and_its_first_photos_as_their_sender_calls_them() -> None:
+    body = [[{"images": ["s3://b/uploads/1", "s3://b/uploads/2"]}], {}, {}]
+    found = admitted(message({"called": {"job": "tea\x1b", "photos": ["a.jpg", "https://u:p@h/b?sig=5ec2e7", "c.jpg"]}}, body))
+    assert found["argsrepr"] == '[{"job": "tea�", "images": ["a.jpg", "https://…@h?…"]}]'
+    assert "called" not in found
+
+
+ODD_NAMES: list[Any] = [
+    None, "x", [], {"job": 5, "photos": []},
+    {"job": "j", "photos": "abc"}, {"photos": ["a"]}, {"job": "j" * 10**6, "photos": [[]]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", ODD_NAMES, ids=range(len(ODD_NAMES)))
+def test_odd_names_keep_no_message_from_being_worked_on_or_shown(names: Any) -> None:
+    shown = admitted(message({"called": names}))["argsrepr"]
+    assert "https://a.example/1.jpg?…" in shown and len(shown) < 1100
+
+
 def test_fields_that_nobody_knows_are_left_out() -> None:
     found = admitted(message({"called_directly": True, "hostname": 5, "_children": 1, "x": "y" * 5_000_000, "deep": [[[[]]]]}))
     assert {"called_directly", "hostname", "_children", "x", "deep"}.isdisjoint(found)

@@ -15,6 +15,8 @@ from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.trust import NOT_CHECKED, Trust
 from packsight.shared.catalog.versions import CatalogStore, Current, catalog_names
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
+from packsight.shared.metrics import table
+from packsight.shared.metrics.noting import note
 from packsight.shared.queue import registry
 from packsight.shared.queue.connection import result_database
 from packsight.shared.settings import Settings
@@ -151,6 +153,7 @@ class Replica(threading.Thread):
         write_local_pointer(home, name, recipe, wanted)
         told = " and its canary ".join(wanted.versions)
         log.info("replica: catalog %s is at %s (%.1f s)", name, told, took, extra={"action": "replica_swapped"})
+        note(table.SWAP_SECONDS.of(name, value=took))
         if catalogs.former() is None:
             drop_former(home, name)
         # The versions before stay for children that have not looked yet; what is mapped survives its removal anyway.

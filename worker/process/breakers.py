@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from packsight.shared.contract.errors import Dependency, Outage
+from packsight.shared.metrics import table
+from packsight.shared.metrics.noting import note
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ class Breakers:
                 self._thread = threading.Thread(target=self._look, name="breakers", daemon=True)
                 self._thread.start()
         log.error("%s: no work is taken until it can be used again", outage, extra={"action": "outage_began"})
+        note(table.OUTAGES.of(outage.dependency.value))
         self._changed()
 
     def _look(self) -> None:

@@ -10,12 +10,15 @@ from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
-from celery.exceptions import Reject
+from celery.exceptions import Ignore, Reject
 from celery.worker import state
 from celery.worker.request import Request
 from redis import RedisError
 
 from packsight.shared.contract.errors import ErrorCode, Outage, PutOff, TaskError
+from packsight.shared.contract.outcomes import Result
+from packsight.shared.metrics import table
+from packsight.shared.metrics.noting import note
 from packsight.shared.queue.app import App
 from packsight.shared.queue.broker import Leases
 from packsight.shared.queue.callbacks import Task
@@ -23,6 +26,7 @@ from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import pulses
 from packsight.worker.process.outages import outages
+from packsight.worker.queue.figures import samples_of
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +45,8 @@ class BatchTask(Task):
 
     abstract = True
     Request = "packsight.worker.queue.request:BatchRequest"
-    resultrepr_maxsize = 1
-    """Of a result Flower gets the brackets alone: it is full of references, which may carry signatures."""
+    resultrepr_maxsize = 400
+    """Characters of a result that go into events: results say in fewer how many photos ended how, and no reference."""
 
     @property
     def deadline(self) -> datetime | None:
@@ -51,8 +55,9 @@ class BatchTask(Task):
         return datetime.fromisoformat(expires) if isinstance(expires, str) else expires
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
-        """Forget the deliveries, now that the result is stored."""
+        """Forget the deliveries, now that the result is stored, and count what is in it: whoever dies before has not ended it."""
         self._forget(task_id)
+        note(table.ENDINGS.of(self.name, "done"), *(samples_of(retval) if isinstance(retval, Result) else ()))
 
     def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Forget the deliveries: a failure is a result too."""
@@ -81,6 +86,12 @@ class BatchRequest(Request):  # type: ignore[misc]
         # longer than theirs together when each of them is run alone.
         self.time_limits = ((min(images, worker.max_batch) + 1) * worker.seconds_for(1), None)
 
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """Count a delivery that a child has begun with."""
+        super().on_accepted(pid, time_accepted)
+        again = (self.message.delivery_info or {}).get("redelivered") is True
+        note(table.DELIVERIES.of(self.name), *([table.REDELIVERIES.of(self.name)] if again else []))
+
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Log a time limit; `on_failure`, which is called as well, decides what becomes of the message."""
         if soft:
@@ -96,6 +107,7 @@ class BatchRequest(Request):  # type: ignore[misc]
             state.task_ready(self)
             self.acknowledge()
             self.send_event("task-failed", exception="MemoryError()", traceback=exc_info.traceback)
+            note(table.ENDINGS.of(self.name, "failed"))
             return
         if isinstance(error, Reject) and isinstance(error.reason, PutOff):
             state.task_ready(self)
@@ -106,11 +118,21 @@ class BatchRequest(Request):  # type: ignore[misc]
             outages().trip(error.reason)
         cause = cause_of(error)
         ours = cause is not None and not (self._already_cancelled or self._already_revoked or state.should_terminate)
-        if cause is None or not ours or self._success_was_stored():
+        if ours and self._success_was_stored():
+            # Celery would send the whole result along with its event, references and all.
+            state.task_ready(self)
+            self.acknowledge()
+            self.send_event("task-succeeded", result="stored before its child died", runtime=None)
+            return
+        if cause is None or not ours:
             super().on_failure(exc_info, send_failed_event, return_ok)
+            if cause is None and not isinstance(error, Ignore):
+                note(table.ENDINGS.of(self.name, "handed_back" if isinstance(error, Reject) else "failed"))
             return
         state.task_ready(self)
+        note(table.DEATHS.of(cause.value))
         if self._may_come_again(cause):
+            note(table.ENDINGS.of(self.name, "put_back"))
             log.warning("the child of %s[%s] died (%s); its message is put back", self.name, self.id, cause)
             self.reject(requeue=True)
         else:
@@ -118,6 +140,7 @@ class BatchRequest(Request):  # type: ignore[misc]
 
     def _put_off(self, put_off: PutOff) -> None:
         """Leave the message with the broker until its photos are asked for again."""
+        note(table.ENDINGS.of(self.name, "put_off"))
         log.info("%s[%s]: %s", self.name, self.id, put_off, extra={"action": "put_off", "task_id": self.id})
         held: Leases = self.message.channel.qos
         try:
@@ -161,6 +184,7 @@ class BatchRequest(Request):  # type: ignore[misc]
         ledger.deliveries.end(self.id)
         self.acknowledge()
         self.send_event("task-failed", exception=repr(error), traceback="")
+        note(table.ENDINGS.of(self.name, "failed"))
 
 
 def _images(arguments: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,8 @@ from kombu import connection as stock
 from kombu.utils.collections import HashedSeq
 from kombu.utils.objects import cached_property
 
-from packsight.shared.contract.arguments import shown_arguments
+from packsight.shared.contract.arguments import called, shown_arguments
+from packsight.shared.contract.messages import CALLED, RECONCILE, SENT_AT
 from packsight.shared.queue.transport.poller import Transport
 
 
@@ -51,6 +53,10 @@ _CHORD_BODY = {"max_retries": 6, "interval_start": 0.5, "interval_step": 0.5, "i
 batch's time limit."""
 
 
+UNTOLD = frozenset({RECONCILE})
+"""Tasks of which no event is sent."""
+
+
 class Router(routes.Router):  # type: ignore[misc]
     """Celery's routing, which where the settings say so also leads to queues that are not ours: those of callbacks."""
 
@@ -77,9 +83,15 @@ class AMQP(amqp.AMQP):  # type: ignore[misc]
         return Router(self.routes, queues or self.queues, bool(self.app.conf.task_create_missing_queues), app=self.app)
 
     def as_task_v2(self, task_id: Any, name: Any, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
-        """Write a message, for Flower with arguments as they may be shown: those of callbacks are results, full of references."""
-        shown = {"argsrepr": shown_arguments(list(args or ())), "kwargsrepr": shown_arguments(dict(kwargs or {}))}
-        return super().as_task_v2(task_id, name, args, kwargs, *rest, **{**options, **shown})
+        """Write a message with the time, and for Flower with arguments as they may be shown: those of callbacks are results.
+
+        Of what the clock sends every few seconds Flower is told nothing: it would see little else.
+        """
+        names = (options.get("headers") or {}).get(CALLED)
+        shown = {"argsrepr": shown_arguments(called(list(args or ()), names)), "kwargsrepr": shown_arguments(dict(kwargs or {}))}
+        message = super().as_task_v2(task_id, name, args, kwargs, *rest, **{**options, **shown})
+        message.headers[SENT_AT] = time.time()
+        return message._replace(sent_event=None) if name in UNTOLD else message
 
     @cached_property  # type: ignore[untyped-decorator]
     def send_task_message(self) -> Callable[..., Any]:

@@ -237,6 +237,7 @@ FOREIGN: dict[str, dict[str, str]] = {
         "should_terminate": PRESENT,
     },
     "celery.worker.request:Request": {
+        "on_accepted": "(self, pid, time_accepted)",
         "on_timeout": "(self, soft, timeout)",
         "on_failure": "(self, exc_info, send_failed_event=, return_ok=)",
         "acknowledge": "(self)",

@@ -1,0 +1,171 @@
+"""A real Prometheus scrapes real workers, whose networks alone are acted, and a real indexer: what fires, and when it ends."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from packsight.deploy.stack import parts
+from packsight.deploy.stack.credentials import Credentials, Role
+from packsight.deploy.stack.ports import free_ports
+from packsight.deploy.stack.state import StackState
+from packsight.deploy.testbed import Server, variables
+from packsight.producer.broker import producer_app, send
+from packsight.shared.contract.messages import BULK_QUEUE, RECOGNIZE, SYNC, RecognizeOptions
+from packsight.shared.queue import keys, syncs
+from packsight.shared.queue.syncs import Ending
+from packsight.shared.settings import Settings
+from packsight.shared.storage import layout
+from packsight.shared.storage.jobs import Batch, JobImage
+from packsight.shared.storage.objects import ObjectStore
+from tests import scraped
+from tests.acceptance.stack import connect, environment, running, wait_until
+from tests.acceptance.test_kills import Stack
+from tests.prometheus import Prometheus, prometheus
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@contextmanager
+def indexer(settings: Settings, home: Path, port: int) -> Iterator[None]:
+    """A real indexer that follows a feed which is not there."""
+    own = {
+        "PACKSIGHT_HOME": str(home / "indexer"),
+        "PACKSIGHT_METRICS__PORT": str(port),
+        "PACKSIGHT_CATALOG__FEED": str(home / "no-feed.xml"),
+        "PACKSIGHT_CATALOG__SYNC_SECONDS": "5",
+    }
+    with (home / "indexer.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "packsight", "indexer"],
+            env={**os.environ, **environment(settings), **own}, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def fires(seen: Prometheus, *names: str) -> None:
+    wait_until(lambda: seen.alerts() >= set(names), f"{', '.join(names)}; what fires: {sorted(seen.alerts())}", 90)
+
+
+def is_quiet(seen: Prometheus, *names: str) -> None:
+    wait_until(lambda: not seen.alerts() & set(names), f"an end of {', '.join(names)}", 90)
+
+
+@dataclass
+class Watched:
+    """A queue with a worker of two children and an indexer, and the ports at which they are scraped."""
+
+    stack: Stack
+    worker_port: int
+    indexer_port: int
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    home = tmp_path_factory.mktemp("watched")
+    worker_port, indexer_port = free_ports(2)
+    own = {"PACKSIGHT_METRICS__PORT": str(worker_port), "PACKSIGHT_FETCH__ATTEMPTS": "1"}
+    with running(home, visibility_timeout=4, objects=True, module="standin_judged", variables=own) as made:
+        stack = Stack(*made)
+        ObjectStore(stack.settings.s3).ensure_bucket()
+        with indexer(stack.settings, home, indexer_port):
+            yield Watched(stack, worker_port, indexer_port)
+
+
+def test_flower_shows_jobs_and_photos_by_name_failures_as_such_and_no_ticks_of_the_clock(
+    watched: Watched, tmp_path: Path
+) -> None:
+    stack = watched.stack
+    (port,) = free_ports(1)
+    state = StackState(credentials=Credentials(flower="known"), ports={"flower": port})
+    server = Server(parts.flower(state, tmp_path, variables(stack.servers.settings(tmp_path, user=Role.FLOWER))), tmp_path)
+
+    def shown() -> dict[str, Any]:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/api/tasks")
+        request.add_header("Authorization", f"Basic {base64.b64encode(b'packsight:known').decode()}")
+        with urllib.request.urlopen(request, timeout=30) as page:
+            found: dict[str, Any] = json.load(page)
+        return found
+
+    def hears() -> bool:
+        stack.send(["sleep:0.01"])
+        time.sleep(0.5)
+        return bool(shown())
+
+    try:
+        wait_until(hears, "what Flower hears")
+        images = [JobImage(reference=f"s3://b/{layout.UPLOADS}{name}", name=f"kitchen/{name}.jpg") for name in ("milk", "tea")]
+        images.append(JobImage(reference="https://shop.example/a.jpg?signature=5ec2e7", name="row 3"))
+        batch = Batch("20270101-120000-abc123-000000", 0, 0, images)
+        with closing(producer_app(stack.settings)) as app:
+            send(app, batch.request(RecognizeOptions()), task_id=batch.task_id, queue=BULK_QUEUE, headers=batch.headers)
+        wait_until(lambda: shown().get(batch.task_id, {}).get("state") == "SUCCESS", "the end of the batch")
+        task = shown()[batch.task_id]
+        (argument,) = json.loads(task["args"])
+        assert argument["job"] == "20270101-120000-abc123"
+        assert argument["images"] == ["milk.jpg", "tea.jpg", "https://shop.example/a.jpg?…"]
+        assert task["result"] == "failed: 1 of 3 photos (1 host_unreachable)"
+        assert "5ec2e7" not in json.dumps(shown())
+        assert {one["name"] for one in shown().values()} <= {RECOGNIZE, SYNC}
+    finally:
+        server.stop()
+
+
+def test_alerts_fire_for_a_killed_worker_a_stale_catalog_an_outage_and_photos_at_fault_and_end_with_them(
+    watched: Watched, tmp_path: Path
+) -> None:
+    stack = watched.stack
+    objects = stack.servers.objects
+    assert objects is not None
+    jobs = {"packsight-worker": [watched.worker_port], "packsight-indexer": [watched.indexer_port]}
+    with prometheus(tmp_path / "prometheus", jobs) as seen, connect(stack.servers, 1) as client:
+        wait_until(lambda: seen.value("packsight_fleet_children_ready") == 2, "a fleet")
+        answered = 'sum(packsight_photos_total{status="no_match"})'
+        wait_until(lambda: seen.value(answered) is not None or stack.wait(stack.send(["sleep:0.01"])) == [], "what was answered")
+        before = seen.value(answered) or 0
+        assert stack.wait(stack.send(["sleep:0.01"] * 6)) == [[None] * 6]
+        wait_until(lambda: seen.value(answered) == before + 6, "six photos more")
+        assert seen.value('packsight_queue_messages{queue="packsight.recognize"}') == 0
+
+        # The worker is killed, with its children; and the feed is not there, of a catalog whose last good sync was long ago.
+        stack.worker.kill()
+        wait_until(lambda: (one := syncs.read(client, "default")) and one.ending is Ending.FAILED, "a sync that fails", 200)
+        client.hset(keys.sync("default"), "succeeded_at", time.time() - 3600)
+        fires(seen, "PacksightWorkerDown", "PacksightNoWorkers", "PacksightCatalogStale", "PacksightSyncFails")
+        client.hset(keys.sync("default"), "succeeded_at", time.time() + 3600)
+        stack.worker.start()
+        is_quiet(seen, "PacksightWorkerDown", "PacksightNoWorkers", "PacksightCatalogStale")
+        assert ("packsight_photos_total", "no_match", "") not in scraped.scrape(watched.worker_port), "it begins at nothing"
+
+        # A photo that kills its children, and is put aside for it.
+        (deadly,) = stack.send(["kill"])
+        assert stack.wait([deadly]) == [["worker_killed"]]
+        fires(seen, "PacksightDeadLetters")
+        assert seen.value("sum(packsight_child_deaths_total)") == 2
+        assert seen.value("sum(packsight_redeliveries_total)") == 2
+
+        # What every batch needs goes away: work waits, and goes on afterwards.
+        objects.kill()
+        tasks = stack.send(*[[f"stored:{number}"] for number in range(20)])
+        fires(seen, "PacksightStoreAway")
+        assert seen.value('sum(packsight_outages_total{dependency="object storage"})') == 1
+        assert not stack.ledger.results.ended(tasks)
+        objects.start()
+        assert stack.wait(tasks) == [[None]] * len(tasks)
+        is_quiet(seen, "PacksightStoreAway")
