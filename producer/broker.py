@@ -16,6 +16,10 @@ from packsight.shared.queue.broker import open_broker
 from packsight.shared.settings import Settings
 
 
+class QueueAway(UserError):
+    """Broker or result database do not answer."""
+
+
 def producer_app(settings: Settings) -> App:
     """Make an app for publishing; workers store results all the same."""
     return make_app("packsight.producer", settings, sends_only=True)
@@ -39,12 +43,12 @@ def queue_is_empty(app: App) -> bool:
 
 @contextmanager
 def answering(settings: Settings, then: str = "") -> Iterator[None]:
-    """Turn an unanswering broker or result store into a UserError; `then` says how the user goes on afterwards."""
+    """Turn an unanswering broker or result store into QueueAway; `then` says how the user goes on afterwards."""
     try:
         yield
     except UNANSWERED as error:
         places = " or ".join(dict.fromkeys(map(_place, (settings.broker, settings.results))))
-        raise UserError(
+        raise QueueAway(
             f"The queue at {places} does not answer ({_cause(error)}). Start it with `packsight up`, or correct "
             f"PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL.{' ' + then if then else ''}"
         ) from error

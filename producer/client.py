@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 Idle = Callable[[float], None]
 
 
+class NoAnswer(UserError):
+    """No worker answered in time."""
+
+
 class Client:
     """Everything the producer commands do; one object per process, closed after use.
 
@@ -98,7 +102,7 @@ class Client:
                 for end in self.ledger.results.read([batch.task_id]).values():
                     return collect.rows_of(batch, end)[0].outcome
                 backoff.after(progress=False)
-        raise UserError(
+        raise NoAnswer(
             f"No worker answered within {timeout:.0f} s. `packsight status` shows the workers and what they are doing; "
             "`packsight worker` starts one."
         )

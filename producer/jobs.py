@@ -11,6 +11,10 @@ from packsight.shared.queue.ledger import Ledger
 from packsight.shared.storage.jobs import JOB_NAME, Job, JobImage, JobManifest, JobStore, Unopened, new_job_id
 
 
+class NoSuchJob(UserError):
+    """A job was asked for that there is not."""
+
+
 def check_batch_size(batch_size: int, max_batch: int) -> None:
     """Raise UserError when workers that take at most `max_batch` photos in a message would refuse these."""
     if not 1 <= batch_size <= max_batch:
@@ -40,11 +44,11 @@ def create(
 
 
 def load(store: JobStore, job_id: str) -> Job:
-    """Read a job back; raises UserError when there is none of this id."""
+    """Read a job back; raises NoSuchJob when there is none of this id."""
     if re.fullmatch(JOB_NAME, job_id):
         try:
             return store.load(job_id)
         except PacksightError as error:
             if error.code is not ErrorCode.OBJECT_MISSING:
                 raise
-    raise UserError(f"There is no job {job_id}. `packsight jobs` lists those there are.")
+    raise NoSuchJob(f"There is no job {job_id}. `packsight jobs` lists those there are.")

@@ -13,9 +13,10 @@ import psutil
 from packsight.deploy.stack import plan, services
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import assign, is_free
-from packsight.deploy.stack.state import StackFolder, StackState, end, write_private
+from packsight.deploy.stack.state import StackFolder, StackState, end
 from packsight.shared import launch
 from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.files import write_private
 
 _SUPERVISOR_STOP = 10.0
 """Seconds after which a supervisor that does not end is killed: it may be waiting for the end of a part."""

@@ -1,0 +1,51 @@
+"""The ASGI app: which endpoints there are, and what every request goes through."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from fastapi import FastAPI
+
+from packsight import __version__
+from packsight.producer.http import health, page, sign_in
+from packsight.producer.http.door import Door
+from packsight.producer.http.errors import Refusal, handle_errors
+from packsight.producer.http.limits import BodyLimit, SafeHeaders
+from packsight.shared.settings import Settings
+
+_OTHERS = 40
+"""Threads for what does not wait for workers, beside one for each request that does."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The app of one server; no other server need answer yet.
+
+    Raises UserError or OSError when its files below PACKSIGHT_HOME cannot be read or made.
+    """
+    app = FastAPI(
+        title="packsight",
+        version=__version__,
+        description="Recognises packaged products in photos.",
+        lifespan=_opened,
+        # The framework's pages of documentation load scripts from other hosts; /openapi.json says the same.
+        docs_url=None,
+        redoc_url=None,
+        responses={"default": {"model": Refusal, "description": "Refused, with cause and remedy"}},
+    )
+    app.state.door = Door.of(settings)
+    handle_errors(app)
+    for part in (health, sign_in, page):
+        app.include_router(part.router)
+    app.add_middleware(BodyLimit, most=settings.http.max_body)
+    app.add_middleware(SafeHeaders)
+    return app
+
+
+@asynccontextmanager
+async def _opened(app: FastAPI) -> AsyncIterator[None]:
+    the_door: Door = app.state.door
+    anyio.to_thread.current_default_thread_limiter().total_tokens = the_door.settings.http.in_work + _OTHERS
+    yield
+    the_door.close()
