@@ -60,4 +60,4 @@ def recognize(self: BatchTask, raw: dict[str, Any]) -> RecognizeResult:
     for outcome in outcomes:
         details = {"action": outcome.status.value, "task_id": self.request.id, "image": outcome.image}
         log.info("%s: %s", outcome.status.value, outcome.image, extra=details)
-    return RecognizeResult(outcomes=outcomes)
+    return RecognizeResult.of(outcomes)

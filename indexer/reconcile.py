@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from packsight.indexer.lock import LockHeldError, held
 from packsight.shared.contract.errors import ErrorCode, PacksightError
-from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES
+from packsight.shared.contract.messages import PRIORITIES, RECOGNIZE, WORKER_QUEUES
 from packsight.shared.queue import keys
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.ledger import Ledger
@@ -47,6 +47,9 @@ def _reconcile_job(job: str, ledger: Ledger, app: Celery, store: jobs.JobStore, 
     handed_out = [jobs.task_id(job, index) for index in range(state.finished, state.enqueued)]
     ended = ledger.results.ended(handed_out)
     unfinished = [name for name in handed_out if name not in ended]
+    if not unfinished and state.cancelled:
+        ledger.jobs.settle(job)
+        return 0
     if not unfinished and state.enqueued >= state.batches:
         ledger.jobs.forget(job)
         return 0
@@ -76,5 +79,7 @@ def _enqueue_again(job: str, lost: list[str], app: Celery, store: jobs.JobStore,
     for batch in whole.batches:
         if batch.task_id in wanted:
             argument = batch.request(whole.manifest).argument()
-            app.send_task(RECOGNIZE, args=[argument], task_id=batch.task_id)
+            app.send_task(
+                RECOGNIZE, args=[argument], task_id=batch.task_id, priority=PRIORITIES[whole.manifest.priority]
+            )
     return len(wanted)

@@ -6,11 +6,10 @@ from collections.abc import Collection, Iterator
 
 from celery import Celery
 
-from packsight.producer.broker import send
+from packsight.producer.broker import send_batch
 from packsight.producer.collect import chunks, rows_of
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import ErrorCode
-from packsight.shared.contract.messages import BULK_QUEUE
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.storage.jobs import Job
 
@@ -32,7 +31,7 @@ def ask_again(app: Celery, ledger: Ledger, job: Job, codes: Collection[ErrorCode
             ledger.deliveries.reopen(batch.task_id)
             right = {place: row.outcome.model_dump_json() for place, row in enumerate(rows) if row not in wrong}
             ledger.deliveries.keep(batch.task_id, right)
-            send(app, batch.request(job.manifest), task_id=batch.task_id, queue=BULK_QUEUE)
+            send_batch(app, job.manifest, batch)
             yield wrong
 
 

@@ -10,10 +10,18 @@ from celery import Celery
 
 from packsight.producer.backoff import UNANSWERED
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.messages import RECOGNIZE, WORKER_QUEUES, RecognizeRequest
+from packsight.shared.contract.messages import (
+    BULK_QUEUE,
+    PRIORITIES,
+    RECOGNIZE,
+    WORKER_QUEUES,
+    Priority,
+    RecognizeRequest,
+)
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.settings import Settings
+from packsight.shared.storage.jobs import Batch, JobManifest
 
 
 class QueueAway(UserError):
@@ -25,14 +33,34 @@ def producer_app(settings: Settings) -> App:
     return make_app("packsight.producer", settings, sends_only=True)
 
 
-def send(app: Celery, request: RecognizeRequest, *, task_id: str, queue: str, expires: float | None = None) -> None:
+def send(
+    app: Celery,
+    request: RecognizeRequest,
+    *,
+    task_id: str,
+    queue: str,
+    expires: float | None = None,
+    priority: Priority = Priority.NORMAL,
+) -> None:
     """Put one batch on a queue; an unanswering broker raises at once instead of being tried again.
 
     `expires`: seconds after which a worker drops the message unseen.
     """
     app.send_task(
-        RECOGNIZE, args=[request.argument()], task_id=task_id, queue=queue, retry=False, expires=expires
+        RECOGNIZE,
+        args=[request.argument()],
+        task_id=task_id,
+        queue=queue,
+        retry=False,
+        expires=expires,
+        priority=PRIORITIES[priority],
     )
+
+
+def send_batch(app: Celery, manifest: JobManifest, batch: Batch) -> None:
+    """Put a batch of a job on the queue of jobs."""
+    request = batch.request(manifest)
+    send(app, request, task_id=batch.task_id, queue=BULK_QUEUE, priority=manifest.priority)
 
 
 def queue_is_empty(app: App) -> bool:

@@ -22,7 +22,8 @@ from packsight.producer.backoff import Backoff, RetryPolicy
 from packsight.producer.broker import answering, producer_app, send
 from packsight.producer.publish import Publisher
 from packsight.producer.rows import Row
-from packsight.producer.sources import Item, expand, single
+from packsight.producer.sources import Item, expand, in_words, single
+from packsight.producer.summary import State, Summary, summarise
 from packsight.producer.upload import upload
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE, OptionKeywords, RecognizeOptions, parse_options
@@ -30,7 +31,7 @@ from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings, load_settings
-from packsight.shared.storage.jobs import BATCH_SIZE, Batch, Job, JobImage, JobStore, Unopened
+from packsight.shared.storage.jobs import BATCH_SIZE, Batch, Job, JobAbout, JobImage, JobManifest, JobStore, Unopened
 from packsight.shared.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Client:
         column: str | None = None,
         skipped: Counter[str] | None = None,
         uploaded: Callable[[int], None] | None = None,
+        about: JobAbout | None = None,
         **keywords: Unpack[OptionKeywords],
     ) -> Job:
         """Upload the photos of all sources and write the job's manifest; `run` or `enqueue` queue it.
@@ -123,15 +125,18 @@ class Client:
         How they are answered: `options`, or its fields as keywords: `client.submit(["photos/"], catalog="shoes")`.
         `batch_size` is the number of photos per message, `column` that of references in .csv and .tsv lists. Local files
         that cannot be opened are the job's `unopened`, each with a failed row; `uploaded` hears how many photos are
-        ready; `skipped` counts, by suffix, the files that are no photos. Raises UserError when an option cannot be used or no
-        photo is left.
+        ready; `skipped` counts, by suffix, the files that are no photos. `about` is the job's name, its priority and what else
+        is told of it; where it names no source, the sources are told. Raises UserError when an option cannot be used or no photo
+        is left.
         """
         options = parse_options(options, **keywords)
         jobs.check_batch_size(batch_size, self.settings.worker.max_batch)
         with answering(self.settings):
             self.ledger.jobs.active()  # an absent broker is told before the upload, not after it
         self.store.ensure_bucket()
-        items = self._items(sources, column, skipped)
+        about = about or JobAbout()
+        counts: Counter[str] = Counter()
+        items = self._items(sources, column, skipped, counts)
         images: list[JobImage] = []
         unopened: list[Unopened] = []
         for one in upload(items, self.store):
@@ -141,15 +146,20 @@ class Client:
                 images.append(one)
                 if uploaded:
                     uploaded(len(images))
+        about = about if about.source else about.model_copy(update={"source": in_words(counts)})
         with answering(self.settings):
-            return jobs.create(self.jobs, self.ledger, images, unopened, options, batch_size)
+            return jobs.create(self.jobs, self.ledger, images, unopened, options, batch_size, about)
 
-    def _items(self, sources: Iterable[str | Item], column: str | None, skipped: Counter[str] | None) -> Iterator[Item]:
+    def _items(
+        self, sources: Iterable[str | Item], column: str | None, skipped: Counter[str] | None, counts: Counter[str]
+    ) -> Iterator[Item]:
         for source in sources:
             if isinstance(source, Item):
                 yield source
-            else:
-                yield from expand([source], store=self.store, column=column, skipped=skipped)
+                continue
+            for item in expand([source], store=self.store, column=column, skipped=skipped):
+                counts[source] += 1
+                yield item
 
     def load(self, job_id: str) -> Job:
         """Read a submitted job back; raises UserError when there is none of this id."""
@@ -187,16 +197,30 @@ class Client:
 
     def is_expired(self, job: Job) -> bool:
         """Whether nobody works on a job any more and some of its results are gone: they are kept for a time only."""
+        return self.summary(job.manifest).state is State.EXPIRED
+
+    def summary(self, manifest: JobManifest) -> Summary:
+        """How a job stands: what its photos have ended as, and whether it goes on. Cheap, however large its results are."""
         with answering(self.settings):
-            if self.ledger.jobs.state(job.id) is not None:
-                return False
-            return len(self.ledger.results.ended([batch.task_id for batch in job.batches])) < len(job.batches)
+            return summarise(self.ledger, manifest)
+
+    def cancel(self, job: Job) -> Summary:
+        """Have no more of a job's photos worked on, and tell how it stands.
+
+        What workers have in work comes to its end; each of the other photos has failed with the code `cancelled`. `go_on` takes
+        it back. Raises UserError when all photos have their outcomes.
+        """
+        with answering(self.settings, "Then run the same command again."):
+            if self.summary(job.manifest).over:
+                raise UserError(f"Job {job.id} has ended; there is nothing left of it to cancel.")
+            self.ledger.cancel(job.id, len(job.batches))
+            return self.summary(job.manifest)
 
     def outcomes(self, job: Job, *, wait: bool = False, idle: Idle | None = None) -> Iterator[Row]:
         """Yield the rows of a job that have ended; with `wait` until all have."""
         yield from collect.unopened_rows(job)
         with answering(self.settings):
-            yield from collect.outcomes(self.ledger, job.batches, wait=wait, idle=idle, retry=self._retry)
+            yield from collect.outcomes(self.ledger, job.id, job.batches, wait=wait, idle=idle, retry=self._retry)
 
     def frame(self, job: Job | str, *, wait: bool = False, idle: Idle | None = None) -> pd.DataFrame:
         """The outcomes of a job that have ended as a DataFrame, one row per photo; with `wait` of all its photos.

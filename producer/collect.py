@@ -30,6 +30,8 @@ def chunks(values: Sequence[T], size: int = AT_ONCE) -> Iterator[Sequence[T]]:
 
 def rows_of(batch: Batch, end: TaskEnd) -> list[Row]:
     """One row per image of an ended batch."""
+    if end.code is ErrorCode.CANCELLED:
+        return failed_rows(batch, end.code, end.error)
     if end.state != "SUCCESS":
         reason = f"The task of this photo ended as {end.state}: {end.error or 'no reason given'}"
         return failed_rows(batch, end.code or ErrorCode.INTERNAL, reason)
@@ -53,12 +55,12 @@ def failed_rows(batch: Batch, code: ErrorCode, message: str) -> list[Row]:
 def unopened_rows(job: Job) -> Iterator[Row]:
     """The rows of photos that could not be opened; their places come after those of all that workers are asked about."""
     for place, one in enumerate(job.unopened, start=job.manifest.images):
-        yield Row(job.id, place, one.name, Outcome.failed(one.name, one.failure))
+        yield Row(job.id, place, one.name, Outcome.failed(one.name, one.failure), one.extra)
 
 
 def _paired(batch: Batch, outcomes: Iterable[Outcome]) -> list[Row]:
     return [
-        Row(batch.job, batch.first + number, image.name, outcome)
+        Row(batch.job, batch.first + number, image.name, outcome, image.extra)
         for number, (image, outcome) in enumerate(zip(batch.images, outcomes, strict=True))
     ]
 
@@ -66,8 +68,8 @@ def _paired(batch: Batch, outcomes: Iterable[Outcome]) -> list[Row]:
 class Collector:
     """Takes in the results of batches that are with the workers."""
 
-    def __init__(self, ledger: Ledger, batches: Iterable[Batch], retry: RetryPolicy) -> None:
-        self._ledger, self._retry = ledger, retry
+    def __init__(self, ledger: Ledger, job: str, batches: Iterable[Batch], retry: RetryPolicy) -> None:
+        self._ledger, self._job, self._retry = ledger, job, retry
         self._waiting = {batch.task_id: batch for batch in batches}
 
     def __len__(self) -> int:
@@ -81,20 +83,21 @@ class Collector:
     def look(self) -> Iterator[Row]:
         """Yield the rows of all batches that have ended since the last look."""
         for part in chunks(list(self._waiting)):
-            for task_id, end in self._retry(partial(self._ledger.results.read, part)).items():
+            for task_id, end in self._retry(partial(self._ledger.ends, self._job, part)).items():
                 yield from rows_of(self._waiting.pop(task_id), end)
 
 
 def outcomes(
     ledger: Ledger,
+    job: str,
     batches: Iterable[Batch],
     *,
     retry: RetryPolicy,
     wait: bool = True,
     idle: Callable[[float], None] | None = None,
 ) -> Iterator[Row]:
-    """Yield the rows of these batches as their tasks end; with `wait` until all have."""
-    collector = Collector(ledger, batches, retry)
+    """Yield the rows of these batches of a job as their tasks end; with `wait` until all have."""
+    collector = Collector(ledger, job, batches, retry)
     backoff = Backoff(idle)
     while collector:
         progress = False

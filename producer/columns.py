@@ -45,6 +45,11 @@ COLUMNS: dict[str, Kind] = {
 pixels, one after the other."""
 
 
+def own_column(name: str) -> str:
+    """What the producer's own column is called in tables: by its name, unless one of ours has that."""
+    return f"own_{name}" if name in COLUMNS else name
+
+
 def corners(region: Polygon | None) -> str:
     """A region as text, which is also how SVG writes a polygon; empty without one."""
     return " ".join(f"{x:g},{y:g}" for x, y in region or ())
@@ -55,7 +60,7 @@ def _listed(values: Iterable[str]) -> str:
 
 
 def flat(row: Row) -> dict[str, Value]:
-    """A row by column; text without a value is empty, anything else without a value None."""
+    """A row by column, the producer's own last; text without a value is empty, anything else without a value None."""
     outcome = row.outcome
     first = outcome.candidates[0] if outcome.candidates else None
     second = outcome.candidates[1] if len(outcome.candidates) > 1 else None
@@ -89,4 +94,5 @@ def flat(row: Row) -> dict[str, Value]:
         "sha256": outcome.sha256 or "",
         "job": row.job,
         "index": row.index,
+        **{own_column(name): value for name, value in row.extra.items()},
     }

@@ -40,7 +40,7 @@ Outline = tuple[str, Colour]
 
 def write_png(path: Path, row: Row, thumbnails: Thumbnails) -> None:
     """Draw an outcome; missing pictures are left empty."""
-    Image.fromarray(drawing(card(row.name, row.outcome, thumbnails))).save(path, "PNG")
+    Image.fromarray(drawing(card(row, thumbnails))).save(path, "PNG")
 
 
 def drawing(shown: Card) -> Pixels:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from packsight.producer.columns import COLUMNS, flat
+from packsight.producer.columns import COLUMNS, flat, own_column
 from packsight.producer.external_sort import ExternalSort
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
@@ -91,19 +91,24 @@ class Table:
         self._part = part_of(path)
         self._part.touch()
         self._rows: ExternalSort[tuple[float]] = ExternalSort()
+        self._own: dict[str, tuple[int, int]] = {}
+        """The producer's own columns, each with the first row and the place there at which it was met."""
 
     def add(self, row: Row) -> None:
         """Keep a row."""
+        for place, name in enumerate(row.extra):
+            self._own[name] = min(self._own.get(name, (row.index, place)), (row.index, place))
         self._rows.add((row.index,), json.dumps(flat(row)).encode())
 
     def finish(self) -> None:
         """Write all rows and give the file its name."""
         rows = (json.loads(record) for record in self._rows)
+        own = [own_column(name) for name in sorted(self._own, key=self._own.__getitem__)]
         if self._path.suffix.lower() == ".csv":
             with self._part.open("w", encoding="utf-8", newline="") as file:
-                write_csv(file, rows)
+                write_csv(file, rows, own)
         else:
-            write_parquet(self._part, rows)
+            write_parquet(self._part, rows, own)
         self._part.replace(self._path)
         self._rows.close()
 
@@ -113,10 +118,10 @@ class Table:
         self._part.unlink(missing_ok=True)
 
 
-def write_csv(file: IO[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Write flat rows as CSV that is safe to open in a spreadsheet."""
-    writer = csv.DictWriter(_LineFeeds(file), COLUMNS, lineterminator="\r\n")
-    writer.writeheader()
+def write_csv(file: IO[str], rows: Iterable[dict[str, Any]], own: Sequence[str] = ()) -> None:
+    """Write flat rows as CSV that is safe to open in a spreadsheet; own: names of the producer's own columns."""
+    writer = csv.DictWriter(_LineFeeds(file), [*COLUMNS, *own], lineterminator="\r\n")
+    writer.writerow({name: harmless(name) for name in writer.fieldnames})
     writer.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
 
 
@@ -130,10 +135,10 @@ class _LineFeeds:
         return self._file.write(row.removesuffix("\r\n") + "\n")
 
 
-def write_parquet(path: Path, rows: Iterator[dict[str, Any]], group: int = 10_000) -> None:
-    """Write flat rows as Parquet, `group` rows at a time."""
+def write_parquet(path: Path, rows: Iterator[dict[str, Any]], own: Sequence[str] = (), group: int = 10_000) -> None:
+    """Write flat rows as Parquet, `group` rows at a time; own: names of the producer's own columns."""
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-    schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    schema = pa.schema([(name, types[kind]) for name, kind in {**COLUMNS, **dict.fromkeys(own, str)}.items()])
     with parquet.ParquetWriter(path, schema) as writer:
         while part := list(islice(rows, group)):
             writer.write_table(pa.Table.from_pylist(part, schema=schema))

@@ -9,7 +9,7 @@
 
 Columns are those of the tables that `packsight submit --out` writes. Of type category: `status` and `failure_code`; Float64:
 `confidence` (0 to 1), `second_confidence` and `seconds_<stage>`; boolean: `retryable`; Int64: `index`, the photo's place in
-its job; string: all others. What has no value is NA.
+its job; string: all others. The producer's own columns come last. What has no value is NA.
 """
 
 from __future__ import annotations
@@ -57,11 +57,16 @@ def read_results(paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
 
 def _frame(records: Iterable[Mapping[str, Value]]) -> pd.DataFrame:
     columns: dict[str, list[Value]] = {name: [] for name in COLUMNS}
-    for record in records:
+    own: dict[str, tuple[str, int, int]] = {}
+    for number, record in enumerate(records):
+        for place, name in enumerate(one for one in record if one not in COLUMNS):
+            columns.setdefault(name, [None] * number)
+            first = str(record.get("job")), int(record.get("index") or 0), place
+            own[name] = min(own.get(name, first), first)
         for name, values in columns.items():
             value = record.get(name)
             values.append(None if value == "" else value)
-    typed = {name: _typed(name, values) for name, values in columns.items()}
+    typed = {name: _typed(name, columns[name]) for name in (*COLUMNS, *sorted(own, key=own.__getitem__))}
     return pd.DataFrame(typed).sort_values(["job", "index"], kind="stable", ignore_index=True)
 
 
@@ -69,7 +74,7 @@ def _typed(name: str, values: Sequence[Value]) -> Any:
     if known := _CATEGORIES.get(name):
         of_other_releases = sorted({str(value) for value in values if value is not None} - set(known))
         return pd.Categorical(values, categories=[*known, *of_other_releases])
-    return pd.array(values, dtype=_TYPES[COLUMNS[name]])
+    return pd.array(values, dtype=_TYPES[COLUMNS.get(name, str)])
 
 
 def _records(path: Path) -> Iterator[Mapping[str, Value]]:
@@ -98,7 +103,9 @@ def _of_csv(path: Path) -> Iterator[Mapping[str, Value]]:
         for row in csv.DictReader(file):
             if "status" not in row:
                 raise ValueError("there is no column status")
-            yield {name: _FROM_TEXT[COLUMNS[name]](cell) for name, cell in row.items() if name in COLUMNS and cell}
+            yield {
+                literal(name): _FROM_TEXT[COLUMNS.get(name, str)](cell) if cell else None for name, cell in row.items() if name
+            }
 
 
 def _of_parquet(path: Path) -> Iterator[Mapping[str, Value]]:

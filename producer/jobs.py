@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.references import shown
 from packsight.shared.queue.ledger import Ledger
-from packsight.shared.storage.jobs import JOB_NAME, Job, JobImage, JobManifest, JobStore, Unopened, new_job_id
+from packsight.shared.storage.jobs import JOB_NAME, Job, JobAbout, JobImage, JobManifest, JobStore, Unopened, new_job_id
 
 
 class NoSuchJob(UserError):
@@ -30,13 +31,20 @@ def create(
     unopened: list[Unopened],
     options: RecognizeOptions,
     batch_size: int,
+    about: JobAbout,
 ) -> Job:
-    """Write a job's manifest and register it. Raises UserError when there is nothing to ask workers about."""
+    """Write a job's manifest and register it; `about`: what is told of it, but for its columns.
+
+    Raises UserError when there is nothing to ask workers about.
+    """
     if not images:
         found = f"None of the {len(unopened):,} photos can be opened" if unopened else "There are no photos to submit"
         first = f" ({shown(unopened[0].name)}: {unopened[0].failure.message})" if unopened else ""
         raise UserError(f"{found}{first}. Name a folder with photos, image files, a list or an s3:// prefix.")
-    manifest = JobManifest(**options.alone(), job=new_job_id(), batch_size=batch_size, images=len(images))
+    photos: list[JobImage | Unopened] = [*images, *unopened]
+    columns = tuple(dict.fromkeys(chain.from_iterable(one.extra for one in photos)))
+    told = {**about.model_dump(), "columns": columns, "unopened": len(unopened)}
+    manifest = JobManifest(**options.alone(), **told, job=new_job_id(), batch_size=batch_size, images=len(images))
     store.create(manifest, images, unopened)
     job = Job.of(manifest, images, unopened)
     ledger.jobs.register(job.id, len(job.batches))

@@ -9,10 +9,9 @@ from functools import partial
 from celery import Celery
 
 from packsight.producer.backoff import Backoff, RetryPolicy
-from packsight.producer.broker import queue_is_empty, send
+from packsight.producer.broker import queue_is_empty, send_batch
 from packsight.producer.collect import Collector
 from packsight.producer.rows import Row
-from packsight.shared.contract.messages import BULK_QUEUE
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.storage.jobs import Batch, Job
 
@@ -44,20 +43,36 @@ class Publisher:
         if self.unsent:
             self._ledger.jobs.register(self._job.id, len(self._job.batches))
 
+    @property
+    def job(self) -> str:
+        """The job's id."""
+        return self._job.id
+
     def sent(self) -> list[Batch]:
         """The batches that need not be published, or have been."""
         unsent = {batch.task_id for batch in self.unsent}
         return [batch for batch in self._job.batches if batch.task_id not in unsent]
 
-    def publish_next(self) -> Batch:
-        """Publish the next batch and return it; when that fails, it is still the next."""
+    def publish_next(self) -> Batch | None:
+        """Publish the next batch and return it; when that fails, it is still the next.
+
+        Returns None once the job is cancelled.
+        """
+        if self._ledger.jobs.is_cancelled(self._job.id):
+            return None
         batch = self.unsent[0]
-        send(self._app, batch.request(self._job.manifest), task_id=batch.task_id, queue=BULK_QUEUE)
+        send_batch(self._app, self._job.manifest, batch)
         reached = batch.index + 1 if len(self.unsent) > 1 else len(self._job.batches)
         if reached > self.cursor:
             self._ledger.jobs.advance(self._job.id, reached)
             self.cursor = reached
         return self.unsent.popleft()
+
+    def give_up(self) -> list[Batch]:
+        """Publish no more; return what was not published."""
+        left = list(self.unsent)
+        self.unsent.clear()
+        return left
 
 
 def run(
@@ -69,7 +84,7 @@ def run(
     idle: Callable[[float], None] | None = None,
 ) -> Iterator[Row]:
     """Publish everything and yield the rows as they come, never more than `bound` batches ahead of the workers."""
-    collector = Collector(ledger, publisher.sent(), retry)
+    collector = Collector(ledger, publisher.job, publisher.sent(), retry)
     backoff = Backoff(idle)
     while collector or publisher.unsent:
         progress = False
@@ -77,7 +92,9 @@ def run(
             progress = True
             yield row
         while publisher.unsent and len(collector) < bound:
-            collector.expect(retry(publisher.publish_next))
+            sent = retry(publisher.publish_next)
+            for batch in [sent] if sent else publisher.give_up():  # which have ended: nobody has begun them
+                collector.expect(batch)
         if collector:
             backoff.after(progress=progress)
 
@@ -100,5 +117,8 @@ def enqueue(
             backoff.after(progress=bool(ended))
         else:
             batch = retry(publisher.publish_next)
-            waiting.append(batch.task_id)
-            yield batch
+            if batch is None:
+                publisher.give_up()
+            else:
+                waiting.append(batch.task_id)
+                yield batch

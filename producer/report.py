@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,6 +94,7 @@ class Card:
     """Everything the page shows of one photo."""
 
     name: str
+    extra: Mapping[str, str]
     outcome: Outcome
     picture: Thumbnail | None
     candidates: list[Shown]
@@ -130,8 +131,9 @@ def web_link(url: str) -> str:
     return url if url.lower().startswith(("http://", "https://")) else ""
 
 
-def card(name: str, outcome: Outcome, thumbnails: Thumbnails) -> Card:
+def card(row: Row, thumbnails: Thumbnails) -> Card:
     """Gather what the page shows of one photo; missing pictures are left out."""
+    outcome = row.outcome
     candidates, styles = [], []
     for candidate in outcome.candidates[:_CANDIDATES]:
         photo = candidate.evidence.nearest_photo
@@ -149,7 +151,7 @@ def card(name: str, outcome: Outcome, thumbnails: Thumbnails) -> Card:
     regions = [Region(corners(one.region), one.product.name) for one in places if one.region]
     unread = outcome.failure is not None and outcome.failure.code in _NEVER_READ
     query = None if unread else thumbnails.of_query(outcome.image)
-    return Card(shown(name), outcome, query, candidates, lines, regions, styles)
+    return Card(shown(row.name), row.extra, outcome, query, candidates, lines, regions, styles)
 
 
 class Report:
@@ -221,8 +223,7 @@ class Report:
         with ThreadPoolExecutor(4, thread_name_prefix="report") as pool:
             under_way: deque[Future[Card]] = deque()
             for record in self._rows:
-                row = Row.of_line(record)
-                under_way.append(pool.submit(card, row.name, row.outcome, self._thumbnails))
+                under_way.append(pool.submit(card, Row.of_line(record), self._thumbnails))
                 if len(under_way) >= _AHEAD:
                     yield under_way.popleft().result()
             while under_way:

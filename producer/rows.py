@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+
+from pydantic import Field
 
 from packsight.shared.contract.outcomes import Outcome
 
@@ -13,6 +16,7 @@ class _Line(Outcome):
     name: str = ""
     job: str = ""
     index: int = 0
+    extra: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,16 @@ class Row:
     index: int
     name: str
     outcome: Outcome
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """The producer's own columns."""
 
     @cached_property
     def line(self) -> str:
-        """One line of JSON: the outcome's fields behind `name`, `job` and `index`. Made once, however many files take it."""
-        about = {"name": self.name, "job": self.job, "index": self.index}
+        """One line of JSON: the outcome's fields behind `name`, `job`, `index` and, where there are any, the own columns.
+
+        Made once, however many files take it.
+        """
+        about = {"name": self.name, "job": self.job, "index": self.index, **({"extra": dict(self.extra)} if self.extra else {})}
         head = json.dumps(about, ensure_ascii=False, separators=(",", ":"))
         return f"{head[:-1]},{self.outcome.model_dump_json()[1:]}"
 
@@ -35,4 +44,4 @@ class Row:
     def of_line(cls, line: str | bytes) -> Row:
         """Read a line back; raises pydantic.ValidationError when it is none."""
         read = _Line.model_validate_json(line)
-        return cls(read.job, read.index, read.name, read)
+        return cls(read.job, read.index, read.name, read, read.extra)

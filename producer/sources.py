@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.references import shown
 from packsight.shared.storage.names import find
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.walk import files_below
@@ -20,6 +21,8 @@ from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 COLUMNS = ("image", "picture", "reference", *KNOWN["picture"], "url")
 """Names under which a table's column of references is found, in this order; `url` last, which is also what a product's page is
 called."""
+_TOLD = 3
+"""Sources that are named of a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Item:
 
     name: str
     where: Path | str
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """The caller's own columns."""
 
 
 def expand(
@@ -62,6 +67,12 @@ def expand(
             yield from resolve(_cells(path, column), path.parent)
         else:
             yield Item(_printable(source), path)
+
+
+def in_words(photos: Mapping[str, int]) -> str:
+    """Say what a job came from, by how many photos each source had: `photos/ (131 photos)`."""
+    told = [f"{shown(source)} ({count:,} {'photo' if count == 1 else 'photos'})" for source, count in photos.items()]
+    return ", ".join(told[:_TOLD]) + (f" and {len(told) - _TOLD:,} more" if len(told) > _TOLD else "")
 
 
 def single(image: str) -> Item:

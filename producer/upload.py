@@ -50,9 +50,9 @@ def _one(item: Item, store: ObjectStore) -> JobImage | Unopened:
     if isinstance(item.where, str):
         if len(item.where) > MAX_REFERENCE:
             return _unopened(item, ErrorCode.REFERENCE_INVALID, f"the reference has more than {MAX_REFERENCE} characters")
-        return JobImage(reference=item.where, name=item.name)
+        return JobImage(reference=item.where, name=item.name, extra=dict(item.extra))
     try:
-        return _stored(item.name, item.where, store)
+        return _stored(item, item.where, store)
     except FileNotFoundError:
         return _unopened(item, ErrorCode.OBJECT_MISSING, "there is no such file where it was submitted")
     except PermissionError:
@@ -61,16 +61,17 @@ def _one(item: Item, store: ObjectStore) -> JobImage | Unopened:
         return _unopened(item, ErrorCode.REFERENCE_INVALID, getattr(error, "strerror", None) or str(error))
 
 
-def _stored(name: str, path: Path, store: ObjectStore) -> JobImage:
+def _stored(item: Item, path: Path, store: ObjectStore) -> JobImage:
     if not stat.S_ISREG(path.stat().st_mode):  # a named pipe would be read for ever
         raise ValueError("it is no regular file")
     sha256 = hash_file(path)
     key = layout.upload(sha256)
     if (age := store.age(key)) is None or age > _FRESH:
         store.upload(key, str(path))
-    return JobImage(reference=layout.address(store.bucket, key), name=name, sha256=sha256)
+    return JobImage(reference=layout.address(store.bucket, key), name=item.name, sha256=sha256, extra=dict(item.extra))
 
 
 def _unopened(item: Item, code: ErrorCode, reason: str) -> Unopened:
     remedy = "Correct the list or the file, and submit it again; the other photos of the job need not be sent again."
-    return Unopened(name=item.name[:MAX_REFERENCE], failure=Failure(code=code, message=reason, remedy=remedy, retryable=False))
+    failure = Failure(code=code, message=reason, remedy=remedy, retryable=False)
+    return Unopened(name=item.name[:MAX_REFERENCE], failure=failure, extra=dict(item.extra))

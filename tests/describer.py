@@ -59,7 +59,7 @@ class Describer:
     def recognize(self, raw: dict[str, Any]) -> RecognizeResult:
         request = RecognizeRequest.model_validate(raw)
         self.recognised.update(request.images)
-        return RecognizeResult(outcomes=[self._outcome(image, request.top_k) for image in request.images])
+        return RecognizeResult.of([self._outcome(image, request.top_k) for image in request.images])
 
     def describe(self, raw: dict[str, Any]) -> DescribeResult:
         request = DescribeRequest.model_validate(raw)

@@ -34,6 +34,7 @@ class ErrorCode(StrEnum):
     WORKER_KILLED = "worker_killed"
     WORKER_LOST = "worker_lost"
     TIME_LIMIT = "time_limit"
+    CANCELLED = "cancelled"
     NO_ANSWER = "no_answer"
     TOO_MANY_REQUESTS = "too_many_requests"
     INTERNAL = "internal"
@@ -82,6 +83,7 @@ ADVICE: dict[ErrorCode, Advice] = {
     ),
     ErrorCode.NO_ANSWER: Advice("Ask again; if it lasts, look at the workers (`packsight status`) or start more.", True),
     ErrorCode.TOO_MANY_REQUESTS: Advice("Wait as long as `retry_after` says, then ask again.", True),
+    ErrorCode.CANCELLED: Advice("Ask again with `packsight jobs retry JOB`.", True),
     ErrorCode.INTERNAL: Advice("A defect in packsight: report it with the worker's log of this task.", True),
 }
 

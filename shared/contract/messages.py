@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated, Any, Literal, TypedDict, TypeVar, Unpack, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -26,6 +27,19 @@ DESCRIBE_QUEUE = "packsight.describe"
 INDEXER_QUEUE = "packsight.indexer"
 WORKER_QUEUES = (INTERACTIVE_QUEUE, DEFAULT_QUEUE, BULK_QUEUE, DESCRIBE_QUEUE)
 """In the order in which a recognition worker serves them."""
+
+
+class Priority(StrEnum):
+    """Which of two jobs goes first while messages of both wait."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+PRIORITIES: dict[Priority, int] = {Priority.HIGH: 3, Priority.NORMAL: 0, Priority.LOW: 6}
+"""Celery's `priority` of a job's messages, in the order in which workers take them within a queue. A message that says nothing
+has 0, so that is the middle."""
 
 CATALOG_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 MAX_IMAGES = 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -22,6 +23,9 @@ class Status(StrEnum):
     NO_MATCH = "no_match"
     FAILED = "failed"
 
+
+NOT_BEGUN = "its job was cancelled before it was worked on"
+"""What is said of a photo that failed with ErrorCode.CANCELLED."""
 
 STAGES = ("fetch", "cache", "decode", "barcode", "details", "lines", "embed", "spot", "match")
 """What an image goes through, in order; `cache` looks up what is known of its bytes from earlier, `lines` reads
@@ -195,7 +199,15 @@ class RecognizeResult(Result):
     """Result of `packsight.recognize`: outcomes in the order of the references."""
 
     version: Literal[1] = 1
+    ends: dict[Status, int] = Field(default_factory=dict)
+    """How many outcomes have each status: before them, so that the head of a stored result is enough to count them. Empty where a
+    worker of an earlier release answered."""
     outcomes: list[Outcome]
+
+    @classmethod
+    def of(cls, outcomes: list[Outcome]) -> RecognizeResult:
+        """Count outcomes and answer with them."""
+        return cls(ends=dict(Counter(outcome.status for outcome in outcomes)), outcomes=outcomes)
 
 
 class Described(_Value):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from packsight.shared.queue.connection import open_redis
-from packsight.shared.queue.transport.contract import UNACKED, UNACKED_INDEX
+from packsight.shared.queue.transport.contract import STEPS, UNACKED, UNACKED_INDEX, lists
 from packsight.shared.settings import Settings
 
 _STAMPING = 2
@@ -83,21 +83,24 @@ class _RedisBroker:
         seconds, _ = self._client.time()
         with self._client.pipeline(transaction=True) as pipe:
             for queue in queues:
-                pipe.llen(queue)
+                for key in lists(queue):
+                    pipe.llen(key)
             pipe.hlen(UNACKED)
             # What is held was stamped in the past; what waits for its time is stamped so that it is overdue then.
             pipe.zcount(UNACKED_INDEX, seconds + _STAMPING, "+inf")
             *lengths, unacked, parked = cast("list[int]", pipe.execute())
-        return Backlog(dict(zip(queues, lengths, strict=True)), unacked - parked, parked)
+        each = len(STEPS)
+        waiting = {queue: sum(lengths[place * each : (place + 1) * each]) for place, queue in enumerate(queues)}
+        return Backlog(waiting, unacked - parked, parked)
 
     def task_ids(self, queues: Sequence[str]) -> set[str]:
         # Queues first: a message moves from there to the unacknowledged ones, so it is met at least once.
-        return {name for queue in queues for name in self._queued(queue)} | set(self._unacked())
+        return {name for queue in queues for key in lists(queue) for name in self._queued(key)} | set(self._unacked())
 
-    def _queued(self, queue: str) -> Iterator[str]:
+    def _queued(self, key: str) -> Iterator[str]:
         # From the left, where new messages come in: what shifts under the reader is met twice rather than never.
         start = 0
-        while names := cast("list[str]", self._queued_ids(keys=[queue], args=[start, start + _PAGE - 1])):
+        while names := cast("list[str]", self._queued_ids(keys=[key], args=[start, start + _PAGE - 1])):
             yield from names
             start += _PAGE
 

@@ -7,8 +7,9 @@ good is what it died over, unless its parent lived to see it and has noted that 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import cast
 
 import redis
@@ -17,9 +18,20 @@ from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.queue import keys
 from packsight.shared.queue.pulse import Holder
 from packsight.shared.queue.results import STATUS_BYTES, has_ended
+from packsight.shared.storage.jobs import job_of
 
 Span = tuple[int, int]
 """Places of photos in their batch: of the first, and the one after the last."""
+_STOP = "stop"
+
+
+class Stop(StrEnum):
+    """Why a job's batches are not begun any more."""
+
+    CANCELLED = "cancelled"
+    """Their photos are answered, without a look at them."""
+    REMOVED = "removed"
+    """Nobody is to be told anything of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +56,12 @@ class Progress:
 class Delivery:
     """What is known when a message arrives.
 
-    count: how often it has, this time included; ended: whether its task has.
+    count: how often it has, this time included; ended: whether its task has; stop: whether its job was cancelled or removed.
     """
 
     count: int
     ended: bool
+    stop: Stop | None = None
     progress: Progress = Progress()
 
 
@@ -69,12 +82,13 @@ class Deliveries:
             pipe.expire(keys.deliveries(task_id), self._expires)
             pipe.getrange(keys.task_result(task_id), 0, STATUS_BYTES)
             pipe.hgetall(keys.partial(task_id))
+            pipe.hget(keys.stopped(job_of(task_id)), _STOP)
             self._note(pipe, task_id, holder, (0, images))
             for other in self._left_open - {task_id}:
                 pipe.hdel(keys.partial(other), _work(holder))
-            count, _, head, fields, *_ = pipe.execute()
+            count, _, head, fields, stop, *_ = pipe.execute()
         self._left_open.clear()
-        return Delivery(int(count), has_ended(head), _progress(fields, holder))
+        return Delivery(int(count), has_ended(head), Stop(stop) if stop else None, _progress(fields, holder))
 
     def begin_part(self, task_id: str, holder: Holder, span: Span) -> None:
         """Note that only some photos are in work."""
@@ -134,6 +148,25 @@ class Deliveries:
     def reopen(self, task_id: str) -> None:
         """Forget that a task has ended, so that it can be sent again under its own id; without this it would be skipped."""
         self._client.delete(keys.task_result(task_id), keys.deliveries(task_id), keys.partial(task_id))
+
+    def stop(self, job: str, why: Stop) -> None:
+        """Have a job's batches begun by nobody from now on; those in work come to their end."""
+        with self._client.pipeline() as pipe:
+            pipe.hset(keys.stopped(job), _STOP, why.value)
+            pipe.expire(keys.stopped(job), self._expires)
+            pipe.execute()
+
+    def let_go_on(self, job: str) -> None:
+        """Have a job's batches begun again."""
+        self._client.delete(keys.stopped(job))
+
+    def begun(self, task_ids: Sequence[str]) -> set[str]:
+        """Return which of these tasks were begun, and have not ended as far as is known."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for task_id in task_ids:
+                pipe.exists(keys.deliveries(task_id))
+            found = pipe.execute()
+        return {task_id for task_id, there in zip(task_ids, found, strict=True) if there}
 
     def _note(self, pipe: redis.client.Pipeline, task_id: str, holder: Holder, span: Span) -> None:
         pipe.hset(keys.partial(task_id), _work(holder), _text(span))

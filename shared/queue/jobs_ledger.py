@@ -22,11 +22,15 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """How far a job has got: messages in all, enqueued so far, and finished from the first one on without a gap."""
+    """How far a job has got: messages in all, enqueued so far, and finished from the first one on without a gap.
+
+    cancelled: whether no more of it is to be enqueued, or begun.
+    """
 
     batches: int
     enqueued: int
     finished: int
+    cancelled: bool = False
 
 
 class JobsLedger:
@@ -51,8 +55,8 @@ class JobsLedger:
     def take_up(self, job: str, batches: int, first: int) -> None:
         """Take a job that is over into the active set again, or one that is not: batches from `first` on are to end once more."""
         state = self.state(job)
+        self.register(job, batches)
         if state is None:
-            self.register(job, batches)
             self.advance(job, batches)
         if state is None or state.finished > first:
             self.note_finished(job, first)
@@ -67,7 +71,32 @@ class JobsLedger:
         fields = cast("dict[str, str]", self._client.hgetall(keys.job(job)))
         if "batches" not in fields:
             return None
-        return JobState(int(fields["batches"]), int(fields.get("enqueued", 0)), int(fields.get("finished", 0)))
+        enqueued, finished = int(fields.get("enqueued", 0)), int(fields.get("finished", 0))
+        return JobState(int(fields["batches"]), enqueued, finished, fields.get("cancelled") == "1")
+
+    def cancel(self, job: str, batches: int) -> None:
+        """Note that no more of a job is to be enqueued. It is looked after until what workers hold of it has ended."""
+        with self._client.pipeline() as pipe:
+            pipe.hset(keys.job(job), mapping={"batches": str(batches), "cancelled": "1"})
+            pipe.expire(keys.job(job), self._expires)
+            pipe.zadd(keys.JOBS, {job: time.time() + self._expires})
+            pipe.expire(keys.JOBS, self._expires)
+            pipe.execute()
+
+    def let_go_on(self, job: str) -> None:
+        """Take a cancellation back."""
+        self._client.hset(keys.job(job), "cancelled", "")
+
+    def is_cancelled(self, job: str) -> bool:
+        """Whether a job was cancelled, as long as that is known."""
+        return self._client.hget(keys.job(job), "cancelled") == "1"
+
+    def settle(self, job: str) -> None:
+        """Take a cancelled job out of the active set; that it was cancelled stays known as long as its results."""
+        with self._client.pipeline() as pipe:
+            pipe.zrem(keys.JOBS, job)
+            pipe.delete(keys.missing_candidates(job))
+            pipe.execute()
 
     def enqueued(self, job: str) -> int:
         """Return how many of a job's batches were enqueued, from the first on."""

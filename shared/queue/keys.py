@@ -34,6 +34,11 @@ def deliveries(task_id: str) -> str:
     return f"packsight:deliveries:{task_id}"
 
 
+def stopped(job: str) -> str:
+    """Hash that tells workers not to begin with a job's batches any more. Among the counters, where workers may look."""
+    return f"packsight:deliveries:job:{job}"
+
+
 def partial(task_id: str) -> str:
     """Hash with what is done of a batch that is run image by image."""
     return f"packsight:partial:{task_id}"

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.outcomes import NOT_BEGUN
 from packsight.shared.queue.connection import result_database
-from packsight.shared.queue.deliveries import Deliveries
+from packsight.shared.queue.deliveries import Deliveries, Stop
 from packsight.shared.queue.jobs_ledger import JobsLedger
-from packsight.shared.queue.results import Results
+from packsight.shared.queue.results import Results, TaskEnd
 from packsight.shared.settings import Settings
+
+_NOT_BEGUN = TaskEnd("REVOKED", None, NOT_BEGUN, ErrorCode.CANCELLED)
 
 
 class Ledger:
@@ -21,6 +27,27 @@ class Ledger:
         self.jobs = JobsLedger(self.client, settings.queue.result_expires)
         self.results = Results(self.client)
         self.deliveries = Deliveries(self.client, settings.queue.result_expires)
+
+    def cancel(self, job: str, batches: int) -> None:
+        """Have nothing more of a job enqueued or begun."""
+        self.jobs.cancel(job, batches)
+        self.deliveries.stop(job, Stop.CANCELLED)
+
+    def let_go_on(self, job: str) -> None:
+        """Take a job's cancellation back: what waits of it is worked on again."""
+        self.deliveries.let_go_on(job)
+        self.jobs.let_go_on(job)
+
+    def ends(self, job: str, task_ids: Sequence[str]) -> dict[str, TaskEnd]:
+        """Return how a job's tasks ended; those that have not are left out.
+
+        Of a cancelled job those that nobody had begun have ended too: whoever finds their messages says so.
+        """
+        if not self.jobs.is_cancelled(job):
+            return self.results.read(task_ids)
+        begun = self.deliveries.begun(task_ids)  # before the results: what is begun or has one in between is in neither place
+        ends = self.results.read(task_ids)
+        return {**{one: _NOT_BEGUN for one in task_ids if one not in begun}, **ends}
 
     def close(self) -> None:
         """Close the connections."""

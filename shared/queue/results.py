@@ -18,8 +18,12 @@ ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 STATUS_BYTES = 64
 """Celery writes the status first; so much of a result is enough to know whether the task has ended."""
 
+COUNTS_BYTES = 512
+"""So much is enough to know how its photos have ended, if it was a worker of this release."""
+
 _CHUNK = 500
 _STATUS = re.compile(r'"status": "(\w+)"')
+_COUNTS = re.compile(r'"result": \{"version":1,"ends":(\{[^{}]+\})')
 _OURS = "packsight."
 _OF_CELERY = {
     "TimeLimitExceeded": ErrorCode.TIME_LIMIT,
@@ -71,6 +75,20 @@ class Results:
                     pipe.getrange(keys.task_result(name), 0, STATUS_BYTES)
                 heads = cast("list[str]", pipe.execute())
             found.update(name for name, head in zip(chunk, heads, strict=True) if has_ended(head))
+        return found
+
+    def counted(self, task_ids: Sequence[str]) -> dict[str, dict[str, int] | None]:
+        """Return how many outcomes of each task that has ended have which status; None where only the whole result tells."""
+        found: dict[str, dict[str, int] | None] = {}
+        for chunk in _chunks(task_ids):
+            with self._client.pipeline(transaction=False) as pipe:
+                for name in chunk:
+                    pipe.getrange(keys.task_result(name), 0, COUNTS_BYTES)
+                heads = cast("list[str]", pipe.execute())
+            for name, head in zip(chunk, heads, strict=True):
+                if has_ended(head):
+                    counts = _COUNTS.search(head)
+                    found[name] = json.loads(counts[1]) if counts else None
         return found
 
     def forget(self, task_id: str) -> None:

@@ -1,21 +1,26 @@
 """A job's manifest in object storage: what was submitted, in order. Task ids follow from it, so submitting resumes.
 
-Photos that could not be opened where they were submitted are no part of its messages; they stand in a list of their own.
+Photos that could not be opened where they were submitted are no part of its messages; they stand in a list of their own. So do
+the columns that a caller had beside his references, and what a job is called: no worker is told of either, and releases that know
+neither read the rest.
 """
 
 from __future__ import annotations
 
 import gzip
+import json
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from enum import StrEnum
+from itertools import chain
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from packsight.shared.contract.errors import ErrorCode, StorageError
-from packsight.shared.contract.messages import MAX_IMAGES, RecognizeOptions, RecognizeRequest, Reference
+from packsight.shared.contract.messages import MAX_IMAGES, Priority, RecognizeOptions, RecognizeRequest, Reference
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
@@ -25,6 +30,8 @@ BATCH_SIZE = 16
 """Photos per message unless said otherwise: few enough that all workers end together, many enough to keep each busy."""
 _IMAGES = "images.jsonl.gz"
 _UNOPENED = "unopened.jsonl.gz"
+_COLUMNS = "columns.jsonl.gz"
+_ABOUT = "about.json"
 
 
 class _Value(BaseModel):
@@ -38,6 +45,8 @@ class JobImage(_Value):
     name: str
     """What the producer calls it: a file's path, an object's key, a row of a list."""
     sha256: str | None = None
+    extra: dict[str, str] = Field(default_factory=dict)
+    """The producer's own columns, which come back in every result."""
 
 
 class Unopened(_Value):
@@ -45,10 +54,39 @@ class Unopened(_Value):
 
     name: str
     failure: Failure
+    extra: dict[str, str] = Field(default_factory=dict)
 
 
-class JobManifest(RecognizeOptions):
+class JobKind(StrEnum):
+    """What a job was made for."""
+
+    PHOTOS = "photos"
+    EVALUATION = "evaluation"
+
+
+class JobAbout(BaseModel):
+    """What is told of a job beside what it asks for; a later release may tell more."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: Annotated[str, Field(max_length=200)] = ""
+    """What its producer calls it; need not be its alone."""
+    source: str = ""
+    """Where its photos came from, in words."""
+    kind: JobKind = JobKind.PHOTOS
+    priority: Priority = Priority.NORMAL
+    webhook: str = ""
+    """Address that is told when the job has ended."""
+    columns: tuple[str, ...] = ()
+    """Names of the producer's own columns, in order."""
+    unopened: Annotated[int, Field(ge=0)] = 0
+    """How many photos could not be opened."""
+
+
+class JobManifest(JobAbout, RecognizeOptions):
     """What a job asks for: the options of its messages and how it is cut; its images stand in an object of their own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: int = 1
     job: Annotated[str, Field(pattern=JOB_NAME)]
@@ -56,6 +94,11 @@ class JobManifest(RecognizeOptions):
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     images: Annotated[int, Field(ge=0)]
     """How many workers are asked about."""
+
+    @property
+    def photos(self) -> int:
+        """How many photos were submitted; each gets a row."""
+        return self.images + self.unopened
 
     @property
     def batches(self) -> int:
@@ -71,6 +114,11 @@ def new_job_id() -> str:
 def task_id(job: str, batch_index: int) -> str:
     """Return the id of a job's batch, counted from 0."""
     return f"{job}-{batch_index:06d}"
+
+
+def job_of(task_id: str) -> str:
+    """Return the job that a batch's id starts with."""
+    return task_id.rpartition("-")[0]
 
 
 def task_ids(manifest: JobManifest) -> list[str]:
@@ -89,8 +137,8 @@ class Batch:
 
     @property
     def job(self) -> str:
-        """The job's id, which the task's id starts with."""
-        return self.task_id.rpartition("-")[0]
+        """The job's id."""
+        return job_of(self.task_id)
 
     def request(self, options: RecognizeOptions) -> RecognizeRequest:
         """Return the argument of the task that works on these images."""
@@ -140,30 +188,41 @@ class JobStore:
 
         Raises ValueError when the manifest counts other than there are images, StorageError when storage refuses.
         """
-        lines = [image.model_dump_json(exclude_none=True) for image in images]
-        if len(lines) != manifest.images:
-            raise ValueError(f"job {manifest.job}: {len(lines)} images, but its manifest counts {manifest.images}")
-        self._write(manifest.job, _IMAGES, lines)
+        photos = list(images)
+        if (len(photos), len(unopened)) != (manifest.images, manifest.unopened):
+            raise ValueError(f"job {manifest.job}: {len(photos)} images, but its manifest counts {manifest.images}")
+        self._write_lines(manifest.job, _IMAGES, [one.model_dump_json(exclude_none=True, exclude={"extra"}) for one in photos])
         if unopened:
-            self._write(manifest.job, _UNOPENED, [one.model_dump_json(exclude_none=True) for one in unopened])
-        self._store.write(
-            layout.job(manifest.job, layout.MANIFEST), manifest.model_dump_json().encode(), content_type="application/json"
-        )
+            lines = [one.model_dump_json(exclude_none=True, exclude={"extra"}) for one in unopened]
+            self._write_lines(manifest.job, _UNOPENED, lines)
+        if manifest.columns:
+            extras = chain((one.extra for one in photos), (one.extra for one in unopened))
+            self._write_lines(manifest.job, _COLUMNS, [json.dumps(extra, ensure_ascii=False) for extra in extras])
+        about = set(JobAbout.model_fields)
+        self._write(manifest.job, _ABOUT, manifest.model_dump_json(include=about))
+        self._write(manifest.job, layout.MANIFEST, manifest.model_dump_json(exclude=about))
 
     def load(self, job: str) -> Job:
         """Read a job; raises StorageError (OBJECT_MISSING) when there is no such job."""
-        return Job.of(self.manifest(job), self.images(job), self.unopened(job))
+        manifest, images, unopened = self.manifest(job), self.images(job), self.unopened(job)
+        if manifest.columns:
+            extras: list[dict[str, str]] = [json.loads(line) for line in self._lines(job, _COLUMNS)]
+            own, rest = extras[: len(images)], extras[len(images) :]
+            images = [one.model_copy(update={"extra": extra}) for one, extra in zip(images, own, strict=True)]
+            unopened = [one.model_copy(update={"extra": extra}) for one, extra in zip(unopened, rest, strict=True)]
+        return Job.of(manifest, images, unopened)
 
     def manifest(self, job: str) -> JobManifest:
         """Read a job's manifest alone, which is small; raises StorageError (OBJECT_MISSING)."""
-        return JobManifest.model_validate_json(self._store.read(layout.job(job, layout.MANIFEST)).data)
+        manifest = JobManifest.model_validate_json(self._store.read(layout.job(job, layout.MANIFEST)).data)
+        return manifest.model_copy(update=self._about(job))
 
     def images(self, job: str) -> list[JobImage]:
-        """Read a job's images in the order of submission; raises StorageError (OBJECT_MISSING)."""
+        """Read what a job's messages name, in order, without the producer's own columns; raises StorageError (OBJECT_MISSING)."""
         return [JobImage.model_validate_json(line) for line in self._lines(job, _IMAGES)]
 
     def unopened(self, job: str) -> list[Unopened]:
-        """Read what of a job could not be opened, in the order of submission."""
+        """Read what of a job could not be opened, in the order of submission, without the producer's own columns."""
         try:
             return [Unopened.model_validate_json(line) for line in self._lines(job, _UNOPENED)]
         except StorageError as error:
@@ -171,12 +230,30 @@ class JobStore:
                 raise
             return []
 
+    def remove(self, job: str) -> None:
+        """Remove all that is told of a job, its manifest first, so that no reader meets half of it."""
+        self._store.remove(layout.job(job, layout.MANIFEST))
+        for key in list(self._store.list(layout.job(job, ""))):
+            self._store.remove(key)
+
+    def _about(self, job: str) -> dict[str, Any]:
+        try:
+            about = JobAbout.model_validate_json(self._store.read(layout.job(job, _ABOUT)).data)
+        except StorageError as error:
+            if error.code is not ErrorCode.OBJECT_MISSING:
+                raise
+            return {}  # a job of an earlier release
+        return dict(about)
+
     def names(self) -> list[str]:
         """Return all jobs that have a manifest, oldest first as far as their names tell."""
         tail = f"/{layout.MANIFEST}"
         return [key[len(layout.JOBS) : -len(tail)] for key in self._store.list(layout.JOBS) if key.endswith(tail)]
 
-    def _write(self, job: str, part: str, lines: Sequence[str]) -> None:
+    def _write(self, job: str, part: str, text: str) -> None:
+        self._store.write(layout.job(job, part), text.encode(), content_type="application/json")
+
+    def _write_lines(self, job: str, part: str, lines: Sequence[str]) -> None:
         data = gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
         self._store.write(layout.job(job, part), data, content_type="application/gzip")
 

@@ -4,7 +4,7 @@
     made/<by>/<sha256>.jpg                           photos made of catalog photos, by what made them
     uploads/<sha256>                                 photos that were submitted from a disk
     incoming/…                                       photos and feeds that others put here, under names of their own
-    jobs/<job>/…                                     what a job asks for
+    jobs/<job>/…                                     what a job asks for, and what is told of it
     features/<part>/<fingerprint>/<shard>.parquet    features, each part by what made it
     catalogs/<name>/CURRENT.json                     which versions are served
     catalogs/<name>/CURRENT                          which version workers of older releases serve

@@ -56,7 +56,7 @@ def recognize(self: BatchTask, argument: dict[str, Any]) -> RecognizeResult:
     with suppress(RedisError):  # a note for the test alone
         notes().rpush(RAN + self.request.id, os.getpid())
     outcomes = Batch(KIND, self.request.id, request, ledger, dead_letters, pulse(), self.deadline).answer()
-    return RecognizeResult(outcomes=outcomes)
+    return RecognizeResult.of(outcomes)
 
 
 app.task(name=RECOGNIZE, bind=True, base=BatchTask)(recognize)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -10,13 +13,14 @@ import redis
 from packsight.indexer import reconcile as reconciling
 from packsight.indexer.reconcile import reconcile
 from packsight.shared.contract.errors import ErrorCode, StorageError
-from packsight.shared.contract.messages import BULK_QUEUE, RECOGNIZE
+from packsight.shared.contract.messages import BULK_QUEUE, RECOGNIZE, Priority
+from packsight.shared.contract.outcomes import Failure
 from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Settings
 from packsight.shared.storage import jobs
-from packsight.shared.storage.jobs import Job, JobImage, JobManifest, JobStore
+from packsight.shared.storage.jobs import Job, JobImage, JobManifest, JobStore, Unopened
 from packsight.shared.storage.objects import ObjectStore
 
 IMAGES = [JobImage(reference=f"s3://b/{index}.jpg", name=f"{index}.jpg", sha256="0" * 64) for index in range(6)]
@@ -66,6 +70,26 @@ def test_a_job_reads_back_as_it_was_created(store: ObjectStore) -> None:
     assert manifests.manifest("spring") == MANIFEST
     assert manifests.images("spring") == IMAGES
     assert manifests.names() == ["spring"]
+
+
+def test_own_columns_and_what_a_job_is_called_read_back_and_earlier_releases_read_the_rest(store: ObjectStore) -> None:
+    about: dict[str, Any] = {"name": "spring shelf", "source": "photos/ (2 photos)", "priority": Priority.LOW}
+    manifest = JobManifest(job="spring", images=2, unopened=1, columns=("sku", "Filiale"), **about)
+    first = JobImage(reference="s3://b/1", name="1", extra={"sku": "a", "Filiale": "Köln"})
+    images = [first, JobImage(reference="s3://b/2", name="2")]
+    gone = [Unopened(name="3", failure=Failure.of_code(ErrorCode.OBJECT_MISSING, "gone"), extra={"sku": "c"})]
+    manifests = JobStore(store)
+    manifests.create(manifest, images, gone)
+    assert manifests.load("spring") == Job.of(manifest, images, gone)
+    written = json.loads(store.read("jobs/spring/manifest.json").data)
+    options = {"catalog", "top_k", "read_all", "max_products"}
+    assert written.keys() == {*options, "version", "job", "batch_size", "created_at", "images"}
+    lines = gzip.decompress(store.read("jobs/spring/images.jsonl.gz").data).splitlines()
+    assert [json.loads(line).keys() for line in lines] == [{"reference", "name"}] * 2
+    store.remove("jobs/spring/about.json")
+    assert manifests.load("spring").manifest == JobManifest(job="spring", images=2, created_at=manifest.created_at)
+    manifests.remove("spring")
+    assert list(store.list("jobs/")) == []
 
 
 def test_a_job_whose_images_were_not_written_does_not_exist(store: ObjectStore) -> None:

@@ -269,7 +269,7 @@ def test_of_a_job_the_manifest_goes_first(drawn: Drawn) -> None:
     drawn.shelf.write("jobs/ended/unopened.jsonl.gz", b"")
     drawn.shelf.clock += 50 * DAY
     (pile,) = [pile for pile in drawn.survey().piles if pile.room == "jobs/"]
-    assert pile.keys == ["jobs/ended/manifest.json", "jobs/ended/images.jsonl.gz", "jobs/ended/unopened.jsonl.gz"]
+    assert pile.keys == [f"jobs/ended/{file}" for file in ("manifest.json", "about.json", "images.jsonl.gz", "unopened.jsonl.gz")]
 
 
 def test_at_the_end_of_a_sync_go_parts_of_versions_that_went_and_of_uploads_that_never_ended(drawn: Drawn) -> None:

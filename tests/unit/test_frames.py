@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -68,6 +69,21 @@ def write(path: Path, *rows: Row) -> Path:
             exports.add(row)
         exports.finish()
     return path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_producers_own_columns_come_last_as_text_and_give_way_to_ours(tmp_path: Path, kind: str) -> None:
+    extras: list[dict[str, str]] = [{"sku": "007", "=shop": "-1", "name": "mine"}, {}, {"sku": "", "more": "x"}]
+    rows = [replace(row, extra=extra) for row, extra in zip([matched(0), failed(1), matched(2)], extras, strict=True)]
+    read = read_results(write(tmp_path / f"results.{kind}", *reversed(rows)))
+    assert list(read.columns) == [*COLUMNS, "sku", "=shop", "own_name", "more"]
+    assert read[["sku", "=shop", "own_name", "more"]].fillna("-").to_numpy().tolist() == [
+        ["007", "-1", "mine", "-"], ["-", "-", "-", "-"], ["-", "-", "-", "x"]
+    ]  # fmt: skip
+    assert str(read["sku"].dtype) == "string"
+    assert read["name"].tolist() == ["Крем", "NA", "Крем"]
+    if kind == "csv":
+        assert "'=shop" in (tmp_path / "results.csv").read_text().splitlines()[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -140,12 +140,12 @@ def test_where_each_product_is_found_is_outlined_and_all_are_named(tmp_path: Pat
 def test_a_drawing_outlines_where_products_are(tmp_path: Path) -> None:
     pictures = Thumbnails(read, read, Decode(), side=SIDE)
     shown = with_products(row(0, Status.MATCHED, 0.9), [(100.0, 50.0), (700.0, 50.0), (700.0, 350.0), (100.0, 350.0)])
-    outlined = np.all(drawing(card("photo", shown.outcome, pictures))[..., :3] == PLACE, axis=2)
+    outlined = np.all(drawing(card(shown, pictures))[..., :3] == PLACE, axis=2)
     across, down = np.flatnonzero(outlined.any(axis=0)), np.flatnonzero(outlined.any(axis=1))
     scale = drawn.SIDE / 800
     assert np.ptp(across) == pytest.approx(600 * scale, abs=3) and np.ptp(down) == pytest.approx(300 * scale, abs=3)
-    bare = row(0, Status.MATCHED, 0.9).outcome
-    assert not np.all(drawing(card("photo", bare, pictures)) == PLACE, axis=2).any()
+    bare = row(0, Status.MATCHED, 0.9)
+    assert not np.all(drawing(card(bare, pictures)) == PLACE, axis=2).any()
 
 
 def test_nothing_from_a_photo_or_a_feed_can_act_on_the_page(tmp_path: Path) -> None:

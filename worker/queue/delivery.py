@@ -9,6 +9,8 @@ their parent lived to see it; or very many parents of which nothing was heard ag
 dead-letter list and not run any more. Brokers and databases that go away, connections that are lost and messages that come twice
 condemn nothing, however often they come.
 
+Of a job that was cancelled, what has no outcome yet gets one that says so.
+
 An outage is not the batch's doing: what is finished is kept, the message goes back, and the delivery does not count. Photos whose
 foreign hosts do not give them now come back in a later delivery: see `putting_off`.
 """
@@ -27,9 +29,9 @@ from redis import RedisError
 
 from packsight.shared.contract.errors import Dependency, ErrorCode, Outage, PacksightError, PutOff
 from packsight.shared.contract.messages import DescribeRequest, RecognizeRequest
-from packsight.shared.contract.outcomes import Described, Failure, Outcome
+from packsight.shared.contract.outcomes import NOT_BEGUN, Described, Failure, Outcome
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
-from packsight.shared.queue.deliveries import Delivery, Progress, Span
+from packsight.shared.queue.deliveries import Delivery, Progress, Span, Stop
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Pulse
 from packsight.worker.queue.putting_off import can_pass, pause
@@ -97,8 +99,14 @@ class Batch(Generic[R, A]):
         if delivery.ended:
             book.end(self.task_id)
             raise AlreadyEnded(f"task {self.task_id} has its result")
+        if delivery.stop is Stop.REMOVED:
+            book.end(self.task_id)
+            raise AlreadyEnded(f"the job of task {self.task_id} was removed")
         progress = delivery.progress
         state = _State({place: self.kind.outcome.model_validate_json(text) for place, text in progress.done.items()})
+        if delivery.stop is Stop.CANCELLED:
+            failure = Failure.of_code(ErrorCode.CANCELLED, NOT_BEGUN)
+            return [state.outcomes.get(place) or self.kind.outcome.failed(image, failure) for place, image in enumerate(images)]
         groups = deque(list(group) for group in halved(len(images), progress.broken))
         while groups:
             if not (group := [place for place in groups.popleft() if place not in state.outcomes]):

@@ -31,7 +31,7 @@ def recognize(self: BatchTask, *arguments: Any, **options: Any) -> RecognizeResu
     _log(self.request.id, outcomes)
     here = _child()
     count(here.ledger.client, here.catalogs.canaries, outcomes)
-    return RecognizeResult(outcomes=outcomes)
+    return RecognizeResult.of(outcomes)
 
 
 @app.task(name=DESCRIBE, bind=True, base=BatchTask, typing=False)

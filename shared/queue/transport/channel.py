@@ -16,6 +16,7 @@ from kombu.utils.imports import symbol_by_name
 
 from packsight.shared.queue.connection import refuse_cluster
 from packsight.shared.queue.refusals import is_refusal, refused
+from packsight.shared.queue.transport.contract import lists
 from packsight.shared.queue.transport.message import KEPT_BYTES, MAX_BYTES, Message, read
 from packsight.shared.queue.transport.qos import QoS
 from packsight.shared.queue.transport.watch import Watch
@@ -218,7 +219,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
 
     def _lists(self, queues: Sequence[str]) -> list[tuple[str, str]]:
         """Keys of the lists of some queues, each with its queue, in the order in which they are served."""
-        return [(self._q_for_pri(queue, step), queue) for queue in queues for step in self.priority_steps]
+        return [(key, queue) for queue in queues for key in lists(queue)]
 
     def _open(self, queues: list[str]) -> list[str]:
         """Leave out the queues of which nothing is taken now, or enough is held."""

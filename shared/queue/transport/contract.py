@@ -15,10 +15,17 @@ import re
 from importlib import import_module
 from typing import Any
 
+from packsight.shared.contract.messages import PRIORITIES
+
 UNACKED = "unacked"
 """kombu's hash from delivery tag to message, exchange and routing key."""
 UNACKED_INDEX = "unacked_index"
 """kombu's sorted set of these tags by the time of their last sign of life."""
+
+SEPARATOR = "\x06\x16"
+"""What stands between a queue and a priority in the name of a list."""
+STEPS = (*PRIORITIES.values(), 9)
+"""Priorities for which kombu has a list of their own, in the order in which we look into them; its own is by number."""
 
 PRESENT = "present"
 """Expected of a name that is read or set: that it is there."""
@@ -115,6 +122,7 @@ FOREIGN: dict[str, dict[str, str]] = {
         "client": PRESENT,
         "_q_for_pri": "(self, queue, pri)",
         "priority_steps": PRESENT,
+        "sep": SEPARATOR,
         "active_queues": PRESENT,
         "active_fanout_queues": PRESENT,
         "from_transport_options": PRESENT,
@@ -293,6 +301,11 @@ FOREIGN: dict[str, dict[str, str]] = {
 }
 """By owner, `module` or `module:class`: the expected parameters of what is called or overridden, those with a default
 marked by `=`; the expected value of a constant; or PRESENT."""
+
+
+def lists(queue: str) -> list[str]:
+    """Keys of the lists of a queue, those that are served first before the others."""
+    return [f"{queue}{SEPARATOR}{step}" if step else queue for step in STEPS]
 
 
 def changes() -> list[str]:

@@ -1,0 +1,84 @@
+"""How a job stands, in counts: from the heads of its results, so that a list of jobs reads none of them whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from packsight.producer.collect import chunks
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.storage.jobs import JobManifest, task_ids
+
+
+class State(StrEnum):
+    """Whether anything more happens to a job."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+    CANCELLED = "cancelled"
+    """Nothing more of it is begun; some of it may still be in work."""
+    EXPIRED = "expired"
+    """Nobody works on it, and outcomes are missing: they are kept for a time only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts of a job. photos: submitted, each gets one outcome; ends: outcomes that there are, by status."""
+
+    state: State
+    photos: int
+    ends: Counter[Status]
+    batches_ended: int
+
+    @property
+    def answered(self) -> int:
+        """How many photos have their outcome."""
+        return self.ends.total()
+
+    @property
+    def over(self) -> bool:
+        """Whether every photo has its outcome."""
+        return self.answered >= self.photos
+
+
+def summarise(ledger: Ledger, manifest: JobManifest) -> Summary:
+    """Count a job's outcomes; raises redis.RedisError when the result database cannot be reached."""
+    names = task_ids(manifest)
+    state = ledger.jobs.state(manifest.job)
+    cancelled = state is not None and state.cancelled
+    begun = ledger.deliveries.begun(names) if cancelled else set()  # before the results: see Ledger.ends
+    counted = ledger.results.counted(names)
+    sizes = {name: min(manifest.batch_size, manifest.images - place * manifest.batch_size) for place, name in enumerate(names)}
+    ends = Counter({Status.FAILED: manifest.unopened})
+    for counts in counted.values():
+        ends.update({Status(status): count for status, count in (counts or {}).items()})
+    for part in chunks([name for name, counts in counted.items() if counts is None]):
+        ends.update(_read(ledger, part, sizes))
+    ended = len(counted)
+    if cancelled:
+        never = [name for name in names if name not in counted and name not in begun]
+        ends[Status.FAILED] += sum(sizes[name] for name in never)
+        ended += len(never)
+    ends = Counter({status: ends[status] for status in Status if ends[status]})
+    if cancelled:
+        standing = State.CANCELLED
+    elif ended == len(names):
+        standing = State.ENDED
+    else:
+        standing = State.RUNNING if state is not None else State.EXPIRED
+    return Summary(standing, manifest.images + manifest.unopened, ends, ended)
+
+
+def _read(ledger: Ledger, names: Sequence[str], sizes: dict[str, int]) -> Counter[Status]:
+    """Count what only whole results tell: those of failed tasks, and of workers of an earlier release."""
+    found: Counter[Status] = Counter()
+    for name, end in ledger.results.read(names).items():
+        outcomes = (end.result or {}).get("outcomes")
+        if isinstance(outcomes, list) and len(outcomes) == sizes[name]:
+            found.update(Status(outcome["status"]) for outcome in outcomes)
+        else:
+            found[Status.FAILED] += sizes[name]
+    return found
