@@ -170,6 +170,10 @@ class Client:
         """Read a submitted job back; raises UserError when there is none of this id."""
         return jobs.load(self.jobs, job_id)
 
+    def manifest(self, job_id: str) -> JobManifest:
+        """The manifest of a job alone; raises UserError when there is none of this id."""
+        return jobs.manifest(self.jobs, job_id)
+
     def run(
         self, job: Job, *, max_in_flight: int = 64, resumed: bool = False, idle: Idle | None = None
     ) -> Iterator[Row]:

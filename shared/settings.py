@@ -344,6 +344,8 @@ class Http(_Section):
     """Of one address: whoever guesses passwords gets no further, whoever mistypes theirs does."""
     in_work: int = Field(default=64, gt=0)
     """Requests that wait for a worker's answer at a time; further ones are refused with 429."""
+    large: int = Field(default=24, gt=0)
+    """Requests at a time that take in or give out much, or for long: jobs, uploads, streams of results and progress."""
     body_seconds: float = Field(default=60.0, gt=0)
     """For a request's body to come in: 40 MB at 6 Mbit/s."""
     deadline: float = Field(default=30.0, gt=0)
@@ -352,6 +354,11 @@ class Http(_Section):
     """After which a person has to sign in again: a working day."""
     session_secret: Secret = SecretStr("")
     """Signs sessions; empty: one that is made once below PACKSIGHT_HOME. Several servers of one address need the same."""
+    upload_seconds: int = Field(default=3600, gt=0, le=7 * 24 * 3600)
+    """For which an address that photos are sent to can be used."""
+    store: str = ""
+    """Where object storage is for those who send photos past the server (`https://photos.example.com`); empty: where it is for
+    us."""
     https: bool = False
     """Whether people come over https alone (a proxy in front): then browsers send the session over nothing else."""
 

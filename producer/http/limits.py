@@ -53,7 +53,7 @@ class Places:
         """Hold a place while the block lasts; raises Refused (429) when there is none."""
         with self._lock:
             if self.taken >= self._most:
-                raise too_many(f"{self._most} requests wait for workers already", 1.0)
+                raise too_many(f"{self._most} requests of this kind are under way already", 1.0)
             self.taken += 1
         try:
             yield
