@@ -7,9 +7,12 @@ from collections.abc import Callable
 from itertools import chain
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.references import shown
+from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.storage.jobs import JOB_NAME, Job, JobAbout, JobImage, JobManifest, JobStore, Unopened, new_job_id
 
@@ -18,6 +21,14 @@ T = TypeVar("T")
 
 class NoSuchJob(UserError):
     """A job was asked for that there is not."""
+
+
+def parse_about(**fields: object) -> JobAbout:
+    """What is told of a job; raises UserError that names each wrong field."""
+    try:
+        return JobAbout.model_validate(fields)
+    except ValidationError as error:
+        raise UserError(f"This cannot be told of a job: {wrong_fields(error)}. Correct it.") from None
 
 
 def check_batch_size(batch_size: int, max_batch: int) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 JOBS = "packsight:jobs"
 """Sorted set of the active jobs by the time at which they are forgotten."""
+REMOVALS = "packsight:job:"
+"""Hash of what is removed of jobs; its name is that of no job, and whoever may keep jobs may keep it."""
 DEAD_LETTERS = "packsight:dead-letters"
 """Hash from a dead letter's id to the dead letter."""
 DEAD_LETTERS_ORDER = "packsight:dead-letters:order"
