@@ -346,6 +346,9 @@ class Http(_Section):
     """Requests that wait for a worker's answer at a time; further ones are refused with 429."""
     large: int = Field(default=24, gt=0)
     """Requests at a time that take in or give out much, or for long: jobs, uploads, streams of results and progress."""
+    messages_ahead: int = Field(default=2_000, gt=0)
+    """Messages of a job that wait for workers at a time: some 4 MB of the broker. A large job is queued within seconds, so that
+    the next one has its turn."""
     body_seconds: float = Field(default=60.0, gt=0)
     """For a request's body to come in: 40 MB at 6 Mbit/s."""
     deadline: float = Field(default=30.0, gt=0)

@@ -38,7 +38,7 @@ _BODY: dict[str, Any] = {
         "required": True,
         "content": {
             submitted.OBJECT: {"schema": JobRequest.model_json_schema(ref_template="#/components/schemas/{model}")},
-            **dict.fromkeys((submitted.LINES[0], *submitted.TABLES[:3]), _TEXT),
+            **dict.fromkeys(submitted.LISTS, _TEXT),
         },
     }
 }
@@ -88,6 +88,15 @@ class JobsPage(BaseModel):
     jobs: list[JobSeen]
     next: str | None
     """To be sent as `cursor` for those after them; None at the end."""
+
+
+class Gone(BaseModel):
+    """What went with a job."""
+
+    uploads: int
+    """Photos that were removed."""
+    shared: int
+    """Photos that stay, since other jobs name them."""
 
 
 class Retry(BaseModel):
@@ -182,6 +191,14 @@ def cancel(job: str, who: Submitter, the_door: TheDoor) -> JobSeen:
     manifest_for(job, who, the_door)
     whole = the_door.client.load(job)
     return JobSeen.of(whole.manifest, the_door.client.cancel(whole))
+
+
+@router.delete("/{job}")
+def remove(job: str, who: Submitter, the_door: TheDoor) -> Gone:
+    """Remove a job for good: its results, its list of photos, and uploads that no other job names; not while it runs."""
+    manifest_for(job, who, the_door)
+    removed = the_door.client.remove(the_door.client.load(job))
+    return Gone(uploads=removed.uploads, shared=removed.shared)
 
 
 @router.post("/{job}/retry", status_code=202)

@@ -9,10 +9,6 @@ from packsight.producer.http.errands import Alive, Errand, Errands, Kind
 from packsight.producer.jobs import NoSuchJob
 from packsight.producer.publish import Publisher
 
-_BOUND = 2_000
-"""Messages of a job that wait for workers at a time: some 4 MB of the broker, and a large job is handed over within seconds, so
-that the next one has its turn."""
-
 
 def enqueue(client: Client, errand: Errand, alive: Alive) -> None:
     """Queue what of a job never was; nothing of one that was cancelled or removed."""
@@ -24,7 +20,8 @@ def enqueue(client: Client, errand: Errand, alive: Alive) -> None:
         return
     publisher = Publisher(client.app, client.ledger, job, resumed=True)
     retry = RetryPolicy(client.settings.queue.outage_seconds)
-    for _ in publish.enqueue(client.ledger, publisher, bound=_BOUND, retry=retry, idle=lambda _: alive()):
+    bound = client.settings.http.messages_ahead
+    for _ in publish.enqueue(client.ledger, publisher, bound=bound, retry=retry, idle=lambda _: alive()):
         alive()
 
 

@@ -1,33 +1,36 @@
 """What a body asks to have recognised as a job: references, each with the caller's own columns.
 
-As a table (CSV, TSV, a workbook) or lines of JSON, with what else is said of the job in the address; or as one object that says
-all of it. Nothing of this server's disk is read: a path is a reference like others, for workers to judge.
+As a list (a table, lines of JSON, plain references), with what else is said of the job in the address; or as one object that
+says all of it. Nothing of this server's disk is read: a path is a reference like others, for workers to judge.
 """
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packsight.producer.http.errors import Refused, bad_request
-from packsight.producer.sources import COLUMNS, Item
-from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.producer.lists import read_bytes
+from packsight.producer.sources import Item
+from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import Priority, RecognizeOptions
 from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.storage.jobs import BATCH_SIZE
-from packsight.shared.tables.table import by_column, named
 
-TABLES = (
-    "text/csv", "text/tab-separated-values", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "application/vnd.ms-excel", "application/vnd.oasis.opendocument.spreadsheet",
-)  # fmt: skip
-LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 OBJECT = "application/json"
-_NAME = "the table"
+LISTS = {
+    "text/csv": ".csv",
+    "text/tab-separated-values": ".tsv",
+    "application/x-ndjson": ".jsonl",
+    "application/jsonl": ".jsonl",
+    "text/plain": ".txt",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
+    "application/vnd.ms-excel": ".xls",
+    "application/vnd.oasis.opendocument.spreadsheet": ".ods",
+}
+"""Media types of lists, and the suffix of files that hold the same."""
 
 
 class JobOptions(RecognizeOptions):
@@ -41,7 +44,7 @@ class JobOptions(RecognizeOptions):
     batch_size: Annotated[int, Field(ge=1)] = BATCH_SIZE
     """Photos per message."""
     column: Annotated[str, Field(max_length=200)] = ""
-    """Of a table: that of references, where it has no usual name."""
+    """Of a list: that of references, where it has no usual name."""
 
 
 class Photo(BaseModel):
@@ -62,16 +65,18 @@ class JobRequest(JobOptions):
 
 
 def read(kind: str, body: bytes, options: JobOptions) -> tuple[JobOptions, list[Item]]:
-    """Photos of a body of this media type, and what is said of them; raises Refused, 415 for another type."""
+    """Photos of a body of this media type, and what is said of them.
+
+    Raises Refused, 415 for another type, or UserError for what is no such list.
+    """
     if kind == OBJECT:
         return _of_object(body, options)
-    if kind in TABLES:
-        return options, list(_of_table(body, options.column))
-    if kind in LINES:
-        return options, list(_of_lines(body, options.column))
+    if kind in LISTS:
+        entries = read_bytes(body, LISTS[kind], "The list", options.column or None)
+        return options, [Item(reference, reference, extra) for reference, extra in entries]
     raise Refused(
         415, ErrorCode.FORMAT_UNSUPPORTED, f"A body of the type {kind[:100] or 'nothing'} is no list of photos",
-        remedy=f"Send {OBJECT}, {LINES[0]} or {TABLES[0]}.",
+        remedy=f"Send {OBJECT}, {', '.join(LISTS)}.",
     )  # fmt: skip
 
 
@@ -87,45 +92,3 @@ def _of_object(body: bytes, options: JobOptions) -> tuple[JobOptions, list[Item]
         raise bad_request("The body is no JSON") from None
     photos = [one if isinstance(one, Photo) else Photo(reference=one) for one in asked.photos]
     return asked, [Item(one.name or one.reference, one.reference, one.extra) for one in photos]
-
-
-def _of_table(body: bytes, column: str) -> Iterator[Item]:
-    try:
-        yield from _items(by_column(io.BufferedReader(io.BytesIO(body)), _NAME), column)
-    except UserError as error:
-        raise bad_request(str(error)) from None
-
-
-def _of_lines(body: bytes, column: str) -> Iterator[Item]:
-    def rows() -> Iterator[dict[str, str]]:
-        for number, line in enumerate(body.splitlines(), start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                raise bad_request(f"Line {number} is no JSON") from None
-            if isinstance(row, str):
-                row = {"reference": row}
-            if not isinstance(row, dict):
-                raise bad_request(f"Line {number} is neither an object nor a reference")
-            yield {name: _text(value) for name, value in row.items()}
-
-    yield from _items(rows(), column)
-
-
-def _items(rows: Iterator[dict[str, str]], column: str) -> Iterator[Item]:
-    """Rows as photos, their other cells as the caller's own columns; those without a reference are left out, as in lists."""
-    found: str | None = None
-    for row in rows:
-        if found is None or found not in row:
-            found = named(row, (column,) if column else COLUMNS)
-        if found is None:
-            wanted = column or "of photos (say image, picture or url)"
-            raise bad_request(f"There is no column {wanted} among {', '.join(row)[:500]}; name it with `column`")
-        if reference := row[found].strip():
-            yield Item(reference, reference, {name: cell for name, cell in row.items() if name != found})
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)

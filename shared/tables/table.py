@@ -44,23 +44,18 @@ def read_table(path: Path) -> Iterator[dict[str, str]]:
     """
     try:
         with path.open("rb") as file:
-            yield from by_column(file, str(path))
+            names: list[str] = []
+            for _, row in read_rows(file, str(path)):
+                if not any(row):
+                    continue
+                if not names:
+                    names = [cell.lower() for cell in row]
+                else:
+                    yield {name: row[index] if index < len(row) else "" for index, name in enumerate(names) if name}
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def by_column(stream: io.BufferedReader, name: str) -> Iterator[dict[str, str]]:
-    """The same of a file that is open."""
-    names: list[str] = []
-    for _, row in read_rows(stream, name):
-        if not any(row):
-            continue
-        if not names:
-            names = [cell.lower() for cell in row]
-        else:
-            yield {one: row[index] if index < len(row) else "" for index, one in enumerate(names) if one}
     if not names:
-        raise UserError(f"{name} is empty. Its first line must name the columns.")
+        raise UserError(f"{path} is empty. Its first line must name the columns.")
 
 
 def named(row: dict[str, str], wanted: tuple[str, ...]) -> str | None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hmac
 import json
+import os
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,9 +20,11 @@ import pytest
 import urllib3
 
 from packsight.producer.http import errands as errands_module
-from packsight.producer.http import queueing
-from packsight.producer.http.errands import Errand, Kind
+from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.errands import Errand, Errands, Kind
 from packsight.producer.http.rights import Right
+from packsight.shared.queue import keys
+from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Fetch, Http, Settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.door import Serving, Visitor, serving
@@ -89,12 +95,14 @@ OBJECT = {"photos": [{"reference": "s3://photos/1.jpg", "name": "first", "extra"
     ("form", "names", "extras"),
     [
         ({"body": TABLE.encode(), "headers": {"Content-Type": "text/csv; charset=utf-8"}}, ["s3://photos/1.jpg", "s3://photos/2.jpg"],
-         [{"sku": "A-1", "store": "Москва"}, {"sku": "A-3", "store": "Тверь"}]),
+         [{"SKU": "A-1", "Store": "Москва"}, {"SKU": "A-3", "Store": "Тверь"}]),
         ({"body": LINES.encode(), "headers": {"Content-Type": "application/x-ndjson"}}, ["s3://photos/1.jpg", "s3://photos/2.jpg"],
          [{"sku": "A-1", "shelf": "4"}, {"sku": "A-3", "shelf": ""}]),
+        ({"body": b"# shelf 7\ns3://photos/1.jpg\n\ns3://photos/2.jpg", "headers": {"Content-Type": "text/plain"}},
+         ["s3://photos/1.jpg", "s3://photos/2.jpg"], [{}, {}]),
         ({"json": OBJECT}, ["first", "s3://photos/2.jpg"], [{"sku": "A-1"}, {}]),
     ],
-    ids=["csv", "jsonl", "json"],
+    ids=["csv", "jsonl", "txt", "json"],
 )  # fmt: skip
 def test_the_callers_own_columns_come_back_in_the_results(
     open_door: Serving, worker: StandIn, form: dict[str, Any], names: list[str], extras: list[dict[str, str]]
@@ -112,7 +120,7 @@ def test_the_callers_own_columns_come_back_in_the_results(
 CSV = {"Content-Type": "text/csv"}
 REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "no type": ({"body": b"s3://a/b"}, 415, "format_unsupported"),
-    "another type": ({"body": b"s3://a/b", "headers": {"Content-Type": "text/plain"}}, 415, "format_unsupported"),
+    "another type": ({"body": b"s3://a/b", "headers": {"Content-Type": "text/html"}}, 415, "format_unsupported"),
     "no photos": ({"json": {"photos": []}}, 400, "bad_message"),
     "an empty reference": ({"json": {"photos": [""]}}, 400, "bad_message"),
     "an unknown field": ({"json": {"photos": ["s3://a/b"], "topk": 1}}, 400, "bad_message"),
@@ -251,24 +259,40 @@ def test_failed_photos_are_asked_about_again_and_the_others_are_not(open_door: S
     assert worker.seen["s3://a/1"] == 1
 
 
-def test_a_job_that_was_accepted_is_queued_by_the_next_server_where_the_first_died(
-    live_settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_a_job_is_removed_with_all_that_is_known_of_it(open_door: Serving, worker: StandIn, store: ObjectStore) -> None:
+    client = open_door.client()
+    upload = client.post("/v1/uploads/photo", body=b"photo").json["reference"]
+    worker.gate.clear()
+    job = submitted(client, json={"photos": [upload]})["id"]
+    assert client.ask("DELETE", f"/v1/jobs/{job}").code == "bad_message"
+    worker.gate.set()
+    ended(client, job)
+    assert client.ask("DELETE", f"/v1/jobs/{job}").json == {"uploads": 1, "shared": 0}
+    assert client.get(f"/v1/jobs/{job}").status == 404
+    assert not store.exists(upload.removeprefix(f"s3://{store.bucket}/"))
+
+
+def test_a_job_that_was_accepted_is_queued_by_the_next_server_where_the_first_was_killed(
+    live_settings: Settings, live_environment: None
 ) -> None:
-    monkeypatch.setattr(errands_module, "_LEASE", 1.0)
-
-    def dies(*_: Any) -> None:
-        raise SystemExit  # ends the thread and nothing else; the errand stays leased, as by a server that is gone
-
-    with monkeypatch.context() as first:
-        first.setattr(queueing, "enqueue", dies)
-        with serving(live_settings) as running_door:
-            job = submitted(running_door.client(), json={"photos": REFERENCES})["id"]
-            while running_door.door.errands.take(Kind.QUEUE) is not None:
-                time.sleep(0.01)
-    with running(live_settings) as worker, serving(live_settings) as running_door:
-        ended(running_door.client(), job)
-        assert set(worker.seen.values()) == {1}
-        assert len(worker.seen) == 40
+    command = [sys.executable, "-P", "-m", "packsight", "serve", "--port", "0"]
+    ahead = os.environ | {"PACKSIGHT_HTTP__MESSAGES_AHEAD": "20"}
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ahead)
+    with started as process, closing(Ledger(live_settings)) as ledger:
+        assert process.stderr is not None
+        base = next(found[0] for line in process.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+        _, key = Accounts(live_settings.home).add_client("shop", frozenset({Right.JOBS}), None)
+        client = Visitor(base).with_headers(Authorization=f"Bearer {key}")
+        job = submitted(client, json={"photos": [f"s3://a/{number}" for number in range(60)], "batch_size": 1})["id"]
+        while ledger.jobs.enqueued(job) < 20:
+            assert process.poll() is None
+        process.kill()
+        process.wait()
+        assert ledger.jobs.enqueued(job) == 20
+        with running(live_settings) as worker, serving(live_settings) as running_door:
+            ledger.client.zadd(keys.errands(Kind.QUEUE), {f"queue:{job}": 0})  # as when the dead server's lease has run out
+            assert ended(running_door.client(), job)["ends"] == {"no_match": 60}
+            assert set(worker.seen.values()) == {1}
 
 
 @pytest.mark.parametrize("forms", [False, True], ids=["signed", "taken"])
@@ -401,14 +425,17 @@ def test_a_webhook_outlives_its_server(live_settings: Settings) -> None:
                 time.sleep(0.05)
 
 
-def test_an_errand_is_one_servers_at_a_time(live_settings: Settings, open_door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    errands = open_door.door.errands
-    monkeypatch.setattr(errands_module, "_LEASE", 0.2)
-    first = Errand(kind=Kind.WEBHOOK, job="first")
-    with serving(live_settings.model_copy(update={"http": Http(port=0)})) as other:
-        for running_door in (open_door, other):
-            assert running_door.door.errands is not None
-        errands.add(first, seconds=60)
-        assert other.door.errands.take(Kind.WEBHOOK) is None
-        errands.done(first)
-        assert other.door.errands.failed(Kind.WEBHOOK) == []
+def test_an_errand_is_one_servers_until_it_is_silent(live_settings: Settings) -> None:
+    with closing(Ledger(live_settings)) as ledger:
+        first, second = Errands(ledger.client, 60), Errands(ledger.client, 60)
+        errand = Errand(kind=Kind.WEBHOOK, job="one", client="shop")
+        first.add(errand)
+        assert first.take(Kind.WEBHOOK) == errand
+        assert second.take(Kind.WEBHOOK) is None
+        assert second.take(Kind.QUEUE) is None
+        ledger.client.zadd(keys.errands(Kind.WEBHOOK), {errand.name: time.time() - 1})  # as when its lease has run out
+        assert second.take(Kind.WEBHOOK) == errand
+        second.done(errand)
+        first.renew(errand)  # comes too late, and brings nothing back
+        assert first.take(Kind.WEBHOOK) is None
+        assert ledger.client.keys("packsight:errand*") == []
