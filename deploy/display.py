@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -40,7 +41,7 @@ def started(console: Console, folder: StackFolder, state: StackState) -> None:
         console.print(f"Page: user {PAGE_USER}, password {password}", highlight=False, soft_wrap=True)
     console.print(f"Settings: {folder.env_file}", highlight=False, soft_wrap=True)
     if folder.env_file != STACK_FILE.resolve():
-        line = f"In other terminals: [bold]export PACKSIGHT_STACK_FILE={folder.env_file}[/]"
+        line = f"In terminals elsewhere: [bold]export PACKSIGHT_STACK_FILE={escape(shlex.quote(str(folder.env_file)))}[/]"
         console.print(line, highlight=False, soft_wrap=True)
     console.print("Next: [bold]packsight catalog sync --feed FEED[/], then [bold]packsight submit PHOTOS --wait[/]")
 

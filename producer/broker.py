@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from celery import Celery
@@ -20,7 +22,7 @@ from packsight.shared.contract.messages import (
 )
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.broker import open_broker
-from packsight.shared.settings import Settings
+from packsight.shared.settings import STACK_FILE, Settings, settings_file
 from packsight.shared.storage.jobs import Batch, JobManifest
 
 
@@ -77,9 +79,18 @@ def answering(settings: Settings, then: str = "") -> Iterator[None]:
     except UNANSWERED as error:
         places = " or ".join(dict.fromkeys(map(_place, (settings.broker, settings.results))))
         raise QueueAway(
-            f"The queue at {places} does not answer ({_cause(error)}). Start it with `packsight up`, or correct "
+            f"The queue at {places} does not answer ({_cause(error)}). {_start()}, or correct "
             f"PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL.{' ' + then if then else ''}"
         ) from error
+
+
+def _start() -> str:
+    """How to start the stack whose settings were read: from another folder than its own it must be named."""
+    file = settings_file()
+    if not file.is_file():
+        return f"There is no {STACK_FILE} here or above. Start a stack with `packsight up`"
+    home = "" if file.parent.parent == Path.cwd() else f" --home {shlex.quote(str(file.parent))}"
+    return f"Start it with `packsight up{home}`"
 
 
 def _place(url: str) -> str:

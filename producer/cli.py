@@ -13,14 +13,18 @@ from packsight.shared.extras import Later
 if TYPE_CHECKING:
     from packsight.producer import commands, dead_letters
     from packsight.producer import explain as explanation
+    from packsight.producer import jobs as jobs_of
     from packsight.producer.evaluation import command as evaluation
     from packsight.producer.http import commands as http
     from packsight.producer.http import rights
+    from packsight.producer.watch import command as watching
     from packsight.shared.contract import messages
 else:
     messages = Later("packsight.shared.contract.messages")
     commands = Later("packsight.producer.commands")
     explanation = Later("packsight.producer.explain")
+    jobs_of = Later("packsight.producer.jobs")
+    watching = Later("packsight.producer.watch.command")
     dead_letters = Later("packsight.producer.dead_letters")
     evaluation = Later("packsight.producer.evaluation.command")
     http = Later("packsight.producer.http.commands", extra="http")
@@ -69,12 +73,16 @@ class Level(StrEnum):
     low = "low"
 
 
+PriorityOption = Annotated[
+    Level, typer.Option("--priority", help="Which jobs' photos are taken first while those of several wait.")
+]
+
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Ids as `list` shows them.")]
 All = Annotated[bool, typer.Option("--all", help="All letters.")]
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Rights = Annotated[
     list[str] | None,
-    typer.Option("--right", help="recognise, jobs, review or admin; may be repeated. What they do all day if none is named."),
+    typer.Option("--right", help="recognise, jobs, review or admin; may be repeated. Without it the first two, people's review too."),
 ]
 Catalogs = Annotated[list[str] | None, typer.Option("--catalog", help="Catalog to ask in; may be repeated. By default all.")]
 USUAL = ["recognise", "jobs"]
@@ -98,9 +106,7 @@ def submit(
     ] = None,
     max_in_flight: InFlight = 64,
     name: Annotated[str, typer.Option("--name", help="What to call the job in lists.")] = "",
-    priority: Annotated[
-        Level, typer.Option("--priority", help="Which jobs' photos are taken first while those of several wait.")
-    ] = Level.normal,
+    priority: PriorityOption = Level.normal,
     as_json: Annotated[bool, typer.Option("--json", help="The job as one JSON object on standard output, at the end.")] = False,
 ) -> None:
     """Queue photos for recognition as a job.
@@ -124,6 +130,29 @@ def submit(
             as_json=as_json,
         ),
     )
+
+
+@app.command()
+def watch(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A folder, or s3://bucket/prefix/.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the results; by default SOURCE, where each lies beside its photo.")
+    ] = None,
+    catalog: Catalog = "default",
+    top_k: TopK = 5,
+    read_all: ReadAll = False,
+    max_products: MaxProducts = 1,
+    name: Annotated[str, typer.Option("--name", help="What to call its jobs in lists.")] = "watch",
+    priority: PriorityOption = Level.normal,
+    once: Annotated[bool, typer.Option("--once", help="End when all that is there is answered.")] = False,
+) -> None:
+    """Submit photos as they arrive in a folder or prefix, and write each one's outcome to NAME.packsight.json.
+
+    Nothing is submitted twice, also when the command is ended and run again. A file that is still written to is left until it is
+    whole.
+    """
+    options = messages.parse_options(catalog=catalog, top_k=top_k, read_all=read_all, max_products=max_products)
+    watching.watch(source, out, options, jobs_of.parse_about(name=name, priority=priority.value), once=once)
 
 
 @app.command()

@@ -124,6 +124,7 @@ class Client:
         skipped: Counter[str] | None = None,
         uploaded: Callable[[int, int], None] | None = None,
         about: JobAbout | None = None,
+        job_id: str | None = None,
         **keywords: Unpack[OptionKeywords],
     ) -> Job:
         """Upload the photos of all sources and write the job's manifest; `run` or `enqueue` queue it.
@@ -133,7 +134,7 @@ class Client:
         that cannot be opened are the job's `unopened`, each with a failed row; `uploaded` hears how many photos are ready, of
         how many; `skipped` counts, by suffix, the files that are no photos. `about` is the job's name, its priority and what
         else is told of it; where it names no source, the sources are told. Raises UserError when an option cannot be used or
-        no photo is left.
+        no photo is left. `job_id`: the job's id, where it has to be known before; nobody else's may be the same.
         """
         options = parse_options(options, **keywords)
         jobs.check_batch_size(batch_size, self.settings.worker.max_batch)
@@ -154,7 +155,7 @@ class Client:
                 uploaded(len(images) + len(unopened), len(items))
         about = about if about.source else about.model_copy(update={"source": in_words(counts)})
         with answering(self.settings):
-            job = jobs.create(self.jobs, self.ledger, images, unopened, options, batch_size, about)
+            job = jobs.create(self.jobs, self.ledger, images, unopened, options, batch_size, about, job_id)
             if self.ledger.removals.since(removed):
                 deque(upload(items, self.store), maxlen=0)  # what was there may have gone with a job that was removed
         return job

@@ -47,8 +47,9 @@ def create(
     options: RecognizeOptions,
     batch_size: int,
     about: JobAbout,
+    job_id: str | None = None,
 ) -> Job:
-    """Write a job's manifest and register it; `about`: what is told of it, but for its columns.
+    """Write a job's manifest and register it; `about`: what is told of it, but for its columns; `job_id`: None for a new one.
 
     Raises UserError when there is nothing to ask workers about.
     """
@@ -59,7 +60,7 @@ def create(
     photos: list[JobImage | Unopened] = [*images, *unopened]
     columns = tuple(dict.fromkeys(chain.from_iterable(one.extra for one in photos)))
     told = {**about.model_dump(), "columns": columns, "unopened": len(unopened)}
-    manifest = JobManifest(**options.alone(), **told, job=new_job_id(), batch_size=batch_size, images=len(images))
+    manifest = JobManifest(**options.alone(), **told, job=job_id or new_job_id(), batch_size=batch_size, images=len(images))
     store.create(manifest, images, unopened)
     job = Job.of(manifest, images, unopened)
     ledger.jobs.register(job.id, len(job.batches))

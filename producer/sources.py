@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from packsight.producer.lists import STANDARD_INPUT, SUFFIXES, Entry, read_list, read_standard_input
 from packsight.shared.contract.errors import UserError
@@ -61,7 +61,7 @@ def expand(
         elif path.suffix.lower() in SUFFIXES:
             yield from resolve(read_list(path, column), path.parent)
         else:
-            yield Item(_printable(source), path)
+            yield Item(printable_path(source), path)
 
 
 def in_words(photos: Mapping[str, int]) -> str:
@@ -74,7 +74,7 @@ def single(image: str) -> Item:
     """One photo, named by an address or a path of any suffix; raises UserError when the path is no file."""
     if "://" not in image and not Path(image).is_file():
         raise UserError(f"{image} is not a file. Check the path; addresses need https:// or s3://.")
-    return Item(_printable(image), _printable(image) if "://" in image else Path(image))
+    return Item(printable_path(image), printable_path(image) if "://" in image else Path(image))
 
 
 def resolve(entries: Iterable[Entry], folder: Path) -> Iterator[Item]:
@@ -83,15 +83,21 @@ def resolve(entries: Iterable[Entry], folder: Path) -> Iterator[Item]:
         yield Item(reference, reference if "://" in reference else find(folder, reference), extra)
 
 
+def is_photo(path: PurePath) -> bool:
+    """Whether a file's name promises a photo."""
+    return not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES
+
+
 def _folder(root: Path, skipped: Counter[str]) -> Iterator[Item]:
-    for path in files_below(root, skipped, _refuse):
-        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
+    for path in files_below(root, skipped, refuse_folder):
+        if not is_photo(path):
             skipped[path.suffix.lower() or path.name] += 1
         else:
-            yield Item(_printable(str(path)), path)
+            yield Item(printable_path(str(path)), path)
 
 
-def _refuse(error: OSError) -> None:
+def refuse_folder(error: OSError) -> None:
+    """Raise UserError for a folder that cannot be listed."""
     raise UserError(f"{error.filename} cannot be listed: {error.strerror}. Give read access or leave the folder out.")
 
 
@@ -106,6 +112,6 @@ def _prefix(source: str, store: ObjectStore, skipped: Counter[str]) -> Iterator[
             yield Item(f"s3://{bucket}/{key}", f"s3://{bucket}/{key}")
 
 
-def _printable(name: str) -> str:
+def printable_path(name: str) -> str:
     """File names may hold bytes that are not UTF-8; messages and tables may not."""
     return os.fsencode(name).decode("utf-8", errors="replace")

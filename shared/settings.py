@@ -439,14 +439,32 @@ class Settings(BaseSettings):
 STACK_FILE = Path(".packsight/stack.env")
 
 
+def nearest_stack() -> Path | None:
+    """The file of a stack in this folder, else in the nearest one above it; None without one.
+
+    Above, only a file of our own counts: where others may write, one of theirs would have photos sent to them.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        file = folder / STACK_FILE
+        if file.is_file() and (folder == here or file.stat().st_uid == os.getuid()):
+            return file
+    return None
+
+
+def settings_file() -> Path:
+    """The file that settings are read from beside the environment: PACKSIGHT_STACK_FILE, or that of the nearest stack."""
+    return Path(os.environ.get("PACKSIGHT_STACK_FILE", nearest_stack() or STACK_FILE))
+
+
 def load_settings(stack_file: Path | None = None) -> Settings:
     """Read the settings.
 
-    `stack_file` defaults to PACKSIGHT_STACK_FILE, else `.packsight/stack.env` below the current folder, if it exists.
+    `stack_file` defaults to PACKSIGHT_STACK_FILE, else to the nearest file of a stack.
 
     Raises UserError that names the variable when a value is wrong.
     """
-    file = stack_file or Path(os.environ.get("PACKSIGHT_STACK_FILE", STACK_FILE))
+    file = stack_file or settings_file()
     try:
         return Settings(_env_file=file if file.exists() else None)
     except ValidationError as error:
@@ -456,7 +474,7 @@ def load_settings(stack_file: Path | None = None) -> Settings:
 
 def act_as(role: str) -> None:
     """From here on read the file that the stack's folder has for a role, if it has one: its keys are others than a person's."""
-    file = Path(os.environ.get("PACKSIGHT_STACK_FILE", STACK_FILE)).with_name(f"{role}.env")
+    file = settings_file().with_name(f"{role}.env")
     if file.exists():
         os.environ["PACKSIGHT_STACK_FILE"] = str(file)
 

@@ -260,9 +260,9 @@ class ObjectStore:
         for item in self._items(prefix, bucket or self.bucket, recursive=recursive):
             yield str(item.object_name)
 
-    def listed(self, prefix: str) -> Iterator[Listed]:
-        """Objects of our bucket below a prefix, in the order of their keys, with size and age."""
-        for item in self._items(prefix, self.bucket, recursive=True):
+    def listed(self, prefix: str, *, bucket: str | None = None) -> Iterator[Listed]:
+        """Objects below a prefix, in the order of their keys, with size and age."""
+        for item in self._items(prefix, bucket or self.bucket, recursive=True):
             yield Listed(str(item.object_name), int(item.size or 0), item.last_modified or datetime.now(UTC))
 
     def _items(self, prefix: str, bucket: str, *, recursive: bool) -> Iterator[Any]:
@@ -307,4 +307,5 @@ class ObjectStore:
         reason = getattr(error, "reason", None) or error
         unreachable = isinstance(error, urllib3.exceptions.MaxRetryError)
         code = ErrorCode.HOST_UNREACHABLE if unreachable else ErrorCode.FETCH_FAILED
-        return StorageError(code, f"{name}: {self.endpoint}: {type(reason).__name__}")
+        remedy = "Start the stack with `packsight up`, or correct PACKSIGHT_S3__ENDPOINT." if unreachable else None
+        return StorageError(code, f"{name}: {self.endpoint}: {type(reason).__name__}", remedy=remedy)
