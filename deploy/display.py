@@ -11,9 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from packsight.deploy.doctor import Finding, Level
-from packsight.deploy.stack.parts import FLOWER_USER
+from packsight.deploy.stack.parts import FLOWER_USER, PAGE_USER
 from packsight.deploy.stack.state import StackFolder, StackState
 from packsight.deploy.status import Observation, SyncSeen
+from packsight.producer.http.accounts import Accounts
 from packsight.shared.queue.syncs import GOOD
 from packsight.shared.settings import STACK_FILE
 
@@ -35,6 +36,10 @@ def started(console: Console, folder: StackFolder, state: StackState) -> None:
     console.print(table)
     if any(part.name == "flower" for part in state.parts):
         console.print(f"Flower: user {FLOWER_USER}, password {state.credentials.flower}", highlight=False, soft_wrap=True)
+    if any(part.name == "http" for part in state.parts):
+        own = Accounts(folder.root).sign_in(PAGE_USER, state.credentials.page) is None
+        password = "your own" if own else state.credentials.page
+        console.print(f"Page: user {PAGE_USER}, password {password}", highlight=False, soft_wrap=True)
     console.print(f"Settings: {folder.env_file}", highlight=False, soft_wrap=True)
     if folder.env_file != STACK_FILE.resolve():
         line = f"In terminals elsewhere: [bold]export PACKSIGHT_STACK_FILE={escape(shlex.quote(str(folder.env_file)))}[/]"

@@ -29,6 +29,10 @@ from packsight.shared.settings import STACK_FILE, Settings, settings_file
 from packsight.shared.storage.jobs import Batch, JobManifest
 
 
+class QueueAway(UserError):
+    """Broker or result database do not answer."""
+
+
 def producer_app(settings: Settings) -> App:
     """Make an app for publishing; workers store results all the same."""
     return make_app("packsight.producer", settings, sends_only=True)
@@ -75,7 +79,7 @@ def queue_is_empty(app: App) -> bool:
 
 @contextmanager
 def answering(settings: Settings, then: str = "") -> Iterator[None]:
-    """Turn an unanswering broker or result store into a UserError; `then` says how the user goes on afterwards.
+    """Turn an unanswering broker or result store into QueueAway; `then` says how the user goes on afterwards.
 
     Object storage that cannot be reached stays a StorageError, and says likewise how to start it.
     """
@@ -87,7 +91,7 @@ def answering(settings: Settings, then: str = "") -> Iterator[None]:
         raise StorageError(error.code, error.message, remedy=f"{_start()}, or correct PACKSIGHT_S3__ENDPOINT.") from error
     except UNANSWERED as error:
         places = " or ".join(dict.fromkeys(map(_place, (settings.broker, settings.results))))
-        raise UserError(
+        raise QueueAway(
             f"The queue at {places} does not answer ({_cause(error)}). {_start()}, or correct "
             f"PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL.{' ' + then if then else ''}"
         ) from error

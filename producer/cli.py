@@ -1,4 +1,4 @@
-"""The producer's commands as they are typed: submit, watch, recognize, explain, results, jobs, evaluate, dead-letters."""
+"""The producer's commands as they are typed: from submit to dead-letters; serve, keys and people of the HTTP door."""
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from packsight.producer import explain as explanation
     from packsight.producer import jobs as jobs_of
     from packsight.producer.evaluation import command as evaluation
+    from packsight.producer.http import commands as http
+    from packsight.producer.http import rights
     from packsight.producer.watch import command as watching
     from packsight.shared.contract import messages
 else:
@@ -25,12 +27,18 @@ else:
     watching = Later("packsight.producer.watch.command")
     dead_letters = Later("packsight.producer.dead_letters")
     evaluation = Later("packsight.producer.evaluation.command")
+    http = Later("packsight.producer.http.commands", extra="http")
+    rights = Later("packsight.producer.http.rights", extra="http")
 
 app = typer.Typer(help="Photos in, product matches out.")
 letters_app = typer.Typer(no_args_is_help=True, help="Messages and photos that were put aside, with their cause.")
 app.add_typer(letters_app, name="dead-letters")
 jobs_app = typer.Typer(invoke_without_command=True)
 app.add_typer(jobs_app, name="jobs")
+keys_app = typer.Typer(no_args_is_help=True, help="Keys by which programs come in over HTTP.")
+app.add_typer(keys_app, name="keys")
+people_app = typer.Typer(no_args_is_help=True, help="People who sign in over HTTP.")
+app.add_typer(people_app, name="people")
 
 Sources = Annotated[
     list[str] | None,
@@ -71,6 +79,13 @@ PriorityOption = Annotated[
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Ids as `list` shows them.")]
 All = Annotated[bool, typer.Option("--all", help="All letters.")]
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+Rights = Annotated[
+    list[str] | None,
+    typer.Option("--right", help="recognise, jobs, review or admin; may be repeated. Without it the first two, people's review too."),
+]
+Catalogs = Annotated[list[str] | None, typer.Option("--catalog", help="Catalog to ask in; may be repeated. By default all.")]
+USUAL = ["recognise", "jobs"]
 Code = Annotated[str | None, typer.Option("--code", help="All letters with this cause.")]
 
 
@@ -295,3 +310,48 @@ def replay(
 def drop(ids: Ids = None, everything: All = False, code: Code = None) -> None:
     """Remove letters for good."""
     dead_letters.drop(ids or [], everything=everything, code=code)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on; 127.0.0.1 by PACKSIGHT_HTTP__HOST.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="8080 by PACKSIGHT_HTTP__PORT.")] = None,
+) -> None:
+    """Answer requests over HTTP: single photos, jobs, and a page for people."""
+    http.serve(host, port)
+
+
+@keys_app.command("add")
+def add_key(name: Name, right: Rights = None, catalog: Catalogs = None) -> None:
+    """Give a program a key, which goes to standard output this once; one that has a key gets a new one."""
+    http.add_key(name, right or USUAL, catalog or [])
+
+
+@keys_app.command("list")
+def list_keys() -> None:
+    """Show the programs that have a key, and what they may do."""
+    http.show(rights.Kind.CLIENT)
+
+
+@keys_app.command("remove")
+def remove_key(name: Name) -> None:
+    """Take a program's key away."""
+    http.remove(rights.Kind.CLIENT, name)
+
+
+@people_app.command("add")
+def add_person(name: Name, right: Rights = None, catalog: Catalogs = None) -> None:
+    """Let a person sign in by a password, which is asked for or read from standard input; one who may already gets these."""
+    http.add_person(name, right or [*USUAL, "review"], catalog or [])
+
+
+@people_app.command("list")
+def list_people() -> None:
+    """Show the people who may sign in, and what they may do."""
+    http.show(rights.Kind.PERSON)
+
+
+@people_app.command("remove")
+def remove_person(name: Name) -> None:
+    """Let a person sign in no more; sessions end too."""
+    http.remove(rights.Kind.PERSON, name)

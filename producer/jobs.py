@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import chain
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -13,6 +15,12 @@ from packsight.shared.contract.references import shown
 from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.storage.jobs import JOB_NAME, Job, JobAbout, JobImage, JobManifest, JobStore, Unopened, new_job_id
+
+T = TypeVar("T")
+
+
+class NoSuchJob(UserError):
+    """A job was asked for that there is not."""
 
 
 def parse_about(**fields: object) -> JobAbout:
@@ -60,11 +68,20 @@ def create(
 
 
 def load(store: JobStore, job_id: str) -> Job:
-    """Read a job back; raises UserError when there is none of this id."""
+    """Read a job back; raises NoSuchJob when there is none of this id."""
+    return _read(store.load, job_id)
+
+
+def manifest(store: JobStore, job_id: str) -> JobManifest:
+    """The same of its manifest alone, which is small."""
+    return _read(store.manifest, job_id)
+
+
+def _read(read: Callable[[str], T], job_id: str) -> T:
     if re.fullmatch(JOB_NAME, job_id):
         try:
-            return store.load(job_id)
+            return read(job_id)
         except PacksightError as error:
             if error.code is not ErrorCode.OBJECT_MISSING:
                 raise
-    raise UserError(f"There is no job {job_id}. `packsight jobs` lists those there are.")
+    raise NoSuchJob(f"There is no job {job_id}. `packsight jobs` lists those there are.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -52,6 +53,16 @@ def read_list(path: Path, column: str | None = None) -> Iterator[Entry]:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
+def read_bytes(data: bytes, suffix: str, name: str, column: str | None = None) -> Iterator[Entry]:
+    """The same of a list in memory that a file of this suffix would hold, Parquet aside; `name`: what errors call it."""
+    if suffix in TABLES:
+        yield from _of_rows(_table(io.BufferedReader(io.BytesIO(data)), name), name, column)
+    elif suffix == ".txt":
+        yield from _of_text(_text(data, name))
+    else:
+        yield from _of_json(_text(data, name), name, column)
+
+
 def read_standard_input(column: str | None = None) -> Iterator[Entry]:
     """The same of standard input: JSON lines where the first begins with a brace, else a reference per line."""
     text = _text(sys.stdin.buffer.read(), "Standard input")
@@ -81,7 +92,7 @@ def _of_json(text: str, name: str, column: str | None) -> Iterator[Entry]:
                 continue
             try:
                 found = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(f"{name}, line {number}: {error}. Each line holds one JSON object.") from None
             if isinstance(found, str):
                 yield {COLUMNS[0]: found}

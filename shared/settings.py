@@ -339,6 +339,42 @@ class Storage(_Section):
     for PACKSIGHT_QUEUE__RESULT_EXPIRES, a week, and asked for again by `packsight submit --resume` afterwards."""
 
 
+class Http(_Section):
+    """The HTTP door, `packsight serve`."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    max_body: int = Field(default=40_000_000, gt=0)
+    """Bytes of a request: the largest photo (PACKSIGHT_FETCH__MAX_BYTES) with the form around it, or as base64 one of 30 million;
+    a table of a hundred thousand addresses."""
+    requests_per_minute: int = Field(default=1200, gt=0)
+    """Of one client or person, over a minute; what was not used of it can be used at once."""
+    sign_ins_per_minute: int = Field(default=10, gt=0)
+    """Of one address: whoever guesses passwords gets no further, whoever mistypes theirs does."""
+    in_work: int = Field(default=64, gt=0)
+    """Requests that wait for a worker's answer at a time; further ones are refused with 429."""
+    large: int = Field(default=24, gt=0)
+    """Requests at a time that take in or give out much, or for long: jobs, uploads, streams of results and progress."""
+    messages_ahead: int = Field(default=2_000, gt=0)
+    """Messages of a job that wait for workers at a time: some 4 MB of the broker. A large job is queued within seconds, so that
+    the next one has its turn."""
+    body_seconds: float = Field(default=60.0, gt=0)
+    """For a request's body to come in: 40 MB at 6 Mbit/s."""
+    deadline: float = Field(default=30.0, gt=0)
+    """Seconds that a request waits for a worker's answer at most, and unless it says how long."""
+    session_hours: float = Field(default=12.0, gt=0)
+    """After which a person has to sign in again: a working day."""
+    session_secret: Secret = SecretStr("")
+    """Signs sessions; empty: one that is made once below PACKSIGHT_HOME. Several servers of one address need the same."""
+    upload_seconds: int = Field(default=3600, gt=0, le=7 * 24 * 3600)
+    """For which an address that photos are sent to can be used."""
+    store: str = ""
+    """Where object storage is for those who send photos past the server (`https://photos.example.com`); empty: where it is for
+    us."""
+    https: bool = False
+    """Whether people come over https alone (a proxy in front): then browsers send the session over nothing else."""
+
+
 def _one_redis_server(url: SecretStr) -> SecretStr:
     text = url.get_secret_value()
     parts = urlsplit(text)
@@ -385,6 +421,7 @@ class Settings(BaseSettings):
     queue: Queue = Queue()
     catalog: Catalog = Catalog()
     storage: Storage = Storage()
+    http: Http = Http()
 
     @property
     def broker(self) -> str:

@@ -156,6 +156,13 @@ def _submit() -> Iterator[Grant]:
     yield Grant("hset expire del exists", _DELIVERIES)
 
 
+def _serve_http() -> Iterator[Grant]:
+    """What a producer may, and keep a list of what was accepted and is still to be done."""
+    yield from _submit()
+    yield Grant(f"{_SCRIPTS} set get mget del expire", (f"~{keys.errand('*')}",))
+    yield Grant(f"{_SCRIPTS} zadd zrem zrangebyscore zrevrange expire", (f"~{keys.errands('*')}",))
+
+
 def _recognise() -> Iterator[Grant]:
     """Work on photos and keep the books."""
     yield from _take(*WORKER_QUEUES)
@@ -252,6 +259,7 @@ _RIGHTS = {
     Role.WORKER: _recognise,
     Role.INDEXER: _index,
     Role.FLOWER: _watch,
+    Role.HTTP: _serve_http,
     Role.MONITOR: _look,
 }
 

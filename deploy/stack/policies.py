@@ -66,6 +66,14 @@ RIGHTS = {
         ),
         others=True,
     ),
+    # It asks who may do what before it does it for them; jobs that they remove go with their uploads.
+    Role.HTTP: Rights(
+        read=(layout.UPLOADS, layout.JOBS, layout.INCOMING, layout.PHOTOS, layout.CATALOGS),
+        write=(layout.UPLOADS, layout.JOBS),
+        delete=(layout.UPLOADS, layout.JOBS),
+        list=(layout.JOBS, layout.INCOMING, layout.CATALOGS),
+        others=True,
+    ),
     # `packsight status` tells what is published.
     Role.MONITOR: Rights(read=(layout.CATALOGS,), list=(layout.CATALOGS,)),
 }

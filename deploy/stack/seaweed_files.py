@@ -14,7 +14,7 @@ from pathlib import Path
 from packsight.deploy.stack.certificate import self_signed
 from packsight.deploy.stack.credentials import Credentials, S3Keys
 from packsight.deploy.stack.policies import RIGHTS, policy
-from packsight.deploy.stack.state import write_private
+from packsight.shared.storage.files import write_private
 
 IDENTITIES = "s3.json"
 _SECURITY, _CERTIFICATE, _KEY = "security.toml", "certificate.pem", "key.pem"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.files import write_private
 
 _SAME_START = 2.0
 """Seconds by which two readings of one process's start may differ when the clock is set."""
@@ -53,8 +52,9 @@ class StackState(BaseModel):
     credentials: Credentials = Field(default_factory=Credentials)
     ports: dict[str, int] = Field(default_factory=dict)
     workers: int = 1
-    """As `up` was last asked for, like `flower`."""
+    """As `up` was last asked for, like `flower` and `http`."""
     flower: bool = True
+    http: bool = True
     parts: tuple[Part, ...] = ()
     supervisor: Part | None = None
     """What starts parts again; None when the stack was stopped."""
@@ -119,16 +119,6 @@ class StackFolder:
             except BlockingIOError:
                 raise UserError(f"Another `packsight up` or `down` is at work in {self.root}. Wait for it to end.") from None
             yield
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read: written aside, then renamed, so that no reader sees half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # created with mode 0600
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).replace(path)
 
 
 def end(parts: list[Part]) -> list[str]:

@@ -35,6 +35,8 @@ class ErrorCode(StrEnum):
     WORKER_LOST = "worker_lost"
     TIME_LIMIT = "time_limit"
     CANCELLED = "cancelled"
+    NO_ANSWER = "no_answer"
+    TOO_MANY_REQUESTS = "too_many_requests"
     INTERNAL = "internal"
 
 
@@ -79,6 +81,8 @@ ADVICE: dict[ErrorCode, Advice] = {
         "`packsight dead-letters list`.",
         False,
     ),
+    ErrorCode.NO_ANSWER: Advice("Ask again; if it lasts, look at the workers (`packsight status`) or start more.", True),
+    ErrorCode.TOO_MANY_REQUESTS: Advice("Wait as long as `retry_after` says, then ask again.", True),
     ErrorCode.CANCELLED: Advice("Ask again with `packsight jobs retry JOB`.", True),
     ErrorCode.INTERNAL: Advice("A defect in packsight: report it with the worker's log of this task.", True),
 }

@@ -43,6 +43,21 @@ def stopped(job: str) -> str:
     return f"packsight:deliveries:job:{job}"
 
 
+def errands(kind: str) -> str:
+    """Sorted set of what the HTTP door has still to do, of one kind, by the time at which it is due."""
+    return f"packsight:errands:{kind}"
+
+
+def errands_failed(kind: str) -> str:
+    """Sorted set of what it has given up, by time."""
+    return f"packsight:errands:failed:{kind}"
+
+
+def errand(name: str) -> str:
+    """What is to be done, JSON."""
+    return f"packsight:errand:{name}"
+
+
 def partial(task_id: str) -> str:
     """Hash with what is done of a batch that is run image by image."""
     return f"packsight:partial:{task_id}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,16 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file in such a way that no reader ever sees half of it; text as UTF-8. Raises OSError."""
     with written_aside(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read: written aside, then renamed, so that no reader sees half of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # created with mode 0600
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).replace(path)
 
 
 def hash_file(path: Path) -> str:

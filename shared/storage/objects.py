@@ -216,6 +216,11 @@ class ObjectStore:
             raise self._typed(error, key) from error
         return True
 
+    def address_to_put(self, key: str, seconds: int) -> str:
+        """Address to which whoever has it can send this object for so many seconds, signed here: nothing is asked."""
+        signed: str = self._client.presigned_put_object(self.bucket, key, expires=timedelta(seconds=seconds))
+        return signed
+
     def exists(self, key: str) -> bool:
         """Tell whether our bucket has this key."""
         try:

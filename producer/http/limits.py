@@ -1,0 +1,124 @@
+"""What a request may take: bytes, requests a minute, places among those that wait. What is beyond is refused, never half done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from packsight.producer.http.errors import Refused, answer, refused
+from packsight.shared.contract.errors import ErrorCode
+
+_FORGET = 10_000
+"""Names after which those that have their whole allowance again are forgotten."""
+
+
+class Rates:
+    """So many requests a minute by name, spread evenly or at once (token bucket); several threads may ask."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._clock = float(per_minute), clock
+        self._left: dict[str, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, name: str) -> None:
+        """Count a request; raises Refused (429) that says when the next may come."""
+        per_second = self._most / 60
+        with self._lock:
+            now = self._clock()
+            left, at = self._left.get(name, (self._most, now))
+            left = min(self._most, left + (now - at) * per_second)
+            taken = left >= 1
+            self._left[name] = (left - 1 if taken else left, now)
+            if len(self._left) > _FORGET:
+                recent = {one: had for one, had in self._left.items() if (now - had[1]) * per_second < self._most}
+                self._left = recent
+        if not taken:
+            raise too_many(f"{name} asks more than {self._most:.0f} times a minute", (1 - left) / per_second)
+
+
+class Places:
+    """So many requests at a time."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self.taken = most, 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Hold a place while the block lasts; raises Refused (429) when there is none."""
+        with self._lock:
+            if self.taken >= self._most:
+                raise too_many(f"{self._most} requests of this kind are under way already", 1.0)
+            self.taken += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.taken -= 1
+
+
+def too_many(message: str, seconds: float) -> Refused:
+    """Refuse for now."""
+    return Refused(429, ErrorCode.TOO_MANY_REQUESTS, message, retry_after=max(seconds, 1.0))
+
+
+class BodyLimit:
+    """Refuses (413) requests with more bytes than `most`, by what they announce or as soon as more come in.
+
+    The framework's own limit would answer in plain text.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app, self._most = app, most
+        self._text = f"The request has more than {most} bytes"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if announced.isdigit() and int(announced) > self._most:
+            await answer(refused(HTTPException(413, self._text)))(scope, receive, send)
+            return
+        came = 0
+
+        async def counted() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self._most:
+                raise HTTPException(413, self._text)  # the framework hands no other error on while it reads a body
+            return message
+
+        await self._app(scope, counted, send)
+
+
+class SafeHeaders:
+    """Tells browsers to load nothing from other hosts, to show nothing of ours in other pages, and to guess no types."""
+
+    _HEADERS = (
+        (b"content-security-policy",
+         b"default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+         b"frame-ancestors 'none'"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+    )  # fmt: skip
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self._HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, marked if scope["type"] == "http" else send)

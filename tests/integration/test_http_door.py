@@ -1,0 +1,155 @@
+"""Who comes in by the HTTP door, and how others are refused."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from packsight.deploy.stack.ports import free_ports
+from packsight.deploy.testbed import Servers
+from packsight.producer.http.rights import Right
+from packsight.shared.settings import Http, Settings
+from tests.door import PASSWORD, Serving, serving
+
+
+@pytest.fixture(scope="module")
+def open_door(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(servers.settings(tmp_path_factory.mktemp("door"), "packsight", http=Http(sign_ins_per_minute=1000))) as running:
+        running.door.client.store.ensure_bucket()
+        yield running
+
+
+def test_it_says_that_it_lives_and_that_it_is_ready(open_door: Serving) -> None:
+    assert open_door.stranger.get("/healthz").json == {"status": "ok"}
+    ready = open_door.stranger.get("/readyz")
+    assert (ready.status, ready.json) == (200, {"ready": True, "queue": True, "store": True})
+
+
+def test_without_broker_and_store_it_lives_and_is_not_ready(live_settings: Settings) -> None:
+    queue, store = free_ports(2)
+    away = live_settings.model_copy(
+        update={
+            "result_url": type(live_settings.result_url)(f"redis://127.0.0.1:{queue}/1"),
+            "s3": live_settings.s3.model_copy(update={"endpoint": f"127.0.0.1:{store}"}),
+        }
+    )
+    with serving(away) as running:
+        assert running.stranger.get("/healthz").status == 200
+        ready = running.stranger.get("/readyz")
+        assert (ready.status, ready.json) == (503, {"ready": False, "queue": False, "store": False})
+
+
+def test_nobody_comes_in_without_a_key_or_with_a_wrong_one(open_door: Serving) -> None:
+    open_door.client()
+    for visitor in (
+        open_door.stranger,
+        open_door.stranger.with_headers(Authorization="Bearer packsight_wrong"),
+        open_door.stranger.with_headers(Authorization="Basic c2hvcDpzaG9w"),
+        open_door.stranger.with_headers(Cookie="packsight_session=WyJhbm4iXQ.aaaa.bbbb"),
+    ):
+        refused = visitor.get("/v1/session")
+        assert (refused.status, refused.code) == (401, "access_denied")
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_key_is_known_as_long_as_it_is_not_taken_away(open_door: Serving) -> None:
+    visitor = open_door.client("shop", Right.RECOGNISE, catalogs={"shoes"})
+    expected = {"name": "shop", "kind": "client", "rights": ["recognise"], "catalogs": ["shoes"], "csrf": None}
+    assert visitor.get("/v1/session").json == expected
+    again = open_door.client("shop")
+    assert visitor.get("/v1/session").status == 401
+    assert again.get("/v1/session").status == 200
+
+
+def test_a_person_signs_in_and_out(open_door: Serving) -> None:
+    person = open_door.person("ann")
+    who = person.get("/v1/session").json
+    assert (who["name"], who["kind"], who["rights"]) == ("ann", "person", ["admin", "jobs", "recognise", "review"])
+    gone = person.ask("DELETE", "/v1/session")
+    assert gone.status == 204
+    assert 'packsight_session=""' in gone.headers["Set-Cookie"]
+
+
+def test_the_cookie_is_for_no_script_and_no_other_site(open_door: Serving) -> None:
+    open_door.person("ann")
+    answer = open_door.stranger.post("/v1/session", json={"name": "ann", "password": PASSWORD})
+    attributes = {part.strip().lower() for part in answer.headers["Set-Cookie"].split(";")}
+    assert {"httponly", "samesite=lax", "path=/"} <= attributes
+
+
+def test_wrong_passwords_are_refused_and_guessing_soon_ends(live_settings: Settings) -> None:
+    limited = live_settings.model_copy(update={"http": Http(sign_ins_per_minute=5)})
+    with serving(limited) as running:
+        running.person("ann")
+        wrong = [running.stranger.post("/v1/session", json={"name": name, "password": "x"}) for name in ("ann", "bob") * 3]
+        assert [answer.status for answer in wrong] == [401] * 4 + [429] * 2
+        assert {answer.code for answer in wrong[:4]} == {"access_denied"}
+        assert wrong[-1].code == "too_many_requests"
+        assert int(wrong[-1].headers["Retry-After"]) >= 1
+        assert wrong[-1].json["failure"]["retry_after"] >= 1
+
+
+def test_a_session_ends_with_its_password_and_its_person(open_door: Serving) -> None:
+    first = open_door.person("ann")
+    second = open_door.person("ann")  # of another hash, so of another password as far as the session can tell
+    assert (first.get("/v1/session").status, second.get("/v1/session").status) == (401, 200)
+
+
+def test_what_changes_something_needs_the_word_that_another_site_cannot_know(open_door: Serving) -> None:
+    person = open_door.person("ann")
+    for word in ("", "0" * 64, open_door.person("bob").headers["X-CSRF-Token"]):
+        forged = person.with_headers(X_CSRF_Token=word).ask("DELETE", "/v1/session")
+        assert (forged.status, forged.code) == (403, "access_denied")
+    assert person.with_headers(X_CSRF_Token="").get("/v1/session").status == 200
+
+
+def test_a_form_of_another_site_signs_nobody_in(open_door: Serving) -> None:
+    open_door.person("ann")
+    answer = open_door.stranger.post("/v1/session", fields={"name": "ann", "password": PASSWORD}, encode_multipart=False)
+    assert (answer.status, answer.code) == (400, "bad_message")
+
+
+def test_whoever_asks_too_often_is_told_when_to_ask_again(live_settings: Settings) -> None:
+    with serving(live_settings.model_copy(update={"http": Http(requests_per_minute=3)})) as running:
+        busy, other = running.client("busy"), running.client("other")
+        assert [busy.get("/v1/session").status for _ in range(4)] == [200, 200, 200, 429]
+        assert other.get("/v1/session").status == 200
+
+
+def test_a_request_that_is_too_large_is_refused_before_it_has_come(live_settings: Settings) -> None:
+    with serving(live_settings.model_copy(update={"http": Http(max_body=1000)})) as running:
+        announced = running.stranger.post("/v1/session", json={"name": "x" * 2000, "password": ""})
+        unannounced = running.stranger.post(
+            "/v1/session", body=(b"x" * 100 for _ in range(20)), headers={"Content-Type": "application/json"}
+        )
+        assert {(answer.status, answer.code) for answer in (announced, unannounced)} == {(413, "file_too_large")}
+        # What is only announced is not waited for.
+        host, _, port = running.stranger.base.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(b"POST /v1/session HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
+            assert b"413" in connection.recv(100)
+
+
+def test_what_is_not_there_and_what_it_does_not_know_is_refused_in_one_form(open_door: Serving) -> None:
+    missing = open_door.stranger.get("/v1/nothing")
+    assert (missing.status, missing.code) == (404, "object_missing")
+    method = open_door.stranger.ask("PUT", "/v1/session")
+    assert (method.status, method.code) == (405, "bad_message")
+    wrong = open_door.stranger.post("/v1/session", json={"name": 1, "pass": ""})
+    assert (wrong.status, wrong.code) == (400, "bad_message")
+    assert "body.name" in wrong.json["reason"]
+
+
+def test_browsers_are_told_to_load_nothing_from_other_hosts(open_door: Serving) -> None:
+    for path in ("/healthz", "/v1/nothing"):
+        headers = open_door.stranger.get(path).headers
+        assert "default-src 'self'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_description_names_every_address_and_no_page_needs_another_host(open_door: Serving) -> None:
+    described = open_door.stranger.get("/openapi.json").json
+    assert "/v1/session" in described["paths"]
+    assert open_door.stranger.get("/docs").status == 404

@@ -1,0 +1,137 @@
+"""The file of those who come in over HTTP, sessions, and limits."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.errors import Refused
+from packsight.producer.http.limits import Places, Rates
+from packsight.producer.http.rights import Caller, Kind, Right
+from packsight.producer.http.sessions import Sessions, own_secret
+from packsight.shared.contract.errors import UserError
+
+JOBS = frozenset({Right.JOBS})
+
+
+def test_neither_key_nor_password_stands_in_the_file_which_is_its_owners_alone(tmp_path: Path) -> None:
+    accounts = Accounts(tmp_path)
+    _, key = accounts.add_client("shop", JOBS, None)
+    accounts.add_person("ann", "a long password", JOBS, None)
+    text = accounts.path.read_text()
+    assert key not in text
+    assert "a long password" not in text
+    assert stat.S_IMODE(accounts.path.stat().st_mode) == 0o600
+
+
+def test_who_is_added_or_removed_elsewhere_is_known_here(tmp_path: Path) -> None:
+    here, elsewhere = Accounts(tmp_path), Accounts(tmp_path)
+    assert here.client("packsight_x") is None
+    added, key = elsewhere.add_client("shop", JOBS, frozenset({"shoes"}))
+    assert here.client(key) == added
+    assert here.client_named("shop") == added
+    elsewhere.remove(Kind.CLIENT, "shop")
+    assert here.client(key) is None
+    with pytest.raises(UserError, match="no client shop"):
+        here.remove(Kind.CLIENT, "shop")
+
+
+def test_a_new_key_leaves_the_secret_of_webhooks(tmp_path: Path) -> None:
+    accounts = Accounts(tmp_path)
+    (first, old), (second, new) = accounts.add_client("shop", JOBS, None), accounts.add_client("shop", JOBS, None)
+    assert old != new
+    assert first.webhook_secret == second.webhook_secret
+    assert len(accounts.all()) == 1
+
+
+def test_a_person_signs_in_by_their_own_password_alone(tmp_path: Path) -> None:
+    accounts = Accounts(tmp_path)
+    accounts.add_person("ann", "a long password", JOBS, None)
+    accounts.add_person("bob", "another password", JOBS, None)
+    assert accounts.sign_in("ann", "a long password") == accounts.person("ann")
+    assert accounts.sign_in("ann", "another password") is None
+    assert accounts.sign_in("eve", "a long password") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "catalogs"), [("", "a long password", []), ("a b", "a long password", []), ("ann", "short", []),
+    ("ann", "a long password", ["NO"])], ids=["no-name", "blank", "short", "catalog"],
+)  # fmt: skip
+def test_what_cannot_be_added_is_said(tmp_path: Path, name: str, password: str, catalogs: list[str]) -> None:
+    with pytest.raises(UserError):
+        Accounts(tmp_path).add_person(name, password, JOBS, frozenset(catalogs) or None)
+
+
+def test_a_damaged_file_lets_nobody_in_and_says_so(tmp_path: Path) -> None:
+    accounts = Accounts(tmp_path)
+    accounts.add_client("shop", JOBS, None)
+    accounts.path.write_text("{")
+    with pytest.raises(UserError, match=r"accounts\.json cannot be read"):
+        accounts.client("packsight_x")
+
+
+def test_a_session_is_read_by_whoever_has_the_secret_and_only_in_time(tmp_path: Path) -> None:
+    person = Accounts(tmp_path).add_person("ann", "a long password", JOBS, None)
+    sessions = Sessions("secret", 60)
+    session, cookie = sessions.begin(person)
+    assert Sessions("secret", 60).read(cookie) == session
+    assert session.is_of(person)
+    assert Sessions("other", 60).read(cookie) is None
+    assert Sessions("secret", -1).read(cookie) is None
+    assert sessions.read(cookie[:-2] + "xx") is None
+    assert sessions.csrf(session) not in cookie
+    assert sessions.csrf(session) != sessions.csrf(sessions.begin(person)[0])
+
+
+def test_the_secret_of_sessions_is_made_once(tmp_path: Path) -> None:
+    assert own_secret(tmp_path) == own_secret(tmp_path) != ""
+    assert stat.S_IMODE((tmp_path / "http/session-secret").stat().st_mode) == 0o600
+
+
+def test_an_allowance_comes_back_with_time() -> None:
+    now = [0.0]
+    rates = Rates(6, clock=lambda: now[0])
+    for _ in range(6):
+        rates.take("shop")
+    with pytest.raises(Refused) as refused:
+        rates.take("shop")
+    assert refused.value.status == 429
+    assert refused.value.retry_after == pytest.approx(10)
+    rates.take("other")
+    now[0] = 10.1
+    rates.take("shop")
+    with pytest.raises(Refused):
+        rates.take("shop")
+
+
+def test_names_with_their_whole_allowance_are_forgotten() -> None:
+    now = [0.0]
+    rates = Rates(60, clock=lambda: now[0])
+    for number in range(10_000):
+        rates.take(str(number))
+    now[0] = 61.0
+    rates.take("last")
+    assert len(rates._left) == 1
+
+
+def test_places_are_given_back() -> None:
+    places = Places(1)
+    with places.one(), pytest.raises(Refused, match="under way already"), places.one():
+        pass
+    with pytest.raises(ZeroDivisionError), places.one():
+        raise ZeroDivisionError
+    assert places.taken == 0
+
+
+def test_admin_may_everything_and_others_what_they_were_given() -> None:
+    caller = Caller("shop", Kind.CLIENT, JOBS, frozenset({"shoes"}))
+    caller.require(Right.JOBS)
+    caller.require_catalog("shoes")
+    with pytest.raises(Refused, match="needs `review`"):
+        caller.require(Right.REVIEW)
+    with pytest.raises(Refused, match="no right to the catalog hats"):
+        caller.require_catalog("hats")
+    Caller("ann", Kind.PERSON, frozenset({Right.ADMIN}), None).require(Right.REVIEW)
