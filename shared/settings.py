@@ -330,6 +330,18 @@ class Storage(_Section):
     for PACKSIGHT_QUEUE__RESULT_EXPIRES, a week, and asked for again by `packsight submit --resume` afterwards."""
 
 
+class Review(_Section):
+    """Answers that people look at."""
+
+    sample: float = Field(default=0.05, ge=0, le=1)
+    """Share of the `matched` answers that are drawn by lot, by a hash of the photo, and offered for review however sure they are:
+    of a thousand photos fifty, which tell 2 % of wrong ones from 10 %."""
+    precision: float = Field(default=0.98, gt=0, lt=1)
+    """Promised precision of `matched` answers, which is what versions are calibrated for."""
+    days: float = Field(default=90.0, gt=0)
+    """How far back reviewed answers count for the figure that is held against it: what was mended is forgotten after a season."""
+
+
 def _one_redis_server(url: SecretStr) -> SecretStr:
     text = url.get_secret_value()
     parts = urlsplit(text)
@@ -375,6 +387,7 @@ class Settings(BaseSettings):
     queue: Queue = Queue()
     catalog: Catalog = Catalog()
     storage: Storage = Storage()
+    review: Review = Review()
 
     @property
     def broker(self) -> str:

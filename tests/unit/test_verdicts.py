@@ -70,7 +70,7 @@ def test_a_verdict_sent_twice_is_one() -> None:
         (Kind.BAD, {"by": ""}), (Kind.BAD, {"sha256": "x"}),
     ],
 )  # fmt: skip
-def test_a_verdict_that_says_nothing_or_two_things_is_refused(kind: Kind, more: dict[str, str]) -> None:
+def test_a_verdict_that_says_nothing_or_two_things_is_refused(kind: Kind, more: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         verdict(kind, **more)
 
