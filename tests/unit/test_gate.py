@@ -12,13 +12,14 @@ import pytest
 from packsight.indexer.gate.changes import changes
 from packsight.indexer.gate.churn import changed_answers, churn
 from packsight.indexer.gate.parameters import GATE
-from packsight.indexer.gate.questions import OWN, QUERY, Answer, Asked, Photo, ask_made, ask_own, ask_queries
+from packsight.indexer.gate.questions import ask_made, ask_own, ask_queries
 from packsight.indexer.gate.recognition import Pairs, pairs
 from packsight.indexer.gate.remarks import no_photo, one_photo, shared_pictures, twins, unread
 from packsight.indexer.gate.rules import Findings, refusals
 from packsight.indexer.gate.tables import Levels, Tables
 from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 from packsight.shared.catalog.tables import photo_table, product_table
+from packsight.shared.catalog.told import OWN, QUERY, Answer, Asked, Photo
 from packsight.shared.settings import Catalog
 from packsight.shared.vision.features import Features
 from tests.unit import matching_catalog
