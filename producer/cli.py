@@ -1,4 +1,4 @@
-"""The producer's commands as they are typed: from submit to dead-letters; serve, keys and people of the HTTP door."""
+"""The producer's commands as they are typed: from submit to dead-letters and review; serve, keys and people of the HTTP door."""
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from packsight.producer.evaluation import command as evaluation
     from packsight.producer.http import commands as http
     from packsight.producer.http import rights
+    from packsight.producer.reviews import command as reviews
     from packsight.shared.contract import messages
 else:
     messages = Later("packsight.shared.contract.messages")
@@ -24,6 +25,7 @@ else:
     evaluation = Later("packsight.producer.evaluation.command")
     http = Later("packsight.producer.http.commands", extra="http")
     rights = Later("packsight.producer.http.rights", extra="http")
+    reviews = Later("packsight.producer.reviews.command")
 
 app = typer.Typer(help="Photos in, product matches out.")
 letters_app = typer.Typer(no_args_is_help=True, help="Messages and photos that were put aside, with their cause.")
@@ -34,6 +36,8 @@ keys_app = typer.Typer(no_args_is_help=True, help="Keys by which programs come i
 app.add_typer(keys_app, name="keys")
 people_app = typer.Typer(no_args_is_help=True, help="People who sign in over HTTP.")
 app.add_typer(people_app, name="people")
+review_app = typer.Typer(no_args_is_help=True, help="Look at answers that want it, say what photos show, see what that comes to.")
+app.add_typer(review_app, name="review")
 
 Sources = Annotated[
     list[str] | None,
@@ -288,3 +292,75 @@ def list_people() -> None:
 def remove_person(name: Name) -> None:
     """Let a person sign in no more; sessions end too."""
     http.remove(rights.Kind.PERSON, name)
+
+
+ReviewOf = Annotated[
+    list[str] | None, typer.Argument(metavar="JOB…", help="Jobs to look in; by default the newest of the catalog.")
+]
+By = Annotated[str, typer.Option("--by", help="Who says so; by default the user of this machine.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Lines to show.")]
+
+
+@review_app.command("list")
+def list_waiting(jobs: ReviewOf = None, catalog: Catalog = "default", limit: Limit = 20, as_json: AsJson = False) -> None:
+    """List what waits for a person, the most useful first: unsure answers, and a sample of those that are matched."""
+    reviews.waiting(jobs or [], catalog, limit=limit, as_json=as_json)
+
+
+@review_app.command()
+def say(
+    job_id: Annotated[str, typer.Argument(metavar="JOB")],
+    index: Annotated[int, typer.Argument(metavar="PHOTO", min=0, help="Its number in the job, as `list` shows it.")],
+    verdict: Annotated[str, typer.Argument(help="right, other, not_listed or bad_photo.")],
+    product: Annotated[str, typer.Option("--product", help="Id of the product that the photo shows, with `other`.")] = "",
+    by: By = "",
+    catalog: Catalog = "default",
+) -> None:
+    """Say what a photo shows."""
+    reviews.say(job_id, index, verdict, catalog, product=product, by=by)
+
+
+@review_app.command()
+def undo(verdict: Annotated[str, typer.Argument(metavar="ID")], by: By = "", catalog: Catalog = "default") -> None:
+    """Take a verdict back."""
+    reviews.undo(verdict, catalog, by=by)
+
+
+@review_app.command("show")
+def show_verdicts(catalog: Catalog = "default", limit: Limit = 20, as_json: AsJson = False) -> None:
+    """Show what was said of photos, the latest first, and where people disagree."""
+    reviews.show(catalog, limit=limit, as_json=as_json)
+
+
+@review_app.command()
+def search(words: Annotated[list[str], typer.Argument(metavar="WORD…")], catalog: Catalog = "default", limit: Limit = 20) -> None:
+    """Find products of a catalog by words of their names, brands and codes."""
+    reviews.search(words, catalog, limit=limit)
+
+
+@review_app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="A .csv or .jsonl file.")],
+    job: Annotated[list[str] | None, typer.Option("--job", help="Of this job alone; may be repeated.")] = None,
+    waiting: Annotated[bool, typer.Option("--waiting", help="What waits, with columns to be filled in and imported.")] = False,
+    catalog: Catalog = "default",
+) -> None:
+    """Write all verdicts into a file, or what waits for one."""
+    reviews.export(file, job or [], catalog, waiting=waiting)
+
+
+@review_app.command("import")
+def import_verdicts(
+    file: Annotated[Path, typer.Argument(help="A table with job and index, or image; verdict; product_id.")],
+    job: Annotated[list[str] | None, typer.Option("--job", help="Jobs with these photos; by default the newest.")] = None,
+    by: By = "",
+    catalog: Catalog = "default",
+) -> None:
+    """Take in verdicts that were given elsewhere; rows that are wrong are told and left out."""
+    reviews.take_in(file, job or [], catalog, by=by)
+
+
+@review_app.command()
+def figures(catalog: Catalog = "default", as_json: AsJson = False) -> None:
+    """Say how many matched answers are wrong, by those drawn by lot; exit code 1 if the promise is surely broken."""
+    reviews.figures(catalog, as_json=as_json)

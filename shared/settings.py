@@ -356,6 +356,18 @@ class Http(_Section):
     """Whether people come over https alone (a proxy in front): then browsers send the session over nothing else."""
 
 
+class Review(_Section):
+    """Answers that people look at."""
+
+    sample: float = Field(default=0.05, ge=0, le=1)
+    """Share of the `matched` answers that are drawn by lot, by a hash of the photo, and offered for review however sure they are:
+    of a thousand photos fifty, which tell 2 % of wrong ones from 10 %."""
+    precision: float = Field(default=0.98, gt=0, lt=1)
+    """Promised precision of `matched` answers, which is what versions are calibrated for."""
+    days: float = Field(default=90.0, gt=0)
+    """How far back reviewed answers count for the figure that is held against it: what was mended is forgotten after a season."""
+
+
 def _one_redis_server(url: SecretStr) -> SecretStr:
     text = url.get_secret_value()
     parts = urlsplit(text)
@@ -402,6 +414,7 @@ class Settings(BaseSettings):
     catalog: Catalog = Catalog()
     storage: Storage = Storage()
     http: Http = Http()
+    review: Review = Review()
 
     @property
     def broker(self) -> str:

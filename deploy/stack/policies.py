@@ -43,9 +43,10 @@ RIGHTS = {
     Role.OPERATOR: Rights(("",), ("",), ("",), ("",), others=True),
     Role.PRODUCER: Rights(
         # A photo of the catalog stands beside each answer in a report; who submits asks first whether there is such a catalog.
-        read=(layout.UPLOADS, layout.JOBS, layout.INCOMING, layout.PHOTOS, layout.former_pointer("*")),
-        write=(layout.UPLOADS, layout.JOBS),
-        list=(layout.JOBS, layout.INCOMING, layout.CATALOGS),
+        # Who reviews an answer looks products up, and reads what a sync told of them.
+        read=(layout.UPLOADS, layout.JOBS, layout.INCOMING, layout.PHOTOS, layout.CATALOGS, layout.REVIEWS),
+        write=(layout.UPLOADS, layout.JOBS, layout.REVIEWS),
+        list=(layout.JOBS, layout.INCOMING, layout.CATALOGS, layout.REVIEWS),
         others=True,
     ),
     # It decodes what strangers send, so it writes features of photos that the indexer asked about, and nothing else.
@@ -56,13 +57,17 @@ RIGHTS = {
         others=True,
     ),
     Role.INDEXER: Rights(
-        read=(layout.CATALOGS, layout.FEATURES, layout.PHOTOS, layout.MADE, layout.JOBS, layout.INCOMING),
-        write=(layout.CATALOGS, layout.PHOTOS, layout.MADE, layout.FEATURES),
-        # It collects what nothing needs any more, and puts packs of features together.
-        delete=(layout.CATALOGS, layout.PHOTOS, layout.MADE, layout.FEATURES, layout.UPLOADS, layout.JOBS),
+        # Of uploads it keeps those that a person confirmed.
+        read=(
+            layout.CATALOGS, layout.FEATURES, layout.PHOTOS, layout.MADE, layout.JOBS, layout.INCOMING, layout.REVIEWS,
+            layout.UPLOADS,
+        ),
+        write=(layout.CATALOGS, layout.PHOTOS, layout.MADE, layout.FEATURES, layout.REVIEWS),
+        # It collects what nothing needs any more, and puts packs of features, and verdicts, together.
+        delete=(layout.CATALOGS, layout.PHOTOS, layout.MADE, layout.FEATURES, layout.UPLOADS, layout.JOBS, layout.REVIEWS),
         list=(
             layout.CATALOGS, layout.PHOTOS, layout.MADE, layout.FEATURES, layout.UPLOADS, layout.JOBS, layout.INCOMING,
-            layout.MODELS,
+            layout.REVIEWS, layout.MODELS,
         ),
         others=True,
     ),

@@ -11,9 +11,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from packsight.producer.evaluation.metrics import Answer
-from packsight.producer.evaluation.shares import Share
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.shares import Share
 
 
 class _Row(BaseModel):

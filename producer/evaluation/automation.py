@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from packsight.producer.evaluation.metrics import Answer
-from packsight.producer.evaluation.shares import Share
+from packsight.shared.shares import Share
 
 PRECISION = 0.98
 """What a version's threshold is fitted for, and therefore asked of any other by default."""

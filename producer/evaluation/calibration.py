@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 from statistics import fmean
 
-from packsight.producer.evaluation.shares import Share
+from packsight.shared.shares import Share
 
 BINS = 10
 

@@ -10,9 +10,9 @@ from packsight.producer.evaluation.against import Change, Comparison, Verdict
 from packsight.producer.evaluation.automation import PRECISION, best_operation
 from packsight.producer.evaluation.calibration import Bin
 from packsight.producer.evaluation.metrics import Answer, Summary, band_of, by_kind, reliability_of, summarise
-from packsight.producer.evaluation.shares import Share
 from packsight.producer.evaluation.stages import Way, stages_of, ways
 from packsight.producer.evaluation.unlisted import Unlisted
+from packsight.shared.shares import Share
 
 FITTED = "fitted"
 SHARES = ("automation", "precision", "top1", "top5", "top1_nearest", "absent_rejected", "present_rejected")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packsight.producer.evaluation.calibration import Bin, calibration_band, expected_calibration_error, reliability
-from packsight.producer.evaluation.shares import Share
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.shares import Share
 
 
 @dataclass(frozen=True, slots=True)

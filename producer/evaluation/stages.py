@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from packsight.producer.evaluation.metrics import Answer
-from packsight.producer.evaluation.shares import Share
 from packsight.shared.contract.outcomes import STAGES, Status
+from packsight.shared.shares import Share
 
 COMMON = frozenset({"fetch", "cache", "decode", "match"})
 """What photos go through whatever answers them; every other stage, known here or not, adds evidence."""

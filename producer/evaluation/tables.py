@@ -13,7 +13,6 @@ from packsight.producer.evaluation.against import Change, Comparison
 from packsight.producer.evaluation.calibration import Bin
 from packsight.producer.evaluation.document import FITTED, Results, Variants
 from packsight.producer.evaluation.metrics import Answer, Summary, by_kind, confusions, reliability_of, summarise
-from packsight.producer.evaluation.shares import Share
 from packsight.producer.evaluation.stages import Way, ways
 from packsight.producer.evaluation.wording import (
     HEADINGS,
@@ -30,6 +29,7 @@ from packsight.producer.evaluation.wording import (
     way_cells,
 )
 from packsight.shared.contract import references
+from packsight.shared.shares import Share
 
 _PAIRS = 8
 _CHANGES = 12

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from packsight.producer.evaluation.against import Comparison, Verdict
 from packsight.producer.evaluation.automation import PRECISION, best_operation
 from packsight.producer.evaluation.metrics import Answer, Summary, band_of, summarise
-from packsight.producer.evaluation.shares import Share
 from packsight.producer.evaluation.stages import Way
+from packsight.shared.shares import Share
 
 HEADINGS = ("Auto-\nmation", "Preci-\nsion", "Top-1", "Top-5", "Nearest", "Absent\nrejected", "Present\nrejected", "ECE")
 NAMES = {

@@ -12,6 +12,7 @@
     catalogs/<name>/parts/<sha256>                   files of its versions, each once
     catalogs/<name>/pictures.jsonl.gz                what was seen at the sources of its photos
     catalogs/<name>/reports/<version>/<file>         what a sync says of a version, published or refused
+    reviews/<catalog>/new|packs/<file>               what people say of answers
     models/int8/<key>/…                              networks of 8-bit integers
 """
 
@@ -25,12 +26,15 @@ JOBS = "jobs/"
 FEATURES = "features/"
 SHARD = ".parquet"
 CATALOGS = "catalogs/"
+REVIEWS = "reviews/"
+NEW, PACKS = "new/", "packs/"
+"""Parts of a catalog's reviews: verdicts by themselves, and many together."""
 MODELS = "models/"
 INT8 = f"{MODELS}int8/"
 
 FETCHED = (UPLOADS, INCOMING, PHOTOS, MADE)
 """Where references may always reach."""
-CLOSED = (JOBS, FEATURES, CATALOGS, MODELS)
+CLOSED = (JOBS, FEATURES, CATALOGS, REVIEWS, MODELS)
 """Where they never reach."""
 
 MANIFEST = "manifest.json"
@@ -100,6 +104,11 @@ def former_sources(catalog: str) -> str:
 def reports(catalog: str, version: str = "", file: str = "") -> str:
     """A file of the report on a version; without `file` the prefix of the whole of it, without `version` of all of a catalog."""
     return f"{CATALOGS}{catalog}/reports/{version + '/' if version else ''}{file}"
+
+
+def reviews(catalog: str, file: str = "") -> str:
+    """A file with verdicts on a catalog's answers, below `NEW` or `PACKS`; without it the prefix of all of them."""
+    return f"{REVIEWS}{catalog}/{file}"
 
 
 def address(bucket: str, key: str) -> str:

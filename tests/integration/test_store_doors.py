@@ -59,7 +59,7 @@ REQUESTS = [
 """What filer, S3, master, volume server and administration answer to where nothing closes them."""
 HARMLESS = {("GET", "/status")}
 """What S3 answers to everybody: that it is there, with an empty body."""
-ROOMS = ("catalogs", "photos", "made", "uploads", "incoming", "jobs", "features", "models", "elsewhere")
+ROOMS = ("catalogs", "photos", "made", "uploads", "incoming", "jobs", "features", "models", "reviews", "elsewhere")
 ADMIN, NOBODY, WRONG = "administrator", "no key", "wrong key"
 
 # Of each role: where it may read, write, delete and list; the rest of the table is empty.
@@ -68,15 +68,18 @@ MAY: dict[str, dict[str, str]] = {
     NOBODY: {},
     WRONG: {},
     Role.OPERATOR: dict.fromkeys(("get", "put", "delete", "list"), " ".join(ROOMS)),
-    Role.PRODUCER: {"get": "photos uploads incoming jobs", "put": "uploads jobs", "list": "catalogs incoming jobs"},
+    Role.PRODUCER: {
+        "get": "photos uploads incoming jobs catalogs reviews", "put": "uploads jobs reviews",
+        "list": "catalogs incoming jobs reviews",
+    },
     Role.WORKER: {
         "get": "catalogs models photos made uploads incoming", "put": "features", "list": "catalogs models"
     },
     Role.INDEXER: {
-        "get": "catalogs photos made incoming jobs features",
-        "put": "catalogs photos made features",
-        "delete": "catalogs photos made features uploads jobs",
-        "list": "catalogs photos made uploads incoming jobs features models",
+        "get": "catalogs photos made incoming jobs features uploads reviews",
+        "put": "catalogs photos made features reviews",
+        "delete": "catalogs photos made features uploads jobs reviews",
+        "list": "catalogs photos made uploads incoming jobs features models reviews",
     },
     Role.MONITOR: {"get": "catalogs", "list": "catalogs"},
 }

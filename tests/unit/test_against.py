@@ -10,9 +10,9 @@ import pytest
 from packsight.producer.evaluation.against import compare, read, sign_test
 from packsight.producer.evaluation.document import Results, document
 from packsight.producer.evaluation.metrics import Answer
-from packsight.producer.evaluation.shares import Share
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.shares import Share
 
 M, A, N, F = Status.MATCHED, Status.AMBIGUOUS, Status.NO_MATCH, Status.FAILED
 

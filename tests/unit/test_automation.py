@@ -5,8 +5,8 @@ import pytest
 from packsight.producer.evaluation.automation import Operation, best_operation, operations
 from packsight.producer.evaluation.document import measures
 from packsight.producer.evaluation.metrics import Answer, summarise
-from packsight.producer.evaluation.shares import Share
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.shares import Share
 
 
 def answer(confidence: float, *, right: bool, present: bool = True, status: Status = Status.AMBIGUOUS) -> Answer:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from packsight.producer.evaluation.calibration import BAND, calibration_band, expected_calibration_error, reliability
-from packsight.producer.evaluation.shares import Share
+from packsight.shared.shares import Share
 
 
 def test_calibration_error_is_the_mean_gap_of_the_bins_weighted_by_their_photos() -> None:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from packsight.producer.evaluation.metrics import Answer
-from packsight.producer.evaluation.shares import Share
 from packsight.producer.evaluation.stages import ways
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.shares import Share
 
 FIRST = {"fetch": 0.01, "cache": 0.0, "decode": 0.02, "embed": 0.1, "match": 0.01}
 

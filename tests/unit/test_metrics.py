@@ -7,10 +7,10 @@ import pytest
 from packsight.producer.evaluation.document import Results, document
 from packsight.producer.evaluation.labels import answers
 from packsight.producer.evaluation.metrics import Answer, by_kind, confusions, summarise
-from packsight.producer.evaluation.shares import Share, wilson
 from packsight.producer.evaluation.wording import shown
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Candidate, Evidence, Outcome, Product, Status
+from packsight.shared.shares import Share, wilson
 from packsight.shared.tables.labels import Label, read_labels
 
 

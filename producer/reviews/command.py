@@ -1,0 +1,212 @@
+"""What `packsight review …` does: list, say, undo, show, search, export, import, figures."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from packsight.producer.client import Client
+from packsight.producer.display import console, page
+from packsight.producer.reviews import files
+from packsight.producer.reviews.desk import ReviewDesk, parse_kind
+from packsight.producer.reviews.inbox import Waiting
+from packsight.producer.reviews.products import Shelf
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.references import shown
+from packsight.shared.storage.review_figure import Figure, Promise
+from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
+
+WHY = {Offered.SAMPLE: "drawn by lot", Offered.UNSURE: "unsure", Offered.CHOSEN: "chosen"}
+
+
+@contextmanager
+def _desk(catalog: str) -> Iterator[tuple[Client, ReviewDesk]]:
+    with Client() as client:
+        yield client, ReviewDesk(client, catalog)
+
+
+def waiting(jobs: Sequence[str], catalog: str, *, limit: int, as_json: bool) -> None:
+    """List what waits for a person, the most useful first."""
+    with _desk(catalog) as (_, desk):
+        found = desk.waiting(jobs)
+    if as_json:
+        for one in islice(found, limit):
+            typer.echo(json.dumps(files.asked(one), ensure_ascii=False))
+        return
+    if not found:
+        page.print("Nothing waits for a review.")
+        return
+    table = Table("Job", "Photo", "Name", "Answer", "Nearest product", "Why", box=SIMPLE_HEAD, pad_edge=False)
+    for one in islice(found, limit):
+        table.add_row(*_told(one))
+    page.print(table)
+    more = f", {len(found) - limit:,} more with --limit" if len(found) > limit else ""
+    drawn = sum(one.offered is Offered.SAMPLE for one in found)
+    page.print(f"{len(found):,} wait, {drawn:,} of them drawn by lot{more}. packsight review say JOB PHOTO right|other|…")
+
+
+def _told(one: Waiting) -> tuple[Text, ...]:
+    outcome = one.row.outcome
+    first = outcome.candidates[0].product if outcome.candidates else outcome.product
+    product = f"{first.id} {first.name}" if first else "none"
+    why = "people disagree" if one.review is not None else WHY[one.offered]
+    answer = f"{outcome.status} {outcome.confidence:.2f}"
+    return tuple(
+        Text(cell) for cell in (one.row.job, str(one.row.index), shown(one.row.name), answer, product, why)
+    )
+
+
+def say(job: str, index: int, verdict: str, catalog: str, *, product: str, by: str) -> None:
+    """Say what a photo of a job shows."""
+    kind = parse_kind(verdict)
+    with _desk(catalog) as (client, desk):
+        if product:
+            Shelf(client.store, client.settings, catalog).products().get(product)
+        row = desk.row(job, index)
+        before = desk.reviewed().photos.get(row.outcome.sha256 or "")
+        seen = before.verdict.id if before is not None else None
+        given = desk.give(row, kind, by=by or _me(), product=product, after=seen)
+    page.print(f"{escape(shown(row.name))}: {_sentence(given)}. packsight review undo {given.id} takes it back.", soft_wrap=True)
+
+
+def undo(verdict: str, catalog: str, *, by: str) -> None:
+    """Take a verdict back."""
+    with _desk(catalog) as (_, desk):
+        taken = desk.undo(verdict, by=by or _me())
+    page.print(f"Taken back: what was said of {escape(shown(taken.name))}. What it led to goes with the next sync.")
+
+
+def show(catalog: str, *, limit: int, as_json: bool) -> None:
+    """Show what was said, the latest first, and where people disagree."""
+    with _desk(catalog) as (_, desk):
+        found = desk.reviewed()
+    latest = list(found.photos.values())[::-1]
+    if as_json:
+        for review in islice(latest, limit):
+            typer.echo(json.dumps(files.given(review.verdict, counts="disputed" if review.disputed else "yes")))
+        return
+    if not latest:
+        page.print(f"No answer of catalog {catalog} has been reviewed. `packsight review list` shows what waits.")
+        return
+    table = Table("When (UTC)", "By", "Photo", "Answer", "Verdict", "Id", box=SIMPLE_HEAD, pad_edge=False)
+    for review in islice(latest, limit):
+        for verdict in (review.verdict, *review.against):
+            answer = f"{verdict.answered.status} {verdict.answered.product}"
+            said = Text(_sentence(verdict), style="yellow" if review.disputed else "")
+            cells = (f"{verdict.at:%Y-%m-%d %H:%M}", verdict.by, shown(verdict.name), answer)
+            table.add_row(*map(Text, cells), said, Text(verdict.id))
+    page.print(table)
+    _disputed(found)
+
+
+def search(words: Sequence[str], catalog: str, *, limit: int) -> None:
+    """Find products by words of their names, brands and codes."""
+    with Client() as client:
+        products = Shelf(client.store, client.settings, catalog).products()
+        found = products.search(" ".join(words), limit)
+    if not found:
+        page.print(f"None of {len(products):,} products has all of these words.")
+        return
+    table = Table("Id", "Name", "Vendor", "Code", box=SIMPLE_HEAD, pad_edge=False)
+    for row in found:
+        table.add_row(*map(Text, (row.id, row.name, row.vendor, row.vendor_code)))
+    page.print(table)
+
+
+def export(path: Path, jobs: Sequence[str], catalog: str, *, waiting: bool) -> None:
+    """Write all verdicts, or what waits for one, into a file."""
+    with _desk(catalog) as (_, desk):
+        if waiting:
+            count = files.write(path, map(files.asked, desk.waiting(jobs)), files.ASKED)
+        else:
+            all_of_them = desk.store.all()
+            count = files.write(path, _given(all_of_them, desk.reviewed(), jobs), files.GIVEN)
+    console.print(f"Wrote [bold]{escape(str(path))}[/]: {count:,} {'answers that wait' if waiting else 'verdicts'}")
+
+
+def _given(verdicts: Sequence[Verdict], found: Reviewed, jobs: Sequence[str]) -> Iterator[files.Cells]:
+    standing = {one.id: "disputed" if review.disputed else "yes"
+                for review in found.photos.values() for one in (review.verdict, *review.against)}  # fmt: skip
+    for verdict in verdicts:
+        if not jobs or verdict.job in jobs:
+            yield files.given(verdict, counts=standing.get(verdict.id, "no"))
+
+
+def take_in(path: Path, jobs: Sequence[str], catalog: str, *, by: str) -> None:
+    """Take verdicts in from a table; exit code 1 when some of its rows are wrong, which are left out."""
+    with _desk(catalog) as (client, desk):
+        found = files.read(path, list(desk.rows(jobs)), catalog, by=by or _me(), share=desk.rules.sample)
+        good = found.verdicts
+        if any(verdict.kind is Kind.OTHER for verdict in good):
+            products = Shelf(client.store, client.settings, catalog).products()
+            strange = [verdict for verdict in good if verdict.kind is Kind.OTHER and verdict.product not in products]
+            found.faults += [f"{shown(one.name)}: catalog {catalog} has no product {one.product}" for one in strange]
+            good = [verdict for verdict in good if verdict not in strange]
+        desk.store.add(good)
+        _disputed(desk.reviewed())
+    page.print(f"{len(good):,} verdicts taken in, {found.empty:,} rows without one, {len(found.faults):,} wrong.")
+    for fault in found.faults[:20]:
+        console.print(f"[yellow]{escape(str(path))}, {escape(fault)}[/]")
+    if found.faults:
+        raise typer.Exit(1)
+
+
+def figures(catalog: str, *, as_json: bool) -> None:
+    """Say how many matched answers are wrong; exit code 1 when the promise is surely broken."""
+    with _desk(catalog) as (_, desk):
+        found = desk.figure()
+    if as_json:
+        typer.echo(json.dumps(document(found)))
+    else:
+        colour = {Promise.KEPT: "green", Promise.OPEN: "yellow", Promise.BROKEN: "red"}[found.promise]
+        page.print(f"[{colour}]{escape(found.told[:1].upper() + found.told[1:])}.[/]", soft_wrap=True)
+        page.print(
+            f"Beside them {found.unclear} sampled photos on which nobody could tell, {found.disputed} on which people disagree. "
+            f"{found.elsewhere} more were reviewed for other reasons: they say nothing of the sure answers and are not mixed in.",
+            soft_wrap=True,
+        )
+    if found.promise is Promise.BROKEN:
+        raise typer.Exit(1)
+
+
+def document(found: Figure) -> dict[str, object]:
+    """The figure for programs: shares from 0 to 1, null where nothing was reviewed."""
+    low, high = found.wrong.interval or (None, None)
+    return {
+        "catalog": found.catalog, "reviewed": found.wrong.n, "wrong": found.wrong.k, "wrong_share": found.wrong.value,
+        "wrong_low": low, "wrong_high": high, "promised_precision": found.promised, "promise": found.promise.value,
+        "unclear": found.unclear, "disputed": found.disputed, "reviewed_for_other_reasons": found.elsewhere,
+    }  # fmt: skip
+
+
+def _sentence(verdict: Verdict) -> str:
+    return {
+        Kind.RIGHT: f"shows {verdict.product}, as answered", Kind.OTHER: f"shows {verdict.product}",
+        Kind.ABSENT: "not in the catalog", Kind.BAD: "bad photo", Kind.UNDONE: "taken back",
+    }[verdict.kind]  # fmt: skip
+
+
+def _disputed(found: Reviewed) -> None:
+    for review in found.disputed[:10]:
+        others = ", ".join(f"{one.by}: {_sentence(one)}" for one in review.against)
+        console.print(
+            f"[yellow]{escape(shown(review.verdict.name))}: {escape(review.verdict.by)} says {_sentence(review.verdict)}, "
+            f"{escape(others)}. It is not used until one of them has seen both: packsight review say[/]"
+        )
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        raise UserError("A verdict needs the name of who gives it: --by NAME.") from None

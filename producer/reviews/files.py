@@ -1,0 +1,159 @@
+"""Verdicts as files: exported for anybody, imported from where people review elsewhere.
+
+A CSV that is imported has the columns `job` and `index`, or `image` (a photo's name, the end of it, or its reference), and
+`verdict` and `product_id`; `offered` and `after`, as exported, may stand beside them. A row without a verdict is left out.
+Without a column `verdict` the table is one of labels: `product_id` is what a photo shows, empty: not in the catalog.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packsight.producer.export import harmless, literal
+from packsight.producer.reviews.desk import parse_kind, verdict_on
+from packsight.producer.reviews.inbox import Waiting, first_product
+from packsight.producer.reviews.inbox import offered as offered_by_rule
+from packsight.producer.rows import Row
+from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.files import written_aside
+from packsight.shared.storage.verdicts import Kind, Offered, Verdict
+from packsight.shared.tables.table import SUFFIXES, read_table
+
+GIVEN = (
+    "id", "at", "by", "job", "index", "name", "image", "sha256", "verdict", "product_id", "status", "first_id", "confidence",
+    "catalog", "catalog_version", "offered", "after", "counts",
+)  # fmt: skip
+"""Columns of verdicts that were given."""
+ASKED = (
+    "job", "index", "name", "image", "status", "confidence", "first_id", "first_name", "second_id", "second_name", "reason",
+    "offered", "after", "verdict", "product_id",
+)  # fmt: skip
+"""Columns of what waits; the last two are to be filled in."""
+
+Cells = dict[str, str | int | float | None]
+
+
+def write(path: Path, rows: Iterable[Cells], columns: Sequence[str]) -> int:
+    """Write rows as .jsonl or .csv, whole or not at all; returns how many. Raises UserError for another suffix or folder."""
+    suffix, count = path.suffix.lower(), 0
+    if suffix not in {".csv", ".jsonl", ".ndjson"}:
+        raise UserError(f"{path} has no known suffix. Reviews can be written as .jsonl or .csv.")
+    try:
+        with written_aside(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, columns, lineterminator="\n") if suffix == ".csv" else None
+            if table is not None:
+                table.writeheader()
+            for row in rows:
+                if table is not None:
+                    table.writerow({name: harmless(value) for name, value in row.items()})
+                else:
+                    file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
+                count += 1
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}. Create the folder or choose another.") from None
+    return count
+
+
+def given(verdict: Verdict, *, counts: str) -> Cells:
+    """A verdict as a row. counts: `yes`, `disputed`, or `no` for one that was replaced or taken back."""
+    return {
+        "id": verdict.id, "at": verdict.at.isoformat(), "by": verdict.by, "job": verdict.job, "index": verdict.index,
+        "name": verdict.name, "image": verdict.image, "sha256": verdict.sha256, "verdict": verdict.kind.value,
+        "product_id": verdict.product, "status": verdict.answered.status.value, "first_id": verdict.answered.product,
+        "confidence": verdict.answered.confidence, "catalog": verdict.catalog, "catalog_version": verdict.answered.version,
+        "offered": verdict.offered.value, "after": verdict.after, "counts": counts,
+    }  # fmt: skip
+
+
+def asked(one: Waiting) -> Cells:
+    """What waits as a row, its verdict to be filled in."""
+    outcome = one.row.outcome
+    first, second = ([candidate.product for candidate in outcome.candidates] + [None, None])[:2]
+    return {
+        "job": one.row.job, "index": one.row.index, "name": one.row.name, "image": outcome.image,
+        "status": outcome.status.value, "confidence": outcome.confidence, "first_id": first_product(outcome),
+        "first_name": first.name if first else "", "second_id": second.id if second else "",
+        "second_name": second.name if second else "", "reason": outcome.reason, "offered": one.offered.value,
+        "after": one.review.verdict.id if one.review else "", "verdict": "", "product_id": "",
+    }  # fmt: skip
+
+
+@dataclass
+class Imported:
+    """verdicts: of the rows that say something; empty: how many say nothing; faults: a sentence for each that is wrong."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    empty: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def read(path: Path, rows: Sequence[Row], catalog: str, *, by: str, share: float) -> Imported:
+    """Read verdicts on the outcomes `rows` from a table; by: who gave those of rows without a column `by`.
+
+    A row that is wrong is told and left out; the others stand. share: of the sample. Raises UserError for a table that cannot be
+    read, or has neither `job` and `index` nor `image`.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"{path} is no table. Import a .csv, .tsv or .xlsx with the columns image, verdict, product_id.")
+    finder, found = _Finder(rows), Imported()
+    for number, line in enumerate(read_table(path), start=2):
+        cells = {name: literal(cell.strip()) for name, cell in line.items()}
+        if not ({"job", "index"} <= cells.keys() or "image" in cells):
+            raise UserError(f"{path} has neither the columns job and index nor image; it has {', '.join(cells)}.")
+        if "verdict" not in cells and "product_id" not in cells:
+            raise UserError(f"{path} has no column verdict and none product_id; it has {', '.join(cells)}.")
+        try:
+            verdict = _verdict(cells, finder, catalog, by=by, share=share)
+        except UserError as error:
+            found.faults.append(f"line {number}: {error}")
+            continue
+        if verdict is None:
+            found.empty += 1
+        else:
+            found.verdicts.append(verdict)
+    return found
+
+
+def _verdict(cells: dict[str, str], finder: _Finder, catalog: str, *, by: str, share: float) -> Verdict | None:
+    said, product = cells.get("verdict", ""), cells.get("product_id", "")
+    if not said and "verdict" in cells and not product:
+        return None
+    kind = parse_kind(said or (Kind.OTHER if product else Kind.ABSENT))
+    row = finder.find(cells)
+    drawn = offered_by_rule(row.outcome, share)
+    told = cells.get("offered", "")
+    # Drawn by lot are only those that were asked about as such: somebody who came upon a wrong answer was not.
+    why = drawn if drawn is not None and told == drawn else Offered.UNSURE if told == Offered.UNSURE else Offered.CHOSEN
+    after = cells.get("after") or None
+    return verdict_on(row, catalog, kind, by=cells.get("by") or by, product=product, offered=why, after=after)
+
+
+class _Finder:
+    """Outcomes by place, reference and name."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._places = {(row.job, str(row.index)): row for row in rows}
+        self._named: dict[str, list[Row]] = {}
+        for row in rows:
+            parts = row.name.replace("\\", "/").split("/")
+            ends = ("/".join(parts[start:]) for start in range(len(parts)))
+            for name in {row.outcome.image, row.name, *ends}:
+                self._named.setdefault(name, []).append(row)
+
+    def find(self, cells: dict[str, str]) -> Row:
+        if cells.get("job") and cells.get("index"):
+            row = self._places.get((cells["job"], cells["index"]))
+            if row is None:
+                raise UserError(f"there is no outcome {cells['index']} of job {cells['job']}")
+            return row
+        image = cells.get("image", "").replace("\\", "/")
+        found = {row.outcome.sha256: row for row in self._named.get(image, ())}
+        if not found:
+            raise UserError(f"no photo of the jobs that were looked at is called {image}. Name the job with --job.")
+        if len(found) > 1:
+            raise UserError(f"{len(found)} photos end in {image}. Name them by more of their paths, or by job and index.")
+        return next(reversed(found.values()))

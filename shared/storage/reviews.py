@@ -1,0 +1,148 @@
+"""Verdicts in object storage: small objects that are never changed, put together into files by the indexer.
+
+    reviews/<catalog>/new/<time>-<id>.json           one verdict
+    reviews/<catalog>/packs/<time>-<id>.jsonl.gz     many, a line each
+
+Several people may write at a time: each verdict has a key of its own. A pack is written before the objects that it holds are
+removed, and readers look at packs last, so that none is missed; one that is met twice is one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import secrets
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.storage import layout
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.verdicts import Reviewed, Verdict, reviewed
+
+LOOSE = 200
+"""Verdicts in objects of their own from which they are put together: reading as many takes a second."""
+ALONE = 8
+"""Verdicts written at a time from which they are a pack at once."""
+_THREADS = 8
+_TRIES = 5
+"""Readings begun anew, since what was listed has been put together meanwhile."""
+
+
+class ReviewStore:
+    """The verdicts on one catalog's answers.
+
+    What was read once is remembered as long as it is there, so that looking again takes a listing. Not for several threads at
+    a time.
+    """
+
+    def __init__(self, store: ObjectStore, catalog: str) -> None:
+        self._store, self.catalog = store, catalog
+        self._read: dict[str, tuple[Verdict, ...]] = {}
+
+    def add(self, verdicts: Sequence[Verdict]) -> None:
+        """Write verdicts; those that are there already stay as they are.
+
+        Raises ValueError for one on another catalog's answer, StorageError when storage refuses.
+        """
+        if any(verdict.catalog != self.catalog for verdict in verdicts):
+            raise ValueError(f"a verdict on another catalog than {self.catalog}")
+        if len(verdicts) >= ALONE:
+            self._write_pack(verdicts)
+            return
+        for verdict in verdicts:
+            name = f"{verdict.at.astimezone(UTC):%Y%m%dT%H%M%S}-{verdict.id}.json"
+            self._store.create(layout.reviews(self.catalog, f"{layout.NEW}{name}"), verdict.model_dump_json().encode())
+
+    def all(self) -> list[Verdict]:
+        """Every verdict once, oldest first; raises StorageError when they cannot be read."""
+        for last in (*(False for _ in range(_TRIES)), True):
+            # New ones first: what is put together meanwhile is in a pack by then.
+            keys = [*self._store.list(self._prefix(layout.NEW)), *self._store.list(self._prefix(layout.PACKS))]
+            try:
+                self._take(keys)
+                break
+            except StorageError as error:
+                if last or error.code is not ErrorCode.OBJECT_MISSING:
+                    raise
+        found = {verdict.id: verdict for verdicts in self._read.values() for verdict in verdicts}
+        return sorted(found.values(), key=lambda verdict: (verdict.at, verdict.id))
+
+    def reviewed(self) -> Reviewed:
+        """What all verdicts come to."""
+        return reviewed(self.all())
+
+    def compact(self, least: int = LOOSE) -> int:
+        """Put verdicts together that lie by themselves, if there are so many; return how many. One caller at a time."""
+        keys = list(self._store.list(self._prefix(layout.NEW)))
+        if len(keys) < least:
+            return 0
+        self._take(keys)
+        together = [verdict for key in keys for verdict in self._read[key]]
+        self._write_pack(together)
+        for key in keys:
+            if self._read[key]:  # one that nobody can read stays, to be looked at
+                self._store.remove(key)
+        return len(together)
+
+    def remove_job(self, job: str) -> int:
+        """Remove every verdict on photos of a job; return how many. Who calls this needs the right to delete here."""
+        gone = 0
+        for key in [*self._store.list(self._prefix(layout.NEW)), *self._store.list(self._prefix(layout.PACKS))]:
+            lines = self._lines(key)
+            left = [line for line in lines if not _is_of(line, job)]
+            if len(left) == len(lines):
+                continue
+            gone += len(lines) - len(left)
+            if left:
+                self._write_lines(left)
+            self._store.remove(key)
+        return gone
+
+    def _write_pack(self, verdicts: Sequence[Verdict]) -> None:
+        self._write_lines([verdict.model_dump_json().encode() for verdict in verdicts])
+
+    def _write_lines(self, lines: Sequence[bytes]) -> None:
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(16)}.jsonl.gz"
+        data = gzip.compress(b"".join(line + b"\n" for line in lines), mtime=0)
+        self._store.write(layout.reviews(self.catalog, f"{layout.PACKS}{name}"), data, content_type="application/gzip")
+
+    def _take(self, keys: Sequence[str]) -> None:
+        """Read what is not known of these objects, and forget all others."""
+        lacking = [key for key in keys if key not in self._read]
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="reviews") as pool:
+            found = dict(zip(lacking, pool.map(self._verdicts, lacking), strict=True))
+        self._read = {key: self._read[key] if key in self._read else found[key] for key in keys}
+
+    def _verdicts(self, key: str) -> tuple[Verdict, ...]:
+        return tuple(verdict for line in self._lines(key) if (verdict := _parsed(line)) is not None)
+
+    def _lines(self, key: str) -> list[bytes]:
+        data = self._store.read(key).data
+        try:
+            return (gzip.decompress(data) if key.endswith(".gz") else data).splitlines()
+        except (OSError, EOFError, zlib.error):
+            return []
+
+    def _prefix(self, part: str) -> str:
+        return layout.reviews(self.catalog, part)
+
+
+def _parsed(line: bytes) -> Verdict | None:
+    """None for what a later release wrote otherwise, or is damaged; it stays where it is."""
+    try:
+        return Verdict.model_validate_json(line)
+    except ValidationError:
+        return None
+
+
+def _is_of(line: bytes, job: str) -> bool:
+    """Whether a line is of a photo of a job, whatever release wrote it."""
+    try:
+        return bool(json.loads(line).get("job") == job)
+    except (ValueError, AttributeError):
+        return False
