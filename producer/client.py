@@ -9,7 +9,6 @@ with Client() as client:
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from packsight.producer import collect, frames, jobs, publish
 from packsight.producer.again import ask_again
-from packsight.producer.backoff import Backoff, RetryPolicy
+from packsight.producer.answers import Answers
+from packsight.producer.backoff import RetryPolicy
 from packsight.producer.broker import answering, producer_app, send
 from packsight.producer.publish import Publisher
 from packsight.producer.rows import Row
@@ -58,6 +58,7 @@ class Client:
         self.jobs = JobStore(self.store)
         self.ledger = Ledger(self.settings)
         self.app = producer_app(self.settings)
+        self._answers = Answers(self.ledger.results)
         self._retry = RetryPolicy(self.settings.queue.outage_seconds)
 
     def __enter__(self) -> Client:
@@ -94,15 +95,19 @@ class Client:
         sent = next(iter(upload([single(image)], self.store)))
         if isinstance(sent, Unopened):
             raise UserError(f"{sent.name} cannot be read: {sent.failure.message}.")
-        batch = Batch(f"single-{uuid.uuid4().hex}", 0, 0, [sent])
+        return self.ask(sent, options, timeout=timeout)
+
+    def ask(self, image: JobImage, options: RecognizeOptions, *, timeout: float) -> Outcome:
+        """The same for a photo that workers can fetch; several threads may ask at a time.
+
+        Raises NoAnswer, or QueueAway.
+        """
+        batch = Batch(f"single-{uuid.uuid4().hex}", 0, 0, [image])
         with answering(self.settings):
             send(self.app, batch.request(options), task_id=batch.task_id, queue=INTERACTIVE_QUEUE, expires=timeout)
-            deadline = time.monotonic() + timeout
-            backoff = Backoff(longest=0.1)
-            while time.monotonic() < deadline:
-                for end in self.ledger.results.read([batch.task_id]).values():
-                    return collect.rows_of(batch, end)[0].outcome
-                backoff.after(progress=False)
+            end = self._answers.wait(batch.task_id, timeout)
+        if end is not None:
+            return collect.rows_of(batch, end)[0].outcome
         raise NoAnswer(
             f"No worker answered within {timeout:.0f} s. `packsight status` shows the workers and what they are doing; "
             "`packsight worker` starts one."

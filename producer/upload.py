@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -66,9 +67,22 @@ def _stored(item: Item, path: Path, store: ObjectStore) -> JobImage:
         raise ValueError("it is no regular file")
     sha256 = hash_file(path)
     key = layout.upload(sha256)
-    if (age := store.age(key)) is None or age > _FRESH:
+    if not _is_there(key, store):
         store.upload(key, str(path))
     return JobImage(reference=layout.address(store.bucket, key), name=item.name, sha256=sha256, extra=dict(item.extra))
+
+
+def upload_bytes(data: bytes, name: str, store: ObjectStore) -> JobImage:
+    """The same for a photo in memory; `name`: what its row is to carry. Raises StorageError."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    key = layout.upload(sha256)
+    if not _is_there(key, store):
+        store.write(key, data)
+    return JobImage(reference=layout.address(store.bucket, key), name=name, sha256=sha256)
+
+
+def _is_there(key: str, store: ObjectStore) -> bool:
+    return (age := store.age(key)) is not None and age <= _FRESH
 
 
 def _unopened(item: Item, code: ErrorCode, reason: str) -> Unopened:

@@ -9,7 +9,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from packsight import __version__
-from packsight.producer.http import health, page, sign_in
+from packsight.producer.http import health, page, recognise, sign_in
 from packsight.producer.http.door import Door
 from packsight.producer.http.errors import Refusal, handle_errors
 from packsight.producer.http.limits import BodyLimit, SafeHeaders
@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.door = Door.of(settings)
     handle_errors(app)
-    for part in (health, sign_in, page):
+    for part in (health, sign_in, recognise, page):
         app.include_router(part.router)
     app.add_middleware(BodyLimit, most=settings.http.max_body)
     app.add_middleware(SafeHeaders)

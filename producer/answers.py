@@ -1,0 +1,76 @@
+"""Waiting for the ends of single tasks, many at a time: one look at the result database for all that wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as StillWaiting
+
+from packsight.producer.backoff import UNANSWERED
+from packsight.shared.queue.results import Results, TaskEnd
+
+_SHORTEST, _LONGEST = 0.004, 0.05
+"""Seconds between two looks: a photo that was seen before is answered within some 20 ms, others take a second."""
+_SLOWER = 1.2
+"""By how much the pause grows with each look that finds nothing."""
+
+
+class Answers:
+    """Looks for the ends of tasks in a thread of its own, which lives while somebody waits."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+        self._waiting: dict[str, Future[TaskEnd]] = {}
+        self._changed = threading.Condition()
+        self._looking = False
+        self._error: Exception | None = None
+
+    def wait(self, task_id: str, seconds: float) -> TaskEnd | None:
+        """Return how a task ended; None when it has not within so many seconds.
+
+        An outage of the database is waited out; raises its error when it lasts until then.
+        """
+        end: Future[TaskEnd] = Future()
+        with self._changed:
+            self._waiting[task_id] = end
+            self._changed.notify()
+            if not self._looking:
+                self._looking = True
+                threading.Thread(target=self._look, name="answers", daemon=True).start()
+        try:
+            return end.result(seconds)
+        except StillWaiting:
+            if self._error is not None:
+                raise self._error from None
+            return None
+        finally:
+            with self._changed:
+                self._waiting.pop(task_id, None)
+
+    def _look(self) -> None:
+        pause = _SHORTEST
+        while True:
+            with self._changed:
+                if not self._waiting:
+                    self._looking = False
+                    return
+                waiting = dict(self._waiting)
+            ends = self._read(list(waiting))
+            for task_id, end in ends.items():
+                waiting[task_id].set_result(end)
+            with self._changed:
+                for task_id in ends:
+                    self._waiting.pop(task_id, None)
+                newly = self._changed.wait(pause)
+            pause = _SHORTEST if newly or ends else min(_LONGEST, pause * _SLOWER)
+
+    def _read(self, task_ids: list[str]) -> dict[str, TaskEnd]:
+        try:
+            found = self._results.read(task_ids)
+        except UNANSWERED as error:
+            self._error = error
+            time.sleep(_LONGEST)
+            return {}
+        self._error = None
+        return found

@@ -1,0 +1,108 @@
+"""A photo of a request, however it comes: raw, in a form, as base64, or as an address that workers fetch."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+
+from packsight.producer.http.errors import Refused, bad_request
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.settings import Settings
+
+FORMS = ("image/*", "application/octet-stream", "multipart/form-data", "application/json")
+_FIELDS = 20
+"""Of a form: more than there are options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a body holds: bytes or a reference, and what else it says."""
+
+    data: bytes | None = None
+    reference: str | None = None
+    name: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+    """The rest of a form or object: options."""
+
+
+async def read(request: Request, settings: Settings) -> Asked:
+    """Take in a body. Raises Refused: 415 for another type than FORMS, 400, 408 for one that does not come in time, 413."""
+    try:
+        async with asyncio.timeout(settings.http.body_seconds):
+            asked = await _read(request)
+    except TimeoutError:
+        raise Refused(408, ErrorCode.FETCH_TIMEOUT, "The request did not come in in time") from None
+    if asked.data is not None:
+        _check_size(asked.data, settings.fetch.max_bytes)
+    return asked
+
+
+async def _read(request: Request) -> Asked:
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return _of_json(await request.body())
+    if kind == "multipart/form-data":
+        return await _of_form(request)
+    if kind.startswith("image/") or kind in {"", "application/octet-stream"}:
+        return Asked(await request.body())
+    raise Refused(
+        415, ErrorCode.FORMAT_UNSUPPORTED, f"A body of the type {kind[:100]} is not taken",
+        remedy=f"Send the photo as {', '.join(FORMS[:2])}, as a file in {FORMS[2]}, or its address or base64 in {FORMS[3]}.",
+    )  # fmt: skip
+
+
+async def _of_form(request: Request) -> Asked:
+    async with request.form(max_files=1, max_fields=_FIELDS, max_part_size=4096) as form:
+        fields: dict[str, Any] = {}
+        photo: UploadFile | None = None
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                photo = value
+            else:
+                fields[name] = value
+        data = await photo.read() if photo else None
+        name = (photo.filename if photo else None) or ""
+    reference = fields.pop("url", None)
+    return _one(data, reference, name, fields)
+
+
+def _of_json(body: bytes) -> Asked:
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        raise bad_request("The body is no JSON") from None
+    if not isinstance(fields, dict):
+        raise bad_request("The body is no object")
+    reference, text = fields.pop("url", None), fields.pop("base64", None)
+    if not all(value is None or isinstance(value, str) for value in (reference, text)):
+        raise bad_request("`url` and `base64` are texts")
+    return _one(None if text is None else _decoded(text), reference, "", fields)
+
+
+def _one(data: bytes | None, reference: str | None, name: str, fields: dict[str, Any]) -> Asked:
+    if (data is None) == (reference is None):
+        raise bad_request("A request has one photo: its file or `base64`, or its `url`")
+    return Asked(data, reference, name, fields)
+
+
+def _decoded(text: str) -> bytes:
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise bad_request("`base64` is none") from None
+
+
+def _check_size(data: bytes, most: int) -> None:
+    if not data:
+        raise Refused(400, ErrorCode.FILE_EMPTY, "The photo has no content")
+    if len(data) > most:
+        raise Refused(413, ErrorCode.FILE_TOO_LARGE, f"The photo has {len(data)} bytes, more than {most}")
