@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import chain
+from typing import TypeVar
 
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.references import shown
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.storage.jobs import JOB_NAME, Job, JobAbout, JobImage, JobManifest, JobStore, Unopened, new_job_id
+
+T = TypeVar("T")
 
 
 class NoSuchJob(UserError):
@@ -53,9 +57,18 @@ def create(
 
 def load(store: JobStore, job_id: str) -> Job:
     """Read a job back; raises NoSuchJob when there is none of this id."""
+    return _found(store.load, job_id)
+
+
+def manifest(store: JobStore, job_id: str) -> JobManifest:
+    """Read what a job asks for, without its photos; raises NoSuchJob when there is none of this id."""
+    return _found(store.manifest, job_id)
+
+
+def _found(read: Callable[[str], T], job_id: str) -> T:
     if re.fullmatch(JOB_NAME, job_id):
         try:
-            return store.load(job_id)
+            return read(job_id)
         except PacksightError as error:
             if error.code is not ErrorCode.OBJECT_MISSING:
                 raise

@@ -13,6 +13,7 @@ from packsight.producer.http import health, page, recognise, sign_in
 from packsight.producer.http.door import Door
 from packsight.producer.http.errors import Refusal, handle_errors
 from packsight.producer.http.limits import BodyLimit, SafeHeaders
+from packsight.producer.http.page.rooms import Rooms
 from packsight.shared.settings import Settings
 
 _OTHERS = 40
@@ -35,6 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses={"default": {"model": Refusal, "description": "Refused, with cause and remedy"}},
     )
     app.state.door = Door.of(settings)
+    app.state.rooms = Rooms(app.state.door)
     handle_errors(app)
     for part in (health, sign_in, recognise, page):
         app.include_router(part.router)
@@ -48,4 +50,5 @@ async def _opened(app: FastAPI) -> AsyncIterator[None]:
     the_door: Door = app.state.door
     anyio.to_thread.current_default_thread_limiter().total_tokens = the_door.settings.http.in_work + _OTHERS
     yield
+    app.state.rooms.close()
     the_door.close()
