@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from packsight.producer.evaluation import command as evaluation
     from packsight.producer.http import commands as http
     from packsight.producer.http import rights
-    from packsight.producer.watch import command as watching
     from packsight.producer.reviews import command as reviews
+    from packsight.producer.watch import command as watching
     from packsight.shared.contract import messages
 else:
     messages = Later("packsight.shared.contract.messages")

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 Idle = Callable[[float], None]
 
 
+def single_id() -> str:
+    """A new id for the task of a single photo, which nobody can guess."""
+    return f"single-{uuid.uuid4().hex}"
+
+
 class NoAnswer(UserError):
     """No worker answered in time."""
 
@@ -99,12 +104,12 @@ class Client:
             raise UserError(f"{sent.name} cannot be read: {sent.failure.message}.")
         return self.ask(sent, options, timeout=timeout)
 
-    def ask(self, image: JobImage, options: RecognizeOptions, *, timeout: float) -> Outcome:
+    def ask(self, image: JobImage, options: RecognizeOptions, *, timeout: float, id: str = "") -> Outcome:
         """The same for a photo that workers can fetch; several threads may ask at a time.
 
-        Raises NoAnswer, or QueueAway.
+        id: of `single_id`, under which `task_end` finds the answer later. Raises NoAnswer, or QueueAway.
         """
-        batch = Batch(f"single-{uuid.uuid4().hex}", 0, 0, [image])
+        batch = Batch(id or single_id(), 0, 0, [image])
         with answering(self.settings):
             request = batch.request(options)
             send(self.app, request, task_id=batch.task_id, queue=INTERACTIVE_QUEUE, expires=timeout, headers=batch.headers)

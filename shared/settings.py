@@ -373,6 +373,8 @@ class Http(_Section):
     us."""
     https: bool = False
     """Whether people come over https alone (a proxy in front): then browsers send the session over nothing else."""
+
+
 class Review(_Section):
     """Answers that people look at."""
 

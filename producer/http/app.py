@@ -16,6 +16,7 @@ from packsight.producer.http.door import Door
 from packsight.producer.http.errands import Kind, Runner
 from packsight.producer.http.errors import Refusal, handle_errors
 from packsight.producer.http.limits import BodyLimit, SafeHeaders
+from packsight.producer.http.page.rooms import Rooms
 from packsight.shared.settings import Settings
 
 _THREADS = {Kind.QUEUE: 2, Kind.RETRY: 1, Kind.WEBHOOK: 4}
@@ -40,6 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses={"default": {"model": Refusal, "description": "Refused, with cause and remedy"}},
     )
     app.state.door = Door.of(settings)
+    app.state.rooms = Rooms(app.state.door)
     handle_errors(app)
     for part in (health, sign_in, recognise, jobs, results, uploads, webhooks, page):
         app.include_router(part.router)
@@ -56,6 +58,7 @@ async def _opened(app: FastAPI) -> AsyncIterator[None]:
     runner.start()
     yield
     await run_in_threadpool(runner.stop)
+    app.state.rooms.close()
     the_door.close()
 
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from packsight.producer import collect
@@ -171,7 +172,7 @@ def with_hashes(job: Job, rows: Iterator[Row] | list[Row]) -> Iterator[Row]:
     for row in rows:
         known = images[row.index].sha256 if row.index < len(images) else None
         if row.outcome.sha256 is None and known is not None:
-            yield Row(row.job, row.index, row.name, row.outcome.model_copy(update={"sha256": known}))
+            yield replace(row, outcome=row.outcome.model_copy(update={"sha256": known}))
         else:
             yield row
 

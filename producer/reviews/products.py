@@ -64,6 +64,11 @@ class Products:
         places = pc.indices_nonzero(pc.equal(table["product_id"], identity))
         return [self._photos[place] for place in places.to_pylist()]
 
+    def first_photo(self, identity: str) -> str:
+        """sha256 of a product's first photo; empty where it has none."""
+        place = pc.index(self._photos.arrow["product_id"], pa.scalar(identity, pa.string())).as_py()
+        return self._photos.sha256(place) if place >= 0 else ""
+
     def search(self, text: str, most: int = 20) -> list[ProductRow]:
         """Products in which each of these words begins a word of name, brand, model, id, code or barcode.
 

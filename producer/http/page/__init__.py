@@ -1,7 +1,12 @@
-"""The page for people."""
+"""The page for people: server-rendered, with one script and one stylesheet of our own."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-router = APIRouter(include_in_schema=False)
+from packsight.producer.http.page import asking, entrance, jobs, pictures, products, review
+from packsight.producer.http.page.frame import PageRoute
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+for part in (entrance, asking, jobs, pictures, review, products):
+    router.include_router(part.router)

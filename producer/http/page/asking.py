@@ -1,0 +1,101 @@
+"""One photo: dropped, chosen or by its address; and its answer."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Response, UploadFile
+
+from packsight.producer.client import single_id
+from packsight.producer.collect import rows_of
+from packsight.producer.http.page.answers import Answer
+from packsight.producer.http.page.frame import Asker, PageRoute, Viewer, link, to
+from packsight.producer.http.page.pictures import KnownAsker, Side, webp
+from packsight.producer.rows import Row
+from packsight.producer.upload import MAX_REFERENCE, upload_bytes
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.messages import RecognizeOptions
+from packsight.shared.contract.references import printable, scheme
+from packsight.shared.storage.jobs import Batch, JobImage
+
+router = APIRouter(route_class=PageRoute)
+
+_ANSWER = re.compile(r"single-[0-9a-f]{32}")
+_LONGEST = 200
+"""Characters of a photo's name that are kept with its answer."""
+
+
+@router.get("/")
+def ask(who: Asker) -> Response:
+    """Where a photo is dropped."""
+    return who.page("ask.html.j2", catalogs=who.catalogs(), catalog="", fault="")
+
+
+@router.post("/ask")
+def asked(
+    who: Asker,
+    catalog: Annotated[str, Form()],
+    address: Annotated[str, Form()] = "",
+    photo: Annotated[UploadFile | None, File()] = None,
+    several: Annotated[bool, Form()] = False,
+) -> Response:
+    """Have it recognised and go on to the answer."""
+    who.who.require_catalog(catalog)
+    uploaded = photo if photo is not None and photo.filename else None
+    if uploaded is None and not address.strip():
+        fault = "Drop a photo, choose one, or give an address."
+        return who.page("ask.html.j2", status=400, catalogs=who.catalogs(), catalog=catalog, fault=fault)
+    image = _stored(who, uploaded) if uploaded is not None else _address(address.strip())
+    options = RecognizeOptions(catalog=catalog, max_products=10 if several else 1)
+    answer = single_id()
+    with who.door.waiting.one():
+        who.door.client.ask(image, options, timeout=who.door.settings.http.deadline, id=answer)
+    return to(link(f"/answers/{answer}", name=image.name[:_LONGEST], catalog=catalog))
+
+
+def _stored(who: Viewer, photo: UploadFile) -> JobImage:
+    """Keep an uploaded photo where workers fetch it."""
+    name = printable((photo.filename or "").replace("\\", "/").rpartition("/")[2]) or "photo"
+    return upload_bytes(photo.file.read(), name, who.door.client.store)
+
+
+def _address(address: str) -> JobImage:
+    """A photo on the web: pages take no other references, which may lead to what others put into object storage."""
+    if scheme(address) not in {"http", "https"} or len(address) > MAX_REFERENCE:
+        raise UserError("An address of a photo begins with https:// or http://. Correct it, or choose the file.")
+    return JobImage(reference=address, name=address.rpartition("/")[2].partition("?")[0] or address)
+
+
+@router.get("/answers/{answer}")
+def answered(who: Asker, answer: str, name: str = "", catalog: str = "") -> Response:
+    """The answer to a photo, as long as it is kept."""
+    row = _row(who, answer, name)
+    if row is None:
+        days = who.door.settings.queue.result_expires / 86400
+        raise UserError(f"This answer is not kept any more, or never was: answers are kept for {days:.0f} days. Ask again.")
+    shows = Answer.of(row, f"/answers/{answer}/photo")
+    return who.page("answer.html.j2", answer=shows, catalog=_catalog(row) or catalog, catalogs=who.catalogs())
+
+
+@router.get("/answers/{answer}/photo")
+def photo(who: KnownAsker, answer: str, side: Side) -> Response:
+    """The photo that was asked about."""
+    row = _row(who, answer, "")
+    if row is None:
+        return Response(status_code=404)
+    return webp(lambda: who.rooms.pictures.of_query(row.outcome.image, side))
+
+
+def _row(who: Viewer, answer: str, name: str) -> Row | None:
+    end = who.door.client.task_end(answer) if _ANSWER.fullmatch(answer) else None
+    if end is None:
+        return None
+    row = rows_of(Batch(answer, 0, 0, [JobImage(reference="?", name=name or "photo")]), end)[0]
+    if catalog := _catalog(row):
+        who.who.require_catalog(catalog)
+    return row
+
+
+def _catalog(row: Row) -> str:
+    return row.outcome.provenance.catalog if row.outcome.provenance else ""

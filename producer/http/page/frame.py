@@ -1,0 +1,169 @@
+"""What every page goes through: who looks, the word against forged requests, the frame around it, and how it is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from packsight.producer.http.caller import session_of
+from packsight.producer.http.door import Door, TheDoor
+from packsight.producer.http.errors import Refused, refused
+from packsight.producer.http.page.rooms import Rooms
+from packsight.producer.http.rights import Caller, Right
+from packsight.producer.http.sessions import CSRF_HEADER
+from packsight.producer.report import LABELS
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.contract.references import shown
+
+_READS = frozenset({"GET", "HEAD"})
+_PAGES = (
+    (Right.RECOGNISE, "/", "Recognise"),
+    (Right.JOBS, "/jobs", "Jobs"),
+    (Right.REVIEW, "/review", "Review"),
+    (Right.REVIEW, "/products", "Products"),
+)
+"""Which right opens which page, in the order of the navigation."""
+
+
+class _SignInFirst(Exception):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks at a page, and what is shown to them."""
+
+    request: Request
+    door: Door
+    rooms: Rooms
+    who: Caller
+    csrf: str
+    """What each form says that changes something."""
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+        """A page of this template within the frame."""
+        tabs = [(path, name) for right, path, name in _PAGES if self.who.may(right)]
+        headers = {"Cache-Control": "private, no-cache"}
+        text = environment().get_template(template).render(
+            who=self.who, csrf=self.csrf, tabs=tabs, here=self.request.url.path, may=self.who.may, **values
+        )  # fmt: skip
+        return HTMLResponse(text, status, headers)
+
+    def catalogs(self) -> list[str]:
+        """The catalogs that they may see, the usual one first."""
+        names = [name for name in self.rooms.catalogs() if self.who.sees(name)]
+        return sorted(names, key=lambda name: (name != "default", name))
+
+
+async def known(request: Request, the_door: TheDoor) -> Viewer:
+    """Whoever is signed in; else they are led to the door. What changes something has to say the word of its form."""
+    session = session_of(request, the_door)
+    person = the_door.accounts.person(session.name) if session else None
+    if session is None or person is None:
+        raise _SignInFirst
+    csrf = the_door.sessions.csrf(session)
+    if request.method not in _READS:
+        said = request.headers.get(CSRF_HEADER) or str((await request.form()).get("csrf", ""))
+        if not hmac.compare_digest(said.encode(), csrf.encode()):
+            message = "The form is out of date, or another site sent it"
+            raise Refused(403, ErrorCode.ACCESS_DENIED, message, remedy="Load the page again and send it once more.")
+    return Viewer(request, the_door, request.app.state.rooms, person.caller, csrf)
+
+
+async def viewer(who: Annotated[Viewer, Depends(known)]) -> Viewer:
+    """The same, counted: what a page consists of beside its text, its pictures, is not."""
+    who.door.rates.take(f"{who.who.kind} {who.who.name}")
+    return who
+
+
+def _with(right: Right) -> Callable[[Viewer], Awaitable[Viewer]]:
+    async def required(who: TheViewer) -> Viewer:
+        who.who.require(right)
+        return who
+
+    return required
+
+
+Known = Annotated[Viewer, Depends(known)]
+TheViewer = Annotated[Viewer, Depends(viewer)]
+Asker = Annotated[Viewer, Depends(_with(Right.RECOGNISE))]
+Submitter = Annotated[Viewer, Depends(_with(Right.JOBS))]
+Reviewer = Annotated[Viewer, Depends(_with(Right.REVIEW))]
+
+
+class PageRoute(APIRoute):
+    """Answers errors with a page: what happened and what to do, for people."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of a request."""
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except _SignInFirst:
+                path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+                back = path if request.method in _READS else "/"
+                return to(f"/sign-in?next={quote(back, safe='')}")
+            except Exception as error:
+                return _refusal(refused(error))
+
+        return handled
+
+
+def _refusal(error: Refused) -> HTMLResponse:
+    headers = dict(error.headers)
+    if error.retry_after is not None:
+        headers["Retry-After"] = f"{max(1, round(error.retry_after))}"
+    text = environment().get_template("refusal.html.j2").render(failure=error.failure, status=error.status)
+    return HTMLResponse(text, error.status, headers)
+
+
+def to(path: str) -> RedirectResponse:
+    """Go on to another page: what was sent is not sent again when that is loaded anew."""
+    return RedirectResponse(path, 303)
+
+
+def link(path: str, **query: object) -> str:
+    """An address of ours with what is asked of it; what is empty is left out."""
+    asked = {name: value for name, value in query.items() if value not in (None, "", False)}
+    return f"{quote(path)}{'?' + urlencode(asked) if asked else ''}"
+
+
+@cache
+def asset(name: str) -> tuple[bytes, str]:
+    """Stylesheet or script, and the address under which browsers may keep it."""
+    data = (files(__package__) / "static" / name).read_bytes()
+    return data, f"/static/{name}?{hashlib.sha256(data).hexdigest()[:12]}"
+
+
+@cache
+def environment() -> Environment:
+    """Templates of the pages, escaping everything."""
+    made = Environment(
+        loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters |= {"percent": percent, "shown": shown}
+    made.globals |= {"asset": lambda name: asset(name)[1], "link": link, "labels": LABELS, "Status": Status, "Right": Right}
+    return made
+
+
+def percent(share: float) -> str:
+    """A probability as people read it: never 100 % where it is not certain, nor 0 % where it is possible."""
+    if 0.995 <= share < 1:
+        return "> 99 %"
+    if 0 < share < 0.005:
+        return "< 1 %"
+    return f"{100 * share:.0f} %"

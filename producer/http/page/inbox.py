@@ -1,0 +1,159 @@
+"""What waits for people, handed out so that no two of them look at the same photo at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from packsight.producer.client import Client
+from packsight.producer.http.page.job_index import JobIndex, JobIndexes
+from packsight.producer.reviews.desk import LOOKED_AT, ReviewDesk, verdict_on
+from packsight.producer.reviews.inbox import Waiting, inbox
+from packsight.producer.rows import Row
+from packsight.shared.storage.jobs import JobManifest
+from packsight.shared.storage.review_figure import Figure, figure
+from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
+
+_HELD_SECONDS = 120.0
+"""For which a photo that somebody looks at is shown to nobody else: they may have gone."""
+_NEW_SECONDS = 5.0
+"""After which is looked for outcomes that have come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What one person is shown next. left: how many wait in all; skipped: by this person; elsewhere: shown to others now."""
+
+    one: Waiting | None
+    left: int
+    skipped: int
+    elsewhere: int
+    figure: Figure
+    last: Verdict | None
+    """What this person said last, and can take back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody says of a photo; product: its id, for a product other than the first. offered: why they were asked."""
+
+    kind: Kind
+    product: str
+    offered: Offered
+
+
+class Inbox:
+    """Of one catalog. Safe to use from several threads, which wait for each other."""
+
+    def __init__(
+        self, client: Client, indexes: JobIndexes, manifests: Callable[[], Iterator[JobManifest]], catalog: str
+    ) -> None:
+        self.desk = ReviewDesk(client, catalog)
+        self._indexes, self._manifests = indexes, manifests
+        self._lock = threading.RLock()
+        self._held: dict[str, tuple[str, float]] = {}
+        self._skipped: dict[str, set[str]] = {}
+        self._newest: tuple[float, list[JobManifest]] = (float("-inf"), [])
+        self._rows: dict[str, tuple[int, list[Row]]] = {}
+
+    def next(self, person: str, job: str = "") -> Next:
+        """What a person is shown, of one job or of the newest of the catalog; it is held for them for a while."""
+        with self._lock:
+            reviewed = self.desk.reviewed()
+            waiting = inbox(self._known(job), reviewed, self.desk.rules.sample)
+            skipped = self._skipped.get(person, set())
+            now, chosen, elsewhere = time.monotonic(), None, 0
+            for one in waiting:
+                sha256 = one.row.outcome.sha256 or ""
+                holder, until = self._held.get(sha256, ("", 0.0))
+                if holder not in {"", person} and until > now:
+                    elsewhere += 1
+                elif chosen is None and sha256 not in skipped:
+                    chosen = one
+                    self._held = {key: held for key, held in self._held.items() if held[0] != person}
+                    self._held[sha256] = (person, now + _HELD_SECONDS)
+            theirs = sum((one.row.outcome.sha256 or "") in skipped for one in waiting)
+            return Next(chosen, len(waiting), theirs, elsewhere, self._figure(reviewed), _last(reviewed, person))
+
+    def skip(self, person: str, sha256: str) -> None:
+        """Show a photo to this person no more, and to others."""
+        with self._lock:
+            self._skipped.setdefault(person, set()).add(sha256)
+            self._held.pop(sha256, None)
+
+    def look_again(self, person: str) -> None:
+        """Show what was skipped."""
+        with self._lock:
+            self._skipped.pop(person, None)
+
+    def give(self, row: Row, said: Said, seen: Collection[str], *, by: str, id: str) -> tuple[Verdict, list[Verdict]]:
+        """Keep a verdict under this id; returns it, and those of others on the photo that its giver had not seen.
+
+        seen: ids of the verdicts on this photo that were shown beside it.
+        """
+        with self._lock:
+            before = self.desk.reviewed().photos.get(row.outcome.sha256 or "")
+            standing = [] if before is None else [one for one in (before.verdict, *before.against) if one.id != id]
+            given = verdict_on(row, self.desk.catalog, said.kind, by=by, product=said.product, offered=said.offered, id=id)
+            known = [one for one in standing if one.id in seen or one.by == given.by]
+            # Of several that were seen it replaces one that says something else: whoever agrees need not be replaced.
+            replaced = next((one for one in known if one.agrees != given.agrees), next(iter(known), None))
+            if replaced is not None:
+                given = given.model_copy(update={"after": replaced.id})
+            self.desk.store.add([given])
+            self._held.pop(given.sha256, None)
+        return given, [one for one in standing if one not in known]
+
+    def undo(self, verdict: str, person: str) -> Verdict:
+        """Take a verdict back."""
+        with self._lock:
+            return self.desk.undo(verdict, by=person)
+
+    def all(self) -> list[Verdict]:
+        """Every verdict, oldest first."""
+        with self._lock:
+            return self.desk.store.all()
+
+    def reviewed(self) -> Reviewed:
+        """What all verdicts come to."""
+        with self._lock:
+            return self.desk.reviewed()
+
+    def _figure(self, reviewed: Reviewed) -> Figure:
+        rules = self.desk.rules
+        return figure(self.desk.catalog, reviewed, promised=rules.precision, days=rules.days, now=datetime.now(UTC))
+
+    def _known(self, job: str) -> list[Row]:
+        """Photos in which is looked for what waits, older jobs first."""
+        at, newest = self._newest
+        if time.monotonic() - at > _NEW_SECONDS:
+            newest = self._look()
+            self._newest = (time.monotonic(), newest)
+        return [row for one in newest if job in {"", one.job} for row in self._rows[one.job][1]]
+
+    def _look(self) -> list[JobManifest]:
+        """The newest jobs of the catalog, their photos read as far as they have changed."""
+        found: list[JobManifest] = []
+        for manifest in self._manifests():
+            if manifest.catalog == self.desk.catalog:
+                if found and sum(one.photos for one in found) + manifest.photos > LOOKED_AT:
+                    break
+                found.insert(0, manifest)
+        self._rows = {one.job: self._light(self._indexes.of(one)) for one in found}
+        return found
+
+    def _light(self, index: JobIndex) -> tuple[int, list[Row]]:
+        known = self._rows.get(index.manifest.job)
+        revision = index.revision
+        return known if known is not None and known[0] == revision else (revision, list(index.light()))
+
+
+def _last(reviewed: Reviewed, person: str) -> Verdict | None:
+    """The latest verdict of a person that counts."""
+    theirs: Sequence[Verdict] = [
+        one for review in reviewed.photos.values() for one in (review.verdict, *review.against) if one.by == person
+    ]
+    return max(theirs, key=lambda one: one.at, default=None)

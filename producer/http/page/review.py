@@ -1,0 +1,184 @@
+"""Review: one photo at a time, by keyboard; what people said is kept at once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Form, Query, Response
+from fastapi.responses import StreamingResponse
+
+from packsight.producer.export import harmless
+from packsight.producer.http.page.answers import Answer
+from packsight.producer.http.page.frame import PageRoute, Reviewer, Viewer, link, to
+from packsight.producer.http.page.inbox import Said
+from packsight.producer.http.page.job_index import PATIENT
+from packsight.producer.reviews import files
+from packsight.producer.reviews.inbox import Waiting
+from packsight.producer.rows import Row
+from packsight.shared.catalog.manifest import ProductRow
+from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.review_figure import Promise
+from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
+
+router = APIRouter(route_class=PageRoute)
+
+_FOUND = 8
+"""Products of a search: as many as fit beside the photo."""
+_ID = r"^[0-9a-f]{32}$"
+SAID = {Kind.RIGHT: "shows {}", Kind.OTHER: "shows {}", Kind.ABSENT: "not in the catalog", Kind.BAD: "bad photo"}
+
+
+@router.get("/review")
+def review(
+    who: Reviewer,
+    catalog: str = "",
+    job: Annotated[str, Query(max_length=63)] = "",
+    q: Annotated[str, Query(max_length=200)] = "",
+    told: Annotated[str, Query(max_length=300)] = "",
+) -> Response:
+    """The photo that is most worth a look."""
+    catalog = catalog_of(who, catalog)
+    nothing: dict[str, Any] = {"catalog": catalog, "catalogs": who.catalogs(), "job": job, "q": q, "told": told}
+    if not catalog:
+        return who.page("review.html.j2", **nothing, next=None, answer=None)
+    found = who.rooms.inbox(catalog).next(who.who.name, job)
+    answer, row = None, _full(who, found.one) if found.one else None
+    if found.one is not None and row is not None:
+        answer = Answer.of(row, f"/jobs/{row.job}/photos/{row.index}/picture")
+    return who.page(
+        "review.html.j2", **nothing, next=found, answer=answer, row=row, verdict=secrets.token_hex(16), said=_said,
+        found=_search(who, catalog, q), Promise=Promise, Offered=Offered,
+    )  # fmt: skip
+
+
+@router.post("/review")
+def say(
+    who: Reviewer,
+    catalog: Annotated[str, Form()],
+    said: Annotated[str, Form(max_length=600)],
+    at: Annotated[str, Form(max_length=63)],
+    place: Annotated[int, Form(ge=0)],
+    sha256: Annotated[str, Form(max_length=64)],
+    id: Annotated[str, Form(pattern=_ID)],
+    offered: Annotated[Offered, Form()],
+    seen: Annotated[str, Form(max_length=2000)] = "",
+    job: Annotated[str, Form(max_length=63)] = "",
+) -> Response:
+    """Keep what somebody said, or pass the photo over; then the next one.
+
+    said: `skip`, or a verdict, `other:` with the id of a product.
+    """
+    catalog = catalog_of(who, catalog)
+    inbox = who.rooms.inbox(catalog)
+    told = ""
+    if said == "skip":
+        inbox.skip(who.who.name, sha256)
+    else:
+        row = _row(who, catalog, at, place)
+        kind, _, product = said.partition(":")
+        meant = Said(_kind(kind), product, offered)
+        if product and product not in who.rooms.products(catalog):
+            raise UserError(f"Catalog {catalog} has no product {product}. Search for another.")
+        _, unseen = inbox.give(row, meant, seen.split(), by=who.who.name, id=id)
+        told = "; ".join(f"{one.by} said at the same time: {_said(one)}" for one in unseen)
+    return to(link("/review", catalog=catalog, job=job, told=told))
+
+
+@router.post("/review/undo")
+def undo(
+    who: Reviewer, catalog: Annotated[str, Form()], verdict: Annotated[str, Form(pattern=_ID)], job: Annotated[str, Form()] = ""
+) -> Response:
+    """Take one's last verdict back."""
+    catalog = catalog_of(who, catalog)
+    inbox = who.rooms.inbox(catalog)
+    taken = inbox.undo(verdict, who.who.name)
+    return to(link("/review", catalog=catalog, job=job, told=f"Taken back: {taken.name} {_said(taken)}"))
+
+
+@router.post("/review/again")
+def again(who: Reviewer, catalog: Annotated[str, Form()], job: Annotated[str, Form()] = "") -> Response:
+    """Show what was skipped."""
+    catalog = catalog_of(who, catalog)
+    who.rooms.inbox(catalog).look_again(who.who.name)
+    return to(link("/review", catalog=catalog, job=job))
+
+
+@router.get("/review/verdicts.{kind}")
+def export(who: Reviewer, kind: Literal["csv", "jsonl"], catalog: str = "") -> Response:
+    """All verdicts on a catalog's answers, as a file."""
+    catalog = catalog_of(who, catalog)
+    inbox = who.rooms.inbox(catalog)
+    reviewed, verdicts = inbox.reviewed(), inbox.all()
+    rows = _given(verdicts, reviewed)
+    lines = (f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows) if kind == "jsonl" else _csv(rows)
+    headers = {"Content-Disposition": f'attachment; filename="verdicts-{catalog}.{kind}"'}
+    return StreamingResponse(lines, media_type="text/csv" if kind == "csv" else "application/jsonl", headers=headers)
+
+
+def _given(verdicts: list[Verdict], reviewed: Reviewed) -> Iterator[files.Cells]:
+    standing = {
+        one.id: "disputed" if review.disputed else "yes"
+        for review in reviewed.photos.values() for one in (review.verdict, *review.against)
+    }  # fmt: skip
+    return (files.given(verdict, counts=standing.get(verdict.id, "no")) for verdict in verdicts)
+
+
+def _csv(rows: Iterator[files.Cells]) -> Iterator[str]:
+    text = io.StringIO()
+    table = csv.DictWriter(text, files.GIVEN, lineterminator="\n")
+    table.writeheader()
+    for row in rows:
+        table.writerow({name: harmless(value) for name, value in row.items()})
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()
+
+
+def catalog_of(who: Viewer, asked: str) -> str:
+    """The catalog that is asked for, or the first of theirs; raises Refused for one that is none of theirs."""
+    names = who.catalogs()
+    chosen = asked or next(iter(names), "")
+    if chosen:
+        who.who.require_catalog(chosen)
+        if chosen not in names:
+            raise UserError(f"There is no catalog {chosen}; there are {', '.join(names) or 'none'}.")
+    return chosen
+
+
+def _kind(text: str) -> Kind:
+    known = [kind for kind in Kind if kind is not Kind.UNDONE]
+    if text not in known:
+        raise UserError("Nothing can be made of this verdict. Load the page again.")
+    return Kind(text)
+
+
+def _row(who: Viewer, catalog: str, job: str, place: int) -> Row:
+    manifest = who.rooms.manifest(job)
+    row = None
+    if manifest.catalog == catalog and place < manifest.photos:
+        row = who.rooms.indexes.of(manifest, patience=PATIENT).row(who.door.client, place)
+    if row is None:
+        raise UserError(f"Job {job} has no answer to a photo {place} any more. Load the page again.")
+    return row
+
+
+def _full(who: Viewer, one: Waiting) -> Row:
+    return _row(who, who.rooms.manifest(one.row.job).catalog, one.row.job, one.row.index)
+
+
+def _search(who: Viewer, catalog: str, text: str) -> list[tuple[ProductRow, str]]:
+    """Products with these words, each with the hash of a photo of it."""
+    if not text.strip():
+        return []
+    products = who.rooms.products(catalog)
+    return [(row, products.first_photo(row.id)) for row in products.search(text, _FOUND)]
+
+
+def _said(verdict: Verdict) -> str:
+    return SAID.get(verdict.kind, "taken back").format(verdict.product)

@@ -1,0 +1,111 @@
+"""What the pages of one server keep between requests: pictures, indexes of jobs, review desks, products of catalogs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from packsight.producer import jobs
+from packsight.producer.http.door import Door
+from packsight.producer.http.page.inbox import Inbox
+from packsight.producer.http.page.job_index import JobIndexes
+from packsight.producer.http.page.thumbnails import Pictures
+from packsight.producer.reviews.products import Products, Shelf
+from packsight.shared.catalog.versions import catalog_names
+from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.storage.jobs import JobManifest
+
+T = TypeVar("T")
+
+_KNOWN_SECONDS = 10.0
+"""For which names of catalogs and what they publish are not asked for again: one that appears may wait so long."""
+_MANIFESTS = 2000
+
+
+class _Remembered(Generic[T]):
+    """A value that is made again when it is older than a few seconds; one thread makes it while others wait."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make, self._lock = make, threading.Lock()
+        self._made: tuple[float, T] | None = None
+
+    def __call__(self) -> T:
+        with self._lock:
+            if self._made is None or time.monotonic() - self._made[0] > _KNOWN_SECONDS:
+                self._made = (time.monotonic(), self._make())
+            return self._made[1]
+
+
+@dataclass
+class Rooms:
+    """Of one server; made with its door, closed before it."""
+
+    door: Door
+    pictures: Pictures = field(init=False)
+    indexes: JobIndexes = field(init=False)
+    _inboxes: dict[str, Inbox] = field(default_factory=dict)
+    _products: dict[str, _Remembered[Products]] = field(default_factory=dict)
+    _manifests: dict[str, tuple[float, JobManifest]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.pictures = Pictures(self.door.settings, self.door.client.store)
+        self.indexes = JobIndexes(self.door.client, self.door.settings.home / "http" / "jobs")
+        self.catalogs = _Remembered(lambda: list(catalog_names(self.door.client.store)))
+
+    def inbox(self, catalog: str) -> Inbox:
+        """What waits for people of a catalog's answers."""
+        with self._lock:
+            return self._inboxes.setdefault(catalog, Inbox(self.door.client, self.indexes, self.manifests, catalog))
+
+    def products(self, catalog: str) -> Products:
+        """Products of the version that is served; raises UserError when none is."""
+        with self._lock:
+            if catalog not in self._products:
+                shelf = Shelf(self.door.client.store, self.door.settings, catalog)
+                self._products[catalog] = _Remembered(shelf.products)
+            found = self._products[catalog]
+        return found()
+
+    def manifest(self, job: str) -> JobManifest:
+        """What a job asks for, as it was a few seconds ago; raises NoSuchJob."""
+        at, found = self._manifests.get(job, (0.0, None))
+        if found is None or time.monotonic() - at > _KNOWN_SECONDS:
+            try:
+                found = jobs.manifest(self.door.client.jobs, job)
+            except jobs.NoSuchJob:
+                self._manifests.pop(job, None)
+                self.indexes.forget(job)
+                raise
+            self._keep(found)
+        return found
+
+    def manifests(self) -> Iterator[JobManifest]:
+        """Those of all jobs there are, newest first; each is read when it is come to, and once."""
+        names = sorted(self.door.client.jobs.names(), reverse=True)
+        self.indexes.keep_only(names)
+        for name in names:
+            _, found = self._manifests.get(name, (0.0, None))
+            if found is None:
+                try:
+                    found = self.door.client.jobs.manifest(name)
+                except StorageError as error:
+                    if error.code is not ErrorCode.OBJECT_MISSING:
+                        raise
+                    continue  # removed meanwhile
+                self._keep(found)
+            yield found
+
+    def _keep(self, manifest: JobManifest) -> None:
+        with self._lock:
+            if len(self._manifests) >= _MANIFESTS:
+                self._manifests.clear()
+            self._manifests[manifest.job] = (time.monotonic(), manifest)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.indexes.close()
+        self.pictures.close()
