@@ -77,9 +77,10 @@ def ask_health(
     end_after: Annotated[
         float | None, typer.Option(min=0, help="End it after so many seconds of sickness, for whatever restarts what ends.")
     ] = None,
+    ready: Annotated[bool, typer.Option("--ready", help="Ask whether it has begun: a worker with all of its children.")] = False,
 ) -> None:
     """Ask whether a worker or the indexer of this machine is well: one sentence, exit code 0 or 1."""
-    health.check(home, name or (WORKER_NODE if role is Role.WORKER else INDEXER_NODE), end_after)
+    health.check(home, name or (WORKER_NODE if role is Role.WORKER else INDEXER_NODE), end_after, ready=ready)
 
 
 @app.command()

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from packsight.deploy.advice import start
 from packsight.deploy.backup import bringing, settings_text, soundness, taking
 from packsight.deploy.backup.folder import BackupFolder
 from packsight.deploy.stack.state import StackFolder
 from packsight.indexer.tables import size
+from packsight.shared import advice
 from packsight.shared.catalog.signatures import Keyring
 from packsight.shared.catalog.trust import NOT_CHECKED
 from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
@@ -105,8 +105,8 @@ def _reachable(folder: Path, stack: StackFolder) -> Iterator[None]:
     except StorageError as error:
         if error.code not in {ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT}:
             raise
-        advice = start(stack, "s3", "PACKSIGHT_S3__ENDPOINT")
-        raise UserError(f"Object storage does not answer ({error.message}). {advice}") from None
+        remedy = advice.start(stack.root, "s3", "PACKSIGHT_S3__ENDPOINT")
+        raise UserError(f"Object storage does not answer ({error.message}). {remedy}") from None
     except OSError as error:
         remedy = "Make room, or choose a folder that you may write to; the next run goes on from what was copied."
         raise UserError(f"{error.filename or folder} cannot be used: {error.strerror or error}. {remedy}") from None

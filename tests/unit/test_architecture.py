@@ -17,7 +17,7 @@ ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
 APART = ("worker", "producer", "indexer")
 LAYERS = {
     "shared": [
-        {"contract"}, {"extras", "health", "launch", "logs", "memory", "parameters", "secret_files"}, {"settings"},
+        {"contract"}, {"advice", "extras", "health", "launch", "logs", "memory", "parameters", "secret_files"}, {"settings"},
         {"tables", "vision"},
         {"storage"},
         {"queue"}, {"catalog"}, {"matching"},
