@@ -80,9 +80,10 @@ class Metered(ObjectStore):
         self.brought.append(len(blob.data))
         return blob
 
-    def download(self, key: str, path: Path, *, limit: int | None = None) -> None:
-        super().download(key, path, limit=limit)
+    def download(self, key: str, path: Path, *, limit: int | None = None) -> str:
+        etag = super().download(key, path, limit=limit)
         self.brought.append(path.stat().st_size)
+        return etag
 
 
 @dataclass(frozen=True)

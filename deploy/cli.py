@@ -1,4 +1,4 @@
-"""`packsight up|down|status|doctor|health|secrets|demo` as they are typed."""
+"""`packsight up|down|status|doctor|health|secrets|backup|restore|demo` as they are typed."""
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
@@ -13,8 +13,10 @@ from packsight.shared.launch import INDEXER_NODE, WORKER_NODE
 
 if TYPE_CHECKING:
     from packsight.deploy import commands, health
+    from packsight.deploy.backup import commands as backups
 else:
     commands, health = Later("packsight.deploy.commands"), Later("packsight.deploy.health")
+    backups = Later("packsight.deploy.backup.commands", extra="indexer")
 
 app = typer.Typer()
 
@@ -78,9 +80,10 @@ def ask_health(
     end_after: Annotated[
         float | None, typer.Option(min=0, help="End it after so many seconds of sickness, for whatever restarts what ends.")
     ] = None,
+    ready: Annotated[bool, typer.Option("--ready", help="Ask whether it has begun: a worker with all of its children.")] = False,
 ) -> None:
     """Ask whether a worker or the indexer of this machine is well: one sentence, exit code 0 or 1."""
-    health.check(home, name or (WORKER_NODE if role is Role.WORKER else INDEXER_NODE), end_after)
+    health.check(home, name or (WORKER_NODE if role is Role.WORKER else INDEXER_NODE), end_after, ready=ready)
 
 
 @app.command()
@@ -92,6 +95,30 @@ def secrets(
 ) -> None:
     """Write the secrets of containers into a folder, each role's apart; those that are there already stay."""
     commands.secrets(folder, programs or [])
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="Where backups are kept; each copies only what is new.")],
+    home: Home = HOME,
+    uploads: Annotated[bool, typer.Option("--uploads", help="Also photos that jobs were submitted with.")] = False,
+    skip: Annotated[list[str] | None, typer.Option(metavar="PREFIX", help="Leave this out too, say incoming/.")] = None,
+    keep: Annotated[int, typer.Option(min=1, help="Older backups than the last so many are removed.")] = 7,
+) -> None:
+    """Copy catalogs, photos, features, reviews and jobs of object storage into a folder; exit code 1 if they are damaged."""
+    backups.backup(folder, home, uploads=uploads, skip=skip or [], keep=keep)
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(help="Folder with backups.")],
+    home: Home = HOME,
+    at: Annotated[str, typer.Option(metavar="NAME", help="The last one when left out.")] = "",
+    over: Annotated[bool, typer.Option("--over", help="Also where the bucket has another catalog.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only look whether every byte of it is there.")] = False,
+) -> None:
+    """Bring a backup back into object storage; signatures stay as they are."""
+    backups.restore(folder, home, at=at, over=over, check=check)
 
 
 @app.command()

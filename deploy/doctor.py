@@ -17,11 +17,11 @@ import redis
 from packaging.requirements import Requirement
 from pydantic import BaseModel, ConfigDict
 
-from packsight.deploy import advice
 from packsight.deploy.fleet import ailing, complaints, differing, starting
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.state import StackFolder
 from packsight.deploy.status import CatalogSeen, catalogs, down, sick
+from packsight.shared import advice
 from packsight.shared.catalog.manifest import SERVED, sync_once
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import Keyring
@@ -118,7 +118,7 @@ def _packages() -> Findings:
 
 def _folder(folder: StackFolder) -> Findings:
     if not folder.state_file.exists():
-        if not advice.elsewhere(folder):
+        if not advice.elsewhere(folder.root):
             yield _note("stack", f"none was started in {folder.root}", "Start one with `packsight up`, or set PACKSIGHT_….")
         return
     for path in (*map(folder.settings_of, Role), folder.state_file, folder.catalog_key):
@@ -207,7 +207,7 @@ def _broker(settings: Settings, folder: StackFolder) -> Findings:
             yield _wrong(role, f"lets us not in ({type(error).__name__})", "Correct PACKSIGHT_REDIS__USER and …__PASSWORD.")
             continue
         except redis.RedisError as error:
-            remedy = advice.start(folder, "broker", f"PACKSIGHT_{role.upper().rstrip('S')}_URL")
+            remedy = advice.start(folder.root, "broker", f"PACKSIGHT_{role.upper().rstrip('S')}_URL")
             yield _wrong(role, f"does not answer ({type(error).__name__})", remedy)
             continue
         yield _good(role, f"{where}, Redis protocol {version}{(info.get('valkey_version') and ' (Valkey)') or ''}")
@@ -227,7 +227,7 @@ def _storage(settings: Settings, folder: StackFolder) -> Findings:
             honoured = store.create(probe, b"1") and not store.create(probe, b"2")
             store.remove(probe)
         except PacksightError as error:
-            remedy = advice.start(folder, "s3", "PACKSIGHT_S3__…")
+            remedy = advice.start(folder.root, "s3", "PACKSIGHT_S3__…")
             yield _wrong("storage", f"{where}: {error.message}", remedy)
             return
     if honoured:
@@ -247,7 +247,7 @@ def _workers(settings: Settings, folder: StackFolder) -> Findings:
         return  # said by the checks of broker and storage
     recipes = {recipe for child in fleet if not (recipe := Recipe.of(child)).is_former}
     if not fleet:
-        yield _wrong("workers", "no recognition child is ready", advice.start(folder, "worker", ""))
+        yield _wrong("workers", "no recognition child is ready", advice.start(folder.root, "worker", ""))
     else:
         named = "; ".join(sorted(f"{recipe.embedder}, {recipe.spotter}" for recipe in recipes))
         yield _good("workers", f"{len(fleet)} ready{': ' * bool(named)}{named}")

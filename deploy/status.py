@@ -12,10 +12,9 @@ import psutil
 import redis
 from pydantic import BaseModel, ConfigDict, Field
 
-from packsight.deploy import advice
 from packsight.deploy.fleet import ailing, complaints, differing, starting
 from packsight.deploy.stack.state import Part, StackFolder, StackState
-from packsight.shared import health
+from packsight.shared import advice, health
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import CatalogError, PacksightError, UserError
@@ -112,7 +111,7 @@ class Observation(_Seen):
 
 def observe(folder: StackFolder, settings: Settings) -> Observation:
     """Look at everything; nothing that is down raises."""
-    seen: dict[str, Any] = {"home": str(folder.root), "elsewhere": advice.elsewhere(folder), "errors": []}
+    seen: dict[str, Any] = {"home": str(folder.root), "elsewhere": advice.elsewhere(folder.root), "errors": []}
     try:
         state = folder.load()
         seen["parts"] = [_part(folder, state, part) for part in (*state.parts, *([state.supervisor] if state.supervisor else []))]
@@ -126,7 +125,7 @@ def observe(folder: StackFolder, settings: Settings) -> Observation:
         found = ailing(fleet, parents) + complaints(fleet, seen.pop("replicas"), parents)
         seen["errors"] += [line for line in found if line not in seen["errors"]]
     except redis.RedisError as error:
-        what = advice.start(folder, "broker", "PACKSIGHT_BROKER_URL")
+        what = advice.start(folder.root, "broker", "PACKSIGHT_BROKER_URL")
         seen["errors"].append(f"The broker does not answer ({type(error).__name__}). {what}")
     try:
         seen["catalogs"], refused = catalogs(settings)

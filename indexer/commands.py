@@ -29,7 +29,7 @@ from packsight.indexer.report import SyncRequest
 from packsight.indexer.signing import sign_former
 from packsight.indexer.sync import run_sync
 from packsight.indexer.version_report.keeping import Reports
-from packsight.shared import launch
+from packsight.shared import advice, launch
 from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.signatures import create_key, public_key
 from packsight.shared.catalog.trust import Trust
@@ -292,17 +292,13 @@ def _reachable() -> Iterator[None]:
     try:
         yield
     except (RedisError, OperationalError) as error:
-        raise UserError(
-            f"Redis does not answer ({error}). Start the stack with `packsight up`, or correct PACKSIGHT_BROKER_URL and "
-            "PACKSIGHT_RESULT_URL."
-        ) from None
+        remedy = advice.start(settings().home, "broker", "PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL")
+        raise UserError(f"Redis does not answer ({error}). {remedy}") from None
     except PacksightError as error:
         if error.code not in {ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT}:
             raise
-        raise UserError(
-            f"Object storage does not answer ({error.message}). Start the stack with `packsight up`, or correct "
-            "PACKSIGHT_S3__ENDPOINT."
-        ) from None
+        remedy = advice.start(settings().home, "s3", "PACKSIGHT_S3__ENDPOINT")
+        raise UserError(f"Object storage does not answer ({error.message}). {remedy}") from None
 
 
 @contextmanager

@@ -89,11 +89,12 @@ class Shelf(ObjectStore):
     def upload(self, key: str, path: str) -> None:
         self.objects[key] = Path(path).read_bytes()
 
-    def download(self, key: str, path: Path, *, limit: int | None = None) -> None:
-        data = self.read(key).data
-        if limit is not None and len(data) > limit:
+    def download(self, key: str, path: Path, *, limit: int | None = None) -> str:
+        blob = self.read(key)
+        if limit is not None and len(blob.data) > limit:
             raise StorageError(ErrorCode.FILE_TOO_LARGE, key)
-        path.write_bytes(data)
+        path.write_bytes(blob.data)
+        return blob.etag
 
     def remove(self, key: str) -> None:
         self.objects.pop(key, None)

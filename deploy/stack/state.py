@@ -12,6 +12,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packsight.deploy.stack.credentials import Credentials, Role
+from packsight.shared import advice
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import write_private
 
@@ -77,7 +78,7 @@ class StackFolder:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.env_file = self.root / "stack.env"
-        self.state_file = self.root / "stack.json"
+        self.state_file = self.root / advice.STATE
         self.catalog_key = self.root / "catalog-key.pem"
         self.data = self.root / "data"
         self.logs = self.root / "logs"

@@ -425,6 +425,12 @@ def _copied(folder: Path) -> Manifest | None:
     return None
 
 
+def pointed_at(data: bytes, key: str) -> frozenset[str]:
+    """Versions that a pointer names, whoever signed it, canaries included; raises CatalogError for one that is not readable."""
+    pointer = _parsed(Document.split(data).body, key)
+    return frozenset({pointer.version, *pointer.versions.values(), *(canary.version for canary in pointer.canaries.values())})
+
+
 def named_parts(manifests: Iterable[Manifest]) -> frozenset[str]:
     """Hashes of the parts that versions have."""
     return frozenset(entry.sha256 for made in manifests if made.has_parts for entry in made.files.values())

@@ -61,6 +61,7 @@ class Listed:
     key: str
     size: int
     modified: datetime
+    etag: str = ""
 
 
 def _require_name(bucket: str, key: str | None = None) -> None:
@@ -261,9 +262,10 @@ class ObjectStore:
             yield str(item.object_name)
 
     def listed(self, prefix: str, *, bucket: str | None = None) -> Iterator[Listed]:
-        """Objects below a prefix, in the order of their keys, with size and age."""
+        """Objects below a prefix, in the order of their keys, with size, age and tag."""
         for item in self._items(prefix, bucket or self.bucket, recursive=True):
-            yield Listed(str(item.object_name), int(item.size or 0), item.last_modified or datetime.now(UTC))
+            modified, etag = item.last_modified or datetime.now(UTC), str(item.etag or "").strip('"')
+            yield Listed(str(item.object_name), int(item.size or 0), modified, etag)
 
     def _items(self, prefix: str, bucket: str, *, recursive: bool) -> Iterator[Any]:
         _require_name(bucket)
@@ -272,10 +274,13 @@ class ObjectStore:
         except _ERRORS as error:
             raise self._typed(error, f"s3://{bucket}/{prefix}") from error
 
-    def download(self, key: str, path: Path, *, limit: int | None = None) -> None:
-        """Copy an object of `limit` bytes at most into a file, in constant memory; raises StorageError as `read` does."""
+    def download(self, key: str, path: Path, *, limit: int | None = None) -> str:
+        """Copy an object of `limit` bytes at most into a file, in constant memory; return its tag.
+
+        Raises StorageError as `read` does.
+        """
         with path.open("wb") as file:
-            self.receive(self.bucket, key, file, limit)
+            return self.receive(self.bucket, key, file, limit)
 
     def upload(self, key: str, path: str) -> None:
         """Copy a file into an object, in constant memory."""

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from packsight.deploy import advice, doctor
+from packsight.deploy import doctor
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.stack.state import StackFolder, StackState
 from packsight.deploy.status import observe
+from packsight.indexer import commands
+from packsight.shared import advice
+from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import S3, Settings
 
 
@@ -55,5 +58,17 @@ def test_with_a_stack_of_ones_own_it_is_the_stack_that_is_to_be_started(
     assert any("packsight up" in error for error in observe(folder, settings).errors)
     monkeypatch.setenv("PACKSIGHT_BROKER_URL", "redis://broker:6379/0")
     folder.save(StackState())
-    assert not advice.elsewhere(folder)
+    assert not advice.elsewhere(folder.root)
     assert any("packsight up" in error for error in observe(folder, settings).errors)
+
+
+def test_the_indexers_commands_say_the_same_in_a_container(
+    folder: StackFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = away(folder)
+    monkeypatch.setattr(commands, "settings", lambda: config)
+    for variable, told in (("PACKSIGHT_BROKER_URL", "docker compose restart broker, or its pod"), ("ELSEWHERE", "packsight up")):
+        monkeypatch.setenv(variable, "redis://broker:6379/0")
+        with pytest.raises(UserError, match=told):
+            commands.storage(as_json=False)
+        monkeypatch.delenv(variable)

@@ -17,7 +17,8 @@ ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
 APART = ("worker", "producer", "indexer")
 LAYERS = {
     "shared": [
-        {"contract"}, {"extras", "health", "launch", "logs", "memory", "parameters", "secret_files", "shares"}, {"settings"},
+        {"contract"}, {"advice", "extras", "health", "launch", "logs", "memory", "parameters", "secret_files", "shares"},
+        {"settings"},
         {"tables", "vision"},
         {"storage"},
         {"queue"}, {"metrics"}, {"catalog"}, {"matching"},

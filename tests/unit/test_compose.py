@@ -188,6 +188,17 @@ def test_the_image_is_built_from_a_lock_alone() -> None:
     assert all("${EXTRAS}" in line for line in installs[2:])
 
 
+def test_no_host_of_an_index_is_named_and_no_authority_stays_in_a_layer() -> None:
+    build = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1]
+    assert "# syntax" not in DOCKERFILE, "it would be fetched from a registry"
+    assert re.search(r"^ARG PIP_INDEX_URL$", build, re.MULTILINE), "pip's own default when nothing is given"
+    installing = [step for step in re.split(r"^(?=RUN )", build, flags=re.MULTILINE) if "/pip install" in step]
+    assert len(installing) == 2
+    assert all(step.startswith("RUN --mount=type=secret,id=ca ") for step in installing)
+    assert not re.search(r"https?://(?!…)", DOCKERFILE)
+    assert re.search(r"/pip uninstall --yes setuptools pip", build)
+
+
 def test_all_that_the_image_copies_is_sent_to_its_build() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     sent = {line.removeprefix("!") for line in lines if line.startswith("!")}

@@ -32,9 +32,9 @@ class Counted(Shelf):
         super().upload(key, path)
         self.sent.append(Path(path).name)
 
-    def download(self, key: str, path: Path, *, limit: int | None = None) -> None:
-        super().download(key, path, limit=limit)
+    def download(self, key: str, path: Path, *, limit: int | None = None) -> str:
         self.fetched.append(path.name)
+        return super().download(key, path, limit=limit)
 
 
 @pytest.fixture

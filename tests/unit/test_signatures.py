@@ -192,9 +192,10 @@ class Generous(Shelf):
             return Blob(data, "tag")
         return super().read(key)
 
-    def download(self, key: str, path: Path, *, limit: int | None = None) -> None:
+    def download(self, key: str, path: Path, *, limit: int | None = None) -> str:
         parts = {name: data for name, data in self.objects.items() if "/parts/" in name}
         path.write_bytes(parts.get(key) or next(iter(parts.values())))
+        return "tag"
 
 
 def mutations(chance: random.Random, data: bytes, others: list[bytes]) -> bytes:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
-from packsight.deploy.stack.state import StackFolder
+STATE = "stack.json"
+"""File of a stack's folder that is there once the stack was started."""
 
 
-def elsewhere(folder: StackFolder) -> bool:
+def elsewhere(home: Path) -> bool:
     """Whether the services are run by others, as in a container: the environment names them, and no stack was started here."""
-    return not folder.state_file.exists() and any(name.startswith("PACKSIGHT_BROKER_URL") for name in os.environ)
+    return not (home / STATE).exists() and any(name.startswith("PACKSIGHT_BROKER_URL") for name in os.environ)
 
 
-def start(folder: StackFolder, service: str, variable: str) -> str:
+def start(home: Path, service: str, variable: str) -> str:
     """How to bring a service back, or to name the right one.
 
-    service: as docker-compose.yml has it. variable: what leads to it, empty for what nothing leads to.
+    home: folder of the stack. service: as docker-compose.yml has it. variable: what leads to it, empty for what nothing leads to.
     """
     correct = f", or correct {variable}" if variable else ""
-    if elsewhere(folder):
+    if elsewhere(home):
         return f"Restart the service `{service}` where it runs (docker compose restart {service}, or its pod){correct}."
     return f"Start the stack with `packsight up`{correct}."
