@@ -76,25 +76,30 @@ def twins(tables: Tables, asked: Sequence[Asked], parameters: GateParameters) ->
     })  # fmt: skip
 
 
-def unread(tables: Tables, snapshot: Snapshot) -> tuple[str, pa.Table]:
-    """The shop's alphabet, and products with photos on which no word in it was read."""
-    alphabet = _alphabet(tables.products["name"])
-    if not alphabet:
-        return "", tables.products.select(["id", "name"]).slice(0, 0)
-    words = snapshot.words
-    seen = np.fromiter((_is_word(words.vocabulary.text(term), alphabet) for term in range(len(words.vocabulary))), np.bool_)
-    told = seen[np.asarray(words.products.values)] & (np.asarray(words.photo_frequency) > 0)
+def unread(tables: Tables, snapshot: Snapshot) -> pa.Table:
+    """Products with photos on which no word was read in the alphabet of most names, nor in that of their own."""
+    names = tables.products["name"]
+    usual, words = _alphabet(names), snapshot.words
+    starts, terms = np.asarray(words.products.starts), np.asarray(words.products.values)
+    seen = np.asarray(words.photo_frequency) > 0
+    texts = [words.vocabulary.text(term) for term in range(len(words.vocabulary))]
+    told = np.fromiter((_is_word(text, usual) for text in texts), np.bool_)[terms] & seen
     until = np.concatenate([[0], np.cumsum(told)])
-    starts = np.asarray(words.products.starts)
     has_photo = np.diff(np.asarray(snapshot.photo_starts)) > 0
-    none = (until[starts[1:]] == until[starts[:-1]]) & has_photo
-    return alphabet, tables.products.select(["id", "name"]).filter(pa.array(none))
+
+    def reads_own(product: int) -> bool:
+        own = _alphabet(names.slice(product, 1))
+        row = slice(starts[product], starts[product + 1])
+        return any(_is_word(texts[term], own) for term in terms[row][seen[row]].tolist())
+
+    none = np.flatnonzero((until[starts[1:]] == until[starts[:-1]]) & has_photo) if usual else np.zeros(0, np.int64)
+    return tables.products.select(["id", "name"]).take(pa.array([one for one in none.tolist() if not reads_own(one)], pa.int64()))
 
 
 def contradicted(tables: Tables, snapshot: Snapshot, parameters: GateParameters) -> pa.Table:
     """Products whose names, without their brands, are hardly to be read on their photos, those of which least is first.
 
-    `read_share`: of the name's words, by rarity; `not_read`: those that were not; `read`: the rarest words that were read instead.
+    `read_share`: of the name's words, by rarity; `not_read`: those that were not; `read`: the rarest words read instead.
     Words in letters that were read on no photo of the catalog at all say nothing.
     """
     words = snapshot.words
@@ -146,7 +151,7 @@ def remarks(
     tables: Tables, snapshot: Snapshot, asked: Sequence[Asked], parameters: GateParameters
 ) -> tuple[dict[str, pa.Table], tuple[str, ...]]:
     """All of them by their names, and what of it is worth a line on the terminal."""
-    alphabet, without = unread(tables, snapshot)
+    without = unread(tables, snapshot)
     shared = shared_pictures(tables)
     wrong = contradicted(tables, snapshot, parameters)
     lists = {
@@ -165,7 +170,7 @@ def remarks(
         notes.append(f"one picture stands for {first['products']} products, perhaps for want of another: {first['source']}{more}")
     if len(without):
         few = f"{len(without)} of {len(tables.products)} products"
-        notes.append(f"no {alphabet.capitalize()} word was read on any photo of {few}")
+        notes.append(f"no word in the alphabet of its name was read on any photo of {few}")
     if len(wrong):
         notes.append(f"the names of {len(wrong)} of {len(tables.products)} products are hardly to be read on their packs")
     return lists, tuple(notes)

@@ -26,7 +26,7 @@ TITLES = {
     "one_photo": "Products with one photo",
     "contradicted": "Products whose names are not on their packs",
     "unreadable_names": "Products whose names have letters that no worker reads",
-    "unread": "Products on whose photos no word in the shop's alphabet was read",
+    "unread": "Products on whose photos no word in the alphabet of their name was read",
     "added": "New products",
     "changed": "Products with changed fields",
     "photos": "Products with other photos",
