@@ -33,7 +33,17 @@ from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings, load_settings
-from packsight.shared.storage.jobs import BATCH_SIZE, Batch, Job, JobAbout, JobImage, JobManifest, JobStore, Unopened
+from packsight.shared.storage.jobs import (
+    BATCH_SIZE,
+    Batch,
+    Job,
+    JobAbout,
+    JobImage,
+    JobManifest,
+    JobStore,
+    Unopened,
+    job_of,
+)
 from packsight.shared.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -303,7 +313,7 @@ class Client:
     def task_end(self, task_id: str) -> TaskEnd | None:
         """How a task ended; None when it has not."""
         with answering(self.settings):
-            return self.ledger.results.read([task_id]).get(task_id)
+            return self.ledger.ends(job_of(task_id), [task_id]).get(task_id)
 
     def _publisher(self, job: Job, resumed: bool) -> Publisher:
         if resumed and self.ledger.jobs.is_cancelled(job.id):
