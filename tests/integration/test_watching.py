@@ -22,8 +22,12 @@ from packsight.deploy.stack.state import StackFolder
 from packsight.deploy.status import observe
 from packsight.deploy.testbed import Servers
 from packsight.indexer.canary import CanaryError
+from packsight.indexer.examination import RefusedError
+from packsight.indexer.gate.rules import Refusal
+from packsight.indexer.gate.tables import Levels
 from packsight.indexer.noted import noted
 from packsight.indexer.report import SyncReport
+from packsight.indexer.version_report.summary import Summary, Verdict
 from packsight.indexer.watching.watch import Part, Watch
 from packsight.shared.catalog.versions import Current
 from packsight.shared.contract.errors import UserError
@@ -138,26 +142,31 @@ REPORT = SyncReport(catalog="c", version="v1", published=False, products=1, phot
 
 
 TRIED = CanaryError("c", Current("v", {}, None))
+SUMMARY = Summary(
+    catalog="c", version="v", made_at=datetime.now(UTC), verdict=Verdict.REFUSED, reasons=(Refusal(gate="loss", text="too few"),),
+    levels=Levels(products=1),
+)  # fmt: skip
+ENDINGS: dict[Ending, tuple[UserError | None, str]] = {
+    Ending.UNCHANGED: (None, ""),
+    Ending.FAILED: (UserError("The feed is empty"), "The feed is empty"),
+    Ending.HELD_BACK: (TRIED, str(TRIED)),
+    Ending.REFUSED: (RefusedError(SUMMARY, ""), "too few"),
+}
 
 
-@pytest.mark.parametrize(
-    ("error", "ending"),
-    [(None, Ending.UNCHANGED), (UserError("The feed is empty"), Ending.FAILED), (TRIED, Ending.HELD_BACK)],
-    ids=["unchanged", "failed", "held_back"],
-)
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("role", [Role.INDEXER, Role.OPERATOR])
-def test_how_a_sync_ended_is_noted_whoever_ran_it(
-    live_settings: Settings, servers: Servers, role: Role, error: UserError | None, ending: Ending
-) -> None:
+def test_how_a_sync_ended_is_noted_whoever_ran_it(live_settings: Settings, servers: Servers, role: Role, ending: Ending) -> None:
+    error, why = ENDINGS[ending]
     with result_database(of_role(live_settings, servers, role)) as theirs:
         with suppress(UserError), noted(theirs, "c") as note:
             if error is not None:
                 raise error
             note(REPORT)
         found = syncs.read(theirs, "c")
-    assert found is not None and found.ending is ending
+    assert found is not None and (found.ending, found.why) == (ending, why)
     assert bool(found.succeeded_at) == (error is None)
-    assert found.why == (str(error) if error else "")
+    assert found.counts[ending] == 1
 
 
 def test_a_database_that_is_away_keeps_no_sync_from_ending_well() -> None:
