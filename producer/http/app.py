@@ -11,7 +11,18 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from packsight import __version__
-from packsight.producer.http import health, jobs, page, queueing, recognise, results, sign_in, uploads, webhooks
+from packsight.producer.http import (
+    health,
+    jobs,
+    page,
+    queueing,
+    recognise,
+    results,
+    schemas,
+    sign_in,
+    uploads,
+    webhooks,
+)
 from packsight.producer.http.door import Door
 from packsight.producer.http.errands import Kind, Runner
 from packsight.producer.http.errors import Refusal, handle_errors
@@ -41,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.door = Door.of(settings)
     handle_errors(app)
-    for part in (health, sign_in, recognise, jobs, results, uploads, webhooks, page):
+    for part in (health, sign_in, recognise, jobs, results, uploads, webhooks, schemas, page):
         app.include_router(part.router)
     app.add_middleware(BodyLimit, most=settings.http.max_body)
     app.add_middleware(SafeHeaders)
