@@ -31,6 +31,8 @@ from packsight.shared.settings import Settings
 
 _THREADS = {Kind.QUEUE: 2, Kind.RETRY: 1, Kind.WEBHOOK: 4}
 """Errands at a time: queueing keeps a processor busy, telling waits for others."""
+_LARGE = ("/v1/recognize", "/image", "/v1/jobs", "/v1/uploads/photo")
+"""Addresses to which photos and lists of them are sent."""
 _OTHERS = 40
 """Threads for what does not wait for workers, beside one for each request that does."""
 
@@ -54,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     handle_errors(app)
     for part in (health, sign_in, recognise, jobs, results, uploads, webhooks, schemas, page):
         app.include_router(part.router)
-    app.add_middleware(BodyLimit, most=settings.http.max_body)
+    app.add_middleware(BodyLimit, most=settings.http.max_body, large=_LARGE)
     app.add_middleware(SafeHeaders)
     return app
 

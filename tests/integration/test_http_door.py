@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -130,6 +132,23 @@ def test_a_request_that_is_too_large_is_refused_before_it_has_come(live_settings
         with socket.create_connection((host, int(port)), timeout=30) as connection:
             connection.sendall(b"POST /v1/session HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
             assert b"413" in connection.recv(100)
+
+
+def test_only_who_is_known_sends_much(open_door: Serving) -> None:
+    body, as_json = b"x" * 200_000, {"Content-Type": "application/json"}
+    assert open_door.stranger.post("/v1/session", body=body, headers=as_json).status == 413
+    assert open_door.client("r", Right.RECOGNISE).post("/v1/uploads", body=body, headers=as_json).status == 413
+    assert open_door.stranger.post("/v1/recognize", body=body).status == 401
+    assert open_door.stranger.post("/v1/jobs", body=body).status == 401
+
+
+def test_schemas_are_at_an_address(open_door: Serving) -> None:
+    names = open_door.stranger.get("/v1/schemas").json
+    shipped = Path(__file__).parents[2] / "docs/schemas"
+    assert {f"{name}.json": open_door.stranger.get(address).json for name, address in names.items()} == {
+        file.name: json.loads(file.read_text(encoding="utf-8")) for file in shipped.iterdir()
+    }
+    assert open_door.stranger.get("/v1/schemas/nothing").code == "object_missing"
 
 
 def test_what_is_not_there_and_what_it_does_not_know_is_refused_in_one_form(open_door: Serving) -> None:

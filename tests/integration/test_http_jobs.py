@@ -243,6 +243,7 @@ def test_a_job_is_cancelled_and_asked_about_again(open_door: Serving, worker: St
     assert codes == {"cancelled"}
     twice = client.post(f"/v1/jobs/{job}/cancel")
     assert (twice.status, twice.code) == (400, "bad_message")
+    assert client.post(f"/v1/jobs/{job}/retry", json={"codes": ["http_status"]}).code == "bad_message"
     assert client.post(f"/v1/jobs/{job}/retry").status == 202
     while client.get(f"/v1/jobs/{job}").json["ends"] != {"no_match": 40}:
         time.sleep(0.05)
