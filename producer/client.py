@@ -12,6 +12,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
@@ -26,13 +27,23 @@ from packsight.producer.rows import Row
 from packsight.producer.sources import Item, expand, in_words, single
 from packsight.producer.summary import State, Summary, summarise
 from packsight.producer.upload import upload
-from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE, OptionKeywords, RecognizeOptions, parse_options
 from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings, load_settings
-from packsight.shared.storage.jobs import BATCH_SIZE, Batch, Job, JobAbout, JobImage, JobManifest, JobStore, Unopened
+from packsight.shared.storage.jobs import (
+    BATCH_SIZE,
+    Batch,
+    Job,
+    JobAbout,
+    JobImage,
+    JobManifest,
+    JobStore,
+    Unopened,
+    job_of,
+)
 from packsight.shared.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -174,7 +185,23 @@ class Client:
 
     def load(self, job_id: str) -> Job:
         """Read a submitted job back; raises UserError when there is none of this id."""
-        return jobs.load(self.jobs, job_id)
+        with answering(self.settings):
+            return jobs.load(self.jobs, job_id)
+
+    def newest(self, limit: int) -> list[JobManifest]:
+        """The manifests of the newest jobs, newest first."""
+        with answering(self.settings), ThreadPoolExecutor(8, thread_name_prefix="jobs") as pool:
+            names = sorted(self.jobs.names(), reverse=True)[:limit]
+            return [manifest for manifest in pool.map(self._manifest, names) if manifest is not None]
+
+    def _manifest(self, job: str) -> JobManifest | None:
+        """A job's manifest; None where it was removed meanwhile."""
+        try:
+            return self.jobs.manifest(job)
+        except StorageError as error:
+            if error.code is not ErrorCode.OBJECT_MISSING:
+                raise
+            return None
 
     def manifest(self, job_id: str) -> JobManifest:
         """The manifest of a job alone; raises UserError when there is none of this id."""
@@ -280,7 +307,7 @@ class Client:
     def task_end(self, task_id: str) -> TaskEnd | None:
         """How a task ended; None when it has not."""
         with answering(self.settings):
-            return self.ledger.results.read([task_id]).get(task_id)
+            return self.ledger.ends(job_of(task_id), [task_id]).get(task_id)
 
     def _publisher(self, job: Job, resumed: bool) -> Publisher:
         if resumed and self.ledger.jobs.is_cancelled(job.id):

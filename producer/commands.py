@@ -6,10 +6,8 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import typer
@@ -25,7 +23,7 @@ from packsight.producer.rows import Row
 from packsight.producer.summary import State, Summary
 from packsight.producer.thumbnails import Thumbnails
 from packsight.shared.catalog.versions import catalog_names, is_published
-from packsight.shared.contract.errors import SOME_FAILED, ErrorCode, StorageError, UserError, parse_code
+from packsight.shared.contract.errors import SOME_FAILED, UserError, parse_code
 from packsight.shared.contract.messages import Priority, RecognizeOptions
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import shown
@@ -154,10 +152,7 @@ def delete(job_id: str, *, yes: bool) -> None:
 def jobs(limit: int, *, as_json: bool) -> None:
     """List submitted jobs, newest first, with how their photos have ended."""
     with Client() as client:
-        newest = sorted(client.jobs.names(), reverse=True)[:limit]
-        with ThreadPoolExecutor(8, thread_name_prefix="jobs") as pool:
-            found = [manifest for manifest in pool.map(partial(_manifest, client), newest) if manifest]
-        lines = [(manifest, client.summary(manifest)) for manifest in found]
+        lines = [(manifest, client.summary(manifest)) for manifest in client.newest(limit)]
     if as_json:
         for manifest, summary in lines:
             _print_json(manifest, summary)
@@ -166,16 +161,6 @@ def jobs(limit: int, *, as_json: bool) -> None:
     else:
         page.print("There are no jobs. Make one:")
         _command("packsight submit FOLDER", page)
-
-
-def _manifest(client: Client, job: str) -> JobManifest | None:
-    """A job's manifest; None where it was removed meanwhile."""
-    try:
-        return client.jobs.manifest(job)
-    except StorageError as error:
-        if error.code is not ErrorCode.OBJECT_MISSING:
-            raise
-        return None
 
 
 def _print_json(manifest: JobManifest, summary: Summary) -> None:

@@ -48,9 +48,9 @@ class Pace:
     """
 
     total: int | None
-    already: int = 0
+    already: int
+    begun: float
     done: int = 0
-    begun: float = field(default_factory=monotonic)
     last: float = 0.0
 
     def advance(self, count: int) -> None:
@@ -114,7 +114,8 @@ class Bar:
     pace: Pace
     line: _Line
     task: TaskID
-    said: float = field(default_factory=monotonic)
+    said: float
+    """When a plain line was last written."""
 
     def advance(self, count: int = 1) -> None:
         """Count photos."""
@@ -146,10 +147,10 @@ def progress(label: str, total: int | None, already: int = 0) -> Iterator[Bar]:
 
     already: how many of `total` were done before.
     """
-    pace = Pace(total, already)
+    pace = Pace(total, already, monotonic())
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=10), _Figures(pace))
     with _Line(*columns, console=console, disable=not console.is_terminal) as line:
-        yield Bar(label, pace, line, line.add_task(label, total=total))
+        yield Bar(label, pace, line, line.add_task(label, total=total), pace.begun)
 
 
 def job_lines(to: Console, jobs: Sequence[tuple[JobManifest, Summary]]) -> None:
@@ -161,9 +162,9 @@ def job_lines(to: Console, jobs: Sequence[tuple[JobManifest, Summary]]) -> None:
     for manifest, summary in jobs:
         counts = [f"{summary.ends[status]:,}" for status in order]
         to.print(Text(_aligned((manifest.job, _state(summary), f"{summary.photos:,}", *counts), widths)), soft_wrap=True)
-        about = [manifest.name, manifest.source, f"catalog {manifest.catalog}"]
-        about += ["evaluation"] * (manifest.kind is JobKind.EVALUATION)
+        about = ["evaluation"] * (manifest.kind is JobKind.EVALUATION)
         about += [f"{manifest.priority} priority"] * (manifest.priority is not Priority.NORMAL)
+        about += [manifest.name, f"catalog {manifest.catalog}", manifest.source]  # the source last, since it may be long
         told = printable(" · ".join([f"{manifest.created_at:%Y-%m-%d %H:%M} UTC", *filter(None, about)]))
         to.print(Text(f"  {told}", style="dim"), no_wrap=True, overflow="ellipsis")
 

@@ -307,5 +307,5 @@ class ObjectStore:
         reason = getattr(error, "reason", None) or error
         unreachable = isinstance(error, urllib3.exceptions.MaxRetryError)
         code = ErrorCode.HOST_UNREACHABLE if unreachable else ErrorCode.FETCH_FAILED
-        remedy = "Start the stack with `packsight up`, or correct PACKSIGHT_S3__ENDPOINT." if unreachable else None
+        remedy = "Start the server that PACKSIGHT_S3__ENDPOINT names, or correct it." if unreachable else None
         return StorageError(code, f"{name}: {self.endpoint}: {type(reason).__name__}", remedy=remedy)

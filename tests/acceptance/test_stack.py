@@ -22,6 +22,7 @@ import redis
 from bench.barcode_print import Code, Kind
 from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.deploy.testbed import serving
+from packsight.shared.contract.errors import SOME_FAILED
 from packsight.shared.settings import load_settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
@@ -136,7 +137,8 @@ def test_a_prefix_is_submitted_where_references_reach_and_refused_where_they_do_
         for room in ("incoming", "jobs"):
             store.write(f"{room}/shelf/1.jpg", query(PRODUCTS[0], 2))
         for room, status, code in (("incoming", "matched", None), ("jobs", "failed", "reference_refused")):
-            stack.run("submit", f"s3://{store.bucket}/{room}/shelf/", "--wait", "--out", f"{room}.jsonl")
+            prefix, ends = f"s3://{store.bucket}/{room}/shelf/", SOME_FAILED if code else 0
+            stack.run("submit", prefix, "--wait", "--out", f"{room}.jsonl", code=ends)
             (line,) = (stack.folder / f"{room}.jsonl").read_text().splitlines()
             outcome = json.loads(line)
             assert (outcome["status"], (outcome["failure"] or {}).get("code")) == (status, code)
@@ -219,7 +221,7 @@ def test_what_dies_is_told_and_started_again_with_nothing_lost(stack: Stack, ans
     assert "valkey was ended by SIGKILL" in (stack.folder / ".packsight/logs/supervisor.log").read_text()
     with of_worker(stack) as broker:
         assert broker.llen("somebody-elses-queue") == 1
-    stack.run("results", job, "--out", "again.jsonl")
+    stack.run("results", job, "--out", "again.jsonl", code=SOME_FAILED)
     again = [json.loads(line) for line in (stack.folder / "again.jsonl").read_text().splitlines()]
     assert [row["status"] for row in again] == [row["status"] for row in answers]
 

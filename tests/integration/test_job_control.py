@@ -116,6 +116,21 @@ def test_a_cancelled_job_is_taken_up_again_where_it_was_left(client: Client, sta
     assert client.summary(job.manifest).state is State.ENDED
 
 
+def test_whoever_waits_for_workers_to_queue_more_stops_when_the_job_is_cancelled(
+    client: Client, live_settings: Settings
+) -> None:
+    job = client.submit(urls(8), batch_size=2)
+    sent: list[str] = []
+    queueing = threading.Thread(target=lambda: sent.extend(one.task_id for one in client.enqueue(job, max_in_flight=2)))
+    queueing.start()
+    with Client(live_settings) as other:
+        until(lambda: other.ledger.jobs.enqueued(job.id) == 2)
+        other.cancel(job)
+        queueing.join(60)
+    assert not queueing.is_alive(), "no worker has to answer"
+    assert len(sent) == 2
+
+
 def test_a_worker_keeps_what_was_done_of_a_batch_before_its_job_was_cancelled(client: Client, live_settings: Settings) -> None:
     job = client.submit(urls(3), batch_size=3)
     (batch,) = client.enqueue(job)
