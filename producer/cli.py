@@ -86,7 +86,7 @@ All = Annotated[bool, typer.Option("--all", help="All letters.")]
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Rights = Annotated[
     list[str] | None,
-    typer.Option("--right", help="recognise, jobs, review or admin; may be repeated. By default the first two (people: three)."),
+    typer.Option("--right", help="recognise, jobs, review or admin; may be repeated. Without it the first two, of people three."),
 ]
 Catalogs = Annotated[list[str] | None, typer.Option("--catalog", help="Catalog to ask in; may be repeated. By default all.")]
 USUAL = ["recognise", "jobs"]

@@ -360,8 +360,8 @@ class Http(_Section):
     the next one has its turn."""
     body_seconds: float = Field(default=60.0, gt=0)
     """For a request's body to come in: 40 MB at 6 Mbit/s."""
-    deadline: float = Field(default=30.0, gt=0)
-    """Seconds that a request waits for a worker's answer at most, and unless it says how long."""
+    deadline: float = Field(default=60.0, gt=0)
+    """Seconds that a request waits for a worker's answer at most, and unless it says how long; as long as the command does."""
     session_hours: float = Field(default=12.0, gt=0)
     """After which a person has to sign in again: a working day."""
     session_secret: Secret = SecretStr("")

@@ -11,7 +11,18 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from packsight import __version__
-from packsight.producer.http import health, jobs, page, queueing, recognise, results, sign_in, uploads, webhooks
+from packsight.producer.http import (
+    health,
+    jobs,
+    page,
+    queueing,
+    recognise,
+    results,
+    schemas,
+    sign_in,
+    uploads,
+    webhooks,
+)
 from packsight.producer.http.door import Door
 from packsight.producer.http.errands import Kind, Runner
 from packsight.producer.http.errors import Refusal, handle_errors
@@ -21,6 +32,8 @@ from packsight.shared.settings import Settings
 
 _THREADS = {Kind.QUEUE: 2, Kind.RETRY: 1, Kind.WEBHOOK: 4}
 """Errands at a time: queueing keeps a processor busy, telling waits for others."""
+_LARGE = ("/v1/recognize", "/image", "/v1/jobs", "/v1/uploads/photo")
+"""Addresses to which photos and lists of them are sent."""
 _OTHERS = 40
 """Threads for what does not wait for workers, beside one for each request that does."""
 
@@ -43,9 +56,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.door = Door.of(settings)
     app.state.rooms = Rooms(app.state.door)
     handle_errors(app)
-    for part in (health, sign_in, recognise, jobs, results, uploads, webhooks, page):
+    for part in (health, sign_in, recognise, jobs, results, uploads, webhooks, schemas, page):
         app.include_router(part.router)
-    app.add_middleware(BodyLimit, most=settings.http.max_body)
+    app.add_middleware(BodyLimit, most=settings.http.max_body, large=_LARGE)
     app.add_middleware(SafeHeaders)
     return app
 

@@ -17,6 +17,7 @@ from packsight.producer.http import photos, submitted, webhooks
 from packsight.producer.http.caller import Submitter
 from packsight.producer.http.door import Door, Large, TheDoor
 from packsight.producer.http.errands import Errand, Kind
+from packsight.producer.http.errors import bad_request
 from packsight.producer.http.rights import Caller
 from packsight.producer.http.submitted import JobOptions, JobRequest
 from packsight.producer.summary import State, Summary
@@ -205,7 +206,10 @@ def remove(job: str, who: Submitter, the_door: TheDoor) -> Gone:
 def retry(job: str, who: Submitter, the_door: TheDoor, asked: Retry | None = None) -> JobSeen:
     """Ask again about photos that failed; what the others got stands."""
     manifest = manifest_for(job, who, the_door)
-    the_door.have_done(Errand(kind=Kind.RETRY, job=job, client=who.name, codes=tuple(asked.codes if asked else ())))
+    codes = tuple(asked.codes if asked else ())
+    if codes and ErrorCode.CANCELLED not in codes and the_door.client.summary(manifest).state is State.CANCELLED:
+        raise bad_request(f"The job was cancelled: whatever of it is asked again, `{ErrorCode.CANCELLED}` is among it")
+    the_door.have_done(Errand(kind=Kind.RETRY, job=job, client=who.name, codes=codes))
     return JobSeen.of(manifest, the_door.client.summary(manifest))
 
 

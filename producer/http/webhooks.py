@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import time
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -27,8 +27,9 @@ from packsight.producer.http.errors import Refused
 from packsight.producer.http.rights import Caller, Right
 from packsight.producer.http.rights import Kind as CallerKind
 from packsight.producer.jobs import NoSuchJob
-from packsight.producer.summary import Summary
+from packsight.producer.summary import State, Summary
 from packsight.shared.contract.errors import ErrorCode, ImageError, UserError
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import parse_address, shown
 from packsight.shared.storage import deadline
 from packsight.shared.storage.jobs import JobManifest
@@ -41,6 +42,17 @@ _SECONDS = 15.0
 """For one try, its answer included."""
 _SOONEST, _LATEST, _SHARE = 1.0, 30.0, 0.05
 """Seconds between two looks whether a job has ended: a twentieth of its age within these."""
+
+
+class JobEnded(BaseModel):
+    """Body of the request that tells of a job's end."""
+
+    event: Literal["job.ended"] = "job.ended"
+    job: str
+    name: str
+    state: State
+    photos: int
+    ends: dict[Status, int]
 
 
 def check(web: Web, who: Caller, address: str) -> None:
@@ -85,15 +97,10 @@ def signature(secret: str, stamp: str, body: bytes) -> str:
 
 
 def _body(manifest: JobManifest, summary: Summary) -> bytes:
-    told = {
-        "event": "job.ended",
-        "job": manifest.job,
-        "name": manifest.name,
-        "state": summary.state,
-        "photos": summary.photos,
-        "ends": {str(status): count for status, count in summary.ends.items()},
-    }
-    return json.dumps(told, ensure_ascii=False).encode()
+    told = JobEnded(
+        job=manifest.job, name=manifest.name, state=summary.state, photos=summary.photos, ends=dict(summary.ends)
+    )  # fmt: skip
+    return told.model_dump_json().encode()
 
 
 class FailedWebhook(BaseModel):

