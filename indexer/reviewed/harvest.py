@@ -2,8 +2,9 @@
 
 A confirmed photo is one that shows a product by a verdict that counts and that nobody disputes. Its bytes are kept with the
 catalog's photos, whatever becomes of the job that it came with, and it is a photo of its product from then on: the newest few of
-each product, unless it is nearly one that is there, or the catalog knows its own photos worse with it. What is left out is told,
-and written beside the catalog, so that it is not tried again at every sync. A verdict that is taken back takes its photo along.
+each product, unless it is nearly one that is there, was surely recognised without it, or the catalog knows its own photos worse
+with it. What is left out is told, and written beside the catalog, so that it is not tried again at every sync. A verdict that is
+taken back takes its photo along.
 """
 
 from __future__ import annotations
@@ -28,15 +29,17 @@ from packsight.indexer.state.intake import take_in_reviewed
 from packsight.indexer.state.resolution import NO_VERSION, ReviewedRow, reviewed_rows
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import shown
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.review_figure import figure
 from packsight.shared.storage.review_use import LeftPhoto, ReviewUse, TakenPhoto, read_use, write_use
 from packsight.shared.storage.reviews import ReviewStore
-from packsight.shared.storage.verdicts import Verdict
+from packsight.shared.storage.verdicts import Kind, Verdict
 from packsight.shared.vision.features import Features
 
 log = logging.getLogger(__name__)
@@ -78,7 +81,8 @@ class Harvest:
             one.verdict: one for one in self._before.left_out if one.lasting and one.verdict in settled and not again
         }
         self._by_photo = {verdict.sha256: verdict for verdict in settled.values()}
-        self.pairs = pairs_of(self.found, datetime.fromtimestamp(now, UTC), parameters)
+        self._now = datetime.fromtimestamp(now, UTC)
+        self.pairs = pairs_of(self.found, self._now, parameters)
 
     @property
     def digest(self) -> str:
@@ -138,7 +142,9 @@ class Harvest:
         for verdict in reversed(self.found.settled):  # the newest first
             if not verdict.product or verdict.id in left:
                 continue
-            if len(photos[verdict.product]) < self._parameters.photos:
+            if _is_known(verdict, self._parameters):
+                left[verdict.id] = _left(verdict, "it was surely recognised as it is, so it adds nothing", lasting=False)
+            elif len(photos[verdict.product]) < self._parameters.photos:
                 photos[verdict.product].append(verdict)
             else:
                 left[verdict.id] = _left(verdict, f"its product has {self._parameters.photos} newer ones", lasting=False)
@@ -224,6 +230,10 @@ class Harvest:
             f"withdrawn; {len(use.left_out)} confirmed ones are left out; {use.pairs} count for calibration, {use.absent} of "
             "them as not in the catalog"
         ]
+        rules = self._settings.review
+        sampled = figure(self._catalog, self.found, promised=rules.precision, days=rules.days, now=self._now)
+        if sampled.wrong.n:
+            lines.append(sampled.told)
         if use.left_out:
             first = use.left_out[0]
             more = f", and {len(use.left_out) - 1} more in the report" if len(use.left_out) > 1 else ""
@@ -259,6 +269,11 @@ class Harvest:
             absent=sum(not pair.product for pair in self.pairs),
             disputed=len(self.found.disputed),
         )
+
+
+def _is_known(verdict: Verdict, parameters: ReviewedParameters) -> bool:
+    answered = verdict.answered
+    return verdict.kind is Kind.RIGHT and answered.status is Status.MATCHED and answered.confidence >= parameters.surely
 
 
 def _left(verdict: Verdict, why: str, *, lasting: bool) -> LeftPhoto:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,13 @@ class Products:
         table = self._photos.arrow
         places = pc.indices_nonzero(pc.equal(table["product_id"], identity))
         return [self._photos[place] for place in places.to_pylist()]
+
+    def places(self, photos: Iterable[str]) -> dict[str, int]:
+        """Numbers of photos in the version, by sha256."""
+        wanted = list(photos)
+        table = self._photos.arrow["sha256"]
+        found = pc.index_in(pa.array(wanted, pa.string()), value_set=table.combine_chunks()).to_pylist()
+        return {sha: place for sha, place in zip(wanted, found, strict=True) if place is not None}
 
     def search(self, text: str, most: int = 20) -> list[ProductRow]:
         """Products in which each of these words begins a word of name, brand, model, id, code or barcode.
