@@ -2,9 +2,8 @@
 
 A confirmed photo is one that shows a product by a verdict that counts and that nobody disputes. Its bytes are kept with the
 catalog's photos, whatever becomes of the job that it came with, and it is a photo of its product from then on: the newest few of
-each product, unless it is nearly one that is there, was surely recognised without it, or the catalog knows its own photos worse
-with it. What is left out is told, and written beside the catalog, so that it is not tried again at every sync. A verdict that is
-taken back takes its photo along.
+each product, unless it is nearly one that is there, or the catalog knows its own photos worse with it. What is left out is told,
+and written beside the catalog, so that it is not tried again at every sync. A verdict that is taken back takes its photo along.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from packsight.indexer.state.intake import take_in_reviewed
 from packsight.indexer.state.resolution import NO_VERSION, ReviewedRow, reviewed_rows
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import PacksightError, UserError
-from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import shown
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
@@ -39,7 +37,7 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.review_figure import figure
 from packsight.shared.storage.review_use import LeftPhoto, ReviewUse, TakenPhoto, read_use, write_use
 from packsight.shared.storage.reviews import ReviewStore
-from packsight.shared.storage.verdicts import Kind, Verdict
+from packsight.shared.storage.verdicts import Verdict
 from packsight.shared.vision.features import Features
 
 log = logging.getLogger(__name__)
@@ -142,9 +140,7 @@ class Harvest:
         for verdict in reversed(self.found.settled):  # the newest first
             if not verdict.product or verdict.id in left:
                 continue
-            if _is_known(verdict, self._parameters):
-                left[verdict.id] = _left(verdict, "it was surely recognised as it is, so it adds nothing", lasting=False)
-            elif len(photos[verdict.product]) < self._parameters.photos:
+            if len(photos[verdict.product]) < self._parameters.photos:
                 photos[verdict.product].append(verdict)
             else:
                 left[verdict.id] = _left(verdict, f"its product has {self._parameters.photos} newer ones", lasting=False)
@@ -269,11 +265,6 @@ class Harvest:
             absent=sum(not pair.product for pair in self.pairs),
             disputed=len(self.found.disputed),
         )
-
-
-def _is_known(verdict: Verdict, parameters: ReviewedParameters) -> bool:
-    answered = verdict.answered
-    return verdict.kind is Kind.RIGHT and answered.status is Status.MATCHED and answered.confidence >= parameters.surely
 
 
 def _left(verdict: Verdict, why: str, *, lasting: bool) -> LeftPhoto:

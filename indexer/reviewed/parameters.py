@@ -11,8 +11,6 @@ class ReviewedParameters:
 
     photos: int = 10
     """Confirmed photos of a product at most, the newest: a pack has some six views, and what a version weighs grows with them."""
-    surely: float = 0.97
-    """Confidence of a `matched` answer that was right from which its photo is known as it is and adds nothing to its product."""
     nearly: float = 0.95
     """Correlation of two photos' thumbnails from which they are nearly the same, and one of them adds nothing. Of 450 pairs of
     photos of one boxed film, by four phones and the shop, none is above 0.74."""
