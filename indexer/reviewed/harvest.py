@@ -134,6 +134,13 @@ class Harvest:
         if (verdict := self._by_photo.get(sha256)) is not None and verdict.product:
             self._left[verdict.id] = _left(verdict, why, lasting=lasting)
 
+    def remember(self) -> None:
+        """Write down what is left out for good, also if the version is refused: it is not tried again."""
+        lasting = tuple(one for one in self._left.values() if one.lasting)
+        passing = tuple(one for one in self._before.left_out if not one.lasting and one.verdict not in self._left)
+        self._before = self._before.model_copy(update={"left_out": (*lasting, *passing)})
+        write_use(self._store, self._catalog, self._before)
+
     def _chosen(self) -> _Choice:
         photos: dict[str, list[Verdict]] = defaultdict(list)
         left = dict(self._left)

@@ -103,7 +103,7 @@ def test_answers_are_reviewed_at_the_terminal(job: str, shop: Shop, tmp_path: Pa
     with pytest.raises(UserError, match="no product 99"):
         CliRunner().invoke(app, ["review", "say", job, str(unsure[0]), "other", "--product", "99"], catch_exceptions=False)
     given = [json.loads(line) for line in run("review", "show", "--json").stdout.splitlines()]
-    assert [(one["verdict"], one["product_id"], one["by"], one["offered"]) for one in given] == [("other", "2", "Ann", "chosen")]
+    assert [(one["verdict"], one["product_id"], one["by"], one["offered"]) for one in given] == [("other", "2", "Ann", "unsure")]
     assert unsure[0] not in [json.loads(line)["index"] for line in run("review", "list", "--json").stdout.splitlines()]
     run("review", "undo", given[0]["id"], "--by", "Bob")
     assert "No answer of catalog default has been reviewed" in run("review", "show").stdout
