@@ -1,17 +1,19 @@
 """`python -m bench.reviews SET`: what reviewing is worth, on photos that nobody reviewed.
 
 A set as bench.sets has it becomes a catalog with one photo a product. Half of its labelled photos, by their hashes, are
-answered and go through the inbox; some of them are reviewed, by their labels, in its order. The next sync uses that. Both versions
-are then asked about every labelled photo that was not reviewed. Features are made in this process, once; broker, object store and
-syncs are the real ones. Photos made of products' only ones are left out before and after.
+answered and go through the inbox; some of them are reviewed, by their labels, in its order. The next sync uses that. Both
+versions are then asked about every labelled photo that was not reviewed. Features are made in this process, once; broker, object
+store and syncs are the real ones. Photos made of products' only ones are left out before and after.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +48,7 @@ from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.reviews import ReviewStore
 from packsight.shared.storage.verdicts import Kind, Offered, Verdict, reviewed
+from packsight.shared.tables.labels import Label
 from packsight.shared.vision.features import Features
 from packsight.worker.networks.load import load_embedder, load_spotter
 
@@ -56,16 +59,25 @@ def main(
     folder: Annotated[Path, typer.Argument(help="Folder of a set: feed.xml, labels.csv, photos.")],
     keep: Annotated[Path, typer.Option(help="Folder in which features are kept.")] = Path("bench-out/described"),
     count: Annotated[int, typer.Option(help="Photos that are reviewed.")] = 60,
+    extra: Annotated[bool, typer.Option("--extra", help="Also ask about the shop's extra photos, by their folders.")] = False,
 ) -> None:
     """Measure one set and print what changed."""
     models = Models(cache_dir=keep.parent / "models")
-    [described_set] = described([set_in(folder)], load_embedder(models, 1), load_spotter(models, 1), keep)
+    photos = set_in(folder)
+    if extra:
+        of_shop = [_label(path, folder) for path in sorted((folder / "photos").glob("*/*"))]
+        photos = replace(photos, extra="", labels=[*photos.labels, *of_shop])
+    [described_set] = described([photos], load_embedder(models, 1), load_spotter(models, 1), keep)
     with tempfile.TemporaryDirectory(prefix="packsight-reviews-") as home, serving(Path(home)) as servers:
         settings = servers.settings(Path(home) / "home", "reviews")
         settings = settings.model_copy(update={"catalog": settings.catalog.model_copy(update={"made_photos": 0})})
         with closing(ObjectStore(settings.s3)) as store:
             store.ensure_bucket()
             run(_Shop(described_set, folder, settings, store), count)
+
+
+def _label(path: Path, folder: Path) -> Label:
+    return Label(str(path.relative_to(folder)), path.parent.name, path.parent.name, ())
 
 
 class _Shop:
@@ -98,8 +110,10 @@ class _Shop:
 def run(shop: _Shop, count: int) -> None:
     """Sync, answer, review, sync, and compare."""
     labels = dict(shop.described.asked)
-    half = sorted(labels, key=lambda sha: hashlib.sha256(sha.encode()).hexdigest())[: len(labels) // 2]
     _, before = shop.sync()
+    for row in before.photo_table:
+        labels.pop(row.sha256, None)
+    half = sorted(labels, key=lambda sha: hashlib.sha256(sha.encode()).hexdigest())[: len(labels) // 2]
     rows = [_row(number, shop.described.features[sha], before, shop.store) for number, sha in enumerate(half)]
     waiting = inbox(rows, reviewed(()), shop.settings.review.sample)
     offered = {one.row.index for one in waiting}
@@ -118,8 +132,11 @@ def run(shop: _Shop, count: int) -> None:
     for name, shas in (("all not reviewed", left), ("of products with a photo reviewed", _touched(left, labels, verdicts))):
         for when, snapshot in (("before", before), ("after", after)):
             console.print(f"{name} ({len(shas)}), {when}: {_measured(shas, labels, shop.described.features, snapshot)}")
+    as_before = replace(after, model=before.model)
+    console.print(f"after, by the weights before: {_measured(left, labels, shop.described.features, as_before)}")
     for when, snapshot in (("before", before), ("after", after)):
-        console.print(f"{when}: matched from {snapshot.model.matched:.3f}, photos {snapshot.manifest.photos}")
+        model, count = snapshot.model, snapshot.manifest.photos
+        console.print(f"{when}: {'own' if model.fitted else 'prior'} weights, matched from {model.matched:.3f}, {count} photos")
 
 
 def _row(number: int, features: Features, snapshot: Snapshot, store: ObjectStore) -> Row:
@@ -145,15 +162,14 @@ def _judged(one: Waiting, labels: Mapping[str, str], listed: set[str]) -> Verdic
 
 
 def _bytes(folder: Path, wanted: set[str]) -> Iterator[bytes]:
-    for path in sorted((folder / "queries").rglob("*")):
+    for path in sorted(folder.rglob("*")):
         if path.is_file() and hashlib.sha256(data := path.read_bytes()).hexdigest() in wanted:
             yield data
 
 
 def _counted(verdicts: Sequence[Verdict]) -> str:
-    kinds = {kind: sum(one.kind is kind for one in verdicts) for kind in Kind}
-    why = {kind: sum(one.offered is kind for one in verdicts) for kind in Offered}
-    return ", ".join(f"{count} {kind.value}" for kind, count in {**kinds, **why}.items() if count)
+    counts = Counter(name for one in verdicts for name in (one.kind.value, one.offered.value))
+    return ", ".join(f"{count} {name}" for name, count in counts.most_common())
 
 
 def _touched(shas: Sequence[str], labels: Mapping[str, str], verdicts: Sequence[Verdict]) -> list[str]:

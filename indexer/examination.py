@@ -29,6 +29,7 @@ from packsight.indexer.report import PhotoFailure
 from packsight.indexer.version_report.keeping import Reports
 from packsight.indexer.version_report.page import page
 from packsight.indexer.version_report.summary import Summary, Verdict
+from packsight.shared.catalog.health import LISTS as HEALTH
 from packsight.shared.catalog.manifest import MANIFEST, SERVED, Manifest, PhotoRow, ProductRow, new_version
 from packsight.shared.catalog.parts import verify
 from packsight.shared.catalog.recipe import Recipe
@@ -211,7 +212,9 @@ class Examination:
         """Keep a report of a version that only shows its parent's products otherwise; what was asked of that holds for both."""
         before = Tables.read(self.catalogs, parent.version)
         tables = Tables(product_table(products), before.photos)
-        lists = _changed_lists(changes(before, tables))
+        # What is to be seen to is as it was.
+        same = {name: table for name, table in self.reports.tables(parent.version).items() if name in HEALTH}
+        lists = {**same, **_changed_lists(changes(before, tables))}
         summary = self._summary(version, parent, Verdict.ACCEPTED, (), tables.levels, lists, (), ())
         self._keep(summary, lists, self.reports.answers(parent.version))
 

@@ -343,6 +343,7 @@ class Sync:
 
     def _resolve_again(self, state: State, wanted: Wanted) -> None:
         """Work out the photos of products anew whose confirmed ones were left out."""
+        wanted.harvest.remember()
         with state.transaction():
             wanted.harvest.take_in(state)
             resolution.resolve(state, wanted.plan.parent)

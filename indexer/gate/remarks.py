@@ -99,8 +99,8 @@ def unread(tables: Tables, snapshot: Snapshot) -> pa.Table:
 def contradicted(tables: Tables, snapshot: Snapshot, parameters: GateParameters) -> pa.Table:
     """Products whose names, without their brands, are hardly to be read on their photos, those of which least is first.
 
-    `read_share`: of the name's words, by rarity; `not_read`: those that were not; `read`: the rarest words read instead.
-    Words in letters that were read on no photo of the catalog at all say nothing.
+    `read_share`: of the name's words, by rarity; `not_read`: those that were not; `read`: the rarest words that were read
+    instead. Words in letters that were read on no photo of the catalog at all say nothing.
     """
     words = snapshot.words
     starts, terms = np.asarray(words.products.starts), np.asarray(words.products.values)

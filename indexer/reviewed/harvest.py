@@ -34,6 +34,7 @@ from packsight.shared.storage import layout
 from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.review_figure import figure
 from packsight.shared.storage.review_use import LeftPhoto, ReviewUse, TakenPhoto, read_use, write_use
 from packsight.shared.storage.reviews import ReviewStore
 from packsight.shared.storage.verdicts import Verdict
@@ -78,7 +79,8 @@ class Harvest:
             one.verdict: one for one in self._before.left_out if one.lasting and one.verdict in settled and not again
         }
         self._by_photo = {verdict.sha256: verdict for verdict in settled.values()}
-        self.pairs = pairs_of(self.found, datetime.fromtimestamp(now, UTC), parameters)
+        self._now = datetime.fromtimestamp(now, UTC)
+        self.pairs = pairs_of(self.found, self._now, parameters)
 
     @property
     def digest(self) -> str:
@@ -131,6 +133,13 @@ class Harvest:
         """Do without a photo, and say why."""
         if (verdict := self._by_photo.get(sha256)) is not None and verdict.product:
             self._left[verdict.id] = _left(verdict, why, lasting=lasting)
+
+    def remember(self) -> None:
+        """Write down what is left out for good, also if the version is refused: it is not tried again."""
+        lasting = tuple(one for one in self._left.values() if one.lasting)
+        passing = tuple(one for one in self._before.left_out if not one.lasting and one.verdict not in self._left)
+        self._before = self._before.model_copy(update={"left_out": (*lasting, *passing)})
+        write_use(self._store, self._catalog, self._before)
 
     def _chosen(self) -> _Choice:
         photos: dict[str, list[Verdict]] = defaultdict(list)
@@ -224,6 +233,10 @@ class Harvest:
             f"withdrawn; {len(use.left_out)} confirmed ones are left out; {use.pairs} count for calibration, {use.absent} of "
             "them as not in the catalog"
         ]
+        rules = self._settings.review
+        sampled = figure(self._catalog, self.found, promised=rules.precision, days=rules.days, now=self._now)
+        if sampled.wrong.n:
+            lines.append(sampled.told)
         if use.left_out:
             first = use.left_out[0]
             more = f", and {len(use.left_out) - 1} more in the report" if len(use.left_out) > 1 else ""

@@ -65,6 +65,13 @@ class Reports:
         """The lists of a version, a line each."""
         return read_lists(self._store, self._catalog, version)
 
+    def tables(self, version: str) -> dict[str, pa.Table]:
+        """The lists of a version by their names, each as a table."""
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for line in self.lines(version):
+            rows.setdefault(str(line.pop(LIST)), []).append(line)
+        return {name: pa.Table.from_pylist(some) for name, some in rows.items()}
+
     def versions(self) -> list[str]:
         """Of which there are reports, oldest first."""
         prefix = layout.reports(self._catalog)

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from packsight.producer import collect
 from packsight.producer.client import Client
-from packsight.producer.reviews.inbox import Waiting, first_product, inbox
+from packsight.producer.reviews.inbox import Waiting, first_product, inbox, offered
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import shown
 from packsight.shared.storage.jobs import Job, JobImage
-from packsight.shared.storage.review_figure import Figure, figure
+from packsight.shared.storage.review_figure import Figure, current_figure
 from packsight.shared.storage.reviews import ReviewStore
 from packsight.shared.storage.verdicts import Answered, Kind, Offered, Reviewed, Verdict, person
 
@@ -44,9 +43,7 @@ class ReviewDesk:
 
     def figure(self) -> Figure:
         """How many of the answers that were `matched` are wrong, held against the promise."""
-        return figure(
-            self.catalog, self.reviewed(), promised=self.rules.precision, days=self.rules.days, now=datetime.now(UTC)
-        )
+        return current_figure(self.store, self.rules)
 
     def waiting(self, jobs: Sequence[str] = ()) -> list[Waiting]:
         """What waits for a person, the most useful first: in these jobs, or else in the newest ones of the catalog."""
@@ -83,6 +80,10 @@ class ReviewDesk:
                     return next(row for row in rows if row.index == index)
         raise UserError(f"Job {job} has no outcome {index}. `packsight results {job}` shows what there is.")
 
+    def offered(self, row: Row) -> Offered:
+        """Why a person who goes through what waits is asked about an answer; CHOSEN where nobody would be."""
+        return offered(row.outcome, self.rules.sample) or Offered.CHOSEN
+
     def give(
         self,
         row: Row,
@@ -96,7 +97,8 @@ class ReviewDesk:
     ) -> Verdict:
         """Say what a photo shows, and keep that.
 
-        product: id of the product that it shows, of OTHER alone. offered: why the person was asked. after: the verdict on this
+        product: id of the product that it shows, of OTHER alone. offered: why the person was asked (see `offered`), never what a
+        caller from outside says. after: the verdict on this
         photo that the person saw, which this one replaces. id: of this verdict; with that of one that is kept, nothing is
         changed. Raises UserError for a photo that nobody can be asked about, or a verdict that says nothing.
         """
