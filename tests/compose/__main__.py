@@ -31,9 +31,9 @@ from tests.acceptance.local_stack import PRODUCTS, query
 from tests.compose.engine import ROOT, Client, Compose, NotPossibleError, Project, adapted, merged
 
 LASTING = ("broker", "s3", "worker", "indexer", "flower")
-PHOTOS = 64
-HEALTHY_SECONDS = 300
-"""Within which every service must be healthy: a child builds its networks in half a minute, on a starved machine in several."""
+PHOTOS = 40
+HEALTHY_SECONDS = 900
+"""Within which every service must be healthy: a child builds its networks in half a minute, on a starved machine in ten."""
 USER = 1000
 """Stands for the operator, who is not the containers' user."""
 
@@ -46,6 +46,8 @@ class Trial:
 
     client: Client
     folder: Path
+    built: bool
+    """Whether images of an earlier run are taken as they are."""
     rows: list[tuple[str, str, bool]] = field(default_factory=list)
 
     def note(self, what: str, seen: str, *, good: bool) -> None:
@@ -62,9 +64,10 @@ class Trial:
         self.note(what, f"{time.monotonic() - began:.0f} s", good=True)
 
     def project(self, compose: Compose, tag: str) -> Project:
-        """A compose file of a release with images of this tag, workers that remember no photo, and folders of the operator's."""
+        """A compose file of a release with images of this tag, and workers of one child that remember no photo."""
         made = adapted(compose, self.folder / "secrets", tag)
-        made["services"]["worker"]["environment"]["PACKSIGHT_WORKER__REMEMBER"] = "0"
+        own = {"PACKSIGHT_WORKER__REMEMBER": "0", "PACKSIGHT_WORKER__CHILDREN": "1", "PACKSIGHT_WORKER__SPARE": "0"}
+        made["services"]["worker"]["environment"] |= own
         file = self.folder / f"compose-{tag}.yml"
         file.write_text(yaml.safe_dump(made, sort_keys=False))
         return Project(self.client, file)
@@ -77,6 +80,8 @@ class Trial:
                 lock = service["build"].get("args", {}).get("LOCK", "services")
                 images[f"{service['image'].partition(':')[0]}:{tag}"] = lock
         for image, lock in images.items():
+            if self.built and self.client.has(image):
+                continue
             with self.timed(f"image {image} ({lock})"):
                 self.client.build(source, image, lock)
             size = self.client.call("image", "inspect", "--format", "{{.Size}}", image).stdout
@@ -205,7 +210,8 @@ def _sources(commit: str, folder: Path) -> Path:
 
 def main(
     before: Annotated[str, typer.Option("--from", help="Commit of the release before: an upgrade from it is tried too.")] = "",
-    keep: Annotated[bool, typer.Option("--keep", help="Leave containers, volumes and images as they are in the end.")] = False,
+    built: Annotated[bool, typer.Option("--built", help="Take the images of an earlier run as they are.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave containers and volumes as they are in the end.")] = False,
 ) -> None:
     """Build the images, start compose, and see whether it does what is promised."""
     try:
@@ -215,7 +221,7 @@ def main(
         sys.exit(2)
     console.print(client.version, highlight=False)
     folder = Path(tempfile.mkdtemp(prefix="packsight-compose-"))
-    trial, tag = Trial(client, folder), f"{packsight.__version__}-test"
+    trial, tag = Trial(client, folder, built), f"{packsight.__version__}-test"
     compose = merged((ROOT / "docker-compose.yml").read_text())
     project = trial.project(compose, tag)
     try:

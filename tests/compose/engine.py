@@ -82,9 +82,13 @@ class Client:
         """Run a command of the engine; raises NotPossibleError with its last words."""
         return _run([self.docker, *arguments], check=check, **variables)
 
+    def has(self, image: str) -> bool:
+        """Whether an image is here."""
+        return _text([self.docker, "image", "inspect", image]) is not None
+
     def bases(self) -> None:
         """Have the base images here: those that are, or from a registry, or stand-ins; raises NotPossibleError."""
-        missing = [name for name in BASES if _text([self.docker, "image", "inspect", name]) is None]
+        missing = [name for name in BASES if not self.has(name)]
         if any(_text([self.docker, "pull", "--quiet", name]) is None for name in missing):
             _run(["bash", str(Path(__file__).with_name("base_images.sh"))], check=True, DOCKER=self.docker)
 
