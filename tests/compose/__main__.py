@@ -31,7 +31,7 @@ from tests.acceptance.local_stack import PRODUCTS, query
 from tests.compose.engine import ROOT, Client, Compose, NotPossibleError, Project, adapted, merged
 
 LASTING = ("broker", "s3", "worker", "indexer", "flower")
-PHOTOS = 40
+PHOTOS = 80
 HEALTHY_SECONDS = 900
 """Within which every service must be healthy: a child builds its networks in half a minute, on a starved machine in ten."""
 USER = 1000
@@ -127,11 +127,14 @@ class Trial:
             time.sleep(1)
 
     def mounted(self, project: Project, service: str, *arguments: str) -> list[str]:
-        """A command of a role, with the operator's folders and his user."""
+        """A command of a role with the operator's folders; one that writes there, with his user."""
+        writes = any(word.startswith("/out") for word in arguments)
         owner = _user() or USER
+        # The home of the containers' own user is closed to others.
+        user = ("--user", f"{owner}:{owner}", "-e", "PACKSIGHT_HOME=/tmp/packsight") if writes else ()
         places = [f"{self.folder / name}:/{name}{':ro' if name != 'out' else ''}" for name in ("shop", "photos", "out")]
         volumes = [word for place in places for word in ("--volume", place)]
-        return project.command("run", "--rm", "-T", "--no-deps", "--user", f"{owner}:{owner}", *volumes, service, *arguments)
+        return project.command("run", "--rm", "-T", "--no-deps", *user, *volumes, service, *arguments)
 
     def command(self, project: Project, service: str, *arguments: str, what: str, code: int = 0) -> str:
         """Run it, and note how it ended."""
@@ -237,7 +240,7 @@ def main(
         if before:
             trial.command(project, "operator", "catalog", "versions", what="the catalog of the release before is there")
             trial.command(project, "producer", "jobs", what="its jobs are listed")
-        trial.command(project, "operator", *sync, what="a sync from a mounted folder, as the operator's user")
+        trial.command(project, "operator", *sync, what="a sync from a mounted folder")
         _through_a_rolling_restart(trial, project)
         trial.command(project, "operator", "status", what="status")
         trial.command(project, "operator", "doctor", what="doctor")
