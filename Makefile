@@ -6,7 +6,7 @@ STAMP = $(VENV)/.packsight-stack
 DEV_STAMP = $(VENV)/.packsight-dev
 FULL_STAMP = $(VENV)/.packsight-full
 
-.PHONY: help demo unit test lint coverage bench chaos fuzz soak canary lock audit licences reliability train-alphabet clean
+.PHONY: help demo unit test lint coverage bench chaos fuzz soak canary compose-test lock audit licences reliability train-alphabet clean
 
 help:
 	@echo "make demo      draw a small shop, recognise photos of its products, write demo-out/report.html; KEEP=1 leaves it running,"
@@ -20,6 +20,7 @@ help:
 	@echo "make fuzz      damaged photos, feeds, tables, lists, messages and catalogs: SEED=1 IMAGES=10000 QUEUE=300"
 	@echo "make soak      N=20000 mixed photos: is memory flat, and the broker?"
 	@echo "make canary    run the tests of the queue against the newest Celery and kombu"
+	@echo "make compose-test  build the images and run docker-compose.yml for real; needs a Docker engine: FROM=COMMIT tries an upgrade too"
 	@echo "make lock      renew locks/: the newest releases that pyproject.toml allows, with their hashes"
 	@echo "make audit     ask pip-audit whether vulnerabilities of the locked releases are known"
 	@echo "make licences  write docs/licences.md from what is installed"
@@ -122,6 +123,11 @@ train-alphabet: $(FULL_STAMP)
 
 canary: $(DEV_STAMP)
 	$(BIN)/python -m tests.canary
+
+FROM ?=
+
+compose-test: $(DEV_STAMP)
+	$(BIN)/python -m tests.compose $(if $(FROM),--from $(FROM))
 
 clean:
 	rm -rf demo-out bench-out training-out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

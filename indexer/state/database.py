@@ -71,6 +71,8 @@ _THE_DISKS = frozenset(
     (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 )
 
+_RIGHTS = "Free space or correct the rights in the folder of PACKSIGHT_HOME."
+
 
 class DamagedStateError(Exception):
     """The file is broken, or says what cannot be; it is to be made anew."""
@@ -132,7 +134,10 @@ def opened(path: Path | None = None) -> Iterator[State]:
     what is done with the state within.
     """
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{path.parent} cannot be made: {error.strerror}. {_RIGHTS}") from None
     connection = None
     try:
         connection = sqlite3.connect(path or ":memory:", timeout=1.0, isolation_level=None)
@@ -181,5 +186,5 @@ def _typed(error: sqlite3.Error, path: Path | None) -> Exception:
             "its own."
         )
     if code in _THE_DISKS:
-        return UserError(f"{path} cannot be written: {error}. Free space or correct the rights in the folder of PACKSIGHT_HOME.")
+        return UserError(f"{path} cannot be written: {error}. {_RIGHTS}")
     return DamagedStateError(f"{path}: {error}")

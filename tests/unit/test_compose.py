@@ -16,6 +16,7 @@ from packsight.cli import app
 from packsight.deploy import secrets_folder
 from packsight.shared.health import END_AFTER
 from packsight.shared.settings import Http, Settings, Worker
+from tests.compose.engine import BASES, adapted, merged
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -206,6 +207,29 @@ def test_all_that_the_image_copies_is_sent_to_its_build() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     sent = {line.removeprefix("!") for line in lines if line.startswith("!")}
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
-    assert {name for line in copied for name in line.split()} == sent
+    assert {name.partition("/")[0] for line in copied for name in line.split()} == sent
     assert all((ROOT / name).exists() for name in sent)
     assert {link.name for link in (ROOT / "packsight").iterdir() if link.is_symlink()} < sent
+
+
+def test_what_is_run_to_try_the_file_is_the_file_but_for_names_and_places(tmp_path: Path) -> None:
+    compose = merged((ROOT / "docker-compose.yml").read_text())
+    tried = adapted(compose, tmp_path, "tried")
+    assert compose.keys() - tried.keys() == {"name"}
+    for name, service in compose["services"].items():
+        changed = {key for key in service if service[key] != tried["services"][name].get(key)}
+        assert changed <= {"env_file", "build", "image", "ports"}, name
+        if "build" in service:
+            assert tried["services"][name]["image"] == f"{service['image'].partition(':')[0]}:tried"
+    assert tried["services"]["flower"]["ports"] == ["127.0.0.1::5555"]
+    secrets_folder.write(tmp_path)
+    assert all(Path(secret["file"]).is_file() for secret in tried["secrets"].values())
+
+
+def test_there_is_a_stand_in_for_every_image_that_is_not_ours() -> None:
+    base = re.search(r"^ARG PYTHON_IMAGE=(.+)$", DOCKERFILE, re.MULTILINE)
+    assert base is not None
+    foreign = {service["image"] for service in SERVICES.values() if "build" not in service}
+    assert set(BASES) == {base[1], *foreign}
+    script = (ROOT / "tests/compose/base_images.sh").read_text()
+    assert all(f"--tag {name} " in script for name in BASES)

@@ -465,3 +465,9 @@ def test_a_second_indexer_with_the_same_home_hears_what_is_wrong(tmp_path: Path)
         process.join()
     assert "another indexer with the same home" in told
     assert "PACKSIGHT_HOME" in told
+
+
+def test_a_home_that_may_not_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file where a folder should be, as rights may be wrong: root would be let in all the same")
+    with pytest.raises(UserError, match=r"cannot be made: .*PACKSIGHT_HOME"), opened(tmp_path / "home/indexer/default.db"):
+        pass

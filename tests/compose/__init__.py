@@ -1,0 +1,1 @@
+"""docker-compose.yml built and run for real: needs an engine, so it is no part of `make test`."""
