@@ -10,6 +10,7 @@ from typing import Any
 
 from celery.signals import setup_logging, worker_init, worker_shutting_down
 
+from packsight.indexer.watching.reviewed import Reviews
 from packsight.indexer.watching.watch import Watch
 from packsight.shared import logs
 from packsight.shared.contract.messages import INDEXER_QUEUE, RECONCILE, SYNC
@@ -69,7 +70,7 @@ def _start_threads(sender: Any, **_: Any) -> None:
     vitals = Vitals(config, str(sender.hostname), heartbeat(), judge)
     vitals.start()
     _stopped.append(vitals.stop)
-    watch = Watch(config, store=bool(config.metrics.port))
+    watch = Watch(config, store=bool(config.metrics.port), reviews=Reviews(config.review).read)
     watch.start()
     _stopped.append(watch.stop)
     if config.metrics.port:

@@ -45,7 +45,7 @@ def indexer(home: Path, environment: dict[str, str]) -> Spec:
 def shows_figures(spec: Spec, port: int) -> Spec:
     """A part that Prometheus can scrape at a port of loopback."""
     variables = {"PACKSIGHT_METRICS__PORT": str(port), "PACKSIGHT_METRICS__ADDRESS": "127.0.0.1"}
-    return replace(spec, environment={**spec.environment, **variables}, url=f"http://127.0.0.1:{port}/metrics")
+    return replace(spec, environment={**spec.environment, **variables}, url=spec.url or f"http://127.0.0.1:{port}/metrics")
 
 
 def flower(state: StackState, data: Path, environment: dict[str, str]) -> Spec:

@@ -25,14 +25,13 @@ def names(state: StackState) -> set[str]:
         found.add("seaweedfs")
     if state.flower:
         found.add("flower")
-    if state.http:
-        found.add("http")
     return found
 
 
 def scraped(state: StackState) -> list[str]:
     """The parts that show figures to Prometheus, each at a port of its own."""
-    return ["indexer", *(parts.worker_name(number) for number in range(1, state.workers + 1))]
+    workers = [parts.worker_name(number) for number in range(1, state.workers + 1)]
+    return ["indexer", *workers, *(["http"] if state.http else [])]
 
 
 def figures_port(part: str) -> str:
@@ -62,11 +61,11 @@ def then(folder: StackFolder, state: StackState, settings: Settings) -> list[Spe
     worker = _environment(folder, state, Role.WORKER) | parts.share_of_machine(state.workers, settings)
     found = [parts.recognizer(number, folder.root, worker) for number in range(1, state.workers + 1)]
     found.append(parts.indexer(folder.root, _environment(folder, state, Role.INDEXER)))
+    if state.http:
+        found.append(parts.http(state, _environment(folder, state, Role.HTTP)))
     found = [parts.shows_figures(spec, state.ports[figures_port(spec.name)]) for spec in found]
     if state.flower:
         found.append(parts.flower(state, folder.data, _environment(folder, state, Role.FLOWER)))
-    if state.http:
-        found.append(parts.http(state, _environment(folder, state, Role.HTTP)))
     return found
 
 

@@ -26,8 +26,10 @@ from packsight.producer.http import (
 from packsight.producer.http.door import Door
 from packsight.producer.http.errands import Kind, Runner
 from packsight.producer.http.errors import Refusal, handle_errors
+from packsight.producer.http.figures import Counted
 from packsight.producer.http.limits import BodyLimit, SafeHeaders
 from packsight.producer.http.page.rooms import Rooms
+from packsight.shared.metrics.exporter import Figures
 from packsight.shared.settings import Settings
 
 _THREADS = {Kind.QUEUE: 2, Kind.RETRY: 1, Kind.WEBHOOK: 4}
@@ -38,8 +40,8 @@ _OTHERS = 40
 """Threads for what does not wait for workers, beside one for each request that does."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The app of one server; no other server need answer yet.
+def create_app(settings: Settings, figures: Figures | None = None) -> FastAPI:
+    """The app of one server; no other server need answer yet. figures: in which its requests are counted.
 
     Raises UserError or OSError when its files below PACKSIGHT_HOME cannot be read or made.
     """
@@ -60,6 +62,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(part.router)
     app.add_middleware(BodyLimit, most=settings.http.max_body, large=_LARGE)
     app.add_middleware(SafeHeaders)
+    if figures is not None:
+        app.add_middleware(Counted, figures=figures)
     return app
 
 

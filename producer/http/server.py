@@ -8,8 +8,10 @@ import socket
 import uvicorn
 
 from packsight.producer.http.app import create_app
+from packsight.producer.http.figures import NOTED
 from packsight.shared import logs
 from packsight.shared.contract.errors import UserError
+from packsight.shared.metrics.exporter import Figures
 from packsight.shared.settings import Settings
 
 log = logging.getLogger("packsight.http")
@@ -39,9 +41,12 @@ def serve(settings: Settings) -> None:
     http = settings.http
     if http.port and not _is_free(http.host, http.port):
         raise UserError(f"{http.host}:{http.port} cannot be listened on. End what is there, or choose with --port and --host.")
+    figures = Figures(NOTED)
+    if settings.metrics.port:
+        figures.serve(settings.metrics)
     # A log of requests would hold whole addresses, with the signatures of those that are asked about.
     config = uvicorn.Config(
-        create_app(settings), host=http.host, port=http.port, log_config=None, access_log=False, server_header=False,
+        create_app(settings, figures), host=http.host, port=http.port, log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )  # fmt: skip
     _Server(config).run()

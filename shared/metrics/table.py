@@ -27,6 +27,7 @@ class Where(StrEnum):
     WORKER = "worker"
     INDEXER = "indexer"
     BOTH = "worker, indexer"
+    HTTP = "HTTP door"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,15 @@ FEED_CHANGED = _indexer("packsight_feed_changed_timestamp_seconds", "When a sync
 
 REVIEWED = _indexer("packsight_reviewed_matched", "Answers of a random sample of matched ones that a person judged", "catalog")
 REVIEWED_RIGHT = _indexer("packsight_reviewed_matched_right_ratio", "Share of these that were right", "catalog")
-PROMISED = _indexer("packsight_promised_matched_right_ratio", "What the current version promises of it", "catalog")
+PROMISED = _indexer("packsight_promised_matched_right_ratio", "What is promised of it: PACKSIGHT_REVIEW__PRECISION", "catalog")
+
+HTTP_REQUESTS = Metric(
+    "packsight_http_requests_total", Kind.COUNTER, Where.HTTP, "Requests by endpoint and status of the answer", ("endpoint", "status")
+)
+HTTP_SECONDS = Metric(
+    "packsight_http_request_seconds", Kind.HISTOGRAM, Where.HTTP, "What requests took; streams take as long as they are read",
+    ("endpoint",),
+)  # fmt: skip
 
 METRICS = {value.name: value for value in list(globals().values()) if isinstance(value, Metric)}
 """All of them by name."""

@@ -18,8 +18,6 @@ _STAMPING = 2
 """Seconds within which a lease may be stamped between the question for the time and the count."""
 _PAGE = 200
 """Messages that the server reads in one step: a few milliseconds."""
-_STEPS = ("", *(f"\x06\x16{step}" for step in (3, 6, 9)))
-"""What kombu puts after a queue's name for each of its priorities."""
 _OLDEST = (Path(__file__).parent / "transport" / "oldest.lua").read_text()
 _QUEUED_IDS = (Path(__file__).parent / "transport" / "queued_ids.lua").read_text()
 _UNACKED_IDS = (Path(__file__).parent / "transport" / "unacked_ids.lua").read_text()
@@ -134,9 +132,9 @@ class _RedisBroker:
                 return
 
     def next_in(self, queues: Sequence[str]) -> dict[str, list[Waiting]]:
-        lists = [queue + step for queue in queues for step in _STEPS]
-        told = [Waiting(tag, _since(sent_at, eta)) for tag, sent_at, eta in cast("list[list[str]]", self._oldest(keys=lists))]
-        size = len(_STEPS)
+        keys = [key for queue in queues for key in lists(queue)]
+        told = [Waiting(tag, _since(sent_at, eta)) for tag, sent_at, eta in cast("list[list[str]]", self._oldest(keys=keys))]
+        size = len(STEPS)
         return {queue: [one for one in told[place * size :][:size] if one.tag] for place, queue in enumerate(queues)}
 
     def close(self) -> None:

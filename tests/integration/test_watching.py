@@ -28,10 +28,12 @@ from packsight.indexer.gate.tables import Levels
 from packsight.indexer.noted import noted
 from packsight.indexer.report import SyncReport
 from packsight.indexer.version_report.summary import Summary, Verdict
+from packsight.indexer.watching.reviewed import Reviews
 from packsight.indexer.watching.watch import Part, Watch
 from packsight.shared.catalog.versions import Current
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.messages import BULK_QUEUE, INDEXER_QUEUE, RECOGNIZE, RECONCILE
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.metrics.table import METRICS
 from packsight.shared.queue import overview, registry, syncs
 from packsight.shared.queue.app import make_app
@@ -41,6 +43,11 @@ from packsight.shared.queue.overview import Overview
 from packsight.shared.queue.registry import ChildEntry, ProcessEntry
 from packsight.shared.queue.syncs import Ending
 from packsight.shared.settings import Catalog, Settings
+from packsight.shared.storage import layout
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.reviews import ReviewStore
+from packsight.shared.storage.verdicts import Answered, Kind, Offered
+from tests.unit.test_verdicts import verdict
 
 LOOKING = [Role.OPERATOR, Role.MONITOR]
 
@@ -199,3 +206,25 @@ def test_of_what_the_clock_sends_flower_is_told_nothing(live_settings: Settings)
     app = make_app("test", live_settings)
     quiet, told = (app.amqp.as_task_v2("id", name, create_sent_event=True) for name in (RECONCILE, RECOGNIZE))
     assert quiet.sent_event is None and told.sent_event is not None
+
+
+def test_what_people_found_of_sampled_answers_is_a_figure_of_each_catalog(live_settings: Settings) -> None:
+    with closing(ObjectStore(live_settings.s3)) as store:
+        store.ensure_bucket()
+        for catalog in ("shop", "empty"):
+            store.write(layout.former_pointer(catalog), b"v1")  # there is such a catalog
+        answered = Answered(status=Status.MATCHED, product="1")
+        ReviewStore(store, "shop").add([
+            verdict(kind, catalog="shop", sha256=f"{number:064x}", offered=offered, at=datetime.now(UTC), answered=answered)
+            for number, (kind, offered) in enumerate([
+                (Kind.RIGHT, Offered.SAMPLE), (Kind.NOT_LISTED, Offered.SAMPLE), (Kind.NOT_LISTED, Offered.UNSURE),
+            ])
+        ])  # fmt: skip
+        watch = Watch(live_settings, reviews=Reviews(live_settings.review).read)
+        (part,) = (part for part in watch.parts if part.name == "watch reviews")
+        part.look()
+        found = {(sample.metric, *sample.labels): sample.value for sample in part.samples()}
+    assert found["packsight_reviewed_matched", "shop"] == 2
+    assert found["packsight_reviewed_matched_right_ratio", "shop"] == 0.5
+    assert found["packsight_promised_matched_right_ratio", "shop"] == live_settings.review.precision
+    assert found["packsight_reviewed_matched", "empty"] == 0
