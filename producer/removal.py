@@ -14,6 +14,7 @@ from packsight.shared.queue.ledger import Ledger
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import Job, JobImage, JobStore
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.reviews import ReviewStore
 
 THREADS = 8
 _AT_ONCE = 200
@@ -29,7 +30,9 @@ class Removed:
 
 
 def remove(store: ObjectStore, jobs: JobStore, ledger: Ledger, job: Job) -> Removed:
-    """Remove a job's results, its uploads that no other job names, and its manifest. Interrupted, it can be begun again.
+    """Remove a job's results, its uploads that no other job names, what people said of it, and its manifest.
+
+    Interrupted, it can be begun again.
 
     Its messages that wait are dropped by whoever takes them. Raises StorageError (ACCESS_DENIED) for keys that may not delete,
     before anything is gone.
@@ -47,6 +50,7 @@ def remove(store: ObjectStore, jobs: JobStore, ledger: Ledger, job: Job) -> Remo
     ledger.deliveries.stop(job.id, Stop.REMOVED)
     for part in chunks([batch.task_id for batch in job.batches], _AT_ONCE):
         ledger.forget(part)
+    ReviewStore(store, job.manifest.catalog).remove_job(job.id)
     jobs.remove(job.id)
     ledger.jobs.forget(job.id)
     return Removed(len(own - shared), len(shared))

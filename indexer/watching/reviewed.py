@@ -26,7 +26,7 @@ class Reviewed:
 
 
 class Reviews:
-    """What people find of the answers of all catalogs. What was read is kept, so that looking again takes two listings of each."""
+    """What people find of the answers of all catalogs. What was read is kept: looking again takes two listings of each."""
 
     def __init__(self, rules: Review) -> None:
         self._rules = rules

@@ -15,7 +15,7 @@ _OTHER = "other"
 
 
 class Counted:
-    """Counts requests into figures; an endpoint goes by its pattern, such as `/v1/jobs/{job_id}`."""
+    """Counts requests into figures; an endpoint goes by its pattern, such as `/v1/jobs/{job}`."""
 
     def __init__(self, app: ASGIApp, figures: Figures) -> None:
         self._app, self._figures = app, figures

@@ -133,8 +133,9 @@ REVIEWED_RIGHT = _indexer("packsight_reviewed_matched_right_ratio", "Share of th
 PROMISED = _indexer("packsight_promised_matched_right_ratio", "What is promised of it: PACKSIGHT_REVIEW__PRECISION", "catalog")
 
 HTTP_REQUESTS = Metric(
-    "packsight_http_requests_total", Kind.COUNTER, Where.HTTP, "Requests by endpoint and status of the answer", ("endpoint", "status")
-)
+    "packsight_http_requests_total", Kind.COUNTER, Where.HTTP, "Requests by endpoint and status of the answer",
+    ("endpoint", "status"),
+)  # fmt: skip
 HTTP_SECONDS = Metric(
     "packsight_http_request_seconds", Kind.HISTOGRAM, Where.HTTP, "What requests took; streams take as long as they are read",
     ("endpoint",),

@@ -24,7 +24,7 @@ def page(servers: Servers, tmp_path: Path) -> str:
 
 def test_requests_are_counted_by_the_pattern_of_their_endpoint_and_how_they_ended(page: str) -> None:
     assert 'packsight_http_requests_total{endpoint="/healthz",status="200"} 2.0' in page
-    assert 'packsight_http_requests_total{endpoint="/v1/jobs/{job_id}",status="401"} 1.0' in page
+    assert 'packsight_http_requests_total{endpoint="/v1/jobs/{job}",status="401"} 1.0' in page
     assert 'packsight_http_request_seconds_count{endpoint="/healthz"} 2.0' in page
 
 

@@ -25,6 +25,7 @@ from packsight.shared.queue.transport.contract import lists
 from packsight.shared.settings import Settings
 from packsight.shared.storage.jobs import Job, JobAbout
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.reviews import ReviewStore
 from tests.recognizer import StandIn, running
 
 
@@ -202,7 +203,10 @@ def test_a_job_that_is_removed_leaves_nothing_but_what_another_job_names(
     other = client.submit(files(tmp_path, "ours", "theirs"))
     for one in (job, other):
         assert len(list(client.run(one))) == 2
+    reviews = ReviewStore(store, job.manifest.catalog)
+    reviews.add([verdict(job=one.id, sha256=f"{place:064x}") for place, one in enumerate((job, other))])
     removed = client.remove(job)
+    assert [one.job for one in ReviewStore(store, job.manifest.catalog).all()] == [other.id]
     assert (removed.uploads, removed.shared) == (1, 1)
     assert uploads(store) == {"ours", "theirs"}
     assert client.jobs.names() == [other.id]

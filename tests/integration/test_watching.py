@@ -217,7 +217,7 @@ def test_what_people_found_of_sampled_answers_is_a_figure_of_each_catalog(live_s
         ReviewStore(store, "shop").add([
             verdict(kind, catalog="shop", sha256=f"{number:064x}", offered=offered, at=datetime.now(UTC), answered=answered)
             for number, (kind, offered) in enumerate([
-                (Kind.RIGHT, Offered.SAMPLE), (Kind.NOT_LISTED, Offered.SAMPLE), (Kind.NOT_LISTED, Offered.UNSURE),
+                (Kind.RIGHT, Offered.SAMPLE), (Kind.ABSENT, Offered.SAMPLE), (Kind.ABSENT, Offered.UNSURE),
             ])
         ])  # fmt: skip
         watch = Watch(live_settings, reviews=Reviews(live_settings.review).read)

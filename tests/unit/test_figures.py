@@ -83,7 +83,7 @@ def test_labels_have_few_values_and_hold_no_reference() -> None:
     assert all(len(sample.labels) == len(METRICS[sample.metric].labels) for sample in samples)
     told = {label for metric in METRICS.values() for label in metric.labels}
     assert told == {"status", "code", "stage", "found", "task", "ending", "cause", "dependency", "kind", "queue", "catalog",
-                    "version", "canary", "uptake"}  # fmt: skip
+                    "version", "canary", "uptake", "endpoint"}  # fmt: skip
 
 
 def test_names_are_such_as_prometheus_wants() -> None:
