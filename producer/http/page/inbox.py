@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from packsight.producer.client import Client
-from packsight.producer.http.page.job_index import JobIndex, JobIndexes
+from packsight.producer.http.page.job_index import JobIndexes
 from packsight.producer.reviews.desk import LOOKED_AT, ReviewDesk, verdict_on
 from packsight.producer.reviews.inbox import Waiting, inbox
 from packsight.producer.rows import Row
@@ -59,11 +59,12 @@ class Inbox:
         self._newest: tuple[float, list[JobManifest]] = (float("-inf"), [])
         self._rows: dict[str, tuple[int, list[Row]]] = {}
 
-    def next(self, person: str, job: str = "") -> Next:
+    def next(self, person: str, job: JobManifest | None = None) -> Next:
         """What a person is shown, of one job or of the newest of the catalog; it is held for them for a while."""
         with self._lock:
             reviewed = self.desk.reviewed()
-            waiting = inbox(self._known(job), reviewed, self.desk.rules.sample)
+            rows = self._newest_rows() if job is None else self._rows_of(job)
+            waiting = inbox(rows, reviewed, self.desk.rules.sample)
             skipped = self._skipped.get(person, set())
             now, chosen, elsewhere = time.monotonic(), None, 0
             for one in waiting:
@@ -126,29 +127,34 @@ class Inbox:
         rules = self.desk.rules
         return figure(self.desk.catalog, reviewed, promised=rules.precision, days=rules.days, now=datetime.now(UTC))
 
-    def _known(self, job: str) -> list[Row]:
-        """Photos in which is looked for what waits, older jobs first."""
+    def _newest_rows(self) -> list[Row]:
+        """Photos of the newest jobs of the catalog, in which is looked for what waits; older jobs first."""
         at, newest = self._newest
         if time.monotonic() - at > _NEW_SECONDS:
-            newest = self._look()
+            newest = list(self._look())[::-1]
+            self._rows = {job.job: self._rows[job.job] for job in newest if job.job in self._rows}
             self._newest = (time.monotonic(), newest)
-        return [row for one in newest if job in {"", one.job} for row in self._rows[one.job][1]]
+            return [row for job in newest for row in self._rows_of(job)]
+        return [row for job in newest for row in self._rows[job.job][1]]
 
-    def _look(self) -> list[JobManifest]:
-        """The newest jobs of the catalog, their photos read as far as they have changed."""
-        found: list[JobManifest] = []
+    def _look(self) -> Iterator[JobManifest]:
+        """The newest jobs first, as many as are looked at."""
+        seen = 0
         for manifest in self._manifests():
             if manifest.catalog == self.desk.catalog:
-                if found and sum(one.photos for one in found) + manifest.photos > LOOKED_AT:
-                    break
-                found.insert(0, manifest)
-        self._rows = {one.job: self._light(self._indexes.of(one)) for one in found}
-        return found
+                if seen and seen + manifest.photos > LOOKED_AT:
+                    return
+                seen += manifest.photos
+                yield manifest
 
-    def _light(self, index: JobIndex) -> tuple[int, list[Row]]:
-        known = self._rows.get(index.manifest.job)
+    def _rows_of(self, job: JobManifest) -> list[Row]:
+        """A job's photos, read anew where they have changed."""
+        index = self._indexes.of(job)
         revision = index.revision
-        return known if known is not None and known[0] == revision else (revision, list(index.light()))
+        known = self._rows.get(job.job)
+        if known is None or known[0] != revision:
+            known = self._rows[job.job] = (revision, list(index.light()))
+        return known[1]
 
 
 def _last(reviewed: Reviewed, person: str) -> Verdict | None:

@@ -22,6 +22,7 @@ from packsight.producer.reviews.inbox import Waiting
 from packsight.producer.rows import Row
 from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.jobs import JobManifest
 from packsight.shared.storage.review_figure import Promise
 from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
 
@@ -46,7 +47,7 @@ def review(
     nothing: dict[str, Any] = {"catalog": catalog, "catalogs": who.catalogs(), "job": job, "q": q, "told": told}
     if not catalog:
         return who.page("review.html.j2", **nothing, next=None, answer=None)
-    found = who.rooms.inbox(catalog).next(who.who.name, job)
+    found = who.rooms.inbox(catalog).next(who.who.name, _job(who, catalog, job))
     answer, row = None, _full(who, found.one) if found.one else None
     if found.one is not None and row is not None:
         answer = Answer.of(row, f"/jobs/{row.job}/photos/{row.index}/picture")
@@ -149,6 +150,13 @@ def catalog_of(who: Viewer, asked: str) -> str:
         if chosen not in names:
             raise UserError(f"There is no catalog {chosen}; there are {', '.join(names) or 'none'}.")
     return chosen
+
+
+def _job(who: Viewer, catalog: str, job: str) -> JobManifest | None:
+    manifest = who.rooms.manifest(job) if job else None
+    if manifest is not None and manifest.catalog != catalog:
+        raise UserError(f"Job {job} is not one of catalog {catalog}. Choose its catalog, which is {manifest.catalog}.")
+    return manifest
 
 
 def _kind(text: str) -> Kind:
