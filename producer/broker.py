@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from celery import Celery
 
 from packsight.producer.backoff import UNANSWERED
-from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
 from packsight.shared.contract.messages import (
     BULK_QUEUE,
     PRIORITIES,
@@ -20,7 +23,7 @@ from packsight.shared.contract.messages import (
 )
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.broker import open_broker
-from packsight.shared.settings import Settings
+from packsight.shared.settings import STACK_FILE, Settings, settings_file
 from packsight.shared.storage.jobs import Batch, JobManifest
 
 
@@ -71,15 +74,33 @@ def queue_is_empty(app: App) -> bool:
 
 @contextmanager
 def answering(settings: Settings, then: str = "") -> Iterator[None]:
-    """Turn an unanswering broker or result store into QueueAway; `then` says how the user goes on afterwards."""
+    """Turn an unanswering broker or result store into QueueAway; `then` says how the user goes on afterwards.
+
+    Object storage that cannot be reached stays a StorageError, and says likewise how to start it.
+    """
     try:
         yield
+    except StorageError as error:
+        if error.code is not ErrorCode.HOST_UNREACHABLE:
+            raise
+        raise StorageError(error.code, error.message, remedy=f"{_start()}, or correct PACKSIGHT_S3__ENDPOINT.") from error
     except UNANSWERED as error:
         places = " or ".join(dict.fromkeys(map(_place, (settings.broker, settings.results))))
         raise QueueAway(
-            f"The queue at {places} does not answer ({_cause(error)}). Start it with `packsight up`, or correct "
+            f"The queue at {places} does not answer ({_cause(error)}). {_start()}, or correct "
             f"PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL.{' ' + then if then else ''}"
         ) from error
+
+
+def _start() -> str:
+    """How to start the stack whose settings were read: from another folder than its own it must be named."""
+    if any(name.startswith("PACKSIGHT_BROKER_URL") for name in os.environ):
+        return "Restart the service where it runs"  # as in a container, where there is no stack of ours
+    file = settings_file()
+    if not file.is_file():
+        return f"There is no {STACK_FILE} here or above. Start a stack with `packsight up`"
+    home = "" if file.parent.parent == Path.cwd() else f" --home {shlex.quote(str(file.parent))}"
+    return f"Start it with `packsight up{home}`"
 
 
 def _place(url: str) -> str:

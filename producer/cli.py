@@ -2,6 +2,7 @@
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,15 +13,19 @@ from packsight.shared.extras import Later
 if TYPE_CHECKING:
     from packsight.producer import commands, dead_letters
     from packsight.producer import explain as explanation
+    from packsight.producer import jobs as jobs_of
     from packsight.producer.evaluation import command as evaluation
     from packsight.producer.http import commands as http
     from packsight.producer.http import rights
     from packsight.producer.reviews import command as reviews
+    from packsight.producer.watch import command as watching
     from packsight.shared.contract import messages
 else:
     messages = Later("packsight.shared.contract.messages")
     commands = Later("packsight.producer.commands")
     explanation = Later("packsight.producer.explain")
+    jobs_of = Later("packsight.producer.jobs")
+    watching = Later("packsight.producer.watch.command")
     dead_letters = Later("packsight.producer.dead_letters")
     evaluation = Later("packsight.producer.evaluation.command")
     http = Later("packsight.producer.http.commands", extra="http")
@@ -42,7 +47,8 @@ app.add_typer(review_app, name="review")
 Sources = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="SOURCE…", help="Folders, image files, lists (.txt, .csv, .tsv), addresses, s3://bucket/prefix."
+        metavar="SOURCE…",
+        help="Folders, image files, lists (.txt .csv .tsv .xlsx .jsonl .parquet, - for standard input), addresses, s3://bucket/prefix.",
     ),
 ]
 Image = Annotated[str, typer.Argument(help="A file, an https:// address or s3://bucket/key.")]
@@ -54,19 +60,33 @@ ReadAll = Annotated[
 MaxProducts = Annotated[int, typer.Option("--max-products", min=1, max=20, help="Products to look for on a photo.")]
 Out = Annotated[
     list[Path] | None,
-    typer.Option("--out", help="Write results to this .jsonl, .csv or .parquet file; may be repeated."),
+    typer.Option("--out", help="Write results to this .jsonl, .csv or .parquet file, or - for standard output; may be repeated."),
 ]
 ReportFile = Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for a worker.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Photos per message.")]
 InFlight = Annotated[int, typer.Option("--max-in-flight", min=1, help="Messages that may wait for workers at a time.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output.")]
+
+
+class Level(StrEnum):
+    """The priorities of jobs, spelled here too: the contract's would load pydantic for `--help`."""
+
+    high = "high"
+    normal = "normal"
+    low = "low"
+
+
+PriorityOption = Annotated[
+    Level, typer.Option("--priority", help="Which jobs' photos are taken first while those of several wait.")
+]
+
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Ids as `list` shows them.")]
 All = Annotated[bool, typer.Option("--all", help="All letters.")]
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Rights = Annotated[
     list[str] | None,
-    typer.Option("--right", help="recognise, jobs, review or admin; may be repeated. What they do all day if none is named."),
+    typer.Option("--right", help="recognise, jobs, review or admin; may be repeated. Without it the first two, of people three."),
 ]
 Catalogs = Annotated[list[str] | None, typer.Option("--catalog", help="Catalog to ask in; may be repeated. By default all.")]
 USUAL = ["recognise", "jobs"]
@@ -84,27 +104,59 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="Stay until all is done; --out and --report imply it.")] = False,
     out: Out = None,
     report: ReportFile = None,
-    column: Annotated[str | None, typer.Option("--column", help="Column of references in .csv and .tsv lists.")] = None,
+    column: Annotated[str | None, typer.Option("--column", help="Column of references in lists that have columns.")] = None,
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="JOB", help="Go on with an interrupted job.")
     ] = None,
     max_in_flight: InFlight = 64,
+    name: Annotated[str, typer.Option("--name", help="What to call the job in lists.")] = "",
+    priority: PriorityOption = Level.normal,
+    as_json: Annotated[bool, typer.Option("--json", help="The job as one JSON object on standard output, at the end.")] = False,
 ) -> None:
     """Queue photos for recognition as a job.
 
     The job's id goes to standard output. Ctrl-C stops this command and never the job: --resume JOB queues what is left.
+    Exit code 3: all is done, and some photos have failed.
     """
     commands.submit(
         sources or [],
         messages.parse_options(catalog=catalog, top_k=top_k, read_all=read_all, max_products=max_products),
-        batch_size=batch_size,
-        wait=wait,
-        out=out or [],
-        report=report,
-        column=column,
-        resume=resume,
-        max_in_flight=max_in_flight,
+        commands.Submission(
+            batch_size=batch_size,
+            wait=wait,
+            out=out or [],
+            report=report,
+            column=column,
+            resume=resume,
+            max_in_flight=max_in_flight,
+            name=name,
+            priority=messages.Priority(priority.value),
+            as_json=as_json,
+        ),
     )
+
+
+@app.command()
+def watch(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A folder, or s3://bucket/prefix/.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the results; by default SOURCE, where each lies beside its photo.")
+    ] = None,
+    catalog: Catalog = "default",
+    top_k: TopK = 5,
+    read_all: ReadAll = False,
+    max_products: MaxProducts = 1,
+    name: Annotated[str, typer.Option("--name", help="What to call its jobs in lists.")] = "watch",
+    priority: PriorityOption = Level.normal,
+    once: Annotated[bool, typer.Option("--once", help="End when all that is there is answered.")] = False,
+) -> None:
+    """Submit photos as they arrive in a folder or prefix, and write each one's outcome to NAME.packsight.json.
+
+    Nothing is submitted twice, also when the command is ended and run again. A file that is still written to is left until it is
+    whole.
+    """
+    options = messages.parse_options(catalog=catalog, top_k=top_k, read_all=read_all, max_products=max_products)
+    watching.watch(source, out, options, jobs_of.parse_about(name=name, priority=priority.value), once=once)
 
 
 @app.command()
@@ -147,7 +199,7 @@ def results(
     out: Out = None,
     report: ReportFile = None,
 ) -> None:
-    """Read a job's outcomes: counts, files of results, a report."""
+    """Read a job's outcomes: counts, files of results, a report. Exit code 3: some photos have failed."""
     commands.results(job_id, follow=follow, out=out or [], report=report)
 
 
@@ -157,7 +209,7 @@ def jobs(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Newest jobs to show.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List submitted jobs, newest first."""
+    """List submitted jobs, newest first, with how their photos have ended."""
     if context.invoked_subcommand is None:
         commands.jobs(limit, as_json=as_json)
 
@@ -170,8 +222,23 @@ def retry(
         typer.Option("--code", help="Failures to try again; may be repeated. Without it those that a retry can help."),
     ] = None,
 ) -> None:
-    """Ask again about a job's failed photos; what the others got stands."""
+    """Ask again about a job's failed photos, also those of a cancelled job; what the others got stands."""
     commands.retry(job_id, codes=code or [])
+
+
+@jobs_app.command()
+def cancel(job_id: Annotated[str, typer.Argument(metavar="JOB")]) -> None:
+    """Have no more of a job's photos worked on; `submit --resume` takes it up again."""
+    commands.cancel(job_id)
+
+
+@jobs_app.command()
+def delete(
+    job_id: Annotated[str, typer.Argument(metavar="JOB")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a job, its results and its uploaded photos for good; what other jobs name stays."""
+    commands.delete(job_id, yes=yes)
 
 
 @app.command()

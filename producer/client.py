@@ -10,8 +10,9 @@ with Client() as client:
 from __future__ import annotations
 
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
@@ -21,17 +22,28 @@ from packsight.producer.answers import Answers
 from packsight.producer.backoff import RetryPolicy
 from packsight.producer.broker import answering, producer_app, send
 from packsight.producer.publish import Publisher
+from packsight.producer.removal import Removed, remove
 from packsight.producer.rows import Row
 from packsight.producer.sources import Item, expand, in_words, single
 from packsight.producer.summary import State, Summary, summarise
 from packsight.producer.upload import upload
-from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE, OptionKeywords, RecognizeOptions, parse_options
 from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings, load_settings
-from packsight.shared.storage.jobs import BATCH_SIZE, Batch, Job, JobAbout, JobImage, JobManifest, JobStore, Unopened
+from packsight.shared.storage.jobs import (
+    BATCH_SIZE,
+    Batch,
+    Job,
+    JobAbout,
+    JobImage,
+    JobManifest,
+    JobStore,
+    Unopened,
+    job_of,
+)
 from packsight.shared.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -126,27 +138,28 @@ class Client:
         batch_size: int = BATCH_SIZE,
         column: str | None = None,
         skipped: Counter[str] | None = None,
-        uploaded: Callable[[int], None] | None = None,
+        uploaded: Callable[[int, int], None] | None = None,
         about: JobAbout | None = None,
+        job_id: str | None = None,
         **keywords: Unpack[OptionKeywords],
     ) -> Job:
         """Upload the photos of all sources and write the job's manifest; `run` or `enqueue` queue it.
 
         How they are answered: `options`, or its fields as keywords: `client.submit(["photos/"], catalog="shoes")`.
-        `batch_size` is the number of photos per message, `column` that of references in .csv and .tsv lists. Local files
-        that cannot be opened are the job's `unopened`, each with a failed row; `uploaded` hears how many photos are
-        ready; `skipped` counts, by suffix, the files that are no photos. `about` is the job's name, its priority and what else
-        is told of it; where it names no source, the sources are told. Raises UserError when an option cannot be used or no photo
-        is left.
+        `batch_size` is the number of photos per message, `column` that of references in lists that have columns. Local files
+        that cannot be opened are the job's `unopened`, each with a failed row; `uploaded` hears how many photos are ready, of
+        how many; `skipped` counts, by suffix, the files that are no photos. `about` is the job's name, its priority and what
+        else is told of it; where it names no source, the sources are told. Raises UserError when an option cannot be used or
+        no photo is left. `job_id`: the job's id, where it has to be known before; nobody else's may be the same.
         """
         options = parse_options(options, **keywords)
         jobs.check_batch_size(batch_size, self.settings.worker.max_batch)
-        with answering(self.settings):
-            self.ledger.jobs.active()  # an absent broker is told before the upload, not after it
+        with answering(self.settings):  # an absent broker is told before the upload, not after it
+            removed = self.ledger.removals.seen()
         self.store.ensure_bucket()
         about = about or JobAbout()
         counts: Counter[str] = Counter()
-        items = self._items(sources, column, skipped, counts)
+        items = list(self._items(sources, column, skipped, counts))
         images: list[JobImage] = []
         unopened: list[Unopened] = []
         for one in upload(items, self.store):
@@ -154,26 +167,50 @@ class Client:
                 unopened.append(one)
             else:
                 images.append(one)
-                if uploaded:
-                    uploaded(len(images))
+            if uploaded:
+                uploaded(len(images) + len(unopened), len(items))
         about = about if about.source else about.model_copy(update={"source": in_words(counts)})
         with answering(self.settings):
-            return jobs.create(self.jobs, self.ledger, images, unopened, options, batch_size, about)
+            job = jobs.create(self.jobs, self.ledger, images, unopened, options, batch_size, about, job_id)
+            if self.ledger.removals.since(removed):
+                deque(upload(items, self.store), maxlen=0)  # what was there may have gone with a job that was removed
+        return job
 
     def _items(
         self, sources: Iterable[str | Item], column: str | None, skipped: Counter[str] | None, counts: Counter[str]
     ) -> Iterator[Item]:
+        """The photos of all sources; counts those of each."""
         for source in sources:
             if isinstance(source, Item):
                 yield source
                 continue
-            for item in expand([source], store=self.store, column=column, skipped=skipped):
+            for item in expand([source], self.store, column, skipped):
                 counts[source] += 1
                 yield item
 
     def load(self, job_id: str) -> Job:
         """Read a submitted job back; raises UserError when there is none of this id."""
-        return jobs.load(self.jobs, job_id)
+        with answering(self.settings):
+            return jobs.load(self.jobs, job_id)
+
+    def newest(self, limit: int) -> list[JobManifest]:
+        """The manifests of the newest jobs, newest first."""
+        with answering(self.settings), ThreadPoolExecutor(8, thread_name_prefix="jobs") as pool:
+            names = sorted(self.jobs.names(), reverse=True)[:limit]
+            return [manifest for manifest in pool.map(self._manifest, names) if manifest is not None]
+
+    def _manifest(self, job: str) -> JobManifest | None:
+        """A job's manifest; None where it was removed meanwhile."""
+        try:
+            return self.jobs.manifest(job)
+        except StorageError as error:
+            if error.code is not ErrorCode.OBJECT_MISSING:
+                raise
+            return None
+
+    def manifest(self, job_id: str) -> JobManifest:
+        """The manifest of a job alone; raises UserError when there is none of this id."""
+        return jobs.manifest(self.jobs, job_id)
 
     def run(
         self, job: Job, *, max_in_flight: int = 64, resumed: bool = False, idle: Idle | None = None
@@ -197,13 +234,40 @@ class Client:
                 self.ledger, self._publisher(job, resumed), bound=max_in_flight, retry=self._retry, idle=idle
             )
 
-    def again(self, job: Job, codes: Collection[ErrorCode] = ()) -> Iterator[list[Row]]:
+    def again(
+        self, job: Job, codes: Collection[ErrorCode] = (), *, max_in_flight: int = 64, idle: Idle | None = None
+    ) -> Iterator[list[Row]]:
         """Queue a job's failed photos again, batch by batch, and yield how they had failed; what succeeded stands.
 
-        codes: failures to try again; none for those that a retry can help.
+        codes: failures to try again; none for those that a retry can help. Of a cancelled job the photos that nobody had begun
+        are among them, and those that had never been queued are; UserError where `codes` leaves them out.
         """
         with answering(self.settings, "Then run the same command again."):
+            if not self.ledger.jobs.is_cancelled(job.id):
+                yield from ask_again(self.app, self.ledger, job, codes)
+                return
+            if codes and ErrorCode.CANCELLED not in codes:
+                raise UserError(f"Job {job.id} was cancelled. Whatever of it is asked again, {ErrorCode.CANCELLED} is among it.")
+            names = [batch.task_id for batch in job.batches]
+            stored = self.ledger.results.ended(names)
+            ends = self.ledger.ends(job.id, [name for name in names if name not in stored])
+            self.ledger.let_go_on(job.id, len(job.batches))
             yield from ask_again(self.app, self.ledger, job, codes)
+            yield from (collect.rows_of(batch, ends[batch.task_id]) for batch in job.batches if batch.task_id in ends)
+        deque(self.enqueue(job, max_in_flight=max_in_flight, resumed=True, idle=idle), maxlen=0)
+
+    def remove(self, job: Job) -> Removed:
+        """Remove a job: its results, its uploads that no other job names, its list of photos. Nothing brings it back.
+
+        Raises UserError while workers may be at work on it, StorageError (ACCESS_DENIED) for keys that may not delete.
+        """
+        summary = self.summary(job.manifest)
+        if summary.state is State.RUNNING:
+            raise UserError(f"Job {job.id} is running. End it first with `packsight jobs cancel {job.id}`.")
+        if summary.state is State.CANCELLED and not summary.over:
+            raise UserError(f"Job {job.id} has photos in work, which come to their end. Run the same command again then.")
+        with answering(self.settings, "Then run the same command again."):
+            return remove(self.store, self.jobs, self.ledger, job)
 
     def is_expired(self, job: Job) -> bool:
         """Whether nobody works on a job any more and some of its results are gone: they are kept for a time only."""
@@ -217,8 +281,8 @@ class Client:
     def cancel(self, job: Job) -> Summary:
         """Have no more of a job's photos worked on, and tell how it stands.
 
-        What workers have in work comes to its end; each of the other photos has failed with the code `cancelled`. `go_on` takes
-        it back. Raises UserError when all photos have their outcomes.
+        What workers have in work comes to its end; each of the other photos has failed with the code `cancelled`. Resuming the
+        job takes it back, and `again` does. Raises UserError when all photos have their outcomes.
         """
         with answering(self.settings, "Then run the same command again."):
             if self.summary(job.manifest).over:
@@ -248,9 +312,12 @@ class Client:
     def task_end(self, task_id: str) -> TaskEnd | None:
         """How a task ended; None when it has not."""
         with answering(self.settings):
-            return self.ledger.results.read([task_id]).get(task_id)
+            return self.ledger.ends(job_of(task_id), [task_id]).get(task_id)
 
     def _publisher(self, job: Job, resumed: bool) -> Publisher:
+        if resumed and self.ledger.jobs.is_cancelled(job.id):
+            self.ledger.let_go_on(job.id, len(job.batches))
+            deque(ask_again(self.app, self.ledger, job, [ErrorCode.CANCELLED]), maxlen=0)
         return Publisher(self.app, self.ledger, job, resumed=resumed)
 
 

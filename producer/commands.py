@@ -4,58 +4,72 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from packsight.producer.client import Client
-from packsight.producer.display import Bar, Tally, console, interruptible, page, progress
-from packsight.producer.export import Exports, open_export
+from packsight.producer.display import Bar, Tally, console, interruptible, job_lines, page, progress
+from packsight.producer.export import STANDARD_OUTPUT, Exports, open_export
+from packsight.producer.jobs import parse_about
 from packsight.producer.report import Report
 from packsight.producer.rows import Row
+from packsight.producer.summary import State, Summary
 from packsight.producer.thumbnails import Thumbnails
 from packsight.shared.catalog.versions import catalog_names, is_published
-from packsight.shared.contract.errors import UserError, parse_code
-from packsight.shared.contract.messages import RecognizeOptions
+from packsight.shared.contract.errors import SOME_FAILED, UserError, parse_code
+from packsight.shared.contract.messages import Priority, RecognizeOptions
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import shown
 from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
-from packsight.shared.storage.jobs import Job, task_ids
+from packsight.shared.storage.jobs import BATCH_SIZE, Job, JobManifest
 
 
-def submit(
-    sources: Sequence[str],
-    options: RecognizeOptions,
-    *,
-    batch_size: int,
-    wait: bool,
-    out: Sequence[Path],
-    report: Path | None,
-    column: str | None,
-    resume: str | None,
-    max_in_flight: int,
-) -> None:
-    """Queue the photos of `sources`, or what is left of the job `resume`."""
-    if bool(sources) == bool(resume):
+@dataclass(frozen=True)
+class Submission:
+    """How photos are submitted: what `packsight submit` was asked beside how they are answered.
+
+    out, report: files to write, which implies waiting. resume: the job to go on with, in the place of sources.
+    """
+
+    batch_size: int = BATCH_SIZE
+    wait: bool = False
+    out: Sequence[Path] = ()
+    report: Path | None = None
+    column: str | None = None
+    resume: str | None = None
+    max_in_flight: int = 64
+    name: str = ""
+    priority: Priority = Priority.NORMAL
+    as_json: bool = False
+
+    @property
+    def stays(self) -> bool:
+        """Whether the command stays until all is done."""
+        return bool(self.wait or self.out or self.report)
+
+
+def submit(sources: Sequence[str], options: RecognizeOptions, how: Submission) -> None:
+    """Queue the photos of `sources`, or what is left of a job; exit code SOME_FAILED where it stays and photos have failed."""
+    if bool(sources) == bool(how.resume):
         raise UserError("Name the photos to submit, or a job with --resume JOB: one of the two.")
-    resumed = resume is not None
-    with Client() as client, _exports(client, out, report) as exports:
-        job = client.load(resume) if resume else _create(client, sources, options, batch_size=batch_size, column=column)
-        with _interruptible(job):
-            if wait or out or report:
-                _run(client, job, exports, resumed=resumed, max_in_flight=max_in_flight)
-                return
-            with progress("Queueing", len(job.batches)) as bar:
-                for _ in client.enqueue(job, max_in_flight=max_in_flight, resumed=resumed, idle=bar.idle):
-                    bar.advance()
-            console.print(f"Queued. Read the results with [bold]packsight results {job.id} --follow[/]")
+    if how.as_json and STANDARD_OUTPUT in how.out:
+        raise UserError("--json and --out - both write to standard output. Leave one of them out.")
+    with Client() as client:
+        with _exports(client, how.out, how.report) as exports:
+            job = client.load(how.resume) if how.resume else _create(client, sources, options, how)
+            with _interruptible(job):
+                tally = _run(client, job, exports, how) if how.stays else _enqueue(client, job, how)
+        if how.as_json:
+            _print_json(job.manifest, client.summary(job.manifest))
+    _end(tally)
 
 
 def recognize(image: str, options: RecognizeOptions, *, timeout: float) -> None:
@@ -67,54 +81,103 @@ def recognize(image: str, options: RecognizeOptions, *, timeout: float) -> None:
 
 
 def results(job_id: str, *, follow: bool, out: Sequence[Path], report: Path | None) -> None:
-    """Read a job's outcomes: counts, files of results, a report."""
+    """Read a job's outcomes: counts, files of results, a report; exit code SOME_FAILED where photos have failed."""
     with Client() as client, _exports(client, out, report) as exports:
         job = client.load(job_id)
-        expired = client.is_expired(job)
-        with _interruptible(job), progress("Reading", job.photos) as bar:
+        summary = client.summary(job.manifest)
+        expired = summary.state is State.EXPIRED
+        with _interruptible(job), progress("Reading", job.photos, summary.answered) as bar:
             tally = _collect(client.outcomes(job, wait=follow and not expired, idle=bar.idle), exports, bar)
-        tally.show(page)
+        tally.show(console if STANDARD_OUTPUT in out else page)
+        days = client.settings.queue.result_expires / 86400
         if (missing := job.photos - tally.statuses.total()) and expired:
             console.print(
                 f"[yellow]The outcomes of {missing:,} of {job.photos:,} photos have expired[/]: they are kept for "
-                f"{client.settings.queue.result_expires / 86400:.0f} days. packsight submit --resume {job.id} asks again."
+                f"{days:.0f} days. Ask again:"
             )
-        elif missing := job.photos - tally.statuses.total():
+            _command(f"packsight submit --resume {job.id}")
+        elif missing:
             console.print(
-                f"[yellow]{missing:,} of {job.photos:,} photos have no outcome yet.[/] --follow waits; "
-                f"packsight submit --resume {job.id} queues what never was. Outcomes are kept for "
-                f"{client.settings.queue.result_expires / 86400:.0f} days."
+                f"[yellow]{missing:,} of {job.photos:,} photos have no outcome yet.[/] Outcomes are kept for {days:.0f} days. "
+                "Wait, or queue what never was:"
             )
+            _command(f"packsight results {job.id} --follow")
+            _command(f"packsight submit --resume {job.id}")
+    _end(tally)
 
 
 def retry(job_id: str, *, codes: Sequence[str]) -> None:
     """Queue a job's failed photos again."""
     wanted = [parse_code(code) for code in codes]
-    with Client() as client:
+    failures: Counter[str] = Counter()
+    with Client() as client, progress("Queueing", None) as bar:
         job = client.load(job_id)
-        failures = Counter(row.outcome.failure.code for rows in client.again(job, wanted) for row in rows if row.outcome.failure)
+        for rows in client.again(job, wanted, idle=bar.idle):
+            failures.update(row.outcome.failure.code.value for row in rows if row.outcome.failure)
+            bar.advance(len(rows))
     if not failures:
         page.print("No photo of this job has failed so that it could be asked about again.")
         return
-    told = ", ".join(f"{count:,} {code}" for code, count in failures.most_common())
-    page.print(f"{failures.total():,} photos are asked about again: {told}. packsight results {job.id} --follow waits for them.")
+    told = ", ".join(f"{count:,} × {code}" for code, count in failures.most_common())
+    page.print(f"{failures.total():,} photos are asked about again: {told}. Wait for them:")
+    _command(f"packsight results {job.id} --follow", page)
+
+
+def cancel(job_id: str) -> None:
+    """Have no more of a job's photos worked on."""
+    with Client() as client:
+        job = client.load(job_id)
+        summary = client.cancel(job)
+    left = summary.photos - summary.answered
+    page.print(
+        f"Job {job.id} is cancelled: {left:,} photos are in work and come to their end, no other is begun. What was not begun "
+        "has failed with the code cancelled. Take it up again:"
+    )
+    _command(f"packsight submit --resume {job.id} --wait", page)
+
+
+def delete(job_id: str, *, yes: bool) -> None:
+    """Remove a job and all that is known of it, once somebody has agreed."""
+    with Client() as client:
+        job = client.load(job_id)
+        if not yes:
+            called = f" ({job.manifest.name})" if job.manifest.name else ""
+            what = f"job {job.id}{called}, its {job.photos:,} photos and their results"
+            typer.confirm(f"Remove {what} for good?", abort=True, err=True)
+        removed = client.remove(job)
+    shared = f"; {removed.shared:,} are other jobs' too and stay" if removed.shared else ""
+    page.print(f"Removed job {job.id} with its results and {removed.uploads:,} uploaded photos{shared}.")
 
 
 def jobs(limit: int, *, as_json: bool) -> None:
-    """List submitted jobs, newest first."""
-    table = Table("Job", "Submitted (UTC)", "Catalog", "Photos", "Batches ended", box=None, pad_edge=False)
+    """List submitted jobs, newest first, with how their photos have ended."""
     with Client() as client:
-        for name in sorted(client.jobs.names(), reverse=True)[:limit]:
-            manifest = client.jobs.manifest(name)
-            ended = client.ended(task_ids(manifest))
-            if as_json:
-                typer.echo(
-                    json.dumps({**manifest.model_dump(mode="json"), "batches": manifest.batches, "ended": ended})
-                )
-            when = f"{manifest.created_at:%Y-%m-%d %H:%M}"
-            table.add_row(name, when, manifest.catalog, f"{manifest.images:,}", f"{ended:,} of {manifest.batches:,}")
-    if not as_json:
-        page.print(table if table.rows else "There are no jobs. `packsight submit FOLDER` makes one.")
+        lines = [(manifest, client.summary(manifest)) for manifest in client.newest(limit)]
+    if as_json:
+        for manifest, summary in lines:
+            _print_json(manifest, summary)
+    elif lines:
+        job_lines(page, lines)
+    else:
+        page.print("There are no jobs. Make one:")
+        _command("packsight submit FOLDER", page)
+
+
+def _print_json(manifest: JobManifest, summary: Summary) -> None:
+    about = {"batches": manifest.batches, "ended": summary.batches_ended, "photos": summary.photos, "state": summary.state.value}
+    ends = {status.value: summary.ends[status] for status in Status}
+    typer.echo(json.dumps({**manifest.model_dump(mode="json"), **about, "ends": ends}))
+
+
+def _command(command: str, to: Console = console) -> None:
+    """A command on a line of its own, never broken, so that it can be pasted."""
+    to.print(f"  [bold]{escape(command)}[/]", soft_wrap=True)
+
+
+def _end(tally: Tally) -> None:
+    """Say by the exit code where photos have failed."""
+    if tally.statuses[Status.FAILED]:
+        raise typer.Exit(SOME_FAILED)
 
 
 @contextmanager
@@ -138,63 +201,86 @@ def _exports(client: Client, out: Sequence[Path], report: Path | None) -> Iterat
         with console.status("Writing the results"):
             exports.finish()
     for path in [*out, *([report] if report else [])]:
-        console.print(f"Wrote [bold]{escape(str(path))}[/]")
+        if path != STANDARD_OUTPUT:
+            console.print(f"Wrote [bold]{escape(str(path))}[/]", soft_wrap=True)
 
 
 def _interruptible(job: Job) -> AbstractContextManager[None]:
     """Let Ctrl-C end the command and say how to go on."""
     return interruptible(
-        f"Queue what is left and wait with [bold]packsight submit --resume {job.id} --wait[/]\n"
-        f"Read what has ended with [bold]packsight results {job.id}[/]"
+        "Queue what is left and wait, or read what has ended:\n"
+        f"  [bold]packsight submit --resume {job.id} --wait[/]\n  [bold]packsight results {job.id}[/]"
     )
 
 
-def _create(
-    client: Client, sources: Sequence[str], options: RecognizeOptions, *, batch_size: int, column: str | None
-) -> Job:
+def _create(client: Client, sources: Sequence[str], options: RecognizeOptions, how: Submission) -> Job:
     skipped: Counter[str] = Counter()
     try:
         with progress("Uploading", None) as bar:
+
+            def uploaded(_: int, of: int) -> None:
+                bar.expect(of)
+                bar.advance()
+
             job = client.submit(
                 sources,
                 options,
-                batch_size=batch_size,
-                column=column,
+                batch_size=how.batch_size,
+                column=how.column,
                 skipped=skipped,
-                uploaded=lambda _: bar.advance(),
+                uploaded=uploaded,
+                about=parse_about(name=how.name, priority=how.priority),
             )
     except KeyboardInterrupt:
         console.print("\nStopped; nothing was queued. Photos that are uploaded already will not be uploaded again.")
         raise typer.Exit(130) from None
-    if not sys.stdout.isatty():
+    if not sys.stdout.isatty() and not how.as_json and STANDARD_OUTPUT not in how.out:
         typer.echo(job.id)
     console.print(
-        f"Job [bold]{job.id}[/]: {job.manifest.images:,} photos in {len(job.batches):,} batches, catalog {options.catalog}"
+        f"Job [bold]{job.id}[/]: {_count(job.manifest.images, 'photo')} in {_count(len(job.batches), 'batch', 'batches')}, "
+        f"catalog {options.catalog}"
     )
-    console.print(f"[dim]After an interruption: packsight submit --resume {job.id}[/]")
+    console.print(f"[dim]After an interruption: packsight submit --resume {job.id}[/]", soft_wrap=True)
     if skipped:
-        kinds = ", ".join(f"{count} × {suffix}" for suffix, count in skipped.most_common(5))
-        console.print(f"[dim]Left out {skipped.total():,} files that are no photos ({escape(kinds)})[/]")
+        kinds = ", ".join(f"{count:,} × {suffix}" for suffix, count in skipped.most_common(5))
+        what = "one file that is no photo" if skipped.total() == 1 else f"{skipped.total():,} files that are no photos"
+        console.print(f"[dim]Left out {what} ({escape(kinds)}{', …' if len(skipped) > 5 else ''})[/]")
     for one in job.unopened[:10]:
-        console.print(f"[yellow]Not opened: {escape(shown(one.name))}:[/] {escape(one.failure.message)}")
+        console.print(f"[yellow]Not opened: {escape(shown(one.name))}:[/] {escape(one.failure.message)}", soft_wrap=True)
     if job.unopened:
         more = f"… and {len(job.unopened) - 10:,} more; " if len(job.unopened) > 10 else ""
         console.print(f"[yellow]{more}each photo that cannot be opened has a failed row among the results[/]")
     if not is_published(client.store, options.catalog):
-        known = ", ".join(catalog_names(client.store)) or "none"
+        known = ", ".join(name for name in catalog_names(client.store) if is_published(client.store, name)) or "none"
         console.print(
             f"[yellow]Catalog {options.catalog} has no published version[/] (there are: {known}); photos fail until it has."
         )
     return job
 
 
-def _run(client: Client, job: Job, exports: Exports, *, resumed: bool, max_in_flight: int) -> None:
-    began = time.monotonic()
-    with progress("Recognising", job.photos) as bar:
-        tally = _collect(client.run(job, max_in_flight=max_in_flight, resumed=resumed, idle=bar.idle), exports, bar)
-    seconds = time.monotonic() - began
+def _enqueue(client: Client, job: Job, how: Submission) -> Tally:
+    """Queue a job and say where its results are to be had; nothing of it is known yet."""
+    with progress("Queueing", len(job.batches)) as bar:
+        for _ in client.enqueue(job, max_in_flight=how.max_in_flight, resumed=how.resume is not None, idle=bar.idle):
+            bar.advance()
+    console.print("Queued. Wait for the results:")
+    _command(f"packsight results {job.id} --follow")
+    return Tally()
+
+
+def _run(client: Client, job: Job, exports: Exports, how: Submission) -> Tally:
+    resumed = how.resume is not None
+    already = client.summary(job.manifest).answered if resumed else 0
+    with progress("Recognising", job.photos, already) as bar:
+        rows = client.run(job, max_in_flight=how.max_in_flight, resumed=resumed, idle=bar.idle)
+        tally = _collect(rows, exports, bar)
     tally.show(console)
-    console.print(f"[dim]{job.photos:,} photos in {seconds:.1f} s, {job.photos / seconds:.1f}/s[/]")
+    console.print(f"[dim]{bar.pace.words()}[/]")
+    return tally
+
+
+def _count(number: int, one: str, several: str = "") -> str:
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
 
 
 def _collect(rows: Iterable[Row], exports: Exports, bar: Bar) -> Tally:

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from time import monotonic
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from packsight.producer.report import LABELS, ORDER
 from packsight.producer.rows import Row
+from packsight.producer.summary import State, Summary
+from packsight.shared.contract.messages import Priority
 from packsight.shared.contract.outcomes import Failure, Outcome, Status
-from packsight.shared.contract.references import shown
+from packsight.shared.contract.references import printable, shown
+from packsight.shared.storage.jobs import JobKind, JobManifest
 
 console = Console(stderr=True, highlight=False)
 """For progress and remarks."""
@@ -36,69 +30,178 @@ page = Console(highlight=False)
 """For what was asked for."""
 
 COLOURS = {Status.FAILED: "red", Status.AMBIGUOUS: "yellow", Status.NO_MATCH: "dim", Status.MATCHED: "green"}
-PATIENCE = 5.0
-"""Seconds without an outcome after which the progress line says so."""
+PATIENCE = 30.0
+"""Seconds without an outcome after which it is said what can be done: on a slow machine a batch of 16 takes that long."""
+PERIOD = 30.0
+"""Seconds between two lines of progress where there is no terminal: whoever reads a log wants to see that it goes on."""
+_NAMED = 3
+"""Photos that are named of each kind of failure."""
+_TOLD = 5
+"""Kinds of failure that are told in full."""
 
 
-class Rate(ProgressColumn):
-    """Photos per second over the last half minute."""
+@dataclass
+class Pace:
+    """How fast things are done: what was done since the beginning by the time that it took, up to the last of it.
+
+    total: None where it is not known; already: done before it began, which says nothing of the pace.
+    """
+
+    total: int | None
+    already: int
+    begun: float
+    done: int = 0
+    last: float = 0.0
+
+    def advance(self, count: int) -> None:
+        """Count what was done."""
+        self.done += count
+        self.last = monotonic()
+
+    @property
+    def rate(self) -> float | None:
+        """Per second; None before the first."""
+        new, seconds = self.done - self.already, self.last - self.begun
+        return new / seconds if new > 0 and seconds > 0 else None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until all is done at this rate."""
+        return (self.total - self.done) / self.rate if self.total is not None and self.rate else None
+
+    def words(self) -> str:
+        """All of it, in figures."""
+        total = "" if self.total is None else f"/{self.total:,}"
+        rate = "" if self.rate is None else f" · {self.rate:.1f}/s"
+        left = "" if self.left is None else f" · {clock(self.left)} left"
+        return f"{self.done:,}{total}{rate} · in {clock(monotonic() - self.begun)}{left}"
+
+
+def clock(seconds: float) -> str:
+    """A time span as hours, minutes and seconds."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+class _Figures(ProgressColumn):
+    """What the pace is."""
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self._pace = pace
 
     def render(self, task: Task) -> Text:
-        """Draw the rate."""
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
+        """Draw the figures."""
+        return Text(self._pace.words(), no_wrap=True)
+
+
+class _Line(Progress):
+    """A line of progress, and below it a remark when there is one."""
+
+    remark = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The line, then the remark."""
+        yield self.make_tasks_table(self.tasks)
+        if self.remark:
+            yield Text(self.remark, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 @dataclass
 class Bar:
-    """One line of progress."""
+    """Progress: one line that moves on a terminal, else a plain one now and then."""
 
-    progress: Progress
-    task: TaskID
     label: str
+    pace: Pace
+    line: _Line
+    task: TaskID
+    said: float
+    """When a plain line was last written."""
 
     def advance(self, count: int = 1) -> None:
         """Count photos."""
-        self.progress.advance(self.task, count)
+        self.pace.advance(count)
+        self.line.update(self.task, completed=self.pace.done)
+        self._say()
+
+    def expect(self, total: int) -> None:
+        """Learn how many there will be."""
+        self.pace.total = total
+        self.line.update(self.task, total=total)
 
     def idle(self, seconds: float) -> None:
         """Say so when nothing comes."""
         waiting = seconds > PATIENCE
-        text = (
-            f"{self.label} [dim](nothing for {seconds:.0f} s; `packsight status` shows the workers)[/]"
-            if waiting
-            else self.label
-        )
-        self.progress.update(self.task, description=text)
+        self.line.remark = f"Nothing for {seconds:.0f} s; `packsight status` shows the workers" if waiting else ""
+        self._say()
+
+    def _say(self) -> None:
+        if not console.is_terminal and monotonic() - self.said >= PERIOD:
+            self.said = monotonic()
+            remark = f" · {self.line.remark}" if self.line.remark else ""
+            console.print(f"{self.label} {self.pace.words()}{remark}", soft_wrap=True, markup=False)
 
 
 @contextmanager
-def progress(label: str, total: int | None) -> Iterator[Bar]:
-    """Show a progress line with rate and time left while the context lasts; without a terminal only its end."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate())
-    with Progress(
-        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal
-    ) as shown_:
-        yield Bar(shown_, shown_.add_task(label, total=total), label)
+def progress(label: str, total: int | None, already: int = 0) -> Iterator[Bar]:
+    """Show progress with rate and time left while the context lasts; without a terminal as a line every half a minute.
+
+    already: how many of `total` were done before.
+    """
+    pace = Pace(total, already, monotonic())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=10), _Figures(pace))
+    with _Line(*columns, console=console, disable=not console.is_terminal) as line:
+        yield Bar(label, pace, line, line.add_task(label, total=total), pace.begun)
+
+
+def job_lines(to: Console, jobs: Sequence[tuple[JobManifest, Summary]]) -> None:
+    """Two lines for each job: how it stands, and what it is. They fit into 80 columns."""
+    head = ("Job", "State", "Photos", "Matched", "Ambig.", "No match", "Failed")
+    widths = (22, 11, 7, 7, 6, 8, 6)
+    order = (Status.MATCHED, Status.AMBIGUOUS, Status.NO_MATCH, Status.FAILED)
+    to.print(Text(_aligned(head, widths), style="bold"), soft_wrap=True)
+    for manifest, summary in jobs:
+        counts = [f"{summary.ends[status]:,}" for status in order]
+        to.print(Text(_aligned((manifest.job, _state(summary), f"{summary.photos:,}", *counts), widths)), soft_wrap=True)
+        about = ["evaluation"] * (manifest.kind is JobKind.EVALUATION)
+        about += [f"{manifest.priority} priority"] * (manifest.priority is not Priority.NORMAL)
+        about += [manifest.name, f"catalog {manifest.catalog}", manifest.source]  # the source last, since it may be long
+        told = printable(" · ".join([f"{manifest.created_at:%Y-%m-%d %H:%M} UTC", *filter(None, about)]))
+        to.print(Text(f"  {told}", style="dim"), no_wrap=True, overflow="ellipsis")
+
+
+def _state(summary: Summary) -> str:
+    if summary.state is State.RUNNING or (summary.state is State.CANCELLED and not summary.over):
+        return f"{summary.state.value[:7]} {100 * summary.answered // max(1, summary.photos)}%"
+    return summary.state.value
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Cells beside each other, the first two to the left and figures to the right."""
+    sides = ("<", "<") + (">",) * (len(cells) - 2)
+    return "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(cells, sides, widths, strict=True)).rstrip()
 
 
 @dataclass
 class Tally:
-    """Counts of outcomes, and of failures by code."""
+    """Counts of outcomes, and of failures by code, the first of each with the names of some photos."""
 
     statuses: Counter[Status] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     failures: dict[str, Failure] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
         """Count a row."""
         self.statuses[row.outcome.status] += 1
         if failure := row.outcome.failure:
-            self.codes[failure.code.value] += 1
-            self.failures.setdefault(failure.code.value, failure)
+            code = failure.code.value
+            self.codes[code] += 1
+            self.failures.setdefault(code, failure)
+            if len(names := self.names.setdefault(code, [])) < _NAMED:
+                names.append(shown(row.name))
 
     def show(self, to: Console) -> None:
-        """Print the counts, and what to do about the failures."""
+        """Print the counts, and of the failures which photos they are and what to do about them."""
         total = self.statuses.total()
         table = Table(box=None, show_header=False, pad_edge=False)
         for status in reversed(ORDER):
@@ -106,9 +209,14 @@ class Tally:
             share = f"{100 * count / total:.0f} %" if total else ""
             table.add_row(Text(LABELS[status], style=COLOURS[status]), f"{count:,}", Text(share, style="dim"), style="")
         to.print(table)
-        for code, count in self.codes.most_common(5):
-            failure = self.failures[code]
-            to.print(f"[red]{count:,} × {code}[/]: {escape(failure.message)}\n  [dim]{escape(failure.remedy)}[/]")
+        for code, count in self.codes.most_common(_TOLD):
+            failure, names = self.failures[code], ", ".join(self.names[code])
+            more = f" and {count - len(self.names[code]):,} more" if count > len(self.names[code]) else ""
+            to.print(f"[red]{count:,} × {code}[/]: {escape(failure.message)}", soft_wrap=True)
+            to.print(f"  {escape(names)}{more}\n  [dim]{escape(failure.remedy)}[/]", soft_wrap=True)
+        if rest := self.codes.most_common()[_TOLD:]:
+            told = ", ".join(f"{count:,} × {code}" for code, count in rest)
+            to.print(f"[red]and {sum(count for _, count in rest):,} more[/]: {told}", soft_wrap=True)
 
 
 def show_outcome(name: str, outcome: Outcome) -> None:
@@ -167,5 +275,5 @@ def interruptible(then: str = "") -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        console.print(f"\nStopped. {then}")
+        console.print(f"\nStopped. {then}", soft_wrap=True)
         raise typer.Exit(130) from None

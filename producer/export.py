@@ -26,6 +26,7 @@ else:
 
 FILE_KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 """Kinds of files of results by suffix."""
+STANDARD_OUTPUT = Path("-")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -81,6 +82,20 @@ class JsonLines:
         """Leave nothing behind."""
         self._file.close()
         self._part.unlink(missing_ok=True)
+
+
+class StandardOutput:
+    """The same lines on standard output."""
+
+    def add(self, row: Row) -> None:
+        """Write a row through."""
+        print(row.line, flush=True)
+
+    def finish(self) -> None:
+        """Nothing is left to write."""
+
+    def abandon(self) -> None:
+        """What was written cannot be taken back."""
 
 
 class Table:
@@ -145,10 +160,12 @@ def write_parquet(path: Path, rows: Iterator[dict[str, Any]], own: Sequence[str]
 
 
 def open_export(path: Path) -> Export:
-    """Begin a file of results; its suffix says which kind.
+    """Begin a file of results; its suffix says which kind. `-` is standard output, as JSON lines.
 
     Raises UserError for another suffix, a library that is missing, or a folder that cannot be written.
     """
+    if path == STANDARD_OUTPUT:
+        return StandardOutput()
     kind = FILE_KINDS.get(path.suffix.lower())
     if kind is None:
         raise UserError(f"{path} has no known suffix. Results can be written as .jsonl, .csv or .parquet.")

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from itertools import chain
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.references import shown
+from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.storage.jobs import JOB_NAME, Job, JobAbout, JobImage, JobManifest, JobStore, Unopened, new_job_id
 
@@ -18,6 +21,14 @@ T = TypeVar("T")
 
 class NoSuchJob(UserError):
     """A job was asked for that there is not."""
+
+
+def parse_about(**fields: object) -> JobAbout:
+    """What is told of a job; raises UserError that names each wrong field."""
+    try:
+        return JobAbout.model_validate(fields)
+    except ValidationError as error:
+        raise UserError(f"This cannot be told of a job: {wrong_fields(error)}. Correct it.") from None
 
 
 def check_batch_size(batch_size: int, max_batch: int) -> None:
@@ -36,8 +47,9 @@ def create(
     options: RecognizeOptions,
     batch_size: int,
     about: JobAbout,
+    job_id: str | None = None,
 ) -> Job:
-    """Write a job's manifest and register it; `about`: what is told of it, but for its columns.
+    """Write a job's manifest and register it; `about`: what is told of it, but for its columns; `job_id`: None for a new one.
 
     Raises UserError when there is nothing to ask workers about.
     """
@@ -48,7 +60,7 @@ def create(
     photos: list[JobImage | Unopened] = [*images, *unopened]
     columns = tuple(dict.fromkeys(chain.from_iterable(one.extra for one in photos)))
     told = {**about.model_dump(), "columns": columns, "unopened": len(unopened)}
-    manifest = JobManifest(**options.alone(), **told, job=new_job_id(), batch_size=batch_size, images=len(images))
+    manifest = JobManifest(**options.alone(), **told, job=job_id or new_job_id(), batch_size=batch_size, images=len(images))
     store.create(manifest, images, unopened)
     job = Job.of(manifest, images, unopened)
     ledger.jobs.register(job.id, len(job.batches))
@@ -57,15 +69,15 @@ def create(
 
 def load(store: JobStore, job_id: str) -> Job:
     """Read a job back; raises NoSuchJob when there is none of this id."""
-    return _found(store.load, job_id)
+    return _read(store.load, job_id)
 
 
 def manifest(store: JobStore, job_id: str) -> JobManifest:
-    """Read what a job asks for, without its photos; raises NoSuchJob when there is none of this id."""
-    return _found(store.manifest, job_id)
+    """The same of its manifest alone, which is small."""
+    return _read(store.manifest, job_id)
 
 
-def _found(read: Callable[[str], T], job_id: str) -> T:
+def _read(read: Callable[[str], T], job_id: str) -> T:
     if re.fullmatch(JOB_NAME, job_id):
         try:
             return read(job_id)

@@ -114,11 +114,12 @@ def enqueue(
         if len(waiting) >= bound:
             ended = retry(partial(ledger.results.ended, waiting))
             waiting = [task_id for task_id in waiting if task_id not in ended]
-            backoff.after(progress=bool(ended))
-        else:
-            batch = retry(publisher.publish_next)
-            if batch is None:
+            if retry(partial(ledger.jobs.is_cancelled, publisher.job)):
                 publisher.give_up()
             else:
-                waiting.append(batch.task_id)
-                yield batch
+                backoff.after(progress=bool(ended))
+        elif (batch := retry(publisher.publish_next)) is not None:
+            waiting.append(batch.task_id)
+            yield batch
+        else:
+            publisher.give_up()

@@ -1,4 +1,4 @@
-"""Where photos come from: folders, image files, lists of references (.txt, or a table) and s3:// prefixes."""
+"""Where photos come from: folders, image files, lists of references and s3:// prefixes."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
+from packsight.producer.lists import STANDARD_INPUT, SUFFIXES, Entry, read_list, read_standard_input
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import shown
 from packsight.shared.storage.names import find
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.walk import files_below
-from packsight.shared.tables.columns import KNOWN
-from packsight.shared.tables.encoding import Recoder
-from packsight.shared.tables.table import SUFFIXES, named, read_table
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
-COLUMNS = ("image", "picture", "reference", *KNOWN["picture"], "url")
-"""Names under which a table's column of references is found, in this order; `url` last, which is also what a product's page is
-called."""
 _TOLD = 3
 """Sources that are named of a job."""
 
@@ -36,20 +31,22 @@ class Item:
 
 
 def expand(
-    sources: Sequence[str], *, store: ObjectStore, column: str | None = None, skipped: Counter[str] | None = None
+    sources: Sequence[str], store: ObjectStore, column: str | None = None, skipped: Counter[str] | None = None
 ) -> Iterator[Item]:
     """Yield the photos of all sources in order, folders sorted by path.
 
-    A file named on the command line is taken whatever its suffix, except `.txt` and those of tables, which are lists of
-    references. `column` is the tables' column; by default the first of COLUMNS. `skipped` counts, by suffix, the files
-    of folders and prefixes that are no photos.
+    A file named on the command line is taken whatever its suffix, except those of lists of references; `-` is a list on
+    standard input. `column` is the column of references where a list has columns; by default the first of
+    packsight.producer.lists.COLUMNS. `skipped` counts, by suffix, the files of folders and prefixes that are no photos.
 
-    Raises UserError for a source that does not exist or a table without its column, StorageError when a prefix cannot
+    Raises UserError for a source that does not exist or a list without that column, StorageError when a prefix cannot
     be listed.
     """
     counts: Counter[str] = Counter() if skipped is None else skipped
     for source in sources:
-        if source.startswith("s3://"):
+        if source == STANDARD_INPUT:
+            yield from resolve(read_standard_input(column), Path())
+        elif source.startswith("s3://"):
             yield from _prefix(source, store, counts)
         elif "://" in source:
             yield single(source)
@@ -61,12 +58,10 @@ def expand(
             raise UserError(
                 f"{source} is neither a file nor a folder. Check the path; addresses need https:// or s3://."
             )
-        elif path.suffix.lower() == ".txt":
-            yield from resolve(_lines(path), path.parent)
         elif path.suffix.lower() in SUFFIXES:
-            yield from resolve(_cells(path, column), path.parent)
+            yield from resolve(read_list(path, column), path.parent)
         else:
-            yield Item(_printable(source), path)
+            yield Item(printable_path(source), path)
 
 
 def in_words(photos: Mapping[str, int]) -> str:
@@ -79,47 +74,30 @@ def single(image: str) -> Item:
     """One photo, named by an address or a path of any suffix; raises UserError when the path is no file."""
     if "://" not in image and not Path(image).is_file():
         raise UserError(f"{image} is not a file. Check the path; addresses need https:// or s3://.")
-    return Item(_printable(image), _printable(image) if "://" in image else Path(image))
+    return Item(printable_path(image), printable_path(image) if "://" in image else Path(image))
 
 
-def resolve(references: Iterable[str], folder: Path) -> Iterator[Item]:
-    """Turn a list's entries into photos: addresses stay, paths start at the list's own folder, blanks are left out."""
-    for reference in references:
-        if text := reference.strip():
-            yield Item(text, text if "://" in text else find(folder, text))
+def resolve(entries: Iterable[Entry], folder: Path) -> Iterator[Item]:
+    """Turn a list's entries into photos: addresses stay, paths start at the list's own folder."""
+    for reference, extra in entries:
+        yield Item(reference, reference if "://" in reference else find(folder, reference), extra)
 
 
-def _cells(path: Path, column: str | None) -> Iterator[str]:
-    """The cells of a table's column of references."""
-    found: str | None = None
-    for row in read_table(path):
-        if found is None:
-            found = named(row, (column,) if column else COLUMNS)
-        if found is None:
-            wanted = column or "of photos (say image, picture or url)"
-            raise UserError(f"{path} has no column {wanted}; it has {', '.join(row)}. Name it with --column.")
-        yield row[found]
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        text = Recoder().recode(path.read_bytes(), final=True).decode()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no text ({error}). A .txt source is a list, one reference per line.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    yield from (line for line in text.splitlines() if not line.lstrip().startswith("#"))
+def is_photo(path: PurePath) -> bool:
+    """Whether a file's name promises a photo."""
+    return not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _folder(root: Path, skipped: Counter[str]) -> Iterator[Item]:
-    for path in files_below(root, skipped, _refuse):
-        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
+    for path in files_below(root, skipped, refuse_folder):
+        if not is_photo(path):
             skipped[path.suffix.lower() or path.name] += 1
         else:
-            yield Item(_printable(str(path)), path)
+            yield Item(printable_path(str(path)), path)
 
 
-def _refuse(error: OSError) -> None:
+def refuse_folder(error: OSError) -> None:
+    """Raise UserError for a folder that cannot be listed."""
     raise UserError(f"{error.filename} cannot be listed: {error.strerror}. Give read access or leave the folder out.")
 
 
@@ -134,6 +112,6 @@ def _prefix(source: str, store: ObjectStore, skipped: Counter[str]) -> Iterator[
             yield Item(f"s3://{bucket}/{key}", f"s3://{bucket}/{key}")
 
 
-def _printable(name: str) -> str:
+def printable_path(name: str) -> str:
     """File names may hold bytes that are not UTF-8; messages and tables may not."""
     return os.fsencode(name).decode("utf-8", errors="replace")

@@ -43,6 +43,11 @@ class Summary:
         """Whether every photo has its outcome."""
         return self.answered >= self.photos
 
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will be known of the job."""
+        return self.over or self.state is State.EXPIRED
+
 
 def summarise(ledger: Ledger, manifest: JobManifest) -> Summary:
     """Count a job's outcomes; raises redis.RedisError when the result database cannot be reached."""

@@ -344,14 +344,24 @@ class Http(_Section):
     """Of one address: whoever guesses passwords gets no further, whoever mistypes theirs does."""
     in_work: int = Field(default=64, gt=0)
     """Requests that wait for a worker's answer at a time; further ones are refused with 429."""
+    large: int = Field(default=24, gt=0)
+    """Requests at a time that take in or give out much, or for long: jobs, uploads, streams of results and progress."""
+    messages_ahead: int = Field(default=2_000, gt=0)
+    """Messages of a job that wait for workers at a time: some 4 MB of the broker. A large job is queued within seconds, so that
+    the next one has its turn."""
     body_seconds: float = Field(default=60.0, gt=0)
     """For a request's body to come in: 40 MB at 6 Mbit/s."""
-    deadline: float = Field(default=30.0, gt=0)
-    """Seconds that a request waits for a worker's answer at most, and unless it says how long."""
+    deadline: float = Field(default=60.0, gt=0)
+    """Seconds that a request waits for a worker's answer at most, and unless it says how long; as long as the command does."""
     session_hours: float = Field(default=12.0, gt=0)
     """After which a person has to sign in again: a working day."""
     session_secret: Secret = SecretStr("")
     """Signs sessions; empty: one that is made once below PACKSIGHT_HOME. Several servers of one address need the same."""
+    upload_seconds: int = Field(default=3600, gt=0, le=7 * 24 * 3600)
+    """For which an address that photos are sent to can be used."""
+    store: str = ""
+    """Where object storage is for those who send photos past the server (`https://photos.example.com`); empty: where it is for
+    us."""
     https: bool = False
     """Whether people come over https alone (a proxy in front): then browsers send the session over nothing else."""
 
@@ -442,14 +452,32 @@ class Settings(BaseSettings):
 STACK_FILE = Path(".packsight/stack.env")
 
 
+def nearest_stack() -> Path | None:
+    """The file of a stack in this folder, else in the nearest one above it; None without one.
+
+    Above, only a file of our own counts: where others may write, one of theirs would have photos sent to them.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        file = folder / STACK_FILE
+        if file.is_file() and (folder == here or file.stat().st_uid == os.getuid()):
+            return file
+    return None
+
+
+def settings_file() -> Path:
+    """The file that settings are read from beside the environment: PACKSIGHT_STACK_FILE, or that of the nearest stack."""
+    return Path(os.environ.get("PACKSIGHT_STACK_FILE", nearest_stack() or STACK_FILE))
+
+
 def load_settings(stack_file: Path | None = None) -> Settings:
     """Read the settings.
 
-    `stack_file` defaults to PACKSIGHT_STACK_FILE, else `.packsight/stack.env` below the current folder, if it exists.
+    `stack_file` defaults to PACKSIGHT_STACK_FILE, else to the nearest file of a stack.
 
     Raises UserError that names the variable when a value is wrong.
     """
-    file = stack_file or Path(os.environ.get("PACKSIGHT_STACK_FILE", STACK_FILE))
+    file = stack_file or settings_file()
     try:
         return Settings(_env_file=file if file.exists() else None)
     except ValidationError as error:
@@ -459,7 +487,7 @@ def load_settings(stack_file: Path | None = None) -> Settings:
 
 def act_as(role: str) -> None:
     """From here on read the file that the stack's folder has for a role, if it has one: its keys are others than a person's."""
-    file = Path(os.environ.get("PACKSIGHT_STACK_FILE", STACK_FILE)).with_name(f"{role}.env")
+    file = settings_file().with_name(f"{role}.env")
     if file.exists():
         os.environ["PACKSIGHT_STACK_FILE"] = str(file)
 

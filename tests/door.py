@@ -50,7 +50,7 @@ class Visitor:
 
     base: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=False, maxsize=64, timeout=60))
+    pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(retries=False, maxsize=64, timeout=120))
 
     def ask(self, method: str, path: str, *, json: Any = None, headers: Mapping[str, str] | None = None, **more: Any) -> Answer:
         sent = {**self.headers, **(headers or {})}

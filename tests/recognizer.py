@@ -31,6 +31,8 @@ class StandIn:
 
     settings: Settings
     seen: Counter[str] = field(default_factory=Counter)
+    tries: Counter[str] = field(default_factory=Counter)
+    """Of all that came, also what ended with an error."""
     requests: list[RecognizeRequest] = field(default_factory=list)
     app: Celery = field(init=False)
     books: tuple[Ledger, DeadLetters, Pulse] = field(init=False)
@@ -44,6 +46,7 @@ class StandIn:
 
     def recognize(self, raw: dict[str, Any]) -> RecognizeResult:
         request = RecognizeRequest.model_validate(raw)
+        self.tries.update(request.images)
         if any("crash" in image for image in request.images):
             raise RuntimeError("the task broke")
         kind = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, self.look)

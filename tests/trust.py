@@ -82,7 +82,7 @@ class Shelf(ObjectStore):
         cut = (key[: key.find("/", len(prefix)) + 1] or key for key in keys)
         return iter(dict.fromkeys(cut))
 
-    def listed(self, prefix: str) -> Iterator[Listed]:
+    def listed(self, prefix: str, *, bucket: str | None = None) -> Iterator[Listed]:
         now = datetime.now(UTC)
         return (Listed(key, self.size(key), self.written.get(key, now)) for key in self.list(prefix))
 

@@ -147,13 +147,20 @@ def _keep_jobs() -> Iterator[Grant]:
 
 
 def _submit() -> Iterator[Grant]:
-    """Queue jobs, read what became of them, ask again about what failed."""
+    """Queue jobs, read what became of them, ask again about what failed, cancel them and see what of them was begun."""
     yield from _send(*_ASKED_FOR)
     yield from _count(*WORKER_QUEUES)
     yield from _read_results()
     yield Grant("set setex expire", ("~celery-taskset-meta-*",))  # groups and chords of other programs
     yield from _keep_jobs()
-    yield Grant("hset expire del", _DELIVERIES)
+    yield Grant("hset expire del exists", _DELIVERIES)
+
+
+def _serve_http() -> Iterator[Grant]:
+    """What a producer may, and keep a list of what was accepted and is still to be done."""
+    yield from _submit()
+    yield Grant(f"{_SCRIPTS} set get mget del expire", (f"~{keys.errand('*')}",))
+    yield Grant(f"{_SCRIPTS} zadd zrem zrangebyscore zrevrange expire", (f"~{keys.errands('*')}",))
 
 
 def _recognise() -> Iterator[Grant]:
@@ -248,6 +255,7 @@ _RIGHTS = {
     Role.WORKER: _recognise,
     Role.INDEXER: _index,
     Role.FLOWER: _watch,
+    Role.HTTP: _serve_http,
     Role.MONITOR: _look,
 }
 

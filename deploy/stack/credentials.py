@@ -21,6 +21,8 @@ class Role(StrEnum):
     WORKER = "worker"
     INDEXER = "indexer"
     FLOWER = "flower"
+    HTTP = "http"
+    """The HTTP door, which lets others do what its own keys and passwords allow them."""
     MONITOR = "monitor"
     """Programs that look and change nothing: `packsight status`, health checks."""
 
@@ -64,6 +66,8 @@ class Credentials(BaseModel):
     secret_key: str = Field(default_factory=lambda: secrets.token_hex(20))
     flower: str = Field(default_factory=lambda: secrets.token_hex(10))
     """Password of Flower's page."""
+    page: str = Field(default_factory=lambda: secrets.token_hex(10))
+    """Password by which the stack's owner signs in at the page of the HTTP door."""
     one_password: bool = Field(default=False, exclude=True)
     """Whether they were read from the file of a release whose broker knew a single password."""
 
@@ -93,4 +97,5 @@ class Credentials(BaseModel):
     def every(self) -> set[str]:
         """All secrets, for whoever looks for them where they must not be."""
         pairs = filter(None, map(self.s3, Role))
-        return {self.secret_key, self.flower, *(keys.broker for keys in self.roles.values()), *(p.secret_key for p in pairs)}
+        passwords = {self.flower, self.page, *(keys.broker for keys in self.roles.values())}
+        return {self.secret_key, *passwords, *(pair.secret_key for pair in pairs)}

@@ -17,6 +17,8 @@ from packsight.shared.settings import Settings
 
 HOST = socket.gethostname()
 FLOWER_USER = "packsight"
+PAGE_USER = "packsight"
+"""Who signs in at the page of the HTTP door: the stack's owner."""
 
 
 def recognizer(number: int, home: Path, environment: dict[str, str]) -> Spec:
@@ -49,6 +51,28 @@ def flower(state: StackState, data: Path, environment: dict[str, str]) -> Spec:
     command = launch.python("packsight.deploy.flower_app", "flower")
     address = f"http://127.0.0.1:{port}"
     return Spec("flower", command, asks_for_a_password(f"{address}/healthcheck"), environment | variables, url=address)
+
+
+def http(state: StackState, environment: dict[str, str]) -> Spec:
+    """The HTTP door, ready when broker and object storage answer it."""
+    port = state.ports["http"]
+    address = f"http://127.0.0.1:{port}"
+    variables = {"PACKSIGHT_HTTP__HOST": "127.0.0.1", "PACKSIGHT_HTTP__PORT": str(port)}
+    command = launch.python("packsight", "serve")
+    return Spec("http", command, _answers(f"{address}/readyz"), environment | variables, stop_seconds=30, url=address)
+
+
+def _answers(url: str) -> Callable[[], bool]:
+    """A question whether a page is there."""
+
+    def ask() -> bool:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()  # noqa: S310 - our own loopback address
+        except (urllib.error.URLError, OSError):
+            return False
+        return True
+
+    return ask
 
 
 def asks_for_a_password(url: str) -> Callable[[], bool]:

@@ -25,6 +25,8 @@ def names(state: StackState) -> set[str]:
         found.add("seaweedfs")
     if state.flower:
         found.add("flower")
+    if state.http:
+        found.add("http")
     return found
 
 
@@ -46,12 +48,14 @@ def first(folder: StackFolder, state: StackState) -> list[Spec]:
 
 
 def then(folder: StackFolder, state: StackState, settings: Settings) -> list[Spec]:
-    """Workers, indexer and Flower."""
+    """Workers, indexer, Flower and the HTTP door."""
     worker = _environment(folder, state, Role.WORKER) | parts.share_of_machine(state.workers, settings)
     found = [parts.recognizer(number, folder.root, worker) for number in range(1, state.workers + 1)]
     found.append(parts.indexer(folder.root, _environment(folder, state, Role.INDEXER)))
     if state.flower:
         found.append(parts.flower(state, folder.data, _environment(folder, state, Role.FLOWER)))
+    if state.http:
+        found.append(parts.http(state, _environment(folder, state, Role.HTTP)))
     return found
 
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import psutil
 
-from packsight.deploy.stack import plan, services
+from packsight.deploy.stack import parts, plan, services
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import assign, is_free
 from packsight.deploy.stack.state import StackFolder, StackState, end
+from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.rights import Right
 from packsight.shared import launch
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import write_private
@@ -24,13 +26,15 @@ _SUPERVISOR_STOP = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the caller of `up` may choose. None: as last time, else one worker and Flower; 0: any free port."""
+    """What the caller of `up` may choose. None: as last time, else one worker, Flower and the HTTP door; 0: any free port."""
 
     workers: int | None = None
     flower: bool | None = None
+    http: bool | None = None
     valkey_port: int = 0
     s3_port: int = 0
     flower_port: int = 0
+    http_port: int = 0
 
 
 Say = Callable[[str], None]
@@ -58,8 +62,16 @@ def up(folder: StackFolder, wishes: Wishes, say: Say = lambda _: None) -> StackS
         folder.save(state)
         for role in Role:
             write_private(folder.settings_of(role), plan.environment_file(folder, state, role))
+        _let_the_owner_in(folder, state)
         _supervise(folder, say)
         return folder.load()
+
+
+def _let_the_owner_in(folder: StackFolder, state: StackState) -> None:
+    """Let whoever started the stack sign in at its page, unless they have a password of their own."""
+    accounts = Accounts(folder.root)
+    if accounts.person(parts.PAGE_USER) is None:
+        accounts.add_person(parts.PAGE_USER, state.credentials.page, frozenset({Right.ADMIN}), None)
 
 
 def down(folder: StackFolder, say: Say = lambda _: None) -> list[str]:
@@ -81,7 +93,7 @@ def down(folder: StackFolder, say: Say = lambda _: None) -> list[str]:
 
 
 def _wished(state: StackState, wishes: Wishes) -> StackState:
-    chosen = {"workers": wishes.workers, "flower": wishes.flower}
+    chosen = {"workers": wishes.workers, "flower": wishes.flower, "http": wishes.http}
     return state.model_copy(update={name: value for name, value in chosen.items() if value is not None})
 
 
@@ -131,9 +143,10 @@ def _supervise(folder: StackFolder, say: Say) -> None:
 
 def _ports(state: StackState, wishes: Wishes, alive: set[str]) -> dict[str, int]:
     """Ports of all services: those of running parts as they are, wished ones as wished, the others kept if still free."""
-    held = {"valkey": "valkey", "flower": "flower"} | dict.fromkeys(plan.S3_NAMES, "seaweedfs")
+    held = {"valkey": "valkey", "flower": "flower", "http": "http"} | dict.fromkeys(plan.S3_NAMES, "seaweedfs")
     ports = {name: port for name, port in state.ports.items() if held.get(name) in alive}
-    for name, wish in (("valkey", wishes.valkey_port), ("s3", wishes.s3_port), ("flower", wishes.flower_port)):
+    wished = {"valkey": wishes.valkey_port, "s3": wishes.s3_port, "flower": wishes.flower_port, "http": wishes.http_port}
+    for name, wish in wished.items():
         if not wish or ports.get(name) == wish:
             continue
         if name in ports:

@@ -52,8 +52,9 @@ class StackState(BaseModel):
     credentials: Credentials = Field(default_factory=Credentials)
     ports: dict[str, int] = Field(default_factory=dict)
     workers: int = 1
-    """As `up` was last asked for, like `flower`."""
+    """As `up` was last asked for, like `flower` and `http`."""
     flower: bool = True
+    http: bool = True
     parts: tuple[Part, ...] = ()
     supervisor: Part | None = None
     """What starts parts again; None when the stack was stopped."""

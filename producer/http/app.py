@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio.to_thread
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 
 from packsight import __version__
-from packsight.producer.http import health, page, recognise, sign_in
+from packsight.producer.http import (
+    health,
+    jobs,
+    page,
+    queueing,
+    recognise,
+    results,
+    schemas,
+    sign_in,
+    uploads,
+    webhooks,
+)
 from packsight.producer.http.door import Door
+from packsight.producer.http.errands import Kind, Runner
 from packsight.producer.http.errors import Refusal, handle_errors
 from packsight.producer.http.limits import BodyLimit, SafeHeaders
 from packsight.producer.http.page.rooms import Rooms
 from packsight.shared.settings import Settings
 
+_THREADS = {Kind.QUEUE: 2, Kind.RETRY: 1, Kind.WEBHOOK: 4}
+"""Errands at a time: queueing keeps a processor busy, telling waits for others."""
+_LARGE = ("/v1/recognize", "/image", "/v1/jobs", "/v1/uploads/photo", "/ask")
+"""Addresses to which photos and lists of them are sent."""
 _OTHERS = 40
 """Threads for what does not wait for workers, beside one for each request that does."""
 
@@ -38,9 +56,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.door = Door.of(settings)
     app.state.rooms = Rooms(app.state.door)
     handle_errors(app)
-    for part in (health, sign_in, recognise, page):
+    for part in (health, sign_in, recognise, jobs, results, uploads, webhooks, schemas, page):
         app.include_router(part.router)
-    app.add_middleware(BodyLimit, most=settings.http.max_body)
+    app.add_middleware(BodyLimit, most=settings.http.max_body, large=_LARGE)
     app.add_middleware(SafeHeaders)
     return app
 
@@ -49,6 +67,23 @@ def create_app(settings: Settings) -> FastAPI:
 async def _opened(app: FastAPI) -> AsyncIterator[None]:
     the_door: Door = app.state.door
     anyio.to_thread.current_default_thread_limiter().total_tokens = the_door.settings.http.in_work + _OTHERS
+    runner = _runner(the_door)
+    runner.start()
     yield
+    await run_in_threadpool(runner.stop)
     app.state.rooms.close()
     the_door.close()
+
+
+def _runner(the_door: Door) -> Runner:
+    """What does the errands of this server."""
+    client = the_door.client
+    return Runner(
+        the_door.errands,
+        {
+            Kind.QUEUE: partial(queueing.enqueue, client),
+            Kind.RETRY: partial(queueing.ask_again, client, the_door.errands),
+            Kind.WEBHOOK: partial(webhooks.tell, client, the_door.accounts, the_door.web),
+        },
+        _THREADS,
+    )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
+from packsight.producer.broker import answering
 from packsight.producer.client import Client
 from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.errands import Errand, Errands
 from packsight.producer.http.limits import Places, Rates
 from packsight.producer.http.sessions import Sessions, own_secret
-from packsight.shared.settings import Settings
+from packsight.shared.contract.errors import UserError
+from packsight.shared.settings import S3, Settings
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.web import Web
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +35,54 @@ class Door:
     """Of whoever is not, by address."""
     waiting: Places
     """Of requests that wait for workers."""
+    large: Places
+    """Of requests that take in or give out much, or for long: jobs, uploads, streams of results."""
+    errands: Errands
+    """What was accepted and has still to be done."""
+    web: Web
+    """Asks the hosts of webhooks."""
+    signer: ObjectStore
+    """Object storage as it is called by those who send photos past this server; only signs."""
 
     @classmethod
     def of(cls, settings: Settings) -> Door:
         """Open it; no server need answer yet."""
         http = settings.http
+        client = Client(settings)
         secret = http.session_secret.get_secret_value() or own_secret(settings.home)
         return cls(
             settings=settings,
-            client=Client(settings),
+            client=client,
             accounts=Accounts(settings.home),
             sessions=Sessions(secret, http.session_hours * 3600),
             rates=Rates(http.requests_per_minute),
             sign_ins=Rates(http.sign_ins_per_minute),
             waiting=Places(http.in_work),
+            large=Places(http.large),
+            errands=Errands(client.ledger.client, settings.queue.result_expires),
+            web=Web(settings.fetch),
+            signer=ObjectStore(_as_others_call_it(settings)),
         )
 
     def close(self) -> None:
         """Close the connections."""
+        self.web.close()
+        self.signer.close()
         self.client.close()
+
+    def have_done(self, errand: Errand) -> None:
+        """Have something done beside the requests, by this server or the next; raises QueueAway."""
+        with answering(self.settings):
+            self.errands.add(errand)
+
+
+def _as_others_call_it(settings: Settings) -> S3:
+    if not settings.http.store:
+        return settings.s3
+    parts = urlsplit(settings.http.store)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
+        raise UserError(f"PACKSIGHT_HTTP__STORE is {settings.http.store}; write it as https://host or http://host:port.")
+    return settings.s3.model_copy(update={"endpoint": parts.netloc, "secure": parts.scheme == "https"})
 
 
 async def door(request: Request) -> Door:
@@ -56,3 +92,12 @@ async def door(request: Request) -> Door:
 
 
 TheDoor = Annotated[Door, Depends(door)]
+
+
+async def _large(the_door: TheDoor) -> AsyncIterator[None]:
+    with the_door.large.one():
+        yield
+
+
+Large = Depends(_large)
+"""Of endpoints that hold one of the places for large requests until their answer is sent."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from starlette.exceptions import HTTPException
@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from packsight.producer.http.errors import Refused, answer, refused
 from packsight.shared.contract.errors import ErrorCode
 
+_SMALL = 100_000
+"""Bytes of what needs few: a password, a list of codes."""
 _FORGET = 10_000
 """Names after which those that have their whole allowance again are forgotten."""
 
@@ -53,7 +55,7 @@ class Places:
         """Hold a place while the block lasts; raises Refused (429) when there is none."""
         with self._lock:
             if self.taken >= self._most:
-                raise too_many(f"{self._most} requests wait for workers already", 1.0)
+                raise too_many(f"{self._most} requests of this kind are under way already", 1.0)
             self.taken += 1
         try:
             yield
@@ -70,21 +72,23 @@ def too_many(message: str, seconds: float) -> Refused:
 class BodyLimit:
     """Refuses (413) requests with more bytes than `most`, by what they announce or as soon as more come in.
 
-    The framework's own limit would answer in plain text.
+    That much is for the addresses `large`, which ask who comes before they take a body in; for others it is _SMALL at most. The
+    framework's own limit would answer in plain text.
     """
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app, self._most = app, most
-        self._text = f"The request has more than {most} bytes"
+    def __init__(self, app: ASGIApp, most: int, large: Collection[str]) -> None:
+        self._app, self._most, self._large = app, most, frozenset(large)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = self._most if scope["path"] in self._large else min(self._most, _SMALL)
+        text = f"The request has more than {most} bytes"
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if announced.isdigit() and int(announced) > self._most:
-            await answer(refused(HTTPException(413, self._text)))(scope, receive, send)
+        if announced.isdigit() and int(announced) > most:
+            await answer(refused(HTTPException(413, text)))(scope, receive, send)
             return
         came = 0
 
@@ -92,8 +96,8 @@ class BodyLimit:
             nonlocal came
             message = await receive()
             came += len(message.get("body", b""))
-            if came > self._most:
-                raise HTTPException(413, self._text)  # the framework hands no other error on while it reads a body
+            if came > most:
+                raise HTTPException(413, text)  # the framework hands no other error on while it reads a body
             return message
 
         await self._app(scope, counted, send)

@@ -38,14 +38,32 @@ async def read(request: Request, settings: Settings) -> Asked:
         async with asyncio.timeout(settings.http.body_seconds):
             asked = await _read(request)
     except TimeoutError:
-        raise Refused(408, ErrorCode.FETCH_TIMEOUT, "The request did not come in in time") from None
+        raise _late() from None
     if asked.data is not None:
         _check_size(asked.data, settings.fetch.max_bytes)
     return asked
 
 
+async def whole(request: Request, settings: Settings) -> tuple[str, bytes]:
+    """Take in any body, of at most PACKSIGHT_HTTP__MAX_BODY bytes; returns its media type too. Raises Refused as `read` does."""
+    try:
+        async with asyncio.timeout(settings.http.body_seconds):
+            return media_type(request), await request.body()
+    except TimeoutError:
+        raise _late() from None
+
+
+def media_type(request: Request) -> str:
+    """Of a body, without parameters."""
+    return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def _late() -> Refused:
+    return Refused(408, ErrorCode.FETCH_TIMEOUT, "The request did not come in in time")
+
+
 async def _read(request: Request) -> Asked:
-    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    kind = media_type(request)
     if kind == "application/json":
         return _of_json(await request.body())
     if kind == "multipart/form-data":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import socket
 
 import uvicorn
 
 from packsight.producer.http.app import create_app
 from packsight.shared import logs
+from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Settings
 
 log = logging.getLogger("packsight.http")
@@ -16,16 +18,39 @@ _GRACE = 20
 """Seconds that requests in work are given when the server is told to stop."""
 
 
+class _Server(uvicorn.Server):
+    """Says where it is when it can be reached."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                log.info("serving on http://%s:%d", *listening.getsockname()[:2], extra={"action": "serving"})
+
+
 def serve(settings: Settings) -> None:
-    """Serve until told to stop; what was accepted is queued by then, or is queued when the server runs again."""
+    """Serve until told to stop; what was accepted is queued by then, or is queued when the server runs again.
+
+    Raises UserError where the address is taken.
+    """
     logs.set_up(settings.log_format)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     http = settings.http
-    app = create_app(settings)
-    log.info("serving on http://%s:%d", http.host, http.port, extra={"action": "serving"})
+    if http.port and not _is_free(http.host, http.port):
+        raise UserError(f"{http.host}:{http.port} cannot be listened on. End what is there, or choose with --port and --host.")
     # A log of requests would hold whole addresses, with the signatures of those that are asked about.
-    uvicorn.run(
-        app, host=http.host, port=http.port, log_config=None, access_log=False, server_header=False,
+    config = uvicorn.Config(
+        create_app(settings), host=http.host, port=http.port, log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )  # fmt: skip
+    _Server(config).run()
     log.info("stopped", extra={"action": "stopped"})
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        return False
+    return True

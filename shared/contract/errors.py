@@ -181,6 +181,10 @@ class UserError(Exception):
     """A command cannot go on: printed by the CLI as one line, exit code 2. The text names the cause and the remedy."""
 
 
+SOME_FAILED = 3
+"""Exit code of a command that did what it was asked, where photos of its job have failed."""
+
+
 def parse_code(text: str) -> ErrorCode:
     """The error code that somebody typed; raises UserError for what is none."""
     try:

@@ -141,9 +141,9 @@ class Deliveries:
         """Return how often a task that has not ended was begun."""
         return int(cast("str | None", self._client.get(keys.deliveries(task_id))) or 0)
 
-    def end(self, task_id: str) -> None:
-        """Forget the deliveries and the partial outcomes of a task whose result is stored."""
-        self._client.delete(keys.deliveries(task_id), keys.partial(task_id))
+    def end(self, *task_ids: str) -> None:
+        """Forget the deliveries and the partial outcomes of tasks whose result is stored."""
+        self._client.delete(*map(keys.deliveries, task_ids), *map(keys.partial, task_ids))
 
     def reopen(self, task_id: str) -> None:
         """Forget that a task has ended, so that it can be sent again under its own id; without this it would be skipped."""

@@ -83,9 +83,10 @@ class JobsLedger:
             pipe.expire(keys.JOBS, self._expires)
             pipe.execute()
 
-    def let_go_on(self, job: str) -> None:
+    def let_go_on(self, job: str, batches: int) -> None:
         """Take a cancellation back."""
         self._client.hset(keys.job(job), "cancelled", "")
+        self.register(job, batches)
 
     def is_cancelled(self, job: str) -> bool:
         """Whether a job was cancelled, as long as that is known."""

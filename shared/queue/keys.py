@@ -8,6 +8,8 @@ from __future__ import annotations
 
 JOBS = "packsight:jobs"
 """Sorted set of the active jobs by the time at which they are forgotten."""
+REMOVALS = "packsight:job:"
+"""Hash of what is removed of jobs; its name is that of no job, and whoever may keep jobs may keep it."""
 DEAD_LETTERS = "packsight:dead-letters"
 """Hash from a dead letter's id to the dead letter."""
 DEAD_LETTERS_ORDER = "packsight:dead-letters:order"
@@ -37,6 +39,21 @@ def deliveries(task_id: str) -> str:
 def stopped(job: str) -> str:
     """Hash that tells workers not to begin with a job's batches any more. Among the counters, where workers may look."""
     return f"packsight:deliveries:job:{job}"
+
+
+def errands(kind: str) -> str:
+    """Sorted set of what the HTTP door has still to do, of one kind, by the time at which it is due."""
+    return f"packsight:errands:{kind}"
+
+
+def errands_failed(kind: str) -> str:
+    """Sorted set of what it has given up, by time."""
+    return f"packsight:errands:failed:{kind}"
+
+
+def errand(name: str) -> str:
+    """What is to be done, JSON."""
+    return f"packsight:errand:{name}"
 
 
 def partial(task_id: str) -> str:

@@ -1,4 +1,4 @@
-"""The three books of the queue, beside each other in the result database: jobs, results, deliveries."""
+"""The books of the queue, beside each other in the result database: jobs, results, deliveries, removals."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from packsight.shared.contract.outcomes import NOT_BEGUN
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.deliveries import Deliveries, Stop
 from packsight.shared.queue.jobs_ledger import JobsLedger
+from packsight.shared.queue.removals import Removals
 from packsight.shared.queue.results import Results, TaskEnd
 from packsight.shared.settings import Settings
 
@@ -27,16 +28,22 @@ class Ledger:
         self.jobs = JobsLedger(self.client, settings.queue.result_expires)
         self.results = Results(self.client)
         self.deliveries = Deliveries(self.client, settings.queue.result_expires)
+        self.removals = Removals(self.client)
 
     def cancel(self, job: str, batches: int) -> None:
         """Have nothing more of a job enqueued or begun."""
         self.jobs.cancel(job, batches)
         self.deliveries.stop(job, Stop.CANCELLED)
 
-    def let_go_on(self, job: str) -> None:
+    def let_go_on(self, job: str, batches: int) -> None:
         """Take a job's cancellation back: what waits of it is worked on again."""
         self.deliveries.let_go_on(job)
-        self.jobs.let_go_on(job)
+        self.jobs.let_go_on(job, batches)
+
+    def forget(self, task_ids: Sequence[str]) -> None:
+        """Remove all that is known of these tasks."""
+        self.results.forget(*task_ids)
+        self.deliveries.end(*task_ids)
 
     def ends(self, job: str, task_ids: Sequence[str]) -> dict[str, TaskEnd]:
         """Return how a job's tasks ended; those that have not are left out.

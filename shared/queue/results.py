@@ -91,9 +91,9 @@ class Results:
                     found[name] = json.loads(counts[1]) if counts else None
         return found
 
-    def forget(self, task_id: str) -> None:
-        """Remove a result that nobody will read again."""
-        self._client.delete(keys.task_result(task_id))
+    def forget(self, *task_ids: str) -> None:
+        """Remove results that nobody will read again."""
+        self._client.delete(*map(keys.task_result, task_ids))
 
 
 def has_ended(head: str) -> bool:

@@ -216,6 +216,11 @@ class ObjectStore:
             raise self._typed(error, key) from error
         return True
 
+    def address_to_put(self, key: str, seconds: int) -> str:
+        """Address to which whoever has it can send this object for so many seconds, signed here: nothing is asked."""
+        signed: str = self._client.presigned_put_object(self.bucket, key, expires=timedelta(seconds=seconds))
+        return signed
+
     def exists(self, key: str) -> bool:
         """Tell whether our bucket has this key."""
         try:
@@ -255,9 +260,9 @@ class ObjectStore:
         for item in self._items(prefix, bucket or self.bucket, recursive=recursive):
             yield str(item.object_name)
 
-    def listed(self, prefix: str) -> Iterator[Listed]:
-        """Objects of our bucket below a prefix, in the order of their keys, with size and age."""
-        for item in self._items(prefix, self.bucket, recursive=True):
+    def listed(self, prefix: str, *, bucket: str | None = None) -> Iterator[Listed]:
+        """Objects below a prefix, in the order of their keys, with size and age."""
+        for item in self._items(prefix, bucket or self.bucket, recursive=True):
             yield Listed(str(item.object_name), int(item.size or 0), item.last_modified or datetime.now(UTC))
 
     def _items(self, prefix: str, bucket: str, *, recursive: bool) -> Iterator[Any]:
@@ -302,4 +307,5 @@ class ObjectStore:
         reason = getattr(error, "reason", None) or error
         unreachable = isinstance(error, urllib3.exceptions.MaxRetryError)
         code = ErrorCode.HOST_UNREACHABLE if unreachable else ErrorCode.FETCH_FAILED
-        return StorageError(code, f"{name}: {self.endpoint}: {type(reason).__name__}")
+        remedy = "Start the server that PACKSIGHT_S3__ENDPOINT names, or correct it." if unreachable else None
+        return StorageError(code, f"{name}: {self.endpoint}: {type(reason).__name__}", remedy=remedy)

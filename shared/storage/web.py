@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -62,7 +63,7 @@ class Web:
         """The same into a file, from its beginning; returns the mark of what came."""
         first = address
         for _ in range(_REDIRECTS + 1):
-            response = self._open(address, validator)
+            response = self._open(address, _headers(validator))
             try:
                 if response.status not in _MOVED:
                     return self._read(response, shown(address.url), into)
@@ -81,15 +82,32 @@ class Web:
             retryable=False,
         )
 
-    def _open(self, address: Address, validator: str) -> urllib3.BaseHTTPResponse:
+    def check(self, address: Address) -> None:
+        """Raise ImageError for an address that is refused, or whose host has none now."""
+        self._rule.resolve(address.host, address.port)
+
+    def post(self, address: Address, body: bytes, headers: Mapping[str, str]) -> int:
+        """Send a body once and return the status that it is answered with; a redirect is not followed, no answer is read.
+
+        Raises ImageError as `get` does.
+        """
+        response = self._open(address, {"User-Agent": "packsight", **headers}, "POST", body)
+        response.close()
+        response.release_conn()
+        return int(response.status)
+
+    def _open(
+        self, address: Address, headers: Mapping[str, str], method: str = "GET", body: bytes | None = None
+    ) -> urllib3.BaseHTTPResponse:
         if deadline.remaining() <= 0:
             raise ImageError(ErrorCode.FETCH_TIMEOUT, f"{shown(address.url)} was not read in time")
         pool = self._pools.connection_from_host(address.host, address.port, address.scheme)
         try:
             return pool.urlopen(
-                "GET",
+                method,
                 address.target,
-                headers=_headers(validator),
+                body=body,
+                headers=headers,
                 timeout=self._timeout,
                 retries=False,
                 redirect=False,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from packsight.shared.contract.errors import SOME_FAILED
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
 
 
@@ -31,5 +32,5 @@ def answers(stack: Stack) -> list[dict[str, Any]]:
         (queries / f"{item.id}.jpg").write_bytes(query(item, 2))
     (queries / "broken.jpg").write_bytes(b"no picture")
     stack.run("catalog", "sync", "--feed", "shop/feed.xml")
-    stack.run("submit", "queries", "--wait", "--out", "results.jsonl", "--report", "report.html")
+    stack.run("submit", "queries", "--wait", "--out", "results.jsonl", "--report", "report.html", code=SOME_FAILED)
     return [json.loads(line) for line in (stack.folder / "results.jsonl").read_text().splitlines()]

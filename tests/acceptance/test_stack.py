@@ -22,6 +22,7 @@ import redis
 from bench.barcode_print import Code, Kind
 from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.deploy.testbed import serving
+from packsight.shared.contract.errors import SOME_FAILED
 from packsight.shared.settings import load_settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
 def test_up_returns_when_every_part_is_up_and_every_child_has_its_networks(stack: Stack) -> None:
     seen = stack.status()
-    expected = {"valkey", "seaweedfs", "worker", "indexer", "flower", "supervisor"}
+    expected = {"valkey", "seaweedfs", "worker", "indexer", "flower", "http", "supervisor"}
     assert {part["name"] for part in seen["parts"] if part["up"]} == expected
     assert {process["node"].partition("@")[0]: process["ready"] for process in seen["processes"]} == {
         "recognizer": True,
@@ -110,9 +111,10 @@ def test_each_process_is_given_the_keys_of_its_role_alone(stack: Stack) -> None:
             "worker": {credentials.roles[Role.WORKER].broker},
             "indexer": {credentials.roles[Role.INDEXER].broker},
             "flower": {credentials.roles[Role.FLOWER].broker, credentials.flower},
+            "http": {credentials.roles[Role.HTTP].broker},
         }.get(name, set())
         given = set(" ".join(psutil.Process(pid).environ().values()).replace(":", " ").replace("@", " ").split())
-        passwords = {keys.broker for keys in credentials.roles.values()} | {credentials.flower}
+        passwords = {keys.broker for keys in credentials.roles.values()} | {credentials.flower, credentials.page}
         assert given & passwords == own, name
 
 
@@ -135,7 +137,8 @@ def test_a_prefix_is_submitted_where_references_reach_and_refused_where_they_do_
         for room in ("incoming", "jobs"):
             store.write(f"{room}/shelf/1.jpg", query(PRODUCTS[0], 2))
         for room, status, code in (("incoming", "matched", None), ("jobs", "failed", "reference_refused")):
-            stack.run("submit", f"s3://{store.bucket}/{room}/shelf/", "--wait", "--out", f"{room}.jsonl")
+            prefix, ends = f"s3://{store.bucket}/{room}/shelf/", SOME_FAILED if code else 0
+            stack.run("submit", prefix, "--wait", "--out", f"{room}.jsonl", code=ends)
             (line,) = (stack.folder / f"{room}.jsonl").read_text().splitlines()
             outcome = json.loads(line)
             assert (outcome["status"], (outcome["failure"] or {}).get("code")) == (status, code)
@@ -213,12 +216,12 @@ def test_what_dies_is_told_and_started_again_with_nothing_lost(stack: Stack, ans
     os.kill(before["supervisor"], signal.SIGCONT)
     wait_until(lambda: not stack.status()["errors"], "a whole stack")
     after = stack.pids()
-    assert {name for name in before if before[name] == after[name]} == {"worker", "flower", "supervisor"}
+    assert {name for name in before if before[name] == after[name]} == {"worker", "flower", "http", "supervisor"}
     assert stack.status()["catalogs"] == catalogs
     assert "valkey was ended by SIGKILL" in (stack.folder / ".packsight/logs/supervisor.log").read_text()
     with of_worker(stack) as broker:
         assert broker.llen("somebody-elses-queue") == 1
-    stack.run("results", job, "--out", "again.jsonl")
+    stack.run("results", job, "--out", "again.jsonl", code=SOME_FAILED)
     again = [json.loads(line) for line in (stack.folder / "again.jsonl").read_text().splitlines()]
     assert [row["status"] for row in again] == [row["status"] for row in answers]
 

@@ -13,6 +13,7 @@ import pytest
 from packsight.shared.catalog.signatures import Document
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.contract.errors import SOME_FAILED
 from packsight.shared.settings import load_settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
@@ -108,7 +109,7 @@ def test_a_catalog_of_a_former_release_is_refused_with_what_to_do_and_one_sync_r
         assert "fetched 0 described 0" in report
         assert "serving" in report
         _, errors = waiting.communicate(timeout=120)
-        assert waiting.returncode == 0, errors
+        assert waiting.returncode == SOME_FAILED, errors
         waited = [json.loads(line) for line in (stack.folder / "waited.jsonl").read_text().splitlines()]
         assert {row["status"] for row in waited} <= {"matched", "ambiguous", "no_match", "failed"}
         assert [row["name"] for row in waited if row["status"] == "failed"] == ["queries/broken.jpg"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.testbed import Servers
 from packsight.producer.http.rights import Right
 from packsight.shared.settings import Http, Settings
-from tests.door import PASSWORD, Serving, serving
+from tests.door import PASSWORD, Answer, Serving, serving
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +85,20 @@ def test_wrong_passwords_are_refused_and_guessing_soon_ends(live_settings: Setti
     limited = live_settings.model_copy(update={"http": Http(sign_ins_per_minute=5)})
     with serving(limited) as running:
         running.person("ann")
-        wrong = [running.stranger.post("/v1/session", json={"name": name, "password": "x"}) for name in ("ann", "bob") * 3]
-        assert [answer.status for answer in wrong] == [401] * 4 + [429] * 2
-        assert {answer.code for answer in wrong[:4]} == {"access_denied"}
-        assert wrong[-1].code == "too_many_requests"
-        assert int(wrong[-1].headers["Retry-After"]) >= 1
-        assert wrong[-1].json["failure"]["retry_after"] >= 1
+        wrong = [running.stranger.post("/v1/session", json={"name": name, "password": "x"}) for name in ("ann", "bob")]
+        assert [(answer.status, answer.code) for answer in wrong] == [(401, "access_denied")] * 2
+        refused = first_refused(lambda: running.stranger.post("/v1/session", json={"name": "ann", "password": "x"}), 401)
+        assert refused.code == "too_many_requests"
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert refused.json["failure"]["retry_after"] >= 1
+
+
+def first_refused(ask: Callable[[], Answer], usual: int) -> Answer:
+    """The first answer with 429: an allowance comes back with time, so on a slow machine it may take more."""
+    while (answer := ask()).status == usual:
+        pass
+    assert answer.status == 429
+    return answer
 
 
 def test_a_session_ends_with_its_password_and_its_person(open_door: Serving) -> None:
@@ -114,7 +124,7 @@ def test_a_form_of_another_site_signs_nobody_in(open_door: Serving) -> None:
 def test_whoever_asks_too_often_is_told_when_to_ask_again(live_settings: Settings) -> None:
     with serving(live_settings.model_copy(update={"http": Http(requests_per_minute=3)})) as running:
         busy, other = running.client("busy"), running.client("other")
-        assert [busy.get("/v1/session").status for _ in range(4)] == [200, 200, 200, 429]
+        assert first_refused(lambda: busy.get("/v1/session"), 200).code == "too_many_requests"
         assert other.get("/v1/session").status == 200
 
 
@@ -130,6 +140,23 @@ def test_a_request_that_is_too_large_is_refused_before_it_has_come(live_settings
         with socket.create_connection((host, int(port)), timeout=30) as connection:
             connection.sendall(b"POST /v1/session HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
             assert b"413" in connection.recv(100)
+
+
+def test_only_who_is_known_sends_much(open_door: Serving) -> None:
+    body, as_json = b"x" * 200_000, {"Content-Type": "application/json"}
+    assert open_door.stranger.post("/v1/session", body=body, headers=as_json).status == 413
+    assert open_door.client("r", Right.RECOGNISE).post("/v1/uploads", body=body, headers=as_json).status == 413
+    assert open_door.stranger.post("/v1/recognize", body=body).status == 401
+    assert open_door.stranger.post("/v1/jobs", body=body).status == 401
+
+
+def test_schemas_are_at_an_address(open_door: Serving) -> None:
+    names = open_door.stranger.get("/v1/schemas").json
+    shipped = Path(__file__).parents[2] / "docs/schemas"
+    assert {f"{name}.json": open_door.stranger.get(address).json for name, address in names.items()} == {
+        file.name: json.loads(file.read_text(encoding="utf-8")) for file in shipped.iterdir()
+    }
+    assert open_door.stranger.get("/v1/schemas/nothing").code == "object_missing"
 
 
 def test_what_is_not_there_and_what_it_does_not_know_is_refused_in_one_form(open_door: Serving) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+import packsight
+from packsight.deploy.stack.ports import free_ports
 from packsight.producer.cli import app
 from packsight.producer.client import Client
-from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.errors import SOME_FAILED, ErrorCode, UserError
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest
 from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
@@ -176,3 +179,85 @@ def test_dead_letters_are_listed_replayed_and_dropped(live_settings: Settings, w
     run("dead-letters", "drop", "--all")
     assert "no dead letters" in run("dead-letters", "list").stdout
     letters.close()
+
+
+def exported(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_list_has_a_row_for_every_entry_with_its_own_columns_and_the_exit_code_tells_of_failures(
+    worker: StandIn, photos: Path, tmp_path: Path
+) -> None:
+    entries = ["image,sku,name", "0.jpg,007,first", '"C:\\photos\\1.jpg",008,', "missing.jpg,009,gone"]
+    (photos / "list.csv").write_text("\n".join(entries), encoding="utf-8")
+    files = [tmp_path / f"results.{kind}" for kind in ("csv", "jsonl", "parquet")]
+    outs = [f"--out={file}" for file in files]
+    done = run("submit", photos / "list.csv", "--report", tmp_path / "r.html", *outs, code=SOME_FAILED)
+    assert "2 × object_missing" in done.stderr
+    assert "  C:\\photos\\1.jpg, missing.jpg\n" in done.stderr
+    rows = table(files[0])
+    assert [(row["name"], row["sku"], row["own_name"], row["failure_code"]) for row in rows] == [
+        ("0.jpg", "007", "first", ""), ("C:\\photos\\1.jpg", "008", "", "object_missing"),
+        ("missing.jpg", "009", "gone", "object_missing"),
+    ]  # fmt: skip
+    lines = {row["name"]: row for row in exported(files[1])}
+    assert lines["missing.jpg"]["extra"] == {"sku": "009", "name": "gone"}
+    assert "sku: 009 · name: gone" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    for file in files:
+        read = packsight.read_results(file)
+        assert read["sku"].tolist() == ["007", "008", "009"]
+    again = run("results", done.stdout.strip(), "--out", "-", code=SOME_FAILED)
+    assert {row["name"]: row["extra"]["sku"] for row in map(json.loads, again.stdout.splitlines())} == {
+        row["name"]: row["sku"] for row in rows
+    }
+
+
+def test_a_job_is_named_listed_by_its_ends_cancelled_retried_and_deleted(
+    live_settings: Settings, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted = run("submit", photos, "--batch-size", 2, "--name", "spring shelf", "--priority", "low", "--json")
+    told = json.loads(submitted.stdout)
+    job = told["job"]
+    assert {"name": "spring shelf", "priority": "low", "state": "running", "photos": 7, "ended": 0}.items() <= told.items()
+    assert told["source"] == f"{photos} (7 photos)"
+    assert "Remove job" in run("jobs", "delete", job, code=1).output, "nobody has agreed"
+    refused = CliRunner().invoke(app, ["jobs", "delete", job, "--yes"])
+    assert f"jobs cancel {job}" in str(refused.exception)
+    assert f"packsight submit --resume {job}" in run("jobs", "cancel", job).stdout
+    listed = run("jobs").stdout.splitlines()
+    assert listed[1].split() == [job, "cancelled", "7", "0", "0", "0", "7"]
+    assert " · spring shelf · " in listed[2]
+    assert run("results", job, code=SOME_FAILED).stderr == ""
+    with running(live_settings):
+        assert "7 × cancelled" in run("jobs", "retry", job).stdout
+        run("results", job, "--follow")
+    (line,) = run("jobs", "--json").stdout.splitlines()
+    assert json.loads(line)["ends"] == {"matched": 0, "ambiguous": 0, "no_match": 7, "failed": 0}
+    assert CliRunner().invoke(app, ["jobs", "delete", job], input="y\n").exit_code == 0
+    assert "There are no jobs" in run("jobs").stdout
+
+
+def test_an_evaluation_is_marked_in_the_list_of_jobs(worker: StandIn, photos: Path) -> None:
+    (photos / "labels.csv").write_text("image,product_id\n0.jpg,1\n")
+    run("evaluate", photos / "labels.csv")
+    assert "evaluation" in run("jobs").stdout
+
+
+def test_where_nothing_answers_the_stack_whose_settings_were_read_is_named(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    port = free_ports(1)[0]
+    for name in [name for name in os.environ if name.startswith("PACKSIGHT_")]:
+        monkeypatch.delenv(name)
+    below = tmp_path / "my shop/photos"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    file = tmp_path / "my shop/.packsight/stack.env"
+    for arguments in (["submit", "a.jpg"], ["jobs"], ["results", "20260101-000000-abcdef"]):
+        refused = CliRunner().invoke(app, arguments)
+        assert "There is no .packsight/stack.env here or above" in str(refused.exception)
+    file.parent.mkdir()
+    file.write_text(f"PACKSIGHT_BROKER_URL=redis://127.0.0.1:{port}/0\nPACKSIGHT_S3__ENDPOINT=127.0.0.1:{port}\n")
+    for arguments in (["submit", "a.jpg"], ["jobs"], ["results", "20260101-000000-abcdef"]):
+        refused = CliRunner().invoke(app, arguments)
+        assert f"`packsight up --home '{file.parent}'`" in str(refused.exception)

@@ -23,9 +23,12 @@ from packsight.deploy.stack.credentials import Credentials, Role, S3Keys
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.testbed import OPENED, Server, Servers
 from packsight.producer.client import Client
+from packsight.producer.summary import State
 from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.contract.messages import Priority
 from packsight.shared.settings import S3
 from packsight.shared.storage import layout
+from packsight.shared.storage.jobs import JobAbout
 from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.stack import wait_until
 
@@ -80,6 +83,10 @@ MAY: dict[str, dict[str, str]] = {
         "put": "catalogs photos made features reviews",
         "delete": "catalogs photos made features uploads jobs reviews",
         "list": "catalogs photos made uploads incoming jobs features models reviews",
+    },
+    Role.HTTP: {
+        "get": "catalogs photos uploads incoming jobs", "put": "uploads jobs", "delete": "uploads jobs",
+        "list": "catalogs incoming jobs",
     },
     Role.MONITOR: {"get": "catalogs", "list": "catalogs"},
 }
@@ -204,6 +211,32 @@ def test_a_producer_submits_files_and_a_prefix_with_its_own_keys(
         layout.address(rooms.bucket, layout.upload(hashlib.sha256(b"a photo").hexdigest())),
         f"s3://{rooms.bucket}/incoming/theirs.jpg",
     ]
+
+
+def test_a_producer_cancels_its_jobs_and_only_an_operator_removes_them(
+    servers: Servers, rooms: ObjectStore, tmp_path: Path
+) -> None:
+    (tmp_path / "ours.jpg").write_bytes(b"a photo that goes")
+    key = layout.upload(hashlib.sha256(b"a photo that goes").hexdigest())
+
+    def acting(role: Role) -> Client:
+        return Client(servers.settings(tmp_path / "home", user=role).model_copy(update={"s3": servers.s3_of(role)}))
+
+    with acting(Role.PRODUCER) as producer, acting(Role.OPERATOR) as operator:
+        job = producer.submit([str(tmp_path / "ours.jpg")], about=JobAbout(priority=Priority.HIGH))
+        assert len(list(producer.enqueue(job))) == 1
+        assert producer.summary(job.manifest).state is State.RUNNING
+        assert producer.cancel(job).over
+        assert [row.outcome.failure.code for row in producer.outcomes(job) if row.outcome.failure] == [ErrorCode.CANCELLED]
+        assert [len(rows) for rows in producer.again(job)] == [1]
+        producer.cancel(job)
+        with pytest.raises(StorageError) as refused:
+            producer.remove(job)
+        assert refused.value.code is ErrorCode.ACCESS_DENIED
+        assert producer.summary(job.manifest).over and rooms.exists(key)
+        assert operator.remove(job).uploads == 1
+    assert not rooms.exists(key)
+    assert not list(rooms.list(layout.job(job.id, "")))
 
 
 def test_large_objects_are_written_in_parts_with_the_key_of_a_role(

@@ -15,7 +15,7 @@ import packsight
 from packsight.cli import app
 from packsight.deploy import secrets_folder
 from packsight.shared.health import END_AFTER
-from packsight.shared.settings import Settings, Worker
+from packsight.shared.settings import Http, Settings, Worker
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -65,15 +65,17 @@ def test_a_stop_waits_longer_than_the_largest_batch_may_take() -> None:
     assert f"{limits.max_batch} photos: {limits.seconds_for(limits.max_batch):.0f} s" in (ROOT / "docs/operations.md").read_text()
 
 
-def test_only_flower_can_be_reached_and_only_from_this_host() -> None:
-    assert {name for name, service in SERVICES.items() if "ports" in service} == {"flower"}
-    assert all(port.startswith("127.0.0.1:") for port in SERVICES["flower"]["ports"])
+def test_only_flower_and_the_http_door_can_be_reached_and_only_from_this_host() -> None:
+    reached = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(reached) == {"flower", "http"}
+    assert all(port.startswith("127.0.0.1:") for ports in reached.values() for port in ports)
+    assert reached["http"] == [f"127.0.0.1:{Http().port}:{Http().port}"]
     assert COMPOSE["networks"]["backend"]["internal"] is True
     assert SERVICES["broker"]["networks"] == SERVICES["s3"]["networks"] == ["backend"]
 
 
 KINDS = ("broker", "s3-access-key", "s3-secret-key")
-SECRETS = {role: {"public-keys", *(f"{role}-{kind}" for kind in KINDS)} for role in ("worker", "producer")} | {
+SECRETS = {role: {"public-keys", *(f"{role}-{kind}" for kind in KINDS)} for role in ("worker", "producer", "http")} | {
     **{role: {"public-keys", "catalog-key", *(f"{role}-{kind}" for kind in KINDS)} for role in ("indexer", "operator")},
     "broker": {"broker-users"},
     "s3": {"s3-security", "s3-certificate", "s3-key", "s3-identities"},
@@ -163,6 +165,7 @@ def test_our_images_carry_the_version() -> None:
         "worker": "packsight",
         "indexer": "packsight",
         "flower": "packsight",
+        "http": "packsight",
         "producer": "packsight-producer",
         "operator": "packsight",
     }

@@ -119,7 +119,7 @@ def test_names_with_their_whole_allowance_are_forgotten() -> None:
 
 def test_places_are_given_back() -> None:
     places = Places(1)
-    with places.one(), pytest.raises(Refused, match="wait for workers"), places.one():
+    with places.one(), pytest.raises(Refused, match="under way already"), places.one():
         pass
     with pytest.raises(ZeroDivisionError), places.one():
         raise ZeroDivisionError

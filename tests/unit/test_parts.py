@@ -25,7 +25,7 @@ class Counted(Shelf):
         self.fetched: list[str] = []
         self.lain = timedelta(0)
 
-    def listed(self, prefix: str) -> Iterator[Listed]:
+    def listed(self, prefix: str, *, bucket: str | None = None) -> Iterator[Listed]:
         return (replace(found, modified=datetime.now(UTC) - self.lain) for found in super().listed(prefix))
 
     def upload(self, key: str, path: str) -> None:

@@ -19,10 +19,11 @@ def test_the_shipped_files_are_the_policies_of_the_bucket_packsight() -> None:
     assert shipped == files("packsight"), "python -m packsight.deploy.stack.policies deploy/policies"
 
 
-def test_nobody_but_the_indexer_and_the_operator_writes_catalogs_and_nobody_but_they_deletes() -> None:
+def test_nobody_but_the_indexer_and_the_operator_writes_catalogs_and_few_delete() -> None:
     writers = {role for role, rights in RIGHTS.items() if {"", layout.CATALOGS}.intersection(rights.write)}
     assert writers == {Role.INDEXER, Role.OPERATOR}
-    assert {role for role, rights in RIGHTS.items() if rights.delete} == writers
+    assert {role for role, rights in RIGHTS.items() if rights.delete} == {*writers, Role.HTTP}
+    assert set(RIGHTS[Role.HTTP].delete) == {layout.UPLOADS, layout.JOBS}
     assert RIGHTS[Role.WORKER].write == (layout.FEATURES,)
     assert Role.FLOWER not in RIGHTS
 

@@ -9,7 +9,7 @@ import pytest
 from redis.connection import parse_url
 
 from packsight.shared.contract.errors import UserError
-from packsight.shared.settings import act_as, load_settings
+from packsight.shared.settings import act_as, load_settings, nearest_stack
 
 NOWHERE = Path("/nonexistent/stack.env")
 
@@ -106,3 +106,31 @@ def test_whoever_acts_in_a_role_reads_its_file_where_the_stack_has_one(monkeypat
     assert load_settings().redis.user == "operator"
     act_as("worker")
     assert load_settings().redis.user == "worker"
+
+
+def test_the_file_of_the_nearest_stack_is_read_from_folders_below_it_if_it_is_ones_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PACKSIGHT_STACK_FILE", raising=False)
+    outer, inner = tmp_path / ".packsight/stack.env", tmp_path / "shop/.packsight/stack.env"
+    below = tmp_path / "shop/photos/spring"
+    below.mkdir(parents=True)
+    for file, user in ((outer, "outer"), (inner, "inner")):
+        file.parent.mkdir(parents=True)
+        file.write_text(f"PACKSIGHT_REDIS__USER='{user}'\n")
+    monkeypatch.chdir(below)
+    assert (nearest_stack(), load_settings().redis.user) == (inner, "inner")
+    own = inner.stat().st_uid
+    monkeypatch.setattr("os.getuid", lambda: own + 1)
+    assert nearest_stack() is None, "others' files above are not read"
+    monkeypatch.chdir(tmp_path / "shop")
+    assert load_settings().redis.user == "inner", "that of the folder itself is, as before"
+    monkeypatch.setattr("os.getuid", lambda: own)
+    monkeypatch.chdir(below)
+    inner.unlink()
+    (below / ".packsight").mkdir()
+    assert load_settings().redis.user == "outer"
+    (outer.parent / "worker.env").write_text("PACKSIGHT_REDIS__USER='worker'\n")
+    act_as("worker")
+    assert load_settings().redis.user == "worker"
+    monkeypatch.delenv("PACKSIGHT_STACK_FILE")

@@ -213,10 +213,10 @@ def test_without_a_supervisor_that_is_said_and_what_is_down_is_said_to_come_back
 
 
 def test_a_stack_stays_as_large_as_it_was_last_wished_for() -> None:
-    state = _wished(StackState(), Wishes(workers=3, flower=False))
+    state = _wished(StackState(), Wishes(workers=3, flower=False, http=False))
     assert plan.names(_wished(state, Wishes())) == {"valkey", "seaweedfs", "indexer", "worker", "worker-2", "worker-3"}
     assert "flower" in plan.names(_wished(state, Wishes(flower=True)))
-    assert plan.names(StackState()) == {"valkey", "seaweedfs", "indexer", "worker", "flower"}
+    assert plan.names(StackState()) == {"valkey", "seaweedfs", "indexer", "worker", "flower", "http"}
 
 
 def test_the_process_tells_who_started_it_why_it_could_not_start(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from packsight.producer import jobs
 from packsight.producer.http.door import Door
 from packsight.producer.http.page.inbox import Inbox
 from packsight.producer.http.page.job_index import JobIndexes
 from packsight.producer.http.page.thumbnails import Pictures
+from packsight.producer.jobs import NoSuchJob
 from packsight.producer.reviews.products import Products, Shelf
 from packsight.shared.catalog.versions import catalog_names
 from packsight.shared.contract.errors import ErrorCode, StorageError
@@ -75,8 +75,8 @@ class Rooms:
         at, found = self._manifests.get(job, (0.0, None))
         if found is None or time.monotonic() - at > _KNOWN_SECONDS:
             try:
-                found = jobs.manifest(self.door.client.jobs, job)
-            except jobs.NoSuchJob:
+                found = self.door.client.manifest(job)
+            except NoSuchJob:
                 self._manifests.pop(job, None)
                 self.indexes.forget(job)
                 raise

@@ -1,0 +1,226 @@
+"""What the door has accepted and has still to do: kept in the result database, so that no restart forgets it.
+
+An errand is taken by one server at a time, for as long as it says that it lives, and is there until it is done or given up.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import cast
+
+import redis
+from pydantic import BaseModel, ConfigDict
+
+from packsight.producer.backoff import UNANSWERED
+from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
+from packsight.shared.queue import keys
+
+log = logging.getLogger(__name__)
+
+_LEASE = 30.0
+"""Seconds for which an errand is nobody else's after its server's last word."""
+_IDLE = 0.5
+"""Seconds between two looks for errands that are due: another server may have put them there."""
+_FIRST, _LAST, _TRIES = 5.0, 900.0, 25
+"""Seconds until the second try, doubled with each further one up to the second number; after so many, some five hours, it is
+given up: whoever is to be told will look for itself by then."""
+_TAKE = """
+-- The errand that has been due longest, now leased. KEYS: errands. ARGV: now, end of the lease.
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 1)
+if #due == 0 then return false end
+redis.call('ZADD', KEYS[1], ARGV[2], due[1])
+return due[1]
+"""
+
+
+class Kind(StrEnum):
+    """What is to be done."""
+
+    QUEUE = "queue"
+    """Put a job's messages on the queue."""
+    RETRY = "retry"
+    """Ask again about a job's failed photos."""
+    WEBHOOK = "webhook"
+    """Tell that a job has ended, when it has."""
+
+
+class Errand(BaseModel):
+    """Something to do for a job."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    kind: Kind
+    job: str
+    client: str = ""
+    """Whose it is."""
+    codes: tuple[ErrorCode, ...] = ()
+    """Of a retry: failures to ask again about."""
+    tries: int = 0
+    """That have failed."""
+    error: str = ""
+    """Why the last did."""
+
+    @property
+    def name(self) -> str:
+        """A job has one of each kind."""
+        return f"{self.kind}:{self.job}"
+
+
+class NotYet(Exception):
+    """An errand waits for something that takes its time; looked at again after some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Stopped(Exception):
+    """The server is to end: whoever takes the errand next goes on with it."""
+
+
+class Errands:
+    """The list. All methods raise redis.RedisError when the database cannot be reached.
+
+    expires: seconds for which an errand that nobody touches is kept.
+    """
+
+    def __init__(self, client: redis.Redis, expires: int) -> None:
+        self._client, self._expires = client, expires
+        self._take = client.register_script(_TAKE)
+        self.news = threading.Condition()
+        """Told of what is added here."""
+
+    def add(self, errand: Errand, seconds: float = 0.0) -> None:
+        """Have it done after so many seconds; one of the same name is replaced."""
+        with self._client.pipeline() as pipe:
+            pipe.set(keys.errand(errand.name), errand.model_dump_json(), ex=self._expires)
+            pipe.zrem(keys.errands_failed(errand.kind), errand.name)
+            pipe.zadd(keys.errands(errand.kind), {errand.name: time.time() + seconds})
+            pipe.expire(keys.errands(errand.kind), self._expires)
+            pipe.execute()
+        with self.news:
+            self.news.notify_all()
+
+    def take(self, kind: Kind) -> Errand | None:
+        """The errand that has been due longest, which is nobody else's for now; None when there is none."""
+        now = time.time()
+        name = cast("str | None", self._take(keys=[keys.errands(kind)], args=[now, now + _LEASE]))
+        if name is None:
+            return None
+        text = cast("str | None", self._client.get(keys.errand(name)))
+        if text is None:
+            self._client.zrem(keys.errands(kind), name)
+            return None
+        return Errand.model_validate_json(text)
+
+    def renew(self, errand: Errand) -> None:
+        """Say that it is still worked on."""
+        self._client.zadd(keys.errands(errand.kind), {errand.name: time.time() + _LEASE}, xx=True)
+
+    def done(self, errand: Errand) -> None:
+        """Take it off the list."""
+        with self._client.pipeline() as pipe:
+            pipe.zrem(keys.errands(errand.kind), errand.name)
+            pipe.delete(keys.errand(errand.name))
+            pipe.execute()
+
+    def give_up(self, errand: Errand) -> None:
+        """Put it aside, to be listed."""
+        with self._client.pipeline() as pipe:
+            pipe.set(keys.errand(errand.name), errand.model_dump_json(), ex=self._expires)
+            pipe.zrem(keys.errands(errand.kind), errand.name)
+            pipe.zadd(keys.errands_failed(errand.kind), {errand.name: time.time()})
+            pipe.expire(keys.errands_failed(errand.kind), self._expires)
+            pipe.execute()
+
+    def failed(self, kind: Kind) -> list[Errand]:
+        """Those that were given up, the newest first."""
+        names = cast("list[str]", self._client.zrevrange(keys.errands_failed(kind), 0, -1))
+        texts = cast("list[str | None]", self._client.mget(map(keys.errand, names))) if names else []
+        return [Errand.model_validate_json(text) for text in texts if text is not None]
+
+
+Alive = Callable[[], None]
+"""Said now and then by whoever works on an errand; raises Stopped when the server is to end."""
+Handler = Callable[[Errand, Alive], None]
+"""Does an errand; raises NotYet when it is too early."""
+
+
+class Runner:
+    """Does errands in threads of this server: so many of each kind at a time."""
+
+    def __init__(self, errands: Errands, handlers: Mapping[Kind, Handler], threads: Mapping[Kind, int]) -> None:
+        self._errands, self._handlers = errands, handlers
+        self._stopped = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, args=(kind,), name=f"errands-{kind}")
+            for kind, number in threads.items()
+            for _ in range(number)
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End; what is not done is done by whoever comes next."""
+        self._stopped.set()
+        with self._errands.news:
+            self._errands.news.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, kind: Kind) -> None:
+        while not self._stopped.is_set():
+            try:
+                errand = self._errands.take(kind)
+                if errand is not None:
+                    self._do(errand)
+                    continue
+            except UNANSWERED as error:
+                log.warning("the queue does not answer, errands wait: %s", error)
+            with self._errands.news:
+                if not self._stopped.is_set():
+                    self._errands.news.wait(_IDLE)
+
+    def _do(self, errand: Errand) -> None:
+        said = time.monotonic()
+
+        def alive() -> None:
+            nonlocal said
+            if self._stopped.is_set():
+                raise Stopped
+            if time.monotonic() - said > _LEASE / 3:
+                self._errands.renew(errand)
+                said = time.monotonic()
+
+        try:
+            self._handlers[errand.kind](errand, alive)
+        except NotYet as wait:
+            self._errands.add(errand, wait.seconds)
+        except Stopped:
+            self._errands.add(errand)
+        except UNANSWERED:
+            raise
+        except (PacksightError, UserError) as error:
+            self._again(errand, str(error))
+        except Exception as error:  # a defect: the other errands are not to wait for its correction
+            log.exception("an errand failed", extra={"errand": errand.name})
+            self._again(errand, type(error).__name__)
+        else:
+            self._errands.done(errand)
+
+    def _again(self, errand: Errand, error: str) -> None:
+        tried = errand.model_copy(update={"tries": errand.tries + 1, "error": error})
+        if tried.tries >= _TRIES:
+            log.error("%s is given up after %d tries: %s", errand.name, tried.tries, error, extra={"action": "errand_given_up"})
+            self._errands.give_up(tried)
+            return
+        pause = min(_LAST, _FIRST * 2**errand.tries)
+        log.warning("%s is tried again in %.0f s: %s", errand.name, pause, error)
+        self._errands.add(tried, pause)

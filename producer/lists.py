@@ -1,0 +1,149 @@
+"""Lists of photos: text, tables, JSON lines, Parquet, or what comes over standard input; an entry may have columns beside it."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from packsight.shared.contract.errors import UserError
+from packsight.shared.extras import Later
+from packsight.shared.tables.columns import KNOWN
+from packsight.shared.tables.encoding import Recoder
+from packsight.shared.tables.table import SUFFIXES as TABLES
+from packsight.shared.tables.table import named, read_rows
+
+if TYPE_CHECKING:
+    from pyarrow import parquet
+else:
+    parquet = Later("pyarrow.parquet", extra="analysis")
+
+COLUMNS = ("image", "picture", "reference", *KNOWN["picture"], "url")
+"""Names under which a list's column of references is found, in this order; `url` last, which is also what a product's page is
+called."""
+STANDARD_INPUT = "-"
+SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".parquet", *TABLES))
+"""Of files that are lists of photos, in lower case."""
+
+Entry = tuple[str, Mapping[str, str]]
+"""A reference as it is written, and the columns beside it."""
+
+
+def read_list(path: Path, column: str | None = None) -> Iterator[Entry]:
+    """Yield the entries of a list file, of the kind that its suffix says; blank ones are left out.
+
+    column: of references, where a list has columns; by default the first of COLUMNS. Raises UserError for what is no such list.
+    """
+    kind = path.suffix.lower()
+    try:
+        if kind in TABLES:
+            with path.open("rb") as file:
+                yield from _of_rows(_table(file, str(path)), str(path), column)
+        elif kind == ".parquet":
+            yield from _of_rows(_parquet(path), str(path), column)
+        elif kind == ".txt":
+            yield from _of_text(_text(path.read_bytes(), str(path)))
+        else:
+            yield from _of_json(_text(path.read_bytes(), str(path)), str(path), column)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def read_bytes(data: bytes, suffix: str, name: str, column: str | None = None) -> Iterator[Entry]:
+    """The same of a list in memory that a file of this suffix would hold, Parquet aside; `name`: what errors call it."""
+    if suffix in TABLES:
+        yield from _of_rows(_table(io.BufferedReader(io.BytesIO(data)), name), name, column)
+    elif suffix == ".txt":
+        yield from _of_text(_text(data, name))
+    else:
+        yield from _of_json(_text(data, name), name, column)
+
+
+def read_standard_input(column: str | None = None) -> Iterator[Entry]:
+    """The same of standard input: JSON lines where the first begins with a brace, else a reference per line."""
+    text = _text(sys.stdin.buffer.read(), "Standard input")
+    if text.lstrip().startswith("{"):
+        yield from _of_json(text, "Standard input", column)
+    else:
+        yield from _of_text(text)
+
+
+def _text(data: bytes, name: str) -> str:
+    try:
+        return Recoder().recode(data, final=True).decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name} is no text ({error}). A list has one reference per line, or one JSON object.") from None
+
+
+def _of_text(text: str) -> Iterator[Entry]:
+    for line in text.splitlines():
+        if (reference := line.strip()) and not reference.startswith("#"):
+            yield reference, {}
+
+
+def _of_json(text: str, name: str, column: str | None) -> Iterator[Entry]:
+    def rows() -> Iterator[dict[str, str]]:
+        for number, line in enumerate(text.splitlines(), start=1):
+            if not line.strip():
+                continue
+            try:
+                found = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{name}, line {number}: {error}. Each line holds one JSON object.") from None
+            if isinstance(found, str):
+                yield {COLUMNS[0]: found}
+            elif isinstance(found, dict):
+                yield {key: _cell(value) for key, value in found.items()}
+            else:
+                raise UserError(f"{name}, line {number}: neither an object nor a string. Each line holds one JSON object.")
+
+    yield from _of_rows(rows(), name, column)
+
+
+def _table(file: BinaryIO, name: str) -> Iterator[dict[str, str]]:
+    """Rows by column, whose names are as they are written; of columns of one name the first counts."""
+    header: list[str] | None = None
+    for _, row in read_rows(file, name):  # type: ignore[arg-type]  # a file that is open for reading bytes is one
+        if not any(row):
+            continue
+        if header is None:
+            header = row
+        else:
+            found: dict[str, str] = {}
+            for key, cell in zip_longest(header, row[: len(header)], fillvalue=""):
+                if key:
+                    found.setdefault(key, cell)
+            yield found
+    if header is None:
+        raise UserError(f"{name} is empty. Its first line must name the columns.")
+
+
+def _parquet(path: Path) -> Iterator[dict[str, str]]:
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                yield from ({key: _cell(value) for key, value in row.items()} for row in batch.to_pylist())
+    except ValueError as error:  # pyarrow's own errors are some
+        raise UserError(f"{path} is no Parquet file: {error}.") from None
+
+
+def _of_rows(rows: Iterable[dict[str, str]], name: str, column: str | None) -> Iterator[Entry]:
+    """Each row's reference and its other columns; a row of JSON may have other columns than the one before it."""
+    for row in rows:
+        found = named(row, (column,) if column else COLUMNS)
+        if found is None:
+            wanted = column or "of photos (say image, picture or url)"
+            raise UserError(f"{name} has no column {wanted}; it has {', '.join(row)}. Name it with --column.")
+        if reference := row[found].strip():
+            yield reference, {key: value for key, value in row.items() if key != found}
+
+
+def _cell(value: object) -> str:
+    """A value as text: nothing for none, and what is neither text nor a number as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

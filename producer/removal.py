@@ -1,0 +1,79 @@
+"""A job is removed, with all that is known of it: at once, and nothing that another job needs."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from packsight.producer.collect import chunks
+from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.queue.deliveries import Stop
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.storage import layout
+from packsight.shared.storage.jobs import Job, JobImage, JobStore
+from packsight.shared.storage.objects import ObjectStore
+
+THREADS = 8
+_AT_ONCE = 200
+"""Objects and results between two words that the removal goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many uploads were removed, and how many stay since other jobs name them."""
+
+    uploads: int
+    shared: int
+
+
+def remove(store: ObjectStore, jobs: JobStore, ledger: Ledger, job: Job) -> Removed:
+    """Remove a job's results, its uploads that no other job names, and its manifest. Interrupted, it can be begun again.
+
+    Its messages that wait are dropped by whoever takes them. Raises StorageError (ACCESS_DENIED) for keys that may not delete,
+    before anything is gone.
+    """
+    store.remove(layout.job(job.id, "nothing"))
+    token = secrets.token_hex(8)
+    ledger.removals.going_on(token)  # before others' manifests are read
+    own = set(upload_keys(store, (image for batch in job.batches for image in batch.images)))
+    shared = _named_by_others(store, jobs, job.id, own, lambda: ledger.removals.going_on(token))
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="remove") as pool:
+        for keys in chunks(sorted(own - shared), _AT_ONCE):
+            list(pool.map(store.remove, keys))
+            ledger.removals.going_on(token)
+    ledger.removals.done(token)
+    ledger.deliveries.stop(job.id, Stop.REMOVED)
+    for part in chunks([batch.task_id for batch in job.batches], _AT_ONCE):
+        ledger.forget(part)
+    jobs.remove(job.id)
+    ledger.jobs.forget(job.id)
+    return Removed(len(own - shared), len(shared))
+
+
+def upload_keys(store: ObjectStore, images: Iterable[JobImage]) -> Iterator[str]:
+    """Keys of photos that were submitted from a disk."""
+    room = layout.address(store.bucket, layout.UPLOADS)
+    for image in images:
+        if image.reference.startswith(room):
+            yield f"{layout.UPLOADS}{image.reference.removeprefix(room)}"
+
+
+def _named_by_others(store: ObjectStore, jobs: JobStore, job: str, keys: set[str], alive: Callable[[], None]) -> set[str]:
+    """Which of these uploads other jobs name."""
+
+    def read(name: str) -> set[str]:
+        try:
+            return keys.intersection(upload_keys(store, jobs.images(name)))
+        except StorageError as error:
+            if error.code is not ErrorCode.OBJECT_MISSING:
+                raise
+            return set()  # it was removed meanwhile
+
+    found: set[str] = set()
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="jobs") as pool:
+        for names in chunks([name for name in jobs.names() if name != job], _AT_ONCE):
+            found.update(*pool.map(read, names))
+            alive()
+    return found

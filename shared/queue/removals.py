@@ -1,0 +1,56 @@
+"""Who removes uploads of a job at the moment: whoever submits the same photo meanwhile must not count on finding it.
+
+A job that is being submitted takes an upload as sent that it finds there, and has no manifest yet by which others know that it
+needs it. So whoever removes says so before looking which uploads other jobs need; whoever submits looks here once its manifest
+is written, and looks after its uploads where something was removed meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import cast
+
+import redis
+
+from packsight.shared.queue import keys
+
+ALIVE = 30.0
+"""Seconds without a word after which a removal has died."""
+_KEPT = 24 * 3600
+"""Seconds for which removals are remembered: submitting a job takes less."""
+_DONE = "done"
+
+
+class Removals:
+    """The removals of the last day. All methods raise redis.RedisError when the database cannot be reached."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def going_on(self, token: str) -> None:
+        """Say that something is, or is about to be, removed; to be said again before ALIVE has passed."""
+        self._note(token, str(time.time()))
+
+    def done(self, token: str) -> None:
+        """Say that this removal takes nothing more."""
+        self._note(token, _DONE)
+
+    def seen(self) -> frozenset[str]:
+        """Return the removals that have ended."""
+        return frozenset(token for token, state in self._all().items() if state == _DONE)
+
+    def since(self, before: frozenset[str], pause: Callable[[float], None] = time.sleep) -> bool:
+        """Wait for the removals that go on, and tell whether there was one since `before` was returned."""
+        while any(state != _DONE and time.time() - float(state) < ALIVE for state in self._all().values()):
+            pause(0.2)
+        return bool(self._all().keys() - before)
+
+    def _all(self) -> dict[str, str]:
+        return cast("dict[str, str]", self._client.hgetall(keys.REMOVALS))
+
+    def _note(self, token: str, state: str) -> None:
+        with self._client.pipeline() as pipe:
+            pipe.hset(keys.REMOVALS, token, state)
+            pipe.expire(keys.REMOVALS, _KEPT)
+            pipe.execute()

@@ -1,0 +1,442 @@
+"""Jobs over HTTP: submitted in every form, watched, read, cancelled, repeated; real servers, and a worker without networks."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import urllib3
+
+from packsight.producer.http import errands as errands_module
+from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.errands import Errand, Errands, Kind
+from packsight.producer.http.rights import Right
+from packsight.shared.queue import keys
+from packsight.shared.queue.ledger import Ledger
+from packsight.shared.settings import Fetch, Http, Settings
+from packsight.shared.storage.objects import ObjectStore
+from tests.door import Serving, Visitor, serving
+from tests.recognizer import StandIn, running
+
+REFERENCES = [f"s3://photos/{number}.jpg" for number in range(40)]
+
+
+@pytest.fixture
+def worker(live_settings: Settings) -> Iterator[StandIn]:
+    with running(live_settings) as made:
+        yield made
+
+
+@pytest.fixture
+def open_door(live_settings: Settings) -> Iterator[Serving]:
+    with serving(live_settings) as running_door:
+        yield running_door
+
+
+def submitted(client: Visitor, path: str = "/v1/jobs", **form: Any) -> dict[str, Any]:
+    answer = client.post(path, **form)
+    assert answer.status == 202, answer.data
+    job: dict[str, Any] = answer.json
+    assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
+    return job
+
+
+def ended(client: Visitor, job: str) -> dict[str, Any]:
+    """The job when all its photos have their outcome; pytest's limit ends a test in which they never have."""
+    while True:
+        seen: dict[str, Any] = client.get(f"/v1/jobs/{job}").json
+        if seen["over"]:
+            return seen
+        time.sleep(0.05)
+
+
+def rows(client: Visitor, job: str, limit: int = 7) -> list[dict[str, Any]]:
+    """All rows by way of pages."""
+    found: list[dict[str, Any]] = []
+    cursor: int | None = 0
+    while cursor is not None:
+        page = client.get(f"/v1/jobs/{job}/results?cursor={cursor}&limit={limit}").json
+        assert len(page["rows"]) <= limit
+        found += page["rows"]
+        cursor = page["next"]
+    return found
+
+
+def test_a_job_is_submitted_and_each_of_its_photos_answered_once_in_order(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client()
+    job = submitted(client, json={"photos": REFERENCES, "name": "shelf 7", "catalog": "shoes", "top_k": 3, "priority": "high"})
+    assert (job["name"], job["photos"], job["catalog"], job["priority"]) == ("shelf 7", 40, "shoes", "high")
+    assert ended(client, job["id"])["ends"] == {"no_match": 40}
+    found = rows(client, job["id"])
+    assert [row["image"] for row in found] == REFERENCES
+    assert [row["index"] for row in found] == list(range(40))
+    assert set(worker.seen.values()) == {1}
+    assert {one.top_k for one in worker.requests} == {3}
+
+
+TABLE = "Photo;SKU;Store\ns3://photos/1.jpg;A-1;Москва\n;A-2;x\ns3://photos/2.jpg;A-3;Тверь\n"
+LINES = '{"url": "s3://photos/1.jpg", "sku": "A-1", "shelf": 4}\n\n{"url": "s3://photos/2.jpg", "sku": "A-3", "shelf": null}\n'
+OBJECT = {"photos": [{"reference": "s3://photos/1.jpg", "name": "first", "extra": {"sku": "A-1"}}, "s3://photos/2.jpg"]}
+
+
+@pytest.mark.parametrize(
+    ("form", "names", "extras"),
+    [
+        ({"body": TABLE.encode(), "headers": {"Content-Type": "text/csv; charset=utf-8"}}, ["s3://photos/1.jpg", "s3://photos/2.jpg"],
+         [{"SKU": "A-1", "Store": "Москва"}, {"SKU": "A-3", "Store": "Тверь"}]),
+        ({"body": LINES.encode(), "headers": {"Content-Type": "application/x-ndjson"}}, ["s3://photos/1.jpg", "s3://photos/2.jpg"],
+         [{"sku": "A-1", "shelf": "4"}, {"sku": "A-3", "shelf": ""}]),
+        ({"body": b"# shelf 7\ns3://photos/1.jpg\n\ns3://photos/2.jpg", "headers": {"Content-Type": "text/plain"}},
+         ["s3://photos/1.jpg", "s3://photos/2.jpg"], [{}, {}]),
+        ({"json": OBJECT}, ["first", "s3://photos/2.jpg"], [{"sku": "A-1"}, {}]),
+    ],
+    ids=["csv", "jsonl", "txt", "json"],
+)  # fmt: skip
+def test_the_callers_own_columns_come_back_in_the_results(
+    open_door: Serving, worker: StandIn, form: dict[str, Any], names: list[str], extras: list[dict[str, str]]
+) -> None:
+    client = open_door.client()
+    job = submitted(client, "/v1/jobs?name=mine", **form)
+    assert job["name"] == "mine"
+    ended(client, job["id"])
+    found = rows(client, job["id"])
+    assert [row["image"] for row in found] == ["s3://photos/1.jpg", "s3://photos/2.jpg"]
+    assert [row["name"] for row in found] == names
+    assert [row.get("extra", {}) for row in found] == extras
+
+
+CSV = {"Content-Type": "text/csv"}
+REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
+    "no type": ({"body": b"s3://a/b"}, 415, "format_unsupported"),
+    "another type": ({"body": b"s3://a/b", "headers": {"Content-Type": "text/html"}}, 415, "format_unsupported"),
+    "no photos": ({"json": {"photos": []}}, 400, "bad_message"),
+    "an empty reference": ({"json": {"photos": [""]}}, 400, "bad_message"),
+    "an unknown field": ({"json": {"photos": ["s3://a/b"], "topk": 1}}, 400, "bad_message"),
+    "a message that workers refuse": ({"json": {"photos": ["s3://a/b"], "batch_size": 1000}}, 400, "bad_message"),
+    "no JSON": ({"body": b"{", "headers": {"Content-Type": "application/json"}}, 400, "bad_message"),
+    "deep JSON": ({"body": b"[" * 100_000, "headers": {"Content-Type": "application/json"}}, 400, "bad_message"),
+    "an empty table": ({"body": b"", "headers": CSV}, 400, "bad_message"),
+    "a table without photos": ({"body": b"sku,store\n1,2\n", "headers": CSV}, 400, "bad_message"),
+    "a table of a header alone": ({"body": b"image,store\n", "headers": CSV}, 400, "bad_message"),
+    "a broken line": ({"body": b'"s3://a/b"\n{', "headers": {"Content-Type": "application/jsonl"}}, 400, "bad_message"),
+    "a line of another kind": ({"body": b"7", "headers": {"Content-Type": "application/jsonl"}}, 400, "bad_message"),
+    "another catalog": ({"json": {"photos": ["s3://a/b"], "catalog": "hats"}}, 403, "access_denied"),
+}  # fmt: skip
+
+
+def test_what_is_no_list_of_photos_is_refused_and_leaves_no_job(open_door: Serving) -> None:
+    client = open_door.client(catalogs={"default"})
+    for name, (form, status, code) in REFUSED.items():
+        answer = client.post("/v1/jobs", **form)
+        assert (name, answer.status, answer.code) == (name, status, code)
+    assert client.get("/v1/jobs").json == {"jobs": [], "next": None}
+
+
+def test_jobs_are_listed_page_by_page_and_only_those_of_the_callers_catalogs(open_door: Serving) -> None:
+    everything, shoes = open_door.client(), open_door.client("shoes", catalogs={"shoes"})
+    made = [
+        submitted(everything, json={"photos": ["s3://a/b"], "catalog": catalog, "name": str(number)})["id"]
+        for number, catalog in enumerate(["shoes", "hats", "shoes", "hats", "shoes"])
+    ]
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = everything.get(f"/v1/jobs?limit=2&cursor={cursor}").json
+        seen += [job["id"] for job in page["jobs"]]
+        cursor = page["next"]
+    assert seen == sorted(made, reverse=True)
+    assert {job["catalog"] for job in shoes.get("/v1/jobs").json["jobs"]} == {"shoes"}
+    hidden = everything.get("/v1/jobs").json["jobs"]
+    (hats, *_) = [job["id"] for job in hidden if job["catalog"] == "hats"]
+    for path in ("", "/results", "/results.jsonl", "/events"):
+        assert shoes.get(f"/v1/jobs/{hats}{path}").status == 403
+    assert shoes.post(f"/v1/jobs/{hats}/cancel").status == 403
+    assert open_door.client("r", Right.RECOGNISE).get(f"/v1/jobs/{hats}").status == 403
+
+
+def test_a_job_that_is_not_there_is_told(open_door: Serving) -> None:
+    client = open_door.client()
+    for path in ("/v1/jobs/nothing", "/v1/jobs/nothing/results", "/v1/jobs/..%2Fx", "/v1/jobs/nothing/events"):
+        answer = client.get(path)
+        assert (answer.status, answer.code) == (404, "object_missing")
+
+
+def test_pages_stop_where_no_outcome_is_yet_and_go_on_from_there(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client()
+    worker.gate.clear()
+    job = submitted(client, json={"photos": REFERENCES[:6], "batch_size": 2})["id"]
+    page = client.get(f"/v1/jobs/{job}/results").json
+    assert page == {"rows": [], "next": 0}
+    worker.gate.set()
+    ended(client, job)
+    first = client.get(f"/v1/jobs/{job}/results?limit=4").json
+    assert (len(first["rows"]), first["next"]) == (4, 4)
+    assert client.get(f"/v1/jobs/{job}/results?cursor=4&limit=2").json["next"] is None
+    assert client.get(f"/v1/jobs/{job}/results?cursor=99").json == {"rows": [], "next": None}
+
+
+def test_a_stream_follows_a_job_to_its_end(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client()
+    worker.gate.clear()
+    job = submitted(client, json={"photos": REFERENCES, "batch_size": 8})["id"]
+    assert client.get(f"/v1/jobs/{job}/results.jsonl").data == b""
+    threading.Timer(0.3, worker.gate.set).start()
+    answer = client.get(f"/v1/jobs/{job}/results.jsonl?follow=true")
+    assert answer.headers["Content-Type"].startswith("application/x-ndjson")
+    lines = [json.loads(line) for line in answer.data.splitlines()]
+    assert sorted(line["image"] for line in lines) == sorted(REFERENCES)
+
+
+def test_a_stream_that_nobody_reads_any_more_ends(live_settings: Settings, worker: StandIn) -> None:
+    with serving(live_settings.model_copy(update={"http": Http(large=2)})) as running_door:
+        client = running_door.client()
+        worker.gate.clear()
+        job = submitted(client, json={"photos": REFERENCES[:2]})["id"]
+        for path in ("results.jsonl?follow=true", "events"):
+            for _ in range(5):
+                pool = urllib3.PoolManager(retries=False)
+                address = f"{client.base}/v1/jobs/{job}/{path}"
+                left = pool.request("GET", address, headers=dict(client.headers), preload_content=False)
+                assert left.status == 200
+                left.close()
+                pool.clear()
+                while running_door.door.large.taken:
+                    time.sleep(0.01)
+
+
+def test_progress_is_told_as_it_comes_and_the_end_at_last(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client()
+    worker.gate.clear()
+    job = submitted(client, json={"photos": REFERENCES[:4], "batch_size": 2})["id"]
+    threading.Timer(0.3, worker.gate.set).start()
+    answer = client.get(f"/v1/jobs/{job}/events")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    events = [dict(line.split(": ", 1) for line in event.splitlines()) for event in answer.data.decode().strip().split("\n\n")]
+    assert [event["event"] for event in events[:1] + events[-1:]] == ["progress", "ended"]
+    assert json.loads(events[0]["data"])["answered"] == 0
+    assert json.loads(events[-1]["data"])["ends"] == {"no_match": 4}
+
+
+def test_a_job_is_cancelled_and_asked_about_again(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client()
+    worker.gate.clear()
+    job = submitted(client, json={"photos": REFERENCES, "batch_size": 4})["id"]
+    while len(open_door.door.client.ledger.jobs.active()) == 0 or open_door.door.client.ledger.jobs.enqueued(job) < 10:
+        time.sleep(0.01)
+    assert client.post(f"/v1/jobs/{job}/cancel").json["state"] == "cancelled"
+    worker.gate.set()
+    seen = ended(client, job)
+    assert seen["ends"]["failed"] >= 32
+    codes = {row["failure"]["code"] for row in rows(client, job) if row["status"] == "failed"}
+    assert codes == {"cancelled"}
+    twice = client.post(f"/v1/jobs/{job}/cancel")
+    assert (twice.status, twice.code) == (400, "bad_message")
+    assert client.post(f"/v1/jobs/{job}/retry", json={"codes": ["http_status"]}).code == "bad_message"
+    assert client.post(f"/v1/jobs/{job}/retry").status == 202
+    while client.get(f"/v1/jobs/{job}").json["ends"] != {"no_match": 40}:
+        time.sleep(0.05)
+
+
+def test_failed_photos_are_asked_about_again_and_the_others_are_not(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client()
+    job = submitted(client, json={"photos": ["s3://a/1", "s3://a/crash"], "batch_size": 1})["id"]
+    assert ended(client, job)["ends"] == {"no_match": 1, "failed": 1}
+    assert client.post(f"/v1/jobs/{job}/retry", json={"codes": ["nonsense"]}).code == "bad_message"
+    assert client.post(f"/v1/jobs/{job}/retry", json={"codes": ["internal"]}).status == 202
+    while worker.tries["s3://a/crash"] < 2:
+        time.sleep(0.05)
+    assert worker.seen["s3://a/1"] == 1
+
+
+def test_a_job_is_removed_with_all_that_is_known_of_it(open_door: Serving, worker: StandIn, store: ObjectStore) -> None:
+    client = open_door.client()
+    upload = client.post("/v1/uploads/photo", body=b"photo").json["reference"]
+    worker.gate.clear()
+    job = submitted(client, json={"photos": [upload]})["id"]
+    assert client.ask("DELETE", f"/v1/jobs/{job}").code == "bad_message"
+    worker.gate.set()
+    ended(client, job)
+    assert client.ask("DELETE", f"/v1/jobs/{job}").json == {"uploads": 1, "shared": 0}
+    assert client.get(f"/v1/jobs/{job}").status == 404
+    assert not store.exists(upload.removeprefix(f"s3://{store.bucket}/"))
+
+
+def test_a_job_that_was_accepted_is_queued_by_the_next_server_where_the_first_was_killed(
+    live_settings: Settings, live_environment: None
+) -> None:
+    command = [sys.executable, "-P", "-m", "packsight", "serve", "--port", "0"]
+    ahead = os.environ | {"PACKSIGHT_HTTP__MESSAGES_AHEAD": "20"}
+    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ahead)
+    with started as process, closing(Ledger(live_settings)) as ledger:
+        assert process.stderr is not None
+        base = next(found[0] for line in process.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+        _, key = Accounts(live_settings.home).add_client("shop", frozenset({Right.JOBS}), None)
+        client = Visitor(base).with_headers(Authorization=f"Bearer {key}")
+        job = submitted(client, json={"photos": [f"s3://a/{number}" for number in range(60)], "batch_size": 1})["id"]
+        while ledger.jobs.enqueued(job) < 20:
+            assert process.poll() is None
+        process.kill()
+        process.wait()
+        assert ledger.jobs.enqueued(job) == 20
+        with running(live_settings) as worker, serving(live_settings) as running_door:
+            ledger.client.zadd(keys.errands(Kind.QUEUE), {f"queue:{job}": 0})  # as when the dead server's lease has run out
+            assert ended(running_door.client(), job)["ends"] == {"no_match": 60}
+            assert set(worker.seen.values()) == {1}
+
+
+@pytest.mark.parametrize("forms", [False, True], ids=["signed", "taken"])
+def test_photos_are_sent_past_the_server_or_to_it_and_named_in_a_job(
+    open_door: Serving, worker: StandIn, store: ObjectStore, forms: bool
+) -> None:
+    client = open_door.client()
+    if forms:
+        upload = client.post("/v1/uploads/photo", fields={"image": ("a.jpg", b"photo")})
+        assert upload.status == 201
+        reference = upload.json["reference"]
+    else:
+        answer = client.post("/v1/uploads", json={"count": 2})
+        assert answer.status == 201
+        first, second = answer.json["uploads"]
+        assert first["reference"] != second["reference"]
+        sent = urllib3.request("PUT", first["put"], body=b"photo", retries=False)
+        assert sent.status == 200, sent.data
+        # The signature is good for this object and for sending it alone.
+        assert urllib3.request("GET", first["put"], retries=False).status == 403
+        elsewhere = first["put"].replace(first["reference"].rpartition("/")[2], "0" * 64)
+        assert urllib3.request("PUT", elsewhere, body=b"forged", retries=False).status == 403
+        reference = first["reference"]
+    assert store.read(reference.removeprefix(f"s3://{store.bucket}/")).data == b"photo"
+    job = submitted(client, json={"photos": [reference]})["id"]
+    assert ended(client, job)["ends"] == {"no_match": 1}
+
+
+class Listener:
+    """Whoever is told by webhooks."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Mapping[str, str], bytes]] = []
+        self.status = 204
+        told, listener = self.told, self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                told.append((dict(self.headers), body))
+                self.send_response(listener.status)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}/ended?token=secret"
+
+
+@contextmanager
+def listening() -> Iterator[Listener]:
+    listener = Listener()
+    thread = threading.Thread(target=listener.server.serve_forever)
+    thread.start()
+    yield listener
+    listener.server.shutdown()
+    listener.server.server_close()
+    thread.join()
+
+
+def allowing(settings: Settings, listener: Listener) -> Settings:
+    host = f"127.0.0.1:{listener.server.server_port}"
+    return settings.model_copy(update={"fetch": Fetch(allowed_hosts=(host,))})
+
+
+def test_whoever_submitted_is_told_of_the_end_by_a_signed_request(live_settings: Settings, worker: StandIn) -> None:
+    with listening() as listener, serving(allowing(live_settings, listener)) as running_door:
+        client = running_door.client()
+        worker.gate.clear()
+        job = submitted(client, json={"photos": REFERENCES[:2], "name": "shelf", "webhook": listener.address})
+        assert "secret" not in job["webhook"]
+        assert listener.told == []
+        worker.gate.set()
+        while not listener.told:
+            time.sleep(0.05)
+        headers, body = listener.told[0]
+        told = {"event": "job.ended", "job": job["id"], "name": "shelf", "state": "ended", "photos": 2, "ends": {"no_match": 2}}
+        assert json.loads(body) == told
+        account = running_door.door.accounts.client_named("shop")
+        assert account is not None
+        signed = f"{headers['X-Packsight-Timestamp']}.".encode() + body
+        expected = hmac.new(account.webhook_secret.encode(), signed, sha256).hexdigest()
+        assert headers["X-Packsight-Signature"] == f"sha256={expected}"
+        assert client.get("/v1/webhooks/failed").json == []
+
+
+def test_a_webhook_that_fails_is_tried_again_given_up_listed_and_tried_anew(
+    live_settings: Settings, worker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errands_module, "_FIRST", 0.05)
+    monkeypatch.setattr(errands_module, "_TRIES", 3)
+    with listening() as listener, serving(allowing(live_settings, listener)) as running_door:
+        client = running_door.client()
+        listener.status = 500
+        job = submitted(client, json={"photos": REFERENCES[:1], "webhook": listener.address})["id"]
+        while not (given_up := client.get("/v1/webhooks/failed").json):
+            time.sleep(0.05)
+        assert [(one["job"], one["tries"]) for one in given_up] == [(job, 3)]
+        assert "status 500" in given_up[0]["error"]
+        assert "secret" not in given_up[0]["error"]
+        assert len(listener.told) == 3
+        assert running_door.client("other").get("/v1/webhooks/failed").json == []
+        assert running_door.client("other").post(f"/v1/webhooks/failed/{job}/retry").status == 404
+        listener.status = 200
+        assert client.post(f"/v1/webhooks/failed/{job}/retry").status == 202
+        while len(listener.told) < 4:
+            time.sleep(0.05)
+        while client.get("/v1/webhooks/failed").json:
+            time.sleep(0.05)
+
+
+def test_no_webhook_leads_inside(open_door: Serving) -> None:
+    client = open_door.client()
+    for address in ("http://127.0.0.1/x", "http://169.254.169.254/latest", "http://localhost/", "http://10.0.0.1:8080/", "ftp://example.com/"):
+        answer = client.post("/v1/jobs", json={"photos": ["s3://a/b"], "webhook": address})
+        assert (answer.status, answer.code in {"reference_refused", "reference_invalid"}) == (400, True), address
+    assert open_door.person().post("/v1/jobs", json={"photos": ["s3://a/b"], "webhook": "https://example.com/"}).status == 400
+    assert client.get("/v1/jobs").json["jobs"] == []
+
+
+def test_a_webhook_outlives_its_server(live_settings: Settings) -> None:
+    with listening() as listener:
+        settings = allowing(live_settings, listener)
+        with serving(settings) as running_door:
+            submitted(running_door.client(), json={"photos": REFERENCES[:1], "webhook": listener.address})
+        assert listener.told == []
+        with running(live_settings), serving(settings):
+            while not listener.told:
+                time.sleep(0.05)
+
+
+def test_an_errand_is_one_servers_until_it_is_silent(live_settings: Settings) -> None:
+    with closing(Ledger(live_settings)) as ledger:
+        first, second = Errands(ledger.client, 60), Errands(ledger.client, 60)
+        errand = Errand(kind=Kind.WEBHOOK, job="one", client="shop")
+        first.add(errand)
+        assert first.take(Kind.WEBHOOK) == errand
+        assert second.take(Kind.WEBHOOK) is None
+        assert second.take(Kind.QUEUE) is None
+        ledger.client.zadd(keys.errands(Kind.WEBHOOK), {errand.name: time.time() - 1})  # as when its lease has run out
+        assert second.take(Kind.WEBHOOK) == errand
+        second.done(errand)
+        first.renew(errand)  # comes too late, and brings nothing back
+        assert first.take(Kind.WEBHOOK) is None
+        assert ledger.client.keys("packsight:errand*") == []

@@ -1,0 +1,115 @@
+"""What the producer's commands show, on a terminal of 80 columns and without one."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from packsight.producer import display
+from packsight.producer.rows import Row
+from packsight.producer.summary import State, Summary
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.messages import Priority
+from packsight.shared.contract.outcomes import Failure, Outcome, Status
+from packsight.shared.storage.jobs import JobKind, JobManifest
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    time = [1000.0]
+    monkeypatch.setattr(display, "monotonic", lambda: time[0])
+    return time
+
+
+def page(width: int = 80, *, terminal: bool = False) -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, width=width, force_terminal=terminal, highlight=False, color_system=None), file
+
+
+def test_the_rate_is_what_was_done_by_the_time_that_it_took_and_what_was_done_before_says_nothing(now: list[float]) -> None:
+    pace = display.Pace(total=262, already=100, begun=now[0])
+    pace.advance(100)
+    assert pace.words() == "100/262 · in 0:00:00"
+    now[0] += 20
+    pace.advance(16)
+    now[0] += 5
+    assert pace.rate == pytest.approx(16 / 20), "it does not sink until the next batch"
+    assert pace.words() == "116/262 · 0.8/s · in 0:00:25 · 0:03:02 left"
+
+
+def test_the_line_of_progress_fits_into_80_columns_and_a_remark_stands_below_it(
+    now: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console, file = page(terminal=True)
+    monkeypatch.setattr(display, "console", console)
+    with display.progress("Recognising", 100_000) as bar:
+        now[0] += 7000
+        bar.advance(12_345)
+        bar.idle(42.0)
+        bar.line.refresh()
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in re.split(r"[\r\n]", file.getvalue())]
+    assert any(re.search(r"Recognising ━ +12,345/100,000 · 1\.8/s · in 1:56:40 · 13:48:23 left$", line) for line in lines), lines
+    assert "Nothing for 42 s; `packsight status` shows the workers" in lines
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_without_a_terminal_there_is_a_plain_line_every_half_minute(now: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    console, file = page(width=40)
+    monkeypatch.setattr(display, "console", console)
+    with display.progress("Recognising", 10_000) as bar:
+        for second in range(1, 100):
+            now[0] += 1
+            if second % 10 == 0:
+                bar.advance(16)
+            bar.idle(second % 10)
+    assert file.getvalue().splitlines() == [
+        "Recognising 48/10,000 · 1.6/s · in 0:00:30 · 1:43:40 left",
+        "Recognising 96/10,000 · 1.6/s · in 0:01:00 · 1:43:10 left",
+        "Recognising 144/10,000 · 1.6/s · in 0:01:30 · 1:42:40 left",
+    ]
+
+
+def failed(name: str, code: ErrorCode) -> Row:
+    return Row("job", 0, name, Outcome.failed(f"s3://b/{name}", Failure.of_code(code, f"something about {name}")))
+
+
+def test_failures_are_told_with_the_names_of_their_photos_and_none_is_left_out() -> None:
+    tally = display.Tally()
+    codes = [code for code in ErrorCode if code not in {ErrorCode.INTERNAL, ErrorCode.FILE_EMPTY}][:6]
+    for place, code in enumerate(codes):
+        for number in range(6 - place):
+            tally.add(failed(f"a very long name of a folder/with photos in it/{code}-{number}.jpg", code))
+    console, file = page()
+    tally.show(console)
+    text = file.getvalue()
+    names = ", ".join(f"a very long name of a folder/with photos in it/{codes[0]}-{number}.jpg" for number in range(3))
+    assert f"  {names} and 3 more\n" in text, "on one line, so that it can be copied"
+    assert all(f"× {code}" in text for code in codes)
+    assert f"and 1 more: 1 × {codes[5]}\n" in text
+
+
+def test_a_list_of_jobs_fits_into_80_columns() -> None:
+    ends = Counter({Status.MATCHED: 98_765, Status.AMBIGUOUS: 10_000, Status.NO_MATCH: 20_000, Status.FAILED: 1_000})
+    made = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+    long = JobManifest(
+        job="20260304-050607-abcdef", images=200_000, created_at=made, name="spring shelf", source="photos/ (200,000 photos)" * 5,
+        priority=Priority.HIGH, kind=JobKind.EVALUATION,
+    )  # fmt: skip
+    short = JobManifest(job="20260304-050607-abcde0", images=3, created_at=made, kind=JobKind.EVALUATION, priority=Priority.LOW)
+    console, file = page()
+    none: Counter[Status] = Counter()
+    display.job_lines(
+        console, [(long, Summary(State.RUNNING, 200_000, ends, 7)), (short, Summary(State.CANCELLED, 3, none, 0))]
+    )
+    head, *lines = file.getvalue().splitlines()
+    assert max(map(len, (head, *lines))) <= 80
+    assert lines[0].split() == ["20260304-050607-abcdef", "running", "64%", "200,000", "98,765", "10,000", "20,000", "1,000"]
+    assert lines[1].startswith("  2026-03-04 05:06 UTC · evaluation · high priority · spring shelf · catalog d")
+    assert lines[1].endswith("…")
+    assert lines[2].split() == ["20260304-050607-abcde0", "cancell", "0%", "3", "0", "0", "0", "0"]
+    assert lines[3] == "  2026-03-04 05:06 UTC · evaluation · low priority · catalog default"
