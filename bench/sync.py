@@ -168,7 +168,7 @@ def plan_only(settings: Settings, feed: str) -> dict[str, Any]:
             wanted = sync.want(state)
             resolved = sync.resolve(state, wanted)
             [target] = wanted.targets
-            assert not sync.is_as_it_should_be(state, target)
+            assert not sync.is_as_it_should_be(state, wanted, target)
     return {
         "changed": wanted.plan.changed, "asked": resolved.agenda.asked, "put_off": resolved.agenda.put_off,
         "fetched": resolved.downloads,

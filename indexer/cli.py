@@ -75,6 +75,16 @@ def report(
 
 
 @catalog_app.command()
+def health(
+    name: Annotated[str, typer.Argument(metavar="LIST", help="Name of a list; all of them, counted, when left out.")] = "",
+    catalog: Catalog = "default",
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the whole list into this file.")] = None,
+) -> None:
+    """Show what wants looking at in the catalog that is served: names, pictures, twins, products with too few photos."""
+    looking.health(name, catalog, csv=csv)
+
+
+@catalog_app.command()
 def diff(
     before: Annotated[str, typer.Argument(help="Version.")],
     after: Annotated[str, typer.Argument(help="Version that it is compared with.")],

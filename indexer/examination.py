@@ -18,7 +18,7 @@ from packsight.indexer.gate.changes import Changes, changes
 from packsight.indexer.gate.churn import NO_CHURN, changed_answers, churn
 from packsight.indexer.gate.parameters import GATE, GateParameters
 from packsight.indexer.gate.queries import NONE, Queries
-from packsight.indexer.gate.questions import MADE, OWN, QUERY, Asked, ask_made, ask_own, ask_queries, by_photo
+from packsight.indexer.gate.questions import ask_made, ask_own, ask_queries, by_photo
 from packsight.indexer.gate.recognition import forgotten, pairs, told
 from packsight.indexer.gate.remarks import remarks
 from packsight.indexer.gate.rules import Findings, Refusal, refusals
@@ -29,11 +29,13 @@ from packsight.indexer.report import PhotoFailure
 from packsight.indexer.version_report.keeping import Reports
 from packsight.indexer.version_report.page import page
 from packsight.indexer.version_report.summary import Summary, Verdict
+from packsight.shared.catalog.health import LISTS as HEALTH
 from packsight.shared.catalog.manifest import MANIFEST, SERVED, Manifest, PhotoRow, ProductRow, new_version
 from packsight.shared.catalog.parts import verify
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.tables import photo_table, product_table
+from packsight.shared.catalog.told import MADE, OWN, QUERY, Asked
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.settings import Catalog
@@ -68,6 +70,10 @@ class Material:
     failures: Sequence[PhotoFailure] = ()
     notes: Sequence[str] = ()
     """What was noticed before, for the terminal."""
+    lists: Mapping[str, pa.Table] = field(default_factory=dict)
+    """More lists of the report, by the names of TITLES."""
+    asked: Sequence[Asked] | None = None
+    """What the version was asked already, if it was; see `ask`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +163,7 @@ class Examination:
         if manifest.photos == 0:
             raise UserError("The new version has no photo at all, so it was not published. See which photos failed, and why.")
         tables = Tables.open(folder)
-        asked = self._ask(snapshot, material)
+        asked = material.asked if material.asked is not None else self._ask(snapshot, material)
         former = self.history(parent) if parent is not None else []
         answers = {one.manifest.version: self.reports.answers(one.manifest.version) for one in former}
         compared = list[str]()
@@ -176,6 +182,7 @@ class Examination:
             **_changed_lists(changed),
             "answers": changed_answers(otherwise),
             "forgotten": forgotten(parents),
+            **material.lists,
             **remarked,
         }
         found = Findings(
@@ -193,7 +200,8 @@ class Examination:
         notes = (*material.notes, *material.queries.notes, *notes)
         summary = self._summary(manifest.version, parent, verdict, reasons, found.own, lists, compared, notes)
         if verdict is Verdict.REFUSED or tried:
-            case = case_of(tables, made_for(manifest.recipe, manifest.fit), parent, material.queries.decisive, self.limits)
+            made = made_for(manifest.recipe, manifest.fit, manifest.reviewed.digest)
+            case = case_of(tables, made, parent, material.queries.decisive, self.limits)
             summary = summary.model_copy(update={"case": case})
         self._keep(summary, lists, asked)
         if verdict is Verdict.REFUSED:
@@ -204,7 +212,9 @@ class Examination:
         """Keep a report of a version that only shows its parent's products otherwise; what was asked of that holds for both."""
         before = Tables.read(self.catalogs, parent.version)
         tables = Tables(product_table(products), before.photos)
-        lists = _changed_lists(changes(before, tables))
+        # What is to be seen to is as it was.
+        same = {name: table for name, table in self.reports.tables(parent.version).items() if name in HEALTH}
+        lists = {**same, **_changed_lists(changes(before, tables))}
         summary = self._summary(version, parent, Verdict.ACCEPTED, (), tables.levels, lists, (), ())
         self._keep(summary, lists, self.reports.answers(parent.version))
 
@@ -221,6 +231,10 @@ class Examination:
             if summary is not None and summary.verdict is not Verdict.ACCEPTED:
                 break
         return found
+
+    def ask(self, folder: Path, material: Material) -> list[Asked]:
+        """Ask a built version what it is asked before it is published."""
+        return self._ask(Snapshot.open(folder), material)
 
     def _ask(self, snapshot: Snapshot, material: Material) -> list[Asked]:
         return [
@@ -287,9 +301,9 @@ class Examination:
         )
 
 
-def made_for(recipe: Recipe, fit: str) -> str:
-    """Name of what a version is made for."""
-    return f"{recipe.key} {fit}"
+def made_for(recipe: Recipe, fit: str, reviewed: str = "") -> str:
+    """Name of what a version is made for; reviewed: what names the reviews that it is calibrated by."""
+    return f"{recipe.key} {fit} {reviewed}".rstrip()
 
 
 def _kept(version: str) -> str:

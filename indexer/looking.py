@@ -15,6 +15,7 @@ from packsight.indexer.product_view import product_view
 from packsight.indexer.version_report.keeping import Reports, as_text, lines_of
 from packsight.indexer.version_report.page import page_of_lines
 from packsight.indexer.version_report.summary import Summary
+from packsight.shared.catalog import health as catalog_health
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import UserError
@@ -34,6 +35,28 @@ def report(version: str, catalog: str, *, html: Path | None, jsonl: Path | None)
     out.print(tables.report(summary))
     out.print(tables.counts(summary))
     print_notes(tables.remarks(summary))
+
+
+def health(name: str, catalog: str, *, csv: Path | None) -> None:
+    """Show what wants looking at in the version that is served: how many of each kind, or one list; all of that into a file."""
+    if csv is not None and not name:
+        raise UserError(f"--csv writes one list. Name it: {', '.join(catalog_health.LISTS)}.")
+    with opened(catalog) as catalogs, closing(ObjectStore(settings().s3)) as store:
+        version = current_of(catalogs).version
+        if not name:
+            out.print(tables.health(version, catalog_health.counts(store, catalog, version)))
+            return
+        wanted = catalog_health.health_list(name)
+        rows = list(catalog_health.rows(store, catalog, version, name))
+    if csv is not None:
+        try:
+            with written_aside(csv) as part, part.open("w", encoding="utf-8", newline="") as file:
+                catalog_health.write_csv(file, name, rows)
+        except OSError as error:
+            raise UserError(f"{csv} cannot be written: {error.strerror}. Create the folder or choose another.") from None
+        out.print(f"Wrote {csv}: {len(rows):,} rows.", highlight=False)
+        return
+    out.print(tables.health_rows(wanted, rows[: tables.SHOWN], len(rows)))
 
 
 def diff(before: str, after: str, catalog: str, *, jsonl: Path | None) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from packsight.indexer.gate.questions import Asked
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.told import Asked
 from packsight.shared.catalog.words.word_notes import NAMED
 from packsight.shared.contract.errors import UserError
 from packsight.shared.matching.kinship import kinship

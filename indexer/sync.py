@@ -44,6 +44,8 @@ from packsight.indexer.plan import Plan, plan
 from packsight.indexer.publish import prune, publish
 from packsight.indexer.refused import prune_refused
 from packsight.indexer.report import SyncReport, SyncRequest, failures_of, first_failure, notes_of, report_of
+from packsight.indexer.reviewed.fallen import fallen
+from packsight.indexer.reviewed.harvest import Harvest
 from packsight.indexer.state import copy, resolution
 from packsight.indexer.state.database import DamagedStateError, State, discard, opened
 from packsight.indexer.state.intake import take_in, take_in_extras
@@ -58,6 +60,7 @@ from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.contract.references import shown
 from packsight.shared.matching.fingerprint import matching_fingerprint
 from packsight.shared.queue.jobs_ledger import JobsLedger
 from packsight.shared.queue.results import Results
@@ -84,6 +87,8 @@ class Wanted:
     parent: Parent | None
     targets: tuple[Target, ...]
     notes: tuple[str, ...]
+    harvest: Harvest
+    """What people said of answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +185,7 @@ class Sync:
         resolved = self.resolve(state, wanted)
         built = self.build(state, wanted)
         summary, failures = resolution.summary(state, wanted.plan.parent), failures_of(state)
+        reviews = wanted.harvest.notes(state, wanted.plan.parent)
         published = self.publish(state, wanted, built, summary)
         return report_of(
             self.request,
@@ -192,7 +198,7 @@ class Sync:
             fetched=resolved.downloads,
             described=built.described,
             canary=self.request.canary if published.canary else 0.0,
-            notes=wanted.notes,
+            notes=(*wanted.notes, *reviews),
         )
 
     def want(self, state: State) -> Wanted:
@@ -205,10 +211,14 @@ class Sync:
         trial = self._trial(current)
         parent = self._parent(state, current.version) if current is not None and current.version else None
         skipped: Counter[str] = Counter()
+        harvest = Harvest(self.store, request.catalog, self.settings, self.clock(), again=request.force)
+        if not request.dry_run:
+            harvest.keep(state)
         with state.transaction():
             resolution.take_back_refusals(state, all_of_them=request.force)
             self._read_feed(state)
             take_in_extras(state, extra_photos(request.photos, self.store, skipped) if request.photos else (), request.photos)
+            harvest.take_in(state)
             wanted = plan(state, parent.number if parent is not None else NO_VERSION)
             if not request.force and not request.dry_run:
                 # Before a photo is fetched for nothing; what photos are lost is known when the rest of them has been seen.
@@ -223,7 +233,7 @@ class Sync:
         if request.force or state.get("settled") != _names(parent, targets):
             with state.transaction():
                 touch_all(state)
-        return Wanted(wanted, current, parent, targets, notes)
+        return Wanted(wanted, current, parent, targets, notes, harvest)
 
     def _trial(self, current: Current | None) -> tuple[str, ...]:
         """What to say of a canary that is being tried; raises CanaryError unless the sync is to end that, or changes nothing."""
@@ -288,13 +298,13 @@ class Sync:
         refused: list[int] = []
         described = 0
         for target in wanted.targets:
-            if not self.is_as_it_should_be(state, target):
+            if not self.is_as_it_should_be(state, wanted, target):
                 self.lease.check()
-                if (shown := self._shown_anew(state, wanted.plan, target)) is not None:
+                if (shown := self._shown_anew(state, wanted, target)) is not None:
                     versions.append(shown)
                     refused.append(_refused(state))
                     continue
-                features = FeatureStore(self.store, target.recipe.parts, self.settings.home)
+                features = self._features(target)
                 completed = complete(
                     state,
                     wanted.plan.parent,
@@ -305,12 +315,15 @@ class Sync:
                     progress=self.progress,
                 )
                 described += completed.described
-                if not self.is_as_it_should_be(state, target):  # unless nothing of what is new can be used
+                if wanted.harvest.drop_what_is_there(state, _number(target), completed.features):
+                    self._resolve_again(state, wanted)
+                if not self.is_as_it_should_be(state, wanted, target):  # unless nothing of what is new can be used
                     made = self._made(state, target, features)
                     described += made.described
                     folder = self._folder / target.recipe.key
                     manifest = self._build_version(state, folder, wanted, target, completed, made)
-                    versions.append(Version(folder, manifest, target, _refused(state)))
+                    if manifest is not None:
+                        versions.append(Version(folder, manifest, target, _refused(state)))
             refused.append(_refused(state))
         return Built(tuple(versions), described, tuple(refused))
 
@@ -323,19 +336,30 @@ class Sync:
         """Folder of the versions that are built upon."""
         return self.settings.home / "parents" / self.request.catalog
 
-    def is_as_it_should_be(self, state: State, target: Target) -> bool:
+    def is_as_it_should_be(self, state: State, wanted: Wanted, target: Target) -> bool:
         """Whether nothing need be built for a recipe."""
-        return not self.request.force and target.is_served(state, self._fit)
+        return not self.request.force and target.is_served(state, self._fit) and not _is_asked_for(wanted.harvest, target)
+
+    def _resolve_again(self, state: State, wanted: Wanted) -> None:
+        """Work out the photos of products anew whose confirmed ones were left out."""
+        wanted.harvest.remember()
+        with state.transaction():
+            wanted.harvest.take_in(state)
+            resolution.resolve(state, wanted.plan.parent)
+            resolution.put_in_order(state)
 
     @property
     def _fit(self) -> str:
         return fit_fingerprint(parameters=self.parameters, prior=self.prior)
 
-    def _shown_anew(self, state: State, plan: Plan, target: Target) -> Version | None:
+    def _shown_anew(self, state: State, wanted: Wanted, target: Target) -> Version | None:
         """A version that only shows the parent's products otherwise; None where more is to be done."""
         with state.transaction():
             resolution.put_in_order(state)
-        if self.request.force or target.parent is None or not target.is_matched_alike(state, self.catalogs, self._fit):
+        plan = wanted.plan
+        if self.request.force or target.parent is None or _is_asked_for(wanted.harvest, target):
+            return None
+        if not target.is_matched_alike(state, self.catalogs, self._fit):
             return None
         folder, parent = self._folder / target.recipe.key, target.parent.manifest
         notes = notes_of(plan, resolution.summary(state, plan.parent), state)
@@ -352,37 +376,78 @@ class Sync:
 
     def _build_version(
         self, state: State, folder: Path, wanted: Wanted, target: Target, completed: Completed, made: Made
-    ) -> Manifest:
+    ) -> Manifest | None:
+        """Build a version and have it examined; None where what was new is left out again, so that it would be as the parent."""
         products, photos = ProductRows(state), PhotoRows(state)
         if not photos:
             raise UserError(f"No photo can be used, so nothing was published. {first_failure(state)}")
         before = target.parent.manifest if target.parent is not None else None
         queries = self._queries(target.recipe)
         if not self.request.force:
-            self.gate.require_new(products, photos, made_for(target.recipe, self._fit), before, queries)
+            made_by = made_for(target.recipe, self._fit, wanted.harvest.digest)
+            self.gate.require_new(products, photos, made_by, before, queries)
+        unreadable = unreadable_names(products, self.fleet.scripts())
+        material = Material(completed.features, made.features, queries, (), unreadable.notes)
+        self._write_version(state, folder, wanted, target, material, made.notes)
+        material = replace(material, asked=self.gate.ask(folder, material))
+        if self._leave_out(state, wanted, target, material):
+            if self.is_as_it_should_be(state, wanted, target):
+                return None
+            shutil.rmtree(folder)
+            made = self._made(state, target, self._features(target))
+            material = replace(material, made=made.features, asked=None)
+            self._write_version(state, folder, wanted, target, material, made.notes)
+        lists = {**wanted.harvest.lists(state, _number(target)), "unreadable_names": unreadable.products}
+        material = replace(material, failures=failures_of(state), lists=lists)
+        self.lease.check()
+        return self.gate.of_version(folder, before, material, force=self.request.force, tried=bool(self.request.canary))
+
+    def _write_version(
+        self, state: State, folder: Path, wanted: Wanted, target: Target, material: Material, made_notes: Sequence[str]
+    ) -> None:
+        """Write the files of a version into a folder."""
         self.lease.check()
         self.progress("built", 0, 1)
-        unreadable = unreadable_names(products, self.fleet.scripts())
+        pairs, unseen = wanted.harvest.described(
+            target.recipe, features=self._features(target), extractor=self.extractor, progress=self.progress
+        )
         parents = {one.version for one in wanted.targets}
         forced = "the sync was forced" if self.request.force else ""
+        noted = notes_of(wanted.plan, resolution.summary(state, wanted.plan.parent), state)
         build_version(
             folder,
             catalog=self.request.catalog,
             parent=target.parent if forced else brought(target, self.catalogs, self._parents, parents),
-            products=products,
-            photos=photos,
-            features=completed.features,
+            products=ProductRows(state),
+            photos=PhotoRows(state),
+            features=material.features,
             recipe=target.recipe,
-            notes=(*notes_of(wanted.plan, resolution.summary(state, wanted.plan.parent), state), *unreadable, *made.notes),
+            notes=(*noted, *material.notes, *made_notes, *unseen),
             prior=self.prior,
-            made=made.features,
+            made=material.made,
+            reviewed=pairs,
             parameters=self.parameters,
             begin=forced,
         )
         self.progress("built", 1, 1)
-        material = Material(completed.features, made.features, queries, failures_of(state), unreadable)
-        self.lease.check()
-        return self.gate.of_version(folder, before, material, force=self.request.force, tried=bool(self.request.canary))
+
+    def _leave_out(self, state: State, wanted: Wanted, target: Target, material: Material) -> bool:
+        """Leave new confirmed photos out with which the catalog knows its own photos worse; tell whether there are such."""
+        new = wanted.harvest.new(state, _number(target))
+        if not new or target.parent is None or not target.is_own:
+            return False
+        before = self.gate.reports.answers(target.parent.manifest.version)
+        worse = fallen(before, material.asked or (), new)
+        for product, first in worse.items():
+            what = f"with it {shown(first.photo.name)} of {first.photo.product} is taken for {product}"
+            for sha in new[product]:
+                wanted.harvest.leave_out(sha, what)
+        if worse:
+            self._resolve_again(state, wanted)
+        return bool(worse)
+
+    def _features(self, target: Target) -> FeatureStore:
+        return FeatureStore(self.store, target.recipe.parts, self.settings.home)
 
     def _queries(self, recipe: Recipe) -> Queries:
         """Stored queries and photos of recent jobs, described by workers of a recipe like any photo."""
@@ -426,6 +491,7 @@ class Sync:
             state.set("uncopied", True)
         if state.get("uncopied") and copy.keep(state, self.store, self.request.catalog, self.clock()):
             state.set("uncopied", False)
+        wanted.harvest.settle(state, built.versions[-1].manifest.version if built.versions else "")
         shutil.rmtree(self._folder, ignore_errors=True)
         current = self.catalogs.current() if built.versions else wanted.current
         tried = {canary.version for canary in current.canaries.values()} if current is not None else set()
@@ -452,6 +518,19 @@ class Sync:
             state.run("DELETE FROM touched")
         else:
             state.set("settled", None)
+
+
+def _number(target: Target) -> int:
+    """Of the version before, in the state."""
+    return target.parent.number if target.parent is not None else NO_VERSION
+
+
+def _is_asked_for(harvest: Harvest, target: Target) -> bool:
+    """Whether what people said is worth a version, whatever else there is."""
+    if target.parent is None:
+        return False
+    known = target.parent.manifest.reviewed
+    return harvest.asks_for_a_version(known.pairs, known.digest)
 
 
 def _adopt(state: State, wanted: Wanted, made: Version) -> None:

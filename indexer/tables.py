@@ -13,6 +13,8 @@ from rich.table import Table
 from packsight.indexer.report import SyncReport
 from packsight.indexer.version_report.summary import TITLES, Summary, Verdict
 from packsight.shared.catalog.canary import Canary
+from packsight.shared.catalog.health import LISTS as HEALTH
+from packsight.shared.catalog.health import HealthList
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import shown
@@ -227,6 +229,26 @@ def lists(tables: Mapping[str, pa.Table], counts: Mapping[str, int]) -> Iterator
             if counts[name] > len(tables[name]):
                 table.caption = f"and {counts[name] - len(tables[name])} more"
             yield table
+
+
+def health(version: str, counts: Mapping[str, int]) -> RenderableType:
+    """What wants looking at, how many of each kind, and what to do."""
+    table = Table("List", "What", "Rows", "What to do", box=SIMPLE_HEAD, title=f"Version {escape(version)}", title_justify="left")
+    for name, one in HEALTH.items():
+        count = counts[name]
+        table.add_row(name, one.title, f"{count:,}" if count else "[dim]0[/]", one.remedy if count else "")
+    table.caption = "One of them: packsight catalog health LIST [--csv FILE]"
+    return table
+
+
+def health_rows(wanted: HealthList, rows: Sequence[Mapping[str, object]], count: int) -> RenderableType:
+    """The first rows of such a list."""
+    table = Table(*wanted.columns, title=f"{wanted.title}: {count:,}", title_justify="left", box=SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(escape(shown(str(row[column]))) for column in wanted.columns))
+    more = f"and {count - len(rows):,} more with --csv FILE. " if count > len(rows) else ""
+    table.caption = f"{more}{wanted.remedy}"
+    return table
 
 
 def product(view: ProductView) -> Iterator[RenderableType]:

@@ -381,10 +381,13 @@ def say(
     verdict: Annotated[str, typer.Argument(help="right, other, not_listed or bad_photo.")],
     product: Annotated[str, typer.Option("--product", help="Id of the product that the photo shows, with `other`.")] = "",
     by: By = "",
+    complaint: Annotated[
+        bool, typer.Option("--complaint", help="Somebody came upon the answer: it tells nothing of others, and is in no figure.")
+    ] = False,
     catalog: Catalog = "default",
 ) -> None:
     """Say what a photo shows."""
-    reviews.say(job_id, index, verdict, catalog, product=product, by=by)
+    reviews.say(job_id, index, verdict, catalog, product=product, by=by, complaint=complaint)
 
 
 @review_app.command()

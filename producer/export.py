@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,7 @@ from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.extras import Later, require
 from packsight.shared.storage.files import part_of
+from packsight.shared.tables.spreadsheet import harmless
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,21 +27,6 @@ else:
 FILE_KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 """Kinds of files of results by suffix."""
 STANDARD_OUTPUT = Path("-")
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-
-
-def harmless(value: Any) -> Any:
-    """Keep a spreadsheet from running a cell as a formula: text that starts like one gets a quote in front.
-
-    OWASP, CSV injection: = + - @ and the tab and carriage return that some programs skip before them. Quotes before such
-    a start count as well, so that `literal` gives back what was.
-    """
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
-
-
-def literal(cell: str) -> str:
-    """The text behind a harmless cell."""
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 class Export(Protocol):

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from packsight.producer.columns import COLUMNS, Kind, Value, flat
-from packsight.producer.export import FILE_KINDS, literal
+from packsight.producer.export import FILE_KINDS
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.extras import Later
+from packsight.shared.tables.spreadsheet import literal
 
 if TYPE_CHECKING:
     import pandas as pd

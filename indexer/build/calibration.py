@@ -25,6 +25,10 @@ class Answers:
     listed: npt.NDArray[np.bool_]
     weight: Matrix
 
+    def taken(self, rows: npt.NDArray[np.bool_]) -> Answers:
+        """Some of the answers."""
+        return Answers(self.confidence[rows], self.right[rows], self.listed[rows], self.weight[rows])
+
     def self_check(self, matched: float | Matrix) -> SelfCheck:
         """What of the photos whose product is listed was recognised; matched: from which confidence, of all or of each."""
         told = self.listed & (self.confidence >= matched)

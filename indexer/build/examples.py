@@ -4,11 +4,14 @@ Every photo that can be left out without leaving its product without any is aske
 that product had never been listed, when the right answer is none. Nothing of a product's only photo may answer for itself, so it
 is not asked itself, but a photo made of it (packsight.indexer.made) is, in the same two ways: it stays listed, since what is
 asked is another photo of its product, though an easier one than customers send.
+
+Photos that people reviewed (packsight.indexer.reviewed) are asked once each, as what the verdict says: as photos of their
+product, or of none. One that has become a photo of the catalog is left out like any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -18,6 +21,7 @@ import numpy.typing as npt
 
 from packsight.indexer.build.parameters import FIT, ExampleParameters, FitParameters, ProjectionParameters
 from packsight.indexer.build.projection import fit_like
+from packsight.indexer.reviewed.pairs import NO_PAIRS, Pairs
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
@@ -31,8 +35,9 @@ NOTHING: Mapping[str, Features] = MappingProxyType({})
 class TrainingExample:
     """One question: a photo, and the product that is the right answer (None: none of them).
 
-    product: that the photo shows, listed or not. exclusion: what the snapshot is asked without. made: whether the photo was made
-    of the product's only one.
+    product: that the photo shows, listed or not; -1 for one that never was. exclusion: what the snapshot is asked without. made:
+    whether the photo was made of the product's only one. reviewed: whether a person said what it shows. sampled: whether that was
+    drawn by lot among all answers that were `matched`. again: whether the same photo is asked as one of the catalog's own too.
     """
 
     product: int
@@ -41,6 +46,9 @@ class TrainingExample:
     exclusion: Exclusion | None
     truth: int | None
     made: bool = False
+    reviewed: bool = False
+    sampled: bool = False
+    again: bool = False
 
 
 def example_photos(snapshot: Snapshot, parameters: ExampleParameters = FIT.examples) -> npt.NDArray[np.int64]:
@@ -54,14 +62,34 @@ def training_examples(
     features: Mapping[str, Features],
     parameters: FitParameters = FIT,
     made: Mapping[str, Features] = NOTHING,
+    reviewed: Pairs = NO_PAIRS,
 ) -> Iterator[TrainingExample]:
-    """Ask every photo, as listed first, then as not listed; those that were made last.
+    """Ask every photo, as listed first, then as not listed; then those that were made, then those that people reviewed.
 
     features: of catalog photos, by sha256; made: of photos made of them, by the sha256 of what they were made of.
     """
     yield from _left_out(snapshot, features, parameters)
     if made:
         yield from _made(snapshot, made)
+    if reviewed.pairs:
+        yield from _reviewed(snapshot, reviewed, set(example_photos(snapshot, parameters.examples).tolist()))
+
+
+def _reviewed(snapshot: Snapshot, reviewed: Pairs, asked: Set[int]) -> Iterator[TrainingExample]:
+    """asked: photos of the catalog that are asked as such."""
+    products = {identity: number for number, identity in enumerate(snapshot.products.column("id"))}
+    photos = {sha: number for number, sha in enumerate(snapshot.photo_table.column("sha256"))}
+    for pair in reviewed.described:
+        truth, photo = products.get(pair.product), photos.get(pair.sha256)
+        shown = None if photo is None else int(snapshot.photo_product[photo])
+        if photo is not None and (truth is None or shown != truth or len(snapshot.photos(truth)) < 2):
+            continue  # the shop has said meanwhile what it shows, or nothing of the product would be left
+        exclusion = Exclusion.of_photo(snapshot, photo) if photo is not None else None
+        query = Query.of(reviewed.features[pair.sha256], snapshot)
+        yield TrainingExample(
+            -1 if truth is None else truth, query, snapshot, exclusion, truth,
+            reviewed=True, sampled=pair.sampled, again=photo in asked,
+        )  # fmt: skip
 
 
 def _made(snapshot: Snapshot, made: Mapping[str, Features]) -> Iterator[TrainingExample]:

@@ -4,6 +4,10 @@ Weights are the maximum a posteriori of the conditional logit under a narrow nor
 packsight.indexer.build.prior, which were fitted on several catalogs together. They are used only if answers by weights that have
 not seen the product (cross-fitting over products) are better than the prior's. Thresholds may rise for a catalog whose photos
 ask for it, never fall: photos taken by the shop are easier than others.
+
+Photos that people reviewed teach weights beside those left out. Which of them were looked at depends on what was seen on them,
+how unsure the answer was, and weights say how likely an answer is given what is seen: that stays true of whatever photos are
+chosen so. A threshold is about all answers together, for which only those stand that were drawn by lot.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from packsight.indexer.build.logit import cross_fitted, fit_weights
 from packsight.indexer.build.parameters import FIT, CalibrationParameters, FitParameters, WeightParameters
 from packsight.indexer.build.prior import PRIOR
 from packsight.indexer.build.training_set import BoolArray, TrainingSet, training_set
+from packsight.indexer.reviewed.pairs import NO_PAIRS, Pairs
 from packsight.shared.catalog.decision_model import Matrix, Model, Stage
 from packsight.shared.catalog.evidence import STAGES
 from packsight.shared.catalog.manifest import SelfCheck
@@ -37,11 +42,12 @@ Stages = Mapping[str, TrainingSet]
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """The model of a version, and what it makes of the catalog's own photos: those left out, and those made of only ones."""
+    """The model of a version, and what it makes of photos: its own left out, made ones of only ones, those that were reviewed."""
 
     model: Model
     left_out: SelfCheck
     made: SelfCheck
+    reviewed: SelfCheck
     notes: tuple[str, ...]
 
 
@@ -51,21 +57,31 @@ def fit(
     prior: Model = PRIOR,
     parameters: FitParameters = FIT,
     made: Mapping[str, Features] = NOTHING,
+    reviewed: Pairs = NO_PAIRS,
 ) -> Fitted:
-    """Fit the model of a version whose other files are written; features, made: as for training_examples."""
-    examples = list(training_examples(snapshot, features, parameters, made))
+    """Fit the model of a version whose other files are written; features, made, reviewed: as for training_examples."""
+    examples = list(training_examples(snapshot, features, parameters, made, reviewed))
     if not examples:
-        return Fitted(prior, SelfCheck(), SelfCheck(), ("No photo can be left out: the prior decides",))
+        return Fitted(prior, SelfCheck(), SelfCheck(), SelfCheck(), ("No photo can be left out: the prior decides",))
     asked = [rankings(one.query, one.snapshot, one.exclusion) for one in examples]
     truths, products = [one.truth for one in examples], [one.product for one in examples]
-    stages, is_made = training_sets(asked, truths, products, parameters.weights), np.array([one.made for one in examples])
-    best, notes = _best(_taken(stages, ~is_made), prior, parameters)
+    is_made, is_reviewed, sampled, again = (
+        np.array([getattr(one, name) for one in examples]) for name in ("made", "reviewed", "sampled", "again")
+    )
+    stages = training_sets(asked, truths, products, parameters.weights, sent=is_reviewed.tolist())
+    teaching = ~is_made & ~again
+    best, notes = _best(_taken(stages, teaching), prior, parameters)
     # Apart, since easy photos must not hide what the others ask for.
-    groups = best, _with(best.model, _taken(stages, is_made), prior)
+    groups = (
+        best.taken(~is_reviewed[teaching]), _with(best.model, _taken(stages, is_made), prior),
+        _with(best.model, _taken(stages, sampled), prior),
+    )  # fmt: skip
     thresholds = [_thresholds(group, prior, parameters.calibration) for group in groups]
     model = best.model.model_copy(update={name: max(one[name] for one in thresholds) for name in thresholds[0]})
-    left_out, of_made = (group.self_check(model) for group in groups)
-    return Fitted(model, left_out, of_made, (*notes, *alike(examples, [full for *_, full in asked])))
+    left_out, of_made, _ = (group.self_check(model) for group in groups)
+    of_reviewed = _with(best.model, _taken(stages, is_reviewed), prior).self_check(model)
+    notes = (*notes, *alike(examples, [full for *_, full in asked]))
+    return Fitted(model, left_out, of_made, of_reviewed, notes)
 
 
 def _best(stages: Stages, prior: Model, parameters: FitParameters) -> tuple[_Candidate, tuple[str, ...]]:
@@ -100,10 +116,12 @@ def training_sets(
     truths: Sequence[int | None],
     products: Sequence[int],
     parameters: WeightParameters = FIT.weights,
+    *,
+    sent: Sequence[bool] = (),
 ) -> Stages:
     """What `rankings` gave, as arrays; see training_set."""
     return {
-        name: training_set(found, truths, products, names, parameters)
+        name: training_set(found, truths, products, names, parameters, sent=sent)
         for name, names, found in zip(STAGES, STAGES.values(), zip(*asked, strict=True), strict=True)
     }
 
@@ -116,6 +134,11 @@ class _Candidate:
     stages: Stages
     shares: Mapping[str, Matrix]
     answers: Answers
+
+    def taken(self, rows: BoolArray) -> _Candidate:
+        """Of some of the examples."""
+        shares = {name: one[rows] for name, one in self.shares.items()}
+        return _Candidate(self.model, _taken(self.stages, rows), shares, self.answers.taken(rows))
 
     def self_check(self, model: Model) -> SelfCheck:
         """What is recognised with the thresholds of this model."""

@@ -74,11 +74,14 @@ def training_set(
     products: Sequence[int],
     names: Sequence[str],
     parameters: WeightParameters = FIT.weights,
+    *,
+    sent: Sequence[bool] = (),
 ) -> TrainingSet:
     """Evidence of the likeliest candidates of each ranking, in arrays that hold the longest.
 
     rankings: None where this stage may not decide, which teaches nothing. truths: the right product of each (None: none of
-    them); products: the one that was shown, listed or not.
+    them); products: the one that was shown, listed or not. sent: which of them customers sent, so that each counts as one,
+    listed or not; none of them where that is not said.
     """
     rows = [ranking.rows[: parameters.candidates] if ranking else np.zeros(0, np.int64) for ranking in rankings]
     most = max((len(row) for row in rows), default=0) or 1
@@ -97,6 +100,6 @@ def training_set(
         there=there,
         truth=truth,
         listed=listed,
-        weight=np.where(listed, 1.0, parameters.absent),
+        weight=np.where(listed | np.array(sent or [False] * len(listed), np.bool_), 1.0, parameters.absent),
         part=np.array([product % parameters.parts for product in products], np.int64),
     )

@@ -21,10 +21,11 @@ from packsight.indexer.build.prior import PRIOR
 from packsight.indexer.build.projection import fit_projection
 from packsight.indexer.build.rows import Rows, rows_of, write_details, write_index, write_vectors
 from packsight.indexer.build.segments import Parent
+from packsight.indexer.reviewed.pairs import NO_PAIRS, Pairs
 from packsight.shared.catalog.arrays import open_array
 from packsight.shared.catalog.barcodes import list_barcodes
 from packsight.shared.catalog.decision_model import Model
-from packsight.shared.catalog.manifest import MANIFEST, Manifest, PhotoRow, ProductRow, new_version, seal
+from packsight.shared.catalog.manifest import MANIFEST, Manifest, PhotoRow, ProductRow, ReviewedPairs, new_version, seal
 from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
@@ -59,6 +60,7 @@ def build_version(
     notes: Sequence[str] = (),
     prior: Model = PRIOR,
     made: Mapping[str, Features] = NOTHING,
+    reviewed: Pairs = NO_PAIRS,
     parameters: FitParameters = FIT,
     matching: MatchingParameters = MATCHING,
     words: WordParameters = WORDS,
@@ -70,8 +72,9 @@ def build_version(
 
     Photos without features, or of products that are not listed, are left out and counted in the notes. `features` is
     keyed by sha256, `made` (features of photos made of products' only ones) by that of what they were made of; a photo's are let
-    go before the next one's are asked for. `phase` is entered by name around each part of the work. `begin`: why an epoch begins,
-    whatever the parent has. Raises CatalogError when there is no product, or features are of different lengths.
+    go before the next one's are asked for; `reviewed`: photos that people reviewed. `phase` is entered by name around each part
+    of the work. `begin`: why an epoch begins, whatever the parent has. Raises CatalogError when there is no product, or features
+    are of different lengths.
     """
     if not products:
         raise CatalogError(
@@ -118,8 +121,8 @@ def build_version(
             file.unlink()
         return build_version(
             folder, catalog=catalog, parent=parent, products=products, photos=photos, features=features, recipe=recipe,
-            notes=notes, prior=prior, made=made, parameters=parameters, matching=matching, words=words, phase=phase,
-            layout=layout, begin=f"the index found {recall:.4f} of the nearest photos first",
+            notes=notes, prior=prior, made=made, reviewed=reviewed, parameters=parameters, matching=matching,
+            words=words, phase=phase, layout=layout, begin=f"the index found {recall:.4f} of the nearest photos first",
         )  # fmt: skip
     with phase("details"):
         write_details(folder, rows, parameters)
@@ -141,14 +144,16 @@ def build_version(
         faiss=faiss.__version__,
         epoch=rows.epoch,
         segments=rows.arrangement.segments,
+        reviewed=ReviewedPairs(pairs=len(reviewed.pairs), digest=reviewed.name),
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json())
     with phase("fit"):
-        fitted = fit(Snapshot.open(folder, matching, words), features, prior, parameters, made)
+        fitted = fit(Snapshot.open(folder, matching, words), features, prior, parameters, made, reviewed)
     (folder / "model.json").write_text(fitted.model.model_dump_json(indent=1))
     learnt = {
         "self_check": fitted.left_out,
         "made_check": fitted.made,
+        "reviewed_check": fitted.reviewed,
         "notes": (*remarks, *_fewer_points(rows.epoch.photos, parameters), *fitted.notes),
     }
     with phase("seal"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,6 +20,8 @@ from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import JobStore
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.reviews import ReviewStore
+from packsight.shared.storage.verdicts import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,8 @@ class CatalogNeeds:
     photos: Marks
     """Of versions."""
     sources: Marks
-    """Fetched for a version that is not there yet, or known to be of no use, which is not found out again."""
+    """Fetched for a version that is not there yet, or known to be of no use, which is not found out again; and what people
+    reviewed, by which each version is calibrated."""
     unreadable: tuple[str, ...] = ()
 
     @property
@@ -48,9 +52,13 @@ def read_needs(store: ObjectStore, name: str) -> CatalogNeeds:
         name,
         tuple(versions),
         Marks(_photos(catalogs, versions)),
-        Marks(filter(is_hash, copied(store, name))),
+        Marks(filter(is_hash, chain(copied(store, name), _reviewed(store, name)))),
         tuple(error.message for error in unreadable),
     )
+
+
+def _reviewed(store: ObjectStore, name: str) -> Iterator[str]:
+    return (verdict.sha256 for verdict in ReviewStore(store, name).reviewed().settled if verdict.kind is not Kind.BAD)
 
 
 def _photos(catalogs: CatalogStore, versions: Iterable[Manifest]) -> Iterator[str]:

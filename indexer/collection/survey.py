@@ -64,7 +64,10 @@ def survey(
     makers = frozenset(maker for recipe in recipes for maker in recipe.parts.values()).union(*(one.makers for one in needs))
     _features(store, ages, makers, piles, certain=certain)
     _jobs(store, ages, active, piles)
-    for room, why in ((layout.MODELS, "networks of 8-bit integers"), (layout.INCOMING, "put here by others")):
+    for room, why in (
+        (layout.MODELS, "networks of 8-bit integers"), (layout.INCOMING, "put here by others"),
+        (layout.REVIEWS, "what people said of answers"),
+    ):  # fmt: skip
         for found in store.listed(room):
             piles.put(room, found, why)
     made = Marks(made_photos(store, photos | sources).values())
@@ -123,7 +126,7 @@ def _photos(store: ObjectStore, ages: Ages, photos: Marks, sources: Marks, piles
             elif name in photos:
                 piles.put(room, found, "of versions")
             elif name in sources:
-                piles.put(room, found, "seen at the sources of photos")
+                piles.put(room, found, "seen at the sources of photos, or reviewed")
             else:
                 piles.put(room, found, "of no version", goes=certain and ages.is_over(found, ages.photos))
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from packsight.indexer.gate.questions import QUERY, Asked, by_photo
+from packsight.indexer.gate.questions import by_photo
+from packsight.shared.catalog.told import QUERY, Asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,12 @@ class GateParameters:
     taken_for: float = 0.3
     """Probability from which a product that comes first for another's photo is called its twin: two that are all alike get
     nearly half each."""
+    contradicted: float = 0.5
+    """Share of a name's words, weighed by their rarity, that is read on no photo of the product, from which the name contradicts
+    the pack. Of 50 cosmetics, 13 of whose names do, that names 17: 11 of these, four whose packs show the brand alone, and two
+    whose names are there."""
+    words_read: int = 3
+    """Different words that must have been read on the product's photos for that."""
     refused_age: timedelta = timedelta(days=14)
     """How long a refused version is kept: over a holiday."""
 

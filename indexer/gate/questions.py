@@ -8,70 +8,20 @@ older one being opened.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
 
 from packsight.indexer.gate.tables import among, whole
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.told import MADE, OWN, QUERY, Answer, Asked, Kind, Photo
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.decision import judged
 from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.stopping import as_served
 from packsight.shared.vision.features import Features
-
-Kind = Literal["own", "made", "query"]
-OWN: Kind = "own"
-MADE: Kind = "made"
-QUERY: Kind = "query"
-
-
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Photo(_Line):
-    """A photo that is asked about."""
-
-    kind: Kind
-    sha256: str
-    """Of its own bytes."""
-    name: str
-    """Where it came from."""
-    product: str = ""
-    """Id of the one that it shows; empty for a query."""
-
-
-class Answer(_Line):
-    """What a version says of it."""
-
-    first: str = ""
-    """Id of the first candidate; empty when there is none."""
-    picture: str = ""
-    """Source of that product's first photo."""
-    confidence: float = 0.0
-    matched: bool = False
-
-
-class Asked(NamedTuple):
-    """A question with its answer."""
-
-    photo: Photo
-    answer: Answer
-
-    @property
-    def right(self) -> bool:
-        """Whether the product that is shown came first."""
-        return self.answer.first == self.photo.product
-
-    @property
-    def answered(self) -> str:
-        """Id of the product that would be answered; empty for none."""
-        return self.answer.first if self.answer.matched else ""
 
 
 def ask_own(snapshot: Snapshot, features: Mapping[str, Features], most: int) -> Iterator[Asked]:

@@ -9,7 +9,8 @@ import pyarrow as pa
 from scipy.stats import binom
 
 from packsight.indexer.gate.parameters import GateParameters
-from packsight.indexer.gate.questions import MADE, OWN, Asked, Kind, by_photo
+from packsight.indexer.gate.questions import by_photo
+from packsight.shared.catalog.told import MADE, OWN, Asked, Kind
 
 _SCHEMA = pa.schema([
     ("photo", pa.string()), ("sha256", pa.string()), ("id", pa.string()), ("taken_for", pa.string()),

@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from packsight.indexer.gate.parameters import GateParameters
-from packsight.indexer.gate.questions import Asked
 from packsight.indexer.gate.tables import Tables, among, found_in
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.told import Asked
+from packsight.shared.catalog.words.word_notes import NAMED, VENDOR
 from packsight.shared.vision.scripts import script
 
 NAMES_LOOKED_AT = 10_000
@@ -89,6 +91,42 @@ def unread(tables: Tables, snapshot: Snapshot) -> tuple[str, pa.Table]:
     return alphabet, tables.products.select(["id", "name"]).filter(pa.array(none))
 
 
+def contradicted(tables: Tables, snapshot: Snapshot, parameters: GateParameters) -> pa.Table:
+    """Products whose names, without their brands, are hardly to be read on their photos, those of which least is first.
+
+    `read_share`: of the name's words, by rarity; `not_read`: those that were not; `read`: the rarest words that were read
+    instead. Words in letters that were read on no photo of the catalog at all say nothing.
+    """
+    words = snapshot.words
+    starts, terms = np.asarray(words.products.starts), np.asarray(words.products.values)
+    owner = np.repeat(np.arange(len(words.products)), np.diff(starts))
+    seen, flags = np.asarray(words.photo_frequency) > 0, np.asarray(words.flags)
+    known = {script(letter) for term in np.unique(terms[seen]).tolist() for letter in words.vocabulary.text(term)}
+    legible = np.fromiter(
+        ({script(letter) for letter in words.vocabulary.text(term)} <= known for term in range(len(words.vocabulary))), np.bool_
+    )
+    named = ((flags & NAMED) > 0) & ((flags & VENDOR) == 0) & (legible[terms] if len(terms) else np.zeros(0, np.bool_))
+    rarity = words.rarity(words.frequency(terms))
+    count = len(words.products)
+    whole = np.bincount(owner, np.where(named, rarity, 0.0), count)
+    part = np.bincount(owner, np.where(named & seen, rarity, 0.0), count)
+    share = part / np.maximum(whole, 1e-9)
+    enough = np.bincount(owner, seen, count) >= parameters.words_read
+    wrong = np.flatnonzero((whole > 0) & (share <= 1 - parameters.contradicted) & enough)
+    wrong = wrong[np.argsort(share[wrong], kind="stable")]
+
+    def spelt(product: int, which: npt.NDArray[np.bool_]) -> str:
+        row = np.arange(starts[product], starts[product + 1])
+        row = row[which[row]]
+        row = row[np.argsort(-rarity[row], kind="stable")][:SHOWN]
+        return " ".join(words.vocabulary.text(term) for term in terms[row].tolist())
+
+    chosen = tables.products.select(["id", "name"]).take(pa.array(wrong))
+    return chosen.append_column("read_share", pa.array(np.round(share[wrong], 3))).append_column(
+        "not_read", pa.array([spelt(one, named & ~seen) for one in wrong.tolist()], pa.string())
+    ).append_column("read", pa.array([spelt(one, seen & ((flags & NAMED) == 0)) for one in wrong.tolist()], pa.string()))
+
+
 def _of(tables: Tables, ids: pa.ChunkedArray) -> pa.Table:
     return tables.products.select(["id", "name"]).filter(among(tables.products["id"], ids))
 
@@ -110,10 +148,12 @@ def remarks(
     """All of them by their names, and what of it is worth a line on the terminal."""
     alphabet, without = unread(tables, snapshot)
     shared = shared_pictures(tables)
+    wrong = contradicted(tables, snapshot, parameters)
     lists = {
         "one_photo": one_photo(tables),
         "no_photo": no_photo(tables),
         "unread": without,
+        "contradicted": wrong,
         "twins": twins(tables, asked, parameters),
         "shared_pictures": shared,
     }
@@ -126,4 +166,6 @@ def remarks(
     if len(without):
         few = f"{len(without)} of {len(tables.products)} products"
         notes.append(f"no {alphabet.capitalize()} word was read on any photo of {few}")
+    if len(wrong):
+        notes.append(f"the names of {len(wrong)} of {len(tables.products)} products are hardly to be read on their packs")
     return lists, tuple(notes)

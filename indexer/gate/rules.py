@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from packsight.indexer.gate.changes import Changes
 from packsight.indexer.gate.churn import NO_CHURN, Churn
 from packsight.indexer.gate.parameters import GateParameters
-from packsight.indexer.gate.questions import MADE, OWN
 from packsight.indexer.gate.recognition import Pairs
 from packsight.indexer.gate.tables import Levels
+from packsight.shared.catalog.told import MADE, OWN
 from packsight.shared.settings import Catalog
 
 _FEED = "Look whether the feed is whole."

@@ -42,7 +42,8 @@ CREATE TABLE pictures(
   tries INTEGER NOT NULL DEFAULT 0, UNIQUE(source, extra));
 CREATE INDEX pictures_due ON pictures(host, due);
 CREATE INDEX pictures_failing ON pictures(number) WHERE failure != '';
--- Pictures of a product as its offers name them, and those of folders of extra photos by their vendor code.
+-- Pictures of a product as its offers name them, after them those that people confirmed; and those of folders of extra photos
+-- by their vendor code.
 CREATE TABLE shown(product INTEGER, place INTEGER, picture INTEGER NOT NULL, PRIMARY KEY(product, place)) WITHOUT ROWID;
 CREATE INDEX shown_picture ON shown(picture);
 CREATE TABLE extras(code TEXT, place INTEGER, picture INTEGER NOT NULL, PRIMARY KEY(code, place)) WITHOUT ROWID;

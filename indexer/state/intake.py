@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from packsight.indexer.feed.offers import FeedError, Item, Offer
@@ -11,8 +11,12 @@ from packsight.indexer.feed.source import Feed, reference_of
 from packsight.indexer.state.database import State
 from packsight.shared.catalog.manifest import ProductRow
 
+CONFIRMED = 2_000_000
+"""Place of a product's first photo that people confirmed: after those of its offers and of folders of extra photos."""
 _BATCH = 1000
 """Rows written at a time."""
+_CONFIRMED_OF = "confirmed_of"
+"""Name under which the products are noted that have confirmed photos, so that nobody need look for them."""
 
 
 def take_in(state: State, feed: Feed) -> None:
@@ -162,7 +166,7 @@ class _Intake:
 def _update_products(state: State, location: str) -> None:
     for (number,) in state.rows("SELECT product FROM changed"):
         before = state.one("SELECT content, live FROM products WHERE number = ?", number)
-        pictures = [picture for (picture,) in state.rows("SELECT picture FROM shown WHERE product = ? ORDER BY place", number)]
+        pictures = _shown(state, number, 0, CONFIRMED)
         if state.value("SELECT 1 FROM offered WHERE product = ?", number) is None:
             state.run("UPDATE products SET live = 0 WHERE number = ?", number)
             named: list[int] = []
@@ -177,10 +181,37 @@ def _update_products(state: State, location: str) -> None:
                 content, offer.product.vendor_code, bool(offer.product.name), number,
             )  # fmt: skip
         if named != pictures:
-            state.run("DELETE FROM shown WHERE product = ?", number)
-            state.many("INSERT INTO shown VALUES(?, ?, ?)", ((number, place, picture) for place, picture in enumerate(named)))
+            _show(state, number, named, 0, CONFIRMED)
         if changed:
             state.run("INSERT OR IGNORE INTO touched VALUES(?)", number)
+
+
+def _shown(state: State, product: int, first: int, end: int) -> list[int]:
+    """Pictures of a product at some places."""
+    sql = "SELECT picture FROM shown WHERE product = ? AND place >= ? AND place < ? ORDER BY place"
+    return [picture for (picture,) in state.rows(sql, product, first, end)]
+
+
+def _show(state: State, product: int, pictures: Sequence[int], first: int, end: int) -> None:
+    """Let these be a product's pictures at some places."""
+    state.run("DELETE FROM shown WHERE product = ? AND place >= ? AND place < ?", product, first, end)
+    rows = ((product, place, picture) for place, picture in enumerate(pictures, start=first))
+    state.many("INSERT INTO shown VALUES(?, ?, ?)", rows)
+
+
+def take_in_reviewed(state: State, wanted: Mapping[str, Sequence[str]]) -> None:
+    """Bring the photos that people confirmed, by product's id, in step with verdicts; the caller holds the transaction."""
+    for identity in sorted({*(state.get(_CONFIRMED_OF) or ()), *wanted}):
+        found = state.one("SELECT number, live FROM products WHERE id = ?", identity)
+        if found is None:
+            continue
+        number, live = found
+        sources = wanted.get(identity, ()) if live else ()
+        named = [picture_number(state, one, extra=False, host=host_of(one, "")) for one in sources]
+        if named != _shown(state, number, CONFIRMED, 2 * CONFIRMED):
+            _show(state, number, named, CONFIRMED, 2 * CONFIRMED)
+            state.run("INSERT OR IGNORE INTO touched VALUES(?)", number)
+    state.set(_CONFIRMED_OF, sorted(wanted))
 
 
 def _count_again(state: State, feed: Feed) -> None:

@@ -13,7 +13,7 @@ from typing import overload
 
 from packsight.indexer.feed.offers import Offer
 from packsight.indexer.state.database import State
-from packsight.indexer.state.intake import offer_of
+from packsight.indexer.state.intake import CONFIRMED, offer_of
 from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 from packsight.shared.contract.outcomes import Failure
 
@@ -186,6 +186,54 @@ def pictures(state: State, version: int) -> tuple[int, int]:
     )
     new = f"SELECT count(*) FROM ({named}) WHERE picture NOT IN (SELECT picture FROM published_photos WHERE version = ?)"
     return int(state.value(f"SELECT count(*) FROM ({named})")), int(state.value(new, version))
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedRow:
+    """A photo that people confirmed, among those of the coming version.
+
+    product: id; others: hashes of the product's photos before it; elsewhere: id of another product that has it from its feed,
+    of a new one alone; new: whether the version before does not have it.
+    """
+
+    product: str
+    sha256: str
+    others: tuple[str, ...]
+    elsewhere: str
+    new: bool
+
+
+def reviewed_rows(state: State, products: Sequence[str], parent: int = NO_VERSION) -> list[ReviewedRow]:
+    """The photos of these products that people confirmed, by id and place; parent: number of the version before."""
+    sql = (
+        "SELECT p.id, r.sha256, r.place >= ?, r.place >= ? AND NOT EXISTS (SELECT 1 FROM published_photos f WHERE f.version = ? "
+        "AND f.product = r.product AND f.sha256 = r.sha256) FROM products p JOIN resolved r ON r.product = p.number "
+        "WHERE p.id IN (SELECT value FROM json_each(?)) AND p.live ORDER BY p.id, r.place"
+    )
+    rows = state.rows(sql, CONFIRMED, CONFIRMED, parent, json.dumps(products)).fetchall()
+    owners = _owners(state, [sha for _, sha, _, new in rows if new])
+    found, before = list[ReviewedRow](), dict[str, list[str]]()
+    for product, sha, confirmed, new in rows:
+        others = before.setdefault(product, [])
+        if confirmed:
+            elsewhere = next((one for one in owners.get(sha, ()) if one != product), "") if new else ""
+            found.append(ReviewedRow(product, sha, tuple(others), elsewhere, bool(new)))
+        others.append(sha)
+    return found
+
+
+def _owners(state: State, hashes: Sequence[str]) -> dict[str, list[str]]:
+    """Ids of the products that have these photos from elsewhere than a review."""
+    if not hashes:
+        return {}
+    sql = (
+        "SELECT r.sha256, p.id FROM resolved r JOIN products p ON p.number = r.product AND p.live "
+        "WHERE r.place < ? AND r.sha256 IN (SELECT value FROM json_each(?)) ORDER BY p.id"
+    )
+    found: dict[str, list[str]] = {}
+    for sha, product in state.rows(sql, CONFIRMED, json.dumps(hashes)):
+        found.setdefault(sha, []).append(product)
+    return found
 
 
 def put_in_order(state: State, *, usable: bool = True) -> None:

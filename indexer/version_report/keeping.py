@@ -1,12 +1,4 @@
-"""Reports in object storage, beside the versions that they are about.
-
-    catalogs/<name>/reports/<version>/summary.json       counts and verdict
-    catalogs/<name>/reports/<version>/lists.jsonl.gz     every product, photo and answer that is named, a line each
-    catalogs/<name>/reports/<version>/answers.jsonl.gz   what the version was asked, and what it answered
-    catalogs/<name>/reports/<version>/report.html.gz     the page
-
-They are not signed: they decide nothing that is served, only what the next version is compared with.
-"""
+"""Reports in object storage, beside the versions that they are about (packsight.shared.catalog.told)."""
 
 from __future__ import annotations
 
@@ -17,29 +9,26 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from packsight.indexer.gate.questions import Answer, Asked, Photo
 from packsight.indexer.version_report.summary import Summary, Verdict
-from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.catalog.told import (
+    ANSWERS,
+    LIST,
+    LISTS,
+    PAGE,
+    SUMMARY,
+    AnswerLine,
+    Asked,
+    read_answers,
+    read_lists,
+    read_told,
+)
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 
-SUMMARY = "summary.json"
-LISTS = "lists.jsonl.gz"
-ANSWERS = "answers.jsonl.gz"
-PAGE = "report.html.gz"
-LIST = "list"
-"""Name of the field of a line that says to which list it belongs."""
 _ROWS = 1000
 """Turned into lines at a time."""
-
-
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    photo: Photo
-    answer: Answer
 
 
 class Reports:
@@ -50,7 +39,7 @@ class Reports:
 
     def write(self, summary: Summary, lists: Mapping[str, pa.Table], asked: Iterable[Asked], page: str) -> None:
         """Keep a report, its summary last: without it there is none."""
-        answers = (_Line(photo=photo, answer=answer).model_dump_json() for photo, answer in asked)
+        answers = (AnswerLine(photo=photo, answer=answer).model_dump_json() for photo, answer in asked)
         for name, lines in ((LISTS, lines_of(lists)), (ANSWERS, answers), (PAGE, (page,))):
             self._store.write(self._key(summary.version, name), _packed(lines), content_type="application/gzip")
         self.judge(summary)
@@ -62,7 +51,7 @@ class Reports:
 
     def summary(self, version: str) -> Summary | None:
         """That of a version; None when there is none that can be read."""
-        data = self._read(version, SUMMARY)
+        data = read_told(self._store, self._catalog, version, SUMMARY)
         try:
             return None if data is None else Summary.model_validate_json(data)
         except ValidationError:
@@ -70,19 +59,18 @@ class Reports:
 
     def answers(self, version: str) -> list[Asked]:
         """What a version was asked, and what it answered; nothing when that is not known."""
-        data = self._read(version, ANSWERS)
-        try:
-            lines = [] if data is None else [_Line.model_validate_json(line) for line in gzip.decompress(data).splitlines()]
-        except (ValidationError, OSError, EOFError):
-            return []
-        return [Asked(line.photo, line.answer) for line in lines]
+        return read_answers(self._store, self._catalog, version)
 
     def lines(self, version: str) -> Iterator[dict[str, Any]]:
         """The lists of a version, a line each."""
-        data = self._read(version, LISTS)
-        if data is not None:
-            with gzip.open(io.BytesIO(data)) as file:
-                yield from (json.loads(line) for line in file)
+        return read_lists(self._store, self._catalog, version)
+
+    def tables(self, version: str) -> dict[str, pa.Table]:
+        """The lists of a version by their names, each as a table."""
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for line in self.lines(version):
+            rows.setdefault(str(line.pop(LIST)), []).append(line)
+        return {name: pa.Table.from_pylist(some) for name, some in rows.items()}
 
     def versions(self) -> list[str]:
         """Of which there are reports, oldest first."""
@@ -100,14 +88,6 @@ class Reports:
         for key in list(self._store.list(prefix)):
             if key.removeprefix(prefix).partition("/")[0] not in kept:
                 self._store.remove(key)
-
-    def _read(self, version: str, name: str) -> bytes | None:
-        try:
-            return self._store.read(self._key(version, name)).data
-        except StorageError as error:
-            if error.code is ErrorCode.OBJECT_MISSING:
-                return None
-            raise
 
     def _key(self, version: str, name: str) -> str:
         return layout.reports(self._catalog, version, name)

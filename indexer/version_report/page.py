@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from packsight.indexer.version_report.keeping import LIST
 from packsight.indexer.version_report.summary import TITLES, Summary
+from packsight.shared.catalog.told import LIST
 
 SHOWN = 500
 """Rows of a list that are drawn: a browser lays out tens of thousands, a person reads none of them."""

@@ -66,7 +66,7 @@ def _told(one: Waiting) -> tuple[Text, ...]:
     )
 
 
-def say(job: str, index: int, verdict: str, catalog: str, *, product: str, by: str) -> None:
+def say(job: str, index: int, verdict: str, catalog: str, *, product: str, by: str, complaint: bool) -> None:
     """Say what a photo of a job shows."""
     kind = parse_kind(verdict)
     with _desk(catalog) as (client, desk):
@@ -75,7 +75,8 @@ def say(job: str, index: int, verdict: str, catalog: str, *, product: str, by: s
         row = desk.row(job, index)
         before = desk.reviewed().photos.get(row.outcome.sha256 or "")
         seen = before.verdict.id if before is not None else None
-        given = desk.give(row, kind, by=by or _me(), product=product, after=seen)
+        why = Offered.CHOSEN if complaint else desk.offered(row)
+        given = desk.give(row, kind, by=by or _me(), product=product, offered=why, after=seen)
     page.print(f"{escape(shown(row.name))}: {_sentence(given)}. packsight review undo {given.id} takes it back.", soft_wrap=True)
 
 

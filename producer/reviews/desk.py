@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from packsight.producer import collect
 from packsight.producer.client import Client
-from packsight.producer.reviews.inbox import Waiting, first_product, inbox
+from packsight.producer.reviews.inbox import Waiting, first_product, inbox, offered
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import shown
@@ -83,6 +83,10 @@ class ReviewDesk:
                     return next(row for row in rows if row.index == index)
         raise UserError(f"Job {job} has no outcome {index}. `packsight results {job}` shows what there is.")
 
+    def offered(self, row: Row) -> Offered:
+        """Why a person who goes through what waits is asked about an answer; CHOSEN where nobody would be."""
+        return offered(row.outcome, self.rules.sample) or Offered.CHOSEN
+
     def give(
         self,
         row: Row,
@@ -96,7 +100,8 @@ class ReviewDesk:
     ) -> Verdict:
         """Say what a photo shows, and keep that.
 
-        product: id of the product that it shows, of OTHER alone. offered: why the person was asked. after: the verdict on this
+        product: id of the product that it shows, of OTHER alone. offered: why the person was asked (see `offered`), never what a
+        caller from outside says. after: the verdict on this
         photo that the person saw, which this one replaces. id: of this verdict; with that of one that is kept, nothing is
         changed. Raises UserError for a photo that nobody can be asked about, or a verdict that says nothing.
         """

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from packsight.producer.export import harmless, literal
 from packsight.producer.reviews.desk import parse_kind, verdict_on
 from packsight.producer.reviews.inbox import Waiting, first_product
 from packsight.producer.reviews.inbox import offered as offered_by_rule
@@ -21,6 +20,7 @@ from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import written_aside
 from packsight.shared.storage.verdicts import Kind, Offered, Verdict
+from packsight.shared.tables.spreadsheet import harmless, literal
 from packsight.shared.tables.table import SUFFIXES, read_table
 
 GIVEN = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,13 @@ class Products:
         """sha256 of a product's first photo; empty where it has none."""
         place = pc.index(self._photos.arrow["product_id"], pa.scalar(identity, pa.string())).as_py()
         return self._photos.sha256(place) if place >= 0 else ""
+
+    def places(self, photos: Iterable[str]) -> dict[str, int]:
+        """Numbers of photos in the version, by sha256."""
+        wanted = list(photos)
+        table = self._photos.arrow["sha256"]
+        found = pc.index_in(pa.array(wanted, pa.string()), value_set=table.combine_chunks()).to_pylist()
+        return {sha: place for sha, place in zip(wanted, found, strict=True) if place is not None}
 
     def search(self, text: str, most: int = 20) -> list[ProductRow]:
         """Products in which each of these words begins a word of name, brand, model, id, code or barcode.

@@ -89,6 +89,16 @@ class SelfCheck(_Row):
     share_matched: float = 0.0
 
 
+class ReviewedPairs(_Row):
+    """Photos that people reviewed by which a version was calibrated."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    pairs: Annotated[int, Field(ge=0)] = 0
+    digest: str = ""
+    """Names them, what is known of each, and the rules by which they count."""
+
+
 class Segment(_Row):
     """Rows of photos that were written together and are never changed (packsight.indexer.build.segments)."""
 
@@ -157,6 +167,9 @@ class Manifest(BaseModel):
     self_check: SelfCheck = SelfCheck()
     made_check: SelfCheck = SelfCheck()
     """The same of photos that were made of products' only ones, which stay listed: easier than any that customers send."""
+    reviewed: ReviewedPairs = ReviewedPairs()
+    reviewed_check: SelfCheck = SelfCheck()
+    """The same of photos that people reviewed and whose product is listed, by how they are answered without themselves."""
     notes: tuple[str, ...] = ()
     """What an operator should know: fallbacks, photos that could not be fetched."""
     refused: tuple[str, ...] = ()

@@ -12,6 +12,7 @@
     catalogs/<name>/parts/<sha256>                   files of its versions, each once
     catalogs/<name>/pictures.jsonl.gz                what was seen at the sources of its photos
     catalogs/<name>/reports/<version>/<file>         what a sync says of a version, published or refused
+    catalogs/<name>/reviewed.json                    what the last sync made of reviews
     reviews/<catalog>/new|packs/<file>               what people say of answers
     models/int8/<key>/…                              networks of 8-bit integers
 """
@@ -104,6 +105,11 @@ def former_sources(catalog: str) -> str:
 def reports(catalog: str, version: str = "", file: str = "") -> str:
     """A file of the report on a version; without `file` the prefix of the whole of it, without `version` of all of a catalog."""
     return f"{CATALOGS}{catalog}/reports/{version + '/' if version else ''}{file}"
+
+
+def review_use(catalog: str) -> str:
+    """What the last sync made of reviews."""
+    return f"{CATALOGS}{catalog}/reviewed.json"
 
 
 def reviews(catalog: str, file: str = "") -> str:

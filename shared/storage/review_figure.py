@@ -10,21 +10,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import exp, fsum, lgamma, log, log1p
 
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.shares import Share
 from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
+
+SURELY = 0.025
+"""Probability at most of what was found, or worse, if exactly as many were wrong as may be: one end of an exact 95 % interval
+(Clopper & Pearson, Biometrika 26, 1934). By Wilson's interval, which is shown, one wrong answer of seven would be an alarm."""
 
 
 class Promise(StrEnum):
     """What the figure says of the promised precision."""
 
     KEPT = "kept"
-    """The upper end of the interval of the wrong share is at most what is promised: surely kept."""
+    """So few wrong ones would hardly be found if just as many were wrong as may be: surely kept."""
     OPEN = "open"
     """Too few were reviewed to say."""
     BROKEN = "broken"
-    """The lower end of the interval lies above what is promised: surely broken, and an alarm."""
+    """So many would hardly be found: surely broken, and an alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +49,13 @@ class Figure:
 
     @property
     def promise(self) -> Promise:
-        """Whether the promise is surely kept, surely broken, or neither: each end is wrong in one case of forty."""
-        if self.wrong.interval is None:
+        """Whether the promise is surely kept, surely broken, or neither: either is wrong in one case of forty at most."""
+        wrong, count, allowed = self.wrong.k, self.wrong.n, 1 - self.promised
+        if not count:
             return Promise.OPEN
-        low, high = self.wrong.interval
-        allowed = 1 - self.promised
-        return Promise.BROKEN if low > allowed else Promise.KEPT if high <= allowed else Promise.OPEN
+        if wrong and _at_most(count - wrong, count, self.promised) <= SURELY:
+            return Promise.BROKEN
+        return Promise.KEPT if _at_most(wrong, count, allowed) <= SURELY else Promise.OPEN
 
     @property
     def told(self) -> str:
@@ -81,6 +87,16 @@ def figure(catalog: str, reviewed: Reviewed, *, promised: float, days: float, no
         disputed=sum(review.disputed for review in sampled),
         elsewhere=len(recent) - len(sampled),
     )
+
+
+def _at_most(most: int, count: int, share: float) -> float:
+    """Probability of so many or fewer of a count, by the binomial distribution."""
+    logs = log(share), log1p(-share)
+    terms = (
+        exp(lgamma(count + 1) - lgamma(k + 1) - lgamma(count - k + 1) + k * logs[0] + (count - k) * logs[1])
+        for k in range(most + 1)
+    )
+    return min(1.0, fsum(terms))
 
 
 def _is_sampled(verdict: Verdict) -> bool:

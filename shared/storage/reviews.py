@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Lock
 
 from pydantic import ValidationError
 
@@ -36,13 +37,13 @@ _TRIES = 5
 class ReviewStore:
     """The verdicts on one catalog's answers.
 
-    What was read once is remembered as long as it is there, so that looking again takes a listing. Not for several threads at
-    a time.
+    What was read once is remembered as long as it is there, so that looking again takes a listing. Safe for several threads.
     """
 
     def __init__(self, store: ObjectStore, catalog: str) -> None:
         self._store, self.catalog = store, catalog
         self._read: dict[str, tuple[Verdict, ...]] = {}
+        self._looking = Lock()
 
     def add(self, verdicts: Sequence[Verdict]) -> None:
         """Write verdicts; those that are there already stay as they are.
@@ -60,6 +61,10 @@ class ReviewStore:
 
     def all(self) -> list[Verdict]:
         """Every verdict once, oldest first; raises StorageError when they cannot be read."""
+        with self._looking:
+            return self._all()
+
+    def _all(self) -> list[Verdict]:
         for last in (*(False for _ in range(_TRIES)), True):
             # New ones first: what is put together meanwhile is in a pack by then.
             keys = [*self._store.list(self._prefix(layout.NEW)), *self._store.list(self._prefix(layout.PACKS))]
@@ -77,7 +82,11 @@ class ReviewStore:
         return reviewed(self.all())
 
     def compact(self, least: int = LOOSE) -> int:
-        """Put verdicts together that lie by themselves, if there are so many; return how many. One caller at a time."""
+        """Put verdicts together that lie by themselves, if there are so many; return how many. One process at a time."""
+        with self._looking:
+            return self._compact(least)
+
+    def _compact(self, least: int) -> int:
         keys = list(self._store.list(self._prefix(layout.NEW)))
         if len(keys) < least:
             return 0

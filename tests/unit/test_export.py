@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from packsight.producer.collect import failed_rows, rows_of
 from packsight.producer.columns import COLUMNS, flat
-from packsight.producer.export import Export, Exports, harmless, literal, open_export
+from packsight.producer.export import Export, Exports, open_export
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import (
@@ -26,6 +26,7 @@ from packsight.shared.contract.outcomes import (
 )
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.storage.jobs import Batch, JobImage
+from packsight.shared.tables.spreadsheet import harmless, literal
 
 BOX = [(0.0, 0.0), (9.0, 0.0), (9.0, 4.0), (0.0, 4.0)]
 

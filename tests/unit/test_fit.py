@@ -18,6 +18,7 @@ from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.prior import PRIOR, read_prior
 from packsight.indexer.build.projection import fit_projection, whitening
 from packsight.indexer.build.training_set import TrainingSet, training_set
+from packsight.indexer.reviewed.pairs import Pair, Pairs
 from packsight.shared.catalog.decision_model import Matrix, Model, Stage
 from packsight.shared.catalog.evidence import AGAINST, FULL, STAGES
 from packsight.shared.catalog.snapshot import Snapshot
@@ -415,3 +416,43 @@ def test_a_threshold_rises_when_chance_hardly_gives_so_many_wrong_answers(wrong:
     assert (found > 0.85) is raises
     if found < 1:
         assert right[told.confidence >= found].mean() > right.mean() or not raises
+
+
+def said(photos: Mapping[str, Features], products: Mapping[str, str], *, sampled: bool) -> Pairs:
+    """People said what these photos show; products: ids by the photos' names, empty for none of the catalog."""
+    pairs = [Pair(photos[name].sha256, shows, sampled, name, "") for name, shows in products.items()]
+    return Pairs(tuple(pairs), by_hash({"": list(photos.values())}), "said")
+
+
+def test_reviewed_photos_are_asked_as_what_people_say_and_without_themselves(catalog: Catalog) -> None:
+    snapshot, features = catalog
+    own = next(iter(features.values()))
+    owner = snapshot.photo_table[snapshot.photo_table.column("sha256").index(own.sha256)].product_id
+    strange = {"in": photo("in", [*NAMES[3]], 3), "none": photo("none", ["OTHER THING"], 99), "gone": photo("gone", ["GONE"], 98)}
+    given = said({**strange, "own": own, "other": own}, {"in": "p3", "none": "", "gone": "p99", "own": owner}, sampled=False)
+    asked = [one for one in training_examples(snapshot, features, reviewed=given) if one.reviewed]
+    assert [one.truth for one in asked[:3]] == [3, None, None], "what is no longer listed is none of the catalog"
+    assert [one.exclusion is None for one in asked] == [True, True, True, False]
+    assert asked[3].again and asked[3].exclusion is not None and not asked[3].exclusion.whole_product
+    moved = said({"own": own}, {"own": "p99"}, sampled=False)
+    assert not [one for one in training_examples(snapshot, features, reviewed=moved) if one.reviewed], "the shop says otherwise"
+
+
+def test_wrong_answers_of_the_sample_raise_the_threshold_and_unsure_ones_do_not(catalog: Catalog) -> None:
+    snapshot, features = catalog
+    # They look and read like products of the catalog, and are none.
+    wrong = {str(n): photo(f"wrong-{n}", [*NAMES[n]], n, local=printed(n)) for n in range(6)}
+    nobody = dict.fromkeys(wrong, "")
+    alone, sampled, unsure = (
+        fit(snapshot, features, reviewed=some)
+        for some in (Pairs(), said(wrong, nobody, sampled=True), said(wrong, nobody, sampled=False))
+    )
+    assert unsure.model.matched == alone.model.matched < sampled.model.matched
+    assert alone.left_out.photos == sampled.left_out.photos == 36, "the catalog's own are counted apart"
+
+
+def test_right_answers_of_the_sample_lower_nothing(catalog: Catalog) -> None:
+    snapshot, features = catalog
+    right = {str(n): photo(f"right-{n}", [*NAMES[n]], n, local=printed(n)) for n in range(12)}
+    fitted = fit(snapshot, features, reviewed=said(right, {name: f"p{name}" for name in right}, sampled=True))
+    assert fitted.model.matched >= PRIOR.matched and fitted.reviewed.photos == 12 and fitted.reviewed.top1 == 1.0

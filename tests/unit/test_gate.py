@@ -12,13 +12,14 @@ import pytest
 from packsight.indexer.gate.changes import changes
 from packsight.indexer.gate.churn import changed_answers, churn
 from packsight.indexer.gate.parameters import GATE
-from packsight.indexer.gate.questions import OWN, QUERY, Answer, Asked, Photo, ask_made, ask_own, ask_queries
+from packsight.indexer.gate.questions import ask_made, ask_own, ask_queries
 from packsight.indexer.gate.recognition import Pairs, pairs
-from packsight.indexer.gate.remarks import no_photo, one_photo, shared_pictures, twins, unread
+from packsight.indexer.gate.remarks import contradicted, no_photo, one_photo, shared_pictures, twins, unread
 from packsight.indexer.gate.rules import Findings, refusals
 from packsight.indexer.gate.tables import Levels, Tables
 from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 from packsight.shared.catalog.tables import photo_table, product_table
+from packsight.shared.catalog.told import OWN, QUERY, Answer, Asked, Photo
 from packsight.shared.settings import Catalog
 from packsight.shared.vision.features import Features
 from tests.unit import matching_catalog
@@ -293,3 +294,20 @@ def test_products_without_a_word_in_the_shops_alphabet_are_named(tmp_path: Path)
     other = build(tmp_path / "v2", products, made)
     alphabet, found = unread(Tables.open(other.folder), other)
     assert (alphabet, [row["id"] for row in rows(found)]) == ("CYRILLIC", ["p0"])
+
+
+def test_products_whose_names_are_not_on_their_packs_are_named_with_what_is(tmp_path: Path) -> None:
+    snapshot, _ = matching_catalog.shop(tmp_path / "v1")
+    assert rows(contradicted(Tables.open(snapshot.folder), snapshot, GATE)) == []
+    names = {"right": "Rose Soap", "wrong": "Mint Balm", "half": "Night Cream Plus", "brand": "Lotion", "bare": "Powder Puff"}
+    names["right"] = f"Крем {names['right']}"  # in letters that are on no pack, which says nothing
+    products = [ProductRow(id=one, name=name, vendor="Arvelo") for one, name in names.items()]
+    words = {
+        "right": ["ARVELO ROSE SOAP"], "wrong": ["ARVELO", "BEARD OIL"], "half": ["ARVELO NIGHT CREAM"],
+        "brand": ["ARVELO", "FACE MASK"], "bare": ["ARVELO"],
+    }  # fmt: skip
+    photos = {owner: [matching_catalog.photo(owner, lines, n)] for n, (owner, lines) in enumerate(words.items())}
+    other = build(tmp_path / "v2", products, photos)
+    found = rows(contradicted(Tables.open(other.folder), other, GATE))
+    assert [(row["id"], row["read_share"]) for row in found] == [("wrong", 0.0), ("brand", 0.0)]
+    assert set(found[0]["not_read"].split()) == {"Mint", "Balm"} and set(found[0]["read"].split()) == {"BEARD", "OIL"}

@@ -88,7 +88,10 @@ def made(verdicts: list[Verdict], days: float = 90) -> tuple[int, int, Promise]:
 
 @pytest.mark.parametrize(
     ("wrong", "right", "promise"),
-    [(0, 0, Promise.OPEN), (0, 50, Promise.OPEN), (0, 200, Promise.KEPT), (2, 48, Promise.OPEN), (5, 45, Promise.BROKEN)],
+    [
+        (0, 0, Promise.OPEN), (0, 50, Promise.OPEN), (0, 200, Promise.KEPT), (1, 6, Promise.OPEN), (3, 47, Promise.OPEN),
+        (5, 45, Promise.BROKEN), (1, 999, Promise.KEPT), (40, 960, Promise.BROKEN),
+    ],
 )
 def test_the_promise_is_broken_or_kept_only_where_that_is_sure(wrong: int, right: int, promise: Promise) -> None:
     assert made(sampled(wrong, right)) == (wrong, wrong + right, promise)

@@ -8,12 +8,12 @@ from html.parser import HTMLParser
 
 import pyarrow as pa
 
-from packsight.indexer.gate.questions import QUERY, Answer, Asked, Photo
 from packsight.indexer.gate.rules import Refusal
 from packsight.indexer.gate.tables import Levels
 from packsight.indexer.version_report.keeping import Reports, lines_of
 from packsight.indexer.version_report.page import SHOWN, page, page_of_lines
 from packsight.indexer.version_report.summary import Summary, Verdict
+from packsight.shared.catalog.told import QUERY, Answer, Asked, Photo
 from packsight.shared.storage.layout import reports as place
 from tests.trust import Shelf
 

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Query, Response
 from fastapi.responses import StreamingResponse
 
-from packsight.producer.export import harmless
 from packsight.producer.http.page.answers import Answer
 from packsight.producer.http.page.frame import PageRoute, Reviewer, Viewer, link, to
 from packsight.producer.http.page.inbox import Said
@@ -25,6 +24,7 @@ from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.jobs import JobManifest
 from packsight.shared.storage.review_figure import Promise
 from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
+from packsight.shared.tables.spreadsheet import harmless
 
 router = APIRouter(route_class=PageRoute)
 

@@ -1,0 +1,1 @@
+"""What people said of answers, used: confirmed photos become photos of products, all verdicts count for calibration."""

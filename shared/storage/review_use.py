@@ -1,0 +1,60 @@
+"""What the last sync made of people's verdicts, for everybody to read: `catalogs/<name>/reviewed.json`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.storage import layout
+from packsight.shared.storage.objects import ObjectStore
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class TakenPhoto(_Value):
+    """A confirmed photo that is a photo of its product. verdict: id of what confirmed it; by: who did."""
+
+    sha256: str
+    name: str
+    product: str
+    verdict: str
+    by: str = ""
+
+
+class LeftPhoto(TakenPhoto):
+    """A confirmed photo that is not, and why."""
+
+    reason: str
+    lasting: bool = False
+    """Whether it is left out until somebody gives another verdict, or a sync is forced; else as long as the reason holds."""
+
+
+class ReviewUse(_Value):
+    """Of one catalog. pairs: photos by which the version was calibrated; absent: those of them that are not in the catalog."""
+
+    version: str = ""
+    """The last version that was built."""
+    taken: tuple[TakenPhoto, ...] = ()
+    left_out: tuple[LeftPhoto, ...] = ()
+    pairs: int = 0
+    absent: int = 0
+    disputed: int = 0
+
+
+def read_use(store: ObjectStore, catalog: str) -> ReviewUse:
+    """What is written, nothing where there is none; raises StorageError when storage does not answer."""
+    try:
+        return ReviewUse.model_validate_json(store.read(layout.review_use(catalog)).data)
+    except StorageError as error:
+        if error.code is not ErrorCode.OBJECT_MISSING:
+            raise
+    except ValidationError:
+        pass  # of another release: it is written anew by the next sync
+    return ReviewUse()
+
+
+def write_use(store: ObjectStore, catalog: str, use: ReviewUse) -> None:
+    """Take the place of what was written before."""
+    store.write(layout.review_use(catalog), use.model_dump_json(indent=1).encode(), content_type="application/json")

@@ -1,0 +1,187 @@
+"""Syncs of a shop whose answers people reviewed: confirmed photos come in, stay and go; verdicts calibrate; all of it is told."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from packsight.indexer.reviewed import harvest as harvesting
+from packsight.indexer.reviewed.parameters import ReviewedParameters
+from packsight.indexer.version_report.keeping import Reports
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.settings import Settings
+from packsight.shared.storage import layout
+from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.review_use import read_use
+from packsight.shared.storage.reviews import ReviewStore
+from packsight.shared.storage.verdicts import Answered, Kind, Offered, Verdict
+from tests.integration.test_sync import Shop, photo
+
+
+@pytest.fixture
+def shop(tmp_path: Path, live_settings: Settings, store: ObjectStore) -> Shop:
+    """Four products with two photos each, the second of which shows the first one's picture from further away."""
+    made = Shop(tmp_path / "shop", live_settings, store)
+    for identity in list(made.names)[4:]:
+        made.remove(identity)
+    for identity in made.names:
+        (made.folder / "extra" / f"code{identity}" / "1.png").write_bytes(view(int(identity), 0))
+    return made
+
+
+def view(seed: int, number: int) -> bytes:
+    """Another photo of a drawn pack: smaller, elsewhere, before another background."""
+    scene = Image.new("RGB", (120, 160), (40 + 37 * number % 200, 90, 200 - 29 * number % 190))
+    pack = Image.open(io.BytesIO(photo(seed))).resize((72, 96))
+    scene.paste(pack, (4 + 11 * number % 40, 50 - 17 * number % 48))
+    data = io.BytesIO()
+    scene.save(data, "PNG")
+    return data.getvalue()
+
+
+def uploaded(shop: Shop, data: bytes) -> str:
+    sha = hashlib.sha256(data).hexdigest()
+    shop.store.write(layout.upload(sha), data)
+    return sha
+
+
+def say(
+    shop: Shop, data: bytes, product: str = "", *, kind: Kind | None = None, offered: Offered = Offered.UNSURE, by: str = "ann",
+    after: str | None = None, minute: int = 0,
+) -> Verdict:  # fmt: skip
+    """Somebody says what an uploaded photo shows."""
+    sha = uploaded(shop, data)
+    verdict = Verdict(
+        catalog="default", job="job", index=0, image=layout.address(shop.store.bucket, layout.upload(sha)),
+        name=f"{sha[:6]}.jpg", sha256=sha, answered=Answered(status=Status.AMBIGUOUS, product="x"),
+        kind=kind or (Kind.OTHER if product else Kind.ABSENT),
+        product=product, offered=offered, by=by, after=after, at=datetime.now(UTC) + timedelta(minutes=minute),
+    )  # fmt: skip
+    ReviewStore(shop.store, "default").add([verdict])
+    return verdict
+
+
+def photos(shop: Shop) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for row in shop.snapshot().photo_table:
+        found.setdefault(row.product_id, []).append(row.sha256)
+    return found
+
+
+def told(notes: Sequence[str]) -> str:
+    return "\n".join(note for note in notes if "review" in note or "confirmed" in note or "disagree" in note)
+
+
+def resized(data: bytes) -> bytes:
+    small = io.BytesIO()
+    Image.open(io.BytesIO(data)).resize((90, 120)).save(small, "JPEG", quality=70)
+    return small.getvalue()
+
+
+def test_a_confirmed_photo_becomes_its_products_outlives_its_upload_and_goes_with_its_verdict(shop: Shop) -> None:
+    shop.sync()
+    verdict = say(shop, view(3, 1), "3")
+    report = shop.sync()
+    assert (report.published, report.described) == (True, 1)
+    assert photos(shop)["3"][-1] == verdict.sha256 and len(photos(shop)["3"]) == 3
+    assert "reviews: 1 photos; 1 of them are photos of products, 1 new, 0 withdrawn; 0 confirmed" in told(report.notes)
+    assert [(one.product, one.by) for one in read_use(shop.store, "default").taken] == [("3", "ann")]
+    lists = list(Reports(shop.store, "default").lines(str(report.version)))
+    assert [line["sha256"] for line in lists if line["list"] == "confirmed"] == [verdict.sha256]
+    shop.store.remove(layout.upload(verdict.sha256))
+    for suffix in ("", "-wal", "-shm"):  # nor does an indexer without memory find anything to do
+        shop.state.with_name(shop.state.name + suffix).unlink(missing_ok=True)
+    again = shop.sync()
+    assert not again.published and "1 of them are photos of products, 0 new" in told(again.notes)
+    say(shop, view(3, 1), kind=Kind.UNDONE, after=verdict.id, by="bob", minute=1)
+    undone = shop.sync()
+    assert undone.published and verdict.sha256 not in photos(shop)["3"]
+    assert "0 of them are photos of products, 0 new, 1 withdrawn" in told(undone.notes)
+
+
+def test_a_slip_with_which_others_are_mistaken_is_left_out_and_corrected(shop: Shop) -> None:
+    shop.sync()
+    slip, right = say(shop, view(4, 1), "3"), say(shop, view(2, 1), "2")
+    report = shop.sync()
+    assert report.published
+    assert slip.sha256 not in photos(shop)["3"] and right.sha256 in photos(shop)["2"]
+    assert "of 4 is taken for 3" in told(report.notes)
+    lists = list(Reports(shop.store, "default").lines(str(report.version)))
+    assert [(line["sha256"], line["id"]) for line in lists if line["list"] == "left_out"] == [(slip.sha256, "3")]
+    assert not shop.sync().published, "it is not tried again"
+    say(shop, view(4, 1), "4", after=slip.id, minute=1)
+    assert shop.sync().published and slip.sha256 in photos(shop)["4"]
+    shop.names["4"] = "Cream of another name"
+    assert shop.sync().published and slip.sha256 in photos(shop)["4"], "another name leaves it where it is"
+    shop.remove("4")
+    shop.sync(force=True)
+    assert {one.product: one.reason for one in read_use(shop.store, "default").left_out}["4"].endswith("not offered any more")
+
+
+def test_what_is_there_or_gone_or_disputed_is_left_out_once_and_told(shop: Shop) -> None:
+    shop.sync()
+    nearly = say(shop, resized(photo(3)), "3")  # 3's own picture, made smaller
+    others = say(shop, photo(4), "3")  # the very picture of 4
+    gone = say(shop, photo(5001), "3")
+    shop.store.remove(layout.upload(gone.sha256))
+    mine = say(shop, view(2, 1), "2")
+    theirs = say(shop, view(2, 1), "4", by="bob", minute=1)
+    report = shop.sync()
+    assert not report.published, "nothing of it can be used"
+    reasons = {one.sha256: one.reason for one in read_use(shop.store, "default").left_out}
+    assert reasons[nearly.sha256].startswith("nearly the same as the product's photo")
+    assert reasons[others.sha256] == "it is the catalog's photo of 4"
+    assert reasons[gone.sha256].startswith("its bytes are not to be had")
+    assert "3 confirmed ones are left out" in told(report.notes) and "and 2 more in the report" in told(report.notes)
+    assert f"1 photos on which people disagree are not used (first: {mine.name})" in told(report.notes)
+    shop.extractor.asked.clear()
+    say(shop, view(2, 1), "2", after=theirs.id, minute=2)
+    assert shop.sync().published and mine.sha256 in photos(shop)["2"]
+    assert [key for key, _ in shop.extractor.asked] == [layout.photo(mine.sha256)], "nothing else is tried again"
+
+
+def test_a_product_has_so_many_confirmed_photos_the_newest_each_asked_without_itself(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounded = {"again": False, "parameters": ReviewedParameters(photos=2)}
+    monkeypatch.setattr(harvesting.Harvest.__init__, "__kwdefaults__", bounded)
+    given = [say(shop, photo(7000 + number), "3", minute=number, offered=Offered.SAMPLE) for number in range(4)]
+    report = shop.sync()
+    assert photos(shop)["3"][2:] == [given[3].sha256, given[2].sha256]
+    assert {one.reason for one in read_use(shop.store, "default").left_out} == {"its product has 2 newer ones"}
+    assert report.built is not None
+    assert (report.built.reviewed.pairs, report.built.reviewed_check.photos) == (4, 4)
+    assert report.built.reviewed_check.share_matched <= 0.25, "drawn at random: only the photo itself would know"
+
+
+def test_enough_verdicts_alone_calibrate_a_version_anew_and_few_wait(shop: Shop) -> None:
+    shop.sync()
+    for number in range(19):
+        say(shop, photo(6000 + number), offered=Offered.SAMPLE if number % 2 else Offered.UNSURE)
+    assert not shop.sync().published, "while people review, each sync would build one"
+    say(shop, photo(6100), kind=Kind.ABSENT)
+    report = shop.sync()
+    assert report.published and report.built is not None
+    assert report.built.reviewed.pairs == 20 and report.built.photos == 8
+    assert "20 count for calibration, 20 of them as not in the catalog" in told(report.notes)
+    assert not shop.sync().published
+
+
+def test_a_sync_that_was_killed_after_building_does_the_same_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = say(shop, view(3, 1), "3")
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("packsight.indexer.sync.publish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            shop.sync()
+    report = shop.sync()
+    assert report.published and report.described == 0 and verdict.sha256 in photos(shop)["3"]
