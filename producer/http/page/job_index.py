@@ -29,7 +29,7 @@ from packsight.producer.collect import chunks, failed_rows, rows_of, unopened_ro
 from packsight.producer.rows import Row
 from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.errors import ErrorCode
-from packsight.shared.contract.outcomes import NOT_BEGUN, Candidate, Outcome, Product, Status
+from packsight.shared.contract.outcomes import NOT_BEGUN, Candidate, Evidence, Outcome, Product, Status
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.storage.jobs import Batch, JobImage, JobManifest, task_ids
 
@@ -159,10 +159,11 @@ class JobIndex:
             ).fetchall()
         for place, name, image, sha256, status, product, product_name, confidence, lacking in rows:
             # Not validated again: that would take seconds for a large job.
-            first = Product.model_construct(id=product, name=product_name)
+            named = Product.model_construct(id=product, name=product_name)
+            first = Candidate.model_construct(product=named, confidence=confidence, evidence=Evidence())
             outcome = Outcome.model_construct(
                 image=image, status=Status(status), sha256=sha256, confidence=confidence, lacking=lacking.split(),
-                candidates=[Candidate.model_construct(product=first, confidence=confidence)] if product else [],
+                candidates=[first] if product else [],
             )  # fmt: skip
             yield Row(self.manifest.job, place, name, outcome)
 
@@ -343,6 +344,12 @@ class JobIndexes:
         if future.done():
             future.result()
         return index
+
+    def is_reading(self, job: str) -> bool:
+        """Whether more of a job is being read now."""
+        with self._lock:
+            future = self._under_way.get(job)
+        return future is not None and not future.done()
 
     def forget(self, job: str) -> None:
         """Remove what is kept of a job."""

@@ -66,7 +66,6 @@ def say(
     place: Annotated[int, Form(ge=0)],
     sha256: Annotated[str, Form(max_length=64)],
     id: Annotated[str, Form(pattern=_ID)],
-    offered: Annotated[Offered, Form()],
     seen: Annotated[str, Form(max_length=2000)] = "",
     job: Annotated[str, Form(max_length=63)] = "",
 ) -> Response:
@@ -82,7 +81,7 @@ def say(
     else:
         row = _row(who, catalog, at, place)
         kind, _, product = said.partition(":")
-        meant = Said(_kind(kind), product, offered)
+        meant = Said(_kind(kind), product)
         if product and product not in who.rooms.products(catalog):
             raise UserError(f"Catalog {catalog} has no product {product}. Search for another.")
         _, unseen = inbox.give(row, meant, seen.split(), by=who.who.name, id=id)
