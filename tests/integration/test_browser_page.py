@@ -79,6 +79,12 @@ def press(browser: webdriver.Chrome, *keys: str) -> None:
     browser.switch_to.active_element.send_keys(*keys)
 
 
+def logged(browser: webdriver.Chrome, kind: str) -> list[str]:
+    """What the browser has noted since it was last asked."""
+    untyped: Any = browser
+    return [str(entry["message"]) for entry in untyped.get_log(kind)]
+
+
 def body(browser: webdriver.Chrome) -> WebElement:
     return browser.find_element(By.TAG_NAME, "body")
 
@@ -150,15 +156,15 @@ def test_a_job_is_searched_while_one_types(shop: Serving, job: Job, browser: web
 def test_no_page_scrolls_sideways_on_a_phone_nor_asks_another_host(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
     width(browser, 390)
     sign_in(browser, shop, "/")
-    browser.get_log("performance")
-    browser.get_log("browser")
+    logged(browser, "performance")
+    logged(browser, "browser")
     for path in ("/", "/jobs", f"/jobs/{job.id}", f"/jobs/{job.id}/photos/0", f"/review?job={job.id}&q=a", "/products?q=cream",
                  "/product?id=p1", "/jobs/nothing"):  # fmt: skip
         browser.get(f"{shop.stranger.base}{path}")
         root = browser.find_element(By.TAG_NAME, "html")
         assert (root.get_property("scrollWidth"), root.get_property("clientWidth")) == (390, 390), path
-    asked = [entry["message"] for entry in browser.get_log("performance") if '"Network.requestWillBeSent"' in entry["message"]]
+    asked = [message for message in logged(browser, "performance") if '"Network.requestWillBeSent"' in message]
     hosts = {urlsplit(part.split('"')[0]).netloc for message in asked for part in message.split('"url":"')[1:]}
     assert hosts == {urlsplit(shop.stranger.base).netloc}
-    complaints = [entry["message"] for entry in browser.get_log("browser") if "/jobs/nothing" not in entry["message"]]
+    complaints = [message for message in logged(browser, "browser") if "/jobs/nothing" not in message]
     assert complaints == []

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from packsight.producer.catalog_view import outcomes_by_product
 from packsight.producer.client import Client
-from packsight.producer.http.page.job_index import PATIENT, JobIndexes
+from packsight.producer.http.page.job_index import PATIENCE, PATIENT, JobIndexes
 from packsight.producer.reviews.desk import LOOKED_AT, ReviewDesk, verdict_on
 from packsight.producer.reviews.inbox import Waiting, inbox
 from packsight.producer.rows import Row
@@ -69,7 +69,7 @@ class Inbox:
         """What a person is shown, of one job or of the newest of the catalog; it is held for them for a while."""
         with self._lock:
             reviewed = self.desk.reviewed()
-            rows = self._newest_rows() if job is None else self._rows_of(job, PATIENT)
+            rows = self._newest_rows(PATIENT) if job is None else self._rows_of(job, PATIENT)
             reading = any(self._indexes.is_reading(one.job) for one in ([job] if job else self._newest[1]))
             waiting = inbox(rows, reviewed, self.desk.rules.sample)
             skipped = self._skipped.get(person, set())
@@ -119,7 +119,7 @@ class Inbox:
     def by_product(self) -> dict[str, Counter[Status]]:
         """How often each product came first in the newest jobs, by status."""
         with self._lock:
-            return outcomes_by_product(self._newest_rows())
+            return outcomes_by_product(self._newest_rows(PATIENCE))
 
     def undo(self, verdict: str, person: str) -> Verdict:
         """Take a verdict back."""
@@ -140,14 +140,14 @@ class Inbox:
         rules = self.desk.rules
         return figure(self.desk.catalog, reviewed, promised=rules.precision, days=rules.days, now=datetime.now(UTC))
 
-    def _newest_rows(self) -> list[Row]:
+    def _newest_rows(self, patience: float) -> list[Row]:
         """Photos of the newest jobs of the catalog, in which is looked for what waits; older jobs first."""
         at, newest = self._newest
         if time.monotonic() - at > _NEW_SECONDS:
             newest = list(self._look())[::-1]
             self._rows = {job.job: self._rows[job.job] for job in newest if job.job in self._rows}
             self._newest = (time.monotonic(), newest)
-            until = time.monotonic() + PATIENT
+            until = time.monotonic() + patience
             return [row for job in newest for row in self._rows_of(job, max(0.0, until - time.monotonic()))]
         return [row for job in newest for row in self._rows[job.job][1]]
 
