@@ -73,10 +73,10 @@ RIGHTS = {
     ),
     # It asks who may do what before it does it for them; jobs that they remove go with their uploads.
     Role.HTTP: Rights(
-        read=(layout.UPLOADS, layout.JOBS, layout.INCOMING, layout.PHOTOS, layout.CATALOGS),
-        write=(layout.UPLOADS, layout.JOBS),
+        read=(layout.UPLOADS, layout.JOBS, layout.INCOMING, layout.PHOTOS, layout.CATALOGS, layout.REVIEWS),
+        write=(layout.UPLOADS, layout.JOBS, layout.REVIEWS),
         delete=(layout.UPLOADS, layout.JOBS),
-        list=(layout.JOBS, layout.INCOMING, layout.CATALOGS),
+        list=(layout.JOBS, layout.INCOMING, layout.CATALOGS, layout.REVIEWS),
         others=True,
     ),
     # `packsight status` tells what is published.

@@ -34,7 +34,7 @@ from packsight.shared.settings import Settings
 
 _THREADS = {Kind.QUEUE: 2, Kind.RETRY: 1, Kind.WEBHOOK: 4}
 """Errands at a time: queueing keeps a processor busy, telling waits for others."""
-_LARGE = ("/v1/recognize", "/image", "/v1/jobs", "/v1/uploads/photo")
+_LARGE = ("/v1/recognize", "/image", "/v1/jobs", "/v1/uploads/photo", "/ask")
 """Addresses to which photos and lists of them are sent."""
 _OTHERS = 40
 """Threads for what does not wait for workers, beside one for each request that does."""

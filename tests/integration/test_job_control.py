@@ -27,6 +27,7 @@ from packsight.shared.storage.jobs import Job, JobAbout
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.reviews import ReviewStore
 from tests.recognizer import StandIn, running
+from tests.unit.test_verdicts import verdict
 
 
 @pytest.fixture

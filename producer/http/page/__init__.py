@@ -8,5 +8,6 @@ from packsight.producer.http.page import asking, entrance, jobs, pictures, produ
 from packsight.producer.http.page.frame import PageRoute
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
-for part in (entrance, asking, jobs, pictures, review, products):
+PARTS = (entrance, asking, jobs, pictures, review, products)
+for part in PARTS:
     router.include_router(part.router)

@@ -12,6 +12,8 @@ from packsight.shared.contract.lacking import WANTED, Lack
 from packsight.shared.contract.outcomes import Candidate, Evidence, Outcome
 
 _CANDIDATES = 5
+_ALIKE = 0.3
+"""Similarity from which looks are told as speaking for a product: that of photos of two products lies around 0."""
 _TOLD = 6
 """Words that are told of each kind."""
 
@@ -77,8 +79,8 @@ def _why(evidence: Evidence) -> Iterator[str]:
         words = sorted(evidence.words, key=lambda word: -word.rarity)[:_TOLD]
         told = (f"“{word.read}”" + ("" if word.read == word.expected else f" (on its pack “{word.expected}”)") for word in words)
         yield f"Read on the photo and known of its pack, the rarest first: {', '.join(told)}."
-    if evidence.visual_similarity is not None:
-        yield f"It looks like its catalog photo: {100 * max(evidence.visual_similarity, 0):.0f} of 100."
+    if evidence.visual_similarity is not None and evidence.visual_similarity >= _ALIKE:
+        yield f"It looks like its catalog photo: {100 * evidence.visual_similarity:.0f} of 100."
 
 
 def _against(evidence: Evidence) -> Iterator[str]:

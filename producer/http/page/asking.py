@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Response, UploadFile
+from fastapi import APIRouter, Response
+from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 
 from packsight.producer.client import single_id
 from packsight.producer.collect import rows_of
@@ -15,13 +16,15 @@ from packsight.producer.http.page.pictures import KnownAsker, Side, webp
 from packsight.producer.rows import Row
 from packsight.producer.upload import MAX_REFERENCE, upload_bytes
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.messages import RecognizeOptions
+from packsight.shared.contract.messages import parse_options
 from packsight.shared.contract.references import printable, scheme
 from packsight.shared.storage.jobs import Batch, JobImage
 
 router = APIRouter(route_class=PageRoute)
 
 _ANSWER = re.compile(r"single-[0-9a-f]{32}")
+SEVERAL = 10
+"""Products that are looked for where somebody says that there are several."""
 _LONGEST = 200
 """Characters of a photo's name that are kept with its answer."""
 
@@ -33,21 +36,23 @@ def ask(who: Asker) -> Response:
 
 
 @router.post("/ask")
-def asked(
-    who: Asker,
-    catalog: Annotated[str, Form()],
-    address: Annotated[str, Form()] = "",
-    photo: Annotated[UploadFile | None, File()] = None,
-    several: Annotated[bool, Form()] = False,
-) -> Response:
-    """Have it recognised and go on to the answer."""
+async def asked(who: Asker) -> Response:
+    """Have it recognised and go on to the answer. The form is read here: only who is known may send as much as a photo."""
+    form = await who.request.form()
+    photo = form.get("photo")
+    return await run_in_threadpool(
+        _ask, who, str(form.get("catalog", "")), str(form.get("address", "")).strip(),
+        photo if isinstance(photo, UploadFile) and photo.filename else None, several=bool(form.get("several")),
+    )  # fmt: skip
+
+
+def _ask(who: Viewer, catalog: str, address: str, photo: UploadFile | None, *, several: bool) -> Response:
+    options = parse_options(catalog=catalog, max_products=SEVERAL if several else 1)
     who.who.require_catalog(catalog)
-    uploaded = photo if photo is not None and photo.filename else None
-    if uploaded is None and not address.strip():
+    if photo is None and not address:
         fault = "Drop a photo, choose one, or give an address."
         return who.page("ask.html.j2", status=400, catalogs=who.catalogs(), catalog=catalog, fault=fault)
-    image = _stored(who, uploaded) if uploaded is not None else _address(address.strip())
-    options = RecognizeOptions(catalog=catalog, max_products=10 if several else 1)
+    image = _address(address) if photo is None else _stored(who, photo)
     answer = single_id()
     with who.door.waiting.one():
         who.door.client.ask(image, options, timeout=who.door.settings.http.deadline, id=answer)

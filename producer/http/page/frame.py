@@ -155,9 +155,14 @@ def environment() -> Environment:
     made = Environment(
         loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters |= {"percent": percent, "shown": shown}
+    made.filters |= {"percent": percent, "shown": shown, "tail": tail}
     made.globals |= {"asset": lambda name: asset(name)[1], "link": link, "labels": LABELS, "Status": Status, "Right": Right}
     return made
+
+
+def tail(name: str) -> str:
+    """The end of a photo's name, by which people know it: the file and its folder."""
+    return shown("/".join(name.rsplit("/", 2)[-2:]))
 
 
 def percent(share: float) -> str:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from packsight.producer.catalog_view import outcomes_by_product
 from packsight.producer.client import Client
-from packsight.producer.http.page.job_index import JobIndex, JobIndexes
+from packsight.producer.http.page.job_index import PATIENCE, PATIENT, JobIndexes
 from packsight.producer.reviews.desk import LOOKED_AT, ReviewDesk, verdict_on
 from packsight.producer.reviews.inbox import Waiting, inbox
 from packsight.producer.rows import Row
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.storage.jobs import JobManifest
 from packsight.shared.storage.review_figure import Figure, figure
-from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
+from packsight.shared.storage.verdicts import Kind, Reviewed, Verdict
 
 _HELD_SECONDS = 120.0
 """For which a photo that somebody looks at is shown to nobody else: they may have gone."""
@@ -25,12 +28,16 @@ _NEW_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """What one person is shown next. left: how many wait in all; skipped: by this person; elsewhere: shown to others now."""
+    """What one person is shown next. left: how many wait in all; skipped: by this person; elsewhere: shown to others now.
+
+    reading: whether more answers are being read, of which some may wait too.
+    """
 
     one: Waiting | None
     left: int
     skipped: int
     elsewhere: int
+    reading: bool
     figure: Figure
     last: Verdict | None
     """What this person said last, and can take back."""
@@ -38,11 +45,10 @@ class Next:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What somebody says of a photo; product: its id, for a product other than the first. offered: why they were asked."""
+    """What somebody says of a photo; product: its id, for a product other than the first."""
 
     kind: Kind
     product: str
-    offered: Offered
 
 
 class Inbox:
@@ -59,11 +65,13 @@ class Inbox:
         self._newest: tuple[float, list[JobManifest]] = (float("-inf"), [])
         self._rows: dict[str, tuple[int, list[Row]]] = {}
 
-    def next(self, person: str, job: str = "") -> Next:
+    def next(self, person: str, job: JobManifest | None = None) -> Next:
         """What a person is shown, of one job or of the newest of the catalog; it is held for them for a while."""
         with self._lock:
             reviewed = self.desk.reviewed()
-            waiting = inbox(self._known(job), reviewed, self.desk.rules.sample)
+            rows = self._newest_rows(PATIENT) if job is None else self._rows_of(job, PATIENT)
+            reading = any(self._indexes.is_reading(one.job) for one in ([job] if job else self._newest[1]))
+            waiting = inbox(rows, reviewed, self.desk.rules.sample)
             skipped = self._skipped.get(person, set())
             now, chosen, elsewhere = time.monotonic(), None, 0
             for one in waiting:
@@ -76,7 +84,7 @@ class Inbox:
                     self._held = {key: held for key, held in self._held.items() if held[0] != person}
                     self._held[sha256] = (person, now + _HELD_SECONDS)
             theirs = sum((one.row.outcome.sha256 or "") in skipped for one in waiting)
-            return Next(chosen, len(waiting), theirs, elsewhere, self._figure(reviewed), _last(reviewed, person))
+            return Next(chosen, len(waiting), theirs, elsewhere, reading, self._figure(reviewed), _last(reviewed, person))
 
     def skip(self, person: str, sha256: str) -> None:
         """Show a photo to this person no more, and to others."""
@@ -97,7 +105,8 @@ class Inbox:
         with self._lock:
             before = self.desk.reviewed().photos.get(row.outcome.sha256 or "")
             standing = [] if before is None else [one for one in (before.verdict, *before.against) if one.id != id]
-            given = verdict_on(row, self.desk.catalog, said.kind, by=by, product=said.product, offered=said.offered, id=id)
+            offered = self.desk.offered(row)
+            given = verdict_on(row, self.desk.catalog, said.kind, by=by, product=said.product, offered=offered, id=id)
             known = [one for one in standing if one.id in seen or one.by == given.by]
             # Of several that were seen it replaces one that says something else: whoever agrees need not be replaced.
             replaced = next((one for one in known if one.agrees != given.agrees), next(iter(known), None))
@@ -106,6 +115,11 @@ class Inbox:
             self.desk.store.add([given])
             self._held.pop(given.sha256, None)
         return given, [one for one in standing if one not in known]
+
+    def by_product(self) -> dict[str, Counter[Status]]:
+        """How often each product came first in the newest jobs, by status."""
+        with self._lock:
+            return outcomes_by_product(self._newest_rows(PATIENCE))
 
     def undo(self, verdict: str, person: str) -> Verdict:
         """Take a verdict back."""
@@ -126,29 +140,35 @@ class Inbox:
         rules = self.desk.rules
         return figure(self.desk.catalog, reviewed, promised=rules.precision, days=rules.days, now=datetime.now(UTC))
 
-    def _known(self, job: str) -> list[Row]:
-        """Photos in which is looked for what waits, older jobs first."""
+    def _newest_rows(self, patience: float) -> list[Row]:
+        """Photos of the newest jobs of the catalog, in which is looked for what waits; older jobs first."""
         at, newest = self._newest
         if time.monotonic() - at > _NEW_SECONDS:
-            newest = self._look()
+            newest = list(self._look())[::-1]
+            self._rows = {job.job: self._rows[job.job] for job in newest if job.job in self._rows}
             self._newest = (time.monotonic(), newest)
-        return [row for one in newest if job in {"", one.job} for row in self._rows[one.job][1]]
+            until = time.monotonic() + patience
+            return [row for job in newest for row in self._rows_of(job, max(0.0, until - time.monotonic()))]
+        return [row for job in newest for row in self._rows[job.job][1]]
 
-    def _look(self) -> list[JobManifest]:
-        """The newest jobs of the catalog, their photos read as far as they have changed."""
-        found: list[JobManifest] = []
+    def _look(self) -> Iterator[JobManifest]:
+        """The newest jobs first, as many as are looked at."""
+        seen = 0
         for manifest in self._manifests():
             if manifest.catalog == self.desk.catalog:
-                if found and sum(one.photos for one in found) + manifest.photos > LOOKED_AT:
-                    break
-                found.insert(0, manifest)
-        self._rows = {one.job: self._light(self._indexes.of(one)) for one in found}
-        return found
+                if seen and seen + manifest.photos > LOOKED_AT:
+                    return
+                seen += manifest.photos
+                yield manifest
 
-    def _light(self, index: JobIndex) -> tuple[int, list[Row]]:
-        known = self._rows.get(index.manifest.job)
+    def _rows_of(self, job: JobManifest, patience: float) -> list[Row]:
+        """A job's photos, read anew where they have changed."""
+        index = self._indexes.of(job, patience=patience)
         revision = index.revision
-        return known if known is not None and known[0] == revision else (revision, list(index.light()))
+        known = self._rows.get(job.job)
+        if known is None or known[0] != revision:
+            known = self._rows[job.job] = (revision, list(index.light()))
+        return known[1]
 
 
 def _last(reviewed: Reviewed, person: str) -> Verdict | None:

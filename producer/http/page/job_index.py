@@ -13,21 +13,24 @@ import contextlib
 import json
 import sqlite3
 import threading
+import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
 from packsight.producer.client import Client
 from packsight.producer.collect import chunks, failed_rows, rows_of, unopened_rows
-from packsight.producer.reviews.desk import with_hashes
 from packsight.producer.rows import Row
 from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.errors import ErrorCode
-from packsight.shared.contract.outcomes import NOT_BEGUN, Outcome, Status
+from packsight.shared.contract.outcomes import NOT_BEGUN, Candidate, Evidence, Outcome, Product, Status
+from packsight.shared.queue.results import TaskEnd
 from packsight.shared.storage.jobs import Batch, JobImage, JobManifest, task_ids
 
 _FORMAT = 1
@@ -37,6 +40,9 @@ PATIENCE = 0.4
 """Seconds that a visit waits for the index: 10,000 photos take some seconds, and the page says how far it is."""
 PATIENT = 15.0
 """The same where one photo is asked for, and there is nothing to show without."""
+_PART = 4
+"""Batches that are read at a time. Parsing holds the interpreter, and who looks at pages meanwhile would wait at every turn of
+theirs; so after each part it is left to them for as long as the part took."""
 
 _TABLES = """
 CREATE TABLE batches (number INTEGER PRIMARY KEY, counts TEXT NOT NULL);
@@ -152,10 +158,12 @@ class JobIndex:
                 "SELECT place, name, image, sha256, status, product, product_name, confidence, lacking FROM photos"
             ).fetchall()
         for place, name, image, sha256, status, product, product_name, confidence, lacking in rows:
-            first = {"product": {"id": product, "name": product_name}, "confidence": confidence, "evidence": {}}
-            outcome = Outcome.model_validate(
-                {"image": image, "status": status, "sha256": sha256, "confidence": confidence, "lacking": lacking.split(),
-                 "candidates": [first] if product else []}
+            # Not validated again: that would take seconds for a large job.
+            named = Product.model_construct(id=product, name=product_name)
+            first = Candidate.model_construct(product=named, confidence=confidence, evidence=Evidence())
+            outcome = Outcome.model_construct(
+                image=image, status=Status(status), sha256=sha256, confidence=confidence, lacking=lacking.split(),
+                candidates=[first] if product else [],
             )  # fmt: skip
             yield Row(self.manifest.job, place, name, outcome)
 
@@ -176,15 +184,16 @@ class JobIndex:
             return
         job = client.load(self.manifest.job)
         if _UNOPENED not in known:
-            self._write({_UNOPENED: (unopened_rows(job), "")})
+            unopened = [(row.index, _image(row), _Told.of(row.outcome)) for row in unopened_rows(job)]
+            self._write({_UNOPENED: (unopened, "")})
         self._remove(gone, size)
-        for part in chunks(changed):
-            if stop.is_set():
-                return
+        for part in chunks(changed, _PART):
+            began = time.monotonic()
             ends = client.ledger.results.read([ids[number] for number in part if now[number] != _CANCELLED])
             batches = [job.batches[number] for number in part]
-            rows = {one.index: with_hashes(job, _rows(one, ends.get(one.task_id))) for one in batches}
-            self._write({number: (found, now[number]) for number, found in rows.items()})
+            self._write({one.index: (_told(one, ends.get(one.task_id)), now[one.index]) for one in batches})
+            if stop.wait(time.monotonic() - began):
+                return
 
     def row(self, client: Client, place: int) -> Row | None:
         """The outcome of a photo in full; None while there is none. Raises as `refresh` does."""
@@ -214,8 +223,8 @@ class JobIndex:
             spans = [[number * size, (number + 1) * size] for number in numbers]
             database.executemany("DELETE FROM photos WHERE place >= ? AND place < ?", spans)
 
-    def _write(self, batches: dict[int, tuple[Iterable[Row], str]]) -> None:
-        values = [_values(row) for rows, _ in batches.values() for row in rows]
+    def _write(self, batches: dict[int, tuple[list[_Photo], str]]) -> None:
+        values = [_values(*photo) for photos, _ in batches.values() for photo in photos]
         with self._changing() as database:
             database.executemany("INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
             marks = [[number, counts] for number, (_, counts) in batches.items()]
@@ -239,22 +248,76 @@ class JobIndex:
             yield database
 
 
-def _rows(batch: Batch, end: Any) -> list[Row]:
-    return failed_rows(batch, ErrorCode.CANCELLED, NOT_BEGUN) if end is None else rows_of(batch, end)
+class _Some(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, from_attributes=True)
 
 
-def _values(row: Row) -> tuple[Any, ...]:
-    outcome = row.outcome
-    first = outcome.product or (outcome.candidates[0].product if outcome.candidates else None)
-    failure = outcome.failure
-    own = [row.name, *row.extra.values()]
-    words = [*(word.text for word in outcome.words), *own, *((first.name, first.vendor, first.id) if first else ())]
-    keys = dict.fromkeys(token.key for text in words for token in tokens(text))
+class _Named(_Some):
+    id: str
+    name: str
+    vendor: str = ""
+
+
+class _Offered(_Some):
+    product: _Named
+
+
+class _Read(_Some):
+    text: str
+
+
+class _Coded(_Some):
+    code: ErrorCode
+
+
+class _Told(_Some):
+    """As much of an outcome as the index has: the whole of it costs ten times as much to read."""
+
+    image: str
+    status: Status
+    sha256: str | None = None
+    product: _Named | None = None
+    confidence: float = 0.0
+    candidates: list[_Offered] = Field(default_factory=list)
+    lacking: list[str] = Field(default_factory=list)
+    words: list[_Read] = Field(default_factory=list)
+    failure: _Coded | None = None
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> _Told:
+        return cls.model_validate(outcome)
+
+
+_Photo = tuple[int, JobImage, _Told]
+"""Its place in the job, what was submitted, what was answered."""
+_OUTCOMES = TypeAdapter(list[_Told])
+
+
+def _told(batch: Batch, end: TaskEnd | None) -> list[_Photo]:
+    """What a batch's photos were answered; end: None where nobody had begun it when its job was cancelled."""
+    told: list[_Told] = []
+    if end is not None and end.result is not None:
+        with contextlib.suppress(ValidationError):
+            told = _OUTCOMES.validate_python(end.result.get("outcomes"))
+    if len(told) != len(batch.images):
+        rows = failed_rows(batch, ErrorCode.CANCELLED, NOT_BEGUN) if end is None else rows_of(batch, end)
+        told = [_Told.of(row.outcome) for row in rows]
+    return [(batch.first + at, image, one) for at, (image, one) in enumerate(zip(batch.images, told, strict=True))]
+
+
+def _image(row: Row) -> JobImage:
+    return JobImage(reference=row.outcome.image or "?", name=row.name, extra=dict(row.extra))
+
+
+def _values(place: int, image: JobImage, told: _Told) -> tuple[Any, ...]:
+    first = told.product or (told.candidates[0].product if told.candidates else None)
+    own = [image.name, *image.extra.values()]
+    words = [*(word.text for word in told.words), *own, *((first.name, first.vendor, first.id) if first else ())]
+    keys = dict.fromkeys(token.key for token in tokens("\n".join(words)))
     return (
-        row.index, row.name, outcome.image, outcome.sha256, json.dumps(dict(row.extra)), outcome.status.value,
-        first.id if first else "", first.name if first else "", outcome.confidence,
-        4 * outcome.confidence * (1 - outcome.confidence), failure.code.value if failure else "", " ".join(outcome.lacking),
-        " ".join(own).casefold(), f" {' '.join(keys)}",
+        place, image.name, told.image, told.sha256 or image.sha256, json.dumps(image.extra), told.status.value,
+        first.id if first else "", first.name if first else "", told.confidence, 4 * told.confidence * (1 - told.confidence),
+        told.failure.code.value if told.failure else "", " ".join(told.lacking), " ".join(own).casefold(), f" {' '.join(keys)}",
     )  # fmt: skip
 
 
@@ -281,6 +344,12 @@ class JobIndexes:
         if future.done():
             future.result()
         return index
+
+    def is_reading(self, job: str) -> bool:
+        """Whether more of a job is being read now."""
+        with self._lock:
+            future = self._under_way.get(job)
+        return future is not None and not future.done()
 
     def forget(self, job: str) -> None:
         """Remove what is kept of a job."""

@@ -15,8 +15,8 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
-from packsight.producer.client import Client
 from packsight.producer.export import open_export
+from packsight.producer.http.errands import Errand, Kind
 from packsight.producer.http.page.answers import Answer
 from packsight.producer.http.page.frame import PageRoute, Submitter, Viewer, link, to
 from packsight.producer.http.page.job_index import PATIENT, SORTS, Entry, JobIndex, Wanted
@@ -163,15 +163,14 @@ def cancel(who: Submitter, job: str) -> Response:
 @router.post("/jobs/{job}/retry")
 def retry(who: Submitter, job: str, code: Annotated[str, Form()] = "") -> Response:
     """Ask about photos again that failed: all that a retry can help, or those of one code."""
-    _looked_up(who, job)
-    asked = _ask_again(who.door.client, job, [parse_code(code)] if code else [])
-    if not asked:
-        raise UserError("No photo of this job has failed so that asking again could help. Look at why they failed instead.")
+    standing, _ = _looked_up(who, job)
+    codes = (parse_code(code),) if code else ()
+    if not standing.summary.ends[Status.FAILED]:
+        raise UserError("No photo of this job has failed.")
+    if codes and ErrorCode.CANCELLED not in codes and standing.summary.state is State.CANCELLED:
+        raise UserError("The job was cancelled: ask all that failed again, those that nobody had begun included.")
+    who.door.have_done(Errand(kind=Kind.RETRY, job=job, client=who.who.name, codes=codes))
     return to(link(f"/jobs/{job}"))
-
-
-def _ask_again(client: Client, job: str, codes: list[ErrorCode]) -> int:
-    return sum(len(rows) for rows in client.again(client.load(job), codes))
 
 
 @router.get("/jobs/{job}/photos/{place}")

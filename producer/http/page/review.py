@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Query, Response
 from fastapi.responses import StreamingResponse
 
-from packsight.producer.export import harmless
 from packsight.producer.http.page.answers import Answer
 from packsight.producer.http.page.frame import PageRoute, Reviewer, Viewer, link, to
 from packsight.producer.http.page.inbox import Said
@@ -22,8 +21,10 @@ from packsight.producer.reviews.inbox import Waiting
 from packsight.producer.rows import Row
 from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.jobs import JobManifest
 from packsight.shared.storage.review_figure import Promise
 from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
+from packsight.shared.tables.spreadsheet import harmless
 
 router = APIRouter(route_class=PageRoute)
 
@@ -46,7 +47,7 @@ def review(
     nothing: dict[str, Any] = {"catalog": catalog, "catalogs": who.catalogs(), "job": job, "q": q, "told": told}
     if not catalog:
         return who.page("review.html.j2", **nothing, next=None, answer=None)
-    found = who.rooms.inbox(catalog).next(who.who.name, job)
+    found = who.rooms.inbox(catalog).next(who.who.name, _job(who, catalog, job))
     answer, row = None, _full(who, found.one) if found.one else None
     if found.one is not None and row is not None:
         answer = Answer.of(row, f"/jobs/{row.job}/photos/{row.index}/picture")
@@ -65,7 +66,6 @@ def say(
     place: Annotated[int, Form(ge=0)],
     sha256: Annotated[str, Form(max_length=64)],
     id: Annotated[str, Form(pattern=_ID)],
-    offered: Annotated[Offered, Form()],
     seen: Annotated[str, Form(max_length=2000)] = "",
     job: Annotated[str, Form(max_length=63)] = "",
 ) -> Response:
@@ -81,7 +81,7 @@ def say(
     else:
         row = _row(who, catalog, at, place)
         kind, _, product = said.partition(":")
-        meant = Said(_kind(kind), product, offered)
+        meant = Said(_kind(kind), product)
         if product and product not in who.rooms.products(catalog):
             raise UserError(f"Catalog {catalog} has no product {product}. Search for another.")
         _, unseen = inbox.give(row, meant, seen.split(), by=who.who.name, id=id)
@@ -149,6 +149,13 @@ def catalog_of(who: Viewer, asked: str) -> str:
         if chosen not in names:
             raise UserError(f"There is no catalog {chosen}; there are {', '.join(names) or 'none'}.")
     return chosen
+
+
+def _job(who: Viewer, catalog: str, job: str) -> JobManifest | None:
+    manifest = who.rooms.manifest(job) if job else None
+    if manifest is not None and manifest.catalog != catalog:
+        raise UserError(f"Job {job} is not one of catalog {catalog}. Choose its catalog, which is {manifest.catalog}.")
+    return manifest
 
 
 def _kind(text: str) -> Kind:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from packsight.producer import jobs
+from packsight.producer.catalog_view import CatalogView
 from packsight.producer.http.door import Door
 from packsight.producer.http.page.inbox import Inbox
 from packsight.producer.http.page.job_index import JobIndexes
 from packsight.producer.http.page.thumbnails import Pictures
-from packsight.producer.reviews.products import Products, Shelf
+from packsight.producer.jobs import NoSuchJob
+from packsight.producer.reviews.products import Products
 from packsight.shared.catalog.versions import catalog_names
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.storage.jobs import JobManifest
@@ -47,7 +48,7 @@ class Rooms:
     pictures: Pictures = field(init=False)
     indexes: JobIndexes = field(init=False)
     _inboxes: dict[str, Inbox] = field(default_factory=dict)
-    _products: dict[str, _Remembered[Products]] = field(default_factory=dict)
+    _views: dict[str, tuple[CatalogView, _Remembered[Products]]] = field(default_factory=dict)
     _manifests: dict[str, tuple[float, JobManifest]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -61,22 +62,28 @@ class Rooms:
         with self._lock:
             return self._inboxes.setdefault(catalog, Inbox(self.door.client, self.indexes, self.manifests, catalog))
 
+    def view(self, catalog: str) -> CatalogView:
+        """A catalog as people look at it."""
+        return self._view(catalog)[0]
+
     def products(self, catalog: str) -> Products:
-        """Products of the version that is served; raises UserError when none is."""
+        """Products of the version that is served, as it was a few seconds ago; raises UserError when none is."""
+        return self._view(catalog)[1]()
+
+    def _view(self, catalog: str) -> tuple[CatalogView, _Remembered[Products]]:
         with self._lock:
-            if catalog not in self._products:
-                shelf = Shelf(self.door.client.store, self.door.settings, catalog)
-                self._products[catalog] = _Remembered(shelf.products)
-            found = self._products[catalog]
-        return found()
+            if catalog not in self._views:
+                view = CatalogView(self.door.client.store, self.door.settings, catalog)
+                self._views[catalog] = view, _Remembered(view.products)
+            return self._views[catalog]
 
     def manifest(self, job: str) -> JobManifest:
         """What a job asks for, as it was a few seconds ago; raises NoSuchJob."""
         at, found = self._manifests.get(job, (0.0, None))
         if found is None or time.monotonic() - at > _KNOWN_SECONDS:
             try:
-                found = jobs.manifest(self.door.client.jobs, job)
-            except jobs.NoSuchJob:
+                found = self.door.client.manifest(job)
+            except NoSuchJob:
                 self._manifests.pop(job, None)
                 self.indexes.forget(job)
                 raise

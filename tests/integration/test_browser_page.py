@@ -1,0 +1,170 @@
+"""The page in a real browser: by keyboard, on a narrow screen, and what it asks for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from packsight.deploy.testbed import Servers
+from packsight.producer.http.rights import Right
+from packsight.producer.reviews.desk import ReviewDesk
+from packsight.shared.contract.outcomes import Status
+from packsight.shared.settings import Http
+from packsight.shared.storage.jobs import Job
+from packsight.shared.storage.verdicts import Kind
+from tests import recognizer
+from tests.answered import first_photos, outcome, picture, publish, store_job
+from tests.door import PASSWORD, Serving, serving
+
+pytestmark = pytest.mark.browser
+
+PATIENCE = 60
+LONG = "a-photo-whose-name-goes-on-and-on-without-any-place-where-a-line-could-be-broken-" * 2
+
+
+@pytest.fixture(scope="module")
+def shop(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("browser")
+    with serving(servers.settings(folder / "home", "packsight-browser", http=Http(sign_ins_per_minute=100))) as running:
+        running.door.client.store.ensure_bucket()
+        publish(running.door.client, folder / "version")
+        running.door.accounts.add_person("ann", PASSWORD, frozenset(Right), None)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def job(shop: Serving) -> Job:
+    photos = first_photos()
+    outcomes = [outcome(n, Status.AMBIGUOUS, 0.5, first=n, words=["Arvelo"], nearest=photos[n:]) for n in range(6)]
+    return store_job(shop.door.client, [f"{n}-{LONG}.jpg" for n in range(6)], outcomes, name=LONG, pictures=True)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("needs Debian's chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    yield opened
+    opened.quit()
+
+
+def width(browser: webdriver.Chrome, pixels: int) -> None:
+    screen = {"width": pixels, "height": 844, "deviceScaleFactor": 1, "mobile": pixels < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+
+
+def wait(browser: webdriver.Chrome, condition: Any) -> Any:
+    return WebDriverWait(browser, PATIENCE, poll_frequency=0.1).until(condition)
+
+
+def press(browser: webdriver.Chrome, *keys: str) -> None:
+    """Press keys wherever the browser is, as a person does who touches no mouse."""
+    browser.switch_to.active_element.send_keys(*keys)
+
+
+def logged(browser: webdriver.Chrome, kind: str) -> list[str]:
+    """What the browser has noted since it was last asked."""
+    untyped: Any = browser
+    return [str(entry["message"]) for entry in untyped.get_log(kind)]
+
+
+def body(browser: webdriver.Chrome) -> WebElement:
+    return browser.find_element(By.TAG_NAME, "body")
+
+
+def go_on(browser: webdriver.Chrome, key: str) -> None:
+    """Press a key that leads to another page, and wait for that."""
+    before = browser.find_element(By.TAG_NAME, "html")
+    body(browser).send_keys(key)
+    wait(browser, lambda _: browser.find_element(By.TAG_NAME, "html") != before)
+    wait(browser, lambda _: browser.execute_script("return document.readyState") == "complete")
+
+
+def sign_in(browser: webdriver.Chrome, shop: Serving, path: str) -> None:
+    browser.delete_all_cookies()
+    browser.get(f"{shop.stranger.base}{path}")
+    wait(browser, lambda _: browser.switch_to.active_element.get_attribute("name") == "name")
+    press(browser, "ann", Keys.TAB)
+    press(browser, PASSWORD, Keys.ENTER)
+    wait(browser, lambda _: "/sign-in" not in browser.current_url)
+
+
+def test_a_person_signs_in_reviews_and_takes_back_by_keyboard_alone(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
+    width(browser, 1280)
+    sign_in(browser, shop, f"/review?job={job.id}")
+    assert "6 wait" in body(browser).text
+    go_on(browser, Keys.ENTER)
+    go_on(browser, "2")
+    go_on(browser, "n")
+    go_on(browser, "b")
+    go_on(browser, "u")
+    go_on(browser, "s")
+    press(browser, "o")
+    field = browser.switch_to.active_element
+    assert field.get_attribute("name") == "q"
+    field.send_keys("beard oil")
+    wait(browser, lambda _: len(browser.find_elements(By.CSS_SELECTOR, "#products button")) == 1)
+    field.send_keys(Keys.ENTER)
+    wait(browser, lambda _: "Kermolo" in browser.switch_to.active_element.text)
+    before = browser.find_element(By.TAG_NAME, "html")
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    wait(browser, lambda _: browser.find_element(By.TAG_NAME, "html") != before)
+    reviewed = ReviewDesk(shop.door.client, "default").reviewed()
+    said = sorted((review.verdict.kind, review.verdict.product == "p10") for review in reviewed.photos.values())
+    assert said == sorted([(Kind.RIGHT, False), (Kind.OTHER, False), (Kind.ABSENT, False), (Kind.OTHER, True)])
+    assert {review.verdict.by for review in reviewed.photos.values()} == {"ann"}
+
+
+def test_a_chosen_photo_is_recognised_and_drawn(shop: Serving, browser: webdriver.Chrome, tmp_path: Path) -> None:
+    (tmp_path / "tin.jpg").write_bytes(picture("tin"))
+    width(browser, 1280)
+    sign_in(browser, shop, "/")
+    with recognizer.running(shop.door.settings):
+        browser.find_element(By.NAME, "photo").send_keys(str(tmp_path / "tin.jpg"))
+        wait(browser, lambda _: "/answers/" in browser.current_url)
+    assert "Not in the catalog" in body(browser).text
+    drawn = browser.find_element(By.CSS_SELECTOR, ".shot img")
+    wait(browser, lambda _: browser.execute_script("return arguments[0].complete && arguments[0].naturalWidth", drawn) == 300)
+
+
+def test_a_job_is_searched_while_one_types(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
+    width(browser, 1280)
+    sign_in(browser, shop, f"/jobs/{job.id}")
+    wait(browser, lambda _: len(browser.find_elements(By.CSS_SELECTOR, ".results li")) == 6)
+    browser.find_element(By.NAME, "q").send_keys("castoly")
+    wait(browser, lambda _: len(browser.find_elements(By.CSS_SELECTOR, ".results li")) == 1)
+    assert "q=castoly" in browser.current_url
+
+
+def test_no_page_scrolls_sideways_on_a_phone_nor_asks_another_host(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
+    width(browser, 390)
+    sign_in(browser, shop, "/")
+    logged(browser, "performance")
+    logged(browser, "browser")
+    for path in ("/", "/jobs", f"/jobs/{job.id}", f"/jobs/{job.id}/photos/0", f"/review?job={job.id}&q=a", "/products?q=cream",
+                 "/product?id=p1", "/jobs/nothing"):  # fmt: skip
+        browser.get(f"{shop.stranger.base}{path}")
+        root = browser.find_element(By.TAG_NAME, "html")
+        assert (root.get_property("scrollWidth"), root.get_property("clientWidth")) == (390, 390), path
+    asked = [message for message in logged(browser, "performance") if '"Network.requestWillBeSent"' in message]
+    hosts = {urlsplit(part.split('"')[0]).netloc for message in asked for part in message.split('"url":"')[1:]}
+    assert hosts == {urlsplit(shop.stranger.base).netloc}
+    complaints = [message for message in logged(browser, "browser") if "/jobs/nothing" not in message]
+    assert complaints == []

@@ -1,0 +1,480 @@
+"""The page for people, as its server answers: who sees what, what is shown of hostile names, what is done and kept."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from html import unescape
+from urllib.parse import urlencode
+
+import pytest
+from PIL import Image
+
+from packsight.deploy.testbed import Servers
+from packsight.producer.http import page
+from packsight.producer.http.rights import Right
+from packsight.producer.reviews.desk import ReviewDesk
+from packsight.shared.catalog.told import LISTS
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.outcomes import Failure, Outcome, Status
+from packsight.shared.settings import Http
+from packsight.shared.storage import layout
+from packsight.shared.storage.jobs import Job, Unopened
+from packsight.shared.storage.verdicts import Kind
+from tests import recognizer
+from tests.answered import drawn, first_photos, outcome, picture, publish, store_job, store_outcomes
+from tests.door import Answer, Serving, Visitor, serving
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+
+@pytest.fixture(scope="module")
+def shop(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server whose catalog `default` has twelve products."""
+    folder = tmp_path_factory.mktemp("page")
+    limits = Http(sign_ins_per_minute=1000, requests_per_minute=100_000, deadline=5)
+    settings = servers.settings(folder / "home", "packsight-page", http=limits)
+    with serving(settings) as running:
+        client = running.door.client
+        client.store.ensure_bucket()
+        publish(client, folder / "version")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def job(shop: Serving) -> Job:
+    """Sixty photos of all kinds."""
+    outcomes = [*drawn(58), outcome(58, Status.FAILED, 0), outcome(59, Status.AMBIGUOUS, 0.5, words=["Zanzibar"])]
+    return store_job(shop.door.client, [f"shelf/{number:02}.jpg" for number in range(60)], outcomes, name="Spring")
+
+
+@pytest.fixture(scope="module")
+def ann(shop: Serving) -> Visitor:
+    """Somebody with every right."""
+    return shop.person("ann")
+
+
+def text(answer: Answer) -> str:
+    """What a person reads."""
+    body = re.sub(r"(?s)<(script|style)\b.*?</\1>", " ", answer.data.decode())
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", body)))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that a server does beside its requests."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def sent(visitor: Visitor, path: str, **fields: str) -> Answer:
+    """A form of the page, as a browser sends it, with its word."""
+    said = {"csrf": visitor.headers["X-CSRF-Token"], **fields}
+    plain = Visitor(visitor.base, {"Cookie": visitor.headers["Cookie"]}, visitor.pool)
+    return plain.ask("POST", path, fields=said, encode_multipart=False, redirect=False)
+
+
+def hidden(answer: Answer) -> dict[str, str]:
+    """The hidden fields of the form of a verdict, without its word."""
+    form = answer.data.decode().split('id="verdict"')[1].split("</form>")[0]
+    found = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)
+    return {name: unescape(value) for name, value in found if name != "csrf"}
+
+
+def names(answer: Answer) -> list[str]:
+    """Photos of a job's page, in order."""
+    return re.findall(r'<span class="soft" title="[^"]*">(shelf/\d+\.jpg)</span>', answer.data.decode())
+
+
+def test_who_is_not_signed_in_is_led_to_the_door_and_back(shop: Serving) -> None:
+    led = shop.stranger.get("/jobs?page=2", redirect=False)
+    assert (led.status, led.headers["Location"]) == (303, "/sign-in?next=%2Fjobs%3Fpage%3D2")
+    form = shop.stranger.get(led.headers["Location"])
+    assert 'data-sign-in="/jobs?page=2"' in form.data.decode()
+    for elsewhere in ("//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example"):
+        assert 'data-sign-in="/"' in shop.stranger.get(f"/sign-in?{urlencode({'next': elsewhere})}").data.decode()
+
+
+@pytest.mark.parametrize(
+    ("right", "open_paths"),
+    [(Right.RECOGNISE, {"/"}), (Right.JOBS, {"/jobs"}), (Right.REVIEW, {"/review", "/products"})],
+    ids=["recognise", "jobs", "review"],
+)
+def test_a_person_sees_the_pages_of_their_rights_alone(shop: Serving, right: Right, open_paths: set[str]) -> None:
+    person = shop.person(f"only-{right}", right)
+    for path in ("/", "/jobs", "/review", "/products"):
+        answer = person.get(path)
+        assert answer.status == (200 if path in open_paths else 403)
+        if path in open_paths:
+            nav = answer.data.decode().split("<nav")[1].split("</nav>")[0]
+            assert set(re.findall(r'href="([^"]+)"', nav)) == open_paths
+        else:
+            assert f"it needs `{right}`" not in text(answer)
+            assert "has no right to this" in text(answer)
+
+
+def test_what_changes_something_needs_its_word_and_its_right(shop: Serving, job: Job, ann: Visitor) -> None:
+    person, other = ann, shop.person("only-asks", Right.RECOGNISE)
+    changing = [route.path for part in page.PARTS for route in part.router.routes if "POST" in getattr(route, "methods", ())]
+    assert {"/ask", "/review", "/review/undo", "/review/again", "/jobs/{job}/cancel", "/jobs/{job}/retry"} == set(changing)
+    for path in changing:
+        address = path.format(job=job.id)
+        fields = {"catalog": "default", "said": "skip", "at": job.id, "place": "0", "sha256": "0" * 64, "id": "0" * 32,
+                  "verdict": "0" * 32}  # fmt: skip
+        for word in ("", "0" * 64, other.headers["X-CSRF-Token"]):
+            forged = sent(person, address, **fields, csrf=word)
+            assert (forged.status, "another site sent it" in text(forged)) == (403, True), path
+        if path != "/ask":
+            assert sent(other, address, **fields).status == 403
+
+
+def test_a_person_of_one_catalog_sees_nothing_of_another(shop: Serving, job: Job) -> None:
+    other = shop.person("eve", catalogs={"shoes"})
+    assert job.id not in text(other.get("/jobs"))
+    for path in (f"/jobs/{job.id}", f"/jobs/{job.id}/photos/0", f"/jobs/{job.id}/results.csv", "/review?catalog=default"):
+        assert other.get(path).status == 403
+    assert other.get(f"/jobs/{job.id}/photos/0/picture?side=160").status == 403
+
+
+def test_hostile_names_words_and_columns_are_shown_as_text(shop: Serving, ann: Visitor) -> None:
+    told = outcome(0, Status.AMBIGUOUS, 0.5, words=[HOSTILE])
+    first = told.candidates[0]
+    bad = first.product.model_copy(update={"name": HOSTILE, "vendor": HOSTILE, "url": "javascript:alert(3)"})
+    told = told.model_copy(
+        update={"reason": HOSTILE, "candidates": [first.model_copy(update={"product": bad}), *told.candidates[1:]]}
+    )
+    failed = Unopened(name=HOSTILE, failure=Failure.of_code(ErrorCode.FILE_EMPTY, HOSTILE), extra={HOSTILE: HOSTILE})
+    made = store_job(shop.door.client, [HOSTILE], [told], name=HOSTILE, unopened=[failed])
+    person = ann
+    query = urlencode({"q": HOSTILE, "product": HOSTILE, "told": HOSTILE, "name": HOSTILE, "next": HOSTILE})
+    paths = [
+        "/jobs", f"/jobs/{made.id}", f"/jobs/{made.id}?{query}", f"/jobs/{made.id}/photos/0", f"/jobs/{made.id}/photos/1",
+        f"/review?job={made.id}", f"/review?{query}", f"/products?{query}", f"/product?id={query[2:]}", f"/sign-in?{query}",
+    ]  # fmt: skip
+    for path in paths:
+        answer = person.get(path)
+        body = answer.data.decode()
+        assert answer.status in {200, 303, 400}, path
+        assert "<script>alert" not in body, path
+        assert "<img src=x" not in body, path
+        assert "javascript:" not in body, path
+        assert "style=" not in body, path
+        tags = re.sub(r'"[^"]*"', '""', " ".join(re.findall(r"<[^>]+>", body)))
+        assert not re.search(r"\son\w+=", tags), path
+    assert HOSTILE in text(person.get(f"/jobs/{made.id}/photos/0"))
+
+
+def test_pages_load_nothing_from_other_hosts(shop: Serving, job: Job, ann: Visitor) -> None:
+    person = ann
+    for path in ("/", f"/jobs/{job.id}", f"/jobs/{job.id}/photos/1", "/review", "/products?q=cream", "/sign-in"):
+        answer = person.get(path)
+        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert all(address.startswith("/") for address in re.findall(r'(?:src|action)="([^"]+)"', answer.data.decode()))
+    for name in re.findall(r'"(/static/[^"]+)"', person.get("/").data.decode()):
+        static = shop.stranger.get(name)
+        assert static.status == 200
+        assert "immutable" in static.headers["Cache-Control"]
+        assert b"http" not in re.sub(rb"http://www\.w3\.org", b"", static.data)
+
+
+def test_a_jobs_photos_are_searched_filtered_sorted_and_paged(shop: Serving, job: Job, ann: Visitor) -> None:
+    person = ann
+
+    def found(**query: str) -> list[str]:
+        return names(person.get(f"/jobs/{job.id}?{urlencode(query)}"))
+
+    outcomes = [*drawn(58), outcome(58, Status.FAILED, 0), outcome(59, Status.AMBIGUOUS, 0.5)]
+    whole = found()
+    assert whole == [f"shelf/{number:02}.jpg" for number in range(50)]
+    assert found(page="2") == [f"shelf/{number:02}.jpg" for number in range(50, 60)]
+    assert found(q="SHELF/07") == ["shelf/07.jpg"]
+    assert found(q="zanzibar") == ["shelf/59.jpg"]
+    creams = [number for number, one in enumerate(outcomes) if one.candidates and one.candidates[0].product.id == "p0"]
+    assert found(product="p0") == [f"shelf/{number:02}.jpg" for number in creams]
+    assert set(found(q="arvelo night")) >= set(found(product="p0"))
+    failed = [f"shelf/{number:02}.jpg" for number, one in enumerate(outcomes) if one.status is Status.FAILED]
+    assert found(status="failed") == failed == found(code="image_truncated")
+    least = found(sort="unsure")
+    assert least[0] == "shelf/59.jpg"
+    assert [name for name in least if name in failed] == []  # on the second page: they are not unsure but failed
+    between = [f"shelf/{number:02}.jpg" for number, one in enumerate(outcomes)
+               if one.status is not Status.FAILED and 0.4 <= one.confidence <= 0.6]  # fmt: skip
+    assert found(least="40", most="60") == between != []
+    assert person.get(f"/jobs/{job.id}?least=x").status == 400
+    assert found(q="' OR 1=1 --") == []
+
+
+def test_an_index_takes_in_what_ends_and_what_was_asked_again(shop: Serving, ann: Visitor) -> None:
+    client, person = shop.door.client, ann
+    called = [f"shelf/{number:02}.jpg" for number in range(40)]
+    made = store_job(client, called, [outcome(number, Status.FAILED, 0) for number in range(40)], ended=False)
+    assert len(names(person.get(f"/jobs/{made.id}?status=failed"))) == 40
+    client.ledger.results.forget(made.batches[0].task_id)  # Celery never writes over a success
+    store_outcomes(client, made, [outcome(number, Status.MATCHED, 0.99) for number in range(16)])
+    page_now = person.get(f"/jobs/{made.id}?status=matched")
+    assert names(page_now) == [f"shelf/{number:02}.jpg" for number in range(16)]
+    assert "24 failed" in text(page_now)
+
+
+def test_a_job_that_was_removed_is_gone_from_the_index_too(shop: Serving, ann: Visitor) -> None:
+    client, person = shop.door.client, ann
+    made = store_job(client, ["a.jpg"], [outcome(0, Status.MATCHED, 0.99)])
+    assert person.get(f"/jobs/{made.id}").status == 200
+    kept = shop.door.settings.home / "http" / "jobs"
+    assert list(kept.glob(f"{made.id}*"))
+    client.jobs.remove(made.id)
+    person.get("/jobs")
+    assert not list(kept.glob(f"{made.id}*"))
+
+
+def test_a_damaged_index_is_made_again(shop: Serving, ann: Visitor) -> None:
+    person = ann
+    made = store_job(shop.door.client, ["shelf/01.jpg"], [outcome(0, Status.MATCHED, 0.99)])
+    assert names(person.get(f"/jobs/{made.id}")) == ["shelf/01.jpg"]
+    (file,) = (shop.door.settings.home / "http" / "jobs").glob(f"{made.id}*.sqlite")
+    file.write_bytes(b"no database" * 1000)
+    assert names(person.get(f"/jobs/{made.id}")) == ["shelf/01.jpg"]
+
+
+def test_pictures_come_through_the_server_as_pictures_alone(shop: Serving, ann: Visitor) -> None:
+    client, person = shop.door.client, ann
+    made = store_job(client, ["a.jpg"], [outcome(0, Status.MATCHED, 0.99)], pictures=True)
+    address = f"/jobs/{made.id}/photos/0/picture?side="
+    assert shop.stranger.get(f"{address}160", redirect=False).status == 303
+    person.get(f"/jobs/{made.id}")
+    small = person.get(f"{address}160")
+    assert small.headers["Content-Type"] == "image/webp"
+    assert max(Image.open(io.BytesIO(small.data)).size) == 160
+    assert person.get(f"{address}161").status == 400
+    catalog = person.get(f"/photos/{first_photos()[0]}?side=480")
+    assert catalog.headers["Content-Type"] == "image/webp"
+    for name in ("..%2Fjobs", "0" * 63, "0" * 65):
+        assert person.get(f"/photos/{name}?side=480").status == 404
+
+
+def test_pictures_are_fetched_from_where_references_may_reach(shop: Serving, ann: Visitor) -> None:
+    """An address of the server's own network, and a key of our bucket that holds no photo, are shown as missing."""
+    client, person = shop.door.client, ann
+    inner = f"{shop.stranger.base}/static/icon.svg"
+    asked = [outcome(0, Status.MATCHED, 0.99).model_copy(update={"image": image}) for image in (
+        inner, f"s3://{client.store.bucket}/catalogs/default/CURRENT.json", "/etc/passwd")]  # fmt: skip
+    made = store_job(client, ["a", "b", "c"], asked)
+    person.get(f"/jobs/{made.id}")
+    for place in range(3):
+        shown = person.get(f"/jobs/{made.id}/photos/{place}/picture?side=160")
+        assert shown.headers["Content-Type"] == "image/svg+xml"
+
+
+def test_a_photo_is_asked_about_and_its_answer_can_be_looked_at_again(shop: Serving, ann: Visitor) -> None:
+    person = ann
+    with recognizer.running(shop.door.settings) as worker:
+        fields = {"csrf": person.headers["X-CSRF-Token"], "catalog": "default", "photo": ("C:\\pics\\tin.jpg", picture("tin"))}
+        plain = Visitor(person.base, {"Cookie": person.headers["Cookie"]}, person.pool)
+        asked = plain.ask("POST", "/ask", fields=fields, redirect=False)
+        assert asked.status == 303, text(asked)
+        by_address = sent(person, "/ask", catalog="default", address="https://shop.example/tin.jpg")
+        assert by_address.status == 303
+        assert "https://shop.example/tin.jpg" in worker.seen
+    shows = person.get(asked.headers["Location"])
+    assert "Not in the catalog" in text(shows)
+    assert "a stand-in" in text(shows)
+    assert "tin.jpg" in text(shows)
+    photo = person.get(f"{asked.headers['Location'].partition('?')[0]}/photo?side=480")
+    assert Image.open(io.BytesIO(photo.data)).size == (300, 400)
+
+
+def test_what_cannot_be_asked_is_told_with_its_remedy(shop: Serving, ann: Visitor) -> None:
+    person = ann
+    nothing = sent(person, "/ask", catalog="default")
+    assert (nothing.status, "Drop a photo" in text(nothing)) == (400, True)
+    inner = sent(person, "/ask", catalog="default", address=f"s3://{shop.door.client.store.bucket}/jobs/x/manifest.json")
+    assert (inner.status, "begins with https://" in text(inner)) == (400, True)
+    nobody = sent(person, "/ask", catalog="default", address="https://shop.example/tin.jpg")
+    assert (nobody.status, "No worker answered" in text(nobody)) == (504, True)
+    assert person.get("/answers/single-" + "0" * 32).status == 400
+    assert sent(shop.person("eve", catalogs={"shoes"}), "/ask", catalog="default", address="https://x.example/").status == 403
+
+
+def test_results_are_downloaded_and_harmless_in_a_spreadsheet(shop: Serving, ann: Visitor) -> None:
+    person = ann
+    made = store_job(shop.door.client, ["=1+1.jpg", "b.jpg"], [outcome(n, Status.MATCHED, 0.99) for n in range(2)])
+    table = person.get(f"/jobs/{made.id}/results.csv")
+    assert "attachment" in table.headers["Content-Disposition"]
+    assert [row["name"] for row in csv.DictReader(io.StringIO(table.data.decode()))] == ["'=1+1.jpg", "b.jpg"]
+    lines = person.get(f"/jobs/{made.id}/results.jsonl").data.decode().splitlines()
+    assert [Outcome.model_validate_json(line).status for line in lines] == [Status.MATCHED] * 2
+
+
+def test_a_job_is_cancelled_and_its_failed_photos_are_asked_again(shop: Serving, ann: Visitor) -> None:
+    client, person = shop.door.client, ann
+    retryable = outcome(0, Status.FAILED, 0, failure=ErrorCode.HOST_UNREACHABLE)
+    matched = [outcome(number, Status.MATCHED, 0.9) for number in range(4)]
+    made = store_job(client, [f"{number}.jpg" for number in range(20)], [retryable] * 16 + matched)
+    with recognizer.running(shop.door.settings) as worker:
+        again = sent(person, f"/jobs/{made.id}/retry")
+        assert (again.status, again.headers["Location"]) == (303, f"/jobs/{made.id}")
+        until(lambda: "16 not in the catalog" in text(person.get(f"/jobs/{made.id}")))
+        assert sum(worker.seen.values()) == 16
+    assert sent(person, f"/jobs/{made.id}/retry").status == 400
+    waiting = client.submit([f"https://shop.example/{n}.jpg" for n in range(3)])
+    assert sent(person, f"/jobs/{waiting.id}/cancel").status == 303
+    shows = person.get(f"/jobs/{waiting.id}")
+    assert ("Cancelled" in text(shows), "3 failed" in text(shows)) == (True, True)
+    assert "cancelled" in text(person.get(f"/jobs/{waiting.id}/photos/0"))
+
+
+# Review
+
+
+@pytest.fixture
+def unsure(shop: Serving) -> Iterator[Job]:
+    """Six photos that nobody has reviewed, in a job of their own."""
+    photos = first_photos()
+    outcomes = [outcome(1000 + n, Status.AMBIGUOUS, 0.5, first=n, nearest=photos[n:]) for n in range(6)]
+    made = store_job(shop.door.client, [f"unsure {n}.jpg" for n in range(6)], outcomes)
+    yield made
+    store = shop.door.client.store
+    for key in list(store.list(layout.reviews("default", ""))):
+        store.remove(key)
+
+
+def say(person: Visitor, shown: Answer, said: str) -> Answer:
+    return sent(person, "/review", **hidden(shown), said=said)
+
+
+def photo_of(shown: Answer) -> str:
+    return hidden(shown)["sha256"]
+
+
+def verdicts(shop: Serving) -> dict[str, tuple[Kind, str]]:
+    found = ReviewDesk(shop.door.client, "default").reviewed()
+    return {sha256: (review.verdict.kind, review.verdict.product) for sha256, review in found.photos.items()}
+
+
+def test_what_a_person_says_is_kept_and_the_next_photo_shown(shop: Serving, unsure: Job, ann: Visitor) -> None:
+    person, address = ann, f"/review?job={unsure.id}"
+    seen: dict[str, str] = {}
+    for said in ("right", "other:p7", "not_listed", "bad_photo"):
+        shown = person.get(address)
+        seen[photo_of(shown)] = said
+        answer = say(person, shown, said)
+        assert (answer.status, answer.headers["Location"]) == (303, f"/review?catalog=default&job={unsure.id}")
+    assert len(seen) == 4
+    kept = verdicts(shop)
+    assert {kind for kind, _ in kept.values()} == {Kind.RIGHT, Kind.OTHER, Kind.ABSENT, Kind.BAD}
+    assert next(product for kind, product in kept.values() if kind is Kind.OTHER) == "p7"
+    assert "2 wait" in text(person.get(address))
+
+
+def test_a_form_that_is_sent_twice_is_one_verdict(shop: Serving, unsure: Job, ann: Visitor) -> None:
+    person = ann
+    shown = person.get(f"/review?job={unsure.id}")
+    assert [say(person, shown, "right").status for _ in range(2)] == [303, 303]
+    exported = person.get("/review/verdicts.jsonl?catalog=default").data.decode().splitlines()
+    assert len(exported) == 1
+    assert '"verdict": "right"' in exported[0]
+    assert len(list(csv.DictReader(io.StringIO(person.get("/review/verdicts.csv").data.decode())))) == 1
+
+
+def test_a_skipped_photo_comes_no_more_until_it_is_asked_for(shop: Serving, unsure: Job, ann: Visitor) -> None:
+    person, address = ann, f"/review?job={unsure.id}"
+    seen = set()
+    for _ in range(6):
+        shown = person.get(address)
+        seen.add(photo_of(shown))
+        say(person, shown, "skip")
+    assert len(seen) == 6
+    assert "Only skipped ones are left" in text(person.get(address))
+    assert sent(person, "/review/again", catalog="default", job=unsure.id).status == 303
+    assert photo_of(person.get(address)) in seen
+    assert verdicts(shop) == {}
+
+
+def test_the_last_verdict_is_taken_back(shop: Serving, unsure: Job, ann: Visitor) -> None:
+    person, address = ann, f"/review?job={unsure.id}"
+    shown = person.get(address)
+    say(person, shown, "bad_photo")
+    last = re.search(r'name="verdict" value="(\w+)"', person.get(address).data.decode())
+    assert last
+    undone = sent(person, "/review/undo", catalog="default", job=unsure.id, verdict=last[1])
+    assert undone.status == 303
+    assert verdicts(shop) == {}
+    assert "6 wait" in text(person.get(address))
+
+
+def test_two_people_see_two_photos_and_what_one_decided_is_not_asked_again(shop: Serving, unsure: Job, ann: Visitor) -> None:
+    ben, address = shop.person("ben", Right.REVIEW), f"/review?job={unsure.id}"
+    first = ann.get(address)
+    second = ben.get(address)
+    assert photo_of(first) != photo_of(second)
+    assert "1 with others now" in text(second)
+    say(ann, first, "right")
+    say(ben, second, "right")
+    later = {photo_of(person.get(address)) for person in (ann, ben)}
+    assert later.isdisjoint({photo_of(first), photo_of(second)})
+
+
+def test_people_who_disagree_are_told_and_asked_until_one_has_seen_both(shop: Serving, unsure: Job, ann: Visitor) -> None:
+    ben, address = shop.person("ben"), f"/review?job={unsure.id}"
+    shown = ann.get(address)
+    form = hidden(shown)
+    say(ann, shown, "bad_photo")
+    told = sent(ben, "/review", **{**form, "id": "b" * 32}, said="right")  # had it before him all the while
+    again = ben.get(told.headers["Location"])
+    assert "ann said at the same time: bad photo" in text(again)
+    assert "People disagree" in text(again)
+    assert photo_of(again) == form["sha256"]
+    say(ben, again, "bad_photo")
+    assert "People disagree" not in text(ben.get(address))
+    assert verdicts(shop)[form["sha256"]] == (Kind.BAD, "")
+
+
+def test_another_product_is_found_by_words_of_the_catalog(shop: Serving, unsure: Job, ann: Visitor) -> None:
+    person = ann
+    shown = person.get(f"/review?job={unsure.id}&q=night+cream")
+    assert re.findall(r'form="verdict" name="said" value="([^"]+)"', shown.data.decode()) == ["other:p0"]
+    assert say(person, shown, "other:nothing").status == 400
+    assert say(person, shown, "undone").status == 400
+
+
+def test_products_are_searched_and_shown_with_their_photos(shop: Serving, ann: Visitor) -> None:
+    person = ann
+    assert "Hastira Body Scrub" in text(person.get("/products?q=scrub"))
+    shows = person.get("/product?id=p7")
+    assert ("Hastira Body Scrub" in text(shows), shows.data.count(b'<img class="stock"')) == (True, 2)
+    assert "Another view: it has 2 photos" in text(shows)
+    assert person.get("/product?id=nothing").status == 400
+
+
+def test_what_wants_looking_at_is_listed_and_downloaded(shop: Serving, ann: Visitor) -> None:
+    client = shop.door.client
+    current = next(key.split("/")[3] for key in client.store.list(layout.versions("default")))
+    rows = [{"list": "one_photo", "id": "p3", "name": HOSTILE}, {"list": "twins", "id": "p1", "name": "=1+1", "like": "p2"}]
+    data = gzip.compress("".join(f"{json.dumps(row)}\n" for row in rows).encode())
+    client.store.write(layout.reports("default", current, LISTS), data)
+    try:
+        shows = text(ann.get("/products"))
+        assert "1 Products with a single photo" in shows
+        listed = ann.get("/products/lists/one_photo")
+        assert HOSTILE in text(listed)
+        assert "<script>alert" not in listed.data.decode()
+        table = list(csv.DictReader(io.StringIO(ann.get("/products/lists/twins/csv").data.decode())))
+        assert [(row["id"], row["name"], row["like"]) for row in table] == [("p1", "'=1+1", "p2")]
+        assert "Products with a single photo" in text(ann.get("/product?id=p3"))
+        assert ann.get("/products/lists/nothing").status == 400
+    finally:
+        client.store.remove(layout.reports("default", current, LISTS))
+
+
+def test_an_index_is_no_place_for_another_jobs_photos(shop: Serving, job: Job, ann: Visitor) -> None:
+    person = ann
+    for path in (f"/jobs/{job.id}/photos/60", f"/jobs/{job.id}/photos/-1", "/jobs/nothing", "/jobs/..%2Fx"):
+        assert person.get(path).status in {400, 404}
+
+
