@@ -75,7 +75,7 @@ RIGHTS = {
     Role.HTTP: Rights(
         read=(layout.UPLOADS, layout.JOBS, layout.INCOMING, layout.PHOTOS, layout.CATALOGS, layout.REVIEWS),
         write=(layout.UPLOADS, layout.JOBS, layout.REVIEWS),
-        delete=(layout.UPLOADS, layout.JOBS),
+        delete=(layout.UPLOADS, layout.JOBS, layout.REVIEWS),
         list=(layout.JOBS, layout.INCOMING, layout.CATALOGS, layout.REVIEWS),
         others=True,
     ),
