@@ -85,8 +85,8 @@ MAY: dict[str, dict[str, str]] = {
         "list": "catalogs photos made uploads incoming jobs features models reviews",
     },
     Role.HTTP: {
-        "get": "catalogs photos uploads incoming jobs", "put": "uploads jobs", "delete": "uploads jobs",
-        "list": "catalogs incoming jobs",
+        "get": "catalogs photos uploads incoming jobs reviews", "put": "uploads jobs reviews", "delete": "uploads jobs",
+        "list": "catalogs incoming jobs reviews",
     },
     Role.MONITOR: {"get": "catalogs", "list": "catalogs"},
 }
