@@ -81,9 +81,9 @@ ADVICE: dict[ErrorCode, Advice] = {
         "`packsight dead-letters list`.",
         False,
     ),
+    ErrorCode.CANCELLED: Advice("Ask again with `packsight jobs retry JOB`.", True),
     ErrorCode.NO_ANSWER: Advice("Ask again; if it lasts, look at the workers (`packsight status`) or start more.", True),
     ErrorCode.TOO_MANY_REQUESTS: Advice("Wait as long as `retry_after` says, then ask again.", True),
-    ErrorCode.CANCELLED: Advice("Ask again with `packsight jobs retry JOB`.", True),
     ErrorCode.INTERNAL: Advice("A defect in packsight: report it with the worker's log of this task.", True),
 }
 

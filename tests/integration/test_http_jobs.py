@@ -438,5 +438,6 @@ def test_an_errand_is_one_servers_until_it_is_silent(live_settings: Settings) ->
         assert second.take(Kind.WEBHOOK) == errand
         second.done(errand)
         first.renew(errand)  # comes too late, and brings nothing back
+        assert not ledger.client.exists(keys.errands(Kind.WEBHOOK))
         assert first.take(Kind.WEBHOOK) is None
         assert ledger.client.keys("packsight:errand*") == []
