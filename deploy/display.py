@@ -31,8 +31,9 @@ def started(console: Console, folder: StackFolder, state: StackState) -> None:
     """What `up` started, and how to go on."""
     table = _table("Part", "Address", "Pid", "Log")
     for part in (*state.parts, *([state.supervisor] if state.supervisor else [])):
-        table.add_row(part.name, part.url or "–", str(part.pid), str(part.log))
+        table.add_row(part.name, part.url or "–", str(part.pid), part.log.name)
     console.print(table)
+    console.print(f"Logs: {folder.logs}", highlight=False, soft_wrap=True)
     if any(part.name == "flower" for part in state.parts):
         console.print(f"Flower: user {FLOWER_USER}, password {state.credentials.flower}", highlight=False, soft_wrap=True)
     if any(part.name == "http" for part in state.parts):
@@ -43,7 +44,7 @@ def started(console: Console, folder: StackFolder, state: StackState) -> None:
     if folder.env_file != STACK_FILE.resolve():
         line = f"In terminals elsewhere: [bold]export PACKSIGHT_STACK_FILE={escape(shlex.quote(str(folder.env_file)))}[/]"
         console.print(line, highlight=False, soft_wrap=True)
-    console.print("Next: [bold]packsight catalog sync --feed FEED[/], then [bold]packsight submit PHOTOS --wait[/]")
+    console.print("Next:\n  [bold]packsight catalog sync --feed FEED[/]\n  [bold]packsight submit PHOTOS --wait[/]")
 
 
 def _parts(console: Console, seen: Observation) -> None:

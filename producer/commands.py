@@ -270,7 +270,7 @@ def _enqueue(client: Client, job: Job, how: Submission) -> Tally:
 
 def _run(client: Client, job: Job, exports: Exports, how: Submission) -> Tally:
     resumed = how.resume is not None
-    already = client.summary(job.manifest).answered if resumed else 0
+    already = client.summary(job.manifest).answered if resumed else len(job.unopened)
     with progress("Recognising", job.photos, already) as bar:
         rows = client.run(job, max_in_flight=how.max_in_flight, resumed=resumed, idle=bar.idle)
         tally = _collect(rows, exports, bar)

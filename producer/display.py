@@ -66,8 +66,8 @@ class Pace:
 
     @property
     def left(self) -> float | None:
-        """Seconds until all is done at this rate."""
-        return (self.total - self.done) / self.rate if self.total is not None and self.rate else None
+        """Seconds until all is done at this rate; None when it is, or nothing tells."""
+        return (self.total - self.done) / self.rate if self.rate and self.total is not None and self.done < self.total else None
 
     def words(self) -> str:
         """All of it, in figures."""

@@ -49,7 +49,7 @@ def explain(photo: str, image: str | None, out: Path | None, options: RecognizeO
         show_outcome(row.name, row.outcome)
         file = out or _file(client.settings.home, row.name)
         draw(client, row, file)
-    console.print(f"Drew [bold]{escape(str(file))}[/]")
+    console.print(f"Drew [bold]{escape(str(file))}[/]", soft_wrap=True)
     raise typer.Exit(1 if row.outcome.status is Status.FAILED else 0)
 
 

@@ -84,7 +84,7 @@ def evaluate(
         _write(json_file, document(results))
     for file in (json_file, html_file):
         if file:
-            console.print(f"Wrote [bold]{escape(str(file))}[/]")
+            console.print(f"Wrote [bold]{escape(str(file))}[/]", soft_wrap=True)
 
 
 def _over_queue(client: Client, known: Sequence[Label], root: Path, options: RecognizeOptions) -> list[Answer]:

@@ -6,10 +6,13 @@ import io
 import re
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from packsight.deploy.display import started
+from packsight.deploy.stack.state import Part, StackFolder, StackState
 from packsight.producer import display
 from packsight.producer.rows import Row
 from packsight.producer.summary import State, Summary
@@ -113,3 +116,15 @@ def test_a_list_of_jobs_fits_into_80_columns() -> None:
     assert lines[1].endswith("…")
     assert lines[2].split() == ["20260304-050607-abcde0", "cancell", "0%", "3", "0", "0", "0", "0"]
     assert lines[3] == "  2026-03-04 05:06 UTC · evaluation · low priority · catalog default"
+
+
+def test_what_up_prints_is_copied_from_80_columns_whole(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path / "a folder whose name is long, so that its path takes more than the 80 columns" / ".packsight")
+    part = Part(name="worker", pid=7, started=0.0, log=folder.logs / "worker.log", url="http://127.0.0.1:5555")
+    console, file = page()
+    started(console, folder, StackState(parts=(part,)))
+    lines = file.getvalue().splitlines()
+    assert f"Logs: {folder.logs}" in lines
+    assert f"In terminals elsewhere: export PACKSIGHT_STACK_FILE='{folder.env_file}'" in lines
+    assert lines[-2:] == ["  packsight catalog sync --feed FEED", "  packsight submit PHOTOS --wait"]
+    assert any(line.split() == ["worker", "http://127.0.0.1:5555", "7", "worker.log"] for line in lines)

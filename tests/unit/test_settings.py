@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis.connection import parse_url
 
+from packsight.deploy.commands import nearest
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import act_as, load_settings, nearest_stack
 
@@ -120,6 +121,8 @@ def test_the_file_of_the_nearest_stack_is_read_from_folders_below_it_if_it_is_on
         file.write_text(f"PACKSIGHT_REDIS__USER='{user}'\n")
     monkeypatch.chdir(below)
     assert (nearest_stack(), load_settings().redis.user) == (inner, "inner")
+    assert nearest(Path(".packsight")).root == inner.parent, "so status, doctor and down speak of that stack"
+    assert nearest(tmp_path / "named").root == tmp_path / "named"
     own = inner.stat().st_uid
     monkeypatch.setattr("os.getuid", lambda: own + 1)
     assert nearest_stack() is None, "others' files above are not read"
