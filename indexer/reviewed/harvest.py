@@ -249,7 +249,7 @@ class Harvest:
     def settle(self, state: State, version: str) -> None:
         """Write down what was made of the verdicts, and put those together that lie by themselves."""
         use = self._use(state, version)
-        if use != self._before:
+        if use != self._before and (self.found.verdicts or self._before != ReviewUse()):
             write_use(self._store, self._catalog, use)
         self._reviews.compact()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from packsight.producer import collect
 from packsight.producer.client import Client
@@ -19,7 +18,7 @@ from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import shown
 from packsight.shared.storage.jobs import Job, JobImage
-from packsight.shared.storage.review_figure import Figure, figure
+from packsight.shared.storage.review_figure import Figure, current_figure
 from packsight.shared.storage.reviews import ReviewStore
 from packsight.shared.storage.verdicts import Answered, Kind, Offered, Reviewed, Verdict, person
 
@@ -44,9 +43,7 @@ class ReviewDesk:
 
     def figure(self) -> Figure:
         """How many of the answers that were `matched` are wrong, held against the promise."""
-        return figure(
-            self.catalog, self.reviewed(), promised=self.rules.precision, days=self.rules.days, now=datetime.now(UTC)
-        )
+        return current_figure(self.store, self.rules)
 
     def waiting(self, jobs: Sequence[str] = ()) -> list[Waiting]:
         """What waits for a person, the most useful first: in these jobs, or else in the newest ones of the catalog."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from math import exp, fsum, lgamma, log, log1p
 
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.settings import Review
 from packsight.shared.shares import Share
+from packsight.shared.storage.reviews import ReviewStore
 from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
 
 SURELY = 0.025
@@ -72,6 +74,15 @@ class Figure:
             f"are wrong: {self.wrong.k / self.wrong.n:.1%} (95 %: {low:.1%} to {high:.1%}), promised are {1 - self.promised:.1%} "
             f"at most: {what}"
         )
+
+
+def current_figure(reviews: ReviewStore, rules: Review) -> Figure:
+    """The figure of a catalog as it is now; of one store object that is kept, looking again takes two listings.
+
+    Raises StorageError when verdicts cannot be read.
+    """
+    found = reviews.reviewed()
+    return figure(reviews.catalog, found, promised=rules.precision, days=rules.days, now=datetime.now(UTC))
 
 
 def figure(catalog: str, reviewed: Reviewed, *, promised: float, days: float, now: datetime) -> Figure:
