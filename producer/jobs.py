@@ -23,6 +23,10 @@ class NoSuchJob(UserError):
     """A job was asked for that there is not."""
 
 
+class NothingToAsk(UserError):
+    """None of the photos of a job can be opened."""
+
+
 def parse_about(**fields: object) -> JobAbout:
     """What is told of a job; raises UserError that names each wrong field."""
     try:
@@ -51,12 +55,12 @@ def create(
 ) -> Job:
     """Write a job's manifest and register it; `about`: what is told of it, but for its columns; `job_id`: None for a new one.
 
-    Raises UserError when there is nothing to ask workers about.
+    Raises NothingToAsk when there is nothing to ask workers about.
     """
     if not images:
         found = f"None of the {len(unopened):,} photos can be opened" if unopened else "There are no photos to submit"
         first = f" ({shown(unopened[0].name)}: {unopened[0].failure.message})" if unopened else ""
-        raise UserError(f"{found}{first}. Name a folder with photos, image files, a list or an s3:// prefix.")
+        raise NothingToAsk(f"{found}{first}. Name a folder with photos, image files, a list or an s3:// prefix.")
     photos: list[JobImage | Unopened] = [*images, *unopened]
     columns = tuple(dict.fromkeys(chain.from_iterable(one.extra for one in photos)))
     told = {**about.model_dump(), "columns": columns, "unopened": len(unopened)}

@@ -36,7 +36,7 @@ def backup(folder: Path, home: Path, *, uploads: bool, skip: Sequence[str], keep
     described = settings_text.text_of(settings, stack.load() if stack.state_file.exists() else None)
     with _reachable(folder, stack), closing(ObjectStore(settings.s3)) as store, target.locked(), _progress("copied") as told:
         taken = taking.take(settings, store, target, left_out=left_out, describe=described, progress=told)
-        gone = target.prune(keep)
+        gone = [] if taken.faults else target.prune(keep)  # those before it may be the last sound ones
     head = taken.head
     new = f"{taken.copied:,} of them new ({size(taken.copied_bytes)})"
     _say(f"Backup {head.name}: {head.objects:,} objects, {size(head.bytes)}, {new}. It is in {folder}.")

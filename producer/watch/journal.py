@@ -32,7 +32,7 @@ class Journal:
         """Jobs that have not ended, each with its photos."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+", encoding="utf-8")
+            self._file = path.open("ab+")
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}. Name a folder for results with --out.") from None
         try:
@@ -41,14 +41,14 @@ class Journal:
             self._file.close()
             raise UserError(f"Another `packsight watch` is at work here: it holds {path}.") from None
         self._file.seek(0)
-        text = self._file.read()
-        for line in text.splitlines():
+        data = self._file.read()
+        for line in data.split(b"\n"):  # names may hold what else ends a line
             try:
                 self._read(json.loads(line))
             except ValueError:
                 continue  # the last words of a process that was cut off
-        if text and not text.endswith("\n"):
-            self._file.write("\n")
+        if data and not data.endswith(b"\n"):
+            self._file.write(b"\n")
 
     def begin(self, job: str, photos: Photos) -> None:
         """Note that a job with these photos is about to be made."""
@@ -71,9 +71,12 @@ class Journal:
         self._file.close()
 
     def _write(self, entry: dict[str, Any]) -> None:
-        self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.write(json.dumps(entry).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise UserError(f"{self._file.name} cannot be written: {error.strerror}. Make room and start again.") from None
         self._read(entry)
 
     def _read(self, entry: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from packsight.producer.backoff import UNANSWERED, RetryPolicy
 from packsight.producer.broker import answering
 from packsight.producer.client import Client
 from packsight.producer.collect import Collector, unopened_rows
+from packsight.producer.jobs import NothingToAsk
 from packsight.producer.rows import Row
 from packsight.producer.summary import State
 from packsight.producer.watch.arrivals import Arrival, Place, below
@@ -115,9 +116,7 @@ class Watcher:
         items = [one.item for one in photos.values()]
         try:
             job = self._client.submit(items, self._options, about=self._about, job_id=job_id)
-        except UserError as error:
-            if isinstance(error.__cause__, UNANSWERED):
-                raise  # whether the job was made is found out when it is taken up
+        except NothingToAsk as error:
             self._journal.drop(job_id)
             self._journal.refuse(states)
             self._tell(f"{error} These {len(photos):,} files are left alone until they change.")

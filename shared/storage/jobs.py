@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -131,6 +132,11 @@ def job_of(task_id: str) -> str:
     return task_id.rpartition("-")[0]
 
 
+def _is_upload(reference: str) -> bool:
+    """Whether a photo was submitted from a disk: whatever else has such a folder in its address is shown as addresses are."""
+    return re.fullmatch(rf"s3://[^/]+/{layout.UPLOADS}[0-9a-f]{{64}}", reference) is not None
+
+
 def task_ids(manifest: JobManifest) -> list[str]:
     """Return the ids of all batches of a job, in order."""
     return [task_id(manifest.job, index) for index in range(manifest.batches)]
@@ -153,7 +159,7 @@ class Batch:
     @property
     def headers(self) -> dict[str, Any]:
         """Headers of its message: what people call it. A photo from a disk is called by its file's name, others as they are."""
-        of_disk = [f"/{layout.UPLOADS}" in image.reference for image in self.images[:_CALLED]]
+        of_disk = [_is_upload(image.reference) for image in self.images[:_CALLED]]
         photos = [PurePath(image.name).name if own else image.reference for image, own in zip(self.images, of_disk, strict=False)]
         return {CALLED: {"job": self.job, "photos": photos}}
 

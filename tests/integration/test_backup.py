@@ -292,6 +292,16 @@ def test_older_backups_and_what_only_they_have_are_removed(disaster: Disaster) -
     assert disaster.run("restore", "--check").exit_code == 0
 
 
+def test_a_damaged_bucket_pushes_out_no_sound_backup(disaster: Disaster) -> None:
+    disaster.run("backup")
+    sound = disaster.backups.latest()
+    key = next(disaster.store.list(layout.PHOTOS))
+    disaster.store.write(key, disaster.store.read(key).data[:-1] + b"X")
+    for _ in range(2):
+        assert disaster.run("backup", "--keep", "1").exit_code == 1
+    assert sound in disaster.backups.names()
+
+
 def test_what_is_left_out_is_named_and_what_goes_with_the_next_collection_is_not_copied(disaster: Disaster) -> None:
     orphan = layout.part("default", "0" * 64)
     for name in ("uploads/a", "incoming/b", orphan):

@@ -17,6 +17,7 @@ import pytest
 
 from packsight.producer.client import Client
 from packsight.producer.watch.arrivals import Folder, Place, Prefix, below
+from packsight.producer.watch.journal import Journal
 from packsight.producer.watch.watcher import JOURNAL, SUFFIX, Watcher
 from packsight.shared.contract.errors import StorageError, UserError
 from packsight.shared.contract.messages import RecognizeOptions
@@ -157,6 +158,22 @@ def test_a_journal_whose_last_line_was_cut_off_serves_on(client: Client, stand_i
     watch_once(client, Folder(inbox), inbox)
     assert answered(inbox) == {"a.jpg": "no_match", "b.jpg": "no_match"}
     assert set(stand_in.seen.values()) == {1}
+
+
+def test_a_journal_takes_names_that_hold_what_else_ends_a_line_and_words_cut_off_in_a_letter(tmp_path: Path) -> None:
+    journal, name = Journal(tmp_path / "journal"), "a\u2028b\u0085.jpg"
+    journal.begin("job-1", {name: "1"})
+    journal.end("job-1")
+    journal.close()
+    with (tmp_path / "journal").open("ab") as file:
+        file.write('{"job": "ж'.encode()[:-1])
+    again = Journal(tmp_path / "journal")
+    assert (again.taken, again.open) == ({name: "1"}, {})
+    again.begin("job-2", {"c.jpg": "1"})
+    again.close()
+    last = Journal(tmp_path / "journal")
+    assert last.taken == {name: "1", "c.jpg": "1"}
+    last.close()
 
 
 def test_one_place_is_watched_by_one_command(client: Client, inbox: Path) -> None:

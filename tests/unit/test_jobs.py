@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from packsight.producer import cli
 from packsight.producer.client import Client
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.messages import OptionKeywords, RecognizeOptions, RecognizeRequest, parse_options
+from packsight.shared.contract.messages import CALLED, OptionKeywords, RecognizeOptions, RecognizeRequest, parse_options
 from packsight.shared.storage import jobs
 from packsight.shared.storage.jobs import Job, JobImage, JobManifest
 
@@ -97,3 +97,13 @@ def test_a_manifest_reads_back_as_it_was_written() -> None:
 def test_the_command_cuts_jobs_as_the_client_does() -> None:
     defaults = [inspect.signature(of).parameters["batch_size"].default for of in (cli.submit, Client.submit)]
     assert defaults == [jobs.BATCH_SIZE] * 2
+
+
+def test_a_batch_is_called_by_file_names_and_an_address_that_looks_like_an_upload_by_its_own() -> None:
+    secret = "https://shop.example/uploads/a.jpg?sig=abc/SECRET"
+    photos = [
+        JobImage(reference=f"s3://bucket/uploads/{'a' * 64}", name="inbox/a.jpg"),
+        JobImage(reference=secret, name=secret),
+    ]
+    (batch,) = Job.of(JobManifest(job="spring", images=2), photos).batches
+    assert batch.headers == {CALLED: {"job": "spring", "photos": ["a.jpg", secret]}}  # which is shortened where it is shown

@@ -258,6 +258,26 @@ def test_what_compose_runs_too_is_run_as_there(documents: list[Document], name: 
     assert service.get("environment", {}).items() <= variables.items()
 
 
+def test_every_pod_acts_in_a_role_of_its_own_by_that_roles_secret_and_its_figures_can_be_scraped(
+    documents: list[Document],
+) -> None:
+    scraped = set()
+    for name, pod in pods(documents).items():
+        container = container_of(documents, name)
+        variables = {one["name"]: one["value"] for one in container.get("env", ())}
+        if "PACKSIGHT_REDIS__USER" not in variables:
+            continue
+        role = "operator" if name == "backup" else name
+        assert variables["PACKSIGHT_REDIS__USER"] == role
+        sources = [source for one in pod["volumes"] for source in one.get("projected", {}).get("sources", (one,))]
+        assert role in [one["secret"].get("name", one["secret"].get("secretName")) for one in sources if "secret" in one], name
+        if "PACKSIGHT_METRICS__PORT" in variables:
+            assert int(variables["PACKSIGHT_METRICS__PORT"]) in {port["containerPort"] for port in container["ports"]}
+            scraped.add(name)
+    policy = of_kind(documents, "NetworkPolicy")["to-metrics"]["spec"]["podSelector"]["matchExpressions"][0]
+    assert scraped == {"worker", "indexer", "http"} == set(policy["values"])
+
+
 def test_images_carry_the_version(documents: list[Document]) -> None:
     images = {container["image"] for document in documents for container in containers(document)}
     assert {image for image in images if image.startswith("packsight")} == {f"packsight:{packsight.__version__}"}

@@ -23,7 +23,7 @@ def test_nobody_but_the_indexer_and_the_operator_writes_catalogs_and_few_delete(
     writers = {role for role, rights in RIGHTS.items() if {"", layout.CATALOGS}.intersection(rights.write)}
     assert writers == {Role.INDEXER, Role.OPERATOR}
     assert {role for role, rights in RIGHTS.items() if rights.delete} == {*writers, Role.HTTP}
-    assert set(RIGHTS[Role.HTTP].delete) == {layout.UPLOADS, layout.JOBS}
+    assert set(RIGHTS[Role.HTTP].delete) == {layout.UPLOADS, layout.JOBS, layout.REVIEWS}
     assert RIGHTS[Role.WORKER].write == (layout.FEATURES,)
     assert Role.FLOWER not in RIGHTS
 
