@@ -15,7 +15,7 @@ from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.extras import Later, require
 from packsight.shared.storage.files import part_of
-from packsight.shared.tables.spreadsheet import harmless
+from packsight.shared.tables.spreadsheet import LineFeeds, harmless
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,19 +120,9 @@ class Table:
 
 def write_csv(file: IO[str], rows: Iterable[dict[str, Any]], own: Sequence[str] = ()) -> None:
     """Write flat rows as CSV that is safe to open in a spreadsheet; own: names of the producer's own columns."""
-    writer = csv.DictWriter(_LineFeeds(file), [*COLUMNS, *own], lineterminator="\r\n")
+    writer = csv.DictWriter(LineFeeds(file), [*COLUMNS, *own], lineterminator="\r\n")
     writer.writerow({name: harmless(name) for name in writer.fieldnames})
     writer.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
-
-
-class _LineFeeds:
-    """Ends rows by a line feed alone. The writer ends them by CR LF, so that it quotes either inside a cell."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-
-    def write(self, row: str) -> int:
-        return self._file.write(row.removesuffix("\r\n") + "\n")
 
 
 def write_parquet(path: Path, rows: Iterator[dict[str, Any]], own: Sequence[str] = (), group: int = 10_000) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from packsight.producer.collect import chunks
-from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError
+from packsight.shared.contract.references import parse_object
 from packsight.shared.queue.deliveries import Stop
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.storage import layout
@@ -17,6 +20,7 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.reviews import ReviewStore
 
 THREADS = 8
+_UPLOAD = re.compile(rf"{layout.UPLOADS}[0-9a-f]{{64}}")
 _AT_ONCE = 200
 """Objects and results between two words that the removal goes on."""
 
@@ -40,13 +44,15 @@ def remove(store: ObjectStore, jobs: JobStore, ledger: Ledger, job: Job) -> Remo
     store.remove(layout.job(job.id, "nothing"))
     token = secrets.token_hex(8)
     ledger.removals.going_on(token)  # before others' manifests are read
-    own = set(upload_keys(store, (image for batch in job.batches for image in batch.images)))
-    shared = _named_by_others(store, jobs, job.id, own, lambda: ledger.removals.going_on(token))
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="remove") as pool:
-        for keys in chunks(sorted(own - shared), _AT_ONCE):
-            list(pool.map(store.remove, keys))
-            ledger.removals.going_on(token)
-    ledger.removals.done(token)
+    try:
+        own = set(upload_keys(store, (image for batch in job.batches for image in batch.images)))
+        shared = _named_by_others(store, jobs, job.id, own, lambda: ledger.removals.going_on(token))
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="remove") as pool:
+            for keys in chunks(sorted(own - shared), _AT_ONCE):
+                list(pool.map(store.remove, keys))
+                ledger.removals.going_on(token)
+    finally:
+        ledger.removals.done(token)  # whoever submits waits for it
     ledger.deliveries.stop(job.id, Stop.REMOVED)
     for part in chunks([batch.task_id for batch in job.batches], _AT_ONCE):
         ledger.forget(part)
@@ -58,10 +64,11 @@ def remove(store: ObjectStore, jobs: JobStore, ledger: Ledger, job: Job) -> Remo
 
 def upload_keys(store: ObjectStore, images: Iterable[JobImage]) -> Iterator[str]:
     """Keys of photos that were submitted from a disk."""
-    room = layout.address(store.bucket, layout.UPLOADS)
     for image in images:
-        if image.reference.startswith(room):
-            yield f"{layout.UPLOADS}{image.reference.removeprefix(room)}"
+        with suppress(ImageError):
+            bucket, key = parse_object(image.reference)
+            if bucket == store.bucket and _UPLOAD.fullmatch(key):
+                yield key
 
 
 def _named_by_others(store: ObjectStore, jobs: JobStore, job: str, keys: set[str], alive: Callable[[], None]) -> set[str]:

@@ -371,6 +371,9 @@ class Http(_Section):
     store: str = ""
     """Where object storage is for those who send photos past the server (`https://photos.example.com`); empty: where it is for
     us."""
+    proxies: str = ""
+    """Addresses of proxies in front, with commas between: who comes through them is who they say in X-Forwarded-For. Empty:
+    nobody is believed, and all that come through a proxy count as one when sign-ins are counted."""
     https: bool = False
     """Whether people come over https alone (a proxy in front): then browsers send the session over nothing else."""
 

@@ -110,7 +110,7 @@ def store_job(
     pictures: bool = False, unopened: Sequence[Unopened] = (), ended: bool = True,
 ) -> Job:  # fmt: skip
     """A job of photos with these names whose outcomes are these. pictures: whether there are photos behind them."""
-    images = []
+    images, told = [], []
     for called, one in zip(names, outcomes, strict=True):
         sha256 = one.sha256
         if pictures:
@@ -119,10 +119,11 @@ def store_job(
             client.store.write(layout.upload(sha256), data)
         reference = layout.address(client.store.bucket, layout.upload(sha256)) if pictures and sha256 else one.image
         images.append(JobImage(reference=reference, name=called, sha256=sha256))
+        told.append(one.model_copy(update={"sha256": sha256}))
     about = JobAbout(name=name, source="photos/")
     options = RecognizeOptions(catalog=catalog)
     job = jobs.create(client.jobs, client.ledger, images, list(unopened), options, 16, about)
-    store_outcomes(client, job, outcomes)
+    store_outcomes(client, job, told)
     if ended:
         client.ledger.jobs.forget(job.id)
     return job

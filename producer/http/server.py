@@ -47,6 +47,7 @@ def serve(settings: Settings) -> None:
     # A log of requests would hold whole addresses, with the signatures of those that are asked about.
     config = uvicorn.Config(
         create_app(settings, figures), host=http.host, port=http.port, log_config=None, access_log=False, server_header=False,
+        proxy_headers=bool(http.proxies), forwarded_allow_ips=http.proxies or "",
         timeout_graceful_shutdown=_GRACE,
     )  # fmt: skip
     _Server(config).run()

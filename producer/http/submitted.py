@@ -7,6 +7,7 @@ says all of it. Nothing of this server's disk is read: a path is a reference lik
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from packsight.producer.http.errors import Refused, bad_request
 from packsight.producer.lists import read_bytes
 from packsight.producer.sources import Item
-from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.messages import Priority, RecognizeOptions
 from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.storage.jobs import BATCH_SIZE
@@ -31,6 +32,12 @@ LISTS = {
     "application/vnd.oasis.opendocument.spreadsheet": ".ods",
 }
 """Media types of lists, and the suffix of files that hold the same."""
+
+
+MOST_PHOTOS = 200_000
+"""Of a job: they are held in memory until it is written, some 700 bytes each."""
+MOST_COLUMNS = 50
+"""Of the caller's own: their names are read with each list of jobs."""
 
 
 class JobOptions(RecognizeOptions):
@@ -73,7 +80,7 @@ def read(kind: str, body: bytes, options: JobOptions) -> tuple[JobOptions, list[
         return _of_object(body, options)
     if kind in LISTS:
         entries = read_bytes(body, LISTS[kind], "The list", options.column or None)
-        return options, [Item(reference, reference, extra) for reference, extra in entries]
+        return options, _bounded(Item(reference, reference, extra) for reference, extra in entries)
     raise Refused(
         415, ErrorCode.FORMAT_UNSUPPORTED, f"A body of the type {kind[:100] or 'nothing'} is no list of photos",
         remedy=f"Send {OBJECT}, {', '.join(LISTS)}.",
@@ -90,5 +97,18 @@ def _of_object(body: bytes, options: JobOptions) -> tuple[JobOptions, list[Item]
         raise bad_request(f"The request does not follow the contract: {wrong_fields(error)}") from None
     except (ValueError, RecursionError):
         raise bad_request("The body is no JSON") from None
-    photos = [one if isinstance(one, Photo) else Photo(reference=one) for one in asked.photos]
-    return asked, [Item(one.name or one.reference, one.reference, one.extra) for one in photos]
+    photos = (one if isinstance(one, Photo) else Photo(reference=one) for one in asked.photos)
+    return asked, _bounded(Item(one.name or one.reference, one.reference, one.extra) for one in photos)
+
+
+def _bounded(items: Iterable[Item]) -> list[Item]:
+    """The photos of a job, as many as one may have; raises UserError for more of them or of their columns."""
+    found, columns = [], set[str]()
+    for item in items:
+        found.append(item)
+        columns |= item.extra.keys()
+        if len(found) > MOST_PHOTOS:
+            raise UserError(f"A job over HTTP has {MOST_PHOTOS:,} photos at most. Send the others as further jobs.")
+        if len(columns) > MOST_COLUMNS:
+            raise UserError(f"Photos have {MOST_COLUMNS} columns of their own at most. Leave out those that need not come back.")
+    return found

@@ -20,7 +20,7 @@ from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import written_aside
 from packsight.shared.storage.verdicts import Kind, Offered, Verdict
-from packsight.shared.tables.spreadsheet import harmless, literal
+from packsight.shared.tables.spreadsheet import LineFeeds, harmless, literal
 from packsight.shared.tables.table import SUFFIXES, read_table
 
 GIVEN = (
@@ -44,7 +44,7 @@ def write(path: Path, rows: Iterable[Cells], columns: Sequence[str]) -> int:
         raise UserError(f"{path} has no known suffix. Reviews can be written as .jsonl or .csv.")
     try:
         with written_aside(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(file, columns, lineterminator="\n") if suffix == ".csv" else None
+            table = csv.DictWriter(LineFeeds(file), columns, lineterminator="\r\n") if suffix == ".csv" else None
             if table is not None:
                 table.writeheader()
             for row in rows:

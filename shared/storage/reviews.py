@@ -74,8 +74,11 @@ class ReviewStore:
             except StorageError as error:
                 if last or error.code is not ErrorCode.OBJECT_MISSING:
                     raise
-        found = {verdict.id: verdict for verdicts in self._read.values() for verdict in verdicts}
-        return sorted(found.values(), key=lambda verdict: (verdict.at, verdict.id))
+        found: dict[str, Verdict] = {}
+        every = (verdict for verdicts in self._read.values() for verdict in verdicts)
+        for verdict in sorted(every, key=lambda one: (one.at, one.id)):
+            found.setdefault(verdict.id, verdict)  # whoever takes the id of another one's verdict changes nothing
+        return list(found.values())
 
     def reviewed(self) -> Reviewed:
         """What all verdicts come to."""

@@ -1,9 +1,9 @@
-"""Text that a spreadsheet would run as a formula, made harmless, and read back."""
+"""Tables that are safe to open in a spreadsheet: no text in them is run as a formula, or read as a further row."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import IO, Any
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
@@ -20,3 +20,14 @@ def harmless(value: Any) -> Any:
 def literal(cell: str) -> str:
     """The text behind a harmless cell."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+class LineFeeds:
+    """Ends rows of a csv.writer by a line feed alone. Tell it to end them by CR LF, so that it quotes either inside a cell."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        """Write a row."""
+        return self._file.write(row.removesuffix("\r\n") + "\n")

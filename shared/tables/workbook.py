@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import io
+import re
 import zipfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from packsight.shared.contract.errors import UserError
 
@@ -18,6 +19,15 @@ SIGNATURES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 MAX_UNPACKED = 2_000_000_000
 MAX_RATIO = 200
 """How much larger a workbook may be than its file. Real ones have tenfold; a bomb has a thousandfold."""
+MAX_SPAN = 40_000_000
+"""Cells that a sheet of .xlsx may span, empty ones too, each of which takes 32 bytes of memory: a million rows of forty."""
+SPARSE = 1000
+"""How many cells a sheet may span for each that it has: two in opposite corners would span seventeen thousand million."""
+_PLACE = re.compile(rb"""\br=["']([A-Z]{1,3})(\d{1,7})["']""")
+"""Where a cell is; of a row only the number is said."""
+_LONGEST = 16
+"""Bytes of such words, at most."""
+_PIECE = 1 << 20
 
 
 def records(data: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
@@ -50,6 +60,34 @@ def _check(data: bytes, name: str) -> None:
         raise UserError(f"{name} is a broken ZIP file ({error}). Save the workbook anew.") from None
     if size > min(MAX_UNPACKED, MAX_RATIO * len(data)):
         raise UserError(f"{name} unpacks to {size} bytes, which no workbook of its size does. Check the file.")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for sheet in (entry for entry in archive.infolist() if entry.filename.startswith("xl/worksheets/")):
+            with archive.open(sheet) as file:
+                cells, span = _extent(file)
+            if span > min(MAX_SPAN, SPARSE * cells):
+                raise UserError(f"A sheet of {name} has {cells:,} cells on {span:,} places. Move them together, or use CSV.")
+
+
+def _extent(sheet: IO[bytes]) -> tuple[int, int]:
+    """How many cells a sheet has, and how many places the rectangle around them."""
+    cells, text, columns, rows = 0, b"", set[bytes](), set[int]()
+    while piece := sheet.read(_PIECE):
+        text = text[-_LONGEST:] + piece
+        found = _PLACE.findall(text)
+        cells += len(found)
+        columns.update(column for column, _ in found)
+        if numbers := [int(row) for _, row in found]:
+            rows |= {min(numbers), max(numbers)}
+    places = [_number(column) for column in columns]
+    return cells, (max(places) - min(places) + 1) * (max(rows) - min(rows) + 1) if cells else 0
+
+
+def _number(column: bytes) -> int:
+    """Number of a column: A is 1, AA is 27."""
+    number = 0
+    for letter in column:
+        number = number * 26 + letter - 64
+    return number
 
 
 def _text(cell: object) -> str:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from html import unescape
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -233,6 +234,17 @@ def test_a_job_that_was_removed_is_gone_from_the_index_too(shop: Serving, ann: V
     assert not list(kept.glob(f"{made.id}*"))
 
 
+def test_what_is_no_name_of_a_job_removes_nothing_of_the_servers_disk(shop: Serving, ann: Visitor, tmp_path: Path) -> None:
+    victim = tmp_path / "precious-1.sqlite"
+    folder = shop.door.settings.home / "http" / "jobs"
+    for file in (victim, folder.parent / "precious-1.sqlite"):
+        file.write_text("mine")
+        shop.door.client.jobs.names()
+        for name in (f"{file}".removesuffix("-1.sqlite"), "../precious", "..%2Fprecious", "a%00b"):
+            assert ann.get(f"/review?job={name}").status in {303, 400, 404}
+        assert file.read_text() == "mine"
+
+
 def test_a_damaged_index_is_made_again(shop: Serving, ann: Visitor) -> None:
     person = ann
     made = store_job(shop.door.client, ["shelf/01.jpg"], [outcome(0, Status.MATCHED, 0.99)])
@@ -256,6 +268,16 @@ def test_pictures_come_through_the_server_as_pictures_alone(shop: Serving, ann: 
     assert catalog.headers["Content-Type"] == "image/webp"
     for name in ("..%2Fjobs", "0" * 63, "0" * 65):
         assert person.get(f"/photos/{name}?side=480").status == 404
+
+
+def test_what_lies_at_a_reference_now_is_not_shown_for_what_was_answered(shop: Serving, ann: Visitor) -> None:
+    client = shop.door.client
+    made = store_job(client, ["a.jpg", "b.jpg"], [outcome(n, Status.MATCHED, 0.99) for n in range(2)], pictures=True)
+    ann.get(f"/jobs/{made.id}")
+    other, changed = (image.reference.partition(client.store.bucket + "/")[2] for image in made.batches[0].images)
+    client.store.write(changed, client.store.read(other).data)
+    kinds = [ann.get(f"/jobs/{made.id}/photos/{place}/picture?side=160").headers["Content-Type"] for place in range(2)]
+    assert kinds == ["image/webp", "image/svg+xml"]
 
 
 def test_pictures_are_fetched_from_where_references_may_reach(shop: Serving, ann: Visitor) -> None:

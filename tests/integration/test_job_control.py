@@ -222,6 +222,18 @@ def test_a_job_that_is_removed_leaves_nothing_but_what_another_job_names(
     assert uploads(store) == set()
 
 
+def test_a_job_that_names_what_is_no_upload_is_removed_and_holds_up_nobody(
+    client: Client, stand_in: StandIn, store: ObjectStore, tmp_path: Path
+) -> None:
+    store.write("uploads/mine", b"x")
+    room = f"s3://{store.bucket}/uploads"
+    job = client.submit([Item(one, one) for one in (f"{room}/../x", f"{room}/mine")])
+    assert len(list(client.run(job))) == 2
+    assert client.remove(job).uploads == 0
+    assert store.exists("uploads/mine")
+    client.ledger.removals.since(frozenset(), pause=lambda _: pytest.fail("whoever submits would wait"))
+
+
 def test_a_running_job_is_removed_only_once_it_is_cancelled_and_its_messages_are_dropped_unseen(
     client: Client, live_settings: Settings, tmp_path: Path
 ) -> None:

@@ -82,3 +82,11 @@ def some_ids(reviews: ReviewStore) -> list[Verdict]:
 def test_a_verdict_on_another_catalog_is_refused(store: ObjectStore) -> None:
     with pytest.raises(ValueError, match="another catalog"):
         ReviewStore(store, "other").add([verdict(Kind.BAD)])
+
+
+def test_whoever_takes_the_id_of_anothers_verdict_changes_nothing(store: ObjectStore) -> None:
+    first = verdict()
+    later = verdict(Kind.ABSENT, id=first.id, by="eve", minute=5, sha256="b" * 64)
+    for one in (later, first):
+        ReviewStore(store, "default").add([one])
+    assert ReviewStore(store, "default").all() == [first]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 import threading
 import time
@@ -31,7 +32,7 @@ from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import NOT_BEGUN, Candidate, Evidence, Outcome, Product, Status
 from packsight.shared.queue.results import TaskEnd
-from packsight.shared.storage.jobs import Batch, JobImage, JobManifest, task_ids
+from packsight.shared.storage.jobs import JOB_NAME, Batch, JobImage, JobManifest, task_ids
 
 _FORMAT = 1
 _BYTES = 1_000_000_000
@@ -352,8 +353,9 @@ class JobIndexes:
         return future is not None and not future.done()
 
     def forget(self, job: str) -> None:
-        """Remove what is kept of a job."""
-        _remove(self._path(job))
+        """Remove what is kept of a job; of what has no name of a job nothing is kept."""
+        if re.fullmatch(JOB_NAME, job):
+            _remove(self._path(job))
 
     def keep_only(self, jobs: Sequence[str]) -> None:
         """Remove what is kept of all other jobs, and of those looked at longest ago where it is too much."""

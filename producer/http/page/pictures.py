@@ -60,7 +60,9 @@ def of_job(who: _Sees, job: str, place: int, side: Side) -> Response:
     manifest = who.rooms.manifest(job)
     who.who.require_catalog(manifest.catalog)
     image = who.rooms.indexes.of(manifest, patience=0).image(place)
-    return Response(status_code=404) if image is None else webp(lambda: who.rooms.pictures.of_query(image.reference, side))
+    if image is None:
+        return Response(status_code=404)
+    return webp(lambda: who.rooms.pictures.of_query(image.reference, side, image.sha256))
 
 
 @router.get("/photos/{sha256}")

@@ -24,7 +24,7 @@ from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.jobs import JobManifest
 from packsight.shared.storage.review_figure import Promise
 from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
-from packsight.shared.tables.spreadsheet import harmless
+from packsight.shared.tables.spreadsheet import LineFeeds, harmless
 
 router = APIRouter(route_class=PageRoute)
 
@@ -130,7 +130,7 @@ def _given(verdicts: list[Verdict], reviewed: Reviewed) -> Iterator[files.Cells]
 
 def _csv(rows: Iterator[files.Cells]) -> Iterator[str]:
     text = io.StringIO()
-    table = csv.DictWriter(text, files.GIVEN, lineterminator="\n")
+    table = csv.DictWriter(LineFeeds(text), files.GIVEN, lineterminator="\r\n")
     table.writeheader()
     for row in rows:
         table.writerow({name: harmless(value) for name, value in row.items()})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
+from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
@@ -15,6 +17,8 @@ from packsight.shared.vision.picture import reduced
 
 _KEPT = 32 * 1024 * 1024
 """Bytes: some 4,000 pictures of lists."""
+_SECONDS = 5.0
+"""For which the server of a photo is waited for; the worker that answered was more patient."""
 _AT_ONCE = 4
 """Photos decoded at a time: each may take a hundred megabytes (PACKSIGHT_DECODE__MAX_PIXELS)."""
 
@@ -28,14 +32,23 @@ class Pictures:
 
     def __init__(self, settings: Settings, store: ObjectStore) -> None:
         self._settings, self._store = settings, store
-        self._fetcher = Fetcher(settings, store)
+        # Of the server's own disk nothing is shown, and nobody waits long for a host that may hang.
+        fetch = settings.fetch.model_copy(update={"root": None, "deadline": _SECONDS})
+        self._fetcher = Fetcher(settings.model_copy(update={"fetch": fetch}), store)
         self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._size = 0
         self._lock, self._work = threading.Lock(), threading.BoundedSemaphore(_AT_ONCE)
 
-    def of_query(self, reference: str, side: int) -> bytes:
-        """A photo that was submitted, as WebP."""
-        return self._picture((reference, side), lambda: self._fetcher.fetch(reference, retries=0))
+    def of_query(self, reference: str, side: int, sha256: str | None = None) -> bytes:
+        """A photo that was submitted, as WebP; sha256: of the bytes that were answered, so that nothing else is looked at."""
+
+        def read() -> bytes:
+            data = self._fetcher.fetch(reference, retries=0)
+            if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+                raise ImageError(ErrorCode.OBJECT_MISSING, "What lies there now is not the photo that was answered")
+            return data
+
+        return self._picture((f"{sha256 or ''} {reference}", side), read)
 
     def of_catalog(self, sha256: str, side: int) -> bytes:
         """A photo of a catalog, as WebP."""
@@ -51,8 +64,9 @@ class Pictures:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
+        data = read()
         with self._work:
-            made = _webp(read(), self._settings, key[1])
+            made = _webp(data, self._settings, key[1])
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = made
