@@ -32,13 +32,17 @@ class Ledger:
 
     def cancel(self, job: str, batches: int) -> None:
         """Have nothing more of a job enqueued or begun."""
-        self.jobs.cancel(job, batches)
-        self.deliveries.stop(job, Stop.CANCELLED)
+        with self.client.pipeline() as pipe:  # at once: workers and those who read results are told the same
+            self.jobs.cancel(pipe, job, batches)
+            self.deliveries.stop(pipe, job, Stop.CANCELLED)
+            pipe.execute()
 
     def let_go_on(self, job: str, batches: int) -> None:
         """Take a job's cancellation back: what waits of it is worked on again."""
-        self.deliveries.let_go_on(job)
-        self.jobs.let_go_on(job, batches)
+        with self.client.pipeline() as pipe:
+            self.jobs.let_go_on(pipe, job, batches)
+            self.deliveries.let_go_on(pipe, job)
+            pipe.execute()
 
     def forget(self, task_ids: Sequence[str]) -> None:
         """Remove all that is known of these tasks."""
