@@ -159,10 +159,13 @@ class Deliveries:
         pipe.delete(keys.stopped(job))
 
     def begun(self, task_ids: Sequence[str]) -> set[str]:
-        """Return which of these tasks were begun, and have not ended as far as is known."""
+        """Return which of these tasks were begun, or have outcomes of earlier, and have not ended as far as is known.
+
+        Whoever takes the message of one that has outcomes answers with them, though its job was cancelled.
+        """
         with self._client.pipeline(transaction=False) as pipe:
             for task_id in task_ids:
-                pipe.exists(keys.deliveries(task_id))
+                pipe.exists(keys.deliveries(task_id), keys.partial(task_id))
             found = pipe.execute()
         return {task_id for task_id, there in zip(task_ids, found, strict=True) if there}
 

@@ -53,7 +53,7 @@ DOORS: list[tuple[str, tuple[str, ...], str]] = [
     ("wait for all results", ("PSUBSCRIBE", "*"), ""),
     ("note a job", ("HSET", "packsight:job:x", "batches", "1"), "OPIH"),
     ("note a delivery", ("INCRBY", "packsight:deliveries:x", "1"), "W"),
-    ("see whether a batch was begun", ("EXISTS", "packsight:deliveries:x"), "OPWH"),
+    ("see whether a batch was begun", ("EXISTS", "packsight:deliveries:x", "packsight:partial:x"), "OPWH"),
     ("have nobody begin a job's batches", ("HSET", "packsight:deliveries:job:x", "stop", "cancelled"), "OPWIH"),
     ("read whether that was said", ("HGET", "packsight:deliveries:job:x", "stop"), "W"),
     ("note what is removed", ("HSET", "packsight:job:", "x", "done"), "OPIH"),

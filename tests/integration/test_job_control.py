@@ -18,7 +18,7 @@ from packsight.producer.sources import Item
 from packsight.producer.summary import State
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.messages import BULK_QUEUE, WORKER_QUEUES, Priority
-from packsight.shared.contract.outcomes import Outcome, RecognizeResult, Status
+from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.transport.contract import lists
@@ -145,6 +145,25 @@ def test_a_worker_keeps_what_was_done_of_a_batch_before_its_job_was_cancelled(cl
     rows = list(client.outcomes(job))
     assert [row.outcome.reason for row in rows] == [rows[0].outcome.reason, "earlier", rows[0].outcome.reason]
     assert codes(rows) == {"cancelled": 2, "no_match": 1}
+
+
+def test_what_photos_got_stands_where_a_job_is_cancelled_before_the_others_are_asked_about_again(
+    client: Client, live_settings: Settings
+) -> None:
+    job = client.submit(urls(4), batch_size=4)
+    (batch,) = client.enqueue(job)
+    answers = [Outcome(image=image.reference, status=Status.NO_MATCH) for image in batch.images[1:]]
+    failure = Failure.of_code(ErrorCode.FETCH_TIMEOUT, "late")
+    result = RecognizeResult.of([Outcome.failed(batch.images[0].reference, failure), *answers])
+    make_app("worker", live_settings).backend.mark_as_done(batch.task_id, result)
+    assert [len(rows) for rows in client.again(job)] == [1]
+    told = client.cancel(job)
+    assert (told.answered, told.over) == (0, False), "no worker has begun it, but three outcomes are there"
+    assert list(client.outcomes(job)) == []
+    with running(live_settings) as stand_in:
+        assert codes(list(client.outcomes(job, wait=True))) == {"no_match": 3, "cancelled": 1}
+        assert not stand_in.seen
+    assert client.summary(job.manifest).ends == {Status.NO_MATCH: 3, Status.FAILED: 1}
 
 
 def test_messages_of_a_job_that_matters_more_are_taken_first_and_those_that_matter_less_last(
