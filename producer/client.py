@@ -244,7 +244,7 @@ class Client:
         are among them, and those that had never been queued are; UserError where `codes` leaves them out.
         """
         with answering(self.settings, "Then run the same command again."):
-            if not self.ledger.jobs.is_cancelled(job.id):
+            if not self.ledger.is_cancelled(job.id):
                 yield from ask_again(self.app, self.ledger, job, codes)
                 return
             if codes and ErrorCode.CANCELLED not in codes:
@@ -316,7 +316,7 @@ class Client:
             return self.ledger.ends(job_of(task_id), [task_id]).get(task_id)
 
     def _publisher(self, job: Job, resumed: bool) -> Publisher:
-        if resumed and self.ledger.jobs.is_cancelled(job.id):
+        if resumed and self.ledger.is_cancelled(job.id):
             self.ledger.let_go_on(job.id, len(job.batches))
             deque(ask_again(self.app, self.ledger, job, [ErrorCode.CANCELLED]), maxlen=0)
         return Publisher(self.app, self.ledger, job, resumed=resumed)

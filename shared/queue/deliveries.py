@@ -154,6 +154,11 @@ class Deliveries:
         pipe.hset(keys.stopped(job), _STOP, why.value)
         pipe.expire(keys.stopped(job), self._expires)
 
+    def why_stopped(self, job: str) -> Stop | None:
+        """Return why a job's batches are not begun any more; None where they are."""
+        why = cast("str | None", self._client.hget(keys.stopped(job), _STOP))
+        return Stop(why) if why else None
+
     def let_go_on(self, pipe: redis.client.Pipeline, job: str) -> None:
         """Have a job's batches begun again once the pipeline is executed."""
         pipe.delete(keys.stopped(job))

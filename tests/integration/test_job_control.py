@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -239,6 +239,58 @@ def test_a_job_that_is_removed_leaves_nothing_but_what_another_job_names(
     assert len(list(client.outcomes(other))) == 2
     assert client.remove(other).uploads == 2
     assert uploads(store) == set()
+
+
+@pytest.mark.parametrize("how", ["collecting", "queueing", "running"])
+def test_whoever_waits_for_a_job_or_queues_it_learns_that_it_was_removed(
+    client: Client, live_settings: Settings, how: str
+) -> None:
+    job = client.submit(urls(8), batch_size=2)
+    waiting, removed, told = threading.Event(), threading.Event(), []
+
+    def idle(_: float) -> None:
+        waiting.set()
+        assert removed.wait(60)
+        told.append("waits")
+        assert len(told) < 9, "it waits for ever"
+
+    def wait() -> None:
+        try:
+            if how == "collecting":
+                deque(client.outcomes(job, wait=True, idle=idle), maxlen=0)
+            elif how == "queueing":
+                deque(client.enqueue(job, max_in_flight=2, idle=idle), maxlen=0)
+            else:
+                deque(client.run(job, max_in_flight=2, idle=idle), maxlen=0)
+        except UserError as error:
+            told.append(str(error))
+
+    command = threading.Thread(target=wait)
+    command.start()
+    assert waiting.wait(60)
+    with Client(live_settings) as other:
+        other.ledger.cancel(job.id, 4)
+        other.remove(job)
+        enqueued = other.ledger.jobs.enqueued(job.id)
+        removed.set()
+        command.join(60)
+    assert f"Job {job.id} was removed" in told[-1]
+    assert enqueued == 0 == client.ledger.jobs.enqueued(job.id), "no more of it was queued"
+    with pytest.raises(UserError, match="was removed"):
+        list(client.run(job, resumed=True))
+    with pytest.raises(UserError, match="was removed"):
+        client.task_end(job.batches[0].task_id)
+
+
+def test_results_that_are_removed_while_they_are_read_are_not_taken_for_photos_that_nobody_had_begun(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = client.submit(urls(2))
+    client.cancel(job)
+    read = client.ledger.results.read
+    monkeypatch.setattr(client.ledger.results, "read", lambda names: (client.remove(job), read(names))[1])
+    with pytest.raises(UserError, match="was removed"):
+        list(client.outcomes(job))
 
 
 def test_a_running_job_is_removed_only_once_it_is_cancelled_and_its_messages_are_dropped_unseen(
