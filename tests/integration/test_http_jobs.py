@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -197,6 +198,18 @@ def test_a_stream_follows_a_job_to_its_end(open_door: Serving, worker: StandIn) 
     assert answer.headers["Content-Type"].startswith("application/x-ndjson")
     lines = [json.loads(line) for line in answer.data.splitlines()]
     assert sorted(line["image"] for line in lines) == sorted(REFERENCES)
+
+
+def test_a_stream_of_a_job_whose_outcomes_have_expired_ends_with_those_that_are_left(open_door: Serving, worker: StandIn) -> None:
+    client, ledger = open_door.client(), open_door.door.client.ledger
+    job = submitted(client, json={"photos": REFERENCES[:4], "batch_size": 2})["id"]
+    ended(client, job)
+    ledger.jobs.forget(job)
+    ledger.results.forget(f"{job}-000000")
+    impatient = replace(client, pool=urllib3.PoolManager(retries=False, timeout=20))
+    lines = impatient.get(f"/v1/jobs/{job}/results.jsonl?follow=true").data.splitlines()
+    assert [json.loads(line)["image"] for line in lines] == REFERENCES[2:4]
+    impatient.pool.clear()
 
 
 def test_a_stream_that_nobody_reads_any_more_ends(live_settings: Settings, worker: StandIn) -> None:
