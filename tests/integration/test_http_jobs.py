@@ -167,6 +167,20 @@ def test_jobs_are_listed_page_by_page_and_only_those_of_the_callers_catalogs(ope
     assert open_door.client("r", Right.RECOGNISE).get(f"/v1/jobs/{hats}").status == 403
 
 
+def test_jobs_are_listed_while_one_of_them_is_removed(open_door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, jobs = open_door.client(), open_door.door.client.jobs
+    job, gone = (submitted(client, json={"photos": ["s3://a/b"]})["id"] for _ in range(2))
+    names = jobs.names
+
+    def before_it_went() -> list[str]:
+        found = names()
+        jobs.remove(gone)
+        return found
+
+    monkeypatch.setattr(jobs, "names", before_it_went)
+    assert [one["id"] for one in client.get("/v1/jobs").json["jobs"]] == [job]
+
+
 def test_a_job_that_is_not_there_is_told(open_door: Serving) -> None:
     client = open_door.client()
     for path in ("/v1/jobs/nothing", "/v1/jobs/nothing/results", "/v1/jobs/..%2Fx", "/v1/jobs/nothing/events"):
