@@ -283,11 +283,13 @@ class Client:
         """Have no more of a job's photos worked on, and tell how it stands.
 
         What workers have in work comes to its end; each of the other photos has failed with the code `cancelled`. Resuming the
-        job takes it back, and `again` does. Raises UserError when all photos have their outcomes.
+        job takes it back, and `again` does. Raises UserError where nobody works on the job any more.
         """
         with answering(self.settings, "Then run the same command again."):
-            if self.summary(job.manifest).over:
-                raise UserError(f"Job {job.id} has ended; there is nothing left of it to cancel.")
+            before = self.summary(job.manifest)
+            if before.final or before.state is State.ENDED:
+                ended = "and some outcomes have expired" if before.state is State.EXPIRED else "and has all of its outcomes"
+                raise UserError(f"Job {job.id} has ended, {ended}; there is nothing left of it to cancel.")
             self.ledger.cancel(job.id, len(job.batches))
             return self.summary(job.manifest)
 

@@ -118,6 +118,38 @@ def test_a_cancelled_job_is_taken_up_again_where_it_was_left(client: Client, sta
     assert client.summary(job.manifest).state is State.ENDED
 
 
+def test_a_job_that_has_ended_is_not_cancelled_though_outcomes_have_expired(client: Client, stand_in: StandIn) -> None:
+    job = client.submit(urls(4), batch_size=2)
+    rows = list(client.run(job))
+    client.ledger.jobs.forget(job.id)
+    with pytest.raises(UserError, match="has ended"):
+        client.cancel(job)
+    client.ledger.results.forget(job.batches[0].task_id)
+    with pytest.raises(UserError, match="expired"):
+        client.cancel(job)
+    assert client.summary(job.manifest).state is State.EXPIRED
+    left = [row for row in rows if row.index >= 2]
+    assert list(client.outcomes(job)) == left, "what is gone has not failed"
+
+
+def test_outcomes_that_came_while_a_job_was_cancelled_stand(
+    client: Client, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = client.submit(urls(4), batch_size=2)
+    cancel = client.ledger.cancel
+    rows: list[Row] = []
+
+    def late(name: str, batches: int) -> None:
+        rows.extend(client.run(job))
+        client.ledger.deliveries.end(*(batch.task_id for batch in job.batches))  # whichever way they ended
+        cancel(name, batches)
+
+    monkeypatch.setattr(client.ledger, "cancel", late)
+    told = client.cancel(job)
+    assert (told.ends, told.over) == ({Status.NO_MATCH: 4}, True)
+    assert sorted(client.outcomes(job), key=lambda row: row.index) == sorted(rows, key=lambda row: row.index)
+
+
 def test_whoever_waits_for_workers_to_queue_more_stops_when_the_job_is_cancelled(
     client: Client, live_settings: Settings
 ) -> None:
