@@ -244,7 +244,7 @@ class Client:
         are among them, and those that had never been queued are; UserError where `codes` leaves them out.
         """
         with answering(self.settings, "Then run the same command again."):
-            if not self.ledger.jobs.is_cancelled(job.id):
+            if not self.ledger.is_cancelled(job.id):
                 yield from ask_again(self.app, self.ledger, job, codes)
                 return
             if codes and ErrorCode.CANCELLED not in codes:
@@ -283,11 +283,13 @@ class Client:
         """Have no more of a job's photos worked on, and tell how it stands.
 
         What workers have in work comes to its end; each of the other photos has failed with the code `cancelled`. Resuming the
-        job takes it back, and `again` does. Raises UserError when all photos have their outcomes.
+        job takes it back, and `again` does. Raises UserError where nobody works on the job any more.
         """
         with answering(self.settings, "Then run the same command again."):
-            if self.summary(job.manifest).over:
-                raise UserError(f"Job {job.id} has ended; there is nothing left of it to cancel.")
+            before = self.summary(job.manifest)
+            if before.final or before.state is State.ENDED:
+                ended = "and some outcomes have expired" if before.state is State.EXPIRED else "and has all of its outcomes"
+                raise UserError(f"Job {job.id} has ended, {ended}; there is nothing left of it to cancel.")
             self.ledger.cancel(job.id, len(job.batches))
             return self.summary(job.manifest)
 
@@ -316,7 +318,7 @@ class Client:
             return self.ledger.ends(job_of(task_id), [task_id]).get(task_id)
 
     def _publisher(self, job: Job, resumed: bool) -> Publisher:
-        if resumed and self.ledger.jobs.is_cancelled(job.id):
+        if resumed and self.ledger.is_cancelled(job.id):
             self.ledger.let_go_on(job.id, len(job.batches))
             deque(ask_again(self.app, self.ledger, job, [ErrorCode.CANCELLED]), maxlen=0)
         return Publisher(self.app, self.ledger, job, resumed=resumed)

@@ -56,9 +56,9 @@ class Publisher:
     def publish_next(self) -> Batch | None:
         """Publish the next batch and return it; when that fails, it is still the next.
 
-        Returns None once the job is cancelled.
+        Returns None once the job is cancelled; raises JobRemoved once it is removed.
         """
-        if self._ledger.jobs.is_cancelled(self._job.id):
+        if self._ledger.is_cancelled(self._job.id):
             return None
         batch = self.unsent[0]
         send_batch(self._app, self._job.manifest, batch)
@@ -114,7 +114,7 @@ def enqueue(
         if len(waiting) >= bound:
             ended = retry(partial(ledger.results.ended, waiting))
             waiting = [task_id for task_id in waiting if task_id not in ended]
-            if retry(partial(ledger.jobs.is_cancelled, publisher.job)):
+            if retry(partial(ledger.is_cancelled, publisher.job)):
                 publisher.give_up()
             else:
                 backoff.after(progress=bool(ended))

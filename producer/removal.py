@@ -53,7 +53,9 @@ def remove(store: ObjectStore, jobs: JobStore, ledger: Ledger, job: Job) -> Remo
                 ledger.removals.going_on(token)
     finally:
         ledger.removals.done(token)  # whoever submits waits for it
-    ledger.deliveries.stop(job.id, Stop.REMOVED)
+    with ledger.client.pipeline() as pipe:
+        ledger.deliveries.stop(pipe, job.id, Stop.REMOVED)
+        pipe.execute()
     for part in chunks([batch.task_id for batch in job.batches], _AT_ONCE):
         ledger.forget(part)
     ReviewStore(store, job.manifest.catalog).remove_job(job.id)

@@ -147,13 +147,14 @@ def _keep_jobs() -> Iterator[Grant]:
 
 
 def _submit() -> Iterator[Grant]:
-    """Queue jobs, read what became of them, ask again about what failed, cancel them and see what of them was begun."""
+    """Queue jobs, read what became of them, ask again about what failed, cancel them, see what was begun or stopped."""
     yield from _send(*_ASKED_FOR)
     yield from _count(*WORKER_QUEUES)
     yield from _read_results()
     yield Grant("set setex expire", ("~celery-taskset-meta-*",))  # groups and chords of other programs
     yield from _keep_jobs()
     yield Grant("hset expire del exists", _DELIVERIES)
+    yield Grant("hget", (f"%R~{keys.stopped('*')}",))
 
 
 def _serve_http() -> Iterator[Grant]:

@@ -22,6 +22,7 @@ from packsight.producer.jobs import NoSuchJob
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.outcomes import Failure, Status
 from packsight.shared.contract.references import printable
+from packsight.shared.queue.ledger import JobRemoved
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ def _of_client(error: UserError) -> Refused:
             return Refused(503, ErrorCode.HOST_UNREACHABLE, str(error), remedy="Try again in a moment.", retry_after=_AWAY)
         case NoAnswer():
             return Refused(504, ErrorCode.NO_ANSWER, str(error), retry_after=_AWAY)
-        case NoSuchJob():
+        case NoSuchJob() | JobRemoved():
             return Refused(404, ErrorCode.OBJECT_MISSING, str(error), remedy="GET /v1/jobs lists those there are.")
         case _:
             return bad_request(str(error))

@@ -20,6 +20,7 @@ from packsight.producer.http.errands import Errand, Kind
 from packsight.producer.http.errors import bad_request
 from packsight.producer.http.rights import Caller
 from packsight.producer.http.submitted import JobOptions, JobRequest
+from packsight.producer.jobs import NoSuchJob
 from packsight.producer.summary import State, Summary
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import Priority, RecognizeOptions
@@ -143,7 +144,10 @@ def listed(
     for name in sorted(client.jobs.names(), reverse=True):
         if cursor and name >= cursor:
             continue
-        manifest = client.jobs.manifest(name)
+        try:
+            manifest = client.manifest(name)
+        except NoSuchJob:  # it was removed meanwhile
+            continue
         if not who.sees(manifest.catalog):
             continue
         if len(found) == limit:

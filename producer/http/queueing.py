@@ -8,30 +8,31 @@ from packsight.producer.client import Client
 from packsight.producer.http.errands import Alive, Errand, Errands, Kind
 from packsight.producer.jobs import NoSuchJob
 from packsight.producer.publish import Publisher
+from packsight.shared.queue.ledger import JobRemoved
 
 
 def enqueue(client: Client, errand: Errand, alive: Alive) -> None:
     """Queue what of a job never was; nothing of one that was cancelled or removed."""
-    try:
-        job = client.load(errand.job)
-    except NoSuchJob:
-        return
-    if client.ledger.jobs.is_cancelled(job.id):
-        return
-    publisher = Publisher(client.app, client.ledger, job, resumed=True)
     retry = RetryPolicy(client.settings.queue.outage_seconds)
     bound = client.settings.http.messages_ahead
-    for _ in publish.enqueue(client.ledger, publisher, bound=bound, retry=retry, idle=lambda _: alive()):
-        alive()
+    try:
+        job = client.load(errand.job)
+        if client.ledger.is_cancelled(job.id):
+            return
+        publisher = Publisher(client.app, client.ledger, job, resumed=True)
+        for _ in publish.enqueue(client.ledger, publisher, bound=bound, retry=retry, idle=lambda _: alive()):
+            alive()
+    except (NoSuchJob, JobRemoved):
+        return
 
 
 def ask_again(client: Client, errands: Errands, errand: Errand, alive: Alive) -> None:
     """Queue a job's failed photos again; interrupted, it goes on with those that still have failed. Its new end is told again."""
     try:
         job = client.load(errand.job)
-    except NoSuchJob:
+        for _ in client.again(job, errand.codes):
+            alive()
+    except (NoSuchJob, JobRemoved):
         return
-    for _ in client.again(job, errand.codes):
-        alive()
     if job.manifest.webhook:
         errands.add(Errand(kind=Kind.WEBHOOK, job=job.id, client=errand.client))

@@ -77,9 +77,14 @@ def _rows_from(client: Client, job: Job, place: int) -> Iterator[Row]:
 
 @router.get("/results.jsonl", dependencies=[Large], responses={200: {"content": {JSON_LINES: {}}}})
 def stream(job: str, who: Submitter, the_door: TheDoor, follow: Annotated[bool, Query()] = False) -> StreamingResponse:
-    """The outcomes that there are, one a line, as in files of results; with `follow` until every photo has its own."""
+    """The outcomes that there are, one a line, as in files of results; with `follow` until every photo has its own.
+
+    Of a job some of whose outcomes have expired those that are left: there is nothing to wait for.
+    """
     manifest_for(job, who, the_door)
-    return StreamingResponse(_lines(the_door.client, the_door.client.load(job), follow=follow), media_type=JSON_LINES)
+    client, whole = the_door.client, the_door.client.load(job)
+    follow = follow and not client.is_expired(whole)
+    return StreamingResponse(_lines(client, whole, follow=follow), media_type=JSON_LINES)
 
 
 async def _lines(client: Client, job: Job, *, follow: bool) -> AsyncIterator[str]:

@@ -20,6 +20,7 @@ from packsight.producer.watch.journal import Journal
 from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.queue.ledger import JobRemoved
 from packsight.shared.storage.files import write_whole
 from packsight.shared.storage.jobs import Job, JobAbout, new_job_id
 
@@ -91,6 +92,11 @@ class Watcher:
                 self._submit(dict(new[start : start + MOST]))
             for one in list(self._open.values()):
                 self._collect(one)
+        except JobRemoved as error:
+            self._tell(f"{error.job} was removed; its photos are submitted again")
+            self._open.pop(error.job, None)
+            self._journal.drop(error.job)
+            return True
         except (StorageError, UserError) as error:
             if isinstance(error, UserError) and not isinstance(error.__cause__, UNANSWERED):
                 raise

@@ -149,22 +149,28 @@ class Deliveries:
         """Forget that a task has ended, so that it can be sent again under its own id; without this it would be skipped."""
         self._client.delete(keys.task_result(task_id), keys.deliveries(task_id), keys.partial(task_id))
 
-    def stop(self, job: str, why: Stop) -> None:
-        """Have a job's batches begun by nobody from now on; those in work come to their end."""
-        with self._client.pipeline() as pipe:
-            pipe.hset(keys.stopped(job), _STOP, why.value)
-            pipe.expire(keys.stopped(job), self._expires)
-            pipe.execute()
+    def stop(self, pipe: redis.client.Pipeline, job: str, why: Stop) -> None:
+        """Have a job's batches begun by nobody once the pipeline is executed; those in work come to their end."""
+        pipe.hset(keys.stopped(job), _STOP, why.value)
+        pipe.expire(keys.stopped(job), self._expires)
 
-    def let_go_on(self, job: str) -> None:
-        """Have a job's batches begun again."""
-        self._client.delete(keys.stopped(job))
+    def why_stopped(self, job: str) -> Stop | None:
+        """Return why a job's batches are not begun any more; None where they are."""
+        why = cast("str | None", self._client.hget(keys.stopped(job), _STOP))
+        return Stop(why) if why else None
+
+    def let_go_on(self, pipe: redis.client.Pipeline, job: str) -> None:
+        """Have a job's batches begun again once the pipeline is executed."""
+        pipe.delete(keys.stopped(job))
 
     def begun(self, task_ids: Sequence[str]) -> set[str]:
-        """Return which of these tasks were begun, and have not ended as far as is known."""
+        """Return which of these tasks were begun, or have outcomes of earlier, and have not ended as far as is known.
+
+        Whoever takes the message of one that has outcomes answers with them, though its job was cancelled.
+        """
         with self._client.pipeline(transaction=False) as pipe:
             for task_id in task_ids:
-                pipe.exists(keys.deliveries(task_id))
+                pipe.exists(keys.deliveries(task_id), keys.partial(task_id))
             found = pipe.execute()
         return {task_id for task_id, there in zip(task_ids, found, strict=True) if there}
 

@@ -46,10 +46,7 @@ class JobsLedger:
     def register(self, job: str, batches: int) -> None:
         """Take a job into the active set; registering again changes nothing but the time to live."""
         with self._client.pipeline() as pipe:
-            pipe.hset(keys.job(job), "batches", str(batches))
-            pipe.expire(keys.job(job), self._expires)
-            pipe.zadd(keys.JOBS, {job: time.time() + self._expires})
-            pipe.expire(keys.JOBS, self._expires)
+            self._note(pipe, job, {"batches": str(batches)})
             pipe.execute()
 
     def take_up(self, job: str, batches: int, first: int) -> None:
@@ -74,19 +71,16 @@ class JobsLedger:
         enqueued, finished = int(fields.get("enqueued", 0)), int(fields.get("finished", 0))
         return JobState(int(fields["batches"]), enqueued, finished, fields.get("cancelled") == "1")
 
-    def cancel(self, job: str, batches: int) -> None:
-        """Note that no more of a job is to be enqueued. It is looked after until what workers hold of it has ended."""
-        with self._client.pipeline() as pipe:
-            pipe.hset(keys.job(job), mapping={"batches": str(batches), "cancelled": "1"})
-            pipe.expire(keys.job(job), self._expires)
-            pipe.zadd(keys.JOBS, {job: time.time() + self._expires})
-            pipe.expire(keys.JOBS, self._expires)
-            pipe.execute()
+    def cancel(self, pipe: redis.client.Pipeline, job: str, batches: int) -> None:
+        """Note, once the pipeline is executed, that no more of a job is to be enqueued.
 
-    def let_go_on(self, job: str, batches: int) -> None:
-        """Take a cancellation back."""
-        self._client.hset(keys.job(job), "cancelled", "")
-        self.register(job, batches)
+        It is looked after until what workers hold of it has ended.
+        """
+        self._note(pipe, job, {"batches": str(batches), "cancelled": "1"})
+
+    def let_go_on(self, pipe: redis.client.Pipeline, job: str, batches: int) -> None:
+        """Take a cancellation back once the pipeline is executed."""
+        self._note(pipe, job, {"batches": str(batches), "cancelled": ""})
 
     def is_cancelled(self, job: str) -> bool:
         """Whether a job was cancelled, as long as that is known."""
@@ -129,3 +123,10 @@ class JobsLedger:
                 pipe.expire(key, self._expires)
             before = cast("set[str]", pipe.execute()[0])
         return before.intersection(missing)
+
+    def _note(self, pipe: redis.client.Pipeline, job: str, fields: dict[str, str]) -> None:
+        """Write fields of a job, and take it into the active set."""
+        pipe.hset(keys.job(job), mapping=fields)  # type: ignore[arg-type]
+        pipe.expire(keys.job(job), self._expires)
+        pipe.zadd(keys.JOBS, {job: time.time() + self._expires})
+        pipe.expire(keys.JOBS, self._expires)

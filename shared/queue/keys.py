@@ -39,7 +39,10 @@ def deliveries(task_id: str) -> str:
 
 
 def stopped(job: str) -> str:
-    """Hash that tells workers not to begin with a job's batches any more. Among the counters, where workers may look."""
+    """Hash that tells workers not to begin with a job's batches any more, and whoever waits for its outcomes that it was removed.
+
+    Among the counters, where workers may look.
+    """
     return f"packsight:deliveries:job:{job}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import NOT_BEGUN
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.deliveries import Deliveries, Stop
@@ -14,6 +14,14 @@ from packsight.shared.queue.results import Results, TaskEnd
 from packsight.shared.settings import Settings
 
 _NOT_BEGUN = TaskEnd("REVOKED", None, NOT_BEGUN, ErrorCode.CANCELLED)
+
+
+class JobRemoved(UserError):
+    """A job was removed while somebody queued it, or waited for its outcomes."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"Job {job} was removed, with all of its outcomes. Submit its photos again if you need them.")
+        self.job = job
 
 
 class Ledger:
@@ -32,13 +40,23 @@ class Ledger:
 
     def cancel(self, job: str, batches: int) -> None:
         """Have nothing more of a job enqueued or begun."""
-        self.jobs.cancel(job, batches)
-        self.deliveries.stop(job, Stop.CANCELLED)
+        with self.client.pipeline() as pipe:  # at once: workers and those who read results are told the same
+            self.jobs.cancel(pipe, job, batches)
+            self.deliveries.stop(pipe, job, Stop.CANCELLED)
+            pipe.execute()
 
     def let_go_on(self, job: str, batches: int) -> None:
         """Take a job's cancellation back: what waits of it is worked on again."""
-        self.deliveries.let_go_on(job)
-        self.jobs.let_go_on(job, batches)
+        with self.client.pipeline() as pipe:
+            self.jobs.let_go_on(pipe, job, batches)
+            self.deliveries.let_go_on(pipe, job)
+            pipe.execute()
+
+    def is_cancelled(self, job: str) -> bool:
+        """Whether a job was cancelled, as long as that is known; raises JobRemoved where it was removed."""
+        if self.deliveries.why_stopped(job) is Stop.REMOVED:
+            raise JobRemoved(job)
+        return self.jobs.is_cancelled(job)
 
     def forget(self, task_ids: Sequence[str]) -> None:
         """Remove all that is known of these tasks."""
@@ -48,12 +66,14 @@ class Ledger:
     def ends(self, job: str, task_ids: Sequence[str]) -> dict[str, TaskEnd]:
         """Return how a job's tasks ended; those that have not are left out.
 
-        Of a cancelled job those that nobody had begun have ended too: whoever finds their messages says so.
+        Of a cancelled job those that nobody had begun have ended too: whoever finds their messages says so. Raises JobRemoved
+        for a job that was removed.
         """
-        if not self.jobs.is_cancelled(job):
+        if not self.is_cancelled(job):
             return self.results.read(task_ids)
         begun = self.deliveries.begun(task_ids)  # before the results: what is begun or has one in between is in neither place
         ends = self.results.read(task_ids)
+        self.is_cancelled(job)  # after them: results that were removed in between are not taken for photos that nobody had begun
         return {**{one: _NOT_BEGUN for one in task_ids if one not in begun}, **ends}
 
     def close(self) -> None:

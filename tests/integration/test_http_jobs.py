@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -166,6 +167,20 @@ def test_jobs_are_listed_page_by_page_and_only_those_of_the_callers_catalogs(ope
     assert open_door.client("r", Right.RECOGNISE).get(f"/v1/jobs/{hats}").status == 403
 
 
+def test_jobs_are_listed_while_one_of_them_is_removed(open_door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, jobs = open_door.client(), open_door.door.client.jobs
+    job, gone = (submitted(client, json={"photos": ["s3://a/b"]})["id"] for _ in range(2))
+    names = jobs.names
+
+    def before_it_went() -> list[str]:
+        found = names()
+        jobs.remove(gone)
+        return found
+
+    monkeypatch.setattr(jobs, "names", before_it_went)
+    assert [one["id"] for one in client.get("/v1/jobs").json["jobs"]] == [job]
+
+
 def test_a_job_that_is_not_there_is_told(open_door: Serving) -> None:
     client = open_door.client()
     for path in ("/v1/jobs/nothing", "/v1/jobs/nothing/results", "/v1/jobs/..%2Fx", "/v1/jobs/nothing/events"):
@@ -197,6 +212,18 @@ def test_a_stream_follows_a_job_to_its_end(open_door: Serving, worker: StandIn) 
     assert answer.headers["Content-Type"].startswith("application/x-ndjson")
     lines = [json.loads(line) for line in answer.data.splitlines()]
     assert sorted(line["image"] for line in lines) == sorted(REFERENCES)
+
+
+def test_a_stream_of_a_job_whose_outcomes_have_expired_ends_with_those_that_are_left(open_door: Serving, worker: StandIn) -> None:
+    client, ledger = open_door.client(), open_door.door.client.ledger
+    job = submitted(client, json={"photos": REFERENCES[:4], "batch_size": 2})["id"]
+    ended(client, job)
+    ledger.jobs.forget(job)
+    ledger.results.forget(f"{job}-000000")
+    impatient = replace(client, pool=urllib3.PoolManager(retries=False, timeout=20))
+    lines = impatient.get(f"/v1/jobs/{job}/results.jsonl?follow=true").data.splitlines()
+    assert [json.loads(line)["image"] for line in lines] == REFERENCES[2:4]
+    impatient.pool.clear()
 
 
 def test_a_stream_that_nobody_reads_any_more_ends(live_settings: Settings, worker: StandIn) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -18,7 +18,7 @@ from packsight.producer.sources import Item
 from packsight.producer.summary import State
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.messages import BULK_QUEUE, WORKER_QUEUES, Priority
-from packsight.shared.contract.outcomes import Outcome, RecognizeResult, Status
+from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.transport.contract import lists
@@ -118,6 +118,38 @@ def test_a_cancelled_job_is_taken_up_again_where_it_was_left(client: Client, sta
     assert client.summary(job.manifest).state is State.ENDED
 
 
+def test_a_job_that_has_ended_is_not_cancelled_though_outcomes_have_expired(client: Client, stand_in: StandIn) -> None:
+    job = client.submit(urls(4), batch_size=2)
+    rows = list(client.run(job))
+    client.ledger.jobs.forget(job.id)
+    with pytest.raises(UserError, match="has ended"):
+        client.cancel(job)
+    client.ledger.results.forget(job.batches[0].task_id)
+    with pytest.raises(UserError, match="expired"):
+        client.cancel(job)
+    assert client.summary(job.manifest).state is State.EXPIRED
+    left = [row for row in rows if row.index >= 2]
+    assert list(client.outcomes(job)) == left, "what is gone has not failed"
+
+
+def test_outcomes_that_came_while_a_job_was_cancelled_stand(
+    client: Client, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = client.submit(urls(4), batch_size=2)
+    cancel = client.ledger.cancel
+    rows: list[Row] = []
+
+    def late(name: str, batches: int) -> None:
+        rows.extend(client.run(job))
+        client.ledger.deliveries.end(*(batch.task_id for batch in job.batches))  # whichever way they ended
+        cancel(name, batches)
+
+    monkeypatch.setattr(client.ledger, "cancel", late)
+    told = client.cancel(job)
+    assert (told.ends, told.over) == ({Status.NO_MATCH: 4}, True)
+    assert sorted(client.outcomes(job), key=lambda row: row.index) == sorted(rows, key=lambda row: row.index)
+
+
 def test_whoever_waits_for_workers_to_queue_more_stops_when_the_job_is_cancelled(
     client: Client, live_settings: Settings
 ) -> None:
@@ -145,6 +177,25 @@ def test_a_worker_keeps_what_was_done_of_a_batch_before_its_job_was_cancelled(cl
     rows = list(client.outcomes(job))
     assert [row.outcome.reason for row in rows] == [rows[0].outcome.reason, "earlier", rows[0].outcome.reason]
     assert codes(rows) == {"cancelled": 2, "no_match": 1}
+
+
+def test_what_photos_got_stands_where_a_job_is_cancelled_before_the_others_are_asked_about_again(
+    client: Client, live_settings: Settings
+) -> None:
+    job = client.submit(urls(4), batch_size=4)
+    (batch,) = client.enqueue(job)
+    answers = [Outcome(image=image.reference, status=Status.NO_MATCH) for image in batch.images[1:]]
+    failure = Failure.of_code(ErrorCode.FETCH_TIMEOUT, "late")
+    result = RecognizeResult.of([Outcome.failed(batch.images[0].reference, failure), *answers])
+    make_app("worker", live_settings).backend.mark_as_done(batch.task_id, result)
+    assert [len(rows) for rows in client.again(job)] == [1]
+    told = client.cancel(job)
+    assert (told.answered, told.over) == (0, False), "no worker has begun it, but three outcomes are there"
+    assert list(client.outcomes(job)) == []
+    with running(live_settings) as stand_in:
+        assert codes(list(client.outcomes(job, wait=True))) == {"no_match": 3, "cancelled": 1}
+        assert not stand_in.seen
+    assert client.summary(job.manifest).ends == {Status.NO_MATCH: 3, Status.FAILED: 1}
 
 
 def test_messages_of_a_job_that_matters_more_are_taken_first_and_those_that_matter_less_last(
@@ -232,6 +283,58 @@ def test_a_job_that_names_what_is_no_upload_is_removed_and_holds_up_nobody(
     assert client.remove(job).uploads == 0
     assert store.exists("uploads/mine")
     client.ledger.removals.since(frozenset(), pause=lambda _: pytest.fail("whoever submits would wait"))
+
+
+@pytest.mark.parametrize("how", ["collecting", "queueing", "running"])
+def test_whoever_waits_for_a_job_or_queues_it_learns_that_it_was_removed(
+    client: Client, live_settings: Settings, how: str
+) -> None:
+    job = client.submit(urls(8), batch_size=2)
+    waiting, removed, told = threading.Event(), threading.Event(), []
+
+    def idle(_: float) -> None:
+        waiting.set()
+        assert removed.wait(60)
+        told.append("waits")
+        assert len(told) < 9, "it waits for ever"
+
+    def wait() -> None:
+        try:
+            if how == "collecting":
+                deque(client.outcomes(job, wait=True, idle=idle), maxlen=0)
+            elif how == "queueing":
+                deque(client.enqueue(job, max_in_flight=2, idle=idle), maxlen=0)
+            else:
+                deque(client.run(job, max_in_flight=2, idle=idle), maxlen=0)
+        except UserError as error:
+            told.append(str(error))
+
+    command = threading.Thread(target=wait)
+    command.start()
+    assert waiting.wait(60)
+    with Client(live_settings) as other:
+        other.ledger.cancel(job.id, 4)
+        other.remove(job)
+        enqueued = other.ledger.jobs.enqueued(job.id)
+        removed.set()
+        command.join(60)
+    assert f"Job {job.id} was removed" in told[-1]
+    assert enqueued == 0 == client.ledger.jobs.enqueued(job.id), "no more of it was queued"
+    with pytest.raises(UserError, match="was removed"):
+        list(client.run(job, resumed=True))
+    with pytest.raises(UserError, match="was removed"):
+        client.task_end(job.batches[0].task_id)
+
+
+def test_results_that_are_removed_while_they_are_read_are_not_taken_for_photos_that_nobody_had_begun(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = client.submit(urls(2))
+    client.cancel(job)
+    read = client.ledger.results.read
+    monkeypatch.setattr(client.ledger.results, "read", lambda names: (client.remove(job), read(names))[1])
+    with pytest.raises(UserError, match="was removed"):
+        list(client.outcomes(job))
 
 
 def test_a_running_job_is_removed_only_once_it_is_cancelled_and_its_messages_are_dropped_unseen(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import redis
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
 from packsight.shared.contract.errors import ErrorCode, MessageError, TaskError, UserError
@@ -13,7 +14,7 @@ from packsight.shared.contract.messages import RECOGNIZE
 from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
-from packsight.shared.queue.deliveries import Progress
+from packsight.shared.queue.deliveries import Progress, Stop
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Holder
 from packsight.shared.settings import Settings
@@ -61,6 +62,33 @@ def test_the_cursor_never_goes_back(ledger: Ledger) -> None:
     assert ledger.jobs.enqueued("spring") == 5
     ledger.jobs.register("spring", batches=9)
     assert ledger.jobs.enqueued("spring") == 5
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_workers_and_readers_are_told_at_once_that_a_job_is_cancelled_or_goes_on(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    def seen() -> tuple[bool, Stop | None]:
+        return ledger.jobs.is_cancelled("spring"), ledger.deliveries.begin("spring-000000", ME, 1).stop
+
+    ledger.jobs.register("spring", 3)
+    if cancelled:
+        ledger.cancel("spring", 3)
+    before = seen()
+
+    def and_dies(said: Callable[..., Any]) -> Callable[..., None]:
+        def saying(*arguments: Any, **keywords: Any) -> None:
+            said(*arguments, **keywords)
+            raise KeyboardInterrupt
+
+        return saying
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(redis.client.Pipeline, "execute", and_dies(redis.client.Pipeline.execute))
+        patch.setattr(redis.Redis, "execute_command", and_dies(redis.Redis.execute_command))
+        (ledger.let_go_on if cancelled else ledger.cancel)("spring", 3)
+    assert before == ((True, Stop.CANCELLED) if cancelled else (False, None))
+    assert seen() == ((False, None) if cancelled else (True, Stop.CANCELLED))
 
 
 def test_results_are_those_of_tasks_that_ended(ledger: Ledger, app: App) -> None:

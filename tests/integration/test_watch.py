@@ -208,6 +208,21 @@ def test_photos_that_nobody_may_read_are_left_alone_and_hold_up_nothing(
     assert answered(inbox) == {"b.jpg": "no_match"}
 
 
+def test_photos_of_a_job_that_was_removed_are_submitted_again(client: Client, live_settings: Settings, inbox: Path) -> None:
+    put(inbox / "a.jpg")
+    with watcher(client, Folder(inbox), inbox) as (made, told):
+        while not told:
+            made._look()
+        (job,) = client.jobs.names()
+        whole = client.load(job)
+        client.cancel(whole)
+        client.remove(whole)
+        with running(live_settings):
+            made.run(threading.Event(), once=True, period=0.02)
+    assert told[1] == f"{job} was removed; its photos are submitted again"
+    assert answered(inbox) == {"a.jpg": "no_match"}
+
+
 def test_an_outage_is_waited_for_and_told_once(
     client: Client, stand_in: StandIn, inbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
