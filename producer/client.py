@@ -241,7 +241,8 @@ class Client:
         """Queue a job's failed photos again, batch by batch, and yield how they had failed; what succeeded stands.
 
         codes: failures to try again; none for those that a retry can help. Of a cancelled job the photos that nobody had begun
-        are among them, and those that had never been queued are; UserError where `codes` leaves them out.
+        are among them, and those that had never been queued are; UserError where `codes` leaves them out. `idle` hears the
+        seconds since a batch was last queued or answered.
         """
         with answering(self.settings, "Then run the same command again."):
             ends: dict[str, TaskEnd] = {}
@@ -257,7 +258,9 @@ class Client:
             yield from (collect.rows_of(batch, ends[batch.task_id]) for batch in job.batches if batch.task_id in ends)
             left = cancelled or self.ledger.jobs.is_half_taken_back(job.id)  # also by a call that came to no end
         if left:
-            deque(self.enqueue(job, max_in_flight=max_in_flight, resumed=True, idle=idle), maxlen=0)
+            for _ in self.enqueue(job, max_in_flight=max_in_flight, resumed=True, idle=idle):
+                if idle is not None:
+                    idle(0.0)
 
     def remove(self, job: Job) -> Removed:
         """Remove a job: its results, its uploads that no other job names, its list of photos. Nothing brings it back.

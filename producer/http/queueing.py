@@ -31,7 +31,8 @@ def ask_again(client: Client, errands: Errands, errand: Errand, alive: Alive) ->
         job = client.load(errand.job)
     except NoSuchJob:
         return
-    for _ in client.again(job, errand.codes):
+    bound = client.settings.http.messages_ahead
+    for _ in client.again(job, errand.codes, max_in_flight=bound, idle=lambda _: alive()):
         alive()
     if job.manifest.webhook:
         errands.add(Errand(kind=Kind.WEBHOOK, job=job.id, client=errand.client))

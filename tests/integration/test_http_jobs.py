@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,10 +20,14 @@ from typing import Any
 import pytest
 import urllib3
 
+from packsight.producer.client import Client
 from packsight.producer.http import errands as errands_module
 from packsight.producer.http.accounts import Accounts
-from packsight.producer.http.errands import Errand, Errands, Kind
+from packsight.producer.http.errands import Errand, Errands, Kind, Runner
+from packsight.producer.http.queueing import ask_again
 from packsight.producer.http.rights import Right
+from packsight.producer.sources import Item
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Fetch, Http, Settings
@@ -247,6 +252,38 @@ def test_a_job_is_cancelled_and_asked_about_again(open_door: Serving, worker: St
     assert client.post(f"/v1/jobs/{job}/retry").status == 202
     while client.get(f"/v1/jobs/{job}").json["ends"] != {"no_match": 40}:
         time.sleep(0.05)
+
+
+def test_a_server_stops_in_the_middle_of_a_retry_and_leaves_it_to_the_next(live_settings: Settings) -> None:
+    ahead = live_settings.model_copy(update={"http": Http(messages_ahead=2)})
+    with Client(ahead) as client:
+        job = client.submit([Item(str(number), f"https://example.com/{number}.jpg") for number in range(5)], batch_size=1)
+        client.cancel(job)
+        errands = Errands(client.ledger.client, 60)
+        runner = Runner(errands, {Kind.RETRY: partial(ask_again, client, errands)}, {Kind.RETRY: 1})
+        errands.add(Errand(kind=Kind.RETRY, job=job.id))
+        runner.start()
+        while client.ledger.jobs.enqueued(job.id) < 2:  # further ones wait for workers, of which there are none
+            time.sleep(0.01)
+        runner.stop()
+        assert client.ledger.jobs.enqueued(job.id) == 2
+        left = errands.take(Kind.RETRY)
+        assert left is not None
+        with running(live_settings) as worker:
+            ask_again(client, errands, left, lambda: None)
+            assert {row.outcome.status for row in client.outcomes(job, wait=True)} == {Status.NO_MATCH}
+            assert set(worker.seen.values()) == {1}
+
+
+def test_a_retry_says_that_it_lives_with_each_message_that_it_queues(live_settings: Settings) -> None:
+    said: list[int] = []
+    with Client(live_settings) as client:
+        job = client.submit([Item(str(number), f"https://example.com/{number}.jpg") for number in range(5)], batch_size=1)
+        client.ledger.cancel(job.id, 5)
+        client.ledger.jobs.let_go_on(job.id, 5)
+        errand = Errand(kind=Kind.RETRY, job=job.id)
+        ask_again(client, Errands(client.ledger.client, 60), errand, lambda: said.append(client.ledger.jobs.enqueued(job.id)))
+    assert said == [1, 2, 3, 4, 5]
 
 
 def test_failed_photos_are_asked_about_again_and_the_others_are_not(open_door: Serving, worker: StandIn) -> None:
