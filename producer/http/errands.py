@@ -26,8 +26,8 @@ _LEASE = 30.0
 _IDLE = 0.5
 """Seconds between two looks for errands that are due: another server may have put them there."""
 _FIRST, _LAST, _TRIES = 5.0, 900.0, 25
-"""Seconds until the second try, doubled with each further one up to the second number; after so many, some five hours, it is
-given up: whoever is to be told will look for itself by then."""
+"""Seconds until the second try, doubled with each further one up to the second number; after so many, some five hours, a
+webhook is given up: whoever is to be told will look for itself by then. What else was accepted is tried until it is done."""
 _TAKE = """
 -- The errand that has been due longest, now leased. KEYS: errands. ARGV: now, end of the lease.
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 1)
@@ -217,10 +217,10 @@ class Runner:
 
     def _again(self, errand: Errand, error: str) -> None:
         tried = errand.model_copy(update={"tries": errand.tries + 1, "error": error})
-        if tried.tries >= _TRIES:
+        if errand.kind is Kind.WEBHOOK and tried.tries >= _TRIES:
             log.error("%s is given up after %d tries: %s", errand.name, tried.tries, error, extra={"action": "errand_given_up"})
             self._errands.give_up(tried)
             return
-        pause = min(_LAST, _FIRST * 2**errand.tries)
+        pause = min(_LAST, _FIRST * 2 ** min(errand.tries, _TRIES))
         log.warning("%s is tried again in %.0f s: %s", errand.name, pause, error)
         self._errands.add(tried, pause)

@@ -23,10 +23,11 @@ import urllib3
 from packsight.producer.client import Client
 from packsight.producer.http import errands as errands_module
 from packsight.producer.http.accounts import Accounts
-from packsight.producer.http.errands import Errand, Errands, Kind, Runner
+from packsight.producer.http.errands import Alive, Errand, Errands, Kind, Runner
 from packsight.producer.http.queueing import ask_again
 from packsight.producer.http.rights import Right
 from packsight.producer.sources import Item
+from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
@@ -461,6 +462,32 @@ def test_a_webhook_outlives_its_server(live_settings: Settings) -> None:
         with running(live_settings), serving(settings):
             while not listener.told:
                 time.sleep(0.05)
+
+
+@pytest.mark.parametrize("kind", [Kind.QUEUE, Kind.RETRY])
+def test_what_was_accepted_is_tried_until_it_is_done_however_long_others_are_away(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    monkeypatch.setattr(errands_module, "_LAST", 0.0)
+    tries: list[int] = []
+    done = threading.Event()
+
+    def do(errand: Errand, _: Alive) -> None:
+        tries.append(errand.tries)
+        if len(tries) < 4:
+            raise StorageError(ErrorCode.FETCH_FAILED, "it is away")
+        done.set()
+
+    with closing(Ledger(live_settings)) as ledger:
+        errands = Errands(ledger.client, 60)
+        errands.add(Errand(kind=kind, job="one", tries=5000))
+        runner = Runner(errands, {kind: do}, {kind: 1})
+        runner.start()
+        was_done = done.wait(20)
+        runner.stop()
+        assert was_done
+        assert tries == [5000, 5001, 5002, 5003]
+        assert ledger.client.keys("packsight:errand*") == []
 
 
 def test_an_errand_is_one_servers_until_it_is_silent(live_settings: Settings) -> None:
