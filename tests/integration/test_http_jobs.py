@@ -495,13 +495,32 @@ def test_an_errand_is_one_servers_until_it_is_silent(live_settings: Settings) ->
         first, second = Errands(ledger.client, 60), Errands(ledger.client, 60)
         errand = Errand(kind=Kind.WEBHOOK, job="one", client="shop")
         first.add(errand)
-        assert first.take(Kind.WEBHOOK) == errand
+        taken = first.take(Kind.WEBHOOK)
+        assert taken is not None
+        assert taken == errand.model_copy(update={"nonce": taken.nonce})
         assert second.take(Kind.WEBHOOK) is None
         assert second.take(Kind.QUEUE) is None
         ledger.client.zadd(keys.errands(Kind.WEBHOOK), {errand.name: time.time() - 1})  # as when its lease has run out
-        assert second.take(Kind.WEBHOOK) == errand
-        second.done(errand)
-        first.renew(errand)  # comes too late, and brings nothing back
+        assert second.take(Kind.WEBHOOK) == taken
+        second.done(taken)
+        first.renew(taken)  # comes too late, and brings nothing back
         assert not ledger.client.exists(keys.errands(Kind.WEBHOOK))
         assert first.take(Kind.WEBHOOK) is None
         assert ledger.client.keys("packsight:errand*") == []
+
+
+@pytest.mark.parametrize("change", [Errands.done, Errands.put_back, Errands.renew, Errands.give_up], ids=lambda one: one.__name__)
+def test_an_errand_that_took_the_place_of_one_in_work_is_not_lost_by_that_ones_end(live_settings: Settings, change: Any) -> None:
+    with closing(Ledger(live_settings)) as ledger:
+        errands = Errands(ledger.client, 60)
+        errands.add(Errand(kind=Kind.RETRY, job="one"))
+        first = errands.take(Kind.RETRY)
+        assert first is not None
+        errands.add(Errand(kind=Kind.RETRY, job="one", codes=(ErrorCode.HTTP_STATUS,)))
+        change(errands, first)
+        second = errands.take(Kind.RETRY)
+        assert second is not None
+        assert second.codes == (ErrorCode.HTTP_STATUS,)
+        assert errands.failed(Kind.RETRY) == []
+        errands.give_up(second)
+        assert errands.failed(Kind.RETRY) == [second]
