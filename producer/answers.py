@@ -29,7 +29,7 @@ class Answers:
     def wait(self, task_id: str, seconds: float) -> TaskEnd | None:
         """Return how a task ended; None when it has not within so many seconds.
 
-        An outage of the database is waited out; raises its error when it lasts until then.
+        An outage of the database is waited out; raises its error when it lasts until then, and any other at once.
         """
         end: Future[TaskEnd] = Future()
         with self._changed:
@@ -49,6 +49,17 @@ class Answers:
                 self._waiting.pop(task_id, None)
 
     def _look(self) -> None:
+        try:
+            self._look_on()
+        except Exception as error:  # a defect: whoever waits hears of it, and whoever comes next has another look
+            with self._changed:
+                self._looking = False
+                for end in self._waiting.values():
+                    if not end.done():
+                        end.set_exception(error)
+                self._waiting.clear()
+
+    def _look_on(self) -> None:
         pause = _SHORTEST
         while True:
             with self._changed:

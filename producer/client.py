@@ -241,21 +241,26 @@ class Client:
         """Queue a job's failed photos again, batch by batch, and yield how they had failed; what succeeded stands.
 
         codes: failures to try again; none for those that a retry can help. Of a cancelled job the photos that nobody had begun
-        are among them, and those that had never been queued are; UserError where `codes` leaves them out.
+        are among them, and those that had never been queued are; UserError where `codes` leaves them out. `idle` hears the
+        seconds since a batch was last queued or answered.
         """
         with answering(self.settings, "Then run the same command again."):
-            if not self.ledger.is_cancelled(job.id):
-                yield from ask_again(self.app, self.ledger, job, codes)
-                return
-            if codes and ErrorCode.CANCELLED not in codes:
+            ends: dict[str, TaskEnd] = {}
+            cancelled = self.ledger.is_cancelled(job.id)
+            if cancelled and codes and ErrorCode.CANCELLED not in codes:
                 raise UserError(f"Job {job.id} was cancelled. Whatever of it is asked again, {ErrorCode.CANCELLED} is among it.")
-            names = [batch.task_id for batch in job.batches]
-            stored = self.ledger.results.ended(names)
-            ends = self.ledger.ends(job.id, [name for name in names if name not in stored])
-            self.ledger.let_go_on(job.id, len(job.batches))
+            if cancelled:
+                names = [batch.task_id for batch in job.batches]
+                stored = self.ledger.results.ended(names)
+                ends = self.ledger.ends(job.id, [name for name in names if name not in stored])
+                self.ledger.let_go_on(job.id, len(job.batches))
             yield from ask_again(self.app, self.ledger, job, codes)
             yield from (collect.rows_of(batch, ends[batch.task_id]) for batch in job.batches if batch.task_id in ends)
-        deque(self.enqueue(job, max_in_flight=max_in_flight, resumed=True, idle=idle), maxlen=0)
+            left = cancelled or self.ledger.jobs.is_half_taken_back(job.id)  # also by a call that came to no end
+        if left:
+            for _ in self.enqueue(job, max_in_flight=max_in_flight, resumed=True, idle=idle):
+                if idle is not None:
+                    idle(0.0)
 
     def remove(self, job: Job) -> Removed:
         """Remove a job: its results, its uploads that no other job names, its list of photos. Nothing brings it back.

@@ -5,9 +5,11 @@ An errand is taken by one server at a time, for as long as it says that it lives
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import cast
@@ -26,14 +28,21 @@ _LEASE = 30.0
 _IDLE = 0.5
 """Seconds between two looks for errands that are due: another server may have put them there."""
 _FIRST, _LAST, _TRIES = 5.0, 900.0, 25
-"""Seconds until the second try, doubled with each further one up to the second number; after so many, some five hours, it is
-given up: whoever is to be told will look for itself by then."""
+"""Seconds until the second try, doubled with each further one up to the second number; after so many, some five hours, a
+webhook is given up: whoever is to be told will look for itself by then. What else was accepted is tried until it is done."""
 _TAKE = """
 -- The errand that has been due longest, now leased. KEYS: errands. ARGV: now, end of the lease.
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 1)
 if #due == 0 then return false end
 redis.call('ZADD', KEYS[1], ARGV[2], due[1])
 return due[1]
+"""
+_UNLESS_REPLACED = """
+-- Commands, unless the errand is gone or another has taken its place. KEYS: errand, and others that the commands name.
+-- ARGV: the errand's nonce, the commands (JSON).
+local text = redis.call('GET', KEYS[1])
+if not text or (cjson.decode(text)['nonce'] or '') ~= ARGV[1] then return end
+for _, command in ipairs(cjson.decode(ARGV[2])) do redis.call(unpack(command)) end
 """
 
 
@@ -63,6 +72,8 @@ class Errand(BaseModel):
     """That have failed."""
     error: str = ""
     """Why the last did."""
+    nonce: str = ""
+    """Of this adding: the next errand of the same name has another."""
 
     @property
     def name(self) -> str:
@@ -91,15 +102,17 @@ class Errands:
     def __init__(self, client: redis.Redis, expires: int) -> None:
         self._client, self._expires = client, expires
         self._take = client.register_script(_TAKE)
+        self._unless_replaced = client.register_script(_UNLESS_REPLACED)
         self.news = threading.Condition()
         """Told of what is added here."""
 
-    def add(self, errand: Errand, seconds: float = 0.0) -> None:
-        """Have it done after so many seconds; one of the same name is replaced."""
+    def add(self, errand: Errand) -> None:
+        """Have it done; one of the same name is replaced, and whoever works on that changes nothing any more."""
+        errand = errand.model_copy(update={"nonce": uuid.uuid4().hex})
         with self._client.pipeline() as pipe:
             pipe.set(keys.errand(errand.name), errand.model_dump_json(), ex=self._expires)
             pipe.zrem(keys.errands_failed(errand.kind), errand.name)
-            pipe.zadd(keys.errands(errand.kind), {errand.name: time.time() + seconds})
+            pipe.zadd(keys.errands(errand.kind), {errand.name: time.time()})
             pipe.expire(keys.errands(errand.kind), self._expires)
             pipe.execute()
         with self.news:
@@ -119,23 +132,29 @@ class Errands:
 
     def renew(self, errand: Errand) -> None:
         """Say that it is still worked on."""
-        self._client.zadd(keys.errands(errand.kind), {errand.name: time.time() + _LEASE}, xx=True)
+        self._change(errand, ("ZADD", keys.errands(errand.kind), "XX", str(time.time() + _LEASE), errand.name))
 
     def done(self, errand: Errand) -> None:
         """Take it off the list."""
-        with self._client.pipeline() as pipe:
-            pipe.zrem(keys.errands(errand.kind), errand.name)
-            pipe.delete(keys.errand(errand.name))
-            pipe.execute()
+        self._change(errand, ("ZREM", keys.errands(errand.kind), errand.name), ("DEL", keys.errand(errand.name)))
+
+    def put_back(self, errand: Errand, seconds: float = 0.0) -> None:
+        """Have one that was taken done after so many seconds."""
+        due = ("ZADD", keys.errands(errand.kind), str(time.time() + seconds), errand.name)
+        self._change(errand, self._kept(errand), due, ("EXPIRE", keys.errands(errand.kind), str(self._expires)))
 
     def give_up(self, errand: Errand) -> None:
         """Put it aside, to be listed."""
-        with self._client.pipeline() as pipe:
-            pipe.set(keys.errand(errand.name), errand.model_dump_json(), ex=self._expires)
-            pipe.zrem(keys.errands(errand.kind), errand.name)
-            pipe.zadd(keys.errands_failed(errand.kind), {errand.name: time.time()})
-            pipe.expire(keys.errands_failed(errand.kind), self._expires)
-            pipe.execute()
+        failed = keys.errands_failed(errand.kind)
+        off, aside = ("ZREM", keys.errands(errand.kind), errand.name), ("ZADD", failed, str(time.time()), errand.name)
+        self._change(errand, self._kept(errand), off, aside, ("EXPIRE", failed, str(self._expires)))
+
+    def _kept(self, errand: Errand) -> tuple[str, ...]:
+        return "SET", keys.errand(errand.name), errand.model_dump_json(), "EX", str(self._expires)
+
+    def _change(self, errand: Errand, *commands: tuple[str, ...]) -> None:
+        lists = keys.errands(errand.kind), keys.errands_failed(errand.kind)
+        self._unless_replaced(keys=[keys.errand(errand.name), *lists], args=[errand.nonce, json.dumps(commands)])
 
     def failed(self, kind: Kind) -> list[Errand]:
         """Those that were given up, the newest first."""
@@ -202,9 +221,9 @@ class Runner:
         try:
             self._handlers[errand.kind](errand, alive)
         except NotYet as wait:
-            self._errands.add(errand, wait.seconds)
+            self._errands.put_back(errand, wait.seconds)
         except Stopped:
-            self._errands.add(errand)
+            self._errands.put_back(errand)
         except UNANSWERED:
             raise
         except (PacksightError, UserError) as error:
@@ -217,10 +236,10 @@ class Runner:
 
     def _again(self, errand: Errand, error: str) -> None:
         tried = errand.model_copy(update={"tries": errand.tries + 1, "error": error})
-        if tried.tries >= _TRIES:
+        if errand.kind is Kind.WEBHOOK and tried.tries >= _TRIES:
             log.error("%s is given up after %d tries: %s", errand.name, tried.tries, error, extra={"action": "errand_given_up"})
             self._errands.give_up(tried)
             return
-        pause = min(_LAST, _FIRST * 2**errand.tries)
+        pause = min(_LAST, _FIRST * 2 ** min(errand.tries, _TRIES))
         log.warning("%s is tried again in %.0f s: %s", errand.name, pause, error)
-        self._errands.add(tried, pause)
+        self._errands.put_back(tried, pause)

@@ -30,7 +30,8 @@ def ask_again(client: Client, errands: Errands, errand: Errand, alive: Alive) ->
     """Queue a job's failed photos again; interrupted, it goes on with those that still have failed. Its new end is told again."""
     try:
         job = client.load(errand.job)
-        for _ in client.again(job, errand.codes):
+        bound = client.settings.http.messages_ahead
+        for _ in client.again(job, errand.codes, max_in_flight=bound, idle=lambda _: alive()):
             alive()
     except (NoSuchJob, JobRemoved):
         return

@@ -69,7 +69,7 @@ class JobsLedger:
         if "batches" not in fields:
             return None
         enqueued, finished = int(fields.get("enqueued", 0)), int(fields.get("finished", 0))
-        return JobState(int(fields["batches"]), enqueued, finished, fields.get("cancelled") == "1")
+        return JobState(int(fields.get("batches", 0)), enqueued, finished, fields.get("cancelled") == "1")
 
     def cancel(self, pipe: redis.client.Pipeline, job: str, batches: int) -> None:
         """Note, once the pipeline is executed, that no more of a job is to be enqueued.
@@ -85,6 +85,11 @@ class JobsLedger:
     def is_cancelled(self, job: str) -> bool:
         """Whether a job was cancelled, as long as that is known."""
         return self._client.hget(keys.job(job), "cancelled") == "1"
+
+    def is_half_taken_back(self, job: str) -> bool:
+        """Whether a cancellation was taken back, and not everything has been enqueued since."""
+        fields = cast("dict[str, str]", self._client.hgetall(keys.job(job)))
+        return fields.get("cancelled") == "" and int(fields.get("enqueued", 0)) < int(fields.get("batches", 0))
 
     def settle(self, job: str) -> None:
         """Take a cancelled job out of the active set; that it was cancelled stays known as long as its results."""

@@ -76,6 +76,7 @@ DOORS: list[tuple[str, tuple[str, ...], str]] = [
     ("take what the HTTP door has to do", ("ZADD", "packsight:errands:queue", "1", "x"), "H"),
     ("read what the HTTP door has to do", ("GET", "packsight:errand:x"), "H"),
     ("forge what the HTTP door has to do", ("SET", "packsight:errand:x", "x"), "H"),
+    ("end what the HTTP door has to do", ("EVALSHA", "0" * 40, "2", "packsight:errand:x", "packsight:errands:queue"), "H"),
     ("hold up a catalog", ("SET", "packsight:lock:sync:default", "x"), "OI"),
     ("tell of a new version", ("PUBLISH", "packsight:catalogs", "default"), "OWI"),
     ("ask all workers", ("PUBLISH", CONTROL, "x"), "OFM"),

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -20,10 +21,15 @@ from typing import Any
 import pytest
 import urllib3
 
+from packsight.producer.client import Client
 from packsight.producer.http import errands as errands_module
 from packsight.producer.http.accounts import Accounts
-from packsight.producer.http.errands import Errand, Errands, Kind
+from packsight.producer.http.errands import Alive, Errand, Errands, Kind, Runner
+from packsight.producer.http.queueing import ask_again
 from packsight.producer.http.rights import Right
+from packsight.producer.sources import Item
+from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Fetch, Http, Settings
@@ -276,6 +282,38 @@ def test_a_job_is_cancelled_and_asked_about_again(open_door: Serving, worker: St
         time.sleep(0.05)
 
 
+def test_a_server_stops_in_the_middle_of_a_retry_and_leaves_it_to_the_next(live_settings: Settings) -> None:
+    ahead = live_settings.model_copy(update={"http": Http(messages_ahead=2)})
+    with Client(ahead) as client:
+        job = client.submit([Item(str(number), f"https://example.com/{number}.jpg") for number in range(5)], batch_size=1)
+        client.cancel(job)
+        errands = Errands(client.ledger.client, 60)
+        runner = Runner(errands, {Kind.RETRY: partial(ask_again, client, errands)}, {Kind.RETRY: 1})
+        errands.add(Errand(kind=Kind.RETRY, job=job.id))
+        runner.start()
+        while client.ledger.jobs.enqueued(job.id) < 2:  # further ones wait for workers, of which there are none
+            time.sleep(0.01)
+        runner.stop()
+        assert client.ledger.jobs.enqueued(job.id) == 2
+        left = errands.take(Kind.RETRY)
+        assert left is not None
+        with running(live_settings) as worker:
+            ask_again(client, errands, left, lambda: None)
+            assert {row.outcome.status for row in client.outcomes(job, wait=True)} == {Status.NO_MATCH}
+            assert set(worker.seen.values()) == {1}
+
+
+def test_a_retry_says_that_it_lives_with_each_message_that_it_queues(live_settings: Settings) -> None:
+    said: list[int] = []
+    with Client(live_settings) as client:
+        job = client.submit([Item(str(number), f"https://example.com/{number}.jpg") for number in range(5)], batch_size=1)
+        client.ledger.cancel(job.id, 5)
+        client.ledger.jobs.let_go_on(job.id, 5)
+        errand = Errand(kind=Kind.RETRY, job=job.id)
+        ask_again(client, Errands(client.ledger.client, 60), errand, lambda: said.append(client.ledger.jobs.enqueued(job.id)))
+    assert said == [1, 2, 3, 4, 5]
+
+
 def test_failed_photos_are_asked_about_again_and_the_others_are_not(open_door: Serving, worker: StandIn) -> None:
     client = open_door.client()
     job = submitted(client, json={"photos": ["s3://a/1", "s3://a/crash"], "batch_size": 1})["id"]
@@ -453,18 +491,63 @@ def test_a_webhook_outlives_its_server(live_settings: Settings) -> None:
                 time.sleep(0.05)
 
 
+@pytest.mark.parametrize("kind", [Kind.QUEUE, Kind.RETRY])
+def test_what_was_accepted_is_tried_until_it_is_done_however_long_others_are_away(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    monkeypatch.setattr(errands_module, "_LAST", 0.0)
+    tries: list[int] = []
+    done = threading.Event()
+
+    def do(errand: Errand, _: Alive) -> None:
+        tries.append(errand.tries)
+        if len(tries) < 4:
+            raise StorageError(ErrorCode.FETCH_FAILED, "it is away")
+        done.set()
+
+    with closing(Ledger(live_settings)) as ledger:
+        errands = Errands(ledger.client, 60)
+        errands.add(Errand(kind=kind, job="one", tries=5000))
+        runner = Runner(errands, {kind: do}, {kind: 1})
+        runner.start()
+        was_done = done.wait(20)
+        runner.stop()
+        assert was_done
+        assert tries == [5000, 5001, 5002, 5003]
+        assert ledger.client.keys("packsight:errand*") == []
+
+
 def test_an_errand_is_one_servers_until_it_is_silent(live_settings: Settings) -> None:
     with closing(Ledger(live_settings)) as ledger:
         first, second = Errands(ledger.client, 60), Errands(ledger.client, 60)
         errand = Errand(kind=Kind.WEBHOOK, job="one", client="shop")
         first.add(errand)
-        assert first.take(Kind.WEBHOOK) == errand
+        taken = first.take(Kind.WEBHOOK)
+        assert taken is not None
+        assert taken == errand.model_copy(update={"nonce": taken.nonce})
         assert second.take(Kind.WEBHOOK) is None
         assert second.take(Kind.QUEUE) is None
         ledger.client.zadd(keys.errands(Kind.WEBHOOK), {errand.name: time.time() - 1})  # as when its lease has run out
-        assert second.take(Kind.WEBHOOK) == errand
-        second.done(errand)
-        first.renew(errand)  # comes too late, and brings nothing back
+        assert second.take(Kind.WEBHOOK) == taken
+        second.done(taken)
+        first.renew(taken)  # comes too late, and brings nothing back
         assert not ledger.client.exists(keys.errands(Kind.WEBHOOK))
         assert first.take(Kind.WEBHOOK) is None
         assert ledger.client.keys("packsight:errand*") == []
+
+
+@pytest.mark.parametrize("change", [Errands.done, Errands.put_back, Errands.renew, Errands.give_up], ids=lambda one: one.__name__)
+def test_an_errand_that_took_the_place_of_one_in_work_is_not_lost_by_that_ones_end(live_settings: Settings, change: Any) -> None:
+    with closing(Ledger(live_settings)) as ledger:
+        errands = Errands(ledger.client, 60)
+        errands.add(Errand(kind=Kind.RETRY, job="one"))
+        first = errands.take(Kind.RETRY)
+        assert first is not None
+        errands.add(Errand(kind=Kind.RETRY, job="one", codes=(ErrorCode.HTTP_STATUS,)))
+        change(errands, first)
+        second = errands.take(Kind.RETRY)
+        assert second is not None
+        assert second.codes == (ErrorCode.HTTP_STATUS,)
+        assert errands.failed(Kind.RETRY) == []
+        errands.give_up(second)
+        assert errands.failed(Kind.RETRY) == [second]

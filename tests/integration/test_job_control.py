@@ -150,6 +150,36 @@ def test_outcomes_that_came_while_a_job_was_cancelled_stand(
     assert sorted(client.outcomes(job), key=lambda row: row.index) == sorted(rows, key=lambda row: row.index)
 
 
+def test_a_retry_of_a_cancelled_job_that_came_to_no_end_is_ended_by_the_next(client: Client, stand_in: StandIn) -> None:
+    stand_in.gate.clear()
+    job = client.submit(urls(12), batch_size=2)
+    sent = client.enqueue(job, max_in_flight=3)
+    for _ in range(3):
+        next(sent)
+    until(lambda: bool(in_work(client, job)))
+    client.cancel(job)
+    stand_in.gate.set()
+    until(lambda: client.ended([batch.task_id for batch in job.batches[:3]]) == 3)
+    killed = client.again(job)
+    next(killed)
+    killed.close()
+    assert client.ledger.jobs.enqueued(job.id) == 3
+    assert not client.ledger.jobs.is_cancelled(job.id)
+    for _ in range(2):
+        list(client.again(job))
+        assert client.ledger.jobs.enqueued(job.id) == 6
+    assert codes(list(client.outcomes(job, wait=True))) == {"no_match": 12}
+    assert set(stand_in.seen.values()) == {1}
+
+
+def test_a_retry_leaves_what_is_still_being_queued_to_whoever_queues_it(client: Client) -> None:
+    job = client.submit(urls(4), batch_size=2)
+    sent = client.enqueue(job)
+    next(sent)
+    assert list(client.again(job)) == []
+    assert client.ledger.jobs.enqueued(job.id) == 1
+
+
 def test_whoever_waits_for_workers_to_queue_more_stops_when_the_job_is_cancelled(
     client: Client, live_settings: Settings
 ) -> None:

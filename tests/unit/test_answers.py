@@ -1,0 +1,31 @@
+"""Whoever waits for the end of a task gets it, or hears why not; and so does whoever comes after."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from packsight.producer.answers import Answers
+from packsight.shared.queue.results import Results, TaskEnd
+
+
+class Broken:
+    """Results of which the first look meets what nobody can read."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def read(self, task_ids: Sequence[str]) -> dict[str, TaskEnd]:
+        self.looks += 1
+        if self.looks == 1:
+            raise ValueError("no JSON")
+        return dict.fromkeys(task_ids, TaskEnd("SUCCESS", None, ""))
+
+
+def test_a_look_that_breaks_is_told_to_whoever_waits_and_the_next_one_is_answered() -> None:
+    answers = Answers(cast("Results", Broken()))
+    with pytest.raises(ValueError, match="no JSON"):
+        answers.wait("first", 60)
+    end = answers.wait("second", 60)
+    assert end is not None
+    assert end.state == "SUCCESS"
