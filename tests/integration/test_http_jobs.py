@@ -308,7 +308,7 @@ def test_a_retry_says_that_it_lives_with_each_message_that_it_queues(live_settin
     with Client(live_settings) as client:
         job = client.submit([Item(str(number), f"https://example.com/{number}.jpg") for number in range(5)], batch_size=1)
         client.ledger.cancel(job.id, 5)
-        client.ledger.jobs.let_go_on(job.id, 5)
+        client.ledger.let_go_on(job.id, 5)
         errand = Errand(kind=Kind.RETRY, job=job.id)
         ask_again(client, Errands(client.ledger.client, 60), errand, lambda: said.append(client.ledger.jobs.enqueued(job.id)))
     assert said == [1, 2, 3, 4, 5]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from time import monotonic, sleep
+from typing import cast
 
 import pytest
 
@@ -160,9 +162,8 @@ def test_a_retry_of_a_cancelled_job_that_came_to_no_end_is_ended_by_the_next(cli
     client.cancel(job)
     stand_in.gate.set()
     until(lambda: client.ended([batch.task_id for batch in job.batches[:3]]) == 3)
-    killed = client.again(job)
-    next(killed)
-    killed.close()
+    with closing(cast("Generator[list[Row]]", client.again(job))) as killed:
+        next(killed)
     assert client.ledger.jobs.enqueued(job.id) == 3
     assert not client.ledger.jobs.is_cancelled(job.id)
     for _ in range(2):
