@@ -254,8 +254,13 @@ class Client:
                 stored = self.ledger.results.ended(names)
                 ends = self.ledger.ends(job.id, [name for name in names if name not in stored])
                 self.ledger.let_go_on(job.id, len(job.batches))
-            yield from ask_again(self.app, self.ledger, job, codes)
-            yield from (collect.rows_of(batch, ends[batch.task_id]) for batch in job.batches if batch.task_id in ends)
+            asked: set[int] = set()
+            for rows in ask_again(self.app, self.ledger, job, codes):
+                asked.update(row.index for row in rows)
+                yield rows
+            for batch in job.batches:
+                if batch.task_id in ends and batch.first not in asked:  # a worker may have said so itself meanwhile
+                    yield collect.rows_of(batch, ends[batch.task_id])
             left = cancelled or self.ledger.jobs.is_half_taken_back(job.id)  # also by a call that came to no end
         if left:
             for _ in self.enqueue(job, max_in_flight=max_in_flight, resumed=True, idle=idle):

@@ -112,7 +112,7 @@ def answers(snapshot: Snapshot) -> list[object]:
             ]  # fmt: skip
     found += [snapshot.local.thumbnail(number) for number in range(len(hashes))]
     found += [snapshot.local.features(number).descriptors.tolist() for number in range(len(hashes))]
-    return [*found, snapshot.vectors[:].tolist()]
+    return found
 
 
 def change(shop: Shop, chance: random.Random) -> None:
@@ -143,6 +143,8 @@ def test_many_segments_answer_like_one_of_the_same_photos(tmp_path: Path, parame
         most = max(most, len(upon.manifest.segments))
         grave += int((upon.local.placement.row_photo == GONE).sum())
         assert answers(upon) == answers(at_once)
+        # A product of matrices differs in its last bits by how many rows it has, on processors without AVX-512.
+        np.testing.assert_allclose(np.float32(upon.vectors[:]), np.float32(at_once.vectors[:]), rtol=0, atol=1e-3)
     assert most >= 4 and grave > 0
 
 
