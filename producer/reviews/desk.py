@@ -98,9 +98,10 @@ class ReviewDesk:
         """Say what a photo shows, and keep that.
 
         product: id of the product that it shows, of OTHER alone. offered: why the person was asked (see `offered`), never what a
-        caller from outside says. after: the verdict on this
-        photo that the person saw, which this one replaces. id: of this verdict; with that of one that is kept, nothing is
-        changed. Raises UserError for a photo that nobody can be asked about, or a verdict that says nothing.
+        caller from outside says. after: the verdict on this photo that the person saw, which this one replaces. id: of this
+        verdict; with that of one that is kept, nothing is changed.
+
+        Raises UserError for a photo that nobody can be asked about, or a verdict that says nothing.
         """
         verdict = verdict_on(row, self.catalog, kind, by=by, product=product, offered=offered, after=after, id=id)
         self.store.add([verdict])
