@@ -110,7 +110,10 @@ def test_flower_shows_jobs_and_photos_by_name_failures_as_such_and_no_ticks_of_t
 
     try:
         wait_until(hears, "what Flower hears")
-        images = [JobImage(reference=f"s3://b/{layout.UPLOADS}{name}", name=f"kitchen/{name}.jpg") for name in ("milk", "tea")]
+        images = [
+            JobImage(reference=f"s3://b/{layout.UPLOADS}{digit * 64}", name=f"kitchen/{name}.jpg")
+            for digit, name in (("a", "milk"), ("b", "tea"))
+        ]
         images.append(JobImage(reference="https://shop.example/a.jpg?signature=5ec2e7", name="row 3"))
         batch = Batch("20270101-120000-abc123-000000", 0, 0, images)
         with closing(producer_app(stack.settings)) as app:
