@@ -82,7 +82,7 @@ def write_to_disk(client: redis.Redis) -> None:
     assert client.waitaof(1, 0, 30_000) == [1, 0]
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
     """Return when a condition holds; the limit is only there to end a test that would hang."""
     deadline = time.monotonic() + seconds
     while not condition():
