@@ -52,7 +52,8 @@ class Query:
     GTINs on it. looks, lines: looks and words as they came; places: [lines, 2] middles of the lines as shares of its sides;
     cut: lines that were cut out where a catalog's lines tell, and read by themselves.
     frame: what of a photo it is. geometry: what laying catalog photos over it gave, by photo, so that none is laid twice; laid:
-    what comparing sets of candidates so gave, by their numbers.
+    what comparing sets of candidates so gave, by their numbers; without: what its key points voted for without a product or a
+    photo, by their numbers, since every stage asks for that.
     """
 
     local: LocalFeatures
@@ -69,6 +70,7 @@ class Query:
     frame: Frame = WHOLE
     geometry: dict[int, GeometricMatch] = field(default_factory=dict)
     laid: dict[bytes, Any] = field(default_factory=dict)
+    without: dict[tuple[int, int], Votes] = field(default_factory=dict)
 
     @classmethod
     def of_details(

@@ -187,7 +187,12 @@ def _finished(
 
 
 def _votes(query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> Votes:
-    return query.votes if exclusion is None else vote(query.local, snapshot, exclusion)
+    if exclusion is None:
+        return query.votes
+    key = exclusion.product, exclusion.photo
+    if key not in query.without:
+        query.without[key] = vote(query.local, snapshot, exclusion)
+    return query.without[key]
 
 
 def _closest(
