@@ -166,15 +166,15 @@ class Outage(Exception):
 
 
 class PutOff(Exception):
-    """Photos of a batch are not to be had now, and their message is to come again after some seconds."""
+    """A batch cannot be ended now, though others can, and its message is to come again after some seconds."""
 
-    def __init__(self, photos: int, seconds: float) -> None:
-        super().__init__(photos, seconds)
-        self.photos = photos
+    def __init__(self, why: str, seconds: float) -> None:
+        super().__init__(why, seconds)
+        self.why = why
         self.seconds = seconds
 
     def __str__(self) -> str:
-        return f"{self.photos} photos of foreign hosts are asked for again in {self.seconds:.0f} s"
+        return f"{self.why}; it comes again in {self.seconds:.0f} s"
 
 
 class UserError(Exception):

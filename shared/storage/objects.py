@@ -312,5 +312,8 @@ class ObjectStore:
         reason = getattr(error, "reason", None) or error
         unreachable = isinstance(error, urllib3.exceptions.MaxRetryError)
         code = ErrorCode.HOST_UNREACHABLE if unreachable else ErrorCode.FETCH_FAILED
-        remedy = "Start the server that PACKSIGHT_S3__ENDPOINT names, or correct it." if unreachable else None
-        return StorageError(code, f"{name}: {self.endpoint}: {type(reason).__name__}", remedy=remedy)
+        if isinstance(reason, urllib3.exceptions.ResponseError):
+            remedy = "Look into the log of the server that PACKSIGHT_S3__ENDPOINT names: it answers, but its disk may be full."
+            return StorageError(code, f"{name}: {self.endpoint} cannot carry it out ({reason})", remedy=remedy)
+        started = "Start the server that PACKSIGHT_S3__ENDPOINT names, or correct it." if unreachable else None
+        return StorageError(code, f"{name}: {self.endpoint}: {type(reason).__name__}", remedy=started)

@@ -1,8 +1,9 @@
 """A worker without networks: the tasks, transport and bookkeeping are the real ones, only looking at a photo is acted.
 
 What is done with an image is written in its reference: `sleep:SECONDS`, `stored:…` (it is answered if object storage is there),
-`kill` (the process ends itself, as a crash in native code would), `hang` (a sleep that no Python signal handler ends), `memory`
-(no memory left; not where `Batch` could catch it), `https://…` (its host is away the first time that it is asked).
+`kept:…` (something is written there first, as features are), `kill` (the process ends itself, as a crash in native code would),
+`hang` (a sleep that no Python signal handler ends), `memory` (no memory left; not where `Batch` could catch it), `https://…` (its
+host is away the first time that it is asked).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from redis import Redis, RedisError
 
-from packsight.shared.contract.errors import Dependency, ErrorCode, Outage
+from packsight.shared.contract.errors import Dependency, ErrorCode, Outage, StorageError
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
 from packsight.shared.queue.app import make_app
@@ -24,9 +25,11 @@ from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Pulse
 from packsight.shared.settings import settings
+from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.process.outages import TAKES
 from packsight.worker.queue.delivery import Batch, BatchKind
+from packsight.worker.queue.putting_off import not_kept
 from packsight.worker.queue.request import BatchTask
 
 app = make_app("standin", settings(), include=["standin"], takes=TAKES)
@@ -81,7 +84,17 @@ def store() -> ObjectStore:
     return ObjectStore(settings().s3)
 
 
+def keep(image: str) -> None:
+    try:
+        store().write(layout.FEATURES + image, bytes(300_000))
+    except StorageError as error:
+        raise not_kept(store(), error) from error
+
+
 def run(request: RecognizeRequest, _: str) -> list[Outcome]:
+    for image in request.images:
+        if image.startswith("kept:"):
+            keep(image)
     away = [image for image in request.images if image.startswith("stored:") and not store().answers()]
     answered = {image: act(image) for image in request.images if image not in away}
     if away:

@@ -122,7 +122,8 @@ def test_an_image_that_hangs_in_native_code_is_failed_alone_by_the_time_limit(tm
 
 def test_photos_of_a_foreign_host_come_again_while_their_message_holds_nobody(stack: Stack) -> None:
     (waiting,) = stack.send(["sleep:0.01", "https://later.example/photo.jpg"])
-    wait_until(lambda: "1 photos of foreign hosts are asked for again in" in stack.worker.log.read_text(), "a message that waits")
+    told = "1 photos of foreign hosts are not to be had; it comes again in"
+    wait_until(lambda: told in stack.worker.log.read_text(), "a message that waits")
     with closing(open_broker(stack.settings)) as broker:
         assert waiting in broker.task_ids(WORKER_QUEUES), "it is not lost"
     assert stack.wait(stack.send(*[["sleep:0.01"]] * 5)) == [[None]] * 5

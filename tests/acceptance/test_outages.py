@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import resource
+import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,8 @@ import psutil
 import pytest
 import redis
 
+from packsight.deploy.testbed import Server
+from packsight.shared.contract.errors import StorageError
 from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.stack import connect, running, wait_until
 from tests.acceptance.test_kills import Stack
@@ -111,6 +115,49 @@ def test_a_broker_whose_disk_is_full_loses_no_task_and_needs_nobody_when_there_i
         assert stack.worker.log.stat().st_size < MOST_LOGGED
         assert broker.log.stat().st_size < MOST_LOGGED
         assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
+
+
+def on_a_small_disk(objects: Server, data: Path, megabytes: int) -> Path:
+    """Start an object store anew on an empty disk of its own; return how its folder is reached from here."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs to make a mount namespace (unshare -rm)")
+    objects.stop()
+    mounted = f'mount -t tmpfs -o size={megabytes}m none "$0" && exec "$@"'
+    objects.spec = replace(objects.spec, command=["unshare", "-rm", "sh", "-c", mounted, str(data), *objects.spec.command])
+    objects.start()
+    return Path(f"/proc/{objects.process.pid}/root{data}")
+
+
+def fill(file: Path) -> None:
+    with suppress(OSError), file.open("wb", buffering=0) as disk:
+        while disk.write(bytes(65_536)):
+            pass
+
+
+def test_a_store_whose_disk_is_full_holds_up_what_it_must_keep_and_nothing_else(tmp_path: Path) -> None:
+    with running(tmp_path, visibility_timeout=4, objects=True) as parts:
+        stack = Stack(*parts)
+        assert stack.servers.objects is not None
+        disk = on_a_small_disk(stack.servers.objects, tmp_path / "seaweedfs", 48)
+        store, log = ObjectStore(stack.settings.s3), stack.worker.log
+        store.ensure_bucket()
+        store.write("photos/first", bytes(1000))
+        fill(disk / "filler")
+        with pytest.raises(StorageError) as caught:
+            store.write("photos/second", bytes(300_000))
+        assert "cannot carry it out" in caught.value.message and "disk may be full" in caught.value.remedy
+        kept = stack.send(["kept:1"], ["kept:2"])
+        wait_until(lambda: log.read_text().count("it comes again in") >= len(kept), "what cannot be kept")
+        tasks = stack.send(*[[f"stored:{number}", "sleep:0.01"] for number in range(10)])
+        assert stack.wait(tasks) == [[None, None]] * len(tasks)
+        assert not stack.ledger.results.ended(kept)
+        (disk / "filler").unlink()
+        assert stack.wait(kept) == [[None]] * len(kept)
+        assert len(list(store.list("features/"))) == len(kept)
+        assert "no work is taken" not in log.read_text()
+        assert not stack.letters.list()
+        wait_until(stack.broker_is_empty, "an empty broker")
+        assert log.stat().st_size < MOST_LOGGED
 
 
 def test_children_that_are_stopped_between_tasks_and_in_work_are_replaced_and_their_batches_done(tmp_path: Path) -> None:

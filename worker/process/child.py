@@ -40,6 +40,7 @@ class Child:
     settings: Settings
     pipeline: Pipeline
     catalogs: Catalogs
+    store: ObjectStore
     features: FeatureStore
     models: dict[str, str]
     """Fingerprints of what makes the features."""
@@ -99,6 +100,7 @@ def build(config: Settings) -> Child:
         settings=config,
         pipeline=pipeline,
         catalogs=catalogs,
+        store=store,
         features=FeatureStore(store, own.parts, config.home),
         models=own.model_dump(include=set(MAKERS.values())),
         ledger=Ledger(config),

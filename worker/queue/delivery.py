@@ -84,7 +84,8 @@ class Batch(Generic[R, A]):
         """Return one outcome per image, in order, whatever the earlier deliveries ended with.
 
         Raises AlreadyEnded when the task has its result, and Celery's Reject, so that the message comes again: with an Outage
-        when something that every batch needs is away, with PutOff when photos of foreign hosts are to be had later.
+        when something that every batch needs is away, with PutOff when photos of foreign hosts are to be had later, or what was
+        made of photos can be kept later.
         """
         try:
             return self._deliver()
@@ -117,6 +118,9 @@ class Batch(Generic[R, A]):
                 self._keep(outage)
                 book.hand_back(self.task_id, self.pulse.holder)
                 raise Reject(outage, requeue=True) from outage
+            except PutOff as later:
+                book.hand_back(self.task_id, self.pulse.holder)
+                raise Reject(later, requeue=True) from later
             except (Ignore, Reject, Retry, RedisError):
                 raise
             except Exception:
@@ -142,7 +146,7 @@ class Batch(Generic[R, A]):
         """Run some photos together; an error of the program is raised where they are several, and the outcome of one alone."""
         try:
             return self._together(group)
-        except (Ignore, Reject, Retry, RedisError, Outage):
+        except (Ignore, Reject, Retry, RedisError, Outage, PutOff):
             raise
         except Exception as error:
             if len(group) > 1:
@@ -184,7 +188,7 @@ class Batch(Generic[R, A]):
         if seconds is None:
             return
         self.ledger.deliveries.hand_back(self.task_id, self.pulse.holder, attempted=True)
-        raise Reject(PutOff(len(failures), seconds), requeue=True)
+        raise Reject(PutOff(f"{len(failures)} photos of foreign hosts are not to be had", seconds), requeue=True)
 
     def _dead_letter(self, place: int, cause: ErrorCode, count: int) -> A:
         image = self.request.images[place]

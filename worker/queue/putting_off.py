@@ -1,4 +1,6 @@
-"""Photos of foreign hosts that cannot be had now: they are asked for again in a later delivery, a counted number of times.
+"""Batches that come again later though nothing is away: of photos that cannot be had now, and of work that cannot be kept now.
+
+Photos of foreign hosts are asked for again in a later delivery, a counted number of times.
 
 Our own storage away is an outage; a stranger's server away is what its photos end with, but not at the first try. Their message
 waits in the broker, where it holds no child, with the outcomes of its other photos kept; a host has time to come back meanwhile.
@@ -12,9 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.errors import Dependency, ErrorCode, Outage, PutOff, StorageError
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.contract.references import scheme
+from packsight.shared.storage.objects import ObjectStore
 
 _OF_THE_WAY = frozenset({ErrorCode.HTTP_STATUS, ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT, ErrorCode.FETCH_FAILED})
 """Failures on the way to a photo, not of the photo."""
@@ -32,12 +35,24 @@ class PauseParameters:
     """At most, also where a host asks for more: then its photos have failed, since whoever waits for the batch would wait too."""
     spread: float = 0.25
     """Share by which a pause is longer or shorter by chance."""
+    unkept: float = 15.0
+    """Until what object storage did not keep is made again: people make room on a disk, and making it anew costs much."""
     room: float = 25.0
     """What must be left until a message expires when it comes back: fetching one photo may take 20 s, finding a child some."""
 
 
 PAUSES = PauseParameters()
 """What a worker goes by."""
+
+
+def not_kept(store: ObjectStore, error: StorageError) -> Outage | PutOff:
+    """What a batch meets whose work object storage did not keep, by whether that still answers.
+
+    A disk that is full is read from as ever: batches that keep nothing go on, and this one comes again until there is room.
+    """
+    if store.answers():
+        return PutOff(f"what was made of its photos is not kept: {error.message}", PAUSES.unkept)
+    return Outage(Dependency.STORE, error.message)
 
 
 def can_pass(image: str, failure: Failure | None) -> bool:

@@ -15,6 +15,7 @@ from packsight.shared.queue.dead_letters import DeadLetter
 from packsight.worker.app import worker_app
 from packsight.worker.queue.counting import count
 from packsight.worker.queue.delivery import A, Batch, BatchKind, R
+from packsight.worker.queue.putting_off import not_kept
 from packsight.worker.queue.request import BatchTask
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _describe(request: DescribeRequest, _: str) -> list[Described]:
         if found:
             here.features.put(shard, found, request.parts)
     except StorageError as error:
-        raise Outage(Dependency.STORE, error.message) from error
+        raise not_kept(here.store, error) from error
     described = [
         Described(
             image=item.reference, sha256=item.sha256 or None, pack=shard if item.features else None, failure=item.failure
