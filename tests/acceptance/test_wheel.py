@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
+from tests.pages import block, lines_of
 
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
@@ -89,14 +91,32 @@ def stack(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Iterator
         file.write_text(f"raise SystemExit('{module} of the user was imported')\n")
     made = Stack(folder, (str(installed / "bin/packsight"),), variables(installed))
     made.draw_shop()
+    (folder / "shop/products.csv").write_text(block("docs/five-minutes.md", "Five minutes to your own photos", "csv"), encoding="utf-8")
+    (folder / "photos").mkdir()
+    for file in ("photo.jpg", "photos/1.jpg"):
+        (folder / file).write_bytes(query(PRODUCTS[0], 2))
     try:
-        made.run("up")
-        made.run("catalog", "sync", "--feed", "shop/feed.xml")
-        (folder / "photo.jpg").write_bytes(query(PRODUCTS[0], 2))
+        for line in FIVE_MINUTES:
+            made.run(*line.split()[1:])
         yield made
     finally:
         stopped = made.run("down").stdout
     assert all(part in stopped for part in ("valkey", "seaweedfs", "worker", "indexer", "flower"))
+
+
+FIVE_MINUTES = [
+    line for line in lines_of(block("docs/five-minutes.md", "Five minutes to your own photos")) if line.startswith("packsight ")
+]
+
+
+def test_five_minutes_end_with_an_answer_for_each_photo(stack: Stack) -> None:
+    with (stack.folder / "results.csv").open(encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["name"], row["status"], row["product_id"]) == ("photos/1.jpg", "matched", PRODUCTS[0].id)
+    assert "data:image/webp" in (stack.folder / "report.html").read_text()
+    readme = lines_of(block("README.md", "packsight", holding="packsight up"))
+    typed = [line.replace("shop/feed.xml", "shop/products.csv") for line in readme if line.startswith("packsight ")]
+    assert typed == [*FIVE_MINUTES, "packsight down"]
 
 
 def variables(environment: Path) -> dict[str, str]:
