@@ -38,6 +38,7 @@ NOT_RUN: dict[tuple[str, ...], str] = {
     ("CONTRIBUTING.md", "Contributing"): "the suite itself, and what takes longer than it",
     ("CONTRIBUTING.md", "Run one part"): "ends with Ctrl-C; tests/acceptance/test_upgrade.py runs a worker beside those of `up`",
     ("docs/capacity.md", "Measure"): "takes an idle machine and a quarter of an hour; tests/acceptance/test_bench.py runs `--quick`",
+    ("docs/embedders.md", "Is it any good?"): "a suite, a benchmark and a change of networks; each has tests of its own",
     ("docs/models.md", "Alphabets"): "takes a GPU; tests/integration/test_training_alphabet.py trains a small head",
     ("docs/models.md", "Further recognisers"): "lines of settings; tests/unit/test_spotters_further_recogniser.py sets both",
     ("docs/models.md", "8-bit integers"): "takes minutes for each network; tests/integration/test_quantise.py quantises small ones",
