@@ -91,10 +91,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Iterator
         file.write_text(f"raise SystemExit('{module} of the user was imported')\n")
     made = Stack(folder, (str(installed / "bin/packsight"),), variables(installed))
     made.draw_shop()
-    (folder / "shop/products.csv").write_text(block("docs/five-minutes.md", "Five minutes to your own photos", "csv"), encoding="utf-8")
+    table = block("docs/five-minutes.md", "Five minutes to your own photos", "csv")
+    (folder / "shop/products.csv").write_text(table, encoding="utf-8")
     (folder / "photos").mkdir()
-    for file in ("photo.jpg", "photos/1.jpg"):
-        (folder / file).write_bytes(query(PRODUCTS[0], 2))
+    for name in ("photo.jpg", "photos/1.jpg"):
+        (folder / name).write_bytes(query(PRODUCTS[0], 2))
     try:
         for line in FIVE_MINUTES:
             made.run(*line.split()[1:])
@@ -168,7 +169,7 @@ def test_the_core_alone_submits_a_job_and_writes_its_results(producer: Stack) ->
     (row,) = [json.loads(line) for line in (producer.folder / "results.jsonl").read_text().splitlines()]
     assert row["product"]["id"] == PRODUCTS[0].id
     assert "data:image/webp" in (producer.folder / "r.html").read_text()
-    (job,) = [json.loads(line) for line in producer.run("jobs", "--json").stdout.splitlines()]
+    job = json.loads(producer.run("jobs", "--json").stdout.splitlines()[0])
     assert (job["state"], job["ends"]["matched"]) == ("ended", 1)
     assert "Automation" in producer.run("evaluate", "labels.csv").stdout
     assert "no dead letters" in producer.run("dead-letters", "list").stdout

@@ -1,7 +1,7 @@
 """The commands of the pages, as they stand there and in their order: real servers, a worker without networks.
 
-Where recognition is the point, `tests/acceptance` runs them; in containers, `make compose-test`. That no block is left out is held
-by `tests/unit/test_docs.py`.
+Where recognition is the point, `tests/acceptance` runs them; in containers, `make compose-test`. `tests/unit/test_docs.py` holds
+that no block is left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,16 @@ from packsight.indexer.fleet import Fleet
 from packsight.producer.client import Client
 from packsight.shared.contract.errors import SOME_FAILED, ErrorCode
 from packsight.shared.contract.messages import DESCRIBE, DescribeRequest, RecognizeRequest
-from packsight.shared.contract.outcomes import Candidate, DescribeResult, Evidence, Failure, Outcome, Product, Provenance, Status
+from packsight.shared.contract.outcomes import (
+    Candidate,
+    DescribeResult,
+    Evidence,
+    Failure,
+    Outcome,
+    Product,
+    Provenance,
+    Status,
+)
 from packsight.shared.settings import Settings, settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.door import Visitor
@@ -47,7 +56,7 @@ PHOTOS = 21
 
 
 class Worker(StandIn):
-    """Answers both tasks: every photo shows product 1, more or less surely; that of `unlucky` fails when it is first asked about."""
+    """Answers both tasks. Every photo shows product 1, more or less surely; those whose hash ends in `unlucky` fail at first."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,9 +97,9 @@ def typed(script: str, *, ends: int = 0, answers: str = "", **stands_for: str) -
     answers: what is typed when a command asks; stands_for: what to put in the place of a word, since everybody has their own.
     """
     told = ""
+    for word, own in stands_for.items():
+        script = re.sub(rf"(?<![\w.]){word}(?![\w.])", own, script)
     for line in lines_of(script):
-        for word, own in stands_for.items():
-            line = re.sub(rf"(?<![\w.]){word}(?![\w.])", own, line)
         program, *words = shlex.split(line)
         assert program == "packsight"
         done = CliRunner().invoke(app, words, input=answers)
@@ -209,7 +218,8 @@ def test_what_the_page_of_jobs_says_of_one_photo(place: Place) -> None:
     with Client() as client:
         job = client.submit(["."])
         list(client.run(job))
-    script = block("docs/jobs.md", "One photo").replace("https://example.com/photo.jpg", "photo.heic")  # no test needs the internet
+    # No test needs the internet.
+    script = block("docs/jobs.md", "One photo").replace("https://example.com/photo.jpg", "photo.heic")
     assert '"status"' in typed(script, JOB=job.id)
     assert Path("why.png").read_bytes().startswith(b"\x89PNG")
 
@@ -223,9 +233,9 @@ def test_what_the_page_of_jobs_says_of_python(place: Place, capsys: pytest.Captu
 
 def test_what_the_page_of_reviews_says(place: Place) -> None:
     job = submitted()
-    script = block("docs/review.md", "Reviewing answers")
+    script = block("docs/review.md", "Reviewing answers").replace("101518", "2")
     before, undo, after = script.partition(line_of(script, "packsight review undo"))
-    typed(before, JOB=job, **{"101518": "2"})
+    typed(before, JOB=job)
     given = [json.loads(line) for line in typed("packsight review show --json").splitlines()]
     assert [(one["verdict"], one["product_id"]) for one in reversed(given)] == [
         ("right", "1"), ("other", "2"), ("not_listed", ""), ("bad_photo", ""),
@@ -252,7 +262,8 @@ def test_what_the_page_of_feeds_says(place: Place, monkeypatch: pytest.MonkeyPat
     Path("feed.xml").write_text(Path(place.shop.write()).read_text())
     with closing(Fleet(place.settings)) as fleet:
         register(fleet, RECIPE)
-    lines = lines_of(block("docs/feeds.md", "Feeds and tables").replace("https://shop.example/", ""))  # no test needs the internet
+    # No test needs the internet.
+    lines = lines_of(block("docs/feeds.md", "Feeds and tables").replace("https://shop.example/", ""))
     assert len(lines) == 3
     assert "products" in typed(lines[0])
     typed("\n".join(lines[1:]))

@@ -96,7 +96,8 @@ def test_the_message_written_by_hand_is_answered(live_settings: Settings) -> Non
 def test_the_example_in_python_is_answered(live_settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     broker, backend = (url.get_secret_value() for url in (live_settings.broker_url, live_settings.result_url))
     address = "redis://producer:PASSWORD@HOST:6379"
-    source = block("docs/message-contract.md", "In Python", "python").replace(f"{address}/0", broker).replace(f"{address}/1", backend)
+    source = block("docs/message-contract.md", "In Python", "python")
+    source = source.replace(f"{address}/0", broker).replace(f"{address}/1", backend)
     with running(live_settings):
         exec(compile(source, NAME, "exec"), {})
     assert capsys.readouterr().out.splitlines() == [
