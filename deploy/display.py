@@ -35,12 +35,14 @@ def started(console: Console, folder: StackFolder, state: StackState) -> None:
         table.add_row(part.name, part.url or "–", str(part.pid), part.log.name)
     console.print(table)
     console.print(f"Logs: {folder.logs}", highlight=False, soft_wrap=True)
-    if any(part.name == "flower" for part in state.parts):
-        console.print(f"Flower: user {FLOWER_USER}, password {state.credentials.flower}", highlight=False, soft_wrap=True)
-    if any(part.name == "http" for part in state.parts):
+    urls = {part.name: part.url for part in state.parts}
+    if "flower" in urls:
+        keys = f"user {FLOWER_USER}, password {state.credentials.flower}"
+        console.print(f"Flower: {urls['flower']}, {keys}", highlight=False, soft_wrap=True)
+    if "http" in urls:
         own = Accounts(folder.root).sign_in(PAGE_USER, state.credentials.page) is None
         password = "your own" if own else state.credentials.page
-        console.print(f"Page: user {PAGE_USER}, password {password}", highlight=False, soft_wrap=True)
+        console.print(f"Page: {urls['http']}, user {PAGE_USER}, password {password}", highlight=False, soft_wrap=True)
     console.print(f"Settings: {folder.env_file}", highlight=False, soft_wrap=True)
     if folder.env_file != STACK_FILE.resolve():
         line = f"In terminals elsewhere: [bold]export PACKSIGHT_STACK_FILE={escape(shlex.quote(str(folder.env_file)))}[/]"

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from packsight.deploy.stack.parts import PAGE_USER
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
+from tests.door import Visitor, signed_in
 from tests.pages import block, lines_of
 
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
@@ -110,11 +112,18 @@ FIVE_MINUTES = [
 ]
 
 
-def test_five_minutes_end_with_an_answer_for_each_photo(stack: Stack) -> None:
+def test_five_minutes_end_with_an_answer_by_terminal_and_by_page(stack: Stack) -> None:
     with (stack.folder / "results.csv").open(encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     assert (row["name"], row["status"], row["product_id"]) == ("photos/1.jpg", "matched", PRODUCTS[0].id)
     assert "data:image/webp" in (stack.folder / "report.html").read_text()
+    state = stack.state
+    door = Visitor(f"http://127.0.0.1:{state['ports']['http']}")
+    person = signed_in(door, PAGE_USER, state["credentials"]["page"])
+    photo = (stack.folder / "photos/1.jpg").read_bytes()
+    form = {"csrf": person.headers["X-CSRF-Token"], "catalog": "default", "photo": ("1.jpg", photo)}
+    asked = person.post("/ask", fields=form, redirect=False)
+    assert row["product_name"] in person.get(asked.headers["Location"]).data.decode()
     readme = lines_of(block("README.md", "packsight", holding="packsight up"))
     typed = [line.replace("shop/feed.xml", "shop/products.csv") for line in readme if line.startswith("packsight ")]
     assert typed == [*FIVE_MINUTES, "packsight down"]

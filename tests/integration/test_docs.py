@@ -47,7 +47,7 @@ from packsight.shared.settings import Settings, settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.door import Visitor
 from tests.integration.test_sync import RECIPE, LocalExtractor, Shop, photo, register
-from tests.pages import block, lines_of
+from tests.pages import block, inline, lines_of
 from tests.recognizer import StandIn, running_one_of
 from tests.unit.test_exports import sheet
 
@@ -267,6 +267,19 @@ def test_what_the_page_of_feeds_says(place: Place, monkeypatch: pytest.MonkeyPat
     assert len(lines) == 3
     assert "products" in typed(lines[0])
     typed("\n".join(lines[1:]))
+
+
+LOOKS = (
+    *("catalog show", "catalog versions", "catalog report", "catalog product ID"),
+    *("storage", "storage collect", "dead-letters list"),
+)
+
+
+@pytest.mark.parametrize("command", LOOKS)
+def test_what_the_page_of_operations_has_one_look_at_is_there(place: Place, command: str) -> None:
+    named = [code for code in inline("docs/operations.md") if code.startswith(f"packsight {command}")]
+    assert named
+    assert typed(f"packsight {command}", ID="1")
 
 
 def test_what_the_page_of_operations_says_of_backups(place: Place) -> None:
