@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,7 +36,7 @@ from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.queue import registry
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.registry import ChildEntry
-from packsight.shared.settings import Settings
+from packsight.shared.settings import Decode, Settings
 from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import Features
@@ -60,9 +61,11 @@ def photo(seed: int, *, kind: str = "JPEG") -> bytes:
     return data.getvalue()
 
 
-def features_of(data: bytes, sha256: str, settings: Settings) -> Features:
-    """Features as a worker makes them, but with an 8 × 8 thumbnail as embedding and one invented word."""
-    decoded = decode(data, settings.decode)
+@cache
+def features_of(data: bytes) -> Features:
+    """Features as a worker makes them, but with an 8 × 8 thumbnail as embedding and one invented word; the same in all tests."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    decoded = decode(data, Decode())
     small = np.asarray(Image.fromarray(decoded.pixels).resize((8, 8), Image.Resampling.BOX), np.float32)
     word = WordRead(text=f"word{sha256[:6]}", confidence=0.9, box=[(0, 0), (9, 0), (9, 9), (0, 9)])
     return Features(
@@ -97,10 +100,9 @@ class LocalExtractor:
             key = reference.removeprefix(f"s3://{self.store.bucket}/")
             self.asked.append((key, tuple(parts)))
             try:
-                data = self.store.read(key).data
-                sha256 = hashlib.sha256(data).hexdigest()
-                made.append(features_of(data, sha256, self.settings))
-                endings.append(Described(image=reference, sha256=sha256))
+                features = features_of(self.store.read(key).data)
+                made.append(features)
+                endings.append(Described(image=reference, sha256=features.sha256))
             except (ImageError, StorageError) as error:
                 endings.append(Described(image=reference, failure=Failure.of(error)))
         if made:
