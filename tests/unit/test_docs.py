@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 from typer.main import get_command
 
+import packsight
 from packsight.cli import app
 from packsight.shared.settings import Settings
 from tests.pages import (
@@ -31,8 +32,7 @@ from tests.pages import (
 
 GENERATED = {"docs/accuracy.md", "docs/licences.md", "docs/reliability.md", "docs/scale.md"}
 """Pages that programs write, each with a test of its own."""
-NO_CODE = {"json", "mermaid"}
-"""Languages of blocks in which there is nothing to run: tests of the contract hold those of JSON."""
+DRAWINGS = {"mermaid"}
 NOT_RUN: dict[tuple[str, ...], str] = {
     ("README.md", "packsight", "", "make demo"): "the suite itself, and the demo, which judges itself",
     ("CONTRIBUTING.md", "Contributing"): "the suite itself, and what takes longer than it",
@@ -209,6 +209,17 @@ def test_every_path_is_there() -> None:
     assert [(page, path) for page, path in named if not (ROOT / path).exists() and not (ROOT / f"{path}.example").exists()] == []
 
 
+def test_every_module_and_method_that_programs_are_told_of_is_there() -> None:
+    modules, methods = [], []
+    for page in TODAY:
+        for code in inline(page):
+            modules += re.findall(r"packsight\.(?:shared|worker|producer|indexer|deploy)[\w.]*\w", code)
+            methods += re.findall(r"\bclient\.(\w+)\(", code)
+    places = [(ROOT / module.replace(".", "/")) for module in modules]
+    assert len(places) > 4 and [place for place in places if not (place.is_dir() or place.with_suffix(".py").is_file())] == []
+    assert len(methods) > 4 and [method for method in methods if not hasattr(packsight.Client, method)] == []
+
+
 def test_every_link_leads_somewhere() -> None:
     wrong = []
     for page in PAGES:
@@ -220,6 +231,11 @@ def test_every_link_leads_somewhere() -> None:
             ):
                 wrong.append((page, target))
     assert wrong == []
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = re.findall(r"\]\((docs/[\w-]+\.md)\)", text_of("README.md"))
+    assert {str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md")} == set(linked)
 
 
 def run_by_tests() -> Iterator[Block]:
@@ -235,7 +251,7 @@ def run_by_tests() -> Iterator[Block]:
 
 
 def test_every_block_is_run_by_a_test_or_said_why_not() -> None:
-    blocks = [one for page in TODAY if page not in GENERATED for one in blocks_of(page) if one.language not in NO_CODE]
+    blocks = [one for page in TODAY if page not in GENERATED for one in blocks_of(page) if one.language not in DRAWINGS]
     run, left = set(run_by_tests()), {find(*where): why for where, why in NOT_RUN.items()}
     assert [(one.page, one.heading, one.text) for one in blocks if one not in run and one not in left] == []
     assert [one for one in left if one in run or one not in blocks] == []
