@@ -93,7 +93,7 @@ def test_capacity_is_worked_out_of_a_run(document: dict[str, Any], tmp_path: Pat
     assert estimate(Figures.of(document), per_second=2000).cores == pytest.approx(2 * need.cores)
     (tmp_path / "bench-out").mkdir()
     (tmp_path / "bench-out/last.json").write_text(json.dumps(document))
-    words = re.sub(r"[\[\]]", "", block("docs/capacity.md", "Work out a load")).split()[1:]
+    words = re.sub(r"[\[\]]", "", block("docs/capacity.md", "Work out a load")).split()[1:]  # with what may be left out
     command, own = [sys.executable, *words], {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True, check=True)
     assert "1,000 a second" in done.stdout and "core hours per million images" in done.stdout
