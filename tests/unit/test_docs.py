@@ -233,6 +233,11 @@ def test_every_link_leads_somewhere() -> None:
     assert wrong == []
 
 
+def test_images_are_named_by_this_release() -> None:
+    named = [found for page in TODAY for found in re.findall(r"packsight(?:-producer)?:(\d[\w.]*\d)", text_of(page))]
+    assert set(named) == {packsight.__version__}
+
+
 def test_every_page_is_linked_from_the_readme() -> None:
     linked = re.findall(r"\]\((docs/[\w-]+\.md)\)", text_of("README.md"))
     assert {str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md")} == set(linked)
