@@ -37,6 +37,7 @@ $(BIN)/python:
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 $(STAMP): pyproject.toml locks/stack.txt | $(BIN)/python
+	@echo "Installing libraries into $(VENV): some minutes, 1.4 GB"
 	$(INSTALL) --require-hashes --requirement locks/stack.txt
 	$(INSTALL) --no-build-isolation --no-deps --editable .
 	touch $@
