@@ -6,9 +6,10 @@ STAMP = $(VENV)/.packsight-stack
 DEV_STAMP = $(VENV)/.packsight-dev
 FULL_STAMP = $(VENV)/.packsight-full
 
-.PHONY: help demo unit test lint coverage bench chaos fuzz soak canary compose-test lock audit licences reliability train-alphabet clean
+.PHONY: help install demo unit test lint coverage bench chaos fuzz soak canary compose-test lock audit licences reliability train-alphabet clean
 
 help:
+	@echo "make install   build $(VENV) with all that packsight up needs"
 	@echo "make demo      draw a small shop, recognise photos of its products, write demo-out/report.html; KEEP=1 leaves it running,"
 	@echo "               COMPARE=1 measures other ways of deciding"
 	@echo "make unit      the quick tests: no server, no torch, some two minutes"
@@ -36,6 +37,7 @@ $(BIN)/python:
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 $(STAMP): pyproject.toml locks/stack.txt | $(BIN)/python
+	@echo "Installing libraries into $(VENV): some minutes, 1.4 GB"
 	$(INSTALL) --require-hashes --requirement locks/stack.txt
 	$(INSTALL) --no-build-isolation --no-deps --editable .
 	touch $@
@@ -60,6 +62,8 @@ lock: | $(BIN)/python
 	$(LOCK) --constraint locks/dev.txt --output-file locks/core.txt
 	$(LOCK) --constraint locks/dev.txt --extra worker --extra indexer --extra flower --extra http --output-file locks/services.txt
 	$(LOCK) --constraint locks/dev.txt --extra stack --output-file locks/stack.txt
+
+install: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/packsight demo $(if $(KEEP),--keep) $(if $(COMPARE),--compare)

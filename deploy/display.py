@@ -14,7 +14,6 @@ from packsight.deploy.doctor import Finding, Level
 from packsight.deploy.stack.parts import FLOWER_USER, PAGE_USER
 from packsight.deploy.stack.state import StackFolder, StackState
 from packsight.deploy.status import Observation, SyncSeen
-from packsight.producer.http.accounts import Accounts
 from packsight.shared.queue.syncs import GOOD
 from packsight.shared.settings import STACK_FILE
 
@@ -35,12 +34,16 @@ def started(console: Console, folder: StackFolder, state: StackState) -> None:
         table.add_row(part.name, part.url or "–", str(part.pid), part.log.name)
     console.print(table)
     console.print(f"Logs: {folder.logs}", highlight=False, soft_wrap=True)
-    if any(part.name == "flower" for part in state.parts):
-        console.print(f"Flower: user {FLOWER_USER}, password {state.credentials.flower}", highlight=False, soft_wrap=True)
-    if any(part.name == "http" for part in state.parts):
+    urls = {part.name: part.url for part in state.parts}
+    if "flower" in urls:
+        keys = f"user {FLOWER_USER}, password {state.credentials.flower}"
+        console.print(f"Flower: {urls['flower']}, {keys}", highlight=False, soft_wrap=True)
+    if "http" in urls:
+        from packsight.producer.http.accounts import Accounts  # noqa: PLC0415 - of a part that the core lacks, whose `status` comes by here
+
         own = Accounts(folder.root).sign_in(PAGE_USER, state.credentials.page) is None
         password = "your own" if own else state.credentials.page
-        console.print(f"Page: user {PAGE_USER}, password {password}", highlight=False, soft_wrap=True)
+        console.print(f"Page: {urls['http']}, user {PAGE_USER}, password {password}", highlight=False, soft_wrap=True)
     console.print(f"Settings: {folder.env_file}", highlight=False, soft_wrap=True)
     if folder.env_file != STACK_FILE.resolve():
         line = f"In terminals elsewhere: [bold]export PACKSIGHT_STACK_FILE={escape(shlex.quote(str(folder.env_file)))}[/]"

@@ -88,10 +88,15 @@ class Serving:
         """Somebody who has signed in, whose requests say the word that pages say."""
         chosen = frozenset(rights or Right)
         self.door.accounts.add_person(name, PASSWORD, chosen, None if catalogs is None else frozenset(catalogs))
-        answer = self.stranger.post("/v1/session", json={"name": name, "password": PASSWORD})
-        assert answer.status == 200, answer.data
-        (cookie,) = SimpleCookie(answer.headers["Set-Cookie"]).values()
-        return self.stranger.with_headers(Cookie=f"{cookie.key}={cookie.value}", X_CSRF_Token=answer.json["csrf"])
+        return signed_in(self.stranger, name, PASSWORD)
+
+
+def signed_in(stranger: Visitor, name: str, password: str) -> Visitor:
+    """Somebody who signs in, and whose requests say the word that pages say."""
+    answer = stranger.post("/v1/session", json={"name": name, "password": password})
+    assert answer.status == 200, answer.data
+    (cookie,) = SimpleCookie(answer.headers["Set-Cookie"]).values()
+    return stranger.with_headers(Cookie=f"{cookie.key}={cookie.value}", X_CSRF_Token=answer.json["csrf"])
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from celery import Celery, current_task
 from celery.contrib.testing.worker import start_worker
@@ -63,12 +63,22 @@ class StandIn:
             book.close()
 
 
+Kind = TypeVar("Kind", bound=StandIn)
+
+
 @contextmanager
-def running(settings: Settings) -> Iterator[StandIn]:
-    """Serve all worker queues while the context lasts."""
-    made = StandIn(settings)
+def running_one_of(kind: type[Kind], settings: Settings) -> Iterator[Kind]:
+    """Serve all worker queues by a stand-in of this kind while the context lasts."""
+    made = kind(settings)
     queues = list(WORKER_QUEUES)
     with start_worker(made.app, pool="solo", perform_ping_check=False, queues=queues, loglevel="WARNING"):
         yield made
         made.gate.set()
     made.close()
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[StandIn]:
+    """Serve all worker queues while the context lasts."""
+    with running_one_of(StandIn, settings) as made:
+        yield made

@@ -14,8 +14,6 @@ from packsight.deploy.stack import parts, plan, services
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import assign, is_free
 from packsight.deploy.stack.state import StackFolder, StackState, end
-from packsight.producer.http.accounts import Accounts
-from packsight.producer.http.rights import Right
 from packsight.shared import launch
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import write_private
@@ -69,6 +67,9 @@ def up(folder: StackFolder, wishes: Wishes, say: Say = lambda _: None) -> StackS
 
 def _let_the_owner_in(folder: StackFolder, state: StackState) -> None:
     """Let whoever started the stack sign in at its page, unless they have a password of their own."""
+    from packsight.producer.http.accounts import Accounts  # noqa: PLC0415 - of a part that the core lacks, whose `status` comes by here
+    from packsight.producer.http.rights import Right  # noqa: PLC0415 - of a part that the core lacks, whose `status` comes by here
+
     accounts = Accounts(folder.root)
     if accounts.person(parts.PAGE_USER) is None:
         accounts.add_person(parts.PAGE_USER, state.credentials.page, frozenset({Right.ADMIN}), None)

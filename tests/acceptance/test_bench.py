@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from bench.capacity import Figures, estimate
 from bench.photos import few
 from bench.soak import growth
 from bench.whole_queue import between_ends
+from tests.pages import block
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.whole_stack
@@ -84,11 +86,17 @@ def test_machine_versions_and_dates_are_named(document: dict[str, Any]) -> None:
     assert document["begun"] <= document["ended"]
 
 
-def test_capacity_is_worked_out_of_a_run(document: dict[str, Any]) -> None:
+def test_capacity_is_worked_out_of_a_run(document: dict[str, Any], tmp_path: Path) -> None:
     need = estimate(Figures.of(document), per_second=1000)
     assert need.cores == pytest.approx(1000 * document["machine"]["cores"] / document["queue_images_per_s"] / 0.7)
     assert need.messages_per_second == pytest.approx(1000 / document["queue"]["batch"])
     assert estimate(Figures.of(document), per_second=2000).cores == pytest.approx(2 * need.cores)
+    (tmp_path / "bench-out").mkdir()
+    (tmp_path / "bench-out/last.json").write_text(json.dumps(document))
+    words = re.sub(r"[\[\]]", "", block("docs/capacity.md", "Work out a load")).split()[1:]  # with what may be left out
+    command, own = [sys.executable, *words], {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | own, capture_output=True, text=True, check=True)
+    assert "1,000 a second" in done.stdout and "core hours per million images" in done.stdout
 
 
 @pytest.mark.timeout(900)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -15,7 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from packsight.deploy.stack.parts import PAGE_USER
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
+from tests.door import Visitor, signed_in
+from tests.pages import block, lines_of
 
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
@@ -89,14 +93,40 @@ def stack(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Iterator
         file.write_text(f"raise SystemExit('{module} of the user was imported')\n")
     made = Stack(folder, (str(installed / "bin/packsight"),), variables(installed))
     made.draw_shop()
+    table = block("docs/five-minutes.md", "Five minutes to your own photos", "csv")
+    (folder / "shop/products.csv").write_text(table, encoding="utf-8")
+    (folder / "photos").mkdir()
+    for name in ("photo.jpg", "photos/1.jpg"):
+        (folder / name).write_bytes(query(PRODUCTS[0], 2))
     try:
-        made.run("up")
-        made.run("catalog", "sync", "--feed", "shop/feed.xml")
-        (folder / "photo.jpg").write_bytes(query(PRODUCTS[0], 2))
+        for line in FIVE_MINUTES:
+            made.run(*line.split()[1:])
         yield made
     finally:
         stopped = made.run("down").stdout
     assert all(part in stopped for part in ("valkey", "seaweedfs", "worker", "indexer", "flower"))
+
+
+FIVE_MINUTES = [
+    line for line in lines_of(block("docs/five-minutes.md", "Five minutes to your own photos")) if line.startswith("packsight ")
+]
+
+
+def test_five_minutes_end_with_an_answer_by_terminal_and_by_page(stack: Stack) -> None:
+    with (stack.folder / "results.csv").open(encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["name"], row["status"], row["product_id"]) == ("photos/1.jpg", "matched", PRODUCTS[0].id)
+    assert "data:image/webp" in (stack.folder / "report.html").read_text()
+    state = stack.state
+    door = Visitor(f"http://127.0.0.1:{state['ports']['http']}")
+    person = signed_in(door, PAGE_USER, state["credentials"]["page"])
+    photo = (stack.folder / "photos/1.jpg").read_bytes()
+    form = {"csrf": person.headers["X-CSRF-Token"], "catalog": "default", "photo": ("1.jpg", photo)}
+    asked = person.post("/ask", fields=form, redirect=False)
+    assert row["product_name"] in person.get(asked.headers["Location"]).data.decode()
+    readme = lines_of(block("README.md", "packsight", holding="packsight up"))
+    typed = [line.replace("shop/feed.xml", "shop/products.csv") for line in readme if line.startswith("packsight ")]
+    assert typed == [*FIVE_MINUTES, "packsight down"]
 
 
 def variables(environment: Path) -> dict[str, str]:
@@ -148,7 +178,7 @@ def test_the_core_alone_submits_a_job_and_writes_its_results(producer: Stack) ->
     (row,) = [json.loads(line) for line in (producer.folder / "results.jsonl").read_text().splitlines()]
     assert row["product"]["id"] == PRODUCTS[0].id
     assert "data:image/webp" in (producer.folder / "r.html").read_text()
-    (job,) = [json.loads(line) for line in producer.run("jobs", "--json").stdout.splitlines()]
+    job = json.loads(producer.run("jobs", "--json").stdout.splitlines()[0])
     assert (job["state"], job["ends"]["matched"]) == ("ended", 1)
     assert "Automation" in producer.run("evaluate", "labels.csv").stdout
     assert "no dead letters" in producer.run("dead-letters", "list").stdout

@@ -25,6 +25,7 @@ from packsight.shared.queue import callbacks
 from packsight.shared.queue.app import make_app
 from packsight.shared.settings import Settings
 from tests.integration import other_program
+from tests.pages import block
 from tests.recognizer import running
 
 OTHER = other_program.QUEUE
@@ -41,6 +42,12 @@ class _Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.records.append(record)
+
+
+def test_the_page_gives_another_program_keys_of_its_own() -> None:
+    app = Celery(set_as_current=False)
+    exec(block("docs/security.md", "Broker and results", "python"), {"app": app})
+    assert app.conf.broker_transport_options == other_program.app.conf.broker_transport_options
 
 
 @pytest.fixture

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
 import time
 import uuid
 from pathlib import Path
@@ -30,15 +33,13 @@ from packsight.shared.contract.outcomes import (
 )
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Settings
+from tests.pages import ROOT, block, text_of
 from tests.recognizer import running
 
-PAGE = (Path(__file__).parents[2] / "docs" / "message-contract.md").read_text(encoding="utf-8")
-
-
-def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    assert found is not None
-    return found[1]
+NAME = "docs/message-contract.md"
+PAGE = text_of(NAME)
+BY_HAND = block("docs/message-contract.md", "In another language", "json")
+IN_NODE = block("docs/message-contract.md", "In another language", "js")
 
 
 def section(heading: str) -> str:
@@ -84,7 +85,7 @@ def test_every_lack_is_described_with_its_cause_and_remedy() -> None:
 
 
 def test_the_message_written_by_hand_is_answered(live_settings: Settings) -> None:
-    message: dict[str, Any] = json.loads(block("json"))
+    message: dict[str, Any] = json.loads(BY_HAND)
     assert message["properties"]["delivery_info"]["routing_key"] == INTERACTIVE_QUEUE
     task_id = message["headers"]["id"]
     with redis.Redis.from_url(live_settings.broker_url.get_secret_value()) as broker:
@@ -95,23 +96,56 @@ def test_the_message_written_by_hand_is_answered(live_settings: Settings) -> Non
 def test_the_example_in_python_is_answered(live_settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     broker, backend = (url.get_secret_value() for url in (live_settings.broker_url, live_settings.result_url))
     address = "redis://producer:PASSWORD@HOST:6379"
-    source = block("python").replace(f"{address}/0", broker).replace(f"{address}/1", backend)
+    source = block("docs/message-contract.md", "In Python", "python")
+    source = source.replace(f"{address}/0", broker).replace(f"{address}/1", backend)
     with running(live_settings):
-        exec(compile(source, "docs/message-contract.md", "exec"), {})
+        exec(compile(source, NAME, "exec"), {})
     assert capsys.readouterr().out.splitlines() == [
         "s3://photos/shelf/1.jpg no_match None",
         "https://example.com/2.jpg no_match None",
     ]
 
 
+def test_the_few_lines_of_the_readme_are_answered(live_settings: Settings) -> None:
+    source = block("README.md", "packsight", "python")
+    for setting, url in (("broker", live_settings.broker), ("backend", live_settings.results)):
+        source = source.replace(f'{setting}="redis://…"', f'{setting}="{url}"')
+    with running(live_settings) as worker:
+        exec(compile(source, "README.md", "exec"), {})
+    assert dict(worker.seen) == {"s3://packsight/incoming/photo.jpg": 1}
+
+
+def test_the_example_in_node_is_answered(live_settings: Settings, tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs Debian's nodejs")
+    package = tmp_path / "node_modules" / "redis"
+    package.mkdir(parents=True)
+    shutil.copy(ROOT / "tests/redis.mjs", package)
+    (package / "package.json").write_text('{"exports": "./redis.mjs"}')
+    (tmp_path / "ask.mjs").write_text(IN_NODE, encoding="utf-8")
+    told = {"BROKER_URL": live_settings.broker, "RESULT_URL": live_settings.results}
+    photos = ["s3://photos/shelf/1.jpg", "https://example.com/2.jpg"]
+
+    def run(*images: str) -> subprocess.CompletedProcess[str]:
+        command = [node, "ask.mjs", *images]
+        return subprocess.run(command, cwd=tmp_path, env=os.environ | told, capture_output=True, text=True, check=False)
+
+    with running(live_settings):
+        done, refused = run(*photos), run()
+    assert done.stdout.splitlines() == [f"{photo} no_match a stand-in" for photo in photos], done.stderr
+    assert refused.returncode == 1
+    assert "Error: FAILURE: {" in refused.stderr
+
+
 def test_the_example_in_another_language_writes_the_same_message() -> None:
-    message, source = json.loads(block("json")), block("js")
+    message, source = json.loads(BY_HAND), IN_NODE
     names = [*message, *message["headers"], *message["properties"]]
     assert [name for name in names if not re.search(rf'[\s{{,]"?{re.escape(name)}"?[:,]', source)] == []
 
 
 def test_a_message_with_only_what_the_contract_asks_for_reaches_the_default_queue(live_settings: Settings) -> None:
-    message: dict[str, Any] = json.loads(block("json"))
+    message: dict[str, Any] = json.loads(BY_HAND)
     task_id = message["headers"]["id"] = str(uuid.uuid4())
     message["properties"]["delivery_info"]["routing_key"] = DEFAULT_QUEUE
     with redis.Redis.from_url(live_settings.broker_url.get_secret_value()) as broker:

@@ -17,11 +17,12 @@ from openvino import opset13 as ops
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Models, Precision
 from packsight.shared.vision.models import Pooling
-from packsight.worker.networks.embedders import BUNDLED, early_state_dict, efficientnet_lite2
+from packsight.worker.networks.embedders import BUNDLED, early_state_dict, efficientnet_lite2, local_file
 from packsight.worker.networks.embedders.pixels import squash
 from packsight.worker.networks.graph import pool
 from packsight.worker.networks.load import load_embedder
 from packsight.worker.networks.model_files import packaged
+from tests.pages import block
 from tests.pictures import cosine, describe, drawn, noise
 
 
@@ -115,6 +116,24 @@ def test_weights_call_nothing_that_they_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="mkdir is no part of weights"):
         early_state_dict.read(file)
     assert not (tmp_path / "made").exists()
+
+
+def test_the_embedder_of_the_page_is_one(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module: dict[str, Any] = {}
+    exec(compile(block("docs/embedders.md", "A network that comes with a package", "python"), "late.py", "exec"), module)
+    monkeypatch.setitem(BUNDLED, module["NAME"], module["activations"])
+    late = load_embedder(Models(embedder=module["NAME"], cache_dir=cache), 1)
+    images = noise(2)
+    together = late.embed(images)
+    assert together.shape == (2, late.description.dimension)
+    np.testing.assert_array_equal(late.embed(images[1:])[0], together[1])
+    assert late.description.fingerprint() != load_embedder(Models(cache_dir=cache), 1).description.fingerprint()
+    assert cosine(together[0], together[1]) < 0.999
+
+
+def test_the_side_car_of_the_page_is_one() -> None:
+    page = local_file.SideCar.model_validate_json(block("docs/models.md", "Embedder", "json"))
+    assert page.model_fields_set == set(local_file.SideCar.model_fields)
 
 
 def save_means(file: Path, layout: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -33,6 +32,7 @@ from packsight.shared.contract.outcomes import (
     Status,
     WordRead,
 )
+from tests.pages import block
 
 KINDS = ("jsonl", "csv", "parquet")
 BOX = [(0.0, 0.0), (9.0, 0.0), (9.0, 4.0), (0.0, 4.0)]
@@ -191,13 +191,17 @@ def test_without_pandas_one_sentence_says_what_to_install(tmp_path: Path, reader
     assert "pip install 'packsight[analysis]'" in told
 
 
-@pytest.mark.parametrize("page", ["jobs.md", "evaluate.md"])
+NOTEBOOKS = {
+    "jobs": block("docs/jobs.md", "In a notebook", "python"),
+    "evaluate": block("docs/evaluate.md", "In a notebook", "python"),
+}
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
 def test_what_the_pages_show_for_notebooks_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     monkeypatch.chdir(tmp_path)
     write(Path("monday.parquet"), matched(0))
     write(Path("tuesday.csv"), failed(1))
     right = Answer("a.jpg", "1", "1", ("table",), Status.MATCHED, ("1",), 0.8)
     Path("measures.json").write_text(json.dumps(document(Results(found=[right]))))
-    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", text.split("## In a notebook")[1], re.DOTALL)
-    exec(compile(block, page, "exec"), {})
+    exec(compile(NOTEBOOKS[page], page, "exec"), {})

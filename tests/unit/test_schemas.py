@@ -16,6 +16,7 @@ from packsight.producer.rows import Row
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
+from tests.pages import block
 
 SHIPPED = Path(__file__).parents[2] / "docs/schemas"
 
@@ -49,6 +50,9 @@ def test_what_is_sent_and_received_is_valid_and_what_is_not_is_not() -> None:
     assert valid("result-row", json.loads(Row("job", 0, "name", outcomes[1], {"sku": "A-1"}).line))
     refused = Refused(429, ErrorCode.TOO_MANY_REQUESTS, "too often", retry_after=1)
     assert valid("refusal", said(Refusal(reason=refused.message, failure=refused.failure)))
+    shown = json.loads(block("docs/http.md", "When a request is refused", "json"))
+    assert valid("refusal", shown)
+    assert said(Refusal.model_validate(shown)) == shown, "nothing in it that no refusal has"
 
 
 def said(model: BaseModel) -> Any:
