@@ -173,6 +173,18 @@ def test_jobs_are_listed_page_by_page_and_only_those_of_the_callers_catalogs(ope
     assert open_door.client("r", Right.RECOGNISE).get(f"/v1/jobs/{hats}").status == 403
 
 
+def test_a_list_of_jobs_reads_the_manifest_of_each_once(open_door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, within = open_door.client(), open_door.door.client
+    made = [submitted(client, json={"photos": ["s3://a/b"], "name": str(number)})["id"] for number in range(3)]
+    read, seen = within.manifest, []
+    monkeypatch.setattr(within, "manifest", lambda job: (seen.append(job), read(job))[1])
+    first = client.get("/v1/jobs?limit=2").json
+    assert client.get("/v1/jobs").json["jobs"][:2] == first["jobs"]
+    assert sorted(seen) == sorted(made)
+    within.jobs.remove(made[1])
+    assert {one["name"] for one in client.get("/v1/jobs").json["jobs"]} == {"0", "2"}
+
+
 def test_jobs_are_listed_while_one_of_them_is_removed(open_door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     client, jobs = open_door.client(), open_door.door.client.jobs
     job, gone = (submitted(client, json={"photos": ["s3://a/b"]})["id"] for _ in range(2))
