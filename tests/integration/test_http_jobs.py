@@ -340,7 +340,7 @@ def test_failed_photos_are_asked_about_again_and_the_others_are_not(open_door: S
 
 def test_a_job_is_removed_with_all_that_is_known_of_it(open_door: Serving, worker: StandIn, store: ObjectStore) -> None:
     client = open_door.client()
-    upload = client.post("/v1/uploads/photo", body=b"photo").json["reference"]
+    upload, another = (client.post("/v1/uploads/photo", body=b"photo").json["reference"] for _ in range(2))
     worker.gate.clear()
     job = submitted(client, json={"photos": [upload]})["id"]
     assert client.ask("DELETE", f"/v1/jobs/{job}").code == "bad_message"
@@ -349,6 +349,7 @@ def test_a_job_is_removed_with_all_that_is_known_of_it(open_door: Serving, worke
     assert client.ask("DELETE", f"/v1/jobs/{job}").json == {"uploads": 1, "shared": 0}
     assert client.get(f"/v1/jobs/{job}").status == 404
     assert not store.exists(upload.removeprefix(f"s3://{store.bucket}/"))
+    assert store.exists(another.removeprefix(f"s3://{store.bucket}/")), "the same photo of somebody whose job is to come"
 
 
 def test_a_job_that_was_accepted_is_queued_by_the_next_server_where_the_first_was_killed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -110,6 +111,22 @@ def test_a_batch_that_ends_while_its_cancelled_job_is_looked_at_is_not_told_as_o
     ended, never = ledger.ended(names, late, cancelled=True)
     assert (list(ended), never) == (names[:1], names[2:])
     assert ledger.ended(names, late, cancelled=False)[1] == []
+
+
+def test_whoever_submits_waits_for_the_removals_that_began_before_and_for_no_later_one(ledger: Ledger) -> None:
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(ledger.removals.removing())
+        waited = []
+
+        def pause(_: float) -> None:
+            waited.append(None)
+            second.enter_context(ledger.removals.removing())
+            first.close()
+
+        assert ledger.removals.since(frozenset(), pause)
+        assert len(waited) == 1
+    assert len(ledger.removals.seen()) == 2
+    assert not ledger.removals.since(ledger.removals.seen())
 
 
 def test_results_are_those_of_tasks_that_ended(ledger: Ledger, app: App) -> None:
