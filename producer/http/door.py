@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -96,12 +95,3 @@ async def door(request: Request) -> Door:
 
 
 TheDoor = Annotated[Door, Depends(door)]
-
-
-async def _large(the_door: TheDoor) -> AsyncIterator[None]:
-    with the_door.large.one():
-        yield
-
-
-Large = Depends(_large)
-"""Of endpoints that hold one of the places for large requests until their answer is sent."""

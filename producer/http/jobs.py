@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from packsight.producer.broker import QueueAway
 from packsight.producer.http import photos, submitted, webhooks
-from packsight.producer.http.caller import Submitter
-from packsight.producer.http.door import Door, Large, TheDoor
+from packsight.producer.http.caller import Large, Submitter
+from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.errands import Errand, Kind
 from packsight.producer.http.errors import bad_request
 from packsight.producer.http.rights import Caller

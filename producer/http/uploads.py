@@ -16,8 +16,8 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from packsight.producer.http import photos
-from packsight.producer.http.caller import Submitter
-from packsight.producer.http.door import Door, Large, TheDoor
+from packsight.producer.http.caller import Large, Submitter
+from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.errors import bad_request
 from packsight.shared.storage import layout
 

@@ -121,8 +121,12 @@ class ReviewStore:
         self._remove({job})
 
     def _remove(self, jobs: Collection[str]) -> None:
+        def remove() -> None:
+            for key in self._files():
+                self._remove_from(key, jobs)
+
         if jobs:
-            _anew(lambda: [self._remove_from(key, jobs) for key in self._files()])
+            _anew(remove)
 
     def _remove_from(self, key: str, jobs: Collection[str]) -> None:
         lines = self._lines(key)

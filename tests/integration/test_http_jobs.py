@@ -34,6 +34,7 @@ from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Fetch, Http, Settings
+from packsight.shared.storage.jobs import JobManifest
 from packsight.shared.storage.objects import ObjectStore
 from tests.door import Serving, Visitor, serving
 from tests.recognizer import StandIn, running
@@ -177,8 +178,14 @@ def test_jobs_are_listed_page_by_page_and_only_those_of_the_callers_catalogs(ope
 def test_a_list_of_jobs_reads_the_manifest_of_each_once(open_door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     client, within = open_door.client(), open_door.door.client
     made = [submitted(client, json={"photos": ["s3://a/b"], "name": str(number)})["id"] for number in range(3)]
-    read, seen = within.manifest, []
-    monkeypatch.setattr(within, "manifest", lambda job: (seen.append(job), read(job))[1])
+    read = within.manifest
+    seen: list[str] = []
+
+    def reading(job: str) -> JobManifest:
+        seen.append(job)
+        return read(job)
+
+    monkeypatch.setattr(within, "manifest", reading)
     first = client.get("/v1/jobs?limit=2").json
     assert client.get("/v1/jobs").json["jobs"][:2] == first["jobs"]
     assert sorted(seen) == sorted(made)

@@ -116,7 +116,7 @@ def test_a_batch_that_ends_while_its_cancelled_job_is_looked_at_is_not_told_as_o
 def test_whoever_submits_waits_for_the_removals_that_began_before_and_for_no_later_one(ledger: Ledger) -> None:
     with ExitStack() as first, ExitStack() as second:
         first.enter_context(ledger.removals.removing())
-        waited = []
+        waited: list[None] = []
 
         def pause(_: float) -> None:
             waited.append(None)
