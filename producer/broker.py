@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +11,7 @@ from urllib.parse import urlsplit
 from celery import Celery
 
 from packsight.producer.backoff import UNANSWERED
+from packsight.shared import advice
 from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
 from packsight.shared.contract.messages import (
     BULK_QUEUE,
@@ -25,7 +23,7 @@ from packsight.shared.contract.messages import (
 )
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.broker import open_broker
-from packsight.shared.settings import STACK_FILE, Settings, settings_file
+from packsight.shared.settings import Settings
 from packsight.shared.storage.jobs import Batch, JobManifest
 
 
@@ -88,24 +86,14 @@ def answering(settings: Settings, then: str = "") -> Iterator[None]:
     except StorageError as error:
         if error.code is not ErrorCode.HOST_UNREACHABLE:
             raise
-        raise StorageError(error.code, error.message, remedy=f"{_start()}, or correct PACKSIGHT_S3__ENDPOINT.") from error
+        remedy = advice.start(settings.home, "s3", "PACKSIGHT_S3__ENDPOINT")
+        raise StorageError(error.code, error.message, remedy=remedy) from error
     except UNANSWERED as error:
         places = " or ".join(dict.fromkeys(map(_place, (settings.broker, settings.results))))
+        remedy = advice.start(settings.home, "broker", "PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL")
         raise QueueAway(
-            f"The queue at {places} does not answer ({_cause(error)}). {_start()}, or correct "
-            f"PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL.{' ' + then if then else ''}"
+            f"The queue at {places} does not answer ({_cause(error)}). {remedy}{' ' + then if then else ''}"
         ) from error
-
-
-def _start() -> str:
-    """How to start the stack whose settings were read: from another folder than its own it must be named."""
-    if any(name.startswith("PACKSIGHT_BROKER_URL") for name in os.environ):
-        return "Restart the service where it runs"  # as in a container, where there is no stack of ours
-    file = settings_file()
-    if not file.is_file():
-        return f"There is no {STACK_FILE} here or above. Start a stack with `packsight up`"
-    home = "" if file.parent.parent == Path.cwd() else f" --home {shlex.quote(str(file.parent))}"
-    return f"Start it with `packsight up{home}`"
 
 
 def _place(url: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -42,17 +41,12 @@ def remove(store: ObjectStore, jobs: JobStore, ledger: Ledger, job: Job) -> Remo
     before anything is gone.
     """
     store.remove(layout.job(job.id, "nothing"))
-    token = secrets.token_hex(8)
-    ledger.removals.going_on(token)  # before others' manifests are read
-    try:
-        own = set(upload_keys(store, (image for batch in job.batches for image in batch.images)))
-        shared = _named_by_others(store, jobs, job.id, own, lambda: ledger.removals.going_on(token))
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="remove") as pool:
-            for keys in chunks(sorted(own - shared), _AT_ONCE):
-                list(pool.map(store.remove, keys))
-                ledger.removals.going_on(token)
-    finally:
-        ledger.removals.done(token)  # whoever submits waits for it
+    own = set(upload_keys(store, (image for batch in job.batches for image in batch.images)))
+    with ledger.removals.removing() as going_on, ThreadPoolExecutor(THREADS, thread_name_prefix="remove") as pool:
+        shared = _named_by_others(store, jobs, job.id, own, going_on)
+        for keys in chunks(sorted(own - shared), _AT_ONCE):
+            list(pool.map(store.remove, keys))
+            going_on()
     with ledger.client.pipeline() as pipe:
         ledger.deliveries.stop(pipe, job.id, Stop.REMOVED)
         pipe.execute()

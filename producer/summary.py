@@ -54,19 +54,15 @@ def summarise(ledger: Ledger, manifest: JobManifest) -> Summary:
     names = task_ids(manifest)
     state = ledger.jobs.state(manifest.job)
     cancelled = state is not None and state.cancelled
-    begun = ledger.deliveries.begun(names) if cancelled else set()  # before the results: see Ledger.ends
-    counted = ledger.results.counted(names)
+    counted, never = ledger.ended(names, ledger.results.counted, cancelled=cancelled)
     sizes = {name: min(manifest.batch_size, manifest.images - place * manifest.batch_size) for place, name in enumerate(names)}
     ends = Counter({Status.FAILED: manifest.unopened})
     for counts in counted.values():
         ends.update({Status(status): count for status, count in (counts or {}).items()})
     for part in chunks([name for name, counts in counted.items() if counts is None]):
         ends.update(_read(ledger, part, sizes))
-    ended = len(counted)
-    if cancelled:
-        never = [name for name in names if name not in counted and name not in begun]
-        ends[Status.FAILED] += sum(sizes[name] for name in never)
-        ended += len(never)
+    ends[Status.FAILED] += sum(sizes[name] for name in never)
+    ended = len(counted) + len(never)
     ends = Counter({status: ends[status] for status in Status if ends[status]})
     if cancelled:
         standing = State.CANCELLED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 STATE = "stack.json"
@@ -22,4 +23,8 @@ def start(home: Path, service: str, variable: str) -> str:
     correct = f", or correct {variable}" if variable else ""
     if elsewhere(home):
         return f"Restart the service `{service}` where it runs (docker compose restart {service}, or its pod){correct}."
-    return f"Start the stack with `packsight up`{correct}."
+    if not (home / STATE).exists():
+        where = home if home.is_absolute() else f"{home} here or above"
+        return f"There is no stack in {where}. Start one with `packsight up`{correct}."
+    named = "" if home.resolve().parent == Path.cwd() else f" --home {shlex.quote(str(home))}"
+    return f"Start the stack with `packsight up{named}`{correct}."

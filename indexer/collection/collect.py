@@ -20,6 +20,7 @@ from packsight.shared.catalog.versions import catalog_names
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import PARTS, Part
 from packsight.shared.queue.jobs_ledger import JobsLedger
+from packsight.shared.queue.removals import Removals
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.feature_store import FeatureStore
@@ -60,7 +61,7 @@ def collect(
 
         found = _survey(settings, store, fleet, ages, at_work)
         if not dry_run:
-            sweep(store, found.piles, still_ours)
+            sweep(store, found.piles, ages, Removals(fleet.redis).removing, still_ours)
         packs = () if found.notes else tuple(_compact(settings, store, found, ages, still_ours, dry_run=dry_run))
     return Collected(found, packs)
 

@@ -17,6 +17,7 @@ from packsight.shared.catalog.signatures import Keyring
 from packsight.shared.catalog.tables import PHOTOS, PhotoTable
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import JobStore
 from packsight.shared.storage.objects import ObjectStore
@@ -86,11 +87,17 @@ def is_hash(text: str) -> bool:
 
 
 def wanted_uploads(store: ObjectStore, jobs: Iterable[str]) -> Mapping[str, str]:
-    """Keys of photos that these jobs ask for, each with a job that does."""
+    """Keys of photos that these jobs ask for, each with a job that does; one that was removed meanwhile asks for none."""
     prefix = layout.address(store.bucket, "")
     found: dict[str, str] = {}
     for job in jobs:
-        for image in JobStore(store).images(job):
+        try:
+            images = JobStore(store).images(job)
+        except StorageError as error:
+            if error.code is not ErrorCode.OBJECT_MISSING:
+                raise
+            continue
+        for image in images:
             if image.reference.startswith(prefix):
                 found[image.reference.removeprefix(prefix)] = job
     return found

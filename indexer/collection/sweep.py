@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
 from itertools import islice
 
+from packsight.indexer.collection.ages import Ages
+from packsight.indexer.collection.needs import wanted_uploads
 from packsight.indexer.collection.piles import Pile
 from packsight.shared.catalog.versions import CatalogStore, named_parts
 from packsight.shared.storage import layout
+from packsight.shared.storage.jobs import JobStore
 from packsight.shared.storage.objects import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -18,19 +23,47 @@ _SIDE_BY_SIDE = 8
 _STEP = 512
 """Objects after which it is asked again whether they are ours to remove."""
 
+Removing = Callable[[], AbstractContextManager[object]]
 
-def sweep(store: ObjectStore, piles: Iterable[Pile], still_ours: Callable[[], None]) -> None:
+
+def sweep(store: ObjectStore, piles: Iterable[Pile], ages: Ages, removing: Removing, still_ours: Callable[[], None]) -> None:
     """Remove the piles that go; `still_ours` is asked before every step and raises when they must stay.
 
-    Within a step jobs' manifests go first: the objects of a pile are removed in its order, in one thread for each room.
+    Within a step jobs' manifests go first: the objects of a pile are removed in its order, in one thread for each room. Uploads
+    go last, where they still may: since they were listed, a job may name them, or somebody have sent them again. removing:
+    `Removals.removing`: whoever submits a job waits for the block, which is short, and looks after his photos then.
     """
-    for pile in piles:
-        keys = iter(pile.keys if pile.goes else ())
-        threads = 1 if pile.room == layout.JOBS else _SIDE_BY_SIDE
-        with ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
-            while step := list(islice(keys, _STEP)):
-                still_ours()
+    going = [pile for pile in piles if pile.goes]
+    for pile in going:
+        if pile.room != layout.UPLOADS:
+            for step, pool in _steps(pile, 1 if pile.room == layout.JOBS else _SIDE_BY_SIDE, still_ours):
                 list(pool.map(store.remove, step))
+    uploads = [pile for pile in going if pile.room == layout.UPLOADS]
+    jobs = JobStore(store)
+    known = set(jobs.names()) if uploads else set()
+    wanted = set(wanted_uploads(store, known))
+    for pile in uploads:
+        for step, pool in _steps(pile, _SIDE_BY_SIDE, still_ours):
+            with removing():
+                new = set(jobs.names()) - known
+                wanted |= wanted_uploads(store, new).keys()
+                known |= new
+                list(pool.map(partial(_remove_old, store, ages), [key for key in step if key not in wanted]))
+
+
+def _steps(pile: Pile, threads: int, still_ours: Callable[[], None]) -> Iterator[tuple[list[str], ThreadPoolExecutor]]:
+    """A pile's keys, some at a time, with whom to remove them."""
+    keys = iter(pile.keys)
+    with ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
+        while step := list(islice(keys, _STEP)):
+            still_ours()
+            yield step, pool
+
+
+def _remove_old(store: ObjectStore, ages: Ages, key: str) -> None:
+    """Remove an upload unless it was sent again."""
+    if any(found.key == key and ages.is_over(found, ages.uploads) for found in store.listed(key)):
+        store.remove(key)
 
 
 def sweep_parts(catalogs: CatalogStore) -> int:

@@ -56,6 +56,7 @@ def create_app(settings: Settings, figures: Figures | None = None) -> FastAPI:
         responses={"default": {"model": Refusal, "description": "Refused, with cause and remedy"}},
     )
     app.state.door = Door.of(settings)
+    app.state.readiness = health.Readiness(app.state.door.client)
     app.state.rooms = Rooms(app.state.door)
     handle_errors(app)
     for part in (health, sign_in, recognise, jobs, results, uploads, webhooks, schemas, page):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -27,7 +27,7 @@ async def caller(request: Request, the_door: TheDoor) -> Caller:
             raise _unknown("This key is not known", 'Send "Authorization: Bearer KEY" with one that `packsight keys add` gave.')
     else:
         found = _person(request, the_door)
-    the_door.rates.take(f"{found.kind} {found.name}")
+    the_door.rates.take(found.called)
     return found
 
 
@@ -84,3 +84,12 @@ Recogniser = Annotated[Caller, Depends(_with(Right.RECOGNISE))]
 Submitter = Annotated[Caller, Depends(_with(Right.JOBS))]
 Reviewer = Annotated[Caller, Depends(_with(Right.REVIEW))]
 Admin = Annotated[Caller, Depends(_with(Right.ADMIN))]
+
+
+async def _large(the_door: TheDoor, who: TheCaller) -> AsyncIterator[None]:
+    with the_door.large.one(who.called):
+        yield
+
+
+Large = Depends(_large)
+"""Of endpoints that hold one of the places for large requests until their answer is sent."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from packsight.producer.client import Client
 from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.errands import Errand, Errands
 from packsight.producer.http.limits import Places, Rates
+from packsight.producer.http.manifests import Manifests
 from packsight.producer.http.sessions import Sessions, own_secret
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import S3, Settings
@@ -37,6 +37,8 @@ class Door:
     """Of requests that wait for workers."""
     large: Places
     """Of requests that take in or give out much, or for long: jobs, uploads, streams of results."""
+    manifests: Manifests
+    """What jobs ask for that it was asked about."""
     errands: Errands
     """What was accepted and has still to be done."""
     web: Web
@@ -59,6 +61,7 @@ class Door:
             sign_ins=Rates(http.sign_ins_per_minute),
             waiting=Places(http.in_work),
             large=Places(http.large),
+            manifests=Manifests(client),
             errands=Errands(client.ledger.client, settings.queue.result_expires),
             web=Web(settings.fetch),
             signer=ObjectStore(_as_others_call_it(settings)),
@@ -92,12 +95,3 @@ async def door(request: Request) -> Door:
 
 
 TheDoor = Annotated[Door, Depends(door)]
-
-
-async def _large(the_door: TheDoor) -> AsyncIterator[None]:
-    with the_door.large.one():
-        yield
-
-
-Large = Depends(_large)
-"""Of endpoints that hold one of the places for large requests until their answer is sent."""

@@ -135,8 +135,15 @@ class Errands:
         self._change(errand, ("ZADD", keys.errands(errand.kind), "XX", str(time.time() + _LEASE), errand.name))
 
     def done(self, errand: Errand) -> None:
-        """Take it off the list."""
-        self._change(errand, ("ZREM", keys.errands(errand.kind), errand.name), ("DEL", keys.errand(errand.name)))
+        """Take it off the list; whom a webhook tells stays known, for `again`."""
+        gone = self._kept(errand) if errand.kind is Kind.WEBHOOK else ("DEL", keys.errand(errand.name))
+        self._change(errand, ("ZREM", keys.errands(errand.kind), errand.name), gone)
+
+    def again(self, kind: Kind, job: str) -> None:
+        """Have done anew what is known of a job, whether it is still to be done, was done or was given up."""
+        text = cast("str | None", self._client.get(keys.errand(Errand(kind=kind, job=job).name)))
+        if text is not None:
+            self.add(Errand.model_validate_json(text).model_copy(update={"tries": 0, "error": ""}))
 
     def put_back(self, errand: Errand, seconds: float = 0.0) -> None:
         """Have one that was taken done after so many seconds."""

@@ -14,13 +14,12 @@ from pydantic import BaseModel, ConfigDict
 
 from packsight.producer.broker import QueueAway
 from packsight.producer.http import photos, submitted, webhooks
-from packsight.producer.http.caller import Submitter
-from packsight.producer.http.door import Door, Large, TheDoor
+from packsight.producer.http.caller import Large, Submitter
+from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.errands import Errand, Kind
 from packsight.producer.http.errors import bad_request
 from packsight.producer.http.rights import Caller
 from packsight.producer.http.submitted import JobOptions, JobRequest
-from packsight.producer.jobs import NoSuchJob
 from packsight.producer.summary import State, Summary
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import Priority, RecognizeOptions
@@ -141,13 +140,7 @@ def listed(
     """Jobs of the caller's catalogs, the newest first."""
     client = the_door.client
     found: list[JobSeen] = []
-    for name in sorted(client.jobs.names(), reverse=True):
-        if cursor and name >= cursor:
-            continue
-        try:
-            manifest = client.manifest(name)
-        except NoSuchJob:  # it was removed meanwhile
-            continue
+    for manifest in the_door.manifests.newest_of(name for name in client.jobs.names() if not cursor or name < cursor):
         if not who.sees(manifest.catalog):
             continue
         if len(found) == limit:

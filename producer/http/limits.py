@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,8 @@ from packsight.shared.contract.errors import ErrorCode
 
 _SMALL = 100_000
 """Bytes of what needs few: a password, a list of codes."""
+_SHARE = 0.75
+"""Of the places for one client or person: a burst of one is hardly held up, and there is always room for another."""
 _FORGET = 10_000
 """Names after which those that have their whole allowance again are forgotten."""
 
@@ -44,24 +47,33 @@ class Rates:
 
 
 class Places:
-    """So many requests at a time."""
+    """So many requests at a time, and of each client or person a share of them at most, so that none keeps the others out."""
 
     def __init__(self, most: int) -> None:
-        self._most, self.taken = most, 0
+        self._most, self._share = most, max(1, int(most * _SHARE))
+        self._of: Counter[str] = Counter()
         self._lock = threading.Lock()
 
+    @property
+    def taken(self) -> int:
+        """How many are held."""
+        return self._of.total()
+
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """Hold a place while the block lasts; raises Refused (429) when there is none."""
+    def one(self, name: str) -> Iterator[None]:
+        """Hold a place for somebody while the block lasts; raises Refused (429) when there is none, or none for him."""
         with self._lock:
             if self.taken >= self._most:
                 raise too_many(f"{self._most} requests of this kind are under way already", 1.0)
-            self.taken += 1
+            if self._of[name] >= self._share:
+                raise too_many(f"{self._share} requests of {name} of this kind are under way already, the most that one may", 1.0)
+            self._of[name] += 1
         try:
             yield
         finally:
             with self._lock:
-                self.taken -= 1
+                self._of[name] -= 1
+                self._of += Counter()  # whoever has none any more is forgotten
 
 
 def too_many(message: str, seconds: float) -> Refused:

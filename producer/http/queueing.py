@@ -35,5 +35,4 @@ def ask_again(client: Client, errands: Errands, errand: Errand, alive: Alive) ->
             alive()
     except (NoSuchJob, JobRemoved):
         return
-    if job.manifest.webhook:
-        errands.add(Errand(kind=Kind.WEBHOOK, job=job.id, client=errand.client))
+    errands.again(Kind.WEBHOOK, job.id)

@@ -61,7 +61,7 @@ async def image(request: Request, options: Annotated[Options, Query()], who: Rec
 
 
 async def _outcome(request: Request, options: Options, who: Caller, the_door: Door) -> Outcome:
-    with the_door.waiting.one():  # before the body is taken in, so that what waits is bounded in memory too
+    with the_door.waiting.one(who.called):  # before the body is taken in, so that what waits is bounded in memory too
         asked = await photos.read(request, the_door.settings)
         return await run_in_threadpool(_ask, asked, options, who, the_door)
 

@@ -15,8 +15,8 @@ from starlette.concurrency import iterate_in_threadpool
 from packsight.producer.broker import answering
 from packsight.producer.client import Client
 from packsight.producer.collect import chunks, rows_of, unopened_rows
-from packsight.producer.http.caller import Submitter
-from packsight.producer.http.door import Large, TheDoor
+from packsight.producer.http.caller import Large, Submitter
+from packsight.producer.http.door import TheDoor
 from packsight.producer.http.errands import Stopped
 from packsight.producer.http.jobs import manifest_for
 from packsight.producer.rows import Row

@@ -40,6 +40,11 @@ class Caller:
     catalogs: frozenset[str] | None
     """Catalogs that they may ask and whose jobs they may see; None = all."""
 
+    @property
+    def called(self) -> str:
+        """As they are counted, and told of it: a program and a person may have the same name."""
+        return f"{self.kind} {self.name}"
+
     def may(self, right: Right) -> bool:
         """Whether they have a right."""
         return right in self.rights or Right.ADMIN in self.rights

@@ -1,13 +1,13 @@
 """Photos for jobs: taken in here, or sent past this server to object storage by addresses that it signs (POST /v1/uploads).
 
-    uploads/<sha256>          what was taken in, by its content
-    uploads/<random>          what was sent past it: a name that nobody can guess, so that nobody overwrites another's photo
-
-Both are removed when no job names them any more (PACKSIGHT_STORAGE__UPLOADS_DAYS).
+Either has a name that nobody can guess, `uploads/<random>`, so that nobody overwrites another's photo, and so that it does not go
+with somebody else's job who submitted the same, before a job of its own names it. It is removed when no job names it any more
+(PACKSIGHT_STORAGE__UPLOADS_DAYS).
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import Annotated
 
@@ -16,10 +16,9 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from packsight.producer.http import photos
-from packsight.producer.http.caller import Submitter
-from packsight.producer.http.door import Door, Large, TheDoor
+from packsight.producer.http.caller import Large, Submitter
+from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.errors import bad_request
-from packsight.producer.upload import upload_bytes
 from packsight.shared.storage import layout
 
 router = APIRouter(prefix="/v1/uploads", tags=["jobs"])
@@ -64,7 +63,7 @@ def signed(wanted: Wanted, who: Submitter, the_door: TheDoor) -> Uploads:
 
 
 def _signed(the_door: Door) -> Upload:
-    key = layout.upload(secrets.token_hex(32))
+    key = _new_key()
     seconds = the_door.settings.http.upload_seconds
     address = the_door.signer.address_to_put(key, seconds)
     return Upload(reference=layout.address(the_door.client.store.bucket, key), put=address, expires_in=seconds)
@@ -76,5 +75,10 @@ async def taken(request: Request, who: Submitter, the_door: TheDoor) -> Stored:
     asked = await photos.read(request, the_door.settings)
     if asked.data is None:
         raise bad_request("An address need not be uploaded: name it in the job")
-    photo = await run_in_threadpool(upload_bytes, asked.data, asked.name, the_door.client.store)
-    return Stored(reference=photo.reference, sha256=photo.sha256 or "")
+    key, store = _new_key(), the_door.client.store
+    await run_in_threadpool(store.write, key, asked.data)
+    return Stored(reference=layout.address(store.bucket, key), sha256=hashlib.sha256(asked.data).hexdigest())
+
+
+def _new_key() -> str:
+    return layout.upload(secrets.token_hex(32))

@@ -114,7 +114,7 @@ class FailedWebhook(BaseModel):
 
 @router.get("/failed")
 def failed(who: Submitter, the_door: TheDoor) -> list[FailedWebhook]:
-    """Webhooks that were given up, the newest first: the asking program's, or all for an administrator."""
+    """Webhooks that were given up, the newest first: the asking program's, or those of an administrator's catalogs."""
     return [FailedWebhook(**one.model_dump()) for one in _failed(who, the_door)]
 
 
@@ -130,4 +130,18 @@ def retry(job: str, who: Submitter, the_door: TheDoor) -> FailedWebhook:
 
 
 def _failed(who: Caller, the_door: Door) -> list[Errand]:
-    return [one for one in the_door.errands.failed(Kind.WEBHOOK) if one.client == who.name or who.may(Right.ADMIN)]
+    return [one for one in the_door.errands.failed(Kind.WEBHOOK) if _is_of(who, one) or _may_see(who, one.job, the_door)]
+
+
+def _is_of(who: Caller, errand: Errand) -> bool:
+    return who.kind is CallerKind.CLIENT and errand.client == who.name
+
+
+def _may_see(who: Caller, job: str, the_door: Door) -> bool:
+    """Whether they look after the catalog of a job; of one that is gone after all."""
+    if not who.may(Right.ADMIN) or who.catalogs is None:
+        return who.may(Right.ADMIN)
+    try:
+        return who.sees(the_door.manifests.of(job).catalog)
+    except NoSuchJob:
+        return False

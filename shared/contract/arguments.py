@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from packsight.shared.contract.references import printable, shown
+from packsight.shared.contract.references import plain, printable, shown
 
 _CHARACTERS = 1000
+_NAME = 200
+"""Characters of a job's name: as many as one may have."""
 _ITEMS = 3
 """Entries of a list that are shown: of a batch's photos the first tell which it is."""
 _FIELDS = 20
@@ -19,12 +21,15 @@ _DIGITS = 10**18
 def called(arguments: Any, names: Any) -> Any:
     """Return a batch's arguments with its job, and with its first photos under the names that their sender has for them.
 
-    names: `job` and `photos`, in whatever form somebody sent them; arguments stay as they are where these are not understood.
+    names: `job`, `photos` and perhaps the job's `name`, in whatever form somebody sent them; arguments stay as they are where
+    these are not understood.
     """
     match arguments, names:
         case [{"images": [*images]} as argument], {"job": str(job), "photos": [*photos]}:
             known = [photo for photo in photos[: min(_ITEMS, len(images))] if isinstance(photo, str)]
-            return [{"job": job, **argument, "images": [*known, *images[len(known) :]]}]
+            name = names.get("name")
+            named = {"name": plain(name[:_NAME])} if name and isinstance(name, str) else {}
+            return [{"job": job, **named, **argument, "images": [*known, *images[len(known) :]]}]
     return arguments
 
 

@@ -44,7 +44,8 @@ SENT_AT = "sent_at"
 """Header with the time of sending, in seconds since 1970: by it is known how long a message has waited. Nobody must send it."""
 
 CALLED = "called"
-"""Header with what people call a batch: `job`, and `photos`, the names of its first ones. For Flower; nobody must send it."""
+"""Header with what people call a batch: `job`, perhaps its `name`, and `photos`, the names of its first ones. For Flower; nobody
+must send it."""
 
 CATALOG_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 MAX_IMAGES = 1024

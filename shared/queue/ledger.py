@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import NOT_BEGUN
@@ -13,7 +14,10 @@ from packsight.shared.queue.removals import Removals
 from packsight.shared.queue.results import Results, TaskEnd
 from packsight.shared.settings import Settings
 
-_NOT_BEGUN = TaskEnd("REVOKED", None, NOT_BEGUN, ErrorCode.CANCELLED)
+NEVER_BEGUN = TaskEnd("REVOKED", None, NOT_BEGUN, ErrorCode.CANCELLED)
+"""How batches of a cancelled job ended that nobody had begun."""
+
+T = TypeVar("T")
 
 
 class JobRemoved(UserError):
@@ -66,15 +70,25 @@ class Ledger:
     def ends(self, job: str, task_ids: Sequence[str]) -> dict[str, TaskEnd]:
         """Return how a job's tasks ended; those that have not are left out.
 
-        Of a cancelled job those that nobody had begun have ended too: whoever finds their messages says so. Raises JobRemoved
-        for a job that was removed.
+        Raises JobRemoved for a job that was removed.
         """
-        if not self.is_cancelled(job):
-            return self.results.read(task_ids)
-        begun = self.deliveries.begun(task_ids)  # before the results: what is begun or has one in between is in neither place
-        ends = self.results.read(task_ids)
-        self.is_cancelled(job)  # after them: results that were removed in between are not taken for photos that nobody had begun
-        return {**{one: _NOT_BEGUN for one in task_ids if one not in begun}, **ends}
+        cancelled = self.is_cancelled(job)
+        ends, never = self.ended(task_ids, self.results.read, cancelled=cancelled)
+        if cancelled:  # results that were removed in between are not taken for photos that nobody had begun
+            self.is_cancelled(job)
+        return {**dict.fromkeys(never, NEVER_BEGUN), **ends}
+
+    def ended(
+        self, task_ids: Sequence[str], read: Callable[[Sequence[str]], Mapping[str, T]], *, cancelled: bool
+    ) -> tuple[Mapping[str, T], list[str]]:
+        """Return what `read` knows of the tasks that have a result, and which ended without one: as NEVER_BEGUN.
+
+        read: `results.read` or `results.counted`. cancelled: whether the tasks' job was; those of it that nobody had begun have
+        ended then: whoever finds their messages says so.
+        """
+        begun = self.deliveries.begun(task_ids) if cancelled else task_ids  # before the results: it may get one in between
+        found = read(task_ids)
+        return found, [one for one in task_ids if one not in begun and one not in found] if cancelled else []
 
     def close(self) -> None:
         """Close the connections."""

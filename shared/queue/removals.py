@@ -1,4 +1,4 @@
-"""Who removes uploads of a job at the moment: whoever submits the same photo meanwhile must not count on finding it.
+"""Who removes uploads at the moment: whoever submits the same photo meanwhile must not count on finding it.
 
 A job that is being submitted takes an upload as sent that it finds there, and has no manifest yet by which others know that it
 needs it. So whoever removes says so before looking which uploads other jobs need; whoever submits looks here once its manifest
@@ -7,8 +7,10 @@ is written, and looks after its uploads where something was removed meanwhile.
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import redis
@@ -28,23 +30,33 @@ class Removals:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def going_on(self, token: str) -> None:
-        """Say that something is, or is about to be, removed; to be said again before ALIVE has passed."""
-        self._note(token, str(time.time()))
+    @contextmanager
+    def removing(self) -> Iterator[Callable[[], None]]:
+        """Remove within the block, having looked there which uploads jobs name.
 
-    def done(self, token: str) -> None:
-        """Say that this removal takes nothing more."""
-        self._note(token, _DONE)
+        Yields what says that it goes on, to be called before ALIVE has passed.
+        """
+        token = secrets.token_hex(8)
+
+        def going_on() -> None:
+            self._note(token, str(time.time()))
+
+        going_on()
+        try:
+            yield going_on
+        finally:
+            self._note(token, _DONE)  # whoever submits waits for it
 
     def seen(self) -> frozenset[str]:
         """Return the removals that have ended."""
         return frozenset(token for token, state in self._all().items() if state == _DONE)
 
     def since(self, before: frozenset[str], pause: Callable[[float], None] = time.sleep) -> bool:
-        """Wait for the removals that go on, and tell whether there was one since `before` was returned."""
-        while any(state != _DONE and time.time() - float(state) < ALIVE for state in self._all().values()):
+        """Wait for the removals that go on now, and tell whether there was one since `before` was returned."""
+        found = self._all()
+        while any(_goes_on(state) for token, state in self._all().items() if token in found):  # later ones see our manifest
             pause(0.2)
-        return bool(self._all().keys() - before)
+        return bool(found.keys() - before)
 
     def _all(self) -> dict[str, str]:
         return cast("dict[str, str]", self._client.hgetall(keys.REMOVALS))
@@ -54,3 +66,7 @@ class Removals:
             pipe.hset(keys.REMOVALS, token, state)
             pipe.expire(keys.REMOVALS, _KEPT)
             pipe.execute()
+
+
+def _goes_on(state: str) -> bool:
+    return state != _DONE and time.time() - float(state) < ALIVE

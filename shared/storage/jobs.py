@@ -150,6 +150,8 @@ class Batch:
     index: int
     first: int
     images: list[JobImage]
+    job_name: str = ""
+    """What its producer calls its job."""
 
     @property
     def job(self) -> str:
@@ -161,7 +163,8 @@ class Batch:
         """Headers of its message: what people call it. A photo from a disk is called by its file's name, others as they are."""
         of_disk = [_is_upload(image.reference) for image in self.images[:_CALLED]]
         photos = [PurePath(image.name).name if own else image.reference for image, own in zip(self.images, of_disk, strict=False)]
-        return {CALLED: {"job": self.job, "photos": photos}}
+        named = {"name": self.job_name} if self.job_name else {}
+        return {CALLED: {"job": self.job, **named, "photos": photos}}
 
     def request(self, options: RecognizeOptions) -> RecognizeRequest:
         """Return the argument of the task that works on these images."""
@@ -183,7 +186,7 @@ class Job:
         return cls(
             manifest,
             [
-                Batch(name, index, index * size, list(images[index * size : (index + 1) * size]))
+                Batch(name, index, index * size, list(images[index * size : (index + 1) * size]), manifest.name)
                 for index, name in enumerate(task_ids(manifest))
             ],
             tuple(unopened),

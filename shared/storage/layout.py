@@ -14,6 +14,7 @@
     catalogs/<name>/reports/<version>/<file>         what a sync says of a version, published or refused
     catalogs/<name>/reviewed.json                    what the last sync made of reviews
     reviews/<catalog>/new|packs/<file>               what people say of answers
+    reviews/<catalog>/removed/<job>                  that nothing of this is read any more which is said of the job
     models/int8/<key>/…                              networks of 8-bit integers
 """
 
@@ -28,8 +29,8 @@ FEATURES = "features/"
 SHARD = ".parquet"
 CATALOGS = "catalogs/"
 REVIEWS = "reviews/"
-NEW, PACKS = "new/", "packs/"
-"""Parts of a catalog's reviews: verdicts by themselves, and many together."""
+NEW, PACKS, REMOVED = "new/", "packs/", "removed/"
+"""Parts of a catalog's reviews: verdicts by themselves, many together, and jobs of which nothing is to be left."""
 MODELS = "models/"
 INT8 = f"{MODELS}int8/"
 

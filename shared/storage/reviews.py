@@ -2,9 +2,12 @@
 
     reviews/<catalog>/new/<time>-<id>.json           one verdict
     reviews/<catalog>/packs/<time>-<id>.jsonl.gz     many, a line each
+    reviews/<catalog>/removed/<job>                  that a job was removed of late
 
 Several people may write at a time: each verdict has a key of its own. A pack is written before the objects that it holds are
-removed, and readers look at packs last, so that none is missed; one that is met twice is one.
+removed, and readers look at packs last, so that none is missed; one that is met twice is one. Whoever removes those of a job says
+so first: what others write of it meanwhile, or write again since they had read it, nobody reads, and it goes when verdicts are
+next put together.
 """
 
 from __future__ import annotations
@@ -13,16 +16,17 @@ import gzip
 import json
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Lock
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.storage import layout
-from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.objects import Listed, ObjectStore
 from packsight.shared.storage.verdicts import Reviewed, Verdict, reviewed
 
 LOOSE = 200
@@ -31,7 +35,11 @@ ALONE = 8
 """Verdicts written at a time from which they are a pack at once."""
 _THREADS = 8
 _TRIES = 5
-"""Readings begun anew, since what was listed has been put together meanwhile."""
+"""Times that something is begun anew, since what was listed has been put together meanwhile."""
+_REMEMBERED = timedelta(days=1)
+"""For which it is known that a job was removed: far longer than anybody takes to write what he had read before."""
+
+T = TypeVar("T")
 
 
 class ReviewStore:
@@ -65,20 +73,21 @@ class ReviewStore:
             return self._all()
 
     def _all(self) -> list[Verdict]:
-        for last in (*(False for _ in range(_TRIES)), True):
-            # New ones first: what is put together meanwhile is in a pack by then.
-            keys = [*self._store.list(self._prefix(layout.NEW)), *self._store.list(self._prefix(layout.PACKS))]
-            try:
-                self._take(keys)
-                break
-            except StorageError as error:
-                if last or error.code is not ErrorCode.OBJECT_MISSING:
-                    raise
+        _anew(lambda: self._take(self._files()))
+        removed = {_job_of(found) for found in self._removed()}
         found: dict[str, Verdict] = {}
-        every = (verdict for verdicts in self._read.values() for verdict in verdicts)
+        every = (verdict for verdicts in self._read.values() for verdict in verdicts if verdict.job not in removed)
         for verdict in sorted(every, key=lambda one: (one.at, one.id)):
             found.setdefault(verdict.id, verdict)  # whoever takes the id of another one's verdict changes nothing
         return list(found.values())
+
+    def _files(self) -> list[str]:
+        """New ones first: what is put together meanwhile is in a pack by then."""
+        return [*self._store.list(self._prefix(layout.NEW)), *self._store.list(self._prefix(layout.PACKS))]
+
+    def _removed(self) -> list[Listed]:
+        """Words that jobs were removed."""
+        return list(self._store.listed(self._prefix(layout.REMOVED)))
 
     def reviewed(self) -> Reviewed:
         """What all verdicts come to."""
@@ -87,7 +96,12 @@ class ReviewStore:
     def compact(self, least: int = LOOSE) -> int:
         """Put verdicts together that lie by themselves, if there are so many; return how many. One process at a time."""
         with self._looking:
-            return self._compact(least)
+            removed = self._removed()
+            self._remove({_job_of(found) for found in removed})
+            for found in removed:
+                if datetime.now(UTC) - found.modified > _REMEMBERED:
+                    self._store.remove(found.key)
+            return _anew(lambda: self._compact(least))
 
     def _compact(self, least: int) -> int:
         keys = list(self._store.list(self._prefix(layout.NEW)))
@@ -101,19 +115,27 @@ class ReviewStore:
                 self._store.remove(key)
         return len(together)
 
-    def remove_job(self, job: str) -> int:
-        """Remove every verdict on photos of a job; return how many. Who calls this needs the right to delete here."""
-        gone = 0
-        for key in [*self._store.list(self._prefix(layout.NEW)), *self._store.list(self._prefix(layout.PACKS))]:
-            lines = self._lines(key)
-            left = [line for line in lines if not _is_of(line, job)]
-            if len(left) == len(lines):
-                continue
-            gone += len(lines) - len(left)
-            if left:
-                self._write_lines(left)
-            self._store.remove(key)
-        return gone
+    def remove_job(self, job: str) -> None:
+        """Remove every verdict on photos of a job, at any time. Who calls this needs the right to delete here."""
+        self._store.write(self._prefix(f"{layout.REMOVED}{job}"), job.encode())
+        self._remove({job})
+
+    def _remove(self, jobs: Collection[str]) -> None:
+        def remove() -> None:
+            for key in self._files():
+                self._remove_from(key, jobs)
+
+        if jobs:
+            _anew(remove)
+
+    def _remove_from(self, key: str, jobs: Collection[str]) -> None:
+        lines = self._lines(key)
+        left = [line for line in lines if _job_of_line(line) not in jobs]
+        if len(left) == len(lines):
+            return
+        if left:
+            self._write_lines(left)
+        self._store.remove(key)
 
     def _write_pack(self, verdicts: Sequence[Verdict]) -> None:
         self._write_lines([verdict.model_dump_json().encode() for verdict in verdicts])
@@ -152,9 +174,24 @@ def _parsed(line: bytes) -> Verdict | None:
         return None
 
 
-def _is_of(line: bytes, job: str) -> bool:
-    """Whether a line is of a photo of a job, whatever release wrote it."""
+def _job_of_line(line: bytes) -> str:
+    """The job whose photo a line is of, whatever release wrote it; empty where that is not said."""
     try:
-        return bool(json.loads(line).get("job") == job)
+        return str(json.loads(line).get("job", ""))
     except (ValueError, AttributeError):
-        return False
+        return ""
+
+
+def _job_of(removed: Listed) -> str:
+    return removed.key.rpartition("/")[2]
+
+
+def _anew(do: Callable[[], T]) -> T:
+    """Do it, and again where what it had listed was put together or removed meanwhile."""
+    for _ in range(_TRIES):
+        try:
+            return do()
+        except StorageError as error:
+            if error.code is not ErrorCode.OBJECT_MISSING:
+                raise
+    return do()

@@ -1,26 +1,29 @@
-"""Workbooks of Excel and of its like, by calamine: the first sheet that has anything in it."""
+"""Workbooks of Excel and of its like: the first sheet that has anything in it, with bounds for what a file may take."""
 
 from __future__ import annotations
 
-import datetime
 import io
+import json
+import os
 import re
+import subprocess
 import zipfile
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import IO
 
+from packsight.shared import launch
 from packsight.shared.contract.errors import UserError
-
-if TYPE_CHECKING:
-    from python_calamine import CalamineSheet
 
 SIGNATURES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """First bytes of .xlsx and .ods, which are ZIP files, and of .xls."""
 MAX_UNPACKED = 2_000_000_000
 MAX_RATIO = 200
 """How much larger a workbook may be than its file. Real ones have tenfold; a bomb has a thousandfold."""
+MEMORY = 3_000_000_000
+"""Bytes for whoever reads a workbook; a sheet that spans MAX_SPAN takes some 2.5 billion."""
 MAX_SPAN = 40_000_000
-"""Cells that a sheet of .xlsx may span, empty ones too, each of which takes 32 bytes of memory: a million rows of forty."""
+"""Cells that a sheet of .xlsx may span, empty ones too, each of which takes 60 bytes of memory: a million rows of forty."""
 SPARSE = 1000
 """How many cells a sheet may span for each that it has: two in opposite corners would span seventeen thousand million."""
 _PLACE = re.compile(rb"""\br=["']([A-Z]{1,3})(\d{1,7})["']""")
@@ -32,22 +35,31 @@ _PIECE = 1 << 20
 
 def records(data: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the number from 1 and the cells of each row; raises UserError when it is no workbook, or a bomb."""
-    from python_calamine import CalamineError, CalamineWorkbook  # noqa: PLC0415 - most tables are text
-
     _check(data, name)
-    try:
-        book = CalamineWorkbook.from_filelike(io.BytesIO(data))
-        sheets = [book.get_sheet_by_name(sheet) for sheet in book.sheet_names]
-    except (CalamineError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{name} is a workbook that cannot be read ({error}). Save it anew as .xlsx or as CSV.") from None
-    for number, row in enumerate(_rows(sheets), start=1):
-        yield number, [_text(cell) for cell in row]
-
-
-def _rows(sheets: list[CalamineSheet]) -> Iterator[list[Any]]:
-    filled = next((sheet for sheet in sheets if sheet.total_height), None)
-    if filled is not None:
-        yield from filled.iter_rows()
+    command = launch.python("packsight.shared.tables.sheet", str(MEMORY))
+    safe = {**os.environ, "PYTHONSAFEPATH": "1"}
+    with subprocess.Popen(  # noqa: S603 - our own command line
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=safe
+    ) as reader:
+        sent, written = reader.stdin, reader.stdout
+        assert sent is not None  # noqa: S101 - it is a pipe
+        assert written is not None  # noqa: S101
+        try:
+            with suppress(BrokenPipeError), sent:  # of a reader that has ended; why is told below
+                sent.write(data)
+            for number, line in enumerate(written, start=1):
+                if not line.endswith(b"\n"):
+                    break  # it ended in the midst of it
+                row = json.loads(line)
+                if isinstance(row, dict):
+                    why = row["error"]
+                    raise UserError(f"{name} is a workbook that cannot be read ({why}). Save it anew as .xlsx or as CSV.")
+                yield number, row
+            reader.wait()
+        finally:
+            reader.kill()  # where nobody wants the rest
+    if reader.returncode:
+        raise UserError(f"{name} takes more than {MEMORY:,} bytes of memory to be read. Move its cells together, or use CSV.")
 
 
 def _check(data: bytes, name: str) -> None:
@@ -88,12 +100,3 @@ def _number(column: bytes) -> int:
     for letter in column:
         number = number * 26 + letter - 64
     return number
-
-
-def _text(cell: object) -> str:
-    """A cell as it is shown: whole numbers without a point, since ids and article numbers are kept as numbers."""
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
-        return str(int(cell))
-    if isinstance(cell, datetime.date | datetime.time):
-        return cell.isoformat()
-    return str(cell).strip()

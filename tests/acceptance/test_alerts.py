@@ -115,13 +115,13 @@ def test_flower_shows_jobs_and_photos_by_name_failures_as_such_and_no_ticks_of_t
             for digit, name in (("a", "milk"), ("b", "tea"))
         ]
         images.append(JobImage(reference="https://shop.example/a.jpg?signature=5ec2e7", name="row 3"))
-        batch = Batch("20270101-120000-abc123-000000", 0, 0, images)
+        batch = Batch("20270101-120000-abc123-000000", 0, 0, images, "monday")
         with closing(producer_app(stack.settings)) as app:
             send(app, batch.request(RecognizeOptions()), task_id=batch.task_id, queue=BULK_QUEUE, headers=batch.headers)
         wait_until(lambda: shown().get(batch.task_id, {}).get("state") == "SUCCESS", "the end of the batch")
         task = shown()[batch.task_id]
         (argument,) = json.loads(task["args"])
-        assert argument["job"] == "20270101-120000-abc123"
+        assert (argument["job"], argument["name"]) == ("20270101-120000-abc123", "monday")
         assert argument["images"] == ["milk.jpg", "tea.jpg", "https://shop.example/a.jpg?…"]
         assert task["result"] == "failed: 1 of 3 photos (1 host_unreachable)"
         assert "5ec2e7" not in json.dumps(shown())

@@ -17,6 +17,7 @@ from packsight.indexer.collection.collect import Collected, collect, collect_whe
 from packsight.indexer.collection.survey import unneeded
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
+from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Settings, settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.integration.test_sync import RECIPE, Shop, register
@@ -70,6 +71,17 @@ def test_beside_a_sync_of_the_catalog_its_photos_stay(shop: Shop) -> None:
     assert shop.store.exists("photos/" + "a" * 64)
     later(shop, 400)
     assert not shop.store.exists("photos/" + "a" * 64)
+
+
+def test_whoever_submits_while_uploads_are_collected_learns_of_it(shop: Shop) -> None:
+    with closing(Ledger(shop.settings)) as ledger:
+        before = ledger.removals.seen()
+        later(shop, 8)
+        assert ledger.removals.seen() == before, "there were none to remove"
+        shop.store.write(f"uploads/{'a' * 64}", b"photo")
+        later(shop, 8)
+        assert not shop.store.exists(f"uploads/{'a' * 64}")
+        assert ledger.removals.since(before)
 
 
 def test_the_indexer_collects_when_it_is_time(shop: Shop) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.testbed import Servers
+from packsight.producer.http import health
 from packsight.producer.http.rights import Right
 from packsight.shared.settings import Http, Settings
 from tests.door import PASSWORD, Answer, Serving, serving
@@ -41,6 +45,33 @@ def test_without_broker_and_store_it_lives_and_is_not_ready(live_settings: Setti
         assert running.stranger.get("/healthz").status == 200
         ready = running.stranger.get("/readyz")
         assert (ready.status, ready.json) == (503, {"ready": False, "queue": False, "store": False})
+
+
+def test_however_many_ask_whether_it_is_ready_it_asks_the_queue_once_at_a_time(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_SECONDS", 3600.0)
+    with serving(live_settings) as running, ThreadPoolExecutor(60) as pool:
+        active, gate = running.door.client.ledger.jobs.active, threading.Event()
+        asked: list[None] = []
+
+        def slowly() -> list[str]:
+            asked.append(None)
+            assert gate.wait(30)
+            return active()
+
+        monkeypatch.setattr(running.door.client.ledger.jobs, "active", slowly)
+        monkeypatch.setattr(running.door.client.store, "answers", lambda: True)
+        found = [pool.submit(running.stranger.get, "/readyz") for _ in range(60)]
+        while not asked:
+            time.sleep(0.01)
+        assert running.stranger.get("/healthz").status == 200
+        gate.set()
+        assert {one.result().status for one in found} == {200}
+        assert len(asked) == 1
+        monkeypatch.setattr(health, "_SECONDS", 0.0)
+        assert running.stranger.get("/readyz").status == 200
+        assert len(asked) == 2
 
 
 def test_nobody_comes_in_without_a_key_or_with_a_wrong_one(open_door: Serving) -> None:

@@ -27,12 +27,14 @@ from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.errands import Alive, Errand, Errands, Kind, Runner
 from packsight.producer.http.queueing import ask_again
 from packsight.producer.http.rights import Right
+from packsight.producer.http.webhooks import signature
 from packsight.producer.sources import Item
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Fetch, Http, Settings
+from packsight.shared.storage.jobs import JobManifest
 from packsight.shared.storage.objects import ObjectStore
 from tests.door import Serving, Visitor, serving
 from tests.recognizer import StandIn, running
@@ -171,6 +173,24 @@ def test_jobs_are_listed_page_by_page_and_only_those_of_the_callers_catalogs(ope
         assert shoes.get(f"/v1/jobs/{hats}{path}").status == 403
     assert shoes.post(f"/v1/jobs/{hats}/cancel").status == 403
     assert open_door.client("r", Right.RECOGNISE).get(f"/v1/jobs/{hats}").status == 403
+
+
+def test_a_list_of_jobs_reads_the_manifest_of_each_once(open_door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, within = open_door.client(), open_door.door.client
+    made = [submitted(client, json={"photos": ["s3://a/b"], "name": str(number)})["id"] for number in range(3)]
+    read = within.manifest
+    seen: list[str] = []
+
+    def reading(job: str) -> JobManifest:
+        seen.append(job)
+        return read(job)
+
+    monkeypatch.setattr(within, "manifest", reading)
+    first = client.get("/v1/jobs?limit=2").json
+    assert client.get("/v1/jobs").json["jobs"][:2] == first["jobs"]
+    assert sorted(seen) == sorted(made)
+    within.jobs.remove(made[1])
+    assert {one["name"] for one in client.get("/v1/jobs").json["jobs"]} == {"0", "2"}
 
 
 def test_jobs_are_listed_while_one_of_them_is_removed(open_door: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +347,7 @@ def test_failed_photos_are_asked_about_again_and_the_others_are_not(open_door: S
 
 def test_a_job_is_removed_with_all_that_is_known_of_it(open_door: Serving, worker: StandIn, store: ObjectStore) -> None:
     client = open_door.client()
-    upload = client.post("/v1/uploads/photo", body=b"photo").json["reference"]
+    upload, another = (client.post("/v1/uploads/photo", body=b"photo").json["reference"] for _ in range(2))
     worker.gate.clear()
     job = submitted(client, json={"photos": [upload]})["id"]
     assert client.ask("DELETE", f"/v1/jobs/{job}").code == "bad_message"
@@ -336,6 +356,7 @@ def test_a_job_is_removed_with_all_that_is_known_of_it(open_door: Serving, worke
     assert client.ask("DELETE", f"/v1/jobs/{job}").json == {"uploads": 1, "shared": 0}
     assert client.get(f"/v1/jobs/{job}").status == 404
     assert not store.exists(upload.removeprefix(f"s3://{store.bucket}/"))
+    assert store.exists(another.removeprefix(f"s3://{store.bucket}/")), "the same photo of somebody whose job is to come"
 
 
 def test_a_job_that_was_accepted_is_queued_by_the_next_server_where_the_first_was_killed(
@@ -471,6 +492,47 @@ def test_a_webhook_that_fails_is_tried_again_given_up_listed_and_tried_anew(
             time.sleep(0.05)
 
 
+def test_the_end_after_a_retry_is_told_as_the_first_whoever_asked_for_it(live_settings: Settings, worker: StandIn) -> None:
+    with listening() as listener, serving(allowing(live_settings, listener)) as running_door:
+        client = running_door.client()
+        job = submitted(client, json={"photos": ["s3://a/1", "s3://a/crash"], "webhook": listener.address})["id"]
+        for told, who in enumerate((client, running_door.client("other"), running_door.person("shop")), start=1):
+            while len(listener.told) < told:
+                time.sleep(0.05)
+            assert who.post(f"/v1/jobs/{job}/retry", json={"codes": ["internal"]}).status == 202
+        while len(listener.told) < 4:
+            time.sleep(0.05)
+        account = running_door.door.accounts.client_named("shop")
+        assert account is not None
+        for headers, body in listener.told:
+            signed = signature(account.webhook_secret, headers["X-Packsight-Timestamp"], body)
+            assert headers["X-Packsight-Signature"] == f"sha256={signed}"
+        assert {json.loads(body)["job"] for _, body in listener.told} == {job}
+
+
+def test_webhooks_that_were_given_up_are_told_to_whoever_looks_after_their_catalog(open_door: Serving) -> None:
+    admins = {
+        catalog: open_door.client(f"admin-{catalog}", Right.ADMIN, catalogs={catalog} if catalog else None)
+        for catalog in ("", "shoes", "hats")
+    }
+    client, database = open_door.client(), open_door.door.client.ledger.client
+    jobs = {catalog: submitted(client, json={"photos": ["s3://a/b"], "catalog": catalog})["id"] for catalog in ("shoes", "hats")}
+    for job in (*jobs.values(), "removed"):
+        errand = Errand(kind=Kind.WEBHOOK, job=job, client="shop", error="it is away")
+        database.set(keys.errand(errand.name), errand.model_dump_json(), ex=60)
+        database.zadd(keys.errands_failed(Kind.WEBHOOK), {errand.name: time.time()})
+
+    def listed(who: Visitor) -> set[str]:
+        return {one["job"] for one in who.get("/v1/webhooks/failed").json}
+
+    every = {*jobs.values(), "removed"}
+    assert listed(client) == listed(admins[""]) == every
+    for catalog, job in jobs.items():
+        assert listed(admins[catalog]) == {job}
+        assert admins[catalog].post("/v1/webhooks/failed/removed/retry").status == 404
+    assert listed(open_door.person("shop", Right.JOBS)) == set(), "the name of a program makes no person it"
+
+
 def test_no_webhook_leads_inside(open_door: Serving) -> None:
     client = open_door.client()
     for address in ("http://127.0.0.1/x", "http://169.254.169.254/latest", "http://localhost/", "http://10.0.0.1:8080/", "ftp://example.com/"):
@@ -533,7 +595,9 @@ def test_an_errand_is_one_servers_until_it_is_silent(live_settings: Settings) ->
         first.renew(taken)  # comes too late, and brings nothing back
         assert not ledger.client.exists(keys.errands(Kind.WEBHOOK))
         assert first.take(Kind.WEBHOOK) is None
-        assert ledger.client.keys("packsight:errand*") == []
+        name = keys.errand(errand.name)
+        assert ledger.client.keys("packsight:errand*") == [name], "whom the end after a retry is told"
+        assert ledger.client.ttl(name) > 0
 
 
 @pytest.mark.parametrize("change", [Errands.done, Errands.put_back, Errands.renew, Errands.give_up], ids=lambda one: one.__name__)

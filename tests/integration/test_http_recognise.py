@@ -158,8 +158,8 @@ def test_beyond_the_places_there_are_requests_are_refused_and_none_that_was_take
     live_settings: Settings, worker: StandIn
 ) -> None:
     worker.gate.clear()
-    with serving(live_settings.model_copy(update={"http": Http(in_work=3)})) as running_door, ThreadPoolExecutor(8) as pool:
-        client = running_door.client()
+    with serving(live_settings.model_copy(update={"http": Http(in_work=4)})) as running_door, ThreadPoolExecutor(9) as pool:
+        client, other = running_door.client(), running_door.client("other")
         answered: list[Answer] = []
         refused = threading.Event()
 
@@ -173,12 +173,17 @@ def test_beyond_the_places_there_are_requests_are_refused_and_none_that_was_take
         assert refused.wait(30)
         while running_door.door.waiting.taken < 3 or sum(one.done() for one in asked) < 5:
             assert not all(one.done() for one in asked)
+        last = pool.submit(other.post, "/v1/recognize", json={"url": "s3://a/other"})
+        while running_door.door.waiting.taken < 4:
+            assert not last.done(), "there is room for another client"
+        assert running_door.client("third").post("/v1/recognize", json={"url": "s3://a/third"}).status == 429
         worker.gate.set()
+        assert last.result().status == 200
         answered = [one.result() for one in asked]
         assert sorted(answer.status for answer in answered) == [200] * 3 + [429] * 5
         assert {answer.code for answer in answered if answer.status == 429} == {"too_many_requests"}
         assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answered if answer.status == 429)
-        assert len(worker.seen) == 3
+        assert len(worker.seen) == 4
         assert client.post("/v1/recognize", json={"url": "s3://a/later"}).status == 200
 
 

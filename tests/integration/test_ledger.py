@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from packsight.shared.queue.deliveries import Progress, Stop
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Holder
 from packsight.shared.settings import Settings
+from packsight.shared.storage.jobs import task_id
 
 FOR_EVER = {keys.DEAD_LETTERS, keys.DEAD_LETTERS_ORDER, keys.DEAD_LETTERS_DROPPED}
 
@@ -89,6 +91,42 @@ def test_workers_and_readers_are_told_at_once_that_a_job_is_cancelled_or_goes_on
         (ledger.let_go_on if cancelled else ledger.cancel)("spring", 3)
     assert before == ((True, Stop.CANCELLED) if cancelled else (False, None))
     assert seen() == ((False, None) if cancelled else (True, Stop.CANCELLED))
+
+
+@pytest.mark.parametrize("how", ["read", "counted"])
+def test_a_batch_that_ends_while_its_cancelled_job_is_looked_at_is_not_told_as_one_that_nobody_had_begun(
+    ledger: Ledger, app: App, how: str
+) -> None:
+    names = [task_id("spring", index) for index in range(3)]
+    for name in names[:2]:
+        ledger.deliveries.begin(name, ME, 1)
+
+    def late(asked: Sequence[str]) -> Mapping[str, object]:
+        found: Mapping[str, object] = getattr(ledger.results, how)(asked)
+        store(app, names[0], result={"outcomes": []})
+        ledger.deliveries.end(names[0])
+        return found
+
+    assert ledger.ended(names, late, cancelled=True) == ({}, names[2:])
+    ended, never = ledger.ended(names, late, cancelled=True)
+    assert (list(ended), never) == (names[:1], names[2:])
+    assert ledger.ended(names, late, cancelled=False)[1] == []
+
+
+def test_whoever_submits_waits_for_the_removals_that_began_before_and_for_no_later_one(ledger: Ledger) -> None:
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(ledger.removals.removing())
+        waited: list[None] = []
+
+        def pause(_: float) -> None:
+            waited.append(None)
+            second.enter_context(ledger.removals.removing())
+            first.close()
+
+        assert ledger.removals.since(frozenset(), pause)
+        assert len(waited) == 1
+    assert len(ledger.removals.seen()) == 2
+    assert not ledger.removals.since(ledger.removals.seen())
 
 
 def test_results_are_those_of_tasks_that_ended(ledger: Ledger, app: App) -> None:

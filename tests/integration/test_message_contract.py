@@ -18,7 +18,13 @@ from pydantic import BaseModel
 
 from packsight.shared.contract.errors import ADVICE
 from packsight.shared.contract.lacking import WANTED
-from packsight.shared.contract.messages import DEFAULT_QUEUE, INTERACTIVE_QUEUE, DescribeRequest, RecognizeRequest
+from packsight.shared.contract.messages import (
+    DEFAULT_QUEUE,
+    INTERACTIVE_QUEUE,
+    MAX_IMAGES,
+    DescribeRequest,
+    RecognizeRequest,
+)
 from packsight.shared.contract.outcomes import (
     Candidate,
     Evidence,
@@ -32,7 +38,7 @@ from packsight.shared.contract.outcomes import (
     WordRead,
 )
 from packsight.shared.queue.ledger import Ledger
-from packsight.shared.settings import Settings
+from packsight.shared.settings import Settings, Worker
 from tests.pages import ROOT, block, text_of
 from tests.recognizer import running
 
@@ -71,6 +77,13 @@ def test_the_table_of_codes_is_that_of_the_code() -> None:
 )
 def test_every_field_is_described_in_order(heading: str, model: type[BaseModel]) -> None:
     assert first_cells(section(heading)) == list(model.model_fields)
+
+
+@pytest.mark.parametrize("heading", ["## The argument", "## Describing"])
+def test_how_many_images_a_message_may_have_by_the_contract_and_by_workers_is_said(heading: str) -> None:
+    (row,) = [line for line in section(heading).splitlines() if line.startswith("| `images` |")]
+    assert f"1 to {MAX_IMAGES:,} " in row
+    assert f"workers take {Worker().max_batch} of them unless set otherwise" in row
 
 
 def test_fields_of_failures_and_of_words_of_evidence_are_described() -> None:

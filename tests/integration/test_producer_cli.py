@@ -20,6 +20,7 @@ import packsight
 from packsight.deploy.stack.ports import free_ports
 from packsight.producer.cli import app
 from packsight.producer.client import Client
+from packsight.shared import advice
 from packsight.shared.contract.errors import SOME_FAILED, ErrorCode, UserError
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest
 from packsight.shared.contract.outcomes import Outcome
@@ -256,9 +257,12 @@ def test_where_nothing_answers_the_stack_whose_settings_were_read_is_named(
     file = tmp_path / "my shop/.packsight/stack.env"
     for arguments in (["submit", "a.jpg"], ["jobs"], ["results", "20260101-000000-abcdef"]):
         refused = CliRunner().invoke(app, arguments)
-        assert "There is no .packsight/stack.env here or above" in str(refused.exception)
+        assert "There is no stack in .packsight here or above" in str(refused.exception)
     file.parent.mkdir()
-    file.write_text(f"PACKSIGHT_BROKER_URL=redis://127.0.0.1:{port}/0\nPACKSIGHT_S3__ENDPOINT=127.0.0.1:{port}\n")
+    file.with_name(advice.STATE).write_text("{}")
+    file.write_text(
+        f'PACKSIGHT_BROKER_URL=redis://127.0.0.1:{port}/0\nPACKSIGHT_S3__ENDPOINT=127.0.0.1:{port}\nPACKSIGHT_HOME="{file.parent}"\n'
+    )
     for arguments in (["submit", "a.jpg"], ["jobs"], ["results", "20260101-000000-abcdef"]):
         refused = CliRunner().invoke(app, arguments)
         assert f"`packsight up --home '{file.parent}'`" in str(refused.exception)

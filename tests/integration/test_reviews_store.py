@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from packsight.shared.storage import layout
+from packsight.shared.storage import reviews as reviews_module
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.reviews import ReviewStore
 from packsight.shared.storage.verdicts import Kind, Verdict
@@ -70,9 +74,82 @@ def test_verdicts_of_a_job_can_be_removed_and_no_others(store: ObjectStore) -> N
     reviews.add([*some(10), *some(10, 10, job="other")])
     reviews.add(some(2, 20))
     store.write(layout.reviews("default", f"{layout.NEW}later.json"), b'{"job": "other", "kind": "of a later release"}')
-    assert reviews.remove_job("j") == 12
+    reviews.remove_job("j")
+    assert told(store) == ["other"] * 11
     assert reviews.all() == some_ids(reviews) and {one.job for one in reviews.all()} == {"other"} and len(reviews.all()) == 10
     assert store.exists(layout.reviews("default", f"{layout.NEW}later.json")), "what cannot be read stays"
+
+
+def told(store: ObjectStore) -> list[str]:
+    """Jobs of all lines that lie there, whoever reads them."""
+    keys = [key for part in (layout.NEW, layout.PACKS) for key in store.list(layout.reviews("default", part))]
+    data = [(key, store.read(key).data) for key in keys]
+    lines = [line for key, one in data for line in (gzip.decompress(one) if key.endswith(".gz") else one).splitlines()]
+    return sorted(json.loads(line)["job"] for line in lines)
+
+
+@pytest.mark.parametrize("step", ["_take", "_write_pack"])
+def test_verdicts_that_are_put_together_while_their_job_is_removed_do_not_come_back(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    kept = some(3, 3, job="other")
+    for one in [*some(3), *kept]:
+        ReviewStore(store, "default").add([one])
+    indexer = ReviewStore(store, "default")
+    do = getattr(indexer, step)
+
+    def late(*arguments: object) -> None:
+        monkeypatch.undo()
+        ReviewStore(store, "default").remove_job("j")
+        do(*arguments)
+
+    monkeypatch.setattr(indexer, step, late)
+    indexer.compact(least=1)
+    assert ReviewStore(store, "default").all() == indexer.all() == kept
+    ReviewStore(store, "default").add([verdict(Kind.UNDONE, job="j", after="a" * 32)])  # from a page that was open
+    assert indexer.all() == kept
+    indexer.compact()
+    assert told(store) == ["other"] * 3
+    assert ReviewStore(store, "default").all() == kept
+
+
+def test_a_job_is_removed_while_verdicts_are_put_together_and_another_is_removed(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for one in [*some(3), *some(3, 3, job="other"), *some(3, 6, job="third")]:
+        ReviewStore(store, "default").add([one])
+    mine, read = ReviewStore(store, "default"), ReviewStore._lines
+
+    def late(one: ReviewStore, key: str) -> list[bytes]:
+        monkeypatch.undo()
+        ReviewStore(store, "default").compact(least=1)
+        return read(one, key)
+
+    monkeypatch.setattr(ReviewStore, "_lines", late)
+    mine.remove_job("j")
+    assert told(store) == ["other"] * 3 + ["third"] * 3
+    write = mine._write_lines
+
+    def later(lines: Sequence[bytes]) -> None:
+        monkeypatch.undo()
+        ReviewStore(store, "default").remove_job("third")
+        write(lines)
+
+    monkeypatch.setattr(mine, "_write_lines", later)
+    mine.remove_job("other")
+    assert ReviewStore(store, "default").all() == []
+    mine.compact()
+    assert told(store) == []
+
+
+def test_that_a_job_was_removed_is_forgotten_after_a_day(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    reviews = ReviewStore(store, "default")
+    reviews.remove_job("j")
+    reviews.compact()
+    assert list(store.list(layout.reviews("default", layout.REMOVED))) == [layout.reviews("default", f"{layout.REMOVED}j")]
+    monkeypatch.setattr(reviews_module, "_REMEMBERED", timedelta(0))
+    reviews.compact()
+    assert list(store.list(layout.reviews("default"))) == []
 
 
 def some_ids(reviews: ReviewStore) -> list[Verdict]:

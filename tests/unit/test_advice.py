@@ -55,11 +55,13 @@ def test_with_a_stack_of_ones_own_it_is_the_stack_that_is_to_be_started(
     folder: StackFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = away(folder)
-    assert any("packsight up" in error for error in observe(folder, settings).errors)
+    assert any("There is no stack in " in error and "packsight up" in error for error in observe(folder, settings).errors)
     monkeypatch.setenv("PACKSIGHT_BROKER_URL", "redis://broker:6379/0")
     folder.save(StackState())
     assert not advice.elsewhere(folder.root)
-    assert any("packsight up" in error for error in observe(folder, settings).errors)
+    assert any(f"`packsight up --home {folder.root}`" in error for error in observe(folder, settings).errors)
+    monkeypatch.chdir(folder.root.parent)
+    assert any("`packsight up`" in error for error in observe(folder, settings).errors)
 
 
 def test_the_indexers_commands_say_the_same_in_a_container(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -114,7 +115,7 @@ class Drawn:
 
     def collect(self, **of_survey: object) -> Survey:
         found = self.survey(**of_survey)  # type: ignore[arg-type]
-        sweep(self.shelf, found.piles, nothing)
+        sweep(self.shelf, found.piles, self.ages, nullcontext, nothing)
         for part in PARTS if not found.notes else ():
             compact(self.shelf, self.features, part, found.photos, self.ages, nothing)
         return found
@@ -217,7 +218,7 @@ def test_each_thing_stays_as_long_as_it_is_needed_or_young(
     found = drawn.survey(active=["active"])
     assert set(drawn.shelf.objects) == before, "looking changes nothing"
     assert sum(pile.objects for pile in found.piles) == len(before)
-    sweep(drawn.shelf, found.piles, nothing)
+    sweep(drawn.shelf, found.piles, drawn.ages, nullcontext, nothing)
     gone = before - set(drawn.shelf.objects)
     assert any(one.startswith(key) for one in gone) is goes
     if not goes:
@@ -308,7 +309,7 @@ def test_whoever_lost_its_locks_removes_no_more(drawn: Drawn) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        sweep(drawn.shelf, drawn.survey().piles, lost)
+        sweep(drawn.shelf, drawn.survey().piles, drawn.ages, nullcontext, lost)
     with pytest.raises(RuntimeError):
         compact(drawn.shelf, drawn.features, "words", Marks(), drawn.ages, lost)
     assert before <= set(drawn.shelf.objects)
@@ -361,6 +362,30 @@ def test_a_photo_that_was_sent_long_ago_is_sent_again_so_that_its_new_job_finds_
         (image,) = upload([Item("photo.jpg", photo)], drawn.shelf)
         assert isinstance(image, JobImage) and image.reference == f"s3://shelf/{key}"
         assert (drawn.shelf.objects[key] == b"photo") is again
+
+
+def test_an_upload_that_was_sent_again_or_named_since_it_was_listed_stays(drawn: Drawn) -> None:
+    for name in ("old", "sent", "of-named"):
+        drawn.shelf.write(f"uploads/{name}", b"photo")
+    drawn.shelf.clock += 8 * DAY
+    found = drawn.survey()
+    (pile,) = unneeded(found.piles)
+    assert len(pile.keys) == 3
+    drawn.shelf.clock += timedelta(minutes=5)
+    drawn.shelf.write("uploads/sent", b"photo")
+    held = 0
+
+    @contextmanager
+    def removing() -> Iterator[None]:
+        nonlocal held
+        job(drawn, "named")  # whoever submits it looks after its uploads once the block has ended
+        drawn.shelf.written["uploads/of-named"] = BEGIN
+        yield
+        held += 1
+
+    sweep(drawn.shelf, found.piles, drawn.ages, removing, nothing)
+    assert set(drawn.shelf.list("uploads/")) == {"uploads/sent", "uploads/of-named"}
+    assert held == 1
 
 
 def test_a_set_of_hashes() -> None:

@@ -52,8 +52,20 @@ def test_a_batch_is_shown_with_its_job_and_its_first_photos_as_their_sender_call
     assert "called" not in found
 
 
+NAMES = [
+    ("monday", "monday"), ("was\x1b it?", "was� it?…"), ("for https://u:p@h/b?sig=5ec2e7", "for https://…@h?…"),
+    ("n" * 10**6, "n" * 200),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "known"), NAMES, ids=range(len(NAMES)))
+def test_a_batch_is_shown_with_the_name_of_its_job(name: str, known: str) -> None:
+    found = admitted(message({"called": {"job": "tea", "name": name, "photos": ["a.jpg"]}}))
+    assert found["argsrepr"] == f'[{{"job": "tea", "name": "{known}", "images": ["a.jpg"]}}]'
+
+
 ODD_NAMES: list[Any] = [
-    None, "x", [], {"job": 5, "photos": []},
+    None, "x", [], {"job": 5, "photos": []}, {"job": "j", "name": [["a"]], "photos": []}, {"job": "j", "name": "", "photos": []},
     {"job": "j", "photos": "abc"}, {"photos": ["a"]}, {"job": "j" * 10**6, "photos": [[]]},
 ]  # fmt: skip
 

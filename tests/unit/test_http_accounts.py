@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -119,11 +120,26 @@ def test_names_with_their_whole_allowance_are_forgotten() -> None:
 
 def test_places_are_given_back() -> None:
     places = Places(1)
-    with places.one(), pytest.raises(Refused, match="under way already"), places.one():
+    with places.one("shop"), pytest.raises(Refused, match="1 requests of this kind are under way"), places.one("other"):
         pass
-    with pytest.raises(ZeroDivisionError), places.one():
+    with pytest.raises(ZeroDivisionError), places.one("shop"):
         raise ZeroDivisionError
     assert places.taken == 0
+
+
+def test_nobody_has_all_places() -> None:
+    places = Places(4)
+    with ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(places.one("shop"))
+        with pytest.raises(Refused, match="3 requests of shop of this kind are under way already") as refused, places.one("shop"):
+            pass
+        assert refused.value.status == 429
+        with places.one("other"):
+            assert places.taken == 4
+    with places.one("shop"):
+        assert places.taken == 1
+    assert not places._of, "names without a place are forgotten"
 
 
 def test_admin_may_everything_and_others_what_they_were_given() -> None:

@@ -107,3 +107,8 @@ def test_a_batch_is_called_by_file_names_and_an_address_that_looks_like_an_uploa
     ]
     (batch,) = Job.of(JobManifest(job="spring", images=2), photos).batches
     assert batch.headers == {CALLED: {"job": "spring", "photos": ["a.jpg", secret]}}  # which is shortened where it is shown
+
+
+def test_a_batch_says_the_name_of_its_job() -> None:
+    (batch,) = Job.of(JobManifest(job="spring", name="Monday", images=1), [JobImage(reference="s3://b/x", name="x")]).batches
+    assert batch.headers == {CALLED: {"job": "spring", "name": "Monday", "photos": ["s3://b/x"]}}

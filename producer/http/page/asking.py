@@ -54,7 +54,7 @@ def _ask(who: Viewer, catalog: str, address: str, photo: UploadFile | None, *, s
         return who.page("ask.html.j2", status=400, catalogs=who.catalogs(), catalog=catalog, fault=fault)
     image = _address(address) if photo is None else _stored(who, photo)
     answer = single_id()
-    with who.door.waiting.one():
+    with who.door.waiting.one(who.who.called):
         who.door.client.ask(image, options, timeout=who.door.settings.http.deadline, id=answer)
     return to(link(f"/answers/{answer}", name=image.name[:_LONGEST], catalog=catalog))
 

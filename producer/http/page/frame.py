@@ -84,7 +84,7 @@ async def known(request: Request, the_door: TheDoor) -> Viewer:
 
 async def viewer(who: Annotated[Viewer, Depends(known)]) -> Viewer:
     """The same, counted: what a page consists of beside its text, its pictures, is not."""
-    who.door.rates.take(f"{who.who.kind} {who.who.name}")
+    who.door.rates.take(who.who.called)
     return who
 
 

@@ -26,11 +26,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from packsight.producer.client import Client
-from packsight.producer.collect import chunks, failed_rows, rows_of, unopened_rows
+from packsight.producer.collect import chunks, rows_of, unopened_rows
 from packsight.producer.rows import Row
 from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.errors import ErrorCode
-from packsight.shared.contract.outcomes import NOT_BEGUN, Candidate, Evidence, Outcome, Product, Status
+from packsight.shared.contract.outcomes import Candidate, Evidence, Outcome, Product, Status
+from packsight.shared.queue.ledger import NEVER_BEGUN
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.storage.jobs import JOB_NAME, Batch, JobImage, JobManifest, task_ids
 
@@ -172,13 +173,11 @@ class JobIndex:
         """Read what has ended or changed since the last time; `stop` ends it early, and what was read by then is kept."""
         ids, size = task_ids(self.manifest), self.manifest.batch_size
         cancelled = client.ledger.jobs.is_cancelled(self.manifest.job)
-        counted = client.ledger.results.counted(ids)
-        now = {number: json.dumps(counted[name]) for number, name in enumerate(ids) if name in counted}
+        counted, never = client.ledger.ended(ids, client.ledger.results.counted, cancelled=cancelled)
+        told = {name: json.dumps(counts) for name, counts in counted.items()} | dict.fromkeys(never, _CANCELLED)
+        now = {number: told[name] for number, name in enumerate(ids) if name in told}
         with self._open() as database:
             known: dict[int, str] = dict(database.execute("SELECT number, counts FROM batches"))
-        if cancelled:
-            begun = client.ledger.deliveries.begun([name for name in ids if name not in counted])
-            now |= {number: _CANCELLED for number, name in enumerate(ids) if name not in counted and name not in begun}
         gone = [number for number, counts in known.items() if counts == _CANCELLED and number not in now]
         changed = [number for number, counts in now.items() if known.get(number) != counts]
         if not changed and not gone and _UNOPENED in known:
@@ -192,7 +191,7 @@ class JobIndex:
             began = time.monotonic()
             ends = client.ledger.results.read([ids[number] for number in part if now[number] != _CANCELLED])
             batches = [job.batches[number] for number in part]
-            self._write({one.index: (_told(one, ends.get(one.task_id)), now[one.index]) for one in batches})
+            self._write({one.index: (_told(one, ends.get(one.task_id, NEVER_BEGUN)), now[one.index]) for one in batches})
             if stop.wait(time.monotonic() - began):
                 return
 
@@ -294,15 +293,14 @@ _Photo = tuple[int, JobImage, _Told]
 _OUTCOMES = TypeAdapter(list[_Told])
 
 
-def _told(batch: Batch, end: TaskEnd | None) -> list[_Photo]:
-    """What a batch's photos were answered; end: None where nobody had begun it when its job was cancelled."""
+def _told(batch: Batch, end: TaskEnd) -> list[_Photo]:
+    """What a batch's photos were answered."""
     told: list[_Told] = []
-    if end is not None and end.result is not None:
+    if end.result is not None:
         with contextlib.suppress(ValidationError):
             told = _OUTCOMES.validate_python(end.result.get("outcomes"))
     if len(told) != len(batch.images):
-        rows = failed_rows(batch, ErrorCode.CANCELLED, NOT_BEGUN) if end is None else rows_of(batch, end)
-        told = [_Told.of(row.outcome) for row in rows]
+        told = [_Told.of(row.outcome) for row in rows_of(batch, end)]
     return [(batch.first + at, image, one) for at, (image, one) in enumerate(zip(batch.images, told, strict=True))]
 
 

@@ -16,14 +16,12 @@ from packsight.producer.http.page.thumbnails import Pictures
 from packsight.producer.jobs import NoSuchJob
 from packsight.producer.reviews.products import Products
 from packsight.shared.catalog.versions import catalog_names
-from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.storage.jobs import JobManifest
 
 T = TypeVar("T")
 
 _KNOWN_SECONDS = 10.0
 """For which names of catalogs and what they publish are not asked for again: one that appears may wait so long."""
-_MANIFESTS = 2000
 
 
 class _Remembered(Generic[T]):
@@ -49,7 +47,6 @@ class Rooms:
     indexes: JobIndexes = field(init=False)
     _inboxes: dict[str, Inbox] = field(default_factory=dict)
     _views: dict[str, tuple[CatalogView, _Remembered[Products]]] = field(default_factory=dict)
-    _manifests: dict[str, tuple[float, JobManifest]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -79,38 +76,17 @@ class Rooms:
 
     def manifest(self, job: str) -> JobManifest:
         """What a job asks for, as it was a few seconds ago; raises NoSuchJob."""
-        at, found = self._manifests.get(job, (0.0, None))
-        if found is None or time.monotonic() - at > _KNOWN_SECONDS:
-            try:
-                found = self.door.client.manifest(job)
-            except NoSuchJob:
-                self._manifests.pop(job, None)
-                self.indexes.forget(job)
-                raise
-            self._keep(found)
-        return found
+        try:
+            return self.door.manifests.of(job)
+        except NoSuchJob:
+            self.indexes.forget(job)
+            raise
 
     def manifests(self) -> Iterator[JobManifest]:
-        """Those of all jobs there are, newest first; each is read when it is come to, and once."""
-        names = sorted(self.door.client.jobs.names(), reverse=True)
+        """Those of all jobs there are, newest first."""
+        names = self.door.client.jobs.names()
         self.indexes.keep_only(names)
-        for name in names:
-            _, found = self._manifests.get(name, (0.0, None))
-            if found is None:
-                try:
-                    found = self.door.client.jobs.manifest(name)
-                except StorageError as error:
-                    if error.code is not ErrorCode.OBJECT_MISSING:
-                        raise
-                    continue  # removed meanwhile
-                self._keep(found)
-            yield found
-
-    def _keep(self, manifest: JobManifest) -> None:
-        with self._lock:
-            if len(self._manifests) >= _MANIFESTS:
-                self._manifests.clear()
-            self._manifests[manifest.job] = (time.monotonic(), manifest)
+        yield from self.door.manifests.newest_of(names)
 
     def close(self) -> None:
         """Close what is open."""
