@@ -13,7 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +29,7 @@ from bench.sets import set_in
 from bench.testbed import Testbed, testbed, worker
 from packsight.deploy.stack import parts, services
 from packsight.deploy.stack.ports import free_ports
+from packsight.indexer.examination import RefusedError
 from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.sync import run_sync
 from packsight.producer.client import Client
@@ -116,7 +117,13 @@ def _door(on: Testbed, sample: float) -> Iterator[str]:
 
 
 def _publish(on: Testbed, client: Client, photos: PhotoSet) -> SyncReport:
-    report = run_sync(SyncRequest(str(photos.feed), "", photos.name), on.settings)
+    """Sync, and wait until the version is served; one that is refused is told, and published all the same."""
+    request = SyncRequest(str(photos.feed), "", photos.name)
+    try:
+        report = run_sync(request, on.settings)
+    except RefusedError as refused:
+        console.print(f"! {refused}", highlight=False)
+        report = run_sync(replace(request, force=True), on.settings)
     served(client, photos.name, on.settings)
     return report
 

@@ -104,6 +104,21 @@ def test_a_person_signs_in_reviews_and_takes_back_by_keyboard_alone(shop: Servin
     assert {review.verdict.by for review in reviewed.photos.values()} == {"ann"}
 
 
+def test_no_key_judges_a_photo_that_is_not_to_be_seen_yet(shop: Serving, browser: webdriver.Chrome) -> None:
+    stored = store_job(shop.door.client, ["late.jpg"], [outcome(0, Status.AMBIGUOUS, 0.5)], pictures=True)
+    width(browser, 1280)
+    signed_in(browser, shop, f"/review?job={stored.id}")
+    photo = browser.find_element(By.CSS_SELECTOR, ".shot img")
+    browser.execute_script("Object.defineProperty(arguments[0], 'complete', {value: false, configurable: true})", photo)
+    press(browser, Keys.ENTER)
+    press(browser, "n")
+    assert browser.execute_script("return document.forms.verdict.dataset.sent") is None
+    browser.execute_script("delete arguments[0].complete", photo)
+    go_on(browser, "n")
+    (said,) = [one for one in ReviewDesk(shop.door.client, "default").store.all() if one.name == "late.jpg"]
+    assert said.kind is Kind.ABSENT
+
+
 def test_whoever_knows_the_labels_reviews_a_job_by_keyboard_and_every_verdict_is_theirs(
     shop: Serving, browser: webdriver.Chrome
 ) -> None:
