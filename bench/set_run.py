@@ -34,7 +34,7 @@ def measure(on: Testbed, by: Running, client: Client, photos: PhotoSet, *, index
     indexer: settings that this set's catalog is built with.
     """
     run_sync(SyncRequest(str(photos.feed), photos.extra, photos.name), indexer)
-    _served(client, photos.name, indexer)
+    served(client, photos.name, indexer)
     here = local.Catalog.current(client, photos.name)
     asker = Asker(on, by, client, photos, photos.name)
     asked, cpu = asker.ask(photos.labels)
@@ -80,7 +80,7 @@ def pooled(sets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _served(client: Client, catalog: str, settings: Settings) -> None:
+def served(client: Client, catalog: str, settings: Settings) -> None:
     """Wait until every child answers from what was published; raises CatalogError when one does not."""
     current = CatalogStore(client.store, catalog, Trust.of_reader(settings)).current()
     if current is None:

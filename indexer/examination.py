@@ -72,6 +72,8 @@ class Material:
     """What was noticed before, for the terminal."""
     lists: Mapping[str, pa.Table] = field(default_factory=dict)
     """More lists of the report, by the names of TITLES."""
+    said: Mapping[str, str] = field(default_factory=dict)
+    """What people said that photos show; as for churn."""
     asked: Sequence[Asked] | None = None
     """What the version was asked already, if it was; see `ask`."""
 
@@ -175,7 +177,7 @@ class Examination:
         recognition = {version: [pairs(old, asked, kind) for kind in (OWN, MADE)] for version, old in answers.items()}
         parents = recognition.get(parent.version, []) if parent is not None else []
         moved = {*changed.added["id"].to_pylist(), *changed.gone["id"].to_pylist()} if changed is not None else set()
-        otherwise = churn(answers[parent.version], asked, moved) if parent is not None else NO_CHURN
+        otherwise = churn(answers[parent.version], asked, moved, material.said) if parent is not None else NO_CHURN
         remarked, notes = remarks(tables, snapshot, asked, self.parameters)
         lists = {
             "failed": pa.Table.from_pylist([asdict(failure) for failure in material.failures], schema=_FAILED),

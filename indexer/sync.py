@@ -399,7 +399,8 @@ class Sync:
             material = replace(material, made=made.features, asked=None)
             self._write_version(state, folder, wanted, target, material, made.notes)
         lists = {**wanted.harvest.lists(state, _number(target)), "unreadable_names": unreadable.products}
-        material = replace(material, failures=failures_of(state), lists=lists)
+        said = {pair.sha256: pair.product for pair in wanted.harvest.pairs}
+        material = replace(material, failures=failures_of(state), lists=lists, said=said)
         self.lease.check()
         return self.gate.of_version(folder, before, material, force=self.request.force, tried=bool(self.request.canary))
 

@@ -63,9 +63,8 @@ def flower(state: StackState, data: Path, environment: dict[str, str]) -> Spec:
     return Spec("flower", command, asks_for_a_password(f"{address}/healthcheck"), environment | variables, url=address)
 
 
-def http(state: StackState, environment: dict[str, str]) -> Spec:
-    """The HTTP door, ready when broker and object storage answer it."""
-    port = state.ports["http"]
+def http(port: int, environment: dict[str, str]) -> Spec:
+    """The HTTP door at a port of loopback, ready when broker and object storage answer it."""
     address = f"http://127.0.0.1:{port}"
     variables = {"PACKSIGHT_HTTP__HOST": "127.0.0.1", "PACKSIGHT_HTTP__PORT": str(port)}
     command = launch.python("packsight", "serve")

@@ -62,7 +62,7 @@ def then(folder: StackFolder, state: StackState, settings: Settings) -> list[Spe
     found = [parts.recognizer(number, folder.root, worker) for number in range(1, state.workers + 1)]
     found.append(parts.indexer(folder.root, _environment(folder, state, Role.INDEXER)))
     if state.http:
-        found.append(parts.http(state, _environment(folder, state, Role.HTTP)))
+        found.append(parts.http(state.ports["http"], _environment(folder, state, Role.HTTP)))
     found = [parts.shows_figures(spec, state.ports[figures_port(spec.name)]) for spec in found]
     if state.flower:
         found.append(parts.flower(state, folder.data, _environment(folder, state, Role.FLOWER)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from enum import StrEnum
 
 import pyarrow as pa
 
@@ -11,13 +12,23 @@ from packsight.indexer.gate.questions import by_photo
 from packsight.shared.catalog.told import QUERY, Asked
 
 
+class Cause(StrEnum):
+    """Why an answer changes."""
+
+    UNKNOWN = ""
+    MOVED = "came or went"
+    """One of the two products is in one of the versions only."""
+    SAID = "as reviewed"
+    """It is now what a person said of the photo."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A query that is answered otherwise; `explained` when one of the two products is in one of the versions only."""
+    """A query that is answered otherwise."""
 
     before: Asked
     after: Asked
-    explained: bool
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +40,8 @@ class Churn:
 
     @property
     def unexplained(self) -> int:
-        """Answers that change though the products of both are in both versions."""
-        return sum(not change.explained for change in self.changes)
+        """Answers that change for no cause that is known."""
+        return self._by(Cause.UNKNOWN)
 
     def told(self, version: str) -> list[str]:
         """A line on them."""
@@ -38,19 +49,32 @@ class Churn:
             return ["no stored query was asked: PACKSIGHT_CATALOG__QUERIES names photos that versions are asked about"]
         return [
             f"stored queries: of {self.asked} that {version} was asked too, {len(self.changes)} are answered otherwise, "
-            f"{len(self.changes) - self.unexplained} of them since a product came or went"
+            f"{self._by(Cause.MOVED)} of them since a product came or went, {self._by(Cause.SAID)} as people said"
         ]
+
+    def _by(self, cause: Cause) -> int:
+        return sum(change.cause is cause for change in self.changes)
 
 
 NO_CHURN = Churn(0, ())
 
 
-def churn(before: Sequence[Asked], after: Sequence[Asked], moved: Set[str]) -> Churn:
-    """Compare answers; moved: ids of products that are in one of the versions only."""
+def churn(before: Sequence[Asked], after: Sequence[Asked], moved: Set[str], said: Mapping[str, str]) -> Churn:
+    """Compare answers.
+
+    moved: ids of products that are in one of the versions only; said: id of the product that a photo shows as people said, empty
+    for none of the catalog, by the sha256 of the photo.
+    """
+
+    def cause(was: Asked, now: Asked) -> Cause:
+        if {was.answered, now.answered} & moved:
+            return Cause.MOVED
+        return Cause.SAID if said.get(now.photo.sha256) == now.answered else Cause.UNKNOWN
+
     old, new = by_photo(before, QUERY), by_photo(after, QUERY)
     both = [(old[key], one) for key, one in new.items() if key in old]
     changed = [(was, now) for was, now in both if was.answered != now.answered]
-    return Churn(len(both), tuple(Change(was, now, bool({was.answered, now.answered} & moved)) for was, now in changed))
+    return Churn(len(both), tuple(Change(was, now, cause(was, now)) for was, now in changed))
 
 
 def changed_answers(found: Churn) -> pa.Table:
@@ -65,7 +89,7 @@ def changed_answers(found: Churn) -> pa.Table:
             "to": change.after.answered,
             "to_confidence": change.after.answer.confidence,
             "to_picture": change.after.answer.picture,
-            "explained": "came or went" if change.explained else "",
+            "explained": change.cause.value,
         }
         for change in found.changes
     ]

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from packsight.indexer.gate.changes import Changes
-from packsight.indexer.gate.churn import NO_CHURN, Churn
+from packsight.indexer.gate.churn import NO_CHURN, Cause, Churn
 from packsight.indexer.gate.parameters import GateParameters
 from packsight.indexer.gate.recognition import Pairs
 from packsight.indexer.gate.tables import Levels
@@ -160,7 +160,7 @@ def _forgotten(recognition: Mapping[str, Sequence[Pairs]], parameters: GateParam
 
 def _answers(found: Churn, limits: Catalog, parameters: GateParameters) -> Iterator[Refusal]:
     if found.unexplained > max(limits.max_changed_answers * found.asked, parameters.changed_answers):
-        first = next(change for change in found.changes if not change.explained)
+        first = next(change for change in found.changes if change.cause is Cause.UNKNOWN)
         yield Refusal(
             gate="other answers",
             text=f"{found.unexplained} of {found.asked} stored queries are answered otherwise (first: {first.after.photo.name}, "

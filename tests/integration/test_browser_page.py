@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
+from bench.browser import chromium, go_on, press, sign_in, wait
+from bench.review_page import agrees
+from bench.reviewer import Reviewer
 from packsight.deploy.testbed import Servers
 from packsight.producer.http.rights import Right
 from packsight.producer.reviews.desk import ReviewDesk
@@ -24,12 +26,11 @@ from packsight.shared.settings import Http
 from packsight.shared.storage.jobs import Job
 from packsight.shared.storage.verdicts import Kind
 from tests import recognizer
-from tests.answered import first_photos, outcome, picture, publish, store_job
+from tests.answered import first_photos, outcome, picture, products, publish, store_job
 from tests.door import PASSWORD, Serving, serving
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = 60
 LONG = "a-photo-whose-name-goes-on-and-on-without-any-place-where-a-line-could-be-broken-" * 2
 
 
@@ -52,31 +53,15 @@ def job(shop: Serving) -> Job:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
+    if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
         pytest.skip("needs Debian's chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Service(driver))
-    yield opened
-    opened.quit()
+    with chromium() as opened:
+        yield opened
 
 
 def width(browser: webdriver.Chrome, pixels: int) -> None:
     screen = {"width": pixels, "height": 844, "deviceScaleFactor": 1, "mobile": pixels < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-
-
-def wait(browser: webdriver.Chrome, condition: Any) -> Any:
-    return WebDriverWait(browser, PATIENCE, poll_frequency=0.1).until(condition)
-
-
-def press(browser: webdriver.Chrome, *keys: str) -> None:
-    """Press keys wherever the browser is, as a person does who touches no mouse."""
-    browser.switch_to.active_element.send_keys(*keys)
 
 
 def logged(browser: webdriver.Chrome, kind: str) -> list[str]:
@@ -89,26 +74,13 @@ def body(browser: webdriver.Chrome) -> WebElement:
     return browser.find_element(By.TAG_NAME, "body")
 
 
-def go_on(browser: webdriver.Chrome, key: str) -> None:
-    """Press a key that leads to another page, and wait for that."""
-    before = browser.find_element(By.TAG_NAME, "html")
-    body(browser).send_keys(key)
-    wait(browser, lambda _: browser.find_element(By.TAG_NAME, "html") != before)
-    wait(browser, lambda _: browser.execute_script("return document.readyState") == "complete")
-
-
-def sign_in(browser: webdriver.Chrome, shop: Serving, path: str) -> None:
-    browser.delete_all_cookies()
-    browser.get(f"{shop.stranger.base}{path}")
-    wait(browser, lambda _: browser.switch_to.active_element.get_attribute("name") == "name")
-    press(browser, "ann", Keys.TAB)
-    press(browser, PASSWORD, Keys.ENTER)
-    wait(browser, lambda _: "/sign-in" not in browser.current_url)
+def signed_in(browser: webdriver.Chrome, shop: Serving, path: str) -> None:
+    sign_in(browser, shop.stranger.base, path, "ann", PASSWORD)
 
 
 def test_a_person_signs_in_reviews_and_takes_back_by_keyboard_alone(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
     width(browser, 1280)
-    sign_in(browser, shop, f"/review?job={job.id}")
+    signed_in(browser, shop, f"/review?job={job.id}")
     assert "6 wait" in body(browser).text
     go_on(browser, Keys.ENTER)
     go_on(browser, "2")
@@ -132,10 +104,47 @@ def test_a_person_signs_in_reviews_and_takes_back_by_keyboard_alone(shop: Servin
     assert {review.verdict.by for review in reviewed.photos.values()} == {"ann"}
 
 
+def test_no_key_judges_a_photo_that_is_not_to_be_seen_yet(shop: Serving, browser: webdriver.Chrome) -> None:
+    stored = store_job(shop.door.client, ["late.jpg"], [outcome(0, Status.AMBIGUOUS, 0.5)], pictures=True)
+    width(browser, 1280)
+    signed_in(browser, shop, f"/review?job={stored.id}")
+    photo = browser.find_element(By.CSS_SELECTOR, ".shot img")
+    browser.execute_script("Object.defineProperty(arguments[0], 'complete', {value: false, configurable: true})", photo)
+    press(browser, Keys.ENTER)
+    press(browser, "n")
+    assert browser.execute_script("return document.forms.verdict.dataset.sent") is None
+    browser.execute_script("delete arguments[0].complete", photo)
+    go_on(browser, "n")
+    (said,) = [one for one in ReviewDesk(shop.door.client, "default").store.all() if one.name == "late.jpg"]
+    assert said.kind is Kind.ABSENT
+
+
+def test_whoever_knows_the_labels_reviews_a_job_by_keyboard_and_every_verdict_is_theirs(
+    shop: Serving, browser: webdriver.Chrome
+) -> None:
+    outcomes = [outcome(n, Status.AMBIGUOUS, 0.5, first=n) for n in range(10)]
+    stored = store_job(shop.door.client, [f"known-{n}.jpg" for n in range(10)], outcomes, pictures=True)
+    photos = [str(row.outcome.sha256) for row in shop.door.client.outcomes(stored)]
+    names = {one.id: one.name for one in products()}
+    labels = dict(zip(photos, ["p0", "p2", "p10", "", "p4", "unknown", "p8", "p7", "p0", "p9"], strict=True))
+    width(browser, 1280)
+    signed_in(browser, shop, f"/review?job={stored.id}")
+    given = Reviewer(browser, labels, names).review(60)
+    assert "Nothing waits for a person" in body(browser).text
+    assert [one.undone for one in given] == [False] * 9 + [True]
+    ways = Counter(one.way for one in given)
+    assert ways == {"confirmed": 4, "another candidate": 2, "searched for": 2, "not in the catalog": 2}
+    assert all(one.keys > 4 for one in given if one.way == "searched for")
+    reviewed = ReviewDesk(shop.door.client, "default").reviewed().photos
+    assert all(agrees(reviewed[photo].verdict, labels[photo], names) for photo in photos)
+    said = reviewed[photos[0]].verdict
+    assert not agrees(said, "p1", names) and not agrees(said, "", names)
+
+
 def test_a_chosen_photo_is_recognised_and_drawn(shop: Serving, browser: webdriver.Chrome, tmp_path: Path) -> None:
     (tmp_path / "tin.jpg").write_bytes(picture("tin"))
     width(browser, 1280)
-    sign_in(browser, shop, "/")
+    signed_in(browser, shop, "/")
     with recognizer.running(shop.door.settings):
         browser.find_element(By.NAME, "photo").send_keys(str(tmp_path / "tin.jpg"))
         wait(browser, lambda _: "/answers/" in browser.current_url)
@@ -146,7 +155,7 @@ def test_a_chosen_photo_is_recognised_and_drawn(shop: Serving, browser: webdrive
 
 def test_a_job_is_searched_while_one_types(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
     width(browser, 1280)
-    sign_in(browser, shop, f"/jobs/{job.id}")
+    signed_in(browser, shop, f"/jobs/{job.id}")
     wait(browser, lambda _: len(browser.find_elements(By.CSS_SELECTOR, ".results li")) == 6)
     browser.find_element(By.NAME, "q").send_keys("castoly")
     wait(browser, lambda _: len(browser.find_elements(By.CSS_SELECTOR, ".results li")) == 1)
@@ -155,7 +164,7 @@ def test_a_job_is_searched_while_one_types(shop: Serving, job: Job, browser: web
 
 def test_no_page_scrolls_sideways_on_a_phone_nor_asks_another_host(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
     width(browser, 390)
-    sign_in(browser, shop, "/")
+    signed_in(browser, shop, "/")
     logged(browser, "performance")
     logged(browser, "browser")
     for path in ("/", "/jobs", f"/jobs/{job.id}", f"/jobs/{job.id}/photos/0", f"/review?job={job.id}&q=a", "/products?q=cream",

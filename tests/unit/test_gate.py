@@ -226,7 +226,7 @@ def query(sha: str, answer: str, *, matched: bool = True) -> Asked:
 def test_answers_that_change_are_named_with_both_pictures_and_the_limit_counts_those_of_products_in_both() -> None:
     before = [query(str(n), "p") for n in range(20)] + [query("none", "p", matched=False), query("unknown", "p")]
     after = [query(str(n), "q" if n < 3 else "p") for n in range(20)] + [query("none", "new"), query("fresh", "q")]
-    found = churn(before, after, {"new"})
+    found = churn(before, after, {"new"}, {})
     assert (found.asked, len(found.changes), found.unexplained) == (21, 4, 3)
     table = rows(changed_answers(found))
     assert [(row["query"], row["from"], row["to"], row["explained"]) for row in table[2:]] == [
@@ -234,8 +234,22 @@ def test_answers_that_change_are_named_with_both_pictures_and_the_limit_counts_t
     ]  # fmt: skip
     assert (table[0]["from_picture"], table[0]["to_picture"], table[0]["to_confidence"]) == ("p.jpg", "q.jpg", 0.97)
     assert gates(None, numbered(5), churn=found) == ["other answers"]
-    fewer = churn(before[1:], after[1:], {"new"})
+    fewer = churn(before[1:], after[1:], {"new"}, {})
     assert gates(None, numbered(5), churn=fewer) == []
+
+
+def test_answers_that_become_what_people_said_hold_no_version_up_and_others_do() -> None:
+    before = [query(str(n), "p", matched=False) for n in range(6)] + [query("gone", "p")]
+    after = [query(str(n), "p") for n in range(6)] + [query("gone", "q", matched=False)]
+    shas = [one.photo.sha256 for one in after]
+    assert gates(None, numbered(5), churn=churn(before, after, set(), {})) == ["other answers"]
+    as_said = churn(before, after, set(), {**dict.fromkeys(shas, "p"), shas[-1]: ""})
+    assert (len(as_said.changes), as_said.unexplained) == (7, 0)
+    assert {row["explained"] for row in rows(changed_answers(as_said))} == {"as reviewed"}
+    assert gates(None, numbered(5), churn=as_said) == []
+    assert "0 of them since a product came or went, 7 as people said" in as_said.told("1")[0]
+    others = churn(before, after, set(), dict.fromkeys(shas, "q"))
+    assert others.unexplained == 7 and gates(None, numbered(5), churn=others) == ["other answers"]
 
 
 def test_what_a_shop_may_want_to_see_to_is_named() -> None:

@@ -115,6 +115,8 @@ addEventListener("keydown", (event) => {
   const one = document.querySelector(`[data-key="${CSS.escape(key)}"], [data-key-too="${CSS.escape(key)}"]`);
   if (!one) return;
   event.preventDefault();
+  // A finger that is ahead of the page judges no photo that is not to be seen yet.
+  if (one.form?.id === "verdict" && one.value !== "skip" && find(".shot img").some((photo) => !photo.complete)) return;
   if (one.matches("input")) { one.focus(); one.select(); } else one.click();
 });
 // What was sent is not sent twice by a hasty finger.
