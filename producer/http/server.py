@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
+import sys
 
 import uvicorn
 
@@ -50,8 +52,12 @@ def serve(settings: Settings) -> None:
         proxy_headers=bool(http.proxies), forwarded_allow_ips=http.proxies or "",
         timeout_graceful_shutdown=_GRACE,
     )  # fmt: skip
-    _Server(config).run()
-    log.info("stopped", extra={"action": "stopped"})
+    # Once it has stopped, uvicorn raises the signal anew, by which the process would end as if it had been killed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    try:
+        _Server(config).run()
+    finally:
+        log.info("stopped", extra={"action": "stopped"})
 
 
 def _is_free(host: str, port: int) -> bool:

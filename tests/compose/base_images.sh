@@ -6,8 +6,9 @@
 #   DOCKER=…   the engine's client
 set -euo pipefail
 docker=${DOCKER:-docker}
-MIRROR=${MIRROR:-$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
-    sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' | head -n 1)}
+# Most systems have only one of the two.
+sources() { cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null || true; }
+MIRROR=${MIRROR:-$(sources | sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\).*/\2/p' | sed -n 1p)}
 [ -n "$MIRROR" ] || { echo "set MIRROR to a mirror of Debian's packages" >&2; exit 2; }
 command -v mmdebstrap >/dev/null || { echo "mmdebstrap is not installed: apt-get install mmdebstrap" >&2; exit 2; }
 work=$(mktemp -d)

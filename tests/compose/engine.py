@@ -47,6 +47,11 @@ def adapted(compose: Compose, secrets: Path, tag: str) -> Compose:
     return made
 
 
+def lasting(compose: Compose) -> tuple[str, ...]:
+    """The services that `up` starts, in the order of the file: those that others need come first."""
+    return tuple(name for name, service in compose["services"].items() if "profiles" not in service)
+
+
 def merged(text: str) -> Compose:
     """A compose file with its anchors and merges resolved."""
     found: Compose = yaml.safe_load(text)
@@ -123,6 +128,8 @@ class Project:
 
     client: Client
     file: Path
+    lasting: tuple[str, ...]
+    """Services that stay."""
 
     def command(self, *arguments: str) -> list[str]:
         """A command of compose, to be run here or beside."""

@@ -382,6 +382,16 @@ def test_a_job_that_was_accepted_is_queued_by_the_next_server_where_the_first_wa
             assert set(worker.seen.values()) == {1}
 
 
+def test_a_server_that_is_told_to_stop_says_so_and_has_not_failed(live_settings: Settings, live_environment: None) -> None:
+    command = [sys.executable, "-P", "-m", "packsight", "serve", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any("serving on" in line for line in process.stderr)
+        process.terminate()
+        assert any("stopped" in line for line in process.stderr)
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("forms", [False, True], ids=["signed", "taken"])
 def test_photos_are_sent_past_the_server_or_to_it_and_named_in_a_job(
     open_door: Serving, worker: StandIn, store: ObjectStore, forms: bool

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from packsight.cli import app
 from packsight.deploy import secrets_folder
 from packsight.shared.health import END_AFTER
 from packsight.shared.settings import Http, Settings, Worker
-from tests.compose.engine import BASES, adapted, merged
+from tests.compose.engine import BASES, adapted, lasting, merged
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -233,3 +235,21 @@ def test_there_is_a_stand_in_for_every_image_that_is_not_ours() -> None:
     assert set(BASES) == {base[1], *foreign}
     script = (ROOT / "tests/compose/base_images.sh").read_text()
     assert all(f"--tag {name} " in script for name in BASES)
+
+
+def test_what_is_tried_waits_for_every_service_that_stays() -> None:
+    assert lasting(merged((ROOT / "docker-compose.yml").read_text())) == ("broker", "s3", "worker", "indexer", "flower", "http")
+
+
+def test_what_builds_the_stand_ins_says_what_it_lacks(tmp_path: Path) -> None:
+    for program in ("bash", "cat", "sed"):
+        found = shutil.which(program)
+        assert found is not None
+        (tmp_path / program).symlink_to(found)
+    script = ROOT / "tests/compose/base_images.sh"
+    done = subprocess.run(
+        [tmp_path / "bash", script], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False, timeout=60
+    )
+    # Where there is no list of Debian's packages either, that is said first.
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"mmdebstrap is not installed: .+\n|set MIRROR to .+\n", done.stderr)
