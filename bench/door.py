@@ -28,9 +28,7 @@ from bench.photos import changed_copies, few
 from bench.run import publish_catalog
 from bench.testbed import Testbed, testbed, worker
 from packsight.deploy.stack import parts
-from packsight.deploy.stack.credentials import Credentials
 from packsight.deploy.stack.ports import free_ports
-from packsight.deploy.stack.state import StackState
 from packsight.deploy.testbed import Server
 from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.rights import Right
@@ -132,8 +130,7 @@ def ratios(rates: Mapping[str, Sequence[float]], base: str) -> dict[str, float]:
 
 def _door(on: Testbed, stack: ExitStack) -> Door:
     (port,) = free_ports(1)
-    state = StackState(credentials=Credentials(), ports={"http": port})
-    spec = parts.http(state, on.environment | {"PACKSIGHT_HTTP__REQUESTS_PER_MINUTE": "1000000"})  # places are what is measured
+    spec = parts.http(port, on.environment | {"PACKSIGHT_HTTP__REQUESTS_PER_MINUTE": "1000000"})  # places are what is measured
     server = Server(spec, on.folder)
     stack.callback(server.stop)
     _, key = Accounts(on.settings.home).add_client("bench", frozenset({Right.RECOGNISE}), None)
