@@ -116,7 +116,7 @@ addEventListener("keydown", (event) => {
   if (!one) return;
   event.preventDefault();
   // A finger that is ahead of the page judges no photo that is not to be seen yet.
-  if (one.form?.id === "verdict" && one.value !== "skip" && find(".shot img").some((photo) => !photo.complete)) return;
+  if (one.form?.matches("#verdict") && one.value !== "skip" && find(".shot img").some((photo) => !photo.complete)) return;
   if (one.matches("input")) { one.focus(); one.select(); } else one.click();
 });
 // What was sent is not sent twice by a hasty finger.
