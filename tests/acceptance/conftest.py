@@ -12,6 +12,15 @@ from packsight.shared.contract.errors import SOME_FAILED
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what the stack has counted since it began be looked at before others start its workers anew."""
+    looking = [item for item in items if item.path.name == "test_scraped.py"]
+    others = [item for item in items if item not in looking]
+    uses = [bool(item.get_closest_marker("whole_stack")) and "stack" in getattr(item, "fixturenames", ()) for item in others]
+    first = uses.index(True) if True in uses else len(others)
+    items[:] = [*others[:first], *looking, *others[first:]]
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made = Stack(tmp_path_factory.mktemp("stack"))
