@@ -26,10 +26,7 @@ from rich.console import Console
 from bench import machine
 from bench.photos import changed_copies, few
 from bench.run import publish_catalog
-from bench.testbed import Testbed, testbed, worker
-from packsight.deploy.stack import parts
-from packsight.deploy.stack.ports import free_ports
-from packsight.deploy.testbed import Server
+from bench.testbed import door, testbed, worker
 from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.rights import Right
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE, RECOGNIZE
@@ -57,8 +54,8 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Door:
-    """The HTTP door as a client with a key finds it."""
+class Client:
+    """A program with a key."""
 
     address: str
     key: str
@@ -95,10 +92,15 @@ def run(folder: Path, models: Path, sizes: Sizes) -> dict[str, Any]:
         stack.enter_context(worker(on))
         photos = few(folder / "shop")
         publish_catalog(on, photos, {"photos": {}}, console)
-        door = _door(on, stack)
+        # Places are what is measured, not how often one may ask.
+        address = stack.enter_context(door(on, PACKSIGHT_HTTP__REQUESTS_PER_MINUTE="1000000"))
+        _, key = Accounts(on.settings.home).add_client("bench", frozenset({Right.RECOGNISE}), None)
+        pool = urllib3.PoolManager(retries=False, maxsize=sizes.flood, timeout=120)
+        stack.callback(pool.clear)
+        client = Client(address, key, pool)
         copies = changed_copies(photos.usable(), sizes.seen + sizes.new, folder / "copies")
         files = [path.read_bytes() for path in copies[: sizes.seen]]
-        references = [str(door.outcome(body=data)["image"]) for data in files]
+        references = [str(client.outcome(body=data)["image"]) for data in files]
         app = stack.enter_context(Celery(broker=on.settings.broker, backend=on.settings.results))
         app.conf.result_expires = 3600
 
@@ -108,15 +110,15 @@ def run(folder: Path, models: Path, sizes: Sizes) -> dict[str, Any]:
 
         ways: dict[str, Callable[[int], object]] = {
             "Celery": by_celery,
-            "HTTP by reference": lambda number: door.outcome(json={"url": references[number % len(references)]}),
-            "HTTP by bytes": lambda number: door.outcome(body=files[number % len(files)]),
+            "HTTP by reference": lambda number: client.outcome(json={"url": references[number % len(references)]}),
+            "HTTP by bytes": lambda number: client.outcome(body=files[number % len(files)]),
         }
         rates = _rates(ways, sizes)
         document: dict[str, Any] = {
             "commit": machine.commit(), "machine": machine.machine(usable_cores()),
             "requests_per_second": rates, "to_celery": ratios(rates, "Celery"),
-            "new_at_once": _new(door, [path.read_bytes() for path in copies[sizes.seen :]]),
-            "flood": _flood(door, references, sizes.flood),
+            "new_at_once": _new(client, [path.read_bytes() for path in copies[sizes.seen :]]),
+            "flood": _flood(client, references, sizes),
         }  # fmt: skip
     console.print_json(json.dumps(document))
     return document
@@ -126,17 +128,6 @@ def ratios(rates: Mapping[str, Sequence[float]], base: str) -> dict[str, float]:
     """Each way's rate as a share of the base's; rates: of all rounds."""
     whole = {name: sum(found) for name, found in rates.items()}
     return {name: round(rate / whole[base], 3) for name, rate in whole.items() if name != base}
-
-
-def _door(on: Testbed, stack: ExitStack) -> Door:
-    (port,) = free_ports(1)
-    spec = parts.http(port, on.environment | {"PACKSIGHT_HTTP__REQUESTS_PER_MINUTE": "1000000"})  # places are what is measured
-    server = Server(spec, on.folder)
-    stack.callback(server.stop)
-    _, key = Accounts(on.settings.home).add_client("bench", frozenset({Right.RECOGNISE}), None)
-    pool = urllib3.PoolManager(retries=False, maxsize=Sizes.flood, timeout=120)
-    stack.callback(pool.clear)
-    return Door(str(spec.url), key, pool)
 
 
 def _rates(ways: Mapping[str, Callable[[int], object]], sizes: Sizes) -> dict[str, list[float]]:
@@ -151,12 +142,12 @@ def _rates(ways: Mapping[str, Callable[[int], object]], sizes: Sizes) -> dict[st
     return found
 
 
-def _new(door: Door, files: Sequence[bytes]) -> dict[str, Any]:
+def _new(client: Client, files: Sequence[bytes]) -> dict[str, Any]:
     """Photos that nobody has seen, all at once: how they were answered, and how long each waited."""
 
     def ask(data: bytes) -> tuple[int, float]:
         begun = time.perf_counter()
-        return door.recognize(body=data).status, time.perf_counter() - begun
+        return client.recognize(body=data).status, time.perf_counter() - begun
 
     with ThreadPoolExecutor(len(files)) as pool:
         answers = list(pool.map(ask, files))
@@ -167,19 +158,19 @@ def _new(door: Door, files: Sequence[bytes]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _flood(door: Door, references: Sequence[str], count: int) -> dict[str, Any]:
+def _flood(client: Client, references: Sequence[str], sizes: Sizes) -> dict[str, Any]:
     """More than there are places: what is refused, and whether all of it is answered when it is asked again."""
-    ask = partial(_asked, door, references)
-    with ThreadPoolExecutor(count) as pool:
-        answers = list(pool.map(ask, range(count)))
+    ask = partial(_asked, client, references)
+    with ThreadPoolExecutor(sizes.flood) as pool:
+        answers = list(pool.map(ask, range(sizes.flood)))
     refused = [number for number, status in enumerate(answers) if status != 200]
-    with ThreadPoolExecutor(Sizes.side_by_side) as pool:
+    with ThreadPoolExecutor(sizes.side_by_side) as pool:
         again = list(pool.map(ask, refused))
     return {"answers": dict(Counter(answers)), "asked_again": dict(Counter(again))}
 
 
-def _asked(door: Door, references: Sequence[str], number: int) -> int:
-    return door.recognize(json={"url": references[number % len(references)]}).status
+def _asked(client: Client, references: Sequence[str], number: int) -> int:
+    return client.recognize(json={"url": references[number % len(references)]}).status
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import secrets
 import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +26,7 @@ from bench.photos import PhotoSet
 from bench.reviewer import Given, Reviewer
 from bench.set_run import served
 from bench.sets import set_in
-from bench.testbed import Testbed, testbed, worker
-from packsight.deploy.stack import parts, services
-from packsight.deploy.stack.ports import free_ports
+from bench.testbed import Testbed, door, testbed, worker
 from packsight.indexer.examination import RefusedError
 from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.sync import run_sync
@@ -69,7 +67,7 @@ def main(
         on = stack.enter_context(testbed(home, (out / "models").resolve()))
         stack.enter_context(worker(on))
         client = stack.enter_context(Client(on.settings))
-        base = stack.enter_context(_door(on, sample))
+        base = stack.enter_context(door(on, PACKSIGHT_REVIEW__SAMPLE=str(sample)))
         run(on, client, photos, base, reviewed)
 
 
@@ -100,20 +98,6 @@ def run(on: Testbed, client: Client, photos: PhotoSet, base: str, count: int) ->
     for sha256, now in after.items():
         if (was := before.answers[sha256]).automated != now.automated:
             console.print(f"{now.image} of {now.product_id}: {_told(was)}, then {_told(now)}", highlight=False)
-
-
-@contextmanager
-def _door(on: Testbed, sample: float) -> Iterator[str]:
-    """`packsight serve` until the end of the block; its address."""
-    environment = on.environment | {"PACKSIGHT_REVIEW__SAMPLE": str(sample)}
-    spec = parts.http(free_ports(1)[0], environment)
-    log = on.folder / "http.log"
-    process = services.start(spec, log)
-    try:
-        services.wait_ready(spec, process, log, 60)
-        yield spec.url
-    finally:
-        services.stop(process, spec.stop_seconds)
 
 
 def _publish(on: Testbed, client: Client, photos: PhotoSet) -> SyncReport:

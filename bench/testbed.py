@@ -13,8 +13,9 @@ from types import FrameType
 import psutil
 
 from packsight.deploy.stack import parts, services
+from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.stack.services import Spec
-from packsight.deploy.testbed import Servers, serving, variables
+from packsight.deploy.testbed import Server, Servers, serving, variables
 from packsight.shared import launch
 from packsight.shared.settings import Settings, load_settings
 from packsight.shared.storage.objects import ObjectStore
@@ -109,6 +110,17 @@ def worker(on: Testbed, **changes: str) -> Iterator[Running]:
     spec = parts.recognizer(1, on.settings.home, on.environment | changes)
     with celery_worker(spec, on.folder, on.settings.worker.start_timeout + 60) as running:
         yield running
+
+
+@contextmanager
+def door(on: Testbed, **changes: str) -> Iterator[str]:
+    """Run `packsight serve` until the end of the block; yields its address. `changes` are added to its environment."""
+    spec = parts.http(free_ports(1)[0], on.environment | changes)
+    server = Server(spec, on.folder)
+    try:
+        yield spec.url
+    finally:
+        server.stop()
 
 
 @contextmanager

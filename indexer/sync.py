@@ -47,7 +47,6 @@ from packsight.indexer.refused import prune_refused
 from packsight.indexer.report import SyncReport, SyncRequest, failures_of, first_failure, notes_of, report_of
 from packsight.indexer.reviewed.fallen import fallen
 from packsight.indexer.reviewed.harvest import Harvest
-from packsight.indexer.reviewed.outline import Outlined
 from packsight.indexer.state import copy, resolution
 from packsight.indexer.state.database import DamagedStateError, State, discard, opened
 from packsight.indexer.state.intake import take_in, take_in_extras
@@ -389,8 +388,7 @@ class Sync:
             made_by = made_for(target.recipe, self._fit, wanted.harvest.digest)
             self.gate.require_new(products, photos, made_by, before, queries)
         unreadable = unreadable_names(products, self.fleet.scripts())
-        features = Outlined(completed.features, wanted.harvest.own(state))
-        material = Material(features, made.features, queries, (), unreadable.notes)
+        material = Material(completed.features, made.features, queries, (), unreadable.notes)
         self._write_version(state, folder, wanted, target, material, made.notes)
         material = replace(material, asked=self.gate.ask(folder, material))
         if self._leave_out(state, wanted, target, material):

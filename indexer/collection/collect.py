@@ -61,7 +61,7 @@ def collect(
 
         found = _survey(settings, store, fleet, ages, at_work)
         if not dry_run:
-            sweep(store, found.piles, ages, Removals(fleet.redis).removing, still_ours)
+            sweep(store, found, ages, Removals(fleet.redis).removing, still_ours)
         packs = () if found.notes else tuple(_compact(settings, store, found, ages, still_ours, dry_run=dry_run))
     return Collected(found, packs)
 

@@ -37,6 +37,8 @@ class Survey:
     photos: Marks
     makers: frozenset[str]
     """Fingerprints of what makes features that are needed."""
+    jobs: frozenset[str]
+    """Jobs that are kept, whose uploads are in no pile that goes."""
     notes: tuple[str, ...]
 
 
@@ -63,7 +65,7 @@ def survey(
     _photos(store, ages, photos, sources, piles, certain=certain)
     makers = frozenset(maker for recipe in recipes for maker in recipe.parts.values()).union(*(one.makers for one in needs))
     _features(store, ages, makers, piles, certain=certain)
-    _jobs(store, ages, active, piles)
+    jobs = _jobs(store, ages, active, piles)
     for room, why in (
         (layout.MODELS, "networks of 8-bit integers"), (layout.INCOMING, "put here by others"),
         (layout.REVIEWS, "what people said of answers"),
@@ -72,7 +74,7 @@ def survey(
             piles.put(room, found, why)
     made = Marks(made_photos(store, photos | sources).values())
     sizes = [size for one in needs for size in version_sizes(one.versions)]
-    return Survey(piles.all(), sizes, photos | sources | made, makers, tuple(notes))
+    return Survey(piles.all(), sizes, photos | sources | made, makers, jobs, tuple(notes))
 
 
 def _together(marks: Iterable[Marks]) -> Marks:
@@ -144,7 +146,8 @@ def _features(store: ObjectStore, ages: Ages, makers: Collection[str], piles: Pi
             piles.put(layout.FEATURES, found, why, goes=goes)
 
 
-def _jobs(store: ObjectStore, ages: Ages, active: Collection[str], piles: Piles) -> None:
+def _jobs(store: ObjectStore, ages: Ages, active: Collection[str], piles: Piles) -> frozenset[str]:
+    """Returns those that are kept."""
     kept: list[str] = []
     for job, group in groupby(store.listed(layout.JOBS), lambda found: found.key.removeprefix(layout.JOBS).partition("/")[0]):
         files = list(group)
@@ -161,6 +164,7 @@ def _jobs(store: ObjectStore, ages: Ages, active: Collection[str], piles: Piles)
         of_job = found.key in wanted
         goes = not of_job and ages.is_over(found, ages.uploads)
         piles.put(layout.UPLOADS, found, "of jobs" if of_job else "of no job that is kept", goes=goes)
+    return frozenset(kept)
 
 
 def unneeded(found: Iterable[Pile]) -> list[Pile]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
@@ -12,6 +12,7 @@ from itertools import islice
 from packsight.indexer.collection.ages import Ages
 from packsight.indexer.collection.needs import wanted_uploads
 from packsight.indexer.collection.piles import Pile
+from packsight.indexer.collection.survey import Survey
 from packsight.shared.catalog.versions import CatalogStore, named_parts
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import JobStore
@@ -26,23 +27,20 @@ _STEP = 512
 Removing = Callable[[], AbstractContextManager[object]]
 
 
-def sweep(store: ObjectStore, piles: Iterable[Pile], ages: Ages, removing: Removing, still_ours: Callable[[], None]) -> None:
-    """Remove the piles that go; `still_ours` is asked before every step and raises when they must stay.
+def sweep(store: ObjectStore, found: Survey, ages: Ages, removing: Removing, still_ours: Callable[[], None]) -> None:
+    """Remove the piles that go of those that were found; `still_ours` is asked before every step and raises when they must stay.
 
     Within a step jobs' manifests go first: the objects of a pile are removed in its order, in one thread for each room. Uploads
     go last, where they still may: since they were listed, a job may name them, or somebody have sent them again. removing:
     `Removals.removing`: whoever submits a job waits for the block, which is short, and looks after his photos then.
     """
-    going = [pile for pile in piles if pile.goes]
+    going = [pile for pile in found.piles if pile.goes]
     for pile in going:
         if pile.room != layout.UPLOADS:
             for step, pool in _steps(pile, 1 if pile.room == layout.JOBS else _SIDE_BY_SIDE, still_ours):
                 list(pool.map(store.remove, step))
-    uploads = [pile for pile in going if pile.room == layout.UPLOADS]
-    jobs = JobStore(store)
-    known = set(jobs.names()) if uploads else set()
-    wanted = set(wanted_uploads(store, known))
-    for pile in uploads:
+    jobs, known, wanted = JobStore(store), set(found.jobs), set[str]()
+    for pile in (pile for pile in going if pile.room == layout.UPLOADS):
         for step, pool in _steps(pile, _SIDE_BY_SIDE, still_ours):
             with removing():
                 new = set(jobs.names()) - known

@@ -184,12 +184,6 @@ class Harvest:
                 found[row.product].append(row.sha256)
         return dict(found)
 
-    def own(self, state: State) -> dict[str, tuple[str, ...]]:
-        """Hashes of the photos that a product has from elsewhere, by that of each of its confirmed ones."""
-        rows = self._rows(state)
-        confirmed = {row.sha256 for row in rows}
-        return {row.sha256: tuple(one for one in row.others if one not in confirmed) for row in rows}
-
     def _rows(self, state: State, parent: int = NO_VERSION) -> list[ReviewedRow]:
         return reviewed_rows(state, list(self._chosen().photos), parent)
 

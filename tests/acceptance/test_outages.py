@@ -155,6 +155,7 @@ def test_a_store_whose_disk_is_full_holds_up_what_it_must_keep_and_nothing_else(
         assert stack.wait(kept) == [[None]] * len(kept)
         assert len(list(store.list("features/"))) == len(kept)
         assert "no work is taken" not in log.read_text()
+        assert "disk may be full" in log.read_text(), "the log says what to do"
         assert not stack.letters.list()
         wait_until(stack.broker_is_empty, "an empty broker")
         assert log.stat().st_size < MOST_LOGGED

@@ -115,7 +115,7 @@ class Drawn:
 
     def collect(self, **of_survey: object) -> Survey:
         found = self.survey(**of_survey)  # type: ignore[arg-type]
-        sweep(self.shelf, found.piles, self.ages, nullcontext, nothing)
+        sweep(self.shelf, found, self.ages, nullcontext, nothing)
         for part in PARTS if not found.notes else ():
             compact(self.shelf, self.features, part, found.photos, self.ages, nothing)
         return found
@@ -218,7 +218,7 @@ def test_each_thing_stays_as_long_as_it_is_needed_or_young(
     found = drawn.survey(active=["active"])
     assert set(drawn.shelf.objects) == before, "looking changes nothing"
     assert sum(pile.objects for pile in found.piles) == len(before)
-    sweep(drawn.shelf, found.piles, drawn.ages, nullcontext, nothing)
+    sweep(drawn.shelf, found, drawn.ages, nullcontext, nothing)
     gone = before - set(drawn.shelf.objects)
     assert any(one.startswith(key) for one in gone) is goes
     if not goes:
@@ -309,7 +309,7 @@ def test_whoever_lost_its_locks_removes_no_more(drawn: Drawn) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        sweep(drawn.shelf, drawn.survey().piles, drawn.ages, nullcontext, lost)
+        sweep(drawn.shelf, drawn.survey(), drawn.ages, nullcontext, lost)
     with pytest.raises(RuntimeError):
         compact(drawn.shelf, drawn.features, "words", Marks(), drawn.ages, lost)
     assert before <= set(drawn.shelf.objects)
@@ -383,7 +383,7 @@ def test_an_upload_that_was_sent_again_or_named_since_it_was_listed_stays(drawn:
         yield
         held += 1
 
-    sweep(drawn.shelf, found.piles, drawn.ages, removing, nothing)
+    sweep(drawn.shelf, found, drawn.ages, removing, nothing)
     assert set(drawn.shelf.list("uploads/")) == {"uploads/sent", "uploads/of-named"}
     assert held == 1
 

@@ -9,6 +9,7 @@ Pauses grow and are spread, so that many batches do not come back at once (Brook
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from packsight.shared.contract.errors import Dependency, ErrorCode, Outage, PutO
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.contract.references import scheme
 from packsight.shared.storage.objects import ObjectStore
+
+log = logging.getLogger(__name__)
 
 _OF_THE_WAY = frozenset({ErrorCode.HTTP_STATUS, ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT, ErrorCode.FETCH_FAILED})
 """Failures on the way to a photo, not of the photo."""
@@ -51,6 +54,7 @@ def not_kept(store: ObjectStore, error: StorageError) -> Outage | PutOff:
     A disk that is full is read from as ever: batches that keep nothing go on, and this one comes again until there is room.
     """
     if store.answers():
+        log.warning("what was made of photos cannot be kept: %s %s", error.message, error.remedy, extra={"action": "not_kept"})
         return PutOff(f"what was made of its photos is not kept: {error.message}", PAUSES.unkept)
     return Outage(Dependency.STORE, error.message)
 
