@@ -43,6 +43,7 @@ NOT_RUN: dict[tuple[str, ...], str] = {
     ("docs/models.md", "Further recognisers"): "settings; tests/unit/test_spotters_further_recogniser.py sets both",
     ("docs/models.md", "8-bit integers"): "takes minutes for a network; tests/integration/test_quantise.py",
     ("docs/operations.md", "With Docker Compose"): "needs a container engine: `make compose-test`",
+    ("docs/operations.md", "A new release"): "needs a container engine: `make compose-test FROM=COMMIT`",
     ("docs/operations.md", "Images behind a mirror"): "needs a container engine: `make compose-test`",
     ("docs/operations.md", "Kubernetes"): "needs a cluster; tests/unit/test_kubernetes.py renders it",
 }
