@@ -42,6 +42,7 @@ def beat_schedule(config: Settings) -> dict[str, dict[str, Any]]:
     return schedule
 
 
+_NAME = "packsight.indexer"
 _MISSED_TICKS = 3
 """Of the clock's quickest hand: fewer may be those of another indexer, or a machine under load."""
 _stopped: list[Callable[[], None]] = []
@@ -53,7 +54,7 @@ def indexer_app() -> App:
     """Return the app of this process, made of its settings at the first call."""
     config = settings()
     return make_app(
-        "packsight.indexer", config, include=["packsight.indexer.tasks"], beat_schedule=beat_schedule(config)
+        _NAME, config, include=["packsight.indexer.tasks"], beat_schedule=beat_schedule(config)
     )
 
 
@@ -64,6 +65,8 @@ def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
 
 @worker_init.connect
 def _start_threads(sender: Any, **_: Any) -> None:
+    if sender.app.main != _NAME:  # signals are of all apps of a process
+        return
     config = settings()
     stuck = max(config.queue.stuck_after, _MISSED_TICKS * config.queue.reconcile_seconds)
     judge = Judge(Rules(cold_start=config.worker.start_timeout, stuck=stuck), time.monotonic(), ticks=True)

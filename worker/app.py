@@ -35,6 +35,7 @@ from packsight.worker.process.outages import TAKES, outages
 
 log = logging.getLogger(__name__)
 
+_NAME = "packsight-worker"
 _replicas: list[Replica] = []
 _vitals: list[Vitals] = []
 
@@ -43,7 +44,7 @@ _vitals: list[Vitals] = []
 def worker_app() -> App:
     """Return the app of this process, made of its settings at the first call."""
     return make_app(
-        "packsight-worker",
+        _NAME,
         settings(),
         include=["packsight.worker.queue.tasks"],
         takes=TAKES,
@@ -59,6 +60,8 @@ def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
 
 @worker_init.connect
 def _start_threads(sender: Any, **_: Any) -> None:
+    if sender.app.main != _NAME:  # signals are of all apps of a process
+        return
     config, node = settings(), str(sender.hostname)
     # Children are spawned, so they read the node's name from the environment.
     os.environ["PACKSIGHT_NODE"] = node

@@ -34,3 +34,19 @@ def test_children_are_spawned_and_have_time_to_build_their_networks() -> None:
     conf = make_app("test", Settings(_env_file=None, worker=Worker(start_timeout=77))).conf
     assert conf.worker_pool_start_method == "spawn", "a forked child has the thread pools of its parent without their threads"
     assert conf.worker_proc_alive_timeout == 77, "Celery's own 4 s kill every replacement that builds networks"
+
+
+OTHERS = """
+import threading
+from unittest.mock import Mock
+from celery.signals import worker_init
+import {module}
+worker_init.send(sender=Mock(app=Mock(main="another program"), hostname="w@h"))
+print([thread.name for thread in threading.enumerate()])
+"""
+
+
+@pytest.mark.parametrize("module", ["packsight.worker.app", "packsight.indexer.app"])
+def test_workers_of_other_apps_in_its_process_are_left_alone(module: str) -> None:
+    done = subprocess.run([sys.executable, "-c", OTHERS.format(module=module)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['MainThread']"
