@@ -11,6 +11,7 @@ import pytest
 import torch
 from openvino import opset13 as ops
 
+from packsight.worker.networks.heads import HEADS
 from packsight.worker.networks.spotters import ppocr
 from packsight.worker.networks.spotters.ppocr import choice
 from packsight.worker.networks.spotters.ppocr import head as heads
@@ -18,12 +19,13 @@ from packsight.worker.networks.spotters.ppocr.choice import Script, Weights, bel
 from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING
 from packsight.worker.networks.spotters.ppocr.readings import Reading
 from training.alphabet import faces
-from training.alphabet.alphabets import CYRILLIC, UNKNOWN, Alphabet
+from training.alphabet.alphabets import CYRILLIC, UNKNOWN, WESTERN, Alphabet
 from training.alphabet.backbone import CONTEXT, FINE, Graph
 from training.alphabet.batches import GREY, WIDTHS, FreshLines, Symbols
 from training.alphabet.choosing import Asked, fit
 from training.alphabet.dictionaries import read
 from training.alphabet.export import folded
+from training.alphabet.finish import judge
 from training.alphabet.judge import score
 from training.alphabet.lines import HEIGHT, Drawer, Finish
 from training.alphabet.network import Head
@@ -161,6 +163,22 @@ def test_training_lowers_the_loss_and_keeps_what_it_learnt(words: Words, tmp_pat
     Head(len(symbols)).load_state_dict(torch.load(tmp_path / "head.pt", weights_only=True))
 
 
+@needs_fonts
+def test_the_head_that_comes_along_is_judged_by_finish_and_by_what_stands_there(tmp_path: Path) -> None:
+    for name in (*CYRILLIC.languages, *WESTERN):
+        (tmp_path / name).write_text("4\n" + ("soap\nCream\n" if name in WESTERN else "мыло\nкрем\nмаска\n"), "utf-8")
+    fonts = [face for face in faces.find([DEJAVU]) if "Sans" in face.family and "Mono" not in face.family]
+    found = judge(HEADS / "cyrillic.npz", RECOGNISER, Words.of(CYRILLIC, tmp_path), fonts, fonts, 60, 12)
+    by_kind = {figure.kind: figure for figure in found}
+    assert list(by_kind)[:3] == [f"{finish} lines, the head alone" for finish in Finish]
+    assert by_kind["clean lines, the head alone"].together < 0.1
+    own = by_kind["own, look-alikes aside"]
+    assert own.bundled is not None
+    assert own.together < 0.3 < own.bundled, "the bundled head knows no Cyrillic"
+    assert "greek, look-alikes aside" in by_kind
+    assert "chinese, look-alikes aside" not in by_kind, "no font that was given writes it"
+
+
 def test_the_choice_learns_which_head_to_believe() -> None:
     script = Script(frozenset(CYRILLIC.letters), CYRILLIC.twins)
     lines = []
@@ -170,7 +188,7 @@ def test_the_choice_learns_which_head_to_believe() -> None:
     weights = fit(lines, script)
     for line in lines:
         better = line.other if line.kind == "own" else line.bundled
-        assert believed(line.bundled, line.other, line.aspect, script, weights) == better
+        assert believed(line.bundled, line.other, line.aspect, script, weights).text == better.text
 
 
 def test_a_score_counts_edits_with_and_without_case() -> None:

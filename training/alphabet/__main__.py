@@ -2,6 +2,7 @@
 
     train   fits the head; needs torch, and uses a GPU where there is one
     finish  fits when the head is believed, judges it, and writes the head's file and its figures
+    judge   judges a head's file again, the shipped one or another's
 
 Another alphabet is named by a word list: `train --name armenian --list armenian.txt`.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 import cv2
 import torch
 
+from packsight.worker.networks.heads import HEADS
 from training.alphabet import faces
 from training.alphabet.alphabets import CYRILLIC, Alphabet
 from training.alphabet.batches import FreshLines, Symbols
@@ -30,7 +32,7 @@ from training.alphabet.train import Plan, train
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=("train", "finish"))
+    parser.add_argument("step", choices=("train", "finish", "judge"))
     parser.add_argument("--name", default=CYRILLIC.name)
     parser.add_argument("--list", type=Path, help="word list, one word a line, for another alphabet than Cyrillic")
     parser.add_argument("--recogniser", type=Path, help="PP-OCRv6_rec_small.onnx; the installed one if it is not given")
@@ -45,7 +47,8 @@ def main() -> None:
     parser.add_argument("--judged", type=int, default=2000, help="lines to judge by")
     parser.add_argument("--asked", type=int, default=6000, help="lines to fit by when the head is believed")
     parser.add_argument("--state", type=Path, default=Path("training-out/head.pt"), help="what train writes and finish reads")
-    parser.add_argument("--out", type=Path, default=Path("training-out/head.npz"))
+    parser.add_argument("--out", type=Path, default=Path("training-out/head.npz"), help="what finish writes")
+    parser.add_argument("--head", type=Path, default=HEADS / "cyrillic.npz", help="what judge reads; else the shipped one")
     options = parser.parse_args()
     alphabet = Alphabet.of_words(options.name, options.list) if options.list else CYRILLIC
     words, symbols, fonts = Words.of(alphabet, options.words), Symbols(alphabet), faces.find(options.fonts)
@@ -68,12 +71,16 @@ def main() -> None:
         plan = Plan(**{name: getattr(options, name) for name in named})
         train(recogniser, FreshLines(words, kept, symbols, plan.seed), judged, symbols, plan, options.state, _say)
         return
-    from training.alphabet.finish import finish  # noqa: PLC0415 - needs the worker, which a machine with a GPU may lack
+    from training.alphabet.finish import Figure, finish, judge  # noqa: PLC0415 - needs the worker, which a machine with a GPU may lack
 
-    head = Head(len(symbols))
-    head.load_state_dict(torch.load(options.state, map_location="cpu", weights_only=True))
-    figures = finish(head, recogniser, words, kept, held, options.asked, options.judged, options.out)
-    options.out.with_suffix(".json").write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n", "utf-8")
+    figures: list[Figure]
+    if options.step == "judge":
+        figures = judge(options.head, recogniser, words, kept, held, options.asked, options.judged)
+    else:
+        head = Head(len(symbols))
+        head.load_state_dict(torch.load(options.state, map_location="cpu", weights_only=True))
+        figures = finish(head, recogniser, words, kept, held, options.asked, options.judged, options.out)
+        options.out.with_suffix(".json").write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n", "utf-8")
     for figure in figures:
         _say(str(figure))
 

@@ -42,7 +42,7 @@ class Figure:
 def finish(
     head: Head, recogniser: Path, words: Words, kept: Sequence[Face], held: Sequence[Face], asked: int, lines: int, out: Path
 ) -> list[Figure]:
-    """Write the head's file and return how it reads lines in fonts that are held out."""
+    """Write the head's file and return what `judge` finds."""
     alphabet, arrays = words.alphabet, folded(head.eval())
 
     def about(weights: Weights) -> heads.HeadFile:
@@ -57,10 +57,22 @@ def finish(
         )
 
     heads.save(out, about(_NEVER), arrays)
-    read = Recogniser(recogniser, Compiler(Models(), 1), head=heads.load(out, hash_file(recogniser)))
-    script = heads.load(out, hash_file(recogniser)).script
-    weights = fit(ask(read, words, kept, asked, 5), script)
-    heads.save(out, about(weights), arrays)
+    loaded = heads.load(out, hash_file(recogniser))
+    read = Recogniser(recogniser, Compiler(Models(), 1), head=loaded)
+    heads.save(out, about(fit(ask(read, words, kept, asked, 5), loaded.script)), arrays)
+    return judge(out, recogniser, words, kept, held, asked, lines)
+
+
+def judge(
+    file: Path, recogniser: Path, words: Words, kept: Sequence[Face], held: Sequence[Face], asked: int, lines: int
+) -> list[Figure]:
+    """Tell how a head's file reads lines in fonts that are held out; raises as `heads.load`.
+
+    lines: drawn of each finish for the head alone; asked: of all scripts, read by both heads.
+    """
+    head = heads.load(file, hash_file(recogniser))
+    read, script, alphabet = Recogniser(recogniser, Compiler(Models(), 1), head=head), head.script, words.alphabet
+    weights = head.about.weights
     figures = []
     for finish_ in (Finish.CLEAN, Finish.DEGRADED, Finish.HARSH):
         drawer = Drawer(words, held, 78, finish_)
