@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from packsight.worker.networks.spotters import ppocr
 from packsight.worker.networks.spotters.ppocr import head as heads
 from packsight.worker.networks.spotters.ppocr.choice import Script, Weights, believed
 from packsight.worker.networks.spotters.ppocr.readings import Reading
+from packsight.worker.networks.spotters.ppocr.spotter import PpOcrSpotter
 
 RECOGNISER = ppocr.carried()[ppocr.RECOGNISER].sha256
 BUNDLED = head_file("cyrillic")
@@ -154,4 +155,45 @@ def test_the_reading_with_more_evidence_is_believed() -> None:
     chinese, unknown = Reading("洗发水", 0.97), Reading("\N{REPLACEMENT CHARACTER}" * 3, 0.9)
     assert believed(chinese, unknown, 3.0, script, weights) == chinese
     everything = Weights(bias=9, evidence=(0,) * 8, least=0)
+    assert believed(Reading("ml", 0.9), Reading("мл", 0.9), 2.0, script, everything).second
+    assert believed(Reading("30 ml e", 0.92), Reading("30 ml Є", 0.93), 3.0, script, everything).text == "30 ml e"
+    assert believed(Reading("90 r", 0.8), Reading("90 г", 0.9), 2.0, script, everything).text == "90 г"
     assert believed(latin, Reading("", 0.0), 6.0, script, everything) == latin, "silence says nothing"
+
+
+class Told:
+    """A recogniser that says of each strip what its first pixel numbers."""
+
+    def __init__(self, readings: list[Reading]) -> None:
+        self.readings = readings
+
+    def read(self, strips: Iterable[npt.NDArray[np.uint8]]) -> Iterator[Reading]:
+        return (self.readings[int(strip[0, 0, 0])] for strip in strips)
+
+    def warm_up(self) -> None:
+        """Nothing to build."""
+
+
+SURELY = Reading("ТРОПИЧЕСКИЙ", 0.97, second=True)
+
+
+@pytest.mark.parametrize(("first", "told"), [(SURELY, "ФРУКТОВАЯ"), (Reading("TROPICAL", 0.97), "OPVKTOBAA")])
+def test_a_doubted_line_is_believed_beside_a_sure_one_of_its_alphabet(first: Reading, told: str) -> None:
+    doubted = Reading("OPVKTOBAA", 0.9, unsure=Reading("ФРУКТОВАЯ", 0.82, second=True))
+    description = load_spotter(Models(alphabet=""), 1).description
+    spotter = PpOcrSpotter(description, None, Told([first, doubted]))  # type: ignore[arg-type]
+    photo = np.zeros((100, 200, 3), np.uint8)
+    photo[50:] = 1
+    boxes = np.array([[[0, y], [200, y], [200, y + 40], [0, y + 40]] for y in (5, 55)], np.float32)
+    [both] = spotter.read_at([photo], [boxes])
+    assert [word.text for word in both] == [first.text, told]
+    [alone, other] = spotter.read_at([photo, photo], [boxes[1:], boxes[:1]])
+    assert [word.text for word in alone + other] == ["OPVKTOBAA", first.text], "another photo is no company"
+
+
+@pytest.mark.parametrize(("confidence", "doubted"), [(0.7, False), (0.82, True), (0.9, False)])
+def test_a_line_is_doubted_between_what_is_asked_of_it_alone_and_in_company(confidence: float, doubted: bool) -> None:
+    head = heads.load(BUNDLED, RECOGNISER)
+    reading = believed(Reading("OPVKTOBAA", 0.66), Reading("ФРУКТОВАЯ", confidence), 5.0, head.script, head.about.weights)
+    assert (reading.unsure is not None) == doubted
+    assert reading.second == (confidence >= head.about.weights.least)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +23,7 @@ SURE = 1e-4
 
 class Weights(BaseModel):
     """When the second head is believed: a logistic regression over `evidence`, fitted where one of the readings was nearer to
-    what stands there, and the confidence that it must have at least. They lie in the head's file, whose hash the fingerprint has.
+    what stands there, and confidences. They lie in the head's file, whose hash the fingerprint has.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +31,9 @@ class Weights(BaseModel):
     bias: float
     evidence: tuple[float, ...] = Field(min_length=8, max_length=8)
     least: float = Field(ge=0, le=1)
+    """Confidence that it must have at least of a line alone."""
+    company: float = Field(1.0, ge=0, le=1)
+    """Confidence of a line on a photo where it is believed of another; a file that names none was made before this was asked."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,12 @@ class Script:
         A word stays as it is where a letter stands in the way, and where it is too short to tell: «mл» is «мл», not «тл».
         """
         return " ".join(self._word(word) for word in text.split(" "))
+
+    def writes(self, text: str) -> bool:
+        """Tell whether it is in letters of its own: a single one among Latin words is mostly a sign, as the «℮» is."""
+        own = [sum(letter in self.letters for letter in word) for word in text.split()]
+        latin = [sum(letter.isascii() and letter.isalpha() for letter in word) for word in text.split()]
+        return max(own, default=0) > (1 if max(latin, default=0) > 1 else 0)
 
     def is_mixed(self, text: str) -> bool:
         """Tell whether a word has letters of its own and Latin ones."""
@@ -105,16 +114,20 @@ def evidence(bundled: Reading, other: Reading, aspect: float, script: Script) ->
 def believed(bundled: Reading, other: Reading, aspect: float, script: Script, weights: Weights) -> Reading:
     """The reading that is probably nearer to what stands there.
 
-    The bundled head has seen photos, the second one drawn lines. So the former is believed where the latter has none of its own
-    letters, is not sure, is less sure of less, or sees two scripts in a word: on photos, that is how it misreads Latin.
+    The bundled head has seen photos, the second one drawn lines. So the former is believed where the latter
+    writes no letters of its own, is not sure, is less sure of less, or sees two scripts in a word: on photos, that is how it
+    misreads Latin. Where it lacks nothing but sureness, what it read goes along as `unsure`.
     """
     other = Reading(script.in_one_script(other.text), other.confidence)
-    if not script.letters.intersection(other.text) or other.confidence < weights.least or script.is_mixed(other.text):
-        return bundled
-    if worth(other, aspect) < worth(bundled, aspect):
+    if not script.writes(other.text) or script.is_mixed(other.text) or worth(other, aspect) < worth(bundled, aspect):
         return bundled
     odds = weights.bias + float(evidence(bundled, other, aspect, script) @ np.array(weights.evidence))
-    return bundled if odds <= 0 else Reading(other.text.replace(UNKNOWN, ""), other.confidence)
+    if odds <= 0:
+        return bundled
+    second = Reading(other.text.replace(UNKNOWN, ""), other.confidence, second=True)
+    if other.confidence >= weights.least:
+        return second
+    return replace(bundled, unsure=second) if other.confidence >= weights.company else bundled
 
 
 def _odds(confidence: float) -> float:

@@ -16,6 +16,10 @@ class Reading:
 
     text: str
     confidence: float
+    second: bool = False
+    """Whether a second head read it, in letters of its own alphabet."""
+    unsure: Reading | None = None
+    """What the second head read instead, where it is believed only beside a sure line of its alphabet."""
 
 
 class Reader(Protocol):

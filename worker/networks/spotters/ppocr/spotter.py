@@ -91,11 +91,7 @@ class PpOcrSpotter:
             for box in boxes
         ]
         self._read(lines)  # which way round they run is known
-        words: list[list[WordRead]] = [[] for _ in images]
-        for line in lines:
-            if line.reading is not None and (read := self._told(line.reading, line.box)) is not None:
-                words[line.image].append(read)
-        return words
+        return self._told([(line.image, line.reading, line.box) for line in lines if line.reading is not None], len(images))
 
     def find(self, images: Sequence[Image]) -> list[Line]:
         """Find the lines of all images and cut them out."""
@@ -162,7 +158,7 @@ class PpOcrSpotter:
             if line.doubtful(rules.doubt) and line.reading and line.turned and line.group in suspects:
                 votes[line.group] += line.turned.confidence - line.reading.confidence
         self._read_turned([line for line in read if votes[line.group] > 0])
-        words: list[list[WordRead]] = [[] for _ in range(images)]
+        best: list[tuple[int, Reading, Floats]] = []
         for line in read:
             if line.reading is None:
                 continue
@@ -173,16 +169,23 @@ class PpOcrSpotter:
             turned = line.turned if line.group in suspects and asked else None
             if turned is not None and turned.confidence + allowance > reading.confidence:
                 reading, box = turned, np.roll(box, -2, axis=0)
-            if (told := self._told(reading, box)) is not None:
-                words[line.image].append(told)
-        return words
+            best.append((line.image, reading, box))
+        return self._told(best, images)
 
-    def _told(self, reading: Reading, box: Floats) -> WordRead | None:
-        """A line as it is told; None when there is nothing on it, or it was read too badly."""
-        text = reading.text.strip()
-        if not text or reading.confidence < self._parameters.readings.min_confidence:
-            return None
-        return WordRead(text=text, confidence=reading.confidence, box=[(float(x), float(y)) for x, y in box])
+    def _told(self, read: Sequence[tuple[int, Reading, Floats]], images: int) -> list[list[WordRead]]:
+        """Lines as they are told, given with their image and box: without those on which nothing stands, or that were read too
+        badly.
+        """
+        least = self._parameters.readings.min_confidence
+        # A pack that surely writes an alphabet on one line does so on others.
+        second = {image for image, reading, _ in read if reading.second}
+        words: list[list[WordRead]] = [[] for _ in range(images)]
+        for image, reading, box in read:
+            told = reading.unsure if reading.unsure is not None and image in second else reading
+            text = told.text.strip()
+            if text and told.confidence >= least:
+                words[image].append(WordRead(text=text, confidence=told.confidence, box=[(float(x), float(y)) for x, y in box]))
+        return words
 
     def _read_turned(self, lines: Sequence[Line]) -> None:
         lines = [line for line in lines if line.turned is None]
