@@ -41,7 +41,7 @@ LEAST = 0.85
 
 COMPANY = 0.75
 """Confidence that it must have on a photo where it is believed of another line: a pack that writes Russian once does so again. On
-170 photos of four shops five lines gain by it, all of them Russian; of four that had less, one would."""
+170 photos of four shops five lines gain by it, all of them Russian; of five that had less, none was read well."""
 
 
 @dataclass(frozen=True)
