@@ -61,6 +61,7 @@ def _serve(pipe: Connection, settings: Settings, photos: Sequence[Path], threads
 
     from packsight.worker.networks.load import load_embedder, load_spotter  # noqa: PLC0415
     from packsight.worker.pipeline.decode import decode  # noqa: PLC0415
+    from packsight.worker.pipeline.middle import middle  # noqa: PLC0415
 
     cv2.setNumThreads(1)
     embedder, spotter = load_embedder(settings.models, threads), load_spotter(settings.models, threads)
@@ -76,7 +77,7 @@ def _serve(pipe: Connection, settings: Settings, photos: Sequence[Path], threads
             passes = pipe.recv()
             for _ in range(passes):
                 for group in groups:
-                    embedder.embed(group)
+                    embedder.embed([*group, *map(middle, group)])
                     spotter.spot(group)
             pipe.send(passes * len(arrays))
     except EOFError:
