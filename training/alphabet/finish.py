@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,11 @@ from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.spotters.ppocr import head as heads
 from packsight.worker.networks.spotters.ppocr.choice import Weights, believed
 from packsight.worker.networks.spotters.ppocr.recogniser import Recogniser
-from training.alphabet.choosing import KINDS, ask, edits, fit, judged
+from training.alphabet.choosing import KINDS, OneKind, ask, edits, fit, judged
 from training.alphabet.export import folded
 from training.alphabet.faces import Face
 from training.alphabet.judge import score
-from training.alphabet.lines import Drawer, Finish
+from training.alphabet.lines import Drawer, Finish, Texts
 from training.alphabet.network import Head
 from training.alphabet.texts import Words
 
@@ -74,8 +75,9 @@ def judge(
     read, script, alphabet = Recogniser(recogniser, Compiler(Models(), 1), head=head), head.script, words.alphabet
     weights = head.about.weights
     figures = []
-    for finish_ in (Finish.CLEAN, Finish.DEGRADED, Finish.HARSH):
-        drawer = Drawer(words, held, 78, finish_)
+    texts_of: dict[str, Texts] = {"all that labels print": words, "words": OneKind(words, "own")}
+    for what, finish_ in product(texts_of, Finish):
+        drawer = Drawer(texts_of[what], held, 78, finish_)
         drawn = [drawer.line() for _ in range(lines)]
         texts = []
         for _, other, _ in read.readings(np.ascontiguousarray(line.pixels[:, :, ::-1]) for line in drawn):
@@ -84,7 +86,7 @@ def judge(
         printed = ["".join(one if one in known else alphabet.characters[-1] for one in line.text) for line in drawn]
         found = score(texts, printed)
         wrong = found.characters_wrong_without_case
-        figures.append(Figure(f"{finish_} lines, the head alone", found.lines, None, wrong, found.whole))
+        figures.append(Figure(f"{what}, {finish_}, the head alone", found.lines, None, wrong, found.whole))
     # What the held-out fonts cannot write is judged in the others, on other lines.
     rest = [kind for kind in KINDS if kind in {"greek", "chinese", "japanese"}]
     lines_of = [one for one in ask(read, words, held, asked // 2, 6) if one.kind not in rest]
