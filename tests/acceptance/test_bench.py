@@ -24,8 +24,13 @@ pytestmark = pytest.mark.whole_stack
 
 
 @pytest.fixture(scope="module")
-def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    out = tmp_path_factory.mktemp("bench")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of both runs, so that networks are compiled once."""
+    return tmp_path_factory.mktemp("bench")
+
+
+@pytest.fixture(scope="module")
+def document(out: Path) -> dict[str, Any]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PACKSIGHT_")}
     command = [sys.executable, "-m", "bench", "--quick", "--out", str(out)]
     done = subprocess.run(
@@ -100,12 +105,12 @@ def test_capacity_is_worked_out_of_a_run(document: dict[str, Any], tmp_path: Pat
 
 
 @pytest.mark.timeout(900)
-def test_every_set_of_a_folder_is_measured_over_the_queue(tmp_path: Path) -> None:
+def test_every_set_of_a_folder_is_measured_over_the_queue(out: Path, tmp_path: Path) -> None:
     shop = few(tmp_path / "sets/drawn")
     rows = [f"{label.image},{label.product_id}" for label in shop.labels]
     (tmp_path / "sets/drawn/labels.csv").write_text("\n".join(["image,product_id", *rows]))
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PACKSIGHT_")}
-    command = [sys.executable, "-m", "bench.sets", str(tmp_path / "sets"), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "bench.sets", str(tmp_path / "sets"), "--out", str(out)]
     command += ["--json", str(tmp_path / "m.json"), "--write", str(tmp_path / "a.md")]
     done = subprocess.run(
         command, cwd=ROOT, env=clean | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True, timeout=840, check=False
