@@ -292,6 +292,47 @@ def test_what_a_broker_that_only_reads_could_not_be_told_is_said_when_work_is_ta
         assert not broker.exists("unacked", "celery")
 
 
+@pytest.mark.parametrize("limit", ["of all", "of some queues"])
+def test_whoever_ended_what_a_broker_could_not_be_told_of_is_free_and_learns_when_it_can_be_used_again(
+    live_settings: Settings, broker: redis.Redis, limit: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app("test", live_settings, per_queue_prefetch=(2, (BULK_QUEUE,)) if limit == "of some queues" else None)
+    with app.connection_for_read() as connection:
+        publish(connection, BULK_QUEUE, 1, 2, 3)
+        taker = Taker(connection, (BULK_QUEUE,), prefetch_count=2 if limit == "of all" else 0)
+        both = taker.take(2)
+        try:
+            broker.replicaof("127.0.0.1", "1")
+            for message in both:
+                message.ack()
+            assert taker.nothing_comes()
+            assert "the broker can do nothing now" in caplog.text, "with nobody in work, it must be asked to be known"
+            taker.channel.qos.renew()
+        finally:
+            broker.replicaof("NO", "ONE")
+        assert taker.take(1)[0].payload == 3
+        assert broker.hlen("unacked") == 1, "the two are let go of"
+
+
+def test_a_consumer_whose_children_are_all_busy_learns_by_its_leases_that_the_broker_can_do_nothing(
+    broker: redis.Redis, connect: Callable[[], kombu.Connection], caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(connect(), "celery", 1, 2)
+    taker = Taker(connect(), prefetch_count=1)
+    (message,) = taker.take(1)
+    try:
+        broker.replicaof("127.0.0.1", "1")
+        taker.channel.qos.renew()
+        assert taker.channel.refusing
+        assert "the broker can do nothing now" in caplog.text
+    finally:
+        broker.replicaof("NO", "ONE")
+    taker.channel.qos.renew()
+    message.ack()
+    assert taker.take(1)[0].payload == 2
+    assert not taker.channel.refusing
+
+
 def test_queues_are_served_in_strict_order(connect: Callable[[], kombu.Connection]) -> None:
     for queue in reversed(WORKER_QUEUES):
         publish(connect(), queue, queue, queue)

@@ -164,7 +164,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         except redis.ResponseError as error:
             if not is_refusal(error):
                 raise
-            self._refused(error)
+            self.note_refusal(error)
             return False
         if open_:  # else it was not asked
             self._usable()
@@ -177,7 +177,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         self.connection._deliver(payload, queue)
         return True
 
-    def _refused(self, error: redis.ResponseError) -> None:
+    def note_refusal(self, error: redis.ResponseError) -> None:
         """Leave a broker alone for a moment that answers but can do nothing."""
         if not self._refusing:
             log.error("the broker can do nothing now (%s); no message is taken", error, extra={"action": "broker_refuses"})
@@ -227,7 +227,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         if self.per_queue_prefetch is None:
             return queues
         count, limited = self.per_queue_prefetch
-        held = sum(self.qos.queue_of(tag) in limited for tag in self.qos.unacked_tags())
+        held = sum(self.qos.queue_of(tag) in limited for tag in self.qos.working_tags())
         return [queue for queue in queues if queue not in limited] if held >= count else queues
 
     def _take(self, queues: Sequence[str], unrecorded: set[str]) -> tuple[str, dict[str, Any]] | None:

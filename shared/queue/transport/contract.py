@@ -86,6 +86,7 @@ FOREIGN: dict[str, dict[str, str]] = {
         "append": "(self, message, delivery_tag)",
         "ack": "(self, delivery_tag)",
         "can_consume": "(self)",
+        "prefetch_count": PRESENT,
         "_delivered": PRESENT,
         "_dirty": PRESENT,
         "channel": PRESENT,

@@ -113,9 +113,6 @@ class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
                 channel.qos.renew()
             except channel.connection_errors:
                 log.warning("the broker cannot be reached; held messages are not renewed", exc_info=True)
-            except redis.ResponseError as error:
-                if not is_refusal(error):
-                    raise
 
     def maybe_restore_messages(self) -> None:
         """Put back what nobody renews any more; a broker that can do nothing is asked at the next sweep.

@@ -66,6 +66,14 @@ class QoS(stock.QoS):  # type: ignore[misc]
         else:
             self._unsaid.pop(tag, None)
 
+    def can_consume(self) -> bool:
+        """Tell whether somebody is free for a message: whoever worked on one that a broker could not be told of is."""
+        return not self.prefetch_count or len(self.working_tags()) < self.prefetch_count
+
+    def working_tags(self) -> list[str]:
+        """Return the tags of the messages that somebody works on, or will."""
+        return [tag for tag in self.unacked_tags() if tag not in self._unsaid]
+
     def unacked_tags(self) -> list[str]:
         """Return the tags of the messages that are neither acknowledged nor rejected."""
         return [tag for tag in list(self._delivered) if tag not in self._dirty]
@@ -98,12 +106,22 @@ class QoS(stock.QoS):  # type: ignore[misc]
         return True
 
     def renew(self) -> None:
-        """Stamp everything that is held with the present time, except what was taken from us in the meantime."""
+        """Stamp everything that is held with the present time, except what was taken from us in the meantime.
+
+        By this a worker learns of a broker that can do nothing while all of its children are busy, storing their results over and
+        over: it looks for no message meanwhile.
+        """
         tags = self.unacked_tags()
-        if tags:
-            with _leaving_alone(), self.channel.conn_or_acquire() as client:
+        if not tags:
+            return
+        try:
+            with self.channel.conn_or_acquire() as client:
                 now = _server_time(client)
                 client.zadd(self.unacked_index_key, dict.fromkeys(tags, now), xx=True)
+        except redis.ResponseError as error:
+            if not is_refusal(error):
+                raise
+            self.channel.note_refusal(error)
 
     def restore_visible(self, start: int = 0, num: int | None = None, interval: int | None = None) -> None:
         """Put back what no living consumer has renewed within the visibility timeout.
