@@ -85,7 +85,7 @@ def differing(before: Sequence[WordRead], after: Sequence[WordRead]) -> Iterator
 
 def _photos(photo_set: PhotoSet, most: int) -> Iterator[tuple[str, Pixels]]:
     images = list(dict.fromkeys(label.image for label in photo_set.labels))
-    for image in images[:: -(-len(images) // most)]:
+    for image in images[:: max(1, -(-len(images) // most))]:
         yield image, decode((photo_set.root / image).read_bytes(), Decode()).pixels
 
 

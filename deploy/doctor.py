@@ -30,7 +30,7 @@ from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.queue.connection import open_redis, result_database
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.registry import ReplicaEntry, children, processes, replicas
-from packsight.shared.settings import Settings, load_settings
+from packsight.shared.settings import Models, Settings, load_settings
 from packsight.shared.storage.objects import ObjectStore
 
 _OLDEST_REDIS = (6, 2)
@@ -162,7 +162,7 @@ def models(settings: Settings) -> Findings:
         else:
             yield _good(role, f"{name}, runtime {chosen.runtime}, precision {chosen.precision}")
     if chosen.alphabet and chosen.spotter == "ppocr":
-        yield _alphabet(chosen.alphabet)
+        yield _alphabet(chosen)
     further = {"RECOGNISER": chosen.recogniser, "RECOGNISER_DICTIONARY": chosen.recogniser_dictionary}
     for variable, file in further.items():
         if file and not Path(file).is_file():
@@ -171,16 +171,19 @@ def models(settings: Settings) -> Findings:
             yield _good(variable.lower().replace("_", " "), file)
 
 
-def _alphabet(name: str) -> Finding:
+def _alphabet(chosen: Models) -> Finding:
     from packsight.worker.networks.heads import head_file  # noqa: PLC0415 - not without the worker's part
 
-    if head_file(name).is_file():
-        return _good("alphabet", name)
-    return _wrong(
-        "alphabet",
-        f"{name} is neither an alphabet that comes along nor a file",
-        "Correct PACKSIGHT_MODELS__ALPHABET, or train a head: make train-alphabet.",
-    )
+    remedy = "Correct PACKSIGHT_MODELS__ALPHABET, or train a head: make train-alphabet."
+    if not head_file(chosen.alphabet).is_file():
+        return _wrong("alphabet", f"{chosen.alphabet} is neither an alphabet that comes along nor a file", remedy)
+    from packsight.worker.networks.spotters import ppocr  # noqa: PLC0415 - loads OpenVINO
+
+    try:
+        ppocr.second_head(chosen)
+    except UserError as error:
+        return _wrong("alphabet", str(error).rstrip("."), remedy)
+    return _good("alphabet", chosen.alphabet)
 
 
 def refuse_unknown_models(settings: Settings) -> None:

@@ -13,8 +13,10 @@ import numpy.typing as npt
 import pytest
 
 from packsight.deploy import doctor
+from packsight.shared import launch
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Models, Settings
+from packsight.worker import commands
 from packsight.worker.networks.heads import head_file
 from packsight.worker.networks.load import load_spotter
 from packsight.worker.networks.spotters import ppocr
@@ -82,6 +84,10 @@ def damaged(change: Callable[[dict[str, Any], dict[str, Any]], None], file: Path
     return file
 
 
+def even(about: dict[str, Any], arrays: dict[str, Any]) -> None:
+    arrays["block_0"] = arrays["block_0"][..., :-1]
+
+
 def no_number(about: dict[str, Any], arrays: dict[str, Any]) -> None:
     arrays["bias"] = np.full_like(arrays["bias"], np.nan)
 
@@ -95,6 +101,8 @@ def no_number(about: dict[str, Any], arrays: dict[str, Any]) -> None:
         pytest.param(lambda about, arrays: about.pop("weights"), "weights", id="weights"),
         pytest.param(lambda about, arrays: arrays.pop("symbols"), "wanted are", id="array"),
         pytest.param(no_number, "finite", id="not a number"),
+        pytest.param(lambda about, arrays: arrays.update(bias=np.float16(0)), "cannot be read", id="no array"),
+        pytest.param(even, "odd number", id="a block without a middle"),
     ],
 )
 def test_a_head_that_does_not_fit_is_refused(
@@ -113,6 +121,35 @@ def test_a_truncated_head_is_refused_when_the_worker_starts(cache: Path, tmp_pat
     file.write_bytes(BUNDLED.read_bytes()[:length])
     with pytest.raises(UserError, match="cannot be read"):
         load_spotter(Models(cache_dir=cache, alphabet=str(file)), 1)
+
+
+@pytest.mark.parametrize("place", [60, 200, 100_000])
+def test_a_head_with_flipped_bytes_is_refused(tmp_path: Path, place: int) -> None:
+    data = bytearray(BUNDLED.read_bytes())
+    data[place : place + 4] = bytes(255 - one for one in data[place : place + 4])
+    (tmp_path / "head.npz").write_bytes(data)
+    with pytest.raises(UserError, match="cannot be read"):
+        heads.load(tmp_path / "head.npz", RECOGNISER)
+
+
+def test_what_is_no_archive_is_no_head(tmp_path: Path) -> None:
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "head.npz").write_bytes((tmp_path / "array.npy").read_bytes())
+    with pytest.raises(UserError, match="cannot be read"):
+        heads.load(tmp_path / "head.npz", RECOGNISER)
+
+
+def test_a_worker_with_a_damaged_head_does_not_start_and_doctor_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "head.npz"
+    file.write_bytes(BUNDLED.read_bytes()[:1000])
+    chosen = Settings(_env_file=None, models=Models(alphabet=str(file)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(commands, "settings", lambda: chosen)
+    monkeypatch.setattr(launch, "become", lambda *_, **__: pytest.fail("it starts"))
+    with pytest.raises(UserError, match="cannot be read"):
+        commands.worker("recognizer@here", describe_only=False)
+    wrong = [finding for finding in doctor.models(chosen) if finding.subject == "alphabet"]
+    assert "cannot be read" in wrong[0].text
 
 
 def test_a_head_that_is_too_large_is_not_opened(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def main() -> None:
         plan = Plan(**{name: getattr(options, name) for name in named})
         train(recogniser, FreshLines(words, kept, symbols, plan.seed), judged, symbols, plan, options.state, _say)
         return
-    from training.alphabet.finish import Figure, finish, judge  # noqa: PLC0415 - needs the worker, which a machine with a GPU may lack
+    from training.alphabet.finish import Figure, finish, judge  # noqa: PLC0415 - needs the worker, not at hand where it trains
 
     figures: list[Figure]
     if options.step == "judge":

@@ -90,7 +90,7 @@ def ask(recogniser: Recogniser, words: Words, fonts: Sequence[Face], count: int,
 
 def fit(lines: Sequence[Asked], script: Script) -> Weights:
     """Fit the choice: each line counts as much as the readings differ in edits, case and look-alikes aside."""
-    lines = [line for line in lines if script.letters.intersection(script.in_one_script(line.other.text))]
+    lines = [line for line in lines if script.writes(script.in_one_script(line.other.text))]
     gains = np.array([_gain(line, script) for line in lines])
     rows = np.array([evidence(line.bundled, line.other, line.aspect, script) for line in lines])
     middle, spread = rows.mean(0), rows.std(0) + 1e-6

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Models
 from packsight.shared.storage.files import hash_file
 from packsight.worker.networks.compile import Compiler
@@ -67,11 +68,15 @@ def finish(
 def judge(
     file: Path, recogniser: Path, words: Words, kept: Sequence[Face], held: Sequence[Face], asked: int, lines: int
 ) -> list[Figure]:
-    """Tell how a head's file reads lines in fonts that are held out; raises as `heads.load`.
+    """Tell how a head's file reads lines in fonts that are held out.
+
+    Raises as `heads.load`, and UserError for a head of other letters than those of the words.
 
     lines: drawn of each finish for the head alone; asked: of all scripts, read by both heads.
     """
     head = heads.load(file, hash_file(recogniser))
+    if set(head.about.letters) != set(words.alphabet.letters):
+        raise UserError(f"{file} reads {head.about.name}, not {words.alphabet.name}. Give its --list, or another --head.")
     read, script, alphabet = Recogniser(recogniser, Compiler(Models(), 1), head=head), head.script, words.alphabet
     weights = head.about.weights
     figures = []

@@ -48,6 +48,14 @@ def carried() -> dict[str, ModelFile]:
     }
 
 
+def second_head(models: Models) -> heads.Head | None:
+    """The head for a further alphabet that the settings name; None where they name none.
+
+    Raises UserError when it is missing, damaged, or does not fit the recogniser.
+    """
+    return heads.load(head_file(models.alphabet), carried()[RECOGNISER].sha256) if models.alphabet else None
+
+
 def build(
     models: Models,
     compiler: Compiler,
@@ -56,7 +64,7 @@ def build(
 ) -> PpOcrSpotter:
     """Build it from a detector and a recogniser, whose source is the wheel; otherwise as `load`."""
     files, own = {role: network.sha256 for role, network in networks.items()}, carried()
-    head = heads.load(head_file(models.alphabet), own[RECOGNISER].sha256) if models.alphabet else None
+    head = second_head(models)
     if models.alphabet:
         files["head"] = hash_file(head_file(models.alphabet))
     readers = [Recogniser(networks[RECOGNISER].path, compiler, parameters=parameters.strips, head=head)]

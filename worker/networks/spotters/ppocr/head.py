@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -86,7 +87,7 @@ def load(file: Path, recogniser: str) -> Head:
         about = HeadFile.model_validate(json.loads(arrays.pop("about").tobytes()))
         head = Head(about=about, arrays=arrays)
         _check(head)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         cause = wrong_fields(error) if isinstance(error, ValidationError) else str(error).strip() or type(error).__name__
         raise UserError(f"The head {file} cannot be read: {cause}. {remedy}") from None
     if about.recogniser != recogniser:
@@ -110,6 +111,8 @@ def _check(head: Head) -> None:
     }
     for number in range(head.about.blocks):
         reach = arrays[f"block_{number}"].shape[-1]
+        if reach % 2 == 0:
+            raise ValueError(f"block_{number} is {reach} steps wide, wanted is an odd number, which has a middle")
         wanted |= {f"block_{number}": (width, width, 1, reach), f"block_{number}_bias": (width,)}
     if set(wanted) != set(arrays):
         raise ValueError(f"it holds {sorted(arrays)}, wanted are {sorted(wanted)}")
