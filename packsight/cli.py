@@ -28,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     # Rich takes as long to load as all the rest of `--help`.
     rich_markup_mode=None,
-    context_settings={"max_content_width": 120},
+    context_settings={"max_content_width": 120, "help_option_names": ["-h", "--help"]},
     help="Recognises packaged products in photos, at queue volume.",
 )
 for room in (producer, indexer, worker, deploy):

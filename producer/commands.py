@@ -22,7 +22,7 @@ from packsight.producer.report import Report
 from packsight.producer.rows import Row
 from packsight.producer.summary import State, Summary
 from packsight.producer.thumbnails import Thumbnails
-from packsight.shared.catalog.versions import catalog_names, is_published
+from packsight.shared.catalog.versions import is_published, published_names
 from packsight.shared.contract.errors import SOME_FAILED, UserError, parse_code
 from packsight.shared.contract.messages import Priority, RecognizeOptions
 from packsight.shared.contract.outcomes import Status
@@ -251,9 +251,9 @@ def _create(client: Client, sources: Sequence[str], options: RecognizeOptions, h
         more = f"… and {len(job.unopened) - 10:,} more; " if len(job.unopened) > 10 else ""
         console.print(f"[yellow]{more}each photo that cannot be opened has a failed row among the results[/]")
     if not is_published(client.store, options.catalog):
-        known = ", ".join(name for name in catalog_names(client.store) if is_published(client.store, name)) or "none"
         console.print(
-            f"[yellow]Catalog {options.catalog} has no published version[/] (there are: {known}); photos fail until it has."
+            f"[yellow]Catalog {options.catalog} has no published version[/] (there are: {published_names(client.store)}); "
+            "photos fail until it has."
         )
     return job
 

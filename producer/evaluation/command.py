@@ -20,7 +20,7 @@ from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.evaluation.recognise import submit
 from packsight.producer.evaluation.unlisted import Unlisted, missing, part
 from packsight.shared.catalog.trust import Trust
-from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.catalog.versions import CatalogStore, is_published, unpublished
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions, parse_options
 from packsight.shared.extras import Later
@@ -71,6 +71,8 @@ def evaluate(
         if here and (ablation or drop_nearest or not known):
             results = _asked_here(client, here, known, folder, ablation=ablation, drop=drop_nearest, own=leave_one_out)
         else:
+            if not is_published(client.store, catalog):
+                raise unpublished(client.store, catalog)
             own = _own_by_all(client, here) if here and leave_one_out else {}
             options = parse_options(catalog=catalog, top_k=TOP_K)
             found, unlisted = _measured(client, catalog, _over_queue(client, known, folder, options))

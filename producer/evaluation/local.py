@@ -20,8 +20,7 @@ from packsight.producer.evaluation.variants import Variant, rank
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.trust import Trust
-from packsight.shared.catalog.versions import CatalogStore, catalog_names
-from packsight.shared.contract.errors import UserError
+from packsight.shared.catalog.versions import CatalogStore, unpublished
 from packsight.shared.contract.outcomes import Failure, Status
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.decision import judged
@@ -51,8 +50,7 @@ class Catalog:
         versions = CatalogStore(client.store, name, Trust.of_reader(client.settings))
         pointer = versions.current()
         if pointer is None:
-            known = ", ".join(catalog_names(client.store)) or "none"
-            raise UserError(f"Catalog {name} has no published version; there are: {known}. Publish one or correct --catalog.")
+            raise unpublished(client.store, name)
         home = client.settings.home / "evaluate" / name
         folder = versions.download(pointer.version, home)
         for other in home.iterdir():

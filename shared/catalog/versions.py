@@ -35,7 +35,7 @@ from packsight.shared.catalog.parts import Parts
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import Document, Kind
 from packsight.shared.catalog.trust import Trust
-from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
+from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import CATALOG_NAME
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import Blob, ObjectStore
@@ -448,6 +448,17 @@ def _copies(folder: Path) -> dict[str, Path]:
 def is_published(store: ObjectStore, name: str) -> bool:
     """Whether a catalog has a pointer, whatever that says."""
     return store.exists(layout.pointer(name)) or store.exists(layout.former_pointer(name))
+
+
+def published_names(store: ObjectStore) -> str:
+    """Names of the catalogs that have a pointer, or "none"."""
+    return ", ".join(name for name in catalog_names(store) if is_published(store, name)) or "none"
+
+
+def unpublished(store: ObjectStore, name: str) -> UserError:
+    """What to say of a catalog that nobody has published."""
+    known = published_names(store)
+    return UserError(f"Catalog {name} has no published version; there are: {known}. Publish one or correct --catalog.")
 
 
 def catalog_names(store: ObjectStore) -> Iterator[str]:

@@ -228,7 +228,8 @@ def test_the_best_threshold_keeps_the_precision_that_is_asked_for(here: Shop, tm
 def test_what_cannot_be_asked_is_told(here: Shop, tmp_path: Path) -> None:
     for arguments, cause in (
         ([], "--leave-one-out"),
-        (["--leave-one-out", "--catalog", "other"], "no published version"),
+        (["--leave-one-out", "--catalog", "other"], "no published version; there are: default."),
+        ([here.labels, "--catalog", "other"], "no published version; there are: default."),
         ([here.labels, "--json", tmp_path / "no" / "x.json"], "is no folder"),
         ([here.labels, "--against", here.labels], "is no evaluation"),
     ):

@@ -93,6 +93,11 @@ def test_help_loads_no_library(command: list[str]) -> None:
     assert not HEAVY & modules
 
 
+def test_a_short_option_asks_for_help_at_every_level() -> None:
+    for command in ([], ["catalog"], ["catalog", "sync"]):
+        assert spoken(*command, "-h")[0] == spoken(*command, "--help")[0] != ""
+
+
 def test_the_version_loads_no_library() -> None:
     text, modules = spoken("--version")
     assert text == f"packsight {packsight.__version__}\n"
