@@ -24,6 +24,8 @@ from packsight.shared.storage.files import part_of
 
 ORDER = (Status.FAILED, Status.AMBIGUOUS, Status.NO_MATCH, Status.MATCHED)
 """What needs a person's eye comes first."""
+_CARDS = (Status.AMBIGUOUS, Status.NO_MATCH, Status.MATCHED, Status.FAILED)
+"""Cards in a report: what can be judged at a look first, files that show nothing last."""
 LABELS = {
     Status.FAILED: "Failed",
     Status.AMBIGUOUS: "Ambiguous",
@@ -184,7 +186,7 @@ class Report:
         if outcome.provenance and outcome.provenance.catalog_version:
             self._versions.add(f"{outcome.provenance.catalog} {outcome.provenance.catalog_version}")
         self._jobs.add(row.job)
-        self._rows.add((ORDER.index(outcome.status), outcome.confidence, row.index), row.line.encode())
+        self._rows.add((_CARDS.index(outcome.status), outcome.confidence, row.index), row.line.encode())
 
     def finish(self) -> None:
         """Write the page and give it its name."""

@@ -99,7 +99,7 @@ def render(folder: Path, *rows: Row) -> Page:
     return Page((folder / "report.html").read_text(encoding="utf-8"))
 
 
-def test_what_needs_an_eye_comes_first_then_matches_by_rising_confidence(tmp_path: Path) -> None:
+def test_what_needs_an_eye_comes_first_then_matches_by_rising_confidence_then_files_that_show_nothing(tmp_path: Path) -> None:
     rows = [
         row(0, Status.MATCHED, 0.9),
         row(1, Status.MATCHED, 0.6),
@@ -108,14 +108,17 @@ def test_what_needs_an_eye_comes_first_then_matches_by_rising_confidence(tmp_pat
         row(4, Status.FAILED),
     ]
     page = render(tmp_path, *rows)
-    assert re.findall(r"row (\d)", page.text) == ["4", "3", "2", "1", "0"]
+    assert re.findall(r"row (\d)", page.text) == ["3", "2", "1", "0", "4"]
     assert [a["class"] for a in page.all("article")] == [
-        "card failed",
         "card ambiguous",
         "card no_match",
         "card matched",
         "card matched",
+        "card failed",
     ]
+    assert "Nearest, 10 % likely" in page.text, "how likely what is nearest is, beside its name"
+    bars = [a for a in page.all("div") if a.get("class") == "confidence"]
+    assert len(bars) == 3, "none beside a verdict that says no"
 
 
 def with_products(shown: Row, *regions: Polygon | None) -> Row:
