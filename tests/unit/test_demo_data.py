@@ -15,6 +15,7 @@ from packsight.deploy.demo.shop.scenes import catalog_photo, query_photo
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.contract.outcomes import Candidate, Evidence, Failure, Outcome, Product, Status
 from packsight.shared.tables.labels import Label
+from packsight.shared.vision.scripts import script
 
 
 def test_the_shop_has_families_of_siblings_that_differ_in_the_variant_alone() -> None:
@@ -97,3 +98,13 @@ def test_a_photo_without_an_outcome_fails_the_demo_however_good_the_rest_is() ->
     assert reached.share == 0.99
     assert reached.missing == ["queries/99.jpg"]
     assert not reached.passed
+
+
+def test_near_a_third_of_what_the_shop_sells_is_russian_with_siblings_that_differ_in_one_word() -> None:
+    listed = [item for item in items() if item.listed]
+    russian = [item for item in listed if any(script(letter) == "CYRILLIC" for letter in item.name)]
+    assert 0.3 <= len(russian) / len(listed) <= 0.4
+    for family in {item.family for item in russian}:
+        one, other, *_ = [item.name.split() for item in russian if item.family is family and " " not in item.variant]
+        assert len(one) == len(other)
+        assert sum(first != second for first, second in zip(one, other, strict=True)) == 1
