@@ -125,7 +125,7 @@ def contradicted(
 
 def _support(first: Candidate, others: Sequence[Candidate], told: int) -> str:
     elsewhere = {word.read for other in others for word in other.evidence.words}
-    words = sorted(first.evidence.words, key=lambda word: -word.rarity)
+    words = sorted((word for word in first.evidence.words if _telling(word.read)), key=lambda word: -word.rarity)
     own = [word.read for word in words if word.read not in elsewhere][:told]
     parts = []
     if own:

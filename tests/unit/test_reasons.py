@@ -43,6 +43,12 @@ def test_a_match_by_votes_alone_claims_no_words_and_no_place() -> None:
     assert "details are found on this product's photos" in said
 
 
+def test_a_match_is_not_founded_on_scraps_of_words() -> None:
+    said = reason(Status.MATCHED, [candidate("Mint", 0.99, ("AA", "ARVELO"), inliers=30), candidate("Rose", 0.004)])
+    assert said.startswith("Reads 'ARVELO', which only this product has; 30 details")
+    assert "read" not in reason(Status.MATCHED, [candidate("Mint", 0.99, ("AA",), inliers=30)]).lower()
+
+
 def test_several_candidates_are_told_apart_by_what_only_one_of_them_has() -> None:
     first = candidate("Mint", 0.5, ("ARVELO",), ("mint", "of"))
     second = candidate("Rose", 0.4, ("ARVELO",), ("rose",))
