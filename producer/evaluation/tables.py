@@ -90,7 +90,7 @@ def _pairs(found: Sequence[Answer]) -> None:
     pairs = confusions(found)
     if not pairs:
         return
-    page.print("\nWrong answers")
+    page.print("\nTaken for another product")
     table = Table("Shows", "Taken for", "Photos", "For example", box=None, pad_edge=False)
     for (right, taken), group in pairs[:_PAIRS]:
         table.add_row(Text(right or "none listed"), Text(taken), str(len(group)), Text(references.shown(group[0].image)))
