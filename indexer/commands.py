@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -35,7 +34,7 @@ from packsight.shared.catalog.signatures import create_key, public_key
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, Current, is_published
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, UserError
-from packsight.shared.contract.messages import CATALOG_NAME, INDEXER_QUEUE
+from packsight.shared.contract.messages import INDEXER_QUEUE, check_catalog_name
 from packsight.shared.queue import tried
 from packsight.shared.settings import Settings, act_as, settings
 from packsight.shared.storage import layout
@@ -62,7 +61,7 @@ def sync(
 
     canary: share of the messages on which a new version is tried; None = as it is set.
     """
-    _check_name(catalog)
+    check_catalog_name(catalog)
     config = _with_columns(settings(), columns)
     with _reachable(), _progress() as progress:
         share = config.catalog.canary if canary is None else canary
@@ -84,7 +83,7 @@ def sync(
 
 def rehearse(feed: str, photos: str, catalog: str, *, columns: Sequence[str]) -> None:
     """Say what a sync would do; exit code 1 if it would be refused."""
-    _check_name(catalog)
+    check_catalog_name(catalog)
     with _reachable():
         found = run_rehearsal(SyncRequest(feed, photos, catalog, dry_run=True), _with_columns(settings(), columns))
     out.print(tables.rehearsal(found))
@@ -107,11 +106,6 @@ def _with_columns(config: Settings, columns: Sequence[str]) -> Settings:
         named[name.strip()] = column.strip()
     catalog = config.catalog.model_copy(update={"columns": config.catalog.columns | named})
     return config.model_copy(update={"catalog": catalog})
-
-
-def _check_name(catalog: str) -> None:
-    if not re.match(CATALOG_NAME, catalog):
-        raise UserError(f"{catalog} is no name of a catalog. Use lower-case letters, digits, _ and -, 63 at most.")
 
 
 def print_notes(notes: Iterable[str]) -> None:
@@ -304,7 +298,7 @@ def _reachable() -> Iterator[None]:
 @contextmanager
 def opened(name: str, trust: Trust | None = None) -> Iterator[CatalogStore]:
     """Versions of a catalog, to be read unless `trust` may publish; raises UserError when it never had one, refused or not."""
-    _check_name(name)
+    check_catalog_name(name)
     with _reachable(), closing(ObjectStore(settings().s3)) as store:
         if not is_published(store, name) and next(store.list(layout.versions(name)), None) is None:
             raise _never_published(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypedDict, TypeVar, Unpack, get_args
@@ -126,8 +127,16 @@ def parse_request(kind: type[T], raw: Any) -> T:
         raise MessageError(ErrorCode.BAD_MESSAGE, text) from None
 
 
+def check_catalog_name(name: str) -> None:
+    """Raise UserError, which says what names of catalogs are like, for what is none."""
+    if not re.fullmatch(CATALOG_NAME, name):
+        raise UserError(f"{name} is no name of a catalog. Use lower-case letters, digits, _ and -, 63 at most.")
+
+
 def parse_options(base: RecognizeOptions | None = None, **keywords: Unpack[OptionKeywords]) -> RecognizeOptions:
     """Return the options named by keywords, the others as in `base`; raises UserError that names each wrong option."""
+    if isinstance(catalog := keywords.get("catalog"), str):
+        check_catalog_name(catalog)
     try:
         return RecognizeOptions(**{**(base.alone() if base else {}), **keywords})
     except ValidationError as error:

@@ -68,7 +68,8 @@ def test_a_jobs_manifest_serves_as_the_options_of_another() -> None:
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"catalog": "No Such Name!"}, "catalog: "), ({"top_k": 51}, "top_k: "), ({"topk": 3}, "topk: "),
+        ({"catalog": "No Such Name!"}, "Use lower-case letters"), ({"catalog": 3}, "catalog: "),
+        ({"top_k": 51}, "top_k: "), ({"topk": 3}, "topk: "),
         ({"max_products": 21}, "max_products: "),
     ],
 )
