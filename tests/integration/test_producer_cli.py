@@ -26,6 +26,8 @@ from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest
 from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.settings import Settings, load_settings
+from packsight.shared.storage import layout
+from packsight.shared.storage.objects import ObjectStore
 from tests.recognizer import StandIn, running
 
 
@@ -42,6 +44,12 @@ def photos(tmp_path: Path) -> Path:
     for number in range(7):
         (folder / f"{number}.jpg").write_bytes(bytes([number]))
     return folder
+
+
+@pytest.fixture
+def published(store: ObjectStore) -> None:
+    """A pointer of the default catalog: the stand-in answers whatever that says."""
+    store.write(layout.pointer("default"), b"{}")
 
 
 pytestmark = pytest.mark.usefixtures("live_environment")
@@ -124,6 +132,7 @@ def test_a_failed_photo_gives_exit_code_1_and_its_outcome(worker: StandIn) -> No
     assert Outcome.model_validate_json(failed.stdout).failure is not None
 
 
+@pytest.mark.usefixtures("published")
 def test_an_evaluation_sends_the_labelled_photos_and_writes_its_measures(
     worker: StandIn, photos: Path, tmp_path: Path
 ) -> None:
@@ -137,6 +146,7 @@ def test_an_evaluation_sends_the_labelled_photos_and_writes_its_measures(
     assert "Absent, rightly not matched" in shown
 
 
+@pytest.mark.usefixtures("published")
 def test_labels_of_photos_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("image,product_id\nmissing.jpg,1\n")
@@ -239,6 +249,7 @@ def test_a_job_is_named_listed_by_its_ends_cancelled_retried_and_deleted(
     assert "There are no jobs" in run("jobs").stdout
 
 
+@pytest.mark.usefixtures("published")
 def test_an_evaluation_is_marked_in_the_list_of_jobs(worker: StandIn, photos: Path) -> None:
     (photos / "labels.csv").write_text("image,product_id\n0.jpg,1\n")
     run("evaluate", photos / "labels.csv")
