@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from bench.photos import PhotoSet
+from bench.photos import sample
 from bench.sets import sets_in
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.settings import Decode, Models
@@ -27,18 +26,9 @@ from packsight.worker.pipeline.decode import Pixels, decode
 console = Console(width=130, highlight=False)
 
 
-@dataclass(frozen=True)
-class Changed:
-    """A line that both read otherwise at the same place; "" where one of them reads none."""
-
-    photo: str
-    before: str
-    after: str
-
-
 def main(
     data: Annotated[Path, typer.Argument(help="Folder of sets, as for bench.sets.")],
-    photos: Annotated[int, typer.Option(help="Labelled photos of each set at most, spread evenly.")] = 60,
+    photos: Annotated[int, typer.Option(help="Labelled photos of each set at most.")] = 60,
     alphabet: Annotated[str, typer.Option(help="The head, as PACKSIGHT_MODELS__ALPHABET.")] = Models().alphabet,
     cache: Annotated[Path, typer.Option(help="Folder for compiled networks.")] = Path("bench-out/models"),
 ) -> None:
@@ -48,26 +38,26 @@ def main(
     for spotter in spotters:
         spotter.warm_up()
     for photo_set in sets_in(data):
-        ratios, lines, changed = [], 0, list[Changed]()
-        for name, pixels in _photos(photo_set, photos):
-            (without, cost), (with_head, dearer) = in_turns(spotters, pixels)
+        ratios, lines, changed = [], 0, list[tuple[str, str, str]]()
+        for path in sample(photo_set.usable(), photos):
+            (without, cost), (with_head, dearer) = in_turns(spotters, decode(path.read_bytes(), Decode()).pixels)
             ratios.append(dearer / cost)
             lines += len(without)
-            changed += [Changed(name, *pair) for pair in differing(without, with_head)]
+            changed += [(path.name, *pair) for pair in differing(without, with_head)]
         quarter, median, upper = np.quantile(ratios, (0.25, 0.5, 0.75))
         console.print(
             f"{photo_set.name}: {len(ratios)} photos, {lines} lines, {len(changed)} read otherwise; reading with "
             f"the head ÷ without, processor time by photo: median {median:.3f} (quartiles {quarter:.3f} to {upper:.3f})"
         )
-        for one in changed:
-            console.print(f"  {one.photo}: {one.before or '-'} → {one.after or '-'}", markup=False)
+        for name, before, after in changed:
+            console.print(f"  {name}: {before or '-'} → {after or '-'}", markup=False)
 
 
 def in_turns(spotters: Sequence[Spotter], pixels: Pixels, rounds: int = 3) -> list[tuple[list[WordRead], float]]:
     """What each reads on a photo, and the least processor seconds of so many rounds, the order turned each time."""
     read, least = [list[WordRead]() for _ in spotters], [float("inf")] * len(spotters)
     for turn in range(rounds):
-        for place in sorted(range(len(spotters)), reverse=bool(turn % 2)):
+        for place in range(len(spotters))[:: -1 if turn % 2 else 1]:
             begun = time.process_time()
             [read[place]] = spotters[place].spot([pixels])
             least[place] = min(least[place], time.process_time() - begun)
@@ -75,18 +65,12 @@ def in_turns(spotters: Sequence[Spotter], pixels: Pixels, rounds: int = 3) -> li
 
 
 def differing(before: Sequence[WordRead], after: Sequence[WordRead]) -> Iterator[tuple[str, str]]:
-    """Texts at the same place that are not the same; places are the detector's, which both share."""
+    """Texts at the same place that are not the same, "" where one reads none; places are the detector's, which both share."""
     texts = [{tuple(one.box): one.text for one in lines} for lines in (before, after)]
     for box in dict.fromkeys((*texts[0], *texts[1])):
         pair = (texts[0].get(box, ""), texts[1].get(box, ""))
         if pair[0] != pair[1]:
             yield pair
-
-
-def _photos(photo_set: PhotoSet, most: int) -> Iterator[tuple[str, Pixels]]:
-    images = list(dict.fromkeys(label.image for label in photo_set.labels))
-    for image in images[:: max(1, -(-len(images) // most))]:
-        yield image, decode((photo_set.root / image).read_bytes(), Decode()).pixels
 
 
 if __name__ == "__main__":

@@ -172,17 +172,12 @@ def models(settings: Settings) -> Findings:
 
 
 def _alphabet(chosen: Models) -> Finding:
-    from packsight.worker.networks.heads import head_file  # noqa: PLC0415 - not without the worker's part
-
-    remedy = "Correct PACKSIGHT_MODELS__ALPHABET, or train a head: make train-alphabet."
-    if not head_file(chosen.alphabet).is_file():
-        return _wrong("alphabet", f"{chosen.alphabet} is neither an alphabet that comes along nor a file", remedy)
-    from packsight.worker.networks.spotters import ppocr  # noqa: PLC0415 - loads OpenVINO
+    from packsight.worker.networks.spotters import ppocr  # noqa: PLC0415 - not without the worker's part
 
     try:
         ppocr.second_head(chosen)
     except UserError as error:
-        return _wrong("alphabet", str(error).rstrip("."), remedy)
+        return _wrong("alphabet", str(error).rstrip("."), "PACKSIGHT_MODELS__ALPHABET names it; `make train-alphabet` makes one.")
     return _good("alphabet", chosen.alphabet)
 
 
