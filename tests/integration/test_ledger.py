@@ -113,6 +113,17 @@ def test_a_batch_that_ends_while_its_cancelled_job_is_looked_at_is_not_told_as_o
     assert ledger.ended(names, late, cancelled=False)[1] == []
 
 
+def test_a_batch_that_nobody_had_begun_stays_so_while_a_worker_answers_for_its_cancelled_job(ledger: Ledger) -> None:
+    names = [task_id("spring", index) for index in range(3)]
+    for name in names[:2]:
+        ledger.deliveries.begin(name, ME, 1)
+    ledger.deliveries.hand_back(names[1], ME)
+    ledger.cancel("spring", 3)
+    met = [ledger.deliveries.begin(name, OTHER, 1) for name in names]
+    assert [(one.count, one.stop) for one in met] == [(2, Stop.CANCELLED), (1, Stop.CANCELLED), (1, Stop.CANCELLED)]
+    assert ledger.ended(names, ledger.results.counted, cancelled=True) == ({}, names[2:])
+
+
 def test_whoever_submits_waits_for_the_removals_that_began_before_and_for_no_later_one(ledger: Ledger) -> None:
     with ExitStack() as first, ExitStack() as second:
         first.enter_context(ledger.removals.removing())
