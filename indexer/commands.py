@@ -20,6 +20,8 @@ from packsight.indexer.collection import tables as storage_tables
 from packsight.indexer.collection.collect import collect as collect_all
 from packsight.indexer.collection.collect import look
 from packsight.indexer.collection.survey import total, unneeded
+from packsight.indexer.feed.extra_photos import check_folder
+from packsight.indexer.feed.source import check_readable
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.publish import roll_back
@@ -61,7 +63,7 @@ def sync(
 
     canary: share of the messages on which a new version is tried; None = as it is set.
     """
-    check_catalog_name(catalog)
+    _check(feed, photos, catalog)
     config = _with_columns(settings(), columns)
     with _reachable(), _progress() as progress:
         share = config.catalog.canary if canary is None else canary
@@ -83,7 +85,7 @@ def sync(
 
 def rehearse(feed: str, photos: str, catalog: str, *, columns: Sequence[str]) -> None:
     """Say what a sync would do; exit code 1 if it would be refused."""
-    check_catalog_name(catalog)
+    _check(feed, photos, catalog)
     with _reachable():
         found = run_rehearsal(SyncRequest(feed, photos, catalog, dry_run=True), _with_columns(settings(), columns))
     out.print(tables.rehearsal(found))
@@ -94,6 +96,13 @@ def rehearse(feed: str, photos: str, catalog: str, *, columns: Sequence[str]) ->
     out.print("Nothing was changed. This is what the feed alone tells: no photo was looked at.")
     if found.summary.reasons:
         raise typer.Exit(1)
+
+
+def _check(feed: str, photos: str, catalog: str) -> None:
+    """Refuse what is mistyped before broker and storage are asked, or another sync is waited for."""
+    check_catalog_name(catalog)
+    check_readable(feed)
+    check_folder(photos)
 
 
 def _with_columns(config: Settings, columns: Sequence[str]) -> Settings:

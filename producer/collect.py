@@ -34,7 +34,7 @@ def rows_of(batch: Batch, end: TaskEnd) -> list[Row]:
         return failed_rows(batch, end.code, end.error)
     if end.state != "SUCCESS":
         reason = f"The task of this photo ended as {end.state}: {end.error or 'no reason given'}"
-        return failed_rows(batch, end.code or ErrorCode.INTERNAL, reason)
+        return failed_rows(batch, end.code or ErrorCode.INTERNAL, reason, end.remedy)
     try:
         return _paired(batch, RecognizeResult.model_validate(end.result).outcomes)
     except (ValidationError, ValueError):
@@ -43,9 +43,11 @@ def rows_of(batch: Batch, end: TaskEnd) -> list[Row]:
         )
 
 
-def failed_rows(batch: Batch, code: ErrorCode, message: str) -> list[Row]:
-    """One failed outcome per image, for a task that ended without a result."""
+def failed_rows(batch: Batch, code: ErrorCode, message: str, remedy: str = "") -> list[Row]:
+    """One failed outcome per image, for a task that ended without a result; remedy: where the code's own is not right."""
     failure = Failure.of_code(code, message)
+    if remedy:
+        failure = failure.model_copy(update={"remedy": remedy})
     return _paired(
         batch,
         [Outcome.failed(image.reference, failure).model_copy(update={"sha256": image.sha256}) for image in batch.images],

@@ -196,7 +196,7 @@ def _exports(client: Client, out: Sequence[Path], report: Path | None) -> Iterat
                 catalog=lambda sha256: client.store.read(layout.photo(sha256), limit=limit).data,
                 limits=client.settings.decode,
             )
-            exports.take(Report(report, pictures))
+            exports.take(Report(report, pictures, manifests=client.manifest))
         yield exports
         with console.status("Writing the results"):
             exports.finish()

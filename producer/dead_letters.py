@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from packsight.producer.broker import answering, producer_app
@@ -20,6 +20,9 @@ from packsight.shared.contract.errors import UserError, parse_code
 from packsight.shared.contract.references import plain, printable, shown
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.settings import load_settings
+
+_SENT = 200
+"""Letters of a refused message that are shown: enough to know whose it is."""
 
 
 @contextmanager
@@ -44,20 +47,22 @@ def show(*, as_json: bool) -> None:
         return
     if not found:
         page.print("There are no dead letters.")
-    else:
-        table = Table("Id", "When (UTC)", "Cause", "Deliveries", "Task", "What", box=None, pad_edge=False)
-        for letter in found:
-            when = f"{datetime.fromtimestamp(letter.at, UTC):%Y-%m-%d %H:%M}"
-            cause = Text.assemble((letter.code.value, "red"), f"\n{plain(letter.message)}")
-            task = Text(printable(letter.task_id))
-            table.add_row(letter.id, when, cause, str(letter.deliveries), task, Text(_what(letter)))
-        page.print(table)
+    for letter in found:
+        _tell(letter)
     if dropped:
         console.print(f"[yellow]{dropped:,} older letters were dropped because the list was full.[/]")
 
 
-def _what(letter: DeadLetter) -> str:
-    return shown(letter.image) if letter.image is not None else shown_arguments(letter.payload)[:200]
+def _tell(letter: DeadLetter) -> None:
+    """What is copied stands on one line of its own, however narrow the terminal is; only sentences are wrapped."""
+    when = f"{datetime.fromtimestamp(letter.at, UTC):%Y-%m-%d %H:%M} UTC"
+    often = "delivered once" if letter.deliveries == 1 else f"delivered {letter.deliveries:,} times"
+    page.print(Text.assemble((letter.id, "bold"), f"  {when}  ", (letter.code.value, "red"), f"  {often}"), soft_wrap=True)
+    page.print(Padding(Text(plain(letter.message)), (0, 0, 0, 2), expand=False))
+    lines = {"photo": shown(letter.image)} if letter.image is not None else {"sent": shown_arguments(letter.payload)[:_SENT]}
+    lines["task"] = printable(" ".join(filter(None, (letter.task, letter.task_id))))
+    for name, text in lines.items():
+        page.print(Text.assemble((f"  {name}  ", "dim"), text), soft_wrap=True)
 
 
 def replay(ids: Sequence[str], *, everything: bool, payload: Path | None, code: str | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,8 +19,9 @@ from packsight.producer.thumbnails import Thumbnail, Thumbnails, style_class
 from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import Candidate, Outcome, Status
-from packsight.shared.contract.references import shown
+from packsight.shared.contract.references import printable, shown
 from packsight.shared.storage.files import part_of
+from packsight.shared.storage.jobs import JobManifest
 
 ORDER = (Status.FAILED, Status.AMBIGUOUS, Status.NO_MATCH, Status.MATCHED)
 """What needs a person's eye comes first."""
@@ -159,14 +160,22 @@ def card(row: Row, thumbnails: Thumbnails) -> Card:
 class Report:
     """A report being written; an Export like the tables. Nothing stands under its name before `finish`.
 
-    With `single` it is about one photo, which is drawn large and without counts.
+    With `single` it is about one photo, which is drawn large and without counts. manifests: what a job is, by its id; where it is
+    known the page is named for the job's name, or for where its photos came from.
 
     Outcomes wait in a temporary file, and pictures are made a few cards ahead of the page, so that thousands of rows
     need little memory.
     """
 
-    def __init__(self, path: Path, thumbnails: Thumbnails, *, single: bool = False) -> None:
-        self._path, self._thumbnails, self._single = path, thumbnails, single
+    def __init__(
+        self,
+        path: Path,
+        thumbnails: Thumbnails,
+        *,
+        single: bool = False,
+        manifests: Callable[[str], JobManifest] | None = None,
+    ) -> None:
+        self._path, self._thumbnails, self._single, self._manifests = path, thumbnails, single, manifests
         self._part = part_of(path)
         try:
             self._part.touch()
@@ -190,11 +199,13 @@ class Report:
 
     def finish(self) -> None:
         """Write the page and give it its name."""
+        title, about = self._about()
         page = (
             environment()
             .get_template("report.html.j2")
             .stream(
-                title=self._title(),
+                title=title,
+                about=about,
                 single=self._single,
                 made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
                 versions=sorted(self._versions),
@@ -216,10 +227,15 @@ class Report:
         self._rows.close()
         self._part.unlink(missing_ok=True)
 
-    def _title(self) -> str:
+    def _about(self) -> tuple[str, list[str]]:
+        """The page's heading, and what else says which job it is about."""
         if self._single:
-            return "Why this answer"
-        return f"Job {', '.join(sorted(self._jobs))}" if self._jobs else "Job without outcomes"
+            return "Why this answer", []
+        if len(self._jobs) != 1 or self._manifests is None:
+            return f"Job {', '.join(sorted(self._jobs))}" if self._jobs else "Job without outcomes", []
+        job = self._manifests(next(iter(self._jobs)))
+        title, *rest = filter(None, (printable(job.name), shown(job.source), f"Job {job.job}"))
+        return title, rest
 
     def _cards(self) -> Iterator[Card]:
         with ThreadPoolExecutor(4, thread_name_prefix="report") as pool:

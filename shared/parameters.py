@@ -381,7 +381,7 @@ class ExplanationParameters:
     told_apart: int = 2
     """Words that it quotes for each of several, and against a product."""
     surely_read: float = 0.8
-    """Confidence from which a word is quoted against products: one that was misread stands on none."""
+    """Confidence from which a word is quoted against products, or looked for on a pack: one that was misread stands on none."""
     contradicted: float = 0.3
     """Sure words from which print is said to contradict."""
     little: float = 0.5

@@ -22,6 +22,7 @@ from rich.table import Table
 from packsight.deploy.demo.baseline import histogram_top1
 from packsight.deploy.demo.score import ENOUGH, MEANINGS, Score, score
 from packsight.deploy.demo.shop.dataset import generate
+from packsight.deploy.stack import services
 from packsight.deploy.stack.state import StackFolder
 from packsight.shared import launch
 from packsight.shared.contract.errors import SOME_FAILED, UserError
@@ -30,6 +31,9 @@ from packsight.shared.tables.labels import Label
 
 _TAKEN_OVER = ("PACKSIGHT_MODELS__", "PACKSIGHT_WORKER__")
 """Settings of the user that hold in the demo too; all others may belong to a stack that it must not touch."""
+_STORAGE = "PACKSIGHT_S3__"
+"""Settings that hold beside where SeaweedFS has no build, in a bucket of the demo's own."""
+_BUCKET = "packsight-demo"
 _SHOWN = 12
 """Wrong answers that are listed."""
 _RESULTS, _TABLE, _REPORT, _ANSWER, _EVALUATION = (
@@ -82,13 +86,7 @@ def run(folder: Path, seed: int, console: Console, *, keep: bool = False, compar
 @contextlib.contextmanager
 def _stack(home: StackFolder, console: Console, *, keep: bool) -> Iterator[Mapping[str, str]]:
     """A stack of the demo's own, with the environment in which the command line finds it; keep: leave it when nothing failed."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(_TAKEN_OVER) or not name.startswith("PACKSIGHT_")
-    }
-    environment["PACKSIGHT_STACK_FILE"] = str(home.env_file)
-    environment.setdefault("PACKSIGHT_MODELS__CACHE_DIR", str(home.root / "models"))
+    environment = environment_of(home, os.environ)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -109,6 +107,17 @@ def _stack(home: StackFolder, console: Console, *, keep: bool) -> Iterator[Mappi
             _packsight(environment, "down", "--home", str(home.root))
         signal.signal(signal.SIGINT, keyboard)
         signal.signal(signal.SIGTERM, before)
+
+
+def environment_of(home: StackFolder, given: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the demo's commands, in which they find its stack and nothing of another."""
+    taken = _TAKEN_OVER if services.weed() else (*_TAKEN_OVER, _STORAGE)
+    found = {name: value for name, value in given.items() if name.startswith(taken) or not name.startswith("PACKSIGHT_")}
+    found["PACKSIGHT_STACK_FILE"] = str(home.env_file)
+    found.setdefault("PACKSIGHT_MODELS__CACHE_DIR", str(home.root / "models"))
+    if f"{_STORAGE}ENDPOINT" in found:
+        found[f"{_STORAGE}BUCKET"] = _BUCKET
+    return found
 
 
 def _packsight(environment: Mapping[str, str], *arguments: str) -> None:

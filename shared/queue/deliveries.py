@@ -23,21 +23,6 @@ from packsight.shared.storage.jobs import job_of
 Span = tuple[int, int]
 """Places of photos in their batch: of the first, and the one after the last."""
 _STOP = "stop"
-_BEGIN = """
--- KEYS: of a task its deliveries, its partial outcomes, its result, its job's stop.
--- ARGV: field of `stop`, last byte of a result's head, field for what is in work, what is, time to live in seconds.
-local stop = redis.call('HGET', KEYS[4], ARGV[1])
-local head = redis.call('GETRANGE', KEYS[3], 0, ARGV[2])
-local fields = redis.call('HGETALL', KEYS[2])
-local count = 1
-if not stop or redis.call('EXISTS', KEYS[1], KEYS[2]) > 0 then
-  count = redis.call('INCR', KEYS[1])
-  redis.call('EXPIRE', KEYS[1], ARGV[5])
-  redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
-  redis.call('EXPIRE', KEYS[2], ARGV[5])
-end
-return {count, head, stop, fields}
-"""
 
 
 class Stop(StrEnum):
@@ -88,25 +73,29 @@ class Deliveries:
 
     def __init__(self, client: redis.Redis, expires: int) -> None:
         self._client, self._expires = client, expires
-        self._begin = client.register_script(_BEGIN)
         self._left_open: set[str] = set()
 
     def begin(self, task_id: str, holder: Holder, images: int) -> Delivery:
         """Count a delivery, note that all of its photos are in work, and tell what is known.
 
-        Of a batch that nobody had begun when its job was stopped nothing is noted: nothing of it will be in work.
+        Of a batch that nobody had begun when its job was stopped nothing is noted: whoever looks at the job counts its photos as
+        ended, and they stay so.
         """
-        if others := self._left_open - {task_id}:
-            with self._client.pipeline(transaction=False) as pipe:
-                for other in others:
-                    pipe.hdel(keys.partial(other), _work(holder))
-                pipe.execute()
-        books = (keys.deliveries(task_id), keys.partial(task_id), keys.task_result(task_id), keys.stopped(job_of(task_id)))
-        noted = (_STOP, STATUS_BYTES, _work(holder), _text((0, images)), self._expires)
-        count, head, stop, fields = self._begin(keys=books, args=noted)
+        if (stop := self.why_stopped(job_of(task_id))) and not self.begun([task_id]):
+            head = cast("str", self._client.getrange(keys.task_result(task_id), 0, STATUS_BYTES))
+            return Delivery(1, has_ended(head), stop)
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.incr(keys.deliveries(task_id))
+            pipe.expire(keys.deliveries(task_id), self._expires)
+            pipe.getrange(keys.task_result(task_id), 0, STATUS_BYTES)
+            pipe.hgetall(keys.partial(task_id))
+            pipe.hget(keys.stopped(job_of(task_id)), _STOP)
+            self._note(pipe, task_id, holder, (0, images))
+            for other in self._left_open - {task_id}:
+                pipe.hdel(keys.partial(other), _work(holder))
+            count, _, head, fields, stop, *_ = pipe.execute()
         self._left_open.clear()
-        found = dict(zip(fields[::2], fields[1::2], strict=True))
-        return Delivery(int(count), has_ended(head), Stop(stop) if stop else None, _progress(found, holder))
+        return Delivery(int(count), has_ended(head), Stop(stop) if stop else None, _progress(fields, holder))
 
     def begin_part(self, task_id: str, holder: Holder, span: Span) -> None:
         """Note that only some photos are in work."""

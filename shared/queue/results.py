@@ -40,13 +40,15 @@ T = TypeVar("T")
 class TaskEnd:
     """How a task ended: `result` of a SUCCESS, else `error` in one line and its `code`.
 
-    code: INTERNAL for an exception that is neither ours nor of Celery's own; None for a SUCCESS.
+    code: INTERNAL for an exception that is neither ours nor of Celery's own; None for a SUCCESS. remedy: where whoever failed
+    said one; empty where the code's own is right.
     """
 
     state: str
     result: dict[str, Any] | None
     error: str
     code: ErrorCode | None = None
+    remedy: str = ""
 
 
 class Results:
@@ -119,11 +121,12 @@ def _end_of(record: str | None) -> TaskEnd | None:
     return TaskEnd(state, None, str(result or state), ErrorCode.INTERNAL)
 
 
-def _error_of(stored: dict[str, Any]) -> tuple[str, ErrorCode]:
-    """Text and code of a stored exception: its type's name, its arguments and the module of its type."""
+def _error_of(stored: dict[str, Any]) -> tuple[str, ErrorCode, str]:
+    """Text, code and remedy of a stored exception: its type's name, its arguments and the module of its type."""
     kind, arguments = str(stored["exc_type"]), stored.get("exc_message", "")
     if not isinstance(arguments, list | tuple):
         arguments = [arguments]
     if str(stored.get("exc_module", "")).startswith(_OURS) and len(arguments) > 1 and arguments[0] in set(ErrorCode):
-        return str(arguments[1]), ErrorCode(arguments[0])  # a PacksightError is made of its code and its message
-    return f"{kind}: {' '.join(map(str, arguments))}", _OF_CELERY.get(kind, ErrorCode.INTERNAL)
+        code, text, *advice = arguments  # as PacksightError has them; those of earlier releases end here
+        return str(text), ErrorCode(code), str(advice[0]) if advice else ""
+    return f"{kind}: {' '.join(map(str, arguments))}", _OF_CELERY.get(kind, ErrorCode.INTERNAL), ""

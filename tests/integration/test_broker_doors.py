@@ -15,6 +15,11 @@ from redis.retry import Retry
 from packsight.deploy.stack.acl import users
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.testbed import Servers
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.queue import keys
+from packsight.shared.queue.deliveries import Deliveries, Stop
+from packsight.shared.queue.pulse import Holder
+from packsight.shared.storage.jobs import task_id
 
 LETTERS = {
     "O": Role.OPERATOR, "P": Role.PRODUCER, "W": Role.WORKER, "I": Role.INDEXER, "F": Role.FLOWER, "M": Role.MONITOR,
@@ -173,6 +178,26 @@ def test_a_script_may_no_more_than_who_runs_it(callers: dict[Role, Caller], scri
         with pytest.raises(redis.ResponseError, match="ACL failure in script"):
             caller.ask(("EVALSHA", sha.decode(), "0"))
             pytest.fail(role)
+
+
+def test_a_worker_may_all_that_the_book_of_deliveries_does(servers: Servers, callers: dict[Role, Caller]) -> None:
+    host, _, port = servers.address.partition(":")
+    key: dict[str, Any] = {"username": Role.WORKER, "password": servers.passwords[Role.WORKER]}
+    me, task = Holder("parent", 7), task_id("spring", 0)
+    with redis.Redis(host=host, port=int(port), decode_responses=True, **key) as client:
+        book = Deliveries(client, 60)
+        for _ in range(2):
+            assert book.begin(task, me, 2).stop is None
+            book.begin_part(task, me, (0, 1))
+            book.keep(task, {0: "outcome"}, me)
+            assert book.record_death(task, me, ErrorCode.WORKER_KILLED, (1, 2)) == 0
+            book.hand_back(task, me, attempted=True)
+            book.leave_open("another")
+        assert (book.count(task), book.begun([task]), book.why_stopped("spring")) == (0, {task}, None)
+        book.end(task)
+        callers[Role.PRODUCER].ask(("HSET", keys.stopped("spring"), "stop", Stop.CANCELLED))
+        assert book.begin(task, me, 2).stop is Stop.CANCELLED
+        assert book.begun([task]) == set()
 
 
 def test_no_password_stands_in_the_rules(servers: Servers) -> None:

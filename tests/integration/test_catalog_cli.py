@@ -87,17 +87,34 @@ def test_what_was_never_published_is_said_with_the_command_that_publishes(config
 
 
 def test_a_sync_while_another_goes_on_names_its_holder(config: Settings, tmp_path: Path) -> None:
+    feed = tmp_path / "feed.xml"
+    feed.touch()
     fleet = Fleet(config)
     with sync_lock(fleet.redis, "default"):
-        error = run("sync", "--feed", str(tmp_path / "feed.xml")).exception
+        error = run("sync", "--feed", str(feed)).exception
     fleet.close()
     assert isinstance(error, UserError)
     assert "is being synced already" in str(error)
 
 
-def test_a_feed_that_is_not_there_is_an_error_and_the_lock_is_free_again(config: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rehearsed", [(), ("--dry-run",)])
+def test_a_mistyped_path_is_told_before_anything_is_asked(
+    config: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rehearsed: tuple[str, ...]
+) -> None:
+    feed, nowhere = tmp_path / "feed.xml", tmp_path / "none"
+    feed.touch()
+    monkeypatch.setattr(commands, "settings", lambda: pytest.fail("something is asked"))
+    wrong = run("sync", "--feed", str(nowhere), *rehearsed).exception
+    assert isinstance(wrong, FeedError)
+    assert str(wrong) == f"{nowhere} cannot be read: No such file or directory. Check the path of the feed."
+    assert f"{nowhere} is not a folder" in str(run("sync", "--feed", str(feed), "--photos", str(nowhere), *rehearsed).exception)
+
+
+def test_a_broken_feed_is_an_error_and_the_lock_is_free_again(config: Settings, tmp_path: Path) -> None:
+    feed = tmp_path / "feed.xml"
+    feed.write_text("<yml_catalog")
     for _ in range(2):
-        assert isinstance(run("sync", "--feed", str(tmp_path / "none.xml")).exception, FeedError)
+        assert isinstance(run("sync", "--feed", str(feed)).exception, FeedError)
 
 
 def test_an_object_storage_that_is_away_is_said_with_a_remedy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import redis
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
-from packsight.shared.contract.errors import ErrorCode, MessageError, TaskError, UserError
+from packsight.shared.contract.errors import ADVICE, ErrorCode, MessageError, TaskError, UserError
 from packsight.shared.contract.messages import RECOGNIZE
 from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
@@ -18,6 +19,7 @@ from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.deliveries import Progress, Stop
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Holder
+from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings
 from packsight.shared.storage.jobs import task_id
 
@@ -295,18 +297,37 @@ def test_an_unreadable_message_needs_a_corrected_payload(letters: DeadLetters, l
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "text"),
+    ("error", "code", "text", "remedy"),
     [
-        (TaskError(ErrorCode.TIME_LIMIT, "every child took too long"), ErrorCode.TIME_LIMIT, "every child took too long"),
-        (MessageError(message="no images"), ErrorCode.BAD_MESSAGE, "no images"),
-        (TimeLimitExceeded(120), ErrorCode.TIME_LIMIT, "TimeLimitExceeded: 120"),
-        (WorkerLostError("Worker exited prematurely: signal 9"), ErrorCode.WORKER_KILLED, "signal 9"),
-        (ValueError("time_limit"), ErrorCode.INTERNAL, "ValueError: time_limit"),
-        (ValueError("time_limit", "WorkerLostError"), ErrorCode.INTERNAL, "ValueError: time_limit WorkerLostError"),
+        (
+            TaskError(ErrorCode.TIME_LIMIT, "every child took too long"),
+            ErrorCode.TIME_LIMIT,
+            "every child took too long",
+            ADVICE[ErrorCode.TIME_LIMIT].remedy,
+        ),
+        (MessageError(message="99 images", remedy="Send 8."), ErrorCode.BAD_MESSAGE, "99 images", "Send 8."),
+        (TimeLimitExceeded(120), ErrorCode.TIME_LIMIT, "TimeLimitExceeded: 120", ""),
+        (WorkerLostError("Worker exited prematurely: signal 9"), ErrorCode.WORKER_KILLED, "signal 9", ""),
+        (ValueError("time_limit"), ErrorCode.INTERNAL, "ValueError: time_limit", ""),
+        (ValueError("time_limit", "WorkerLostError"), ErrorCode.INTERNAL, "ValueError: time_limit WorkerLostError", ""),
     ],
 )
-def test_a_stored_failure_keeps_its_code(ledger: Ledger, app: App, error: Exception, code: ErrorCode, text: str) -> None:
+def test_a_stored_failure_keeps_its_code_and_its_remedy(
+    ledger: Ledger, app: App, error: Exception, code: ErrorCode, text: str, remedy: str
+) -> None:
     store(app, "t", "FAILURE", error)
     end = ledger.results.read(["t"])["t"]
-    assert end.code is code
+    assert (end.code, end.remedy) == (code, remedy)
     assert text in end.error
+
+
+def test_a_failure_that_an_earlier_release_stored_is_read(ledger: Ledger) -> None:
+    stored = {"exc_type": "MessageError", "exc_message": ["bad_message", "no images"], "exc_module": MessageError.__module__}
+    ledger.client.set(keys.task_result("t"), json.dumps({"status": "FAILURE", "result": stored}))
+    assert ledger.results.read(["t"])["t"] == TaskEnd("FAILURE", None, "no images", ErrorCode.BAD_MESSAGE)
+
+
+def test_a_sender_in_any_language_reads_what_was_wrong_and_what_to_do(ledger: Ledger, app: App) -> None:
+    store(app, "t", "FAILURE", MessageError(message="99 images", remedy="Send 8."))
+    stored = json.loads(str(ledger.client.get(keys.task_result("t"))))["result"]
+    assert (stored["exc_type"], stored["exc_message"]) == ("MessageError", ["bad_message", "99 images", "Send 8.", False])

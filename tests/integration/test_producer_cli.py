@@ -161,7 +161,9 @@ def test_a_wrong_file_name_is_told_before_anything_is_queued(photos: Path) -> No
     assert "There are no jobs" in run("jobs").stdout
 
 
-def test_dead_letters_are_listed_replayed_and_dropped(live_settings: Settings, worker: StandIn) -> None:
+def test_dead_letters_are_listed_replayed_and_dropped(
+    live_settings: Settings, worker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     letters = DeadLetters(live_settings)
     request = RecognizeRequest(images=["https://example.com/1.jpg"]).model_dump(mode="json")
     ids = [
@@ -178,7 +180,11 @@ def test_dead_letters_are_listed_replayed_and_dropped(live_settings: Settings, w
         for number in range(2)
     ]
     assert [json.loads(line)["id"] for line in run("dead-letters", "list", "--json").stdout.splitlines()] == ids
-    assert ids[0] in run("dead-letters", "list").stdout
+    monkeypatch.setenv("COLUMNS", "40")
+    listed = run("dead-letters", "list").stdout
+    assert all(f"{name}  20" in listed for name in ids)
+    for whole in (f"photo  {request['images'][0]}\n", f"task  {RECOGNIZE} job-000000\n", "  ended its worker, [1]\n"):
+        assert whole in listed
     hostile = {"\x1b[2Jname": "https://shop.example/?sig=5ec2e7\x9b", "a": "\u202e"}
     odd = DeadLetter(code=ErrorCode.BAD_MESSAGE, message="\x1b[31m", task="t", task_id="\x1bid", payload=hostile)
     odd_id = letters.put(odd)

@@ -1,4 +1,4 @@
-"""How the demo ends: what it prints can be pasted."""
+"""What the demo runs in, and how it ends: what it prints can be pasted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import io
 import shlex
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
-from packsight.deploy.demo.run import _point
+from packsight.deploy.demo.run import _point, environment_of
+from packsight.deploy.stack import services
 from packsight.deploy.stack.state import StackFolder
 
 
@@ -33,3 +35,17 @@ def test_what_is_stopped_is_not_pointed_at(tmp_path: Path) -> None:
     lines = "\n".join(ending(tmp_path, None, None))
     assert "down" not in lines and "answer.html" not in lines
     assert "catalog sync --feed feed.xml" in lines
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_users_storage_is_taken_where_there_is_no_other_and_in_a_bucket_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: bool
+) -> None:
+    monkeypatch.setattr(services, "weed", lambda: "/usr/bin/weed" if built else None)
+    home = StackFolder(tmp_path)
+    taken = {"HOME": "/root", "PACKSIGHT_WORKER__CHILDREN": "1"}
+    storage = {"PACKSIGHT_S3__ENDPOINT": "127.0.0.1:9", "PACKSIGHT_S3__BUCKET": "shop"}
+    others = {"PACKSIGHT_BROKER_URL": "redis://shop", "PACKSIGHT_STACK_FILE": "/shop/stack.env"}
+    found = environment_of(home, {**taken, **storage, **others})
+    own = {"PACKSIGHT_STACK_FILE": str(home.env_file), "PACKSIGHT_MODELS__CACHE_DIR": str(home.root / "models")}
+    assert found == {**taken, **own, **({} if built else {**storage, "PACKSIGHT_S3__BUCKET": "packsight-demo"})}

@@ -13,7 +13,7 @@ from packsight.producer.collect import failed_rows, rows_of
 from packsight.producer.columns import COLUMNS, flat
 from packsight.producer.export import Export, Exports, open_export
 from packsight.producer.rows import Row
-from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.errors import ADVICE, ErrorCode, UserError
 from packsight.shared.contract.outcomes import (
     Candidate,
     Evidence,
@@ -199,6 +199,12 @@ def test_a_task_without_a_usable_result_fails_each_of_its_images(end: TaskEnd, c
         ("job", 7, "1.jpg", "s3://b/1"),
     ]
     assert {row.outcome.failure.code for row in rows if row.outcome.failure} == {code}
+
+
+def test_what_whoever_failed_says_to_do_goes_before_what_its_code_says() -> None:
+    ends = [TaskEnd("FAILURE", None, "99 images", ErrorCode.BAD_MESSAGE, remedy) for remedy in ("Send 8.", "")]
+    found = [row.outcome.failure for end in ends for row in rows_of(BATCH, end)]
+    assert [one.remedy for one in found if one] == ["Send 8."] * 2 + [ADVICE[ErrorCode.BAD_MESSAGE].remedy] * 2
 
 
 def test_every_stage_has_its_seconds_in_the_files_also_under_its_old_name() -> None:

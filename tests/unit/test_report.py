@@ -30,6 +30,7 @@ from packsight.shared.contract.outcomes import (
     WordRead,
 )
 from packsight.shared.settings import Decode
+from packsight.shared.storage.jobs import JobManifest
 
 CATALOG_PHOTO = "ab" * 32
 ATTACK = '"><script>alert(1)</script>'
@@ -234,6 +235,26 @@ def test_a_photo_id_that_is_no_hash_never_reaches_the_style_sheet() -> None:
 
 def test_an_empty_job_gives_a_page_that_says_so(tmp_path: Path) -> None:
     assert "no outcomes yet" in render(tmp_path).text
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "heading", "about"),
+    [
+        ("Spring", "s3://shop/shelf", "Spring", "s3://shop/shelf · Job 20261127-154412-dedc9e · "),
+        ("", "https://shop.example/list?key=5ec2e7", "https://shop.example/list?…", "Job 20261127-154412-dedc9e · "),
+        ("", "", "Job 20261127-154412-dedc9e", ""),
+        ("<b>", "", "&lt;b&gt;", "Job 20261127-154412-dedc9e · "),
+    ],
+)
+def test_a_report_is_named_for_its_job(tmp_path: Path, name: str, source: str, heading: str, about: str) -> None:
+    job = JobManifest(job="20261127-154412-dedc9e", batch_size=2, images=1, name=name, source=source)
+    report = Report(tmp_path / "report.html", Thumbnails(read, read, Decode()), manifests=lambda _: job)
+    report.add(row(0, Status.MATCHED))
+    report.finish()
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"<h1>{heading}</h1>" in page
+    assert f'<p class="about">{about}' in page and "5ec2e7" not in page
+    assert all(f"{column}: " in page for column in ("Confidence", "Looks", "Words", "Points"))
 
 
 def test_an_abandoned_report_leaves_nothing(tmp_path: Path) -> None:
