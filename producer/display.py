@@ -12,6 +12,7 @@ from time import monotonic
 import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +21,7 @@ from packsight.producer.report import LABELS, ORDER
 from packsight.producer.rows import Row
 from packsight.producer.summary import State, Summary
 from packsight.shared.contract.messages import Priority
-from packsight.shared.contract.outcomes import Failure, Outcome, Status
+from packsight.shared.contract.outcomes import Candidate, Failure, Outcome, Status
 from packsight.shared.contract.references import printable, shown
 from packsight.shared.storage.jobs import JobKind, JobManifest
 
@@ -233,40 +234,35 @@ def show_outcome(name: str, outcome: Outcome) -> None:
         page.print(f"[dim]{escape(outcome.failure.remedy)}[/]")
     if outcome.words:
         page.print("[dim]Read:[/] " + escape(" · ".join(word.text for word in outcome.words)))
-    if outcome.candidates:
-        table = Table(
-            "Product",
-            "Id",
-            "Confidence",
-            "Looks",
-            "Words",
-            "Barcode",
-            "Points",
-            "Agreeing words",
-            "Not read",
-            box=None,
-            pad_edge=False,
-        )
-        for candidate in outcome.candidates:
-            evidence = candidate.evidence
-            table.add_row(
-                Text(candidate.product.name),
-                Text(candidate.product.id),
-                f"{candidate.confidence:.2f}",
-                "–" if evidence.visual_similarity is None else f"{evidence.visual_similarity:.2f}",
-                f"{evidence.word_score:.2f}",
-                evidence.barcode or "–",
-                "–" if evidence.inliers is None else str(evidence.inliers),
-                Text(", ".join(f"{word.read} ({word.rarity:.1f})" for word in evidence.words)),
-                Text(", ".join(evidence.missing_words)),
-            )
-        page.print(table)
+    for candidate in outcome.candidates:
+        _show_candidate(candidate)
     if outcome.timings:
         page.print(
             "[dim]"
             + " · ".join(f"{stage} {1000 * seconds:.0f} ms" for stage, seconds in outcome.timings.items())
             + "[/]"
         )
+
+
+def _show_candidate(candidate: Candidate) -> None:
+    """A line for what it is and one for each kind of evidence, which fit a terminal of any width."""
+    evidence, product = candidate.evidence, candidate.product
+    page.print(Text.assemble((f"{candidate.confidence:.2f}", "bold"), f"  {product.name}  ", (product.id, "dim")))
+    figures = [f"words {evidence.word_score:.2f}"]
+    if evidence.visual_similarity is not None:
+        figures.insert(0, f"looks {evidence.visual_similarity:.2f}")
+    if evidence.inliers is not None:
+        figures.append(f"{evidence.inliers} details in place")
+    if evidence.barcode:
+        figures.append(f"barcode {evidence.barcode}")
+    told = {
+        "": " · ".join(figures),
+        "read: ": ", ".join(word.read for word in evidence.words),
+        "not read: ": ", ".join(evidence.missing_words),
+    }
+    for what, text in told.items():
+        if text:
+            page.print(Padding(Text.assemble((what, "dim"), text), (0, 0, 0, 6), expand=False))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from packsight.producer.rows import Row
 from packsight.producer.summary import State, Summary
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import Priority
-from packsight.shared.contract.outcomes import Failure, Outcome, Status
+from packsight.shared.contract.outcomes import Candidate, Evidence, Failure, Outcome, Product, Status, WordEvidence
 from packsight.shared.storage.jobs import JobKind, JobManifest
 
 
@@ -128,3 +128,29 @@ def test_what_up_prints_is_copied_from_80_columns_whole(tmp_path: Path) -> None:
     assert f"In terminals elsewhere: export PACKSIGHT_STACK_FILE='{folder.env_file}'" in lines
     assert lines[-2:] == ["  packsight catalog sync --feed FEED", "  packsight submit PHOTOS --wait"]
     assert any(line.split() == ["worker", "http://127.0.0.1:5555", "7", "worker.log"] for line in lines)
+
+
+@pytest.mark.parametrize("width", [30, 80])
+def test_the_evidence_for_a_candidate_is_read_from_top_to_bottom_on_a_terminal_of_any_width(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    console, file = page(width)
+    monkeypatch.setattr(display, "page", console)
+    words = [WordEvidence(read="Day", expected="day", rarity=2.0, similarity=1.0)]
+    evidence = [
+        Evidence(
+            visual_similarity=0.42, word_score=0.5, words=words, missing_words=["[serum]"], inliers=82, barcode="4006381333931"
+        ),
+        Evidence(word_score=0.0),
+    ]
+    candidates = [
+        Candidate(product=Product(id=f"p{number}", name=f"Cream {number}"), confidence=0.9 - 0.8 * number, evidence=one)
+        for number, one in enumerate(evidence)
+    ]
+    display.show_outcome("a.jpg", Outcome(image="a.jpg", status=Status.MATCHED, candidates=candidates))
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    assert max(map(len, lines)) <= width
+    first, second = lines.index("0.90  Cream 0  p0"), lines.index("0.10  Cream 1  p1")
+    told = " ".join(line.strip() for line in lines[first + 1 : second])
+    assert told == "looks 0.42 · words 0.50 · 82 details in place · barcode 4006381333931 read: Day not read: [serum]"
+    assert lines[second + 1 :] == ["      words 0.00"], "nothing is said of what was not looked at"
