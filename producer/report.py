@@ -17,9 +17,9 @@ from packsight.producer.external_sort import ExternalSort
 from packsight.producer.rows import Row
 from packsight.producer.thumbnails import Thumbnail, Thumbnails, style_class
 from packsight.shared.catalog.words.normalise import tokens
-from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.outcomes import Candidate, Outcome, Status
-from packsight.shared.contract.references import printable, shown
+from packsight.shared.contract.references import plain, printable, shown
 from packsight.shared.storage.files import part_of
 from packsight.shared.storage.jobs import JobManifest
 
@@ -233,8 +233,11 @@ class Report:
             return "Why this answer", []
         if len(self._jobs) != 1 or self._manifests is None:
             return f"Job {', '.join(sorted(self._jobs))}" if self._jobs else "Job without outcomes", []
-        job = self._manifests(next(iter(self._jobs)))
-        title, *rest = filter(None, (printable(job.name), shown(job.source), f"Job {job.job}"))
+        try:
+            job = self._manifests(next(iter(self._jobs)))
+        except (PacksightError, UserError):  # removed meanwhile, or storage is away: the page is about its photos
+            return f"Job {next(iter(self._jobs))}", []
+        title, *rest = filter(None, (printable(job.name), plain(job.source), f"Job {job.job}"))
         return title, rest
 
     def _cards(self) -> Iterator[Card]:

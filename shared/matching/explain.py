@@ -51,6 +51,12 @@ def printed(code: int) -> str:
     return f"{code:08}" if code < 10**8 else f"{code:013}"
 
 
+def all_words(candidates: Compared, row: int, snapshot: Snapshot) -> frozenset[str]:
+    """All words that the candidate of that row has in the catalog, also those that were read badly."""
+    expected, vocabulary = candidates.expected, snapshot.words.vocabulary
+    return frozenset(vocabulary.text(term) for term in expected.term[expected.candidate == row].tolist())
+
+
 def _words(
     query: Query, candidates: Compared, row: int, snapshot: Snapshot, most: int
 ) -> list[WordEvidence]:
@@ -75,17 +81,23 @@ def _missing(candidates: Compared, row: int, snapshot: Snapshot, parameters: Exp
     expected, read = candidates.expected, candidates.explained.read
     own = expected.candidate == row
     absent = np.flatnonzero(own & (read < parameters.read) & (expected.expected >= parameters.expected))
-    legible = _clearest(int(candidates.products[row]), expected.term[absent], snapshot) >= parameters.surely_read
-    absent = absent[expected.named[absent] | expected.vendor[absent] | legible]
+    certain = expected.named[absent] | expected.vendor[absent]
+    certain[~certain] = (
+        _clearest(int(candidates.products[row]), expected.term[absent[~certain]], parameters.surely_read, snapshot)
+        >= parameters.surely_read
+    )
+    absent = absent[certain]
     weight = expected.expected * expected.rarity
     absent = absent[np.argsort(-weight[absent], kind="stable")][: parameters.missing_words]
     return [snapshot.words.vocabulary.text(int(term)) for term in expected.term[absent]]
 
 
-def _clearest(product: int, terms: IntArray, snapshot: Snapshot) -> Matrix:
-    """Confidence of the clearest line on any photo of a product that has each term; 0 where none has."""
+def _clearest(product: int, terms: IntArray, enough: float, snapshot: Snapshot) -> Matrix:
+    """Confidence of the clearest line on photos of a product that has each term, until all are clear enough; 0 where none has."""
     clearest = np.zeros(len(terms))
     for photo in snapshot.photos(product):
+        if (clearest >= enough).all():
+            break
         _, found, confidence = snapshot.words.lines.words(photo)
         has = found == terms[:, None]
         clearest = np.maximum(clearest, (has * confidence).max(axis=1, initial=0.0))

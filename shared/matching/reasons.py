@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from types import MappingProxyType
 
 import numpy as np
 
@@ -35,10 +36,12 @@ def reason(
     lacking: Sequence[Lack] = (),
     against: Sequence[str] = (),
     instead: str = "",
+    words: Mapping[str, Set[str]] = MappingProxyType({}),
     parameters: ExplanationParameters = EXPLANATION,
 ) -> str:
     """One sentence that says why; lacking, against: what the photo lacks and what speaks against all products, for other answers
-    than a match; instead: what the first one has where the photo has other words."""
+    than a match; instead: what the first one has where the photo has other words; words: all that products have in the catalog,
+    by their id: none of another's tells them apart, however badly it was read there."""
     if status is Status.MATCHED:
         return f"{_support(candidates[0], candidates[1:], parameters.told)}."
     if lacking:
@@ -55,7 +58,7 @@ def reason(
         return f"Perhaps {_named(first)}: {_lower(support)}; {_doubt(first, instead, parameters.told)}."
     names = " or ".join(candidate.product.name for candidate in (first, *rivals))
     but = f"; but {first.product.name} {instead}" if instead else ""
-    return f"Either {names}: {_difference(first, rivals, parameters.told_apart)}{but}."
+    return f"Either {names}: {_difference(first, rivals, words, parameters.told_apart)}{but}."
 
 
 def unseen(lacking: Sequence[Lack], candidates: Sequence[Candidate]) -> str:
@@ -160,11 +163,12 @@ def _doubt(first: Candidate, instead: str, told: int) -> str:
     return "a sharper photo of the front would make it certain"
 
 
-def _difference(first: Candidate, rivals: Sequence[Candidate], told: int) -> str:
+def _difference(first: Candidate, rivals: Sequence[Candidate], words: Mapping[str, Set[str]], told: int) -> str:
     group = (first, *rivals)
     parts = []
     for candidate in group:
-        others = {word for other in group if other is not candidate for word in _all_words(other)}
+        rest = [other for other in group if other is not candidate]
+        others = {word for other in rest for word in _all_words(other) | words.get(other.product.id, set())}
         own = [word for word in candidate.evidence.missing_words if word not in others and _telling(word)][:told]
         if own:
             parts.append(f"{_listed(own)} would speak for {candidate.product.name}")

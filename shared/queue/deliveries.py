@@ -81,9 +81,15 @@ class Deliveries:
         Of a batch that nobody had begun when its job was stopped nothing is noted: whoever looks at the job counts its photos as
         ended, and they stay so.
         """
-        if (stop := self.why_stopped(job_of(task_id))) and not self.begun([task_id]):
-            head = cast("str", self._client.getrange(keys.task_result(task_id), 0, STATUS_BYTES))
-            return Delivery(1, has_ended(head), stop)
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.hget(keys.stopped(job_of(task_id)), _STOP)
+            pipe.exists(keys.deliveries(task_id), keys.partial(task_id))
+            pipe.getrange(keys.task_result(task_id), 0, STATUS_BYTES)
+            self._close_others(pipe, task_id, holder)
+            stop, begun, head, *_ = pipe.execute()
+        self._left_open.clear()
+        if stop and not begun:
+            return Delivery(1, has_ended(head), Stop(stop))
         with self._client.pipeline(transaction=False) as pipe:
             pipe.incr(keys.deliveries(task_id))
             pipe.expire(keys.deliveries(task_id), self._expires)
@@ -91,10 +97,7 @@ class Deliveries:
             pipe.hgetall(keys.partial(task_id))
             pipe.hget(keys.stopped(job_of(task_id)), _STOP)
             self._note(pipe, task_id, holder, (0, images))
-            for other in self._left_open - {task_id}:
-                pipe.hdel(keys.partial(other), _work(holder))
             count, _, head, fields, stop, *_ = pipe.execute()
-        self._left_open.clear()
         return Delivery(int(count), has_ended(head), Stop(stop) if stop else None, _progress(fields, holder))
 
     def begin_part(self, task_id: str, holder: Holder, span: Span) -> None:
@@ -180,6 +183,11 @@ class Deliveries:
                 pipe.exists(keys.deliveries(task_id), keys.partial(task_id))
             found = pipe.execute()
         return {task_id for task_id, there in zip(task_ids, found, strict=True) if there}
+
+    def _close_others(self, pipe: redis.client.Pipeline, task_id: str, holder: Holder) -> None:
+        """Tell of the tasks that were left open, but of this one, that nothing of them is in work."""
+        for other in self._left_open - {task_id}:
+            pipe.hdel(keys.partial(other), _work(holder))
 
     def _note(self, pipe: redis.client.Pipeline, task_id: str, holder: Holder, span: Span) -> None:
         pipe.hset(keys.partial(task_id), _work(holder), _text(span))

@@ -214,20 +214,23 @@ def test_no_number_of_databases_that_go_away_speaks_against_a_photo(message: Cal
     assert made.dead_letters.count() == 0
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
 def test_what_a_child_left_open_while_the_database_was_away_it_takes_back_with_its_next_batch(
-    message: Callable[[Act], Message],
+    message: Callable[[Act], Message], cancelled: bool
 ) -> None:
     def away(image: str) -> None:
         if image == "a":
             raise RedisConnectionError("the server went away")
 
     made = message(away)
+    if cancelled:
+        made.ledger.cancel("another", 2)
     for _ in range(2 * LOST_ALONE):
         made.parent = Parent(made.folder)
         child = made.parent.child()
         with pytest.raises(Reject):
             made.deliver(["a"], child)
-        made.ledger.deliveries.begin("another", child.holder, 1)
+        made.ledger.deliveries.begin("another-000001", child.holder, 1)
     assert not made.ledger.deliveries.begin("t", made.parent.child().holder, 1).progress.lost
 
 

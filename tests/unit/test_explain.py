@@ -9,6 +9,9 @@ import pytest
 from packsight.producer.evaluation.variants import match
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.explain import all_words
+from packsight.shared.matching.stages import rank_by_all
 from packsight.shared.vision.features import Features
 from tests.unit.matching_catalog import BOX, NAMES, build, photo, product
 
@@ -25,6 +28,14 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     photos = {f"p{number}": [photo(name, [name.upper(), what], number)] for number, (name, what) in enumerate(NAMES)}
     photos["p0"] = [read(photo("Arvelo", [], 0), {"ARVELO": 0.95, "Night Cream": 0.6, "apvtwe": 0.6, "soothing": 0.93})]
     return build(tmp_path_factory.mktemp("catalog"), products, photos)
+
+
+def test_all_words_of_a_product_are_known_however_they_were_read(snapshot: Snapshot) -> None:
+    query = Query.of(photo("query", ["ARVELO"], 0), snapshot)
+    ranking = rank_by_all(query, snapshot)
+    assert ranking.order[0] == 0
+    words = all_words(ranking.compared, int(ranking.rows[0]), snapshot)
+    assert {word.lower() for word in words} == {"arvelo", "night", "cream", "apvtwe", "soothing"}
 
 
 def test_words_to_look_for_are_those_that_stand_on_the_pack_for_sure(snapshot: Snapshot) -> None:

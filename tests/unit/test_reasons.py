@@ -57,6 +57,14 @@ def test_several_candidates_are_told_apart_by_what_only_one_of_them_has() -> Non
     )
 
 
+def test_a_word_that_a_rival_has_too_tells_nothing_also_where_it_was_read_badly_there() -> None:
+    first, second = candidate("Mint", 0.5, missing=("mint", "soothing")), candidate("Rose", 0.4, missing=("rose",))
+    words = {"Mint": {"mint", "soothing"}, "Rose": {"rose", "soothing"}}
+    assert reason(Status.AMBIGUOUS, [first, second], words=words) == (
+        "Either Mint or Rose: 'mint' would speak for Mint; 'rose' would speak for Rose."
+    )
+
+
 def test_what_the_photo_lacks_comes_first_with_its_remedy() -> None:
     said = reason(Status.AMBIGUOUS, [candidate("Mint", 0.3)], [Lack.RESOLUTION, Lack.SHARPNESS])
     assert said.startswith("The photo has too few pixels and is blurred, so no product is certain. Send a larger photo.")

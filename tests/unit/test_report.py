@@ -16,7 +16,7 @@ from packsight.producer.external_sort import ExternalSort
 from packsight.producer.report import Report, card, mark, web_link
 from packsight.producer.rows import Row
 from packsight.producer.thumbnails import SIDE, Thumbnails, style_class
-from packsight.shared.contract.errors import ADVICE, ErrorCode, ImageError, UserError
+from packsight.shared.contract.errors import ADVICE, ErrorCode, ImageError, StorageError, UserError
 from packsight.shared.contract.outcomes import (
     Candidate,
     Evidence,
@@ -241,7 +241,8 @@ def test_an_empty_job_gives_a_page_that_says_so(tmp_path: Path) -> None:
     ("name", "source", "heading", "about"),
     [
         ("Spring", "s3://shop/shelf", "Spring", "s3://shop/shelf · Job 20261127-154412-dedc9e · "),
-        ("", "https://shop.example/list?key=5ec2e7", "https://shop.example/list?…", "Job 20261127-154412-dedc9e · "),
+        ("", "https://a.example/x?key=5ec2e7 (3 photos), b/ (1 photo)", "https://a.example/x?… (3 photos), b/ (1 photo)",
+         "Job 20261127-154412-dedc9e · "),
         ("", "", "Job 20261127-154412-dedc9e", ""),
         ("<b>", "", "&lt;b&gt;", "Job 20261127-154412-dedc9e · "),
     ],
@@ -255,6 +256,17 @@ def test_a_report_is_named_for_its_job(tmp_path: Path, name: str, source: str, h
     assert f"<h1>{heading}</h1>" in page
     assert f'<p class="about">{about}' in page and "5ec2e7" not in page
     assert all(f"{column}: " in page for column in ("Confidence", "Looks", "Words", "Points"))
+
+
+@pytest.mark.parametrize("gone", [UserError("no such job"), StorageError(ErrorCode.HOST_UNREACHABLE, "jobs/job")])
+def test_a_report_is_written_of_a_job_of_which_nothing_is_known(tmp_path: Path, gone: Exception) -> None:
+    def manifests(job: str) -> JobManifest:
+        raise gone
+
+    report = Report(tmp_path / "report.html", Thumbnails(read, read, Decode()), manifests=manifests)
+    report.add(row(0, Status.MATCHED))
+    report.finish()
+    assert f"<h1>Job {row(0, Status.MATCHED).job}</h1>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_an_abandoned_report_leaves_nothing(tmp_path: Path) -> None:
