@@ -58,12 +58,10 @@ def run(folder: Path, seed: int, console: Console, *, keep: bool = False, compar
     began = time.monotonic()
     shop = folder / "shop"
     shutil.rmtree(shop, ignore_errors=True)
-    with _stack(home, console, keep=keep) as (environment, start):
-        console.rule("Drawing a shop, while a stack starts")
-        labels = generate(shop, seed, watch=lambda shots, many: track(shots, "photos", many, console=console))
-        console.print(f"{len(labels)} query photos in {shop} ({time.monotonic() - began:.0f} s)", highlight=False)
-        console.rule("The stack")
-        _await(start, console)
+    console.rule("Drawing a shop")
+    labels = generate(shop, seed, watch=lambda shots, many: track(shots, "photos", many, console=console))
+    console.print(f"{len(labels)} query photos in {shop} ({time.monotonic() - began:.0f} s)", highlight=False)
+    with _stack(home, console, keep=keep) as environment:
         console.rule("Publishing its catalog")
         _packsight(environment, "catalog", "sync", "--feed", str(shop / "feed.xml"))
         console.rule("Recognising its customers' photos")
@@ -86,46 +84,29 @@ def run(folder: Path, seed: int, console: Console, *, keep: bool = False, compar
 
 
 @contextlib.contextmanager
-def _stack(
-    home: StackFolder, console: Console, *, keep: bool
-) -> Iterator[tuple[Mapping[str, str], subprocess.Popen[str]]]:
-    """A stack of the demo's own: the environment in which the command line finds it, and the command that is starting it.
-
-    keep: leave it when nothing failed.
-    """
+def _stack(home: StackFolder, console: Console, *, keep: bool) -> Iterator[Mapping[str, str]]:
+    """A stack of the demo's own, with the environment in which the command line finds it; keep: leave it when nothing failed."""
     environment = environment_of(home, os.environ)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
-    stays, start = False, None
+    stays = False
     try:
-        start = subprocess.Popen(  # noqa: S603 - our own command line
-            launch.python("packsight", "up", "--home", str(home.root)),
-            env={**environment, "COLUMNS": str(console.width)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        yield environment, start
+        console.rule("Starting a stack")
+        _packsight(environment, "up", "--home", str(home.root))
+        yield environment
         stays = keep
     finally:
         # An interrupt during the stopping would leave processes behind.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         keyboard = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if start is not None and start.poll() is None:
-            start.communicate()  # it cleans up after itself; killed, it would leave processes that nobody knows of
         if not stays:
             console.rule("Stopping")
             _packsight(environment, "down", "--home", str(home.root))
         signal.signal(signal.SIGINT, keyboard)
         signal.signal(signal.SIGTERM, before)
-
-
-def _await(start: subprocess.Popen[str], console: Console) -> None:
-    """Wait until the stack has started and show what was said; raises UserError when it has not."""
-    said, _ = start.communicate()
-    console.print(said.rstrip(), markup=False, highlight=False, soft_wrap=True)
-    if start.returncode:
-        raise UserError(f"The demo ends here: its stack did not start (code {start.returncode}).")
 
 
 def environment_of(home: StackFolder, given: Mapping[str, str]) -> dict[str, str]:
