@@ -24,6 +24,11 @@ def probability(ranking: Ranking, product: int) -> float:
     return float(ranking.probability[ranking.order == product].sum())
 
 
+def rivals(ranking: Ranking) -> set[int]:
+    """The products that are held against each other."""
+    return {int(ranking.compared.products[row]) for row in ranking.laid}
+
+
 @settings(max_examples=150, deadline=None)
 @given(words=some_words(), kinds=some_kinds(), look=LOOKS, number=NUMBERS, further=st.integers(0, 1), counts=some_evidence())
 def test_a_further_word_that_only_one_candidate_has_never_lowers_it(
@@ -36,7 +41,10 @@ def test_a_further_word_that_only_one_candidate_has_never_lowers_it(
     drawn = weighed(snapshot, counts)
     less, more = (asked(drawn, read, list(kinds), look) for read in (words, [*words, word]))
     for ask in (rank_by_lines, rank_by_all):
-        assert probability(ask(more, drawn), number) >= probability(ask(less, drawn), number) - 1e-9
+        before, after = ask(less, drawn), ask(more, drawn)
+        # A word can bring another product among the few that are held against each other, and then all are held against others.
+        if rivals(before) == rivals(after):
+            assert probability(after, number) >= probability(before, number) - 1e-9
 
 
 @pytest.mark.parametrize("name", (*VOTES, *LAID))
