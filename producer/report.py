@@ -233,10 +233,11 @@ class Report:
             return "Why this answer", []
         if len(self._jobs) != 1 or self._manifests is None:
             return f"Job {', '.join(sorted(self._jobs))}" if self._jobs else "Job without outcomes", []
+        [name] = self._jobs
         try:
-            job = self._manifests(next(iter(self._jobs)))
+            job = self._manifests(name)
         except (PacksightError, UserError):  # removed meanwhile, or storage is away: the page is about its photos
-            return f"Job {next(iter(self._jobs))}", []
+            return f"Job {name}", []
         title, *rest = filter(None, (printable(job.name), plain(job.source), f"Job {job.job}"))
         return title, rest
 

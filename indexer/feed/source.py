@@ -230,7 +230,7 @@ def check_readable(location: str) -> None:
     """Raise FeedError when a feed is a file that cannot be read; what lies elsewhere is only known once it is fetched."""
     if not is_remote(location):
         try:
-            if Path(location).stat() and not Path(location).is_fifo():  # what a pipe holds can be read once
+            if not Path(location).is_fifo():  # what a pipe holds can be read once
                 Path(location).open("rb").close()
         except OSError as error:
             raise _unreadable(location, error) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Set
 from dataclasses import dataclass, replace
 
 from packsight.shared.catalog.snapshot import Snapshot
@@ -62,14 +61,12 @@ def decision(query: Query, ranking: Ranking, snapshot: Snapshot, *, top_k: int) 
     status, lacking = (status_of(ranking, snapshot), ()) if coded else judged(query, ranking, snapshot)
     against: list[str] = []
     instead = ""
-    words: dict[str, Set[str]] = {}
     if top and status is not Status.MATCHED:
         row = int(ranking.rows[0])
         against = reasons.against_all(query, ranking.compared, row, ranking.laid, top[0], snapshot)
         instead = reasons.contradicted(query, ranking.compared, row, ranking.laid.get(row), snapshot)
-    if status is Status.AMBIGUOUS:
-        rows = ranking.rows[:top_k].tolist()
-        words = {one.product.id: explain.all_words(ranking.compared, row, snapshot) for one, row in zip(top, rows, strict=True)}
+    ambiguous = zip(top, ranking.rows.tolist(), strict=False) if status is Status.AMBIGUOUS else ()
+    words = {one.product.id: explain.all_words(ranking.compared, row, snapshot) for one, row in ambiguous}
     reason = reasons.reason(status, top, lacking, against, instead, words)
     return Decision(
         status=status,

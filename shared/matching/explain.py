@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from packsight.shared.catalog.arrays import IntArray
-from packsight.shared.catalog.decision_model import Matrix
 from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import Evidence, Product, WordEvidence
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.close import Laid
-from packsight.shared.matching.evidence import Compared
+from packsight.shared.matching.evidence import BoolArray, Compared
 from packsight.shared.matching.exclusion import NO_PHOTO
 from packsight.shared.parameters import EXPLANATION, ExplanationParameters
 
@@ -82,23 +81,20 @@ def _missing(candidates: Compared, row: int, snapshot: Snapshot, parameters: Exp
     own = expected.candidate == row
     absent = np.flatnonzero(own & (read < parameters.read) & (expected.expected >= parameters.expected))
     certain = expected.named[absent] | expected.vendor[absent]
-    certain[~certain] = (
-        _clearest(int(candidates.products[row]), expected.term[absent[~certain]], parameters.surely_read, snapshot)
-        >= parameters.surely_read
-    )
+    product = int(candidates.products[row])
+    certain[~certain] = _clearly_read(expected.term[absent[~certain]], product, parameters.surely_read, snapshot)
     absent = absent[certain]
     weight = expected.expected * expected.rarity
     absent = absent[np.argsort(-weight[absent], kind="stable")][: parameters.missing_words]
     return [snapshot.words.vocabulary.text(int(term)) for term in expected.term[absent]]
 
 
-def _clearest(product: int, terms: IntArray, enough: float, snapshot: Snapshot) -> Matrix:
-    """Confidence of the clearest line on photos of a product that has each term, until all are clear enough; 0 where none has."""
-    clearest = np.zeros(len(terms))
+def _clearly_read(terms: IntArray, product: int, least: float, snapshot: Snapshot) -> BoolArray:
+    """Which terms stand on a line of a product's photos that was read at least so surely."""
+    clear = np.zeros(len(terms), np.bool_)
     for photo in snapshot.photos(product):
-        if (clearest >= enough).all():
+        if clear.all():
             break
         _, found, confidence = snapshot.words.lines.words(photo)
-        has = found == terms[:, None]
-        clearest = np.maximum(clearest, (has * confidence).max(axis=1, initial=0.0))
-    return clearest
+        clear |= np.isin(terms, found[confidence >= least])
+    return clear

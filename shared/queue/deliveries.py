@@ -85,7 +85,8 @@ class Deliveries:
             pipe.hget(keys.stopped(job_of(task_id)), _STOP)
             pipe.exists(keys.deliveries(task_id), keys.partial(task_id))
             pipe.getrange(keys.task_result(task_id), 0, STATUS_BYTES)
-            self._close_others(pipe, task_id, holder)
+            for other in self._left_open - {task_id}:
+                pipe.hdel(keys.partial(other), _work(holder))
             stop, begun, head, *_ = pipe.execute()
         self._left_open.clear()
         if stop and not begun:
@@ -183,11 +184,6 @@ class Deliveries:
                 pipe.exists(keys.deliveries(task_id), keys.partial(task_id))
             found = pipe.execute()
         return {task_id for task_id, there in zip(task_ids, found, strict=True) if there}
-
-    def _close_others(self, pipe: redis.client.Pipeline, task_id: str, holder: Holder) -> None:
-        """Tell of the tasks that were left open, but of this one, that nothing of them is in work."""
-        for other in self._left_open - {task_id}:
-            pipe.hdel(keys.partial(other), _work(holder))
 
     def _note(self, pipe: redis.client.Pipeline, task_id: str, holder: Holder, span: Span) -> None:
         pipe.hset(keys.partial(task_id), _work(holder), _text(span))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 from packsight.indexer import cli, commands, tasks
 from packsight.indexer.app import beat_schedule
 from packsight.indexer.feed.offers import FeedError
+from packsight.indexer.feed.source import check_readable
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.publish import publish
@@ -108,6 +110,13 @@ def test_a_mistyped_path_is_told_before_anything_is_asked(
     assert isinstance(wrong, FeedError)
     assert str(wrong) == f"{nowhere} cannot be read: No such file or directory. Check the path of the feed."
     assert f"{nowhere} is not a folder" in str(run("sync", "--feed", str(feed), "--photos", str(nowhere), *rehearsed).exception)
+
+
+def test_a_feed_that_comes_through_a_pipe_is_not_opened_before_it_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "feed.xml"
+    os.mkfifo(pipe)
+    check_readable(str(pipe))  # opened, it would wait for whoever writes
+    assert pipe.is_fifo()
 
 
 def test_a_broken_feed_is_an_error_and_the_lock_is_free_again(config: Settings, tmp_path: Path) -> None:
