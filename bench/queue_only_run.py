@@ -91,9 +91,9 @@ def _await(ledger: Ledger, names: Sequence[str], seconds: float = 120.0) -> None
         if time.monotonic() > deadline:
             raise RuntimeError(f"{len(waiting)} of {len(names)} batches have not ended within {seconds:.0f} s")
         time.sleep(0.2)
-        ended = ledger.results.ended(list(islice(reversed(waiting), BATCH)))
-        if ended:
-            waiting = [name for name in waiting if name not in ledger.results.ended(waiting)]
+        if ledger.results.ended(list(islice(reversed(waiting), BATCH))):
+            ended = ledger.results.ended(waiting)
+            waiting = [name for name in waiting if name not in ended]
 
 
 def _read(ledger: Ledger, names: Sequence[str]) -> int:
