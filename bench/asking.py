@@ -76,10 +76,10 @@ def _costs(product: int | None, photo: Features, snapshot: Snapshot) -> Iterator
     search, seen = _spent(lambda: unseen.with_looks(photo.looks, snapshot))
     yield "search by looks", search
     query = seen.with_words(lines, frame, snapshot)
-    spent, found = _spent(lambda: find_candidates(query, query.votes, snapshot))
+    spent, found = _spent(lambda: find_candidates(query, query.votes(snapshot), snapshot))
     yield "find candidates", spent
     only = Query.of_details(local[:0], b"", snapshot).with_words(lines, frame, snapshot)
-    by_words = find_candidates(only, only.votes, snapshot)
+    by_words = find_candidates(only, only.votes(snapshot), snapshot)
     yield "right_by_words", None if product is None else product in by_words
     vocabulary.forget()
     asking, answers = _spent(lambda: _questions(seen, lines, snapshot))

@@ -16,7 +16,7 @@ from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches, look_up
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.geometry import GeometricMatch
-from packsight.shared.matching.votes import Votes, vote
+from packsight.shared.matching.votes import Neighbours, Votes, nearest, vote
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures
 
 Scores = npt.NDArray[np.float64]
@@ -47,18 +47,19 @@ WHOLE = Frame(0.0, 0.0, 1.0, 1.0)
 class Query:
     """A photo that a catalog was searched with, as far as it is known: key points first, then its looks, then its words.
 
-    votes: what its key points voted for. vectors: [looks, projected] of the whole photo and of its middle, none while unknown;
+    vectors: [looks, projected] of the whole photo and of its middle, none while unknown;
     near: numbers of the catalog photos nearest to one of them, nearest first. words: what its words may stand for. barcodes:
     GTINs on it. looks, lines: looks and words as they came; places: [lines, 2] middles of the lines as shares of its sides;
     cut: lines that were cut out where a catalog's lines tell, and read by themselves.
-    frame: what of a photo it is. geometry: what laying catalog photos over it gave, by photo, so that none is laid twice; laid:
-    what comparing sets of candidates so gave, by their numbers; without: what its key points voted for without a product or a
-    photo, by their numbers, since every stage asks for that.
+    frame: what of a photo it is.
+
+    What every stage asks for is found once: points: the catalog's near its key points, with some to spare or not; voted: what
+    these voted for, by what was left out; geometry: what laying catalog photos over it gave, by photo; laid: what comparing sets
+    of candidates so gave, by their numbers and what was left out.
     """
 
     local: LocalFeatures
     thumbnail: bytes
-    votes: Votes
     vectors: FloatArray
     near: IntArray
     words: FuzzyMatches
@@ -68,9 +69,10 @@ class Query:
     places: FloatArray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     cut: tuple[WordRead, ...] = ()
     frame: Frame = WHOLE
+    points: dict[bool, Neighbours] = field(default_factory=dict)
+    voted: dict[tuple[int, int] | None, Votes] = field(default_factory=dict)
     geometry: dict[int, GeometricMatch] = field(default_factory=dict)
-    laid: dict[bytes, Any] = field(default_factory=dict)
-    without: dict[tuple[int, int], Votes] = field(default_factory=dict)
+    laid: dict[tuple[bytes, tuple[int, int] | None], Any] = field(default_factory=dict)
 
     @classmethod
     def of_details(
@@ -81,9 +83,9 @@ class Query:
         barcodes: tuple[int, ...] = (),
         frame: Frame = WHOLE,
     ) -> Query:
-        """A photo of which nothing but its details and barcodes is known yet: let its key points vote."""
+        """A photo of which nothing but its details and barcodes is known yet."""
         unseen, unread = np.zeros((0, snapshot.projection.dimension), np.float32), look_up((), snapshot.words.vocabulary)
-        return cls(local, thumbnail, vote(local, snapshot), unseen, np.zeros(0, np.int64), unread, barcodes, frame=frame)
+        return cls(local, thumbnail, unseen, np.zeros(0, np.int64), unread, barcodes, frame=frame)
 
     @classmethod
     def of(cls, features: Features, snapshot: Snapshot) -> Query:
@@ -113,6 +115,15 @@ class Query:
         projected = [snapshot.project(embedding) for embedding in looks]
         vectors = np.array([one for one in projected if one.any()], np.float32).reshape(-1, snapshot.projection.dimension)
         return replace(self, looks=looks, vectors=vectors, near=_near(vectors, snapshot))
+
+    def votes(self, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Votes:
+        """What its key points vote for."""
+        key, spare = None if exclusion is None else exclusion.key, exclusion is not None
+        if key not in self.voted:
+            if spare not in self.points:
+                self.points[spare] = nearest(self.local, snapshot, spare=spare)
+            self.voted[key] = vote(self.local, snapshot, exclusion, self.points[spare])
+        return self.voted[key]
 
     def with_words(self, words: Sequence[WordRead], frame: Frame, snapshot: Snapshot) -> Query:
         """The same photo with these words, without another search; frame: this photo in the pixels of their boxes."""

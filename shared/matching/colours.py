@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +12,21 @@ from packsight.shared.parameters import ColourParameters
 
 Pixels = npt.NDArray[np.float32]
 
+_KEPT = 32
+"""Thumbnails in Lab, 50 kB each: a photo and its candidates are compared at every stage."""
 
+
+@lru_cache(maxsize=_KEPT)
 def lab(jpeg: bytes, parameters: ColourParameters) -> Pixels | None:
-    """CIE Lab pixels [side, side, 3] of a thumbnail; None when it cannot be read."""
+    """CIE Lab pixels [side, side, 3] of a thumbnail, not to be written to; None when it cannot be read."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
     if image is None:
         return None
     image = cv2.resize(image, (parameters.side, parameters.side), interpolation=cv2.INTER_AREA)
     pixels = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
-    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), parameters.blur), np.float32)
+    blurred = np.asarray(cv2.GaussianBlur(pixels, (0, 0), parameters.blur), np.float32)
+    blurred.flags.writeable = False
+    return blurred
 
 
 def region(hulls: list[npt.NDArray[np.float32]], side: int) -> npt.NDArray[np.bool_]:
@@ -60,18 +68,26 @@ def _light(
     x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], parameters: ColourParameters, *, gain_free: bool
 ) -> tuple[float, float]:
     """Least squares of y on x, repeated on the better half; hue channels only get an offset."""
-    kept = np.ones(len(x), bool)
+    least, most = parameters.gain
+    a, b = x, y
     gain, offset = 1.0, _middle(y - x)
     for _ in range(parameters.rounds):
-        a, b = x[kept], y[kept]
-        mean_a, mean_b = float(a.mean()), float(b.mean())
-        variance = float((a - mean_a) @ (a - mean_a)) / len(a)
-        if gain_free and variance > 1:
-            gain = float(np.clip(float((a - mean_a) @ (b - mean_b)) / len(a) / variance, *parameters.gain))
+        mean_a, mean_b = _mean(a), _mean(b)
+        if gain_free:
+            off_a = a - mean_a
+            variance = float(off_a @ off_a) / len(a)
+            if variance > 1:
+                gain = min(max(float(off_a @ (b - mean_b)) / len(a) / variance, least), most)
         offset = mean_b - gain * mean_a
         gap = np.abs(y - gain * x - offset)
         kept = gap <= _middle(gap)
+        a, b = x[kept], y[kept]
     return gain, offset
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    """Without what NumPy's own asks of its argument first, which takes longer than the sum."""
+    return float(np.add.reduce(values)) / len(values)
 
 
 def _middle(values: npt.NDArray[np.float64]) -> float:

@@ -26,6 +26,11 @@ class Exclusion:
     dropped_terms: IntArray
 
     @property
+    def key(self) -> tuple[int, int]:
+        """Tells it from others of the same catalog."""
+        return self.product, self.photo
+
+    @property
     def whole_product(self) -> bool:
         """Whether the product is left out with all its photos."""
         return self.photo == NO_PHOTO

@@ -36,7 +36,7 @@ from packsight.shared.matching.evidence import (
 from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.telling import in_telling_places
-from packsight.shared.matching.votes import Votes, vote
+from packsight.shared.matching.votes import Votes
 
 _ROUNDING = 1e-9
 """Probability by which sums differ by the order of their terms, at most."""
@@ -44,7 +44,7 @@ _ROUNDING = 1e-9
 
 def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
     """Order the products that key points vote for by details alone."""
-    votes = _votes(query, snapshot, exclusion)
+    votes = query.votes(snapshot, exclusion)
     products = np.sort(votes.products[: snapshot.parameters.votes.candidates])
     compared = compare(query, products, snapshot, exclusion)
     laid = lay_by_votes(query, votes, products, snapshot)
@@ -79,11 +79,12 @@ def rank_by_all_if(
     Without laying anything over the photo but those of them that would be: what is not laid, or does not agree with it, has no
     more for it than is known before, but distinctive words.
     """
-    products, weights = find_candidates(query, query.votes, snapshot), snapshot.model.full.vector(FULL)
+    votes, weights = query.votes(snapshot), snapshot.model.full.vector(FULL)
+    products = find_candidates(query, votes, snapshot)
     some = np.flatnonzero(wanted(products))
     if not len(some):
         return None
-    begun = _begun(query, query.votes, products, snapshot, None, FULL, weights)
+    begun = _begun(query, votes, products, snapshot, None, FULL, weights)
     if _keeps_signs(weights) and not _may_reach(least, query, begun, some, weights, snapshot):
         return None
     return _finished(begun, query, snapshot, None, FULL, weights, snapshot.model.matched)
@@ -91,7 +92,7 @@ def rank_by_all_if(
 
 def rank_by_one(name: str, query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
     """Order the candidates by one kind of evidence alone."""
-    products = find_candidates(query, _votes(query, snapshot, exclusion), snapshot, exclusion)
+    products = find_candidates(query, query.votes(snapshot, exclusion), snapshot, exclusion)
     compared = compare(query, products, snapshot, exclusion)
     column = compared.columns[name]
     order = np.lexsort((compared.products, -column))
@@ -111,7 +112,7 @@ def _weighed(
     query: Query, snapshot: Snapshot, exclusion: Exclusion | None, names: tuple[str, ...], stage: Stage, matched: float
 ) -> Ranking:
     """Order the candidates of votes, looks and words by evidence of these names; a few of them are laid over the photo."""
-    votes, weights = _votes(query, snapshot, exclusion), stage.vector(names)
+    votes, weights = query.votes(snapshot, exclusion), stage.vector(names)
     products = find_candidates(query, votes, snapshot, exclusion)
     begun = _begun(query, votes, products, snapshot, exclusion, names, weights)
     return _finished(begun, query, snapshot, exclusion, names, weights, matched)
@@ -186,15 +187,6 @@ def _finished(
     return _ordered(compared, compared.matrix(names), weights, matched, dict(zip(rows.tolist(), laid, strict=True)))
 
 
-def _votes(query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> Votes:
-    if exclusion is None:
-        return query.votes
-    key = exclusion.product, exclusion.photo
-    if key not in query.without:
-        query.without[key] = vote(query.local, snapshot, exclusion)
-    return query.without[key]
-
-
 def _closest(
     compared: Compared, votes: Votes, names: tuple[str, ...], weights: Matrix, snapshot: Snapshot
 ) -> IntArray:
@@ -210,14 +202,11 @@ def _laid(
     query: Query, votes: Votes, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None
 ) -> tuple[list[Laid], dict[str, Matrix]]:
     """Candidates laid over the photo, once: words that are read meanwhile change nothing of it."""
-    key = products.tobytes() if exclusion is None else b""
-    if key and key in query.laid:
-        found: tuple[list[Laid], dict[str, Matrix]] = query.laid[key]
-        return found
-    laid = lay_by_all_points(query, votes, products, snapshot, exclusion)
-    result = laid, laid_evidence(query, laid, products, snapshot, exclusion)
-    if key:
-        query.laid[key] = result
+    key = products.tobytes(), None if exclusion is None else exclusion.key
+    if key not in query.laid:
+        laid = lay_by_all_points(query, votes, products, snapshot, exclusion)
+        query.laid[key] = laid, laid_evidence(query, laid, products, snapshot, exclusion)
+    result: tuple[list[Laid], dict[str, Matrix]] = query.laid[key]
     return result
 
 

@@ -7,7 +7,7 @@ last neighbour, once. Points that many products share add nothing, points that o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,14 @@ class Voters(Protocol):
     @property
     def parameters(self) -> MatchingParameters:
         """How they are asked."""
+
+
+class Neighbours(NamedTuple):
+    """The catalog's points near those of a query [points, neighbours], nearest first: squared distance, number, and photo."""
+
+    distance: FloatArray
+    point: IntArray
+    photo: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +74,24 @@ class Votes:
         return float(self.score[parameters.floor - 1]) if len(self.score) >= parameters.floor else 0.0
 
 
-def vote(local: LocalFeatures, snapshot: Voters, exclusion: Exclusion | None = None) -> Votes:
-    """Let a photo's key points vote; `exclusion` as if a photo or product were not in the catalog."""
+def nearest(local: LocalFeatures, snapshot: Voters, *, spare: bool) -> Neighbours:
+    """Look for points near a photo's; spare: as many more as may be left out again."""
     parameters = snapshot.parameters.votes
-    count = parameters.neighbours
-    wanted = count if exclusion is None else count + parameters.spare
-    distance, near = snapshot.details.search(local.descriptors, wanted)
-    photo = snapshot.details.photo(near)
+    distance, point = snapshot.details.search(local.descriptors, parameters.neighbours + spare * parameters.spare)
+    return Neighbours(distance, point, snapshot.details.photo(point))
+
+
+def vote(
+    local: LocalFeatures, snapshot: Voters, exclusion: Exclusion | None = None, found: Neighbours | None = None
+) -> Votes:
+    """Let a photo's key points vote; `exclusion` as if a photo or product were not in the catalog.
+
+    found: what `nearest` gave, with points to spare where something is left out.
+    """
+    parameters = snapshot.parameters.votes
+    distance, near, photo = found or nearest(local, snapshot, spare=exclusion is not None)
     if exclusion is not None:
+        count = parameters.neighbours
         out = photo == exclusion.photo if not exclusion.whole_product else snapshot.photo_product[photo] == exclusion.product
         distance = np.where(out, np.inf, distance)
         order = np.argsort(distance, axis=1, kind="stable")[:, :count]

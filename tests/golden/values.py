@@ -187,7 +187,7 @@ def _asked(shop: Shop) -> Iterator[tuple[str, Any]]:
 
 def _ranked(photo: Any, snapshot: Snapshot) -> dict[str, Any]:
     query = Query.of(photo, snapshot)
-    found = find_candidates(query, query.votes, snapshot)
+    found = find_candidates(query, query.votes(snapshot), snapshot)
     return {
         "found": [snapshot.products[int(number)].id for number in found],
         "by_details": _told(rank_by_details(query, snapshot), snapshot),

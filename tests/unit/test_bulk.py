@@ -84,7 +84,7 @@ def by_words(snapshot: Snapshot, lines: list[str], exclusion: Exclusion | None =
     read = photo("q", lines, 1)
     query = Query.of_details(read.local, b"", snapshot)
     query = query.with_words(read.words, query.frame, snapshot)
-    found: list[int] = find_candidates(query, query.votes, snapshot, exclusion).tolist()
+    found: list[int] = find_candidates(query, query.votes(snapshot), snapshot, exclusion).tolist()
     return found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.matching.votes import Votes, vote
 from packsight.shared.parameters import MATCHING
@@ -93,6 +94,17 @@ def test_a_product_left_out_gets_no_vote_though_it_has_all_the_neighbours(tmp_pa
     many = [points(*([0] * (NEIGHBOURS + MATCHING.votes.spare + 5)))]
     snapshot = catalog(tmp_path / "v", [[points(0, 1)], many, [points(5, 6)]])
     assert 1 not in scores(vote(points(0), snapshot, Exclusion.of_product(snapshot, 1)))
+
+
+def test_a_query_votes_as_its_points_do_whatever_is_left_out_and_is_searched_for_that_once(tmp_path: Path) -> None:
+    snapshot = catalog(tmp_path / "v", [[points(0, 1), points(2, 3)], [points(0, 4)], [points(5, 6)]])
+    query = Query.of_details(points(0, 1, 2), b"", snapshot)
+    without = Exclusion.of_photo(snapshot, 0), Exclusion.of_product(snapshot, 0), Exclusion.of_product(snapshot, 1)
+    found = [scores(query.votes(snapshot, one)) for one in without]
+    assert found == [scores(vote(query.local, snapshot, one)) for one in without]
+    assert len({tuple(one.items()) for one in found}) == len(without)
+    assert list(query.points) == [True], "one search, with points to spare"
+    assert scores(query.votes(snapshot)) == scores(vote(query.local, snapshot))
 
 
 def test_votes_are_the_same_at_each_call_and_equal_ones_stand_by_number(tmp_path: Path) -> None:

@@ -85,7 +85,9 @@ class Extracted:
         size = (photo.width, photo.height)
         frames = dict.fromkeys([Frame(0.0, 0.0, *size), *parts(size, LONG_PHOTOS.seen)])
         asked = [Query.of_details(*self.look(frame), snapshot, barcodes or (), frame) for frame in frames]
-        return asked[0] if len(asked) == 1 else max(asked, key=lambda query: _surest(rank_by_details(query, snapshot)))
+        best = asked[0] if len(asked) == 1 else max(asked, key=lambda query: _surest(rank_by_details(query, snapshot)))
+        best.votes(snapshot)  # kept with it: the time that they take is that of details
+        return best
 
     def look(self, frame: Frame) -> tuple[LocalFeatures, bytes]:
         """Key points and thumbnail of a part of the photo as queries have them, made anew at each call."""

@@ -118,8 +118,8 @@ def find_several(whole: Asked, snapshot: Snapshot, look: Look, most: int) -> Sev
 
 def _next_place(rest: Query, snapshot: Snapshot) -> Place | None:
     """Where most key points lay a catalog photo over the rest, of the products that most vote for; else where words speak."""
-    products = rest.votes.products[: snapshot.parameters.votes.candidates]
-    laid = lay_by_votes(rest, rest.votes, products, snapshot)
+    votes = rest.votes(snapshot)
+    laid = lay_by_votes(rest, votes, votes.products[: snapshot.parameters.votes.candidates], snapshot)
     best = max(laid, key=lambda one: one.match.inliers, default=NOT_LAID)
     if best is not NOT_LAID:
         return Place(outline(best, snapshot), best.match.hull)
