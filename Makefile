@@ -12,7 +12,7 @@ help:
 	@echo "make install   build $(VENV) with all that packsight up needs"
 	@echo "make demo      draw a small shop, recognise photos of its products, write demo-out/report.html; KEEP=1 leaves it running,"
 	@echo "               COMPARE=1 measures other ways of deciding"
-	@echo "make unit      the quick tests: no server, no torch, some two minutes"
+	@echo "make unit      the quick tests: no server, no network, no torch, a minute or two"
 	@echo "make test      lint, types and all tests"
 	@echo "make lint      lint and types"
 	@echo "make coverage  how much of the code unit and integration tests reach, in lines and branches"

@@ -49,19 +49,17 @@ def warped(
     The light is corrected by one gain and offset per channel, fitted to the pixels that agree best.
     """
     side = parameters.side
-    scale = np.diag([side, side, 1.0])
-    whole = scale @ homography @ np.linalg.inv(scale)
-    laid = cv2.warpPerspective(photo, whole, (side, side), borderValue=(np.nan,) * 3)
+    scale = np.array([side, side, 1.0])
+    in_pixels = homography * scale[:, None] / scale
+    laid = cv2.warpPerspective(photo, in_pixels, (side, side), borderValue=(np.nan,) * 3)
     laid[~where] = np.nan
     covered = np.isfinite(laid[..., 0])
     if covered.mean() < parameters.min_covered:
         return np.full_like(query, np.nan)
-    for channel in range(3):
-        x = laid[..., channel][covered][:: parameters.step].astype(np.float64)
-        y = query[..., channel][covered][:: parameters.step].astype(np.float64)
-        gain, offset = _light(x, y, parameters, gain_free=channel == 0)
-        laid[..., channel] = gain * laid[..., channel] + offset
-    return np.asarray(laid, np.float32)
+    x, y = (np.ascontiguousarray(one[covered][:: parameters.step].T, np.float64) for one in (laid, query))
+    light = [_light(x[channel], y[channel], parameters, gain_free=channel == 0) for channel in range(3)]
+    gain, offset = np.array(light, np.float32).T
+    return np.asarray(laid * gain + offset, np.float32)
 
 
 def _light(

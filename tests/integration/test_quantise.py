@@ -38,8 +38,8 @@ from packsight.worker.quantise.candidates import EmbedderCandidate
 from packsight.worker.quantise.judge import Measure, nearest_right, verdict
 from packsight.worker.quantise.material import split
 from tests import pictures
+from tests.integration.test_spotters_omz import WORDS, save_decoder, save_detector, save_encoder
 from tests.trust import UNCHECKED
-from tests.unit.test_spotters_omz import WORDS, save_decoder, save_detector, save_encoder
 
 Pixels = npt.NDArray[np.uint8]
 PRODUCTS, PHOTOS = 14, 4

@@ -12,9 +12,9 @@ from packsight.shared.catalog.manifest import Manifest, new_version, read_manife
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
+from tests.integration.test_segmented_versions import formerly
 from tests.integration.test_shown_anew import Priced
 from tests.integration.test_sync import Shop, killed_before
-from tests.unit.test_segments import formerly
 
 
 @pytest.fixture

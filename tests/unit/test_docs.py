@@ -40,7 +40,7 @@ NOT_RUN: dict[tuple[str, ...], str] = {
     ("docs/capacity.md", "Measure"): "takes a quarter of an hour; tests/acceptance/test_bench.py runs `--quick`",
     ("docs/embedders.md", "Is it any good?"): "a suite, a benchmark and a change of networks; each has tests of its own",
     ("docs/models.md", "Alphabets"): "takes a GPU; tests/integration/test_training_alphabet.py trains a small head",
-    ("docs/models.md", "Further recognisers"): "settings; tests/unit/test_spotters_further_recogniser.py sets both",
+    ("docs/models.md", "Further recognisers"): "settings; tests/integration/test_spotters_further_recogniser.py sets both",
     ("docs/models.md", "8-bit integers"): "takes minutes for a network; tests/integration/test_quantise.py",
     ("docs/operations.md", "With Docker Compose"): "needs a container engine: `make compose-test`",
     ("docs/operations.md", "A new release"): "needs a container engine: `make compose-test FROM=COMMIT`",

@@ -145,7 +145,7 @@ def test_a_part_that_the_system_does_not_start_now_is_tried_again_and_keeps_nobo
     with watching(one):
         for pid in before.values():
             os.kill(pid, signal.SIGKILL)
-        until(lambda: len(pids(folder)) == 2 and not set(pids(folder).values()) & set(before.values()))
+        until(lambda: len(now := set(pids(folder).values())) == 2 and not now & set(before.values()))
     assert "valkey cannot be looked after now" in caplog.text
 
 
