@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,10 +14,11 @@ FILES = {
     "details.": "key points: index", "descriptors": "key points: descriptors", "points": "key points: places",
     "thumbnails": "thumbnails", "vectors": "vectors", "index": "vectors: index", "projection": "vectors: projection",
     "line_": "words: lines and their places", "photo_terms": "words: of photos", "deletions": "words: misread ones",
-    "photos": "photos", "photo_starts": "photos", "photo_product": "photos", "products": "products", "prices": "prices",
-    "texts": "texts that are shown",
+    "photos": "photos", "photo_starts": "photos", "photo_product": "photos", "photo_row": "photos", "row_photo": "photos",
+    "products": "products", "prices": "prices", "texts": "texts that are shown",
 }  # fmt: skip
-"""What a file holds, by how its name begins; all others hold words of products."""
+"""What a file holds, by how its name begins, that of its segment aside; all others hold words of products."""
+_OF_SEGMENT = re.compile(r"s\d{4}\.")
 _REST = "words: of products, and the rest"
 
 INTRODUCTION = """# Scale
@@ -100,7 +102,8 @@ def _files(sizes: Sequence[Mapping[str, Any]]) -> Iterable[Sequence[str]]:
 
 def kind(file: str) -> str:
     """What a file of a version holds."""
-    return next((what for start, what in FILES.items() if file.startswith(start)), _REST)
+    own = _OF_SEGMENT.sub("", file, count=1)
+    return next((what for start, what in FILES.items() if own.startswith(start)), _REST)
 
 
 def _asking(sizes: Sequence[Mapping[str, Any]], network: float | None) -> Iterable[Sequence[str]]:

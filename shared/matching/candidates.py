@@ -53,9 +53,9 @@ class Query:
     cut: lines that were cut out where a catalog's lines tell, and read by themselves.
     frame: what of a photo it is.
 
-    What every stage asks for is found once: points: the catalog's near its key points, with some to spare or not; voted: what
-    these voted for, by what was left out; geometry: what laying catalog photos over it gave, by photo; laid: what comparing sets
-    of candidates so gave, by their numbers and what was left out.
+    What every stage asks for is found once: spare: the catalog's points near its key points with some to spare, where anything
+    was left out; voted: what these voted for, by what was left out; geometry: what laying catalog photos over it gave, by photo;
+    laid: what comparing sets of candidates so gave, by their numbers and what was left out.
     """
 
     local: LocalFeatures
@@ -69,7 +69,7 @@ class Query:
     places: FloatArray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     cut: tuple[WordRead, ...] = ()
     frame: Frame = WHOLE
-    points: dict[bool, Neighbours] = field(default_factory=dict)
+    spare: list[Neighbours] = field(default_factory=list)
     voted: dict[tuple[int, int] | None, Votes] = field(default_factory=dict)
     geometry: dict[int, GeometricMatch] = field(default_factory=dict)
     laid: dict[tuple[bytes, tuple[int, int] | None], Any] = field(default_factory=dict)
@@ -118,11 +118,11 @@ class Query:
 
     def votes(self, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Votes:
         """What its key points vote for."""
-        key, spare = None if exclusion is None else exclusion.key, exclusion is not None
+        key = None if exclusion is None else exclusion.key
         if key not in self.voted:
-            if spare not in self.points:
-                self.points[spare] = nearest(self.local, snapshot, spare=spare)
-            self.voted[key] = vote(self.local, snapshot, exclusion, self.points[spare])
+            if exclusion is not None and not self.spare:
+                self.spare.append(nearest(self.local, snapshot, spare=True))
+            self.voted[key] = vote(self.local, snapshot, exclusion, self.spare[0] if exclusion is not None else None)
         return self.voted[key]
 
     def with_words(self, words: Sequence[WordRead], frame: Frame, snapshot: Snapshot) -> Query:

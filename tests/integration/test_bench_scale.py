@@ -44,6 +44,8 @@ def test_the_page_has_every_part_with_a_figure_for_each_size(page: tuple[str, di
         assert re.search(r"\d", rows[name].removeprefix(f"| {name}")), name
     assert f"python -m bench.scale {PHOTOS} --asked 10 --write docs/scale.md" in text
     assert any(name.startswith("Faiss IVF") for name in rows)
+    for name in ("key points: index", "key points: descriptors", "vectors", "vectors: index", "photos"):
+        assert int(rows[name].split("|")[2].replace(",", "")) > 0, f"{name}: files of segments are counted as what they hold"
 
 
 def test_the_figures_are_of_the_version_that_was_built(page: tuple[str, dict[str, Any]]) -> None:
