@@ -25,7 +25,6 @@ from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.candidates import Query, find_candidates
 from packsight.shared.matching.stages import rank_by_details
 from packsight.shared.matching.stopping import as_served, is_enough_read
-from packsight.shared.matching.votes import vote
 from packsight.shared.vision.features import Features
 
 FIRST, FURTHER = 3, 4
@@ -66,8 +65,8 @@ def costs(asked: Asked, snapshot: Snapshot) -> dict[str, Any]:
 def _costs(product: int | None, photo: Features, snapshot: Snapshot) -> Iterator[tuple[str, Any]]:
     vocabulary, lines = snapshot.words.vocabulary, photo.words
     frame, local = Query.of(photo, snapshot).frame, photo.local.as_query()
-    yield "votes of details", _spent(lambda: vote(local, snapshot))[0]
     unseen = Query.of_details(local, photo.thumbnail, snapshot, (), frame)
+    yield "votes of details", _spent(lambda: unseen.votes(snapshot))[0]
     spent, by_details = _spent(lambda: rank_by_details(unseen, snapshot))
     yield "geometry of details, and what it says", spent
     vocabulary.forget()

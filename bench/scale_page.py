@@ -18,7 +18,7 @@ FILES = {
     "products": "products", "prices": "prices", "texts": "texts that are shown",
 }  # fmt: skip
 """What a file holds, by how its name begins, that of its segment aside; all others hold words of products."""
-_OF_SEGMENT = re.compile(r"s\d{4}\.")
+_OF_SEGMENT = re.compile(r"s[0-9]{4,9}\.")
 _REST = "words: of products, and the rest"
 
 INTRODUCTION = """# Scale

@@ -47,11 +47,10 @@ WHOLE = Frame(0.0, 0.0, 1.0, 1.0)
 class Query:
     """A photo that a catalog was searched with, as far as it is known: key points first, then its looks, then its words.
 
-    vectors: [looks, projected] of the whole photo and of its middle, none while unknown;
-    near: numbers of the catalog photos nearest to one of them, nearest first. words: what its words may stand for. barcodes:
-    GTINs on it. looks, lines: looks and words as they came; places: [lines, 2] middles of the lines as shares of its sides;
-    cut: lines that were cut out where a catalog's lines tell, and read by themselves.
-    frame: what of a photo it is.
+    vectors: [looks, projected] of the whole photo and of its middle, none while unknown; near: numbers of the catalog photos
+    nearest to one of them, nearest first. words: what its words may stand for. barcodes: GTINs on it. looks, lines: looks and
+    words as they came; places: [lines, 2] middles of the lines as shares of its sides; cut: lines that were cut out where a
+    catalog's lines tell, and read by themselves. frame: what of a photo it is.
 
     What every stage asks for is found once: spare: the catalog's points near its key points with some to spare, where anything
     was left out; voted: what these voted for, by what was left out; geometry: what laying catalog photos over it gave, by photo;
@@ -117,7 +116,7 @@ class Query:
         return replace(self, looks=looks, vectors=vectors, near=_near(vectors, snapshot))
 
     def votes(self, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Votes:
-        """What its key points vote for."""
+        """What its key points vote for; `exclusion` as if a photo or product were not in the catalog."""
         key = None if exclusion is None else exclusion.key
         if key not in self.voted:
             if exclusion is not None and not self.spare:

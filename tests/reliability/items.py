@@ -225,8 +225,8 @@ ITEMS = (
     ),
     Item(
         "Unlike arithmetic",
-        "bfloat16 and float32 see the same within a cosine of 0.999; workers of either answer beside each other, the odd one is "
-        "named, and no photo fails.",
+        "bfloat16 and float32 see the same within a cosine of 0.999; workers of two recipes answer beside each other, the odd "
+        "one is named, and no photo fails.",
         ("integration/test_embedders.py::test_bfloat16_agrees_with_float32_and_has_another_fingerprint",
          "acceptance/test_upgrade.py::test_workers_of_two_recipes_answer_a_job_side_by_side_and_none_fails",
          "integration/test_fleet.py::test_the_odd_worker_is_named_with_what_it_is_odd_in"),
