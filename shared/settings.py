@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -98,6 +99,12 @@ class Metrics(_Section):
     """That of an interface. The page asks for no password: open it to no more than a network on which Prometheus alone is."""
 
 
+def _bucket(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.:-]{1,61}[A-Za-z0-9]", text, re.ASCII):
+        raise PydanticCustomError("bucket", "a bucket's name has 3 to 63 letters, digits, dots and dashes, as in my-photos")
+    return text
+
+
 class S3(_Section):
     """Object storage; any S3-compatible endpoint."""
 
@@ -108,7 +115,7 @@ class S3(_Section):
     ca: Path | None = None
     """Certificates by which a server is known when `secure`; None: those that urllib3 knows."""
     region: str = "us-east-1"
-    bucket: str = "packsight"
+    bucket: Annotated[str, AfterValidator(_bucket)] = "packsight"
     connect_timeout: float = 2.0
     read_timeout: float = 10.0
 

@@ -23,6 +23,7 @@ from packsight.deploy.demo.baseline import histogram_top1
 from packsight.deploy.demo.score import ENOUGH, MEANINGS, Score, score
 from packsight.deploy.demo.shop.dataset import generate
 from packsight.deploy.stack import services
+from packsight.deploy.stack.room import scarce
 from packsight.deploy.stack.state import StackFolder
 from packsight.shared import launch
 from packsight.shared.contract.errors import SOME_FAILED, UserError
@@ -55,6 +56,8 @@ def run(folder: Path, seed: int, console: Console, *, keep: bool = False, compar
     shutil.rmtree(home.data, ignore_errors=True)
     for output in (_RESULTS, _TABLE, _REPORT, _ANSWER, _EVALUATION):
         (folder / output).unlink(missing_ok=True)
+    if lacking := scarce(folder, objects=services.weed() is not None):
+        raise UserError(f"{lacking}. Make room, or run the demo in another folder.")
     began = time.monotonic()
     shop = folder / "shop"
     shutil.rmtree(shop, ignore_errors=True)

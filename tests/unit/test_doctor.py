@@ -72,7 +72,7 @@ def test_a_key_that_others_can_read_is_wrong(tmp_path: Path) -> None:
     folder.create()
     folder.save(StackState())
     create_key(folder.catalog_key)
-    assert doctor.Level.WRONG not in [finding.level for finding in doctor._folder(folder)]
+    assert doctor.Level.WRONG not in [finding.level for finding in doctor.stack(folder)]
     folder.catalog_key.chmod(0o644)
-    (wrong,) = [finding for finding in doctor._folder(folder) if finding.level is doctor.Level.WRONG]
+    (wrong,) = [finding for finding in doctor.stack(folder) if finding.level is doctor.Level.WRONG]
     assert wrong.remedy == f"chmod 600 {folder.catalog_key}"
