@@ -6,15 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from packsight.producer.async_client import AsyncClient
     from packsight.producer.client import Client
     from packsight.producer.evaluation.frames import read_evaluation
     from packsight.producer.frames import read_results
 
 __version__ = "0.2.0"
 
-__all__ = ["Client", "__version__", "read_evaluation", "read_results"]
+__all__ = ["AsyncClient", "Client", "__version__", "read_evaluation", "read_results"]
 
 _HOMES = {
+    "AsyncClient": "packsight.producer.async_client",
     "Client": "packsight.producer.client",
     "read_evaluation": "packsight.producer.evaluation.frames",
     "read_results": "packsight.producer.frames",

@@ -105,6 +105,10 @@ def submit(
     out: Out = None,
     report: ReportFile = None,
     column: Annotated[str | None, typer.Option("--column", help="Column of references in lists that have columns.")] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="PATTERN", help="Leave out photos or folders of such names; may be repeated."),
+    ] = None,
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="JOB", help="Go on with an interrupted job.")
     ] = None,
@@ -127,6 +131,7 @@ def submit(
             out=out or [],
             report=report,
             column=column,
+            exclude=exclude or [],
             resume=resume,
             max_in_flight=max_in_flight,
             name=name,

@@ -21,6 +21,7 @@ from packsight.producer.again import ask_again
 from packsight.producer.answers import Answers
 from packsight.producer.backoff import RetryPolicy
 from packsight.producer.broker import answering, producer_app, send
+from packsight.producer.excluded import Excluded
 from packsight.producer.publish import Publisher
 from packsight.producer.removal import Removed, remove
 from packsight.producer.rows import Row
@@ -139,6 +140,7 @@ class Client:
         batch_size: int = BATCH_SIZE,
         column: str | None = None,
         skipped: Counter[str] | None = None,
+        exclude: Excluded | Iterable[str] = (),
         uploaded: Callable[[int, int], None] | None = None,
         about: JobAbout | None = None,
         job_id: str | None = None,
@@ -149,7 +151,8 @@ class Client:
         How they are answered: `options`, or its fields as keywords: `client.submit(["photos/"], catalog="shoes")`.
         `batch_size` is the number of photos per message, `column` that of references in lists that have columns. Local files
         that cannot be opened are the job's `unopened`, each with a failed row; `uploaded` hears how many photos are ready, of
-        how many; `skipped` counts, by suffix, the files that are no photos. `about` is the job's name, its priority and what
+        how many; `skipped` counts, by suffix, the files that are no photos. `exclude` are patterns of photos to leave out, as
+        producer.excluded has them; of `Item`s none is. `about` is the job's name, its priority and what
         else is told of it; where it names no source, the sources are told. Raises UserError when an option cannot be used or
         no photo is left. `job_id`: the job's id, where it has to be known before; nobody else's may be the same.
         """
@@ -160,7 +163,8 @@ class Client:
         self.store.ensure_bucket()
         about = about or JobAbout()
         counts: Counter[str] = Counter()
-        items = list(self._items(sources, column, skipped, counts))
+        excluded = exclude if isinstance(exclude, Excluded) else Excluded(exclude)
+        items = list(self._items(sources, column, skipped, excluded, counts))
         images: list[JobImage] = []
         unopened: list[Unopened] = []
         for one in upload(items, self.store):
@@ -178,7 +182,12 @@ class Client:
         return job
 
     def _items(
-        self, sources: Iterable[str | Item], column: str | None, skipped: Counter[str] | None, counts: Counter[str]
+        self,
+        sources: Iterable[str | Item],
+        column: str | None,
+        skipped: Counter[str] | None,
+        excluded: Excluded,
+        counts: Counter[str],
     ) -> Iterator[Item]:
         """The photos of all sources; counts those of each."""
         for source in sources:
@@ -186,8 +195,9 @@ class Client:
                 yield source
                 continue
             for item in expand([source], self.store, column, skipped):
-                counts[source] += 1
-                yield item
+                if not excluded.leaves_out(source, item.name):
+                    counts[source] += 1
+                    yield item
 
     def load(self, job_id: str) -> Job:
         """Read a submitted job back; raises UserError when there is none of this id."""

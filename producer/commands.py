@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from packsight.producer.client import Client
 from packsight.producer.display import Bar, Tally, console, interruptible, job_lines, page, progress
+from packsight.producer.excluded import Excluded
 from packsight.producer.export import STANDARD_OUTPUT, Exports, open_export
 from packsight.producer.jobs import parse_about
 from packsight.producer.report import Report
@@ -44,6 +45,7 @@ class Submission:
     out: Sequence[Path] = ()
     report: Path | None = None
     column: str | None = None
+    exclude: Sequence[str] = ()
     resume: str | None = None
     max_in_flight: int = 64
     name: str = ""
@@ -60,6 +62,8 @@ def submit(sources: Sequence[str], options: RecognizeOptions, how: Submission) -
     """Queue the photos of `sources`, or what is left of a job; exit code SOME_FAILED where it stays and photos have failed."""
     if bool(sources) == bool(how.resume):
         raise UserError("Name the photos to submit, or a job with --resume JOB: one of the two.")
+    if how.exclude and how.resume:
+        raise UserError("A job that is resumed has the photos that it was made with. Leave --exclude out.")
     if how.as_json and STANDARD_OUTPUT in how.out:
         raise UserError("--json and --out - both write to standard output. Leave one of them out.")
     with Client() as client:
@@ -215,6 +219,7 @@ def _interruptible(job: Job) -> AbstractContextManager[None]:
 
 def _create(client: Client, sources: Sequence[str], options: RecognizeOptions, how: Submission) -> Job:
     skipped: Counter[str] = Counter()
+    excluded = Excluded(how.exclude)
     try:
         with progress("Uploading", None) as bar:
 
@@ -228,6 +233,7 @@ def _create(client: Client, sources: Sequence[str], options: RecognizeOptions, h
                 batch_size=how.batch_size,
                 column=how.column,
                 skipped=skipped,
+                exclude=excluded,
                 uploaded=uploaded,
                 about=parse_about(name=how.name, priority=how.priority),
             )
@@ -245,6 +251,9 @@ def _create(client: Client, sources: Sequence[str], options: RecognizeOptions, h
         kinds = ", ".join(f"{count:,} × {suffix}" for suffix, count in skipped.most_common(5))
         what = "one file that is no photo" if skipped.total() == 1 else f"{skipped.total():,} files that are no photos"
         console.print(f"[dim]Left out {what} ({escape(kinds)}{', …' if len(skipped) > 5 else ''})[/]")
+    if excluded.counts:
+        told = ", ".join(f"{count:,} × {pattern}" for pattern, count in excluded.counts.items())
+        console.print(f"[dim]Left out as --exclude says: {escape(told)}[/]", soft_wrap=True)
     for one in job.unopened[:10]:
         console.print(f"[yellow]Not opened: {escape(shown(one.name))}:[/] {escape(one.failure.message)}", soft_wrap=True)
     if job.unopened:

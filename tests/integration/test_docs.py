@@ -226,9 +226,13 @@ def test_what_the_page_of_jobs_says_of_one_photo(place: Place) -> None:
 
 def test_what_the_page_of_jobs_says_of_python(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.store.write("incoming/more/1.jpg", photo(5000))
-    source = block("docs/jobs.md", "From Python", "python").replace("s3://bucket/", f"s3://{place.store.bucket}/incoming/")
+    source = block("docs/jobs.md", "From Python", "python", "with Client")
+    source = source.replace("s3://bucket/", f"s3://{place.store.bucket}/incoming/")
     exec(compile(source, "docs/jobs.md", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) == 1 + PHOTOS + 1
+    source = block("docs/jobs.md", "From Python", "python", "AsyncClient")
+    exec(compile(source, "docs/jobs.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) == 1 + PHOTOS
 
 
 def test_what_the_page_of_reviews_says(place: Place) -> None:

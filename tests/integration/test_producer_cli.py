@@ -80,6 +80,23 @@ def test_a_job_is_submitted_waited_for_and_written_out(worker: StandIn, photos: 
     assert len(again.read_text().splitlines()) == 7
 
 
+def test_patterns_leave_photos_out_and_each_says_of_how_many(photos: Path, tmp_path: Path, store: ObjectStore) -> None:
+    (photos / "thumbs").mkdir()
+    (photos / "thumbs" / "0.jpg").write_bytes(b"small")
+    listed = tmp_path / "more.txt"
+    listed.write_text("https://example.com/6.jpg\nhttps://example.com/7.jpg\n")
+    patterns = ("--exclude", "thumbs", "--exclude", "[3-6].jpg", "--exclude", "nothing")
+    done = run("submit", photos, listed, *patterns)
+    assert "Left out as --exclude says: 1 × thumbs, 5 × [3-6].jpg, 0 × nothing" in done.stderr
+    with Client() as client:
+        job = client.load(done.stdout.strip())
+    names = [image.name for batch in job.batches for image in batch.images]
+    assert names == [*(str(photos / f"{number}.jpg") for number in range(3)), "https://example.com/7.jpg"]
+    assert f"{photos} (3 photos)" in job.manifest.source
+    refused = CliRunner().invoke(app, ["submit", "--resume", job.id, "--exclude", "x"])
+    assert isinstance(refused.exception, UserError) and "Leave --exclude out" in str(refused.exception)
+
+
 def test_without_waiting_the_job_is_queued_and_listed(photos: Path) -> None:
     job = run("submit", photos, "--batch-size", 2).stdout.strip()
     (line,) = run("jobs", "--json").stdout.splitlines()

@@ -1,0 +1,50 @@
+"""Photos that patterns of names leave out of a job."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import PurePath
+
+from packsight.shared.contract.errors import UserError
+
+
+class Excluded:
+    """Patterns as shells have them (`*`, `?`, `[…]`, case counts), and how many photos each has left out.
+
+    One with a slash is compared with the whole path below its source, of which `*` may stand for several names; one without a
+    slash with every name on that path, so that `thumbs` leaves out all that lies in folders of this name.
+
+    Raises UserError for an empty pattern.
+    """
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        self.counts: Counter[str] = Counter(dict.fromkeys(patterns, 0))
+        """Photos by pattern; one that two patterns leave out counts for the first."""
+        if "" in self.counts:
+            raise UserError("A pattern of photos to leave out is empty: a shell variable may not be set.")
+
+    def leaves_out(self, source: str, name: str) -> bool:
+        """Whether a photo of this name, which came of this source, is left out; counts it then."""
+        path = _below(source, name)
+        names = path.split("/")
+        for pattern in self.counts:
+            compared = [path] if "/" in pattern else names
+            if any(fnmatchcase(one, pattern) for one in compared):
+                self.counts[pattern] += 1
+                return True
+        return False
+
+
+def _below(source: str, name: str) -> str:
+    """The part of a photo's name that its source does not tell, without what follows the path of an address.
+
+    Of a photo that is a source itself it is the file's name.
+    """
+    folder = f"{source.removesuffix('/') if '://' in source else PurePath(source)}/"
+    if name.startswith(folder):
+        return name.removeprefix(folder)
+    # A prefix may end within a name, and a list tells nothing of the addresses in it.
+    path = name.partition("://")[2].partition("?")[0].partition("/")[2] if "://" in name else name.removeprefix("/")
+    return path.rpartition("/")[2] if name == source else path
