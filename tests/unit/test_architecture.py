@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -41,21 +41,23 @@ def files() -> Mapping[str, Path]:
     return {".".join(names[:-1] if names[-1] == "__init__" else names): path for path, names in full.items()}
 
 
-def statements(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes, also those inside functions, but none that only a type checker reads."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            for other in child.orelse:
-                yield other
-                yield from statements(other)
-            continue
-        yield child
-        yield from statements(child)
+@cache
+def statements(path: Path) -> Sequence[ast.AST]:
+    """Imports and strings of a file, also inside functions, but nothing that only a type checker reads."""
+    found: list[ast.AST] = []
+    ahead: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while ahead:
+        node = ahead.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.Constant):
+            found.append(node)
+        for_checkers = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        ahead.extend(node.orelse if for_checkers and isinstance(node, ast.If) else ast.iter_child_nodes(node))
+    return found
 
 
 def imported(path: Path) -> Iterator[str]:
     """Names that a file's import statements bring in: modules, and members of modules."""
-    for node in statements(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in statements(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -83,7 +85,7 @@ def named() -> Graph:
     """The same with modules that are named by a string, to be loaded later: `packsight.room.module` or `…:member`."""
 
     def strings(path: Path) -> Iterator[str]:
-        for node in statements(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in statements(path):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.count(".") > 1:
                 yield node.value.partition(":")[0]
 

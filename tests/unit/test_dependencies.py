@@ -6,7 +6,6 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -80,7 +79,9 @@ def imports(*folders: str) -> dict[str, set[str]]:
     return users
 
 
-def _imported(file: Path) -> Iterator[str]:
+@cache
+def _imported(file: Path) -> frozenset[str]:
+    found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -88,7 +89,8 @@ def _imported(file: Path) -> Iterator[str]:
         for module in modules:
             name = module.split(".")[0]  # type checkers bring _typeshed along
             if name not in sys.stdlib_module_names | {"packsight", "bench", "tests", "training", "_typeshed"}:
-                yield name
+                found.add(name)
+    return frozenset(found)
 
 
 @cache
