@@ -20,7 +20,7 @@ help:
 	@echo "make chaos     a job while everything around it is killed, frozen, filled and cut: SEED=1 PHOTOS=1000, or STANDIN=1"
 	@echo "make fuzz      damaged photos, feeds, tables, lists, messages and catalogs: SEED=1 IMAGES=10000 QUEUE=300"
 	@echo "make soak      N=20000 mixed photos: is memory flat, and the broker?"
-	@echo "make canary    run the tests of the queue against the newest Celery and kombu"
+	@echo "make canary    run the tests of queue and store against the newest Celery, kombu and MinIO client"
 	@echo "make compose-test  build the images and run docker-compose.yml for real; needs a Docker engine: FROM=COMMIT tries an upgrade too"
 	@echo "make lock      renew locks/: the newest releases that pyproject.toml allows, with their hashes"
 	@echo "make audit     ask pip-audit whether vulnerabilities of the locked releases are known"
@@ -75,10 +75,9 @@ lint: $(DEV_STAMP)
 unit: $(DEV_STAMP)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile tests/unit
 
-# One after the other where whole stacks run, which take all cores by themselves.
+# In the order in which they are found: the long ones first. Three on two cores, since stacks wait much of their time.
 test: lint $(FULL_STAMP)
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m 'not whole_stack' tests
-	$(BIN)/python -m pytest -m whole_stack tests/acceptance
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder tests
 
 coverage: $(FULL_STAMP)
 	$(BIN)/coverage erase

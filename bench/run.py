@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -16,12 +16,12 @@ from bench import machine
 from bench.accuracy import accuracy
 from bench.asked import Asker
 from bench.baseline_run import run_baseline
+from bench.bounds import Bounds, bounds
 from bench.photos import PhotoSet, changed_copies, sample
 from bench.queue_only_run import run_queue_only
 from bench.roofline import run_roofline
 from bench.stages import run_stages
 from bench.testbed import Running, Testbed, testbed, worker
-from bench.upper_bound import UpperBound, upper_bound
 from bench.usage import Usage
 from bench.whole_queue import BATCH, Done, remembered, run_job, seen_before
 from packsight.indexer.report import SyncRequest
@@ -35,26 +35,28 @@ from packsight.shared.contract.outcomes import Outcome, Status
 from packsight.shared.tables.labels import Label
 from packsight.worker.process.cores import divide, usable_cores
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Sizes:
     """How much is measured.
 
-    rounds: turns of whole queue and upper bound, so that a machine whose speed drifts does not favour either; base: photos that
-    both look at; copies: changed copies of them that a job of a round has at least, of each as many; upper_bound: photos that
-    the upper bound looks at per round; baseline: labelled photos.
+    rounds: turns of whole queue and its bounds, so that a machine whose speed drifts does not favour either; base: photos that
+    both look at; copies: changed copies of them that a job of a round has at least, of each as many; bound: photos that
+    each bound looks at per round; baseline: labelled photos.
     """
 
     rounds: int = 3
     base: int = 48
     copies: int = 640
-    upper_bound: int = 288
+    bound: int = 288
     baseline: int = 1000
     stages: int = 32
     queue_only_batches: int = 1200
 
 
-QUICK = Sizes(rounds=1, base=8, copies=32, upper_bound=8, baseline=6, stages=4, queue_only_batches=100)
+QUICK = Sizes(rounds=1, base=8, copies=32, bound=8, baseline=6, stages=4, queue_only_batches=100)
 
 
 def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Console) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
             outcomes = [row.outcome for row in rows if row.outcome.status is not Status.FAILED]
             per_job = len(base) * math.ceil(sizes.copies / len(base))
             copies = changed_copies(base, 2 * sizes.rounds * per_job, folder / "copies")
-            bound = stack.enter_context(upper_bound(settings, base, children, threads))
+            bound = stack.enter_context(bounds(settings, base, children, threads))
             parts = [copies[start : start + per_job] for start in range(0, len(copies), per_job)]
             document |= _rounds(on, by, client, bound, parts, sizes, console)
             with by.suspended():
@@ -109,10 +111,12 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
         "queue_read_all_images_per_s": document["queue_read_all"]["images_per_s"],
         "queue_seen_before_images_per_s": document["queue_seen_before"]["images_per_s"],
         "limit_images_per_s": document["limit"]["images_per_s"],
+        "direct_images_per_s": document["direct"]["images_per_s"],
         "plain_images_per_s": document["plain"]["images_per_s"],
         "queue_only_images_per_s": document["queue_only"]["images_per_s"],
         "queue_to_limit_ratio": queue / document["limit"]["images_per_s"],
         "read_all_to_limit_ratio": document["queue_read_all"]["images_per_s"] / document["limit"]["images_per_s"],
+        "read_all_to_direct_ratio": document["queue_read_all"]["images_per_s"] / document["direct"]["images_per_s"],
         "queue_to_read_all_ratio": queue / document["queue_read_all"]["images_per_s"],
         "queue_to_plain_ratio": queue / document["plain"]["images_per_s"],
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -145,23 +149,25 @@ def _readable(label: Label) -> bool:
 
 
 def _rounds(
-    on: Testbed, by: Running, client: Client, bound: UpperBound, parts: Sequence[Sequence[Path]], sizes: Sizes, console: Console
+    on: Testbed, by: Running, client: Client, bound: Bounds, parts: Sequence[Sequence[Path]], sizes: Sizes, console: Console
 ) -> dict[str, Any]:
-    """Let the whole queue, the whole queue that reads all, and the upper bound take turns."""
+    """Let the whole queue, the whole queue that reads all, and the two bounds take turns."""
     served: list[Done] = []
     read_all: list[Done] = []
-    bare: list[tuple[int, float, dict[str, Any]]] = []
+    bare: list[Bare] = []
+    direct: list[Bare] = []
     broker = client.ledger.client
     before = int(broker.info("memory")["used_memory"]) - remembered(client.ledger)[1]
     for number in range(sizes.rounds):
         console.rule(f"Whole queue and upper bound, round {number + 1} of {sizes.rounds}")
         served.append(run_job(client, on, by, parts[2 * number]))
         read_all.append(run_job(client, on, by, parts[2 * number + 1], read_all=True))
-        with by.suspended(), Usage({"children": bound.pids}) as usage:
-            count, took = bound.run(max(1, sizes.upper_bound // min(sizes.base, bound.photos)))
-        bare.append((count, took, usage.document()))
-        rates = [one[-1].images / one[-1].seconds for one in (served, read_all)] + [count / took]
-        console.print("queue {:.2f}/s, reading all {:.2f}/s, upper bound {:.2f}/s".format(*rates))
+        references = [row.outcome.image for row in read_all[-1].rows[: sizes.bound]]
+        with by.suspended():
+            bare.append(_bare(bound, bound.networks, max(1, sizes.bound // min(sizes.base, bound.photos))))
+            direct.append(_bare(bound, bound.pipeline, references))
+        rates = [one[-1].images / one[-1].seconds for one in (served, read_all, bare, direct)]
+        console.print("queue {:.2f}/s, reading all {:.2f}/s, networks {:.2f}/s, pipeline {:.2f}/s".format(*rates))
     seen, seen_bytes = remembered(client.ledger)
     grown = int(broker.info("memory")["used_memory"]) - seen_bytes - before
     again = run_job(client, on, by, parts[-2])
@@ -179,14 +185,34 @@ def _rounds(
         },
         "queue_read_all": _rate(read_all),
         "queue_seen_before": _rate([again]),
-        "limit": {
-            "images": sum(count for count, _, _ in bare),
-            "seconds": sum(took for _, took, _ in bare),
-            "images_per_s": sum(count for count, _, _ in bare) / sum(took for _, took, _ in bare),
-            "cpu_seconds_per_image": sum(used["cpu_seconds"]["children"] for _, _, used in bare)
-            / sum(count for count, _, _ in bare),
-            "rounds": [{"images_per_s": count / took, **used} for count, took, used in bare],
-        },
+        "limit": _rate_of(bare),
+        "direct": _rate_of(direct),
+    }
+
+
+@dataclass(frozen=True)
+class Bare:
+    """What a bound did: photos, seconds, and what its processes used."""
+
+    images: int
+    seconds: float
+    usage: dict[str, Any]
+
+
+def _bare(bound: Bounds, run: Callable[[T], tuple[int, float]], work: T) -> Bare:
+    with Usage({"children": bound.pids}) as usage:
+        images, seconds = run(work)
+    return Bare(images, seconds, usage.document())
+
+
+def _rate_of(rounds: Sequence[Bare]) -> dict[str, Any]:
+    images, seconds = sum(one.images for one in rounds), sum(one.seconds for one in rounds)
+    return {
+        "images": images,
+        "seconds": seconds,
+        "images_per_s": images / seconds,
+        "cpu_seconds_per_image": sum(one.usage["cpu_seconds"]["children"] for one in rounds) / images,
+        "rounds": [{"images_per_s": one.images / one.seconds, **one.usage} for one in rounds],
     }
 
 

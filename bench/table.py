@@ -23,6 +23,7 @@ def show(document: dict[str, Any], console: Console) -> None:
     table = Table("", "images/s", "images", "seconds", "right first", "not in catalog: not matched", box=None)
     for name, key in (("whole queue", "queue"), ("whole queue, all lines read", "queue_read_all"),
                       ("whole queue, photos seen before", "queue_seen_before"), ("same networks alone (upper bound)", "limit"),
+                      ("same pipeline without the queue, all lines read", "direct"),
                       ("baseline", "plain"), ("queue without networks", "queue_only")):  # fmt: skip
         part, right = document[key], document["accuracy"].get(key, {})
         table.add_row(
@@ -32,7 +33,8 @@ def show(document: dict[str, Any], console: Console) -> None:
     console.print(table)
     console.print(
         f"queue ÷ upper bound  {document['queue_to_limit_ratio']:.3f}; both reading all lines "
-        f"{document['read_all_to_limit_ratio']:.3f}",
+        f"{document['read_all_to_limit_ratio']:.3f}; queue ÷ pipeline, both reading all lines "
+        f"{document['read_all_to_direct_ratio']:.3f}",
         highlight=False,
     )
     console.print(

@@ -1,7 +1,8 @@
-"""The queue's tests against the newest Celery and kombu, whatever range is pinned: `python -m tests.canary [--pre]`.
+"""The tests of queue and object store against the newest Celery, kombu and MinIO client, whatever range is pinned.
 
-Makes an environment in a temporary folder, in which the packages of the present one are seen too, so that only these two
-and what they need anew are installed. Prints what vanished or changed and what failed; the exit code is pytest's.
+`python -m tests.canary [--pre]` makes an environment in a temporary folder, in which the packages of the present one are
+seen too, so that only these and what they need anew are installed. Prints what vanished or changed and what failed; the exit
+code is pytest's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-NEWEST = ("celery[redis]", "kombu")
+NEWEST = ("celery[redis]", "kombu", "minio")
+"""Packages of which more is used than what they promise to keep."""
 TESTS = (
     "unit/test_foreign_names.py",
     "unit/test_delivery_rules.py",
@@ -26,6 +28,7 @@ TESTS = (
     "integration/test_ledger.py",
     "integration/test_reconcile.py",
     "integration/test_submit.py",
+    "integration/test_store.py",
     "integration/test_message_contract.py",
     "acceptance/test_kills.py",
 )
@@ -51,7 +54,10 @@ def main() -> int:
         python = environment(Path(folder))
         pip: list[str | Path] = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", "--upgrade", *pre, *NEWEST], check=True)
-        versions = "import celery, kombu; print(f'celery {celery.__version__}, kombu {kombu.__version__}', flush=True)"
+        versions = (
+            "import celery, kombu, minio; "
+            "print(f'celery {celery.__version__}, kombu {kombu.__version__}, minio {minio.__version__}', flush=True)"
+        )
         subprocess.run([python, "-c", versions], check=True)
         tests = [str(ROOT / "tests" / name) for name in TESTS]
         pytest: list[str | Path] = [python, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *tests]

@@ -45,7 +45,7 @@ def document(out: Path) -> dict[str, Any]:
 
 @pytest.mark.timeout(900)
 def test_the_smoke_run_measures_every_configuration(document: dict[str, Any]) -> None:
-    for name in ("queue", "queue_read_all", "queue_seen_before", "limit", "plain", "queue_only"):
+    for name in ("queue", "queue_read_all", "queue_seen_before", "limit", "direct", "plain", "queue_only"):
         part = document[name]
         assert part["images"] > 0
         assert part["images_per_s"] == pytest.approx(part["images"] / part["seconds"])
@@ -73,6 +73,7 @@ def test_ratios_follow_from_the_rates_of_the_same_run(document: dict[str, Any]) 
     whole = document["queue_read_all_images_per_s"]
     assert document["queue_to_limit_ratio"] == pytest.approx(queue / document["limit_images_per_s"])
     assert document["read_all_to_limit_ratio"] == pytest.approx(whole / document["limit_images_per_s"])
+    assert document["read_all_to_direct_ratio"] == pytest.approx(whole / document["direct_images_per_s"])
     assert document["queue_to_read_all_ratio"] == pytest.approx(queue / whole)
     assert document["queue_to_plain_ratio"] == pytest.approx(queue / document["plain_images_per_s"])
 
