@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize
 
 from packsight.indexer.build.parameters import FIT, WeightParameters
 from packsight.indexer.build.training_set import TrainingSet
@@ -32,6 +31,8 @@ def fit_weights(
             shares[right, examples.truth[right]] -= 1.0
             slope = slope + np.einsum("n,nc,ncf->f", counted, shares, examples.evidence)
         return value, slope
+
+    from scipy.optimize import minimize  # noqa: PLC0415 - takes half a second that commands have no use for which build nothing
 
     found = minimize(
         objective, prior, jac=True, method="L-BFGS-B", bounds=bounds(names), options={"maxiter": parameters.max_iterations}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-from scipy.stats import binom
+from scipy.special import betainc
 
 from packsight.indexer.gate.parameters import GateParameters
 from packsight.indexer.gate.questions import by_photo
@@ -34,9 +34,11 @@ class Pairs:
     def probability(self) -> float:
         """Of so many losses or more, if a photo on which the two differ were as likely to be gained as lost.
 
-        McNemar's test in its exact form, one-sided (Q. McNemar, Psychometrika 12, 1947): a sign test of the pairs that differ.
+        McNemar's test in its exact form, one-sided (Q. McNemar, Psychometrika 12, 1947): a sign test of the pairs that differ,
+        whose tail is an incomplete beta function (Abramowitz & Stegun, 26.5.24).
         """
-        return float(binom.sf(len(self.lost) - 1, len(self.lost) + self.gained, 0.5))
+        lost = len(self.lost)
+        return float(betainc(lost, self.gained + 1, 0.5)) if lost else 1.0
 
     def are_worse(self, parameters: GateParameters) -> bool:
         """Whether more is lost than chance and tolerance explain."""

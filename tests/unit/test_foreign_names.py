@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -39,32 +40,41 @@ def test_a_name_that_vanished_or_changed_is_named(monkeypatch: pytest.MonkeyPatc
     ]
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
+@dataclass(frozen=True)
+class Names:
+    """Of a module: attributes that it names, and names that it gives itself: functions, classes, variables and what it sets."""
+
+    attributes: frozenset[str]
+    own: frozenset[str]
+
+
+def names_of(tree: ast.Module) -> Names:
+    attributes, own = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            own.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            own.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            attributes.add(node.attr)
+            if isinstance(node.ctx, ast.Store):
+                own.add(node.attr)
+    return Names(frozenset(attributes), frozenset(own))
+
+
+def sources() -> Iterator[tuple[str, Names]]:
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
-            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text())
-
-
-def attributes(tree: ast.Module) -> set[str]:
-    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-
-
-def own_names(tree: ast.Module) -> set[str]:
-    """Private names that a module gives itself: functions, methods, constants and what it sets on `self`."""
-    found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    found |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return found | {
-        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-    }
+            yield path.relative_to(ROOT).as_posix(), names_of(ast.parse(path.read_text()))
 
 
 def test_private_names_are_used_in_the_fence_only_and_all_of_them_are_listed() -> None:
     inside, wrong = set(), []
-    for path, tree in sources():
-        foreign = attributes(tree) - own_names(tree) - OF_TUPLES
+    for path, found in sources():
+        foreign = found.attributes - found.own - OF_TUPLES
         names = {name for name in foreign if name.startswith("_") and not name.startswith("__")}
         if path.startswith(FENCE):
-            inside |= names | own_names(tree) & PRIVATE  # used, or replaced by one of ours
+            inside |= names | found.own & PRIVATE  # used, or replaced by one of ours
         elif names & PRIVATE:
             wrong.append(f"{path} uses {sorted(names & PRIVATE)}")
     assert not wrong
