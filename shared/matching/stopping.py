@@ -28,7 +28,7 @@ def as_served(
     for read in (*cut_out, query):
         early = early_ranking(read, by_details, snapshot, exclusion)
         if early is not None:
-            return _with_evidence(early, query, snapshot, exclusion)
+            return with_evidence(early, query, snapshot, exclusion)
     return rank_by_all(query, snapshot, exclusion)
 
 
@@ -95,7 +95,7 @@ def is_name_read(ranking: Ranking, snapshot: Snapshot) -> bool:
     return bool((ranking.compared.explained.read[name] >= seen).all())
 
 
-def _with_evidence(ranking: Ranking, query: Query, snapshot: Snapshot, exclusion: Exclusion | None) -> Ranking:
+def with_evidence(ranking: Ranking, query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:
     """The same ranking, told with all that is known of the query, which does not change it."""
     compared = compare(query, ranking.compared.products, snapshot, exclusion)
     return replace(ranking, compared=replace(compared, columns=ranking.compared.columns | compared.columns))

@@ -92,13 +92,14 @@ class EarlyStop:
     def by_lines(self, photo: Extracted) -> bool:
         """Tell whether a photo is decided, given its lines that tell: by them, or by its details, which they may overrule.
 
-        Nothing is known of its looks yet.
+        Nothing is known of its looks yet. The ranking that decides is left with it.
         """
         if self._snapshot is None or photo.query is None or photo.ranking is None or not photo.cut or self._read_all:
             return photo.decided
         try:
             query = photo.query.with_words(photo.described().cut, photo.query.frame, self._snapshot)
-            photo.decided = early_ranking(query, photo.ranking, self._snapshot) is not None
+            photo.early = early_ranking(query, photo.ranking, self._snapshot)
+            photo.decided = photo.early is not None
         except Exception:
             log.exception("whether the lines of a photo that tell are enough is not known")
         return photo.decided

@@ -46,6 +46,8 @@ class Extracted:
     """The photo laid against the catalog that answers it, as soon as that was searched."""
     ranking: Ranking | None = None
     """Of the catalog's products by that photo's details, as soon as they were asked."""
+    early: Ranking | None = None
+    """The one that decided, once its lines that tell were read: by them or by its details."""
     several: Several | None = None
     """What was found on it, where several products are looked for."""
     decided: bool = False

@@ -23,11 +23,9 @@ from packsight.shared.contract.errors import CatalogError, Dependency, ImageErro
 from packsight.shared.contract.messages import PARTS, Part, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome
 from packsight.shared.contract.references import shown
-from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.decision import by_barcode, decision
-from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.stages import rank_by_all, rank_by_details
-from packsight.shared.matching.stopping import as_served
+from packsight.shared.matching.stopping import as_served, with_evidence
 from packsight.shared.settings import Decode
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.vision.features import Features
@@ -262,7 +260,11 @@ class Pipeline:
                     with photo.timed("details"):
                         photo.query = photo.ask(snapshot, photo.features.barcodes)
                 with photo.timed("match"):
-                    query, ranking = _ranked(photo.query, photo.ranking, photo.features, snapshot)
+                    query = photo.query.with_rest(photo.features, snapshot)
+                    if photo.early is not None:
+                        ranking = with_evidence(photo.early, query, snapshot)
+                    else:
+                        ranking = as_served(query, snapshot, by_details=photo.ranking)
                 return answer.of(photo, decision(query, ranking, snapshot, top_k=request.top_k))
         except ImageError as error:  # a known photo is decoded here, possibly by a decoder that accepts less
             photo.failure = Failure.of(error)
@@ -304,12 +306,6 @@ def _noting_outages(photos: Iterable[Extracted], away: dict[str, str]) -> Iterat
         if photo.outage:
             away[photo.reference] = photo.outage
         yield photo
-
-
-def _ranked(query: Query, by_details: Ranking | None, features: Features, snapshot: Snapshot) -> tuple[Query, Ranking]:
-    """What decides about a photo, of all that was extracted."""
-    whole = query.with_rest(features, snapshot)
-    return whole, as_served(whole, snapshot, by_details=by_details)
 
 
 def _unread(known: Features | None) -> bool:
