@@ -66,11 +66,13 @@ def verify(
     if min(len(query.points), len(photo.points)) < parameters.min_inliers:
         return NO_AGREEMENT
     distance = _squared_distances(query, photo)
-    rows, first = np.arange(len(distance)), distance.argmin(axis=1)
-    nearest = distance[rows, first]
-    x, y = (np.abs(np.subtract.outer(side[first], side)) >= parameters.elsewhere for side in photo.points.T)
-    rival = np.where(x | y, distance, np.inf).min(axis=1)
-    good = np.flatnonzero(nearest < parameters.ratio**2 * rival)
+    first = distance.argmin(axis=1)
+    nearest = distance[np.arange(len(distance)), first]
+    # Few are so near, so that where they are on the photo is asked of them alone.
+    point, rival = np.divmod(np.flatnonzero(parameters.ratio**2 * distance <= nearest[:, None]), len(photo.points))
+    apart = np.abs(photo.points[rival] - photo.points[first[point]]) >= parameters.elsewhere
+    good = np.ones(len(distance), np.bool_)
+    good[point[apart.any(axis=1)]] = False
     return lay(query.points[good], photo.points[first[good]], parameters)
 
 
