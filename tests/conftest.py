@@ -23,6 +23,7 @@ hypothesis_settings.load_profile("packsight")
 _numbers = itertools.count()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file together, and one after the other those that run whole stacks, of which one takes all cores."""
     for item in items:
