@@ -23,14 +23,6 @@ hypothesis_settings.load_profile("packsight")
 _numbers = itertools.count()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, and one after the other those that run whole stacks, of which one takes all cores."""
-    for item in items:
-        group = "whole stacks" if item.get_closest_marker("whole_stack") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(autouse=True)
 def _warnings_are_heard() -> None:
     """A Celery worker in this process sets up logging for all of it, and lets errors alone through."""
