@@ -6,7 +6,7 @@ STAMP = $(VENV)/.packsight-stack
 DEV_STAMP = $(VENV)/.packsight-dev
 FULL_STAMP = $(VENV)/.packsight-full
 
-.PHONY: help install demo unit test test-stacks test-parts lint coverage bench chaos fuzz soak canary compose-test lock audit licences reliability train-alphabet clean
+.PHONY: help install demo unit test lint coverage bench chaos fuzz soak canary compose-test lock audit licences reliability train-alphabet clean
 
 help:
 	@echo "make install   build $(VENV) with all that packsight up needs"
@@ -75,17 +75,11 @@ lint: $(DEV_STAMP)
 unit: $(DEV_STAMP)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile tests/unit
 
-# Side by side, since whole stacks wait much of their time; what each of the two prints comes when it ends.
+# One after the other where whole stacks run, which take all cores by themselves: beside the rest both take as long as one after
+# the other.
 test: lint $(FULL_STAMP)
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-stacks test-parts
-
-# One after the other: each takes all cores.
-test-stacks: $(FULL_STAMP)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m 'not whole_stack' tests
 	$(BIN)/python -m pytest -m whole_stack tests/acceptance
-
-# In the order in which they are found: the long ones first.
-test-parts: $(FULL_STAMP)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m 'not whole_stack' tests
 
 coverage: $(FULL_STAMP)
 	$(BIN)/coverage erase
