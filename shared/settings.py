@@ -100,7 +100,7 @@ class Metrics(_Section):
 
 
 def _bucket(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][\w.:-]{1,61}[A-Za-z0-9]", text, re.ASCII):
+    if text and not re.fullmatch(r"[A-Za-z0-9][\w.:-]{1,61}[A-Za-z0-9]", text, re.ASCII):
         raise PydanticCustomError("bucket", "a bucket's name has 3 to 63 letters, digits, dots and dashes, as in my-photos")
     return text
 
@@ -116,6 +116,7 @@ class S3(_Section):
     """Certificates by which a server is known when `secure`; None: those that urllib3 knows."""
     region: str = "us-east-1"
     bucket: Annotated[str, AfterValidator(_bucket)] = "packsight"
+    """Whoever keeps nothing there, as Flower, may have none."""
     connect_timeout: float = 2.0
     read_timeout: float = 10.0
 
