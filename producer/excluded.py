@@ -23,7 +23,7 @@ class Excluded:
         self.counts: Counter[str] = Counter(dict.fromkeys(patterns, 0))
         """Photos by pattern; one that two patterns leave out counts for the first."""
         if "" in self.counts:
-            raise UserError("A pattern of photos to leave out is empty: a shell variable may not be set.")
+            raise UserError("A pattern to leave photos out is empty: a shell variable may not be set. Name one, or none.")
 
     def leaves_out(self, source: str, name: str) -> bool:
         """Whether a photo of this name, which came of this source, is left out; counts it then."""

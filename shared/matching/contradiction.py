@@ -21,9 +21,9 @@ from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.close import Laid
 from packsight.shared.matching.evidence import Compared, clear_words, is_clear
 from packsight.shared.matching.exclusion import IntArray
+from packsight.shared.matching.geometry import NEXT
 
 BoolArray = npt.NDArray[np.bool_]
-_NEXT = np.array([1, 2, 3, 0])
 
 
 class Place(NamedTuple):
@@ -107,7 +107,7 @@ def same_place(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> 
 
 def _holds(boxes: npt.NDArray[np.float64], points: npt.NDArray[np.float64]) -> BoolArray:
     """Which convex boxes [m, 4, 2] hold which points [n, 2]: [m, n]; corners in either sense of rotation."""
-    sides = boxes[:, _NEXT] - boxes
+    sides = boxes[:, NEXT] - boxes
     to = points[None, :, None] - boxes[:, None]
     turn = sides[:, None, :, 0] * to[..., 1] - sides[:, None, :, 1] * to[..., 0]
     return np.asarray((turn >= 0).all(axis=2) | (turn <= 0).all(axis=2), np.bool_)

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from packsight.shared.parameters import MATCHING, GeometryParameters
 from packsight.shared.vision.features import FloatArray, LocalFeatures
 
-_NEXT = np.array([1, 2, 3, 0])
+NEXT = np.array([1, 2, 3, 0])
+"""The corner after each of four."""
 _FARTHEST = 0.5**0.5
 """From a photo's middle to its corner."""
 
@@ -129,6 +130,6 @@ def _sound(homography: npt.NDArray[np.float64], min_turn: float) -> bool:
     laid = cv2.perspectiveTransform(corners, homography)[0]
     if not np.isfinite(laid).all():
         return False
-    sides = laid[_NEXT] - laid
-    turns = sides[:, 0] * sides[_NEXT, 1] - sides[:, 1] * sides[_NEXT, 0]
+    sides = laid[NEXT] - laid
+    turns = sides[:, 0] * sides[NEXT, 1] - sides[:, 1] * sides[NEXT, 0]
     return bool((turns > min_turn).all())
