@@ -13,7 +13,8 @@ import psutil
 from packsight.deploy.stack import parts, plan, services
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import assign, is_free
-from packsight.deploy.stack.state import StackFolder, StackState, end
+from packsight.deploy.stack.state import StackFolder, StackState
+from packsight.deploy.stack.stopping import end, kill, still_alive
 from packsight.shared import launch
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import write_private
@@ -105,11 +106,7 @@ def _end_supervisor(state: StackState) -> None:
         return
     with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
-        try:
-            process.wait(_SUPERVISOR_STOP)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(_SUPERVISOR_STOP)
+    kill(still_alive({process: _SUPERVISOR_STOP}))
 
 
 def _supervise(folder: StackFolder, say: Say) -> None:

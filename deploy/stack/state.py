@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,34 +119,3 @@ class StackFolder:
             except BlockingIOError:
                 raise UserError(f"Another `packsight up` or `down` is at work in {self.root}. Wait for it to end.") from None
             yield
-
-
-def end(parts: list[Part]) -> list[str]:
-    """End processes with their descendants: TERM to all at once, KILL to what is left after its time.
-
-    Returns the names of parts that had to be killed. A process that took over the pid of an ended part is left alone.
-    """
-    waiting = [(part, process) for part in parts if (process := part.process()) is not None]
-    family: list[psutil.Process] = []
-    deadlines = {}
-    for part, process in waiting:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            family += process.children(recursive=True)
-            process.terminate()
-            deadlines[part.name] = time.monotonic() + part.stop_seconds
-    killed = []
-    for part, process in waiting:
-        try:
-            process.wait(max(0.0, deadlines.get(part.name, 0.0) - time.monotonic()))
-        except psutil.TimeoutExpired:
-            if part.process() is not None:
-                killed.append(part.name)
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-    # psutil compares start times before it signals, so a child's pid that was given to another process is safe too.
-    _, left = psutil.wait_procs(family, timeout=2)
-    for child in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-    psutil.wait_procs([process for _, process in waiting] + left, timeout=5)
-    return killed

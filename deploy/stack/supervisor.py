@@ -26,7 +26,8 @@ import psutil
 from packsight.deploy.stack import plan, services
 from packsight.deploy.stack.restarts import Restarts
 from packsight.deploy.stack.services import Spec
-from packsight.deploy.stack.state import Part, StackFolder, end
+from packsight.deploy.stack.state import Part, StackFolder
+from packsight.deploy.stack.stopping import end
 from packsight.shared import health, launch, logs
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import load_settings

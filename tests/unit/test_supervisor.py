@@ -21,7 +21,8 @@ from packsight.deploy.stack import plan, services
 from packsight.deploy.stack.restarts import RestartRules, Restarts
 from packsight.deploy.stack.services import Spec, ending
 from packsight.deploy.stack.stack import Wishes, _wished
-from packsight.deploy.stack.state import Part, StackFolder, StackState, end
+from packsight.deploy.stack.state import Part, StackFolder, StackState
+from packsight.deploy.stack.stopping import end, still_alive
 from packsight.deploy.stack.supervisor import StoppedError, Supervisor
 from packsight.shared.contract.errors import UserError
 from packsight.shared.health import END_AFTER, SILENT, Diary, Report
@@ -210,6 +211,19 @@ def test_without_a_supervisor_that_is_said_and_what_is_down_is_said_to_come_back
     end([part.model_copy(update={"stop_seconds": 0}) for part in state.parts if part.name == "worker"])
     (line,) = status.down(folder.load())
     assert line.startswith("worker is down and is being started again")
+
+
+def test_what_ended_is_not_waited_for_until_somebody_reaps_it(tmp_path: Path) -> None:
+    adopts = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", adopts], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as never_reaps:
+        assert never_reaps.stdout is not None
+        process = psutil.Process(int(never_reaps.stdout.readline()))
+        assert still_alive({process: 0}) == [process]
+        part = Part(name="sleeper", pid=process.pid, started=process.create_time(), log=tmp_path / "s.log")
+        assert end([part]) == []
+        assert process.status() == psutil.STATUS_ZOMBIE
+        assert still_alive({process: 0}) == []
+        never_reaps.kill()
 
 
 def test_a_stack_stays_as_large_as_it_was_last_wished_for() -> None:
