@@ -65,6 +65,10 @@ Out = Annotated[
 ReportFile = Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for a worker.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Photos per message.")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="PATTERN", help="Leave out photos or folders of such names; may be repeated."),
+]
 InFlight = Annotated[int, typer.Option("--max-in-flight", min=1, help="Messages that may wait for workers at a time.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output.")]
 
@@ -105,10 +109,7 @@ def submit(
     out: Out = None,
     report: ReportFile = None,
     column: Annotated[str | None, typer.Option("--column", help="Column of references in lists that have columns.")] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option("--exclude", metavar="PATTERN", help="Leave out photos or folders of such names; may be repeated."),
-    ] = None,
+    exclude: Exclude = None,
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="JOB", help="Go on with an interrupted job.")
     ] = None,
@@ -153,6 +154,7 @@ def watch(
     max_products: MaxProducts = 1,
     name: Annotated[str, typer.Option("--name", help="What to call its jobs in lists.")] = "watch",
     priority: PriorityOption = Level.normal,
+    exclude: Exclude = None,
     once: Annotated[bool, typer.Option("--once", help="End when all that is there is answered.")] = False,
 ) -> None:
     """Submit photos as they arrive in a folder or prefix, and write each one's outcome to NAME.packsight.json.
@@ -161,7 +163,7 @@ def watch(
     whole.
     """
     options = messages.parse_options(catalog=catalog, top_k=top_k, read_all=read_all, max_products=max_products)
-    watching.watch(source, out, options, jobs_of.parse_about(name=name, priority=priority.value), once=once)
+    watching.watch(source, out, options, jobs_of.parse_about(name=name, priority=priority.value), exclude or [], once=once)
 
 
 @app.command()

@@ -252,8 +252,7 @@ def _create(client: Client, sources: Sequence[str], options: RecognizeOptions, h
         what = "one file that is no photo" if skipped.total() == 1 else f"{skipped.total():,} files that are no photos"
         console.print(f"[dim]Left out {what} ({escape(kinds)}{', …' if len(skipped) > 5 else ''})[/]")
     if excluded.counts:
-        told = ", ".join(f"{count:,} × {pattern}" for pattern, count in excluded.counts.items())
-        console.print(f"[dim]Left out as --exclude says: {escape(told)}[/]", soft_wrap=True)
+        console.print(f"[dim]Left out as --exclude says: {escape(str(excluded))}[/]", soft_wrap=True)
     for one in job.unopened[:10]:
         console.print(f"[yellow]Not opened: {escape(shown(one.name))}:[/] {escape(one.failure.message)}", soft_wrap=True)
     if job.unopened:

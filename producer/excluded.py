@@ -1,4 +1,4 @@
-"""Photos that patterns of names leave out of a job."""
+"""Photos that patterns of names leave out of a job, or of what is watched."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ class Excluded:
                 self.counts[pattern] += 1
                 return True
         return False
+
+    def anew(self) -> Excluded:
+        """The same patterns, which have left nothing out yet."""
+        return Excluded(self.counts)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count:,} × {pattern}" for pattern, count in self.counts.items())
 
 
 def _below(source: str, name: str) -> str:

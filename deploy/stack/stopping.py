@@ -69,8 +69,7 @@ def still_alive(seconds: Mapping[psutil.Process, float]) -> list[psutil.Process]
 
 
 def _is_alive(process: psutil.Process) -> bool:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         alive: bool = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
         return alive
-    except psutil.NoSuchProcess:
-        return False
+    return False

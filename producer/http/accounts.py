@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -35,10 +36,14 @@ _SHORTEST = 10
 """Characters of a password."""
 
 _hasher = PasswordHasher()
-_NOBODY = _hasher.hash(secrets.token_hex(8))
 _AT_WORK = threading.BoundedSemaphore(2)
 """Each password that is looked at takes 64 MB meanwhile."""
-"""Compared where there is no such person, so that how long it takes does not tell."""
+
+
+@cache
+def _nobodys() -> str:
+    """The hash of a password that nobody has, made at the first sign-in: it costs as much as one."""
+    return _hasher.hash(secrets.token_hex(8))
 
 
 class _Account(BaseModel):
@@ -115,10 +120,10 @@ class Accounts:
 
     def sign_in(self, name: str, password: str) -> Person | None:
         """The person of this name if the password is theirs; takes tens of milliseconds either way."""
-        person = self.person(name)
+        person, nobodys = self.person(name), _nobodys()
         try:
-            with _AT_WORK:
-                _hasher.verify(person.password if person else _NOBODY, password)
+            with _AT_WORK:  # also where there is no such person, so that how long it takes does not tell
+                _hasher.verify(person.password if person else nobodys, password)
         except (Argon2Error, InvalidHashError):
             return None
         return person

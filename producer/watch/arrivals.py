@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from packsight.producer.excluded import Excluded
 from packsight.producer.sources import Item, is_photo, printable_path, refuse_folder
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.objects import ObjectStore
@@ -34,6 +35,8 @@ class Place(Protocol):
     """As it was named."""
     settling: bool
     """Whether the last look has found photos that may not be whole yet."""
+    excluded: Excluded
+    """What the last look has left out."""
 
     def look(self) -> Mapping[str, Arrival]:
         """The photos that are there and whole, by their name below the place."""
@@ -42,8 +45,8 @@ class Place(Protocol):
 class Folder:
     """A folder, searched through. A file is whole once two looks, SETTLED apart from its last change, find the same of it."""
 
-    def __init__(self, root: Path, now: Callable[[], float] = time.time) -> None:
-        self.name = str(root)
+    def __init__(self, root: Path, excluded: Excluded | None = None, now: Callable[[], float] = time.time) -> None:
+        self.name, self.excluded = str(root), excluded or Excluded()
         self._root, self._now = root, now
         self._before: dict[str, str] = {}
         self.settling = False
@@ -53,18 +56,19 @@ class Folder:
         if not self._root.is_dir():
             raise UserError(f"{self._root} is not there any more. Bring it back, or watch another folder.")
         seen, whole = {}, {}
+        excluded = self.excluded.anew()
         for path in files_below(self._root, Counter(), refuse_folder):
-            if not is_photo(path):
+            name = printable_path(str(path.relative_to(self._root)))
+            if not is_photo(path) or excluded.leaves_out("", name):
                 continue
             try:
                 status = path.stat()
             except OSError:
                 continue  # it has gone since
-            name = printable_path(str(path.relative_to(self._root)))
             seen[name] = f"{status.st_size}-{status.st_mtime_ns}"
             if self._before.get(name) == seen[name] and self._now() - status.st_mtime >= SETTLED:
                 whole[name] = Arrival(seen[name], Item(name, path))
-        self._before, self.settling = seen, len(whole) < len(seen)
+        self._before, self.settling, self.excluded = seen, len(whole) < len(seen), excluded
         return whole
 
 
@@ -73,8 +77,8 @@ class Prefix:
 
     settling = False
 
-    def __init__(self, address: str, store: ObjectStore) -> None:
-        self.name = address
+    def __init__(self, address: str, store: ObjectStore, excluded: Excluded | None = None) -> None:
+        self.name, self.excluded = address, excluded or Excluded()
         self._store = store
         self._bucket, _, self._prefix = address.removeprefix("s3://").partition("/")
         if not self._bucket:
@@ -82,15 +86,17 @@ class Prefix:
 
     def look(self) -> Mapping[str, Arrival]:
         """The photos there; raises StorageError when the prefix cannot be listed."""
-        return dict(self._found())
+        excluded = self.excluded.anew()
+        found = dict(self._found(excluded))
+        self.excluded = excluded
+        return found
 
-    def _found(self) -> Iterator[tuple[str, Arrival]]:
+    def _found(self, excluded: Excluded) -> Iterator[tuple[str, Arrival]]:
         for found in self._store.listed(self._prefix, bucket=self._bucket):
-            if is_photo(PurePosixPath(found.key)):
-                address = f"s3://{self._bucket}/{found.key}"
+            name = found.key.removeprefix(self._prefix)
+            if is_photo(PurePosixPath(found.key)) and not excluded.leaves_out("", name):
                 state = f"{found.size}-{found.modified.isoformat()}"
-                name = found.key.removeprefix(self._prefix)
-                yield name, Arrival(state, Item(name, address))
+                yield name, Arrival(state, Item(name, f"s3://{self._bucket}/{found.key}"))
 
 
 def below(root: Path, name: str) -> Path:

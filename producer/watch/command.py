@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from packsight.producer.client import Client
 from packsight.producer.display import console
+from packsight.producer.excluded import Excluded
 from packsight.producer.watch.arrivals import Folder, Prefix
 from packsight.producer.watch.watcher import SUFFIX, Watcher
 from packsight.shared.contract.errors import SOME_FAILED, UserError
@@ -22,15 +23,17 @@ from packsight.shared.contract.references import plain
 from packsight.shared.storage.jobs import JobAbout
 
 
-def watch(source: str, out: Path | None, options: RecognizeOptions, about: JobAbout, *, once: bool) -> None:
+def watch(
+    source: str, out: Path | None, options: RecognizeOptions, about: JobAbout, exclude: Iterable[str], *, once: bool
+) -> None:
     """Submit what arrives below a folder or prefix, until Ctrl-C or SIGTERM; with `once` until all is answered."""
     with Client() as client:
         if source.startswith("s3://"):
             if out is None:
                 raise UserError("Name a folder for the results with --out: they cannot lie beside photos in object storage.")
-            place: Folder | Prefix = Prefix(source, client.store)
+            place: Folder | Prefix = Prefix(source, client.store, Excluded(exclude))
         elif Path(source).is_dir():
-            place, out = Folder(Path(source)), out or Path(source)
+            place, out = Folder(Path(source), Excluded(exclude)), out or Path(source)
         else:
             raise UserError(f"{source} is no folder. Name one, or s3://bucket/prefix/.")
         about = about.model_copy(update={"source": place.name})

@@ -60,6 +60,7 @@ class Watcher:
         self._journal = Journal(out / JOURNAL)
         self._open: dict[str, _Open] = {}
         self._away = ""
+        self._left_out = str(place.excluded)
         self.failed = 0
         """Photos that have failed."""
 
@@ -113,7 +114,12 @@ class Watcher:
         self._away = why
 
     def _new(self) -> list[tuple[str, Arrival]]:
-        return [(name, one) for name, one in self._place.look().items() if self._journal.taken.get(name) != one.state]
+        seen = self._place.look()
+        left_out = str(self._place.excluded)
+        if left_out != self._left_out:
+            self._left_out = left_out
+            self._tell(f"Left out as --exclude says: {left_out}")
+        return [(name, one) for name, one in seen.items() if self._journal.taken.get(name) != one.state]
 
     def _submit(self, photos: Mapping[str, Arrival]) -> None:
         states = {name: one.state for name, one in photos.items()}

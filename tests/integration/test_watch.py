@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from packsight.producer.client import Client
+from packsight.producer.excluded import Excluded
 from packsight.producer.watch.arrivals import Folder, Place, Prefix, below
 from packsight.producer.watch.journal import Journal
 from packsight.producer.watch.watcher import JOURNAL, SUFFIX, Watcher
@@ -91,6 +92,17 @@ def test_what_lies_in_a_folder_is_answered_beside_it_and_once(client: Client, st
     assert [line.split(": ")[1] for line in watch_once(client, Folder(inbox), inbox)] == ["2 new", "2 no_match"]
     assert sum(stand_in.seen.values()) == len(stand_in.seen) == 4
     assert {client.jobs.manifest(job).name for job in client.jobs.names()} == {"watch"}
+
+
+def test_what_patterns_leave_out_is_told_and_not_waited_for(client: Client, stand_in: StandIn, inbox: Path) -> None:
+    for name in ("a.jpg", "thumbs/a.jpg", "thumbs/b.jpg"):
+        put(inbox / name)
+    put(inbox / "half.tmp.jpg", age=-3600)  # would never be whole
+    told = watch_once(client, Folder(inbox, Excluded(["thumbs", "*.tmp.jpg"])), inbox)
+    assert told[0] == "Left out as --exclude says: 2 × thumbs, 1 × *.tmp.jpg"
+    assert [line.split(": ")[1] for line in told[1:]] == ["1 new", "1 no_match"]
+    assert answered(inbox) == {"a.jpg": "no_match"}
+    assert watch_once(client, Folder(inbox, Excluded(["*.tmp.jpg"])), inbox)[1].endswith(": 2 new")
 
 
 def test_a_file_is_taken_once_two_looks_find_the_same_of_it_and_it_has_rested(inbox: Path) -> None:
@@ -184,10 +196,10 @@ def test_one_place_is_watched_by_one_command(client: Client, inbox: Path) -> Non
 def test_photos_under_a_prefix_are_answered_in_a_folder_whatever_their_keys(
     client: Client, stand_in: StandIn, store: ObjectStore, tmp_path: Path
 ) -> None:
-    for key in ("incoming/a.jpg", "incoming/deep/b.png", "incoming/readme.txt", "elsewhere/c.jpg"):
+    for key in ("incoming/a.jpg", "incoming/deep/b.png", "incoming/readme.txt", "incoming/thumbs/a.jpg", "elsewhere/c.jpg"):
         store.write(key, key.encode())
-    place, out = Prefix(f"s3://{store.bucket}/incoming/", store), tmp_path / "out"
-    watch_once(client, place, out)
+    place, out = Prefix(f"s3://{store.bucket}/incoming/", store, Excluded(["thumbs"])), tmp_path / "out"
+    assert watch_once(client, place, out)[0] == "Left out as --exclude says: 1 × thumbs"
     assert answered(out) == {"a.jpg": "no_match", "deep/b.png": "no_match"}
     assert watch_once(client, place, out) == []
     assert set(stand_in.seen) == {f"s3://{store.bucket}/incoming/{name}" for name in ("a.jpg", "deep/b.png")}
