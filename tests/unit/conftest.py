@@ -6,8 +6,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.unit.matching_catalog import Shop
 
 ABSENT = frozenset({"torch", "torchvision", "nncf"})
 
@@ -27,3 +31,11 @@ def _without_large_libraries() -> Iterator[None]:
     sys.meta_path.insert(0, finder)
     yield
     sys.meta_path.remove(finder)
+
+
+@pytest.fixture(scope="session")
+def tiny_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A version of twelve products with their photos, built once: for tests that only look at it."""
+    from tests.unit.matching_catalog import shop
+
+    return shop(tmp_path_factory.mktemp("tiny") / "v")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -72,16 +73,18 @@ def overlap(one: Corners, other: Corners) -> float:
     return float(np.count_nonzero(a & b) / np.count_nonzero(a | b))
 
 
+@cache
+def described(number: int) -> Features:
+    """A pack in front of white, with its key points."""
+    pixels = cv2.copyMakeBorder(pack(number), 60, 60, 100, 100, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    photo = Photo(np.asarray(pixels, np.uint8), pixels.shape[1], pixels.shape[0])
+    name, look = hashlib.sha256(bytes([number])).hexdigest(), np.random.default_rng(number).normal(size=8)
+    local = catalog_features(photo)
+    return make_features(name, (photo.width, photo.height), look.astype(np.float32), [], local, thumbnail(photo))
+
+
 def catalog(folder: Path, packs: int) -> Snapshot:
     """A product p0, p1, … for each pack, with one picture in front of white; decided about as without photos of its own."""
-
-    def described(number: int) -> Features:
-        pixels = cv2.copyMakeBorder(pack(number), 60, 60, 100, 100, cv2.BORDER_CONSTANT, value=(255, 255, 255))
-        photo = Photo(np.asarray(pixels, np.uint8), pixels.shape[1], pixels.shape[0])
-        name, look = hashlib.sha256(bytes([number])).hexdigest(), np.random.default_rng(number).normal(size=8)
-        local = catalog_features(photo)
-        return make_features(name, (photo.width, photo.height), look.astype(np.float32), [], local, thumbnail(photo))
-
     products = [product(number, "Arvelo", f"Number {number}") for number in range(packs)]
     made = build(folder, products, {f"p{number}": [described(number)] for number in range(packs)})
     return replace(made, model=PRIOR)

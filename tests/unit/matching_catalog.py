@@ -90,7 +90,11 @@ def printed(number: int) -> LocalFeatures:
     return LocalFeatures(places.astype(np.float32), points(*(10 * number + row).tolist()).descriptors)
 
 
-def shop(folder: Path, *, print_: bool = False, catalog: str = "test") -> tuple[Snapshot, dict[str, list[Features]]]:
+Shop = tuple[Snapshot, dict[str, list[Features]]]
+"""A version, and its photos by product id."""
+
+
+def shop(folder: Path, *, print_: bool = False, catalog: str = "test") -> Shop:
     """Twelve products with three photos each that show brand and name, and their print if wanted."""
     products = [product(number, *names) for number, names in enumerate(NAMES)]
     photos = {

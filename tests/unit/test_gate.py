@@ -23,7 +23,7 @@ from packsight.shared.catalog.told import OWN, QUERY, Answer, Asked, Photo
 from packsight.shared.settings import Catalog
 from packsight.shared.vision.features import Features
 from tests.unit import matching_catalog
-from tests.unit.matching_catalog import NAMES, build
+from tests.unit.matching_catalog import NAMES, Shop, build
 
 LIMITS = Catalog()
 
@@ -271,8 +271,8 @@ def known(photos: Mapping[str, Sequence[Features]]) -> dict[str, Features]:
     return {one.sha256: one for group in photos.values() for one in group}
 
 
-def test_a_version_is_asked_about_its_photos_of_lowest_hash_each_left_out(tmp_path: Path) -> None:
-    snapshot, photos = matching_catalog.shop(tmp_path / "v1")
+def test_a_version_is_asked_about_its_photos_of_lowest_hash_each_left_out(tmp_path: Path, tiny_shop: Shop) -> None:
+    snapshot, photos = tiny_shop
     features = known(photos)
     asked = list(ask_own(snapshot, features, 8))
     assert {one.photo.sha256 for one in asked} == set(sorted(features)[:8])
@@ -285,8 +285,8 @@ def test_a_version_is_asked_about_its_photos_of_lowest_hash_each_left_out(tmp_pa
     assert list(ask_own(snapshot, features, 0)) == []
 
 
-def test_made_photos_and_queries_are_asked_as_they_are(tmp_path: Path) -> None:
-    _, photos = matching_catalog.shop(tmp_path / "v1")
+def test_made_photos_and_queries_are_asked_as_they_are(tmp_path: Path, tiny_shop: Shop) -> None:
+    _, photos = tiny_shop
     single = {owner: group[:1] for owner, group in photos.items()}
     snapshot = build(tmp_path / "v2", [matching_catalog.product(n, *names) for n, names in enumerate(NAMES)], single)
     made = {single["p3"][0].sha256: photos["p3"][1]}
@@ -299,8 +299,8 @@ def test_made_photos_and_queries_are_asked_as_they_are(tmp_path: Path) -> None:
     assert asked[0].answer.picture == f"p4/{single['p4'][0].sha256[:6]}"
 
 
-def test_products_without_a_word_in_the_alphabet_of_their_name_are_named(tmp_path: Path) -> None:
-    snapshot, _ = matching_catalog.shop(tmp_path / "v1")
+def test_products_without_a_word_in_the_alphabet_of_their_name_are_named(tmp_path: Path, tiny_shop: Shop) -> None:
+    snapshot, _ = tiny_shop
     assert unread(Tables.open(snapshot.folder), snapshot).num_rows == 0
     products = [ProductRow(id=f"p{n}", name=f"Крем ночной номер {n}") for n in range(3)] + [
         ProductRow(id="bare", name="Маска"), ProductRow(id="latin", name="NIVEA Body"), ProductRow(id="mute", name="NIVEA Soft"),
@@ -311,8 +311,8 @@ def test_products_without_a_word_in_the_alphabet_of_their_name_are_named(tmp_pat
     assert [row["id"] for row in rows(unread(Tables.open(other.folder), other))] == ["p0", "mute"]
 
 
-def test_products_whose_names_are_not_on_their_packs_are_named_with_what_is(tmp_path: Path) -> None:
-    snapshot, _ = matching_catalog.shop(tmp_path / "v1")
+def test_products_whose_names_are_not_on_their_packs_are_named_with_what_is(tmp_path: Path, tiny_shop: Shop) -> None:
+    snapshot, _ = tiny_shop
     assert rows(contradicted(Tables.open(snapshot.folder), snapshot, GATE)) == []
     names = {"right": "Rose Soap", "wrong": "Mint Balm", "half": "Night Cream Plus", "brand": "Lotion", "bare": "Powder Puff"}
     names["right"] = f"Крем {names['right']}"  # in letters that are on no pack, which says nothing

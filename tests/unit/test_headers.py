@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from celery.exceptions import InvalidTaskError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kombu import Message
 
@@ -197,6 +197,7 @@ anything = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(sorted({*headers._Fields.__annotations__, "timelimit", "shadow"})), anything), anything)
 def test_no_message_raises_anything_else(own: dict[str, Any], body: Any) -> None:
     one = message(None, body)

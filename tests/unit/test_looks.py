@@ -13,12 +13,12 @@ from packsight.shared.matching.evidence import compare_appearance
 from packsight.shared.parameters import LookParameters
 from packsight.shared.vision.features import FloatArray
 from packsight.worker.pipeline.middle import middle
-from tests.unit.matching_catalog import photo, shop
+from tests.unit.matching_catalog import Shop, photo
 
 
 @pytest.fixture(scope="module")
-def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    return shop(tmp_path_factory.mktemp("catalog") / "v")[0]
+def snapshot(tiny_shop: Shop) -> Snapshot:
+    return tiny_shop[0]
 
 
 def seen(snapshot: Snapshot, whole: int, *, held: FloatArray | None = None) -> Query:

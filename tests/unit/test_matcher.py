@@ -10,7 +10,6 @@ import pytest
 
 from packsight.producer.evaluation.variants import Variant, match
 from packsight.shared.catalog.evidence import AGAINST, LAID
-from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.candidates import Query
@@ -18,19 +17,15 @@ from packsight.shared.matching.evidence import compare, distinctive_words
 from packsight.shared.matching.stages import rank_by_all
 from packsight.shared.matching.stopping import is_confident, is_read_enough
 from packsight.shared.parameters import MATCHING
-from packsight.shared.vision.features import Features
-from tests.unit.matching_catalog import build, photo, product, shop
+from tests.unit.matching_catalog import Shop, build, photo, product
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> tuple[Snapshot, dict[str, list[Features]]]:
-    return shop(tmp_path_factory.mktemp("catalog") / "v")
+def catalog(tiny_shop: Shop) -> Shop:
+    return tiny_shop
 
 
-Catalog = tuple[Snapshot, dict[str, list[Features]]]
-
-
-def test_a_photo_with_looks_and_words_of_a_product_is_matched_with_evidence(catalog: Catalog) -> None:
+def test_a_photo_with_looks_and_words_of_a_product_is_matched_with_evidence(catalog: Shop) -> None:
     snapshot, photos = catalog
     decision = match(photo("new", ["GRAVELLE", "Eye Serum"], 6), snapshot, top_k=3)
     assert decision.status is Status.MATCHED
@@ -41,12 +36,12 @@ def test_a_photo_with_looks_and_words_of_a_product_is_matched_with_evidence(cata
     assert "GRAVELLE" in decision.reason
 
 
-def test_words_alone_find_a_product_that_no_photo_is_near(catalog: Catalog) -> None:
+def test_words_alone_find_a_product_that_no_photo_is_near(catalog: Shop) -> None:
     decision = match(photo("far", ["KERMOLO", "Beard Oil"], 99), catalog[0], top_k=3)
     assert decision.candidates[0].product.id == "p10"
 
 
-def test_looks_alone_propose_a_product_when_nothing_was_read_and_match_none(catalog: Catalog) -> None:
+def test_looks_alone_propose_a_product_when_nothing_was_read_and_match_none(catalog: Shop) -> None:
     decision = match(photo("mute", [], 4), catalog[0], top_k=12)
     looks = {one.product.id: one.evidence.visual_similarity or 0.0 for one in decision.candidates}
     assert max(looks, key=lambda product: looks[product]) == "p4"
@@ -54,7 +49,7 @@ def test_looks_alone_propose_a_product_when_nothing_was_read_and_match_none(cata
 
 
 @pytest.mark.parametrize("lines", [[], ["Rose"], ["KERMOLO", "Beard"]])
-def test_a_closer_look_never_harms_those_that_get_one(catalog: Catalog, lines: list[str]) -> None:
+def test_a_closer_look_never_harms_those_that_get_one(catalog: Shop, lines: list[str]) -> None:
     ranking = rank_by_all(Query.of(photo("some", lines, 4), catalog[0]), catalog[0])
     looked = np.isin(np.arange(len(ranking.order)), list(ranking.laid))
     assert 0 < looked.sum() < len(looked)
@@ -63,7 +58,7 @@ def test_a_closer_look_never_harms_those_that_get_one(catalog: Catalog, lines: l
         assert values[~looked].max() <= values[looked].min(), name
 
 
-def test_a_misread_brand_still_counts(catalog: Catalog) -> None:
+def test_a_misread_brand_still_counts(catalog: Shop) -> None:
     decision = match(photo("blurred", ["GRAVE1LE", "Lustrlne"], 99), catalog[0], top_k=3)
     assert decision.candidates[0].product.id == "p11"
     word = decision.candidates[0].evidence.words[0]
@@ -72,20 +67,20 @@ def test_a_misread_brand_still_counts(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize("line", ["BEARDOIL KERMOLO", "Beard Oil Ker molo"])
-def test_words_that_were_split_or_joined_by_the_spotter_count(catalog: Catalog, line: str) -> None:
+def test_words_that_were_split_or_joined_by_the_spotter_count(catalog: Shop, line: str) -> None:
     decision = match(photo(line, [line], 99), catalog[0], top_k=3)
     first = decision.candidates[0]
     assert first.product.id == "p10"
     assert sum(word.similarity for word in first.evidence.words) >= 2
 
 
-def test_a_photo_of_something_else_is_not_matched(catalog: Catalog) -> None:
+def test_a_photo_of_something_else_is_not_matched(catalog: Shop) -> None:
     decision = match(photo("stranger", ["Zyxwov", "Quantum Toothpaste"], 77), catalog[0], top_k=3)
     assert decision.status is not Status.MATCHED
     assert decision.product is None
 
 
-def test_an_embedding_that_is_not_finite_leaves_the_words_to_decide(catalog: Catalog) -> None:
+def test_an_embedding_that_is_not_finite_leaves_the_words_to_decide(catalog: Shop) -> None:
     broken = photo("nan", ["DERVINA", "Rose Shampoo"], 3)
     broken = replace(broken, embedding=np.full_like(broken.embedding, np.nan))
     decision = match(broken, catalog[0], top_k=3)
@@ -93,32 +88,32 @@ def test_an_embedding_that_is_not_finite_leaves_the_words_to_decide(catalog: Cat
     assert decision.candidates[0].evidence.visual_similarity is None
 
 
-def test_a_photo_with_neither_looks_nor_words_gets_an_answer(catalog: Catalog) -> None:
+def test_a_photo_with_neither_looks_nor_words_gets_an_answer(catalog: Shop) -> None:
     empty = replace(photo("void", [], 0), embedding=np.zeros(48, np.float32))
     decision = match(empty, catalog[0], top_k=3)
     assert (decision.status, decision.candidates) == (Status.AMBIGUOUS, [])
     assert decision.lacking, "whether the catalog has it cannot be known"
 
 
-def test_an_embedding_of_another_length_is_refused(catalog: Catalog) -> None:
+def test_an_embedding_of_another_length_is_refused(catalog: Shop) -> None:
     wrong = replace(photo("short", [], 0), embedding=np.zeros(7, np.float32))
     with pytest.raises(CatalogError, match="7 values"):
         match(wrong, catalog[0], top_k=3)
 
 
-def test_the_same_photo_gets_the_same_decision(catalog: Catalog) -> None:
+def test_the_same_photo_gets_the_same_decision(catalog: Shop) -> None:
     query = photo("twice", ["Arvelo", "cream"], 1)
     assert match(query, catalog[0], top_k=5) == match(query, catalog[0], top_k=5)
 
 
 @pytest.mark.parametrize("variant", [Variant.FITTED, Variant.APPEARANCE, Variant.WORDS])
-def test_every_variant_by_looks_or_words_names_the_product_of_an_easy_photo(catalog: Catalog, variant: Variant) -> None:
+def test_every_variant_by_looks_or_words_names_the_product_of_an_easy_photo(catalog: Shop, variant: Variant) -> None:
     decision = match(photo("easy", ["HASTIRA", "Body Scrub"], 7, noise=0.1), catalog[0], top_k=3, variant=variant)
     assert decision.candidates[0].product.id == "p7"
     assert 0 <= decision.candidates[0].confidence <= 1
 
 
-def test_reading_is_enough_when_the_whole_name_was_read_and_decides(catalog: Catalog) -> None:
+def test_reading_is_enough_when_the_whole_name_was_read_and_decides(catalog: Shop) -> None:
     snapshot, _ = catalog
     eager = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5, "sure": 0.5, "enough": 0.5}))
     whole = rank_by_all(Query.of(photo("whole", ["GRAVELLE", "Eye Serum"], 6), snapshot), snapshot)
@@ -130,7 +125,7 @@ def test_reading_is_enough_when_the_whole_name_was_read_and_decides(catalog: Cat
     assert not is_confident(whole, strict) and not is_read_enough(whole, strict)
 
 
-def test_a_query_with_other_words_is_as_if_made_of_them_but_is_not_searched_with_again(catalog: Catalog) -> None:
+def test_a_query_with_other_words_is_as_if_made_of_them_but_is_not_searched_with_again(catalog: Shop) -> None:
     snapshot, _ = catalog
     part, whole = photo("part", ["GRAVELLE"], 6), photo("part", ["GRAVELLE", "Eye Serum"], 6)
     expected = rank_by_all(Query.of(whole, snapshot), snapshot)

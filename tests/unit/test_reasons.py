@@ -14,7 +14,7 @@ from packsight.shared.contract.lacking import Lack
 from packsight.shared.contract.outcomes import Candidate, Evidence, Product, Status, WordEvidence
 from packsight.shared.matching.decision import Decision
 from packsight.shared.matching.reasons import reason
-from tests.unit.matching_catalog import photo, shop
+from tests.unit.matching_catalog import Shop, photo
 
 
 def candidate(
@@ -73,8 +73,8 @@ def test_what_the_photo_lacks_comes_first_with_its_remedy() -> None:
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    return shop(tmp_path_factory.mktemp("catalog") / "v")[0]
+def catalog(tiny_shop: Shop) -> Snapshot:
+    return tiny_shop[0]
 
 
 def rejected(snapshot: Snapshot, *lines: str, look: int = 77) -> Decision:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from packsight.shared.matching.stages import rank_by_details
 from packsight.worker.pipeline.decode import Photo
 from packsight.worker.pipeline.extracted import Extracted
 from tests.unit.drawn_packs import SIDE, box, catalog, overlap, photograph
-from tests.unit.matching_catalog import photo, shop
+from tests.unit.matching_catalog import Shop, photo
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +69,8 @@ def line(text: str, left: float, top: float) -> WordRead:
     return WordRead(text=text, confidence=0.95, box=corners)
 
 
-def test_without_key_points_it_is_where_the_words_are_that_speak_for_it(tmp_path: Path) -> None:
-    snapshot, _ = shop(tmp_path / "v")
+def test_without_key_points_it_is_where_the_words_are_that_speak_for_it(tiny_shop: Shop) -> None:
+    snapshot, _ = tiny_shop
     lines = (line("GRAVELLE", 100, 40), line("Eye Serum", 110, 90), line("Zyxwov", 10, 350), line("50 ml", 300, 360))
     found = match(replace(photo("query", [], 6), words=lines), snapshot, top_k=1).candidates[0]
     assert found.product.id == "p6"
@@ -80,8 +79,8 @@ def test_without_key_points_it_is_where_the_words_are_that_speak_for_it(tmp_path
     assert (min(xs), min(ys), max(xs), max(ys)) == pytest.approx((100, 40, 190, 110), abs=0.2)
 
 
-def test_where_nothing_tells_there_is_no_region(tmp_path: Path) -> None:
-    snapshot, _ = shop(tmp_path / "v")
+def test_where_nothing_tells_there_is_no_region(tiny_shop: Shop) -> None:
+    snapshot, _ = tiny_shop
     candidates = match(photo("query", [], 6), snapshot, top_k=3).candidates
     assert [candidate.region for candidate in candidates] == [None] * 3
     assert Query.of(photo("query", [], 6), snapshot).frame == (0, 0, 400, 400)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.reliability.page import NOTHING, PAGE, page
 TESTS = Path(__file__).parents[1]
 
 
+@cache
 def functions(file: str) -> set[str]:
     return {node.name for node in ast.parse((TESTS / file).read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +18,7 @@ from packsight.worker.pipeline.early_stop import EarlyStop
 from packsight.worker.pipeline.extracted import Extracted
 from packsight.worker.pipeline.several import Asked, Several, find_several
 from tests.unit.drawn_packs import box, catalog, overlap, photograph
-from tests.unit.matching_catalog import photo, shop
+from tests.unit.matching_catalog import Shop, photo
 
 LEFT, RIGHT, LOW = box(30, 60, 420, turn=0.1), box(440, 100, 420, turn=-0.15), box(240, 420, 360, turn=0.3, tilt=0.05)
 
@@ -108,8 +107,8 @@ def test_details_end_the_work_when_all_that_they_show_is_settled(packs: Snapshot
         assert not EarlyStop(packs, 6).may_stop_reading
 
 
-def test_products_that_only_words_show_are_found_where_their_words_are(tmp_path: Path) -> None:
-    snapshot, _ = shop(tmp_path / "v")
+def test_products_that_only_words_show_are_found_where_their_words_are(tiny_shop: Shop) -> None:
+    snapshot, _ = tiny_shop
     snapshot = replace(snapshot, model=snapshot.model.model_copy(update={"matched": 0.5, "sure": 0.99}))
 
     def lines(left: float, *texts: str) -> list[WordRead]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,13 +16,13 @@ from packsight.shared.contract.lacking import WANTED, Lack
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.decision import Decision
 from packsight.shared.vision.features import Features
-from tests.unit.matching_catalog import photo, shop
+from tests.unit.matching_catalog import Shop, photo
 from tests.unit.test_decode import scene
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    return shop(tmp_path_factory.mktemp("catalog") / "v")[0]
+def catalog(tiny_shop: Shop) -> Snapshot:
+    return tiny_shop[0]
 
 
 def seen(lines: list[str], picture: Image.Image, size: tuple[int, int] = (1200, 900)) -> Features:
@@ -101,7 +100,7 @@ def test_every_lack_has_a_cause_and_a_remedy() -> None:
     assert all(want.remedy.endswith(".") and want.cause for want in WANTED.values())
 
 
-def test_a_match_lacks_nothing(tmp_path: Path) -> None:
-    snapshot, photos = shop(tmp_path / "v")
+def test_a_match_lacks_nothing(tiny_shop: Shop) -> None:
+    snapshot, photos = tiny_shop
     decision = match(photos["p6"][0], snapshot, top_k=3)
     assert (decision.status, decision.lacking) == (Status.MATCHED, ())

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from packsight.indexer.feed import source
@@ -281,6 +281,7 @@ SOURCES = st.fixed_dictionaries(dict.fromkeys("abcd", st.one_of(BYTES, st.just("
 ROUNDS = st.lists(st.tuples(SHOPS, SOURCES, st.sets(BYTES)), min_size=1, max_size=4)
 
 
+@settings(max_examples=50)
 @given(ROUNDS)
 def test_rows_are_those_of_the_plain_function_whatever_came_before(rounds: list[tuple[Shop, dict[str, str], set[str]]]) -> None:
     with opened() as state:
