@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc
 
+from packsight.indexer.binomial import tail
 from packsight.indexer.build.parameters import FIT, CalibrationParameters
 from packsight.shared.catalog.decision_model import Matrix
 from packsight.shared.catalog.manifest import SelfCheck
@@ -53,13 +53,13 @@ def raised(
     """Smallest confidence, from `least` on, above which answers do not contradict the precision; 1 when there is none.
 
     They contradict it when answers that are as precise would hardly ever have so many wrong ones among them: the tail of the
-    binomial distribution, I_q(k, n - k + 1) for k of n at a rate of q, by weights. A few photos of a shop say little against
+    binomial distribution, by weights. A few photos of a shop say little against
     what several catalogs say together.
     """
     for start in (least, *np.unique(answers.confidence[answers.confidence > least]).tolist()):
         told = answers.confidence >= start
         count, wrong = float(answers.weight[told].sum()), float(answers.weight[told & ~answers.right].sum())
-        if wrong == 0 or betainc(wrong, count - wrong + 1, 1 - precision) >= parameters.significance:
+        if tail(wrong, count, 1 - precision) >= parameters.significance:
             return round(float(start), 6)
     return 1.0
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-from scipy.special import betainc
 
+from packsight.indexer.binomial import tail
 from packsight.indexer.gate.parameters import GateParameters
 from packsight.indexer.gate.questions import by_photo
 from packsight.shared.catalog.told import MADE, OWN, Asked, Kind
@@ -34,11 +34,9 @@ class Pairs:
     def probability(self) -> float:
         """Of so many losses or more, if a photo on which the two differ were as likely to be gained as lost.
 
-        McNemar's test in its exact form, one-sided (Q. McNemar, Psychometrika 12, 1947): a sign test of the pairs that differ,
-        whose tail is an incomplete beta function (Abramowitz & Stegun, 26.5.24).
+        McNemar's test in its exact form, one-sided (Q. McNemar, Psychometrika 12, 1947): a sign test of the pairs that differ.
         """
-        lost = len(self.lost)
-        return float(betainc(lost, self.gained + 1, 0.5)) if lost else 1.0
+        return tail(len(self.lost), len(self.lost) + self.gained, 0.5)
 
     def are_worse(self, parameters: GateParameters) -> bool:
         """Whether more is lost than chance and tolerance explain."""

@@ -25,10 +25,11 @@ from packsight.producer.http import (
 )
 from packsight.producer.http.door import Door
 from packsight.producer.http.errands import Kind, Runner
-from packsight.producer.http.errors import Refusal, handle_errors
+from packsight.producer.http.errors import handle_errors
 from packsight.producer.http.figures import Counted
 from packsight.producer.http.limits import BodyLimit, SafeHeaders
 from packsight.producer.http.page.rooms import Rooms
+from packsight.producer.http.refusal import Refusal
 from packsight.shared.metrics.exporter import Figures
 from packsight.shared.settings import Settings
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from packsight.producer.http.door import Door, TheDoor
-from packsight.producer.http.errors import Refused
+from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Right
 from packsight.producer.http.sessions import COOKIE, CSRF_HEADER, Session
 from packsight.shared.contract.errors import ErrorCode

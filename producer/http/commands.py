@@ -10,7 +10,6 @@ from rich.table import Table
 from packsight.producer.display import console, page
 from packsight.producer.http.accounts import Accounts, ApiClient, Person
 from packsight.producer.http.rights import Kind, Right
-from packsight.producer.http.server import serve as run
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import act_as, load_settings
 
@@ -19,10 +18,12 @@ _KINDS: dict[Kind, type[ApiClient | Person]] = {Kind.CLIENT: ApiClient, Kind.PER
 
 def serve(host: str | None, port: int | None) -> None:
     """Serve HTTP until told to stop."""
+    from packsight.producer.http import server  # noqa: PLC0415 - the framework, of no use to keys and people
+
     act_as("http")
     settings = load_settings()
     chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    run(settings.model_copy(update={"http": settings.http.model_copy(update=chosen)}))
+    server.serve(settings.model_copy(update={"http": settings.http.model_copy(update=chosen)}))
 
 
 def add_key(name: str, rights: list[str], catalogs: list[str]) -> None:

@@ -1,26 +1,20 @@
-"""How a request is refused: a status, and in JSON what a failed outcome says of itself.
-
-    {"status": "failed", "reason": "…", "failure": {"code": …, "message": …, "remedy": …, "retryable": …, "retry_after": …}}
-"""
+"""How whatever goes wrong with a request is answered."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from http import HTTPStatus
-from types import MappingProxyType
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from packsight.producer.broker import QueueAway
 from packsight.producer.client import NoAnswer
+from packsight.producer.http.refusal import CONTRACT, Refusal, Refused, bad_request
 from packsight.producer.jobs import NoSuchJob
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
-from packsight.shared.contract.outcomes import Failure, Status
 from packsight.shared.contract.references import printable
 from packsight.shared.queue.ledger import JobRemoved
 
@@ -30,33 +24,6 @@ _AWAY = 5.0
 """Seconds after which to ask again what is away: a restart of broker or store takes about so long."""
 _WRONG = 20
 """Wrong fields that are named."""
-
-
-class Refused(PacksightError):
-    """A request that is not carried out.
-
-    status: of HTTP; retry_after: seconds after which the same may succeed; headers: further ones of the answer.
-    """
-
-    def __init__(
-        self, status: int, code: ErrorCode, message: str, *, remedy: str | None = None, retry_after: float | None = None,
-        headers: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:  # fmt: skip
-        super().__init__(code, message, remedy=remedy, retryable=True if retry_after is not None else None)
-        self.status, self.retry_after, self.headers = status, retry_after, headers
-
-    @property
-    def failure(self) -> Failure:
-        """What is said of it."""
-        return Failure.of(self).model_copy(update={"retry_after": self.retry_after})
-
-
-class Refusal(BaseModel):
-    """Body of every answer that is no success."""
-
-    status: Status = Status.FAILED
-    reason: str
-    failure: Failure
 
 
 _STATUS = {
@@ -84,7 +51,6 @@ _OF_HTTP = {
     413: (ErrorCode.FILE_TOO_LARGE, "Send less, or have the operator raise PACKSIGHT_HTTP__MAX_BODY."),
 }
 """What the framework refuses by itself."""
-_CONTRACT = "Correct the request; /openapi.json describes it."
 
 
 def answer(error: Refused) -> JSONResponse:
@@ -109,7 +75,7 @@ def refused(error: Exception) -> Refused:
     if isinstance(error, RequestValidationError):
         return bad_request(f"The request does not follow the contract: {_wrong_fields(error)}")
     if isinstance(error, HTTPException):
-        code, remedy = _OF_HTTP.get(error.status_code, (ErrorCode.BAD_MESSAGE, _CONTRACT))
+        code, remedy = _OF_HTTP.get(error.status_code, (ErrorCode.BAD_MESSAGE, CONTRACT))
         return Refused(error.status_code, code, printable(str(error.detail)), remedy=remedy, headers=error.headers or {})
     log.error("a request failed", exc_info=error)
     remedy = "A defect in packsight: report it with the log of `packsight serve`."
@@ -127,11 +93,6 @@ def _of_client(error: UserError) -> Refused:
             return Refused(404, ErrorCode.OBJECT_MISSING, str(error), remedy="GET /v1/jobs lists those there are.")
         case _:
             return bad_request(str(error))
-
-
-def bad_request(message: str) -> Refused:
-    """A request that says something wrong."""
-    return Refused(400, ErrorCode.BAD_MESSAGE, message, remedy=_CONTRACT)
 
 
 def _wrong_fields(error: RequestValidationError) -> str:

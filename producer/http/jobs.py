@@ -17,7 +17,7 @@ from packsight.producer.http import photos, submitted, webhooks
 from packsight.producer.http.caller import Large, Submitter
 from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.errands import Errand, Kind
-from packsight.producer.http.errors import bad_request
+from packsight.producer.http.refusal import bad_request
 from packsight.producer.http.rights import Caller
 from packsight.producer.http.submitted import JobOptions, JobRequest
 from packsight.producer.summary import State, Summary

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from packsight.producer.http.errors import Refused, answer, refused
+from packsight.producer.http.errors import answer, refused
+from packsight.producer.http.refusal import Refused
 from packsight.shared.contract.errors import ErrorCode
 
 _SMALL = 100_000

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
-from packsight.producer.http.errors import Refused, bad_request
+from packsight.producer.http.refusal import Refused, bad_request
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.settings import Settings
 

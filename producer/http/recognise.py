@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError
 from packsight.producer.http import photos
 from packsight.producer.http.caller import Recogniser
 from packsight.producer.http.door import Door, TheDoor
-from packsight.producer.http.errors import bad_request
 from packsight.producer.http.photos import Asked
+from packsight.producer.http.refusal import bad_request
 from packsight.producer.http.rights import Caller
 from packsight.producer.upload import MAX_REFERENCE, upload_bytes
 from packsight.shared.contract.messages import RecognizeOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from packsight.producer.http.errors import Refused
+from packsight.producer.http.refusal import Refused
 from packsight.shared.contract.errors import ErrorCode
 
 

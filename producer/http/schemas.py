@@ -16,8 +16,8 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from packsight.producer.http.errors import Refusal, Refused
 from packsight.producer.http.jobs import JobSeen
+from packsight.producer.http.refusal import Refusal, Refused
 from packsight.producer.http.results import ResultRow
 from packsight.producer.http.submitted import JobRequest
 from packsight.producer.http.webhooks import JobEnded

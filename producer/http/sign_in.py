@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from packsight.producer.http.caller import TheCaller, address, session_of
 from packsight.producer.http.door import Door, TheDoor
-from packsight.producer.http.errors import Refused
+from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Kind, Right
 from packsight.producer.http.sessions import COOKIE, Session
 from packsight.shared.contract.errors import ErrorCode

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from packsight.producer.http.errors import Refused, bad_request
+from packsight.producer.http.refusal import Refused, bad_request
 from packsight.producer.lists import read_bytes
 from packsight.producer.sources import Item
 from packsight.shared.contract.errors import ErrorCode, UserError

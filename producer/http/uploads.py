@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from packsight.producer.http import photos
 from packsight.producer.http.caller import Large, Submitter
 from packsight.producer.http.door import Door, TheDoor
-from packsight.producer.http.errors import bad_request
+from packsight.producer.http.refusal import bad_request
 from packsight.shared.storage import layout
 
 router = APIRouter(prefix="/v1/uploads", tags=["jobs"])

@@ -23,7 +23,7 @@ from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.caller import Submitter
 from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.errands import Alive, Errand, Kind, NotYet
-from packsight.producer.http.errors import Refused
+from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Right
 from packsight.producer.http.rights import Kind as CallerKind
 from packsight.producer.jobs import NoSuchJob

@@ -124,12 +124,30 @@ def test_completion_loads_no_library(shell: str, typed: str) -> None:
     assert not HEAVY & modules
 
 
-def test_what_the_core_does_loads_no_library_of_another_part() -> None:
-    modules = ["packsight.producer.client", "packsight.producer.explain", "packsight.producer.evaluation.command"]
-    modules += [f"packsight.{room}" for room in ("producer.commands", "producer.dead_letters", "deploy.commands")]
-    code = f"import json, sys, {', '.join(modules)}; print(json.dumps(list(sys.modules)))"
+def loaded_by(*modules: str) -> set[str]:
+    """Top-level modules that are there once these modules of ours are imported."""
+    code = f"import json, sys, {', '.join(f'packsight.{name}' for name in modules)}; print(json.dumps(list(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not PARTS & set(json.loads(done.stdout))
+    return set(json.loads(done.stdout))
+
+
+def test_what_the_core_does_loads_no_library_of_another_part() -> None:
+    of_producer = [f"producer.{name}" for name in ("client", "commands", "dead_letters", "explain", "evaluation.command")]
+    assert not PARTS & loaded_by(*of_producer, "deploy.commands")
+
+
+def test_a_child_loads_nothing_that_only_others_want() -> None:
+    loaded = loaded_by("worker.queue.tasks", "worker.process.child", "worker.networks.load", "worker.networks.spotters")
+    assert {"faiss", "openvino"} <= loaded
+    assert not {"fastapi", "jinja2", "lxml", "pandas", "rich", "scipy", "typer"} & loaded, "each child keeps its own copy of it"
+
+
+def test_commands_of_the_catalog_load_nothing_that_only_a_build_wants() -> None:
+    assert not {"pandas", "scipy"} & loaded_by("indexer.commands")
+
+
+def test_to_add_somebody_loads_no_framework() -> None:
+    assert not {"fastapi", "starlette"} & loaded_by("producer.http.accounts", "producer.http.commands")
 
 
 def test_the_probe_sees_a_library_where_one_is_loaded() -> None:

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from packsight.producer.http.errors import Refusal, Refused
+from packsight.producer.http.refusal import Refusal, Refused
 from packsight.producer.http.schemas import files, schemas
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import ErrorCode

@@ -18,8 +18,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from packsight.producer.http.caller import session_of
 from packsight.producer.http.door import Door, TheDoor
-from packsight.producer.http.errors import Refused, refused
+from packsight.producer.http.errors import refused
 from packsight.producer.http.page.rooms import Rooms
+from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Right
 from packsight.producer.http.sessions import CSRF_HEADER
 from packsight.producer.report import LABELS

@@ -8,7 +8,7 @@ from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Models
 from packsight.worker.networks.base import Spotter
 from packsight.worker.networks.compile import Compiler
-from packsight.worker.networks.spotters import omz, ppocr
+from packsight.worker.networks.spotters import ppocr
 
 
 def load(models: Models, threads: int) -> Spotter:
@@ -27,4 +27,6 @@ def load(models: Models, threads: int) -> Spotter:
             f"PACKSIGHT_MODELS__SPOTTER: {models.spotter} is neither ppocr nor a folder. Give ppocr or the folder with the IR "
             "files of an Open Model Zoo text-spotting model."
         )
-    return omz.OmzSpotter(folder, compiler)
+    from packsight.worker.networks.spotters.omz import OmzSpotter  # noqa: PLC0415 - loads SciPy, of no use to the other spotter
+
+    return OmzSpotter(folder, compiler)
