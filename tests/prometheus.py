@@ -20,6 +20,8 @@ from packsight.deploy.stack import services
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.stack.services import Spec
 
+COUNTED = 20
+"""Seconds over which hastened rules count, and from which to which they compare."""
 SHIPPED = Path(__file__).parents[1] / "deploy" / "prometheus"
 
 
@@ -38,9 +40,10 @@ def promtool(*arguments: str | Path) -> str:
 
 
 def hastened(rules: str) -> str:
-    """The shipped rules, with nothing changed but how long they wait, and over how long they count."""
+    """The shipped rules, with nothing changed but how long they wait, over how long they count, and how far they look back."""
     hasty = re.sub(r"(?m)^(\s+)for: \w+$", r"\1for: 0s", rules)
-    return re.sub(r"\[(15m|1h|1d)\]", "[20s]", hasty)
+    hasty = re.sub(r"(?m)^(\s+)interval: \w+$", r"\1interval: 500ms", hasty)
+    return re.sub(r"\[(15m|1h|1d)\]", f"[{COUNTED}s]", hasty).replace("offset 7d", f"offset {COUNTED}s")
 
 
 class Prometheus:

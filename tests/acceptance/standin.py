@@ -1,7 +1,8 @@
 """A worker without networks: the tasks, transport and bookkeeping are the real ones, only looking at a photo is acted.
 
 What is done with an image is written in its reference: `sleep:SECONDS`, `stored:…` (it is answered if object storage is there),
-`kept:…` (something is written there first, as features are), `kill` (the process ends itself, as a crash in native code would),
+`kept:…` (something is written there first, as features are), `published:CATALOG` (it is answered if the catalog can be read),
+`read:NUMBER` (so many lines are read on it), `kill` (the process ends itself, as a crash in native code would),
 `hang` (a sleep that no Python signal handler ends), `memory` (no memory left; not where `Batch` could catch it), `https://…` (its
 host is away the first time that it is asked).
 """
@@ -17,9 +18,11 @@ from typing import Any
 
 from redis import Redis, RedisError
 
-from packsight.shared.contract.errors import Dependency, ErrorCode, Outage, StorageError
+from packsight.shared.catalog.trust import Trust
+from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.contract.errors import CatalogError, Dependency, ErrorCode, Outage, StorageError
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, parse_request
-from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
+from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status, WordRead
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
@@ -34,6 +37,7 @@ from packsight.worker.queue.request import BatchTask
 
 app = make_app("standin", settings(), include=["standin"], takes=TAKES)
 RAN = "standin:ran:"
+LINE = WordRead(text="soap", confidence=0.9, box=[(0, 0), (9, 0), (9, 9), (0, 9)])
 
 
 @lru_cache(maxsize=1)
@@ -76,7 +80,8 @@ def act(image: str) -> Outcome:
     elif what == "hang":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
         time.sleep(600)
-    return Outcome(image=image, status=Status.NO_MATCH)
+    lines = [LINE] * int(value) if what == "read" else []
+    return Outcome(image=image, status=Status.NO_MATCH, words=lines)
 
 
 @lru_cache(maxsize=1)
@@ -91,10 +96,19 @@ def keep(image: str) -> None:
         raise not_kept(store(), error) from error
 
 
+def look_at(catalog: str) -> None:
+    try:
+        CatalogStore(store(), catalog, Trust.of_reader(settings())).current()
+    except CatalogError as error:
+        raise Outage(Dependency.CATALOG, error.message) from error
+
+
 def run(request: RecognizeRequest, _: str) -> list[Outcome]:
     for image in request.images:
         if image.startswith("kept:"):
             keep(image)
+        elif image.startswith("published:"):
+            look_at(image.removeprefix("published:"))
     away = [image for image in request.images if image.startswith("stored:") and not store().answers()]
     answered = {image: act(image) for image in request.images if image not in away}
     if away:

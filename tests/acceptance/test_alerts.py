@@ -12,34 +12,48 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from packsight.deploy.stack import parts
 from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.stack.state import StackState
 from packsight.deploy.testbed import Server, variables
+from packsight.indexer.examination import RefusedError
+from packsight.indexer.report import SyncRequest
+from packsight.indexer.sync import run_sync
 from packsight.producer.broker import producer_app, send
-from packsight.shared.contract.messages import BULK_QUEUE, RECOGNIZE, SYNC, RecognizeOptions
+from packsight.shared.catalog.manifest import seal
+from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.contract.messages import BULK_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE, SENT_AT, SYNC, RecognizeOptions
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys, syncs
 from packsight.shared.queue.syncs import Ending
+from packsight.shared.queue.transport.contract import lists
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import Batch, JobImage
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.reviews import ReviewStore
+from packsight.shared.storage.verdicts import Answered, Kind, Offered
 from tests import scraped
 from tests.acceptance.stack import connect, environment, running, wait_until
 from tests.acceptance.test_kills import Stack
-from tests.prometheus import Prometheus, prometheus
+from tests.prometheus import COUNTED, Prometheus, prometheus
+from tests.trust import UNCHECKED
+from tests.unit.matching_catalog import shop
+from tests.unit.test_verdicts import verdict
 
 pytestmark = pytest.mark.timeout(300)
 
 
 @contextmanager
-def indexer(settings: Settings, home: Path, port: int) -> Iterator[None]:
+def indexer(settings: Settings, home: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """A real indexer that follows a feed which is not there."""
     own = {
         "PACKSIGHT_HOME": str(home / "indexer"),
@@ -53,7 +67,7 @@ def indexer(settings: Settings, home: Path, port: int) -> Iterator[None]:
             env={**os.environ, **environment(settings), **own}, stdout=log, stderr=log,
         )  # fmt: skip
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(60)
@@ -61,6 +75,17 @@ def indexer(settings: Settings, home: Path, port: int) -> Iterator[None]:
 
 def fires(seen: Prometheus, *names: str) -> None:
     wait_until(lambda: seen.alerts() >= set(names), f"{', '.join(names)}; what fires: {sorted(seen.alerts())}", 90)
+
+
+def each_fires(seen: Prometheus, *names: str) -> None:
+    """Not necessarily all at a time."""
+    fired: set[str] = set()
+
+    def all_have() -> bool:
+        fired.update(seen.alerts())
+        return fired >= set(names)
+
+    wait_until(all_have, f"each of {', '.join(names)}", 90)
 
 
 def is_quiet(seen: Prometheus, *names: str) -> None:
@@ -72,20 +97,26 @@ class Watched:
     """A queue with a worker of two children and an indexer, and the ports at which they are scraped."""
 
     stack: Stack
+    indexer: subprocess.Popen[bytes]
     worker_port: int
     indexer_port: int
+
+    @property
+    def jobs(self) -> dict[str, list[int]]:
+        """What a Prometheus scrapes."""
+        return {"packsight-worker": [self.worker_port], "packsight-indexer": [self.indexer_port]}
 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     home = tmp_path_factory.mktemp("watched")
     worker_port, indexer_port = free_ports(2)
-    own = {"PACKSIGHT_METRICS__PORT": str(worker_port), "PACKSIGHT_FETCH__ATTEMPTS": "1"}
+    own = {"PACKSIGHT_METRICS__PORT": str(worker_port), "PACKSIGHT_FETCH__ATTEMPTS": "1", "PACKSIGHT_QUEUE__STUCK_AFTER": "5"}
     with running(home, visibility_timeout=4, objects=True, module="standin_judged", variables=own) as made:
         stack = Stack(*made)
         ObjectStore(stack.settings.s3).ensure_bucket()
-        with indexer(stack.settings, home, indexer_port):
-            yield Watched(stack, worker_port, indexer_port)
+        with indexer(stack.settings, home, indexer_port) as process:
+            yield Watched(stack, process, worker_port, indexer_port)
 
 
 def test_flower_shows_jobs_and_photos_by_name_failures_as_such_and_no_ticks_of_the_clock(
@@ -136,8 +167,7 @@ def test_alerts_fire_for_a_killed_worker_a_stale_catalog_an_outage_and_photos_at
     stack = watched.stack
     objects = stack.servers.objects
     assert objects is not None
-    jobs = {"packsight-worker": [watched.worker_port], "packsight-indexer": [watched.indexer_port]}
-    with prometheus(tmp_path / "prometheus", jobs) as seen, connect(stack.servers, 1) as client:
+    with prometheus(tmp_path / "prometheus", watched.jobs) as seen, connect(stack.servers, 1) as client:
         wait_until(lambda: seen.value("packsight_fleet_children_ready") == 2, "a fleet")
         answered = 'sum(packsight_photos_total{status="no_match"})'
         assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
@@ -180,3 +210,98 @@ def test_alerts_fire_for_a_killed_worker_a_stale_catalog_an_outage_and_photos_at
         objects.start()
         assert stack.wait(tasks) == [[None]] * len(tasks)
         is_quiet(seen, "PacksightStoreAway")
+
+
+def publish(store: ObjectStore, catalog: str, folder: Path, *, days: int = 0, share: float = 0.0) -> None:
+    """A small version of so many days ago; with a share beside the one that is current."""
+    made = shop(folder, catalog=catalog)[0].manifest
+    sealed = seal(folder, made.model_copy(update={"created_at": datetime.now(UTC) - timedelta(days=days), "files": {}}))
+    catalogs = CatalogStore(store, catalog, UNCHECKED)
+    catalogs.upload(folder.rename(folder.with_name(sealed.version)))
+    catalogs.point(sealed.version, expected=catalogs.current(), share=share)
+
+
+def test_alerts_fire_for_a_long_canary_a_refused_version_drift_wrong_matches_and_a_catalog_that_cannot_be_read(
+    watched: Watched, tmp_path: Path
+) -> None:
+    stack, catalog = watched.stack, "other"
+    pointer, feed = layout.pointer(catalog), tmp_path / "feed.xml"
+    many_lines, few_lines = ["read:6"] * 24, ["read:1"] * 12
+    with closing(ObjectStore(stack.settings.s3)) as store, prometheus(tmp_path / "prometheus", watched.jobs) as seen:
+        publish(store, catalog, tmp_path / "current")
+        ReviewStore(store, catalog).add([
+            verdict(
+                kind, catalog=catalog, sha256=f"{number:064x}", offered=Offered.SAMPLE, at=datetime.now(UTC),
+                answered=Answered(status=Status.MATCHED, product="1"),
+            )
+            for number, kind in enumerate([Kind.RIGHT] * 20 + [Kind.ABSENT] * 20)
+        ])  # fmt: skip
+        offer = '<offer id="p0"><picture>0.jpg</picture></offer>'
+        feed.write_text(f"<yml_catalog><shop><offers>{offer}</offers></shop></yml_catalog>")
+        with pytest.raises(RefusedError):
+            run_sync(SyncRequest(str(feed), catalog=catalog), stack.settings)
+        publish(store, catalog, tmp_path / "tried", days=4, share=0.2)
+        fires(seen, "PacksightCanaryLong", "PacksightSyncRefused")
+
+        # By turns all is read, and little is, while half of the photos fail; what lies COUNTED seconds back is the other way.
+        stack.wait(stack.send(["read:1"], ["https://drift.example/first.jpg"]))
+        fired: set[str] = set()
+        for turn in range(8):
+            away = [[f"https://drift.example/{turn}-{batch}-{number}.jpg" for number in range(12)] for batch in range(10)]
+            stack.wait(stack.send(*([*few_lines, *failing] if turn % 2 else many_lines for failing in away)))
+            ends = time.monotonic() + COUNTED
+            while time.monotonic() < ends and not fired >= {"PacksightOutcomesDrift", "PacksightWordsDrift"}:
+                fired |= seen.alerts()
+                time.sleep(0.5)
+        assert fired >= {"PacksightOutcomesDrift", "PacksightWordsDrift"}
+        fires(seen, "PacksightReviewedPrecisionLow")
+
+        whole = store.read(pointer).data
+        store.write(pointer, b"{")
+        (task,) = stack.send([f"published:{catalog}"])
+        fires(seen, "PacksightCatalogUnusable")
+        store.write(pointer, whole)
+        assert stack.wait([task]) == [[None]]
+        is_quiet(seen, "PacksightCatalogUnusable")
+
+
+def age(client: redis.Redis, queue: str, seconds: float) -> None:
+    """Let the one message of a queue have been sent earlier."""
+    (place,) = [key for key in lists(queue) if client.llen(key)]
+    message = json.loads(str(client.lindex(place, 0)))
+    message["headers"][SENT_AT] -= seconds
+    client.lset(place, 0, json.dumps(message))
+
+
+def test_alerts_fire_for_children_that_die_photos_that_fail_a_worker_that_takes_nothing_and_a_broker_and_indexer_that_are_away(
+    watched: Watched, tmp_path: Path
+) -> None:
+    stack, closed = watched.stack, watched.stack.settings.home / "closed"
+    with prometheus(tmp_path / "prometheus", watched.jobs) as seen, connect(stack.servers, 0) as client:
+        wait_until(lambda: seen.value("packsight_fleet_children_ready") == 2, "a fleet")
+        deadly = stack.send(*[["kill"]] * 6)
+        each_fires(seen, "PacksightChildrenDie", "PacksightChildrenMissing")
+        assert stack.wait(deadly) == [["worker_killed"]] * 6
+
+        assert stack.wait(stack.send(["https://away.example/0.jpg"])) == [["host_unreachable"]]
+        unreachable = 'sum(packsight_photos_total{code="host_unreachable"})'
+        wait_until(lambda: seen.value(unreachable), "its count")
+        stack.wait(stack.send([f"https://away.example/{number}.jpg" for number in range(1, 16)] + ["sleep:0.01"] * 15))
+        fires(seen, "PacksightPhotosFail")
+
+        closed.touch()
+        task = stack.app.send_task(RECOGNIZE, args=[{"images": ["sleep:0.01"]}], queue=INTERACTIVE_QUEUE).id
+        age(client, INTERACTIVE_QUEUE, 100)
+        fires(seen, "PacksightQueueOld", "PacksightSick")
+        closed.unlink()
+        assert stack.wait([task]) == [[None]]
+        is_quiet(seen, "PacksightQueueOld", "PacksightSick", "PacksightChildrenMissing")
+
+        stack.servers.broker.kill()
+        fires(seen, "PacksightBrokerAway")
+        stack.servers.broker.start()
+        assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
+        is_quiet(seen, "PacksightBrokerAway", "PacksightChildrenDie", "PacksightPhotosFail")
+
+        watched.indexer.kill()
+        fires(seen, "PacksightIndexerDown")
