@@ -21,6 +21,7 @@ import redis
 
 from bench.barcode_print import Code, Kind
 from packsight.deploy.stack.credentials import Credentials, Role
+from packsight.deploy.stack.stopping import still_alive
 from packsight.deploy.testbed import serving
 from packsight.shared.contract.errors import SOME_FAILED
 from packsight.shared.settings import load_settings
@@ -30,6 +31,7 @@ from tests.acceptance.stack import wait_until
 from tests.labels import labelled
 
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
+
 
 def test_up_returns_when_every_part_is_up_and_every_child_has_its_networks(stack: Stack) -> None:
     seen = stack.status()
@@ -206,8 +208,7 @@ def test_what_dies_is_told_and_started_again_with_nothing_lost(stack: Stack, ans
     os.kill(before["supervisor"], signal.SIGSTOP)  # so that there is time to look
     for name in ("valkey", "seaweedfs", "indexer"):
         os.kill(before[name], signal.SIGKILL)
-    psutil.wait_procs(clock, timeout=20)
-    assert not [process for process in clock if process.is_running()], "what the indexer started must end with it"
+    assert not still_alive(dict.fromkeys(clock, 20.0)), "what the indexer started must end with it"
     seen = json.loads(stack.run("status", "--json", code=1).stdout)
     assert {part["name"] for part in seen["parts"] if not part["up"]} == {"valkey", "seaweedfs", "indexer"}
     assert any("indexer is down" in error for error in seen["errors"])
