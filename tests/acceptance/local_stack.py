@@ -17,6 +17,10 @@ import numpy as np
 from packsight.deploy.demo.shop.dataset import write_feed
 from packsight.deploy.demo.shop.products import STRANGERS, Item, items
 from packsight.deploy.demo.shop.scenes import catalog_photo, query_photo
+from packsight.deploy.stack.state import StackFolder
+from packsight.deploy.status import observe
+from packsight.producer.client import Client
+from packsight.shared.settings import load_settings
 
 PRODUCTS = [item for item in items() if item.id in {"401", "501", "601", "1001"}]
 
@@ -67,6 +71,11 @@ class Stack:
             process.terminate()
             process.wait(60)
 
+    def ended(self, job: str) -> int:
+        """How many photos of a job have an outcome, seen from this process."""
+        with Client(load_settings(StackFolder(self.folder / ".packsight").env_file)) as client:
+            return sum(1 for _ in client.outcomes(client.load(job)))
+
     def submitted(self, *arguments: str) -> tuple[subprocess.Popen[str], str]:
         """Run a `submit` beside the test; also returns the name of its job, which it prints first."""
         process = self.start(*arguments)
@@ -84,8 +93,12 @@ class Stack:
         write_feed(shop / "feed.xml", PRODUCTS, pictures=2)
 
     def status(self) -> dict[str, Any]:
-        result: dict[str, Any] = json.loads(self.run("status", "--json", code=None).stdout)
-        return result
+        """What `packsight status --json` prints, seen from this process.
+
+        A test that waits would otherwise take a core from what it waits for: each start of the command costs a second of it.
+        """
+        folder = StackFolder(self.folder / ".packsight")
+        return observe(folder, load_settings(folder.env_file)).model_dump(mode="json")
 
     def pids(self) -> dict[str, int]:
         return {part["name"]: part["pid"] for part in self.status()["parts"]}

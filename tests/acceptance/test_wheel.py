@@ -154,7 +154,8 @@ def test_the_wheel_says_that_it_is_typed(installed: Path) -> None:
 def test_a_photo_is_recognised_among_files_that_are_called_like_modules(stack: Stack) -> None:
     outcome = json.loads(stack.run("recognize", "photo.jpg").stdout)
     assert (outcome["status"], outcome["product"]["id"]) == ("matched", PRODUCTS[0].id)
-    assert {part["name"] for part in stack.status()["parts"] if part["up"]} >= {"worker", "indexer", "flower"}
+    seen = json.loads(stack.run("status", "--json").stdout)
+    assert {part["name"] for part in seen["parts"] if part["up"]} >= {"worker", "indexer", "flower"}
     for log in (stack.folder / ".packsight/logs").iterdir():
         assert "of the user was imported" not in log.read_text(errors="replace")
 

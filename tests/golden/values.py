@@ -24,6 +24,7 @@ from packsight.deploy.demo.shop.scenes import catalog_photo, query_photo
 from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.prior import PRIOR
 from packsight.indexer.build.version import build_version
+from packsight.shared.catalog.evidence import DETAILS, FULL, LAID
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import look_up
 from packsight.shared.contract.outcomes import WordRead
@@ -190,17 +191,18 @@ def _ranked(photo: Any, snapshot: Snapshot) -> dict[str, Any]:
     found = find_candidates(query, query.votes(snapshot), snapshot)
     return {
         "found": [snapshot.products[int(number)].id for number in found],
-        "by_details": _told(rank_by_details(query, snapshot), snapshot),
-        "by_everything": _told(rank_by_all(query, snapshot), snapshot),
+        "by_details": _told(rank_by_details(query, snapshot), DETAILS, snapshot),
+        "by_everything": _told(rank_by_all(query, snapshot), FULL, snapshot),
     }
 
 
-def _told(ranking: Ranking, snapshot: Snapshot) -> dict[str, Any]:
+def _told(ranking: Ranking, names: tuple[str, ...], snapshot: Snapshot) -> dict[str, Any]:
+    evidence = ranking.evidence[ranking.rows[:3]].round(5).T.tolist()
     return {
         "order": [snapshot.products[int(number)].id for number in ranking.order[:3]],
         "probability": ranking.probability[:3].round(4).tolist(),
         "none": round(ranking.none, 4),
-        "evidence": ranking.evidence[ranking.rows[:3]].round(5).tolist(),
+        "evidence": dict(zip(names, evidence, strict=True)),
     }
 
 
@@ -245,10 +247,13 @@ def _fields(pixels: npt.NDArray[np.uint8]) -> list[list[int]]:
     return [[round(float(value)) for value in part.reshape(-1, 3).mean(axis=0)] for part in rows]
 
 
+_A_PAIR = 0.03
+"""What the evidence of a print that is laid over a photo differs by where one pair of key points more or less agrees."""
+
 GOLDENS = (
     Golden("photos", "nothing: the shop draws other photos", _photos, {"": 2}),
     Golden("details", "LOCAL_FEATURES", _details, {"points": 0.002, "further": 0.002, "descriptors": 3, "thumbnail": 2}),
     Golden("words", "the spotter's `preprocessing`", _words, {"confidence": 0.03, "box": 3}),
-    Golden("matching", "MATCHING", _matching, {"": 0.02, "words": 0.001, "evidence": 0.002}),
+    Golden("matching", "MATCHING", _matching, {"": 0.002, "probability": 0.02, "none": 0.02} | dict.fromkeys(LAID, _A_PAIR)),
     Golden("fit", "FITTING", _fit, {"": 0.05, "projected": 0}),
 )
