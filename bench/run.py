@@ -56,7 +56,7 @@ class Sizes:
     queue_only_batches: int = 1200
 
 
-QUICK = Sizes(rounds=1, base=8, copies=32, bound=8, baseline=6, stages=4, queue_only_batches=100)
+QUICK = Sizes(rounds=1, base=4, copies=32, bound=4, baseline=6, stages=4, queue_only_batches=100)
 
 
 def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Console) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.matching import measure
-from bench.stress import SPARE, Shop, by_networks, drawn_shop, published, with_distractors
+from bench.stress import Shop, by_networks, drawn_shop, published, with_distractors
 from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.messages import PARTS
 from packsight.shared.contract.outcomes import WordRead
@@ -20,7 +20,7 @@ from tests.unit.matching_catalog import shop as tiny_shop
 
 @pytest.fixture(scope="module")
 def shop(networks: tuple[Embedder, Spotter]) -> Shop:
-    shop = drawn_shop(by_networks(*networks), 1)
+    shop = drawn_shop(by_networks(*networks), 1, spare=1)
     return Shop(shop.products, shop.photos, shop.features, shop.asked[:3], shop.spare)
 
 
@@ -42,7 +42,7 @@ def test_names_are_read_where_they_stand_and_no_photo_is_shown_twice(shop: Shop)
     for line, photo in zip(brands, shop.features.values(), strict=True):
         x, y = np.mean(line.box, axis=0) / (photo.width, photo.height)
         assert 0.3 < x < 0.7 and y < 0.5  # the brand is at a pack's top, in its middle
-    assert len(shop.spare) == SPARE * len(shop.products)
+    assert len(shop.spare) == len(shop.products)
     photos = [*shop.features.values(), *(photo for _, photo in shop.asked + shop.spare)]
     assert len({photo.sha256 for photo in photos}) == len(photos)
 
