@@ -7,7 +7,7 @@ import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillWaiting
 
-from packsight.producer.backoff import UNANSWERED
+from packsight.producer.backoff import PATIENCE, UNANSWERED, GivenUpError
 from packsight.shared.queue.results import Results, TaskEnd
 
 _SHORTEST, _LONGEST = 0.004, 0.05
@@ -29,7 +29,8 @@ class Answers:
     def wait(self, task_id: str, seconds: float) -> TaskEnd | None:
         """Return how a task ended; None when it has not within so many seconds.
 
-        An outage of the database is waited out; raises its error when it lasts until then, and any other at once.
+        An outage of the database is waited out; raises its error when it lasts until then, and any other at once. Raises
+        GivenUpError once the caller's patience is lost.
         """
         end: Future[TaskEnd] = Future()
         with self._changed:
@@ -39,7 +40,8 @@ class Answers:
                 self._looking = True
                 threading.Thread(target=self._look, name="answers", daemon=True).start()
         try:
-            return end.result(seconds)
+            with PATIENCE.get().told(lambda: self._give_up(task_id)):
+                return end.result(seconds)
         except StillWaiting:
             if self._error is not None:
                 raise self._error from None
@@ -47,6 +49,12 @@ class Answers:
         finally:
             with self._changed:
                 self._waiting.pop(task_id, None)
+
+    def _give_up(self, task_id: str) -> None:
+        with self._changed:
+            end = self._waiting.pop(task_id, None)
+        if end is not None:
+            end.set_exception(GivenUpError())
 
     def _look(self) -> None:
         try:
@@ -66,13 +74,12 @@ class Answers:
                 if not self._waiting:
                     self._looking = False
                     return
-                waiting = dict(self._waiting)
-            ends = self._read(list(waiting))
-            for task_id, end in ends.items():
-                waiting[task_id].set_result(end)
+                waiting = list(self._waiting)
+            ends = self._read(waiting)
             with self._changed:
-                for task_id in ends:
-                    self._waiting.pop(task_id, None)
+                for task_id, end in ends.items():
+                    if (future := self._waiting.pop(task_id, None)) is not None:
+                        future.set_result(end)
                 newly = self._changed.wait(pause)
             pause = _SHORTEST if newly or ends else min(_LONGEST, pause * _SLOWER)
 

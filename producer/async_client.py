@@ -12,9 +12,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
+from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+from packsight.producer.backoff import PATIENCE, Patience
 from packsight.producer.client import Client
 from packsight.shared.settings import Settings
 
@@ -31,7 +34,13 @@ def _awaited(method: Callable[Concatenate[Client, P], T]) -> Callable[Concatenat
     """A method of `Client` that is called in a thread."""
 
     async def call(self: AsyncClient, /, *arguments: P.args, **keywords: P.kwargs) -> T:
-        return await asyncio.wrap_future(self.pool.submit(method, self.client, *arguments, **keywords))
+        patience, context = _impatient()
+        asked = partial(method, self.client, *arguments, **keywords)
+        try:
+            return await asyncio.wrap_future(self.pool.submit(lambda: context.run(asked)))
+        except asyncio.CancelledError:
+            patience.lose()
+            raise
 
     call.__doc__ = method.__doc__
     return call
@@ -43,27 +52,42 @@ def _streamed(
     """A method of `Client` that yields, of which each step is made in a thread."""
 
     async def stream(self: AsyncClient, /, *arguments: P.args, **keywords: P.kwargs) -> AsyncGenerator[T, None]:
+        patience, context = _impatient()
         steps = cast("Generator[T, None, None]", method(self.client, *arguments, **keywords))
-        step = self.pool.submit(next, steps, _END)
+        step = self.pool.submit(context.run, _step, steps)
         try:
             while (found := await asyncio.wrap_future(step)) is not _END:
-                yield cast("T", found)
-                step = self.pool.submit(next, steps, _END)
+                yield found
+                step = self.pool.submit(context.run, _step, steps)
         finally:
             if step.done():
                 await asyncio.wrap_future(self.pool.submit(steps.close))
             else:  # it cannot be closed while it makes a step, and nobody waits for that any more
+                patience.lose()
                 step.add_done_callback(lambda _: steps.close())
 
     stream.__doc__ = method.__doc__
     return stream
 
 
+def _step(steps: Iterator[T]) -> T:
+    """What a stream yields next, or _END."""
+    step: T = next(steps, _END)
+    return step
+
+
+def _impatient() -> tuple[Patience, Context]:
+    """A patience that can be lost, and a context that it holds in."""
+    patience, context = Patience(), copy_context()
+    context.run(PATIENCE.set, patience)
+    return patience, context
+
+
 class AsyncClient:
     """`Client` for an event loop: same methods, arguments and errors; those that yield are iterated with `async for`.
 
     Calls run in up to `threads` threads, further ones wait for their turn. Whoever gives a call up (`asyncio.timeout`, a request
-    that was cancelled) goes on at once; what was sent stays sent, as with `Client`.
+    that was cancelled) goes on at once, and its thread is free for others; what was sent stays sent, as with `Client`.
     """
 
     def __init__(self, settings: Settings | None = None, *, threads: int = THREADS) -> None:
@@ -80,7 +104,7 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Wait for calls that are under way, and close the connections."""
+        """Wait for calls that somebody waits for, and close the connections."""
         await asyncio.to_thread(self.pool.shutdown)
         await asyncio.to_thread(self.client.close)
 

@@ -1,9 +1,12 @@
-"""Waiting: between two looks at the result store, and through an outage of the broker."""
+"""Waiting: between two looks at the result store, and through an outage of the broker, as long as somebody waits for the call."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from kombu.exceptions import OperationalError
@@ -13,6 +16,48 @@ T = TypeVar("T")
 
 UNANSWERED = (OperationalError, RedisError, ConnectionError, TimeoutError)
 """What a broker or result store that is away raises."""
+
+
+class GivenUpError(Exception):
+    """Nobody waits for the call any more."""
+
+
+class Patience:
+    """That of whoever made a call: once it is lost, whatever the call waits for is waited for no more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lost = threading.Event()
+        self._tell: Callable[[], None] | None = None
+
+    def lose(self) -> None:
+        """End the call's waiting, from another thread."""
+        with self._lock:
+            self._lost.set()
+            if self._tell is not None:
+                self._tell()
+
+    def pause(self, seconds: float) -> None:
+        """Sleep; raises GivenUpError as soon as patience is lost."""
+        if self._lost.wait(seconds):
+            raise GivenUpError
+
+    @contextmanager
+    def told(self, tell: Callable[[], None]) -> Iterator[None]:
+        """Have `tell` called when patience is lost within the block, or was before."""
+        with self._lock:
+            self._tell = tell
+            if self._lost.is_set():
+                tell()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._tell = None
+
+
+PATIENCE: ContextVar[Patience] = ContextVar("patience", default=Patience())  # noqa: B039 - that of calls that nobody can give up
+"""The caller's; a call that can be given up runs in a context with its own."""
 
 
 class RetryPolicy:
@@ -33,7 +78,7 @@ class RetryPolicy:
             except UNANSWERED:
                 if time.monotonic() - begun >= self._seconds:
                     raise
-                time.sleep(self._pause)
+                PATIENCE.get().pause(self._pause)
 
 
 class Backoff:
@@ -58,4 +103,4 @@ class Backoff:
             self._next = min(self._longest, self._next * 1.5)
         if self._idle is not None:
             self._idle(time.monotonic() - self._since)
-        time.sleep(self._next)
+        PATIENCE.get().pause(self._next)

@@ -92,9 +92,27 @@ def test_a_call_that_is_given_up_lets_go_at_once_also_in_the_middle_of_a_stream(
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
-            assert not stand_in.seen, "it was let go while the worker still held the photo"
-            stand_in.gate.set()
-        assert set(stand_in.seen) <= {f"https://example.com/{number}.jpg" for number in range(4)}
+        assert not stand_in.seen, "it was let go, and the client closed, while the worker still held the photo"
+        stand_in.gate.set()
+
+    asyncio.run(give_up())
+
+
+def test_calls_that_are_given_up_hold_neither_a_thread_nor_the_clients_end(
+    live_settings: Settings, stand_in: StandIn
+) -> None:
+    async def give_up() -> None:
+        stand_in.gate.clear()
+        async with AsyncClient(live_settings, threads=1) as client:
+            waiting = asyncio.create_task(client.recognize("https://example.com/1.jpg", timeout=3600))
+            while not stand_in.tries:
+                await asyncio.sleep(0.01)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert await client.newest(1) == [], "in the one thread that there is"
+        assert not stand_in.seen
+        stand_in.gate.set()
 
     asyncio.run(give_up())
 
