@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from packsight.deploy.demo.shop.scenes import catalog_photo, query_photo
 from packsight.deploy.stack.state import StackFolder
 from packsight.deploy.status import observe
 from packsight.producer.client import Client
-from packsight.shared.settings import load_settings
+from packsight.shared.settings import Settings, load_settings
 
 PRODUCTS = [item for item in items() if item.id in {"401", "501", "601", "1001"}]
 
@@ -73,7 +74,7 @@ class Stack:
 
     def ended(self, job: str) -> int:
         """How many photos of a job have an outcome, seen from this process."""
-        with Client(load_settings(StackFolder(self.folder / ".packsight").env_file)) as client:
+        with Client(self.settings()) as client:
             return sum(1 for _ in client.outcomes(client.load(job)))
 
     def submitted(self, *arguments: str) -> tuple[subprocess.Popen[str], str]:
@@ -97,8 +98,12 @@ class Stack:
 
         A test that waits would otherwise take a core from what it waits for: each start of the command costs a second of it.
         """
-        folder = StackFolder(self.folder / ".packsight")
-        return observe(folder, load_settings(folder.env_file)).model_dump(mode="json")
+        return observe(StackFolder(self.folder / ".packsight"), self.settings()).model_dump(mode="json")
+
+    def settings(self, role: str = "stack") -> Settings:
+        """Those of whoever runs the stack, or acts in a role, whatever the environment of the tests names."""
+        with mock.patch.dict(os.environ, clean_environment(), clear=True):
+            return load_settings(self.folder / f".packsight/{role}.env")
 
     def pids(self) -> dict[str, int]:
         return {part["name"]: part["pid"] for part in self.status()["parts"]}

@@ -12,7 +12,6 @@ from celery import Celery
 from packsight.producer.client import Client
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE
 from packsight.shared.contract.outcomes import Outcome
-from packsight.shared.settings import load_settings
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
 from tests.door import Answer, Visitor
 
@@ -41,7 +40,7 @@ def test_a_photo_has_the_same_outcome_by_http_celery_python_and_the_command(
     over_http = door.post("/v1/recognize", body=path.read_bytes(), headers={"Content-Type": "image/jpeg"}).json
     assert over_http["status"] == "matched"
     command = json.loads(stack.run("recognize", str(path)).stdout)
-    settings = load_settings(stack.folder / ".packsight/producer.env")
+    settings = stack.settings("producer")
     with Client(settings) as client:
         python = json.loads(client.recognize(str(path)).model_dump_json())
     app = Celery(broker=settings.broker, backend=settings.results)

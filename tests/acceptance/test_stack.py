@@ -24,7 +24,6 @@ from packsight.deploy.stack.credentials import Credentials, Role
 from packsight.deploy.stack.stopping import still_alive
 from packsight.deploy.testbed import serving
 from packsight.shared.contract.errors import SOME_FAILED
-from packsight.shared.settings import load_settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
 from tests.acceptance.stack import wait_until
@@ -135,7 +134,7 @@ def test_a_published_catalog_answers_a_job(answers: list[dict[str, Any]]) -> Non
 
 
 def test_a_prefix_is_submitted_where_references_reach_and_refused_where_they_do_not(stack: Stack, answers: object) -> None:
-    with closing(ObjectStore(load_settings(stack.folder / ".packsight/stack.env").s3)) as store:
+    with closing(ObjectStore(stack.settings().s3)) as store:
         for room in ("incoming", "jobs"):
             store.write(f"{room}/shelf/1.jpg", query(PRODUCTS[0], 2))
         for room, status, code in (("incoming", "matched", None), ("jobs", "failed", "reference_refused")):

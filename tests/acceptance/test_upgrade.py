@@ -14,7 +14,6 @@ from packsight.shared.catalog.signatures import Document
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import SOME_FAILED
-from packsight.shared.settings import load_settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
 from tests.acceptance.stack import wait_until
@@ -24,7 +23,7 @@ pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
 
 def catalog_store(stack: Stack) -> tuple[ObjectStore, CatalogStore]:
-    settings = load_settings(stack.folder / ".packsight/stack.env")
+    settings = stack.settings()
     store = ObjectStore(settings.s3)
     return store, CatalogStore(store, "default", Trust.of_reader(settings))
 
