@@ -16,6 +16,7 @@ _REMOTE = re.compile(r"(https?:)?//|s3://", re.IGNORECASE)
 _NEXT_ADDRESS = re.compile(r"[\s,;|]+(?=(?:https?:)?//|s3://)", re.IGNORECASE)
 _APART = re.compile(r"\s*[|\n\r]+\s*")
 _LISTED = re.compile(r"\s*[,;]\s*")
+_CODES_APART = re.compile(r"\s*[,;|\n]\s*")
 
 
 def offer_of(values: Mapping[str, Sequence[str]], *, unavailable: bool) -> Offer | None:
@@ -29,6 +30,7 @@ def offer_of(values: Mapping[str, Sequence[str]], *, unavailable: bool) -> Offer
         return None
     listed = dict.fromkeys(one for cell in values.get("picture", ()) for one in pictures_in(cell))
     vendor, model, url = readable(first("vendor")), readable(first("model")), address(first("url"))
+    codes = (code for cell in values.get("barcode", ()) for code in _CODES_APART.split(cell.strip()) if code)
     product = ProductRow(
         id=identity,
         name=readable(first("name")) or " ".join(filter(None, (vendor, model))),
@@ -39,7 +41,7 @@ def offer_of(values: Mapping[str, Sequence[str]], *, unavailable: bool) -> Offer
         price=first("price").strip(),
         category=readable(first("category")),
         description=readable(first("description")),
-        barcodes=tuple(dict.fromkeys(code for cell in values.get("barcode", ()) for code in _LISTED.split(cell.strip()) if code)),
+        barcodes=tuple(dict.fromkeys(codes)),
         picture=next(iter(listed), ""),
     )
     return Offer(product, tuple(listed))

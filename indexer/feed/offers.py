@@ -22,9 +22,11 @@ class Offer:
     pictures: tuple[str, ...] = ()
 
     def joined(self, other: Offer) -> Offer:
-        """The same product with the pictures of another offer of it, whose fields stand where this one has none."""
+        """The same product with pictures and barcodes of another offer too, whose other fields stand where this one has none."""
         mine, its = self.product.model_dump(), other.product.model_dump()
         missing = {name: value for name, value in its.items() if value and not mine[name]}
+        if set(other.product.barcodes) - set(self.product.barcodes):
+            missing["barcodes"] = tuple(dict.fromkeys((*self.product.barcodes, *other.product.barcodes)))
         product = self.product.model_copy(update=missing) if missing else self.product
         return Offer(product, tuple(dict.fromkeys((*self.pictures, *other.pictures))))
 

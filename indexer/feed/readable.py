@@ -6,6 +6,9 @@ import html
 import re
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--.*?-->")
+_INVISIBLE = str.maketrans(dict.fromkeys("\u00ad\u200b\u2060\ufeff"))
+"""What says where a word may be broken, or may not, and is no part of it."""
+
 
 def readable(text: str) -> str:
     """A field without HTML: entities are characters, tags and line breaks are spaces, also where it was escaped twice."""
@@ -14,7 +17,7 @@ def readable(text: str) -> str:
             text = html.unescape(text)
     if "<" in text:
         text = _TAG.sub(" ", text)
-    return " ".join(text.split())
+    return " ".join((text if text.isascii() else text.translate(_INVISIBLE)).split())
 
 
 def address(text: str) -> str:

@@ -38,6 +38,8 @@ from packsight.shared.tables.encoding import Recoder
 MAX_RATIO = 100
 """Feeds of real shops shrink to a tenth or a twentieth; a bomb to a thousandth."""
 _RATIO_FROM = 16_000_000
+_HEAD = 4096
+"""Bytes that tell XML from a table."""
 _DEADLINE = 900.0
 _SURE_SECONDS = 2.0
 """File systems tell times apart by two seconds or less."""
@@ -129,9 +131,12 @@ def identified(offer: Offer, identity: str, faults: Faults) -> Offer | None:
 
 def _is_xml(stream: io.BufferedReader[Any]) -> bool:
     try:
-        return Recoder().recode(stream.peek(512)[:512]).lstrip().startswith(b"<")
-    except UnicodeDecodeError:
-        return False
+        head = stream.peek(_HEAD)[:_HEAD]
+        try:
+            text = Recoder(xml.declared(head)).recode(head)
+        except UnicodeDecodeError:
+            text = head
+        return xml.without_what_is_before(text).startswith(b"<")
     except (EOFError, zlib.error, gzip.BadGzipFile):
         return True  # whoever reads on says so
 

@@ -46,6 +46,7 @@ def read_table(
                 found = found or {field: [index] for index, field in enumerate(BY_POSITION[: len(row)])}
                 key = hashlib.blake2b(json.dumps(sorted(found.items())).encode(), key=key).digest()
                 if has_header:
+                    _note_namelessness(found, row, mapping, faults)
                     continue
             digest = hashlib.blake2b(json.dumps(row).encode(), digest_size=16, key=key).digest()
             if known(digest):
@@ -61,6 +62,15 @@ def read_table(
         raise
     except UserError as error:
         raise FeedError(str(error)) from None
+
+
+def _note_namelessness(
+    found: Mapping[str, Sequence[int]], row: Sequence[str], mapping: Mapping[str, str], faults: Faults
+) -> None:
+    """Say that products have no names where a column that is not understood may hold them."""
+    rest = [cell for index, cell in enumerate(row) if cell and all(index not in at for at in found.values())]
+    if rest and not found.keys() & {"name", "model"} and mapping.get("name") != "":
+        faults.count("no column is known for products' names, --map name=… says which it is", f"of {', '.join(rest)[:200]}")
 
 
 def _header(row: Sequence[str], mapping: Mapping[str, str], name: str) -> dict[str, list[int]] | None:

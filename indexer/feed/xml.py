@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from html.entities import html5
 from typing import Any
 
 from lxml import etree
@@ -34,6 +35,13 @@ SAFE = {
     "remove_pis": True,
     "encoding": "utf-8",
 }
+_BEFORE = re.compile(rb"(?:[\x00-\x20\x7f]|\xef\xbb\xbf|\xe2\x80\x8b|\xc2\xa0)+")
+"""What is not seen before the first tag: blanks, controls, a further byte order mark."""
+_LATEST = 4096
+"""Bytes within which a declaration stands, behind what a program said before it wrote the feed."""
+_REFERENCE = re.compile(rb"&(?:#x([0-9A-Fa-f]{1,8})|#([0-9]{1,10})|(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]{1,31}));")
+_LONGEST = 40
+"""Bytes of such a reference, at most."""
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 
 REMEDIES: Mapping[str, str] = {
@@ -43,7 +51,7 @@ REMEDIES: Mapping[str, str] = {
     "ERR_INVALID_ENCODING": "save the feed as UTF-8 and let its declaration say so",
     "ERR_TAG_NAME_MISMATCH": "close each tag by its own name",
     "ERR_TAG_NOT_FINISHED": "the feed ends too early: write it whole before it is fetched",
-    "ERR_DOCUMENT_END": "the feed ends too early: write it whole before it is fetched",
+    "ERR_DOCUMENT_END": "take away what stands behind the end of its root",
     "ERR_DOCUMENT_EMPTY": "the file is empty or no XML",
 }
 """What to do, by libxml2's name of the error."""
@@ -169,6 +177,19 @@ class _Parsing:
         )
 
 
+def declared(head: bytes) -> str:
+    """The encoding that a feed names at its beginning; empty without one."""
+    found = _DECLARED.search(head)
+    return found.group(1).decode() if found else ""
+
+
+def without_what_is_before(data: bytes) -> bytes:
+    """UTF-8 from the first tag on, or from the declaration where text of a program stands before it."""
+    if (match := _BEFORE.match(data)) is not None:
+        data = data[match.end() :]
+    return data[max(0, data.find(b"<?xml", 0, _LATEST)) :]
+
+
 def local(element: Any) -> str:
     """Name of an element without its namespace."""
     tag: str = element.tag
@@ -176,7 +197,7 @@ def local(element: Any) -> str:
 
 
 def text_of(element: Any) -> str:
-    """All text in an element; a named entity of HTML, say &nbsp;, stays a node of its own and stands for a space."""
+    """All text in an element; a named entity that nobody knows stays a node of its own and stands for a space."""
     if not len(element):
         return element.text or ""
     parts = [element.text or ""]
@@ -186,12 +207,16 @@ def text_of(element: Any) -> str:
 
 
 class _Text:
-    """Hands UTF-8 to the parser, without white space before the declaration; what XML forbids in text counts as spaces."""
+    """Hands UTF-8 to the parser, from the first tag on; what XML forbids in text counts as spaces.
+
+    Entities of HTML, which XML does not know, are characters.
+    """
 
     def __init__(self, stream: Readable, name: str) -> None:
         self._stream, self._name = stream, name
         self._recoder: Recoder | None = None
         self._begun = False
+        self._held = b""
         self._given = 0
         self.dropped = 0
         self.first_dropped = ""
@@ -200,12 +225,12 @@ class _Text:
         while True:
             raw = self._stream.read(size)
             if self._recoder is None:
-                declared = _DECLARED.search(raw[:400])
-                self._recoder = Recoder(declared.group(1).decode() if declared else "")
-            data = self._recoder.recode(raw, final=not raw)
+                self._recoder = Recoder(declared(raw[:_LATEST]))
+            data = self._held + self._recoder.recode(raw, final=not raw)
             if not self._begun:
-                data = data.lstrip()
+                data = without_what_is_before(data)
                 self._begun = bool(data)
+            data, self._held = _whole(data) if raw else (data, b"")
             if data or not raw:
                 break
         if found := len(data) - len(data.translate(None, CONTROL)):
@@ -215,7 +240,31 @@ class _Text:
             self.dropped += found
             data = data.translate(SPACED)
         self._given += len(data)
-        return data
+        return _REFERENCE.sub(self._character, data) if b"&" in data else data
+
+    def _character(self, reference: re.Match[bytes]) -> bytes:
+        """What a reference stands for that a parser of XML does not know, or refuses."""
+        whole, hexadecimal, decimal, name = reference[0], *reference.groups()
+        if name is not None:
+            character = html5.get(f"{name.decode()};", "")
+            return character.replace("&", "&amp;").replace("<", "&lt;").encode() if character else whole
+        if _is_character(int(hexadecimal, 16) if hexadecimal else int(decimal)):
+            return whole
+        if not self.dropped:
+            self.first_dropped = f"character {whole.decode()}"
+        self.dropped += 1
+        return b" "
+
+
+def _whole(data: bytes) -> tuple[bytes, bytes]:
+    """The data without a reference at its end that is not whole yet, and that."""
+    at = data.rfind(b"&", max(0, len(data) - _LONGEST))
+    return (data, b"") if at < 0 or b";" in data[at:] else (data[:at], data[at:])
+
+
+def _is_character(code: int) -> bool:
+    """Whether XML allows it in text (XML 1.0, 2.2)."""
+    return code in (9, 10, 13) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or 0x10000 <= code <= 0x10FFFF
 
 
 def _too_many(name: str, identity: str | None, found: int) -> FeedError:

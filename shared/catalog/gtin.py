@@ -42,10 +42,10 @@ def upc_a_of_upc_e(digits: str) -> str:
 def listed_gtins(text: str) -> set[int]:
     """What a shop may mean by a barcode in its feed; empty for what is none.
 
-    Blanks and hyphens between the digits don't count. Eight digits are an EAN-8 or a UPC-E: both, where both check digits
-    are right.
+    Blanks and hyphens between the digits don't count, nor does an apostrophe before them, which keeps them text in a
+    spreadsheet. Eight digits are an EAN-8 or a UPC-E: both, where both check digits are right.
     """
-    digits = "".join(text.split()).replace("-", "")
+    digits = "".join(text.split()).replace("-", "").removeprefix("'")
     if not _is_number(digits):
         return set()
     readings = [digits.rjust(12, "0") if len(digits) == _WITHOUT_ZERO else digits]

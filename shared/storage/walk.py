@@ -14,12 +14,14 @@ ASIDE = frozenset(("@eadir", "#recycle", "@recycle", "$recycle.bin", ".trash", "
 def files_below(root: Path, skipped: Counter[str], failed: Callable[[OSError], None] | None = None) -> Iterator[Path]:
     """Yield the files below a folder, each folder's sorted by name before those of its folders.
 
-    Links to folders are followed, each folder once. Folders that are left out, hidden ones, those in ASIDE and those that were
-    entered by another name, are counted in `skipped` by their names with a slash; one that cannot be listed is told to `failed`.
+    Links to folders are followed, and each folder once: rather under its own name than under that of a link beside it.
+    Folders that are left out, hidden ones, those in ASIDE and those that were entered by another name, are counted in `skipped`
+    by their names with a slash; one that cannot be listed is told to `failed`.
     """
     seen = {_identity(root)} if root.exists() else set()
     for folder, folders, files in os.walk(root, onerror=failed, followlinks=True):
-        folders[:] = [name for name in sorted(folders) if _entered(Path(folder, name), seen, skipped)]
+        links_last = sorted(folders, key=lambda name: (Path(folder, name).is_symlink(), name))
+        folders[:] = sorted(name for name in links_last if _entered(Path(folder, name), seen, skipped))
         yield from (Path(folder, name) for name in sorted(files))
 
 

@@ -17,8 +17,10 @@ MAX_LINE = 1_000_000
 MAX_CELL_LINES = 1000
 """Lines that a quoted cell may have. A quotation mark that is still open then was none."""
 _CHUNK = 64 * 1024
-_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-"""First line of tables that are meant for Excel: which character stands between cells."""
+_SEPARATOR = re.compile(r'"?sep *= *(.)\1*"?\s*', re.IGNORECASE)
+"""First line of tables that are meant for Excel: which character stands between cells; saved anew it has more of them."""
+_PROTECTED = re.compile(r'="(.*)"', re.DOTALL)
+"""How digits are kept from Excel, which takes leading zeros away: as a formula."""
 
 
 class Readable(Protocol):
@@ -31,8 +33,8 @@ class Readable(Protocol):
 def records(stream: Readable) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of its first line and the cells of each row, holding one row at a time.
 
-    Cells stand between tabs, semicolons or commas: what the first line has, or what a line `sep=` says. Quoted cells may hold
-    line breaks. Raises UnicodeDecodeError and csv.Error.
+    Cells stand between tabs, semicolons or commas: what the first line that is not blank has, or what a line `sep=` says. Quoted
+    cells may hold line breaks; `="007"` is 007. Raises UnicodeDecodeError and csv.Error.
     """
     lines = _Lines(stream)
     if lines.first is not None and (named := _SEPARATOR.fullmatch(lines.first)):
@@ -101,7 +103,8 @@ def _cells(text: str, delimiter: str) -> list[str]:
         return [cell.strip() for cell in text.split(delimiter)]
     if delimiter == "\t" and _quotes(text, delimiter) is not _Quotes.CLOSED:
         return [_unquoted(cell.strip()) for cell in text.split(delimiter)]
-    return [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
+    row = [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
+    return [match[1] if (match := _PROTECTED.fullmatch(cell)) else cell for cell in row] if '="' in text else row
 
 
 def _unquoted(cell: str) -> str:
@@ -125,6 +128,9 @@ class _Lines:
         self.may_go_on = True
         """Whether a cell may go on over the next line."""
         self.first = next(self._lines, None)
+        while self.first is not None and not self.first.strip():
+            self.number += 1
+            self.first = next(self._lines, None)
         if self.first is not None:
             self._back.append(self.first)
 

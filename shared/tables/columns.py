@@ -13,27 +13,36 @@ from collections.abc import Mapping, Sequence
 KNOWN: Mapping[str, tuple[str, ...]] = {
     "id": (
         "id", "offer id", "product id", "item id", "handle", "id товара", "ид", "внешний код", "ie xml id", "код", "код товара",
-        "code", "product code", "sku", "variant sku", "артикул", "артикул товара",
+        "code", "product code", "url handle", "sku", "variant sku", "ваш sku", "артикул", "артикул товара", "артикул продавца",
+        "номенклатура код",
     ),
     "picture": (
-        "picture", "image link", "main image", "main image url", "picture url", "image url", "image", "images", "image src",
-        "photo", "photos", "photo url", "pictures", "picture urls", "image urls", "основное фото", "основное изображение", "фото",
+        "picture", "image link", "main image", "main image url", "base image", "главное фото", "главное изображение",
+        "ссылка на главное фото", "picture url", "image url", "product image url", "image", "images", "image src",
+        "photo", "photos", "photo url", "pictures", "picture urls", "image urls", "image urls x y z", "основное фото",
+        "основное изображение", "фото", "изображения товара", "фото товара", "ссылка изображения", "медиафайлы", "файл картинки",
         "фотография", "фотографии", "изображение", "изображения", "картинка", "картинки", "ссылка на картинку",
         "ссылка на изображение", "ссылки на изображения", "ссылка на фото", "ссылки на фото", "url картинки", "url фото",
         "ie detail picture", "ie preview picture", "variant image", "additional image link", "additional images",
         "additional image links", "gallery", "дополнительные фото", "дополнительные изображения", "доп фото", "доп изображения",
+        "ссылки на дополнительные фото",
     ),
     "name": (
         "name", "title", "product name", "product title", "название", "наименование", "название товара", "наименование товара",
-        "имя", "ie name", "полное наименование", "товар",
+        "имя", "ie name", "полное наименование", "товар", "номенклатура", "наименование номенклатуры", "название позиции",
+        "название товара или услуги", "название номенклатуры", "item name", "nom", "nombre", "nome", "bezeichnung", "artikelname",
     ),
-    "vendor": ("vendor", "brand", "brands", "manufacturer", "бренд", "марка", "торговая марка", "производитель"),
+    "vendor": (
+        "vendor", "brand", "brands", "brand name", "manufacturer", "бренд", "бренды", "бренд товара", "марка", "торговая марка",
+        "производитель", "изготовитель", "marque", "marke", "hersteller",
+    ),
     "model": ("model", "модель"),
     "url": (
         "url", "link", "product url", "permalink", "ссылка", "ссылка на товар", "ссылка на товар на сайте магазина", "url товара",
     ),
     "vendor_code": (
         "vendor code", "vendorcode", "sku", "variant sku", "mpn", "артикул", "артикул товара", "артикул производителя",
+        "номенклатура артикул",
     ),
     "barcode": (
         "barcode", "gtin", "ean", "ean13", "ean 13", "upc", "variant barcode", "gtin upc ean or isbn", "штрихкод", "штрих код",
@@ -52,6 +61,8 @@ MANY = frozenset(("picture", "barcode"))
 """Fields that may stand in several columns, all of which count."""
 
 _APART = re.compile(r"[\W_]+")
+_NUMBERED = re.compile(r" ?\d{1,2}")
+"""Behind the name of a column of which there are several."""
 
 
 def plain(name: str) -> str:
@@ -62,13 +73,18 @@ def plain(name: str) -> str:
 def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, list[int]]:
     """Find the columns of each field that a header names; `mapping` names columns by field and goes before the usual names.
 
-    A field for which `mapping` has an empty name has no column.
+    A field for which `mapping` has an empty name has no column. Pictures may be numbered: `photo 2` is another `photo`.
     """
     names = [plain(cell) for cell in header]
     found = {}
     for field, usual in KNOWN.items():
         wanted = (plain(mapping[field]),) if field in mapping else usual
-        at = [index for name in wanted if name for index, one in enumerate(names) if one == name]
+        many = field in MANY
+        at = [index for name in wanted if name for index, one in enumerate(names) if _is_called(one, name, numbered=many)]
         if at:
-            found[field] = at if field in MANY else at[:1]
+            found[field] = list(dict.fromkeys(at)) if many else at[:1]
     return found
+
+
+def _is_called(column: str, name: str, *, numbered: bool) -> bool:
+    return column == name or (numbered and column.startswith(name) and bool(_NUMBERED.fullmatch(column, len(name))))

@@ -20,7 +20,9 @@ CONTROL = bytes(code for code in range(32) if code not in b"\t\n\r") + b"\x7f"
 SPACED = bytes.maketrans(CONTROL, b" " * len(CONTROL))
 """Table for `bytes.translate` that has spaces for them: a vertical tab stands where a line ended."""
 _SAMPLE = 64
-"""Bytes at the beginning in which zeros tell UTF-16 without a mark."""
+"""Bytes at the beginning that tell UTF-16 without a mark."""
+_HIGH = b"\x00\x04"
+"""High bytes of Latin and Cyrillic letters in UTF-16, of which text in any other encoding has none."""
 _LONGEST = 4
 """Bytes of a character in UTF-8."""
 _BESIDE_LATIN = re.compile(rb"[A-Za-z][\x80-\xff]|[\x80-\xff][A-Za-z]")
@@ -30,9 +32,9 @@ _TOGETHER = re.compile(rb"[\x80-\xff]{2}")
 class Recoder:
     """Turns chunks of bytes into UTF-8, whatever they are in.
 
-    A byte order mark, or zeros where UTF-16 has them, decide at once. Else everything is ASCII until it is not; then it is UTF-8
-    if at least half of those characters are. What is neither is in `declared`, where a one-byte encoding was, else in
-    Windows-1251, or in Windows-1252 where its letters stand among Latin ones and not beside each other.
+    A byte order mark, or the high bytes of letters where UTF-16 has them, decide at once. Else everything is ASCII until it is
+    not; then it is UTF-8 if at least half of those characters are. What is neither is in `declared`, where a one-byte encoding
+    was, else in Windows-1251, or in Windows-1252 where its letters stand among Latin ones and not beside each other.
 
     UTF-8 is passed on as it is: whoever decodes it finds what is broken.
     """
@@ -73,7 +75,7 @@ class Recoder:
                 self._set(encoding)
                 return data[len(mark) :]
         sample = data[: _SAMPLE - _SAMPLE % 2]
-        even, odd = sample[0::2].count(0), sample[1::2].count(0)
+        even, odd = (sum(byte in _HIGH for byte in sample[begin::2]) for begin in (0, 1))
         if max(even, odd) > len(sample) // 4:
             self._set("utf-16-le" if odd > even else "utf-16-be")
         return data

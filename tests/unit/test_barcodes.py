@@ -25,7 +25,7 @@ EAN_13, OTHER, EAN_8, UPC_E = "4006381333931", "4600000000015", "96385074", "042
 # Numbers.
 
 
-@pytest.mark.parametrize("text", [EAN_13, "04006381333931", " 4 006381 333931 ", "4-006381-333931"])
+@pytest.mark.parametrize("text", [EAN_13, "04006381333931", " 4 006381 333931 ", "4-006381-333931", "'4006381333931"])
 def test_a_gtin_is_one_number_however_it_is_written(text: str) -> None:
     assert listed_gtins(text) == {4006381333931}
 

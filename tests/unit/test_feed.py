@@ -233,3 +233,48 @@ def test_any_bytes_give_offers_or_a_feed_error(tail: bytes) -> None:
 )
 def test_pictures_resolve_against_the_feeds_own_place(picture: str, location: str, reference: str) -> None:
     assert reference_of(picture, location) == reference
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["\ufeff\ufeff", "\n\ufeff", "\u200b", "\xa0", "\x0b", "Warning: Undefined index in /var/www/feed.php on line 3\n"],
+)
+def test_what_a_program_wrote_before_the_declaration_is_passed_over(before: str, tmp_path: Path) -> None:
+    data = before.encode() + b'<?xml version="1.0" encoding="utf-8"?>' + wrapped('<offer id="1"><name>Крем</name></offer>')
+    assert from_file(tmp_path / "feed.xml", data)["1"].product.name == "Крем"
+
+
+@pytest.mark.parametrize("doctype", ["", '<!DOCTYPE yml_catalog SYSTEM "shops.dtd">'])
+def test_entities_of_html_are_characters_whether_or_not_they_are_declared(doctype: str) -> None:
+    offers = wrapped("<offer id='1'><name>Крем L&eacute;a&mdash;5 &laquo;Роза&raquo;&nbsp;&amp; 5 &LT; 6</name></offer>")
+    (offer,) = read(doctype.encode() + offers)
+    assert offer.product.name == "Крем Léa—5 «Роза» & 5 < 6"
+
+
+def test_entities_are_read_wherever_a_feed_is_cut_into_pieces() -> None:
+    offers = read(wrapped("".join(f"<offer id='{number}'><name>{'a&eacute;' * 50}</name></offer>" for number in range(500))))
+    assert [offer.product.name for offer in offers] == ["aé" * 50] * 500
+
+
+@pytest.mark.parametrize("reference", ["&#11;", "&#0;", "&#x1F;", "&#55357;", "&#xFFFF;", "&#9999999999;"])
+def test_references_to_what_xml_forbids_count_as_spaces_and_are_told(reference: str, tmp_path: Path) -> None:
+    file = tmp_path / "feed.xml"
+    file.write_bytes(wrapped(f"<offer id='1'><name>Cream{reference}mild</name></offer>"))
+    offers = read_offers(str(file), Settings(_env_file=None))
+    assert offers.by_id["1"].product.name == "Cream mild"
+    assert offers.notes == (f"control characters in the feed, which count as spaces: 1 (first: character {reference})",)
+
+
+def test_hyphens_and_spaces_that_nobody_sees_are_not_in_names() -> None:
+    (offer,) = read(wrapped("<offer id='1'><name>Шам&amp;shy;пунь\u200b мяг\u00adкий</name></offer>"))
+    assert offer.product.name == "Шампунь мягкий"
+
+
+def test_a_feed_in_a_declared_encoding_of_single_bytes_is_no_table(tmp_path: Path) -> None:
+    data = '<?xml version="1.0" encoding="cp866"?><yml_catalog><shop><offers><offer id="1"><name>Шампунь</name></offer>'
+    assert from_file(tmp_path / "feed.xml", f"{data}</offers></shop></yml_catalog>".encode("cp866"))["1"].product.name == "Шампунь"
+
+
+def test_text_behind_the_end_is_named_as_such() -> None:
+    with pytest.raises(FeedError, match="take away what stands behind the end"):
+        read(wrapped("<offer id='1'/>") + b"Notice: done")

@@ -49,8 +49,9 @@ def test_linked_folders_are_followed_once_and_the_rest_is_counted(tmp_path: Path
         (folder / "a.jpg").write_bytes(b"x")
     (photos / "2023").symlink_to(nas)
     (photos / "2023-again").symlink_to(nas)
+    (photos / "2022").symlink_to(photos / "2024")
     (photos / "2024" / "loop").symlink_to(photos)
     skipped: Counter[str] = Counter()
     found = [os.path.relpath(path, photos) for path in files_below(photos, skipped)]
     assert found == ["2023/a.jpg", "2024/a.jpg"]
-    assert skipped == {"@eaDir/": 1, ".git/": 1, "2023-again/": 1, "loop/": 1}
+    assert skipped == {"@eaDir/": 1, ".git/": 1, "2022/": 1, "2023-again/": 1, "loop/": 1}

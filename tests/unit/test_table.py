@@ -101,3 +101,52 @@ def test_a_long_table_is_read_row_by_row() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert int(done.stdout) < 1_400_000
+
+
+@pytest.mark.parametrize(
+    ("header", "field"),
+    [
+        ("Номенклатура", "name"), ("Название товара или услуги", "name"), ("Item Name", "name"), ("Nom", "name"),
+        ("Бренды", "vendor"), ("Brand Name", "vendor"),
+    ],
+)  # fmt: skip
+def test_names_and_vendors_are_found_under_what_exports_call_them(header: str, field: str) -> None:
+    product = read(f"id;picture;{header}\n1;a.jpg;Крем\n").by_id["1"].product
+    assert getattr(product, field) == "Крем"
+
+
+def test_a_table_of_which_no_column_is_known_to_hold_names_says_so() -> None:
+    offers = read("id;picture;Wording;price\n1;a.jpg;Cream;5\n")
+    assert [note.partition(":")[2] for note in offers.notes] == [" 1 (first: of Wording)"]
+    assert "--map name=" in offers.notes[0]
+    assert read("id;picture;Wording\n1;a.jpg;Cream\n", name="Wording").notes == ()
+    assert read("id;picture;Wording\n1;a.jpg;Cream\n", name="").notes == ()
+
+
+def test_pictures_stand_under_numbered_columns_the_main_one_first() -> None:
+    offer = read("Ваш SKU *;Фото 1;Фото 2;Фото3;Главное фото\n1;b.jpg;c.jpg;d.jpg;a.jpg\n").by_id["1"]
+    assert offer.pictures == ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    assert read("sku,base_image,additional_images\n1,a.jpg,b.jpg\n").by_id["1"].pictures == ("a.jpg", "b.jpg")
+
+
+@pytest.mark.parametrize("before", ["\n", "\r\n  \r\n", "\nsep=;\n", "sep=;;;\n", "sep = ;\n"])
+def test_blank_lines_and_what_excel_makes_of_its_own_come_before_the_header(before: str) -> None:
+    offers = read(f"{before}id;picture;name\n1;a.jpg;Cream, mild, 50 ml\n;b.jpg;\n")
+    assert offers.by_id["1"].product.name == "Cream, mild, 50 ml"
+    line = len(before.splitlines()) + 3
+    assert offers.notes == (f"rows without an id, left out: 1 (first: line {line})",)
+
+
+def test_digits_that_are_kept_from_excel_are_those_digits() -> None:
+    assert list(read('id,picture,name\n="00125",a.jpg,"Cream ""C"""\n').by_id) == ["00125"]
+    assert list(read('id;picture\n"=""00126""";a.jpg\n').by_id) == ["00126"]
+
+
+def test_further_rows_of_a_product_add_their_barcodes() -> None:
+    product = read("id,picture,barcode\n1,a.jpg,4600000000017|4600000000031\n1,b.jpg,4600000000024\n").by_id["1"].product
+    assert product.barcodes == ("4600000000017", "4600000000031", "4600000000024")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_cyrillic_header_in_utf_16_without_a_mark_is_understood(encoding: str) -> None:
+    assert read("Код;Фото;Название\n1;a.jpg;Крем\n", encoding).by_id["1"].product.name == "Крем"
