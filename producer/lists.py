@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from packsight.shared.contract.errors import UserError
@@ -16,6 +18,7 @@ from packsight.shared.tables.columns import KNOWN
 from packsight.shared.tables.encoding import Recoder
 from packsight.shared.tables.table import SUFFIXES as TABLES
 from packsight.shared.tables.table import named, read_rows
+from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from pyarrow import parquet
@@ -30,11 +33,14 @@ SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".parquet", *TABLES))
 """Of files that are lists of photos, in lower case."""
 
 Entry = tuple[str, Mapping[str, str]]
-"""A reference as it is written, and the columns beside it."""
+"""A reference as it is written, empty where a row names no photo, and the columns beside it."""
+
+_BETWEEN = re.compile(r"[,;|\n]")
+_NEXT_ADDRESS = re.compile(r"[\s|][\s,;|]*(?:https?|s3)://", re.IGNORECASE)
 
 
 def read_list(path: Path, column: str | None = None) -> Iterator[Entry]:
-    """Yield the entries of a list file, of the kind that its suffix says; blank ones are left out.
+    """Yield the entries of a list file, of the kind that its suffix says; blank lines are none.
 
     column: of references, where a list has columns; by default the first of COLUMNS. Raises UserError for what is no such list.
     """
@@ -70,6 +76,27 @@ def read_standard_input(column: str | None = None) -> Iterator[Entry]:
         yield from _of_json(text, "Standard input", column)
     else:
         yield from _of_text(text)
+
+
+def names_several(reference: str) -> bool:
+    """Whether a reference seems to be several, as cells of shops' exports hold them: a list of JSON, or names with marks between.
+
+    Commas and addresses are also parts of one address: a further one stands after a blank or a bar, or after a picture's suffix.
+    """
+    if reference.startswith("["):
+        with suppress(ValueError, RecursionError):
+            return len(json.loads(reference)) > 1
+    if _NEXT_ADDRESS.search(reference):
+        return True
+    first, *others = [part.strip(" \r\t\"'") for part in _BETWEEN.split(reference)]
+    others = [one for one in others if one]
+    if "://" in first and not any("://" in one for one in others):
+        return False
+    return bool(others) and all(_is_picture(one) for one in (first, *others))
+
+
+def _is_picture(name: str) -> bool:
+    return PurePosixPath(name.partition("?")[0]).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _text(data: bytes, name: str) -> str:
@@ -138,8 +165,7 @@ def _of_rows(rows: Iterable[dict[str, str]], name: str, column: str | None) -> I
         if found is None:
             wanted = column or "of photos (say image, picture or url)"
             raise UserError(f"{name} has no column {wanted}; it has {', '.join(row)}. Name it with --column.")
-        if reference := row[found].strip():
-            yield reference, {key: value for key, value in row.items() if key != found}
+        yield row[found].strip(), {key: value for key, value in row.items() if key != found}
 
 
 def _cell(value: object) -> str:

@@ -26,6 +26,7 @@ class Item:
 
     name: str
     where: Path | str
+    """Empty where an entry of a list names no photo: its row says so."""
     extra: Mapping[str, str] = field(default_factory=dict)
     """The caller's own columns."""
 
@@ -78,9 +79,10 @@ def single(image: str) -> Item:
 
 
 def resolve(entries: Iterable[Entry], folder: Path) -> Iterator[Item]:
-    """Turn a list's entries into photos: addresses stay, paths start at the list's own folder."""
+    """Turn a list's entries into photos: addresses stay, as does what names none; paths start at the list's own folder."""
     for reference, extra in entries:
-        yield Item(reference, reference if "://" in reference else find(folder, reference), extra)
+        as_written = not reference or "://" in reference
+        yield Item(reference, reference if as_written else find(folder, reference), extra)
 
 
 def is_photo(path: PurePath) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from packsight.producer.lists import names_several
 from packsight.producer.sources import Item
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Failure
@@ -20,6 +23,9 @@ from packsight.shared.storage.objects import ObjectStore
 
 THREADS = 8
 MAX_REFERENCE = 4096
+NAMELESS = "(no photo)"
+"""What the row of an entry is called that names no photo, so that whoever reads of it sees something."""
+_ALONE = "each photo needs a row of its own"
 _FRESH = timedelta(hours=12)
 """Age from which a photo that is there is sent again, which makes it young: one that no job names any more is removed when it is
 days old (settings.Storage.uploads_days), and the job that is being submitted has no manifest yet."""
@@ -29,8 +35,9 @@ def upload(items: Iterable[Item], store: ObjectStore, *, threads: int = THREADS)
     """Yield what a job's manifest holds for each item, in order.
 
     A local file becomes s3://<bucket>/uploads/<sha256 of its content>; what was sent a short while ago is not sent again. A
-    reference stays as it is. At most four files per thread are under way. A file that cannot be read is yielded as
-    Unopened; a file without content is not refused here, its outcome says what is wrong with it.
+    reference stays as it is. At most four files per thread are under way. A file that cannot be read, and an entry of a list
+    that names no photo or several, is yielded as Unopened; a file without content is not refused here, its outcome says what
+    is wrong with it.
 
     Raises StorageError when object storage refuses or does not answer.
     """
@@ -48,18 +55,29 @@ def upload(items: Iterable[Item], store: ObjectStore, *, threads: int = THREADS)
 
 
 def _one(item: Item, store: ObjectStore) -> JobImage | Unopened:
+    if not item.where:
+        nameless = replace(item, name=item.name or NAMELESS)
+        return _unopened(nameless, ErrorCode.REFERENCE_INVALID, "this entry of the list names no photo")
     if isinstance(item.where, str):
+        if "://" in item.where and names_several(item.where):  # a plain path is for the worker to judge, which sees the file
+            return _unopened(item, ErrorCode.REFERENCE_INVALID, f"it names several: {_ALONE}")
         if len(item.where) > MAX_REFERENCE:
             return _unopened(item, ErrorCode.REFERENCE_INVALID, f"the reference has more than {MAX_REFERENCE} characters")
         return JobImage(reference=item.where, name=item.name, extra=dict(item.extra))
     try:
         return _stored(item, item.where, store)
-    except FileNotFoundError:
-        return _unopened(item, ErrorCode.OBJECT_MISSING, "there is no such file where it was submitted")
-    except PermissionError:
-        return _unopened(item, ErrorCode.ACCESS_DENIED, "this file may not be read where it was submitted")
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character, from a damaged list
-        return _unopened(item, ErrorCode.REFERENCE_INVALID, getattr(error, "strerror", None) or str(error))
+        return _unopened(item, *_why(error, item.name))
+
+
+def _why(error: OSError | ValueError, name: str) -> tuple[ErrorCode, str]:
+    if getattr(error, "errno", None) in {errno.ENOENT, errno.ENAMETOOLONG} and names_several(name):
+        return ErrorCode.REFERENCE_INVALID, f"no file has this name, which seems to be several: {_ALONE}"
+    if isinstance(error, FileNotFoundError):
+        return ErrorCode.OBJECT_MISSING, "there is no such file where it was submitted"
+    if isinstance(error, PermissionError):
+        return ErrorCode.ACCESS_DENIED, "this file may not be read where it was submitted"
+    return ErrorCode.REFERENCE_INVALID, getattr(error, "strerror", None) or str(error)
 
 
 def _stored(item: Item, path: Path, store: ObjectStore) -> JobImage:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from packsight.producer.evaluation.metrics import Answer
-from packsight.producer.sources import Item
+from packsight.producer.sources import Item, resolve
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.storage.jobs import Unopened
@@ -16,12 +16,19 @@ TOP_K = 5
 
 
 def items(labels: Sequence[Label], root: Path) -> list[Item]:
-    """The photos to send, paths from `root` on; raises UserError when one does not exist."""
-    found = [Item(label.image, label.image if "://" in label.image else root / label.image) for label in labels]
+    """The photos to send, paths from `root` on, found as those of lists are; raises UserError when one does not exist."""
+    found = list(resolve(((label.image, {}) for label in labels), root))
     for item in found:
-        if isinstance(item.where, Path) and not item.where.is_file():
+        if isinstance(item.where, Path) and not _is_there(item.where):
             raise UserError(f"{item.where} does not exist. Correct the labels or name the photos' folder with --root.")
     return found
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for one, as of several photos
+        return False
 
 
 def unreadable(one: Unopened) -> UserError:

@@ -100,8 +100,8 @@ def read(path: Path, rows: Sequence[Row], catalog: str, *, by: str, share: float
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"{path} is no table. Import a .csv, .tsv or .xlsx with the columns image, verdict, product_id.")
     finder, found = _Finder(rows), Imported()
-    for number, line in enumerate(read_table(path), start=2):
-        cells = {name: literal(cell.strip()) for name, cell in line.items()}
+    for number, row in read_table(path):
+        cells = {name: literal(cell.strip()) for name, cell in row.items()}
         if not ({"job", "index"} <= cells.keys() or "image" in cells):
             raise UserError(f"{path} has neither the columns job and index nor image; it has {', '.join(cells)}.")
         if "verdict" not in cells and "product_id" not in cells:

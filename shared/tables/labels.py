@@ -1,7 +1,7 @@
 """The table of labels: what each photo shows.
 
 It has the columns `image` and `product_id` (empty: the catalog does not hold the product), and may have `nearest_id`
-(the product that comes closest) and `kind` (several, `;` between them).
+(the product that comes closest) and `kind` (several, `;` between them). The first two may be called as in shops' exports.
 """
 
 from __future__ import annotations
@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
-from packsight.shared.tables.table import read_table
+from packsight.shared.tables.columns import KNOWN
+from packsight.shared.tables.table import named, read_table
+
+IMAGE = ("image", *KNOWN["picture"])
+PRODUCT = ("product_id", *KNOWN["id"])
+"""Names under which the columns are found, in this order: a table may have numbers of its own rows in a column `id`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +36,26 @@ class Label:
 
 def read_labels(path: Path, *, kind: str = "kind") -> list[Label]:
     """Read a table of labels; `kind` is the column of kinds. Raises UserError when a column or all rows are missing."""
-    labels = []
-    for number, row in enumerate(read_table(path), start=2):
-        if missing := {"image", "product_id"} - row.keys():
-            raise UserError(f"{path} has no column {' and '.join(sorted(missing))}; it has {', '.join(row)}.")
-        if not row["image"].strip():
-            raise UserError(f"{path}, line {number}: the image is empty. Every row must name a photo.")
-        product = row["product_id"].strip()
+    labels: list[Label] = []
+    columns: tuple[str, str, str] | None = None
+    for line, row in read_table(path):
+        image, product, nearest = columns = columns or _columns(path, row)
+        if not row[image]:
+            raise UserError(f"{path}, line {line}: the image is empty. Every row must name a photo.")
         kinds = tuple(dict.fromkeys(part.strip() for part in row.get(kind.lower(), "").split(";") if part.strip()))
-        labels.append(Label(row["image"].strip(), product, row.get("nearest_id", "").strip() or product, kinds))
+        labels.append(Label(row[image], row[product], row.get(nearest, "") or row[product], kinds))
     if not labels:
         raise UserError(f"{path} has no rows. Each row names a photo and its product.")
     return labels
+
+
+def _columns(path: Path, row: dict[str, str]) -> tuple[str, str, str]:
+    """The columns of the photo, its product and the nearest product, the last one empty where there is none."""
+    image, product = named(row, IMAGE), named(row, PRODUCT)
+    if image is None or product is None:
+        missing = " and ".join(wanted[0] for wanted, found in ((IMAGE, image), (PRODUCT, product)) if found is None)
+        raise UserError(
+            f"{path} has no column {missing}; it has {', '.join(row)}. Its first line must name the columns: image (or picture, "
+            "photo, фото) holds each photo's path or address, product_id (or id, sku, артикул) the product on it."
+        )
+    return image, product, named(row, ("nearest_id",)) or ""

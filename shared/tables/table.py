@@ -37,21 +37,21 @@ def read_rows(stream: io.BufferedIOBase, name: str) -> Iterator[tuple[int, list[
         raise UserError(f"{name} is broken after line {line}: {error}. Save the table as CSV in UTF-8, or as .xlsx.") from None
 
 
-def read_table(path: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of a table file by column, whose names are those of the first row in lower case.
+def read_table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line of each row of a table file, and the row by column, whose names are those of the first row in lower case.
 
     Rows without anything are left out; cells beyond the header are too. Raises UserError when it cannot be read or has no header.
     """
     try:
         with path.open("rb") as file:
             names: list[str] = []
-            for _, row in read_rows(file, str(path)):
+            for line, row in read_rows(file, str(path)):
                 if not any(row):
                     continue
                 if not names:
                     names = [cell.lower() for cell in row]
                 else:
-                    yield {name: row[index] if index < len(row) else "" for index, name in enumerate(names) if name}
+                    yield line, {name: row[index] if index < len(row) else "" for index, name in enumerate(names) if name}
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     if not names:

@@ -29,6 +29,7 @@ from packsight.producer.http.queueing import ask_again
 from packsight.producer.http.rights import Right
 from packsight.producer.http.webhooks import signature
 from packsight.producer.sources import Item
+from packsight.producer.upload import NAMELESS
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys
@@ -103,8 +104,9 @@ OBJECT = {"photos": [{"reference": "s3://photos/1.jpg", "name": "first", "extra"
 @pytest.mark.parametrize(
     ("form", "names", "extras"),
     [
-        ({"body": TABLE.encode(), "headers": {"Content-Type": "text/csv; charset=utf-8"}}, ["s3://photos/1.jpg", "s3://photos/2.jpg"],
-         [{"SKU": "A-1", "Store": "Москва"}, {"SKU": "A-3", "Store": "Тверь"}]),
+        ({"body": TABLE.encode(), "headers": {"Content-Type": "text/csv; charset=utf-8"}},
+         ["s3://photos/1.jpg", "s3://photos/2.jpg", NAMELESS],
+         [{"SKU": "A-1", "Store": "Москва"}, {"SKU": "A-3", "Store": "Тверь"}, {"SKU": "A-2", "Store": "x"}]),
         ({"body": LINES.encode(), "headers": {"Content-Type": "application/x-ndjson"}}, ["s3://photos/1.jpg", "s3://photos/2.jpg"],
          [{"sku": "A-1", "shelf": "4"}, {"sku": "A-3", "shelf": ""}]),
         ({"body": b"# shelf 7\ns3://photos/1.jpg\n\ns3://photos/2.jpg", "headers": {"Content-Type": "text/plain"}},
@@ -121,7 +123,7 @@ def test_the_callers_own_columns_come_back_in_the_results(
     assert job["name"] == "mine"
     ended(client, job["id"])
     found = rows(client, job["id"])
-    assert [row["image"] for row in found] == ["s3://photos/1.jpg", "s3://photos/2.jpg"]
+    assert [row["image"] for row in found] == ["s3://photos/1.jpg", "s3://photos/2.jpg", *names[2:]]
     assert [row["name"] for row in found] == names
     assert [row.get("extra", {}) for row in found] == extras
 

@@ -222,7 +222,7 @@ def exported(path: Path) -> list[dict[str, Any]]:
 def test_a_list_has_a_row_for_every_entry_with_its_own_columns_and_the_exit_code_tells_of_failures(
     worker: StandIn, photos: Path, tmp_path: Path
 ) -> None:
-    entries = ["image,sku,name", "0.jpg,007,first", '"C:\\photos\\1.jpg",008,', "missing.jpg,009,gone"]
+    entries = ["image,sku,name", "0.jpg,007,first", '"C:\\photos\\1.jpg",008,', "missing.jpg,009,gone", ",010,", ","]
     (photos / "list.csv").write_text("\n".join(entries), encoding="utf-8")
     files = [tmp_path / f"results.{kind}" for kind in ("csv", "jsonl", "parquet")]
     outs = [f"--out={file}" for file in files]
@@ -232,14 +232,14 @@ def test_a_list_has_a_row_for_every_entry_with_its_own_columns_and_the_exit_code
     rows = table(files[0])
     assert [(row["name"], row["sku"], row["own_name"], row["failure_code"]) for row in rows] == [
         ("0.jpg", "007", "first", ""), ("C:\\photos\\1.jpg", "008", "", "object_missing"),
-        ("missing.jpg", "009", "gone", "object_missing"),
+        ("missing.jpg", "009", "gone", "object_missing"), ("(no photo)", "010", "", "reference_invalid"),
     ]  # fmt: skip
     lines = {row["name"]: row for row in exported(files[1])}
     assert lines["missing.jpg"]["extra"] == {"sku": "009", "name": "gone"}
     assert "sku: 009 · name: gone" in (tmp_path / "r.html").read_text(encoding="utf-8")
     for file in files:
         read = packsight.read_results(file)
-        assert read["sku"].tolist() == ["007", "008", "009"]
+        assert read["sku"].tolist() == ["007", "008", "009", "010"]
     again = run("results", done.stdout.strip(), "--out", "-", code=SOME_FAILED)
     assert {row["name"]: row["extra"]["sku"] for row in map(json.loads, again.stdout.splitlines())} == {
         row["name"]: row["sku"] for row in rows

@@ -249,7 +249,7 @@ def test_a_workbook_is_a_table_for_feeds_and_lists(tmp_path: Path) -> None:
     offers = read(tmp_path, data, "feed.xlsx")
     assert [offer.product.name for offer in offers.values()] == ["Крем", "Мыло"]
     assert next(iter(offers)) == "101"
-    assert [row["фото"] for row in read_table(tmp_path / "feed.xlsx")] == ["a.jpg", "b.jpg"]
+    assert [row["фото"] for _, row in read_table(tmp_path / "feed.xlsx")] == ["a.jpg", "b.jpg"]
 
 
 def test_a_workbook_that_is_none_or_a_bomb_is_refused(tmp_path: Path) -> None:

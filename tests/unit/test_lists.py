@@ -12,13 +12,16 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from packsight.producer.sources import expand
-from packsight.shared.contract.errors import UserError
+from packsight.producer.lists import names_several
+from packsight.producer.sources import Item, expand
+from packsight.producer.upload import NAMELESS, upload
+from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.storage.jobs import JobImage, Unopened
 
 NO_STORE: Any = None
 ROWS: list[dict[str, Any]] = [
     {"SKU": "007", "Image": "https://a.example/1.jpg", "store": "Köln", "price": 1.5},
-    {"SKU": "", "Image": "", "store": "left out: it names no photo", "price": 2.0},
+    {"SKU": "", "Image": "", "store": "it names no photo", "price": 2.0},
     {"SKU": "8", "Image": "sub/2.jpg", "store": None, "price": None},
 ]
 
@@ -40,9 +43,10 @@ def test_what_stands_beside_a_reference_comes_along_as_text(tmp_path: Path, suff
         file.write_text("\n\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS), encoding="utf-8")
     assert entries(file) == [
         ("https://a.example/1.jpg", {"SKU": "007", "store": "Köln", "price": "1.5"}),
+        ("", {"SKU": "", "store": "it names no photo", "price": "2.0"}),
         ("sub/2.jpg", {"SKU": "8", "store": "", "price": ""}),
     ]
-    assert [name for name, _ in entries(file, "store")] == ["Köln", "left out: it names no photo"]
+    assert [name for name, _ in entries(file, "store")] == ["Köln", "it names no photo", ""]
 
 
 def test_lines_of_json_may_be_references_alone_or_hold_more_than_text(tmp_path: Path) -> None:
@@ -84,3 +88,56 @@ def test_a_list_comes_over_standard_input_and_starts_at_the_current_folder(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     assert entries("-") == found
+
+
+def opened(items: list[Item]) -> list[JobImage | Unopened]:
+    return list(upload(items, NO_STORE))
+
+
+def test_an_entry_without_a_photo_has_a_row_that_says_so_and_a_blank_line_has_none(tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("sku;image\n;\n\n7;\n")
+    (one,) = opened(list(expand([str(file)], NO_STORE)))
+    assert isinstance(one, Unopened)
+    assert (one.name, one.extra, one.failure.code) == (NAMELESS, {"sku": "7"}, ErrorCode.REFERENCE_INVALID)
+    assert "names no photo" in one.failure.message
+    (called,) = opened([Item("first", "")])
+    assert called.name == "first"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "a.jpg, b c.jpg", "a.jpg|x\\b.PNG", "a.jpg;b.jpg?v=1;", '"a.jpg","b.jpg"', '["a.jpg", "b.jpg"]', '["https://e/1", "https://e/2"]',
+        "https://e/1, https://e/2", "https://e/1?x=1|s3://e/2", "https://e/1.jpg,https://e/2.jpg", "a.jpg,https://e/2.jpg",
+        ", ".join(f"photos/{number}.jpg" for number in range(99)),
+    ],
+)  # fmt: skip
+def test_a_cell_with_several_photos_is_told_to_be_so(tmp_path: Path, cell: str) -> None:
+    file = tmp_path / "list.jsonl"
+    file.write_text(json.dumps({"image": cell, "sku": "7"}))
+    (one,) = opened(list(expand([str(file)], NO_STORE)))
+    assert isinstance(one, Unopened)
+    assert "several: each photo needs a row of its own" in one.failure.message
+    assert (one.name, one.extra) == (cell, {"sku": "7"})
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "a,b.jpg", "photo, 1.jpg", "a.jpg", "a.jpg,", "[1].jpg", '["a.jpg"]', "https://e/w=3,h=4/a,b.jpg", "https://e/1.jpg?of=2.jpg,3.jpg",
+        "https://e/w=300,https://e/1.jpg", "https://e/?of=https://e/1.jpg,https://e/2.jpg", "s3://b/a.jpg, b.jpg", "",
+    ],
+)  # fmt: skip
+def test_marks_within_one_name_are_parts_of_it(reference: str) -> None:
+    assert not names_several(reference)
+
+
+def test_a_file_may_be_called_like_several(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg, b.jpg").mkdir()  # anything that is there: no store is needed to tell
+    (tmp_path / "list.txt").write_text("a.jpg, b.jpg\na.jpg, c.jpg")
+    there, several = opened(list(expand([str(tmp_path / "list.txt")], NO_STORE)))
+    assert isinstance(there, Unopened)
+    assert isinstance(several, Unopened)
+    assert there.failure.message == "it is no regular file"
+    assert several.failure.message.startswith("no file has this name")

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from packsight.producer.evaluation.document import Results, document
-from packsight.producer.evaluation.labels import answers
+from packsight.producer.evaluation.labels import answers, items
 from packsight.producer.evaluation.metrics import Answer, by_kind, confusions, summarise
 from packsight.producer.evaluation.wording import shown
 from packsight.shared.contract.errors import UserError
@@ -77,8 +78,48 @@ def test_labels_are_read_with_kinds_and_nearest_ids(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "header",
+    ["image ; Product ID;Nearest ID", "picture;sku;nearest_id", "Фото;Артикул;NEAREST_ID", "image_link;product_id;nearest id;id"],
+)
+def test_columns_of_labels_may_be_called_as_shops_call_them(tmp_path: Path, header: str) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(f"{header}\na.jpg;1;2;9\n", encoding="utf-8")
+    assert read_labels(file) == [Label("a.jpg", "1", "2", ())]
+
+
+@pytest.mark.parametrize(
+    ("written", "on_disk"),
+    [
+        ("sub\\a.jpg", "sub/a.jpg"), ("b%20c.jpg", "b c.jpg"), ("/d.jpg", "d.jpg"),
+        ("чай й.jpg", unicodedata.normalize("NFD", "чай й.jpg")),
+    ],
+    ids=["windows", "percent", "root", "letters"],
+)  # fmt: skip
+def test_labelled_photos_are_found_as_those_of_lists_are(tmp_path: Path, written: str, on_disk: str) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / on_disk).write_bytes(b"x")
+    (item,) = items([Label(written, "1", "1", ())], tmp_path)
+    assert item.name == written
+    assert isinstance(item.where, Path)
+    assert item.where.samefile(tmp_path / on_disk)
+
+
+@pytest.mark.parametrize("image", ["no.jpg", "sub", "x" * 300])
+def test_labelled_photos_that_are_not_there_are_refused(tmp_path: Path, image: str) -> None:
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(UserError, match="does not exist"):
+        items([Label(image, "1", "1", ())], tmp_path)
+
+
+@pytest.mark.parametrize(
     ("content", "cause"),
-    [("image,id\na,1\n", "no column product_id"), ("image,product_id\n", "no rows"), ("image,product_id\n,1\n", "line 2")],
+    [
+        ("image,shown\na,1\n", "no column product_id; it has image, shown. Its first line must name .* product_id"),
+        ("a.jpg;1\nb.jpg;2", "no column image and product_id; it has a.jpg, 1"),
+        ("image,product_id\n", "no rows"),
+        ("image,product_id\n,1\n", "line 2"),
+        ('image;product_id\n\n"a.jpg";"1\n2"\n\n;3\n', "line 6: the image is empty"),
+    ],
 )
 def test_unusable_labels_are_refused(tmp_path: Path, content: str, cause: str) -> None:
     file = tmp_path / "labels.csv"

@@ -132,12 +132,12 @@ def test_what_waits_is_written_filled_in_and_taken_in_again(tmp_path: Path) -> N
 
 def test_a_table_of_labels_is_taken_in_by_the_ends_of_names(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
-    path.write_text("image,product_id\n0.jpg,1\nphotos/1.jpg,7\n2.jpg,\nnone.jpg,1\n")
+    path.write_text("image,product_id\n0.jpg,1\nphotos/1.jpg,7\n\n2.jpg,\nnone.jpg,1\n")
     rows = [row(n, Status.MATCHED, 0.99) for n in range(3)]
     found = files.read(path, rows, "default", by="ann", share=1.0)
     assert [(one.kind, one.product) for one in found.verdicts] == [(Kind.RIGHT, "1"), (Kind.OTHER, "7"), (Kind.ABSENT, "")]
     assert {one.offered for one in found.verdicts} == {Offered.CHOSEN}, "nobody drew them"
-    assert len(found.faults) == 1 and found.faults[0].startswith("line 5: no photo")
+    assert len(found.faults) == 1 and found.faults[0].startswith("line 6: no photo")
 
 
 def test_wrong_rows_are_told_and_the_others_stand(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_list_holds_one_reference_per_line_and_comments(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".csv", ";"), (".tsv", "\t")])
 def test_a_table_is_read_by_its_column(tmp_path: Path, suffix: str, delimiter: str) -> None:
     file = tmp_path / f"table{suffix}"
-    rows = [["id", "Picture", "note"], ["1", "https://example.com/1,2.jpg", "x"], ["2", "", ""], ["3", "local.png", ""]]
+    rows = [["id", "Picture", "note"], ["1", "https://example.com/1,2.jpg", "x"], ["", "", ""], ["3", "local.png", ""]]
     file.write_text("\n".join(delimiter.join(f'"{cell}"' for cell in row) for row in rows))
     assert wheres(str(file)) == ["https://example.com/1,2.jpg", tmp_path / "local.png"]
 
@@ -99,8 +99,8 @@ def test_rows_shorter_or_longer_than_the_header_are_read(tmp_path: Path) -> None
     file = tmp_path / "table.csv"
     file.write_text("image,product_id,kind\na.jpg\nb.jpg,2,x,more,than,asked\n")
     assert list(read_table(file)) == [
-        {"image": "a.jpg", "product_id": "", "kind": ""},
-        {"image": "b.jpg", "product_id": "2", "kind": "x"},
+        (2, {"image": "a.jpg", "product_id": "", "kind": ""}),
+        (3, {"image": "b.jpg", "product_id": "2", "kind": "x"}),
     ]
 
 

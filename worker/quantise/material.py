@@ -17,6 +17,7 @@ from packsight.shared.contract.errors import ImageError, UserError
 from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.settings import Decode
 from packsight.shared.storage import layout
+from packsight.shared.storage.names import find
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.tables import labels
 from packsight.worker.pipeline.decode import Photo, decode
@@ -105,7 +106,7 @@ def labelled_shots(file: Path, root: Path, snapshot: Snapshot) -> list[Shot]:
     number = {product: index for index, product in enumerate(snapshot.products.column("id"))}
     try:
         return [
-            Shot(label.image, (root / label.image).read_bytes(), number.get(label.product_id, -1))
+            Shot(label.image, find(root, label.image).read_bytes(), number.get(label.product_id, -1))
             for label in labels.read_labels(file)
         ]
     except OSError as error:
