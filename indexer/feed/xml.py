@@ -47,7 +47,7 @@ _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]
 REMEDIES: Mapping[str, str] = {
     "ERR_NAME_REQUIRED": "a bare & or < must be written &amp; or &lt;",
     "ERR_ENTITYREF_SEMICOL_MISSING": "a bare & must be written &amp;",
-    "ERR_INVALID_CHAR": "take the character out, which may be written as a number",
+    "ERR_INVALID_CHAR": "take the character out",
     "ERR_INVALID_ENCODING": "save the feed as UTF-8 and let its declaration say so",
     "ERR_TAG_NAME_MISMATCH": "close each tag by its own name",
     "ERR_TAG_NOT_FINISHED": "the feed ends too early: write it whole before it is fetched",
