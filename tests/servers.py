@@ -39,6 +39,29 @@ class FaultServer:
         return f"http://{host}:{self.port}{path}"
 
 
+def packed(body: bytes, packing: str) -> bytes:
+    """A body in one of the ways in which servers and tools pack it."""
+
+    def deflated(bits: int) -> bytes:
+        packer = zlib.compressobj(wbits=bits)
+        return packer.compress(body) + packer.flush()
+
+    half = len(body) // 2
+    return {
+        "plain": lambda: body,
+        "gzip": lambda: gzip.compress(body),
+        "zlib": lambda: zlib.compress(body),
+        "small-window": lambda: deflated(10),
+        "raw": lambda: deflated(-zlib.MAX_WBITS),
+        "twice": lambda: gzip.compress(gzip.compress(body)),
+        "gzip-in-zlib": lambda: zlib.compress(gzip.compress(body)),
+        "raw-in-gzip": lambda: gzip.compress(deflated(-zlib.MAX_WBITS)),
+        "two-files": lambda: gzip.compress(body[:half]) + bytes(512) + gzip.compress(body[half:]),
+        "something-behind": lambda: gzip.compress(body) + b"\r\nbye",
+        "thrice": lambda: gzip.compress(gzip.compress(gzip.compress(body))),
+    }[packing]()
+
+
 @contextlib.contextmanager
 def serving(certificate: Path | None = None) -> Iterator[FaultServer]:
     """Run the server; with a certificate (key and certificate in one PEM file) over TLS."""
@@ -201,10 +224,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.reply(200, b"\x8b\x02\x80", Content_Encoding="br")
 
     def fault_coded(self, coding: str, packing: str) -> None:
-        """The photo with any Content-Encoding, packed as it says or not."""
-        body = self.server.state.content
-        packings = {"gzip": gzip.compress(body), "zlib": zlib.compress(body), "plain": body}
-        self.reply(200, packings[packing], Content_Encoding=coding)
+        """The content with any Content-Encoding, packed as it says or not."""
+        self.reply(200, packed(self.server.state.content, packing), Content_Encoding=coding)
 
     def fault_garbage(self, *_: str) -> None:
         self.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")

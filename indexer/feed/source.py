@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import json
@@ -30,6 +29,7 @@ from packsight.indexer.feed.offers import Faults, FeedError, Item, Known, Offer
 from packsight.indexer.feed.table import read_table
 from packsight.shared.contract.errors import PacksightError
 from packsight.shared.settings import Catalog, Settings
+from packsight.shared.storage.coding import CHUNK, Received, unpacking
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.tables.cells import Readable
@@ -67,34 +67,31 @@ class Feed:
         Raises FeedError when it cannot be read whole.
         """
         key, faults, unavailable = self.reader.encode()[:64], self.faults, self._rules.include_unavailable
-        try:
-            if _is_xml(self._stream):
-                found = read_xml(self._stream, self.location, faults, unavailable=unavailable, known=known, key=key)
-            else:
-                mapping = self._rules.columns
-                found = read_table(
-                    self._stream, self.location, faults, mapping=mapping, unavailable=unavailable, known=known, key=key
-                )
-            for item in found:
-                if item.offer is None:
-                    yield item
-                elif (offer := identified(item.offer, self._rules.identity, faults)) is not None:
-                    yield Item(item.digest, offer)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise FeedError(f"{self.location} is a broken gzip file: {error}. Pack the feed again.") from None
+        if _is_xml(self._stream):
+            found = read_xml(self._stream, self.location, faults, unavailable=unavailable, known=known, key=key)
+        else:
+            mapping = self._rules.columns
+            found = read_table(
+                self._stream, self.location, faults, mapping=mapping, unavailable=unavailable, known=known, key=key
+            )
+        for item in found:
+            if item.offer is None:
+                yield item
+            elif (offer := identified(item.offer, self._rules.identity, faults)) is not None:
+                yield Item(item.digest, offer)
 
 
 @contextmanager
 def open_feed(location: str, settings: Settings, store: ObjectStore, *, validator: str = "") -> Iterator[Feed | None]:
-    """A feed or table; None when it surely is what `validator` marks. Raises FeedError when it cannot be fetched."""
+    """A feed or table; None when it surely is what `validator` marks. Raises FeedError when it cannot be fetched or unpacked."""
     rules = settings.catalog
-    with _opened(location, settings, store, validator) as (raw, mark):
+    with _opened(location, settings, store, validator) as (raw, came):
         if raw is None:
             yield None
             return
-        with _unpacked(raw, location, rules.max_feed_bytes) as stream:
+        with io.BufferedReader(_Unpacked(raw, location, came.coding, rules.max_feed_bytes), 256 * 1024) as stream:
             joins = rules.identity != "id" or not _is_xml(stream)
-            yield Feed(location, reader_of(rules), mark, Faults(), joins, stream, rules)
+            yield Feed(location, reader_of(rules), came.mark, Faults(), joins, stream, rules)
 
 
 def reader_of(rules: Catalog) -> str:
@@ -130,15 +127,12 @@ def identified(offer: Offer, identity: str, faults: Faults) -> Offer | None:
 
 
 def _is_xml(stream: io.BufferedReader[Any]) -> bool:
+    head = stream.peek(_HEAD)[:_HEAD]
     try:
-        head = stream.peek(_HEAD)[:_HEAD]
-        try:
-            text = Recoder(xml.declared(head)).recode(head)
-        except UnicodeDecodeError:
-            text = head
-        return xml.without_what_is_before(text).startswith(b"<")
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        return True  # whoever reads on says so
+        text = Recoder(xml.declared(head)).recode(head)
+    except UnicodeDecodeError:
+        text = head
+    return xml.without_what_is_before(text).startswith(b"<")
 
 
 def read_xml(
@@ -242,13 +236,13 @@ def check_readable(location: str) -> None:
 
 
 @contextmanager
-def _opened(location: str, settings: Settings, store: ObjectStore, validator: str) -> Iterator[tuple[IO[bytes] | None, str]]:
-    """The feed's bytes with the mark to ask for them again; None when they are still those of `validator`."""
+def _opened(location: str, settings: Settings, store: ObjectStore, validator: str) -> Iterator[tuple[IO[bytes] | None, Received]]:
+    """The feed's bytes and what is known of them; None when they are still those of `validator`."""
     if not is_remote(location):
         try:
             with Path(location).open("rb") as file:
                 mark = _mark(file)
-                yield (None if mark and mark == validator else file), mark
+                yield (None if mark and mark == validator else file), Received(mark)
         except OSError as error:
             raise _unreadable(location, error) from None
         return
@@ -258,9 +252,16 @@ def _opened(location: str, settings: Settings, store: ObjectStore, validator: st
         try:
             came = fetcher.copy_if_changed(location, validator, file)
         except PacksightError as error:
-            raise FeedError(f"The feed cannot be fetched: {error}") from None
+            raise _unfetched(error) from None
         file.seek(0)
-        yield (None, validator) if came is None else (file, came if _is_sure(came) else "")
+        if came is None:
+            yield None, Received(validator)
+        else:
+            yield file, came if _is_sure(came.mark) else Received("", came.coding)
+
+
+def _unfetched(error: PacksightError) -> FeedError:
+    return FeedError(f"The feed cannot be fetched: {error}")
 
 
 def _unreadable(location: str, error: OSError) -> FeedError:
@@ -289,38 +290,49 @@ def _is_sure(mark: str) -> bool:
         return False
 
 
-@contextmanager
-def _unpacked(raw: IO[bytes], name: str, limit: int) -> Iterator[io.BufferedReader[_Guarded]]:
-    magic = raw.read(2)
-    raw.seek(0)
-    guarded = _Guarded(raw, name, limit, packed=magic == b"\x1f\x8b")
-    with io.BufferedReader(guarded, 256 * 1024) as stream:
-        yield stream
+class _Unpacked(io.RawIOBase):
+    """A feed's bytes, unpacked if need be, that end in FeedError when there are too many of them, or when they are damaged."""
 
-
-class _Guarded(io.RawIOBase):
-    """A feed's bytes, unpacked if need be, that end in FeedError when there are too many of them."""
-
-    def __init__(self, raw: IO[bytes], name: str, limit: int, *, packed: bool) -> None:
-        self._raw = raw
-        self._source: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]
-        self._name, self._limit, self._packed = name, limit, packed
-        self._given = 0
+    def __init__(self, raw: IO[bytes], name: str, coding: str, limit: int) -> None:
+        self._raw, self._name, self._limit = raw, name, limit
+        self._taken, self._given, self._held = 0, 0, b""
+        self._chunks = unpacking(self._taking(), name, coding, self._check)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
-        data = self._source.read(len(view))
-        view[: len(data)] = data
+        data = self._held or self._next()
+        size = min(len(data), len(view))
+        view[:size], self._held = data[:size], data[size:]
+        return size
+
+    def _taking(self) -> Iterator[bytes]:
+        while data := self._raw.read(CHUNK):
+            self._taken += len(data)
+            yield data
+
+    def _next(self) -> bytes:
+        try:
+            data = next(self._chunks, b"")
+        except (EOFError, zlib.error) as error:
+            raise FeedError(f"{self._name} is a broken gzip or zlib file: {error}. Pack the feed again.") from None
+        except PacksightError as error:
+            raise _unfetched(error) from None
         self._given += len(data)
-        if self._given > self._limit:
-            raise FeedError(
-                f"{self._name} has more than {self._limit} bytes. Raise PACKSIGHT_CATALOG__MAX_FEED_BYTES if it is right."
-            )
-        if self._packed and self._given > max(_RATIO_FROM, MAX_RATIO * self._raw.tell()):
+        self._check_size(self._given)
+        return data
+
+    def _check(self, given: int) -> None:
+        self._check_size(given)
+        if given > max(_RATIO_FROM, MAX_RATIO * self._taken):
             raise FeedError(
                 f"{self._name} unpacks to more than {MAX_RATIO} times its size, which no feed does. Check the file."
             )
-        return len(data)
+
+    def _check_size(self, given: int) -> None:
+        if given > self._limit:
+            raise FeedError(
+                f"{self._name} has more than {self._limit} bytes. Raise PACKSIGHT_CATALOG__MAX_FEED_BYTES if it is right."
+            )

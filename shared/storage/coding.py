@@ -1,39 +1,160 @@
-"""Files that are stored or served packed: what their headers say of it is not believed, their first bytes are.
+"""Files that are stored or served packed: what their headers say of it is not believed where their first bytes tell.
 
-Tools write `aws-chunked`, `none` or `UTF-8` into Content-Encoding where nothing is packed, and `gzip` where it is; no picture
-begins as a packed file does.
+Tools write `aws-chunked`, `none` or `UTF-8` into Content-Encoding where nothing is packed, `br` where it is gzip, and `gzip`
+where it was packed twice; no picture begins as a packed file does.
 """
 
 from __future__ import annotations
 
+import io
 import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.tables.encoding import CONTROL, MARKS
 
-_GZIP, _ZLIB = b"\x1f\x8b\x08", (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+CHUNK = 64 * 1024
+_LAYERS = 2
+"""A server packs once more what was stored packed; nobody packs three times."""
+_MEMBERS = 100_000
+"""Files in one gzip file. Tools that pack in blocks make one of 64 KB; each costs some microseconds, however little it has."""
+_HEAD = 512
+"""Bytes at the beginning that are looked at."""
+_GZIP, _GZIP_BITS = b"\x1f\x8b\x08", zlib.MAX_WBITS | 16
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _UNREADABLE = frozenset(("br", "zstd", "compress", "x-compress"))
 
 
-def check_coding(header: str | None, name: str) -> None:
-    """Raise ImageError FETCH_FAILED where a file came in a coding that nothing here unpacks; it was not asked for."""
-    coding = (header or "").lower().replace(" ", "")
-    if _UNREADABLE & set(coding.split(",")):
-        remedy = "Store and serve it as it is, or packed with gzip."
-        raise ImageError(ErrorCode.FETCH_FAILED, f"{name} came with Content-Encoding {coding}", remedy=remedy, retryable=False)
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What is known of a file beside its bytes: the mark by which it is asked for again, and its Content-Encoding."""
+
+    mark: str
+    coding: str = ""
 
 
-def unpacked(data: bytes, limit: int, name: str) -> bytes:
-    """The file itself, where these bytes are it packed with gzip or deflate; else the bytes.
+def unpacked(data: bytes, limit: int, name: str, coding: str = "") -> bytes:
+    """The file itself, where these bytes are it packed with gzip or deflate, also twice; else the bytes.
 
-    Raises ImageError FILE_TOO_LARGE when it has more than `limit` bytes.
+    Of one that ends too early it is what there is. Raises ImageError: FILE_TOO_LARGE when it has more than `limit` bytes on the
+    way or at the end, FETCH_FAILED as `unpacking` does.
     """
-    if not data.startswith((_GZIP, *_ZLIB)):
-        return data
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def check(given: int) -> None:
+        if given > limit:
+            raise ImageError(ErrorCode.FILE_TOO_LARGE, f"{name} unpacks to more than {limit} bytes")
+
+    plain = io.BytesIO()
     try:
-        plain = unpacker.decompress(data, limit + 1)
+        for chunk in unpacking((data[at : at + CHUNK] for at in range(0, len(data), CHUNK)), name, coding, check):
+            plain.write(chunk)
+    except EOFError:
+        pass
     except zlib.error:
         return data  # the decoder says what it is
-    if len(plain) > limit:
-        raise ImageError(ErrorCode.FILE_TOO_LARGE, f"{name} unpacks to more than {limit} bytes")
-    return plain
+    return plain.getvalue()
+
+
+def unpacking(chunks: Iterator[bytes], name: str, coding: str, check: Callable[[int], None]) -> Iterator[bytes]:
+    """The same in pieces, in constant memory; `check` hears of each layer how many bytes it has given, and may raise.
+
+    Raises EOFError where it ends too early, zlib.error where it is damaged or packed more than twice, ImageError FETCH_FAILED
+    where it is in a coding that nothing here unpacks; that was not asked for.
+    """
+    codings = frozenset(coding.lower().replace(" ", "").split(","))
+    head, chunks = _peeked(chunks)
+    for _ in range(_LAYERS):
+        if not (bits := _packing(head, codings)):
+            break
+        head, chunks = _peeked(_counted(_members(chunks, bits), check))
+    else:
+        if head.startswith(_GZIP):
+            raise zlib.error("it is packed more than twice")
+    if codings & _UNREADABLE and not _is_plain(head):
+        remedy = "Store and serve it as it is, or packed with gzip."
+        raise ImageError(ErrorCode.FETCH_FAILED, f"{name} came with Content-Encoding {coding}", remedy=remedy, retryable=False)
+    yield from chunks
+
+
+def _peeked(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The beginning, and all of it."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= _HEAD:
+            break
+    return head, chain((head,) if head else (), chunks)
+
+
+def _packing(head: bytes, codings: frozenset[str]) -> int:
+    """How zlib unpacks what begins so; 0 where it is not packed.
+
+    Text may begin as zlib does, and deflate alone has no mark: that is what can be unpacked, and the latter only where it is
+    declared, as some servers send it.
+    """
+    if head.startswith(_GZIP):
+        return _GZIP_BITS
+    header = int.from_bytes(head[:2], "big")  # RFC 1950, 2.2: method and window, a multiple of 31, no dictionary
+    if header & 0x8F20 == zlib.DEFLATED << 8 and header % 31 == 0 and _unpacks(head, zlib.MAX_WBITS):
+        return zlib.MAX_WBITS
+    if "deflate" in codings and not _is_picture(head) and _unpacks(head, -zlib.MAX_WBITS):
+        return -zlib.MAX_WBITS
+    return 0
+
+
+def _unpacks(head: bytes, bits: int) -> bool:
+    unpacker = zlib.decompressobj(bits)
+    try:
+        given = unpacker.decompress(head, CHUNK)
+    except zlib.error:
+        return False
+    if unpacker.eof:  # zlib ends with a checksum; deflate alone ends by chance too, but not where the file does
+        return bits > 0 or not unpacker.unused_data
+    return len(given) == CHUNK or (bool(given) and len(head) >= _HEAD)
+
+
+def _is_picture(head: bytes) -> bool:
+    return head.startswith(_PICTURES) or head[4:8] == b"ftyp"
+
+
+def _is_plain(head: bytes) -> bool:
+    """Whether it is a picture, a workbook or text: what is packed has control characters before long."""
+    beginnings = (*_WORKBOOKS, *(mark for mark, _ in MARKS))
+    return _is_picture(head) or head.startswith(beginnings) or head[:_HEAD].translate(None, CONTROL) == head[:_HEAD]
+
+
+def _counted(chunks: Iterator[bytes], check: Callable[[int], None]) -> Iterator[bytes]:
+    given = 0
+    for chunk in chunks:
+        given += len(chunk)
+        check(given)
+        yield chunk
+
+
+def _members(chunks: Iterator[bytes], bits: int) -> Iterator[bytes]:
+    """What was packed: all files of a gzip file in a row, without what follows the last one, as gunzip has it."""
+    unpacker, members = zlib.decompressobj(bits), 1
+    rest = b""
+    for chunk in chunks:
+        rest += chunk
+        while True:
+            if unpacker.eof:
+                rest = rest.lstrip(b"\0")
+                if len(rest) < len(_GZIP) and _GZIP.startswith(rest):
+                    break  # more of it may tell
+                if bits != _GZIP_BITS or not rest.startswith(_GZIP):
+                    return
+                unpacker, members = zlib.decompressobj(bits), members + 1
+                if members > _MEMBERS:
+                    raise zlib.error(f"it is made of more than {_MEMBERS:,} files")
+            plain = unpacker.decompress(rest, CHUNK)
+            if plain:
+                yield plain
+            rest = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
+            if not unpacker.eof and not rest and len(plain) < CHUNK:
+                break
+    if not unpacker.eof:
+        raise EOFError("it ends too early")

@@ -14,7 +14,7 @@ from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError
 from packsight.shared.contract.references import parse_address, parse_object, scheme, shown
 from packsight.shared.settings import Settings
 from packsight.shared.storage import deadline
-from packsight.shared.storage.coding import unpacked
+from packsight.shared.storage.coding import Received, unpacked
 from packsight.shared.storage.names import find
 from packsight.shared.storage.object_rule import ObjectRule
 from packsight.shared.storage.objects import ObjectStore
@@ -52,7 +52,7 @@ class Fetcher:
         if fetched is None:
             message = f"{shown(reference)} answered “not modified” to a plain request"
             raise ImageError(ErrorCode.FETCH_FAILED, message, retryable=False)
-        return unpacked(fetched.data, self._limits.max_bytes, shown(reference)) if unpack else fetched.data
+        return self._unpacked(fetched, reference) if unpack else fetched.data
 
     def fetch_if_changed(self, reference: str, validator: str) -> Fetched | None:
         """Read a file again if it is no longer the one that `validator` marks; an empty validator reads it always.
@@ -63,20 +63,20 @@ class Fetcher:
         # Servers may ignore the condition and send the same file again.
         if fetched is None or (validator and fetched.validator == validator):
             return None
-        return Fetched(unpacked(fetched.data, self._limits.max_bytes, shown(reference)), fetched.validator)
+        return Fetched(self._unpacked(fetched, reference), fetched.validator)
 
-    def copy_if_changed(self, reference: str, validator: str, into: BinaryIO) -> str | None:
-        """Copy what a web page or an object has, however large, into a file, as it is stored; returns its validator.
+    def copy_if_changed(self, reference: str, validator: str, into: BinaryIO) -> Received | None:
+        """Copy what a web page or an object has, however large, into a file, as it is stored; says what came.
 
         None when it is still what `validator` marks; then the file may hold anything. Raises like `fetch`.
         """
         with deadline.within(self._limits.deadline):
             if scheme(reference) == "s3":
-                mark = self._copy_object(reference, validator, into)
+                came = self._copy_object(reference, validator, into)
             else:
                 address = parse_address(reference)
-                mark = self._patiently(lambda: self._web.copy(address, validator, into), self._limits.retries)
-        return None if mark is None or mark == validator else mark
+                came = self._patiently(lambda: self._web.copy(address, validator, into), self._limits.retries)
+        return None if came is None or came.mark == validator else came
 
     def is_outage(self, reference: str, error: ImageError) -> bool:
         """Whether a reference could not be fetched because object storage is away, or was: then the photo is not to blame.
@@ -97,6 +97,9 @@ class Fetcher:
     def close(self) -> None:
         """Close the connections; the store's are its owner's."""
         self._web.close()
+
+    def _unpacked(self, fetched: Fetched, reference: str) -> bytes:
+        return unpacked(fetched.data, self._limits.max_bytes, shown(reference), fetched.coding)
 
     def _fetch(self, reference: str, validator: str, retries: int) -> Fetched | None:
         with deadline.within(self._limits.deadline):
@@ -129,14 +132,16 @@ class Fetcher:
             if self._is_marked(bucket, key, validator):
                 return None
             blob = self._store.read(key, bucket=bucket, limit=self._limits.max_bytes)
-        return Fetched(blob.data, f"etag:{blob.etag}" if blob.etag else content_mark(blob.data))
+        mark = f"etag:{blob.etag}" if blob.etag else content_mark(blob.data)
+        return Fetched(blob.data, mark, blob.coding)
 
-    def _copy_object(self, reference: str, validator: str, into: BinaryIO) -> str | None:
+    def _copy_object(self, reference: str, validator: str, into: BinaryIO) -> Received | None:
         bucket, key = self._allowed(reference)
         with _as_image_error(reference):
             if self._is_marked(bucket, key, validator):
                 return None
-            return f"etag:{self._store.receive(bucket, key, into, self._limits.max_bytes)}"
+            came = self._store.receive(bucket, key, into, self._limits.max_bytes)
+            return Received(f"etag:{came.mark}", came.coding)
 
     def _allowed(self, reference: str) -> tuple[str, str]:
         bucket, key = parse_object(reference)

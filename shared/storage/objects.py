@@ -23,6 +23,7 @@ from urllib3.util import Retry, Timeout
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.settings import S3
 from packsight.shared.storage import deadline, layout
+from packsight.shared.storage.coding import Received
 
 T = TypeVar("T")
 
@@ -48,10 +49,11 @@ class Conflict(StorageError):
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """An object's content with the tag that a conditional overwrite names."""
+    """An object's content with the tag that a conditional overwrite names, and its Content-Encoding."""
 
     data: bytes
     etag: str
+    coding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +151,16 @@ class ObjectStore:
         for last in (False, True):
             body = io.BytesIO()
             try:
-                etag = self.receive(bucket or self.bucket, key, body, limit)
+                came = self.receive(bucket or self.bucket, key, body, limit)
             except StorageError as error:
                 if last or error.code is not ErrorCode.FETCH_FAILED:
                     raise
             else:
-                return Blob(body.getvalue(), etag)
+                return Blob(body.getvalue(), came.mark, came.coding)
         raise AssertionError("unreachable")
 
-    def receive(self, bucket: str, key: str, into: BinaryIO, limit: int | None) -> str:
-        """Copy an object's content as it comes, and return its tag; raises StorageError as `read` does, after one attempt."""
+    def receive(self, bucket: str, key: str, into: BinaryIO, limit: int | None) -> Received:
+        """Copy an object's content as it comes; its mark is its tag. Raises StorageError as `read` does, after one attempt."""
         name = f"s3://{bucket}/{key}"
         response = None
         _require_name(bucket, key)
@@ -185,7 +187,7 @@ class ObjectStore:
             if response is not None:
                 response.close()
                 response.release_conn()
-        return etag
+        return Received(etag, response.headers.get("Content-Encoding", ""))
 
     def write(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
         """Write an object whole."""
@@ -280,7 +282,7 @@ class ObjectStore:
         Raises StorageError as `read` does.
         """
         with path.open("wb") as file:
-            return self.receive(self.bucket, key, file, limit)
+            return self.receive(self.bucket, key, file, limit).mark
 
     def upload(self, key: str, path: str) -> None:
         """Copy a file into an object, in constant memory."""

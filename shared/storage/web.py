@@ -22,7 +22,7 @@ from packsight.shared.contract.references import Address, follow, shown
 from packsight.shared.settings import Fetch
 from packsight.shared.storage import deadline
 from packsight.shared.storage.addresses import AddressRule
-from packsight.shared.storage.coding import check_coding
+from packsight.shared.storage.coding import Received
 
 _REDIRECTS = 3
 _CHUNK = 64 * 1024
@@ -37,6 +37,8 @@ class Fetched:
 
     data: bytes
     validator: str
+    coding: str = ""
+    """Its Content-Encoding, where it is as it was stored or sent."""
 
 
 class Web:
@@ -56,11 +58,11 @@ class Web:
         FILE_TOO_LARGE.
         """
         body = io.BytesIO()
-        mark = self.copy(address, validator, body)
-        return None if mark is None else Fetched(body.getvalue(), mark)
+        came = self.copy(address, validator, body)
+        return None if came is None else Fetched(body.getvalue(), came.mark, came.coding)
 
-    def copy(self, address: Address, validator: str, into: BinaryIO) -> str | None:
-        """The same into a file, from its beginning; returns the mark of what came."""
+    def copy(self, address: Address, validator: str, into: BinaryIO) -> Received | None:
+        """The same into a file, from its beginning; says what came."""
         first = address
         for _ in range(_REDIRECTS + 1):
             response = self._open(address, _headers(validator))
@@ -118,12 +120,11 @@ class Web:
         except HTTPError as error:
             raise _typed(error, shown(address.url)) from error
 
-    def _read(self, response: urllib3.BaseHTTPResponse, name: str, into: BinaryIO) -> str | None:
+    def _read(self, response: urllib3.BaseHTTPResponse, name: str, into: BinaryIO) -> Received | None:
         if response.status == HTTPStatus.NOT_MODIFIED:
             return None
         if response.status != HTTPStatus.OK:
             raise _status_error(response, name)
-        check_coding(response.headers.get("Content-Encoding"), name)
         limit = self._limits.max_bytes
         digest, size = hashlib.sha256(), 0
         into.seek(0)
@@ -142,7 +143,7 @@ class Web:
                     raise ImageError(ErrorCode.FILE_TOO_LARGE, f"{name} has more than {limit} bytes")
         except HTTPError as error:
             raise _typed(error, name) from error
-        return mark or f"sha256:{digest.hexdigest()}"
+        return Received(mark or f"sha256:{digest.hexdigest()}", response.headers.get("Content-Encoding", ""))
 
     def close(self) -> None:
         """Close the connections."""

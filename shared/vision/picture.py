@@ -27,6 +27,7 @@ from PIL.ExifTags import Base
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
 from packsight.shared.vision.room import Room
+from packsight.shared.vision.strangers import unsupported
 from packsight.shared.vision.structure import STRUCTURE, Size, examine
 
 # JPEG also opens MPO (a phone's JPEG with further pictures behind the first).
@@ -182,7 +183,7 @@ def _unidentified(data: bytes) -> ImageError:
         # Only here, where nothing was read: many whole files have something behind their end, or no end mark.
         trailer = next((end for start, end in _TRAILERS.items() if data.startswith(start)), b"")
         return _damage(data, "its header cannot be read", ended=trailer not in data[-32:])
-    return ImageError(ErrorCode.FORMAT_UNSUPPORTED, "The file is no picture of a supported format")
+    return unsupported(data)
 
 
 def _damage(data: bytes, reason: str, *, ended: bool = False) -> ImageError:

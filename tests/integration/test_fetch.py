@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import socket
 import threading
@@ -15,12 +17,15 @@ from urllib.parse import unquote
 import pytest
 from pydantic import SecretStr
 
+from packsight.indexer.feed.offers import FeedError
 from packsight.shared.contract.errors import ErrorCode, ImageError
-from packsight.shared.settings import S3, Fetch, Settings
+from packsight.shared.settings import S3, Catalog, Fetch, Settings
 from packsight.shared.storage.addresses import AddressRule
+from packsight.shared.storage.coding import unpacked
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
-from tests.servers import PHOTO, FaultServer, certificate_for, serving
+from tests.feeds import read_offers
+from tests.servers import PHOTO, FaultServer, certificate_for, packed, serving
 
 PUBLIC = "93.184.215.14"
 
@@ -257,7 +262,10 @@ def test_an_answer_that_cannot_be_unpacked_is_refused_by_the_name_of_its_coding(
 @pytest.mark.parametrize(
     ("coding", "packing"),
     [("gzip", "gzip"), ("x-gzip", "gzip"), ("deflate", "zlib"), ("none", "gzip"), ("gzip", "plain")]
-    + [(coding, "plain") for coding in ("", "aws-chunked", "none", "UTF-8", "binary", "identity")],
+    + [(coding, "plain") for coding in ("", "aws-chunked", "none", "UTF-8", "binary", "identity", "deflate", "br", "zstd")]
+    + [("br", "gzip"), ("gzip,br", "plain"), ("deflate", "small-window"), ("deflate", "raw"), ("deflate,gzip", "raw-in-gzip")]
+    + [(coding, packing) for coding in ("gzip", "gzip,gzip") for packing in ("twice", "gzip-in-zlib")]
+    + [("gzip", "two-files"), ("gzip", "something-behind")],
 )
 def test_the_bytes_say_whether_a_photo_is_packed(fetcher: Fetcher, server: FaultServer, coding: str, packing: str) -> None:
     assert fetcher.fetch(server.url(f"/coded/{coding}/{packing}")) == server.content
@@ -270,6 +278,64 @@ def test_a_photo_is_not_unpacked_beyond_the_limit(fetcher: Fetcher, server: Faul
     server.content = b"a" * 5_000_000
     assert refusal(fetcher, server.url("/coded/gzip/gzip")).code is ErrorCode.FILE_TOO_LARGE
     assert len(fetcher.fetch(server.url("/coded/gzip/gzip"), unpack=False)) < 100_000
+    for coding, packing in (("gzip", "twice"), ("deflate", "raw"), ("gzip", "two-files")):
+        assert refusal(fetcher, server.url(f"/coded/{coding}/{packing}")).code is ErrorCode.FILE_TOO_LARGE
+
+
+def test_no_layer_is_unpacked_beyond_the_limit_though_nothing_is_in_it() -> None:
+    nothing = gzip.compress(gzip.compress(b"") * 2000)
+    assert unpacked(nothing, 40_000, "a.jpg") == b""
+    with pytest.raises(ImageError) as caught:
+        unpacked(nothing, 39_999, "a.jpg")
+    assert caught.value.code is ErrorCode.FILE_TOO_LARGE
+
+
+def test_a_photo_of_endlessly_many_packed_files_or_layers_is_left_as_it_is() -> None:
+    many = gzip.compress(b"a", mtime=0) * 100_001
+    assert unpacked(many, 10**9, "a.jpg") == many
+    assert unpacked(packed(PHOTO, "thrice"), 10**9, "a.jpg") == packed(PHOTO, "thrice")
+
+
+def test_of_a_packed_photo_that_ends_too_early_there_is_what_came() -> None:
+    photo = os.urandom(200_000)
+    for packing in ("gzip", "twice", "two-files"):
+        there = unpacked(packed(photo, packing)[:-5000], 10**9, "a.jpg")
+        assert photo.startswith(there)
+        assert 190_000 < len(there) < 200_000
+
+
+@pytest.mark.parametrize(
+    "feed",
+    [
+        "id;picture;name\n1;a.jpg;Крем\n",
+        '<yml_catalog><shop><offers><offer id="1"><name>Крем</name></offer></offers></shop></yml_catalog>',
+    ],
+    ids=["table", "YML"],
+)
+@pytest.mark.parametrize(
+    ("coding", "packing"),
+    [
+        *(("br", "plain"), ("zstd", "gzip"), ("deflate", "plain"), ("deflate", "zlib"), ("deflate", "raw"), ("gzip", "twice")),
+        *(("gzip,deflate", "gzip-in-zlib"), ("gzip", "two-files"), ("gzip", "something-behind")),
+    ],
+)
+def test_the_bytes_say_whether_a_feed_is_packed(server: FaultServer, feed: str, coding: str, packing: str) -> None:
+    server.content = feed.encode()
+    offers = read_offers(server.url(f"/coded/{coding}/{packing}"), Settings(_env_file=None))
+    assert [offer.product.name for offer in offers.by_id.values()] == ["Крем"]
+
+
+def test_a_feed_that_cannot_be_unpacked_is_refused_by_the_name_of_its_coding(server: FaultServer) -> None:
+    with pytest.raises(FeedError, match=r"cannot be fetched: .*Content-Encoding br.*packed with gzip"):
+        read_offers(server.url("/brotli"), Settings(_env_file=None))
+
+
+@pytest.mark.parametrize("packing", ["gzip", "twice", "raw", "two-files"])
+def test_a_feed_is_not_unpacked_beyond_the_limit(server: FaultServer, packing: str) -> None:
+    server.content = b"id;picture;name\n" + b"1;a.jpg;b\n" * 20_000
+    settings = Settings(_env_file=None, catalog=Catalog(max_feed_bytes=100_000))
+    with pytest.raises(FeedError, match="has more than 100000 bytes"):
+        read_offers(server.url(f"/coded/deflate/{packing}"), settings)
 
 
 def test_after_a_thousand_faults_the_pool_still_serves_and_holds_no_connection(
@@ -539,6 +605,20 @@ def test_a_file_is_fetched_again_only_when_it_has_changed(make: Make, tmp_path: 
 def test_an_object_is_fetched_by_its_literal_key(make: Make, store: ObjectStore, key: str) -> None:
     store.write(key, PHOTO)
     assert make(store).fetch(f"s3://{store.bucket}/{key}") == PHOTO
+
+
+@pytest.mark.parametrize(("coding", "packing"), [("deflate", "raw"), ("br", "plain"), ("gzip", "twice"), ("", "two-files")])
+def test_the_bytes_say_whether_an_object_is_packed(make: Make, store: ObjectStore, coding: str, packing: str) -> None:
+    body = packed(PHOTO, packing)
+    store._client.put_object(store.bucket, "coded.jpg", io.BytesIO(body), len(body), metadata={"Content-Encoding": coding})
+    assert make(store).fetch(f"s3://{store.bucket}/coded.jpg") == PHOTO
+
+
+def test_an_object_that_cannot_be_unpacked_is_refused_by_the_name_of_its_coding(make: Make, store: ObjectStore) -> None:
+    store._client.put_object(store.bucket, "coded.jpg", io.BytesIO(b"\x8b\x02\x80"), 3, metadata={"Content-Encoding": "br"})
+    error = refusal(make(store), f"s3://{store.bucket}/coded.jpg")
+    assert (error.code, error.retryable) == (ErrorCode.FETCH_FAILED, False)
+    assert "Content-Encoding br" in error.message
 
 
 def test_missing_objects_missing_buckets_and_large_objects_are_told_apart(make: Make, store: ObjectStore) -> None:

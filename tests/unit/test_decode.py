@@ -307,6 +307,38 @@ def test_content_that_is_no_picture_of_ours_is_unsupported_whatever_its_name(con
     assert refusal(content).code is ErrorCode.FORMAT_UNSUPPORTED
 
 
+@pytest.mark.parametrize(
+    ("content", "what", "remedy"),
+    [
+        (b"<!doctype html><title>404</title>", "an HTML page", "leads to a page: give that of the picture itself"),
+        (b"\xef\xbb\xbf\r\n<!-- shop -->\n<HTML lang='ru'>", "an HTML page", "leads to a page"),
+        (b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0"><html>', "an HTML page", "leads to a page"),
+        (b"<p>Not found</p>", "a piece of HTML or XML", "leads to a page"),
+        (b'{"error": "not found"}', "JSON", "leads to data"),
+        (b'[\n {"id": 1}]', "JSON", "leads to data"),
+        (
+            b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>',
+            "an error of object storage (AccessDenied)",
+            "may be read",
+        ),
+        (b"<Error xmlns='a'><Resource/><Code>NoSuchKey</Code>", "an error of object storage (NoSuchKey)", "still holds"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing", "PNG or JPEG"),
+        (b'<?xml version="1.0"?><!-- drawn --><svg:svg xmlns:svg="a">', "an SVG drawing", "PNG or JPEG"),
+        (b'<?xml version="1.0"?><yml_catalog/>', "XML", "leads to data"),
+        (b"%PDF-1.7\n", "a PDF document", "JPEG"),
+        (b"PK\x03\x04" + b"\0" * 40, "a ZIP archive", "one by one"),
+        (b"\x1f\x8b\x08" + b"\0" * 40, "a gzip file that is damaged", "as it is"),
+        (b"\x28\xb5\x2f\xfd" + b"\0" * 40, "a packed file that is not gzip", "packed with gzip"),
+    ],
+)
+def test_what_came_instead_of_a_picture_is_named(content: bytes, what: str, remedy: str) -> None:
+    error = refusal(content)
+    assert (error.code, error.retryable) == (ErrorCode.FORMAT_UNSUPPORTED, False)
+    assert error.message.startswith(f"The file is {what}")
+    assert error.message.endswith(", no picture")
+    assert remedy in error.remedy
+
+
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9])
 @pytest.mark.parametrize(
     ("kind", "options"),

@@ -15,6 +15,7 @@ from packsight.indexer.feed.offers import Faults, FeedError, Offer
 from packsight.indexer.feed.source import read_xml, reference_of
 from packsight.shared.settings import Catalog, Settings
 from tests.feeds import read_offers
+from tests.servers import packed
 
 FULL = """<?xml version="1.0" encoding="{encoding}"?>
 <!DOCTYPE yml_catalog SYSTEM "shops.dtd">
@@ -133,6 +134,19 @@ def test_a_gzip_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
         from_file(tmp_path / "feed.gz", gzip.compress(FULL.format(encoding="utf-8").encode())[:-200])
 
 
+def test_a_feed_packed_thrice_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(FeedError, match=r"packed more than twice. Pack the feed again"):
+        from_file(tmp_path / "feed.gz", packed(FULL.format(encoding="utf-8").encode(), "thrice"))
+
+
+@pytest.mark.parametrize("first", ["hC", "XG", "8O", "(S", "x?"])
+def test_a_table_that_begins_as_packed_files_do_is_read(tmp_path: Path, first: str) -> None:
+    assert int.from_bytes(first.encode(), "big") % 31 == 0
+    for rows in (1, 200):
+        table = f"{first};id;picture;name\n" + "".join(f"a;{row};b.jpg;Soap\n" for row in range(rows))
+        assert len(from_file(tmp_path / "feed.csv", table.encode())) == rows
+
+
 def test_a_feed_over_the_size_limit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match="MAX_FEED_BYTES"):
         from_file(tmp_path / "feed.xml", FULL.format(encoding="utf-8").encode(), max_feed_bytes=1000)
@@ -201,6 +215,13 @@ def test_a_gzip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match=r"unpacks to more|Text node"):
         from_file(tmp_path / "bomb.gz", data)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+@pytest.mark.parametrize("inner", [START + b" " * 50_000_000, gzip.compress(b"") * 2_000_000], ids=["spaces", "nothing"])
+def test_a_gzip_bomb_in_a_gzip_file_is_refused(tmp_path: Path, inner: bytes) -> None:
+    data = gzip.compress(gzip.compress(inner, 1) if inner.startswith(START) else inner, 1)
+    with pytest.raises(FeedError, match=r"unpacks to more|Text node|more than 100,000 files"):
+        from_file(tmp_path / "bomb.gz", data)
 
 
 def test_a_doctype_is_never_loaded_and_its_unknown_entities_are_gaps(tmp_path: Path) -> None:
