@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from celery import Celery
+from redis.exceptions import NoPermissionError
 
 from packsight.producer.backoff import UNANSWERED
 from packsight.shared import advice
@@ -79,7 +80,8 @@ def queue_is_empty(app: App) -> bool:
 def answering(settings: Settings, then: str = "") -> Iterator[None]:
     """Turn an unanswering broker or result store into QueueAway; `then` says how the user goes on afterwards.
 
-    Object storage that cannot be reached stays a StorageError, and says likewise how to start it.
+    Object storage that cannot be reached stays a StorageError, and says likewise how to start it. A refused right is a UserError
+    that says so.
     """
     try:
         yield
@@ -88,6 +90,9 @@ def answering(settings: Settings, then: str = "") -> Iterator[None]:
             raise
         remedy = advice.start(settings.home, "s3", "PACKSIGHT_S3__ENDPOINT")
         raise StorageError(error.code, error.message, remedy=remedy) from error
+    except NoPermissionError as error:
+        what = f"The queue refuses this to the user of these settings: {error}"
+        raise UserError(f"{what}. Use the settings of a role that may.") from error
     except UNANSWERED as error:
         places = " or ".join(dict.fromkeys(map(_place, (settings.broker, settings.results))))
         remedy = advice.start(settings.home, "broker", "PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL")

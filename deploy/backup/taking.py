@@ -28,7 +28,8 @@ _STEP = 512
 """Objects after which is noted how far it is."""
 _PASSES = 3
 """Looks at everything: one, one for what a sync changed meanwhile, and one for the sync after that."""
-_NAMED_BY_HASH = (layout.PHOTOS, layout.UPLOADS)
+_NAMED_BY_HASH = (layout.PHOTOS,)
+"""Rooms whose photos are named by what they are; uploads over HTTP have their names before they come."""
 
 Progress = Callable[[int, int], None]
 """Called with how many objects were looked at and how many there are."""

@@ -87,11 +87,15 @@ class StackFolder:
         return self.env_file if role is Role.OPERATOR else self.root / f"{role}.env"
 
     def create(self) -> None:
-        """Make the folders."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        self.root.chmod(0o700)
-        self.data.mkdir(exist_ok=True)
-        self.logs.mkdir(exist_ok=True)
+        """Make the folders; raises UserError where that is not possible."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self.root.chmod(0o700)
+            self.data.mkdir(exist_ok=True)
+            self.logs.mkdir(exist_ok=True)
+        except OSError as error:
+            why = f"{self.root} cannot be made the stack's folder: {error.strerror}"
+            raise UserError(f"{why}. Name another with --home.") from None
 
     def load(self) -> StackState:
         """Read the state; a folder without one gives a new state. Raises UserError when the file is damaged."""

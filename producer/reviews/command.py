@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from packsight.producer.client import Client
@@ -46,7 +46,8 @@ def waiting(jobs: Sequence[str], catalog: str, *, limit: int, as_json: bool) -> 
     if not found:
         page.print("Nothing waits for a review.")
         return
-    table = Table("Job", "Photo", "Name", "Answer", "Nearest product", "Why", box=SIMPLE_HEAD, pad_edge=False)
+    typed = (Column(name, no_wrap=True) for name in ("Job", "Photo"))  # `say` wants them whole
+    table = Table(*typed, "Name", "Answer", "Nearest product", "Why", box=SIMPLE_HEAD, pad_edge=False)
     for one in islice(found, limit):
         table.add_row(*_told(one))
     page.print(table)
@@ -99,7 +100,8 @@ def show(catalog: str, *, limit: int, as_json: bool) -> None:
     if not latest:
         page.print(f"No answer of catalog {catalog} has been reviewed. `packsight review list` shows what waits.")
         return
-    table = Table("When (UTC)", "By", "Photo", "Answer", "Verdict", "Id", box=SIMPLE_HEAD, pad_edge=False)
+    typed = Column("Id", no_wrap=True)  # `undo` wants it whole
+    table = Table("When (UTC)", "By", "Photo", "Answer", "Verdict", typed, box=SIMPLE_HEAD, pad_edge=False)
     for review in islice(latest, limit):
         for verdict in (review.verdict, *review.against):
             answer = f"{verdict.answered.status} {verdict.answered.product}"

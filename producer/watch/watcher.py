@@ -32,6 +32,8 @@ MOST = 256
 PERIOD = 2.0
 """Seconds between two looks."""
 _NO_PATIENCE = RetryPolicy(0.0)
+_NEVER = frozenset((ErrorCode.ACCESS_DENIED, ErrorCode.BUCKET_MISSING))
+"""What no waiting mends: a wrong name, or keys that may not."""
 """The next look is soon."""
 
 Tell = Callable[[str], None]
@@ -100,6 +102,8 @@ class Watcher:
             return True
         except (StorageError, UserError) as error:
             if isinstance(error, UserError) and not isinstance(error.__cause__, UNANSWERED):
+                raise
+            if isinstance(error, StorageError) and error.code in _NEVER:
                 raise
             self._is_away(str(error))
             return True

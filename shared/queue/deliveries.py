@@ -158,7 +158,10 @@ class Deliveries:
 
     def reopen(self, task_id: str) -> None:
         """Forget that a task has ended, so that it can be sent again under its own id; without this it would be skipped."""
-        self._client.delete(keys.task_result(task_id), keys.deliveries(task_id), keys.partial(task_id))
+        with self._client.pipeline() as pipe:  # two commands: rights to results and to deliveries are apart, and each needs one
+            pipe.delete(keys.deliveries(task_id), keys.partial(task_id))
+            pipe.delete(keys.task_result(task_id))
+            pipe.execute()
 
     def stop(self, pipe: redis.client.Pipeline, job: str, why: Stop) -> None:
         """Have a job's batches begun by nobody once the pipeline is executed; those in work come to their end."""

@@ -133,6 +133,15 @@ def test_a_published_catalog_answers_a_job(answers: list[dict[str, Any]]) -> Non
     assert right == [item.id for item in PRODUCTS]
 
 
+def test_failed_photos_of_a_job_are_asked_about_again(stack: Stack, answers: list[dict[str, Any]]) -> None:
+    job = str(answers[0]["job"])
+    (broken,) = [row for row in answers if row["status"] == "failed"]
+    stack.run("jobs", "retry", job, "--code", broken["failure"]["code"])
+    wait_until(lambda: stack.ended(job) == len(answers), "all outcomes again")
+    again = [json.loads(line) for line in stack.run("results", job, "--out", "-", code=SOME_FAILED).stdout.splitlines()]
+    assert [(row["name"], row["status"]) for row in again] == [(row["name"], row["status"]) for row in answers]
+
+
 def test_a_prefix_is_submitted_where_references_reach_and_refused_where_they_do_not(stack: Stack, answers: object) -> None:
     with closing(ObjectStore(stack.settings().s3)) as store:
         for room in ("incoming", "jobs"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -304,14 +305,15 @@ def test_a_damaged_bucket_pushes_out_no_sound_backup(disaster: Disaster) -> None
 
 def test_what_is_left_out_is_named_and_what_goes_with_the_next_collection_is_not_copied(disaster: Disaster) -> None:
     orphan = layout.part("default", "0" * 64)
-    for name in ("uploads/a", "incoming/b", orphan):
+    over_http = layout.upload(secrets.token_hex(32))  # named before its bytes came
+    for name in (over_http, "uploads/a", "incoming/b", orphan):
         disaster.store.write(name, b"1")
     disaster.run("backup", "--skip", "incoming")
     head, copies = disaster.backups.read(disaster.backups.latest())
     assert head.left_out == ("incoming/", "uploads/")
     assert not {"uploads/a", "incoming/b", orphan} & {one.key for one in copies}
-    disaster.run("backup", "--uploads")
-    assert {"uploads/a", "incoming/b"} <= {one.key for one in disaster.backups.read(disaster.backups.latest())[1]}
+    assert disaster.run("backup", "--uploads").exit_code == 0
+    assert {over_http, "uploads/a", "incoming/b"} <= {one.key for one in disaster.backups.read(disaster.backups.latest())[1]}
     with pytest.raises(UserError, match="Name another prefix"):
         disaster.run("backup", "--skip", "catalogs/")
 

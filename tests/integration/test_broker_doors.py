@@ -200,6 +200,19 @@ def test_a_worker_may_all_that_the_book_of_deliveries_does(servers: Servers, cal
         assert book.begun([task]) == set()
 
 
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.PRODUCER, Role.HTTP])
+def test_who_submits_may_ask_again_about_what_has_ended(servers: Servers, role: Role) -> None:
+    host, _, port = servers.address.partition(":")
+    key: dict[str, Any] = {"username": role, "password": servers.passwords[role]}
+    with redis.Redis(host=host, port=int(port), decode_responses=True, **key) as client:
+        book = Deliveries(client, 60)
+        book.reopen("spring-000000")
+        book.keep("spring-000000", {0: "outcome"})
+        assert book.begun(["spring-000000"])
+        book.reopen("spring-000000")
+        assert not book.begun(["spring-000000"])
+
+
 def test_no_password_stands_in_the_rules(servers: Servers) -> None:
     written = "\n".join(users({role: servers.passwords[role] for role in Role}))
     assert not any(servers.passwords[role] in written for role in Role)

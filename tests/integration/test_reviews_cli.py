@@ -95,7 +95,9 @@ def test_answers_are_reviewed_at_the_terminal(job: str, shop: Shop, tmp_path: Pa
     sampled = [one["index"] for one in waiting if one["offered"] == "sample"]
     unsure = [one["index"] for one in waiting if one["offered"] == "unsure"]
     assert sampled and unsure and not set(sampled) & set(unsure)
-    assert "drawn by lot" in run("review", "list", job).stdout
+    listed = run("review", "list", job).stdout
+    assert all(f"{job} " in line for line in listed.splitlines() if "drawn" in line and "wait" not in line)
+    assert job in listed, "whole, at whatever width: it is typed"
 
     assert "Cream number 2" in run("review", "search", "cream", "2").stdout
     said = run("review", "say", job, unsure[0], "other", "--product", "2", "--by", "Ann").stdout
@@ -104,6 +106,7 @@ def test_answers_are_reviewed_at_the_terminal(job: str, shop: Shop, tmp_path: Pa
         CliRunner().invoke(app, ["review", "say", job, str(unsure[0]), "other", "--product", "99"], catch_exceptions=False)
     given = [json.loads(line) for line in run("review", "show", "--json").stdout.splitlines()]
     assert [(one["verdict"], one["product_id"], one["by"], one["offered"]) for one in given] == [("other", "2", "Ann", "unsure")]
+    assert given[0]["id"] in run("review", "show").stdout
     assert unsure[0] not in [json.loads(line)["index"] for line in run("review", "list", "--json").stdout.splitlines()]
     run("review", "undo", given[0]["id"], "--by", "Bob")
     assert "No answer of catalog default has been reviewed" in run("review", "show").stdout
@@ -131,7 +134,7 @@ def test_answers_are_reviewed_at_the_terminal(job: str, shop: Shop, tmp_path: Pa
     wrong = run("review", "import", other, "--by", "Bob", code=1)
     assert "1 verdicts taken in, 0 rows without one, 2 wrong" in wrong.stdout
     assert "catalog default has no product 77" in wrong.stderr and "there is no outcome 99" in wrong.stderr
-    assert "Bob says shows 1, as answered, Ann: not in the catalog" in wrong.stderr.replace("\n", " "), "a conflict is told"
+    assert "Bob says shows 1, as answered, Ann: not in the catalog" in " ".join(wrong.stderr.split()), "a conflict is told"
     with Client() as client:
         assert len(ReviewDesk(client, "default").reviewed().disputed) == 1
         first = ReviewDesk(client, "default").waiting([job])[0]

@@ -23,14 +23,22 @@ from pydantic import SecretStr
 from packsight.deploy.stack import services
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import free_ports
+from packsight.deploy.testbed import Servers
 from packsight.shared.contract.errors import UserError
-from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE, WORKER_QUEUES
+from packsight.shared.contract.messages import (
+    BULK_QUEUE,
+    DESCRIBE_QUEUE,
+    INDEXER_QUEUE,
+    INTERACTIVE_QUEUE,
+    RECOGNIZE,
+    WORKER_QUEUES,
+)
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.transport import channel as channels
 from packsight.shared.queue.transport.channel import FAIR_TURN
-from packsight.shared.queue.transport.contract import UNACKED
+from packsight.shared.queue.transport.contract import UNACKED, UNACKED_INDEX
 from packsight.shared.queue.transport.message import MALFORMED, MAX_BYTES, REASON
 from packsight.shared.queue.transport.poller import Transport
 from packsight.shared.settings import Settings
@@ -207,6 +215,24 @@ def test_what_a_dead_consumer_held_comes_back_and_what_a_living_one_holds_does_n
     other.channel.qos.restore_visible()
     assert [message.payload for message in other.take(1)] == ["of the dead"]
     assert other.nothing_comes()
+
+
+@pytest.mark.parametrize("role", [Role.WORKER, Role.INDEXER])
+def test_messages_of_another_role_are_left_to_it_and_hide_none_behind_them(
+    role: Role, connect: Callable[[], kombu.Connection], broker: redis.Redis, servers: Servers, live_settings: Settings
+) -> None:
+    own, other = (BULK_QUEUE, INDEXER_QUEUE) if role is Role.WORKER else (INDEXER_QUEUE, BULK_QUEUE)
+    holder = connect().channel()
+    for score, queue in enumerate((other, other, own, own), 1):
+        publish(connect(), queue, {"to": queue})
+        message = holder.basic_get(queue)
+        broker.zadd(UNACKED_INDEX, {message.delivery_tag: score})
+    app = make_app("swept", servers.settings(live_settings.home, user=role))
+    with closing(app.connection_for_read()) as connection:
+        connection.channel().qos.restore_visible(num=1)
+        assert (broker.llen(own), broker.llen(other)) == (1, 0)
+        connection.channel().qos.restore_visible()
+        assert (broker.llen(own), broker.llen(other), broker.hlen(UNACKED)) == (2, 0, 2)
 
 
 def test_a_sweep_that_comes_late_does_not_take_a_renewed_message_away(

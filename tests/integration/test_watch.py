@@ -258,6 +258,11 @@ def test_an_outage_is_waited_for_and_told_once(
     assert set(stand_in.seen.values()) == {1}
 
 
+def test_a_bucket_that_is_not_there_is_not_waited_for(client: Client, store: ObjectStore, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no-such-bucket"):
+        watch_once(client, Prefix("s3://no-such-bucket/incoming/", store, Excluded([])), tmp_path / "out")
+
+
 @pytest.mark.usefixtures("live_environment")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_the_command_ends_cleanly_and_goes_on_where_it_was(

@@ -58,3 +58,9 @@ def test_parts_of_a_release_with_one_password_are_to_be_stopped_first(tmp_path: 
     with pytest.raises(UserError, match=r"older release. Stop it with `packsight down` first"):
         up(folder, Wishes())
     assert json.loads(folder.state_file.read_text()) == state
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot be made the stack's folder: .*--home"):
+        StackFolder(tmp_path / "file").create()
