@@ -57,7 +57,7 @@ ADVICE: dict[ErrorCode, Advice] = {
     ),
     ErrorCode.OBJECT_MISSING: Advice("Upload the object before enqueueing it, or correct the key.", False),
     ErrorCode.BUCKET_MISSING: Advice("Create the bucket or correct its name in the reference.", False),
-    ErrorCode.ACCESS_DENIED: Advice("Give the worker's credentials read access to this object.", False),
+    ErrorCode.ACCESS_DENIED: Advice("Give the credentials that asked for it access to this object.", False),
     ErrorCode.HTTP_STATUS: Advice("Open the address in a browser; the server answered with an error status.", False),
     ErrorCode.HOST_UNREACHABLE: Advice("Check the host name and that the worker's network reaches it.", True),
     ErrorCode.FETCH_TIMEOUT: Advice("Try again; if it lasts, the server is too slow for PACKSIGHT_FETCH__DEADLINE.", True),
