@@ -15,7 +15,7 @@ import psutil
 from packsight.deploy.stack import parts, services
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.stack.services import Spec
-from packsight.deploy.stack.stopping import kill, still_alive
+from packsight.deploy.stack.stopping import FAMILY, kill, still_alive
 from packsight.deploy.testbed import Server, Servers, serving, variables
 from packsight.shared import launch
 from packsight.shared.settings import Settings, load_settings
@@ -24,8 +24,6 @@ from packsight.shared.storage.objects import ObjectStore
 BUCKET = "bench"
 TAKEN_OVER = ("PACKSIGHT_MODELS__", "PACKSIGHT_WORKER__")
 """Settings of the user that are measured too; all others may belong to a stack that must not be touched."""
-_FAMILY = 2.0
-"""Seconds that a worker's children may live on after it."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ def celery_worker(spec: Spec, folder: Path, seconds: float) -> Iterator[Running]
     finally:
         family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         services.stop(process, 30)
-        kill(still_alive(dict.fromkeys(family, _FAMILY)))
+        kill(still_alive(dict.fromkeys(family, FAMILY)))
 
 
 @contextmanager

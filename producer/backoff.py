@@ -28,14 +28,14 @@ class Patience:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lost = threading.Event()
-        self._tell: Callable[[], None] | None = None
+        self._tells: list[Callable[[], None]] = []
 
     def lose(self) -> None:
         """End the call's waiting, from another thread."""
         with self._lock:
             self._lost.set()
-            if self._tell is not None:
-                self._tell()
+            for tell in self._tells:
+                tell()
 
     def pause(self, seconds: float) -> None:
         """Sleep; raises GivenUpError as soon as patience is lost."""
@@ -46,14 +46,14 @@ class Patience:
     def told(self, tell: Callable[[], None]) -> Iterator[None]:
         """Have `tell` called when patience is lost within the block, or was before."""
         with self._lock:
-            self._tell = tell
+            self._tells.append(tell)
             if self._lost.is_set():
                 tell()
         try:
             yield
         finally:
             with self._lock:
-                self._tell = None
+                self._tells.remove(tell)
 
 
 PATIENCE: ContextVar[Patience] = ContextVar("patience", default=Patience())  # noqa: B039 - that of calls that nobody can give up

@@ -101,7 +101,7 @@ class StackFolder:
         """Read the state; a folder without one gives a new state. Raises UserError when the file is damaged."""
         try:
             return StackState.model_validate_json(self.state_file.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return StackState()
         except ValidationError:
             raise UserError(

@@ -12,7 +12,7 @@ from packsight.deploy.stack.state import Part
 
 _LOOK = 0.02
 """Seconds between two looks at processes that are to end."""
-_FAMILY = 2.0
+FAMILY = 2.0
 """Seconds that what a part started may live on after it."""
 _KILLED = 5.0
 """Seconds within which the system ends what was killed."""
@@ -36,7 +36,7 @@ def end(parts: list[Part]) -> list[str]:
             names[process], seconds[process] = part.name, part.stop_seconds
     left = still_alive(seconds)
     # psutil compares start times before it signals, so a child's pid that was given to another process is safe too.
-    kill([*left, *still_alive(dict.fromkeys(family, _FAMILY))])
+    kill([*left, *still_alive(dict.fromkeys(family, FAMILY))])
     return [names[process] for process in left]
 
 

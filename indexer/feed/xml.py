@@ -37,6 +37,8 @@ SAFE = {
 }
 _BEFORE = re.compile(rb"(?:[\x00-\x20\x7f]|\xef\xbb\xbf|\xe2\x80\x8b|\xc2\xa0)+")
 """What is not seen before the first tag: blanks, controls, a further byte order mark."""
+_DECLARATION = re.compile(rb"<\?xml\s+version")
+"""Not `<?xml:namespace …?>`, which Word leaves in descriptions."""
 _LATEST = 4096
 """Bytes within which a declaration stands, behind what a program said before it wrote the feed."""
 _REFERENCE = re.compile(rb"&(?:#x([0-9A-Fa-f]{1,8})|#([0-9]{1,10})|(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]{1,31}));")
@@ -187,7 +189,8 @@ def without_what_is_before(data: bytes) -> bytes:
     """UTF-8 from the first tag on, or from the declaration where text of a program stands before it."""
     if (match := _BEFORE.match(data)) is not None:
         data = data[match.end() :]
-    return data[max(0, data.find(b"<?xml", 0, _LATEST)) :]
+    found = _DECLARATION.search(data, 0, _LATEST)
+    return data[found.start() :] if found else data
 
 
 def local(element: Any) -> str:

@@ -32,9 +32,9 @@ MOST = 256
 PERIOD = 2.0
 """Seconds between two looks."""
 _NO_PATIENCE = RetryPolicy(0.0)
+"""The next look is soon."""
 _NEVER = frozenset((ErrorCode.ACCESS_DENIED, ErrorCode.BUCKET_MISSING))
 """What no waiting mends: a wrong name, or keys that may not."""
-"""The next look is soon."""
 
 Tell = Callable[[str], None]
 

@@ -73,7 +73,7 @@ def plain(name: str) -> str:
 def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, list[int]]:
     """Find the columns of each field that a header names; `mapping` names columns by field and goes before the usual names.
 
-    A field for which `mapping` has an empty name has no column. Pictures may be numbered: `photo 2` is another `photo`.
+    A field for which `mapping` has an empty name has no column. Those in MANY may be numbered: `photo 2` is another `photo`.
     """
     names = [plain(cell) for cell in header]
     found = {}

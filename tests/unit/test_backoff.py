@@ -56,9 +56,9 @@ def test_whoever_lost_patience_waits_no_more_and_nobody_else_is_disturbed() -> N
 
 def test_what_a_call_waits_for_is_told_of_lost_patience_also_when_that_was_before() -> None:
     patience, told = Patience(), list[str]()
-    with patience.told(lambda: told.append("within")):
+    with patience.told(lambda: told.append("outer")), patience.told(lambda: told.append("within")):
         patience.lose()
     with patience.told(lambda: told.append("before")):
         pass
     patience.lose()
-    assert told == ["within", "before"]
+    assert told == ["outer", "within", "before"]

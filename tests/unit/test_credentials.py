@@ -62,5 +62,6 @@ def test_parts_of_a_release_with_one_password_are_to_be_stopped_first(tmp_path: 
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    assert not StackFolder(tmp_path / "file").load().parts
     with pytest.raises(UserError, match=r"cannot be made the stack's folder: .*--home"):
         StackFolder(tmp_path / "file").create()

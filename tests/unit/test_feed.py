@@ -265,6 +265,12 @@ def test_what_a_program_wrote_before_the_declaration_is_passed_over(before: str,
     assert from_file(tmp_path / "feed.xml", data)["1"].product.name == "Крем"
 
 
+def test_what_word_leaves_in_a_description_is_no_declaration(tmp_path: Path) -> None:
+    word = '<description><![CDATA[<?xml:namespace prefix = o ns = "urn:schemas:office" />Крем]]></description>'
+    data = wrapped(f'<offer id="1"><name>A</name>{word}</offer>')
+    assert from_file(tmp_path / "feed.xml", data)["1"].product.name == "A"
+
+
 @pytest.mark.parametrize("doctype", ["", '<!DOCTYPE yml_catalog SYSTEM "shops.dtd">'])
 def test_entities_of_html_are_characters_whether_or_not_they_are_declared(doctype: str) -> None:
     offers = wrapped("<offer id='1'><name>Крем L&eacute;a&mdash;5 &laquo;Роза&raquo;&nbsp;&amp; 5 &LT; 6</name></offer>")
