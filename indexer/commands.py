@@ -41,6 +41,7 @@ from packsight.shared.queue import tried
 from packsight.shared.settings import Settings, act_as, settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.tables.columns import check_fields
 
 WAIT_SECONDS = 30.0
 """How long `--wait` waits for the workers."""
@@ -113,6 +114,7 @@ def _with_columns(config: Settings, columns: Sequence[str]) -> Settings:
         if not equals:
             raise UserError(f"--map {one} names no column. Write FIELD=COLUMN, say --map picture=Photo.")
         named[name.strip()] = column.strip()
+    check_fields(named)
     catalog = config.catalog.model_copy(update={"columns": config.catalog.columns | named})
     return config.model_copy(update={"catalog": catalog})
 
@@ -311,7 +313,12 @@ def opened(name: str, trust: Trust | None = None) -> Iterator[CatalogStore]:
     with _reachable(), closing(ObjectStore(settings().s3)) as store:
         if not is_published(store, name) and next(store.list(layout.versions(name)), None) is None:
             raise _never_published(name)
-        yield CatalogStore(store, name, trust or Trust.of_reader(settings()))
+        try:
+            yield CatalogStore(store, name, trust or Trust.of_reader(settings()))
+        except CatalogError as error:
+            if error.code is not ErrorCode.CATALOG_MISSING:
+                raise
+            raise UserError(f"{error.message}. {error.remedy}") from None  # a version was named that is not there
 
 
 def current_of(catalogs: CatalogStore) -> Current:

@@ -22,7 +22,7 @@ from packsight.indexer.gate.questions import ask_made, ask_own, ask_queries, by_
 from packsight.indexer.gate.recognition import forgotten, pairs, told
 from packsight.indexer.gate.remarks import remarks
 from packsight.indexer.gate.rules import Findings, Refusal, refusals
-from packsight.indexer.gate.tables import Levels, Tables, distinct
+from packsight.indexer.gate.tables import Levels, Tables, among, distinct
 from packsight.indexer.publish import ancestors
 from packsight.indexer.refused import prune_refused
 from packsight.indexer.report import PhotoFailure
@@ -122,14 +122,22 @@ class Examination:
         prune_refused(self.catalogs, self.reports, self.limits.keep_refused, self.parameters.refused_age)
         raise RefusedError(summary, "Its photos were not looked at: what else would be refused is not known. ")
 
-    def of_feed(self, products: Sequence[ProductRow], parent: Manifest | None) -> tuple[Summary, Lists]:
-        """What the feed alone tells of the version that would be built; nothing is kept."""
+    def of_feed(
+        self, products: Sequence[ProductRow], parent: Manifest | None, pictured: Sequence[str] | None = None
+    ) -> tuple[Summary, Lists]:
+        """What the feed alone tells of the version that would be built; nothing is kept.
+
+        pictured: ids of those that a picture is named for, which are taken to keep the photos that they have; None: nobody asks
+        for photos.
+        """
         tables = Tables.of_products(products)
         levels = Levels(products=len(products), names=distinct(tables.products["name"]))
         changed, former = None, []
         if parent is not None:
             before = Tables.read(self.catalogs, parent.version)
-            changed, former = changes(Tables(before.products, photo_table(())), tables), self.history(parent)
+            had = before.photos if pictured is not None else photo_table(())
+            kept = had.filter(among(had["product_id"], pa.array(pictured or (), pa.string())))
+            changed, former = changes(Tables(before.products, had), Tables(tables.products, kept)), self.history(parent)
         found = Findings(own=levels, levels={one.manifest.version: one.levels for one in former}, changes=changed)
         reasons = refusals(found, self.limits, self.parameters)
         lists = _changed_lists(changed)

@@ -66,7 +66,7 @@ class Fleet:
                 continue
             wanted = current.version_for(recipe)
             tried = current.canary_for(recipe)
-            takes = tried is None or child.canaries is None or child.canaries.get(catalog) == tried.version
+            takes = child.canaries is None or child.canaries.get(catalog) == (tried.version if tried is not None else None)
             if wanted is None:
                 seen.without.append(child)
             elif child.catalogs.get(catalog) == wanted and takes:

@@ -50,6 +50,6 @@ def rehearse(request: SyncRequest, settings: Settings) -> Rehearsal:
         wanted = sync.want(state)
         parent = wanted.targets[0].parent
         with state.transaction():
-            products = resolution.offered(state)
-        summary, lists = sync.gate.of_feed(products, parent.manifest if parent is not None else None)
+            products, pictured = resolution.offered(state), resolution.pictured(state)
+        summary, lists = sync.gate.of_feed(products, parent.manifest if parent is not None else None, pictured)
         return Rehearsal(summary, lists, *resolution.pictures(state, wanted.plan.parent), wanted.notes)

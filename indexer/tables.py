@@ -188,7 +188,7 @@ def rehearsal(found: Rehearsal) -> RenderableType:
 
 _DIFFERENCES = {
     "added": "new", "gone": "gone", "renamed": "with another name", "changed": "with changed fields",
-    "reidentified": "back under another id",
+    "reidentified": "back under another id", "photoless": "that had photos without any picture",
 }  # fmt: skip
 
 

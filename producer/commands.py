@@ -18,7 +18,7 @@ from packsight.producer.client import Client
 from packsight.producer.display import Bar, Tally, console, interruptible, job_lines, page, progress
 from packsight.producer.excluded import Excluded
 from packsight.producer.export import STANDARD_OUTPUT, Exports, open_export
-from packsight.producer.jobs import parse_about
+from packsight.producer.jobs import NothingToAsk, parse_about
 from packsight.producer.report import Report
 from packsight.producer.rows import Row
 from packsight.producer.summary import State, Summary
@@ -193,6 +193,8 @@ def _exports(client: Client, out: Sequence[Path], report: Path | None) -> Iterat
         exports = stack.enter_context(Exports())
         for path in out:
             exports.take(open_export(path))
+        if report == STANDARD_OUTPUT:
+            raise UserError("A report is a page for a browser. Name a file for it, say --report report.html.")
         if report:
             limit = client.settings.fetch.max_bytes
             pictures = Thumbnails(
@@ -237,6 +239,10 @@ def _create(client: Client, sources: Sequence[str], options: RecognizeOptions, h
                 uploaded=uploaded,
                 about=parse_about(name=how.name, priority=how.priority),
             )
+    except NothingToAsk as error:
+        if excluded.counts.total():
+            raise NothingToAsk(f"{error} Left out as --exclude says: {excluded}.") from None
+        raise
     except KeyboardInterrupt:
         console.print("\nStopped; nothing was queued. Photos that are uploaded already will not be uploaded again.")
         raise typer.Exit(130) from None

@@ -164,7 +164,7 @@ def _of_rows(rows: Iterable[dict[str, str]], name: str, column: str | None) -> I
         found = named(row, (column,) if column else COLUMNS)
         if found is None:
             wanted = column or "of photos (say image, picture or url)"
-            raise UserError(f"{name} has no column {wanted}; it has {', '.join(row)}. Name it with --column.")
+            raise UserError(f"{name} has no column {wanted}; it has {', '.join(row)}. Name it: --column, over HTTP `column`.")
         yield row[found].strip(), {key: value for key, value in row.items() if key != found}
 
 

@@ -486,9 +486,15 @@ def nearest_stack() -> Path | None:
     return None
 
 
+def named_stack() -> Path | None:
+    """The file that PACKSIGHT_STACK_FILE names; None where it names none."""
+    named = os.environ.get("PACKSIGHT_STACK_FILE")
+    return Path(named) if named else None
+
+
 def settings_file() -> Path:
     """The file that settings are read from beside the environment: PACKSIGHT_STACK_FILE, or that of the nearest stack."""
-    return Path(os.environ.get("PACKSIGHT_STACK_FILE", nearest_stack() or STACK_FILE))
+    return named_stack() or nearest_stack() or STACK_FILE
 
 
 def load_settings(stack_file: Path | None = None) -> Settings:
@@ -496,9 +502,14 @@ def load_settings(stack_file: Path | None = None) -> Settings:
 
     `stack_file` defaults to PACKSIGHT_STACK_FILE, else to the nearest file of a stack.
 
-    Raises UserError that names the variable when a value is wrong.
+    Raises UserError that names the variable when a value is wrong, or PACKSIGHT_STACK_FILE names a file that is not there.
     """
     file = stack_file or settings_file()
+    if stack_file is None and file == named_stack() and not file.exists():
+        raise UserError(
+            f"PACKSIGHT_STACK_FILE names {file}, which does not exist. Correct the variable, or unset it: then the file "
+            "of the nearest stack is read."
+        )
     try:
         return Settings(_env_file=file if file.exists() else None)
     except ValidationError as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from packsight.indexer.feed.fields import looks_like_picture, offer_of
 from packsight.indexer.feed.offers import Faults, FeedError, Item, Known
 from packsight.shared.contract.errors import UserError
-from packsight.shared.tables.columns import KNOWN, columns
+from packsight.shared.tables.columns import check_fields, columns
 from packsight.shared.tables.table import read_rows
 
 BY_POSITION = ("id", "picture", "name", "vendor", "model", "url")
@@ -33,10 +33,9 @@ def read_table(
     most. Rows that name no product are counted in `faults`. Raises FeedError when the table is broken or its header is not
     understood.
     """
-    if unknown := mapping.keys() - KNOWN.keys():
-        raise FeedError(f"{', '.join(sorted(unknown))} is no field that a column can be named for; there are {', '.join(KNOWN)}.")
     found: Mapping[str, Sequence[int]] | None = None
     try:
+        check_fields(mapping)
         for line, row in read_rows(stream, name):
             if not any(row):
                 continue

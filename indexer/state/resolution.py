@@ -181,11 +181,20 @@ def changed_products(state: State, version: int) -> list[str] | None:
 def pictures(state: State, version: int) -> tuple[int, int]:
     """How many pictures the feed and the extra photos name, and how many of them no photo of a version is of."""
     named = (
-        "SELECT picture FROM shown s JOIN products p ON p.number = s.product AND p.live UNION "
+        f"SELECT picture FROM shown s JOIN products p ON p.number = s.product AND p.live WHERE s.place < {CONFIRMED} UNION "
         "SELECT e.picture FROM extras e JOIN products r ON r.code = e.code AND r.live"
     )
     new = f"SELECT count(*) FROM ({named}) WHERE picture NOT IN (SELECT picture FROM published_photos WHERE version = ?)"
     return int(state.value(f"SELECT count(*) FROM ({named})")), int(state.value(new, version))
+
+
+def pictured(state: State) -> list[str]:
+    """Ids of the products that a picture is named for, whether or not it can be had."""
+    sql = (
+        "SELECT id FROM products p WHERE live AND (EXISTS (SELECT 1 FROM shown WHERE product = p.number) "
+        "OR EXISTS (SELECT 1 FROM extras WHERE code = p.code))"
+    )
+    return [identity for (identity,) in state.rows(sql)]
 
 
 @dataclass(frozen=True, slots=True)

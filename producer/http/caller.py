@@ -24,7 +24,7 @@ async def caller(request: Request, the_door: TheDoor) -> Caller:
         found = _client(the_door, key.strip()) if scheme.lower() == "bearer" else None
         if found is None:
             the_door.sign_ins.take(address(request))
-            raise _unknown("This key is not known", 'Send "Authorization: Bearer KEY" with one that `packsight keys add` gave.')
+            raise _unknown("This key is not known", 'Send "Authorization: Bearer KEY" with a key that an operator gave.')
     else:
         found = _person(request, the_door)
     the_door.rates.take(found.called)
@@ -39,7 +39,7 @@ def _client(the_door: Door, key: str) -> Caller | None:
 def _person(request: Request, the_door: Door) -> Caller:
     session = session_of(request, the_door)
     if session is None:
-        raise _unknown("Nobody is signed in", 'Sign in, or send "Authorization: Bearer KEY" with a key of `packsight keys add`.')
+        raise _unknown("Nobody is signed in", 'Sign in, or send "Authorization: Bearer KEY" with a key that an operator gave.')
     if request.method not in _READS:
         refuse_forged(request, the_door.sessions.csrf(session))
     person = the_door.accounts.person(session.name)

@@ -20,7 +20,7 @@ from packsight.shared.queue.ledger import JobRemoved
 
 log = logging.getLogger(__name__)
 
-_AWAY = 5.0
+AWAY = 5.0
 """Seconds after which to ask again what is away: a restart of broker or store takes about so long."""
 _WRONG = 20
 """Wrong fields that are named."""
@@ -68,7 +68,7 @@ def refused(error: Exception) -> Refused:
         return error
     if isinstance(error, PacksightError):
         status = _STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
-        wait = _AWAY if error.retryable else None
+        wait = AWAY if error.retryable else None
         return Refused(status, error.code, error.message, remedy=error.remedy, retry_after=wait)
     if isinstance(error, UserError):
         return _of_client(error)
@@ -86,9 +86,9 @@ def _of_client(error: UserError) -> Refused:
     """What the client of the queue says in one text, cause and remedy."""
     match error:
         case QueueAway():
-            return Refused(503, ErrorCode.HOST_UNREACHABLE, str(error), remedy="Try again in a moment.", retry_after=_AWAY)
+            return Refused(503, ErrorCode.HOST_UNREACHABLE, str(error), remedy="Try again in a moment.", retry_after=AWAY)
         case NoAnswer():
-            return Refused(504, ErrorCode.NO_ANSWER, str(error), retry_after=_AWAY)
+            return Refused(504, ErrorCode.NO_ANSWER, str(error), retry_after=AWAY)
         case NoSuchJob() | JobRemoved():
             return Refused(404, ErrorCode.OBJECT_MISSING, str(error), remedy="GET /v1/jobs lists those there are.")
         case _:

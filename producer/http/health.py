@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from packsight.producer.backoff import UNANSWERED
 from packsight.producer.client import Client
+from packsight.producer.http.errors import AWAY
 
 router = APIRouter(tags=["health"])
 
@@ -70,5 +71,7 @@ async def ready(request: Request, response: Response) -> Ready:
     """Say whether requests can be carried out now; 503 when not."""
     readiness: Readiness = request.app.state.readiness
     found = await readiness.now()
-    response.status_code = 200 if found.ready else 503
+    if not found.ready:
+        response.status_code = 503
+        response.headers["Retry-After"] = f"{AWAY:.0f}"
     return found

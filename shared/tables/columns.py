@@ -8,7 +8,9 @@ Shopify's product CSV (https://help.shopify.com/en/manual/products/import-export
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from packsight.shared.contract.errors import UserError
 
 KNOWN: Mapping[str, tuple[str, ...]] = {
     "id": (
@@ -68,6 +70,12 @@ _NUMBERED = re.compile(r" ?\d{1,2}")
 def plain(name: str) -> str:
     """A column's name in lower case, its words apart by single spaces, without Google's `g:` before it."""
     return " ".join(_APART.sub(" ", name.casefold().removeprefix("g:")).split())
+
+
+def check_fields(fields: Iterable[str]) -> None:
+    """Raise UserError for fields that no column can be named for."""
+    if unknown := sorted(set(fields) - KNOWN.keys()):
+        raise UserError(f"{', '.join(unknown)} is no field that a column can be named for; there are {', '.join(KNOWN)}.")
 
 
 def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, list[int]]:

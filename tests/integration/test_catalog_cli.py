@@ -19,7 +19,7 @@ from packsight.indexer.lock import sync_lock
 from packsight.indexer.publish import publish
 from packsight.shared.catalog.manifest import Manifest, SelfCheck, seal
 from packsight.shared.catalog.versions import CatalogStore
-from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import S3, Catalog, Settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.trust import UNCHECKED
@@ -67,7 +67,7 @@ def test_show_prints_counts_models_files_and_notes(config: Settings, store: Obje
     facts = ("v1 (CURRENT)", "thumb-1", "none-1", "192 values, projected to 64", "content.json", "2 B", "[odd].jpg", FIT, MADE)
     for part in facts:
         assert part in text
-    assert isinstance(run("show", "v9").exception, CatalogError)
+    assert isinstance(run("show", "v9").exception, UserError)
 
 
 def test_rollback_moves_the_pointer_to_the_parent(config: Settings, store: ObjectStore, tmp_path: Path) -> None:
@@ -105,10 +105,13 @@ def test_a_mistyped_path_is_told_before_anything_is_asked(
 ) -> None:
     feed, nowhere = tmp_path / "feed.xml", tmp_path / "none"
     feed.touch()
-    monkeypatch.setattr(commands, "settings", lambda: pytest.fail("something is asked"))
+    monkeypatch.setattr(commands, "run_sync", lambda *_: pytest.fail("something is asked"))
+    monkeypatch.setattr(commands, "run_rehearsal", lambda *_: pytest.fail("something is asked"))
     wrong = run("sync", "--feed", str(nowhere), *rehearsed).exception
     assert isinstance(wrong, FeedError)
     assert str(wrong) == f"{nowhere} cannot be read: No such file or directory. Check the path of the feed."
+    typed = run("sync", "--feed", str(feed), "--map", "nme=x", *rehearsed).exception
+    assert "nme is no field that a column can be named for; there are id, picture, name" in str(typed)
     assert f"{nowhere} is not a folder" in str(run("sync", "--feed", str(feed), "--photos", str(nowhere), *rehearsed).exception)
 
 

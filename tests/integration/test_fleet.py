@@ -61,6 +61,13 @@ def test_children_are_told_apart_by_how_far_they_have_taken_a_version_up(fleet: 
     assert pids == [[1], [2], [3], [4]]
 
 
+def test_a_child_that_still_tries_what_was_given_up_is_late(fleet: Fleet) -> None:
+    announce(fleet, 1, catalogs={"default": "v1"}, latest={"default": "v1"}, canaries={"default": "v2"})
+    announce(fleet, 2, catalogs={"default": "v1"}, latest={"default": "v1"}, canaries={})
+    seen = fleet.uptake("default", CURRENT)
+    assert [[child.pid for child in group] for group in (seen.serving, seen.late)] == [[2], [1]]
+
+
 def test_waiting_ends_as_soon_as_every_child_has_looked_even_if_it_refuses(fleet: Fleet) -> None:
     announce(fleet, 1, latest={"default": "v1"}, refused={"default": "it is damaged"})
     announce(fleet, 2, OTHER)

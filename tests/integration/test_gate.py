@@ -294,6 +294,18 @@ def test_a_rehearsal_says_what_the_feed_would_change_and_writes_nothing(shop: Sh
     assert rehearsed(shop) == ["lost", "fewer products", "fewer names"]
 
 
+def test_a_rehearsal_sees_which_products_no_picture_is_named_for_any_more(shop: Shop) -> None:
+    shop.sync()
+    feed = Path(shop.write())
+    for identity in "123":
+        feed.write_text(feed.read_text().replace(f"<picture>main/{identity}.jpg</picture>", ""))
+    found = rehearse(SyncRequest(str(feed), "", dry_run=True), shop.settings)
+    assert [reason.gate for reason in found.summary.reasons] == ["lost"]
+    assert (found.summary.counts["photoless"], found.pictures) == (3, 5)
+    with_extras = rehearse(SyncRequest(str(feed), str(shop.folder / "extra"), dry_run=True), shop.settings)
+    assert not with_extras.summary.reasons
+
+
 @pytest.fixture
 def config(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for module in (commands, looking):
@@ -331,6 +343,9 @@ def test_the_commands_that_look_show_reports_differences_and_products(
     assert {"list": "renamed", "id": "3", "name": shop.names["3"], "name_before": "Cream number 3"} in differs
     assert {line["list"] for line in differs} == {"renamed", "changed", "photos", "repictured"} & {line["list"] for line in told}
     assert "hold the same" in run("diff", first.version or "", first.version or "").stdout
+    for command in (("diff", first.version or "", "nope"), ("show", "nope")):
+        wrong = run(*command).exception
+        assert isinstance(wrong, UserError) and "has no version nope. `packsight catalog versions" in str(wrong)
     product = run("product", "5").stdout
     assert "main/5.jpg" in product
     assert "Most like it" in product

@@ -45,6 +45,7 @@ def test_without_broker_and_store_it_lives_and_is_not_ready(live_settings: Setti
         assert running.stranger.get("/healthz").status == 200
         ready = running.stranger.get("/readyz")
         assert (ready.status, ready.json) == (503, {"ready": False, "queue": False, "store": False})
+        assert int(ready.headers["Retry-After"]) > 0
 
 
 def test_however_many_ask_whether_it_is_ready_it_asks_the_queue_once_at_a_time(

@@ -95,6 +95,13 @@ def test_patterns_leave_photos_out_and_each_says_of_how_many(photos: Path, tmp_p
     assert f"{photos} (3 photos)" in job.manifest.source
     refused = CliRunner().invoke(app, ["submit", "--resume", job.id, "--exclude", "x"])
     assert isinstance(refused.exception, UserError) and "Leave --exclude out" in str(refused.exception)
+    refused = CliRunner().invoke(app, ["submit", str(photos), "--exclude", "*"])
+    assert "There are no photos to submit" in str(refused.exception) and "--exclude says: 8 × *" in str(refused.exception)
+
+
+def test_a_report_is_no_stream(photos: Path) -> None:
+    refused = CliRunner().invoke(app, ["submit", str(photos), "--report", "-"])
+    assert isinstance(refused.exception, UserError) and "--report report.html" in str(refused.exception)
 
 
 def test_without_waiting_the_job_is_queued_and_listed(photos: Path) -> None:

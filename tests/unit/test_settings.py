@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.connection import parse_url
 
-from packsight.deploy.commands import nearest
+from packsight.deploy.commands import looked_at, nearest
 from packsight.shared.contract.errors import UserError
-from packsight.shared.settings import act_as, load_settings, nearest_stack
+from packsight.shared.settings import STACK_FILE, act_as, load_settings, nearest_stack
 
 NOWHERE = Path("/nonexistent/stack.env")
 
@@ -112,7 +113,7 @@ def test_whoever_acts_in_a_role_reads_its_file_where_the_stack_has_one(monkeypat
 def test_the_file_of_the_nearest_stack_is_read_from_folders_below_it_if_it_is_ones_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.delenv("PACKSIGHT_STACK_FILE", raising=False)
+    monkeypatch.setenv("PACKSIGHT_STACK_FILE", "")
     outer, inner = tmp_path / ".packsight/stack.env", tmp_path / "shop/.packsight/stack.env"
     below = tmp_path / "shop/photos/spring"
     below.mkdir(parents=True)
@@ -136,7 +137,28 @@ def test_the_file_of_the_nearest_stack_is_read_from_folders_below_it_if_it_is_on
     (outer.parent / "worker.env").write_text("PACKSIGHT_REDIS__USER='worker'\n")
     act_as("worker")
     assert load_settings().redis.user == "worker"
-    monkeypatch.delenv("PACKSIGHT_STACK_FILE")
+
+
+def test_a_stack_file_that_is_named_has_to_be_there_and_status_speaks_of_its_stack(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = tmp_path / "elsewhere" / "stack.env"
+    monkeypatch.setenv("PACKSIGHT_STACK_FILE", str(named))
+    with pytest.raises(UserError, match=f"PACKSIGHT_STACK_FILE names {named}, which does not exist"):
+        load_settings()
+    assert load_settings(NOWHERE).redis.user == ""
+    assert looked_at(STACK_FILE.parent).root == STACK_FILE.parent.resolve()
+    named.parent.mkdir()
+    named.write_text("PACKSIGHT_REDIS__USER='named'\n")
+    assert load_settings().redis.user == "named"
+    assert looked_at(STACK_FILE.parent).root == named.parent
+    assert looked_at(tmp_path / "other").root == tmp_path / "other"
+    assert nearest(STACK_FILE.parent).root == STACK_FILE.parent.resolve(), "`down` stops none that only a variable names"
+    for nothing in ("", os.devnull):
+        monkeypatch.setenv("PACKSIGHT_STACK_FILE", nothing)
+        assert load_settings().redis.user == ""
+        assert looked_at(STACK_FILE.parent).root == STACK_FILE.parent.resolve()
 
 
 @pytest.mark.parametrize("name", ["ab", "photos/", "-photos", "фото", "a" * 64])
