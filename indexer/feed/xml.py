@@ -52,7 +52,7 @@ REMEDIES: Mapping[str, str] = {
     "ERR_INVALID_CHAR": "take the character out",
     "ERR_INVALID_ENCODING": "save the feed as UTF-8 and let its declaration say so",
     "ERR_TAG_NAME_MISMATCH": "close each tag by its own name",
-    "ERR_TAG_NOT_FINISHED": "the feed ends too early: write it whole before it is fetched",
+    "ERR_TAG_NOT_FINISHED": "close every tag, comment and CDATA section",
     "ERR_DOCUMENT_END": "take away what stands behind the end of its root",
     "ERR_DOCUMENT_EMPTY": "the file is empty or no XML",
 }
@@ -68,21 +68,19 @@ def items(stream: Readable, name: str, faults: Faults, roots: Mapping[str, Colle
     """
     text = _Text(stream, name)
     parsing = _Parsing(name, roots)
-    inside: Any = None
     try:
         while data := text.read(CHUNK):
             for event, element in parsing.feed(data):
                 if event == "start":
-                    if inside is None and local(element) in parsing.wanted:
-                        inside, parsing.identity = element, element.get("id", "")
-                elif element is inside:
+                    if parsing.inside is None and local(element) in parsing.wanted:
+                        parsing.inside = element
+                elif element is parsing.inside:
                     yield parsing.root, element
-                    _release(element)
-                    inside, parsing.silent, parsing.strangers = None, 0, 0
-            parsing.look_around(inside, len(data))
+                    parsing.leave()
+            parsing.look_around(len(data))
         parsing.close()
     except etree.XMLSyntaxError as error:
-        raise parsing.explain(error) from None
+        raise parsing.explain(error, text.latest) from None
     except UnicodeDecodeError as error:
         raise FeedError(
             f"{name} is no text in {error.encoding}, {_place(parsing.identity)}: byte {error.object[error.start]:#04x}. "
@@ -104,7 +102,10 @@ class _Parsing:
         self._innermost: Any = None
         self.root = ""
         self.wanted = frozenset[str]()
-        self.identity: str | None = None
+        self._ended = False
+        self._before: str | None = None
+        self.inside: Any = None
+        """The item that is not whole yet."""
         self.silent = 0
         """Bytes since something was told."""
         self.strangers = 0
@@ -145,11 +146,11 @@ class _Parsing:
         elif broken is not None:
             raise broken
 
-    def look_around(self, inside: Any, size: int) -> None:
+    def look_around(self, size: int) -> None:
         """Free what lies between items, and raise FeedError when there is no end to what grows."""
         self.silent += size
-        if inside is not None:
-            if (found := sum(1 for _ in inside.iter())) > MAX_ELEMENTS:
+        if self.inside is not None:
+            if (found := sum(1 for _ in self.inside.iter())) > MAX_ELEMENTS:
                 raise _too_many(self._name, self.identity, found)
         elif self._tree is not None:
             innermost = self._tree
@@ -164,14 +165,32 @@ class _Parsing:
         if self.silent > MAX_SILENCE:
             raise FeedError(f"{self._name} has more than {MAX_SILENCE} bytes between two tags. Correct the feed.")
 
+    def leave(self) -> None:
+        """Free the item, which is whole and was looked at."""
+        self._before = _id_of(self.inside)
+        _release(self.inside)
+        self.inside, self.silent, self.strangers = None, 0, 0
+
+    @property
+    def identity(self) -> str | None:
+        """Id of the item that is not whole yet, as far as it has come, else of the one before; None before the first."""
+        return self._before if self.inside is None else _id_of(self.inside) or self._before or ""
+
     def close(self) -> None:
         """Let the parser see the end; raises XMLSyntaxError when it comes too early."""
+        self._ended = True
         self._parser.close()
 
-    def explain(self, error: etree.XMLSyntaxError) -> FeedError:
-        """What is wrong, where, and what helps."""
+    def explain(self, error: etree.XMLSyntaxError, latest: bytes) -> FeedError:
+        """What is wrong, where, and what helps; latest: the bytes before it."""
         last = self._parser.feed_error_log[0] if len(self._parser.feed_error_log) else None
         line, reason = (last.line, last.message) if last else (error.lineno, str(error.msg).split(", line ")[0])
+        if self._ended and self.root and not re.search(rb"</(?:[\w.-]+:)?%b\s*>" % self.root.encode(), latest):
+            # Whatever the parser missed first: an end in the middle of a tag looks like many faults.
+            return FeedError(
+                f"{self._name} ends too early, in line {line}, {_place(self.identity)}: the end of <{self.root}> is missing. "
+                "Write it whole before it is fetched, and sync again; the published catalog goes on serving."
+            )
         remedy = REMEDIES.get(last.type_name if last else "", "write it as XML")
         return FeedError(
             f"{self._name} is not well-formed in line {line}, {_place(self.identity)}: {reason}. Correct the feed ({remedy}) and "
@@ -223,6 +242,8 @@ class _Text:
         self._given = 0
         self.dropped = 0
         self.first_dropped = ""
+        self.latest = b""
+        """The end of what was read."""
 
     def read(self, size: int) -> bytes:
         while True:
@@ -243,6 +264,7 @@ class _Text:
             self.dropped += found
             data = data.translate(SPACED)
         self._given += len(data)
+        self.latest = (self.latest + data)[-_LATEST:]
         return _REFERENCE.sub(self._character, data) if b"&" in data else data
 
     def _character(self, reference: re.Match[bytes]) -> bytes:
@@ -268,6 +290,11 @@ def _whole(data: bytes) -> tuple[bytes, bytes]:
 def _is_character(code: int) -> bool:
     """Whether XML allows it in text (XML 1.0, 2.2)."""
     return code in (9, 10, 13) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or 0x10000 <= code <= 0x10FFFF
+
+
+def _id_of(item: Any) -> str:
+    """Its id as YML has it, in an attribute, or as Google has it."""
+    return item.get("id") or item.findtext("{*}id") or ""
 
 
 def _too_many(name: str, identity: str | None, found: int) -> FeedError:

@@ -97,6 +97,28 @@ def test_a_truncated_feed_is_an_error_that_names_the_last_offer() -> None:
         read(FULL.format(encoding="utf-8").encode()[:900])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "windows-1251"])
+def test_wherever_a_feed_is_cut_off_it_ends_too_early(encoding: str) -> None:
+    whole = FULL.format(encoding=encoding).encode(encoding).rstrip()
+    for end in range(whole.index(b"<shop"), len(whole)):
+        with pytest.raises(FeedError, match="ends too early, in line"):
+            read(whole[:end])
+
+
+def test_what_is_left_open_in_a_whole_feed_is_no_early_end() -> None:
+    with pytest.raises(FeedError, match="not well-formed"):
+        read(wrapped('<offer id="1"><name><![CDATA[a</name></offer>'))
+
+
+def test_items_of_google_are_named_by_their_own_id() -> None:
+    item = "<item><g:id>{}</g:id><title>{}</title></item>"
+    feed = '<rss xmlns:g="http://base.google.com/ns/1.0"><channel>{}</channel></rss>'
+    with pytest.raises(FeedError, match="in or after offer 'b'"):
+        read(feed.format(item.format("a", "Cream") + item.format("b", "A & B")).encode())
+    with pytest.raises(FeedError, match="ends too early, in line 1, in or after offer 'a'"):
+        read(feed.format(item.format("a", "Cream") + "<item><g:id").encode().partition(b"</channel")[0])
+
+
 def test_something_else_than_a_feed_is_named(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match="<html>"):
         read(b"<html><body>Log in</body></html>")
