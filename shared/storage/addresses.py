@@ -19,6 +19,8 @@ _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...
 """One answer of getaddrinfo."""
 
 _PORTS = {80, 443}
+_NAMELESS = {getattr(socket, name, None) for name in ("EAI_NONAME", "EAI_NODATA")}
+"""What a resolver says of names that do not exist or have no address: asking again will not help. One that is away says another."""
 
 # IANA special-purpose registries (RFC 6890 and its updates), multicast, and what embeds an IPv4 address.
 _CLOSED_V4 = [
@@ -84,7 +86,9 @@ class AddressRule:
             lookup.cancel()
             raise ImageError(ErrorCode.FETCH_TIMEOUT, f"{host}: its name was not resolved in time") from None
         except (OSError, UnicodeError) as error:
-            raise ImageError(ErrorCode.HOST_UNREACHABLE, f"{host}: its name has no address") from error
+            if isinstance(error, UnicodeError) or error.errno in _NAMELESS:
+                raise ImageError(ErrorCode.HOST_UNREACHABLE, f"{host}: there is no such host", retryable=False) from error
+            raise ImageError(ErrorCode.HOST_UNREACHABLE, f"{host}: its name cannot be resolved now") from error
         if not self.allows(host, port):
             for *_, address in found:
                 if not is_public(str(address[0])):

@@ -226,8 +226,18 @@ def test_a_port_where_nobody_listens_is_unreachable(make: Make) -> None:
 
 
 def test_a_name_without_address_is_unreachable(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    resolving(monkeypatch, socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
-    assert refusal(make(), "https://no-such-shop.example/a.jpg", retries=0).code is ErrorCode.HOST_UNREACHABLE
+    asked = resolving(monkeypatch, socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
+    error = refusal(make(), "https://no-such-shop.example/a.jpg")
+    assert (error.code, error.retryable, error.message) == (
+        ErrorCode.HOST_UNREACHABLE, False, "no-such-shop.example: there is no such host"
+    )  # fmt: skip
+    assert len(asked) == 1, "a name that is mistyped is not asked for again, and holds up no other photo of its batch"
+
+
+def test_a_resolver_that_is_away_is_asked_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = resolving(monkeypatch, socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"))
+    error = refusal(make(), "https://shop.example/a.jpg", retries=1)
+    assert (error.code, error.retryable, len(asked)) == (ErrorCode.HOST_UNREACHABLE, True, 2)
 
 
 def test_a_resolver_that_hangs_is_left_at_the_deadline(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
