@@ -20,7 +20,7 @@ _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...
 
 _PORTS = {80, 443}
 _NAMELESS = {getattr(socket, name, None) for name in ("EAI_NONAME", "EAI_NODATA")}
-"""What a resolver says of names that do not exist or have no address: asking again will not help. One that is away says another."""
+"""What a resolver says of names that do not exist or have no address; one that is away says another, and is asked again."""
 
 # IANA special-purpose registries (RFC 6890 and its updates), multicast, and what embeds an IPv4 address.
 _CLOSED_V4 = [
