@@ -46,6 +46,11 @@ def packed(body: bytes, packing: str) -> bytes:
         packer = zlib.compressobj(wbits=bits)
         return packer.compress(body) + packer.flush()
 
+    def framed(data: bytes, signature: bytes = b"") -> bytes:
+        """As an upload is streamed to object storage."""
+        chunks = [*(data[at : at + 999] for at in range(0, len(data), 999)), b""]
+        return b"".join(b"%x%b\r\n%b\r\n" % (len(chunk), signature, chunk) for chunk in chunks)
+
     half = len(body) // 2
     return {
         "plain": lambda: body,
@@ -58,6 +63,9 @@ def packed(body: bytes, packing: str) -> bytes:
         "raw-in-gzip": lambda: gzip.compress(deflated(-zlib.MAX_WBITS)),
         "two-files": lambda: gzip.compress(body[:half]) + bytes(512) + gzip.compress(body[half:]),
         "something-behind": lambda: gzip.compress(body) + b"\r\nbye",
+        "signed-chunks": lambda: framed(body, b";chunk-signature=" + b"0a" * 32),
+        "chunks": lambda: framed(body) + b"x-amz-checksum-crc32:AAAAAA==\r\n\r\n",
+        "gzip-in-chunks": lambda: framed(gzip.compress(body), b";chunk-signature=" + b"0a" * 32),
         "thrice": lambda: gzip.compress(gzip.compress(gzip.compress(body))),
     }[packing]()
 

@@ -1,12 +1,13 @@
 """Files that are stored or served packed: what their headers say of it is not believed where their first bytes tell.
 
 Tools write `aws-chunked`, `none` or `UTF-8` into Content-Encoding where nothing is packed, `br` where it is gzip, and `gzip`
-where it was packed twice; no picture begins as a packed file does.
+where it was packed twice; no picture begins as a packed file does. Stores that do not know signed uploads keep their chunks.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ _HEAD = 512
 _GZIP, _GZIP_BITS = b"\x1f\x8b\x08", zlib.MAX_WBITS | 16
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_FRAME = re.compile(rb"(?:\r\n)?([0-9A-Fa-f]{1,8})(;chunk-signature=[0-9a-f]{64})?\r\n")
+"""Before each chunk of an upload: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html. The last is empty."""
+_FRAME_BYTES = 128
+"""No frame is longer."""
 _UNREADABLE = frozenset(("br", "zstd", "compress", "x-compress"))
 
 
@@ -66,6 +71,8 @@ def unpacking(chunks: Iterator[bytes], name: str, coding: str, check: Callable[[
     """
     codings = frozenset(coding.lower().replace(" ", "").split(","))
     head, chunks = _peeked(chunks)
+    if (frame := _FRAME.match(head)) is not None and (frame[2] or "aws-chunked" in codings):
+        head, chunks = _peeked(_counted(_unframed(chunks), check))
     for _ in range(_LAYERS):
         if not (bits := _packing(head, codings)):
             break
@@ -132,6 +139,27 @@ def _counted(chunks: Iterator[bytes], check: Callable[[int], None]) -> Iterator[
         given += len(chunk)
         check(given)
         yield chunk
+
+
+def _unframed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """What the chunks of a streamed upload hold."""
+    rest, left = b"", 0
+    for chunk in chunks:
+        rest += chunk
+        while rest:
+            if left:
+                part, rest = rest[:left], rest[left:]
+                left -= len(part)
+                yield part
+            elif (frame := _FRAME.match(rest)) is not None:
+                left, rest = int(frame[1], 16), rest[frame.end() :]
+                if not left:
+                    return  # behind it stand checksums
+            elif len(rest) < _FRAME_BYTES:
+                break  # more of it may tell
+            else:
+                raise zlib.error("a chunk does not begin where the one before ends")
+    raise EOFError("it ends too early")
 
 
 def _members(chunks: Iterator[bytes], bits: int) -> Iterator[bytes]:

@@ -275,7 +275,8 @@ def test_an_answer_that_cannot_be_unpacked_is_refused_by_the_name_of_its_coding(
     + [(coding, "plain") for coding in ("", "aws-chunked", "none", "UTF-8", "binary", "identity", "deflate", "br", "zstd")]
     + [("br", "gzip"), ("gzip,br", "plain"), ("deflate", "small-window"), ("deflate", "raw"), ("deflate,gzip", "raw-in-gzip")]
     + [(coding, packing) for coding in ("gzip", "gzip,gzip") for packing in ("twice", "gzip-in-zlib")]
-    + [("gzip", "two-files"), ("gzip", "something-behind")],
+    + [("gzip", "two-files"), ("gzip", "something-behind"), ("", "signed-chunks"), ("aws-chunked", "signed-chunks")]
+    + [("aws-chunked", "chunks"), ("aws-chunked,gzip", "gzip-in-chunks")],
 )
 def test_the_bytes_say_whether_a_photo_is_packed(fetcher: Fetcher, server: FaultServer, coding: str, packing: str) -> None:
     assert fetcher.fetch(server.url(f"/coded/{coding}/{packing}")) == server.content
@@ -288,7 +289,7 @@ def test_a_photo_is_not_unpacked_beyond_the_limit(fetcher: Fetcher, server: Faul
     server.content = b"a" * 5_000_000
     assert refusal(fetcher, server.url("/coded/gzip/gzip")).code is ErrorCode.FILE_TOO_LARGE
     assert len(fetcher.fetch(server.url("/coded/gzip/gzip"), unpack=False)) < 100_000
-    for coding, packing in (("gzip", "twice"), ("deflate", "raw"), ("gzip", "two-files")):
+    for coding, packing in (("gzip", "twice"), ("deflate", "raw"), ("gzip", "two-files"), ("aws-chunked", "gzip-in-chunks")):
         assert refusal(fetcher, server.url(f"/coded/{coding}/{packing}")).code is ErrorCode.FILE_TOO_LARGE
 
 
@@ -308,7 +309,7 @@ def test_a_photo_of_endlessly_many_packed_files_or_layers_is_left_as_it_is() -> 
 
 def test_of_a_packed_photo_that_ends_too_early_there_is_what_came() -> None:
     photo = os.urandom(200_000)
-    for packing in ("gzip", "twice", "two-files"):
+    for packing in ("gzip", "twice", "two-files", "signed-chunks"):
         there = unpacked(packed(photo, packing)[:-5000], 10**9, "a.jpg")
         assert photo.startswith(there)
         assert 190_000 < len(there) < 200_000
@@ -327,6 +328,7 @@ def test_of_a_packed_photo_that_ends_too_early_there_is_what_came() -> None:
     [
         *(("br", "plain"), ("zstd", "gzip"), ("deflate", "plain"), ("deflate", "zlib"), ("deflate", "raw"), ("gzip", "twice")),
         *(("gzip,deflate", "gzip-in-zlib"), ("gzip", "two-files"), ("gzip", "something-behind")),
+        *(("aws-chunked", "chunks"), ("gzip", "gzip-in-chunks")),
     ],
 )
 def test_the_bytes_say_whether_a_feed_is_packed(server: FaultServer, feed: str, coding: str, packing: str) -> None:
