@@ -93,6 +93,8 @@ Rights = Annotated[
     typer.Option("--right", help="recognise, jobs, review or admin; may be repeated. Without it the first two, of people three."),
 ]
 Catalogs = Annotated[list[str] | None, typer.Option("--catalog", help="Catalog to ask in; may be repeated. By default all.")]
+MoreRights = Annotated[list[str] | None, typer.Option("--right", help="Further right; may be repeated.")]
+MoreCatalogs = Annotated[list[str] | None, typer.Option("--catalog", help="Further catalog; may be repeated.")]
 USUAL = ["recognise", "jobs"]
 Code = Annotated[str | None, typer.Option("--code", help="All letters with this cause.")]
 
@@ -338,6 +340,12 @@ def add_key(name: Name, right: Rights = None, catalog: Catalogs = None) -> None:
     http.add_key(name, right or USUAL, catalog or [])
 
 
+@keys_app.command("grant")
+def grant_key(name: Name, right: MoreRights = None, catalog: MoreCatalogs = None) -> None:
+    """Give a program further rights or catalogs; its key stays."""
+    http.grant(rights.Kind.CLIENT, name, right or [], catalog or [])
+
+
 @keys_app.command("list")
 def list_keys() -> None:
     """Show the programs that have a key, and what they may do."""
@@ -354,6 +362,12 @@ def remove_key(name: Name) -> None:
 def add_person(name: Name, right: Rights = None, catalog: Catalogs = None) -> None:
     """Let a person sign in by a password, which is asked for or read from standard input; one who may already gets these."""
     http.add_person(name, right or [*USUAL, "review"], catalog or [])
+
+
+@people_app.command("grant")
+def grant_person(name: Name, right: MoreRights = None, catalog: MoreCatalogs = None) -> None:
+    """Give a person further rights or catalogs; the password stays."""
+    http.grant(rights.Kind.PERSON, name, right or [], catalog or [])
 
 
 @people_app.command("list")

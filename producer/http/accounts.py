@@ -155,15 +155,22 @@ class Accounts:
             self._write(content.model_copy(update={"people": (*others, made)}))
         return made
 
+    def grant(self, kind: Kind, name: str, rights: frozenset[Right], catalogs: frozenset[str]) -> ApiClient | Person:
+        """Give a program or person further rights and catalogs; key and password stay. Raises UserError when there is none."""
+        with self._changing() as content:
+            before, others = _apart(content, kind, name)
+            fields = before.model_dump() | {"rights": before.rights | rights}
+            if before.catalogs is not None:
+                fields["catalogs"] = before.catalogs | catalogs
+            made = _checked(type(before), fields)
+            self._write(content.model_copy(update={_FIELDS[kind]: (*others, made)}))
+        return made
+
     def remove(self, kind: Kind, name: str) -> None:
         """Let a program or person in no more; raises UserError when there is none of this name."""
-        field = "clients" if kind is Kind.CLIENT else "people"
         with self._changing() as content:
-            before: tuple[ApiClient | Person, ...] = getattr(content, field)
-            left = tuple(one for one in before if one.name != name)
-            if len(left) == len(before):
-                raise UserError(f"There is no {kind} {name}; there are {', '.join(one.name for one in before) or 'none'}.")
-            self._write(content.model_copy(update={field: left}))
+            _, others = _apart(content, kind, name)
+            self._write(content.model_copy(update={_FIELDS[kind]: others}))
 
     def _read(self) -> _Content:
         try:
@@ -189,6 +196,18 @@ class Accounts:
 
     def _write(self, content: _Content) -> None:
         write_private(self.path, content.model_dump_json(indent=1))
+
+
+_FIELDS = {Kind.CLIENT: "clients", Kind.PERSON: "people"}
+
+
+def _apart(content: _Content, kind: Kind, name: str) -> tuple[ApiClient | Person, tuple[ApiClient | Person, ...]]:
+    """The one of a name, and all others of that kind."""
+    every: tuple[ApiClient | Person, ...] = getattr(content, _FIELDS[kind])
+    found = next((one for one in every if one.name == name), None)
+    if found is None:
+        raise UserError(f"There is no {kind} {name}; there are {', '.join(one.name for one in every) or 'none'}.")
+    return found, tuple(one for one in every if one is not found)
 
 
 def hash_key(key: str) -> str:

@@ -45,6 +45,14 @@ def add_person(name: str, rights: list[str], catalogs: list[str]) -> None:
     console.print(f"[bold]{name}[/] can sign in: {_told(person)}", highlight=False, soft_wrap=True)
 
 
+def grant(kind: Kind, name: str, rights: list[str], catalogs: list[str]) -> None:
+    """Give a program or person further rights or catalogs."""
+    if not rights and not catalogs:
+        raise UserError("Say what to give: --right RIGHT, --catalog CATALOG or both.")
+    one = _accounts().grant(kind, name, _rights(rights), frozenset(catalogs))
+    console.print(f"[bold]{name}[/] may now: {_told(one)}", highlight=False, soft_wrap=True)
+
+
 def show(kind: Kind) -> None:
     """List programs or people."""
     table = Table("Name", "Rights", "Catalogs", "Since (UTC)", box=None, pad_edge=False)

@@ -17,7 +17,8 @@ from packsight.producer.http import photos, submitted, webhooks
 from packsight.producer.http.caller import Large, Submitter
 from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.errands import Errand, Kind
-from packsight.producer.http.refusal import bad_request
+from packsight.producer.http.errors import AWAY
+from packsight.producer.http.refusal import Refused, bad_request
 from packsight.producer.http.rights import Caller
 from packsight.producer.http.submitted import JobOptions, JobRequest
 from packsight.producer.summary import State, Summary
@@ -194,7 +195,12 @@ def cancel(job: str, who: Submitter, the_door: TheDoor) -> JobSeen:
 @router.delete("/{job}")
 def remove(job: str, who: Submitter, the_door: TheDoor) -> Gone:
     """Remove a job for good: its results, its list of photos, and uploads that no other job names; not while it runs."""
-    manifest_for(job, who, the_door)
+    seen = the_door.client.summary(manifest_for(job, who, the_door))
+    if seen.state is State.RUNNING:
+        raise Refused(409, ErrorCode.CONFLICT, f"Job {job} is running", remedy=f"End it first: POST /v1/jobs/{job}/cancel.")
+    if seen.state is State.CANCELLED and not seen.over:
+        remedy = "They come to their end; send the same again then."
+        raise Refused(409, ErrorCode.CONFLICT, f"Job {job} has photos in work", remedy=remedy, retry_after=AWAY)
     removed = the_door.client.remove(the_door.client.load(job))
     return Gone(uploads=removed.uploads, shared=removed.shared)
 

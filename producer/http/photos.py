@@ -106,7 +106,8 @@ def _of_json(body: bytes) -> Asked:
 
 def _one(data: bytes | None, reference: str | None, name: str, fields: dict[str, Any]) -> Asked:
     if (data is None) == (reference is None):
-        raise bad_request("A request has one photo: its file or `base64`, or its `url`")
+        found = "None is there" if data is None else "Two are there"
+        raise bad_request(f"A request has one photo: its file or `base64`, or its `url`. {found}")
     return Asked(data, reference, name, fields)
 
 
@@ -116,7 +117,7 @@ def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error:
-        raise bad_request("`base64` is none") from None
+        raise bad_request("What stands in `base64` is no base64") from None
 
 
 def _check_size(data: bytes, most: int) -> None:

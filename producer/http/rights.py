@@ -58,7 +58,7 @@ class Caller:
         if not self.may(right):
             raise Refused(
                 403, ErrorCode.ACCESS_DENIED, f"{self.name} has no right to this: it needs `{right}`",
-                remedy=f"Have the operator add it: `packsight {_COMMAND[self.kind]} add {self.name} --right {right} …`.",
+                remedy=f"Have the operator give it: `packsight {_COMMAND[self.kind]} grant {self.name} --right {right}`.",
             )  # fmt: skip
 
     def require_catalog(self, catalog: str) -> None:
@@ -66,7 +66,7 @@ class Caller:
         if not self.sees(catalog):
             raise Refused(
                 403, ErrorCode.ACCESS_DENIED, f"{self.name} has no right to the catalog {catalog}",
-                remedy=f"Have the operator add it: `packsight {_COMMAND[self.kind]} add {self.name} --catalog {catalog} …`.",
+                remedy=f"Have the operator give it: `packsight {_COMMAND[self.kind]} grant {self.name} --catalog {catalog}`.",
             )  # fmt: skip
 
 

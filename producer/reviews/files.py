@@ -20,7 +20,7 @@ from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import written_aside
 from packsight.shared.storage.verdicts import Kind, Offered, Verdict
-from packsight.shared.tables.spreadsheet import LineFeeds, harmless, literal
+from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless, literal
 from packsight.shared.tables.table import SUFFIXES, read_table
 
 GIVEN = (
@@ -46,6 +46,7 @@ def write(path: Path, rows: Iterable[Cells], columns: Sequence[str]) -> int:
         with written_aside(path) as part, part.open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(LineFeeds(file), columns, lineterminator="\r\n") if suffix == ".csv" else None
             if table is not None:
+                file.write(MARK)
                 table.writeheader()
             for row in rows:
                 if table is not None:

@@ -11,7 +11,7 @@ from typing import IO, Any
 from packsight.shared.catalog.told import LIST, read_lists
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.tables.spreadsheet import LineFeeds, harmless
+from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ def rows(store: ObjectStore, catalog: str, version: str, name: str) -> Iterator[
 
 def write_csv(file: IO[str], name: str, found: Iterable[Mapping[str, Any]]) -> int:
     """Write the rows of a list as CSV that is safe to open in a spreadsheet; returns how many."""
+    file.write(MARK)
     table, count = csv.DictWriter(LineFeeds(file), health_list(name).columns, lineterminator="\r\n"), 0
     table.writeheader()
     for row in found:

@@ -16,7 +16,7 @@ from packsight.shared.contract.outcomes import Status
 from packsight.shared.settings import Review
 from packsight.shared.shares import Share
 from packsight.shared.storage.reviews import ReviewStore
-from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
+from packsight.shared.storage.verdicts import Kind, PhotoReview, Reviewed
 
 SURELY = 0.025
 """Probability at most of what was found, or worse, if exactly as many were wrong as may be: one end of an exact 95 % interval
@@ -89,10 +89,10 @@ def figure(catalog: str, reviewed: Reviewed, *, promised: float, days: float, no
     """The share of wrong answers among those `matched` and drawn by lot that were reviewed in the last `days`."""
     since = now - timedelta(days=days)
     recent = [review for review in reviewed.photos.values() if review.verdict.at >= since]
-    sampled = [review for review in recent if _is_sampled(review.verdict)]
+    sampled = [review for review in recent if review.drawn is not None and review.drawn.answered.status is Status.MATCHED]
     return Figure(
         catalog=catalog,
-        wrong=_wrong(review.verdict for review in sampled),
+        wrong=_wrong(sampled),
         promised=promised,
         unclear=sum(review.verdict.kind is Kind.BAD for review in sampled),
         disputed=sum(review.disputed for review in sampled),
@@ -110,10 +110,11 @@ def _at_most(most: int, count: int, share: float) -> float:
     return min(1.0, fsum(terms))
 
 
-def _is_sampled(verdict: Verdict) -> bool:
-    return verdict.offered is Offered.SAMPLE and verdict.answered.status is Status.MATCHED
-
-
-def _wrong(verdicts: Iterable[Verdict]) -> Share:
-    told = [verdict.is_wrong for verdict in verdicts if verdict.is_wrong is not None]
+def _wrong(sampled: Iterable[PhotoReview]) -> Share:
+    """How many of the answers that were drawn are wrong, as the verdicts say that stand now; those that do not tell aside."""
+    told = [
+        review.verdict.product != review.drawn.answered.product
+        for review in sampled
+        if review.drawn is not None and review.verdict.is_wrong is not None
+    ]
     return Share(sum(told), len(told))

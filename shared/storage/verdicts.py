@@ -131,10 +131,14 @@ class Verdict(_Value):
 
 @dataclass(frozen=True, slots=True)
 class PhotoReview:
-    """What was said of a photo. verdict: the latest that stands; against: those of others that stand beside it and disagree."""
+    """What was said of a photo. verdict: the latest that stands; against: those of others that stand beside it and disagree.
+
+    drawn: the latest verdict on it that somebody was asked for by lot and nobody took back, though others may have followed.
+    """
 
     verdict: Verdict
     against: tuple[Verdict, ...] = ()
+    drawn: Verdict | None = None
 
     @property
     def disputed(self) -> bool:
@@ -185,7 +189,8 @@ def _of_photo(given: list[Verdict]) -> PhotoReview | None:
     if not latest:
         return None
     last = max(latest.values(), key=_order)
-    return PhotoReview(last, tuple(one for one in latest.values() if one.agrees != last.agrees))
+    drawn = next((one for one in reversed(left) if one.offered is Offered.SAMPLE), None)
+    return PhotoReview(last, tuple(one for one in latest.values() if one.agrees != last.agrees), drawn)
 
 
 def _order(verdict: Verdict) -> tuple[datetime, str]:

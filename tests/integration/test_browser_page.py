@@ -104,6 +104,17 @@ def test_a_person_signs_in_reviews_and_takes_back_by_keyboard_alone(shop: Servin
     assert {review.verdict.by for review in reviewed.photos.values()} == {"ann"}
 
 
+def test_keys_press_by_their_place_where_a_layout_has_no_latin_letters(shop: Serving, browser: webdriver.Chrome) -> None:
+    stored = store_job(shop.door.client, ["layout.jpg"], [outcome(0, Status.AMBIGUOUS, 0.5)], pictures=True)
+    width(browser, 1280)
+    signed_in(browser, shop, f"/review?job={stored.id}")
+    before = browser.find_element(By.TAG_NAME, "html")
+    browser.execute_script("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'т', code: 'KeyN', bubbles: true}))")
+    wait(browser, lambda _: browser.find_element(By.TAG_NAME, "html") != before)
+    (said,) = [one for one in ReviewDesk(shop.door.client, "default").store.all() if one.name == "layout.jpg"]
+    assert said.kind is Kind.ABSENT
+
+
 def test_no_key_judges_a_photo_that_is_not_to_be_seen_yet(shop: Serving, browser: webdriver.Chrome) -> None:
     stored = store_job(shop.door.client, ["late.jpg"], [outcome(0, Status.AMBIGUOUS, 0.5)], pictures=True)
     width(browser, 1280)

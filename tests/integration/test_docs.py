@@ -249,7 +249,7 @@ def test_what_the_page_of_reviews_says(place: Place) -> None:
     assert "Cream number 3" in typed(after, shiseido="cream", ultimune="3")
 
     typed(block("docs/review.md", "Products and the health of a catalog"), FILE="twins.csv")
-    assert Path("twins.csv").read_text().startswith("id,")
+    assert Path("twins.csv").read_text("utf-8").startswith("\ufeffid,"), "Excel takes it for UTF-8"
 
 
 def test_what_the_page_of_evaluation_says(place: Place) -> None:

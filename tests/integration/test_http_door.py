@@ -43,6 +43,7 @@ def test_without_broker_and_store_it_lives_and_is_not_ready(live_settings: Setti
     )
     with serving(away) as running:
         assert running.stranger.get("/healthz").status == 200
+        assert running.stranger.ask("HEAD", "/healthz").status == 200
         ready = running.stranger.get("/readyz")
         assert (ready.status, ready.json) == (503, {"ready": False, "queue": False, "store": False})
         assert int(ready.headers["Retry-After"]) > 0

@@ -352,7 +352,9 @@ def test_a_job_is_removed_with_all_that_is_known_of_it(open_door: Serving, worke
     upload, another = (client.post("/v1/uploads/photo", body=b"photo").json["reference"] for _ in range(2))
     worker.gate.clear()
     job = submitted(client, json={"photos": [upload]})["id"]
-    assert client.ask("DELETE", f"/v1/jobs/{job}").code == "bad_message"
+    refused = client.ask("DELETE", f"/v1/jobs/{job}")
+    assert (refused.status, refused.code) == (409, "conflict")
+    assert f"POST /v1/jobs/{job}/cancel" in refused.json["failure"]["remedy"]
     worker.gate.set()
     ended(client, job)
     assert client.ask("DELETE", f"/v1/jobs/{job}").json == {"uploads": 1, "shared": 0}

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ from packsight.deploy.testbed import Servers
 from packsight.producer.http import page
 from packsight.producer.http.rights import Right
 from packsight.producer.reviews.desk import ReviewDesk
+from packsight.producer.reviews.products import Products
 from packsight.shared.catalog.told import LISTS
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Failure, Outcome, Status
@@ -109,7 +111,9 @@ def test_who_is_not_signed_in_is_led_to_the_door_and_back(shop: Serving) -> None
 )
 def test_a_person_sees_the_pages_of_their_rights_alone(shop: Serving, right: Right, open_paths: set[str]) -> None:
     person = shop.person(f"only-{right}", right)
-    for path in ("/", "/jobs", "/review", "/products"):
+    home = person.get("/", redirect=False)
+    assert (home.status, home.headers.get("Location")) == ((200, None) if "/" in open_paths else (303, min(open_paths, key=len)))
+    for path in ("/jobs", "/review", "/products"):
         answer = person.get(path)
         assert answer.status == (200 if path in open_paths else 403)
         if path in open_paths:
@@ -117,7 +121,8 @@ def test_a_person_sees_the_pages_of_their_rights_alone(shop: Serving, right: Rig
             assert set(re.findall(r'href="([^"]+)"', nav)) == open_paths
         else:
             assert f"it needs `{right}`" not in text(answer)
-            assert "has no right to this" in text(answer)
+            assert "has no right to this" in text(answer) and f"people grant only-{right} --right" in text(answer)
+            assert "Sign out" in text(answer) and f'href="{min(open_paths, key=len)}"' in answer.data.decode(), "no dead end"
 
 
 def test_what_changes_something_needs_its_word_and_its_right(shop: Serving, job: Job, ann: Visitor) -> None:
@@ -401,7 +406,53 @@ def test_a_form_that_is_sent_twice_is_one_verdict(shop: Serving, unsure: Job, an
     exported = person.get("/review/verdicts.jsonl?catalog=default").data.decode().splitlines()
     assert len(exported) == 1
     assert '"verdict": "right"' in exported[0]
-    assert len(list(csv.DictReader(io.StringIO(person.get("/review/verdicts.csv").data.decode())))) == 1
+    assert len(list(csv.DictReader(io.StringIO(person.get("/review/verdicts.csv").data.decode("utf-8-sig"))))) == 1
+
+
+def test_a_form_that_the_browser_went_back_to_says_something_else_and_that_counts(
+    shop: Serving, unsure: Job, ann: Visitor
+) -> None:
+    shown = ann.get(f"/review?job={unsure.id}")
+    said = ("not_listed", "bad_photo", "bad_photo")
+    assert [say(ann, shown, one).status for one in said] == [303] * 3
+    assert verdicts(shop) == {photo_of(shown): (Kind.BAD, "")}
+    last = re.search(r'name="verdict" value="(\w+)"', ann.get("/review").data.decode())
+    assert last
+    sent(ann, "/review/undo", catalog="default", verdict=last[1])
+    say(ann, shown, "not_listed")  # which was taken back, or replaced, before
+    assert verdicts(shop) == {photo_of(shown): (Kind.ABSENT, "")}
+
+
+def test_a_verdict_that_nobody_took_is_told_at_the_door(shop: Serving, unsure: Job, ann: Visitor) -> None:
+    form = {**hidden(ann.get(f"/review?job={unsure.id}")), "said": "right"}
+    led = sent(replace(ann, headers={"X-CSRF-Token": "0" * 64, "Cookie": "packsight_session=ended"}), "/review", **form)
+    assert (led.status, led.headers["Location"]) == (303, "/sign-in?next=%2Freview&lost=yes")
+    assert "what you sent last was not kept" in text(shop.stranger.get(led.headers["Location"]))
+    assert verdicts(shop) == {}
+
+
+def test_a_job_that_is_deleted_meanwhile_ends_no_review(
+    shop: Serving, unsure: Job, ann: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = ann.get(f"/review?job={unsure.id}")
+    monkeypatch.setattr("packsight.producer.http.manifests._KNOWN_SECONDS", -1.0)
+    shop.door.client.jobs.remove(unsure.id)
+    led = say(ann, shown, "right")
+    assert (led.status, led.headers["Location"]) == (303, "/review?catalog=default&gone=yes")
+    assert "deleted meanwhile, so nothing was kept" in text(ann.get(led.headers["Location"]))
+
+
+def test_a_candidate_that_left_the_catalog_cannot_be_chosen(
+    shop: Serving, unsure: Job, ann: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def choices() -> list[str]:
+        return re.findall(r'<button name="said" value="(?:right|other:\w+)"([^>]*)>', ann.get("/review").data.decode())
+
+    assert all("disabled" not in one and "data-key" in one for one in choices()[:3])
+    monkeypatch.setattr(Products, "__contains__", lambda *_: False)
+    first, *others = choices()[:3]
+    assert "disabled" not in first
+    assert [("disabled" in one, "data-key" in one) for one in others] == [(True, False)] * 2
 
 
 def test_a_skipped_photo_comes_no_more_until_it_is_asked_for(shop: Serving, unsure: Job, ann: Visitor) -> None:
@@ -425,7 +476,8 @@ def test_the_last_verdict_is_taken_back(shop: Serving, unsure: Job, ann: Visitor
     last = re.search(r'name="verdict" value="(\w+)"', person.get(address).data.decode())
     assert last
     undone = sent(person, "/review/undo", catalog="default", job=unsure.id, verdict=last[1])
-    assert undone.status == 303
+    assert (undone.status, undone.headers["Location"]) == (303, f"/review?catalog=default&job={unsure.id}&taken={last[1]}")
+    assert re.search(r"Taken back: unsure \d\.jpg bad photo", text(person.get(undone.headers["Location"])))
     assert verdicts(shop) == {}
     assert "6 wait" in text(person.get(address))
 
@@ -486,7 +538,7 @@ def test_what_wants_looking_at_is_listed_and_downloaded(shop: Serving, ann: Visi
         listed = ann.get("/products/lists/one_photo")
         assert HOSTILE in text(listed)
         assert "<script>alert" not in listed.data.decode()
-        table = list(csv.DictReader(io.StringIO(ann.get("/products/lists/twins/csv").data.decode())))
+        table = list(csv.DictReader(io.StringIO(ann.get("/products/lists/twins/csv").data.decode("utf-8-sig"))))
         assert [(row["id"], row["name"], row["like"]) for row in table] == [("p1", "'=1+1", "p2")]
         assert "Products with a single photo" in text(ann.get("/product?id=p3"))
         assert ann.get("/products/lists/nothing").status == 400

@@ -182,7 +182,7 @@ def test_a_product_and_the_catalogs_health_are_seen(
     assert "Products with a single photo" in health()
     assert "Cream number 3" in health("one_photo")
     health("one_photo", "--csv", str(tmp_path / "one.csv"))
-    assert (tmp_path / "one.csv").read_text() == "id,name\n3,Cream number 3\n"
+    assert (tmp_path / "one.csv").read_text("utf-8-sig") == "id,name\n3,Cream number 3\n"
     with pytest.raises(UserError, match="There is no list nonsense"):
         CliRunner().invoke(indexer_cli.app, ["catalog", "health", "nonsense"], catch_exceptions=False)
     before = found.products().version

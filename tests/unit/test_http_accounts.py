@@ -40,6 +40,19 @@ def test_who_is_added_or_removed_elsewhere_is_known_here(tmp_path: Path) -> None
         here.remove(Kind.CLIENT, "shop")
 
 
+def test_further_rights_and_catalogs_leave_key_and_password(tmp_path: Path) -> None:
+    accounts = Accounts(tmp_path)
+    added, key = accounts.add_client("shop", JOBS, frozenset({"shoes"}))
+    accounts.add_person("ann", "a long password", JOBS, None)
+    given = accounts.grant(Kind.CLIENT, "shop", frozenset({Right.REVIEW}), frozenset({"hats"}))
+    assert (given.rights, given.catalogs) == (JOBS | {Right.REVIEW}, frozenset({"shoes", "hats"}))
+    assert accounts.client(key) == given == added.model_copy(update={"rights": given.rights, "catalogs": given.catalogs})
+    assert accounts.grant(Kind.PERSON, "ann", frozenset({Right.REVIEW}), frozenset({"hats"})).catalogs is None
+    assert accounts.sign_in("ann", "a long password") == accounts.person("ann")
+    with pytest.raises(UserError, match="no client ann"):
+        accounts.grant(Kind.CLIENT, "ann", JOBS, frozenset())
+
+
 def test_a_new_key_leaves_the_secret_of_webhooks(tmp_path: Path) -> None:
     accounts = Accounts(tmp_path)
     (first, old), (second, new) = accounts.add_client("shop", JOBS, None), accounts.add_client("shop", JOBS, None)

@@ -6,6 +6,7 @@ import csv
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,12 +108,24 @@ def test_what_was_unsure_or_come_upon_or_is_old_or_unclear_is_not_in_the_figure(
     assert "1 are wrong: 10.0%" in found.told.replace("\n", " ")
 
 
+def test_a_sampled_answer_stays_one_whatever_is_said_of_it_later() -> None:
+    (drawn,) = sampled(0, 1)
+    chosen: dict[str, Any] = {"sha256": drawn.sha256, "answered": drawn.answered, "by": "labels"}
+    assert made([drawn, verdict(minute=1, **chosen)]) == (0, 1, Promise.OPEN), "others agree"
+    corrected = verdict(Kind.OTHER, "7", minute=1, after=drawn.id, **chosen)
+    assert made([drawn, corrected])[:2] == (1, 1), "what stands counts"
+    later = corrected.model_copy(update={"answered": Answered(status=Status.AMBIGUOUS, product="7"), "kind": Kind.RIGHT})
+    assert made([drawn, later])[:2] == (1, 1), "and is compared with the answer that was drawn"
+    undone = verdict(Kind.UNDONE, minute=2, after=drawn.id, **chosen)
+    assert made([drawn, verdict(minute=1, **chosen), undone])[:2] == (0, 0)
+
+
 def test_what_waits_is_written_filled_in_and_taken_in_again(tmp_path: Path) -> None:
     drawn = next(number for number in range(100, 200) if is_drawn(f"{number:064x}", 0.1))
     rows = [row(n, Status.AMBIGUOUS, 0.5) for n in range(4)] + [row(drawn, Status.MATCHED, 0.99)]
     path = tmp_path / "waiting.csv"
     assert files.write(path, map(files.asked, inbox(rows, NOBODY, 0.1)), files.ASKED) == 5
-    with path.open() as file:
+    with path.open(encoding="utf-8-sig") as file:
         lines = list(csv.DictReader(file))
     said = {0: ("right", ""), 1: ("other", "7"), 2: ("", ""), 3: ("not listed", ""), drawn: ("right", "")}
     for line in lines:

@@ -11,8 +11,9 @@ from starlette.datastructures import UploadFile
 from packsight.producer.client import single_id
 from packsight.producer.collect import rows_of
 from packsight.producer.http.page.answers import Answer
-from packsight.producer.http.page.frame import Asker, PageRoute, Viewer, link, to
+from packsight.producer.http.page.frame import Asker, PageRoute, TheViewer, Viewer, link, to
 from packsight.producer.http.page.pictures import KnownAsker, Side, webp
+from packsight.producer.http.rights import Right
 from packsight.producer.rows import Row
 from packsight.producer.upload import MAX_REFERENCE, upload_bytes
 from packsight.shared.contract.errors import UserError
@@ -30,8 +31,11 @@ _LONGEST = 200
 
 
 @router.get("/")
-def ask(who: Asker) -> Response:
-    """Where a photo is dropped."""
+def ask(who: TheViewer) -> Response:
+    """Where a photo is dropped; whoever may not ask is led to the first page that they may see."""
+    if not who.who.may(Right.RECOGNISE) and who.tabs:
+        return to(who.tabs[0][0])
+    who.who.require(Right.RECOGNISE)
     return who.page("ask.html.j2", catalogs=who.catalogs(), catalog="", fault="")
 
 

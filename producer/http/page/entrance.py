@@ -17,12 +17,12 @@ _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-
 
 
 @router.get("/sign-in")
-async def sign_in(request: Request, the_door: TheDoor, next: str = "/") -> Response:
-    """The form; its script sends name and password to /v1/session."""
+async def sign_in(request: Request, the_door: TheDoor, next: str = "/", *, lost: bool = False) -> Response:
+    """The form; its script sends name and password to /v1/session. lost: whether something was sent that nobody took."""
     onward = local(next)
     if session_of(request, the_door):
         return to(onward)
-    return HTMLResponse(environment().get_template("sign_in.html.j2").render(onward=onward))
+    return HTMLResponse(environment().get_template("sign_in.html.j2").render(onward=onward, lost=lost))
 
 
 def local(path: str) -> str:

@@ -55,12 +55,16 @@ class Viewer:
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """A page of this template within the frame."""
-        tabs = [(path, name) for right, path, name in _PAGES if self.who.may(right)]
         headers = {"Cache-Control": "private, no-cache"}
         text = environment().get_template(template).render(
-            who=self.who, csrf=self.csrf, tabs=tabs, here=self.request.url.path, may=self.who.may, **values
+            who=self.who, csrf=self.csrf, tabs=self.tabs, here=self.request.url.path, may=self.who.may, **values
         )  # fmt: skip
         return HTMLResponse(text, status, headers)
+
+    @property
+    def tabs(self) -> list[tuple[str, str]]:
+        """The pages that they may see: address and name."""
+        return [(path, name) for right, path, name in _PAGES if self.who.may(right)]
 
     def catalogs(self) -> list[str]:
         """The catalogs that they may see, the usual one first."""
@@ -70,17 +74,23 @@ class Viewer:
 
 async def known(request: Request, the_door: TheDoor) -> Viewer:
     """Whoever is signed in; else they are led to the door. What changes something has to say the word of its form."""
+    who = _signed_in(request, the_door)
+    if who is None:
+        raise _SignInFirst
+    if request.method not in _READS:
+        said = request.headers.get(CSRF_HEADER) or str((await request.form()).get("csrf", ""))
+        if not hmac.compare_digest(said.encode(), who.csrf.encode()):
+            message = "The form is out of date, or another site sent it"
+            raise Refused(403, ErrorCode.ACCESS_DENIED, message, remedy="Load the page again and send it once more.")
+    return who
+
+
+def _signed_in(request: Request, the_door: Door) -> Viewer | None:
     session = session_of(request, the_door)
     person = the_door.accounts.person(session.name) if session else None
     if session is None or person is None:
-        raise _SignInFirst
-    csrf = the_door.sessions.csrf(session)
-    if request.method not in _READS:
-        said = request.headers.get(CSRF_HEADER) or str((await request.form()).get("csrf", ""))
-        if not hmac.compare_digest(said.encode(), csrf.encode()):
-            message = "The form is out of date, or another site sent it"
-            raise Refused(403, ErrorCode.ACCESS_DENIED, message, remedy="Load the page again and send it once more.")
-    return Viewer(request, the_door, request.app.state.rooms, person.caller, csrf)
+        return None
+    return Viewer(request, the_door, request.app.state.rooms, person.caller, the_door.sessions.csrf(session))
 
 
 async def viewer(who: Annotated[Viewer, Depends(known)]) -> Viewer:
@@ -115,21 +125,28 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except _SignInFirst:
-                path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-                back = path if request.method in _READS else "/"
-                return to(f"/sign-in?next={quote(back, safe='')}")
+                if request.method in _READS:
+                    return to(link("/sign-in", next=request.url.path + (f"?{request.url.query}" if request.url.query else "")))
+                room = f"/{request.url.path.split('/')[1]}"  # what was sent is not sent again: back to where it was said
+                return to(link("/sign-in", next=room if room in {path for _, path, _ in _PAGES} else "/", lost="yes"))
             except Exception as error:
-                return _refusal(refused(error))
+                return _refusal(request, refused(error))
 
         return handled
 
 
-def _refusal(error: Refused) -> HTMLResponse:
-    headers = dict(error.headers)
+def _refusal(request: Request, error: Refused) -> HTMLResponse:
+    values: dict[str, Any] = {"failure": error.failure, "http_status": error.status}
+    who = _signed_in(request, request.app.state.door)
+    if who is not None:
+        answer = who.page("refusal.html.j2", layout="base.html.j2", **values)
+    else:
+        answer = HTMLResponse(environment().get_template("refusal.html.j2").render(layout="door.html.j2", **values))
+    answer.status_code = error.status
+    answer.headers.update(error.headers)
     if error.retry_after is not None:
-        headers["Retry-After"] = f"{max(1, round(error.retry_after))}"
-    text = environment().get_template("refusal.html.j2").render(failure=error.failure, status=error.status)
-    return HTMLResponse(text, error.status, headers)
+        answer.headers["Retry-After"] = f"{max(1, round(error.retry_after))}"
+    return answer
 
 
 def to(path: str) -> RedirectResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import Counter
@@ -100,13 +101,18 @@ class Inbox:
     def give(self, row: Row, said: Said, seen: Collection[str], *, by: str, id: str) -> tuple[Verdict, list[Verdict]]:
         """Keep a verdict under this id; returns it, and those of others on the photo that its giver had not seen.
 
-        seen: ids of the verdicts on this photo that were shown beside it.
+        seen: ids of the verdicts on this photo that were shown beside it. Sent twice it is one. Another one under an id that is
+        taken gets an id of its own: a browser that goes back shows the page as it was.
         """
         with self._lock:
             before = self.desk.reviewed().photos.get(row.outcome.sha256 or "")
-            standing = [] if before is None else [one for one in (before.verdict, *before.against) if one.id != id]
+            standing = [] if before is None else [before.verdict, *before.against]
             offered = self.desk.offered(row)
             given = verdict_on(row, self.desk.catalog, said.kind, by=by, product=said.product, offered=offered, id=id)
+            if any((one.id, one.by, one.agrees) == (id, given.by, given.agrees) for one in standing):
+                return given, []
+            if any(one.id == id for one in self.desk.store.all()):
+                given = given.model_copy(update={"id": secrets.token_hex(16)})
             known = [one for one in standing if one.id in seen or one.by == given.by]
             # Of several that were seen it replaces one that says something else: whoever agrees need not be replaced.
             replaced = next((one for one in known if one.agrees != given.agrees), next(iter(known), None))

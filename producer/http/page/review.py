@@ -16,20 +16,24 @@ from packsight.producer.http.page.answers import Answer
 from packsight.producer.http.page.frame import PageRoute, Reviewer, Viewer, link, to
 from packsight.producer.http.page.inbox import Said
 from packsight.producer.http.page.job_index import PATIENT
+from packsight.producer.jobs import NoSuchJob
 from packsight.producer.reviews import files
 from packsight.producer.reviews.inbox import Waiting
 from packsight.producer.rows import Row
 from packsight.shared.catalog.manifest import ProductRow
-from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.references import shown
 from packsight.shared.storage.jobs import JobManifest
 from packsight.shared.storage.review_figure import Promise
 from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
-from packsight.shared.tables.spreadsheet import LineFeeds, harmless
+from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless
 
 router = APIRouter(route_class=PageRoute)
 
 _FOUND = 8
 """Products of a search: as many as fit beside the photo."""
+_TOLD = 20
+"""Verdicts of others that are told of at a time."""
 _ID = r"^[0-9a-f]{32}$"
 SAID = {Kind.RIGHT: "shows {}", Kind.OTHER: "shows {}", Kind.ABSENT: "not in the catalog", Kind.BAD: "bad photo"}
 
@@ -40,10 +44,17 @@ def review(
     catalog: str = "",
     job: Annotated[str, Query(max_length=63)] = "",
     q: Annotated[str, Query(max_length=200)] = "",
-    told: Annotated[str, Query(max_length=300)] = "",
+    taken: Annotated[str, Query(max_length=32)] = "",
+    others: Annotated[str, Query(max_length=700)] = "",
+    gone: bool = False,
 ) -> Response:
-    """The photo that is most worth a look."""
+    """The photo that is most worth a look.
+
+    taken: id of the verdict that was taken back just now; others: ids of those that their giver had not seen; gone: whether the
+    job was removed that something was said of.
+    """
     catalog = catalog_of(who, catalog)
+    told = _told(who.rooms.inbox(catalog).all() if catalog and (taken or others) else [], taken, others.split(), gone=gone)
     nothing: dict[str, Any] = {"catalog": catalog, "catalogs": who.catalogs(), "job": job, "q": q, "told": told}
     if not catalog:
         return who.page("review.html.j2", **nothing, next=None, answer=None)
@@ -53,7 +64,7 @@ def review(
         answer = Answer.of(row, f"/jobs/{row.job}/photos/{row.index}/picture")
     return who.page(
         "review.html.j2", **nothing, next=found, answer=answer, row=row, verdict=secrets.token_hex(16), said=_said,
-        found=_search(who, catalog, q), Promise=Promise, Offered=Offered,
+        found=_search(who, catalog, q), Promise=Promise, Offered=Offered, gone=_gone(who, catalog, answer),
     )  # fmt: skip
 
 
@@ -75,18 +86,19 @@ def say(
     """
     catalog = catalog_of(who, catalog)
     inbox = who.rooms.inbox(catalog)
-    told = ""
     if said == "skip":
         inbox.skip(who.who.name, sha256)
-    else:
+        return to(link("/review", catalog=catalog, job=job))
+    try:
         row = _row(who, catalog, at, place)
-        kind, _, product = said.partition(":")
-        meant = Said(_kind(kind), product)
-        if product and product not in who.rooms.products(catalog):
-            raise UserError(f"Catalog {catalog} has no product {product}. Search for another.")
-        _, unseen = inbox.give(row, meant, seen.split(), by=who.who.name, id=id)
-        told = "; ".join(f"{one.by} said at the same time: {_said(one)}" for one in unseen)
-    return to(link("/review", catalog=catalog, job=job, told=told))
+    except NoSuchJob:
+        return to(link("/review", catalog=catalog, job=job if job != at else "", gone="yes"))
+    kind, _, product = said.partition(":")
+    meant = Said(_kind(kind), product)
+    if product and product not in who.rooms.products(catalog):
+        raise UserError(f"Catalog {catalog} has no product {product} any more. Go back and choose another.")
+    _, unseen = inbox.give(row, meant, seen.split(), by=who.who.name, id=id)
+    return to(link("/review", catalog=catalog, job=job, others=" ".join(one.id for one in unseen[:_TOLD])))
 
 
 @router.post("/review/undo")
@@ -95,9 +107,8 @@ def undo(
 ) -> Response:
     """Take one's last verdict back."""
     catalog = catalog_of(who, catalog)
-    inbox = who.rooms.inbox(catalog)
-    taken = inbox.undo(verdict, who.who.name)
-    return to(link("/review", catalog=catalog, job=job, told=f"Taken back: {taken.name} {_said(taken)}"))
+    who.rooms.inbox(catalog).undo(verdict, who.who.name)
+    return to(link("/review", catalog=catalog, job=job, taken=verdict))
 
 
 @router.post("/review/again")
@@ -130,6 +141,7 @@ def _given(verdicts: list[Verdict], reviewed: Reviewed) -> Iterator[files.Cells]
 
 def _csv(rows: Iterator[files.Cells]) -> Iterator[str]:
     text = io.StringIO()
+    text.write(MARK)
     table = csv.DictWriter(LineFeeds(text), files.GIVEN, lineterminator="\r\n")
     table.writeheader()
     for row in rows:
@@ -179,12 +191,30 @@ def _full(who: Viewer, one: Waiting) -> Row:
     return _row(who, who.rooms.manifest(one.row.job).catalog, one.row.job, one.row.index)
 
 
+def _gone(who: Viewer, catalog: str, answer: Answer | None) -> set[str]:
+    """Ids of candidates that left the catalog since: nobody can choose them any more."""
+    try:
+        products = who.rooms.products(catalog)
+    except PacksightError:
+        return set()  # what is wrong with it is told to whoever chooses one
+    offered = {choice.candidate.product.id for choice in answer.choices} if answer is not None else set()
+    return {identity for identity in offered if identity not in products}
+
+
 def _search(who: Viewer, catalog: str, text: str) -> list[tuple[ProductRow, str]]:
     """Products with these words, each with the hash of a photo of it."""
     if not text.strip():
         return []
     products = who.rooms.products(catalog)
     return [(row, products.first_photo(row.id)) for row in products.search(text, _FOUND)]
+
+
+def _told(verdicts: list[Verdict], taken: str, others: list[str], *, gone: bool) -> list[str]:
+    """What happened to what was said last, a sentence each."""
+    known = {verdict.id: verdict for verdict in verdicts}
+    told = [f"Taken back: {shown(one.name)} {_said(one)}" for one in [known.get(taken)] if one]
+    told += [f"{one.by} said at the same time: {_said(one)}" for one in map(known.get, others) if one]
+    return [*told, "The job of that photo was deleted meanwhile, so nothing was kept of what you said."] if gone else told
 
 
 def _said(verdict: Verdict) -> str:

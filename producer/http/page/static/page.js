@@ -35,7 +35,7 @@ for (const button of find("[data-sign-out]")) {
 // A photo is dropped anywhere on the page, or pasted, or chosen: then its form is sent.
 const dropping = document.querySelector("[data-drop]");
 if (dropping) {
-  const input = dropping.querySelector("input[type=file]");
+  const input = dropping.querySelector("input[type=file]"), label = dropping.querySelector(".drop span"), idle = label.textContent;
   const send = (files) => {
     if (!files.length) return;
     const one = new DataTransfer();
@@ -50,9 +50,9 @@ if (dropping) {
   addEventListener("paste", (event) => send(event.clipboardData.files));
   dropping.addEventListener("submit", () => {
     dropping.classList.add("busy");
-    dropping.querySelector(".drop span").textContent = dropping.dataset.busy;
+    label.textContent = dropping.dataset.busy;
   });
-  addEventListener("pageshow", () => dropping.classList.remove("busy"));
+  addEventListener("pageshow", () => { dropping.classList.remove("busy"); label.textContent = idle; });
 }
 
 // A part of the page is loaded anew: a filter's results while one types, a job's progress while it runs.
@@ -111,7 +111,9 @@ addEventListener("keydown", (event) => {
     return;
   }
   if (event.key === "Enter" && event.target.matches("a, button, summary")) return;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  // Of a layout without Latin letters it is the place of the key that counts.
+  const place = /^[^\x00-\x7f]$/.test(event.key) ? /^(?:Key|Digit)(.)$/.exec(event.code) : null;
+  const pressed = place ? place[1] : event.key, key = pressed.length === 1 ? pressed.toLowerCase() : pressed;
   const one = document.querySelector(`[data-key="${CSS.escape(key)}"], [data-key-too="${CSS.escape(key)}"]`);
   if (!one) return;
   event.preventDefault();
@@ -127,6 +129,13 @@ for (const form of find("form[method=post]")) {
   });
 }
 addEventListener("pageshow", () => find("form[data-sent]").forEach((form) => delete form.dataset.sent));
+
+// What is told once is not told again when the page is loaded anew.
+if (document.querySelector("[data-once]")) {
+  const address = new URL(location.href);
+  for (const name of ["taken", "others", "gone"]) address.searchParams.delete(name);
+  history.replaceState(null, "", address);
+}
 
 // Times in the zone of whoever reads them.
 function dates(within) {
