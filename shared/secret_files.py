@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, get_origin
 
+from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
 from packsight.shared.contract.errors import UserError
@@ -19,6 +21,12 @@ class Environment(EnvSettingsSource):
 
     Raises UserError for a file that cannot be read or is empty, and for a value that is given in both ways.
     """
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Lists may be written with commas, as people do, beside JSON."""
+        if isinstance(value, str) and get_origin(field.annotation) is tuple and not value.lstrip().startswith("["):
+            return [one.strip() for one in value.split(",") if one.strip()]
+        return super().decode_complex_value(field_name, field, value)
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         variables = dict(super()._load_env_vars())

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.validation import wrong_fields
@@ -512,6 +512,12 @@ def load_settings(stack_file: Path | None = None) -> Settings:
         )
     try:
         return Settings(_env_file=file if file.exists() else None)
+    except SettingsError as error:
+        section = str(error).partition('"')[2].partition('"')[0].upper()
+        raise UserError(
+            f"Wrong settings: a value of PACKSIGHT_{section}__… is no JSON ({error.__cause__}). Correct the variable or {file}: "
+            'lists are written as a,b or ["a", "b"], and tables as {"name": "value"}.'
+        ) from None
     except ValidationError as error:
         wrong = wrong_fields(error, lambda location: f"PACKSIGHT_{'__'.join(map(str, location)).upper()}")
         raise UserError(f"Wrong settings: {wrong}. Correct the variable or {file}.") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Collection
 
 
 def free_ports(count: int) -> list[int]:
@@ -29,9 +30,14 @@ def is_free(port: int) -> bool:
     return True
 
 
-def assign(names: list[str], before: dict[str, int]) -> dict[str, int]:
-    """Give each name a port: the one it had before if it is still free, else a new one."""
-    kept = {name: before[name] for name in names if name in before and is_free(before[name])}
+def assign(names: list[str], before: dict[str, int], taken: Collection[int] = ()) -> dict[str, int]:
+    """Give each name a port of its own: the one it had before if it is still free, else a new one; none of those taken."""
+    kept: dict[str, int] = {}
+    for name in names:
+        port = before.get(name, 0)
+        if port and port not in {*taken, *kept.values()} and is_free(port):
+            kept[name] = port
     missing = [name for name in names if name not in kept]
-    fresh = (port for port in free_ports(len(missing) + len(kept)) if port not in kept.values())
+    used = {*taken, *kept.values()}
+    fresh = (port for port in free_ports(len(missing) + len(used)) if port not in used)
     return kept | dict(zip(missing, fresh, strict=False))

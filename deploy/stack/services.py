@@ -41,6 +41,8 @@ class Spec:
     """Its address, for people."""
     node: str = ""
     """Celery's name of a worker or the indexer."""
+    folder: Path | None = None
+    """Where it is started; None for where its parent is."""
 
 
 def valkey(data: Path, port: int, passwords: Mapping[Role, str], administrator: str = "") -> Spec:
@@ -57,7 +59,7 @@ def valkey(data: Path, port: int, passwords: Mapping[Role, str], administrator: 
         [
             f"port {port}",
             "bind 127.0.0.1",
-            f"dir {data.resolve()}",
+            f"dir {_quoted(data.resolve())}",
             *users(passwords),
             *([f"user {ADMIN} on >{administrator} ~* &* +@all"] if administrator else []),
             "appendonly yes",
@@ -76,6 +78,11 @@ def valkey(data: Path, port: int, passwords: Mapping[Role, str], administrator: 
                 return False
 
     return Spec("valkey", [str(get_binary_path()), "-"], ready, stdin=config, url=f"redis://127.0.0.1:{port}")
+
+
+def _quoted(path: Path) -> str:
+    """A word of Valkey's configuration, whatever is in it."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 SEAWEED_PORT_NAMES = [f"{part}.{port}" for part in ("s3", "master", "volume", "filer", "admin") for port in ("port", "port.grpc")]
@@ -101,7 +108,7 @@ def seaweed(data: Path, ports: list[int], identities: str) -> Spec:
     data.mkdir(parents=True, exist_ok=True)
     secrets = data.resolve().with_name(f"{data.name}-secrets")
     seaweed_files.write(secrets, identities)
-    command = [program, f"-config_dir={secrets}", "-logtostderr", "mini", f"-dir={data.resolve()}"]
+    command = [program, f"-config_dir={secrets}", "-logtostderr", "mini", "-dir=."]
     command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += [f"-{name}={port}" for name, port in zip(SEAWEED_PORT_NAMES, ports, strict=True)]
     # Slots, not room: a volume grows with what is in it, and each bucket takes at least one.
@@ -119,7 +126,8 @@ def seaweed(data: Path, ports: list[int], identities: str) -> Spec:
         except (urllib.error.URLError, OSError):
             return False
 
-    return Spec("seaweedfs", command, ready, environment=environment, url=f"http://127.0.0.1:{ports[0]}")
+    # By its name a folder with a comma in it would be two.
+    return Spec("seaweedfs", command, ready, environment=environment, url=f"http://127.0.0.1:{ports[0]}", folder=data.resolve())
 
 
 def start(spec: Spec, log: Path) -> subprocess.Popen[bytes]:
@@ -132,6 +140,7 @@ def start(spec: Spec, log: Path) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **spec.environment},
+            cwd=spec.folder,
             start_new_session=True,
             # SeaweedFS puts sockets that ask for no key into /tmp: whoever may write to them is served.
             umask=0o077,

@@ -150,7 +150,9 @@ def _ports(state: StackState, wishes: Wishes, alive: set[str]) -> dict[str, int]
             continue
         if name in ports:
             raise UserError(f"{held[name]} already runs on port {ports[name]}. Stop it with `packsight down` first.")
+        if wish in ports.values():
+            raise UserError(f"Port {wish} is wished for two parts. Choose another with --port-{name}, or leave it out.")
         if not is_free(wish):
             raise UserError(f"Port {wish} is taken. Choose another with --port-{name}, or leave it out for a free one.")
         ports[name] = wish
-    return ports | assign([name for name in held if name not in ports], state.ports)
+    return ports | assign([name for name in held if name not in ports], state.ports, ports.values())

@@ -17,7 +17,7 @@ import redis
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.queue import keys
 from packsight.shared.queue.pulse import Holder
-from packsight.shared.queue.results import STATUS_BYTES, has_ended
+from packsight.shared.queue.results import ask_for_head, has_ended
 from packsight.shared.storage.jobs import job_of
 
 Span = tuple[int, int]
@@ -84,7 +84,7 @@ class Deliveries:
         with self._client.pipeline(transaction=False) as pipe:
             pipe.hget(keys.stopped(job_of(task_id)), _STOP)
             pipe.exists(keys.deliveries(task_id), keys.partial(task_id))
-            pipe.getrange(keys.task_result(task_id), 0, STATUS_BYTES)
+            ask_for_head(pipe, task_id)
             for other in self._left_open - {task_id}:
                 pipe.hdel(keys.partial(other), _work(holder))
             stop, begun, head, *_ = pipe.execute()
@@ -94,7 +94,7 @@ class Deliveries:
         with self._client.pipeline(transaction=False) as pipe:
             pipe.incr(keys.deliveries(task_id))
             pipe.expire(keys.deliveries(task_id), self._expires)
-            pipe.getrange(keys.task_result(task_id), 0, STATUS_BYTES)
+            ask_for_head(pipe, task_id)
             pipe.hgetall(keys.partial(task_id))
             pipe.hget(keys.stopped(job_of(task_id)), _STOP)
             self._note(pipe, task_id, holder, (0, images))

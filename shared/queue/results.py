@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import redis
+from redis.client import NEVER_DECODE
 
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.queue import keys
@@ -22,8 +23,8 @@ COUNTS_BYTES = 512
 """So much is enough to know how its photos have ended, if it was a worker of this release."""
 
 _CHUNK = 500
-_STATUS = re.compile(r'"status": "(\w+)"')
-_COUNTS = re.compile(r'"result": \{"version":1,"ends":(\{[^{}]+\})')
+_STATUS = re.compile(rb'"status": "(\w+)"')
+_COUNTS = re.compile(rb'"result": \{"version":1,"ends":(\{[^{}]+\})')
 _OURS = "packsight."
 _OF_CELERY = {
     "TimeLimitExceeded": ErrorCode.TIME_LIMIT,
@@ -74,8 +75,8 @@ class Results:
         for chunk in _chunks(task_ids):
             with self._client.pipeline(transaction=False) as pipe:
                 for name in chunk:
-                    pipe.getrange(keys.task_result(name), 0, STATUS_BYTES)
-                heads = cast("list[str]", pipe.execute())
+                    ask_for_head(pipe, name)
+                heads = cast("list[bytes]", pipe.execute())
             found.update(name for name, head in zip(chunk, heads, strict=True) if has_ended(head))
         return found
 
@@ -85,8 +86,8 @@ class Results:
         for chunk in _chunks(task_ids):
             with self._client.pipeline(transaction=False) as pipe:
                 for name in chunk:
-                    pipe.getrange(keys.task_result(name), 0, COUNTS_BYTES)
-                heads = cast("list[str]", pipe.execute())
+                    ask_for_head(pipe, name, COUNTS_BYTES)
+                heads = cast("list[bytes]", pipe.execute())
             for name, head in zip(chunk, heads, strict=True):
                 if has_ended(head):
                     counts = _COUNTS.search(head)
@@ -98,10 +99,15 @@ class Results:
         self._client.delete(*map(keys.task_result, task_ids))
 
 
-def has_ended(head: str) -> bool:
+def ask_for_head(pipe: redis.client.Pipeline, task_id: str, size: int = STATUS_BYTES) -> None:
+    """Ask for the first bytes of a task's record, which stay bytes: they may end in the midst of a letter."""
+    pipe.execute_command("GETRANGE", keys.task_result(task_id), 0, size, **{NEVER_DECODE: True})  # type: ignore[no-untyped-call]
+
+
+def has_ended(head: bytes) -> bool:
     """Tell from the first STATUS_BYTES of a record whether its task has ended."""
     status = _STATUS.search(head)
-    return status is not None and status.group(1) in ENDED
+    return status is not None and status.group(1).decode() in ENDED
 
 
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

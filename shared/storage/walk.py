@@ -14,11 +14,12 @@ ASIDE = frozenset(("@eadir", "#recycle", "@recycle", "$recycle.bin", ".trash", "
 def files_below(root: Path, skipped: Counter[str], failed: Callable[[OSError], None] | None = None) -> Iterator[Path]:
     """Yield the files below a folder, each folder's sorted by name before those of its folders.
 
-    Links to folders are followed, and each folder once: rather under its own name than under that of a link beside it.
+    Links to folders are followed, and each folder once: rather under its own name than under that of a link beside it. One that
+    leads to a folder above the first is not: all that lies there was not meant.
     Folders that are left out, hidden ones, those in ASIDE and those that were entered by another name, are counted in `skipped`
     by their names with a slash; one that cannot be listed is told to `failed`.
     """
-    seen = {_identity(root)} if root.exists() else set()
+    seen = {_identity(one) for one in (root, *root.resolve().parents)} if root.exists() else set()
     for folder, folders, files in os.walk(root, onerror=failed, followlinks=True):
         links_last = sorted(folders, key=lambda name: (Path(folder, name).is_symlink(), name))
         folders[:] = sorted(name for name in links_last if _entered(Path(folder, name), seen, skipped))

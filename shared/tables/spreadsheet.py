@@ -6,7 +6,7 @@ import re
 from typing import IO, Any
 
 MARK = "\ufeff"
-"""At the beginning of a CSV for people: without it Excel takes UTF-8 for its system's code page, and Cyrillic is not to be read."""
+"""At the beginning of a CSV for people: without it Excel takes UTF-8 for its system's code page, and spoils Cyrillic."""
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 

@@ -163,6 +163,16 @@ def test_thousands_of_results_are_read_in_chunks(ledger: Ledger, app: App) -> No
     assert ledger.results.ended([]) == set()
 
 
+@pytest.mark.parametrize("size", range(2))
+def test_a_record_may_be_cut_in_the_midst_of_a_letter(ledger: Ledger, size: int) -> None:
+    head = '{"status": "SUCCESS", "result": {"version":1,"ends":{"matched": 1}, "name": "' + "a" * size
+    ledger.client.set(keys.task_result("t"), head + "Чай" * 200 + '"}}')
+    assert ledger.results.counted(["t"]) == {"t": {"matched": 1}}
+    ledger.client.set(keys.task_result("t"), '{"status": "FAILURE", "result": "' + "a" * size + "Чай" * 200 + '"}')
+    assert ledger.results.ended(["t"]) == {"t"}
+    assert ledger.deliveries.begin("t", ME, 1).ended
+
+
 ME, OTHER = Holder("parent", 7), Holder("another", 7)
 
 

@@ -51,7 +51,8 @@ def test_linked_folders_are_followed_once_and_the_rest_is_counted(tmp_path: Path
     (photos / "2023-again").symlink_to(nas)
     (photos / "2022").symlink_to(photos / "2024")
     (photos / "2024" / "loop").symlink_to(photos)
+    (photos / "2024" / "up").symlink_to(tmp_path)  # more than was named lies there
     skipped: Counter[str] = Counter()
     found = [os.path.relpath(path, photos) for path in files_below(photos, skipped)]
     assert found == ["2023/a.jpg", "2024/a.jpg"]
-    assert skipped == {"@eaDir/": 1, ".git/": 1, "2022/": 1, "2023-again/": 1, "loop/": 1}
+    assert skipped == {"@eaDir/": 1, ".git/": 1, "2022/": 1, "2023-again/": 1, "loop/": 1, "up/": 1}

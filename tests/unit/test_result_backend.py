@@ -36,7 +36,7 @@ def test_a_model_is_stored_as_its_dictionary_would_be(backend: Any) -> None:
     assert backend.decode(stored) == backend.decode(by_dictionary) == json.loads(by_dictionary)
     assert RecognizeResult.model_validate(backend.decode(stored)["result"]) == RESULT
     assert RESULT.stored() in stored, "else it went by way of dictionaries, which costs a multiple"
-    assert has_ended(stored[:STATUS_BYTES])
+    assert has_ended(stored.encode()[:STATUS_BYTES])
 
 
 def test_other_results_are_stored_as_celery_stores_them(backend: Any) -> None:

@@ -139,6 +139,19 @@ def test_the_file_of_the_nearest_stack_is_read_from_folders_below_it_if_it_is_on
     assert load_settings().redis.user == "worker"
 
 
+def test_lists_are_written_with_commas_or_as_json_and_what_is_neither_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for written in ("cdn.example, img.example:8080", '["cdn.example", "img.example:8080"]'):
+        monkeypatch.setenv("PACKSIGHT_FETCH__ALLOWED_HOSTS", written)
+        assert load_settings(NOWHERE).fetch.allowed_hosts == ("cdn.example", "img.example:8080")
+    monkeypatch.setenv("PACKSIGHT_FETCH__ALLOWED_HOSTS", "[cdn.example]")
+    with pytest.raises(UserError, match=r"a value of PACKSIGHT_FETCH__… is no JSON"):
+        load_settings(NOWHERE)
+    monkeypatch.delenv("PACKSIGHT_FETCH__ALLOWED_HOSTS")
+    monkeypatch.setenv("PACKSIGHT_CATALOG__COLUMNS", "name=Имя")
+    with pytest.raises(UserError, match=r"PACKSIGHT_CATALOG__… is no JSON .*tables as"):
+        load_settings(NOWHERE)
+
+
 def test_a_stack_file_that_is_named_has_to_be_there_and_status_speaks_of_its_stack(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
