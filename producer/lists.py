@@ -6,7 +6,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
@@ -48,7 +48,7 @@ def read_list(path: Path, column: str | None = None) -> Iterator[Entry]:
     try:
         if kind in TABLES:
             with path.open("rb") as file:
-                yield from _of_rows(_table(file, str(path)), str(path), column)
+                yield from _of_rows(_table(file, str(path), column), str(path), column)
         elif kind == ".parquet":
             yield from _of_rows(_parquet(path), str(path), column)
         elif kind == ".txt":
@@ -62,7 +62,7 @@ def read_list(path: Path, column: str | None = None) -> Iterator[Entry]:
 def read_bytes(data: bytes, suffix: str, name: str, column: str | None = None) -> Iterator[Entry]:
     """The same of a list in memory that a file of this suffix would hold, Parquet aside; `name`: what errors call it."""
     if suffix in TABLES:
-        yield from _of_rows(_table(io.BufferedReader(io.BytesIO(data)), name), name, column)
+        yield from _of_rows(_table(io.BufferedReader(io.BytesIO(data)), name, column), name, column)
     elif suffix == ".txt":
         yield from _of_text(_text(data, name))
     else:
@@ -131,22 +131,26 @@ def _of_json(text: str, name: str, column: str | None) -> Iterator[Entry]:
     yield from _of_rows(rows(), name, column)
 
 
-def _table(file: BinaryIO, name: str) -> Iterator[dict[str, str]]:
+def _table(file: BinaryIO, name: str, column: str | None) -> Iterator[dict[str, str]]:
     """Rows by column, whose names are as they are written; of columns of one name the first counts."""
-    header: list[str] | None = None
-    for _, row in read_rows(file, name):  # type: ignore[arg-type]  # a file that is open for reading bytes is one
-        if not any(row):
-            continue
-        if header is None:
-            header = row
-        else:
-            found: dict[str, str] = {}
-            for key, cell in zip_longest(header, row[: len(header)], fillvalue=""):
-                if key:
-                    found.setdefault(key, cell)
-            yield found
+
+    def is_header(row: Sequence[str]) -> bool:
+        return named(row, _wanted(column)) is not None and not any("://" in cell or _is_picture(cell) for cell in row)
+
+    rows = read_rows(file, name, is_header)  # type: ignore[arg-type]  # a file that is open for reading bytes is one
+    _, header = next(rows, (0, None))
     if header is None:
         raise UserError(f"{name} is empty. Its first line must name the columns.")
+    for _, row in rows:
+        found: dict[str, str] = {}
+        for key, cell in zip_longest(header, row[: len(header)], fillvalue=""):
+            if key:
+                found.setdefault(key, cell)
+        yield found
+
+
+def _wanted(column: str | None) -> tuple[str, ...]:
+    return (column,) if column else COLUMNS
 
 
 def _parquet(path: Path) -> Iterator[dict[str, str]]:
@@ -161,7 +165,7 @@ def _parquet(path: Path) -> Iterator[dict[str, str]]:
 def _of_rows(rows: Iterable[dict[str, str]], name: str, column: str | None) -> Iterator[Entry]:
     """Each row's reference and its other columns; a row of JSON may have other columns than the one before it."""
     for row in rows:
-        found = named(row, (column,) if column else COLUMNS)
+        found = named(row, _wanted(column))
         if found is None:
             wanted = column or "of photos (say image, picture or url)"
             raise UserError(f"{name} has no column {wanted}; it has {', '.join(row)}. Name it with --column.")

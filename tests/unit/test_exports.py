@@ -252,6 +252,11 @@ def test_a_workbook_is_a_table_for_feeds_and_lists(tmp_path: Path) -> None:
     assert [row["фото"] for _, row in read_table(tmp_path / "feed.xlsx")] == ["a.jpg", "b.jpg"]
 
 
+def test_a_workbook_may_have_titles_above_its_header(tmp_path: Path) -> None:
+    data = sheet([[], ["Прайс-лист"], ["ООО Ромашка", "495 000"], [], ["Артикул", "Фото", "Название"], ["7", "a.jpg", "Крем"]])
+    assert read(tmp_path, data, "feed.xlsx")["7"].product.name == "Крем"
+
+
 def test_a_workbook_that_is_none_or_a_bomb_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match=r"workbook that cannot be read|broken ZIP"):
         read(tmp_path, b"PK\x03\x04" + b"nonsense" * 100, "feed.xlsx")

@@ -133,6 +133,31 @@ def test_marks_within_one_name_are_parts_of_it(reference: str) -> None:
     assert not names_several(reference)
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "found"),
+    [
+        ("Photos, November\n\nsku;Фото\n7;a.jpg\n", None, [("a.jpg", {"sku": "7"})]),
+        ("Photos\nFrom;Anna, B\nsku;Foto\n7;a.jpg\n", "foto", [("a.jpg", {"sku": "7"})]),
+        ("sku;Sizes (w, h, d, mm);image\n7;1;a.jpg\n", None, [("a.jpg", {"sku": "7", "Sizes (w, h, d, mm)": "1"})]),
+        ("image\nhttps://e.example/w_1,h_2/a.jpg\nhttps://e.example/w_3,h_4/b.jpg\n", None,
+         [("https://e.example/w_1,h_2/a.jpg", {}), ("https://e.example/w_3,h_4/b.jpg", {})]),
+    ],
+)  # fmt: skip
+def test_the_header_of_a_list_is_the_first_row_that_is_understood(
+    tmp_path: Path, table: str, column: str | None, found: list[tuple[str, dict[str, str]]]
+) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text(table, encoding="utf-8")
+    assert entries(file, column) == found
+
+
+def test_a_row_of_a_list_is_no_header(tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("файл;вид\na.jpg;фото\nb.jpg;фото\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"no column of photos .*; it has файл, вид"):
+        entries(file)
+
+
 def test_a_file_may_be_called_like_several(tmp_path: Path) -> None:
     (tmp_path / "a.jpg, b.jpg").mkdir()  # anything that is there: no store is needed to tell
     (tmp_path / "list.txt").write_text("a.jpg, b.jpg\na.jpg, c.jpg")
