@@ -32,14 +32,13 @@ from packsight.shared.settings import Catalog, Settings
 from packsight.shared.storage.coding import CHUNK, Received, unpacking
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.tables import kinds
 from packsight.shared.tables.cells import Readable
 from packsight.shared.tables.encoding import Recoder
 
 MAX_RATIO = 100
 """Feeds of real shops shrink to a tenth or a twentieth; a bomb to a thousandth."""
 _RATIO_FROM = 16_000_000
-_HEAD = 4096
-"""Bytes that tell XML from a table."""
 _DEADLINE = 900.0
 _SURE_SECONDS = 2.0
 """File systems tell times apart by two seconds or less."""
@@ -70,10 +69,9 @@ class Feed:
         if _is_xml(self._stream):
             found = read_xml(self._stream, self.location, faults, unavailable=unavailable, known=known, key=key)
         else:
+            name = f"{self.location}, an HTML page," if kinds.is_html(_head(self._stream)) else self.location
             mapping = self._rules.columns
-            found = read_table(
-                self._stream, self.location, faults, mapping=mapping, unavailable=unavailable, known=known, key=key
-            )
+            found = read_table(self._stream, name, faults, mapping=mapping, unavailable=unavailable, known=known, key=key)
         for item in found:
             if item.offer is None:
                 yield item
@@ -126,13 +124,19 @@ def identified(offer: Offer, identity: str, faults: Faults) -> Offer | None:
     return Offer(product.model_copy(update={"id": named}), offer.pictures)
 
 
+def _head(stream: io.BufferedReader[Any]) -> bytes:
+    return stream.peek(kinds.HEAD)[: kinds.HEAD]
+
+
 def _is_xml(stream: io.BufferedReader[Any]) -> bool:
-    head = stream.peek(_HEAD)[:_HEAD]
+    """Whether it is a feed in XML; the table of a web page is a table."""
+    head = _head(stream)
     try:
         text = Recoder(xml.declared(head)).recode(head)
     except UnicodeDecodeError:
         text = head
-    return xml.without_what_is_before(text).startswith(b"<")
+    text = xml.without_what_is_before(text)
+    return text.startswith(b"<") and not kinds.is_html(text)
 
 
 def read_xml(

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
-from packsight.shared.tables import cells, workbook
+from packsight.shared.tables import cells, html_table, kinds, workbook
 from packsight.shared.tables.cells import IsHeader
 from packsight.shared.tables.columns import plain
 
@@ -37,13 +37,17 @@ def read_rows(stream: io.BufferedIOBase, name: str, is_header: IsHeader) -> Iter
 
 
 def _all_rows(stream: io.BufferedIOBase, name: str, is_header: IsHeader) -> Iterator[tuple[int, list[str]]]:
-    head = stream.peek(8)[:8] if isinstance(stream, io.BufferedReader) else b""
+    head = stream.peek(kinds.HEAD)[: kinds.HEAD] if isinstance(stream, io.BufferedReader) else b""
     if head.startswith(workbook.SIGNATURES):
         yield from workbook.records(stream.read(), name)
         return
+    html = kinds.is_html(head)
+    if not html and (what := kinds.foreign(head)):
+        remedy = "Save it as .xlsx, or as CSV in UTF-8; a feed may be YML or Google's too."
+        raise UserError(f"{name} is {what}, which is not read. {remedy}")
     line = 0
     try:
-        for line, row in cells.records(stream, is_header):
+        for line, row in html_table.records(stream, name) if html else cells.records(stream, is_header):
             yield line, row
     except UnicodeDecodeError as error:
         raise UserError(

@@ -31,6 +31,8 @@ _PLACE = re.compile(rb"""\br=["']([A-Z]{1,3})(\d{1,7})["']""")
 _LONGEST = 16
 """Bytes of such words, at most."""
 _PIECE = 1 << 20
+_PARTS = frozenset(("[Content_Types].xml", "mimetype", "content.xml"))
+"""One of which each workbook has that is a ZIP file."""
 
 
 def records(data: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
@@ -67,11 +69,14 @@ def _check(data: bytes, name: str) -> None:
         return
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()
             size = sum(entry.file_size for entry in archive.infolist())
     except zipfile.BadZipFile as error:
         raise UserError(f"{name} is a broken ZIP file ({error}). Save the workbook anew.") from None
     if size > min(MAX_UNPACKED, MAX_RATIO * len(data)):
         raise UserError(f"{name} unpacks to {size} bytes, which no workbook of its size does. Check the file.")
+    if not _PARTS & set(names):
+        raise UserError(f"{name} is a ZIP file without a workbook in it ({', '.join(names)[:200]}). Unpack it.")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for sheet in (entry for entry in archive.infolist() if entry.filename.startswith("xl/worksheets/")):
             with archive.open(sheet) as file:
