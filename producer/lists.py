@@ -103,7 +103,9 @@ def _text(data: bytes, name: str) -> str:
     try:
         return Recoder().recode(data, final=True).decode()
     except UnicodeDecodeError as error:
-        raise UserError(f"{name} is no text ({error}). A list has one reference per line, or one JSON object.") from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        what = f"{name} is no text in line {line}: byte {error.object[error.start]:#04x} in {error.encoding}"
+        raise UserError(f"{what}. A list has one reference per line, or one JSON object; save it as UTF-8.") from None
 
 
 def _of_text(text: str) -> Iterator[Entry]:

@@ -34,7 +34,7 @@ from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.tables import kinds
 from packsight.shared.tables.cells import Readable
-from packsight.shared.tables.encoding import Recoder
+from packsight.shared.tables.encoding import beginning
 
 _DEADLINE = 900.0
 _SURE_SECONDS = 2.0
@@ -128,11 +128,7 @@ def _head(stream: io.BufferedReader[Any]) -> bytes:
 def _is_xml(stream: io.BufferedReader[Any]) -> bool:
     """Whether it is a feed in XML; the table of a web page is a table."""
     head = _head(stream)
-    try:
-        text = Recoder(xml.declared(head)).recode(head)
-    except UnicodeDecodeError:
-        text = head
-    text = xml.without_what_is_before(text)
+    text = xml.without_what_is_before(beginning(head, xml.declared(head)))
     return text.startswith(b"<") and not kinds.is_html(text)
 
 

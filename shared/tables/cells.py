@@ -185,11 +185,11 @@ def _split(stream: Readable) -> Iterator[str]:
     rest = ""
     while True:
         chunk = stream.read(_CHUNK)
-        data = recoder.recode(chunk, final=not chunk).translate(SPACED)
         try:
+            data = recoder.recode(chunk, final=not chunk).translate(SPACED)
             text = rest + decoder.decode(data, not chunk)
         except UnicodeDecodeError as error:  # what is before it is whole, and tells the line
-            yield from (rest + error.object[: error.start].decode()).split("\n")[:-1]
+            yield from (rest + error.object[: error.start].decode(error.encoding, "replace")).split("\n")[:-1]
             raise
         if not chunk:
             break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from packsight.shared.tables.encoding import Recoder
+from packsight.shared.tables.encoding import beginning
 from packsight.shared.tables.html_table import declared
 
 HEAD = 4096
@@ -29,16 +29,10 @@ _OTHERS = (
 
 def is_html(head: bytes) -> bool:
     """Whether what begins so is a page, perhaps only a table of one."""
-    return _HTML.match(_text(head)) is not None
+    return _HTML.match(beginning(head, declared(head))) is not None
 
 
 def foreign(head: bytes) -> str:
     """What it is that begins so and that nothing here reads; empty where it may be a table of text."""
-    return next((what for begin, what in _OTHERS for data in (head, _text(head)) if begin.match(data)), "")
-
-
-def _text(head: bytes) -> bytes:
-    try:
-        return Recoder(declared(head)).recode(head)
-    except UnicodeDecodeError:
-        return head
+    either = (head, beginning(head))
+    return next((what for begin, what in _OTHERS if any(map(begin.match, either))), "")

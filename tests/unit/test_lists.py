@@ -64,10 +64,11 @@ def test_lines_of_json_may_be_references_alone_or_hold_more_than_text(tmp_path: 
         ("list.jsonl", b"{broken", "line 1: "),
         ("list.jsonl", b'{"image": "a.jpg"}\n[1]', "line 2: neither an object nor a string"),
         ("list.jsonl", b'{"id": "1"}', "no column of photos"),
+        ("list.txt", "фото/а.jpg\nфото/".encode("cp1251") + b"\x98.jpg", "no text in line 2: byte 0x98 in cp1251"),
         ("list.parquet", b"no such thing", "is no Parquet file"),
         ("list.csv", b"", "is empty"),
     ],
-    ids=["broken", "no-object", "no-column", "no-parquet", "empty"],
+    ids=["broken", "no-object", "no-column", "no-text", "no-parquet", "empty"],
 )
 def test_a_list_that_is_none_is_refused_with_its_place(tmp_path: Path, name: str, content: bytes, wrong: str) -> None:
     (tmp_path / name).write_bytes(content)

@@ -152,6 +152,11 @@ def test_a_cyrillic_header_in_utf_16_without_a_mark_is_understood(encoding: str)
     assert read("Код;Фото;Название\n1;a.jpg;Крем\n", encoding).by_id["1"].product.name == "Крем"
 
 
+def test_a_byte_that_is_no_character_is_told_with_its_line_and_encoding() -> None:
+    with pytest.raises(FeedError, match="no text after line 2: byte 0x98 in cp1251"):
+        read("id;picture;name\n1;a.jpg;Крем для рук\n2;b.jpg;Ы\n".encode("cp1251").replace("Ы".encode("cp1251"), b"\x98"))
+
+
 ABOVE = [
     "Прайс-лист от 01.11.2026\n",
     ";;;\n\nПрайс-лист;;;\n;;;\n",
