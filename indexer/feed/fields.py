@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, urlsplit
@@ -75,7 +76,8 @@ def looks_like_picture(text: str) -> bool:
 
 def vendor_code(code: str, url: str, identity: str) -> str:
     """Name of the product's folder of extra photos: its vendor code, else the `utm_term` of its url, else its id."""
-    return code or url_parameter(url, "utm_term") or identity
+    found = code or url_parameter(url, "utm_term") or identity
+    return found if found.isascii() else unicodedata.normalize("NFC", found)
 
 
 def url_parameter(url: str, name: str) -> str:
