@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.extras import Later
-from packsight.shared.tables.columns import KNOWN
+from packsight.shared.tables.columns import KNOWN, apart
 from packsight.shared.tables.encoding import Recoder
 from packsight.shared.tables.table import SUFFIXES as TABLES
 from packsight.shared.tables.table import named, read_rows
@@ -134,7 +134,7 @@ def _of_json(text: str, name: str, column: str | None) -> Iterator[Entry]:
 
 
 def _table(file: BinaryIO, name: str, column: str | None) -> Iterator[dict[str, str]]:
-    """Rows by column, whose names are as they are written; of columns of one name the first counts."""
+    """Rows by column, whose names are as they are written; of columns of one name the first keeps it."""
 
     def is_header(row: Sequence[str]) -> bool:
         return named(row, _wanted(column)) is not None and not any("://" in cell or _is_picture(cell) for cell in row)
@@ -143,12 +143,9 @@ def _table(file: BinaryIO, name: str, column: str | None) -> Iterator[dict[str, 
     _, header = next(rows, (0, None))
     if header is None:
         raise UserError(f"{name} is empty. Its first line must name the columns.")
+    names = apart(header)
     for _, row in rows:
-        found: dict[str, str] = {}
-        for key, cell in zip_longest(header, row[: len(header)], fillvalue=""):
-            if key:
-                found.setdefault(key, cell)
-        yield found
+        yield {name: cell for name, cell in zip_longest(names, row[: len(names)], fillvalue="") if name}
 
 
 def _wanted(column: str | None) -> tuple[str, ...]:
@@ -159,7 +156,8 @@ def _parquet(path: Path) -> Iterator[dict[str, str]]:
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches():
-                yield from ({key: _cell(value) for key, value in row.items()} for row in batch.to_pylist())
+                named_apart = batch.rename_columns(apart(batch.schema.names))
+                yield from ({key: _cell(value) for key, value in row.items()} for row in named_apart.to_pylist())
     except ValueError as error:  # pyarrow's own errors are some
         raise UserError(f"{path} is no Parquet file: {error}.") from None
 

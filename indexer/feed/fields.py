@@ -68,6 +68,12 @@ def pictures_in(cell: str) -> list[str]:
     return found
 
 
+def addresses_in(text: str) -> list[str]:
+    """The addresses that a text holds, where it holds nothing else; else the text."""
+    parts = _NEXT_ADDRESS.split(text) if text.count("//") > 1 and _REMOTE.match(text) else [text]
+    return [part.rstrip(",;| ") for part in parts] if len(parts) > 1 else parts
+
+
 def looks_like_picture(text: str) -> bool:
     """Whether it is an address, or a path with the suffix of a picture, perhaps with a query."""
     path = text.strip().replace("\\", "/").partition("?")[0]

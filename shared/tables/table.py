@@ -11,7 +11,7 @@ from pathlib import Path
 from packsight.shared.contract.errors import UserError
 from packsight.shared.tables import cells, html_table, kinds, workbook
 from packsight.shared.tables.cells import IsHeader
-from packsight.shared.tables.columns import plain
+from packsight.shared.tables.columns import apart, plain
 
 SUFFIXES = frozenset((".csv", ".tsv", ".xlsx", ".xls", ".ods"))
 """File names that promise a table, in lower case."""
@@ -61,7 +61,8 @@ def _all_rows(stream: io.BufferedIOBase, name: str, is_header: IsHeader) -> Iter
 def read_table(path: Path, is_header: IsHeader = _has_several) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the line of each row of a table file, and the row by column, whose names are those of the header in lower case.
 
-    Rows without anything are left out; cells beyond the header are too. Raises UserError when it cannot be read or has no header.
+    Of columns of one name the first keeps it. Rows without anything are left out; cells beyond the header are too. Raises
+    UserError when it cannot be read or has no header.
     """
     try:
         with path.open("rb") as file:
@@ -69,7 +70,7 @@ def read_table(path: Path, is_header: IsHeader = _has_several) -> Iterator[tuple
             _, header = next(rows, (0, None))
             if header is None:
                 raise UserError(f"{path} is empty. Its first line must name the columns.")
-            names = [cell.lower() for cell in header]
+            names = apart([cell.lower() for cell in header])
             for line, row in rows:
                 yield line, {name: row[index] if index < len(row) else "" for index, name in enumerate(names) if name}
     except OSError as error:

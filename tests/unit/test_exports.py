@@ -86,6 +86,32 @@ def test_feeds_of_google(tmp_path: Path, feed: str) -> None:
     assert offer.pictures[0] == "https://e.example/7.jpg"
 
 
+@pytest.mark.parametrize("other", ["<id>https://e.example/entry/1</id>", "<content><id>9</id></content><id>tag:1</id>"])
+@pytest.mark.parametrize("own_first", [True, False])
+def test_the_id_of_google_goes_before_that_of_the_entry(tmp_path: Path, other: str, own_first: bool) -> None:
+    own = "<g:id>7</g:id>"
+    feed = ATOM.replace(own, own + other if own_first else other + own)
+    assert list(read(tmp_path, feed, "feed.xml")) == ["7"]
+    assert list(read(tmp_path, ATOM.replace(own, "<id>9</id>"), "feed.xml")) == ["9"]
+
+
+@pytest.mark.parametrize(
+    ("picture", "pictures"),
+    [
+        *((f"https://e.example/1.jpg{mark}https://e.example/2.jpg", ("https://e.example/1.jpg", "https://e.example/2.jpg"))
+          for mark in (",", ", ", " ", "\n", ";", "|", " ,\n  ")),
+        ("//e.example/1.jpg, s3://b/2.jpg,", ("//e.example/1.jpg", "s3://b/2.jpg")),
+        ("https://e.example/w=1,h=2/a, b.jpg", ("https://e.example/w=1,h=2/a, b.jpg",)),
+        ("https://e.example/?of=https://e.example/1.jpg", ("https://e.example/?of=https://e.example/1.jpg",)),
+        ("a, b.jpg", ("a, b.jpg",)),
+        ("a.jpg,", ("a.jpg,",)),
+    ],
+)  # fmt: skip
+def test_an_element_of_yml_may_name_several_addresses(tmp_path: Path, picture: str, pictures: tuple[str, ...]) -> None:
+    feed = YML.format("", "").replace("</offer>", f"<picture>{picture}</picture></offer>")
+    assert read(tmp_path, feed, "feed.xml")["1"].pictures == pictures
+
+
 def test_a_separator_that_is_told_to_excel_is_no_row(tmp_path: Path) -> None:
     for line in ("sep=;", '"sep=;"', "SEP=;\r"):
         (offer,) = read(tmp_path, f"{line}\nid;picture;name\n1;a.jpg;Cream, soft\n").values()

@@ -152,6 +152,16 @@ def test_the_header_of_a_list_is_the_first_row_that_is_understood(
     assert entries(file, column) == found
 
 
+def test_columns_of_one_name_all_come_along(tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("image;name;name;Name;name (2);name;image;;\na.jpg;b;c;d;e;f;g.jpg;h;i\n")
+    beside = {"name": "b", "name (2)": "c", "Name": "d", "name (2) (2)": "e", "name (3)": "f", "image (2)": "g.jpg"}
+    assert entries(file) == [("a.jpg", beside)]
+    table = pa.Table.from_arrays([pa.array(["a.jpg"]), pa.array(["b"]), pa.array(["c"])], names=["image", "name", "name"])
+    parquet.write_table(table, tmp_path / "list.parquet")
+    assert entries(tmp_path / "list.parquet") == [("a.jpg", {"name": "b", "name (2)": "c"})]
+
+
 def test_a_row_of_a_list_is_no_header(tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
     file.write_text("файл;вид\na.jpg;фото\nb.jpg;фото\n", encoding="utf-8")
