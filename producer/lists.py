@@ -6,7 +6,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.extras import Later
-from packsight.shared.tables.columns import KNOWN
+from packsight.shared.tables.columns import KNOWN, apart
 from packsight.shared.tables.encoding import Recoder
 from packsight.shared.tables.table import SUFFIXES as TABLES
 from packsight.shared.tables.table import named, read_rows
@@ -48,7 +48,7 @@ def read_list(path: Path, column: str | None = None) -> Iterator[Entry]:
     try:
         if kind in TABLES:
             with path.open("rb") as file:
-                yield from _of_rows(_table(file, str(path)), str(path), column)
+                yield from _of_rows(_table(file, str(path), column), str(path), column)
         elif kind == ".parquet":
             yield from _of_rows(_parquet(path), str(path), column)
         elif kind == ".txt":
@@ -62,7 +62,7 @@ def read_list(path: Path, column: str | None = None) -> Iterator[Entry]:
 def read_bytes(data: bytes, suffix: str, name: str, column: str | None = None) -> Iterator[Entry]:
     """The same of a list in memory that a file of this suffix would hold, Parquet aside; `name`: what errors call it."""
     if suffix in TABLES:
-        yield from _of_rows(_table(io.BufferedReader(io.BytesIO(data)), name), name, column)
+        yield from _of_rows(_table(io.BufferedReader(io.BytesIO(data)), name, column), name, column)
     elif suffix == ".txt":
         yield from _of_text(_text(data, name))
     else:
@@ -103,7 +103,9 @@ def _text(data: bytes, name: str) -> str:
     try:
         return Recoder().recode(data, final=True).decode()
     except UnicodeDecodeError as error:
-        raise UserError(f"{name} is no text ({error}). A list has one reference per line, or one JSON object.") from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        what = f"{name} is no text in line {line}: byte {error.object[error.start]:#04x} in {error.encoding}"
+        raise UserError(f"{what}. A list has one reference per line, or one JSON object; save it as UTF-8.") from None
 
 
 def _of_text(text: str) -> Iterator[Entry]:
@@ -131,29 +133,31 @@ def _of_json(text: str, name: str, column: str | None) -> Iterator[Entry]:
     yield from _of_rows(rows(), name, column)
 
 
-def _table(file: BinaryIO, name: str) -> Iterator[dict[str, str]]:
-    """Rows by column, whose names are as they are written; of columns of one name the first counts."""
-    header: list[str] | None = None
-    for _, row in read_rows(file, name):  # type: ignore[arg-type]  # a file that is open for reading bytes is one
-        if not any(row):
-            continue
-        if header is None:
-            header = row
-        else:
-            found: dict[str, str] = {}
-            for key, cell in zip_longest(header, row[: len(header)], fillvalue=""):
-                if key:
-                    found.setdefault(key, cell)
-            yield found
+def _table(file: BinaryIO, name: str, column: str | None) -> Iterator[dict[str, str]]:
+    """Rows by column, whose names are as they are written; of columns of one name the first keeps it."""
+
+    def is_header(row: Sequence[str]) -> bool:
+        return named(row, _wanted(column)) is not None and not any("://" in cell or _is_picture(cell) for cell in row)
+
+    rows = read_rows(file, name, is_header)  # type: ignore[arg-type]  # a file that is open for reading bytes is one
+    _, header = next(rows, (0, None))
     if header is None:
         raise UserError(f"{name} is empty. Its first line must name the columns.")
+    names = apart(header)
+    for _, row in rows:
+        yield {name: cell for name, cell in zip_longest(names, row[: len(names)], fillvalue="") if name}
+
+
+def _wanted(column: str | None) -> tuple[str, ...]:
+    return (column,) if column else COLUMNS
 
 
 def _parquet(path: Path) -> Iterator[dict[str, str]]:
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches():
-                yield from ({key: _cell(value) for key, value in row.items()} for row in batch.to_pylist())
+                named_apart = batch.rename_columns(apart(batch.schema.names))
+                yield from ({key: _cell(value) for key, value in row.items()} for row in named_apart.to_pylist())
     except ValueError as error:  # pyarrow's own errors are some
         raise UserError(f"{path} is no Parquet file: {error}.") from None
 
@@ -161,7 +165,7 @@ def _parquet(path: Path) -> Iterator[dict[str, str]]:
 def _of_rows(rows: Iterable[dict[str, str]], name: str, column: str | None) -> Iterator[Entry]:
     """Each row's reference and its other columns; a row of JSON may have other columns than the one before it."""
     for row in rows:
-        found = named(row, (column,) if column else COLUMNS)
+        found = named(row, _wanted(column))
         if found is None:
             wanted = column or "of photos (say image, picture or url)"
             raise UserError(f"{name} has no column {wanted}; it has {', '.join(row)}. Name it: --column, over HTTP `column`.")

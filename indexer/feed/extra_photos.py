@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -37,12 +38,17 @@ def _is_photo(name: PurePosixPath) -> bool:
     return name.suffix.lower() in IMAGE_SUFFIXES and not name.name.startswith(".")
 
 
+def _code(name: PurePosixPath) -> str:
+    """The vendor code of a photo, its letters composed as those of feeds; macOS takes accents apart."""
+    return unicodedata.normalize("NFC", name.parent.name)
+
+
 def _local(folder: Path, skipped: Counter[str]) -> Iterator[tuple[str, str]]:
     check_folder(str(folder))
     for path in files_below(folder, skipped):
         name = PurePosixPath(path.relative_to(folder).as_posix())
         if _is_photo(name) and name.parent.name:
-            yield name.parent.name, str(name)
+            yield _code(name), str(name)
         else:
             skipped[name.suffix.lower() or name.name] += 1
 
@@ -53,6 +59,6 @@ def _stored(location: str, store: ObjectStore, skipped: Counter[str]) -> Iterato
     for key in store.list(prefix, bucket=bucket):
         name = PurePosixPath(key.removeprefix(prefix))
         if _is_photo(name) and name.parent.name:
-            yield name.parent.name, f"s3://{bucket}/{key}"
+            yield _code(name), f"s3://{bucket}/{key}"
         elif not key.endswith("/"):
             skipped[name.suffix.lower() or name.name] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, urlsplit
@@ -67,6 +68,12 @@ def pictures_in(cell: str) -> list[str]:
     return found
 
 
+def addresses_in(text: str) -> list[str]:
+    """The addresses that a text holds, where it holds nothing else; else the text."""
+    parts = _NEXT_ADDRESS.split(text) if text.count("//") > 1 and _REMOTE.match(text) else [text]
+    return [part.rstrip(",;| ") for part in parts] if len(parts) > 1 else parts
+
+
 def looks_like_picture(text: str) -> bool:
     """Whether it is an address, or a path with the suffix of a picture, perhaps with a query."""
     path = text.strip().replace("\\", "/").partition("?")[0]
@@ -75,7 +82,8 @@ def looks_like_picture(text: str) -> bool:
 
 def vendor_code(code: str, url: str, identity: str) -> str:
     """Name of the product's folder of extra photos: its vendor code, else the `utm_term` of its url, else its id."""
-    return code or url_parameter(url, "utm_term") or identity
+    found = code or url_parameter(url, "utm_term") or identity
+    return found if found.isascii() else unicodedata.normalize("NFC", found)
 
 
 def url_parameter(url: str, name: str) -> str:

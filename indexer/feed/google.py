@@ -13,14 +13,18 @@ from packsight.shared.tables.columns import columns
 ROOTS = {"rss": ("item",), "feed": ("entry",)}
 """By root of the feed what its items are called."""
 
+_OWN = ("{http://base.google.com/ns/", "{https://base.google.com/ns/")
+
 
 def offer_of(element: Any, *, unavailable: bool) -> Offer | None:
-    """The offer of an item; None without an id, or where it is not available and that counts."""
-    names, values = [], []
-    for child in element:
-        if isinstance(child.tag, str):
-            names.append(local(child))
-            values.append(text_of(child).strip() or child.get("href", ""))  # Atom has a link's address in an attribute
+    """The offer of an item; None without an id, or where it is not available and that counts.
+
+    Google's own elements go before those of RSS and Atom, whose `id` is the entry's.
+    """
+    children = [child for child in element if isinstance(child.tag, str)]
+    children.sort(key=lambda child: not child.tag.startswith(_OWN))
+    names = [local(child) for child in children]
+    values = [text_of(child).strip() or child.get("href", "") for child in children]  # Atom has addresses in an attribute
     found = {field: [values[index] for index in at] for field, at in _columns(tuple(names)).items()}
     return fields.offer_of(found, unavailable=unavailable)
 

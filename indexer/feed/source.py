@@ -1,4 +1,4 @@
-"""Where a feed comes from (file, http(s) address, object storage) and what it is (YML, Google's or a table, gzip or plain)."""
+"""Where a feed comes from (file, http(s) address, object storage) and what it is (YML, Google's or a table, packed or plain)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import os
 import posixpath
 import tempfile
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -26,20 +25,17 @@ import packsight.shared.tables as tables_package
 from packsight.indexer.feed import google, xml, yml
 from packsight.indexer.feed.fields import url_parameter
 from packsight.indexer.feed.offers import Faults, FeedError, Item, Known, Offer
+from packsight.indexer.feed.packed import unfetched, unpacked
 from packsight.indexer.feed.table import read_table
 from packsight.shared.contract.errors import PacksightError
 from packsight.shared.settings import Catalog, Settings
-from packsight.shared.storage.coding import CHUNK, Received, unpacking
+from packsight.shared.storage.coding import Received
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.tables import kinds
 from packsight.shared.tables.cells import Readable
-from packsight.shared.tables.encoding import Recoder
+from packsight.shared.tables.encoding import beginning
 
-MAX_RATIO = 100
-"""Feeds of real shops shrink to a tenth or a twentieth; a bomb to a thousandth."""
-_RATIO_FROM = 16_000_000
-_HEAD = 4096
-"""Bytes that tell XML from a table."""
 _DEADLINE = 900.0
 _SURE_SECONDS = 2.0
 """File systems tell times apart by two seconds or less."""
@@ -70,10 +66,9 @@ class Feed:
         if _is_xml(self._stream):
             found = read_xml(self._stream, self.location, faults, unavailable=unavailable, known=known, key=key)
         else:
+            name = f"{self.location}, an HTML page," if kinds.is_html(_head(self._stream)) else self.location
             mapping = self._rules.columns
-            found = read_table(
-                self._stream, self.location, faults, mapping=mapping, unavailable=unavailable, known=known, key=key
-            )
+            found = read_table(self._stream, name, faults, mapping=mapping, unavailable=unavailable, known=known, key=key)
         for item in found:
             if item.offer is None:
                 yield item
@@ -89,7 +84,7 @@ def open_feed(location: str, settings: Settings, store: ObjectStore, *, validato
         if raw is None:
             yield None
             return
-        with io.BufferedReader(_Unpacked(raw, location, came.coding, rules.max_feed_bytes), 256 * 1024) as stream:
+        with unpacked(raw, location, came.coding, rules.max_feed_bytes) as stream:
             joins = rules.identity != "id" or not _is_xml(stream)
             yield Feed(location, reader_of(rules), came.mark, Faults(), joins, stream, rules)
 
@@ -126,13 +121,15 @@ def identified(offer: Offer, identity: str, faults: Faults) -> Offer | None:
     return Offer(product.model_copy(update={"id": named}), offer.pictures)
 
 
+def _head(stream: io.BufferedReader[Any]) -> bytes:
+    return stream.peek(kinds.HEAD)[: kinds.HEAD]
+
+
 def _is_xml(stream: io.BufferedReader[Any]) -> bool:
-    head = stream.peek(_HEAD)[:_HEAD]
-    try:
-        text = Recoder(xml.declared(head)).recode(head)
-    except UnicodeDecodeError:
-        text = head
-    return xml.without_what_is_before(text).startswith(b"<")
+    """Whether it is a feed in XML; the table of a web page is a table."""
+    head = _head(stream)
+    text = xml.without_what_is_before(beginning(head, xml.declared(head)))
+    return text.startswith(b"<") and not kinds.is_html(text)
 
 
 def read_xml(
@@ -252,16 +249,12 @@ def _opened(location: str, settings: Settings, store: ObjectStore, validator: st
         try:
             came = fetcher.copy_if_changed(location, validator, file)
         except PacksightError as error:
-            raise _unfetched(error) from None
+            raise unfetched(error) from None
         file.seek(0)
         if came is None:
             yield None, Received(validator)
         else:
             yield file, came if _is_sure(came.mark) else Received("", came.coding)
-
-
-def _unfetched(error: PacksightError) -> FeedError:
-    return FeedError(f"The feed cannot be fetched: {error}")
 
 
 def _unreadable(location: str, error: OSError) -> FeedError:
@@ -288,51 +281,3 @@ def _is_sure(mark: str) -> bool:
         return time.time() - parsedate_to_datetime(value).timestamp() >= _SURE_DATE_SECONDS
     except (ValueError, TypeError):
         return False
-
-
-class _Unpacked(io.RawIOBase):
-    """A feed's bytes, unpacked if need be, that end in FeedError when there are too many of them, or when they are damaged."""
-
-    def __init__(self, raw: IO[bytes], name: str, coding: str, limit: int) -> None:
-        self._raw, self._name, self._limit = raw, name, limit
-        self._taken, self._given, self._held = 0, 0, b""
-        self._chunks = unpacking(self._taking(), name, coding, self._check)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer)  # type: ignore[arg-type]
-        data = self._held or self._next()
-        size = min(len(data), len(view))
-        view[:size], self._held = data[:size], data[size:]
-        return size
-
-    def _taking(self) -> Iterator[bytes]:
-        while data := self._raw.read(CHUNK):
-            self._taken += len(data)
-            yield data
-
-    def _next(self) -> bytes:
-        try:
-            data = next(self._chunks, b"")
-        except (EOFError, zlib.error) as error:
-            raise FeedError(f"{self._name} is a broken gzip or zlib file: {error}. Pack the feed again.") from None
-        except PacksightError as error:
-            raise _unfetched(error) from None
-        self._given += len(data)
-        self._check_size(self._given)
-        return data
-
-    def _check(self, given: int) -> None:
-        self._check_size(given)
-        if given > max(_RATIO_FROM, MAX_RATIO * self._taken):
-            raise FeedError(
-                f"{self._name} unpacks to more than {MAX_RATIO} times its size, which no feed does. Check the file."
-            )
-
-    def _check_size(self, given: int) -> None:
-        if given > self._limit:
-            raise FeedError(
-                f"{self._name} has more than {self._limit} bytes. Raise PACKSIGHT_CATALOG__MAX_FEED_BYTES if it is right."
-            )

@@ -36,9 +36,7 @@ def read_table(
     found: Mapping[str, Sequence[int]] | None = None
     try:
         check_fields(mapping)
-        for line, row in read_rows(stream, name):
-            if not any(row):
-                continue
+        for line, row in read_rows(stream, name, lambda row: _is_understood(row, mapping)):
             if found is None:
                 found = _header(row, mapping, name)
                 has_header = found is not None
@@ -73,15 +71,27 @@ def _note_namelessness(
 
 
 def _header(row: Sequence[str], mapping: Mapping[str, str], name: str) -> dict[str, list[int]] | None:
-    """The columns that the first row names; None when it is a product. Raises FeedError when it is neither."""
+    """The columns that a header names; None when it is a product. Raises FeedError when it is neither."""
     found = columns(row, mapping)
-    unnamed = [column for field, column in mapping.items() if column and field not in found]
-    if not unnamed and "id" in found and ("picture" in found or mapping.get("picture") == ""):
+    lacking = _lacking(found, mapping)
+    if not lacking:
         return found
     if not mapping and len(row) > 1 and looks_like_picture(row[1]):
         return None
-    lacking = [field for field in ("id", "picture") if field not in found]
     raise FeedError(
-        f"{name} has no column {' and '.join(unnamed or lacking)}; it has {', '.join(filter(None, row))[:500]}. Name the columns "
+        f"{name} has no column {' and '.join(lacking)}; it has {', '.join(filter(None, row))[:500]}. Name the columns "
         "with --map, say --map id=Code --map picture=Photo (--map picture= where there is none), or give a YML or Google feed."
     )
+
+
+def _is_understood(row: Sequence[str], mapping: Mapping[str, str]) -> bool:
+    """Whether it names the columns that are needed, and two at least: one word may stand in any row."""
+    found = columns(row, mapping)
+    return not _lacking(found, mapping) and len({index for at in found.values() for index in at}) > 1
+
+
+def _lacking(found: Mapping[str, Sequence[int]], mapping: Mapping[str, str]) -> list[str]:
+    """Names of columns that a header has to have and has not."""
+    unnamed = [column for field, column in mapping.items() if column and field not in found]
+    needed = ("id",) if mapping.get("picture") == "" else ("id", "picture")
+    return unnamed or [field for field in needed if field not in found]

@@ -307,6 +307,8 @@ def _place(identity: str | None) -> str:
 
 def _root(root: Any, roots: Mapping[str, Collection[str]], name: str) -> tuple[str, frozenset[str]]:
     tag = local(root)
+    if tag == "Workbook":
+        raise FeedError(f"{name} is a workbook of Excel 2003 in XML. Save it as .xlsx, or as CSV in UTF-8.")
     if tag not in roots:
         raise FeedError(
             f"{name} is no product feed: its root is <{tag}>. YML (<yml_catalog>), Google Merchant (<rss> or <feed>) and tables "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from packsight.indexer.feed.fields import is_unavailable, vendor_code
+from packsight.indexer.feed.fields import addresses_in, is_unavailable, vendor_code
 from packsight.indexer.feed.offers import Offer
 from packsight.indexer.feed.readable import address, readable
 from packsight.indexer.feed.xml import local, text_of
@@ -49,7 +49,7 @@ def offer_of(element: Any, categories: dict[str, str], *, unavailable: bool) -> 
     def first(tag: str) -> str:
         return fields.get(tag, [""])[0]
 
-    pictures = tuple(dict.fromkeys(fields.get("picture", [])))
+    pictures = tuple(dict.fromkeys(one for text in fields.get("picture", ()) for one in addresses_in(text)))
     words = (first("typePrefix"), first("vendor"), first("model"))
     product = ProductRow(
         id=identity,

@@ -101,12 +101,10 @@ def read(path: Path, rows: Sequence[Row], catalog: str, *, by: str, share: float
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"{path} is no table. Import a .csv, .tsv or .xlsx with the columns image, verdict, product_id.")
     finder, found = _Finder(rows), Imported()
-    for number, row in read_table(path):
+    for number, row in read_table(path, lambda names: not _lacking(names)):
         cells = {name: literal(cell.strip()) for name, cell in row.items()}
-        if not ({"job", "index"} <= cells.keys() or "image" in cells):
-            raise UserError(f"{path} has neither the columns job and index nor image; it has {', '.join(cells)}.")
-        if "verdict" not in cells and "product_id" not in cells:
-            raise UserError(f"{path} has no column verdict and none product_id; it has {', '.join(cells)}.")
+        if lacking := _lacking(cells):
+            raise UserError(f"{path} has {lacking}; it has {', '.join(cells)}.")
         try:
             verdict = _verdict(cells, finder, catalog, by=by, share=share)
         except UserError as error:
@@ -117,6 +115,14 @@ def read(path: Path, rows: Sequence[Row], catalog: str, *, by: str, share: float
         else:
             found.verdicts.append(verdict)
     return found
+
+
+def _lacking(names: Iterable[str]) -> str:
+    """What a table of verdicts needs and has not among its columns; empty where it has all."""
+    names = {name.lower() for name in names}
+    if not ({"job", "index"} <= names or "image" in names):
+        return "neither the columns job and index nor image"
+    return "" if names & {"verdict", "product_id"} else "no column verdict and none product_id"
 
 
 def _verdict(cells: dict[str, str], finder: _Finder, catalog: str, *, by: str, share: float) -> Verdict | None:

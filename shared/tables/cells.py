@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
 from typing import Protocol
 
@@ -16,6 +16,12 @@ MAX_LINE = 1_000_000
 """Characters of a line; a longer one is not a table's."""
 MAX_CELL_LINES = 1000
 """Lines that a quoted cell may have. A quotation mark that is still open then was none."""
+IsHeader = Callable[[Sequence[str]], bool]
+"""Tells whether a row is a header that is understood: it names the columns that are needed."""
+_HEAD = 40
+"""Lines at the beginning that tell what stands between cells."""
+_BETWEEN = "\t;,|"
+"""What may stand there, the likelier first; a bar only where it gives a header that is understood: it parts pictures too."""
 _CHUNK = 64 * 1024
 _SEPARATOR = re.compile(r'"?sep *= *(.)\1*"?\s*', re.IGNORECASE)
 """First line of tables that are meant for Excel: which character stands between cells; saved anew it has more of them."""
@@ -30,22 +36,40 @@ class Readable(Protocol):
         """Up to so many bytes; none at the end."""
 
 
-def records(stream: Readable) -> Iterator[tuple[int, list[str]]]:
+def records(stream: Readable, is_header: IsHeader) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of its first line and the cells of each row, holding one row at a time.
 
-    Cells stand between tabs, semicolons or commas: what the first line that is not blank has, or what a line `sep=` says. Quoted
-    cells may hold line breaks; `="007"` is 007. Raises UnicodeDecodeError and csv.Error.
+    Cells stand between tabs, semicolons, commas or bars: what a line `sep=` says, or what gives a header that is understood and
+    rows as long as it. Quoted cells may hold line breaks; `="007"` is 007. Raises UnicodeDecodeError and csv.Error.
     """
-    lines = _Lines(stream)
-    if lines.first is not None and (named := _SEPARATOR.fullmatch(lines.first)):
+    csv.field_size_limit(MAX_LINE)
+    lines = _Lines(_split(stream))
+    head = lines.ahead(_HEAD)
+    if head and (named := _SEPARATOR.fullmatch(head[0])):
         lines.take()
         delimiter = named.group(1)
     else:
-        delimiter = _delimiter(lines.first or "")
-    csv.field_size_limit(MAX_LINE)
+        delimiter = max(_BETWEEN, key=lambda one: _fitness(head, one, is_header))
+    yield from _rows(lines, delimiter)
+
+
+def _rows(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     while (line := lines.take()) is not None:
         number = lines.number
         yield number, _cells(_joined(line, lines, delimiter) if '"' in line else line, delimiter)
+
+
+def _fitness(head: Sequence[str], delimiter: str, is_header: IsHeader) -> tuple[bool, int]:
+    """Whether this delimiter gives a header that is understood, and how many rows of one length."""
+    try:
+        rows = [row for _, row in _rows(_Lines(iter(head)), delimiter) if any(row)]
+    except csv.Error:  # told where the row is asked for
+        return False, 0
+    at = next((index for index, row in enumerate(rows) if is_header(row)), None)
+    if at is not None:
+        return True, sum(len(row) == len(rows[at]) for row in rows[at:])
+    lengths = Counter(len(row) for row in rows if len(row) > 1)
+    return False, max(lengths.values(), default=0) if delimiter != "|" else 0
 
 
 class _Quotes(Enum):
@@ -113,29 +137,41 @@ def _unquoted(cell: str) -> str:
     return cell
 
 
-def _delimiter(first: str) -> str:
-    return "\t" if "\t" in first else ";" if first.count(";") > first.count(",") else ","
-
-
 class _Lines:
     """Lines of decoded text without their ends, one after the other, some of which may be put back."""
 
-    def __init__(self, stream: Readable) -> None:
-        self._lines = _split(stream)
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
         self._back: deque[str] = deque()
+        self._error: Exception | None = None
         self.number = 0
         """Of the line that was taken last, from 1."""
         self.may_go_on = True
         """Whether a cell may go on over the next line."""
-        self.first = next(self._lines, None)
-        while self.first is not None and not self.first.strip():
-            self.number += 1
-            self.first = next(self._lines, None)
-        if self.first is not None:
-            self._back.append(self.first)
+
+    def ahead(self, count: int) -> list[str]:
+        """So many of the next lines, without blank ones before them, which are to be taken all the same; for the first look.
+
+        What is wrong with a line is raised when it is taken.
+        """
+        found: list[str] = []
+        size = 0
+        try:
+            while len(found) < count and size < MAX_LINE and (line := next(self._lines, None)) is not None:
+                size += len(line)
+                if found or line.strip():
+                    found.append(line)
+                else:
+                    self.number += 1
+        except (UnicodeDecodeError, csv.Error) as error:
+            self._error = error
+        self._back.extend(found)
+        return found
 
     def take(self) -> str | None:
         line = self._back.popleft() if self._back else next(self._lines, None)
+        if line is None and self._error is not None:
+            raise self._error
         self.number += line is not None
         return line
 
@@ -149,11 +185,11 @@ def _split(stream: Readable) -> Iterator[str]:
     rest = ""
     while True:
         chunk = stream.read(_CHUNK)
-        data = recoder.recode(chunk, final=not chunk).translate(SPACED)
         try:
+            data = recoder.recode(chunk, final=not chunk).translate(SPACED)
             text = rest + decoder.decode(data, not chunk)
         except UnicodeDecodeError as error:  # what is before it is whole, and tells the line
-            yield from (rest + error.object[: error.start].decode()).split("\n")[:-1]
+            yield from (rest + error.object[: error.start].decode(error.encoding, "replace")).split("\n")[:-1]
             raise
         if not chunk:
             break

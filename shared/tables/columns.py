@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, count
 
 from packsight.shared.contract.errors import UserError
 
@@ -92,6 +93,17 @@ def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, list
         if at:
             found[field] = list(dict.fromkeys(at)) if many else at[:1]
     return found
+
+
+def apart(header: Sequence[str]) -> list[str]:
+    """The names of a header, each once: the second `name` is `name (2)`. Empty ones stay."""
+    found: dict[str, None] = {}
+    names = []
+    for name in header:
+        others = (f"{name} ({number})" for number in count(2))
+        names.append(name and next(one for one in chain((name,), others) if one not in found))
+        found[names[-1]] = None
+    return names
 
 
 def _is_called(column: str, name: str, *, numbered: bool) -> bool:

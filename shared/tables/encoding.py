@@ -25,22 +25,34 @@ _HIGH = b"\x00\x04"
 """High bytes of Latin and Cyrillic letters in UTF-16, of which text in any other encoding has none."""
 _LONGEST = 4
 """Bytes of a character in UTF-8."""
-_BESIDE_LATIN = re.compile(rb"[A-Za-z][\x80-\xff]|[\x80-\xff][A-Za-z]")
-_TOGETHER = re.compile(rb"[\x80-\xff]{2}")
+_HIGH_BIT = re.compile(rb"[\x80-\xff]")
+_LETTERS = bytes(range(0xC0, 0x100))
+"""Of one-byte encodings; in UTF-8 each character that is not ASCII begins with such a byte."""
+_ENOUGH = 64
+"""Such bytes that decide; quotation marks, degrees and trade marks are the same in Windows-1251 and Windows-1252."""
+_MAX_HELD = 1_000_000
+"""Bytes that are held back for want of them."""
+_BESIDE_LATIN = re.compile(rb"[A-Za-z][\xa8\xb8\xc0-\xff]|[\xa8\xb8\xc0-\xff][A-Za-z]")
+_TOGETHER = re.compile(rb"[\xa8\xb8\xc0-\xff]{2}")
+_AS_BROWSERS = {"iso8859-1": WESTERN, "iso8859-9": "cp1254", "iso8859-11": "cp874"}
+"""What these names mean on the web (https://encoding.spec.whatwg.org/#names-and-labels): 0x80 to 0x9f are characters too."""
+_CONTROLS = "packsight.controls"
+"""How bytes are decoded that mean nothing in an encoding: as browsers do, as the characters of their numbers."""
 
 
 class Recoder:
     """Turns chunks of bytes into UTF-8, whatever they are in.
 
     A byte order mark, or the high bytes of letters where UTF-16 has them, decide at once. Else everything is ASCII until it is
-    not; then it is UTF-8 if at least half of those characters are. What is neither is in `declared`, where a one-byte encoding
-    was, else in Windows-1251, or in Windows-1252 where its letters stand among Latin ones and not beside each other.
+    not; then it is UTF-8 if more than half of those characters are. What is neither is in `declared`, where a one-byte encoding
+    was, else in Windows-1251, or in Windows-1252 where its letters stand among Latin ones and not beside each other. What comes
+    before there are letters enough to tell is held back.
 
     UTF-8 is passed on as it is: whoever decodes it finds what is broken.
     """
 
     def __init__(self, declared: str = "") -> None:
-        self._declared = declared
+        self._declared = _one_byte_encoding(declared)
         self._decoder: codecs.IncrementalDecoder | None = None
         self._held = b""
         self._begun = False
@@ -49,24 +61,30 @@ class Recoder:
 
     def recode(self, data: bytes, *, final: bool = False) -> bytes:
         """The next bytes in UTF-8; raises UnicodeDecodeError where UTF-16 or a one-byte encoding is broken."""
+        data, self._held = self._held + data, b""
         if not self._begun:
-            data, self._held = self._held + data, b""
             if len(data) < _LONGEST and not final:
                 self._held = data
                 return b""
             data = self._begin(data)
         if not self.encoding:
-            data, self._held = self._held + data, b""
-            if data.isascii():
+            if data.isascii() or (high := _HIGH_BIT.search(data)) is None:
                 return data
-            first = next(index for index, byte in enumerate(data) if byte > 127)
-            if len(data) - first < _LONGEST and not final:
-                self._held = data[first:]
-                return data[:first]
-            self._choose(data[first:], data, final=final)
+            letters = len(data) - len(data.translate(None, _LETTERS))
+            if letters < _ENOUGH and not final:
+                if len(data) - high.start() < _MAX_HELD:
+                    before = max(high.start() - 1, 0)
+                    self._held = data[before:]
+                    return data[:before]
+                if not letters and not self._declared:
+                    return data.decode(CYRILLIC, _CONTROLS).encode()
+            self._choose(data, final=final)
         if self._decoder is None:
             return data
-        return self._decoder.decode(data, final).encode()
+        try:
+            return self._decoder.decode(data, final).encode()
+        except UnicodeDecodeError as error:
+            raise UnicodeDecodeError(self.encoding, error.object, error.start, error.end, error.reason) from None
 
     def _begin(self, data: bytes) -> bytes:
         self._begun = True
@@ -80,26 +98,46 @@ class Recoder:
             self._set("utf-16-le" if odd > even else "utf-16-be")
         return data
 
-    def _choose(self, tail: bytes, data: bytes, *, final: bool) -> None:
-        text = codecs.getincrementaldecoder("utf-8")("replace").decode(tail, final)
+    def _choose(self, data: bytes, *, final: bool) -> None:
+        text = codecs.getincrementaldecoder("utf-8")("replace").decode(data, final)
         broken = text.count("\ufffd")
-        if sum(not letter.isascii() for letter in text) >= 2 * broken:
+        if sum(not letter.isascii() for letter in text) > 2 * broken:
             self._set("utf-8")  # where a few bytes are broken, whoever decodes it says so
+        elif self._declared:
+            self._set(self._declared, _CONTROLS if self._declared in _AS_BROWSERS.values() else "strict")
         else:
-            self._set(self._declared if _has_one_byte(self._declared) else _one_byte(data))
+            self._set(WESTERN if len(_BESIDE_LATIN.findall(data)) > len(_TOGETHER.findall(data)) else CYRILLIC)
 
-    def _set(self, encoding: str) -> None:
+    def _set(self, encoding: str, errors: str = "strict") -> None:
         self.encoding = encoding
-        self._decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)()
+        self._decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)(errors)
 
 
-def _has_one_byte(encoding: str) -> bool:
-    """Whether it is an encoding whose characters are single bytes."""
+def beginning(head: bytes, declared: str = "") -> bytes:
+    """The first bytes of a text in UTF-8, for a look; as they are where that cannot be told."""
+    recoder = Recoder(declared)
     try:
-        return bool(encoding) and len("\xe9\u0451".encode(encoding, "replace")) == 2
+        text = recoder.recode(head)
+        return text if recoder.encoding else text + recoder.recode(b"", final=True)
+    except UnicodeDecodeError:
+        return head
+
+
+def _as_control(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error(_CONTROLS, _as_control)
+
+
+def _one_byte_encoding(declared: str) -> str:
+    """The encoding that a declaration means where its characters are single bytes; empty where they are not, or are ASCII."""
+    try:
+        name = codecs.lookup(declared).name
+        if name in {"ascii", "charmap"} or len("\xe9\u0451".encode(name, "replace")) != 2:
+            return ""
     except (LookupError, UnicodeError):
-        return False
-
-
-def _one_byte(data: bytes) -> str:
-    return WESTERN if len(_BESIDE_LATIN.findall(data)) > len(_TOGETHER.findall(data)) else CYRILLIC
+        return ""
+    return _AS_BROWSERS.get(name, declared)

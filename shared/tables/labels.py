@@ -6,6 +6,7 @@ It has the columns `image` and `product_id` (empty: the catalog does not hold th
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def read_labels(path: Path, *, kind: str = "kind") -> list[Label]:
     """Read a table of labels; `kind` is the column of kinds. Raises UserError when a column or all rows are missing."""
     labels: list[Label] = []
     columns: tuple[str, str, str] | None = None
-    for line, row in read_table(path):
+    for line, row in read_table(path, lambda row: not _missing(row)):
         image, product, nearest = columns = columns or _columns(path, row)
         if not row[image]:
             raise UserError(f"{path}, line {line}: the image is empty. Every row must name a photo.")
@@ -49,13 +50,17 @@ def read_labels(path: Path, *, kind: str = "kind") -> list[Label]:
     return labels
 
 
+def _missing(columns: Collection[str]) -> list[str]:
+    return [wanted[0] for wanted in (IMAGE, PRODUCT) if named(columns, wanted) is None]
+
+
 def _columns(path: Path, row: dict[str, str]) -> tuple[str, str, str]:
     """The columns of the photo, its product and the nearest product, the last one empty where there is none."""
     image, product = named(row, IMAGE), named(row, PRODUCT)
     if image is None or product is None:
-        missing = " and ".join(wanted[0] for wanted, found in ((IMAGE, image), (PRODUCT, product)) if found is None)
         raise UserError(
-            f"{path} has no column {missing}; it has {', '.join(row)}. Its first line must name the columns: image (or picture, "
-            "photo, фото) holds each photo's path or address, product_id (or id, sku, артикул) the product on it."
+            f"{path} has no column {' and '.join(_missing(row))}; it has {', '.join(row)}. Its first line must name the "
+            "columns: image (or picture, photo, фото) holds each photo's path or address, product_id (or id, sku, артикул) the "
+            "product on it."
         )
     return image, product, named(row, ("nearest_id",)) or ""

@@ -4,29 +4,50 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
-from packsight.shared.tables import cells, workbook
-from packsight.shared.tables.columns import plain
+from packsight.shared.tables import cells, html_table, kinds, workbook
+from packsight.shared.tables.cells import IsHeader
+from packsight.shared.tables.columns import apart, plain
 
 SUFFIXES = frozenset((".csv", ".tsv", ".xlsx", ".xls", ".ods"))
 """File names that promise a table, in lower case."""
+_TITLES = 20
+"""Rows among which the header is looked for: price lists have a title, a date and how to reach the shop above it."""
 
 
-def read_rows(stream: io.BufferedIOBase, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line (of a workbook the row), from 1, and the stripped cells of each row.
+def _has_several(row: Sequence[str]) -> bool:
+    return sum(map(bool, row)) > 1
 
-    Rows of text are held one at a time. Raises UserError that names the line when the table is broken.
+
+def read_rows(stream: io.BufferedIOBase, name: str, is_header: IsHeader) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line (of a workbook the row), from 1, and the stripped cells of each row that has anything, from the header on.
+
+    The header is the first row that is understood, near the beginning; where none is, the first that has several cells. Rows of
+    text are held one at a time. Raises UserError that names the line when the table is broken.
     """
-    head = stream.peek(8)[:8] if isinstance(stream, io.BufferedReader) else b""
+    rows = ((line, row) for line, row in _all_rows(stream, name, is_header) if any(row))
+    head = list(islice(rows, _TITLES))
+    understood = (at for at, (_, row) in enumerate(head) if is_header(row))
+    several = (at for at, (_, row) in enumerate(head) if _has_several(row))
+    yield from chain(head[next(chain(understood, several), 0) :], rows)
+
+
+def _all_rows(stream: io.BufferedIOBase, name: str, is_header: IsHeader) -> Iterator[tuple[int, list[str]]]:
+    head = stream.peek(kinds.HEAD)[: kinds.HEAD] if isinstance(stream, io.BufferedReader) else b""
     if head.startswith(workbook.SIGNATURES):
         yield from workbook.records(stream.read(), name)
         return
+    html = kinds.is_html(head)
+    if not html and (what := kinds.foreign(head)):
+        remedy = "Save it as .xlsx, or as CSV in UTF-8; a feed may be YML or Google's too."
+        raise UserError(f"{name} is {what}, which is not read. {remedy}")
     line = 0
     try:
-        for line, row in cells.records(stream):
+        for line, row in html_table.records(stream, name) if html else cells.records(stream, is_header):
             yield line, row
     except UnicodeDecodeError as error:
         raise UserError(
@@ -37,28 +58,26 @@ def read_rows(stream: io.BufferedIOBase, name: str) -> Iterator[tuple[int, list[
         raise UserError(f"{name} is broken after line {line}: {error}. Save the table as CSV in UTF-8, or as .xlsx.") from None
 
 
-def read_table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the line of each row of a table file, and the row by column, whose names are those of the first row in lower case.
+def read_table(path: Path, is_header: IsHeader = _has_several) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line of each row of a table file, and the row by column, whose names are those of the header in lower case.
 
-    Rows without anything are left out; cells beyond the header are too. Raises UserError when it cannot be read or has no header.
+    Of columns of one name the first keeps it. Rows without anything are left out; cells beyond the header are too. Raises
+    UserError when it cannot be read or has no header.
     """
     try:
         with path.open("rb") as file:
-            names: list[str] = []
-            for line, row in read_rows(file, str(path)):
-                if not any(row):
-                    continue
-                if not names:
-                    names = [cell.lower() for cell in row]
-                else:
-                    yield line, {name: row[index] if index < len(row) else "" for index, name in enumerate(names) if name}
+            rows = read_rows(file, str(path), is_header)
+            _, header = next(rows, (0, None))
+            if header is None:
+                raise UserError(f"{path} is empty. Its first line must name the columns.")
+            names = apart([cell.lower() for cell in header])
+            for line, row in rows:
+                yield line, {name: row[index] if index < len(row) else "" for index, name in enumerate(names) if name}
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    if not names:
-        raise UserError(f"{path} is empty. Its first line must name the columns.")
 
 
-def named(row: dict[str, str], wanted: tuple[str, ...]) -> str | None:
-    """The column of a row that is the first of these by name, as `plain` compares them; None without one."""
-    by_name = {plain(name): name for name in reversed(row)}
+def named(columns: Collection[str], wanted: tuple[str, ...]) -> str | None:
+    """The column that is the first of these by name, as `plain` compares them; None without one."""
+    by_name = {plain(name): name for name in reversed(tuple(columns))}
     return next((by_name[name] for name in map(plain, wanted) if name in by_name), None)

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import IO
 
@@ -31,6 +31,8 @@ _PLACE = re.compile(rb"""\br=["']([A-Z]{1,3})(\d{1,7})["']""")
 _LONGEST = 16
 """Bytes of such words, at most."""
 _PIECE = 1 << 20
+_PARTS = frozenset(("[Content_Types].xml", "mimetype", "content.xml"))
+"""One of which each workbook has that is a ZIP file."""
 
 
 def records(data: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
@@ -62,16 +64,24 @@ def records(data: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"{name} takes more than {MEMORY:,} bytes of memory to be read. Move its cells together, or use CSV.")
 
 
+def is_workbook(names: Collection[str]) -> bool:
+    """Whether a ZIP file with files of these names is one."""
+    return not _PARTS.isdisjoint(names)
+
+
 def _check(data: bytes, name: str) -> None:
     if not data.startswith(b"PK"):
         return
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()
             size = sum(entry.file_size for entry in archive.infolist())
     except zipfile.BadZipFile as error:
         raise UserError(f"{name} is a broken ZIP file ({error}). Save the workbook anew.") from None
     if size > min(MAX_UNPACKED, MAX_RATIO * len(data)):
         raise UserError(f"{name} unpacks to {size} bytes, which no workbook of its size does. Check the file.")
+    if not is_workbook(names):
+        raise UserError(f"{name} is a ZIP file without a workbook in it ({', '.join(names)[:200]}). Unpack it.")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for sheet in (entry for entry in archive.infolist() if entry.filename.startswith("xl/worksheets/")):
             with archive.open(sheet) as file:

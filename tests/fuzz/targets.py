@@ -42,7 +42,8 @@ from tests.feeds import read_offers
 from tests.fuzz.mutations import spoiled
 from tests.fuzz.pictures import pictures
 from tests.unit.matching_catalog import photo, shop
-from tests.unit.test_exports import ATOM, RSS, sheet
+from tests.unit.test_exports import ATOM, PAGE, RSS, sheet
+from tests.unit.test_feed import zipped
 
 
 class Target(ABC):
@@ -123,7 +124,8 @@ class Feeds(_Files):
         tables = (_TABLE.encode(), _TABLE.replace("\t", ";").encode("cp1251"))
         self._book = sheet([["id", "picture", "name"], ["101.0", "a.jpg", "Крем"], ["0102", "b.jpg", "Мыло"]])
         google = (RSS.encode(), ATOM.encode())
-        self.samples = (plain, plain.decode().encode("utf-16"), *tables, *google, gzip.compress(plain), self._book)
+        others = (gzip.compress(plain), zipped({"feed.xml": plain}), self._book, PAGE.encode())
+        self.samples = (plain, plain.decode().encode("utf-16"), *tables, *google, *others)
         self._settings = Settings(_env_file=None)
 
     def case(self, chance: random.Random) -> bytes:

@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -333,6 +334,16 @@ def test_of_a_packed_photo_that_ends_too_early_there_is_what_came() -> None:
 )
 def test_the_bytes_say_whether_a_feed_is_packed(server: FaultServer, feed: str, coding: str, packing: str) -> None:
     server.content = feed.encode()
+    offers = read_offers(server.url(f"/coded/{coding}/{packing}"), Settings(_env_file=None))
+    assert [offer.product.name for offer in offers.by_id.values()] == ["Крем"]
+
+
+@pytest.mark.parametrize(("coding", "packing"), [("none", "plain"), ("gzip", "gzip")])
+def test_a_feed_in_a_zip_file_is_read_from_the_web(server: FaultServer, coding: str, packing: str) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("feed.csv", "id;picture;name\n1;a.jpg;Крем\n")
+    server.content = made.getvalue()
     offers = read_offers(server.url(f"/coded/{coding}/{packing}"), Settings(_env_file=None))
     assert [offer.product.name for offer in offers.by_id.values()] == ["Крем"]
 

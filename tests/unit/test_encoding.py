@@ -44,8 +44,50 @@ def test_a_right_declaration_is_believed_where_bytes_leave_it_open() -> None:
 def test_a_few_broken_bytes_do_not_make_utf8_another_encoding() -> None:
     recoder = Recoder()
     data = RUSSIAN.encode() + b"\xff\n"
-    assert recoder.recode(data) == data
+    assert recoder.recode(data, final=True) == data
     assert recoder.encoding == "utf-8"
+
+
+BIG = "id;name\n" + "1;Cream\n" * 30_000
+
+
+@pytest.mark.parametrize("step", [777, 65536])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1251"])
+@pytest.mark.parametrize(
+    "early", ["", "Nivea® 30°C – «soap»", "«О»", "МЁД", "СЁ", "LМ", "№5", "x" * 65_520 + "МЁД с ё", "Soap®\n" * 9_000]
+)
+def test_what_comes_late_decides_where_the_beginning_does_not_tell(early: str, encoding: str, step: int) -> None:
+    text = f"{early}\n{BIG}1;Крем «Роза» для рук, съешь ещё\n"
+    assert recoded(text.encode(encoding), step) == (text, encoding)
+
+
+def test_what_tells_nothing_is_not_held_back_for_ever() -> None:
+    recoder, text = Recoder(), f"{BIG}30°C\n" * 20 + RUSSIAN * 9
+    data = text.encode("cp1251")
+    parts = [recoder.recode(data[at : at + 65536]) for at in range(0, len(data), 65536)]
+    given, taken = 0, 0
+    for part in parts:
+        given, taken = given + len(part), taken + 65536
+        assert taken - given < 1_100_000
+    assert b"".join([*parts, recoder.recode(b"", final=True)]).decode() == text
+
+
+@pytest.mark.parametrize("declared", ["iso-8859-1", "ISO_8859-1", "latin1"])
+def test_latin_1_means_what_browsers_take_it_for(declared: str) -> None:
+    assert recoded(FRENCH.encode("cp1252") + b"\x93\x80\x94 \x81", 50, declared)[0] == f"{FRENCH}“€” \x81"
+
+
+@pytest.mark.parametrize("declared", ["us-ascii", "charmap", "hex", "utf-7", "idna", ""])
+def test_a_declaration_of_no_one_byte_encoding_says_nothing(declared: str) -> None:
+    assert recoded(RUSSIAN.encode("cp1251"), 100, declared) == (RUSSIAN, "cp1251")
+
+
+@pytest.mark.parametrize(("declared", "byte"), [("windows-1251", b"\x98"), ("windows-1252", b"\x81"), ("", b"\x98")])
+def test_an_error_has_the_name_of_the_encoding(declared: str, byte: bytes) -> None:
+    with pytest.raises(UnicodeDecodeError) as caught:
+        Recoder(declared).recode(RUSSIAN.encode("cp1251") + byte, final=True)
+    assert caught.value.encoding == (declared or "cp1251")
+    assert caught.value.object[caught.value.start :] == byte
 
 
 @given(st.text(max_size=60), st.integers(1, 9))

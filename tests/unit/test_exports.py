@@ -12,7 +12,7 @@ from packsight.indexer.feed.fields import pictures_in
 from packsight.indexer.feed.offers import FeedError, Offer
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Catalog, Settings
-from packsight.shared.tables import workbook
+from packsight.shared.tables import kinds, workbook
 from packsight.shared.tables.table import read_table
 from tests.feeds import read_offers
 
@@ -86,6 +86,32 @@ def test_feeds_of_google(tmp_path: Path, feed: str) -> None:
     assert offer.pictures[0] == "https://e.example/7.jpg"
 
 
+@pytest.mark.parametrize("other", ["<id>https://e.example/entry/1</id>", "<content><id>9</id></content><id>tag:1</id>"])
+@pytest.mark.parametrize("own_first", [True, False])
+def test_the_id_of_google_goes_before_that_of_the_entry(tmp_path: Path, other: str, own_first: bool) -> None:
+    own = "<g:id>7</g:id>"
+    feed = ATOM.replace(own, own + other if own_first else other + own)
+    assert list(read(tmp_path, feed, "feed.xml")) == ["7"]
+    assert list(read(tmp_path, ATOM.replace(own, "<id>9</id>"), "feed.xml")) == ["9"]
+
+
+@pytest.mark.parametrize(
+    ("picture", "pictures"),
+    [
+        *((f"https://e.example/1.jpg{mark}https://e.example/2.jpg", ("https://e.example/1.jpg", "https://e.example/2.jpg"))
+          for mark in (",", ", ", " ", "\n", ";", "|", " ,\n  ")),
+        ("//e.example/1.jpg, s3://b/2.jpg,", ("//e.example/1.jpg", "s3://b/2.jpg")),
+        ("https://e.example/w=1,h=2/a, b.jpg", ("https://e.example/w=1,h=2/a, b.jpg",)),
+        ("https://e.example/?of=https://e.example/1.jpg", ("https://e.example/?of=https://e.example/1.jpg",)),
+        ("a, b.jpg", ("a, b.jpg",)),
+        ("a.jpg,", ("a.jpg,",)),
+    ],
+)  # fmt: skip
+def test_an_element_of_yml_may_name_several_addresses(tmp_path: Path, picture: str, pictures: tuple[str, ...]) -> None:
+    feed = YML.format("", "").replace("</offer>", f"<picture>{picture}</picture></offer>")
+    assert read(tmp_path, feed, "feed.xml")["1"].pictures == pictures
+
+
 def test_a_separator_that_is_told_to_excel_is_no_row(tmp_path: Path) -> None:
     for line in ("sep=;", '"sep=;"', "SEP=;\r"):
         (offer,) = read(tmp_path, f"{line}\nid;picture;name\n1;a.jpg;Cream, soft\n").values()
@@ -131,7 +157,6 @@ def test_a_cell_may_name_several_pictures(cell: str, pictures: list[str]) -> Non
     [
         "Номер;Снимок;Название\n1;a.jpg;Крем\n",
         "id;Снимок;name\n1;a.jpg;Крем\n",
-        '{"offers":[{"id":1,"picture":"a.jpg"}]}',
         "sku;title\n1;Cream\n",
     ],
 )
@@ -250,6 +275,74 @@ def test_a_workbook_is_a_table_for_feeds_and_lists(tmp_path: Path) -> None:
     assert [offer.product.name for offer in offers.values()] == ["Крем", "Мыло"]
     assert next(iter(offers)) == "101"
     assert [row["фото"] for _, row in read_table(tmp_path / "feed.xlsx")] == ["a.jpg", "b.jpg"]
+
+
+def test_a_workbook_may_have_titles_above_its_header(tmp_path: Path) -> None:
+    data = sheet([[], ["Прайс-лист"], ["ООО Ромашка", "495 000"], [], ["Артикул", "Фото", "Название"], ["7", "a.jpg", "Крем"]])
+    assert read(tmp_path, data, "feed.xlsx")["7"].product.name == "Крем"
+
+
+PAGE = """<html xmlns:x="urn:schemas-microsoft-com:office:excel"><head>
+<meta http-equiv=Content-Type content="text/html; charset={}">
+<style>td {{ mso-number-format: "\\@" }}</style><!--[if gte mso 9]><xml><x:Name>Лист</x:Name></xml><![endif]--></head><body>
+<table border=1><tr><td colspan=16384>Прайс-лист, ноябрь</td></tr><tr><td>&nbsp;</td></tr>
+<tr><th>Артикул<th>Название</th><th>Фото<br>товара</th><th>Картинка</th></tr>
+<TR><TD x:num="7">007</TD><TD>Крем
+  <b>«Роза»</b>&nbsp;&amp; мёд</TD><TD>a.jpg<br/>b.jpg</TD><td><a href="/c"><img src="c.jpg"></a></td></TR>
+<tr><td>8<td>Мыло<td><td><img src="d.jpg">
+</table></body></html>"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "real"),
+    [("utf-8", "utf-8"), ("windows-1251", "cp1251"), ("utf-8", "cp1251"), ("unicode", "utf-16"), ("koi8-r", "koi8-r")],
+)
+def test_a_table_of_a_web_page_that_is_called_a_workbook_is_read(tmp_path: Path, declared: str, real: str) -> None:
+    page = PAGE.format(declared).replace("«Роза»", "Роза").encode(real)
+    offers = read(tmp_path, page, "feed.xls", columns={"id": "Артикул"})
+    assert [offer.product.name for offer in offers.values()] == ["Крем Роза & мёд", "Мыло"]
+    assert (offers["007"].pictures, offers["8"].pictures) == (("a.jpg", "b.jpg", "/c"), ("d.jpg",))
+    labels = [(line, row) for line, row in read_table(tmp_path / "feed.xls", lambda row: "Артикул" in row)]
+    assert labels[0] == (6, {"артикул": "007", "название": "Крем Роза & мёд", "фото\nтовара": "a.jpg\nb.jpg", "картинка": "/c"})
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("<!DOCTYPE html><html><body><p>Log in</p></body></html>", "an HTML page, holds HTML without a table. Check the"),
+        ("<html><table><tr><td>Login<td>Password</table></html>", "an HTML page, has no column id and .* it has Login, Pass"),
+        ("<table><tr><td a='" + "x" * 1_200_000, "more than 1000000 characters in a tag"),
+    ],
+    ids=["none", "another", "endless"],
+)
+def test_a_page_without_products_is_said_to_be_a_page(tmp_path: Path, page: str, said: str) -> None:
+    with pytest.raises(FeedError, match=said):
+        read(tmp_path, page, "feed.xls")
+
+
+def test_what_a_program_says_in_html_before_a_feed_makes_it_no_page(tmp_path: Path) -> None:
+    said = "<div><table class='error'><tr><td>Notice</td></tr></table></div>\n"
+    assert read(tmp_path, said + YML.format("", ""), "feed.xml")["1"].product.name == "Крем для рук"
+    assert kinds.is_html(b"<!---->" * 500) is False
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'[{"id": 1, "picture": "a.jpg"}]', "JSON"),
+        (b'\xef\xbb\xbf\n{\n "offers": []}', "JSON"),
+        ('{"offers": ["é"]}'.encode("utf-16"), "JSON"),
+        (b'<?xml version="1.0"?>\n<?mso-application?>\n<Workbook xmlns="urn:x"/>', "a workbook of Excel 2003 in XML"),
+        (b"\x09\x08\x08\x00\x00\x05\x05\x00\xf2\x15\xcc\x07", "a workbook of Excel before 1997"),
+        (b"MIME-Version: 1.0\r\nContent-Type: multipart/related", "a web archive"),
+        (b"%PDF-1.7\n", "a PDF file"),
+    ],
+)
+def test_what_is_no_table_is_called_by_its_name(tmp_path: Path, data: bytes, said: str) -> None:
+    with pytest.raises(FeedError, match=rf"{said}.* Save it as .xlsx, or as CSV in UTF-8"):
+        read(tmp_path, data, "feed.xls")
+    with pytest.raises(UserError, match=rf"{said}.* Save it as .xlsx, or as CSV in UTF-8"):
+        list(read_table(tmp_path / "feed.xls"))
 
 
 def test_a_workbook_that_is_none_or_a_bomb_is_refused(tmp_path: Path) -> None:

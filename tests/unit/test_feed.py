@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import resource
+import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from packsight.indexer.feed.source import read_xml, reference_of
 from packsight.shared.settings import Catalog, Settings
 from tests.feeds import read_offers
 from tests.servers import packed
+from tests.unit.test_exports import sheet
 
 FULL = """<?xml version="1.0" encoding="{encoding}"?>
 <!DOCTYPE yml_catalog SYSTEM "shops.dtd">
@@ -154,6 +158,64 @@ def test_a_feed_packed_with_gzip_is_read(tmp_path: Path) -> None:
 def test_a_gzip_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FeedError, match="broken gzip"):
         from_file(tmp_path / "feed.gz", gzip.compress(FULL.format(encoding="utf-8").encode())[:-200])
+
+
+def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return made.getvalue()
+
+
+YML = FULL.format(encoding="utf-8").encode()
+TABLE = "Артикул;Фото\n7;a.jpg\n8;b.jpg\n".encode("cp1251")
+BESIDE = {"export/": b"", "__MACOSX/._feed": b"x", "export/.DS_Store": b"x"}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("feed", [YML, TABLE, gzip.compress(YML), sheet([["Артикул", "Фото"], ["7", "a.jpg"], ["8", ""]])])
+def test_a_feed_alone_in_a_zip_file_is_read(tmp_path: Path, feed: bytes, method: int) -> None:
+    data = zipped({**BESIDE, "export/выгрузка": feed}, method)
+    assert set(from_file(tmp_path / "feed.zip", data)) == {"7", "8"}
+    assert set(from_file(tmp_path / "feed.gz", gzip.compress(data))) == {"7", "8"}
+
+
+def test_a_zip_file_comes_through_a_pipe_too(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(zipped({"feed.csv": TABLE}),))
+    writer.start()
+    assert set(read_offers(str(pipe), Settings(_env_file=None)).by_id) == {"7", "8"}
+    writer.join()
+
+
+def spoiled(data: bytes, at: int, value: bytes, member: bytes = b"PK\x01\x02") -> bytes:
+    """A ZIP file whose list of files, or the header of a file in it, says something else in this place."""
+    place = data.index(member) + at
+    return data[:place] + value + data[place + len(value) :]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (zipped({"a.csv": TABLE, "b.xml": YML}), r"a ZIP file of 2 files \(a.csv, b.xml\). Pack one feed alone"),
+        (zipped(BESIDE), "a ZIP file of 0 files. Pack one feed alone"),
+        (zipped({"a.zip": zipped({"a.csv": TABLE})}), r"a ZIP file without a workbook in it \(a.csv\). Unpack it"),
+        (zipped({"a.csv": TABLE}, zipfile.ZIP_LZMA), "packed by method 14 of ZIP. Pack the feed with deflate"),
+        (spoiled(zipped({"a.csv": TABLE}), 8, b"\1"), "with a password. Pack the feed without one"),
+        (spoiled(zipped({"a.csv": TABLE}), 8, b"\x20"), "broken ZIP file: .*Pack the feed again"),
+        (spoiled(zipped({"a.csv": TABLE}), 16, b"abcd"), "broken gzip, zlib or ZIP file: .*Pack the feed again"),
+        (spoiled(zipped({"a.csv": TABLE}), 35, b"xxxx", b"PK\3\4"), "broken gzip, zlib or ZIP file: .*Pack the feed again"),
+        (zipped({"a.csv": TABLE})[:-30], "broken ZIP file: .*Pack the feed again"),
+        (zipped({"a.csv": b"id;picture\n" + b"1;a.jpg\n" * 3_000_000}), "more than 100 times its size"),
+        (zipped({"a.csv": b"1;" + os.urandom(1_100_000)}), "more than 1000000 bytes"),
+        (zipped({str(number): b"" for number in range(20_000)}), "the list of its files has more than"),
+    ],
+)  # fmt: skip
+def test_a_zip_file_that_is_no_packed_feed_is_refused_by_what_it_is(tmp_path: Path, data: bytes, said: str) -> None:
+    with pytest.raises(FeedError, match=said):
+        from_file(tmp_path / "feed.zip", data, max_feed_bytes=1_000_000 if "bytes" in said else 2_000_000_000)
 
 
 def test_a_feed_packed_thrice_is_an_error_that_says_so(tmp_path: Path) -> None:

@@ -64,10 +64,11 @@ def test_lines_of_json_may_be_references_alone_or_hold_more_than_text(tmp_path: 
         ("list.jsonl", b"{broken", "line 1: "),
         ("list.jsonl", b'{"image": "a.jpg"}\n[1]', "line 2: neither an object nor a string"),
         ("list.jsonl", b'{"id": "1"}', "no column of photos"),
+        ("list.txt", "фото/а.jpg\nфото/".encode("cp1251") + b"\x98.jpg", "no text in line 2: byte 0x98 in cp1251"),
         ("list.parquet", b"no such thing", "is no Parquet file"),
         ("list.csv", b"", "is empty"),
     ],
-    ids=["broken", "no-object", "no-column", "no-parquet", "empty"],
+    ids=["broken", "no-object", "no-column", "no-text", "no-parquet", "empty"],
 )
 def test_a_list_that_is_none_is_refused_with_its_place(tmp_path: Path, name: str, content: bytes, wrong: str) -> None:
     (tmp_path / name).write_bytes(content)
@@ -131,6 +132,41 @@ def test_a_cell_with_several_photos_is_told_to_be_so(tmp_path: Path, cell: str) 
 )  # fmt: skip
 def test_marks_within_one_name_are_parts_of_it(reference: str) -> None:
     assert not names_several(reference)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "found"),
+    [
+        ("Photos, November\n\nsku;Фото\n7;a.jpg\n", None, [("a.jpg", {"sku": "7"})]),
+        ("Photos\nFrom;Anna, B\nsku;Foto\n7;a.jpg\n", "foto", [("a.jpg", {"sku": "7"})]),
+        ("sku;Sizes (w, h, d, mm);image\n7;1;a.jpg\n", None, [("a.jpg", {"sku": "7", "Sizes (w, h, d, mm)": "1"})]),
+        ("image\nhttps://e.example/w_1,h_2/a.jpg\nhttps://e.example/w_3,h_4/b.jpg\n", None,
+         [("https://e.example/w_1,h_2/a.jpg", {}), ("https://e.example/w_3,h_4/b.jpg", {})]),
+    ],
+)  # fmt: skip
+def test_the_header_of_a_list_is_the_first_row_that_is_understood(
+    tmp_path: Path, table: str, column: str | None, found: list[tuple[str, dict[str, str]]]
+) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text(table, encoding="utf-8")
+    assert entries(file, column) == found
+
+
+def test_columns_of_one_name_all_come_along(tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("image;name;name;Name;name (2);name;image;;\na.jpg;b;c;d;e;f;g.jpg;h;i\n")
+    beside = {"name": "b", "name (2)": "c", "Name": "d", "name (2) (2)": "e", "name (3)": "f", "image (2)": "g.jpg"}
+    assert entries(file) == [("a.jpg", beside)]
+    table = pa.Table.from_arrays([pa.array(["a.jpg"]), pa.array(["b"]), pa.array(["c"])], names=["image", "name", "name"])
+    parquet.write_table(table, tmp_path / "list.parquet")
+    assert entries(tmp_path / "list.parquet") == [("a.jpg", {"name": "b", "name (2)": "c"})]
+
+
+def test_a_row_of_a_list_is_no_header(tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("файл;вид\na.jpg;фото\nb.jpg;фото\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"no column of photos .*; it has файл, вид"):
+        entries(file)
 
 
 def test_a_file_may_be_called_like_several(tmp_path: Path) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from packsight.indexer.feed.extra_photos import extra_photos
+from packsight.indexer.feed.fields import vendor_code
 from packsight.shared.storage.names import find
 from packsight.shared.storage.walk import files_below
 
@@ -28,6 +32,11 @@ COMPOSED = unicodedata.normalize("NFC", "чай й.jpg")
         (unicodedata.normalize("NFD", COMPOSED), COMPOSED),
         (COMPOSED, unicodedata.normalize("NFD", COMPOSED)),
         (f"{unicodedata.normalize('NFD', 'й')}/{COMPOSED}", f"й/{unicodedata.normalize('NFD', COMPOSED)}?x"),
+        ("IMG_1.JPG", "IMG_1.jpg"),
+        ("Фото/ЧАЙ Й.JPG", "фото\\чай й.jpg?v=1"),
+        (unicodedata.normalize("NFD", "ЧАЙ Й.JPG"), COMPOSED),
+        ("two words.jpg", "two+words.jpg"),
+        ("чай & мята.JPG", "%D1%87%D0%B0%D0%B9+%26+%D0%BC%D1%8F%D1%82%D0%B0.jpg"),
     ],
 )
 def test_files_are_found_by_other_spellings_of_their_names(tmp_path: Path, on_disk: str, written: str) -> None:
@@ -35,6 +44,54 @@ def test_files_are_found_by_other_spellings_of_their_names(tmp_path: Path, on_di
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(b"x")
     assert find(tmp_path, written).samefile(file)
+
+
+@pytest.mark.parametrize(
+    ("on_disk", "written", "found"),
+    [
+        (["a.jpg", "A.JPG"], "a.jpg", "a.jpg"),
+        (["A.jpg", "A.JPG"], "a.jpg", None),
+        (["a b.jpg", "a+b.jpg"], "a+b.jpg", "a+b.jpg"),
+        (["a b.jpg", "A+B.jpg"], "a+b.jpg", "a b.jpg"),
+        (["B/a.jpg", "b/x.jpg"], "b/a.jpg", None),
+        (["B/a.jpg", "b/A.jpg"], "b/a.jpg", "b/A.jpg"),
+    ],
+)
+def test_letters_of_the_other_case_count_only_where_one_file_fits(
+    tmp_path: Path, on_disk: list[str], written: str, found: str | None
+) -> None:
+    for name in on_disk:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert find(tmp_path, written) == tmp_path / (found or written)
+
+
+def test_a_folder_is_listed_once_for_many_names_and_again_when_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "B.JPG").write_bytes(b"x")
+    os.utime(tmp_path, (1, 1))
+    listed: list[Path] = []
+    iterdir = Path.iterdir
+
+    def counted(folder: Path) -> Iterator[Path]:
+        listed.append(folder)
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", counted)
+    assert [find(tmp_path, f"{name}.jpg").name for name in "abc"] == ["a.jpg", "B.JPG", "c.jpg"]
+    assert listed == [tmp_path]
+    (tmp_path / "C.JPG").write_bytes(b"x")
+    assert find(tmp_path, "c.jpg").name == "C.JPG"
+
+
+def test_folders_of_extra_photos_are_called_as_vendor_codes_however_letters_are_composed(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "Чай-й")
+    (tmp_path / decomposed).mkdir()
+    (tmp_path / decomposed / "1.jpg").write_bytes(b"x")
+    store: Any = None
+    assert list(extra_photos(str(tmp_path), store)) == [("Чай-й", f"{decomposed}/1.jpg")]
+    assert vendor_code(decomposed, "", "") == vendor_code("", f"https://e.example/?utm_term={decomposed}", "") == "Чай-й"
 
 
 def test_what_does_not_exist_keeps_the_name_that_was_written(tmp_path: Path) -> None:

@@ -87,6 +87,18 @@ def test_columns_of_labels_may_be_called_as_shops_call_them(tmp_path: Path, head
     assert read_labels(file) == [Label("a.jpg", "1", "2", ())]
 
 
+def test_labels_may_have_titles_above_their_header_and_commas_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("Разметка, ноябрь, фото\n\nФото;Артикул;Замечания (что, где, кем)\na.jpg;1;\n", encoding="utf-8")
+    assert read_labels(file) == [Label("a.jpg", "1", "1", ())]
+
+
+def test_of_columns_of_one_name_the_first_is_that_of_labels(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("image;image;product_id;PRODUCT_ID\na.jpg;b.jpg;1;2\n", encoding="utf-8")
+    assert read_labels(file) == [Label("a.jpg", "1", "1", ())]
+
+
 @pytest.mark.parametrize(
     ("written", "on_disk"),
     [

@@ -153,6 +153,14 @@ def test_a_table_of_labels_is_taken_in_by_the_ends_of_names(tmp_path: Path) -> N
     assert len(found.faults) == 1 and found.faults[0].startswith("line 6: no photo")
 
 
+def test_a_table_of_verdicts_may_have_titles_above_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "verdicts.csv"
+    path.write_text("By Ann, in November\n\nImage;Remarks (if any, in words);product_id\n0.jpg;;1\n0.jpg;;1\nno.jpg;;1\n")
+    found = files.read(path, [row(0, Status.AMBIGUOUS, 0.5)], "default", by="ann", share=1.0)
+    assert len(found.verdicts) == 2
+    assert [fault.partition(":")[0] for fault in found.faults] == ["line 6"]
+
+
 def test_wrong_rows_are_told_and_the_others_stand(tmp_path: Path) -> None:
     path = tmp_path / "said.csv"
     path.write_text("job,index,verdict,product_id\nj,0,right,\nj,7,right,\nj,1,maybe,\nj,1,other,\nj,2,bad_photo,\n")

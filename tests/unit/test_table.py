@@ -150,3 +150,66 @@ def test_further_rows_of_a_product_add_their_barcodes() -> None:
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_a_cyrillic_header_in_utf_16_without_a_mark_is_understood(encoding: str) -> None:
     assert read("Код;Фото;Название\n1;a.jpg;Крем\n", encoding).by_id["1"].product.name == "Крем"
+
+
+def test_a_byte_that_is_no_character_is_told_with_its_line_and_encoding() -> None:
+    with pytest.raises(FeedError, match="no text after line 2: byte 0x98 in cp1251"):
+        read("id;picture;name\n1;a.jpg;Крем для рук\n2;b.jpg;Ы\n".encode("cp1251").replace("Ы".encode("cp1251"), b"\x98"))
+
+
+ABOVE = [
+    "Прайс-лист от 01.11.2026\n",
+    ";;;\n\nПрайс-лист;;;\n;;;\n",
+    'ООО «Ромашка», тел. +7 (495) 000-00-00;"пр. Мира, 1\nоф. 2";;\nВсе цены, в рублях, с НДС;;;\n\n',
+    "Фото и цены;;;\n" * 18,
+]
+
+
+@pytest.mark.parametrize("above", ABOVE)
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1251", "utf-16"])
+def test_what_a_price_list_has_above_its_header_is_passed_over(above: str, encoding: str) -> None:
+    offers = read(f"{above}Артикул;Название;Фото;Цена, руб.\n1;Крем, 5 мл;a.jpg;9,50\n;x;b.jpg;\n", encoding)
+    assert (offers.by_id["1"].product.name, offers.by_id["1"].pictures) == ("Крем, 5 мл", ("a.jpg",))
+    assert offers.notes == (f"rows without an id, left out: 1 (first: line {above.count(chr(10)) + 3})",)
+
+
+def test_columns_that_are_named_by_hand_are_looked_for_below_titles_too() -> None:
+    table = "Прайс-лист\n\nНомер;Снимок;Название\n1;a.jpg;Крем\n"
+    assert read(table, id="Номер", picture="Снимок").by_id["1"].pictures == ("a.jpg",)
+    with pytest.raises(FeedError, match=r"no column id and picture; it has Номер, Снимок, Название"):
+        read(table)
+    with pytest.raises(FeedError, match=r"no column Foto; it has Номер, Снимок, Название"):
+        read(table, id="Номер", picture="Foto")
+
+
+@pytest.mark.parametrize("row", ["Код;Фото товара;x", "1;Фото;Код"])
+def test_no_row_of_a_table_without_a_header_is_one_unless_it_names_all_that_is_needed(row: str) -> None:
+    assert list(read("1;a.jpg;Крем\n2;b.jpg;Фото\n").by_id) == ["1", "2"]
+    with pytest.raises(FeedError, match="it has Номер, Название, Вид"):
+        read("Номер;Название;Вид\n1;Крем;фото\nКод;Товар;x\n")
+    with pytest.raises(FeedError, match="it has Номер, Название, Вид"):
+        read("Номер;Название;Вид\n1;Крем;x\nx;x;Код\n", picture="")
+    far = "Номер;Название;Вид\n" + "1;Крем;x\n" * 30
+    with pytest.raises(FeedError, match="it has Номер, Название, Вид"):
+        read(f"{far}{row}\n1;a.jpg;b.jpg\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("Артикул;Название;Габариты (Д, Ш, В, мм, см);Картинка", "1;Крем;1, 2, 3;a.jpg"),
+        ("Артикул,Название,Состав; вес; объём; цвет,Картинка", "1,Крем,1; 2,a.jpg"),
+        ('Артикул,Название,"Состав; вес; объём; цвет",Картинка', '1,Крем,"1, 2; 3",a.jpg'),
+        ("Артикул|Название|Габариты (Д, Ш, В; мм)|Картинка", "1|Крем|1, 2; 3|a.jpg"),
+        ("Артикул\tНазвание\tГабариты (Д, Ш, В; мм; см)\tКартинка", "1\tКрем\t1, 2; 3\ta.jpg"),
+        ("Артикул;Название;\tВид;Картинка", "1;Крем;a\tb\tc;a.jpg"),
+    ],
+)
+def test_what_stands_between_cells_is_what_gives_a_header_that_is_understood(header: str, row: str) -> None:
+    offer = read(f"{header}\n{row}\n").by_id["1"]
+    assert (offer.product.name, offer.pictures) == ("Крем", ("a.jpg",))
+
+
+def test_without_a_header_cells_stand_between_what_rows_have_alike() -> None:
+    offers = read("1;a,1.jpg;Крем\n2;a,b,c,2.jpg;Мыло\n3;c.jpg;Чай, чёрный\n").by_id
+    assert [offer.pictures for offer in offers.values()] == [("a,1.jpg",), ("a,b,c,2.jpg",), ("c.jpg",)]
