@@ -61,10 +61,15 @@ def nearest(home: Path) -> StackFolder:
 
 
 def looked_at(home: Path) -> StackFolder:
-    """The folder of the stack that commands act on: as PACKSIGHT_STACK_FILE says, unless a folder was named."""
+    """The folder of the stack that commands act on: as PACKSIGHT_STACK_FILE says, unless a folder was named.
+
+    Raises UserError when the file that it names is not there.
+    """
     named = named_stack()
-    if home == STACK_FILE.parent and named is not None and named.name == STACK_FILE.name and named.is_file():
-        return StackFolder(named.parent)
+    if home == STACK_FILE.parent and named is not None:
+        load_settings()
+        if named.name == STACK_FILE.name and named.is_file():
+            return StackFolder(named.parent)
     return nearest(home)
 
 

@@ -113,6 +113,7 @@ def serving(folder: Path, *, objects: bool = True) -> Iterator[Servers]:
         address = f"127.0.0.1:{port}"
         users: dict[str, str] = {str(role): password for role, password in passwords.items()} | {ADMIN: administrator}
         if objects:
+            stack.callback(services.clear, weed_ports)
             weed = run(services.seaweed(folder / "seaweedfs", weed_ports, identities(keys, S3().bucket, OPENED)))
             s3 = keys.administrator.into(S3(endpoint=f"127.0.0.1:{weed_ports[0]}"))
             yield Servers(broker, address, users, weed, s3, keys)

@@ -63,7 +63,13 @@ Out = Annotated[
     typer.Option("--out", help="Write results to this .jsonl, .csv or .parquet file, or - for standard output; may be repeated."),
 ]
 ReportFile = Annotated[Path | None, typer.Option("--report", help="Write a self-contained HTML report.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for a worker.")]
+def _seconds(value: float) -> float:
+    if not 1 <= value <= 86400:  # which no comparison says of `nan`
+        raise typer.BadParameter(f"{value:g} is no number of seconds from 1 to 86400.")
+    return value
+
+
+Timeout = Annotated[float, typer.Option("--timeout", callback=_seconds, help="Seconds to wait for a worker, 1 to 86400.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Photos per message.")]
 Exclude = Annotated[
     list[str] | None,
@@ -267,7 +273,7 @@ def evaluate(
     ] = None,
     ablation: Annotated[
         bool,
-        typer.Option("--ablation", help="Compare deciding by appearance, words, the formula of 2020, first stage, and all."),
+        typer.Option("--ablation", help="Compare ways of deciding: by parts of the evidence, by the formula of 2020, by all."),
     ] = False,
     drop_nearest: Annotated[
         bool, typer.Option("--drop-nearest", help="Ask also as if each photo's product had never been listed.")

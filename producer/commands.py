@@ -64,6 +64,8 @@ def submit(sources: Sequence[str], options: RecognizeOptions, how: Submission) -
         raise UserError("Name the photos to submit, or a job with --resume JOB: one of the two.")
     if how.exclude and how.resume:
         raise UserError("A job that is resumed has the photos that it was made with. Leave --exclude out.")
+    if how.resume and (how.name or how.column or how.priority is not Priority.NORMAL):
+        raise UserError("A job that is resumed is the one that it was made as. Leave --name, --column and --priority out.")
     if how.as_json and STANDARD_OUTPUT in how.out:
         raise UserError("--json and --out - both write to standard output. Leave one of them out.")
     with Client() as client:

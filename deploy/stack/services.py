@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,6 +128,14 @@ def seaweed(data: Path, ports: list[int], identities: str) -> Spec:
 
     # By its name a folder with a comma in it would be two.
     return Spec("seaweedfs", command, ready, environment=environment, url=f"http://127.0.0.1:{ports[0]}", folder=data.resolve())
+
+
+def clear(ports: Iterable[int]) -> None:
+    """Remove the sockets of these ports that SeaweedFS leaves in /tmp when it has ended."""
+    for port in ports:
+        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - where it puts them
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 def start(spec: Spec, log: Path) -> subprocess.Popen[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -59,8 +60,8 @@ def evaluate(
     if labels is None and not leave_one_out:
         raise UserError("Name a table of labels, or ask the catalog's own photos with --leave-one-out.")
     for file in (json_file, html_file):
-        if file and not file.parent.is_dir():
-            raise UserError(f"{file.parent} is no folder. Create it or write {file.name} elsewhere.")
+        if file and not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
+            raise UserError(f"{file.parent} is no folder that may be written to. Create it or write {file.name} elsewhere.")
     known = read_labels(labels, kind=kind) if labels else []
     earlier = comparison.read(against) if against else None
     folder = root or (labels.parent if labels else Path())

@@ -21,6 +21,7 @@ from packsight.producer.reviews import files
 from packsight.producer.reviews.desk import ReviewDesk, parse_kind
 from packsight.producer.reviews.inbox import Waiting
 from packsight.producer.reviews.products import Shelf
+from packsight.shared.catalog.versions import is_published, unpublished
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import shown
 from packsight.shared.storage.review_figure import Figure, Promise
@@ -37,8 +38,10 @@ def _desk(catalog: str) -> Iterator[tuple[Client, ReviewDesk]]:
 
 def waiting(jobs: Sequence[str], catalog: str, *, limit: int, as_json: bool) -> None:
     """List what waits for a person, the most useful first."""
-    with _desk(catalog) as (_, desk):
+    with _desk(catalog) as (client, desk):
         found = desk.waiting(jobs)
+        if not found and not is_published(client.store, catalog):
+            raise unpublished(client.store, catalog)
     if as_json:
         for one in islice(found, limit):
             typer.echo(json.dumps(files.asked(one), ensure_ascii=False))

@@ -92,10 +92,10 @@ def _useful(outcome: Outcome, why: Offered, parameters: InboxParameters) -> floa
 def inbox(rows: Iterable[Row], reviewed: Reviewed, share: float, parameters: InboxParameters = INBOX) -> list[Waiting]:
     """What waits for a person, the most useful first, photos with one first candidate together; each photo once.
 
-    rows: outcomes of jobs, of which the last counts where a photo comes again. share: that of the sample. What is reviewed is
-    left out, unless people disagree.
+    rows: outcomes of jobs, of which the last that is no failure counts where a photo comes again. share: that of the sample.
+    What is reviewed is left out, unless people disagree.
     """
-    latest = {row.outcome.sha256: row for row in rows}
+    latest = {row.outcome.sha256: row for row in rows if row.outcome.status is not Status.FAILED}
     groups: dict[str, list[Waiting]] = {}
     for sha256, row in latest.items():
         review = reviewed.photos.get(sha256 or "")

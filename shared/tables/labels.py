@@ -19,6 +19,10 @@ PRODUCT = ("product_id", *KNOWN["id"])
 """Names under which the columns are found, in this order: a table may have numbers of its own rows in a column `id`."""
 
 
+USUAL_KIND = "kind"
+"""Column of kinds, unless another is named."""
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """What a photo shows; `product_id` is empty when the catalog does not hold it."""
@@ -35,11 +39,16 @@ class Label:
         return self.kinds[0] if self.kinds else ""
 
 
-def read_labels(path: Path, *, kind: str = "kind") -> list[Label]:
-    """Read a table of labels; `kind` is the column of kinds. Raises UserError when a column or all rows are missing."""
+def read_labels(path: Path, *, kind: str = USUAL_KIND) -> list[Label]:
+    """Read a table of labels; `kind` is the column of kinds, the usual one of which there need not be.
+
+    Raises UserError when a column or all rows are missing.
+    """
     labels: list[Label] = []
     columns: tuple[str, str, str] | None = None
     for line, row in read_table(path, lambda row: not _missing(row)):
+        if columns is None and kind != USUAL_KIND and kind.lower() not in row:
+            raise UserError(f"{path} has no column {kind} to measure by; it has {', '.join(row)}.")
         image, product, nearest = columns = columns or _columns(path, row)
         if not row[image]:
             raise UserError(f"{path}, line {line}: the image is empty. Every row must name a photo.")

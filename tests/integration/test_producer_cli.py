@@ -99,6 +99,18 @@ def test_patterns_leave_photos_out_and_each_says_of_how_many(photos: Path, tmp_p
     assert "There are no photos to submit" in str(refused.exception) and "--exclude says: 8 × *" in str(refused.exception)
 
 
+@pytest.mark.parametrize("said", [("--name", "Spring"), ("--priority", "high"), ("--column", "x")])
+def test_a_job_that_is_resumed_is_made_no_other(said: tuple[str, str]) -> None:
+    refused = CliRunner().invoke(app, ["submit", "--resume", "20260101-000000-abcdef", *said])
+    assert isinstance(refused.exception, UserError) and "Leave --name" in str(refused.exception)
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e12", "0"])
+def test_a_timeout_is_a_number_of_seconds(photos: Path, seconds: str) -> None:
+    refused = CliRunner().invoke(app, ["recognize", str(photos / "0.jpg"), "--timeout", seconds])
+    assert refused.exit_code == 2 and "86400" in refused.output
+
+
 def test_a_report_is_no_stream(photos: Path) -> None:
     refused = CliRunner().invoke(app, ["submit", str(photos), "--report", "-"])
     assert isinstance(refused.exception, UserError) and "--report report.html" in str(refused.exception)

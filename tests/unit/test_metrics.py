@@ -71,6 +71,14 @@ def test_a_photo_of_several_kinds_counts_in_each() -> None:
     assert {kind: summarise(of).top1 for kind, of in kinds.items()} == {"phone": Share(1, 2), "rotated": Share(1, 1)}
 
 
+def test_a_column_of_kinds_that_is_named_has_to_be_there(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("image,product_id\na.jpg,1\n")
+    assert read_labels(file)[0].kinds == ()
+    with pytest.raises(UserError, match="no column light to measure by; it has image, product_id"):
+        read_labels(file, kind="light")
+
+
 def test_labels_are_read_with_kinds_and_nearest_ids(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_text("image,product_id,nearest_id,kind\na.jpg,1,,phone;rotated\nb.jpg,,7,\n")

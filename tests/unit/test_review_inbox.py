@@ -67,6 +67,16 @@ def test_what_failed_or_is_reviewed_waits_no_longer_unless_people_disagree() -> 
     assert first.row.index == 0 and first.review is not None and first.review.disputed
 
 
+def test_of_a_photo_that_failed_later_its_answer_waits() -> None:
+    answered = row(0, Status.AMBIGUOUS, 0.5)
+    gone = Outcome.failed("x", Failure.of_code(ErrorCode.OBJECT_MISSING, "no such key")).model_copy(
+        update={"sha256": answered.outcome.sha256}
+    )
+    review = reviewed([verdict(sha256=f"{0:064x}"), verdict(Kind.BAD, by="bob", minute=1, sha256=f"{0:064x}")])
+    assert [one.row for one in inbox([answered, Row("j2", 0, "x", gone)], review, 0.0)] == [answered]
+    assert inbox([Row("j2", 0, "x", gone)], review, 0.0) == [], "nobody can say anything of it"
+
+
 def test_a_photo_that_comes_again_waits_once_with_its_last_answer() -> None:
     first, again = row(0, Status.AMBIGUOUS, 0.5), row(0, Status.AMBIGUOUS, 0.6)
     assert [one.row for one in inbox([first, again], NOBODY, 0.0)] == [again]
