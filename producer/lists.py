@@ -143,6 +143,8 @@ def _table(file: BinaryIO, name: str, column: str | None) -> Iterator[dict[str, 
     _, header = next(rows, (0, None))
     if header is None:
         raise UserError(f"{name} is empty. Its first line must name the columns.")
+    if named(header, _wanted(column)) is None:
+        raise _without(name, header, column)  # also where no row follows: it may be no table at all
     names = apart(header)
     for _, row in rows:
         yield {name: cell for name, cell in zip_longest(names, row[: len(names)], fillvalue="") if name}
@@ -167,9 +169,14 @@ def _of_rows(rows: Iterable[dict[str, str]], name: str, column: str | None) -> I
     for row in rows:
         found = named(row, _wanted(column))
         if found is None:
-            wanted = column or "of photos (say image, picture or url)"
-            raise UserError(f"{name} has no column {wanted}; it has {', '.join(row)}. Name it: --column, over HTTP `column`.")
+            raise _without(name, row, column)
         yield row[found].strip(), {key: value for key, value in row.items() if key != found}
+
+
+def _without(name: str, columns: Iterable[str], column: str | None) -> UserError:
+    wanted = column or "of photos (say image, picture or url)"
+    there = ", ".join(filter(None, columns))[:500]
+    return UserError(f"{name} has no column {wanted}; it has {there}. Name it: --column, over HTTP `column`.")
 
 
 def _cell(value: object) -> str:

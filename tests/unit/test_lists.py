@@ -67,8 +67,9 @@ def test_lines_of_json_may_be_references_alone_or_hold_more_than_text(tmp_path: 
         ("list.txt", "фото/а.jpg\nфото/".encode("cp1251") + b"\x98.jpg", "no text in line 2: byte 0x98 in cp1251"),
         ("list.parquet", b"no such thing", "is no Parquet file"),
         ("list.csv", b"", "is empty"),
+        ("list.xlsx", b"x", "no column of photos .*; it has x"),
     ],
-    ids=["broken", "no-object", "no-column", "no-text", "no-parquet", "empty"],
+    ids=["broken", "no-object", "no-column", "no-text", "no-parquet", "empty", "no-workbook"],
 )
 def test_a_list_that_is_none_is_refused_with_its_place(tmp_path: Path, name: str, content: bytes, wrong: str) -> None:
     (tmp_path / name).write_bytes(content)
