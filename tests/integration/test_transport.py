@@ -418,6 +418,20 @@ def test_what_is_no_message_is_delivered_as_a_malformed_one(
     assert broker.exists("unacked", "unacked_index", "celery") == 0
 
 
+@pytest.mark.parametrize(
+    "properties", [{"delivery_tag": "1", "body_encoding": "rot13"}, {"delivery_tag": 5}, {}], ids=["encoding", "tag", "nothing"]
+)
+def test_a_malformed_message_says_whose_task_it_was_where_it_did(
+    connect: Callable[[], kombu.Connection], broker: redis.Redis, properties: dict[str, Any]
+) -> None:
+    said = {"id": "t-1", "task": "packsight.recognize", "retries": 5}
+    broker.lpush("celery", json.dumps({"headers": said, "properties": properties, "body": "x"}))
+    (message,) = Taker(connect()).take(1)
+    assert message.content_type == MALFORMED
+    assert {name: message.headers.get(name) for name in said} == said | {"retries": None}
+    message.ack()
+
+
 def test_a_parked_message_is_held_by_nobody_until_its_time(
     live_settings: Settings, connect: Callable[[], kombu.Connection], broker: redis.Redis
 ) -> None:

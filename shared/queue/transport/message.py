@@ -90,7 +90,7 @@ def _envelope(payload: dict[str, Any], reason: str) -> dict[str, Any]:
     kept = text[:KEPT_BYTES].encode(errors="replace")
     return {
         "body": base64.b64encode(kept).decode(),
-        "headers": {REASON: reason},
+        "headers": {REASON: reason, **_called(payload)},
         "content-type": MALFORMED,
         "content-encoding": "utf-8",
         "properties": {
@@ -99,3 +99,12 @@ def _envelope(payload: dict[str, Any], reason: str) -> dict[str, Any]:
             "body_encoding": "base64",
         },
     }
+
+
+def _called(payload: dict[str, Any]) -> dict[str, str]:
+    """Id and task of what is no message, where it says them: whoever waits for that id is to hear of it."""
+    try:
+        told = (json.loads(payload[_RAW]) if _RAW in payload else payload)["headers"]
+        return {name: told[name] for name in ("id", "task") if isinstance(told.get(name), str)}
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return {}
