@@ -160,11 +160,16 @@ def _forgotten(recognition: Mapping[str, Sequence[Pairs]], parameters: GateParam
 
 def _answers(found: Churn, limits: Catalog, parameters: GateParameters) -> Iterator[Refusal]:
     if found.unexplained > max(limits.max_changed_answers * found.asked, parameters.changed_answers):
-        first = next(change for change in found.changes if change.cause is Cause.UNKNOWN)
+        unknown = [change for change in found.changes if change.cause is Cause.UNKNOWN]
+        first, withheld = unknown[0], sum(not change.after.answered for change in unknown)
+        fit = (
+            "Most of them are answered by no product now: verdicts of people may have raised the thresholds, one of a `matched` "
+            "answer that is said to be wrong above all (`packsight review show`). "
+        )
         yield Refusal(
             gate="other answers",
             text=f"{found.unexplained} of {found.asked} stored queries are answered otherwise (first: {first.after.photo.name}, "
             f"from {first.before.answered or 'none'} to {first.after.answered or 'none'}): more than "
-            f"{limits.max_changed_answers:.0%}. Look at both pictures of each in the report; "
+            f"{limits.max_changed_answers:.0%}. {fit if 2 * withheld > len(unknown) else ''}Look at both pictures of each in the report; "
             "PACKSIGHT_CATALOG__MAX_CHANGED_ANSWERS is the limit.",
         )

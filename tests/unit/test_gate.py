@@ -252,6 +252,13 @@ def test_answers_that_become_what_people_said_hold_no_version_up_and_others_do()
     assert others.unexplained == 7 and gates(None, numbered(5), churn=others) == ["other answers"]
 
 
+@pytest.mark.parametrize("matched", [False, True])
+def test_answers_that_are_withheld_now_point_to_verdicts(matched: bool) -> None:
+    found = churn([query(str(n), "p") for n in range(6)], [query(str(n), "q", matched=matched) for n in range(6)], set(), {})
+    (refusal,) = refusals(Findings(own=numbered(5).levels, churn=found), Catalog(), GATE)
+    assert ("verdicts of people may have raised the thresholds" in refusal.text) is not matched
+
+
 def test_what_a_shop_may_want_to_see_to_is_named() -> None:
     made = tables(
         [product("1", "Soap"), product("2", "Soap"), product("3"), product("4"), product("5", "")],
