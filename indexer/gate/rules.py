@@ -170,6 +170,6 @@ def _answers(found: Churn, limits: Catalog, parameters: GateParameters) -> Itera
             gate="other answers",
             text=f"{found.unexplained} of {found.asked} stored queries are answered otherwise (first: {first.after.photo.name}, "
             f"from {first.before.answered or 'none'} to {first.after.answered or 'none'}): more than "
-            f"{limits.max_changed_answers:.0%}. {fit if 2 * withheld > len(unknown) else ''}Look at both pictures of each in the report; "
-            "PACKSIGHT_CATALOG__MAX_CHANGED_ANSWERS is the limit.",
+            f"{limits.max_changed_answers:.0%}. {fit if 2 * withheld > len(unknown) else ''}Look at both pictures of each in the "
+            "report; PACKSIGHT_CATALOG__MAX_CHANGED_ANSWERS is the limit.",
         )
