@@ -124,7 +124,7 @@ def on_a_small_disk(objects: Server, data: Path, megabytes: int) -> Path:
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs to make a mount namespace (unshare -rm)")
     objects.stop()
-    mounted = f'mount -t tmpfs -o size={megabytes}m none "$0" && exec "$@"'
+    mounted = f'mount -t tmpfs -o size={megabytes}m none "$0" && cd "$0" && exec "$@"'
     objects.spec = replace(objects.spec, command=["unshare", "-rm", "sh", "-c", mounted, str(data), *objects.spec.command])
     objects.start()
     return Path(f"/proc/{objects.process.pid}/root{data}")
