@@ -516,7 +516,7 @@ def load_settings(stack_file: Path | None = None) -> Settings:
         section = str(error).partition('"')[2].partition('"')[0].upper()
         raise UserError(
             f"Wrong settings: a value of PACKSIGHT_{section}__… is no JSON ({error.__cause__}). Correct the variable or {file}: "
-            'lists are written as a,b or ["a", "b"], and tables as {"name": "value"}.'
+            'lists are written as ["a", "b"], in variables also as a,b, and tables as {"name": "value"}.'
         ) from None
     except ValidationError as error:
         wrong = wrong_fields(error, lambda location: f"PACKSIGHT_{'__'.join(map(str, location)).upper()}")

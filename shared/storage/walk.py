@@ -19,7 +19,7 @@ def files_below(root: Path, skipped: Counter[str], failed: Callable[[OSError], N
     Folders that are left out, hidden ones, those in ASIDE and those that were entered by another name, are counted in `skipped`
     by their names with a slash; one that cannot be listed is told to `failed`.
     """
-    seen = {_identity(one) for one in (root, *root.resolve().parents)} if root.exists() else set()
+    seen = {_identity(one) for one in (root, *root.resolve().parents) if one.exists()} if root.exists() else set()
     for folder, folders, files in os.walk(root, onerror=failed, followlinks=True):
         links_last = sorted(folders, key=lambda name: (Path(folder, name).is_symlink(), name))
         folders[:] = sorted(name for name in links_last if _entered(Path(folder, name), seen, skipped))
