@@ -19,7 +19,7 @@ from packsight.deploy.stack.plan import foreign_s3
 from packsight.deploy.stack.room import scarce
 from packsight.deploy.stack.state import StackFolder
 from packsight.shared.extras import Later, require
-from packsight.shared.settings import STACK_FILE, load_settings, named_stack, nearest_stack
+from packsight.shared.settings import STACK_FILE, check_named_stack, load_settings, named_stack, nearest_stack
 
 _WIDE = 132
 """Columns where no terminal says how wide it is: in a log, folded tables are hard to read."""
@@ -67,7 +67,7 @@ def looked_at(home: Path) -> StackFolder:
     """
     named = named_stack()
     if home == STACK_FILE.parent and named is not None:
-        load_settings()
+        check_named_stack()
         if named.name == STACK_FILE.name and named.is_file():
             return StackFolder(named.parent)
     return nearest(home)

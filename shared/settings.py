@@ -492,6 +492,16 @@ def named_stack() -> Path | None:
     return Path(named) if named else None
 
 
+def check_named_stack() -> None:
+    """Raise UserError where PACKSIGHT_STACK_FILE names a file that is not there."""
+    file = named_stack()
+    if file is not None and not file.exists():
+        raise UserError(
+            f"PACKSIGHT_STACK_FILE names {file}, which does not exist. Correct the variable, or unset it: then the file "
+            "of the nearest stack is read."
+        )
+
+
 def settings_file() -> Path:
     """The file that settings are read from beside the environment: PACKSIGHT_STACK_FILE, or that of the nearest stack."""
     return named_stack() or nearest_stack() or STACK_FILE
@@ -505,11 +515,8 @@ def load_settings(stack_file: Path | None = None) -> Settings:
     Raises UserError that names the variable when a value is wrong, or PACKSIGHT_STACK_FILE names a file that is not there.
     """
     file = stack_file or settings_file()
-    if stack_file is None and file == named_stack() and not file.exists():
-        raise UserError(
-            f"PACKSIGHT_STACK_FILE names {file}, which does not exist. Correct the variable, or unset it: then the file "
-            "of the nearest stack is read."
-        )
+    if stack_file is None:
+        check_named_stack()
     try:
         return Settings(_env_file=file if file.exists() else None)
     except SettingsError as error:

@@ -91,7 +91,8 @@ SEAWEED_PORTS = len(SEAWEED_PORT_NAMES)
 
 def weed() -> str | None:
     """SeaweedFS's program; None where there is no build of it for this system."""
-    return shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    found = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    return str(Path(found).absolute()) if found else None
 
 
 def seaweed(data: Path, ports: list[int], identities: str) -> Spec:

@@ -90,7 +90,8 @@ def down(folder: StackFolder, say: Say = lambda _: None) -> list[str]:
                 say(f"Stopping {', '.join(part.name for part in group)}")
                 for name in end(group):
                     say(f"{name} did not end in time and was killed; what it held goes back to its queue")
-        services.clear(state.ports[name] for name in plan.S3_NAMES if name in state.ports)
+        if any(part.name == "seaweedfs" for part in running):  # else others may have these ports by now
+            services.clear(state.ports[name] for name in plan.S3_NAMES if name in state.ports)
         folder.save(state.model_copy(update={"parts": (), "supervisor": None, "given_up": {}}))
         return [part.name for part in running]
 

@@ -6,12 +6,15 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 
 from packsight.indexer.feed.fields import looks_like_picture, offer_of
 from packsight.indexer.feed.offers import Faults, FeedError, Item, Known
 from packsight.shared.contract.errors import UserError
+from packsight.shared.tables.cells import no_row
 from packsight.shared.tables.columns import check_fields, columns
 from packsight.shared.tables.table import read_rows
+from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 BY_POSITION = ("id", "picture", "name", "vendor", "model", "url")
 """In this order when the first row is a product already."""
@@ -36,7 +39,7 @@ def read_table(
     found: Mapping[str, Sequence[int]] | None = None
     try:
         check_fields(mapping)
-        for line, row in read_rows(stream, name, lambda row: _is_understood(row, mapping)):
+        for line, row in read_rows(stream, name, lambda row: _is_understood(row, mapping), no_row if mapping else _is_product):
             if found is None:
                 found = _header(row, mapping, name)
                 has_header = found is not None
@@ -88,6 +91,13 @@ def _is_understood(row: Sequence[str], mapping: Mapping[str, str]) -> bool:
     """Whether it names the columns that are needed, and two at least: one word may stand in any row."""
     found = columns(row, mapping)
     return not _lacking(found, mapping) and len({index for at in found.values() for index in at}) > 1
+
+
+def _is_product(row: Sequence[str]) -> bool:
+    """Whether it is surely a product of a table without a header."""
+    if len(row) < 2 or not row[0]:
+        return False
+    return PurePosixPath(row[1].strip().replace("\\", "/").partition("?")[0]).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _lacking(found: Mapping[str, Sequence[int]], mapping: Mapping[str, str]) -> list[str]:

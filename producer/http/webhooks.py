@@ -56,13 +56,15 @@ class JobEnded(BaseModel):
 
 
 def check(web: Web, who: Caller, address: str) -> None:
-    """Raise Refused for an address that cannot be told of a job's end."""
+    """Raise Refused for an address that cannot be told of a job's end, ImageError where that cannot be found out now."""
     if who.kind is not CallerKind.CLIENT:
         raise Refused(400, ErrorCode.BAD_MESSAGE, "Only programs have webhooks", remedy="Submit the job with a key.")
     try:
         with deadline.within(_SECONDS):
             web.check(parse_address(address))
     except ImageError as error:
+        if error.retryable:  # such as a resolver that is away
+            raise
         remedy = "Give a public https:// address; whoever runs the server allows another by PACKSIGHT_FETCH__ALLOWED_HOSTS."
         raise Refused(400, error.code, f"The address of `webhook`: {error.message}", remedy=remedy) from None
 

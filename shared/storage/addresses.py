@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,8 +20,9 @@ _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...
 """One answer of getaddrinfo."""
 
 _PORTS = {80, 443}
-_NAMELESS = {getattr(socket, name, None) for name in ("EAI_NONAME", "EAI_NODATA")}
-"""What a resolver says of names that do not exist or have no address; one that is away says another, and is asked again."""
+_NAMELESS = {getattr(socket, name, 0) for name in ("EAI_NONAME", "EAI_NODATA")} - {0} if sys.platform == "linux" else set[int]()
+"""What Linux says of names that do not exist or have no address: asking again will not help. Of a resolver that is away it says
+something else, as other systems do not."""
 
 # IANA special-purpose registries (RFC 6890 and its updates), multicast, and what embeds an IPv4 address.
 _CLOSED_V4 = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 ASIDE = frozenset(("@eadir", "#recycle", "@recycle", "$recycle.bin", ".trash", "lost+found", "system volume information"))
@@ -19,7 +20,10 @@ def files_below(root: Path, skipped: Counter[str], failed: Callable[[OSError], N
     Folders that are left out, hidden ones, those in ASIDE and those that were entered by another name, are counted in `skipped`
     by their names with a slash; one that cannot be listed is told to `failed`.
     """
-    seen = {_identity(one) for one in (root, *root.resolve().parents) if one.exists()} if root.exists() else set()
+    seen = set[tuple[int, int]]()
+    for one in (root, *root.resolve().parents):
+        with suppress(OSError):  # whoever lists the first says what is wrong with it
+            seen.add(_identity(one))
     for folder, folders, files in os.walk(root, onerror=failed, followlinks=True):
         links_last = sorted(folders, key=lambda name: (Path(folder, name).is_symlink(), name))
         folders[:] = sorted(name for name in links_last if _entered(Path(folder, name), seen, skipped))

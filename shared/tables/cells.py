@@ -18,6 +18,11 @@ MAX_CELL_LINES = 1000
 """Lines that a quoted cell may have. A quotation mark that is still open then was none."""
 IsHeader = Callable[[Sequence[str]], bool]
 """Tells whether a row is a header that is understood: it names the columns that are needed."""
+def no_row(_: Sequence[str]) -> bool:
+    """Of a table that always has a header no row tells that there is none."""
+    return False
+
+
 _HEAD = 40
 """Lines at the beginning that tell what stands between cells."""
 _BETWEEN = "\t;,|"
@@ -36,7 +41,7 @@ class Readable(Protocol):
         """Up to so many bytes; none at the end."""
 
 
-def records(stream: Readable, is_header: IsHeader) -> Iterator[tuple[int, list[str]]]:
+def records(stream: Readable, is_header: IsHeader, is_row: IsHeader = no_row) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of its first line and the cells of each row, holding one row at a time.
 
     Cells stand between tabs, semicolons, commas or bars: what a line `sep=` says, or what gives a header that is understood and
@@ -49,7 +54,7 @@ def records(stream: Readable, is_header: IsHeader) -> Iterator[tuple[int, list[s
         lines.take()
         delimiter = named.group(1)
     else:
-        delimiter = max(_BETWEEN, key=lambda one: _fitness(head, one, is_header))
+        delimiter = max(_BETWEEN, key=lambda one: _fitness(head, one, is_header, is_row))
     yield from _rows(lines, delimiter)
 
 
@@ -59,17 +64,33 @@ def _rows(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         yield number, _cells(_joined(line, lines, delimiter) if '"' in line else line, delimiter)
 
 
-def _fitness(head: Sequence[str], delimiter: str, is_header: IsHeader) -> tuple[bool, int]:
-    """Whether this delimiter gives a header that is understood, and how many rows of one length."""
+def _fitness(head: Sequence[str], delimiter: str, is_header: IsHeader, is_row: IsHeader) -> tuple[bool, int, int]:
+    """Whether this delimiter gives a beginning that is understood, of how many cells, and how many rows of one length."""
     try:
         rows = [row for _, row in _rows(_Lines(iter(head)), delimiter) if any(row)]
     except csv.Error:  # told where the row is asked for
-        return False, 0
-    at = next((index for index, row in enumerate(rows) if is_header(row)), None)
+        return False, 0, 0
+    at = beginning(rows, is_header, is_row)
     if at is not None:
-        return True, sum(len(row) == len(rows[at]) for row in rows[at:])
+        return True, len(rows[at]), sum(len(row) == len(rows[at]) for row in rows[at:])
     lengths = Counter(len(row) for row in rows if len(row) > 1)
-    return False, max(lengths.values(), default=0) if delimiter != "|" else 0
+    return False, 0, max(lengths.values(), default=0) if delimiter != "|" else 0
+
+
+def beginning(rows: Sequence[Sequence[str]], is_header: IsHeader, is_row: IsHeader) -> int | None:
+    """Which of the first rows the table begins with: the first of several cells, where that is no header, else the header.
+
+    None where nothing is understood.
+    """
+    first = next((index for index, row in enumerate(rows) if has_several(row)), None)
+    if first is not None and is_row(rows[first]):
+        return first
+    return next((index for index, row in enumerate(rows) if is_header(row)), None)
+
+
+def has_several(row: Sequence[str]) -> bool:
+    """Whether several of its cells have anything."""
+    return sum(map(bool, row)) > 1
 
 
 class _Quotes(Enum):
@@ -182,7 +203,7 @@ class _Lines:
 
 def _split(stream: Readable) -> Iterator[str]:
     recoder, decoder = Recoder(), codecs.getincrementaldecoder("utf-8")()
-    rest = ""
+    rest, ends = "", "\r"
     while True:
         chunk = stream.read(_CHUNK)
         try:
@@ -196,6 +217,12 @@ def _split(stream: Readable) -> Iterator[str]:
         # A carriage return at the end of a chunk may belong to a line feed that has not come yet.
         *whole, rest = text.replace("\r\n", "\n").split("\n")
         yield from whole
+        ends = "\n" if whole else ends
         if len(rest) > MAX_LINE:
             raise csv.Error(f"a line of more than {MAX_LINE} characters")
-    yield from text.splitlines()
+    text = text.replace("\r\n", "\n")
+    # Lines end by a carriage return alone where none ends otherwise; other separators of lines are a cell's.
+    *whole, rest = text.split("\n" if "\n" in text else ends)
+    yield from whole
+    if rest:
+        yield rest

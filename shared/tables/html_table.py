@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +19,8 @@ _HEAD = 4096
 _DECLARED = re.compile(rb"""charset\s*=\s*["']?([A-Za-z0-9._-]{1,40})""", re.IGNORECASE)
 _MAX_PIECE = 1_000_000
 """Characters between two tags; a longer piece is not a table's."""
+_MAX_CELLS = 16_384
+"""Cells of a row: as many columns as Excel has."""
 _MAX_SPAN = 1000
 """Columns that one cell may span; Excel writes cells that span all there are."""
 
@@ -25,7 +28,7 @@ _MAX_SPAN = 1000
 def records(stream: Readable, name: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the line and the cells of each row of all tables; a cell without text is the picture or link in it.
 
-    Raises UserError for a page without a table, UnicodeDecodeError where it is no text.
+    Raises UserError for a page without a table, UnicodeDecodeError where it is no text, csv.Error where one is too large.
     """
     page, some = _Page(), False
     recoder, decoder = None, codecs.getincrementaldecoder("utf-8")()
@@ -68,6 +71,7 @@ class _Page(HTMLParser):
         self._cell: list[str] | None = None
         self._target = ""
         self._span = 1
+        self._size = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin a row or a cell, or note what a cell has beside text."""
@@ -76,7 +80,7 @@ class _Page(HTMLParser):
             self._line, self._row = self.getpos()[0], []
         elif tag in {"td", "th"}:
             self._end_cell()
-            self._cell, self._target, self._span = [], "", 1
+            self._cell, self._target, self._span, self._size = [], "", 1, 0
             with suppress(ValueError):
                 self._span = min(max(int(dict(attrs).get("colspan") or 1), 1), _MAX_SPAN)
         elif tag == "br" and self._cell is not None:
@@ -94,6 +98,9 @@ class _Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         """Text counts inside of cells; its line breaks are spaces."""
         if self._cell is not None:
+            self._size += len(data)
+            if self._size > _MAX_PIECE:
+                raise csv.Error(f"a cell of more than {_MAX_PIECE} characters")
             self._cell.append(re.sub(r"\s+", " ", data))
 
     def close(self) -> None:
@@ -103,6 +110,8 @@ class _Page(HTMLParser):
 
     def _end_cell(self) -> None:
         if self._cell is not None and self._row is not None:
+            if len(self._row) + self._span > _MAX_CELLS:
+                raise csv.Error(f"a row of more than {_MAX_CELLS} cells")
             lines = (" ".join(line.split()) for line in "".join(self._cell).split("\n"))
             self._row += ["\n".join(filter(None, lines)) or self._target.strip(), *[""] * (self._span - 1)]
         self._cell = None

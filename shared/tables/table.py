@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.tables import cells, html_table, kinds, workbook
-from packsight.shared.tables.cells import IsHeader
+from packsight.shared.tables.cells import IsHeader, beginning, has_several, no_row
 from packsight.shared.tables.columns import apart, plain
 
 SUFFIXES = frozenset((".csv", ".tsv", ".xlsx", ".xls", ".ods"))
@@ -19,24 +19,26 @@ _TITLES = 20
 """Rows among which the header is looked for: price lists have a title, a date and how to reach the shop above it."""
 
 
-def _has_several(row: Sequence[str]) -> bool:
-    return sum(map(bool, row)) > 1
-
-
-def read_rows(stream: io.BufferedIOBase, name: str, is_header: IsHeader) -> Iterator[tuple[int, list[str]]]:
+def read_rows(
+    stream: io.BufferedIOBase, name: str, is_header: IsHeader, is_row: IsHeader = no_row
+) -> Iterator[tuple[int, list[str]]]:
     """Yield the line (of a workbook the row), from 1, and the stripped cells of each row that has anything, from the header on.
 
-    The header is the first row that is understood, near the beginning; where none is, the first that has several cells. Rows of
-    text are held one at a time. Raises UserError that names the line when the table is broken.
+    The header is the first row that is understood, near the beginning; where none is, the first that has several cells. `is_row`
+    tells of that one that there is no header. Rows of text are held one at a time. Raises UserError that names the line when
+    the table is broken.
     """
-    rows = ((line, row) for line, row in _all_rows(stream, name, is_header) if any(row))
+    rows = ((line, row) for line, row in _all_rows(stream, name, is_header, is_row) if any(row))
     head = list(islice(rows, _TITLES))
-    understood = (at for at, (_, row) in enumerate(head) if is_header(row))
-    several = (at for at, (_, row) in enumerate(head) if _has_several(row))
-    yield from chain(head[next(chain(understood, several), 0) :], rows)
+    at = beginning([row for _, row in head], is_header, is_row)
+    if at is None:
+        at = next((index for index, (_, row) in enumerate(head) if has_several(row)), 0)
+    yield from chain(head[at:], rows)
 
 
-def _all_rows(stream: io.BufferedIOBase, name: str, is_header: IsHeader) -> Iterator[tuple[int, list[str]]]:
+def _all_rows(
+    stream: io.BufferedIOBase, name: str, is_header: IsHeader, is_row: IsHeader
+) -> Iterator[tuple[int, list[str]]]:
     head = stream.peek(kinds.HEAD)[: kinds.HEAD] if isinstance(stream, io.BufferedReader) else b""
     if head.startswith(workbook.SIGNATURES):
         yield from workbook.records(stream.read(), name)
@@ -47,7 +49,7 @@ def _all_rows(stream: io.BufferedIOBase, name: str, is_header: IsHeader) -> Iter
         raise UserError(f"{name} is {what}, which is not read. {remedy}")
     line = 0
     try:
-        for line, row in html_table.records(stream, name) if html else cells.records(stream, is_header):
+        for line, row in html_table.records(stream, name) if html else cells.records(stream, is_header, is_row):
             yield line, row
     except UnicodeDecodeError as error:
         raise UserError(
@@ -58,7 +60,7 @@ def _all_rows(stream: io.BufferedIOBase, name: str, is_header: IsHeader) -> Iter
         raise UserError(f"{name} is broken after line {line}: {error}. Save the table as CSV in UTF-8, or as .xlsx.") from None
 
 
-def read_table(path: Path, is_header: IsHeader = _has_several) -> Iterator[tuple[int, dict[str, str]]]:
+def read_table(path: Path, is_header: IsHeader = has_several) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the line of each row of a table file, and the row by column, whose names are those of the header in lower case.
 
     Of columns of one name the first keeps it. Rows without anything are left out; cells beyond the header are too. Raises

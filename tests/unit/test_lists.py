@@ -58,6 +58,14 @@ def test_lines_of_json_may_be_references_alone_or_hold_more_than_text(tmp_path: 
     ]
 
 
+@pytest.mark.parametrize("header", ["photo,url", "image,link", "фото;товара"])
+def test_two_names_of_columns_are_not_one(tmp_path: Path, header: str) -> None:
+    between = ";" if ";" in header else ","
+    (tmp_path / "list.csv").write_text(f"{header}\na.jpg{between}http://x/1\n", encoding="utf-8")
+    ((name, extra),) = entries(tmp_path / "list.csv")
+    assert (Path(name).name, list(extra.values())) == ("a.jpg", ["http://x/1"])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "wrong"),
     [

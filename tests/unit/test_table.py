@@ -76,6 +76,37 @@ def test_a_line_without_end_is_refused() -> None:
         read("id\tpicture\n1\t" + "a" * 3_000_000)
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("1,a.jpg,Milk; 1\n2,b.jpg,Kefir; 2\n", {"1": "Milk; 1", "2": "Kefir; 2"}),
+        ("1;a.jpg;Milk, 3,2 %\n2;b.jpg;Kefir, 1 %\n", {"1": "Milk, 3,2 %", "2": "Kefir, 1 %"}),
+    ],
+)
+def test_without_a_header_the_place_of_the_pictures_tells_what_stands_between_cells(text: str, names: dict[str, str]) -> None:
+    assert {identity: offer.product.name for identity, offer in read(text).by_id.items()} == names
+
+
+def test_no_header_is_looked_for_below_a_product() -> None:
+    found = read("1,a.jpg,one\n2,b.jpg,two\nid,picture,name\n3,c.jpg,three\n").by_id
+    assert {"1", "2", "3"} <= found.keys()
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\x85"])
+def test_only_the_ends_of_lines_end_rows(separator: str) -> None:
+    found = read(f"id,picture,name\n1,a.jpg,caf\xe9{separator}x\n2,b.jpg,tea\n").by_id
+    assert found.keys() == {"1", "2"}
+    assert read("id,picture,name\r1,a.jpg,Крем\r").by_id.keys() == {"1"}, "as old Macs wrote them"
+
+
+@pytest.mark.parametrize(
+    "body", [f"<tr>{'<td colspan=1000>' * 40}", f"<tr><td>{('a' * 1000 + '<b></b>') * 2000}"], ids=["cells", "text"]
+)
+def test_a_page_with_an_endless_row_or_cell_is_refused(body: str) -> None:
+    with pytest.raises(FeedError, match=r"a (row|cell) of more than"):
+        read(f"<html><table><tr><td>id<td>picture</tr>{body}</table></html>")
+
+
 class _Long(io.BufferedIOBase):
     """A table of so many rows that is made while it is read."""
 

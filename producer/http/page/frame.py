@@ -24,7 +24,7 @@ from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Right
 from packsight.producer.http.sessions import CSRF_HEADER
 from packsight.producer.report import LABELS
-from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import shown
 
@@ -137,7 +137,10 @@ class PageRoute(APIRoute):
 
 def _refusal(request: Request, error: Refused) -> HTMLResponse:
     values: dict[str, Any] = {"failure": error.failure, "http_status": error.status}
-    who = _signed_in(request, request.app.state.door)
+    try:
+        who = _signed_in(request, request.app.state.door)
+    except UserError:  # what is wrong may be the accounts
+        who = None
     if who is not None:
         answer = who.page("refusal.html.j2", layout="base.html.j2", **values)
     else:
