@@ -76,8 +76,13 @@ def addresses_in(text: str) -> list[str]:
 
 def looks_like_picture(text: str) -> bool:
     """Whether it is an address, or a path with the suffix of a picture, perhaps with a query."""
+    return bool(_REMOTE.match(text)) or has_picture_suffix(text)
+
+
+def has_picture_suffix(text: str) -> bool:
+    """Whether it is a path or an address that ends as a picture's, perhaps with a query."""
     path = text.strip().replace("\\", "/").partition("?")[0]
-    return bool(_REMOTE.match(text)) or PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
+    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def vendor_code(code: str, url: str, identity: str) -> str:

@@ -6,15 +6,13 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 
-from packsight.indexer.feed.fields import looks_like_picture, offer_of
+from packsight.indexer.feed.fields import has_picture_suffix, looks_like_picture, offer_of
 from packsight.indexer.feed.offers import Faults, FeedError, Item, Known
 from packsight.shared.contract.errors import UserError
 from packsight.shared.tables.cells import no_row
 from packsight.shared.tables.columns import check_fields, columns
 from packsight.shared.tables.table import read_rows
-from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 BY_POSITION = ("id", "picture", "name", "vendor", "model", "url")
 """In this order when the first row is a product already."""
@@ -95,9 +93,7 @@ def _is_understood(row: Sequence[str], mapping: Mapping[str, str]) -> bool:
 
 def _is_product(row: Sequence[str]) -> bool:
     """Whether it is surely a product of a table without a header."""
-    if len(row) < 2 or not row[0]:
-        return False
-    return PurePosixPath(row[1].strip().replace("\\", "/").partition("?")[0]).suffix.lower() in IMAGE_SUFFIXES
+    return len(row) > 1 and bool(row[0]) and has_picture_suffix(row[1])
 
 
 def _lacking(found: Mapping[str, Sequence[int]], mapping: Mapping[str, str]) -> list[str]:

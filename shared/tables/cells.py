@@ -18,11 +18,6 @@ MAX_CELL_LINES = 1000
 """Lines that a quoted cell may have. A quotation mark that is still open then was none."""
 IsHeader = Callable[[Sequence[str]], bool]
 """Tells whether a row is a header that is understood: it names the columns that are needed."""
-def no_row(_: Sequence[str]) -> bool:
-    """Of a table that always has a header no row tells that there is none."""
-    return False
-
-
 _HEAD = 40
 """Lines at the beginning that tell what stands between cells."""
 _BETWEEN = "\t;,|"
@@ -39,6 +34,11 @@ class Readable(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Up to so many bytes; none at the end."""
+
+
+def no_row(_: Sequence[str]) -> bool:
+    """Of a table that always has a header no row tells that there is none."""
+    return False
 
 
 def records(stream: Readable, is_header: IsHeader, is_row: IsHeader = no_row) -> Iterator[tuple[int, list[str]]]:
@@ -70,14 +70,14 @@ def _fitness(head: Sequence[str], delimiter: str, is_header: IsHeader, is_row: I
         rows = [row for _, row in _rows(_Lines(iter(head)), delimiter) if any(row)]
     except csv.Error:  # told where the row is asked for
         return False, 0, 0
-    at = beginning(rows, is_header, is_row)
+    at = start_of(rows, is_header, is_row)
     if at is not None:
         return True, len(rows[at]), sum(len(row) == len(rows[at]) for row in rows[at:])
     lengths = Counter(len(row) for row in rows if len(row) > 1)
     return False, 0, max(lengths.values(), default=0) if delimiter != "|" else 0
 
 
-def beginning(rows: Sequence[Sequence[str]], is_header: IsHeader, is_row: IsHeader) -> int | None:
+def start_of(rows: Sequence[Sequence[str]], is_header: IsHeader, is_row: IsHeader) -> int | None:
     """Which of the first rows the table begins with: the first of several cells, where that is no header, else the header.
 
     None where nothing is understood.

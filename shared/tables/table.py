@@ -10,7 +10,7 @@ from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.tables import cells, html_table, kinds, workbook
-from packsight.shared.tables.cells import IsHeader, beginning, has_several, no_row
+from packsight.shared.tables.cells import IsHeader, has_several, no_row, start_of
 from packsight.shared.tables.columns import apart, plain
 
 SUFFIXES = frozenset((".csv", ".tsv", ".xlsx", ".xls", ".ods"))
@@ -30,7 +30,7 @@ def read_rows(
     """
     rows = ((line, row) for line, row in _all_rows(stream, name, is_header, is_row) if any(row))
     head = list(islice(rows, _TITLES))
-    at = beginning([row for _, row in head], is_header, is_row)
+    at = start_of([row for _, row in head], is_header, is_row)
     if at is None:
         at = next((index for index, (_, row) in enumerate(head) if has_several(row)), 0)
     yield from chain(head[at:], rows)
