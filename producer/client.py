@@ -280,13 +280,13 @@ class Client:
     def remove(self, job: Job) -> Removed:
         """Remove a job: its results, its uploads that no other job names, its list of photos. Nothing brings it back.
 
-        Raises UserError while workers may be at work on it, StorageError (ACCESS_DENIED) for keys that may not delete.
+        Raises JobAtWork while workers may be at work on it, StorageError (ACCESS_DENIED) for keys that may not delete.
         """
         summary = self.summary(job.manifest)
         if summary.state is State.RUNNING:
-            raise UserError(f"Job {job.id} is running. End it first with `packsight jobs cancel {job.id}`.")
+            raise jobs.JobAtWork(f"Job {job.id} is running. End it first with `packsight jobs cancel {job.id}`.")
         if summary.state is State.CANCELLED and not summary.over:
-            raise UserError(f"Job {job.id} has photos in work, which come to their end. Run the same command again then.")
+            raise jobs.JobAtWork(f"Job {job.id} has photos in work, which come to their end. Run the same command again then.")
         with answering(self.settings, "Then run the same command again."):
             return remove(self.store, self.jobs, self.ledger, job)
 

@@ -23,6 +23,10 @@ class NoSuchJob(UserError):
     """A job was asked for that there is not."""
 
 
+class JobAtWork(UserError):
+    """A job is to be removed whose photos workers may be at work on."""
+
+
 class NothingToAsk(UserError):
     """None of the photos of a job can be opened."""
 

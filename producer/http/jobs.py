@@ -17,10 +17,10 @@ from packsight.producer.http import photos, submitted, webhooks
 from packsight.producer.http.caller import Large, Submitter
 from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.errands import Errand, Kind
-from packsight.producer.http.errors import AWAY
 from packsight.producer.http.refusal import Refused, bad_request
 from packsight.producer.http.rights import Caller
 from packsight.producer.http.submitted import JobOptions, JobRequest
+from packsight.producer.jobs import JobAtWork
 from packsight.producer.summary import State, Summary
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import Priority, RecognizeOptions
@@ -195,13 +195,12 @@ def cancel(job: str, who: Submitter, the_door: TheDoor) -> JobSeen:
 @router.delete("/{job}")
 def remove(job: str, who: Submitter, the_door: TheDoor) -> Gone:
     """Remove a job for good: its results, its list of photos, and uploads that no other job names; not while it runs."""
-    seen = the_door.client.summary(manifest_for(job, who, the_door))
-    if seen.state is State.RUNNING:
-        raise Refused(409, ErrorCode.CONFLICT, f"Job {job} is running", remedy=f"End it first: POST /v1/jobs/{job}/cancel.")
-    if seen.state is State.CANCELLED and not seen.over:
-        remedy = "They come to their end; send the same again then."
-        raise Refused(409, ErrorCode.CONFLICT, f"Job {job} has photos in work", remedy=remedy, retry_after=AWAY)
-    removed = the_door.client.remove(the_door.client.load(job))
+    manifest_for(job, who, the_door)
+    try:
+        removed = the_door.client.remove(the_door.client.load(job))
+    except JobAtWork:
+        remedy = f"End it by POST /v1/jobs/{job}/cancel, and send the same again when its photos in work have come to their end."
+        raise Refused(409, ErrorCode.CONFLICT, f"Job {job} has photos that are waited for", remedy=remedy) from None
     return Gone(uploads=removed.uploads, shared=removed.shared)
 
 
