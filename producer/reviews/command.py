@@ -158,9 +158,11 @@ def take_in(path: Path, jobs: Sequence[str], catalog: str, *, by: str) -> None:
             strange = [verdict for verdict in good if verdict.kind is Kind.OTHER and verdict.product not in products]
             found.faults += [f"{shown(one.name)}: catalog {catalog} has no product {one.product}" for one in strange]
             good = [verdict for verdict in good if verdict not in strange]
-        desk.store.add(good)
+        new = files.unsaid(good, desk.store.all())
+        desk.store.add(new)
         _disputed(desk.reviewed())
-    page.print(f"{len(good):,} verdicts taken in, {found.empty:,} rows without one, {len(found.faults):,} wrong.")
+    again = f"{len(good) - len(new):,} said before, " if len(new) < len(good) else ""
+    page.print(f"{len(new):,} verdicts taken in, {again}{found.empty:,} rows without one, {len(found.faults):,} wrong.")
     for fault in found.faults[:20]:
         console.print(f"[yellow]{escape(str(path))}, {escape(fault)}[/]")
     if found.faults:

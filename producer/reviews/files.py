@@ -19,7 +19,7 @@ from packsight.producer.reviews.inbox import offered as offered_by_rule
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import written_aside
-from packsight.shared.storage.verdicts import Kind, Offered, Verdict
+from packsight.shared.storage.verdicts import Kind, Offered, Verdict, last_said
 from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless, literal
 from packsight.shared.tables.table import SUFFIXES, read_table
 
@@ -115,6 +115,22 @@ def read(path: Path, rows: Sequence[Row], catalog: str, *, by: str, share: float
         else:
             found.verdicts.append(verdict)
     return found
+
+
+def unsaid(verdicts: Iterable[Verdict], before: Sequence[Verdict]) -> list[Verdict]:
+    """Those that say more than what their givers said of these photos last: a table that is taken in again says nothing new.
+
+    before: all verdicts that there are, oldest first.
+    """
+    last = last_said(before)
+
+    def is_known(one: Verdict) -> bool:
+        said = last.get((one.sha256, one.by))
+        if said is None or (said.agrees, said.offered) != (one.agrees, one.offered):
+            return False
+        return one.after in {None, said.id, said.after}  # else it replaces what somebody else has said
+
+    return [one for one in verdicts if not is_known(one)]
 
 
 def _lacking(names: Iterable[str]) -> str:

@@ -177,6 +177,17 @@ def reviewed(verdicts: Iterable[Verdict]) -> Reviewed:
     return Reviewed(photos, len(known))
 
 
+def last_said(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], Verdict]:
+    """What each person said last of each photo and did not take back, whatever others have said since: by sha256 and name.
+
+    verdicts: all that there are, oldest first.
+    """
+    every = list(verdicts)
+    taken_back = {verdict.after for verdict in every if verdict.kind is Kind.UNDONE}
+    left = (verdict for verdict in every if verdict.kind is not Kind.UNDONE and verdict.id not in taken_back)
+    return {(verdict.sha256, verdict.by): verdict for verdict in left}
+
+
 def _of_photo(given: list[Verdict]) -> PhotoReview | None:
     """The verdicts on one photo, oldest first, of which those stand that are neither taken back nor knowingly replaced."""
     taken_back = {verdict.after for verdict in given if verdict.kind is Kind.UNDONE}

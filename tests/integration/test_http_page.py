@@ -509,6 +509,17 @@ def test_people_who_disagree_are_told_and_asked_until_one_has_seen_both(shop: Se
     assert verdicts(shop)[form["sha256"]] == (Kind.BAD, "")
 
 
+def test_a_form_that_comes_again_after_somebody_elses_verdict_changes_nothing(shop: Serving, unsure: Job, ann: Visitor) -> None:
+    ben, shown = shop.person("ben"), ann.get(f"/review?job={unsure.id}")
+    say(ann, shown, "not_listed")
+    desk = ReviewDesk(shop.door.client, "default")
+    about = desk.reviewed().photos[photo_of(shown)].verdict
+    desk.give(desk.row(about.job, about.index), Kind.BAD, by="ben", after=about.id)
+    say(ann, shown, "not_listed")  # her browser tries again
+    assert len(ben.get("/review/verdicts.jsonl?catalog=default").data.splitlines()) == 2
+    assert verdicts(shop) == {photo_of(shown): (Kind.BAD, "")}
+
+
 def test_another_product_is_found_by_words_of_the_catalog(shop: Serving, unsure: Job, ann: Visitor) -> None:
     person = ann
     shown = person.get(f"/review?job={unsure.id}&q=night+cream")

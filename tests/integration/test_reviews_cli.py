@@ -122,6 +122,7 @@ def test_answers_are_reviewed_at_the_terminal(job: str, shop: Shop, tmp_path: Pa
         writer.writeheader()
         writer.writerows(rows)
     assert f"{len(rows)} verdicts taken in" in run("review", "import", table, "--by", "Ann").stdout
+    assert f"0 verdicts taken in, {len(rows)} said before" in run("review", "import", table, "--by", "Ann").stdout
     figures = json.loads(run("review", "figures", "--json").stdout)
     assert (figures["reviewed"], figures["wrong"], figures["promise"]) == (len(sampled), 1, "open")
     assert figures["reviewed_for_other_reasons"] == len(unsure)

@@ -19,7 +19,7 @@ from packsight.producer.rows import Row
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.storage.jobs import JobManifest
 from packsight.shared.storage.review_figure import Figure, figure
-from packsight.shared.storage.verdicts import Kind, Reviewed, Verdict
+from packsight.shared.storage.verdicts import Kind, Reviewed, Verdict, last_said
 
 _HELD_SECONDS = 120.0
 """For which a photo that somebody looks at is shown to nobody else: they may have gone."""
@@ -101,7 +101,7 @@ class Inbox:
     def give(self, row: Row, said: Said, seen: Collection[str], *, by: str, id: str) -> tuple[Verdict, list[Verdict]]:
         """Keep a verdict under this id; returns it, and those of others on the photo that its giver had not seen.
 
-        seen: ids of the verdicts on this photo that were shown beside it. Sent twice it is one. Another one under an id that is
+        seen: ids of the verdicts on this photo that were shown beside it. Sent twice it is one, also when others have said something since. Another one under an id that is
         taken gets an id of its own: a browser that goes back shows the page as it was.
         """
         with self._lock:
@@ -109,9 +109,11 @@ class Inbox:
             standing = [] if before is None else [before.verdict, *before.against]
             offered = self.desk.offered(row)
             given = verdict_on(row, self.desk.catalog, said.kind, by=by, product=said.product, offered=offered, id=id)
-            if any((one.id, one.by, one.agrees) == (id, given.by, given.agrees) for one in standing):
+            every = self.desk.store.all()
+            said_last = last_said(every).get((given.sha256, by))
+            if said_last is not None and (said_last.id, said_last.agrees) == (id, given.agrees):
                 return given, []
-            if any(one.id == id for one in self.desk.store.all()):
+            if any(one.id == id for one in every):
                 given = given.model_copy(update={"id": secrets.token_hex(16)})
             known = [one for one in standing if one.id in seen or one.by == given.by]
             # Of several that were seen it replaces one that says something else: whoever agrees need not be replaced.
