@@ -9,6 +9,7 @@ from functools import partial
 import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from packsight import __version__
 from packsight.producer.http import (
@@ -28,6 +29,7 @@ from packsight.producer.http.errands import Kind, Runner
 from packsight.producer.http.errors import handle_errors
 from packsight.producer.http.figures import Counted
 from packsight.producer.http.limits import BodyLimit, SafeHeaders
+from packsight.producer.http.page.frame import no_page
 from packsight.producer.http.page.rooms import Rooms
 from packsight.producer.http.refusal import Refusal
 from packsight.shared.metrics.exporter import Figures
@@ -60,6 +62,7 @@ def create_app(settings: Settings, figures: Figures | None = None) -> FastAPI:
     app.state.readiness = health.Readiness(app.state.door.client)
     app.state.rooms = Rooms(app.state.door)
     handle_errors(app)
+    app.add_exception_handler(HTTPException, no_page)
     for part in (health, sign_in, recognise, jobs, results, uploads, webhooks, schemas, page):
         app.include_router(part.router)
     app.add_middleware(BodyLimit, most=settings.http.max_body, large=_LARGE)

@@ -108,7 +108,7 @@ def _handle(_: Request, error: Exception) -> JSONResponse:
 
 def handle_errors(app: FastAPI) -> None:
     """Let the app answer every error in this form."""
-    for kind in (PacksightError, UserError, RequestValidationError, HTTPException, Exception):
+    for kind in (PacksightError, UserError, RequestValidationError, Exception):
         app.add_exception_handler(kind, _handle)
 
 

@@ -40,7 +40,7 @@ async def read(request: Request, settings: Settings) -> Asked:
     except TimeoutError:
         raise _late() from None
     if asked.data is not None:
-        _check_size(asked.data, settings.fetch.max_bytes)
+        check_size(asked.data, settings.fetch.max_bytes)
     return asked
 
 
@@ -120,7 +120,8 @@ def _decoded(text: str) -> bytes:
         raise bad_request("What stands in `base64` is no base64") from None
 
 
-def _check_size(data: bytes, most: int) -> None:
+def check_size(data: bytes, most: int) -> None:
+    """Raise Refused for a photo without content (400), or of more bytes than `most` (413)."""
     if not data:
         raise Refused(400, ErrorCode.FILE_EMPTY, "The photo has no content")
     if len(data) > most:

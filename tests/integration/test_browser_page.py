@@ -164,6 +164,16 @@ def test_a_chosen_photo_is_recognised_and_drawn(shop: Serving, browser: webdrive
     wait(browser, lambda _: browser.execute_script("return arguments[0].complete && arguments[0].naturalWidth", drawn) == 300)
 
 
+def test_a_photo_that_is_too_large_is_not_sent(shop: Serving, browser: webdriver.Chrome, tmp_path: Path) -> None:
+    with (tmp_path / "scan.tif").open("wb") as file:
+        file.truncate(shop.door.settings.fetch.max_bytes + 50_001)
+    width(browser, 1280)
+    signed_in(browser, shop, "/")
+    browser.find_element(By.NAME, "photo").send_keys(str(tmp_path / "scan.tif"))
+    wait(browser, lambda _: "The photo has 32.1 MB, more than the 32 MB that are taken" in body(browser).text)
+    assert browser.current_url.endswith("/") and not browser.find_elements(By.CSS_SELECTOR, "form.busy")
+
+
 def test_a_job_is_searched_while_one_types(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
     width(browser, 1280)
     signed_in(browser, shop, f"/jobs/{job.id}")

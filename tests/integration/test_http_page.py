@@ -520,6 +520,23 @@ def test_a_form_that_comes_again_after_somebody_elses_verdict_changes_nothing(sh
     assert verdicts(shop) == {photo_of(shown): (Kind.BAD, "")}
 
 
+def test_an_address_without_a_page_is_told_as_a_page_and_to_programs_as_ever(shop: Serving, ann: Visitor) -> None:
+    for path, status in (("/jobs/of/nobody", 404), ("/ask", 405)):
+        browser = ann.with_headers(Accept="text/html,*/*;q=0.8")
+        shows = browser.get(path)
+        assert shows.status == status and f"There is no page at {path}" in text(shows)
+        assert 'href="/review"' in shows.data.decode(), "no dead end"
+        assert ann.get(path).json["failure"]["remedy"].startswith("See /openapi.json")
+    assert browser.get("/v1/nothing").json["failure"]["code"] == "object_missing"
+
+
+def test_a_photo_that_workers_would_not_take_is_refused_before_it_is_kept(shop: Serving, ann: Visitor) -> None:
+    limit = shop.door.settings.fetch.max_bytes
+    for content, told in ((b"", "no content"), (bytes(limit + 1), f"more than {limit}")):
+        form = {"csrf": ann.headers["X-CSRF-Token"], "catalog": "default", "photo": ("scan.tif", content)}
+        assert told in text(ann.post("/ask", fields=form))
+
+
 def test_another_product_is_found_by_words_of_the_catalog(shop: Serving, unsure: Job, ann: Visitor) -> None:
     person = ann
     shown = person.get(f"/review?job={unsure.id}&q=night+cream")

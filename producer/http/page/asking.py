@@ -13,6 +13,7 @@ from packsight.producer.collect import rows_of
 from packsight.producer.http.page.answers import Answer
 from packsight.producer.http.page.frame import Asker, PageRoute, TheViewer, Viewer, link, to
 from packsight.producer.http.page.pictures import KnownAsker, Side, webp
+from packsight.producer.http.photos import check_size
 from packsight.producer.http.rights import Right
 from packsight.producer.rows import Row
 from packsight.producer.upload import MAX_REFERENCE, upload_bytes
@@ -36,7 +37,13 @@ def ask(who: TheViewer) -> Response:
     if not who.who.may(Right.RECOGNISE) and who.tabs:
         return to(who.tabs[0][0])
     who.who.require(Right.RECOGNISE)
-    return who.page("ask.html.j2", catalogs=who.catalogs(), catalog="", fault="")
+    return _form(who)
+
+
+def _form(who: Viewer, catalog: str = "", fault: str = "") -> Response:
+    most = who.door.settings.fetch.max_bytes
+    status = 400 if fault else 200
+    return who.page("ask.html.j2", status=status, catalogs=who.catalogs(), catalog=catalog, fault=fault, most=most)
 
 
 @router.post("/ask")
@@ -54,8 +61,7 @@ def _ask(who: Viewer, catalog: str, address: str, photo: UploadFile | None, *, s
     options = parse_options(catalog=catalog, max_products=SEVERAL if several else 1)
     who.who.require_catalog(catalog)
     if photo is None and not address:
-        fault = "Drop a photo, choose one, or give an address."
-        return who.page("ask.html.j2", status=400, catalogs=who.catalogs(), catalog=catalog, fault=fault)
+        return _form(who, catalog, "Drop a photo, choose one, or give an address.")
     image = _address(address) if photo is None else _stored(who, photo)
     answer = single_id()
     with who.door.waiting.one(who.who.called):
@@ -64,9 +70,11 @@ def _ask(who: Viewer, catalog: str, address: str, photo: UploadFile | None, *, s
 
 
 def _stored(who: Viewer, photo: UploadFile) -> JobImage:
-    """Keep an uploaded photo where workers fetch it."""
+    """Keep an uploaded photo where workers fetch it; raises Refused for one that they would not take."""
     name = printable((photo.filename or "").replace("\\", "/").rpartition("/")[2]) or "photo"
-    return upload_bytes(photo.file.read(), name, who.door.client.store)
+    data = photo.file.read()
+    check_size(data, who.door.settings.fetch.max_bytes)
+    return upload_bytes(data, name, who.door.client.store)
 
 
 def _address(address: str) -> JobImage:
@@ -84,7 +92,8 @@ def answered(who: Asker, answer: str, name: str = "", catalog: str = "") -> Resp
         days = who.door.settings.queue.result_expires / 86400
         raise UserError(f"This answer is not kept any more, or never was: answers are kept for {days:.0f} days. Ask again.")
     shows = Answer.of(row, f"/answers/{answer}/photo")
-    return who.page("answer.html.j2", answer=shows, catalog=_catalog(row) or catalog, catalogs=who.catalogs())
+    most = who.door.settings.fetch.max_bytes
+    return who.page("answer.html.j2", answer=shows, catalog=_catalog(row) or catalog, catalogs=who.catalogs(), most=most)
 
 
 @router.get("/answers/{answer}/photo")

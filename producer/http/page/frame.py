@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from packsight.producer.http.caller import session_of
 from packsight.producer.http.door import Door, TheDoor
-from packsight.producer.http.errors import refused
+from packsight.producer.http.errors import answer, refused
 from packsight.producer.http.page.rooms import Rooms
 from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Right
@@ -26,7 +26,7 @@ from packsight.producer.http.sessions import CSRF_HEADER
 from packsight.producer.report import LABELS
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import Status
-from packsight.shared.contract.references import shown
+from packsight.shared.contract.references import printable, shown
 
 _READS = frozenset({"GET", "HEAD"})
 _PAGES = (
@@ -36,6 +36,8 @@ _PAGES = (
     (Right.REVIEW, "/products", "Products"),
 )
 """Which right opens which page, in the order of the navigation."""
+_LONGEST = 200
+"""Characters of an address that are told."""
 
 
 class _SignInFirst(Exception):
@@ -135,6 +137,16 @@ class PageRoute(APIRoute):
         return handled
 
 
+def no_page(request: Request, error: Exception) -> Response:
+    """Answer what leads to no endpoint: browsers with a page, programs as every error of the door."""
+    found = refused(error)
+    if "text/html" not in request.headers.get("Accept", "") or request.url.path.startswith("/v1/"):
+        return answer(found)
+    message = f"There is no page at {printable(request.url.path)[:_LONGEST]}"
+    remedy = "Correct the address, or go to the first page."
+    return _refusal(request, Refused(found.status, found.failure.code, message, remedy=remedy, headers=found.headers))
+
+
 def _refusal(request: Request, error: Refused) -> HTMLResponse:
     values: dict[str, Any] = {"failure": error.failure, "http_status": error.status}
     try:
@@ -142,14 +154,14 @@ def _refusal(request: Request, error: Refused) -> HTMLResponse:
     except UserError:  # what is wrong may be the accounts
         who = None
     if who is not None:
-        answer = who.page("refusal.html.j2", layout="base.html.j2", **values)
+        shows = who.page("refusal.html.j2", layout="base.html.j2", **values)
     else:
-        answer = HTMLResponse(environment().get_template("refusal.html.j2").render(layout="door.html.j2", **values))
-    answer.status_code = error.status
-    answer.headers.update(error.headers)
+        shows = HTMLResponse(environment().get_template("refusal.html.j2").render(layout="door.html.j2", **values))
+    shows.status_code = error.status
+    shows.headers.update(error.headers)
     if error.retry_after is not None:
-        answer.headers["Retry-After"] = f"{max(1, round(error.retry_after))}"
-    return answer
+        shows.headers["Retry-After"] = f"{max(1, round(error.retry_after))}"
+    return shows
 
 
 def to(path: str) -> RedirectResponse:

@@ -36,14 +36,23 @@ for (const button of find("[data-sign-out]")) {
 const dropping = document.querySelector("[data-drop]");
 if (dropping) {
   const input = dropping.querySelector("input[type=file]"), label = dropping.querySelector(".drop span"), idle = label.textContent;
+  const fault = dropping.querySelector(".fault"), most = Number(input.dataset.most);
   const send = (files) => {
     if (!files.length) return;
     const one = new DataTransfer();
     one.items.add(files[0]);
     input.files = one.files;
-    dropping.requestSubmit();
+    chosen();
   };
-  input.addEventListener("change", () => input.files.length && dropping.requestSubmit());
+  const chosen = () => {
+    const size = input.files[0]?.size ?? 0;
+    fault.hidden = size <= most;
+    if (size > most) {
+      fault.textContent = `The photo has ${Math.ceil(size / 1e5) / 10} MB, more than the ${most / 1e6} MB that are taken. Choose a smaller copy.`;
+      input.value = "";
+    } else if (input.files.length) dropping.requestSubmit();
+  };
+  input.addEventListener("change", chosen);
   addEventListener("dragover", (event) => { event.preventDefault(); dropping.classList.add("over"); });
   addEventListener("dragleave", (event) => { if (!event.relatedTarget) dropping.classList.remove("over"); });
   addEventListener("drop", (event) => { event.preventDefault(); dropping.classList.remove("over"); send(event.dataTransfer.files); });
