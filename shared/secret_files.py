@@ -19,8 +19,21 @@ _NO_VALUE = frozenset({"packsight_stack_file"})
 class Environment(EnvSettingsSource):
     """The environment's variables; of those that name files each stands for its file's content, without the line's end.
 
+    Variables of sections that there are not are handed on, so that they are refused. Others that merely begin alike are not ours:
+    Kubernetes makes PACKSIGHT_HTTP_PORT of a service's name.
+
     Raises UserError for a file that cannot be read or is empty, and for a value that is given in both ways.
     """
+
+    def __call__(self) -> dict[str, Any]:
+        """The values by field."""
+        found = super().__call__()
+        prefix = self.env_prefix.lower()
+        for name, value in self.env_vars.items():
+            section, nested, _ = name.removeprefix(prefix).partition(self.env_nested_delimiter or "__")
+            if name.startswith(prefix) and nested and section not in self.settings_cls.model_fields:
+                found[name.removeprefix(prefix)] = value
+        return found
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         """Lists may be written with commas, as people do, beside JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -526,8 +527,23 @@ def load_settings(stack_file: Path | None = None) -> Settings:
             'lists are written as ["a", "b"], in variables also as a,b, and tables as {"name": "value"}.'
         ) from None
     except ValidationError as error:
-        wrong = wrong_fields(error, lambda location: f"PACKSIGHT_{'__'.join(map(str, location)).upper()}")
-        raise UserError(f"Wrong settings: {wrong}. Correct the variable or {file}.") from None
+        meant = "".join(f" Is {name} meant?" for name in _meant(error))
+        raise UserError(f"Wrong settings: {wrong_fields(error, _variable)}.{meant} Correct the variable or {file}.") from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return f"PACKSIGHT_{'__'.join(map(str, location)).upper()}"
+
+
+def _meant(error: ValidationError) -> list[str]:
+    """Variables whose names are like those of settings that there are not."""
+    there = [
+        _variable((name, key))
+        for name, field in Settings.model_fields.items()
+        for key in (type(field.default).model_fields if isinstance(field.default, _Section) else ())
+    ]
+    strange = [_variable(item["loc"]) for item in error.errors() if item["type"] == "extra_forbidden"]
+    return list(dict.fromkeys(name for one in strange for name in get_close_matches(one, there, n=1, cutoff=0.8)))
 
 
 def act_as(role: str) -> None:

@@ -152,6 +152,25 @@ def test_lists_are_written_with_commas_or_as_json_and_what_is_neither_is_told(mo
         load_settings(NOWHERE)
 
 
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [("FETHC__MAX_BYTES", "FETCH__MAX_BYTES"), ("FETCH__MAXBYTES", "FETCH__MAX_BYTES"), ("NOTHING__LIKE_IT", "")],
+)
+def test_a_setting_that_there_is_not_is_refused_and_one_of_a_like_name_is_told(
+    variable: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"PACKSIGHT_{variable}", "3")
+    with pytest.raises(UserError, match=f"PACKSIGHT_{variable}: ") as raised:
+        load_settings(Path("/nonexistent"))
+    assert (f"Is PACKSIGHT_{meant} meant?" in str(raised.value)) == bool(meant) == ("meant" in str(raised.value))
+
+
+def test_what_kubernetes_calls_after_our_services_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKSIGHT_HTTP_SERVICE_PORT", "8080")
+    monkeypatch.setenv("PACKSIGHT_HTTP_PORT", "tcp://10.0.0.1:8080")
+    load_settings(Path("/nonexistent"))
+
+
 def test_a_stack_file_that_is_named_has_to_be_there_and_status_speaks_of_its_stack(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

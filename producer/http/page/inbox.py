@@ -102,7 +102,8 @@ class Inbox:
         """Keep a verdict under this id; returns it, and those of others on the photo that its giver had not seen.
 
         seen: ids of the verdicts on this photo that were shown beside it. Sent twice it is one, also when others have said
-        something since. Another one under an id that is taken gets an id of its own: a browser that goes back shows the page as it was.
+        something since. Another one under an id that is taken gets an id of its own: a browser that goes back shows the page as
+        it was.
         """
         with self._lock:
             before = self.desk.reviewed().photos.get(row.outcome.sha256 or "")
