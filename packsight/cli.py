@@ -2,6 +2,8 @@
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
+import errno
+import os
 import sys
 from typing import Annotated
 
@@ -60,4 +62,11 @@ def main() -> None:
         sys.exit(2)
     except PacksightError as error:
         print(f"packsight: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        where = error.filename or "standard output"
+        print(f"packsight: {where}: {error.strerror}. Make room, or write elsewhere.", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to be written would fail once more
         sys.exit(1)

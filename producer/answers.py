@@ -7,6 +7,8 @@ import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillWaiting
 
+from redis.exceptions import AuthenticationError
+
 from packsight.producer.backoff import PATIENCE, UNANSWERED, GivenUpError
 from packsight.shared.queue.results import Results, TaskEnd
 
@@ -29,8 +31,8 @@ class Answers:
     def wait(self, task_id: str, seconds: float) -> TaskEnd | None:
         """Return how a task ended; None when it has not within so many seconds.
 
-        An outage of the database is waited out; raises its error when it lasts until then, and any other at once. Raises
-        GivenUpError once the caller's patience is lost.
+        An outage of the database is waited out; raises its error when it lasts until then, and any other at once, as that it
+        refuses the password. Raises GivenUpError once the caller's patience is lost.
         """
         end: Future[TaskEnd] = Future()
         with self._changed:
@@ -59,7 +61,7 @@ class Answers:
     def _look(self) -> None:
         try:
             self._look_on()
-        except Exception as error:  # a defect: whoever waits hears of it, and whoever comes next has another look
+        except Exception as error:  # nothing that passes: whoever waits hears of it, and whoever comes next has another look
             with self._changed:
                 self._looking = False
                 for end in self._waiting.values():
@@ -86,6 +88,8 @@ class Answers:
     def _read(self, task_ids: list[str]) -> dict[str, TaskEnd]:
         try:
             found = self._results.read(task_ids)
+        except AuthenticationError:  # which redis-py counts among lost connections
+            raise
         except UNANSWERED as error:
             self._error = error
             time.sleep(_LONGEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,6 +75,9 @@ def in_words(photos: Mapping[str, int]) -> str:
 def single(image: str) -> Item:
     """One photo, named by an address or a path of any suffix; raises UserError when the path is no file."""
     if "://" not in image and not Path(image).is_file():
+        if Path(image).is_dir():
+            asked = f"packsight submit {shlex.quote(image)} --wait"
+            raise UserError(f"{image} is a folder. `{asked}` has all of its photos recognised.")
         raise UserError(f"{image} is not a file. Check the path; addresses need https:// or s3://.")
     return Item(printable_path(image), printable_path(image) if "://" in image else Path(image))
 

@@ -104,6 +104,15 @@ def test_the_version_loads_no_library() -> None:
     assert not HEAVY & modules
 
 
+def test_a_disk_without_room_for_what_is_printed_is_told() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "packsight", "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "packsight: standard output: No space left on device. Make room, or write elsewhere.\n"
+
+
 def test_the_question_for_health_loads_no_library(tmp_path: Path) -> None:
     with closing(Diary(tmp_path, "recognizer@host")) as diary:
         diary.write(Report(os.getpid(), time.monotonic(), ready=True))

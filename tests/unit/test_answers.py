@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import pytest
+from redis.exceptions import AuthenticationError
 
 from packsight.producer.answers import Answers
 from packsight.shared.queue.results import Results, TaskEnd
@@ -29,3 +30,15 @@ def test_a_look_that_breaks_is_told_to_whoever_waits_and_the_next_one_is_answere
     end = answers.wait("second", 60)
     assert end is not None
     assert end.state == "SUCCESS"
+
+
+class Refusing:
+    """A database that refuses the password."""
+
+    def read(self, task_ids: Sequence[str]) -> dict[str, TaskEnd]:
+        raise AuthenticationError("invalid username-password pair or user is disabled.")
+
+
+def test_a_refused_password_is_not_waited_out() -> None:
+    with pytest.raises(AuthenticationError):
+        Answers(cast("Results", Refusing())).wait("one", 3600)

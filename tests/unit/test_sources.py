@@ -83,8 +83,9 @@ def test_what_does_not_exist_is_refused(source: str) -> None:
 
 
 def test_one_photo_is_not_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="not a file"):
-        single(str(tmp_path))
+    (folder := tmp_path / "my photos").mkdir()
+    with pytest.raises(UserError, match=f"is a folder. `packsight submit '{folder}' --wait`"):
+        single(str(folder))
 
 
 def test_tables_that_are_no_text_are_refused(tmp_path: Path) -> None:
