@@ -75,6 +75,8 @@ class Features:
 
     cut: tuple[WordRead, ...] = ()
     """Lines that were cut out where those of a catalog tell, and read by themselves: of a photo that is asked about."""
+    cut_for: str = ""
+    """Which catalog version told where they lie; those of another one lie elsewhere."""
 
     @property
     def looks(self) -> FloatArray:

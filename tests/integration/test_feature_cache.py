@@ -231,8 +231,8 @@ class Watching:
     spotter: WatchedSpotter
     fetched: Counter[str]
 
-    def ask(self, *references: str, catalog: str = "default", read_all: bool = False) -> list[Outcome]:
-        request = RecognizeRequest(images=list(references), catalog=catalog, top_k=3, read_all=read_all)
+    def ask(self, *references: str, catalog: str = "default", **options: Any) -> list[Outcome]:
+        request = RecognizeRequest(images=list(references), catalog=catalog, top_k=3, **options)
         return self.pipeline.recognize(request)
 
     @property
@@ -292,6 +292,34 @@ def test_photos_of_an_earlier_job_are_answered_alike_without_the_networks(
     assert looked_closer(known), "the matcher must have wanted local features of some photo"
     assert all({"fetch", "cache", "match"} <= set(outcome.timings) <= {"fetch", "cache", "match", "details"} for outcome in known)
     assert all(set(outcome.timings) > {"decode", "embed", "spot"} for outcome in new)
+
+
+def test_a_photo_that_another_catalog_or_option_has_seen_is_answered_as_a_new_one(
+    shop: Shop, networks: tuple[Embedder, Spotter]
+) -> None:
+    shop.publish(PRODUCTS[2:], catalog="elsewhere")
+    references = [shop.put(f"cache/elsewhere/{item.id}.jpg", query(item, 93)) for item in PRODUCTS]
+
+    def cut(child: Watching) -> list[tuple[WordRead, ...]]:
+        snapshot = child.pipeline._catalogs.get("default")
+        return [photo.features.cut for photo in child.pipeline.extract(references, snapshot) if photo.features]
+
+    with watching(shop, networks, remember=0) as without:
+        new, told = without.ask(*references), cut(without)
+    assert any(told), "lines of some photos tell in this catalog"
+    others: list[dict[str, Any]] = [{"catalog": "elsewhere"}, {"max_products": 2}, {"catalog": "elsewhere", "read_all": True}]
+    for other in others:
+        with watching(shop, networks) as child:
+            child.ask(*references, **other)
+            assert child.looked_at == len(references)
+            known = child.ask(*references)
+            assert list(map(answer, known)) == list(map(answer, new))
+            assert cut(child) == told
+            assert any("lines" in outcome.timings for outcome in known)
+            assert not any({"lines", "decode"} & set(outcome.timings) for outcome in child.ask(*references)), "they are kept"
+            assert child.looked_at == len(references), "the networks see whole photos once"
+        with redis.Redis.from_url(shop.settings.result_url.get_secret_value()) as client:
+            client.flushdb()
 
 
 def test_equal_photos_of_a_batch_are_looked_at_once_and_each_is_answered(

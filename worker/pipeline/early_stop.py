@@ -13,7 +13,7 @@ from packsight.shared.matching.decision import by_barcode, by_barcodes
 from packsight.shared.matching.stages import rank_by_details
 from packsight.shared.matching.stopping import early_ranking, is_confident, is_enough_read
 from packsight.shared.matching.telling import telling_lines
-from packsight.shared.vision.features import FloatArray
+from packsight.shared.vision.features import Features, FloatArray
 from packsight.worker.pipeline.extracted import Extracted, in_original_pixels
 from packsight.worker.pipeline.several import Asked, find_several
 
@@ -45,6 +45,12 @@ class EarlyStop:
     def may_stop_reading(self) -> bool:
         """False when every line is to be read unless the photo was decided before."""
         return self._snapshot is not None and self._products == 1 and not self._read_all
+
+    def lacks_lines(self, known: Features, version: str) -> bool:
+        """Tell whether lines are still to be cut out of a known photo where this version says that they tell."""
+        if self._snapshot is None or self._products > 1 or known.cut_for == version:
+            return False
+        return self._read_all or by_barcode(known.barcodes, self._snapshot) is None
 
     def by_barcode(self, photo: Extracted) -> bool:
         """Tell whether the barcodes on a photo decide."""

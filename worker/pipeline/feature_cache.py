@@ -126,7 +126,7 @@ def _field(sha256: str, version: str) -> bytes:
     return bytes.fromhex(sha256) + version.encode()
 
 
-_VERSION = 3
+_VERSION = 4
 """Of the format below."""
 _HEAD = struct.Struct("<IIHHHHh")
 """Width, height, dimension of the embedding of the whole photo, of its middle, lines of text, of those
@@ -136,7 +136,9 @@ _LINE = 9
 
 
 def encode_features(photo: Features) -> bytes:
-    """Head, embeddings (float16), numbers of the lines (float32), barcodes (int64), texts of the lines (JSON)."""
+    """Head, embeddings (float16), numbers of the lines (float32), barcodes (int64), and as JSON whose lines
+    were cut out and the texts of all lines.
+    """
     codes = photo.barcodes
     sizes = len(photo.embedding), len(photo.middle), len(photo.words), len(photo.cut)
     read = [*photo.words, *photo.cut]
@@ -148,7 +150,7 @@ def encode_features(photo: Features) -> bytes:
             photo.middle.astype("<f2").tobytes(),
             np.array(lines, "<f4").reshape(len(lines), _LINE).tobytes(),
             np.array(codes or (), "<i8").tobytes(),
-            json.dumps([word.text for word in read], ensure_ascii=False).encode(),
+            json.dumps([photo.cut_for, *(word.text for word in read)], ensure_ascii=False).encode(),
         ]
     )
 
@@ -164,7 +166,7 @@ def decode_features(sha256: str, value: bytes, *, complete: bool = True) -> Feat
         looks = np.frombuffer(value, "<f2", whole + middle, _HEAD.size).astype(np.float32)
         lines = np.frombuffer(value, "<f4", _LINE * count, numbers).reshape(count, _LINE).tolist()
         barcodes = None if coded < 0 else tuple(np.frombuffer(value, "<i8", coded, codes).tolist())
-        texts = json.loads(value[text:])
+        cut_for, *texts = json.loads(value[text:])
         words = tuple(
             WordRead(text=text, confidence=line[0], box=list(zip(line[1::2], line[2::2], strict=True)))
             for text, line in zip(texts, lines, strict=True)
@@ -172,4 +174,4 @@ def decode_features(sha256: str, value: bytes, *, complete: bool = True) -> Feat
         embedding, part = looks[:whole], looks[whole:]
     except (struct.error, ValueError, TypeError):
         return None
-    return Features(sha256, width, height, embedding, words[:few], NO_LOCAL, b"", complete, barcodes, part, words[few:])
+    return Features(sha256, width, height, embedding, words[:few], NO_LOCAL, b"", complete, barcodes, part, words[few:], cut_for)

@@ -3,16 +3,16 @@
 A batch flows through in groups: while one group is in the networks, threads fetch files and decode the next photos, and another
 thread decides about those before. Few are in flight at a time, since a large photo takes 12 MB.
 
-No content goes through the networks twice: what they saw is kept for the rest of the batch and in the cache of all workers,
-and of a photo that is known from there only the details are looked at again, and its barcodes, which are looked for only where
-the catalog has some.
+No content goes through the networks twice: what they saw is kept for the rest of the batch and in the cache of all workers.
+Of a photo that is known from there only the details are looked at again, and what no catalog has asked for yet: its barcodes,
+which are looked for only where the catalog has some, and the lines that tell in this catalog version.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -133,24 +133,33 @@ class Pipeline:
         middles are looked at too, and what was seen is kept in the cache. barcodes: look for them too. products: how many are
         looked for on a photo. read_all: read every line, whatever decides.
         """
-        version = "" if read_all else _version(snapshot, products)
+        version = _version(snapshot, products)
+        kept_as = "" if read_all else version
+        enough = EarlyStop(snapshot, products, read_all=read_all)
         known: dict[str, Features] = {}  # by content, in this batch
         flow = self._flow
         patience = Patience(flow.patience * (flow.ahead + flow.fetching), flow.least_patience)
         fetched = started(self._fetchers, partial(self._fetch, patience=patience), references, most=flow.fetching)
-        load = partial(self._load, known=known, version=version, barcodes=barcodes)
+
+        def lacking(photo: Features) -> bool:
+            return (barcodes and photo.barcodes is None) or enough.lacks_lines(photo, version)
+
+        load = partial(self._load, known=known, version=kept_as, lacking=lacking)
         for group in prefetch(self._loaders, load, fetched, most=flow.ahead, group=flow.group):
             usable = [photo for photo in group if photo.failure is None]
             new = {photo.sha256: photo for photo in usable if photo.sha256 not in known}
-            unread = {photo.sha256: photo for photo in usable if barcodes and _unread(known.get(photo.sha256))}
-            self._read_barcodes(unread.values())
-            self._look(list(new.values()), EarlyStop(snapshot, products, read_all=read_all), parts, asked=asked)
-            known |= {sha256: photo.described() for sha256, photo in new.items()}
-            known |= {sha256: replace(known[sha256], barcodes=photo.barcodes) for sha256, photo in unread.items()}
+            old = {photo.sha256: photo for photo in usable if photo.sha256 in known and lacking(known[photo.sha256])}
+            for sha256, photo in old.items():
+                photo.barcodes = known[sha256].barcodes
+            if barcodes:
+                self._read_barcodes(photo for photo in (*new.values(), *old.values()) if photo.barcodes is None)
+            self._look(list(new.values()), enough, parts, asked=asked)
+            known |= {sha256: replace(photo.described(), cut_for=version) for sha256, photo in new.items()}
+            known |= {sha256: self._look_again(photo, known[sha256], enough, version) for sha256, photo in old.items()}
             for photo in usable:
                 photo.features = known[photo.sha256]
             if asked:  # before these photos are decided about, so that whoever has an answer finds them kept
-                self._finisher.submit(self._cache.put, [known[sha256] for sha256 in new | unread], version)
+                self._finisher.submit(self._cache.put, [known[sha256] for sha256 in new | old], kept_as)
             self.images += len(group)
             yield from group
 
@@ -164,7 +173,9 @@ class Pipeline:
             photo.decode = partial(decode, data, self._limits)
         return photo
 
-    def _load(self, fetched: Future[Extracted], known: dict[str, Features], version: str, barcodes: bool) -> Extracted:
+    def _load(
+        self, fetched: Future[Extracted], known: dict[str, Features], version: str, lacking: Callable[[Features], bool]
+    ) -> Extracted:
         """Decode a photo unless what is wanted of it is known."""
         photo = fetched.result()
         if photo.failure is not None:
@@ -173,7 +184,7 @@ class Pipeline:
             with photo.timed("cache"):
                 if photo.sha256 not in known and (found := self._cache.get(photo.sha256, version)):
                     known[photo.sha256] = found
-            if photo.sha256 not in known or (barcodes and _unread(known[photo.sha256])):
+            if photo.sha256 not in known or lacking(known[photo.sha256]):
                 with photo.timed("decode"), photo.limited("decode", self._limits.seconds):
                     photo.photo()
         return photo
@@ -191,15 +202,27 @@ class Pipeline:
 
     def _look(self, photos: Sequence[Extracted], enough: EarlyStop, parts: Collection[Part], *, asked: bool) -> None:
         """Let the stages add their evidence, cheapest first; a photo that is decided goes no further."""
-        open_ = [photo for photo in photos if not enough.by_barcode(photo)]
-        if enough.asks:
-            self._compare_details(open_, enough)
-            self._read_telling(open_, enough)
-            open_ = [photo for photo in open_ if not photo.decided]
+        open_ = self._ask_details([photo for photo in photos if not enough.by_barcode(photo)], enough)
         if open_ and "embedding" in parts:
             self._embed(open_, middles=asked)
         if open_ and "words" in parts:
             self._read(open_, enough)
+
+    def _look_again(self, photo: Extracted, known: Features, enough: EarlyStop, version: str) -> Features:
+        """Features of a photo that is known, with what this catalog version asks beyond what others did."""
+        known = replace(known, barcodes=photo.barcodes)
+        if enough.lacks_lines(known, version):
+            self._ask_details([photo], enough)
+            known = replace(known, cut=photo.described().cut, cut_for=version)
+        return known
+
+    def _ask_details(self, photos: Sequence[Extracted], enough: EarlyStop) -> list[Extracted]:
+        """Let details and the lines that tell add their evidence; returns the photos that they leave open."""
+        if not enough.asks:
+            return list(photos)
+        self._compare_details(photos, enough)
+        self._read_telling(photos, enough)
+        return [photo for photo in photos if not photo.decided]
 
     def _read_barcodes(self, photos: Iterable[Extracted]) -> None:
         for photo in photos:
@@ -306,11 +329,6 @@ def _noting_outages(photos: Iterable[Extracted], away: dict[str, str]) -> Iterat
         if photo.outage:
             away[photo.reference] = photo.outage
         yield photo
-
-
-def _unread(known: Features | None) -> bool:
-    """Whether nobody has looked for barcodes on a photo yet."""
-    return known is None or known.barcodes is None
 
 
 def _version(snapshot: Snapshot | None, products: int) -> str:
