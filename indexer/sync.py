@@ -36,6 +36,7 @@ from packsight.indexer.feed.source import open_feed, reader_of
 from packsight.indexer.fleet import NO_WORKERS, Fleet
 from packsight.indexer.gate.job_photos import job_photos
 from packsight.indexer.gate.queries import Queries, stored_queries
+from packsight.indexer.gate.tables import Tables
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.made.keeping import Made, Maker
 from packsight.indexer.noted import noted
@@ -47,6 +48,7 @@ from packsight.indexer.refused import prune_refused
 from packsight.indexer.report import SyncReport, SyncRequest, failures_of, first_failure, notes_of, report_of
 from packsight.indexer.reviewed.fallen import fallen
 from packsight.indexer.reviewed.harvest import Harvest
+from packsight.indexer.reviewed.moved import moved, renamed
 from packsight.indexer.state import copy, resolution
 from packsight.indexer.state.database import DamagedStateError, State, discard, opened
 from packsight.indexer.state.intake import take_in, take_in_extras
@@ -58,6 +60,7 @@ from packsight.indexer.version_report.keeping import Reports
 from packsight.shared.catalog.decision_model import Model
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.tables import product_table
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import CatalogError, UserError
@@ -219,6 +222,7 @@ class Sync:
             resolution.take_back_refusals(state, all_of_them=request.force)
             self._read_feed(state)
             take_in_extras(state, extra_photos(request.photos, self.store, skipped) if request.photos else (), request.photos)
+            harvest.follow(self._moved(state, harvest.products, parent))
             harvest.take_in(state)
             wanted = plan(state, parent.number if parent is not None else NO_VERSION)
             if not request.force and not request.dry_run:
@@ -235,6 +239,15 @@ class Sync:
             with state.transaction():
                 touch_all(state)
         return Wanted(wanted, current, parent, targets, notes, harvest)
+
+    def _moved(self, state: State, ids: Sequence[str], parent: Parent | None) -> dict[str, str]:
+        """Where the products are now that these ids named in the version before, where that is another id or none."""
+        if parent is None or not (changed := resolution.changed_ids(state, ids, parent.number)):
+            return {}
+        before = Tables.read(self.catalogs, parent.manifest.version).products
+        if not (unsure := renamed(changed, before, resolution.live_rows(state, changed))):
+            return {}  # as after most changes, for which not all products need be gone through
+        return moved(unsure, before, product_table(resolution.offered(state)))
 
     def _trial(self, current: Current | None) -> tuple[str, ...]:
         """What to say of a canary that is being tried; raises CanaryError unless the sync is to end that, or changes nothing."""
@@ -493,11 +506,11 @@ class Sync:
             state.set("uncopied", True)
         if state.get("uncopied") and copy.keep(state, self.store, self.request.catalog, self.clock()):
             state.set("uncopied", False)
-        wanted.harvest.settle(state, built.versions[-1].manifest.version if built.versions else "")
         shutil.rmtree(self._folder, ignore_errors=True)
         current = self.catalogs.current() if built.versions else wanted.current
         tried = {canary.version for canary in current.canaries.values()} if current is not None else set()
         canary = any(made.manifest.version in tried for made in built.versions)
+        wanted.harvest.settle(state, built.versions[-1].manifest.version if built.versions else "", canary=canary)
         return Published(current.version if current is not None else None, canary)
 
     def _settle(self, state: State, wanted: Wanted, built: Built, summary: Summary) -> None:

@@ -4,6 +4,7 @@ A confirmed photo is one that shows a product by a verdict that counts and that 
 catalog's photos, whatever becomes of the job that it came with, and it is a photo of its product from then on: the newest few of
 each product, unless it is nearly one that is there, or the catalog knows its own photos worse with it. What is left out is told,
 and written beside the catalog, so that it is not tried again at every sync. A verdict that is taken back takes its photo along.
+A product that comes back under another id keeps its photos, and one that takes the id of another does not get them.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ import pyarrow as pa
 from packsight.indexer.completion import Progress, extract
 from packsight.indexer.extraction import Extractor
 from packsight.indexer.reviewed.nearly import nearly_same
-from packsight.indexer.reviewed.pairs import Pairs, digest_of, pairs_of
+from packsight.indexer.reviewed.pairs import Pair, Pairs, digest_of, pairs_of
 from packsight.indexer.reviewed.parameters import REVIEWED, ReviewedParameters
 from packsight.indexer.state.database import State
 from packsight.indexer.state.intake import take_in_reviewed
@@ -76,11 +77,50 @@ class Harvest:
         self._before = read_use(store, catalog)
         settled = {verdict.id: verdict for verdict in self.found.settled}
         self._left = {
-            one.verdict: one for one in self._before.left_out if one.lasting and one.verdict in settled and not again
+            one.verdict: one
+            for one in self._before.left_out
+            if one.lasting and one.verdict in settled and (one.homeless or not again)
         }
+        known = (*self._before.taken, *self._before.left_out)
+        self._ids = {one.verdict: one.product for one in known if one.verdict in settled}
+        self._homeless: dict[str, LeftPhoto] = {}
         self._by_photo = {verdict.sha256: verdict for verdict in settled.values()}
         self._now = datetime.fromtimestamp(now, UTC)
-        self.pairs = pairs_of(self.found, self._now, parameters)
+        self.pairs = self._moved_pairs(pairs_of(self.found, self._now, parameters))
+
+    @property
+    def products(self) -> list[str]:
+        """Ids of the products that people said photos show, as they were when the last sync had looked."""
+        return sorted({self._shows(verdict) for verdict in self.found.settled if verdict.product})
+
+    def follow(self, moved: Mapping[str, str]) -> None:
+        """Go along with products whose ids have changed.
+
+        moved: the id now by the one in `products`, as reviewed.moved has it.
+        """
+        for verdict in self.found.settled:
+            before = self._shows(verdict)
+            if not verdict.product or verdict.id in self._left or before not in moved:
+                continue
+            if now := moved[before]:
+                self._ids[verdict.id] = now
+            else:
+                why = f"{before} is another product now, and this one is not found under another id"
+                self._homeless[verdict.id] = self._left_photo(verdict, why, lasting=True, homeless=True)
+        self.pairs = self._moved_pairs(self.pairs)
+
+    def _shows(self, verdict: Verdict) -> str:
+        """The id, now, of the product that a verdict says."""
+        return self._ids.get(verdict.id, verdict.product)
+
+    def _moved_pairs(self, pairs: Iterable[Pair]) -> tuple[Pair, ...]:
+        found = []
+        for pair in pairs:
+            verdict = self._by_photo[pair.sha256]
+            homeless = verdict.id in self._homeless or (verdict.id in self._left and self._left[verdict.id].homeless)
+            if not homeless:
+                found.append(replace(pair, product=self._shows(verdict)) if pair.product else pair)
+        return tuple(found)
 
     @property
     def digest(self) -> str:
@@ -132,7 +172,7 @@ class Harvest:
     def leave_out(self, sha256: str, why: str, *, lasting: bool = True) -> None:
         """Do without a photo, and say why."""
         if (verdict := self._by_photo.get(sha256)) is not None and verdict.product:
-            self._left[verdict.id] = _left(verdict, why, lasting=lasting)
+            self._left[verdict.id] = self._left_photo(verdict, why, lasting=lasting)
 
     def remember(self) -> None:
         """Write down what is left out for good, also if the version is refused: it is not tried again."""
@@ -143,14 +183,14 @@ class Harvest:
 
     def _chosen(self) -> _Choice:
         photos: dict[str, list[Verdict]] = defaultdict(list)
-        left = dict(self._left)
+        left = self._left | self._homeless
         for verdict in reversed(self.found.settled):  # the newest first
             if not verdict.product or verdict.id in left:
                 continue
-            if len(photos[verdict.product]) < self._parameters.photos:
-                photos[verdict.product].append(verdict)
+            if len(photos[self._shows(verdict)]) < self._parameters.photos:
+                photos[self._shows(verdict)].append(verdict)
             else:
-                left[verdict.id] = _left(verdict, f"its product has {self._parameters.photos} newer ones", lasting=False)
+                left[verdict.id] = self._left_photo(verdict, f"its product has {self._parameters.photos} newer ones")
         return _Choice(dict(photos), left)
 
     def drop_what_is_there(self, state: State, parent: int, features: Mapping[str, Features]) -> bool:
@@ -214,11 +254,11 @@ class Harvest:
     def lists(self, state: State, parent: int) -> dict[str, pa.Table]:
         """For the report: photos that people confirmed which are new in this version, and those that are left out."""
         fresh = {sha for shas in self.new(state, parent).values() for sha in shas}
-        taken = [one for one in self._use(state, "").taken if one.sha256 in fresh]
-        left = self._chosen().left.values()
+        use = self._use(state, "")
+        taken = [one for one in use.taken if one.sha256 in fresh]
         return {
             "confirmed": _table(_TAKEN, [(one.product, one.sha256, one.name, one.by) for one in taken]),
-            "left_out": _table(_LEFT, [(one.product, one.sha256, one.name, one.by, one.reason) for one in left]),
+            "left_out": _table(_LEFT, [(one.product, one.sha256, one.name, one.by, one.reason) for one in use.left_out]),
         }
 
     def notes(self, state: State, parent: int) -> tuple[str, ...]:
@@ -246,10 +286,13 @@ class Harvest:
             lines.append(f"{use.disputed} photos on which people disagree are not used (first: {names}): `packsight review show`")
         return tuple(lines)
 
-    def settle(self, state: State, version: str) -> None:
-        """Write down what was made of the verdicts, and put those together that lie by themselves."""
+    def settle(self, state: State, version: str, *, canary: bool) -> None:
+        """Write down what was made of the verdicts, and put those together that lie by themselves.
+
+        canary: whether that is true of a version on trial alone: then what is written stays true of the one that is served.
+        """
         use = self._use(state, version)
-        if use != self._before and (self.found.verdicts or self._before != ReviewUse()):
+        if not canary and use != self._before and (self.found.verdicts or self._before != ReviewUse()):
             write_use(self._store, self._catalog, use)
         self._reviews.compact()
 
@@ -263,7 +306,7 @@ class Harvest:
         left = [*chosen.left.values()]
         for product, photos in chosen.photos.items():
             if state.value("SELECT 1 FROM products WHERE id = ? AND live", product) is None:
-                left += [_left(one, "its product is not offered any more", lasting=False) for one in photos]
+                left += [self._left_photo(one, "its product is not offered any more") for one in photos]
         return ReviewUse(
             version=version or self._before.version,
             taken=tuple(taken),
@@ -273,12 +316,11 @@ class Harvest:
             disputed=len(self.found.disputed),
         )
 
-
-def _left(verdict: Verdict, why: str, *, lasting: bool) -> LeftPhoto:
-    return LeftPhoto(
-        sha256=verdict.sha256, name=verdict.name, product=verdict.product, verdict=verdict.id, by=verdict.by, reason=why,
-        lasting=lasting,
-    )  # fmt: skip
+    def _left_photo(self, verdict: Verdict, why: str, *, lasting: bool = False, homeless: bool = False) -> LeftPhoto:
+        return LeftPhoto(
+            sha256=verdict.sha256, name=verdict.name, product=self._shows(verdict), verdict=verdict.id, by=verdict.by,
+            reason=why, lasting=lasting, homeless=homeless,
+        )  # fmt: skip
 
 
 def _table(schema: pa.Schema, rows: list[tuple[str, ...]]) -> pa.Table:

@@ -178,6 +178,21 @@ def changed_products(state: State, version: int) -> list[str] | None:
     return None if any(moved for _, moved in found) else [identity for identity, _ in found]
 
 
+def changed_ids(state: State, ids: Sequence[str], version: int) -> list[str]:
+    """Those of these ids whose products stand otherwise in a version, or are in it and not offered any more."""
+    sql = (
+        "SELECT p.id FROM products p JOIN published_products b ON b.product = p.number AND b.version = ? "
+        "WHERE p.id IN (SELECT value FROM json_each(?)) AND NOT (p.live AND p.content IS b.content) ORDER BY p.id"
+    )
+    return [identity for (identity,) in state.rows(sql, version, json.dumps(ids))]
+
+
+def live_rows(state: State, ids: Sequence[str]) -> list[ProductRow]:
+    """Products of these ids, as they are offered now."""
+    sql = "SELECT number FROM products WHERE live AND id IN (SELECT value FROM json_each(?))"
+    return [offer_of(state, number).product for (number,) in state.rows(sql, json.dumps(ids)).fetchall()]
+
+
 def pictures(state: State, version: int) -> tuple[int, int]:
     """How many pictures the feed and the extra photos name, and how many of them no photo of a version is of."""
     named = (

@@ -14,7 +14,10 @@ class _Value(BaseModel):
 
 
 class TakenPhoto(_Value):
-    """A confirmed photo that is a photo of its product. verdict: id of what confirmed it; by: who did."""
+    """A confirmed photo that is a photo of its product. verdict: id of what confirmed it; by: who did.
+
+    product: its id now, which may be another one than the verdict says.
+    """
 
     sha256: str
     name: str
@@ -29,6 +32,8 @@ class LeftPhoto(TakenPhoto):
     reason: str
     lasting: bool = False
     """Whether it is left out until somebody gives another verdict, or a sync is forced; else as long as the reason holds."""
+    homeless: bool = False
+    """Whether the id that the verdict says has become another product's: then no force makes it that one's photo."""
 
 
 class ReviewUse(_Value):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from PIL import Image
 
 from packsight.indexer.reviewed import harvest as harvesting
+from packsight.indexer.reviewed.harvest import Harvest
 from packsight.indexer.reviewed.parameters import ReviewedParameters
 from packsight.indexer.version_report.keeping import Reports
+from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
@@ -122,6 +125,83 @@ def test_a_slip_with_which_others_are_mistaken_is_left_out_and_corrected(shop: S
     shop.remove("4")
     shop.sync(force=True)
     assert {one.product: one.reason for one in read_use(shop.store, "default").left_out}["4"].endswith("not offered any more")
+
+
+def swap(shop: Shop, one: str, other: str) -> None:
+    """Give each of two products the other's id, with all that goes by the id."""
+    shop.names[one], shop.names[other] = shop.names[other], shop.names[one]
+    for path in (shop.main, lambda identity: shop.folder / "extra" / f"code{identity}" / "1.png"):
+        first, second = path(one).read_bytes(), path(other).read_bytes()
+        path(one).write_bytes(second)
+        path(other).write_bytes(first)
+
+
+def test_confirmed_photos_go_with_their_products_to_other_ids(shop: Shop) -> None:
+    shop.sync()
+    mine, other = say(shop, view(3, 1), "3"), say(shop, view(2, 1), "2")
+    shop.sync()
+    swap(shop, "2", "3")
+    shop.names["40"] = shop.names.pop("4")
+    shop.pictures["40"] = "main/4.jpg"
+    fourth = say(shop, view(4, 1), "4")  # on an answer from before
+    report = shop.sync(force=True)
+    assert report.published
+    assert (photos(shop)["2"][-1], photos(shop)["3"][-1], photos(shop)["40"][-1]) == (mine.sha256, other.sha256, fourth.sha256)
+    assert {pair.sha256: pair.product for pair in Harvest(shop.store, "default", shop.settings, time.time()).pairs} == {
+        mine.sha256: "2", other.sha256: "3", fourth.sha256: "40"
+    }  # fmt: skip
+    assert not shop.sync().published, "and stay there"
+    new = say(shop, view(3, 2), "2")  # by the id that it has now
+    swap(shop, "2", "3")
+    shop.sync(force=True)
+    assert {mine.sha256, new.sha256} < set(photos(shop)["3"]) and other.sha256 in photos(shop)["2"]
+
+
+def test_a_product_that_takes_the_id_of_another_gets_none_of_its_photos(shop: Shop) -> None:
+    shop.sync()
+    verdict = say(shop, view(3, 1), "3")
+    shop.sync()
+    before = dict(shop.names)
+    shop.names["3"], shop.pictures["3"] = "Shampoo with pears", "main/new.jpg"
+    (shop.folder / "main" / "new.jpg").write_bytes(photo(77))
+    (shop.folder / "extra" / "code3" / "1.png").write_bytes(view(77, 0))
+    seen = Reports(shop.store, "default")
+    for _ in range(2):
+        report = shop.sync(force=True)
+        assert verdict.sha256 not in photos(shop)["3"], "nor when it is forced"
+        assert "3 is another product now, and this one is not found under another id" in told(report.notes)
+        lists = [line for line in seen.lines(str(report.version)) if line["list"] == "left_out"]
+        assert [(line["sha256"], line["id"]) for line in lists] == [(verdict.sha256, "3")]
+    assert Harvest(shop.store, "default", shop.settings, time.time()).pairs == ()
+    shop.names = before
+    shop.pictures.clear()
+    shop.sync(force=True)
+    again = say(shop, view(3, 1), "3", after=verdict.id, minute=1)
+    shop.sync(force=True)
+    assert again.sha256 in photos(shop)["3"], "somebody has said it anew"
+
+
+def test_a_slip_of_a_feed_that_is_refused_takes_no_photo_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.sync()
+    verdict = say(shop, view(3, 1), "3")
+    shop.sync()
+    names = dict(shop.names)
+    for number, identity in enumerate(shop.names):
+        shop.names[identity], shop.pictures[identity] = f"Quartz {number} xylophone", f"main/none{number}.jpg"
+    with pytest.raises(UserError):
+        shop.sync()
+    shop.names = names
+    shop.pictures.clear()
+    assert not shop.sync().published and verdict.sha256 in photos(shop)["3"]
+
+
+def test_what_a_version_on_trial_made_of_reviews_is_not_told_of_the_one_that_is_served(shop: Shop) -> None:
+    shop.sync()
+    verdict = say(shop, view(3, 1), "3")
+    shop.sync()
+    shop.remove("3")
+    shop.sync(canary=0.5, force=True)
+    assert [one.verdict for one in read_use(shop.store, "default").taken] == [verdict.id]
 
 
 def test_what_is_there_or_gone_or_disputed_is_left_out_once_and_told(shop: Shop) -> None:

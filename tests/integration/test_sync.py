@@ -122,6 +122,8 @@ class Shop:
     def __init__(self, folder: Path, settings: Settings, store: ObjectStore) -> None:
         self.folder, self.settings, self.store = folder, settings, store
         self.names: dict[str, str] = {}
+        self.pictures: dict[str, str] = {}
+        """Addresses that do not go by the id."""
         self.extractor = LocalExtractor(store, settings)
         self.recipes = [RECIPE]
         self.scripts: tuple[str, ...] = ()
@@ -145,15 +147,17 @@ class Shop:
     def write(self) -> str:
         offers = "".join(
             f'<offer id="{identity}"><name>{name}</name><vendorCode>code{identity}</vendorCode>'
-            f"<picture>main/{identity}.jpg</picture></offer>"
+            f"<picture>{self.pictures.get(identity, f'main/{identity}.jpg')}</picture></offer>"
             for identity, name in self.names.items()
         )
         feed = self.folder / "feed.xml"
         feed.write_text(f"<yml_catalog><shop><offers>{offers}</offers></shop></yml_catalog>")
         return str(feed)
 
-    def sync(self, *, force: bool = False, all_pictures: bool = False) -> SyncReport:
-        request = SyncRequest(self.write(), str(self.folder / "extra"), force=force, all_pictures=all_pictures)
+    def sync(self, *, force: bool = False, all_pictures: bool = False, canary: float = 0.0) -> SyncReport:
+        request = SyncRequest(
+            self.write(), str(self.folder / "extra"), force=force, all_pictures=all_pictures, canary=canary
+        )
         with closing(Fleet(self.settings)) as fleet:
             register(fleet, *self.recipes, scripts=self.scripts)
             return Sync(request, self.settings, self.store, fleet, self.extractor, Held()).run()

@@ -1,0 +1,48 @@
+"""Whoever follows a product whose id has changed finds it by its name, or its picture, and no other one in its place."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from packsight.indexer.reviewed.moved import NOBODY, moved, renamed
+from packsight.shared.catalog.manifest import ProductRow
+from packsight.shared.catalog.tables import product_table
+
+MUMMY, MISSION, TITANIC = ("The Mummy Returns", "m.jpg"), ("Mission Impossible", "i.jpg"), ("Titanic", "t.jpg")
+BEFORE = {"1": MUMMY, "2": MISSION, "3": TITANIC}
+
+
+def table(products: dict[str, tuple[str, str]]) -> pa.Table:
+    return product_table(ProductRow(id=one, name=name, picture=picture) for one, (name, picture) in products.items())
+
+
+@pytest.mark.parametrize(
+    ("after", "found"),
+    [
+        pytest.param(BEFORE, {}, id="nothing"),
+        pytest.param({"1": MISSION, "2": MUMMY, "3": TITANIC}, {"1": "2", "2": "1"}, id="two ids are swapped"),
+        pytest.param({"2": MUMMY, "3": MISSION, "4": TITANIC}, {"1": "2", "2": "3", "3": "4"}, id="all are numbered anew"),
+        pytest.param({"1": (MISSION[0], "m.jpg"), "2": (MUMMY[0], "i.jpg")}, {"1": "2", "2": "1"}, id="pictures go by ids"),
+        pytest.param({"9": ("Titanic (1997)", "t.jpg"), "1": MUMMY, "2": MISSION}, {"3": "9"}, id="by its picture"),
+        pytest.param({"1": ("Blade", "b.jpg"), "2": MISSION}, {"1": NOBODY}, id="another product under the id"),
+        pytest.param({"1": ("Мумия", "m.jpg")}, {}, id="another name with the same picture"),
+        pytest.param({"1": ("Mummy Returns, The (DVD)", "new.jpg")}, {}, id="a better name with another picture"),
+        pytest.param({"2": MISSION}, {}, id="gone"),
+        pytest.param({"8": MUMMY, "9": MUMMY, "2": MISSION}, {}, id="two heirs are none"),
+    ],
+)
+def test_a_product_is_followed_to_its_id(after: dict[str, tuple[str, str]], found: dict[str, str]) -> None:
+    assert moved(list(BEFORE), table(BEFORE), table(after)) == found
+
+
+def test_one_of_the_same_name_that_was_there_before_is_no_heir() -> None:
+    before = {**BEFORE, "4": ("Titanic", "other.jpg")}
+    after = {name: row for name, row in before.items() if name != "3"}
+    assert moved(["3"], table(before), table(after)) == {}
+    assert moved(["3"], table(before), table({**after, "5": ("Titanic", "another.jpg")})) == {"3": "5"}
+
+
+def test_what_has_its_name_still_is_not_looked_for() -> None:
+    now = [ProductRow(id="1", name=MUMMY[0], price="3"), ProductRow(id="2", name="Mission: Impossible")]
+    assert renamed(["1", "2", "3"], table(BEFORE), now) == ["2", "3"]
