@@ -25,6 +25,7 @@ from packsight.indexer.feed.source import check_readable
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.publish import roll_back
+from packsight.indexer.refused import leave
 from packsight.indexer.rehearsal import rehearse as run_rehearsal
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.signing import sign_former
@@ -157,13 +158,15 @@ def versions(catalog: str) -> None:
         except CatalogError as error:
             refused.append(error)
     out.print(tables.versions(found, served, {canary.version for canary in canaries}))
-    print_notes(f"{one.version} was {one.verdict}: `packsight catalog report {one.version}` says why" for one in unbuilt)
+    of = advice.of_catalog(catalog)
+    print_notes(f"{one.version} was {one.verdict}: `packsight catalog report {one.version}{of}` says why" for one in unbuilt)
     print_notes(f"{error.message}. {error.remedy}" for error in refused)
 
 
 def show(version: str, catalog: str) -> None:
     """Show a version, the current one for "", and what is tried beside it."""
-    with opened(catalog) as catalogs:
+    with opened(catalog) as catalogs, closing(ObjectStore(settings().s3)) as store:
+        Reports(store, catalog).require_built(*filter(None, [version]))
         manifest = catalogs.manifest(version or current_of(catalogs).version)
         served, canaries = catalogs.served(), _canaries(catalogs)
     is_canary = manifest.version in {canary.version for canary in canaries}
@@ -207,8 +210,16 @@ def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
             gone = trial.give_up(catalogs, Reports(store, catalog))
             told = f"No message is answered from {' and '.join(gone)} any more, which is kept for a look as a refused version"
         else:
+            reports, before = Reports(store, catalog), catalogs.overwritable()
+            reports.require_built(*filter(None, [version]))
             targets = roll_back(catalogs, version or None, fleet.recipes(), everyone=everyone)
             told = f"Catalog {catalog} is at {' and '.join(targets)} now. The next sync starts from it"
+            if left := leave(catalogs, reports, settings().catalog, before):
+                told += (
+                    f". {' and '.join(left)} is kept for a look as a refused version: products and photos as they are in it are "
+                    "not published again by themselves, until the feed has others, or a sync is forced. What is only shown, "
+                    "as prices, follows the feed all the same"
+                )
         fleet.announce(catalog)
     out.print(f"{told}.", highlight=False)
     if wait:

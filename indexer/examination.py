@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from packsight.indexer.gate.case import case_of
+from packsight.indexer.gate.case import case_of, made_for
 from packsight.indexer.gate.changes import Changes, changes
 from packsight.indexer.gate.churn import NO_CHURN, changed_answers, churn
 from packsight.indexer.gate.parameters import GATE, GateParameters
@@ -29,10 +29,10 @@ from packsight.indexer.report import PhotoFailure
 from packsight.indexer.version_report.keeping import Reports
 from packsight.indexer.version_report.page import page
 from packsight.indexer.version_report.summary import Summary, Verdict
+from packsight.shared import advice
 from packsight.shared.catalog.health import LISTS as HEALTH
 from packsight.shared.catalog.manifest import MANIFEST, SERVED, Manifest, PhotoRow, ProductRow, new_version
 from packsight.shared.catalog.parts import verify
-from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.tables import photo_table, product_table
 from packsight.shared.catalog.told import MADE, OWN, QUERY, Asked
@@ -156,7 +156,7 @@ class Examination:
         for version in refused:
             summary = self.reports.summary(version)
             if summary is not None and summary.case == case:
-                raise RefusedError(summary, _kept(version))
+                raise RefusedError(summary, _kept(version, self.catalogs.name))
 
     def of_version(
         self, folder: Path, parent: Manifest | None, material: Material, *, force: bool, tried: bool = False
@@ -209,6 +209,7 @@ class Examination:
         compared += ([*told(parents, parent.version), *otherwise.told(parent.version)] if parent is not None else [])
         notes = (*material.notes, *material.queries.notes, *notes)
         summary = self._summary(manifest.version, parent, verdict, reasons, found.own, lists, compared, notes)
+        summary = summary.model_copy(update={"queries": tuple(sorted(material.queries.decisive))})
         if verdict is Verdict.REFUSED or tried:
             made = made_for(manifest.recipe, manifest.fit, manifest.reviewed.digest)
             case = case_of(tables, made, parent, material.queries.decisive, self.limits)
@@ -279,7 +280,7 @@ class Examination:
             marked = manifest.model_copy(update={"refused": tuple(reason.text for reason in summary.reasons)})
             (folder / MANIFEST).write_text(marked.model_dump_json(indent=1))
             self.catalogs.upload(folder)
-            kept = _kept(manifest.version)
+            kept = _kept(manifest.version, self.catalogs.name)
         prune_refused(self.catalogs, self.reports, self.limits.keep_refused, self.parameters.refused_age)
         raise RefusedError(summary, kept)
 
@@ -311,13 +312,9 @@ class Examination:
         )
 
 
-def made_for(recipe: Recipe, fit: str, reviewed: str = "") -> str:
-    """Name of what a version is made for; reviewed: what names the reviews that it is calibrated by."""
-    return f"{recipe.key} {fit} {reviewed}".rstrip()
-
-
-def _kept(version: str) -> str:
-    return f"It is kept for a look; `packsight catalog rollback {version}` lets it be served as it is. "
+def _kept(version: str, catalog: str) -> str:
+    command = f"packsight catalog rollback {version}{advice.of_catalog(catalog)}"
+    return f"It is kept for a look; `{command}` lets it be served as it is. "
 
 
 def _changed_lists(changed: Changes | None) -> Lists:

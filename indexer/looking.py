@@ -61,7 +61,8 @@ def health(name: str, catalog: str, *, csv: Path | None) -> None:
 
 def diff(before: str, after: str, catalog: str, *, jsonl: Path | None) -> None:
     """Show what differs between two versions."""
-    with _opened(catalog) as (catalogs, _):
+    with _opened(catalog) as (catalogs, reports):
+        reports.require_built(before, after)
         found = changes(Tables.read(catalogs, before), Tables.read(catalogs, after))
     lists = found.lists
     counts = {name: len(table) for name, table in lists.items()}
@@ -77,6 +78,7 @@ def product(identity: str, version: str, catalog: str) -> None:
     """Show a product of a version, the current one for ""."""
     with _opened(catalog) as (catalogs, reports):
         name = version or current_of(catalogs).version
+        reports.require_built(name)
         view = product_view(identity, Snapshot.open(_copy(catalogs, name)), reports.answers(name))
     for part in tables.product(view):
         out.print(part)

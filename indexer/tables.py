@@ -12,6 +12,7 @@ from rich.table import Table
 
 from packsight.indexer.report import SyncReport
 from packsight.indexer.version_report.summary import TITLES, Summary, Verdict
+from packsight.shared import advice
 from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.health import LISTS as HEALTH
 from packsight.shared.catalog.health import HealthList
@@ -210,7 +211,8 @@ def report(summary: Summary) -> RenderableType:
 def counts(summary: Summary) -> RenderableType:
     """How many of what a report names, nothing left out that there is."""
     rows: list[tuple[str, object]] = [(TITLES[name], summary.counts[name]) for name in TITLES if summary.counts.get(name)]
-    return _facts(rows, f"More: packsight catalog report {escape(summary.version)} --html FILE")
+    of = advice.of_catalog(summary.catalog)
+    return _facts(rows, f"More: packsight catalog report {escape(summary.version)}{escape(of)} --html FILE")
 
 
 def remarks(summary: Summary) -> list[str]:

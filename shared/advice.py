@@ -15,6 +15,11 @@ def elsewhere(home: Path) -> bool:
     return not (home / STATE).exists() and any(name.startswith("PACKSIGHT_BROKER_URL") for name in os.environ)
 
 
+def of_catalog(name: str) -> str:
+    """What a command that is printed says of the catalog: nothing of the usual one."""
+    return "" if name == "default" else f" --catalog {name}"
+
+
 def start(home: Path, service: str, variable: str) -> str:
     """How to bring a service back, or to name the right one.
 

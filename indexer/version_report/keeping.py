@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from packsight.indexer.version_report.summary import Summary, Verdict
+from packsight.shared import advice
 from packsight.shared.catalog.told import (
     ANSWERS,
     LIST,
@@ -24,6 +25,7 @@ from packsight.shared.catalog.told import (
     read_lists,
     read_told,
 )
+from packsight.shared.contract.errors import UserError
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 
@@ -81,6 +83,16 @@ class Reports:
         """Those of versions that were refused before they were built, oldest first."""
         found = (self.summary(version) for version in self.versions())
         return [one for one in found if one is not None and one.verdict is Verdict.EMPTY]
+
+    def require_built(self, *versions: str) -> None:
+        """Raise UserError for a version that was refused before it was built: there is a report of it and nothing else."""
+        for version in versions:
+            if (summary := self.summary(version)) is not None and summary.verdict is Verdict.EMPTY:
+                of = advice.of_catalog(self._catalog)
+                raise UserError(
+                    f"{version} was refused before anything was built: `packsight catalog report {version}{of}` says why. "
+                    "If the shop is right as it is, sync with --force."
+                )
 
     def prune(self, kept: Collection[str]) -> None:
         """Remove the reports on all other versions."""

@@ -113,7 +113,7 @@ def test_a_version_is_kept_with_a_report_that_names_what_changed_and_what_to_see
 
 
 def test_syncs_that_each_lose_less_than_allowed_are_stopped_before_a_photo_is_fetched_and_force_goes_on_from_there(
-    shop: Shop, reports: Reports
+    shop: Shop, reports: Reports, config: Settings
 ) -> None:
     for number in (9, 10):
         shop.add(str(number), f"Cream number {number}", seed=number)
@@ -128,6 +128,9 @@ def test_syncs_that_each_lose_less_than_allowed_are_stopped_before_a_photo_is_fe
     assert {reason.gate for reason in told.reasons} == {"fewer products", "fewer names"}
     assert [one.version for one in reports.unbuilt()] == [told.version]
     assert not shop.store.exists(f"catalogs/default/versions/{told.version}/manifest.json")
+    for command in (("show",), ("rollback",), ("product", "5", "--version"), ("diff", str(served))):
+        wrong = run(*command, told.version).exception
+        assert isinstance(wrong, UserError) and "was refused before anything was built: `packsight catalog report" in str(wrong)
     forced = summary(reports, shop.sync(force=True).version)
     assert forced.verdict is Verdict.FORCED
     assert {"fewer products", "fewer names"} <= {reason.gate for reason in forced.reasons}
@@ -166,6 +169,29 @@ def test_a_first_version_with_one_picture_for_all_is_refused_and_can_be_looked_a
     assert pointed(shop) == told.version
     forced = summary(reports, shop.sync(force=True).version)
     assert forced.verdict is Verdict.ACCEPTED, "it stood for as many before"
+
+
+def test_what_somebody_went_back_from_is_not_published_again_unless_something_changed_or_it_is_forced(
+    shop: Shop, reports: Reports, config: Settings
+) -> None:
+    first = str(shop.sync().version)
+    shop.names["3"] = "Lotion of roses"
+    second = str(shop.sync().version)
+    shop.names["4"] = "Soap of roses"
+    third = str(shop.sync().version)
+    told = " ".join(run("rollback", first, "--no-wait").stdout.split())
+    assert f"at {first} now" in told and f"{third} is kept for a look as a refused version" in told and second not in told
+    for _ in range(2):
+        with pytest.raises(RefusedError, match=f"(?s)It was served, and given up for {first}.*--force"):
+            shop.sync()
+    assert (pointed(shop), summary(reports, third).verdict) == (first, Verdict.REFUSED)
+    assert "kept for a look" not in run("rollback", third, "--no-wait").stdout, "to let it be served leaves nothing behind"
+    assert not shop.sync().published
+    run("rollback", first, "--no-wait")
+    shop.names["4"] = "Soap of lilies"
+    assert shop.sync().published
+    shop.names["4"] = "Soap of roses"
+    assert shop.sync(force=True).published
 
 
 def test_only_the_last_refused_versions_are_kept_and_none_for_long(shop: Shop, reports: Reports) -> None:
