@@ -29,7 +29,7 @@ from packsight.indexer.build.version import build_version
 from packsight.indexer.canary import CanaryError
 from packsight.indexer.collection.sweep import sweep_parts
 from packsight.indexer.completion import Completed, Progress, complete
-from packsight.indexer.examination import Examination, Material
+from packsight.indexer.examination import Examination, Material, RefusedError
 from packsight.indexer.extraction import Extractor, QueueExtractor
 from packsight.indexer.feed.extra_photos import extra_photos
 from packsight.indexer.feed.source import open_feed, reader_of
@@ -55,7 +55,7 @@ from packsight.indexer.state.database import DamagedStateError, State, discard, 
 from packsight.indexer.state.intake import take_in, take_in_extras
 from packsight.indexer.state.published import adopt, forget, touch_all
 from packsight.indexer.state.resolution import NO_VERSION, PhotoRows, ProductRows, Summary
-from packsight.indexer.state.schedule import Agenda, draw_up, living
+from packsight.indexer.state.schedule import Agenda, ask_again, draw_up, living
 from packsight.indexer.unreadable import unreadable_names
 from packsight.indexer.version_report.keeping import Reports
 from packsight.shared.catalog.decision_model import Model
@@ -336,7 +336,12 @@ class Sync:
                     made = self._made(state, target, features)
                     described += made.described
                     folder = self._folder / target.recipe.key
-                    manifest = self._build_version(state, folder, wanted, target, completed, made)
+                    try:
+                        manifest = self._build_version(state, folder, wanted, target, completed, made)
+                    except RefusedError:
+                        with state.transaction():
+                            ask_again(state, _number(target))
+                        raise
                     if manifest is not None:
                         versions.append(Version(folder, manifest, target, _refused(state)))
             refused.append(_refused(state))

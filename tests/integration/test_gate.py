@@ -29,7 +29,7 @@ from packsight.indexer.version_report.summary import Summary, Verdict
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.contract.errors import UserError
 from packsight.shared.queue.jobs_ledger import JobsLedger
-from packsight.shared.settings import Settings
+from packsight.shared.settings import Fetch, Settings
 from packsight.shared.storage.jobs import JobImage, JobManifest, JobStore
 from packsight.shared.storage.objects import ObjectStore
 from tests.integration.test_sync import RECIPE, Shop, photo, register
@@ -169,6 +169,21 @@ def test_a_first_version_with_one_picture_for_all_is_refused_and_can_be_looked_a
     assert pointed(shop) == told.version
     forced = summary(reports, shop.sync(force=True).version)
     assert forced.verdict is Verdict.ACCEPTED, "it stood for as many before"
+
+
+def test_pictures_for_which_a_version_was_refused_are_asked_for_again(shop: Shop, reports: Reports) -> None:
+    def upload(folder: str, seed: int | None = None) -> None:
+        for identity in shop.names:
+            shop.store.write(f"pictures/{folder}/{identity}.jpg", photo(int(identity) if seed is None else seed))
+            shop.pictures[identity] = f"s3://{shop.store.bucket}/pictures/{folder}/{identity}.jpg"
+
+    shop.settings = shop.settings.model_copy(update={"fetch": Fetch(allowed_prefixes=(f"s3://{shop.store.bucket}/pictures/",))})
+    upload("one")
+    shop.sync()
+    upload("two", seed=99)  # a server that shows one picture for all
+    assert "fewer pictures" in {reason.gate for reason in refused(shop).reasons}
+    upload("two")
+    assert shop.sync().published, "the server was mended"
 
 
 def test_what_somebody_went_back_from_is_not_published_again_unless_something_changed_or_it_is_forced(
