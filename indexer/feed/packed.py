@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from packsight.indexer.feed.offers import FeedError
-from packsight.shared.contract.errors import PacksightError
+from packsight.shared.contract.errors import ADVICE, ErrorCode, PacksightError
 from packsight.shared.storage.coding import CHUNK, unpacking
 from packsight.shared.tables import workbook
 
@@ -50,9 +50,21 @@ def unpacked(raw: IO[bytes], name: str, coding: str, limit: int) -> Iterator[io.
                 yield feed
 
 
+_REMEDIES = {
+    ErrorCode.OBJECT_MISSING: "Upload it there, or correct its address.",
+    ErrorCode.BUCKET_MISSING: "Correct the address of the feed.",
+    ErrorCode.HOST_UNREACHABLE: "Look whether the shop's server is up, and whether its address is right.",
+    ErrorCode.HTTP_STATUS: "Look at the address in a browser: the shop's server answers so.",
+    ErrorCode.FETCH_TIMEOUT: "Look whether the shop's server is slow at this time of the day.",
+}
+"""By the code of what happened."""
+
+
 def unfetched(error: PacksightError) -> FeedError:
-    """What is said of a feed that does not come."""
-    return FeedError(f"The feed cannot be fetched: {error}")
+    """What is said of a feed that does not come; what is advised for a photo is no help with it."""
+    usual = error.remedy == ADVICE[error.code].remedy
+    remedy = _REMEDIES.get(error.code, error.remedy) if usual else error.remedy
+    return FeedError(f"The feed cannot be fetched: {error.message} [{error.code.value}] {remedy}")
 
 
 def _member(file: IO[bytes], name: str) -> IO[bytes] | None:

@@ -28,6 +28,7 @@ from packsight.indexer.feed.offers import Faults, FeedError, Item, Known, Offer
 from packsight.indexer.feed.packed import unfetched, unpacked
 from packsight.indexer.feed.table import read_table
 from packsight.shared.contract.errors import PacksightError
+from packsight.shared.contract.references import plain
 from packsight.shared.settings import Catalog, Settings
 from packsight.shared.storage.coding import Received
 from packsight.shared.storage.fetch import Fetcher
@@ -66,7 +67,7 @@ class Feed:
         if _is_xml(self._stream):
             found = read_xml(self._stream, self.location, faults, unavailable=unavailable, known=known, key=key)
         else:
-            name = f"{self.location}, an HTML page," if kinds.is_html(_head(self._stream)) else self.location
+            name = self.location + _as_page(_head(self._stream))
             mapping = self._rules.columns
             found = read_table(self._stream, name, faults, mapping=mapping, unavailable=unavailable, known=known, key=key)
         for item in found:
@@ -119,6 +120,14 @@ def identified(offer: Offer, identity: str, faults: Faults) -> Offer | None:
         faults.count(f"offers without {identity}, left out", f"id {product.id}")
         return None
     return Offer(product.model_copy(update={"id": named}), offer.pictures)
+
+
+def _as_page(head: bytes) -> str:
+    """What to say beside the name of a table that is a web page: a server's error comes as one."""
+    if not kinds.is_html(head):
+        return ""
+    title = plain(kinds.page_title(head))
+    return f", an HTML page called “{title}”," if title else ", an HTML page,"
 
 
 def _head(stream: io.BufferedReader[Any]) -> bytes:

@@ -116,7 +116,7 @@ def living(state: State, versions: list[int | None]) -> None:
 
 
 def ask_again(state: State, version: int) -> None:
-    """Let pictures be due, within the budget, that are otherwise than in a version, or not in it; the caller holds the transaction.
+    """Let pictures be due, within the budget, that are otherwise than in a version; the caller holds the transaction.
 
     What was refused for them may have been a server's fault, which nobody sees while they are left alone.
     """

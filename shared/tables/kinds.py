@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 from packsight.shared.tables.encoding import beginning
 from packsight.shared.tables.html_table import declared
@@ -13,6 +14,7 @@ _HTML = re.compile(
     rb"(?><\?xml[^>]*>|<!--.*?-->|\s)*+<(?:!doctype\s+html|(?:html|head|meta|title|style|body|table|div|center|font)[\s>])",
     re.IGNORECASE | re.DOTALL,
 )
+_TITLE = re.compile(r"<title[^>]*>([^<]{1,200})</title>", re.IGNORECASE)
 _OTHERS = (
     (re.compile(rb'\s*(?:\{\s*["}]|\[\s*[\[{"\]])'), "JSON"),
     (re.compile(rb"(?:\s|<[?!][^>]*>)*<(?:\w+:)?Workbook[\s>]"), "a workbook of Excel 2003 in XML"),
@@ -30,6 +32,12 @@ _OTHERS = (
 def is_html(head: bytes) -> bool:
     """Whether what begins so is a page, perhaps only a table of one."""
     return _HTML.match(beginning(head, declared(head))) is not None
+
+
+def page_title(head: bytes) -> str:
+    """What the page that begins so calls itself, as a server's error does; empty where it does not say."""
+    found = _TITLE.search(head.decode("utf-8", "replace"))
+    return " ".join(unescape(found[1]).split()) if found else ""
 
 
 def foreign(head: bytes) -> str:

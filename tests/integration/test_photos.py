@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from packsight.deploy.stack.ports import free_ports
 from packsight.indexer.feed.extra_photos import extra_photos
 from packsight.indexer.feed.offers import FeedError
 from packsight.indexer.feed.source import open_feed
@@ -262,8 +263,12 @@ def test_a_feed_that_is_still_the_same_is_not_sent_again(
 
 
 def test_a_feed_address_that_does_not_answer_is_a_feed_error(web: Web, live_settings: Settings) -> None:
-    with pytest.raises(FeedError, match="cannot be fetched"):
+    with pytest.raises(FeedError, match=r"cannot be fetched: .*404.*\[\w+\] (Look at|Upload it there, or correct its address)"):
         read_offers(web.feed + ".old", live_settings)
+    with pytest.raises(FeedError, match=r"\[host_unreachable\] Look whether the shop's server is up"):
+        read_offers(f"http://127.0.0.1:{free_ports(1)[0]}/feed.xml", live_settings)
+    with pytest.raises(FeedError, match="Upload it there, or correct its address"):
+        read_offers(f"s3://{live_settings.s3.bucket}/nothing.xml", live_settings)
 
 
 def test_extra_photos_are_found_by_the_name_of_their_folder_at_any_depth(tmp_path: Path, store: ObjectStore) -> None:

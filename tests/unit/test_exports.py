@@ -311,9 +311,13 @@ def test_a_table_of_a_web_page_that_is_called_a_workbook_is_read(tmp_path: Path,
     [
         ("<!DOCTYPE html><html><body><p>Log in</p></body></html>", "an HTML page, holds HTML without a table. Check the"),
         ("<html><table><tr><td>Login<td>Password</table></html>", "an HTML page, has no column id and .* it has Login, Pass"),
+        (
+            "<html><head><title>\n502 Bad&nbsp;Gateway</title></head><body><center><h1>502</h1></center></body></html>",
+            "an HTML page called “502 Bad Gateway”, holds HTML without a table",
+        ),
         ("<table><tr><td a='" + "x" * 1_200_000, "more than 1000000 characters in a tag"),
     ],
-    ids=["none", "another", "endless"],
+    ids=["none", "another", "error", "endless"],
 )
 def test_a_page_without_products_is_said_to_be_a_page(tmp_path: Path, page: str, said: str) -> None:
     with pytest.raises(FeedError, match=said):
