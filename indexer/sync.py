@@ -419,7 +419,9 @@ class Sync:
             self._write_version(state, folder, wanted, target, material, made.notes)
         lists = {**wanted.harvest.lists(state, _number(target)), "unreadable_names": unreadable.products}
         said = {pair.sha256: pair.product for pair in wanted.harvest.pairs}
-        material = replace(material, failures=failures_of(state), lists=lists, said=said)
+        feed_said = (*wanted.plan.notes, *resolution.summary(state, wanted.plan.parent).notes)
+        notes = (*feed_said, *material.notes)
+        material = replace(material, failures=failures_of(state), lists=lists, said=said, notes=notes)
         self.lease.check()
         return self.gate.of_version(folder, before, material, force=self.request.force, tried=bool(self.request.canary))
 

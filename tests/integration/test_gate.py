@@ -87,6 +87,7 @@ def test_a_version_is_kept_with_a_report_that_names_what_changed_and_what_to_see
     first = shop.sync()
     assert summary(reports, first.version).verdict is Verdict.ACCEPTED
     limit(shop, max_loss=0.3)
+    shop.further = '<offer id=""><name>Nameless</name><picture>main/1.jpg</picture></offer>'
     shop.names |= {"3": "Soap", "4": "Soap", "bare": "Only a name"}
     shop.remove("2")
     shop.main("5").write_bytes(photo(1))  # that of another product
@@ -110,6 +111,7 @@ def test_a_version_is_kept_with_a_report_that_names_what_changed_and_what_to_see
     assert [row["first"] for row in lists["shared_pictures"]] == ["1, 5"]
     assert ("4", "3", "same name") in [(row["id"], row["like"], row["why"]) for row in lists["twins"]]
     assert any("own photos" in line for line in told.compared)
+    assert any("offers without an id, left out: 1" in line for line in told.notes), "as catalog show has it"
 
 
 def test_syncs_that_each_lose_less_than_allowed_are_stopped_before_a_photo_is_fetched_and_force_goes_on_from_there(

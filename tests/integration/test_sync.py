@@ -124,6 +124,8 @@ class Shop:
         self.names: dict[str, str] = {}
         self.pictures: dict[str, str] = {}
         """Addresses that do not go by the id."""
+        self.further = ""
+        """Offers of other kinds."""
         self.extractor = LocalExtractor(store, settings)
         self.recipes = [RECIPE]
         self.scripts: tuple[str, ...] = ()
@@ -151,7 +153,7 @@ class Shop:
             for identity, name in self.names.items()
         )
         feed = self.folder / "feed.xml"
-        feed.write_text(f"<yml_catalog><shop><offers>{offers}</offers></shop></yml_catalog>")
+        feed.write_text(f"<yml_catalog><shop><offers>{offers}{self.further}</offers></shop></yml_catalog>")
         return str(feed)
 
     def sync(self, *, force: bool = False, all_pictures: bool = False, canary: float = 0.0) -> SyncReport:
