@@ -20,7 +20,7 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import settings
-from packsight.shared.storage.files import written_aside
+from packsight.shared.storage.files import unwritable, written_aside
 from packsight.shared.storage.objects import ObjectStore
 
 
@@ -53,7 +53,7 @@ def health(name: str, catalog: str, *, csv: Path | None) -> None:
             with written_aside(csv) as part, part.open("w", encoding="utf-8", newline="") as file:
                 catalog_health.write_csv(file, name, rows)
         except OSError as error:
-            raise UserError(f"{csv} cannot be written: {error.strerror}. Create the folder or choose another.") from None
+            raise unwritable(csv, error) from None
         out.print(f"Wrote {csv}: {len(rows):,} rows.", highlight=False)
         return
     out.print(tables.health_rows(wanted, rows[: tables.SHOWN], len(rows)))
@@ -114,4 +114,4 @@ def _write(path: Path, texts: Iterable[str]) -> None:
         with written_aside(path) as part, part.open("w", encoding="utf-8") as file:
             file.writelines(f"{text}\n" for text in texts)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}. Create the folder or choose another.") from None
+        raise unwritable(path, error) from None

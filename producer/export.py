@@ -14,7 +14,7 @@ from packsight.producer.external_sort import ExternalSort
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.extras import Later, require
-from packsight.shared.storage.files import part_of
+from packsight.shared.storage.files import part_of, unwritable
 from packsight.shared.tables.spreadsheet import LineFeeds, harmless
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def write_parquet(path: Path, rows: Iterator[dict[str, Any]], own: Sequence[str]
 def open_export(path: Path) -> Export:
     """Begin a file of results; its suffix says which kind. `-` is standard output, as JSON lines.
 
-    Raises UserError for another suffix, a library that is missing, or a folder that cannot be written.
+    Raises UserError for another suffix, a library that is missing, a folder, or a file that cannot be written.
     """
     if path == STANDARD_OUTPUT:
         return StandardOutput()
@@ -149,7 +149,7 @@ def open_export(path: Path) -> Export:
     try:
         return JsonLines(path) if kind == "jsonl" else Table(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}. Create the folder or choose another.") from None
+        raise unwritable(path, error) from None
 
 
 class Exports:

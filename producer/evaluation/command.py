@@ -25,7 +25,7 @@ from packsight.shared.catalog.versions import CatalogStore, is_published, unpubl
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions, parse_options
 from packsight.shared.extras import Later
-from packsight.shared.storage.files import write_whole
+from packsight.shared.storage.files import must_be_file, unwritable, write_whole
 from packsight.shared.tables.labels import Label, read_labels
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ def evaluate(
     """Measure how well labelled photos, or the catalog's own, are recognised."""
     if labels is None and not leave_one_out:
         raise UserError("Name a table of labels, or ask the catalog's own photos with --leave-one-out.")
-    for file in (json_file, html_file):
-        if file and not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
-            raise UserError(f"{file.parent} is no folder that may be written to. Create it or write {file.name} elsewhere.")
+    files = [file for file in (json_file, html_file) if file]
+    for file in files:
+        _check(file)
     known = read_labels(labels, kind=kind) if labels else []
     earlier = comparison.read(against) if against else None
     folder = root or (labels.parent if labels else Path())
@@ -80,14 +80,24 @@ def evaluate(
             results = Results(found, own=own, unlisted=unlisted)
         compared = comparison.compare(str(against), earlier, results.found) if earlier is not None else None
         results = replace(results, catalog=catalog, precision=precision, against=compared)
-        tables.show(results)
+        # Files first: whoever reads but the beginning of what is printed ends the command there.
+        if json_file:
+            _write(json_file, document(results))
         if html_file and here:
             page.write(html_file, results, here, client)
-    if json_file:
-        _write(json_file, document(results))
-    for file in (json_file, html_file):
-        if file:
-            console.print(f"Wrote [bold]{escape(str(file))}[/]", soft_wrap=True)
+    for file in files:
+        console.print(f"Wrote [bold]{escape(str(file))}[/]", soft_wrap=True)
+    tables.show(results)
+
+
+def _check(file: Path) -> None:
+    """Raise UserError for a file that could not be written when all is measured."""
+    if not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
+        raise UserError(f"{file.parent} is no folder that may be written to. Create it or write {file.name} elsewhere.")
+    try:
+        must_be_file(file)
+    except OSError as error:
+        raise unwritable(file, error) from None
 
 
 def _over_queue(client: Client, known: Sequence[Label], root: Path, options: RecognizeOptions) -> list[Answer]:

@@ -221,8 +221,19 @@ def test_an_earlier_evaluation_is_compared_photo_by_photo(here: Shop, tmp_path: 
 def test_the_best_threshold_keeps_the_precision_that_is_asked_for(here: Shop, tmp_path: Path) -> None:
     shown, strict = evaluate(tmp_path / "a.json", here.labels)
     assert strict["best"]["wanted_precision"] == 0.98 and "(precision 0.98)" in shown
-    _, lax = evaluate(tmp_path / "b.json", here.labels, "--precision", "0")
+    _, lax = evaluate(tmp_path / "b.json", here.labels, "--precision", "0.01")
     assert lax["best"]["k"] == lax["counts"]["top1"]["k"] == 3  # every right first candidate comes in
+
+
+def test_files_are_written_before_anything_is_printed(here: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("packsight.producer.evaluation.tables.show", closed)
+    files = [tmp_path / name for name in ("m.json", "m.html")]
+    arguments = [here.labels, "--json", files[0], "--html", files[1]]
+    assert CliRunner().invoke(app, ["evaluate", *map(str, arguments)]).exit_code != 0
+    assert all(file.is_file() for file in files)
 
 
 def test_what_cannot_be_asked_is_told(here: Shop, tmp_path: Path) -> None:

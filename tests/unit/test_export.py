@@ -170,6 +170,13 @@ def test_wrong_names_are_told_at_once(tmp_path: Path) -> None:
         open_export(tmp_path / "no" / "such" / "folder.csv")
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_a_folder_is_told_before_anything_is_asked(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=r"is a folder\. Name a file"):
+        open_export(tmp_path / name)
+
+
 def test_only_a_match_fills_the_product_but_candidates_are_always_named() -> None:
     row = matched(0)
     unsure = row.outcome.model_copy(update={"status": Status.AMBIGUOUS, "product": None})

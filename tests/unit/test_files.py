@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from packsight.shared.storage.files import hash_file, write_whole, written_aside
+from packsight.shared.storage.files import hash_file, part_of, unwritable, write_whole, written_aside
 
 
 def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -28,6 +28,13 @@ def test_a_file_whose_writing_fails_leaves_the_one_before_and_nothing_beside_it(
         raise ValueError("in the midst")
     assert file.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_folder_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    for begin in (part_of, lambda path: written_aside(path).__enter__()):
+        with pytest.raises(IsADirectoryError) as error:
+            begin(tmp_path)
+        assert str(unwritable(tmp_path, error.value)) == f"{tmp_path} is a folder. Name a file, in it or elsewhere."
 
 
 def test_a_file_is_hashed_by_its_bytes(tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""What `packsight evaluate` refuses before it asks for anything: no server is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from packsight.producer.cli import app
+from packsight.shared.contract.errors import UserError
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    (tmp_path / "labels.csv").write_text("image,product_id\na.jpg,1\n")
+    return tmp_path / "labels.csv"
+
+
+@pytest.mark.parametrize("precision", ["nan", "inf", "0", "-0.1", "1.01"])
+def test_a_precision_is_a_share_of_more_than_nothing(labels: Path, precision: str) -> None:
+    refused = CliRunner().invoke(app, ["evaluate", str(labels), "--precision", precision])
+    assert refused.exit_code == 2 and "is no share" in refused.output
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_a_folder_is_no_file_for_the_measures(labels: Path, tmp_path: Path, option: str) -> None:
+    refused = CliRunner().invoke(app, ["evaluate", str(labels), option, str(tmp_path)])
+    assert isinstance(refused.exception, UserError)
+    assert str(refused.exception) == f"{tmp_path} is a folder. Name a file, in it or elsewhere."
