@@ -21,6 +21,7 @@ from packsight.producer.evaluation.wording import (
     SETTLED,
     VERDICT_HEADINGS,
     WAY_HEADINGS,
+    failures,
     heading,
     rows,
     shares,
@@ -76,6 +77,7 @@ class Section:
 
     title: str
     about: str
+    failures: list[str]
     measures: list[tuple[str, str]]
     points: list[Point]
     curve: Curve | None
@@ -158,7 +160,9 @@ def _section(title: str, found: Sequence[Answer], variants: Variants, draw: _Pai
             shown += len(kept)
             pairs.append(draw.pair(kept, len(group)))
     plot = points(reliability_of(found)) if total.present else []
-    return Section(title, heading(total), rows(found, precision), plot, curve(found, precision), tables, pairs, wrong - shown)
+    measures = rows(found, precision)
+    best = curve(found, precision)
+    return Section(title, heading(total), failures(found), measures, plot, best, tables, pairs, wrong - shown)
 
 
 def _apart(first: str, groups: Variants) -> Table:

@@ -20,6 +20,7 @@ from packsight.producer.evaluation.wording import (
     SETTLED,
     VERDICT_HEADINGS,
     WAY_HEADINGS,
+    failures,
     heading,
     rows,
     shares,
@@ -58,6 +59,8 @@ def show(results: Results) -> None:
 
 def _total(found: Sequence[Answer], precision: float) -> None:
     page.print(heading(summarise(found)))
+    for line in failures(found):
+        page.print(Text(line, style="red"), soft_wrap=True)
     table = Table(box=None, pad_edge=False, show_header=False)
     for row in rows(found, precision):
         table.add_row(*row)

@@ -8,6 +8,8 @@ from packsight.producer.evaluation.against import Comparison, Verdict
 from packsight.producer.evaluation.automation import PRECISION, best_operation
 from packsight.producer.evaluation.metrics import Answer, Summary, band_of, summarise
 from packsight.producer.evaluation.stages import Way
+from packsight.shared.contract import references
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.shares import Share
 
 HEADINGS = ("Auto-\nmation", "Preci-\nsion", "Top-1", "Top-5", "Nearest", "Absent\nrejected", "Present\nrejected", "ECE")
@@ -25,6 +27,9 @@ SETTLED = (
     "Settled: matched and right, or not matched where the catalog lacks the product. By chance: how probable so uneven a split "
     "is if neither is better (sign test)."
 )
+
+_NAMED = 5
+"""Photos that are named of each kind of failure."""
 
 
 def shown(share: Share) -> str:
@@ -63,6 +68,18 @@ def _best(found: Sequence[Answer], precision: float) -> str:
 def heading(total: Summary) -> str:
     """What was measured."""
     return f"{total.count} photos ({total.present} present, {total.absent} absent, {total.failed} failed)"
+
+
+def failures(found: Sequence[Answer]) -> list[str]:
+    """Which photos failed, by why: `2 × image_broken: a.jpg, b.jpg`."""
+    names: dict[str, list[str]] = {}
+    for answer in found:
+        if answer.failed:
+            names.setdefault(answer.failure or Status.FAILED.value, []).append(references.shown(answer.image))
+    return [
+        f"{len(of)} × {code}: {', '.join(of[:_NAMED])}" + (f" and {len(of) - _NAMED} more" if len(of) > _NAMED else "")
+        for code, of in sorted(names.items(), key=lambda one: (-len(one[1]), one[0]))
+    ]
 
 
 def shares(summary: Summary) -> tuple[Share, ...]:

@@ -77,7 +77,8 @@ def evaluate(file: Path, *arguments: object) -> tuple[str, dict[str, Any]]:
 
 
 def test_answers_given_here_are_those_that_come_over_the_queue(here: Shop, tmp_path: Path) -> None:
-    _, queued = evaluate(tmp_path / "queued.json", here.labels)
+    shown, queued = evaluate(tmp_path / "queued.json", here.labels)
+    assert "1 × image_broken: broken.jpg" in shown
     assert not here.worker.described
     asked_before = here.worker.recognised.copy()
     _, answered = evaluate(tmp_path / "here.json", here.labels, "--ablation")

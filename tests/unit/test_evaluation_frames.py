@@ -60,6 +60,12 @@ def test_each_photo_asked_about_has_a_row() -> None:
     assert made.rows.loc[made.rows.image == "c.jpg", "predicted"].isna().all()
 
 
+def test_a_failed_photo_of_an_absent_product_is_neither_right_nor_wrong() -> None:
+    made = frames(Results([Answer("a.jpg", "", "", (), Status.FAILED, (), 0.0), answer("b.jpg", "1", "2")]))
+    assert made.rows.correct.isna().tolist() == [True, False]
+    assert made.rows[~made.rows.correct].image.tolist() == ["b.jpg"]
+
+
 def test_bins_of_confidence_stand_with_how_often_they_are_right() -> None:
     bins = frames(RESULTS).reliability
     assert bins.part.tolist() == ["asked", "leave_one_out"]

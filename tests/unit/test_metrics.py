@@ -8,7 +8,7 @@ import pytest
 from packsight.producer.evaluation.document import Results, document
 from packsight.producer.evaluation.labels import answers, items
 from packsight.producer.evaluation.metrics import Answer, by_kind, confusions, summarise
-from packsight.producer.evaluation.wording import shown
+from packsight.producer.evaluation.wording import failures, shown
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Candidate, Evidence, Outcome, Product, Status
 from packsight.shared.shares import Share, wilson
@@ -52,6 +52,22 @@ def test_present_and_absent_products_are_measured_apart() -> None:
     assert summary.present_rejected == Share(2, 4)
     assert summary.precision == Share(1, 3)
     assert summary.automation == Share(1, 4)
+
+
+def test_a_row_is_correct_as_the_measures_count_it() -> None:
+    failed = [answer("1", status=Status.FAILED), answer("", status=Status.FAILED)]
+    found = [*failed, answer("", status=Status.NO_MATCH), answer("", "2")]
+    assert [one.correct for one in found] == [False, None, True, False]
+    summary = summarise(found)
+    assert (summary.top1, summary.absent_rejected) == (Share(0, 1), Share(1, 2))
+    assert [row["correct"] for row in document(Results(found))["rows"]] == [False, None, True, False]
+
+
+def test_photos_that_failed_are_named_by_why() -> None:
+    broken = [answer("1", status=Status.FAILED, failure="image_broken")] * 7
+    assert failures([answer("1", "1"), answer("", status=Status.FAILED, failure="fetch_failed"), *broken]) == [
+        "7 × image_broken: x.jpg, x.jpg, x.jpg, x.jpg, x.jpg and 2 more", "1 × fetch_failed: x.jpg",
+    ]  # fmt: skip
 
 
 def test_shares_of_nothing_have_no_value() -> None:
