@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,10 +77,11 @@ def evaluate(
                 raise unpublished(client.store, catalog)
             own = _own_by_all(client, here) if here and leave_one_out else {}
             options = parse_options(catalog=catalog, top_k=TOP_K)
-            found, unlisted = _measured(client, catalog, _over_queue(client, known, folder, options))
-            results = Results(found, own=own, unlisted=unlisted)
+            job, answered = _over_queue(client, known, folder, options)
+            found, unlisted = _measured(client, catalog, answered)
+            results = Results(found, own=own, unlisted=unlisted, job=job)
         compared = comparison.compare(str(against), earlier, results.found) if earlier is not None else None
-        results = replace(results, catalog=catalog, precision=precision, against=compared)
+        results = replace(results, catalog=catalog, at=datetime.now(UTC), precision=precision, against=compared)
         # Files first: whoever reads but the beginning of what is printed ends the command there.
         if json_file:
             _write(json_file, document(results))
@@ -100,8 +102,8 @@ def _check(file: Path) -> None:
         raise unwritable(file, error) from None
 
 
-def _over_queue(client: Client, known: Sequence[Label], root: Path, options: RecognizeOptions) -> list[Answer]:
-    """What a customer of the queue gets for the labelled photos."""
+def _over_queue(client: Client, known: Sequence[Label], root: Path, options: RecognizeOptions) -> tuple[str, list[Answer]]:
+    """What a customer of the queue gets for the labelled photos, and of which job."""
     job = submit(client, known, root, options)
     then = f"Read what has ended with [bold]packsight results {job.id}[/]"
     rows = []
@@ -109,17 +111,17 @@ def _over_queue(client: Client, known: Sequence[Label], root: Path, options: Rec
         for row in client.run(job, idle=bar.idle):
             rows.append(row)
             bar.advance()
-    return answers(known, [row.outcome for row in sorted(rows, key=lambda row: row.index)])
+    return job.id, answers(known, [row.outcome for row in sorted(rows, key=lambda row: row.index)])
 
 
 def _measured(client: Client, catalog: str, found: list[Answer]) -> tuple[list[Answer], Unlisted | None]:
-    """Leave out labels whose product the versions that answered do not hold; None where that cannot be looked up."""
+    """Leave out labels whose product the version that answered does not hold; None where that cannot be looked up."""
     versions = {answer.version for answer in found if answer.version}
     if not versions:
         return found, None
     store = CatalogStore(client.store, catalog, Trust.of_reader(client.settings))
     try:
-        return part(found, set().union(*(catalog_tables.published_ids(store, version) for version in versions)))
+        return part(found, {version: catalog_tables.published_ids(store, version) for version in versions})
     except (UserError, PacksightError) as error:
         text = f"Whether the catalog holds every labelled product was not looked up. {error}"
         console.print(f"[yellow]![/] {escape(text)}")
@@ -136,7 +138,7 @@ def _asked_here(
     asked = [question for question in seen if not missing(question.label, listed)]
     with console.status("Answering"):
         lacking = [question for question in seen if missing(question.label, listed)]
-        unlisted = part(local.answers(lacking, here), listed)[1]
+        unlisted = part(local.answers(lacking, here), {here.version: listed})[1]
         baseline = _baseline(client, here)
         variants = local.ablation(asked, here, baseline) if ablation and known else {}
         of_own = local.ablation(left_out, here, baseline) if own else {}

@@ -33,7 +33,7 @@ class Answer:
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds per stage that ran for it; empty when it was not asked over the queue."""
     version: str = ""
-    """Catalog version that answered, where the queue was asked."""
+    """Catalog version that answered; empty where none did."""
 
     @property
     def present(self) -> bool:

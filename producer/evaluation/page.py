@@ -21,8 +21,10 @@ from packsight.producer.evaluation.wording import (
     SETTLED,
     VERDICT_HEADINGS,
     WAY_HEADINGS,
+    answered_by,
     failures,
     heading,
+    mixture,
     rows,
     shares,
     told,
@@ -121,6 +123,7 @@ def render(results: Results, catalog: Catalog, picture: Picture, *, bucket: str)
     manifest = catalog.snapshot.manifest
     draw = _Pairs(catalog, picture, bucket)
     wanted = results.precision
+    unlisted = results.unlisted.hint(results.catalog) if results.unlisted else ""
     sections = []
     if results.found is not results.own.get(FITTED):
         sections.append(_section("Labelled photos", results.found, results.variants, draw, wanted))
@@ -132,9 +135,10 @@ def render(results: Results, catalog: Catalog, picture: Picture, *, bucket: str)
         sections.append(_section(title, results.dropped[FITTED], results.dropped, draw, wanted))
     return environment().get_template("evaluation.html.j2").render(
         title=f"Evaluation of {manifest.catalog}",
-        about=f"Version {manifest.version}: {manifest.products} products, {manifest.photos} photos",
+        about=answered_by(results.catalog, results.versions),
+        shown=f"Products as in version {manifest.version}: {manifest.products} products, {manifest.photos} photos",
         made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
-        hint=results.unlisted.hint(results.catalog) if results.unlisted else "",
+        hints=[hint for hint in (mixture(results.versions), unlisted) if hint],
         sections=sections,
         settled=SETTLED,
         compared=_compared(results.against) if results.against else None,

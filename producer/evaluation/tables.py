@@ -20,8 +20,10 @@ from packsight.producer.evaluation.wording import (
     SETTLED,
     VERDICT_HEADINGS,
     WAY_HEADINGS,
+    answered_by,
     failures,
     heading,
+    mixture,
     rows,
     shares,
     shown,
@@ -39,6 +41,9 @@ _BAR = 20
 
 def show(results: Results) -> None:
     """Print all measures."""
+    page.print(Text(answered_by(results.catalog, results.versions)))
+    if mixed := mixture(results.versions):
+        page.print(f"[yellow]![/] {escape(mixed)}\n")
     if results.unlisted and (hint := results.unlisted.hint(results.catalog)):
         page.print(f"[yellow]![/] {escape(hint)}\n")
     _total(results.found, results.precision)

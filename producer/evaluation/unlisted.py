@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -37,12 +37,16 @@ def missing(of: Label | Answer, listed: Collection[str]) -> set[str]:
     return {product for product in (of.product_id, of.nearest_id) if product and product not in listed}
 
 
-def part(found: Iterable[Answer], listed: Collection[str]) -> tuple[list[Answer], Unlisted]:
-    """Take apart what cannot be measured."""
+def part(found: Iterable[Answer], listed: Mapping[str, Collection[str]]) -> tuple[list[Answer], Unlisted]:
+    """Take apart what cannot be measured.
+
+    listed: the product ids of each version that answered. A photo that none of them answered is looked up in all.
+    """
+    everywhere = set().union(*listed.values())
     measured: list[Answer] = []
     lacking: list[tuple[Answer, set[str]]] = []
     for answer in found:
-        if ids := missing(answer, listed):
+        if ids := missing(answer, listed.get(answer.version, everywhere)):
             lacking.append((answer, ids))
         else:
             measured.append(answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from packsight.producer.evaluation.against import Comparison, Verdict
 from packsight.producer.evaluation.automation import PRECISION, best_operation
@@ -68,6 +68,27 @@ def _best(found: Sequence[Answer], precision: float) -> str:
 def heading(total: Summary) -> str:
     """What was measured."""
     return f"{total.count} photos ({total.present} present, {total.absent} absent, {total.failed} failed)"
+
+
+def answered_by(catalog: str, versions: Mapping[str, int]) -> str:
+    """Which versions answered how many photos: `Catalog default, version v1: 16 photos`."""
+    counts = ", ".join(f"version {version}: {_count(photos)}" for version, photos in versions.items())
+    return f"Catalog {catalog}, {counts or 'of which no version answered'}"
+
+
+def mixture(versions: Mapping[str, int]) -> str:
+    """What is wrong with figures of several versions; empty where one answered."""
+    if len(versions) < 2:
+        return ""
+    return (
+        f"{len(versions)} versions answered, so that the measures are of a mixture: another version was published or rolled back "
+        "meanwhile, or one is tried as a canary. Evaluate again when one version answers all; the rows of --json name each "
+        "photo's version."
+    )
+
+
+def _count(photos: int) -> str:
+    return f"{photos} photo" if photos == 1 else f"{photos} photos"
 
 
 def failures(found: Sequence[Answer]) -> list[str]:

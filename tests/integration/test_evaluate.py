@@ -19,6 +19,7 @@ from packsight.producer.evaluation import local
 from packsight.producer.evaluation.variants import Variant, match
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
@@ -185,6 +186,28 @@ def test_labels_of_products_that_the_catalog_lacks_are_named_and_count_in_no_mea
         assert (found["count"], found["counts"]["top1"]) == (4, {"k": 2, "n": 4})
         assert "does not hold: p-gone, p-lost" in " ".join(shown.split())
     assert found["drop_nearest"]["count"] == 3
+
+
+def test_photos_that_several_versions_answered_are_told_on_terminal_and_page(
+    here: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = here.worker._outcome
+    tried = {hashlib.sha256(name.encode()).hexdigest() for name in ("words", "looks")}
+
+    def by_two(image: str, top_k: int) -> Outcome:
+        outcome = answered(image, top_k)
+        if outcome.provenance is None or image.rpartition("/")[2] not in tried:
+            return outcome
+        return outcome.model_copy(update={"provenance": outcome.provenance.model_copy(update={"catalog_version": "v-tried"})})
+
+    monkeypatch.setattr(here.worker, "_outcome", by_two)
+    version, page = here.catalog.version, tmp_path / "e.html"
+    shown, found = evaluate(tmp_path / "m.json", here.labels, "--html", page)
+    assert found["measured"]["versions"] == {version: 3, "v-tried": 2}
+    assert found["measured"]["job"] and found["measured"]["at"]
+    assert [row["version"] for row in found["rows"]] == [version, "v-tried", "v-tried", version, version, ""]
+    for text in (" ".join(shown.split()), page.read_text(encoding="utf-8")):
+        assert f"version {version}: 3 photos, version v-tried: 2 photos" in text and "2 versions answered" in text
 
 
 def test_without_the_libraries_that_read_a_catalog_labels_are_measured_and_not_looked_up(

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+import packsight
 from packsight.producer.evaluation.document import Results, document
 from packsight.producer.evaluation.labels import answers, items
 from packsight.producer.evaluation.metrics import Answer, by_kind, confusions, summarise
-from packsight.producer.evaluation.wording import failures, shown
+from packsight.producer.evaluation.unlisted import Unlisted
+from packsight.producer.evaluation.wording import answered_by, failures, mixture, shown
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Candidate, Evidence, Outcome, Product, Status
 from packsight.shared.shares import Share, wilson
@@ -61,6 +64,27 @@ def test_a_row_is_correct_as_the_measures_count_it() -> None:
     summary = summarise(found)
     assert (summary.top1, summary.absent_rejected) == (Share(0, 1), Share(1, 2))
     assert [row["correct"] for row in document(Results(found))["rows"]] == [False, None, True, False]
+
+
+def test_the_document_says_what_was_measured() -> None:
+    found = [answer("1", "1", version=version) for version in ("v1", "v2", "v2")]
+    found += [answer("1", status=Status.FAILED, version="v1"), answer("1", status=Status.FAILED)]
+    results = Results(
+        found, catalog="shoes", job="j-1", at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+        unlisted=Unlisted(("9",), (answer("9", "1", version="v2"),)),
+    )  # fmt: skip
+    assert document(results)["measured"] == {
+        "catalog": "shoes", "versions": {"v2": 3, "v1": 1}, "job": "j-1", "at": "2026-03-01T12:00:00+00:00",
+        "packsight": packsight.__version__,
+    }  # fmt: skip
+    assert [row["version"] for row in document(results)["rows"]] == ["v1", "v2", "v2", "v1", ""]
+
+
+def test_several_versions_are_said_to_be_a_mixture() -> None:
+    assert answered_by("shoes", {"v2": 3, "v1": 1}) == "Catalog shoes, version v2: 3 photos, version v1: 1 photo"
+    assert answered_by("shoes", {}) == "Catalog shoes, of which no version answered"
+    assert "2 versions answered" in mixture({"v2": 3, "v1": 1})
+    assert mixture({"v2": 3}) == mixture({}) == ""
 
 
 def test_photos_that_failed_are_named_by_why() -> None:
@@ -195,6 +219,7 @@ def test_the_document_has_one_row_per_photo_in_the_order_of_the_labels() -> None
         "confidence": 0.9,
         "correct": True,
         "failure": "",
+        "version": "",
         "stages": ["embed", "spot"],
     }
     assert found["rows"][1]["correct"] is True

@@ -5,20 +5,27 @@ from packsight.producer.evaluation.unlisted import Unlisted, part
 from packsight.shared.contract.outcomes import Status
 
 
-def answer(image: str, product: str, nearest: str) -> Answer:
-    return Answer(image, product, nearest, (), Status.MATCHED, ("1",), 0.9)
+def answer(image: str, product: str, nearest: str, version: str = "v1") -> Answer:
+    return Answer(image, product, nearest, (), Status.MATCHED, ("1",), 0.9, version=version)
 
 
 def test_labels_whose_ids_the_catalog_lacks_are_taken_apart_and_named_once() -> None:
     good = [answer("a", "1", "1"), answer("b", "", "2"), answer("c", "", "")]
     bad = [answer("d", "8", "8"), answer("e", "", "9"), answer("f", "1", "8")]
-    measured, unlisted = part([bad[0], *good, *bad[1:]], {"1", "2"})
+    measured, unlisted = part([bad[0], *good, *bad[1:]], {"v1": {"1", "2"}})
     assert measured == good
     assert unlisted == Unlisted(("8", "9"), tuple(bad))
     assert "catalog shoes does not hold: 8, 9. Photos with such labels: 3, of them matched: 3" in unlisted.hint("shoes")
 
 
 def test_nothing_is_said_where_all_is_listed_and_many_ids_are_counted() -> None:
-    assert part([answer("a", "1", "1")], {"1"})[1].hint("shoes") == ""
-    many = part([answer(str(n), f"x{n}", "") for n in range(15)], {"1"})[1]
+    assert part([answer("a", "1", "1")], {"v1": {"1"}})[1].hint("shoes") == ""
+    many = part([answer(str(n), f"x{n}", "") for n in range(15)], {"v1": {"1"}})[1]
     assert "x9 and 5 more" in many.hint("shoes") and "x10" not in many.hint("shoes")
+
+
+def test_a_label_is_looked_up_in_the_version_that_answered_its_photo() -> None:
+    found = [answer("a", "1", "1"), answer("b", "2", "2"), answer("c", "2", "2", "v2"), answer("d", "2", "2", "")]
+    measured, unlisted = part(found, {"v1": {"1"}, "v2": {"1", "2"}})
+    assert [one.image for one in measured] == ["a", "c", "d"]
+    assert unlisted.ids == ("2",)
