@@ -89,6 +89,8 @@ def evaluate(
             page.write(html_file, results, here, client)
     for file in files:
         console.print(f"Wrote [bold]{escape(str(file))}[/]", soft_wrap=True)
+    if results.unlisted and results.unlisted.ids and not (results.found or results.own):
+        raise UserError(f"No labelled photo can be measured. {results.unlisted.hint(catalog)}")
     tables.show(results)
 
 

@@ -152,7 +152,12 @@ def _way(way: Way) -> dict[str, Any]:
 
 
 def _unlisted(unlisted: Unlisted) -> dict[str, Any]:
-    return {"ids": list(unlisted.ids), "count": len(unlisted.answers), "rows": [_row(one) for one in unlisted.answers]}
+    return {
+        "ids": list(unlisted.ids),
+        "alike": dict(unlisted.alike),
+        "count": len(unlisted.answers),
+        "rows": [_row(one) for one in unlisted.answers],
+    }
 
 
 def _against(comparison: Comparison) -> dict[str, Any]:

@@ -210,6 +210,15 @@ def test_photos_that_several_versions_answered_are_told_on_terminal_and_page(
         assert f"version {version}: 3 photos, version v-tried: 2 photos" in text and "2 versions answered" in text
 
 
+def test_labels_of_which_the_catalog_holds_none_end_with_an_error_and_leave_the_answers(here: Shop, tmp_path: Path) -> None:
+    here.labels.write_text("image,product_id\nclear.jpg,p6.0\nlooks.jpg,p-gone\n")
+    refused = CliRunner().invoke(app, ["evaluate", str(here.labels), "--json", str(tmp_path / "m.json")])
+    assert isinstance(refused.exception, UserError)
+    assert "No labelled photo can be measured" in str(refused.exception)
+    assert "p6.0 (it holds p6), p-gone" in str(refused.exception)
+    assert json.loads((tmp_path / "m.json").read_text())["unlisted"]["count"] == 2
+
+
 def test_without_the_libraries_that_read_a_catalog_labels_are_measured_and_not_looked_up(
     here: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from packsight.producer.evaluation.metrics import Answer
 from packsight.producer.evaluation.unlisted import Unlisted, part
 from packsight.shared.contract.outcomes import Status
@@ -29,3 +31,15 @@ def test_a_label_is_looked_up_in_the_version_that_answered_its_photo() -> None:
     measured, unlisted = part(found, {"v1": {"1"}, "v2": {"1", "2"}})
     assert [one.image for one in measured] == ["a", "c", "d"]
     assert unlisted.ids == ("2",)
+
+
+@pytest.mark.parametrize(("label", "listed"), [("7", "007"), ("0071", "71"), ("42.0", "42"), ("42", "0042"), ("A-7.0", "A-7")])
+def test_an_id_that_a_spreadsheet_has_changed_is_told_with_the_one_that_the_catalog_holds(label: str, listed: str) -> None:
+    unlisted = part([answer("a", label, label), answer("b", "8", "8")], {"v1": {listed, "x", "70"}})[1]
+    assert f"does not hold: {label} (it holds {listed}), 8. Photos" in unlisted.hint("shoes")
+    assert "keep the column as text" in unlisted.hint("shoes")
+
+
+def test_ids_that_differ_otherwise_are_not_alike() -> None:
+    unlisted = part([answer("a", "70", "70"), answer("b", "0", "0"), answer("c", "1.5", "1.5")], {"v1": {"7", "700", "1"}})[1]
+    assert unlisted.alike == {}
