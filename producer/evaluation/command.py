@@ -15,7 +15,7 @@ from rich.markup import escape
 from packsight.producer.client import Client
 from packsight.producer.display import console, interruptible, progress
 from packsight.producer.evaluation import against as comparison
-from packsight.producer.evaluation import tables
+from packsight.producer.evaluation import names, tables
 from packsight.producer.evaluation.document import FITTED, Results, document
 from packsight.producer.evaluation.labels import TOP_K, answers
 from packsight.producer.evaluation.metrics import Answer
@@ -64,7 +64,7 @@ def evaluate(
     for file in files:
         _check(file)
     known = read_labels(labels, kind=kind) if labels else []
-    earlier = comparison.read(against) if against else None
+    earlier = _earlier(against, known) if against else None
     folder = root or (labels.parent if labels else Path())
     with Client() as client:
         here = None
@@ -102,6 +102,18 @@ def _check(file: Path) -> None:
         must_be_file(file)
     except OSError as error:
         raise unwritable(file, error) from None
+
+
+def _earlier(file: Path, known: Sequence[Label]) -> list[Answer]:
+    """The answers to compare with, under the names that the photos have now."""
+    read = comparison.read(file)
+    if not known:
+        return read
+    found = names.met(str(file), read, known)
+    if called := next(((old.image, new.image) for old, new in zip(read, found, strict=True) if old.image != new.image), None):
+        text = f"{file} names photos otherwise ({called[0]}, now {called[1]}). They are paired by the ends of their paths."
+        console.print(f"[yellow]![/] {escape(text)}", soft_wrap=True)
+    return found
 
 
 def _over_queue(client: Client, known: Sequence[Label], root: Path, options: RecognizeOptions) -> tuple[str, list[Answer]]:

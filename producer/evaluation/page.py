@@ -18,10 +18,10 @@ from packsight.producer.evaluation.stages import ways
 from packsight.producer.evaluation.wording import (
     HEADINGS,
     NAMES,
-    SETTLED,
     VERDICT_HEADINGS,
     WAY_HEADINGS,
     answered_by,
+    both,
     failures,
     heading,
     mixture,
@@ -94,8 +94,8 @@ class Compared:
     """What changed since an earlier evaluation."""
 
     file: str
-    photos: int
-    verdicts: Table
+    about: str
+    verdicts: Table | None
     changes: list[tuple[str, Table]]
     only: list[tuple[str, str]]
 
@@ -140,7 +140,6 @@ def render(results: Results, catalog: Catalog, picture: Picture, *, bucket: str)
         made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
         hints=[hint for hint in (mixture(results.versions), unlisted) if hint],
         sections=sections,
-        settled=SETTLED,
         compared=_compared(results.against) if results.against else None,
         precision=wanted,
         side=SIDE,
@@ -186,8 +185,8 @@ def _compared(comparison: Comparison) -> Compared:
     only = (("Only in the earlier one", comparison.only_then), ("Only in this one", comparison.only_now))
     return Compared(
         comparison.file,
-        comparison.photos,
-        Table(VERDICT_HEADINGS, verdicts(comparison)),
+        both(comparison),
+        Table(VERDICT_HEADINGS, verdicts(comparison)) if comparison.photos else None,
         [(name, _changes(changed)) for name, changed in changes if changed],
         [(name, ", ".join(images)) for name, images in only if images],
     )

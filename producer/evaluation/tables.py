@@ -17,10 +17,10 @@ from packsight.producer.evaluation.stages import Way, ways
 from packsight.producer.evaluation.wording import (
     HEADINGS,
     NAMES,
-    SETTLED,
     VERDICT_HEADINGS,
     WAY_HEADINGS,
     answered_by,
+    both,
     failures,
     heading,
     mixture,
@@ -108,11 +108,12 @@ def _pairs(found: Sequence[Answer]) -> None:
 
 
 def _against(comparison: Comparison) -> None:
-    page.print(Text(f"\nAgainst {comparison.file}: {comparison.photos} photos that both have. {SETTLED}"))
-    table = Table(*VERDICT_HEADINGS, box=None, pad_edge=False)
-    for row in verdicts(comparison):
-        table.add_row(*row)
-    page.print(table)
+    page.print(Text(f"\nAgainst {comparison.file}: {both(comparison)}"))
+    if comparison.photos:
+        table = Table(*VERDICT_HEADINGS, box=None, pad_edge=False)
+        for row in verdicts(comparison):
+            table.add_row(*row)
+        page.print(table)
     for name, changes in (("Won", comparison.settled.won), ("Lost", comparison.settled.lost)):
         if changes:
             _changes(name, changes)

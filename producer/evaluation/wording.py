@@ -121,6 +121,13 @@ def _of(share: Share) -> str:
     return "–" if share.value is None else f"{share.value:.2f}  {share.k}/{share.n}"
 
 
+def both(comparison: Comparison) -> str:
+    """How many photos are compared, and by what."""
+    if not comparison.photos:
+        return "no photo that both have with the same product, so that nothing is compared."
+    return f"{_count(comparison.photos)} that both have. {SETTLED}"
+
+
 def verdicts(comparison: Comparison) -> list[tuple[str, ...]]:
     """Each criterion in the order of VERDICT_HEADINGS."""
     named = (("Settled", comparison.settled), ("First candidate right", comparison.first))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from packsight.producer.cli import app
+from packsight.producer.evaluation.document import Results, document
+from packsight.producer.evaluation.metrics import Answer
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.outcomes import Status
 
 
 @pytest.fixture
@@ -29,3 +33,11 @@ def test_a_folder_is_no_file_for_the_measures(labels: Path, tmp_path: Path, opti
     refused = CliRunner().invoke(app, ["evaluate", str(labels), option, str(tmp_path)])
     assert isinstance(refused.exception, UserError)
     assert str(refused.exception) == f"{tmp_path} is a folder. Name a file, in it or elsewhere."
+
+
+def test_an_earlier_evaluation_of_other_photos_is_refused_before_anything_is_asked(labels: Path, tmp_path: Path) -> None:
+    other = Answer("q/b.jpg", "1", "1", (), Status.MATCHED, ("1",), 0.9)
+    (tmp_path / "m.json").write_text(json.dumps(document(Results([other]))))
+    refused = CliRunner().invoke(app, ["evaluate", str(labels), "--against", str(tmp_path / "m.json")])
+    assert isinstance(refused.exception, UserError)
+    assert "(there q/b.jpg, here a.jpg)" in str(refused.exception)
