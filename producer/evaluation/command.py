@@ -15,7 +15,7 @@ from rich.markup import escape
 from packsight.producer.client import Client
 from packsight.producer.display import console, interruptible, progress
 from packsight.producer.evaluation import against as comparison
-from packsight.producer.evaluation import names, tables
+from packsight.producer.evaluation import doubled, names, tables
 from packsight.producer.evaluation.document import FITTED, Results, document
 from packsight.producer.evaluation.labels import TOP_K, answers
 from packsight.producer.evaluation.metrics import Answer
@@ -64,8 +64,11 @@ def evaluate(
     for file in files:
         _check(file)
     known = read_labels(labels, kind=kind) if labels else []
-    earlier = _earlier(against, known) if against else None
     folder = root or (labels.parent if labels else Path())
+    known, again = doubled.once(known, folder)
+    if again:
+        console.print(f"[yellow]![/] {escape(doubled.hint(again))}", soft_wrap=True)
+    earlier = _earlier(against, known) if against else None
     with Client() as client:
         here = None
         if ablation or drop_nearest or leave_one_out or html_file:

@@ -41,3 +41,10 @@ def test_an_earlier_evaluation_of_other_photos_is_refused_before_anything_is_ask
     refused = CliRunner().invoke(app, ["evaluate", str(labels), "--against", str(tmp_path / "m.json")])
     assert isinstance(refused.exception, UserError)
     assert "(there q/b.jpg, here a.jpg)" in str(refused.exception)
+
+
+def test_contradicting_labels_are_refused_before_anything_is_asked(labels: Path) -> None:
+    labels.write_text("image,product_id\na.jpg,1\n./a.jpg,2\n")
+    refused = CliRunner().invoke(app, ["evaluate", str(labels)])
+    assert isinstance(refused.exception, UserError)
+    assert "Labels contradict each other: ./a.jpg in line 3 is a.jpg of line 2" in str(refused.exception)
