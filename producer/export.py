@@ -15,7 +15,7 @@ from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.extras import Later, require
 from packsight.shared.storage.files import part_of, unwritable
-from packsight.shared.tables.spreadsheet import LineFeeds, harmless
+from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -119,7 +119,8 @@ class Table:
 
 
 def write_csv(file: IO[str], rows: Iterable[dict[str, Any]], own: Sequence[str] = ()) -> None:
-    """Write flat rows as CSV that is safe to open in a spreadsheet; own: names of the producer's own columns."""
+    """Write flat rows as CSV that is safe to open in a spreadsheet, with MARK; own: names of the producer's own columns."""
+    file.write(MARK)
     writer = csv.DictWriter(LineFeeds(file), [*COLUMNS, *own], lineterminator="\r\n")
     writer.writerow({name: harmless(name) for name in writer.fieldnames})
     writer.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
