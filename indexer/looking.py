@@ -20,12 +20,13 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import settings
-from packsight.shared.storage.files import unwritable, written_aside
+from packsight.shared.storage.files import must_be_files, unwritable, written_aside
 from packsight.shared.storage.objects import ObjectStore
 
 
 def report(version: str, catalog: str, *, html: Path | None, jsonl: Path | None) -> None:
     """Show the report on a version, the current one for "", and write it where that is asked for."""
+    must_be_files(html, jsonl)
     with _opened(catalog) as (catalogs, reports):
         summary = _summary(version or current_of(catalogs).version, reports)
         if html is not None:
@@ -41,6 +42,7 @@ def health(name: str, catalog: str, *, csv: Path | None) -> None:
     """Show what wants looking at in the version that is served: how many of each kind, or one list; all of that into a file."""
     if csv is not None and not name:
         raise UserError(f"--csv writes one list. Name it: {', '.join(catalog_health.LISTS)}.")
+    must_be_files(csv)
     with opened(catalog) as catalogs, closing(ObjectStore(settings().s3)) as store:
         version = current_of(catalogs).version
         if not name:
@@ -61,6 +63,7 @@ def health(name: str, catalog: str, *, csv: Path | None) -> None:
 
 def diff(before: str, after: str, catalog: str, *, jsonl: Path | None) -> None:
     """Show what differs between two versions."""
+    must_be_files(jsonl)
     with _opened(catalog) as (catalogs, _):
         found = changes(Tables.read(catalogs, before), Tables.read(catalogs, after))
     lists = found.lists

@@ -26,7 +26,7 @@ from packsight.shared.catalog.versions import CatalogStore, is_published, unpubl
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions, parse_options
 from packsight.shared.extras import Later
-from packsight.shared.storage.files import must_be_file, unwritable, write_whole
+from packsight.shared.storage.files import must_be_files, write_whole
 from packsight.shared.tables.labels import Label, read_labels
 
 if TYPE_CHECKING:
@@ -61,8 +61,10 @@ def evaluate(
     if labels is None and not leave_one_out:
         raise UserError("Name a table of labels, or ask the catalog's own photos with --leave-one-out.")
     files = [file for file in (json_file, html_file) if file]
+    must_be_files(*files)
     for file in files:
-        _check(file)
+        if not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
+            raise UserError(f"{file.parent} is no folder that may be written to. Create it or write {file.name} elsewhere.")
     known = read_labels(labels, kind=kind) if labels else []
     folder = root or (labels.parent if labels else Path())
     known, again = doubled.once(known, folder)
@@ -95,16 +97,6 @@ def evaluate(
     if results.unlisted and results.unlisted.ids and not (results.found or results.own):
         raise UserError(f"No labelled photo can be measured. {results.unlisted.hint(catalog)}")
     tables.show(results)
-
-
-def _check(file: Path) -> None:
-    """Raise UserError for a file that could not be written when all is measured."""
-    if not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
-        raise UserError(f"{file.parent} is no folder that may be written to. Create it or write {file.name} elsewhere.")
-    try:
-        must_be_file(file)
-    except OSError as error:
-        raise unwritable(file, error) from None
 
 
 def _earlier(file: Path, known: Sequence[Label]) -> list[Answer]:

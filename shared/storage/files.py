@@ -13,10 +13,13 @@ from pathlib import Path
 from packsight.shared.contract.errors import UserError
 
 
-def must_be_file(path: Path) -> None:
-    """Raise IsADirectoryError for a folder: that no file can have its name would be found out only when all is written."""
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+def must_be_files(*paths: Path | None) -> None:
+    """Raise UserError for a folder among the files that a command is to write, before it asks for anything; None is none."""
+    for path in filter(None, paths):
+        try:
+            _must_be_file(path)
+        except IsADirectoryError as error:
+            raise unwritable(path, error) from None
 
 
 def unwritable(path: Path, error: OSError) -> UserError:
@@ -31,8 +34,14 @@ def part_of(path: Path) -> Path:
 
     Raises IsADirectoryError for a folder.
     """
-    must_be_file(path)
+    _must_be_file(path)
     return path.with_name(path.name + ".part")
+
+
+def _must_be_file(path: Path) -> None:
+    """No file gets the name of a folder, which would be found out only when all is written."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 @contextmanager
@@ -41,7 +50,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 
     Of several processes that write the same file the last one wins. Raises OSError for a folder, and when it cannot be renamed.
     """
-    must_be_file(path)
+    _must_be_file(path)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield part
