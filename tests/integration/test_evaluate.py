@@ -212,11 +212,15 @@ def test_photos_that_several_versions_answered_are_told_on_terminal_and_page(
 
 def test_labels_of_which_the_catalog_holds_none_end_with_an_error_and_leave_the_answers(here: Shop, tmp_path: Path) -> None:
     here.labels.write_text("image,product_id\nclear.jpg,p6.0\nlooks.jpg,p-gone\n")
-    refused = CliRunner().invoke(app, ["evaluate", str(here.labels), "--json", str(tmp_path / "m.json")])
-    assert isinstance(refused.exception, UserError)
-    assert "No labelled photo can be measured" in str(refused.exception)
-    assert "p6.0 (it holds p6), p-gone" in str(refused.exception)
-    assert json.loads((tmp_path / "m.json").read_text())["unlisted"]["count"] == 2
+    files = tmp_path / "m.json", tmp_path / "m.html"
+    for options in ([], ["--drop-nearest", "--ablation"]):
+        arguments = [str(here.labels), "--json", str(files[0]), "--html", str(files[1])]
+        refused = CliRunner().invoke(app, ["evaluate", *arguments, *options])
+        assert isinstance(refused.exception, UserError)
+        assert "No labelled photo can be measured" in str(refused.exception)
+        assert "p6.0 (it holds p6), p-gone" in str(refused.exception)
+        assert json.loads(files[0].read_text())["unlisted"]["count"] == 2
+        assert "p6.0 (it holds p6), p-gone" in files[1].read_text(encoding="utf-8")
 
 
 def test_without_the_libraries_that_read_a_catalog_labels_are_measured_and_not_looked_up(
