@@ -38,7 +38,7 @@ def measure(on: Testbed, by: Running, client: Client, photos: PhotoSet, *, index
     here = local.Catalog.current(client, photos.name)
     asker = Asker(on, by, client, photos, photos.name)
     asked, cpu = asker.ask(photos.labels)
-    found, unlisted = part(asked, set(here.ids))
+    found, unlisted = part(asked, {here.version: set(here.ids)})
     everything, all_cpu = asker.ask(photos.labels, read_all=True)
     made = document(Results(found, dropped={FITTED: _dropped(client, here, photos)}, catalog=photos.name, unlisted=unlisted))
     made["stages"] = asker.priced(made["stages"], photos.labels, asked)

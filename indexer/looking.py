@@ -20,12 +20,13 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import settings
-from packsight.shared.storage.files import written_aside
+from packsight.shared.storage.files import must_be_files, unwritable, written_aside
 from packsight.shared.storage.objects import ObjectStore
 
 
 def report(version: str, catalog: str, *, html: Path | None, jsonl: Path | None) -> None:
     """Show the report on a version, the current one for "", and write it where that is asked for."""
+    must_be_files(html, jsonl)
     with _opened(catalog) as (catalogs, reports):
         summary = _summary(version or current_of(catalogs).version, reports)
         if html is not None:
@@ -41,6 +42,7 @@ def health(name: str, catalog: str, *, csv: Path | None) -> None:
     """Show what wants looking at in the version that is served: how many of each kind, or one list; all of that into a file."""
     if csv is not None and not name:
         raise UserError(f"--csv writes one list. Name it: {', '.join(catalog_health.LISTS)}.")
+    must_be_files(csv)
     with opened(catalog) as catalogs, closing(ObjectStore(settings().s3)) as store:
         version = current_of(catalogs).version
         if not name:
@@ -53,7 +55,7 @@ def health(name: str, catalog: str, *, csv: Path | None) -> None:
             with written_aside(csv) as part, part.open("w", encoding="utf-8", newline="") as file:
                 catalog_health.write_csv(file, name, rows)
         except OSError as error:
-            raise UserError(f"{csv} cannot be written: {error.strerror}. Create the folder or choose another.") from None
+            raise unwritable(csv, error) from None
         out.print(f"Wrote {csv}: {len(rows):,} rows.", highlight=False)
         return
     out.print(tables.health_rows(wanted, rows[: tables.SHOWN], len(rows)))
@@ -61,6 +63,7 @@ def health(name: str, catalog: str, *, csv: Path | None) -> None:
 
 def diff(before: str, after: str, catalog: str, *, jsonl: Path | None) -> None:
     """Show what differs between two versions."""
+    must_be_files(jsonl)
     with _opened(catalog) as (catalogs, reports):
         reports.require_built(before, after)
         found = changes(Tables.read(catalogs, before), Tables.read(catalogs, after))
@@ -116,4 +119,4 @@ def _write(path: Path, texts: Iterable[str]) -> None:
         with written_aside(path) as part, part.open("w", encoding="utf-8") as file:
             file.writelines(f"{text}\n" for text in texts)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}. Create the folder or choose another.") from None
+        raise unwritable(path, error) from None

@@ -69,6 +69,12 @@ def _seconds(value: float) -> float:
     return value
 
 
+def _precision(value: float) -> float:
+    if not 0 < value <= 1:
+        raise typer.BadParameter(f"{value:g} is no share above 0 and up to 1. Name one such as 0.98.")
+    return value
+
+
 Timeout = Annotated[float, typer.Option("--timeout", callback=_seconds, help="Seconds to wait for a worker, 1 to 86400.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Photos per message.")]
 Exclude = Annotated[
@@ -283,7 +289,8 @@ def evaluate(
     ] = False,
     kind: Annotated[str, typer.Option("--kind", help="Column whose `;`-separated values are measured apart.")] = "kind",
     precision: Annotated[
-        float, typer.Option("--precision", min=0.0, max=1.0, help="Precision that the best threshold has to keep.")
+        float,
+        typer.Option("--precision", callback=_precision, help="Precision that the best threshold has to keep, up to 1."),
     ] = 0.98,
     against: Annotated[
         Path | None,

@@ -24,6 +24,7 @@ from packsight.shared.contract.references import shown
 from packsight.shared.extras import Later
 from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.storage.files import must_be_files
 from packsight.shared.storage.jobs import Job, JobImage
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def explain(photo: str, image: str | None, out: Path | None, options: RecognizeO
     """Show and draw why a photo got its answer: recognised now, or as the outcome of the job `photo` tells."""
     if out and out.suffix.lower() not in SUFFIXES:
         raise UserError(f"{out.name} is neither an .html nor a .png file. Give --out one of these suffixes.")
+    must_be_files(out)
     with Client() as client:
         if image is None:
             outcome = client.recognize(photo, options, timeout=timeout)

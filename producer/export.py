@@ -14,8 +14,8 @@ from packsight.producer.external_sort import ExternalSort
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.extras import Later, require
-from packsight.shared.storage.files import part_of
-from packsight.shared.tables.spreadsheet import LineFeeds, harmless
+from packsight.shared.storage.files import part_of, unwritable
+from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -119,7 +119,8 @@ class Table:
 
 
 def write_csv(file: IO[str], rows: Iterable[dict[str, Any]], own: Sequence[str] = ()) -> None:
-    """Write flat rows as CSV that is safe to open in a spreadsheet; own: names of the producer's own columns."""
+    """Write flat rows as CSV that is safe to open in a spreadsheet, with MARK; own: names of the producer's own columns."""
+    file.write(MARK)
     writer = csv.DictWriter(LineFeeds(file), [*COLUMNS, *own], lineterminator="\r\n")
     writer.writerow({name: harmless(name) for name in writer.fieldnames})
     writer.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
@@ -137,7 +138,7 @@ def write_parquet(path: Path, rows: Iterator[dict[str, Any]], own: Sequence[str]
 def open_export(path: Path) -> Export:
     """Begin a file of results; its suffix says which kind. `-` is standard output, as JSON lines.
 
-    Raises UserError for another suffix, a library that is missing, or a folder that cannot be written.
+    Raises UserError for another suffix, a library that is missing, a folder, or a file that cannot be written.
     """
     if path == STANDARD_OUTPUT:
         return StandardOutput()
@@ -149,7 +150,7 @@ def open_export(path: Path) -> Export:
     try:
         return JsonLines(path) if kind == "jsonl" else Table(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}. Create the folder or choose another.") from None
+        raise unwritable(path, error) from None
 
 
 class Exports:

@@ -15,7 +15,10 @@ its job; string: all others. The producer's own columns come last. What has no v
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +31,7 @@ from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.extras import Later
 from packsight.shared.tables.spreadsheet import literal
+from packsight.shared.tables.table import read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +42,14 @@ else:
 
 _TYPES: dict[Kind, str] = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
 _CATEGORIES = {"status": [status.value for status in Status], "failure_code": [code.value for code in ErrorCode]}
-_FROM_TEXT: dict[Kind, Callable[[str], Value]] = {str: literal, int: int, float: float, bool: "True".__eq__}
+_YES = {"true", "истина"}
+"""What spreadsheets make of True."""
+_FROM_TEXT: dict[Kind, Callable[[str], Value]] = {
+    str: literal,
+    int: int,
+    float: lambda cell: float(cell.replace(",", ".")),  # as spreadsheets write it in much of Europe
+    bool: lambda cell: cell.lower() in _YES,
+}
 
 
 def frame(rows: Iterable[Row]) -> pd.DataFrame:
@@ -100,13 +111,30 @@ def _of_lines(path: Path) -> Iterator[Mapping[str, Value]]:
 
 
 def _of_csv(path: Path) -> Iterator[Mapping[str, Value]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if "status" not in row:
-                raise ValueError("there is no column status")
-            yield {
-                literal(name): _FROM_TEXT[COLUMNS.get(name, str)](cell) if cell else None for name, cell in row.items() if name
-            }
+    rows = _cells(path)
+    header = next(rows, [])
+    if "status" not in header:
+        raise ValueError("there is no column status")
+    for row in rows:
+        yield {
+            literal(name): _FROM_TEXT[COLUMNS.get(name, str)](cell) if cell else None
+            for name, cell in zip_longest(header, row[: len(header)], fillvalue="")
+            if name
+        }
+
+
+def _cells(path: Path) -> Iterator[list[str]]:
+    """The rows of a CSV to the letter, as it was written; one that a spreadsheet has saved anew is read as any table."""
+    with suppress(UnicodeDecodeError):
+        text = path.read_bytes().decode("utf-8-sig")
+        if "status" in next(csv.reader(io.StringIO(text, newline="")), []):
+            return filter(None, csv.reader(io.StringIO(text, newline="")))
+    return _cells_of_any(path)
+
+
+def _cells_of_any(path: Path) -> Iterator[list[str]]:
+    with path.open("rb") as file:
+        yield from (row for _, row in read_rows(file, str(path), lambda row: "status" in row))
 
 
 def _of_parquet(path: Path) -> Iterator[Mapping[str, Value]]:

@@ -20,7 +20,7 @@ from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.outcomes import Candidate, Outcome, Status
 from packsight.shared.contract.references import plain, printable, shown
-from packsight.shared.storage.files import part_of
+from packsight.shared.storage.files import part_of, unwritable
 from packsight.shared.storage.jobs import JobManifest
 
 ORDER = (Status.FAILED, Status.AMBIGUOUS, Status.NO_MATCH, Status.MATCHED)
@@ -176,13 +176,11 @@ class Report:
         manifests: Callable[[str], JobManifest] | None = None,
     ) -> None:
         self._path, self._thumbnails, self._single, self._manifests = path, thumbnails, single, manifests
-        self._part = part_of(path)
         try:
+            self._part = part_of(path)
             self._part.touch()
         except OSError as error:
-            raise UserError(
-                f"{path} cannot be written: {error.strerror}. Create the folder or choose another."
-            ) from None
+            raise unwritable(path, error) from None
         self._rows: ExternalSort[tuple[float, float, float]] = ExternalSort()
         self._counts: Counter[Status] = Counter()
         self._versions: set[str] = set()

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from rich.markup import escape
 from packsight.producer.client import Client
 from packsight.producer.display import console, interruptible, progress
 from packsight.producer.evaluation import against as comparison
-from packsight.producer.evaluation import tables
+from packsight.producer.evaluation import doubled, names, tables
 from packsight.producer.evaluation.document import FITTED, Results, document
 from packsight.producer.evaluation.labels import TOP_K, answers
 from packsight.producer.evaluation.metrics import Answer
@@ -25,7 +26,7 @@ from packsight.shared.catalog.versions import CatalogStore, is_published, unpubl
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions, parse_options
 from packsight.shared.extras import Later
-from packsight.shared.storage.files import write_whole
+from packsight.shared.storage.files import must_be_files, write_whole
 from packsight.shared.tables.labels import Label, read_labels
 
 if TYPE_CHECKING:
@@ -59,12 +60,17 @@ def evaluate(
     """Measure how well labelled photos, or the catalog's own, are recognised."""
     if labels is None and not leave_one_out:
         raise UserError("Name a table of labels, or ask the catalog's own photos with --leave-one-out.")
-    for file in (json_file, html_file):
-        if file and not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
+    files = [file for file in (json_file, html_file) if file]
+    must_be_files(*files)
+    for file in files:
+        if not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
             raise UserError(f"{file.parent} is no folder that may be written to. Create it or write {file.name} elsewhere.")
     known = read_labels(labels, kind=kind) if labels else []
-    earlier = comparison.read(against) if against else None
     folder = root or (labels.parent if labels else Path())
+    known, again = doubled.once(known, folder)
+    if again:
+        console.print(f"[yellow]![/] {escape(doubled.hint(again))}", soft_wrap=True)
+    earlier = _earlier(against, known) if against else None
     with Client() as client:
         here = None
         if ablation or drop_nearest or leave_one_out or html_file:
@@ -76,22 +82,37 @@ def evaluate(
                 raise unpublished(client.store, catalog)
             own = _own_by_all(client, here) if here and leave_one_out else {}
             options = parse_options(catalog=catalog, top_k=TOP_K)
-            found, unlisted = _measured(client, catalog, _over_queue(client, known, folder, options))
-            results = Results(found, own=own, unlisted=unlisted)
+            job, answered = _over_queue(client, known, folder, options)
+            found, unlisted = _measured(client, catalog, answered)
+            results = Results(found, own=own, unlisted=unlisted, job=job)
         compared = comparison.compare(str(against), earlier, results.found) if earlier is not None else None
-        results = replace(results, catalog=catalog, precision=precision, against=compared)
-        tables.show(results)
+        results = replace(results, catalog=catalog, at=datetime.now(UTC), precision=precision, against=compared)
+        # Files first: whoever reads but the beginning of what is printed ends the command there.
+        if json_file:
+            _write(json_file, document(results))
         if html_file and here:
             page.write(html_file, results, here, client)
-    if json_file:
-        _write(json_file, document(results))
-    for file in (json_file, html_file):
-        if file:
-            console.print(f"Wrote [bold]{escape(str(file))}[/]", soft_wrap=True)
+    for file in files:
+        console.print(f"Wrote [bold]{escape(str(file))}[/]", soft_wrap=True)
+    if results.unlisted and results.unlisted.ids and not (results.found or results.own):
+        raise UserError(f"No labelled photo can be measured. {results.unlisted.hint(catalog)}")
+    tables.show(results)
 
 
-def _over_queue(client: Client, known: Sequence[Label], root: Path, options: RecognizeOptions) -> list[Answer]:
-    """What a customer of the queue gets for the labelled photos."""
+def _earlier(file: Path, known: Sequence[Label]) -> list[Answer]:
+    """The answers to compare with, under the names that the photos have now."""
+    read = comparison.read(file)
+    if not known:
+        return read
+    found = names.met(str(file), read, known)
+    if called := next(((old.image, new.image) for old, new in zip(read, found, strict=True) if old.image != new.image), None):
+        text = f"{file} names photos otherwise ({called[0]}, now {called[1]}). They are paired by the ends of their paths."
+        console.print(f"[yellow]![/] {escape(text)}", soft_wrap=True)
+    return found
+
+
+def _over_queue(client: Client, known: Sequence[Label], root: Path, options: RecognizeOptions) -> tuple[str, list[Answer]]:
+    """What a customer of the queue gets for the labelled photos, and of which job."""
     job = submit(client, known, root, options)
     then = f"Read what has ended with [bold]packsight results {job.id}[/]"
     rows = []
@@ -99,17 +120,17 @@ def _over_queue(client: Client, known: Sequence[Label], root: Path, options: Rec
         for row in client.run(job, idle=bar.idle):
             rows.append(row)
             bar.advance()
-    return answers(known, [row.outcome for row in sorted(rows, key=lambda row: row.index)])
+    return job.id, answers(known, [row.outcome for row in sorted(rows, key=lambda row: row.index)])
 
 
 def _measured(client: Client, catalog: str, found: list[Answer]) -> tuple[list[Answer], Unlisted | None]:
-    """Leave out labels whose product the versions that answered do not hold; None where that cannot be looked up."""
+    """Leave out labels whose product the version that answered does not hold; None where that cannot be looked up."""
     versions = {answer.version for answer in found if answer.version}
     if not versions:
         return found, None
     store = CatalogStore(client.store, catalog, Trust.of_reader(client.settings))
     try:
-        return part(found, set().union(*(catalog_tables.published_ids(store, version) for version in versions)))
+        return part(found, {version: catalog_tables.published_ids(store, version) for version in versions})
     except (UserError, PacksightError) as error:
         text = f"Whether the catalog holds every labelled product was not looked up. {error}"
         console.print(f"[yellow]![/] {escape(text)}")
@@ -126,7 +147,7 @@ def _asked_here(
     asked = [question for question in seen if not missing(question.label, listed)]
     with console.status("Answering"):
         lacking = [question for question in seen if missing(question.label, listed)]
-        unlisted = part(local.answers(lacking, here), listed)[1]
+        unlisted = part(local.answers(lacking, here), {here.version: listed})[1]
         baseline = _baseline(client, here)
         variants = local.ablation(asked, here, baseline) if ablation and known else {}
         of_own = local.ablation(left_out, here, baseline) if own else {}

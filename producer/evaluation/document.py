@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from packsight import __version__
 from packsight.producer.evaluation.against import Change, Comparison, Verdict
 from packsight.producer.evaluation.automation import PRECISION, best_operation
 from packsight.producer.evaluation.calibration import Bin
@@ -33,17 +36,28 @@ class Results:
     own: Variants = field(default_factory=dict)
     """The catalog's own photos, each left out."""
     catalog: str = "default"
+    job: str = ""
+    """Whose outcomes these are; empty where the questions were answered here."""
+    at: datetime | None = None
+    """When it was measured."""
     precision: float = PRECISION
     """What the best threshold has to keep."""
     unlisted: Unlisted | None = field(default_factory=Unlisted)
     """Photos that were left out of `found` because of their labels; None when it was not looked up."""
     against: Comparison | None = None
 
+    @property
+    def versions(self) -> dict[str, int]:
+        """Photos that each version of the catalog answered, the most first, labels that count in no measure included."""
+        answered = [*self.found, *(self.unlisted.answers if self.unlisted else ())]
+        return dict(Counter(answer.version for answer in answered if answer.version and not answer.failed).most_common())
+
 
 def document(results: Results) -> dict[str, Any]:
     """The measures over all photos, the same for each kind, one row per photo, and the parts that were asked for."""
     wanted = results.precision
     made: dict[str, Any] = {
+        "measured": _measured(results),
         **_calibrated(results.found, wanted),
         "by_kind": {kind: measures(of, wanted) for kind, of in by_kind(results.found).items()},
         "stages": [_way(way) for way in ways(results.found)],
@@ -68,6 +82,17 @@ def document(results: Results) -> dict[str, Any]:
             "rows": [_row(answer) for answer in results.own[FITTED]],
         }
     return made
+
+
+def _measured(results: Results) -> dict[str, Any]:
+    """What the figures are of."""
+    return {
+        "catalog": results.catalog,
+        "versions": results.versions,
+        "job": results.job,
+        "at": results.at.isoformat(timespec="seconds") if results.at else None,
+        "packsight": __version__,
+    }
 
 
 def measures(found: Sequence[Answer], precision: float = PRECISION) -> dict[str, Any]:
@@ -127,7 +152,12 @@ def _way(way: Way) -> dict[str, Any]:
 
 
 def _unlisted(unlisted: Unlisted) -> dict[str, Any]:
-    return {"ids": list(unlisted.ids), "count": len(unlisted.answers), "rows": [_row(one) for one in unlisted.answers]}
+    return {
+        "ids": list(unlisted.ids),
+        "alike": dict(unlisted.alike),
+        "count": len(unlisted.answers),
+        "rows": [_row(one) for one in unlisted.answers],
+    }
 
 
 def _against(comparison: Comparison) -> dict[str, Any]:
@@ -201,5 +231,6 @@ def _row(answer: Answer) -> dict[str, Any]:
         "confidence": answer.confidence,
         "correct": answer.correct,
         "failure": answer.failure,
+        "version": answer.version,
         "stages": list(stages_of(answer)) if answer.timings else [],
     }

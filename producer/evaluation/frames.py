@@ -50,6 +50,7 @@ _ROWS = {
     "confidence": "Float64",
     "correct": "boolean",
     "failure": "string",
+    "version": "string",
     "stages": "object",
 }
 _RELIABILITY = {

@@ -58,6 +58,11 @@ class Catalog:
                 shutil.rmtree(other, ignore_errors=True)
         return cls(Snapshot.open(folder))
 
+    @property
+    def version(self) -> str:
+        """Its name."""
+        return self.snapshot.manifest.version
+
     def name(self, product: str) -> str:
         """The product's name, or its id when the version does not have it."""
         number = self._number.get(product)
@@ -153,12 +158,13 @@ def answers(questions: Sequence[Question], catalog: Catalog, variant: Variant = 
     found = []
     for question in questions:
         if question.query is None:
-            found.append(_answer(question, Status.FAILED))
+            found.append(_failed(question))
             continue
         ranking = rank(question.query, catalog.snapshot, exclusion=question.exclusion, variant=variant)
         candidates = _candidates(ranking.order.tolist(), ranking.probability.tolist(), catalog)
         status, _ = judged(question.query, ranking, catalog.snapshot)
-        found.append(_answer(question, status, *candidates, _nearest(ranking, catalog.snapshot)))
+        nearest = _nearest(ranking, catalog.snapshot)
+        found.append(_answer(question, status, *candidates, version=catalog.version, nearest_photo=nearest))
     return found
 
 
@@ -167,12 +173,12 @@ def by_baseline(questions: Sequence[Question], catalog: Catalog, baseline: Basel
     found = []
     for question in questions:
         if question.query is None:
-            found.append(_answer(question, Status.FAILED))
+            found.append(_failed(question))
             continue
         order, score = baseline(question.query, question.exclusion)
         share = np.maximum(score, 0.0) / max(float(np.maximum(score, 0.0).sum()), 1e-12)
         status = Status.MATCHED if len(order) else Status.NO_MATCH
-        found.append(_answer(question, status, *_candidates(order.tolist(), share.tolist(), catalog)))
+        found.append(_answer(question, status, *_candidates(order.tolist(), share.tolist(), catalog), version=catalog.version))
     return found
 
 
@@ -181,8 +187,12 @@ def _candidates(order: Sequence[int], confidence: Sequence[float], catalog: Cata
     return tuple(catalog.ids[number] for number in order[:TOP_K]), round(confidence[0], 6) if confidence else 0.0
 
 
+def _failed(question: Question) -> Answer:
+    return _answer(question, Status.FAILED, (), 0.0, version="")
+
+
 def _answer(
-    question: Question, status: Status, candidates: tuple[str, ...] = (), confidence: float = 0.0, nearest_photo: str = ""
+    question: Question, status: Status, candidates: tuple[str, ...], confidence: float, *, version: str, nearest_photo: str = ""
 ) -> Answer:
     label = question.label
     return Answer(
@@ -196,6 +206,7 @@ def _answer(
         question.failure,
         question.reference,
         nearest_photo,
+        version=version,
     )
 
 

@@ -33,7 +33,7 @@ class Answer:
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds per stage that ran for it; empty when it was not asked over the queue."""
     version: str = ""
-    """Catalog version that answered, where the queue was asked."""
+    """Catalog version that answered; empty where none did."""
 
     @property
     def present(self) -> bool:
@@ -56,6 +56,11 @@ class Answer:
         return self.status is Status.MATCHED
 
     @property
+    def failed(self) -> bool:
+        """Whether there is no answer, since the photo could not be looked at."""
+        return self.status is Status.FAILED
+
+    @property
     def automated(self) -> bool:
         """Whether nobody has to look: matched, and right."""
         return self.matched and self.first_right
@@ -63,12 +68,18 @@ class Answer:
     @property
     def settled(self) -> bool:
         """Whether the answer is what it should be: automated where the catalog holds the product, else given and not matched."""
-        return self.automated if self.present else self.status not in {Status.MATCHED, Status.FAILED}
+        return self.automated if self.present else not (self.matched or self.failed)
 
     @property
-    def correct(self) -> bool:
-        """First candidate right where the catalog holds the product; not matched where it does not."""
-        return self.first_right if self.present else not self.matched
+    def correct(self) -> bool | None:
+        """First candidate right where the catalog holds the product; not matched where it does not.
+
+        As `top1` and `absent_rejected` count it: a photo that failed has no candidate that is right, and says nothing of whether
+        an absent product is told apart: None.
+        """
+        if self.present:
+            return self.first_right
+        return None if self.failed else not self.matched
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +121,13 @@ def summarise(answers: Sequence[Answer]) -> Summary:
         count=len(answers),
         present=len(present),
         absent=len(absent),
-        failed=sum(answer.status is Status.FAILED for answer in answers),
+        failed=sum(answer.failed for answer in answers),
         automation=share(present, lambda a: a.automated),
         precision=share(matched, lambda a: a.first_right),
         top1=share(present, lambda a: a.first_right),
         top5=share(present, lambda a: a.product_id in a.candidates[:5]),
         top1_nearest=share([a for a in answers if a.nearest_id], lambda a: a.predicted == a.nearest_id),
-        absent_rejected=share([a for a in absent if a.status is not Status.FAILED], lambda a: not a.matched),
+        absent_rejected=share([a for a in absent if not a.failed], lambda a: not a.matched),
         present_rejected=share(present, lambda a: not a.matched),
         calibration_error=expected_calibration_error(*_ranked(answers)),
     )
@@ -142,7 +153,7 @@ def confusions(answers: Sequence[Answer]) -> list[tuple[tuple[str, str], list[An
     """Wrong answers by (right product or empty, product taken for it), the most frequent pair first."""
     pairs: dict[tuple[str, str], list[Answer]] = {}
     for answer in answers:
-        if not answer.correct and answer.candidates:
+        if answer.correct is False and answer.candidates:
             pairs.setdefault((answer.product_id, answer.predicted), []).append(answer)
     return sorted(pairs.items(), key=lambda pair: (-len(pair[1]), pair[0]))
 

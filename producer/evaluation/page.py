@@ -18,10 +18,13 @@ from packsight.producer.evaluation.stages import ways
 from packsight.producer.evaluation.wording import (
     HEADINGS,
     NAMES,
-    SETTLED,
     VERDICT_HEADINGS,
     WAY_HEADINGS,
+    answered_by,
+    both,
+    failures,
     heading,
+    mixture,
     rows,
     shares,
     told,
@@ -76,6 +79,7 @@ class Section:
 
     title: str
     about: str
+    failures: list[str]
     measures: list[tuple[str, str]]
     points: list[Point]
     curve: Curve | None
@@ -90,8 +94,8 @@ class Compared:
     """What changed since an earlier evaluation."""
 
     file: str
-    photos: int
-    verdicts: Table
+    about: str
+    verdicts: Table | None
     changes: list[tuple[str, Table]]
     only: list[tuple[str, str]]
 
@@ -119,6 +123,7 @@ def render(results: Results, catalog: Catalog, picture: Picture, *, bucket: str)
     manifest = catalog.snapshot.manifest
     draw = _Pairs(catalog, picture, bucket)
     wanted = results.precision
+    unlisted = results.unlisted.hint(results.catalog) if results.unlisted else ""
     sections = []
     if results.found is not results.own.get(FITTED):
         sections.append(_section("Labelled photos", results.found, results.variants, draw, wanted))
@@ -130,11 +135,11 @@ def render(results: Results, catalog: Catalog, picture: Picture, *, bucket: str)
         sections.append(_section(title, results.dropped[FITTED], results.dropped, draw, wanted))
     return environment().get_template("evaluation.html.j2").render(
         title=f"Evaluation of {manifest.catalog}",
-        about=f"Version {manifest.version}: {manifest.products} products, {manifest.photos} photos",
+        about=answered_by(results.catalog, results.versions),
+        shown=f"Products as in version {manifest.version}: {manifest.products} products, {manifest.photos} photos",
         made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z"),
-        hint=results.unlisted.hint(results.catalog) if results.unlisted else "",
+        hints=[hint for hint in (mixture(results.versions), unlisted) if hint],
         sections=sections,
-        settled=SETTLED,
         compared=_compared(results.against) if results.against else None,
         precision=wanted,
         side=SIDE,
@@ -158,7 +163,9 @@ def _section(title: str, found: Sequence[Answer], variants: Variants, draw: _Pai
             shown += len(kept)
             pairs.append(draw.pair(kept, len(group)))
     plot = points(reliability_of(found)) if total.present else []
-    return Section(title, heading(total), rows(found, precision), plot, curve(found, precision), tables, pairs, wrong - shown)
+    measures = rows(found, precision)
+    best = curve(found, precision)
+    return Section(title, heading(total), failures(found), measures, plot, best, tables, pairs, wrong - shown)
 
 
 def _apart(first: str, groups: Variants) -> Table:
@@ -178,8 +185,8 @@ def _compared(comparison: Comparison) -> Compared:
     only = (("Only in the earlier one", comparison.only_then), ("Only in this one", comparison.only_now))
     return Compared(
         comparison.file,
-        comparison.photos,
-        Table(VERDICT_HEADINGS, verdicts(comparison)),
+        both(comparison),
+        Table(VERDICT_HEADINGS, verdicts(comparison)) if comparison.photos else None,
         [(name, _changes(changed)) for name, changed in changes if changed],
         [(name, ", ".join(images)) for name, images in only if images],
     )

@@ -17,10 +17,13 @@ from packsight.producer.evaluation.stages import Way, ways
 from packsight.producer.evaluation.wording import (
     HEADINGS,
     NAMES,
-    SETTLED,
     VERDICT_HEADINGS,
     WAY_HEADINGS,
+    answered_by,
+    both,
+    failures,
     heading,
+    mixture,
     rows,
     shares,
     shown,
@@ -38,6 +41,9 @@ _BAR = 20
 
 def show(results: Results) -> None:
     """Print all measures."""
+    page.print(Text(answered_by(results.catalog, results.versions)))
+    if mixed := mixture(results.versions):
+        page.print(f"[yellow]![/] {escape(mixed)}\n")
     if results.unlisted and (hint := results.unlisted.hint(results.catalog)):
         page.print(f"[yellow]![/] {escape(hint)}\n")
     _total(results.found, results.precision)
@@ -58,6 +64,8 @@ def show(results: Results) -> None:
 
 def _total(found: Sequence[Answer], precision: float) -> None:
     page.print(heading(summarise(found)))
+    for line in failures(found):
+        page.print(Text(line, style="red"), soft_wrap=True)
     table = Table(box=None, pad_edge=False, show_header=False)
     for row in rows(found, precision):
         table.add_row(*row)
@@ -100,11 +108,12 @@ def _pairs(found: Sequence[Answer]) -> None:
 
 
 def _against(comparison: Comparison) -> None:
-    page.print(Text(f"\nAgainst {comparison.file}: {comparison.photos} photos that both have. {SETTLED}"))
-    table = Table(*VERDICT_HEADINGS, box=None, pad_edge=False)
-    for row in verdicts(comparison):
-        table.add_row(*row)
-    page.print(table)
+    page.print(Text(f"\nAgainst {comparison.file}: {both(comparison)}"))
+    if comparison.photos:
+        table = Table(*VERDICT_HEADINGS, box=None, pad_edge=False)
+        for row in verdicts(comparison):
+            table.add_row(*row)
+        page.print(table)
     for name, changes in (("Won", comparison.settled.won), ("Lost", comparison.settled.lost)):
         if changes:
             _changes(name, changes)

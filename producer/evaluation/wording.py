@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from packsight.producer.evaluation.against import Comparison, Verdict
 from packsight.producer.evaluation.automation import PRECISION, best_operation
 from packsight.producer.evaluation.metrics import Answer, Summary, band_of, summarise
 from packsight.producer.evaluation.stages import Way
+from packsight.shared.contract import references
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.shares import Share
 
 HEADINGS = ("Auto-\nmation", "Preci-\nsion", "Top-1", "Top-5", "Nearest", "Absent\nrejected", "Present\nrejected", "ECE")
@@ -25,6 +27,9 @@ SETTLED = (
     "Settled: matched and right, or not matched where the catalog lacks the product. By chance: how probable so uneven a split "
     "is if neither is better (sign test)."
 )
+
+_NAMED = 5
+"""Photos that are named of each kind of failure."""
 
 
 def shown(share: Share) -> str:
@@ -65,6 +70,39 @@ def heading(total: Summary) -> str:
     return f"{total.count} photos ({total.present} present, {total.absent} absent, {total.failed} failed)"
 
 
+def answered_by(catalog: str, versions: Mapping[str, int]) -> str:
+    """Which versions answered how many photos: `Catalog default, version v1: 16 photos`."""
+    counts = ", ".join(f"version {version}: {_count(photos)}" for version, photos in versions.items())
+    return f"Catalog {catalog}, {counts or 'of which no version answered'}"
+
+
+def mixture(versions: Mapping[str, int]) -> str:
+    """What is wrong with figures of several versions; empty where one answered."""
+    if len(versions) < 2:
+        return ""
+    return (
+        f"{len(versions)} versions answered, so that the measures are of a mixture: another version was published or rolled back "
+        "meanwhile, or one is tried as a canary. Evaluate again when one version answers all; the rows of --json name each "
+        "photo's version."
+    )
+
+
+def _count(photos: int) -> str:
+    return f"{photos} photo" if photos == 1 else f"{photos} photos"
+
+
+def failures(found: Sequence[Answer]) -> list[str]:
+    """Which photos failed, by why: `2 × image_broken: a.jpg, b.jpg`."""
+    names: dict[str, list[str]] = {}
+    for answer in found:
+        if answer.failed:
+            names.setdefault(answer.failure or Status.FAILED.value, []).append(references.shown(answer.image))
+    return [
+        f"{len(of)} × {code}: {', '.join(of[:_NAMED])}" + (f" and {len(of) - _NAMED} more" if len(of) > _NAMED else "")
+        for code, of in sorted(names.items(), key=lambda one: (-len(one[1]), one[0]))
+    ]
+
+
 def shares(summary: Summary) -> tuple[Share, ...]:
     """The shares in the order of HEADINGS."""
     return (
@@ -81,6 +119,13 @@ def way_cells(way: Way) -> tuple[str, ...]:
 
 def _of(share: Share) -> str:
     return "–" if share.value is None else f"{share.value:.2f}  {share.k}/{share.n}"
+
+
+def both(comparison: Comparison) -> str:
+    """How many photos are compared, and by what."""
+    if not comparison.photos:
+        return "no photo that both have with the same product, so that nothing is compared."
+    return f"{_count(comparison.photos)} that both have. {SETTLED}"
 
 
 def verdicts(comparison: Comparison) -> list[tuple[str, ...]]:

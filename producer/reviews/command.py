@@ -24,6 +24,7 @@ from packsight.producer.reviews.products import Shelf
 from packsight.shared.catalog.versions import is_published, unpublished
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import shown
+from packsight.shared.storage.files import must_be_files
 from packsight.shared.storage.review_figure import Figure, Promise
 from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
 
@@ -131,6 +132,7 @@ def search(words: Sequence[str], catalog: str, *, limit: int) -> None:
 
 def export(path: Path, jobs: Sequence[str], catalog: str, *, waiting: bool) -> None:
     """Write all verdicts, or what waits for one, into a file."""
+    must_be_files(path)
     with _desk(catalog) as (_, desk):
         if waiting:
             count = files.write(path, map(files.asked, desk.waiting(jobs)), files.ASKED)

@@ -18,7 +18,7 @@ from packsight.producer.reviews.inbox import Waiting, first_product
 from packsight.producer.reviews.inbox import offered as offered_by_rule
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
-from packsight.shared.storage.files import written_aside
+from packsight.shared.storage.files import unwritable, written_aside
 from packsight.shared.storage.verdicts import Kind, Offered, Verdict, last_said
 from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless, literal
 from packsight.shared.tables.table import SUFFIXES, read_table
@@ -55,7 +55,7 @@ def write(path: Path, rows: Iterable[Cells], columns: Sequence[str]) -> int:
                     file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
                 count += 1
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}. Create the folder or choose another.") from None
+        raise unwritable(path, error) from None
     return count
 
 

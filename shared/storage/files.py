@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -9,18 +10,47 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from packsight.shared.contract.errors import UserError
+
+
+def must_be_files(*paths: Path | None) -> None:
+    """Raise UserError for a folder among the files that a command is to write, before it asks for anything; None is none."""
+    for path in filter(None, paths):
+        try:
+            _must_be_file(path)
+        except IsADirectoryError as error:
+            raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    """What somebody is told who named a file that cannot be written."""
+    if isinstance(error, IsADirectoryError):
+        return UserError(f"{path} is a folder. Name a file, in it or elsewhere.")
+    return UserError(f"{path} cannot be written: {error.strerror}. Create the folder or choose another.")
+
 
 def part_of(path: Path) -> Path:
-    """Where a file that is written for long can be followed until it is whole: `<name>.part` beside it."""
+    """Where a file that is written for long can be followed until it is whole: `<name>.part` beside it.
+
+    Raises IsADirectoryError for a folder.
+    """
+    _must_be_file(path)
     return path.with_name(path.name + ".part")
+
+
+def _must_be_file(path: Path) -> None:
+    """No file gets the name of a folder, which would be found out only when all is written."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
     """Give the place to write a file to; it gets its name when the block ends, and is removed when that raises.
 
-    Of several processes that write the same file the last one wins. Raises OSError when it cannot be renamed.
+    Of several processes that write the same file the last one wins. Raises OSError for a folder, and when it cannot be renamed.
     """
+    _must_be_file(path)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield part

@@ -7,7 +7,7 @@ It has the columns `image` and `product_id` (empty: the catalog does not hold th
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
@@ -32,6 +32,8 @@ class Label:
     nearest_id: str
     """The product that comes closest: `product_id` where there is one."""
     kinds: tuple[str, ...]
+    line: int = field(default=0, compare=False)
+    """Where it stands in its table, from 1; 0 for one of no table."""
 
     @property
     def group(self) -> str:
@@ -53,7 +55,7 @@ def read_labels(path: Path, *, kind: str = USUAL_KIND) -> list[Label]:
         if not row[image]:
             raise UserError(f"{path}, line {line}: the image is empty. Every row must name a photo.")
         kinds = tuple(dict.fromkeys(part.strip() for part in row.get(kind.lower(), "").split(";") if part.strip()))
-        labels.append(Label(row[image], row[product], row.get(nearest, "") or row[product], kinds))
+        labels.append(Label(row[image], row[product], row.get(nearest, "") or row[product], kinds, line))
     if not labels:
         raise UserError(f"{path} has no rows. Each row names a photo and its product.")
     return labels

@@ -113,7 +113,7 @@ FIVE_MINUTES = [
 
 
 def test_five_minutes_end_with_an_answer_by_terminal_and_by_page(stack: Stack) -> None:
-    with (stack.folder / "results.csv").open(encoding="utf-8") as file:
+    with (stack.folder / "results.csv").open(encoding="utf-8-sig") as file:
         (row,) = csv.DictReader(file)
     assert (row["name"], row["status"], row["product_id"]) == ("photos/1.jpg", "matched", PRODUCTS[0].id)
     assert "data:image/webp" in (stack.folder / "report.html").read_text()

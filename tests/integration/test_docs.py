@@ -173,7 +173,7 @@ def states() -> dict[str, str]:
 def test_what_the_page_of_jobs_says_of_a_folder(place: Place) -> None:
     place.worker.unlucky = hashlib.sha256(Path("photos/00.jpg").read_bytes()).hexdigest()[-1]
     first = typed(block("docs/jobs.md", "Jobs: many photos at once"), ends=SOME_FAILED)
-    with Path("results.csv").open(encoding="utf-8") as file:
+    with Path("results.csv").open(encoding="utf-8-sig") as file:
         failed = [row["failure_code"] for row in csv.DictReader(file)].count("fetch_failed")
     assert 0 < failed < PHOTOS
     assert "fetch_failed" in Path("report.html").read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ from packsight.producer.evaluation import local
 from packsight.producer.evaluation.variants import Variant, match
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.settings import Settings
 from packsight.shared.storage.feature_store import FeatureStore
 from packsight.shared.storage.objects import ObjectStore
@@ -77,7 +78,8 @@ def evaluate(file: Path, *arguments: object) -> tuple[str, dict[str, Any]]:
 
 
 def test_answers_given_here_are_those_that_come_over_the_queue(here: Shop, tmp_path: Path) -> None:
-    _, queued = evaluate(tmp_path / "queued.json", here.labels)
+    shown, queued = evaluate(tmp_path / "queued.json", here.labels)
+    assert "1 × image_broken: broken.jpg" in shown
     assert not here.worker.described
     asked_before = here.worker.recognised.copy()
     _, answered = evaluate(tmp_path / "here.json", here.labels, "--ablation")
@@ -186,6 +188,41 @@ def test_labels_of_products_that_the_catalog_lacks_are_named_and_count_in_no_mea
     assert found["drop_nearest"]["count"] == 3
 
 
+def test_photos_that_several_versions_answered_are_told_on_terminal_and_page(
+    here: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = here.worker._outcome
+    tried = {hashlib.sha256(name.encode()).hexdigest() for name in ("words", "looks")}
+
+    def by_two(image: str, top_k: int) -> Outcome:
+        outcome = answered(image, top_k)
+        if outcome.provenance is None or image.rpartition("/")[2] not in tried:
+            return outcome
+        return outcome.model_copy(update={"provenance": outcome.provenance.model_copy(update={"catalog_version": "v-tried"})})
+
+    monkeypatch.setattr(here.worker, "_outcome", by_two)
+    version, page = here.catalog.version, tmp_path / "e.html"
+    shown, found = evaluate(tmp_path / "m.json", here.labels, "--html", page)
+    assert found["measured"]["versions"] == {version: 3, "v-tried": 2}
+    assert found["measured"]["job"] and found["measured"]["at"]
+    assert [row["version"] for row in found["rows"]] == [version, "v-tried", "v-tried", version, version, ""]
+    for text in (" ".join(shown.split()), page.read_text(encoding="utf-8")):
+        assert f"version {version}: 3 photos, version v-tried: 2 photos" in text and "2 versions answered" in text
+
+
+def test_labels_of_which_the_catalog_holds_none_end_with_an_error_and_leave_the_answers(here: Shop, tmp_path: Path) -> None:
+    here.labels.write_text("image,product_id\nclear.jpg,p6.0\nlooks.jpg,p-gone\n")
+    files = tmp_path / "m.json", tmp_path / "m.html"
+    for options in ([], ["--drop-nearest", "--ablation"]):
+        arguments = [str(here.labels), "--json", str(files[0]), "--html", str(files[1])]
+        refused = CliRunner().invoke(app, ["evaluate", *arguments, *options])
+        assert isinstance(refused.exception, UserError)
+        assert "No labelled photo can be measured" in str(refused.exception)
+        assert "p6.0 (it holds p6), p-gone" in str(refused.exception)
+        assert json.loads(files[0].read_text())["unlisted"]["count"] == 2
+        assert "p6.0 (it holds p6), p-gone" in files[1].read_text(encoding="utf-8")
+
+
 def test_without_the_libraries_that_read_a_catalog_labels_are_measured_and_not_looked_up(
     here: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,8 +258,19 @@ def test_an_earlier_evaluation_is_compared_photo_by_photo(here: Shop, tmp_path: 
 def test_the_best_threshold_keeps_the_precision_that_is_asked_for(here: Shop, tmp_path: Path) -> None:
     shown, strict = evaluate(tmp_path / "a.json", here.labels)
     assert strict["best"]["wanted_precision"] == 0.98 and "(precision 0.98)" in shown
-    _, lax = evaluate(tmp_path / "b.json", here.labels, "--precision", "0")
+    _, lax = evaluate(tmp_path / "b.json", here.labels, "--precision", "0.01")
     assert lax["best"]["k"] == lax["counts"]["top1"]["k"] == 3  # every right first candidate comes in
+
+
+def test_files_are_written_before_anything_is_printed(here: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("packsight.producer.evaluation.tables.show", closed)
+    files = [tmp_path / name for name in ("m.json", "m.html")]
+    arguments = [here.labels, "--json", files[0], "--html", files[1]]
+    assert CliRunner().invoke(app, ["evaluate", *map(str, arguments)]).exit_code != 0
+    assert all(file.is_file() for file in files)
 
 
 def test_what_cannot_be_asked_is_told(here: Shop, tmp_path: Path) -> None:

@@ -333,7 +333,7 @@ def test_results_are_downloaded_and_harmless_in_a_spreadsheet(shop: Serving, ann
     made = store_job(shop.door.client, ["=1+1.jpg", "b.jpg"], [outcome(n, Status.MATCHED, 0.99) for n in range(2)])
     table = person.get(f"/jobs/{made.id}/results.csv")
     assert "attachment" in table.headers["Content-Disposition"]
-    assert [row["name"] for row in csv.DictReader(io.StringIO(table.data.decode()))] == ["'=1+1.jpg", "b.jpg"]
+    assert [row["name"] for row in csv.DictReader(io.StringIO(table.data.decode("utf-8-sig")))] == ["'=1+1.jpg", "b.jpg"]
     lines = person.get(f"/jobs/{made.id}/results.jsonl").data.decode().splitlines()
     assert [Outcome.model_validate_json(line).status for line in lines] == [Status.MATCHED] * 2
 

@@ -10,9 +10,12 @@ import pytest
 from packsight.producer.evaluation.against import compare, read, sign_test
 from packsight.producer.evaluation.document import Results, document
 from packsight.producer.evaluation.metrics import Answer
+from packsight.producer.evaluation.names import met
+from packsight.producer.evaluation.wording import both
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.shares import Share
+from packsight.shared.tables.labels import Label
 
 M, A, N, F = Status.MATCHED, Status.AMBIGUOUS, Status.NO_MATCH, Status.FAILED
 
@@ -64,6 +67,43 @@ def test_an_evaluation_is_read_back_from_its_json(tmp_path: Path) -> None:
     ]  # fmt: skip
     made = document(Results(found, against=compare("m.json", then, found)))["against"]
     assert (made["photos"], made["settled"]["won"], made["settled"]["chance"]) == (3, [], 1.0)
+
+
+def renamed(then: list[str], now: list[str], product: str = "1") -> list[str]:
+    labels = [Label(name, product, product, ()) for name in now]
+    return [one.image for one in met("m.json", [answer(name, "1", M) for name in then], labels)]
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "called"),
+    [
+        (["x.jpg", "q/y.jpg"], ["x.jpg", "y.jpg"], ["x.jpg", "q/y.jpg"]),  # a name that both have says that none is moved
+        (["q/x.jpg", "q/y.jpg"], ["x.jpg", "z.jpg"], ["x.jpg", "q/y.jpg"]),
+        (["x.jpg", "x.jpg"], ["./q/x.jpg"], ["./q/x.jpg"] * 2),
+        (["q\\a\\x.jpg", "q\\b\\x.jpg"], ["r/b/x.jpg", "r/a/x.jpg"], ["r/a/x.jpg", "r/b/x.jpg"]),
+        (["https://one/x.jpg"], ["https://two/x.jpg"], ["https://two/x.jpg"]),
+    ],
+)
+def test_photos_from_another_folder_are_paired_by_the_ends_of_their_paths(
+    then: list[str], now: list[str], called: list[str]
+) -> None:
+    assert renamed(then, now) == called
+
+
+@pytest.mark.parametrize(("then", "now"), [(["q/x.jpg"], ["y.jpg"]), (["a/x.jpg", "b/x.jpg"], ["x.jpg"]), ([], ["x.jpg"])])
+def test_evaluations_without_a_photo_in_common_are_refused(then: list[str], now: list[str]) -> None:
+    with pytest.raises(UserError, match=r"No photo of m\.json is among the labels"):
+        renamed(then, now)
+
+
+def test_evaluations_without_a_label_in_common_are_refused() -> None:
+    with pytest.raises(UserError, match=r"No photo has the same product in m\.json"):
+        renamed(["x.jpg"], ["x.jpg"], "2")
+
+
+def test_nothing_is_said_of_chance_where_nothing_is_compared() -> None:
+    assert both(compare("x", [answer("a", "1", M)], [answer("b", "1", M)])).startswith("no photo that both have")
+    assert both(compare("x", [answer("a", "1", M)], [answer("a", "1", M)])).startswith("1 photo that both have. Settled")
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"rows": [{"image": "a"}]}'])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +58,21 @@ def test_each_photo_asked_about_has_a_row() -> None:
     assert made.rows[~made.rows.correct].image.tolist() == ["b.jpg", "c.jpg", "a.jpg"]
     assert made.rows.top5.tolist()[0] == ["1", "2"]
     assert made.rows.loc[made.rows.image == "c.jpg", "predicted"].isna().all()
+
+
+def test_a_failed_photo_of_an_absent_product_is_neither_right_nor_wrong() -> None:
+    made = frames(Results([Answer("a.jpg", "", "", (), Status.FAILED, (), 0.0), answer("b.jpg", "1", "2")]))
+    assert made.rows.correct.isna().tolist() == [True, False]
+    assert made.rows[~made.rows.correct].image.tolist() == ["b.jpg"]
+
+
+def test_the_version_that_answered_stands_in_a_row_and_an_earlier_json_has_none(tmp_path: Path) -> None:
+    made = document(Results([replace(FOUND[0], version="v1")]))
+    (tmp_path / "new.json").write_text(json.dumps(made))
+    assert read_evaluation(tmp_path / "new.json").rows.version.tolist() == ["v1"]
+    del made["measured"], made["rows"][0]["version"]
+    (tmp_path / "old.json").write_text(json.dumps(made))
+    assert read_evaluation(tmp_path / "old.json").rows.version.isna().all()
 
 
 def test_bins_of_confidence_stand_with_how_often_they_are_right() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from packsight.producer.collect import failed_rows, rows_of
 from packsight.producer.columns import COLUMNS, flat
 from packsight.producer.export import Export, Exports, open_export
+from packsight.producer.lists import read_list
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import ADVICE, ErrorCode, UserError
 from packsight.shared.contract.outcomes import (
@@ -66,7 +67,7 @@ def write(path: Path, *rows: Row) -> Path:
 
 def test_a_table_has_one_row_per_photo_in_the_order_of_the_manifest(tmp_path: Path) -> None:
     path = write(tmp_path / "results.csv", matched(2), failed(0), matched(1))
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["status"] for row in rows] == ["failed", "matched", "matched"]
     assert rows[0] | {} == {
@@ -121,9 +122,16 @@ def test_json_lines_hold_the_whole_outcome_with_name_and_job(tmp_path: Path) -> 
 def test_no_cell_of_a_csv_can_act_as_a_formula(tmp_path: Path, start: str) -> None:
     attack = f'{start}HYPERLINK("https://example.com")'
     path = write(tmp_path / "results.csv", matched(0, name=attack, product=attack))
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["name"] == row["product_name"] == f"'{attack}"
+
+
+def test_a_csv_begins_with_the_mark_by_which_spreadsheets_know_utf_8(tmp_path: Path) -> None:
+    path = write(tmp_path / "results.csv", matched(0))
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfname,")
+    ((reference, columns),) = read_list(path)
+    assert (reference, columns["name"]) == ("s3://bucket/0", "0.jpg")
 
 
 @given(st.text("'=+-@\t\rab", max_size=6))
@@ -168,6 +176,13 @@ def test_wrong_names_are_told_at_once(tmp_path: Path) -> None:
         open_export(tmp_path / "results.xlsx")
     with pytest.raises(UserError, match="cannot be written"):
         open_export(tmp_path / "no" / "such" / "folder.csv")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_a_folder_is_told_before_anything_is_asked(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=r"is a folder\. Name a file"):
+        open_export(tmp_path / name)
 
 
 def test_only_a_match_fills_the_product_but_candidates_are_always_named() -> None:

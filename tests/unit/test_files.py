@@ -6,8 +6,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from packsight.shared.storage.files import hash_file, write_whole, written_aside
+from packsight.cli import app
+from packsight.shared.contract.errors import UserError
+from packsight.shared.storage.files import hash_file, part_of, unwritable, write_whole, written_aside
 
 
 def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -30,6 +33,28 @@ def test_a_file_whose_writing_fails_leaves_the_one_before_and_nothing_beside_it(
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_folder_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    for begin in (part_of, lambda path: written_aside(path).__enter__()):
+        with pytest.raises(IsADirectoryError) as error:
+            begin(tmp_path)
+        assert str(unwritable(tmp_path, error.value)) == f"{tmp_path} is a folder. Name a file, in it or elsewhere."
+
+
 def test_a_file_is_hashed_by_its_bytes(tmp_path: Path) -> None:
     write_whole(tmp_path / "a", "Крем")
     assert hash_file(tmp_path / "a") == hashlib.sha256("Крем".encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "catalog report --html", "catalog report --jsonl", "catalog diff a b --jsonl", "catalog health twins --csv",
+        "review export", "submit x.jpg --report", "explain x.jpg --out",
+    ],
+)  # fmt: skip
+def test_commands_refuse_a_folder_for_a_file_before_they_ask_for_anything(tmp_path: Path, command: str) -> None:
+    folder = tmp_path / "a.html"
+    folder.mkdir()
+    refused = CliRunner().invoke(app, [*command.split(), str(folder)])
+    assert isinstance(refused.exception, UserError), refused.output
+    assert f"{folder} is a folder. Name a file" in str(refused.exception)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -131,6 +132,26 @@ def test_several_files_come_as_one_frame_in_the_order_of_jobs_and_photos(tmp_pat
     assert list(zip(made["job"], made["index"], strict=True)) == [("job-1", 0), ("job-1", 1), ("job-2", 0)]
     assert_frame_equal(made, read_results(map(str, reversed(paths))))
     assert_frame_equal(made, frame([late, failed(1), matched(0)]))
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "utf-8-sig", "utf-8"])
+def test_a_csv_that_a_spreadsheet_has_saved_anew_is_read(tmp_path: Path, encoding: str) -> None:
+    rows = [replace(matched(0), extra={"Склад": "Юг; 2"}), failed(1)]
+    written = write(tmp_path / "results.csv", *rows)
+    with written.open(encoding="utf-8-sig", newline="") as file:
+        header, *cells = csv.reader(file)
+    # As Excel does where numbers have a comma and tables semicolons.
+    local = [[cell.replace(".", ",") if name in ("confidence", "second_confidence") or name.startswith("seconds_") else cell
+              for name, cell in zip(header, row, strict=True)] for row in cells]  # fmt: skip
+    said = {"True": "ИСТИНА", "False": "ЛОЖЬ"}
+    with (tmp_path / "anew.csv").open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=";").writerows([header, *([said.get(cell, cell) for cell in row] for row in local)])
+    assert_frame_equal(read_results(tmp_path / "anew.csv"), frame(rows))
+
+
+def test_yes_and_no_are_read_as_spreadsheets_write_them(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("status,retryable\nfailed,TRUE\nfailed,FALSE\nfailed,True\nfailed,\n")
+    assert read_results(tmp_path / "r.csv").retryable.tolist() == [True, False, True, pd.NA]
 
 
 def test_files_of_an_earlier_release_are_read_with_gaps(tmp_path: Path) -> None:

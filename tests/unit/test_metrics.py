@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+import packsight
 from packsight.producer.evaluation.document import Results, document
 from packsight.producer.evaluation.labels import answers, items
 from packsight.producer.evaluation.metrics import Answer, by_kind, confusions, summarise
-from packsight.producer.evaluation.wording import shown
+from packsight.producer.evaluation.unlisted import Unlisted
+from packsight.producer.evaluation.wording import answered_by, failures, mixture, shown
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Candidate, Evidence, Outcome, Product, Status
 from packsight.shared.shares import Share, wilson
@@ -52,6 +55,43 @@ def test_present_and_absent_products_are_measured_apart() -> None:
     assert summary.present_rejected == Share(2, 4)
     assert summary.precision == Share(1, 3)
     assert summary.automation == Share(1, 4)
+
+
+def test_a_row_is_correct_as_the_measures_count_it() -> None:
+    failed = [answer("1", status=Status.FAILED), answer("", status=Status.FAILED)]
+    found = [*failed, answer("", status=Status.NO_MATCH), answer("", "2")]
+    assert [one.correct for one in found] == [False, None, True, False]
+    summary = summarise(found)
+    assert (summary.top1, summary.absent_rejected) == (Share(0, 1), Share(1, 2))
+    assert [row["correct"] for row in document(Results(found))["rows"]] == [False, None, True, False]
+
+
+def test_the_document_says_what_was_measured() -> None:
+    found = [answer("1", "1", version=version) for version in ("v1", "v2", "v2")]
+    found += [answer("1", status=Status.FAILED, version="v1"), answer("1", status=Status.FAILED)]
+    results = Results(
+        found, catalog="shoes", job="j-1", at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+        unlisted=Unlisted(("9",), (answer("9", "1", version="v2"),)),
+    )  # fmt: skip
+    assert document(results)["measured"] == {
+        "catalog": "shoes", "versions": {"v2": 3, "v1": 1}, "job": "j-1", "at": "2026-03-01T12:00:00+00:00",
+        "packsight": packsight.__version__,
+    }  # fmt: skip
+    assert [row["version"] for row in document(results)["rows"]] == ["v1", "v2", "v2", "v1", ""]
+
+
+def test_several_versions_are_said_to_be_a_mixture() -> None:
+    assert answered_by("shoes", {"v2": 3, "v1": 1}) == "Catalog shoes, version v2: 3 photos, version v1: 1 photo"
+    assert answered_by("shoes", {}) == "Catalog shoes, of which no version answered"
+    assert "2 versions answered" in mixture({"v2": 3, "v1": 1})
+    assert mixture({"v2": 3}) == mixture({}) == ""
+
+
+def test_photos_that_failed_are_named_by_why() -> None:
+    broken = [answer("1", status=Status.FAILED, failure="image_broken")] * 7
+    assert failures([answer("1", "1"), answer("", status=Status.FAILED, failure="fetch_failed"), *broken]) == [
+        "7 × image_broken: x.jpg, x.jpg, x.jpg, x.jpg, x.jpg and 2 more", "1 × fetch_failed: x.jpg",
+    ]  # fmt: skip
 
 
 def test_shares_of_nothing_have_no_value() -> None:
@@ -179,6 +219,7 @@ def test_the_document_has_one_row_per_photo_in_the_order_of_the_labels() -> None
         "confidence": 0.9,
         "correct": True,
         "failure": "",
+        "version": "",
         "stages": ["embed", "spot"],
     }
     assert found["rows"][1]["correct"] is True

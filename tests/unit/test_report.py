@@ -276,6 +276,8 @@ def test_an_abandoned_report_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UserError, match="cannot be written"):
         Report(tmp_path / "no" / "report.html", Thumbnails(read, read, Decode()))
+    with pytest.raises(UserError, match=r"is a folder\. Name a file"):
+        Report(tmp_path, Thumbnails(read, read, Decode()))
 
 
 def test_a_records_gives_records_back_by_their_keys() -> None:
