@@ -95,7 +95,7 @@ def _runner(the_door: Door) -> Runner:
         {
             Kind.QUEUE: partial(queueing.enqueue, client),
             Kind.RETRY: partial(queueing.ask_again, client, the_door.errands),
-            Kind.WEBHOOK: partial(webhooks.tell, client, the_door.accounts, the_door.web),
+            Kind.WEBHOOK: partial(webhooks.tell, the_door),
         },
         _THREADS,
     )
