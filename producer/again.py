@@ -15,7 +15,7 @@ from packsight.shared.storage.jobs import Job
 
 
 def ask_again(app: Celery, ledger: Ledger, job: Job, codes: Collection[ErrorCode]) -> Iterator[list[Row]]:
-    """Queue every ended batch again that has such failures, and yield them; codes: none for all that a retry can help.
+    """Queue every ended batch again that has such failures, once they are yielded; codes: none for all that a retry can help.
 
     The other outcomes of a batch are handed to the worker that takes it, as after a delivery that came to no end. A batch whose
     message is not sent any more, since this was interrupted, is sent by the reconciler.
@@ -27,12 +27,12 @@ def ask_again(app: Celery, ledger: Ledger, job: Job, codes: Collection[ErrorCode
             wrong = [row for row in rows if _is_wanted(row, codes)]
             if not wrong:
                 continue
+            yield wrong  # before anything is done, so that whoever has to note it has done so
             ledger.jobs.take_up(job.id, len(job.batches), batch.index)
             ledger.deliveries.reopen(batch.task_id)
             right = {place: row.outcome.model_dump_json() for place, row in enumerate(rows) if row not in wrong}
             ledger.deliveries.keep(batch.task_id, right)
             send_batch(app, job.manifest, batch)
-            yield wrong
 
 
 def _is_wanted(row: Row, codes: Collection[ErrorCode]) -> bool:

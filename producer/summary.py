@@ -26,12 +26,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Counts of a job. photos: submitted, each gets one outcome; ends: outcomes that there are, by status."""
+    """Counts of a job. photos: submitted, each gets one outcome; ends: outcomes that there are, by status.
+
+    again: whether failed photos are about to be asked again, whose outcomes are still counted.
+    """
 
     state: State
     photos: int
     ends: Counter[Status]
     batches_ended: int
+    again: bool = False
 
     @property
     def answered(self) -> int:
@@ -40,8 +44,8 @@ class Summary:
 
     @property
     def over(self) -> bool:
-        """Whether every photo has its outcome."""
-        return self.answered >= self.photos
+        """Whether every photo has its outcome, and keeps it."""
+        return self.answered >= self.photos and not self.again
 
     @property
     def final(self) -> bool:

@@ -28,7 +28,7 @@ from packsight.producer.http.door import Door
 from packsight.producer.http.errands import Kind, Runner
 from packsight.producer.http.errors import handle_errors
 from packsight.producer.http.figures import Counted
-from packsight.producer.http.limits import BodyLimit, SafeHeaders
+from packsight.producer.http.limits import BodyLimit, Heads, SafeHeaders, Unpacked
 from packsight.producer.http.page.frame import no_page
 from packsight.producer.http.page.rooms import Rooms
 from packsight.producer.http.refusal import Refusal
@@ -56,6 +56,7 @@ def create_app(settings: Settings, figures: Figures | None = None) -> FastAPI:
         # The framework's pages of documentation load scripts from other hosts; /openapi.json says the same.
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # an answer without a body; the address is wrong, and that is told
         responses={"default": {"model": Refusal, "description": "Refused, with cause and remedy"}},
     )
     app.state.door = Door.of(settings)
@@ -66,9 +67,11 @@ def create_app(settings: Settings, figures: Figures | None = None) -> FastAPI:
     for part in (health, sign_in, recognise, jobs, results, uploads, webhooks, schemas, page):
         app.include_router(part.router)
     app.add_middleware(BodyLimit, most=settings.http.max_body, large=_LARGE)
+    app.add_middleware(Unpacked)
     app.add_middleware(SafeHeaders)
     if figures is not None:
         app.add_middleware(Counted, figures=figures)
+    app.add_middleware(Heads)  # outermost: what is within goes by one description of the request
     return app
 
 
@@ -92,7 +95,7 @@ def _runner(the_door: Door) -> Runner:
         {
             Kind.QUEUE: partial(queueing.enqueue, client),
             Kind.RETRY: partial(queueing.ask_again, client, the_door.errands),
-            Kind.WEBHOOK: partial(webhooks.tell, client, the_door.accounts, the_door.web),
+            Kind.WEBHOOK: partial(webhooks.tell, the_door),
         },
         _THREADS,
     )

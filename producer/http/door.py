@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -11,12 +11,14 @@ from fastapi import Depends, Request
 from packsight.producer.broker import answering
 from packsight.producer.client import Client
 from packsight.producer.http.accounts import Accounts
-from packsight.producer.http.errands import Errand, Errands
+from packsight.producer.http.errands import Errand, Errands, Kind
 from packsight.producer.http.limits import Places, Rates
 from packsight.producer.http.manifests import Manifests
 from packsight.producer.http.sessions import Sessions, own_secret
+from packsight.producer.summary import State, Summary
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import S3, Settings
+from packsight.shared.storage.jobs import Job, JobManifest
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.web import Web
 
@@ -77,6 +79,21 @@ class Door:
         """Have something done beside the requests, by this server or the next; raises QueueAway."""
         with answering(self.settings):
             self.errands.add(errand)
+
+    def standing(self, manifest: JobManifest) -> Summary:
+        """How a job stands; one whose failed photos are to be asked again runs from when that was accepted. Raises QueueAway."""
+        with answering(self.settings):
+            # Asked first: once they have been queued they have no outcomes any more.
+            again = self.errands.is_left(Kind.RETRY, manifest.job)
+        summary = self.client.summary(manifest)
+        return replace(summary, state=State.RUNNING, again=True) if again else summary
+
+    def cancel(self, job: Job) -> Summary:
+        """Have no more of a job worked on, nor asked again; raises UserError where nothing of it is left to be done."""
+        with answering(self.settings):
+            dropped = self.errands.drop(Kind.RETRY, job.id)
+        summary = self.client.summary(job.manifest)
+        return summary if dropped and summary.final else self.client.cancel(job)
 
 
 def _as_others_call_it(settings: Settings) -> S3:

@@ -145,6 +145,18 @@ class Errands:
         if text is not None:
             self.add(Errand.model_validate_json(text).model_copy(update={"tries": 0, "error": ""}))
 
+    def is_left(self, kind: Kind, job: str) -> bool:
+        """Whether there is one that is not done; of a webhook whether one ever was."""
+        return self._client.get(keys.errand(Errand(kind=kind, job=job).name)) is not None
+
+    def drop(self, kind: Kind, job: str) -> bool:
+        """Have one not done after all; tells whether it was there. Whoever works on it changes nothing of the list any more."""
+        name = Errand(kind=kind, job=job).name
+        with self._client.pipeline() as pipe:
+            pipe.delete(keys.errand(name))
+            pipe.zrem(keys.errands(kind), name)
+            return bool(pipe.execute()[0])
+
     def put_back(self, errand: Errand, seconds: float = 0.0) -> None:
         """Have one that was taken done after so many seconds."""
         due = ("ZADD", keys.errands(errand.kind), str(time.time() + seconds), errand.name)

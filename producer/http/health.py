@@ -35,7 +35,6 @@ class Ready(BaseModel):
     """Whether object storage does."""
 
 
-@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def alive() -> Alive:
     """Answer, whatever else is away: a restart of the server would not mend that."""
@@ -67,7 +66,6 @@ class Readiness:
         return Ready(ready=queue and store, queue=queue, store=store)
 
 
-@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"model": Ready}})
 async def ready(request: Request, response: Response) -> Ready:
     """Say whether requests can be carried out now; 503 when not."""

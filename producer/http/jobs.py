@@ -131,7 +131,7 @@ def _submit(kind: str, body: bytes, options: JobOptions, who: Caller, the_door: 
     if options.webhook:
         the_door.have_done(Errand(kind=Kind.WEBHOOK, job=job.id, client=who.name))
     the_door.have_done(Errand(kind=Kind.QUEUE, job=job.id, client=who.name))
-    return JobSeen.of(job.manifest, the_door.client.summary(job.manifest))
+    return JobSeen.of(job.manifest, the_door.standing(job.manifest))
 
 
 @router.get("")
@@ -146,7 +146,7 @@ def listed(
             continue
         if len(found) == limit:
             return JobsPage(jobs=found, next=found[-1].id)
-        found.append(JobSeen.of(manifest, client.summary(manifest)))
+        found.append(JobSeen.of(manifest, the_door.standing(manifest)))
     return JobsPage(jobs=found, next=None)
 
 
@@ -154,7 +154,7 @@ def listed(
 def one(job: str, who: Submitter, the_door: TheDoor) -> JobSeen:
     """A job and how it stands."""
     manifest = manifest_for(job, who, the_door)
-    return JobSeen.of(manifest, the_door.client.summary(manifest))
+    return JobSeen.of(manifest, the_door.standing(manifest))
 
 
 @router.get("/{job}/events", dependencies=[Large], responses={200: {"content": {"text/event-stream": {}}}})
@@ -170,7 +170,7 @@ async def _progress(manifest: JobManifest, the_door: Door) -> AsyncIterator[str]
     while before is None or not before.final:
         now: Summary | None
         try:
-            now = await run_in_threadpool(the_door.client.summary, manifest)
+            now = await run_in_threadpool(the_door.standing, manifest)
         except QueueAway:
             now = before
         if now is not None and now != before:
@@ -189,14 +189,16 @@ def cancel(job: str, who: Submitter, the_door: TheDoor) -> JobSeen:
     """Have no more of its photos worked on; those that nobody has begun end as `cancelled`."""
     manifest_for(job, who, the_door)
     whole = the_door.client.load(job)
-    return JobSeen.of(whole.manifest, the_door.client.cancel(whole))
+    return JobSeen.of(whole.manifest, the_door.cancel(whole))
 
 
 @router.delete("/{job}")
 def remove(job: str, who: Submitter, the_door: TheDoor) -> Gone:
     """Remove a job for good: its results, its list of photos, and uploads that no other job names; not while it runs."""
-    manifest_for(job, who, the_door)
+    manifest = manifest_for(job, who, the_door)
     try:
+        if the_door.standing(manifest).again:
+            raise JobAtWork(f"Job {job} is to be asked again.")
         removed = the_door.client.remove(the_door.client.load(job))
     except JobAtWork:
         remedy = f"End it by POST /v1/jobs/{job}/cancel, and send the same again when its photos in work have come to their end."
@@ -206,13 +208,13 @@ def remove(job: str, who: Submitter, the_door: TheDoor) -> Gone:
 
 @router.post("/{job}/retry", status_code=202)
 def retry(job: str, who: Submitter, the_door: TheDoor, asked: Retry | None = None) -> JobSeen:
-    """Ask again about photos that failed; what the others got stands."""
+    """Ask again about photos that failed; what the others got stands. From now on the job runs, until those have an outcome."""
     manifest = manifest_for(job, who, the_door)
     codes = tuple(asked.codes if asked else ())
     if codes and ErrorCode.CANCELLED not in codes and the_door.client.summary(manifest).state is State.CANCELLED:
         raise bad_request(f"The job was cancelled: whatever of it is asked again, `{ErrorCode.CANCELLED}` is among it")
     the_door.have_done(Errand(kind=Kind.RETRY, job=job, client=who.name, codes=codes))
-    return JobSeen.of(manifest, the_door.client.summary(manifest))
+    return JobSeen.of(manifest, the_door.standing(manifest))
 
 
 def manifest_for(job: str, who: Caller, the_door: Door) -> JobManifest:

@@ -1,4 +1,7 @@
-"""What a request may take: bytes, requests a minute, places among those that wait. What is beyond is refused, never half done."""
+"""What a request may take: bytes, requests a minute, places among those that wait. What is beyond is refused, never half done.
+
+Its body comes as it is: what is packed might be any size.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from packsight.producer.http.errors import answer, refused
 from packsight.producer.http.refusal import Refused
 from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.references import printable
 
 _SMALL = 100_000
 """Bytes of what needs few: a password, a list of codes."""
@@ -114,6 +120,56 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+class Unpacked:
+    """Refuses (415) requests whose body is packed: nobody here unpacks it, and it would be taken for photo or list as it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        packed = ", ".join(Headers(scope=scope).getlist("Content-Encoding")) if scope["type"] == "http" else ""
+        if packed.strip().lower() in {"", "identity"}:
+            await self._app(scope, receive, send)
+            return
+        refusal = Refused(
+            415, ErrorCode.FORMAT_UNSUPPORTED, f"The body is packed: Content-Encoding is {printable(packed)[:100]}",
+            remedy="Send the body unpacked, without Content-Encoding.", headers={"Accept-Encoding": "identity"},
+        )  # fmt: skip
+        await answer(refusal)(scope, receive, send)
+
+
+class _Enough(OSError):
+    """Of an answer nothing more is sent; to whoever sends it as when nobody reads any more."""
+
+
+class Heads:
+    """Answers HEAD as GET, without the body, which the server leaves out.
+
+    An answer of no known length is a stream, which may never end: it is ended before its first part.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def headed(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.start" and "Content-Length" not in Headers(raw=message["headers"]):
+                raise _Enough
+
+        try:
+            # A copy: the server goes by what it was asked.
+            await self._app({**scope, "method": "GET"}, receive, headed)
+        except (_Enough, ClientDisconnect):
+            await send({"type": "http.response.body"})
 
 
 class SafeHeaders:

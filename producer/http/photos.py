@@ -115,7 +115,7 @@ def _decoded(text: str) -> bytes:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)  # many programs write it in lines
     except binascii.Error:
         raise bad_request("What stands in `base64` is no base64") from None
 

@@ -18,8 +18,6 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from packsight.producer.client import Client
-from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.caller import Submitter
 from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.errands import Alive, Errand, Kind, NotYet
@@ -69,19 +67,19 @@ def check(web: Web, who: Caller, address: str) -> None:
         raise Refused(400, error.code, f"The address of `webhook`: {error.message}", remedy=remedy) from None
 
 
-def tell(client: Client, accounts: Accounts, web: Web, errand: Errand, _: Alive) -> None:
+def tell(the_door: Door, errand: Errand, _: Alive) -> None:
     """Tell that a job has ended; raises NotYet before, ImageError or UserError when it could not be told."""
     try:
-        manifest = client.manifest(errand.job)
+        manifest = the_door.client.manifest(errand.job)
     except NoSuchJob:
         return
     if not manifest.webhook:
         return
-    summary = client.summary(manifest)
+    summary = the_door.standing(manifest)
     if not summary.final:
         age = (datetime.now(UTC) - manifest.created_at).total_seconds()
         raise NotYet(min(_LATEST, max(_SOONEST, age * _SHARE)))
-    owner = accounts.client_named(errand.client)
+    owner = the_door.accounts.client_named(errand.client)
     if owner is None:
         raise UserError(f"{errand.client} has no key any more, and so no secret to sign with. Add it by `packsight keys add`.")
     body = _body(manifest, summary)
@@ -92,7 +90,7 @@ def tell(client: Client, accounts: Accounts, web: Web, errand: Errand, _: Alive)
         SIGNATURE: f"sha256={signature(owner.webhook_secret, stamp, body)}",
     }
     with deadline.within(_SECONDS):
-        status = web.post(parse_address(manifest.webhook), body, headers)
+        status = the_door.web.post(parse_address(manifest.webhook), body, headers)
     if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         raise ImageError(ErrorCode.HTTP_STATUS, f"{shown(manifest.webhook)} answered with status {status}")
 

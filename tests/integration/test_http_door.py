@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import socket
 import threading
@@ -183,6 +185,21 @@ def test_only_who_is_known_sends_much(open_door: Serving) -> None:
     assert open_door.stranger.post("/v1/jobs", body=body).status == 401
 
 
+@pytest.mark.parametrize("packing", ["gzip", "BR", "identity, deflate"])
+def test_a_body_that_is_packed_is_refused_wherever_it_is_sent(open_door: Serving, packing: str) -> None:
+    client = open_door.client()
+    body = gzip.compress(b"s3://a/b\ns3://a/c\n")
+    kinds = {"jobs": "text/plain", "recognize": "image/jpeg", "uploads/photo": "image/jpeg", "uploads": "application/json"}
+    for path, kind in kinds.items():
+        refused = client.post(f"/v1/{path}", body=body, headers={"Content-Type": kind, "Content-Encoding": packing})
+        assert (refused.status, refused.code) == (415, "format_unsupported")
+        assert f"Content-Encoding is {packing}" in refused.json["reason"]
+        assert "unpacked" in refused.json["failure"]["remedy"]
+    assert client.get("/v1/jobs").json["jobs"] == []
+    plain = client.post("/v1/uploads/photo", body=body, headers={"Content-Encoding": "identity"})
+    assert (plain.status, plain.json["sha256"]) == (201, hashlib.sha256(body).hexdigest()), "what a photo is, workers find out"
+
+
 def test_schemas_are_at_an_address(open_door: Serving) -> None:
     names = open_door.stranger.get("/v1/schemas").json
     shipped = Path(__file__).parents[2] / "docs/schemas"
@@ -197,9 +214,28 @@ def test_what_is_not_there_and_what_it_does_not_know_is_refused_in_one_form(open
     assert (missing.status, missing.code) == (404, "object_missing")
     method = open_door.stranger.ask("PUT", "/v1/session")
     assert (method.status, method.code) == (405, "bad_message")
+    assert open_door.stranger.ask("HEAD", "/v1/recognize").status == 405
+    slash = open_door.client().post("/v1/jobs/", json={"photos": ["s3://a/b"]})
+    assert (slash.status, slash.code) == (404, "object_missing")
     wrong = open_door.stranger.post("/v1/session", json={"name": 1, "pass": ""})
     assert (wrong.status, wrong.code) == (400, "bad_message")
     assert "body.name" in wrong.json["reason"]
+
+
+def test_what_is_read_can_be_asked_for_without_its_body(open_door: Serving) -> None:
+    client = open_door.client()
+    job = client.post("/v1/jobs", json={"photos": ["s3://a/b"]}).json["id"]
+    # Of the last two the bodies would not end: no worker is there.
+    streams = (f"/v1/jobs/{job}/events", f"/v1/jobs/{job}/results.jsonl?follow=true")
+    for path in ("/healthz", "/v1/session", "/v1/jobs", f"/v1/jobs/{job}", f"/v1/jobs/{job}/results", "/openapi.json", *streams):
+        answer = client.ask("HEAD", path)
+        assert (answer.status, answer.data) == (200, b""), path
+        assert answer.headers["Content-Type"]
+        assert path in streams or int(answer.headers["Content-Length"]) == len(client.get(path).data)
+    assert client.ask("HEAD", "/v1/jobs/nothing").status == 404
+    assert open_door.stranger.ask("HEAD", "/v1/jobs").status == 401
+    while open_door.door.large.taken:
+        time.sleep(0.01)
 
 
 def test_browsers_are_told_to_load_nothing_from_other_hosts(open_door: Serving) -> None:

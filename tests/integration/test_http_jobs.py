@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -22,20 +23,23 @@ import pytest
 import urllib3
 
 from packsight.producer.client import Client
+from packsight.producer.http import app as app_module
 from packsight.producer.http import errands as errands_module
+from packsight.producer.http import webhooks
 from packsight.producer.http.accounts import Accounts
-from packsight.producer.http.errands import Alive, Errand, Errands, Kind, Runner
+from packsight.producer.http.errands import Alive, Errand, Errands, Kind, NotYet, Runner, Stopped
 from packsight.producer.http.queueing import ask_again
 from packsight.producer.http.rights import Right
 from packsight.producer.http.webhooks import signature
 from packsight.producer.sources import Item
+from packsight.producer.summary import State
 from packsight.producer.upload import NAMELESS
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Fetch, Http, Settings
-from packsight.shared.storage.jobs import JobManifest
+from packsight.shared.storage.jobs import JobAbout, JobManifest
 from packsight.shared.storage.objects import ObjectStore
 from tests.door import Serving, Visitor, serving
 from tests.recognizer import StandIn, running
@@ -331,8 +335,9 @@ def test_a_retry_says_that_it_lives_with_each_message_that_it_queues(live_settin
         job = client.submit([Item(str(number), f"https://example.com/{number}.jpg") for number in range(5)], batch_size=1)
         client.ledger.cancel(job.id, 5)
         client.ledger.let_go_on(job.id, 5)
-        errand = Errand(kind=Kind.RETRY, job=job.id)
-        ask_again(client, Errands(client.ledger.client, 60), errand, lambda: said.append(client.ledger.jobs.enqueued(job.id)))
+        errands, errand = Errands(client.ledger.client, 60), Errand(kind=Kind.RETRY, job=job.id)
+        errands.add(errand)
+        ask_again(client, errands, errand, lambda: said.append(client.ledger.jobs.enqueued(job.id)))
     assert said == [1, 2, 3, 4, 5]
 
 
@@ -345,6 +350,73 @@ def test_failed_photos_are_asked_about_again_and_the_others_are_not(open_door: S
     while worker.tries["s3://a/crash"] < 2:
         time.sleep(0.05)
     assert worker.seen["s3://a/1"] == 1
+
+
+@pytest.fixture
+def slow_door(live_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
+    """A server that comes to no retry."""
+    monkeypatch.setattr(app_module, "_THREADS", {Kind.QUEUE: 1, Kind.WEBHOOK: 1})
+    with serving(live_settings) as running_door:
+        yield running_door
+
+
+def test_from_when_a_retry_is_accepted_the_job_runs_until_what_is_asked_again_has_its_outcome(
+    slow_door: Serving, worker: StandIn
+) -> None:
+    client, door = slow_door.client(), slow_door.door
+    job = submitted(client, json={"photos": ["s3://a/1", "s3://a/crash"], "batch_size": 1})["id"]
+    assert ended(client, job)["state"] == "ended"
+    asked = client.post(f"/v1/jobs/{job}/retry", json={"codes": ["internal"]})
+    for seen in (asked.json, client.get(f"/v1/jobs/{job}").json, client.get("/v1/jobs").json["jobs"][0]):
+        assert (seen["state"], seen["over"], seen["answered"]) == ("running", False, 2)
+    address = f"{client.base}/v1/jobs/{job}/events"
+    events = client.pool.request("GET", address, headers=dict(client.headers), preload_content=False)
+    assert events.readline() == b"event: progress\n"
+    errand = door.errands.take(Kind.RETRY)
+    assert errand is not None
+    ask_again(door.client, door.errands, errand, lambda: None)
+    door.errands.done(errand)
+    assert [line for line in events.read().splitlines() if line.startswith(b"event")][-1] == b"event: ended"
+    assert worker.tries == {"s3://a/1": 1, "s3://a/crash": 2}
+    seen = client.get(f"/v1/jobs/{job}").json
+    assert (seen["state"], seen["over"]) == ("ended", True)
+
+
+def test_an_end_is_not_told_when_the_job_is_to_be_asked_again(slow_door: Serving, worker: StandIn) -> None:
+    door = slow_door.door
+    job = door.client.submit([Item("1", "s3://a/crash")], about=JobAbout(webhook="https://example.com/ended"))
+    deque(door.client.run(job), maxlen=0)
+    door.errands.add(Errand(kind=Kind.RETRY, job=job.id, codes=(ErrorCode.INTERNAL,)))
+    with pytest.raises(NotYet):
+        webhooks.tell(door, Errand(kind=Kind.WEBHOOK, job=job.id, client="shop"), lambda: None)
+
+
+def test_a_job_that_is_to_be_asked_again_is_not_removed_and_is_not_asked_once_it_is_cancelled(
+    slow_door: Serving, worker: StandIn
+) -> None:
+    client, door = slow_door.client(), slow_door.door
+    job = submitted(client, json={"photos": ["s3://a/crash"]})["id"]
+    ended(client, job)
+    client.post(f"/v1/jobs/{job}/retry", json={"codes": ["internal"]})
+    assert client.ask("DELETE", f"/v1/jobs/{job}").code == "conflict"
+    taken = door.errands.take(Kind.RETRY)
+    assert taken is not None
+    seen = client.post(f"/v1/jobs/{job}/cancel")
+    assert (seen.status, seen.json["state"], seen.json["over"]) == (200, "ended", True)
+    ask_again(door.client, door.errands, taken, lambda: None)
+    assert client.get(f"/v1/jobs/{job}").json["over"]
+    assert worker.tries["s3://a/crash"] == 1
+    assert client.ask("DELETE", f"/v1/jobs/{job}").status == 200
+
+
+def test_a_retry_of_some_failures_ends_where_the_job_was_cancelled_meanwhile(live_settings: Settings) -> None:
+    with Client(live_settings) as client:
+        job = client.submit([Item("1", "https://example.com/1.jpg")])
+        errands, errand = Errands(client.ledger.client, 60), Errand(kind=Kind.RETRY, job=job.id, codes=(ErrorCode.INTERNAL,))
+        errands.add(errand)
+        client.cancel(job)
+        ask_again(client, errands, errand, lambda: None)
+        assert client.summary(job.manifest).state is State.CANCELLED
 
 
 def test_a_job_is_removed_with_all_that_is_known_of_it(open_door: Serving, worker: StandIn, store: ObjectStore) -> None:
@@ -522,6 +594,40 @@ def test_the_end_after_a_retry_is_told_as_the_first_whoever_asked_for_it(live_se
             signed = signature(account.webhook_secret, headers["X-Packsight-Timestamp"], body)
             assert headers["X-Packsight-Signature"] == f"sha256={signed}"
         assert {json.loads(body)["job"] for _, body in listener.told} == {job}
+
+
+def test_where_nothing_is_asked_again_no_end_is_told_anew(live_settings: Settings, worker: StandIn) -> None:
+    with listening() as listener, serving(allowing(live_settings, listener)) as running_door:
+        client, database = running_door.client(), running_door.door.client.ledger.client
+        job = submitted(client, json={"photos": ["s3://a/1", "s3://a/crash"], "webhook": listener.address})["id"]
+        while not listener.told or database.exists(keys.errands(Kind.WEBHOOK)):
+            time.sleep(0.05)
+        assert client.post(f"/v1/jobs/{job}/retry", json={"codes": ["http_status"]}).status == 202
+        assert ended(client, job)["ends"] == {"failed": 2}
+        assert not database.exists(keys.errands(Kind.WEBHOOK))
+        assert len(listener.told) == 1
+
+
+def test_that_a_new_end_is_to_be_told_is_known_before_anything_is_asked_again(live_settings: Settings) -> None:
+    def stop() -> None:
+        raise Stopped
+
+    with Client(live_settings) as client, running(live_settings) as worker:
+        job = client.submit([Item("1", "s3://a/crash")])
+        deque(client.run(job), maxlen=0)
+        errands, errand = Errands(client.ledger.client, 60), Errand(kind=Kind.RETRY, job=job.id, codes=(ErrorCode.INTERNAL,))
+        errands.add(Errand(kind=Kind.WEBHOOK, job=job.id, client="shop"))
+        told = errands.take(Kind.WEBHOOK)
+        assert told is not None
+        errands.done(told)
+        errands.add(errand)
+        with pytest.raises(Stopped):
+            ask_again(client, errands, errand, stop)
+        assert errands.take(Kind.WEBHOOK) is not None
+        assert client.summary(job.manifest).over
+        ask_again(client, errands, errand, lambda: None)
+        deque(client.outcomes(job, wait=True), maxlen=0)
+        assert worker.tries["s3://a/crash"] == 2
 
 
 def test_webhooks_that_were_given_up_are_told_to_whoever_looks_after_their_catalog(open_door: Serving) -> None:

@@ -18,13 +18,14 @@ import pytest
 from PIL import Image
 
 from packsight.deploy.testbed import Servers
-from packsight.producer.http import page
+from packsight.producer.http import errands, page
 from packsight.producer.http.rights import Right
 from packsight.producer.reviews.desk import ReviewDesk
 from packsight.producer.reviews.products import Products
 from packsight.shared.catalog.told import LISTS
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Failure, Outcome, Status
+from packsight.shared.queue import keys
 from packsight.shared.settings import Http
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import Job, Unopened
@@ -349,6 +350,12 @@ def test_a_job_is_cancelled_and_its_failed_photos_are_asked_again(shop: Serving,
         until(lambda: "16 not in the catalog" in text(person.get(f"/jobs/{made.id}")))
         assert sum(worker.seen.values()) == 16
     assert sent(person, f"/jobs/{made.id}/retry").status == 400
+    errand = errands.Errand(kind=errands.Kind.RETRY, job=made.id)
+    client.ledger.client.set(keys.errand(errand.name), errand.model_dump_json(), ex=60)  # as when no server has come to it
+    for path in ("/jobs", f"/jobs/{made.id}"):
+        assert "Running" in text(person.get(path))
+    assert sent(person, f"/jobs/{made.id}/cancel").status == 303
+    assert "Running" not in text(person.get(f"/jobs/{made.id}"))
     waiting = client.submit([f"https://shop.example/{n}.jpg" for n in range(3)])
     assert sent(person, f"/jobs/{waiting.id}/cancel").status == 303
     shows = person.get(f"/jobs/{waiting.id}")

@@ -39,6 +39,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "form": {"fields": {"image": ("photo.jpg", PHOTO, "image/jpeg")}},
     "form-of-another-name": {"fields": {"file": ("photo.jpg", PHOTO)}},
     "base64": {"json": {"base64": base64.b64encode(PHOTO).decode()}},
+    "base64-in-lines": {"json": {"base64": "\r\n".join(base64.b64encode(PHOTO).decode())}},
     "data-url": {"json": {"base64": f"data:image/jpeg;base64,{base64.b64encode(PHOTO).decode()}"}},
 }
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import bz2
 import json
+import lzma
 import os
 import re
 import shutil
 import subprocess
 import time
 import uuid
+import zlib
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +44,7 @@ from packsight.shared.contract.outcomes import (
     WordEvidence,
     WordRead,
 )
+from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Settings, Worker
 from tests.pages import ROOT, block, text_of
@@ -164,6 +172,39 @@ def test_a_message_with_only_what_the_contract_asks_for_reaches_the_default_queu
     with redis.Redis.from_url(live_settings.broker_url.get_secret_value()) as broker:
         broker.lpush(DEFAULT_QUEUE, json.dumps(message))
     assert len(answer(live_settings, task_id).outcomes) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "pack"),
+    [("application/x-gzip", zlib.compress), ("application/x-bz2", bz2.compress), ("application/x-lzma", lzma.compress)],
+    ids=["zlib", "bzip2", "lzma"],
+)
+def test_a_message_written_by_hand_says_its_expiry_its_priority_and_how_it_is_packed(
+    live_settings: Settings, kind: str, pack: Callable[[bytes], bytes]
+) -> None:
+    message: dict[str, Any] = json.loads(BY_HAND)
+    task_id = message["headers"]["id"] = str(uuid.uuid4())
+    (example,) = re.findall(r'\(`("packsight.recognize.*")`\)', PAGE)
+    message["headers"] |= {"expires": (datetime.now(UTC) + timedelta(hours=1)).isoformat(), "compression": kind}
+    message["body"] = base64.b64encode(pack(base64.b64decode(message["body"]))).decode()
+    message["properties"]["priority"] = 3
+    with redis.Redis.from_url(live_settings.broker_url.get_secret_value()) as broker:
+        broker.lpush(json.loads(example), json.dumps(message))
+    assert len(answer(live_settings, task_id).outcomes) == 1
+
+
+def test_a_message_whose_id_is_too_long_is_put_aside_and_its_task_is_told_nothing(live_settings: Settings) -> None:
+    message: dict[str, Any] = json.loads(BY_HAND)
+    task_id = message["headers"]["id"] = "x" * 257
+    with (
+        redis.Redis.from_url(live_settings.broker_url.get_secret_value()) as broker, closing(Ledger(live_settings)) as ledger,
+        closing(DeadLetters(live_settings)) as letters, running(live_settings),
+    ):  # fmt: skip
+        broker.lpush(INTERACTIVE_QUEUE, json.dumps(message))
+        while not (found := letters.list()):
+            time.sleep(0.05)
+        assert "id: String should have at most 256 characters" in found[0].message
+        assert ledger.results.read([task_id]) == {}
 
 
 def answer(settings: Settings, task_id: str) -> RecognizeResult:

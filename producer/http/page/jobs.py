@@ -117,7 +117,7 @@ def jobs(who: Submitter, page: Annotated[int, Query(ge=1, le=100_000)] = 1) -> R
     """The newest jobs first."""
     theirs = (one for one in who.rooms.manifests() if who.who.sees(one.catalog))
     chosen = list(islice(theirs, (page - 1) * _JOBS, page * _JOBS + 1))
-    found = [Standing(one, who.door.client.summary(one)) for one in chosen[:_JOBS]]
+    found = [Standing(one, who.door.standing(one)) for one in chosen[:_JOBS]]
     return who.page("jobs.html.j2", jobs=found, page=page, more=len(chosen) > _JOBS)
 
 
@@ -156,7 +156,7 @@ def download(who: Submitter, job: str, kind: Literal["csv", "jsonl"]) -> Respons
 def cancel(who: Submitter, job: str) -> Response:
     """Have no more of it worked on."""
     _looked_up(who, job)
-    who.door.client.cancel(who.door.client.load(job))
+    who.door.cancel(who.door.client.load(job))
     return to(link(f"/jobs/{job}"))
 
 
@@ -188,7 +188,7 @@ def photo(who: Submitter, job: str, place: int) -> Response:
 def _looked_up(who: Viewer, job: str) -> tuple[Standing, JobIndex]:
     manifest = who.rooms.manifest(job)
     who.who.require_catalog(manifest.catalog)
-    return Standing(manifest, who.door.client.summary(manifest)), who.rooms.indexes.of(manifest)
+    return Standing(manifest, who.door.standing(manifest)), who.rooms.indexes.of(manifest)
 
 
 def _pages(total: int) -> int:
