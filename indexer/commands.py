@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -67,7 +68,7 @@ def sync(
     """
     _check(feed, photos, catalog)
     config = _with_columns(settings(), columns)
-    with _reachable(), _progress() as progress:
+    with _stoppable(), _reachable(), _progress() as progress:
         share = config.catalog.canary if canary is None else canary
         request = SyncRequest(feed, photos, catalog, force=force, all_pictures=all_pictures, canary=share)
         report = run_sync(request, config, progress)
@@ -83,6 +84,24 @@ def sync(
             print_notes(tables.remarks(summary))
     if wait and report.version is not None:
         _wait(catalog)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM end a sync as Ctrl-C does, with exit code 130: its lock is free at once, and it is said what that leaves."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        told = "Stopped. Workers serve what they served; the same sync goes on with what was looked at and described."
+        Console(stderr=True).print(f"\n{told}", soft_wrap=True)
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def rehearse(feed: str, photos: str, catalog: str, *, columns: Sequence[str]) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import redis
 from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
@@ -20,8 +25,10 @@ from packsight.indexer.publish import publish
 from packsight.shared.catalog.manifest import Manifest, SelfCheck, seal
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import UserError
+from packsight.shared.queue import keys
 from packsight.shared.settings import S3, Catalog, Settings
 from packsight.shared.storage.objects import ObjectStore
+from tests.servers import serving
 from tests.trust import UNCHECKED
 
 
@@ -47,6 +54,26 @@ def put(store: ObjectStore, folder: Path, version: str, parent: str | None = Non
     )  # fmt: skip
     catalogs = CatalogStore(store, "default", UNCHECKED)
     publish(catalogs, folder / version, seal(folder / version, manifest), catalogs.current(), lambda: None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_sync_that_is_stopped_frees_its_lock_and_says_what_that_leaves(
+    live_settings: Settings, live_environment: None, number: signal.Signals
+) -> None:
+    with serving() as server, redis.Redis.from_url(live_settings.results) as client:
+        line = [sys.executable, "-m", "packsight", "catalog", "sync", "--feed", server.url("/drip-body/feed.xml")]
+        with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                while not server.hits["/drip-body/feed.xml"]:
+                    assert process.poll() is None
+                    time.sleep(0.05)
+                assert client.exists(keys.sync_lock("default"))
+                process.send_signal(number)
+                told = process.communicate(timeout=60)[1]
+            finally:
+                process.kill()
+        assert (process.returncode, "Stopped. Workers serve what they served" in told) == (130, True), told
+        assert not client.exists(keys.sync_lock("default"))
 
 
 def test_versions_are_listed_with_the_current_one_marked(config: Settings, store: ObjectStore, tmp_path: Path) -> None:
