@@ -236,8 +236,8 @@ def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
             if left := leave(catalogs, reports, settings().catalog, before):
                 told += (
                     f". {' and '.join(left)} is kept for a look as a refused version: products and photos as they are in it are "
-                    "not published again by themselves, until the feed has others, or a sync is forced. What is only shown, "
-                    "as prices, follows the feed all the same"
+                    "not published again by themselves, until the feed has others, reviews or limits change, or a sync is "
+                    "forced. What is only shown, as prices, follows the feed all the same"
                 )
         fleet.announce(catalog)
     out.print(f"{told}.", highlight=False)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -155,7 +155,7 @@ class Pipeline:
                 self._read_barcodes(photo for photo in (*new.values(), *old.values()) if photo.barcodes is None)
             self._look(list(new.values()), enough, parts, asked=asked)
             known |= {sha256: replace(photo.described(), cut_for=version) for sha256, photo in new.items()}
-            known |= {sha256: self._look_again(photo, known[sha256], enough, version) for sha256, photo in old.items()}
+            known |= self._look_again(old, known, enough, version)
             for photo in usable:
                 photo.features = known[photo.sha256]
             if asked:  # before these photos are decided about, so that whoever has an answer finds them kept
@@ -208,13 +208,16 @@ class Pipeline:
         if open_ and "words" in parts:
             self._read(open_, enough)
 
-    def _look_again(self, photo: Extracted, known: Features, enough: EarlyStop, version: str) -> Features:
-        """Features of a photo that is known, with what this catalog version asks beyond what others did."""
-        known = replace(known, barcodes=photo.barcodes)
-        if enough.lacks_lines(known, version):
-            self._ask_details([photo], enough)
-            known = replace(known, cut=photo.described().cut, cut_for=version)
-        return known
+    def _look_again(
+        self, photos: Mapping[str, Extracted], known: Mapping[str, Features], enough: EarlyStop, version: str
+    ) -> dict[str, Features]:
+        """Features of photos that are known, with what this catalog version asks beyond what others did."""
+        found = {sha256: replace(known[sha256], barcodes=photo.barcodes) for sha256, photo in photos.items()}
+        unread = [sha256 for sha256, features in found.items() if enough.lacks_lines(features, version)]
+        self._ask_details([photos[sha256] for sha256 in unread], enough)
+        return found | {
+            sha256: replace(found[sha256], cut=photos[sha256].described().cut, cut_for=version) for sha256 in unread
+        }
 
     def _ask_details(self, photos: Sequence[Extracted], enough: EarlyStop) -> list[Extracted]:
         """Let details and the lines that tell add their evidence; returns the photos that they leave open."""
