@@ -6,8 +6,8 @@ import logging
 
 from packsight.indexer.gate.rules import Refusal
 from packsight.indexer.publish import point
-from packsight.indexer.refused import set_aside
 from packsight.indexer.version_report.keeping import Reports
+from packsight.indexer.version_report.summary import Verdict
 from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import CatalogError, UserError
@@ -60,7 +60,10 @@ def give_up(catalogs: CatalogStore, reports: Reports) -> list[str]:
     try:
         for version, canary in sorted({canary.version: canary for canary in current.canaries.values()}.items()):
             reason = f"It was tried on {canary.share:.3g} of the messages and given up."
-            set_aside(catalogs, reports, version, Refusal(gate="given up", text=reason))
+            catalogs.mark_refused(version, (reason,))
+            if (summary := reports.summary(version)) is not None:
+                given_up = Refusal(gate="given up", text=reason)
+                reports.judge(summary.model_copy(update={"verdict": Verdict.REFUSED, "reasons": (*summary.reasons, given_up)}))
         catalogs.drop_canaries(expected=current)
     except CatalogError as error:
         raise UserError(f"{error.message}. {error.remedy}") from None

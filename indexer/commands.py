@@ -26,7 +26,6 @@ from packsight.indexer.feed.source import check_readable
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.publish import roll_back
-from packsight.indexer.refused import leave
 from packsight.indexer.rehearsal import rehearse as run_rehearsal
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.signing import sign_former
@@ -229,20 +228,20 @@ def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
             gone = trial.give_up(catalogs, Reports(store, catalog))
             told = f"No message is answered from {' and '.join(gone)} any more, which is kept for a look as a refused version"
         else:
-            reports, before = Reports(store, catalog), catalogs.overwritable()
-            reports.require_built(*filter(None, [version]))
+            Reports(store, catalog).require_built(*filter(None, [version]))
             targets = roll_back(catalogs, version or None, fleet.recipes(), everyone=everyone)
-            told = f"Catalog {catalog} is at {' and '.join(targets)} now. The next sync starts from it"
-            if left := leave(catalogs, reports, settings().catalog, before):
-                told += (
-                    f". {' and '.join(left)} is kept for a look as a refused version: products and photos as they are in it are "
-                    "not published again by themselves, until the feed has others, reviews or limits change, or a sync is "
-                    "forced. What is only shown, as prices, follows the feed all the same"
-                )
+            told = f"Catalog {catalog} is at {' and '.join(targets)} now. The next sync starts from it, and publishes what the "
+            told += f"feed says then{_by_itself(catalog)}: mend the feed before"
         fleet.announce(catalog)
     out.print(f"{told}.", highlight=False)
     if wait:
         _wait(catalog)
+
+
+def _by_itself(catalog: str) -> str:
+    """When the next sync comes without anybody's doing."""
+    rules = settings().catalog
+    return f" (by itself within {rules.sync_seconds / 60:.3g} minutes)" if rules.feed and rules.name == catalog else ""
 
 
 @contextmanager

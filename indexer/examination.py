@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from packsight.indexer.gate.case import case_of, made_for
+from packsight.indexer.gate.case import case_of
 from packsight.indexer.gate.changes import Changes, changes
 from packsight.indexer.gate.churn import NO_CHURN, changed_answers, churn
 from packsight.indexer.gate.parameters import GATE, GateParameters
@@ -33,6 +33,7 @@ from packsight.shared import advice
 from packsight.shared.catalog.health import LISTS as HEALTH
 from packsight.shared.catalog.manifest import MANIFEST, SERVED, Manifest, PhotoRow, ProductRow, new_version
 from packsight.shared.catalog.parts import verify
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.tables import photo_table, product_table
 from packsight.shared.catalog.told import MADE, OWN, QUERY, Asked
@@ -209,7 +210,6 @@ class Examination:
         compared += ([*told(parents, parent.version), *otherwise.told(parent.version)] if parent is not None else [])
         notes = (*material.notes, *material.queries.notes, *notes)
         summary = self._summary(manifest.version, parent, verdict, reasons, found.own, lists, compared, notes)
-        summary = summary.model_copy(update={"queries": tuple(sorted(material.queries.decisive))})
         if verdict is Verdict.REFUSED or tried:
             made = made_for(manifest.recipe, manifest.fit, manifest.reviewed.digest)
             case = case_of(tables, made, parent, material.queries.decisive, self.limits)
@@ -310,6 +310,11 @@ class Examination:
             compared=tuple(compared),
             notes=tuple(notes),
         )
+
+
+def made_for(recipe: Recipe, fit: str, reviewed: str = "") -> str:
+    """Name of what a version is made for; reviewed: what names the reviews that it is calibrated by."""
+    return f"{recipe.key} {fit} {reviewed}".rstrip()
 
 
 def _kept(version: str, catalog: str) -> str:

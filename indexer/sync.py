@@ -29,12 +29,11 @@ from packsight.indexer.build.version import build_version
 from packsight.indexer.canary import CanaryError
 from packsight.indexer.collection.sweep import sweep_parts
 from packsight.indexer.completion import Completed, Progress, complete
-from packsight.indexer.examination import Examination, Material, RefusedError
+from packsight.indexer.examination import Examination, Material, RefusedError, made_for
 from packsight.indexer.extraction import Extractor, QueueExtractor
 from packsight.indexer.feed.extra_photos import extra_photos
 from packsight.indexer.feed.source import open_feed, reader_of
 from packsight.indexer.fleet import NO_WORKERS, Fleet
-from packsight.indexer.gate.case import made_for
 from packsight.indexer.gate.job_photos import job_photos
 from packsight.indexer.gate.queries import Queries, stored_queries
 from packsight.indexer.gate.tables import Tables

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from packsight.indexer.gate.tables import Tables
 from packsight.shared.catalog.manifest import Manifest
-from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.settings import Catalog
 
 _DECIDING = {
@@ -31,11 +30,6 @@ def case_of(tables: Tables, made_for: str, parent: Manifest | None, queries: Ite
         with pa.ipc.new_stream(pa.PythonFile(_Sink(digest), "w"), ordered.schema) as writer:
             writer.write_table(ordered)
     return digest.hexdigest()
-
-
-def made_for(recipe: Recipe, fit: str, reviewed: str = "") -> str:
-    """Name of what a version is made for; reviewed: what names the reviews that it is calibrated by."""
-    return f"{recipe.key} {fit} {reviewed}".rstrip()
 
 
 class _Sink(io.RawIOBase):

@@ -57,8 +57,6 @@ class Summary(BaseModel):
     """Why it was refused, or what was overridden."""
     case: str = ""
     """Of one that was refused, or was tried as a canary, all that this depends on (packsight.indexer.gate.case)."""
-    queries: tuple[str, ...] = ()
-    """Hashes of the photos that the operator has asked of every version: a part of the case."""
     levels: Levels
     counts: dict[str, int] = Field(default_factory=dict)
     """Rows of the lists, by the names of TITLES."""

@@ -188,27 +188,16 @@ def test_pictures_for_which_a_version_was_refused_are_asked_for_again(shop: Shop
     assert shop.sync().published, "the server was mended"
 
 
-def test_what_somebody_went_back_from_is_not_published_again_unless_something_changed_or_it_is_forced(
-    shop: Shop, reports: Reports, config: Settings
-) -> None:
+def test_whoever_goes_back_is_told_what_the_next_sync_does(shop: Shop, config: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     first = str(shop.sync().version)
     shop.names["3"] = "Lotion of roses"
-    second = str(shop.sync().version)
-    shop.names["4"] = "Soap of roses"
-    third = str(shop.sync().version)
+    shop.sync()
     told = " ".join(run("rollback", first, "--no-wait").stdout.split())
-    assert f"at {first} now" in told and f"{third} is kept for a look as a refused version" in told and second not in told
-    for _ in range(2):
-        with pytest.raises(RefusedError, match=f"(?s)It was served, and given up for {first}.*--force"):
-            shop.sync()
-    assert (pointed(shop), summary(reports, third).verdict) == (first, Verdict.REFUSED)
-    assert "kept for a look" not in run("rollback", third, "--no-wait").stdout, "to let it be served leaves nothing behind"
-    assert not shop.sync().published
-    run("rollback", first, "--no-wait")
-    shop.names["4"] = "Soap of lilies"
-    assert shop.sync().published
-    shop.names["4"] = "Soap of roses"
-    assert shop.sync(force=True).published
+    assert f"at {first} now. The next sync starts from it, and publishes what the feed says then: mend the feed before." in told
+    assert shop.sync().published, "as it was told"
+    catalog = shop.settings.catalog.model_copy(update={"feed": "feed.xml", "sync_seconds": 900.0})
+    monkeypatch.setattr("packsight.indexer.commands.settings", lambda: shop.settings.model_copy(update={"catalog": catalog}))
+    assert "(by itself within 15 minutes)" in " ".join(run("rollback", first, "--no-wait").stdout.split())
 
 
 def test_only_the_last_refused_versions_are_kept_and_none_for_long(shop: Shop, reports: Reports) -> None:
