@@ -36,7 +36,7 @@ from packsight.indexer.feed.source import open_feed, reader_of
 from packsight.indexer.fleet import NO_WORKERS, Fleet
 from packsight.indexer.gate.job_photos import job_photos
 from packsight.indexer.gate.queries import Queries, stored_queries
-from packsight.indexer.gate.tables import Tables
+from packsight.indexer.gate.tables import read_products
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.made.keeping import Made, Maker
 from packsight.indexer.noted import noted
@@ -222,7 +222,10 @@ class Sync:
             resolution.take_back_refusals(state, all_of_them=request.force)
             self._read_feed(state)
             take_in_extras(state, extra_photos(request.photos, self.store, skipped) if request.photos else (), request.photos)
-            harvest.follow(self._moved(state, harvest.products, parent))
+            if parent is not None:
+                served = parent.manifest.version
+                known = harvest.products(served).items()
+                harvest.follow({version: self._moved(state, version, ids, parent) for version, ids in known}, served)
             harvest.take_in(state)
             wanted = plan(state, parent.number if parent is not None else NO_VERSION)
             if not request.force and not request.dry_run:
@@ -240,12 +243,18 @@ class Sync:
                 touch_all(state)
         return Wanted(wanted, current, parent, targets, notes, harvest)
 
-    def _moved(self, state: State, ids: Sequence[str], parent: Parent | None) -> dict[str, str]:
-        """Where the products are now that these ids named in the version before, where that is another id or none."""
-        if parent is None or not (changed := resolution.changed_ids(state, ids, parent.number)):
+    def _moved(self, state: State, version: str, ids: Sequence[str], parent: Parent) -> dict[str, str]:
+        """The ids now of products that a version has under these, of those that have another one."""
+        if version == parent.manifest.version:
+            ids = resolution.changed_ids(state, ids, parent.number)
+        if not ids:
             return {}
-        before = Tables.read(self.catalogs, parent.manifest.version).products
-        if not (unsure := renamed(changed, before, resolution.live_rows(state, changed))):
+        try:
+            before = read_products(self.catalogs, version)
+        except CatalogError as error:  # it is gone, or damaged: ids are taken as they stand
+            log.warning("whether ids of products have changed since version %s is not known: %s", version, error)
+            return {}
+        if not (unsure := renamed(ids, before, resolution.live_rows(state, ids))):
             return {}  # as after most changes, for which not all products need be gone through
         return moved(unsure, before, product_table(resolution.offered(state)))
 
@@ -339,7 +348,7 @@ class Sync:
                         manifest = self._build_version(state, folder, wanted, target, completed, made)
                     except RefusedError:
                         with state.transaction():
-                            ask_again(state, _number(target))
+                            ask_again(state, _number(target), self.clock())
                         raise
                     if manifest is not None:
                         versions.append(Version(folder, manifest, target, _refused(state)))
@@ -517,7 +526,8 @@ class Sync:
         current = self.catalogs.current() if built.versions else wanted.current
         tried = {canary.version for canary in current.canaries.values()} if current is not None else set()
         canary = any(made.manifest.version in tried for made in built.versions)
-        wanted.harvest.settle(state, built.versions[-1].manifest.version if built.versions else "", canary=canary)
+        served = wanted.parent.manifest.version if wanted.parent is not None else ""
+        wanted.harvest.settle(state, built.versions[-1].manifest.version if built.versions else served, canary=canary)
         return Published(current.version if current is not None else None, canary)
 
     def _settle(self, state: State, wanted: Wanted, built: Built, summary: Summary) -> None:

@@ -66,7 +66,7 @@ def main() -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        where = error.filename or "standard output"
-        print(f"packsight: {where}: {error.strerror}. Make room, or write elsewhere.", file=sys.stderr)
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"packsight: {error.strerror}{where}. Make room, or write elsewhere.", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to be written would fail once more
         sys.exit(1)

@@ -42,13 +42,23 @@ else:
 
 _TYPES: dict[Kind, str] = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
 _CATEGORIES = {"status": [status.value for status in Status], "failure_code": [code.value for code in ErrorCode]}
-_YES = {"true", "истина"}
-"""What spreadsheets make of True."""
+_TRUTHS = dict.fromkeys(("true", "истина", "wahr", "vrai", "1"), True) | dict.fromkeys(
+    ("false", "ложь", "falsch", "faux", "0"), False
+)
+"""What spreadsheets make of True and False."""
+
+
+def _truth(cell: str) -> bool:
+    if (told := _TRUTHS.get(cell.lower())) is None:
+        raise ValueError(f"{cell} is neither true nor false")
+    return told
+
+
 _FROM_TEXT: dict[Kind, Callable[[str], Value]] = {
     str: literal,
     int: int,
     float: lambda cell: float(cell.replace(",", ".")),  # as spreadsheets write it in much of Europe
-    bool: lambda cell: cell.lower() in _YES,
+    bool: _truth,
 }
 
 

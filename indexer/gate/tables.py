@@ -67,6 +67,14 @@ class Tables:
         )
 
 
+def read_products(catalogs: CatalogStore, version: str) -> pa.Table:
+    """The products of a published version alone; raises CatalogError as `Tables.read` does."""
+    with TemporaryDirectory() as folder:
+        manifest = catalogs.manifest(version)
+        catalogs.fetch(manifest, Path(folder), (PRODUCTS, *filter(is_shown, manifest.files)))
+        return ProductTable(Path(folder) / PRODUCTS).arrow
+
+
 def distinct(column: pa.ChunkedArray) -> int:
     """Different values of a column."""
     return int(pc.count_distinct(column).as_py())

@@ -4,7 +4,7 @@ A confirmed photo is one that shows a product by a verdict that counts and that 
 catalog's photos, whatever becomes of the job that it came with, and it is a photo of its product from then on: the newest few of
 each product, unless it is nearly one that is there, or the catalog knows its own photos worse with it. What is left out is told,
 and written beside the catalog, so that it is not tried again at every sync. A verdict that is taken back takes its photo along.
-A product that comes back under another id keeps its photos, and one that takes the id of another does not get them.
+A product that comes back under another id keeps its photos.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.review_figure import figure
 from packsight.shared.storage.review_use import LeftPhoto, ReviewUse, TakenPhoto, read_use, write_use
 from packsight.shared.storage.reviews import ReviewStore
-from packsight.shared.storage.verdicts import Verdict
+from packsight.shared.storage.verdicts import Kind, Verdict
 from packsight.shared.vision.features import Features
 
 log = logging.getLogger(__name__)
@@ -77,50 +77,54 @@ class Harvest:
         self._before = read_use(store, catalog)
         settled = {verdict.id: verdict for verdict in self.found.settled}
         self._left = {
-            one.verdict: one
-            for one in self._before.left_out
-            if one.lasting and one.verdict in settled and (one.homeless or not again)
+            one.verdict: one for one in self._before.left_out if one.lasting and one.verdict in settled and not again
         }
-        known = (*self._before.taken, *self._before.left_out)
-        self._ids = {one.verdict: one.product for one in known if one.verdict in settled}
-        self._homeless: dict[str, LeftPhoto] = {}
+        self._standing = [one for review in self.found.photos.values() for one in (review.verdict, *review.against)]
+        known = {one.verdict: one.product for one in (*self._before.taken, *self._before.left_out)} | self._before.ids
+        self._ids = {one.id: known[one.id] for one in self._standing if one.id in known}
+        self._known = frozenset(self._ids)
         self._by_photo = {verdict.sha256: verdict for verdict in settled.values()}
         self._now = datetime.fromtimestamp(now, UTC)
         self.pairs = self._moved_pairs(pairs_of(self.found, self._now, parameters))
 
-    @property
-    def products(self) -> list[str]:
-        """Ids of the products that people said photos show, as they were when the last sync had looked."""
-        return sorted({self._shows(verdict) for verdict in self.found.settled if verdict.product})
+    def products(self, current: str) -> dict[str, list[str]]:
+        """Ids of the products that people said photos show, by the version that has them under these.
 
-    def follow(self, moved: Mapping[str, str]) -> None:
-        """Go along with products whose ids have changed.
-
-        moved: the id now by the one in `products`, as reviewed.moved has it.
+        current: the version that is served.
         """
-        for verdict in self.found.settled:
-            before = self._shows(verdict)
-            if not verdict.product or verdict.id in self._left or before not in moved:
-                continue
-            if now := moved[before]:
-                self._ids[verdict.id] = now
-            else:
-                why = f"{before} is another product now, and this one is not found under another id"
-                self._homeless[verdict.id] = self._left_photo(verdict, why, lasting=True, homeless=True)
+        found: dict[str, set[str]] = defaultdict(set)
+        for verdict in self._standing:
+            if verdict.product:
+                found[self._as_of(verdict, current)].add(self._shows(verdict))
+        return {version: sorted(ids) for version, ids in found.items()}
+
+    def _as_of(self, verdict: Verdict, current: str) -> str:
+        """The version in which the product that a verdict says has the id that is known of it."""
+        if verdict.id in self._known:
+            return self._before.version or current
+        said = verdict.answered.version if verdict.kind is Kind.RIGHT else ""
+        return said or current  # who names another product finds it in what is served
+
+    def follow(self, moved: Mapping[str, Mapping[str, str]], current: str) -> None:
+        """Go along with products whose ids have changed; moved: by version, the id now by that in `products`."""
+        for verdict in self._standing:
+            if verdict.product:
+                before = self._shows(verdict)
+                self._ids[verdict.id] = moved.get(self._as_of(verdict, current), {}).get(before, before)
         self.pairs = self._moved_pairs(self.pairs)
+        self._left = {
+            verdict: one.model_copy(update={"product": self._ids.get(verdict, one.product)})
+            for verdict, one in self._left.items()
+        }
 
     def _shows(self, verdict: Verdict) -> str:
         """The id, now, of the product that a verdict says."""
         return self._ids.get(verdict.id, verdict.product)
 
     def _moved_pairs(self, pairs: Iterable[Pair]) -> tuple[Pair, ...]:
-        found = []
-        for pair in pairs:
-            verdict = self._by_photo[pair.sha256]
-            homeless = verdict.id in self._homeless or (verdict.id in self._left and self._left[verdict.id].homeless)
-            if not homeless:
-                found.append(replace(pair, product=self._shows(verdict)) if pair.product else pair)
-        return tuple(found)
+        return tuple(
+            replace(pair, product=self._shows(self._by_photo[pair.sha256])) if pair.product else pair for pair in pairs
+        )
 
     @property
     def digest(self) -> str:
@@ -183,7 +187,7 @@ class Harvest:
 
     def _chosen(self) -> _Choice:
         photos: dict[str, list[Verdict]] = defaultdict(list)
-        left = self._left | self._homeless
+        left = dict(self._left)
         for verdict in reversed(self.found.settled):  # the newest first
             if not verdict.product or verdict.id in left:
                 continue
@@ -309,6 +313,7 @@ class Harvest:
                 left += [self._left_photo(one, "its product is not offered any more") for one in photos]
         return ReviewUse(
             version=version or self._before.version,
+            ids={one.id: self._shows(one) for one in self._standing if one.product},
             taken=tuple(taken),
             left_out=tuple(sorted(left, key=lambda one: (one.product, one.sha256))),
             pairs=len(self.pairs),
@@ -316,10 +321,10 @@ class Harvest:
             disputed=len(self.found.disputed),
         )
 
-    def _left_photo(self, verdict: Verdict, why: str, *, lasting: bool = False, homeless: bool = False) -> LeftPhoto:
+    def _left_photo(self, verdict: Verdict, why: str, *, lasting: bool = False) -> LeftPhoto:
         return LeftPhoto(
             sha256=verdict.sha256, name=verdict.name, product=self._shows(verdict), verdict=verdict.id, by=verdict.by,
-            reason=why, lasting=lasting, homeless=homeless,
+            reason=why, lasting=lasting,
         )  # fmt: skip
 
 

@@ -1,8 +1,7 @@
-"""Which product an id names now: shops number their products anew, and give an id that is free to another product."""
+"""Which product an id names now: shops number their products anew."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,12 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from packsight.indexer.reviewed.parameters import REVIEWED, ReviewedParameters
 from packsight.shared.catalog.manifest import ProductRow
-
-NOBODY = ""
-"""Stands for the id of a product that an id named, and which is not found under another one."""
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +21,28 @@ class Named:
     picture: str
 
 
-def moved(
-    ids: Collection[str], before: pa.Table, after: pa.Table, parameters: ReviewedParameters = REVIEWED
-) -> dict[str, str]:
-    """Where the products are now that these ids named before, of those ids that name another product or none.
+def moved(ids: Collection[str], before: pa.Table, after: pa.Table) -> dict[str, str]:
+    """The ids now of the products that these ids named before, of those that surely have another one.
 
-    before, after: tables of all products with `id`, `name` and `picture`. A product whose name one other id has taken over, or
-    else its main picture, has moved there. One that is offered under the id and has neither, nor a name like it, is another
-    product: NOBODY. What is offered no more and found nowhere is left out.
+    before, after: tables of all products with `id`, `name` and `picture`. A product has moved to the one id that has taken over
+    its name, or else its main picture, where it alone had that before. One that keeps its picture under its id stays, unless the
+    other id is an old one: where pictures go by ids, two that are swapped look so.
     """
     former = _rows(before, "id", ids)
     now = {one.id: one for one in _rows(after, "id", ids)}
     heirs_by_name, heirs_by_picture = (_heirs(field, former, before, after) for field in ("name", "picture"))
+    named = {one.id for one in _rows(before, "id", heirs_by_name.values())}
     found: dict[str, str] = {}
     for one in former:
         here = now.get(one.id)
         if here is not None and here.name == one.name:
             continue
-        if heir := heirs_by_name.get(one.name):
+        pictured_alike = here is not None and here.picture == one.picture != ""
+        heir = heirs_by_name.get(one.name)
+        if not heir or (pictured_alike and heir not in named):
+            heir = None if pictured_alike else heirs_by_picture.get(one.picture)
+        if heir:
             found[one.id] = heir
-        elif here is not None and (_alike(here.name, one.name, parameters.alike) or here.picture == one.picture != ""):
-            continue
-        elif heir := heirs_by_picture.get(one.picture):
-            found[one.id] = heir
-        elif here is not None:
-            found[one.id] = NOBODY
     return found
 
 
@@ -67,11 +58,14 @@ def _rows(products: pa.Table, field: str, values: Collection[str]) -> list[Named
 
 
 def _heirs(field: str, former: Collection[Named], before: pa.Table, after: pa.Table) -> Mapping[str, str]:
-    """The id that has taken over a name or a picture, where one alone has."""
+    """The id that has taken over a name or a picture, where one alone had it and another one alone has."""
     values = {value for one in former if (value := getattr(one, field))}
     had, has = (_owners(field, _rows(products, field, values)) for products in (before, after))
-    new = {value: owners - had[value] for value, owners in has.items()}
-    return {value: next(iter(owners)) for value, owners in new.items() if len(owners) == 1}
+    return {
+        value: next(iter(new))
+        for value, owners in has.items()
+        if len(had[value]) == 1 and len(new := owners - had[value]) == 1
+    }
 
 
 def _owners(field: str, rows: Collection[Named]) -> defaultdict[str, set[str]]:
@@ -79,9 +73,3 @@ def _owners(field: str, rows: Collection[Named]) -> defaultdict[str, set[str]]:
     for one in rows:
         found[getattr(one, field)].add(one.id)
     return found
-
-
-def _alike(name: str, other: str, share: float) -> bool:
-    """Whether two names have so many words in common that one may be the other's product under a better name."""
-    words, others = (set(_WORD.findall(text.casefold())) for text in (name, other))
-    return len(words & others) >= share * max(1, min(len(words), len(others)))

@@ -14,9 +14,6 @@ class ReviewedParameters:
     nearly: float = 0.95
     """Correlation of two photos' thumbnails from which they are nearly the same, and one of them adds nothing. Of 450 pairs of
     photos of one boxed film, by four phones and the shop, none is above 0.74."""
-    alike: float = 0.5
-    """Share of the words of a product's name, the shorter of two, that stay when it is renamed; with fewer, and another main
-    picture, its id is another product's."""
     shape: float = 0.05
     """Share by which the shapes of two such photos may differ."""
     pairs: int = 300

@@ -11,8 +11,6 @@ from packsight.shared.settings import Catalog
 
 AT_ONCE = 0.0
 """What is due before anything else, whatever the budget."""
-_SOON = 1.0
-"""What is due before all that has its time."""
 JITTER = 0.25
 """Share by which a pause is longer or shorter, so that what came in one sync does not come in one for ever."""
 HOST_FAILURES = 10
@@ -115,15 +113,16 @@ def living(state: State, versions: list[int | None]) -> None:
     state.many("INSERT INTO living VALUES(?)", ((-1 if version is None else version,) for version in versions))
 
 
-def ask_again(state: State, version: int) -> None:
+def ask_again(state: State, version: int, now: float) -> None:
     """Let pictures be due, within the budget, that are otherwise than in a version; the caller holds the transaction.
 
-    What was refused for them may have been a server's fault, which nobody sees while they are left alone.
+    What was refused for them may have been a server's fault, which nobody sees while they are left alone. Those that were asked
+    for come behind those that were not yet: where the budget ends, the next sync goes on.
     """
     state.run(
         "UPDATE pictures SET due = min(due, ?) WHERE sha256 != '' AND number IN (SELECT picture FROM resolved) AND NOT EXISTS "
         "(SELECT 1 FROM published_photos f WHERE f.version = ? AND f.picture = pictures.number AND f.sha256 = pictures.sha256)",
-        _SOON, version,
+        now, version,
     )  # fmt: skip
 
 

@@ -32,11 +32,12 @@ def once(labels: Sequence[Label], root: Path) -> tuple[list[Label], list[Pair]]:
         known = first.setdefault(photo, label)
         if known is label:
             continue
-        if _product(known) != _product(label):
+        if not _agree(known, label):
             wrong.append((known, label))
             continue
         again.append((known, label))
-        first[photo] = replace(known, kinds=tuple(dict.fromkeys((*known.kinds, *label.kinds))))
+        kinds = tuple(dict.fromkeys((*known.kinds, *label.kinds)))
+        first[photo] = replace(known, kinds=kinds, nearest_id=known.nearest_id or label.nearest_id)
     if wrong:
         raise UserError(f"Labels contradict each other: {_told(wrong, _products)}. Correct them: a photo shows one product.")
     return list(first.values()), again
@@ -54,8 +55,10 @@ def _identity(where: Path | str) -> str | tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _product(label: Label) -> tuple[str, str]:
-    return label.product_id, label.nearest_id
+def _agree(one: Label, other: Label) -> bool:
+    """Whether two labels say the same; one may say no nearest product."""
+    nearest = {label.nearest_id for label in (one, other) if label.nearest_id}
+    return one.product_id == other.product_id and len(nearest) < 2
 
 
 def _told(pairs: Sequence[Pair], one: Callable[[Label, Label], str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.storage import layout
@@ -32,15 +32,15 @@ class LeftPhoto(TakenPhoto):
     reason: str
     lasting: bool = False
     """Whether it is left out until somebody gives another verdict, or a sync is forced; else as long as the reason holds."""
-    homeless: bool = False
-    """Whether the id that the verdict says has become another product's: then no force makes it that one's photo."""
 
 
 class ReviewUse(_Value):
     """Of one catalog. pairs: photos by which the version was calibrated; absent: those of them that are not in the catalog."""
 
     version: str = ""
-    """The last version that was built."""
+    """The version that is served to all messages since: the ids of products are those that it has."""
+    ids: dict[str, str] = Field(default_factory=dict)
+    """The id, in that version, of the product that each verdict says, by the verdict's id."""
     taken: tuple[TakenPhoto, ...] = ()
     left_out: tuple[LeftPhoto, ...] = ()
     pairs: int = 0

@@ -110,7 +110,7 @@ def test_a_disk_without_room_for_what_is_printed_is_told() -> None:
             [sys.executable, "-m", "packsight", "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 1
-    assert done.stderr == "packsight: standard output: No space left on device. Make room, or write elsewhere.\n"
+    assert done.stderr == "packsight: No space left on device. Make room, or write elsewhere.\n"
 
 
 def test_the_question_for_health_loads_no_library(tmp_path: Path) -> None:

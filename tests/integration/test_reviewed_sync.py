@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from packsight.indexer.canary import promote
+from packsight.indexer.publish import roll_back
 from packsight.indexer.reviewed import harvest as harvesting
 from packsight.indexer.reviewed.harvest import Harvest
 from packsight.indexer.reviewed.parameters import ReviewedParameters
@@ -24,7 +26,7 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.review_use import read_use
 from packsight.shared.storage.reviews import ReviewStore
 from packsight.shared.storage.verdicts import Answered, Kind, Offered, Verdict
-from tests.integration.test_sync import Shop, photo
+from tests.integration.test_sync import RECIPE, Shop, photo
 
 
 @pytest.fixture
@@ -56,13 +58,14 @@ def uploaded(shop: Shop, data: bytes) -> str:
 
 def say(
     shop: Shop, data: bytes, product: str = "", *, kind: Kind | None = None, offered: Offered = Offered.UNSURE, by: str = "ann",
-    after: str | None = None, minute: int = 0,
+    after: str | None = None, minute: int = 0, answered: str = "",
 ) -> Verdict:  # fmt: skip
     """Somebody says what an uploaded photo shows."""
     sha = uploaded(shop, data)
     verdict = Verdict(
         catalog="default", job="job", index=0, image=layout.address(shop.store.bucket, layout.upload(sha)),
-        name=f"{sha[:6]}.jpg", sha256=sha, answered=Answered(status=Status.AMBIGUOUS, product="x"),
+        name=f"{sha[:6]}.jpg", sha256=sha,
+        answered=Answered(status=Status.AMBIGUOUS, product=product if answered else "x", version=answered),
         kind=kind or (Kind.OTHER if product else Kind.ABSENT),
         product=product, offered=offered, by=by, after=after, at=datetime.now(UTC) + timedelta(minutes=minute),
     )  # fmt: skip
@@ -157,28 +160,41 @@ def test_confirmed_photos_go_with_their_products_to_other_ids(shop: Shop) -> Non
     assert {mine.sha256, new.sha256} < set(photos(shop)["3"]) and other.sha256 in photos(shop)["2"]
 
 
-def test_a_product_that_takes_the_id_of_another_gets_none_of_its_photos(shop: Shop) -> None:
-    shop.sync()
-    verdict = say(shop, view(3, 1), "3")
-    shop.sync()
-    before = dict(shop.names)
-    shop.names["3"], shop.pictures["3"] = "Shampoo with pears", "main/new.jpg"
-    (shop.folder / "main" / "new.jpg").write_bytes(photo(77))
-    (shop.folder / "extra" / "code3" / "1.png").write_bytes(view(77, 0))
-    seen = Reports(shop.store, "default")
-    for _ in range(2):
-        report = shop.sync(force=True)
-        assert verdict.sha256 not in photos(shop)["3"], "nor when it is forced"
-        assert "3 is another product now, and this one is not found under another id" in told(report.notes)
-        lists = [line for line in seen.lines(str(report.version)) if line["list"] == "left_out"]
-        assert [(line["sha256"], line["id"]) for line in lists] == [(verdict.sha256, "3")]
-    assert Harvest(shop.store, "default", shop.settings, time.time()).pairs == ()
-    shop.names = before
-    shop.pictures.clear()
+def test_ids_are_followed_from_the_version_that_has_them(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = str(shop.sync().version)
+    mine = say(shop, view(3, 1), "3")
+    with_it = str(shop.sync().version)
+    swap(shop, "2", "3")
+    shop.sync(force=True, canary=0.5)
+    promote(shop.catalogs)
+    late = say(shop, view(3, 2), "2")  # by the id that it has in what is served now
+    assert shop.sync().published and {mine.sha256, late.sha256} <= set(photos(shop)["2"]), "after a trial"
+    roll_back(shop.catalogs, with_it, [RECIPE])
+    swap(shop, "2", "3")
     shop.sync(force=True)
-    again = say(shop, view(3, 1), "3", after=verdict.id, minute=1)
+    assert {mine.sha256, late.sha256} <= set(photos(shop)["3"]), "after a version was gone back from and the feed mended"
+    swap(shop, "2", "3")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Harvest, "settle", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        shop.sync(force=True)
+    shop.sync()
+    assert {mine.sha256, late.sha256} <= set(photos(shop)["2"]), "after a kill behind the pointer"
+    old = say(shop, view(3, 3), "3", kind=Kind.RIGHT, answered=first)  # on an answer from before all of that
+    shop.sync()
+    assert old.sha256 in photos(shop)["2"]
+
+
+def test_a_photo_on_which_people_disagree_for_a_while_is_followed_too(shop: Shop) -> None:
+    shop.sync()
+    mine = say(shop, view(3, 1), "3")
+    shop.sync()
+    swap(shop, "2", "3")
     shop.sync(force=True)
-    assert again.sha256 in photos(shop)["3"], "somebody has said it anew"
+    theirs = say(shop, view(3, 1), "4", by="bob", minute=1)
+    shop.sync()
+    say(shop, view(3, 1), kind=Kind.UNDONE, after=theirs.id, by="bob", minute=2)
+    shop.sync()
+    assert mine.sha256 in photos(shop)["2"]
 
 
 def test_a_slip_of_a_feed_that_is_refused_takes_no_photo_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

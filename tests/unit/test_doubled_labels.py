@@ -30,6 +30,12 @@ def test_a_photo_counts_once_however_it_is_spelt(photos: Path, spelt: str) -> No
     assert hint(again) == f"Photos that the labels name more than once count once: {spelt} in line 4 is a.jpg of line 2."
 
 
+def test_what_one_label_says_of_the_nearest_product_and_another_does_not_is_no_contradiction(photos: Path) -> None:
+    with_it, without = label("a.jpg", "", 2, nearest="7"), label("a.jpg", "", 3)
+    assert once([with_it, without], photos)[0] == [with_it]
+    assert once([without, with_it], photos)[0] == [label("a.jpg", "", 3, nearest="7")]
+
+
 def test_an_address_is_a_photo(photos: Path) -> None:
     addresses = [label("https://shop.example/a.jpg", "1", 2), label("https://shop.example/b.jpg", "1", 3)]
     assert once([*addresses, addresses[0]], photos)[0] == addresses

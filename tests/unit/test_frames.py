@@ -150,8 +150,11 @@ def test_a_csv_that_a_spreadsheet_has_saved_anew_is_read(tmp_path: Path, encodin
 
 
 def test_yes_and_no_are_read_as_spreadsheets_write_them(tmp_path: Path) -> None:
-    (tmp_path / "r.csv").write_text("status,retryable\nfailed,TRUE\nfailed,FALSE\nfailed,True\nfailed,\n")
+    (tmp_path / "r.csv").write_text("status,retryable\nfailed,TRUE\nfailed,FALSE\nfailed,WAHR\nfailed,\n")
     assert read_results(tmp_path / "r.csv").retryable.tolist() == [True, False, True, pd.NA]
+    (tmp_path / "r.csv").write_text("status,retryable\nfailed,perhaps\n")
+    with pytest.raises(UserError, match="perhaps"):
+        read_results(tmp_path / "r.csv")
 
 
 def test_files_of_an_earlier_release_are_read_with_gaps(tmp_path: Path) -> None:
