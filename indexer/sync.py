@@ -247,11 +247,13 @@ class Sync:
         """The ids now of products that a version has under these, of those that have another one."""
         if version == parent.manifest.version:
             ids = resolution.changed_ids(state, ids, parent.number)
+        elif version not in {one.version for one in self.catalogs.versions()}:
+            return {}  # it is gone, or a name that somebody made up: ids are taken as they stand
         if not ids:
             return {}
         try:
             before = read_products(self.catalogs, version)
-        except CatalogError as error:  # it is gone, or damaged: ids are taken as they stand
+        except CatalogError as error:  # likewise where it is damaged
             log.warning("whether ids of products have changed since version %s is not known: %s", version, error)
             return {}
         if not (unsure := renamed(ids, before, resolution.live_rows(state, ids))):

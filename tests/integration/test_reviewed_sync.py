@@ -184,6 +184,14 @@ def test_ids_are_followed_from_the_version_that_has_them(shop: Shop, monkeypatch
     assert old.sha256 in photos(shop)["2"]
 
 
+@pytest.mark.parametrize("version", ["20200101T000000-abcdef", "../../elsewhere"])
+def test_a_verdict_on_an_answer_of_a_version_that_is_gone_is_taken_as_it_stands(shop: Shop, version: str) -> None:
+    shop.sync()
+    verdict = say(shop, view(3, 1), "3", kind=Kind.RIGHT, answered=version)
+    shop.sync()
+    assert verdict.sha256 in photos(shop)["3"]
+
+
 def test_a_photo_on_which_people_disagree_for_a_while_is_followed_too(shop: Shop) -> None:
     shop.sync()
     mine = say(shop, view(3, 1), "3")
