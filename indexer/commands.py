@@ -96,7 +96,7 @@ def _stoppable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        told = "Stopped. Workers serve what they served; the same sync goes on with what was looked at and described."
+        told = "Stopped. Workers serve what was published last; the same sync goes on with what was looked at and described."
         Console(stderr=True).print(f"\n{told}", soft_wrap=True)
         raise typer.Exit(130) from None
     finally:
@@ -231,7 +231,7 @@ def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
             Reports(store, catalog).require_built(*filter(None, [version]))
             targets = roll_back(catalogs, version or None, fleet.recipes(), everyone=everyone)
             told = f"Catalog {catalog} is at {' and '.join(targets)} now. The next sync starts from it, and publishes what the "
-            told += f"feed says then{_by_itself(catalog)}: mend the feed before"
+            told += f"feed says then{_by_itself(catalog)}, unless it is refused: mend the feed before"
         fleet.announce(catalog)
     out.print(f"{told}.", highlight=False)
     if wait:

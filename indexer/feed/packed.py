@@ -27,6 +27,14 @@ _METHODS = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
 """The others may unpack a few bytes into all memory at once."""
 _ENCRYPTED = 1
 """Flag of a file in a ZIP file."""
+_REMEDIES = {
+    ErrorCode.OBJECT_MISSING: "Upload it there, or correct its address.",
+    ErrorCode.BUCKET_MISSING: "Correct the address of the feed.",
+    ErrorCode.HOST_UNREACHABLE: "Look whether the shop's server is up, and whether its address is right.",
+    ErrorCode.HTTP_STATUS: "Look at the address in a browser: the shop's server answers so.",
+    ErrorCode.FETCH_TIMEOUT: "Look whether the shop's server is slow at this time of the day.",
+}
+"""By the code of what happened."""
 
 
 @contextmanager
@@ -48,16 +56,6 @@ def unpacked(raw: IO[bytes], name: str, coding: str, limit: int) -> Iterator[io.
                 return
             with member, io.BufferedReader(_Unpacked(member, name, "", limit), _BUFFER) as feed:
                 yield feed
-
-
-_REMEDIES = {
-    ErrorCode.OBJECT_MISSING: "Upload it there, or correct its address.",
-    ErrorCode.BUCKET_MISSING: "Correct the address of the feed.",
-    ErrorCode.HOST_UNREACHABLE: "Look whether the shop's server is up, and whether its address is right.",
-    ErrorCode.HTTP_STATUS: "Look at the address in a browser: the shop's server answers so.",
-    ErrorCode.FETCH_TIMEOUT: "Look whether the shop's server is slow at this time of the day.",
-}
-"""By the code of what happened."""
 
 
 def unfetched(error: PacksightError) -> FeedError:

@@ -80,9 +80,8 @@ class Harvest:
             one.verdict: one for one in self._before.left_out if one.lasting and one.verdict in settled and not again
         }
         self._standing = [one for review in self.found.photos.values() for one in (review.verdict, *review.against)]
-        # Without ids it is of an older release; else what is left out may be written ahead of the version (`remember`).
-        old = {one.verdict: one.product for one in (*self._before.taken, *self._before.left_out)}
-        known = self._before.ids or old
+        # Not from what was left out, which may be written ahead of a version that is refused (`remember`).
+        known = self._before.ids
         self._ids = {one.id: known[one.id] for one in self._standing if one.id in known}
         self._known = frozenset(self._ids)
         self._by_photo = {verdict.sha256: verdict for verdict in settled.values()}

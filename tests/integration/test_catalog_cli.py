@@ -72,7 +72,7 @@ def test_a_sync_that_is_stopped_frees_its_lock_and_says_what_that_leaves(
                 told = process.communicate(timeout=60)[1]
             finally:
                 process.kill()
-        assert (process.returncode, "Stopped. Workers serve what they served" in told) == (130, True), told
+        assert (process.returncode, "Stopped. Workers serve what was published last" in told) == (130, True), told
         assert not client.exists(keys.sync_lock("default"))
 
 

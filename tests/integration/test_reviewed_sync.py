@@ -184,6 +184,24 @@ def test_ids_are_followed_from_the_version_that_has_them(shop: Shop, monkeypatch
     assert old.sha256 in photos(shop)["2"]
 
 
+def test_what_is_left_out_before_a_version_is_refused_is_followed_once(shop: Shop) -> None:
+    shop.sync()
+    nearly = say(shop, resized(photo(3)), "3")
+    swap(shop, "2", "3")
+    swapped = {identity: shop.main(identity).read_bytes() for identity in shop.names}
+    for identity in ("1", "4"):  # with which it is refused
+        shop.main(identity).write_bytes(photo(99))
+        (shop.folder / "extra" / f"code{identity}" / "1.png").write_bytes(photo(98))
+    with pytest.raises(UserError):
+        shop.sync()
+    left = read_use(shop.store, "default").left_out
+    assert [one.verdict for one in left] == [nearly.id], "it is written before the version is looked at"
+    for identity, data in swapped.items():
+        shop.main(identity).write_bytes(data)
+    shop.sync(force=True)
+    assert [pair.product for pair in Harvest(shop.store, "default", shop.settings, time.time()).pairs] == ["2"]
+
+
 @pytest.mark.parametrize("version", ["20200101T000000-abcdef", "../../elsewhere"])
 def test_a_verdict_on_an_answer_of_a_version_that_is_gone_is_taken_as_it_stands(shop: Shop, version: str) -> None:
     shop.sync()
