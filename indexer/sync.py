@@ -222,10 +222,9 @@ class Sync:
             resolution.take_back_refusals(state, all_of_them=request.force)
             self._read_feed(state)
             take_in_extras(state, extra_photos(request.photos, self.store, skipped) if request.photos else (), request.photos)
-            if parent is not None:
-                served = parent.manifest.version
-                known = harvest.products(served).items()
-                harvest.follow({version: self._moved(state, version, ids, parent) for version, ids in known}, served)
+            served = parent.manifest.version if parent is not None else ""
+            known = harvest.products(served, changed=resolution.is_touched(state))
+            harvest.follow({version: self._moved(state, version, ids, parent) for version, ids in known.items()}, served)
             harvest.take_in(state)
             wanted = plan(state, parent.number if parent is not None else NO_VERSION)
             if not request.force and not request.dry_run:
@@ -243,9 +242,9 @@ class Sync:
                 touch_all(state)
         return Wanted(wanted, current, parent, targets, notes, harvest)
 
-    def _moved(self, state: State, version: str, ids: Sequence[str], parent: Parent) -> dict[str, str]:
-        """The ids now of products that a version has under these, of those that have another one."""
-        if version == parent.manifest.version:
+    def _moved(self, state: State, version: str, ids: Sequence[str], parent: Parent | None) -> dict[str, str]:
+        """The ids now of products that a version has under these, of those that have another one, or GONE."""
+        if parent is not None and version == parent.manifest.version:
             ids = resolution.changed_ids(state, ids, parent.number)
         elif version not in {one.version for one in self.catalogs.versions()}:
             return {}  # it is gone, or a name that somebody made up: ids are taken as they stand

@@ -21,9 +21,11 @@ import pyarrow as pa
 
 from packsight.indexer.completion import Progress, extract
 from packsight.indexer.extraction import Extractor
+from packsight.indexer.reviewed.moved import GONE
 from packsight.indexer.reviewed.nearly import nearly_same
 from packsight.indexer.reviewed.pairs import Pair, Pairs, digest_of, pairs_of
 from packsight.indexer.reviewed.parameters import REVIEWED, ReviewedParameters
+from packsight.indexer.state import resolution
 from packsight.indexer.state.database import State
 from packsight.indexer.state.intake import take_in_reviewed
 from packsight.indexer.state.resolution import NO_VERSION, ReviewedRow, reviewed_rows
@@ -36,7 +38,7 @@ from packsight.shared.storage.feature_store import FeatureStore, FeatureView
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.review_figure import figure
-from packsight.shared.storage.review_use import LeftPhoto, ReviewUse, TakenPhoto, read_use, write_use
+from packsight.shared.storage.review_use import KnownProduct, LeftPhoto, ReviewUse, TakenPhoto, read_use, write_use
 from packsight.shared.storage.reviews import ReviewStore
 from packsight.shared.storage.verdicts import Kind, Verdict
 from packsight.shared.vision.features import Features
@@ -79,39 +81,31 @@ class Harvest:
         self._left = {
             one.verdict: one for one in self._before.left_out if one.lasting and one.verdict in settled and not again
         }
-        self._standing = [one for review in self.found.photos.values() for one in (review.verdict, *review.against)]
-        # Not from what was left out, which may be written ahead of a version that is refused (`remember`).
-        known = self._before.ids
-        self._ids = {one.id: known[one.id] for one in self._standing if one.id in known}
-        self._known = frozenset(self._ids)
+        standing = [one for review in self.found.photos.values() for one in (review.verdict, *review.against)]
+        # Not from what was left out, which may be written ahead of a version that is refused (`remember`). Also of verdicts that
+        # were replaced, which may stand again.
+        self._known = {one.id: _said(one) for one in standing if one.product} | self._before.products
+        self._ids = {verdict: known.id for verdict, known in self._known.items()}
         self._by_photo = {verdict.sha256: verdict for verdict in settled.values()}
         self._now = datetime.fromtimestamp(now, UTC)
         self.pairs = self._moved_pairs(pairs_of(self.found, self._now, parameters))
 
-    def products(self, current: str) -> dict[str, list[str]]:
+    def products(self, current: str, *, changed: bool) -> dict[str, list[str]]:
         """Ids of the products that people said photos show, by the version that has them under these.
 
-        current: the version that is served.
+        current: the version that is served. changed: whether something is offered otherwise than when a sync last ended; unless
+        it is, what that has followed stays where it is.
         """
         found: dict[str, set[str]] = defaultdict(set)
-        for verdict in self._standing:
-            if verdict.product:
-                found[self._as_of(verdict, current)].add(self._shows(verdict))
+        followed = self._before.products if current == self._before.version and not changed else {}
+        for known in (known for verdict, known in self._known.items() if verdict not in followed):
+            found[known.version or current].add(known.id)
         return {version: sorted(ids) for version, ids in found.items()}
 
-    def _as_of(self, verdict: Verdict, current: str) -> str:
-        """The version in which the product that a verdict says has the id that is known of it."""
-        if verdict.id in self._known:
-            return self._before.version or current
-        said = verdict.answered.version if verdict.kind is Kind.RIGHT else ""
-        return said or current  # who names another product finds it in what is served
-
     def follow(self, moved: Mapping[str, Mapping[str, str]], current: str) -> None:
-        """Go along with products whose ids have changed; moved: by version, the id now by that in `products`."""
-        for verdict in self._standing:
-            if verdict.product:
-                before = self._shows(verdict)
-                self._ids[verdict.id] = moved.get(self._as_of(verdict, current), {}).get(before, before)
+        """Go along with products whose ids have changed; moved: by version, the id now by that in `products`, or GONE."""
+        for verdict, known in self._known.items():
+            self._ids[verdict] = moved.get(known.version or current, {}).get(known.id, known.id)
         self.pairs = self._moved_pairs(self.pairs)
         self._left = {
             verdict: one.model_copy(update={"product": self._ids.get(verdict, one.product)})
@@ -119,7 +113,7 @@ class Harvest:
         }
 
     def _shows(self, verdict: Verdict) -> str:
-        """The id, now, of the product that a verdict says."""
+        """The id, now, of the product that a verdict says; GONE where that names another one."""
         return self._ids.get(verdict.id, verdict.product)
 
     def _moved_pairs(self, pairs: Iterable[Pair]) -> tuple[Pair, ...]:
@@ -192,8 +186,11 @@ class Harvest:
         for verdict in reversed(self.found.settled):  # the newest first
             if not verdict.product or verdict.id in left:
                 continue
-            if len(photos[self._shows(verdict)]) < self._parameters.photos:
-                photos[self._shows(verdict)].append(verdict)
+            product = self._shows(verdict)
+            if product == GONE:
+                left[verdict.id] = self._left_photo(verdict, "its product is not offered any more, and its id names another")
+            elif len(photos[product]) < self._parameters.photos:
+                photos[product].append(verdict)
             else:
                 left[verdict.id] = self._left_photo(verdict, f"its product has {self._parameters.photos} newer ones")
         return _Choice(dict(photos), left)
@@ -309,12 +306,13 @@ class Harvest:
         ]
         chosen = self._chosen()
         left = [*chosen.left.values()]
+        live = resolution.live(state, chosen.photos)
         for product, photos in chosen.photos.items():
-            if state.value("SELECT 1 FROM products WHERE id = ? AND live", product) is None:
+            if product not in live:
                 left += [self._left_photo(one, "its product is not offered any more") for one in photos]
         return ReviewUse(
             version=version or self._before.version,
-            ids={one.id: self._shows(one) for one in self._standing if one.product},
+            products=self._known_in(state, version),
             taken=tuple(taken),
             left_out=tuple(sorted(left, key=lambda one: (one.product, one.sha256))),
             pairs=len(self.pairs),
@@ -322,11 +320,25 @@ class Harvest:
             disputed=len(self.found.disputed),
         )
 
+    def _known_in(self, state: State, version: str) -> dict[str, KnownProduct]:
+        """What verdicts say, by its id in a version that holds what is offered; else by the last that had it."""
+        live = resolution.live(state, set(self._ids.values()))
+        return {
+            verdict: KnownProduct(id=identity, version=version) if version and identity in live else self._known[verdict]
+            for verdict, identity in self._ids.items()
+        }
+
     def _left_photo(self, verdict: Verdict, why: str, *, lasting: bool = False) -> LeftPhoto:
         return LeftPhoto(
-            sha256=verdict.sha256, name=verdict.name, product=self._shows(verdict), verdict=verdict.id, by=verdict.by,
-            reason=why, lasting=lasting,
+            sha256=verdict.sha256, name=verdict.name, product=self._shows(verdict) or verdict.product,
+            verdict=verdict.id, by=verdict.by, reason=why, lasting=lasting,
         )  # fmt: skip
+
+
+def _said(verdict: Verdict) -> KnownProduct:
+    """The product that a verdict says, as its giver knew it. Who names another one than the first found it in what was served."""
+    version = verdict.version or (verdict.answered.version if verdict.kind is Kind.RIGHT else "")
+    return KnownProduct(id=verdict.product, version=version)
 
 
 def _table(schema: pa.Schema, rows: list[tuple[str, ...]]) -> pa.Table:

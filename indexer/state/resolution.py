@@ -7,7 +7,7 @@ stays if it has a name: it can still be found by its words.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -81,7 +81,7 @@ class Summary:
 
 def summary(state: State, parent: int) -> Summary:
     """Count what is resolved; taken from the notes of the last sync when nothing is touched since."""
-    if state.one("SELECT 1 FROM touched") is None and (noted := state.get("summary")) is not None:
+    if not is_touched(state) and (noted := state.get("summary")) is not None:
         products, photos, kept, notes = noted
         return Summary(products, photos, kept, tuple(notes))
     kept = state.value(
@@ -185,6 +185,17 @@ def changed_ids(state: State, ids: Sequence[str], version: int) -> list[str]:
         "WHERE p.id IN (SELECT value FROM json_each(?)) AND NOT (p.live AND p.content IS b.content) ORDER BY p.id"
     )
     return [identity for (identity,) in state.rows(sql, version, json.dumps(ids))]
+
+
+def is_touched(state: State) -> bool:
+    """Whether a product stands otherwise than when a sync last ended."""
+    return state.one("SELECT 1 FROM touched") is not None
+
+
+def live(state: State, ids: Iterable[str]) -> set[str]:
+    """Those of these ids under which something is offered."""
+    sql = "SELECT id FROM products WHERE live AND id IN (SELECT value FROM json_each(?))"
+    return {identity for (identity,) in state.rows(sql, json.dumps(list(ids)))}
 
 
 def live_rows(state: State, ids: Sequence[str]) -> list[ProductRow]:

@@ -34,13 +34,20 @@ class LeftPhoto(TakenPhoto):
     """Whether it is left out until somebody gives another verdict, or a sync is forced; else as long as the reason holds."""
 
 
+class KnownProduct(_Value):
+    """A product by its id in a version of the catalog, the latest that was served to all messages and had it."""
+
+    id: str
+    version: str
+
+
 class ReviewUse(_Value):
     """Of one catalog. pairs: photos by which the version was calibrated; absent: those of them that are not in the catalog."""
 
     version: str = ""
-    """The version that is served to all messages since: the ids of products are those that it has."""
-    ids: dict[str, str] = Field(default_factory=dict)
-    """The id, in that version, of the product that each verdict says, by the verdict's id."""
+    """The version that is served to all messages since: all of this is true of what it offers."""
+    products: dict[str, KnownProduct] = Field(default_factory=dict)
+    """What each verdict says that its photo shows, by the verdict's id, of those too that have been replaced since."""
     taken: tuple[TakenPhoto, ...] = ()
     left_out: tuple[LeftPhoto, ...] = ()
     pairs: int = 0

@@ -101,6 +101,8 @@ class Verdict(_Value):
     kind: Kind
     product: Short = ""
     """Id of the product that the photo shows; of RIGHT and OTHER alone."""
+    version: Short = ""
+    """Of the catalog, in which the product has that id; empty where that is not known."""
     offered: Offered = Offered.CHOSEN
     by: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))

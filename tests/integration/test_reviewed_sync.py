@@ -58,7 +58,7 @@ def uploaded(shop: Shop, data: bytes) -> str:
 
 def say(
     shop: Shop, data: bytes, product: str = "", *, kind: Kind | None = None, offered: Offered = Offered.UNSURE, by: str = "ann",
-    after: str | None = None, minute: int = 0, answered: str = "",
+    after: str | None = None, minute: int = 0, answered: str = "", version: str = "",
 ) -> Verdict:  # fmt: skip
     """Somebody says what an uploaded photo shows."""
     sha = uploaded(shop, data)
@@ -67,7 +67,7 @@ def say(
         name=f"{sha[:6]}.jpg", sha256=sha,
         answered=Answered(status=Status.AMBIGUOUS, product=product if answered else "x", version=answered),
         kind=kind or (Kind.OTHER if product else Kind.ABSENT),
-        product=product, offered=offered, by=by, after=after, at=datetime.now(UTC) + timedelta(minutes=minute),
+        product=product, version=version, offered=offered, by=by, after=after, at=datetime.now(UTC) + timedelta(minutes=minute),
     )  # fmt: skip
     ReviewStore(shop.store, "default").add([verdict])
     return verdict
@@ -182,6 +182,59 @@ def test_ids_are_followed_from_the_version_that_has_them(shop: Shop, monkeypatch
     old = say(shop, view(3, 3), "3", kind=Kind.RIGHT, answered=first)  # on an answer from before all of that
     shop.sync()
     assert old.sha256 in photos(shop)["2"]
+
+
+def test_another_product_is_that_of_the_version_in_which_it_was_found(shop: Shop) -> None:
+    first = str(shop.sync().version)
+    mine = say(shop, view(3, 1), "3", version=first)
+    swap(shop, "2", "3")
+    shop.sync(force=True)
+    assert mine.sha256 in photos(shop)["2"]
+    second = shop.snapshot().manifest.version
+    late, now = say(shop, view(2, 2), "2", version=first), say(shop, view(2, 3), "3", version=second)
+    shop.sync()
+    assert {late.sha256, now.sha256} < set(photos(shop)["3"])
+
+
+def test_a_verdict_that_counts_again_has_followed_meanwhile(shop: Shop) -> None:
+    shop.sync()
+    mine = say(shop, view(3, 1), "3")
+    shop.sync()
+    slip = say(shop, view(3, 1), "4", after=mine.id, minute=1)
+    swap(shop, "2", "3")
+    shop.sync(force=True)
+    say(shop, view(3, 1), kind=Kind.UNDONE, after=slip.id, minute=2)
+    shop.sync()
+    assert mine.sha256 in photos(shop)["2"]
+
+
+def test_a_product_that_comes_back_under_another_id_has_its_photos(shop: Shop) -> None:
+    shop.sync()
+    mine = say(shop, view(3, 1), "3")
+    shop.sync()
+    name = shop.names["3"]
+    shop.remove("3")
+    shop.sync(force=True)
+    assert mine.sha256 not in {sha for shas in photos(shop).values() for sha in shas}
+    assert not shop.sync().published
+    shop.names["30"], shop.pictures["30"] = name, "main/3.jpg"
+    shop.sync(force=True)
+    assert mine.sha256 in photos(shop)["30"]
+
+
+def test_an_id_that_another_product_takes_leaves_the_photos_behind(shop: Shop) -> None:
+    shop.sync()
+    mine = say(shop, view(3, 1), "3")
+    shop.sync()
+    name = shop.names["3"]
+    shop.names["3"], shop.pictures["3"] = "Quartz xylophone", "main/9.jpg"
+    shop.main("9").write_bytes(photo(9))
+    shop.sync(force=True)
+    assert mine.sha256 not in photos(shop)["3"]
+    assert {one.product: one.reason for one in read_use(shop.store, "default").left_out}["3"].endswith("its id names another")
+    shop.names["30"], shop.pictures["30"] = name, "main/3.jpg"
+    shop.sync(force=True)
+    assert mine.sha256 in photos(shop)["30"]
 
 
 def test_what_is_left_out_before_a_version_is_refused_is_followed_once(shop: Shop) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from packsight.indexer.reviewed.moved import moved, renamed
+from packsight.indexer.reviewed.moved import GONE, moved, renamed
 from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.tables import product_table
 
@@ -25,7 +25,14 @@ def table(products: dict[str, tuple[str, str]]) -> pa.Table:
         pytest.param({"2": MUMMY, "3": MISSION, "4": TITANIC}, {"1": "2", "2": "3", "3": "4"}, id="all are numbered anew"),
         pytest.param({"1": (MISSION[0], "m.jpg"), "2": (MUMMY[0], "i.jpg")}, {"1": "2", "2": "1"}, id="pictures go by ids"),
         pytest.param({"9": ("Titanic (1997)", "t.jpg"), "1": MUMMY, "2": MISSION}, {"3": "9"}, id="by its picture"),
-        pytest.param({"1": ("Blade", "b.jpg"), "2": MISSION}, {}, id="another product under the id"),
+        pytest.param({"1": ("Blade", "b.jpg"), "2": MISSION}, {"1": GONE}, id="another product under the id"),
+        pytest.param({"1": MISSION, "3": TITANIC}, {"1": GONE, "2": "1"}, id="another known product under the id"),
+        pytest.param({"1": ("Mummy", "b.jpg"), "2": MISSION}, {}, id="another pack of the product"),
+        pytest.param({"9": ("Solaris", "t.jpg"), "1": MUMMY, "2": MISSION}, {}, id="another product with its picture"),
+        pytest.param(
+            {"1": ("Blade", "m.jpg"), "2": (MUMMY[0], "i.jpg"), "3": (MISSION[0], "t.jpg"), "4": (TITANIC[0], "4.jpg")},
+            {"1": "2", "2": "3", "3": "4"}, id="pictures go by ids, and one comes first",
+        ),
         pytest.param({"1": ("Мумия", "m.jpg")}, {}, id="another name with the same picture"),
         pytest.param({"1": ("Mummy, old pack", "m.jpg"), "9": (MUMMY[0], "new.jpg")}, {}, id="the old pack keeps its picture"),
         pytest.param({"2": MISSION}, {}, id="gone"),

@@ -46,10 +46,13 @@ class Next:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What somebody says of a photo; product: its id, for a product other than the first."""
+    """What somebody says of a photo; product: its id, for a product other than the first. version: in which it has that, empty
+    for one that the answer names.
+    """
 
     kind: Kind
     product: str
+    version: str = ""
 
 
 class Inbox:
@@ -109,7 +112,9 @@ class Inbox:
             before = self.desk.reviewed().photos.get(row.outcome.sha256 or "")
             standing = [] if before is None else [before.verdict, *before.against]
             offered = self.desk.offered(row)
-            given = verdict_on(row, self.desk.catalog, said.kind, by=by, product=said.product, offered=offered, id=id)
+            given = verdict_on(
+                row, self.desk.catalog, said.kind, by=by, product=said.product, version=said.version, offered=offered, id=id
+            )
             every = self.desk.store.all()
             said_last = last_said(every).get((given.sha256, by))
             if said_last is not None and (said_last.id, said_last.agrees) == (id, given.agrees):

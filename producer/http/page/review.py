@@ -18,6 +18,7 @@ from packsight.producer.http.page.inbox import Said
 from packsight.producer.http.page.job_index import PATIENT
 from packsight.producer.jobs import NoSuchJob
 from packsight.producer.reviews import files
+from packsight.producer.reviews.desk import named_in
 from packsight.producer.reviews.inbox import Waiting
 from packsight.producer.rows import Row
 from packsight.shared.catalog.manifest import ProductRow
@@ -64,7 +65,7 @@ def review(
         answer = Answer.of(row, f"/jobs/{row.job}/photos/{row.index}/picture")
     return who.page(
         "review.html.j2", **nothing, next=found, answer=answer, row=row, verdict=secrets.token_hex(16), said=_said,
-        found=_search(who, catalog, q), Promise=Promise, Offered=Offered, gone=_gone(who, catalog, answer),
+        found=_search(who, catalog, q, row), Promise=Promise, Offered=Offered, gone=_gone(who, catalog, answer),
     )  # fmt: skip
 
 
@@ -82,7 +83,8 @@ def say(
 ) -> Response:
     """Keep what somebody said, or pass the photo over; then the next one.
 
-    said: `skip`, or a verdict, `other:` with the id of a product.
+    said: `skip`, or a verdict; `other:` is followed by the version of the catalog in which a product has its id (see `named_in`),
+    a colon, and that id.
     """
     catalog = catalog_of(who, catalog)
     inbox = who.rooms.inbox(catalog)
@@ -93,8 +95,9 @@ def say(
         row = _row(who, catalog, at, place)
     except NoSuchJob:
         return to(link("/review", catalog=catalog, job=job if job != at else "", gone="yes"))
-    kind, _, product = said.partition(":")
-    meant = Said(_kind(kind), product)
+    kind, _, named = said.partition(":")
+    version, _, product = named.partition(":")
+    meant = Said(_kind(kind), product, version)
     if product and product not in who.rooms.products(catalog):
         raise UserError(f"Catalog {catalog} has no product {product} any more. Go back and choose another.")
     _, unseen = inbox.give(row, meant, seen.split(), by=who.who.name, id=id)
@@ -201,12 +204,13 @@ def _gone(who: Viewer, catalog: str, answer: Answer | None) -> set[str]:
     return {identity for identity in offered if identity not in products}
 
 
-def _search(who: Viewer, catalog: str, text: str) -> list[tuple[ProductRow, str]]:
-    """Products with these words, each with the hash of a photo of it."""
-    if not text.strip():
+def _search(who: Viewer, catalog: str, text: str, about: Row | None) -> list[tuple[ProductRow, str, str]]:
+    """Products with these words, each with the hash of a photo of it, and the version that a verdict says it by."""
+    if not text.strip() or about is None:
         return []
     products = who.rooms.products(catalog)
-    return [(row, products.first_photo(row.id)) for row in products.search(text, _FOUND)]
+    found = products.search(text, _FOUND)
+    return [(one, products.first_photo(one.id), named_in(about, one, products.version)) for one in found]
 
 
 def _told(verdicts: list[Verdict], taken: str, others: list[str], *, gone: bool) -> list[str]:
