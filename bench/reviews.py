@@ -25,8 +25,9 @@ from bench.described import Described, described
 from bench.sets import set_in
 from packsight.deploy.testbed import serving
 from packsight.indexer.fleet import Fleet
+from packsight.indexer.phases.run import Run
 from packsight.indexer.report import SyncReport, SyncRequest
-from packsight.indexer.sync import Sync
+from packsight.indexer.sync import sync
 from packsight.producer.evaluation.variants import match
 from packsight.producer.reviews.desk import verdict_on
 from packsight.producer.reviews.inbox import Waiting, inbox
@@ -91,7 +92,7 @@ class _Shop:
         with closing(Fleet(self.settings)) as fleet:
             registry.announce_child(fleet.redis, ChildEntry(host="bench", pid=1, **self.described.recipe.model_dump()))
             request = SyncRequest(str(self.folder / "feed.xml"))
-            report = Sync(request, self.settings, self.store, fleet, self, self).run()
+            report = sync(Run(request, self.settings, self.store, fleet, self, self))
         catalogs = CatalogStore(self.store, "default", Trust.of_reader(self.settings))
         return report, Snapshot.open(catalogs.download(str(report.version), self.settings.home / "reader"))
 

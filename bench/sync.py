@@ -31,9 +31,13 @@ from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.prior import read_prior
 from packsight.indexer.feed.source import open_feed
 from packsight.indexer.fleet import Fleet
+from packsight.indexer.phases.built import is_as_it_should_be
+from packsight.indexer.phases.resolved import resolve
+from packsight.indexer.phases.run import Run, parameters_of
+from packsight.indexer.phases.wanted import want
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.state.database import opened
-from packsight.indexer.sync import Sync, parameters_of
+from packsight.indexer.sync import sync
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, PhotoRow, ProductRow, seal
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, write_photos, write_products
@@ -86,11 +90,11 @@ def run(offers: int, seed: int) -> dict[str, Any]:
             ask(_in_process, publish_rows, settings, feed)
             steps = {
                 "iterparse": ask(_in_process, parse_alone, settings, str(file)),
-                "first": ask(_in_process, sync, settings, feed),
-                "same_bytes": ask(_in_process, sync, settings, feed),
+                "first": ask(_in_process, whole, settings, feed),
+                "same_bytes": ask(_in_process, whole, settings, feed),
             }
             write_feed(file, offers, root, seed=seed, hour=2)
-            steps["unchanged"] = ask(_in_process, sync, settings, feed)
+            steps["unchanged"] = ask(_in_process, whole, settings, feed)
             write_feed(file, offers, root, seed=seed, hour=3, changed=CHANGED)
             steps["changed"] = ask(_in_process, plan_only, settings, feed)
             size = file.stat().st_size
@@ -148,11 +152,11 @@ def publish_rows(settings: Settings, feed: str) -> dict[str, Any]:
     return {}
 
 
-def sync(settings: Settings, feed: str) -> dict[str, Any]:
+def whole(settings: Settings, feed: str) -> dict[str, Any]:
     """A whole sync."""
     with closing(ObjectStore(settings.s3, pool_size=settings.fetch.threads + 4)) as store, closing(Fleet(settings)) as fleet:
         registry.announce_child(fleet.redis, ChildEntry(host="bench", pid=1, **RECIPE.model_dump()))
-        report = Sync(SyncRequest(feed), settings, store, fleet, Nobody(), Nobody()).run()
+        report = sync(Run(SyncRequest(feed), settings, store, fleet, Nobody(), Nobody()))
     return {
         "published": report.published, "asked": report.asked, "put_off": report.put_off, "products": report.products,
         "photos": report.photos, "changed": report.changed,
@@ -163,12 +167,12 @@ def plan_only(settings: Settings, feed: str) -> dict[str, Any]:
     """A sync until it is known what is to be described and built."""
     with closing(ObjectStore(settings.s3, pool_size=settings.fetch.threads + 4)) as store, closing(Fleet(settings)) as fleet:
         registry.announce_child(fleet.redis, ChildEntry(host="bench", pid=1, **RECIPE.model_dump()))
-        sync = Sync(SyncRequest(feed), settings, store, fleet, Nobody(), Nobody())
-        with opened(sync.state_file) as state:
-            wanted = sync.want(state)
-            resolved = sync.resolve(state, wanted)
+        run = Run(SyncRequest(feed), settings, store, fleet, Nobody(), Nobody())
+        with opened(run.state_file) as state:
+            wanted = want(run, state)
+            resolved = resolve(run, state, wanted)
             [target] = wanted.targets
-            assert not sync.is_as_it_should_be(state, wanted, target)
+            assert not is_as_it_should_be(run, state, wanted, target)
     return {
         "changed": wanted.plan.changed, "asked": resolved.agenda.asked, "put_off": resolved.agenda.put_off,
         "fetched": resolved.downloads,

@@ -11,7 +11,7 @@ from pathlib import Path
 from packsight.indexer.state import resolution
 from packsight.indexer.state.database import State
 from packsight.indexer.state.published import mirror
-from packsight.indexer.state.resolution import ProductRows
+from packsight.indexer.state.resolution import NO_VERSION, ProductRows
 from packsight.shared.catalog.manifest import FORMAT, Manifest
 from packsight.shared.catalog.parts import mark
 from packsight.shared.catalog.recipe import Recipe
@@ -62,6 +62,11 @@ class Target:
     def version(self) -> str:
         """Name of the version before; empty without one."""
         return self.parent.manifest.version if self.parent is not None else ""
+
+    @property
+    def before(self) -> int:
+        """Number of the version before, in the state; NO_VERSION without one."""
+        return self.parent.number if self.parent is not None else NO_VERSION
 
     @property
     def is_own(self) -> bool:

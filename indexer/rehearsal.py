@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
+from packsight.indexer.phases.run import Run
+from packsight.indexer.phases.wanted import want
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.state import resolution
 from packsight.indexer.state.database import opened
-from packsight.indexer.sync import Sync
 from packsight.indexer.version_report.summary import Summary
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
@@ -46,10 +47,10 @@ def rehearse(request: SyncRequest, settings: Settings) -> Rehearsal:
         fleet = stack.enter_context(closing(Fleet(settings)))
         folder = stack.enter_context(TemporaryDirectory())
         state = stack.enter_context(opened(Path(folder) / "rehearsal.db"))
-        sync = Sync(request, settings, store, fleet, QueueExtractor(settings, fleet), _NoLease())
-        wanted = sync.want(state)
+        run = Run(request, settings, store, fleet, QueueExtractor(settings, fleet), _NoLease())
+        wanted = want(run, state)
         parent = wanted.targets[0].parent
         with state.transaction():
             products, pictured = resolution.offered(state), resolution.pictured(state)
-        summary, lists = sync.gate.of_feed(products, parent.manifest if parent is not None else None, pictured)
+        summary, lists = run.gate.of_feed(products, parent.manifest if parent is not None else None, pictured)
         return Rehearsal(summary, lists, *resolution.pictures(state, wanted.plan.parent), wanted.notes)

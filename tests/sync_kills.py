@@ -30,13 +30,14 @@ from typing import Any
 import psutil
 
 from packsight.deploy.testbed import Servers, serving
-from packsight.indexer import sync as sync_module
 from packsight.indexer.build.parameters import FIT, FitParameters
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import LockHeldError, sync_lock
+from packsight.indexer.phases import run as run_module
+from packsight.indexer.phases.run import Run
 from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.state.database import State
-from packsight.indexer.sync import Sync
+from packsight.indexer.sync import sync
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.versions import named_parts
 from packsight.shared.contract.errors import PacksightError, UserError
@@ -121,7 +122,7 @@ def little_learned() -> FitParameters:
 
 def learn_little() -> None:
     """In this process."""
-    setattr(sync_module, "FIT", little_learned())  # noqa: B010 - a type checker would not have it
+    setattr(run_module, "FIT", little_learned())  # noqa: B010 - a type checker would not have it
 
 
 def indexer(job: Job, told: Connection) -> None:
@@ -141,7 +142,7 @@ def run(feed: str, photos: str, settings: Settings) -> SyncReport:
     with closing(ObjectStore(settings.s3)) as store, closing(Fleet(settings)) as fleet:
         register(fleet, RECIPE)
         with sync_lock(fleet.redis, "default", ttl=LEASE) as held:
-            return Sync(SyncRequest(feed, photos), settings, store, fleet, LocalExtractor(store, settings), held).run()
+            return sync(Run(SyncRequest(feed, photos), settings, store, fleet, LocalExtractor(store, settings), held))
 
 
 class Started:

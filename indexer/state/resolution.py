@@ -118,6 +118,11 @@ def failures(state: State) -> Iterator[tuple[str, Failure]]:
         yield source, Failure.model_validate_json(text)
 
 
+def refused(state: State) -> int:
+    """How many bytes cannot be described."""
+    return int(state.value("SELECT count(*) FROM refused"))
+
+
 def refuse(state: State, failed: Mapping[str, Failure], lasting: Sequence[str]) -> None:
     """Note bytes, by sha256, that could not be described; the caller holds the transaction.
 

@@ -23,8 +23,9 @@ from packsight.indexer.canary import CanaryError
 from packsight.indexer.examination import RefusedError
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
+from packsight.indexer.phases.run import Run
 from packsight.indexer.report import SyncReport, SyncRequest
-from packsight.indexer.sync import Sync
+from packsight.indexer.sync import sync
 from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.manifest import seal
 from packsight.shared.catalog.snapshot import Snapshot
@@ -56,7 +57,7 @@ MESSAGES = [f"20260101-120000-abcdef-{number:06d}" for number in range(200)]
 def _little_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     """What versions learn of their photos is not what is tested here, and takes most of a sync's time."""
     few = replace(FIT, examples=replace(FIT.examples, max_photos=2))
-    monkeypatch.setattr("packsight.indexer.sync.FIT", few)
+    monkeypatch.setattr("packsight.indexer.phases.run.FIT", few)
 
 
 class Trying(Priced):
@@ -66,7 +67,7 @@ class Trying(Priced):
         request = SyncRequest(self.write(), str(self.folder / "extra"), force=force, all_pictures=all_pictures, canary=canary)
         with closing(Fleet(self.settings)) as fleet:
             register(fleet, *self.recipes)
-            return Sync(request, self.settings, self.store, fleet, self.extractor, Held()).run()
+            return sync(Run(request, self.settings, self.store, fleet, self.extractor, Held()))
 
 
 @pytest.fixture

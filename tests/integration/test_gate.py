@@ -39,7 +39,7 @@ from tests.integration.test_sync import RECIPE, Shop, photo, register
 def _little_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     """What versions learn of their photos is not what is tested here, and takes most of a sync's time."""
     few = replace(FIT, examples=replace(FIT.examples, max_photos=2))
-    monkeypatch.setattr("packsight.indexer.sync.FIT", few)
+    monkeypatch.setattr("packsight.indexer.phases.run.FIT", few)
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_a_version_that_is_refused_is_kept_marked_and_unpointed_and_can_be_let_b
 def test_a_first_version_with_one_picture_for_all_is_refused_and_can_be_looked_at_and_let_be_served(
     shop: Shop, reports: Reports, config: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("packsight.indexer.sync.Examination", partial(Examination, parameters=replace(GATE, placeholder=8)))
+    monkeypatch.setattr("packsight.indexer.phases.run.Examination", partial(Examination, parameters=replace(GATE, placeholder=8)))
     placeholders(shop)
     told = refused(shop)
     assert [reason.gate for reason in told.reasons] == ["one picture for many"]
@@ -226,7 +226,7 @@ def test_what_was_refused_is_not_built_again_to_be_refused_again_unless_somethin
         built.append(words["catalog"])
         return build_version(folder, **words)
 
-    monkeypatch.setattr("packsight.indexer.sync.build_version", build)
+    monkeypatch.setattr("packsight.indexer.phases.built.build_version", build)
     assert refused(shop).version == first.version
     assert built == []
     limit(shop, max_loss=0.5)

@@ -355,7 +355,7 @@ def test_a_sync_that_was_killed_after_building_does_the_same_again(shop: Shop, m
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("packsight.indexer.sync.publish", killed)
+        patch.setattr("packsight.indexer.phases.published.upload", killed)
         with pytest.raises(KeyboardInterrupt):
             shop.sync()
     report = shop.sync()

@@ -37,7 +37,7 @@ def test_a_new_price_sends_one_file_and_a_manifest(shop: Priced, monkeypatch: py
     shop.sync()
     before, asked = shop.snapshot(), len(shop.extractor.asked)
     shop.prices["3"] = "12.50"
-    monkeypatch.setattr("packsight.indexer.sync.build_version", None)
+    monkeypatch.setattr("packsight.indexer.phases.built.build_version", None)
     with killed_before(monkeypatch, None) as writes:
         report = shop.sync()
     assert (report.published, report.described, report.fetched, report.changed) == (True, 0, 0, 1)

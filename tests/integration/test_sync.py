@@ -21,9 +21,10 @@ from PIL import Image, ImageDraw
 
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
+from packsight.indexer.phases.run import Run
 from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.state.database import discard, opened
-from packsight.indexer.sync import Sync
+from packsight.indexer.sync import sync
 from packsight.indexer.version_report.keeping import Reports
 from packsight.shared.catalog.manifest import new_version
 from packsight.shared.catalog.recipe import Recipe
@@ -162,7 +163,7 @@ class Shop:
         )
         with closing(Fleet(self.settings)) as fleet:
             register(fleet, *self.recipes, scripts=self.scripts)
-            return Sync(request, self.settings, self.store, fleet, self.extractor, Held()).run()
+            return sync(Run(request, self.settings, self.store, fleet, self.extractor, Held()))
 
     @property
     def state(self) -> Path:
@@ -418,7 +419,7 @@ def test_a_version_that_was_fitted_in_another_way_is_built_anew_without_describi
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = shop.sync()
-    monkeypatch.setattr("packsight.indexer.sync.fit_fingerprint", lambda **_: "fit-of-tomorrow")
+    monkeypatch.setattr("packsight.indexer.phases.run.fit_fingerprint", lambda **_: "fit-of-tomorrow")
     again = shop.sync()
     assert (again.published, again.described, again.fetched) == (True, 0, 0)
     assert again.version != first.version
@@ -470,7 +471,7 @@ def test_a_sync_of_an_unchanged_shop_reads_no_row_of_what_is_published(shop: Sho
     shop.sync()
     monkeypatch.setattr("packsight.indexer.state.published.open_published", lambda *_: pytest.fail("the version was read"))
     for rows in ("ProductRows", "PhotoRows"):
-        monkeypatch.setattr(f"packsight.indexer.sync.{rows}", lambda *_: pytest.fail("rows were made"))
+        monkeypatch.setattr(f"packsight.indexer.phases.built.{rows}", lambda *_: pytest.fail("rows were made"))
     again = shop.sync()
     assert (again.published, again.products, again.photos) == (False, 8, 16)
 
@@ -505,13 +506,13 @@ def test_the_report_says_how_many_pictures_were_asked_for(shop: Shop) -> None:
     for path in sorted(shop.folder.rglob("*.*")):
         shop.store.write(f"incoming/shop/{path.relative_to(shop.folder)}", path.read_bytes())
 
-    def sync(*, force: bool = False, all_pictures: bool = False) -> SyncReport:
+    def synced(*, force: bool = False, all_pictures: bool = False) -> SyncReport:
         with closing(Fleet(shop.settings)) as fleet:
             register(fleet, *shop.recipes)
             request = SyncRequest(f"{root}/feed.xml", f"{root}/extra", force=force, all_pictures=all_pictures)
-            return Sync(request, shop.settings, shop.store, fleet, shop.extractor, Held()).run()
+            return sync(Run(request, shop.settings, shop.store, fleet, shop.extractor, Held()))
 
-    first, again, everything, forced = sync(), sync(), sync(all_pictures=True), sync(force=True)
+    first, again, everything, forced = synced(), synced(), synced(all_pictures=True), synced(force=True)
     assert [(each.asked, each.not_due, each.put_off) for each in (first, again, everything, forced)] == [
         (16, 0, 0), (0, 16, 0), (16, 0, 0), (16, 0, 0),
     ]  # fmt: skip
@@ -635,7 +636,7 @@ def test_photos_are_described_by_workers_over_the_queue(shop: Shop, live_setting
     register(fleet, RECIPE)
     request = SyncRequest(shop.write(), str(shop.folder / "extra"))
     with start_worker(app, pool="solo", perform_ping_check=False, queues=[DESCRIBE_QUEUE], shutdown_timeout=30):
-        report = Sync(request, settings, shop.store, fleet, QueueExtractor(settings, fleet), Held()).run()
+        report = sync(Run(request, settings, shop.store, fleet, QueueExtractor(settings, fleet), Held()))
     assert (report.published, report.products, report.described) == (True, 3, 6)
     shards = [key for key in shop.store.list("features/") if "/describe-" in key]
     assert len(shards) == 2 * len(PARTS)

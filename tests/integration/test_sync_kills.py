@@ -13,7 +13,7 @@ from tests.sync_kills import Pair, chosen, frozen, kill, little_learned, paired,
 @pytest.fixture(scope="module")
 def pair(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("packsight.indexer.sync.FIT", little_learned())
+        patch.setattr("packsight.indexer.phases.run.FIT", little_learned())
         with paired(servers, tmp_path_factory.mktemp("kills")) as made:
             yield made
 
