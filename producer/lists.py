@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.references import whole
 from packsight.shared.extras import Later
 from packsight.shared.tables.columns import KNOWN, apart
 from packsight.shared.tables.encoding import Recoder
@@ -40,7 +41,8 @@ _NEXT_ADDRESS = re.compile(r"[\s|][\s,;|]*(?:https?|s3)://", re.IGNORECASE)
 
 
 def read_list(path: Path, column: str | None = None) -> Iterator[Entry]:
-    """Yield the entries of a list file, of the kind that its suffix says; blank lines are none.
+    """Yield the entries of a list file, of the kind that its suffix says; blank lines are none, nor are lines of text that begin
+    with `#` and name no picture.
 
     column: of references, where a list has columns; by default the first of COLUMNS. Raises UserError for what is no such list.
     """
@@ -108,25 +110,35 @@ def _text(data: bytes, name: str) -> str:
         raise UserError(f"{what}. A list has one reference per line, or one JSON object; save it as UTF-8.") from None
 
 
+def _lines(text: str) -> Iterator[str]:
+    """Lines without their ends. Other marks that Python ends lines at, as U+2028, may stand within texts of JSON and names."""
+    return (line.strip() for line in io.StringIO(text, newline=None))
+
+
 def _of_text(text: str) -> Iterator[Entry]:
-    for line in text.splitlines():
-        if (reference := line.strip()) and not reference.startswith("#"):
-            yield reference, {}
+    for line in _lines(text):
+        if line and (not line.startswith("#") or _is_name(line)):
+            yield line, {}
+
+
+def _is_name(line: str) -> bool:
+    """Whether a line that may be a comment names a picture: `#1.jpg`, but not `# 1.jpg` nor `#old/1.jpg was here`."""
+    return _is_picture(line) and " " not in line
 
 
 def _of_json(text: str, name: str, column: str | None) -> Iterator[Entry]:
     def rows() -> Iterator[dict[str, str]]:
-        for number, line in enumerate(text.splitlines(), start=1):
-            if not line.strip():
+        for number, line in enumerate(_lines(text), start=1):
+            if not line:
                 continue
             try:
                 found = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise UserError(f"{name}, line {number}: {error}. Each line holds one JSON object.") from None
             if isinstance(found, str):
-                yield {COLUMNS[0]: found}
+                yield {COLUMNS[0]: whole(found)}
             elif isinstance(found, dict):
-                yield {key: _cell(value) for key, value in found.items()}
+                yield {whole(key): _cell(value) for key, value in found.items()}
             else:
                 raise UserError(f"{name}, line {number}: neither an object nor a string. Each line holds one JSON object.")
 
@@ -170,7 +182,17 @@ def _of_rows(rows: Iterable[dict[str, str]], name: str, column: str | None) -> I
         found = named(row, _wanted(column))
         if found is None:
             raise _without(name, row, column)
-        yield row[found].strip(), {key: value for key, value in row.items() if key != found}
+        yield _alone(row[found].strip()), {key: value for key, value in row.items() if key != found}
+
+
+def _alone(reference: str) -> str:
+    """A reference that stands alone in a list of JSON, as exports with a list of pictures have it, without that."""
+    if reference.startswith("["):
+        with suppress(ValueError, RecursionError):
+            match json.loads(reference):
+                case [str(one)]:
+                    return one
+    return reference
 
 
 def _without(name: str, columns: Iterable[str], column: str | None) -> UserError:
@@ -183,4 +205,4 @@ def _cell(value: object) -> str:
     """A value as text: nothing for none, and what is neither text nor a number as JSON."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return whole(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.references import is_whole, printable
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.walk import files_below
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
@@ -26,6 +27,8 @@ def extra_photos(location: str, store: ObjectStore, skipped: Counter[str] | None
 
 def check_folder(location: str) -> None:
     """Raise UserError when extra photos are to lie in a folder that is none; an empty location names none."""
+    if not is_whole(location):
+        raise UserError(f"{printable(location)}: this name is not written in UTF-8. Rename the folder.")
     if location and not _is_stored(location) and not Path(location).is_dir():
         raise UserError(f"{location} is not a folder. Give the folder that holds one folder of photos per vendor code.")
 
@@ -47,7 +50,9 @@ def _local(folder: Path, skipped: Counter[str]) -> Iterator[tuple[str, str]]:
     check_folder(str(folder))
     for path in files_below(folder, skipped):
         name = PurePosixPath(path.relative_to(folder).as_posix())
-        if _is_photo(name) and name.parent.name:
+        if not is_whole(str(name)):
+            skipped["with names that are not UTF-8"] += 1
+        elif _is_photo(name) and name.parent.name:
             yield _code(name), str(name)
         else:
             skipped[name.suffix.lower() or name.name] += 1

@@ -10,13 +10,13 @@ import posixpath
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from lxml import etree
 
@@ -28,7 +28,7 @@ from packsight.indexer.feed.offers import Faults, FeedError, Item, Known, Offer
 from packsight.indexer.feed.packed import unfetched, unpacked
 from packsight.indexer.feed.table import read_table
 from packsight.shared.contract.errors import PacksightError
-from packsight.shared.contract.references import plain
+from packsight.shared.contract.references import in_ascii, is_whole, plain, printable, scheme
 from packsight.shared.settings import Catalog, Settings
 from packsight.shared.storage.coding import Received
 from packsight.shared.storage.fetch import Fetcher
@@ -183,7 +183,7 @@ def _has_id(element: Any, *, is_yml: bool) -> bool:
 
 def is_remote(location: str) -> bool:
     """Tell an address (`s3://`, `http(s)://`) from a file path."""
-    return location.startswith(("s3://", "http://", "https://"))
+    return location.startswith("s3://") or scheme(location) in {"http", "https"}
 
 
 def root_of(location: str) -> Path | None:
@@ -194,7 +194,8 @@ def root_of(location: str) -> Path | None:
 def reference_of(picture: str, location: str) -> str:
     """Turn a picture as the feed names it into a reference that can be fetched.
 
-    Relative pictures belong to the feed's own folder or address; spaces and Cyrillic letters of addresses are quoted.
+    Relative pictures belong to the feed's own folder or address; spaces and Cyrillic letters of addresses are quoted, those of
+    hosts written as DNS has them.
     """
     if picture.startswith("//"):
         picture = "https:" + picture
@@ -209,6 +210,10 @@ def reference_of(picture: str, location: str) -> str:
         if not is_remote(location):
             return picture
         picture = urljoin(location, picture)
+    if not picture.isascii():
+        with suppress(ValueError):  # whoever fetches it says what is wrong with its host
+            parts = urlsplit(picture)
+            picture = urlunsplit(parts._replace(netloc=in_ascii(parts.netloc)))
     return quote(picture, safe="!#$%&'()*+,/:;=?@[]~")
 
 
@@ -217,7 +222,7 @@ def operator_settings(settings: Settings, location: str, root: Path | None = Non
 
     More patience too.
     """
-    hosts = [urlsplit(location).netloc.rpartition("@")[2]] if location.startswith("http") else []
+    hosts = [urlsplit(location).netloc.rpartition("@")[2]] if scheme(location) in {"http", "https"} else []
     prefixes = [location[: location.rindex("/") + 1]] if location.startswith("s3://") else []
     fetch = settings.fetch.model_copy(
         update={
@@ -234,6 +239,7 @@ def operator_settings(settings: Settings, location: str, root: Path | None = Non
 def check_readable(location: str) -> None:
     """Raise FeedError when a feed is a file that cannot be read; what lies elsewhere is only known once it is fetched."""
     if not is_remote(location):
+        _check_name(location)
         try:
             if not Path(location).is_fifo():  # what a pipe holds can be read once
                 Path(location).open("rb").close()
@@ -245,6 +251,7 @@ def check_readable(location: str) -> None:
 def _opened(location: str, settings: Settings, store: ObjectStore, validator: str) -> Iterator[tuple[IO[bytes] | None, Received]]:
     """The feed's bytes and what is known of them; None when they are still those of `validator`."""
     if not is_remote(location):
+        _check_name(location)
         try:
             with Path(location).open("rb") as file:
                 mark = _mark(file)
@@ -266,7 +273,14 @@ def _opened(location: str, settings: Settings, store: ObjectStore, validator: st
             yield file, came if _is_sure(came.mark) else Received("", came.coding)
 
 
+def _check_name(location: str) -> None:
+    if not is_whole(location):  # it is kept as text
+        raise FeedError(f"{printable(location)}: this name is not written in UTF-8. Rename the file or its folder.")
+
+
 def _unreadable(location: str, error: OSError) -> FeedError:
+    if scheme(location):
+        return FeedError(f"Feeds are not read from {scheme(location)}://. Name a file, or an address with https://, http:// or s3://.")
     return FeedError(f"{location} cannot be read: {error.strerror}. Check the path of the feed.")
 
 

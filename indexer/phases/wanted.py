@@ -23,6 +23,7 @@ from packsight.indexer.state.resolution import NO_VERSION
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.versions import Current
 from packsight.shared.contract.errors import CatalogError, UserError
+from packsight.shared.contract.references import printable
 from packsight.shared.matching.fingerprint import matching_fingerprint
 
 
@@ -65,7 +66,7 @@ def want(run: Run, state: State) -> Wanted:
             run.gate.require_feed(wanted.offered, wanted.removed, before, lambda: resolution.offered(state))
     recipes, notes = _recipes(run.fleet, parent)
     if skipped:
-        left_out = ", ".join(f"{kind} {count}" for kind, count in skipped.most_common(10))
+        left_out = ", ".join(f"{printable(kind)} {count}" for kind, count in skipped.most_common(10))
         notes = (*notes, f"left out of the extra photos: {left_out}")
     notes = (*notes, *trial)
     targets = tuple(_target(run, state, recipe, current, parent) for recipe in recipes)

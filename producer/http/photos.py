@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
+from packsight.producer.http.body import read_object
 from packsight.producer.http.refusal import Refused, bad_request
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.settings import Settings
@@ -92,12 +92,7 @@ async def _of_form(request: Request) -> Asked:
 
 
 def _of_json(body: bytes) -> Asked:
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        raise bad_request("The body is no JSON") from None
-    if not isinstance(fields, dict):
-        raise bad_request("The body is no object")
+    fields = read_object(body)
     reference, text = fields.pop("url", None), fields.pop("base64", None)
     if not all(value is None or isinstance(value, str) for value in (reference, text)):
         raise bad_request("`url` and `base64` are texts")

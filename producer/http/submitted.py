@@ -6,12 +6,12 @@ says all of it. Nothing of this server's disk is read: a path is a reference lik
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from packsight.producer.http.body import read_object
 from packsight.producer.http.refusal import Refused, bad_request
 from packsight.producer.lists import read_bytes
 from packsight.producer.sources import Item
@@ -88,15 +88,11 @@ def read(kind: str, body: bytes, options: JobOptions) -> tuple[JobOptions, list[
 
 
 def _of_object(body: bytes, options: JobOptions) -> tuple[JobOptions, list[Item]]:
+    said = read_object(body)
     try:
-        said = json.loads(body)
-        if not isinstance(said, dict):
-            raise bad_request("The body is no object")
         asked = JobRequest.model_validate({**options.model_dump(exclude_unset=True), **said})
     except ValidationError as error:
         raise bad_request(f"The request does not follow the contract: {wrong_fields(error)}") from None
-    except (ValueError, RecursionError):
-        raise bad_request("The body is no JSON") from None
     photos = (one if isinstance(one, Photo) else Photo(reference=one) for one in asked.photos)
     return asked, _bounded(Item(one.name or one.reference, one.reference, one.extra) for one in photos)
 

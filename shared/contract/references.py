@@ -10,10 +10,11 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from packsight.shared.contract.errors import ErrorCode, ImageError
 
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # halves of characters too: they cannot be sent
 # Beside the control characters of ASCII those of Latin-1, which terminals obey too, what breaks a line, what turns the direction
 # of writing, and halves of characters, which cannot be written out.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_HALF = re.compile(r"[\ud800-\udfff]")
 _LINES = re.compile(r"[^\n]+")
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>\\]+")
 _NAME = re.compile(r"(?=.{1,253}\.?$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_-]{1,63}\.?")
@@ -78,6 +79,16 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("�", text)
 
 
+def is_whole(text: str) -> bool:
+    """Whether a text can be written as UTF-8: it holds no halves of characters, as names of files in other encodings do."""
+    return not _HALF.search(text)
+
+
+def whole(text: str) -> str:
+    """Return a text with U+FFFD for halves of characters, as they are left where programs cut texts of JSON."""
+    return _HALF.sub("\ufffd", text)
+
+
 def plain(text: str) -> str:
     """Return a line in which addresses that it holds are as `shown`, without control characters: for what others wrote."""
     return printable(_IN_TEXT.sub(lambda found: shown(found[0]), text))
@@ -120,6 +131,14 @@ def parse_address(reference: str) -> Address:
     return Address(parts.scheme, host, port, target)
 
 
+def in_ascii(host: str) -> str:
+    """Return a host, with or without a port, as it stands in DNS (RFC 3490); raises UnicodeError for one that cannot."""
+    if host.isascii():
+        return host
+    name, colon, port = host.partition(":")
+    return name.encode("idna").decode() + colon + port
+
+
 def follow(current: Address, location: str) -> Address:
     """Address that a redirect leads to, checked like the first one."""
     # http.client reads headers as Latin-1; servers send UTF-8.
@@ -130,7 +149,7 @@ def follow(current: Address, location: str) -> Address:
 
 def _split(reference: str) -> SplitResult:
     if _CONTROL.search(reference):
-        raise _invalid(reference, "it has control characters")
+        raise _invalid(reference, "it has control characters, or halves of characters")
     try:
         parts = urlsplit(reference)
     except ValueError:
@@ -146,11 +165,10 @@ def _host(parts: SplitResult, reference: str) -> str:
         if re.fullmatch(r"[0-9a-f:.]+", host):
             return host
         raise _invalid(reference, "its host cannot be read")
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode()
-        except UnicodeError:
-            raise _invalid(reference, "its host cannot be read") from None
+    try:
+        host = in_ascii(host)
+    except UnicodeError:
+        raise _invalid(reference, "its host cannot be read") from None
     if not _NAME.fullmatch(host):
         raise _invalid(reference, "its host cannot be read")
     # Resolvers read 2130706433, 0x7f.1 and 0177.0.0.1 as 127.0.0.1; no shop writes its address so.

@@ -11,9 +11,11 @@ import socket
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.contract.references import in_ascii
 from packsight.shared.storage import deadline
 
 _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
@@ -63,7 +65,7 @@ class AddressRule:
     """Public addresses and ports 80 and 443, except for hosts that the operator allows by `name` or `name:port`."""
 
     def __init__(self, allowed_hosts: Iterable[str], *, resolvers: int = 8) -> None:
-        self._allowed = {_bracketed(host.lower()) for host in allowed_hosts}
+        self._allowed = {_bracketed(_in_ascii(host).lower()) for host in allowed_hosts}
         # getaddrinfo knows no timeout, so it is waited for from outside.
         self._resolvers = ThreadPoolExecutor(resolvers, thread_name_prefix="resolve")
 
@@ -127,6 +129,13 @@ class AddressRule:
     def close(self) -> None:
         """Let the resolver's threads go."""
         self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_ascii(host: str) -> str:
+    """A host as addresses have it; one that cannot be a host allows nothing."""
+    with suppress(UnicodeError):
+        return in_ascii(host)
+    return host
 
 
 def _bracketed(host: str) -> str:

@@ -506,6 +506,13 @@ def test_an_allowed_ipv6_address_stands_for_itself_and_its_port_alone() -> None:
     rule.close()
 
 
+def test_an_allowed_host_may_be_written_in_its_own_letters() -> None:
+    rule = AddressRule(["Магазин.рф:8080", "..ф"])
+    assert rule.allows("xn--80aairftm.xn--p1ai", 8080)
+    assert not rule.allows("xn--80aairftm.xn--p1ai", 80)
+    rule.close()
+
+
 def test_over_tls_the_certificate_is_checked_for_the_name_and_not_for_the_address(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

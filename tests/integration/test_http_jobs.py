@@ -132,6 +132,15 @@ def test_the_callers_own_columns_come_back_in_the_results(
     assert [row.get("extra", {}) for row in found] == extras
 
 
+def test_halves_of_characters_cost_no_job(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client()
+    sent = {"photos": [{"reference": "s3://photos/1.jpg", "extra": {"title": "Крем \ud83d"}}, "https://e.example/\ud83d.jpg"]}
+    job = submitted(client, "/v1/jobs", body=json.dumps(sent).encode(), headers={"Content-Type": "application/json"})
+    ended(client, job["id"])
+    first, second = rows(client, job["id"])
+    assert (first["extra"], second["image"]) == ({"title": "Крем \ufffd"}, "https://e.example/\ufffd.jpg")
+
+
 CSV = {"Content-Type": "text/csv"}
 REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "no type": ({"body": b"s3://a/b"}, 415, "format_unsupported"),

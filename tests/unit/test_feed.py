@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from packsight.indexer.feed.offers import Faults, FeedError, Offer
-from packsight.indexer.feed.source import read_xml, reference_of
+from packsight.indexer.feed.source import check_readable, read_xml, reference_of
 from packsight.shared.settings import Catalog, Settings
 from tests.feeds import read_offers
 from tests.servers import packed
@@ -121,6 +121,21 @@ def test_items_of_google_are_named_by_their_own_id() -> None:
         read(feed.format(item.format("a", "Cream") + item.format("b", "A & B")).encode())
     with pytest.raises(FeedError, match="ends too early, in line 1, in or after offer 'a'"):
         read(feed.format(item.format("a", "Cream") + "<item><g:id").encode().partition(b"</channel")[0])
+
+
+@pytest.mark.parametrize("location", ["ftp://shop.example/feed.xml", "file:///srv/feed.xml"])
+def test_a_feed_is_not_read_from_everywhere_and_this_is_said(location: str) -> None:
+    with pytest.raises(FeedError, match=r"not read from (ftp|file)://\. Name a file"):
+        check_readable(location)
+
+
+def test_an_address_in_capitals_is_none_of_a_file() -> None:
+    check_readable("HTTPS://shop.example/feed.xml")
+
+
+def test_a_feed_whose_name_is_not_utf8_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(FeedError, match="is not written in UTF-8"):
+        check_readable(f"{tmp_path}/\udcff.xml")
 
 
 def test_something_else_than_a_feed_is_named(tmp_path: Path) -> None:
@@ -334,6 +349,10 @@ def test_any_bytes_give_offers_or_a_feed_error(tail: bytes) -> None:
         ("https://e.example/Крем 1.jpg", "/srv/feed.xml", "https://e.example/%D0%9A%D1%80%D0%B5%D0%BC%201.jpg"),
         ("https://e.example/a%20b.jpg?x=1&y=2", "/srv/feed.xml", "https://e.example/a%20b.jpg?x=1&y=2"),
         ("s3://photos/Крем 1.jpg", "https://e.example/feed.xml", "s3://photos/Крем 1.jpg"),
+        ("http://магазин.рф:8080/ф.jpg", "/srv/feed.xml", "http://xn--80aairftm.xn--p1ai:8080/%D1%84.jpg"),
+        ("/1.jpg", "https://магазин.рф/feed.xml", "https://xn--80aairftm.xn--p1ai/1.jpg"),
+        ("https://münchen.de/a.jpg", "/srv/feed.xml", "https://xn--mnchen-3ya.de/a.jpg"),
+        ("https://..ф/a.jpg", "/srv/feed.xml", "https://..%D1%84/a.jpg"),
     ],
 )
 def test_pictures_resolve_against_the_feeds_own_place(picture: str, location: str, reference: str) -> None:

@@ -85,6 +85,28 @@ def test_a_list_that_is_none_is_refused_with_its_place(tmp_path: Path, name: str
         entries(tmp_path / name)
 
 
+def test_halves_of_characters_and_marks_within_a_text_lose_no_entry(tmp_path: Path) -> None:
+    file = tmp_path / "list.jsonl"
+    file.write_text('{"image": "0.jpg", "title": "Крем \\ud83d", "\\udcff": "a\u2028b\u0085"}\n{"image": "https://x/\\ud83d.jpg"}\r\n"1.jpg"')
+    assert [(item.where, dict(item.extra)) for item in expand([str(file)], NO_STORE)] == [
+        (tmp_path / "0.jpg", {"title": "Крем \ufffd", "\ufffd": "a\u2028b\u0085"}),
+        ("https://x/\ufffd.jpg", {}),
+        (tmp_path / "1.jpg", {}),
+    ]
+
+
+def test_a_comment_is_no_name_and_a_name_no_comment(tmp_path: Path) -> None:
+    file = tmp_path / "list.txt"
+    file.write_text("# 0.jpg\n#1.jpg\r\n#2 of all\n a\u2028b.jpg \n#\n")
+    assert [name for name, _ in entries(file)] == ["#1.jpg", "a\u2028b.jpg"]
+
+
+def test_a_photo_alone_in_a_list_of_json_is_that_photo(tmp_path: Path) -> None:
+    file = tmp_path / "list.jsonl"
+    file.write_text('{"images": ["0.jpg"]}\n{"images": "[1.jpg]"}\n{"images": [7]}\n')
+    assert [name for name, _ in entries(file, "images")] == ["0.jpg", "[1.jpg]", "[7]"]
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from packsight.indexer.feed.extra_photos import extra_photos
+from packsight.indexer.feed.extra_photos import check_folder, extra_photos
 from packsight.indexer.feed.fields import vendor_code
+from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.names import find
 from packsight.shared.storage.walk import files_below
 
+NO_STORE: Any = None
 COMPOSED = unicodedata.normalize("NFC", "чай й.jpg")
 
 
@@ -89,8 +91,7 @@ def test_folders_of_extra_photos_are_called_as_vendor_codes_however_letters_are_
     decomposed = unicodedata.normalize("NFD", "Чай-й")
     (tmp_path / decomposed).mkdir()
     (tmp_path / decomposed / "1.jpg").write_bytes(b"x")
-    store: Any = None
-    assert list(extra_photos(str(tmp_path), store)) == [("Чай-й", f"{decomposed}/1.jpg")]
+    assert list(extra_photos(str(tmp_path), NO_STORE)) == [("Чай-й", f"{decomposed}/1.jpg")]
     assert vendor_code(decomposed, "", "") == vendor_code("", f"https://e.example/?utm_term={decomposed}", "") == "Чай-й"
 
 
@@ -113,3 +114,17 @@ def test_linked_folders_are_followed_once_and_the_rest_is_counted(tmp_path: Path
     found = [os.path.relpath(path, photos) for path in files_below(photos, skipped)]
     assert found == ["2023/a.jpg", "2024/a.jpg"]
     assert skipped == {"@eaDir/": 1, ".git/": 1, "2022/": 1, "2023-again/": 1, "loop/": 1, "up/": 1}
+
+
+def test_extra_photos_whose_names_are_not_utf8_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "A-1").mkdir()
+    (tmp_path / "A-1" / "1.jpg").touch()
+    for name in (b"A-1/\xff.jpg", b"\xee\xef/1.jpg"):
+        path = tmp_path / os.fsdecode(name)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    skipped: Counter[str] = Counter()
+    assert list(extra_photos(str(tmp_path), NO_STORE, skipped)) == [("A-1", "A-1/1.jpg")]
+    assert skipped == {"with names that are not UTF-8": 2}
+    with pytest.raises(UserError, match="is not written in UTF-8"):
+        check_folder(f"{tmp_path}/\udcff")
