@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,13 @@ class State:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._asked: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
+
+    def close(self) -> None:
+        """Let the file go, whoever still holds rows that were not read to their end: SQLite keeps it until those are closed."""
+        for cursor in list(self._asked):
+            cursor.close()
+        self._connection.close()
 
     def run(self, sql: str, *values: Any) -> int:
         """Run a statement and return how many rows it changed."""
@@ -94,7 +102,9 @@ class State:
 
     def rows(self, sql: str, *values: Any) -> sqlite3.Cursor:
         """Rows of a query, as they are asked for."""
-        return self._connection.execute(sql, values)
+        cursor = self._connection.execute(sql, values)
+        self._asked.add(cursor)
+        return cursor
 
     def one(self, sql: str, *values: Any) -> Any:
         """The first row of a query; None when there is none."""
@@ -138,16 +148,13 @@ def opened(path: Path | None = None) -> Iterator[State]:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{path.parent} cannot be made: {error.strerror}. {_RIGHTS}") from None
-    connection = None
     try:
         connection = sqlite3.connect(path or ":memory:", timeout=1.0, isolation_level=None)
-        _prepare(connection)
-        yield State(connection)
+        with closing(State(connection)) as state:
+            _prepare(connection)
+            yield state
     except sqlite3.Error as error:
         raise _typed(error, path) from error
-    finally:
-        if connection is not None:
-            connection.close()
 
 
 def discard(path: Path) -> None:

@@ -424,6 +424,18 @@ def test_a_state_is_kept_and_a_broken_transaction_leaves_nothing(tmp_path: Path)
         assert (state.get("kept"), state.get("lost")) == ([1, "два"], None)
 
 
+def test_a_feed_that_breaks_off_lets_the_state_go_whoever_keeps_the_error(tmp_path: Path) -> None:
+    file, kept = tmp_path / "state.db", []
+    broken = '<yml_catalog><shop><offer id="1"><name>new</name></offer><offer id="10"'
+    for feed in (feed_of(CREAM), feed_from(broken), feed_of(CREAM)):
+        try:
+            with opened(file) as state, state.transaction():
+                take_in(state, feed)
+        except FeedError as error:
+            kept.append(error)  # with all that was being read
+    assert len(kept) == 1
+
+
 def test_a_state_of_another_format_is_made_anew(tmp_path: Path) -> None:
     file = tmp_path / "default.db"
     with opened(file) as state:
