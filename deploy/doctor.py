@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from enum import StrEnum
 from importlib import metadata
@@ -21,7 +21,7 @@ from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.plan import foreign_s3
 from packsight.deploy.stack.room import scarce
 from packsight.deploy.stack.state import StackFolder
-from packsight.deploy.status import CatalogSeen, catalogs, down, sick
+from packsight.deploy.status import CatalogSeen, catalogs, down, last_syncs, sick
 from packsight.shared import advice
 from packsight.shared.catalog.manifest import SERVED, sync_once
 from packsight.shared.catalog.recipe import Recipe
@@ -31,6 +31,7 @@ from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.queue.connection import open_redis, result_database
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.registry import ReplicaEntry, children, processes, replicas
+from packsight.shared.queue.syncs import Ending
 from packsight.shared.settings import Models, Settings, load_settings
 from packsight.shared.storage.objects import ObjectStore
 
@@ -258,11 +259,21 @@ def _workers(settings: Settings, folder: StackFolder) -> Findings:
         yield _note("workers", text, remedy)
     for name in dict.fromkeys(catalog.name for catalog in published):
         yield from _catalog(name, [catalog for catalog in published if catalog.name == name], recipes)
+    yield from _syncs(settings, {catalog.name for catalog in published} | {settings.catalog.name})
     for text in [*refused, *complaints(fleet, copies, parents)]:
         yield _wrong("catalogs", text, "See the worker's log.")
     yield from _signatures(settings, copies)
     if letters:
         yield _note("dead letters", f"{letters:,} wait for a decision", "packsight dead-letters list")
+
+
+def _syncs(settings: Settings, names: Collection[str]) -> Findings:
+    for name, last in last_syncs(settings, names).items():
+        if last.ending in {Ending.REFUSED, Ending.FAILED}:
+            refused = last.ending is Ending.REFUSED
+            text = f"its last sync {'was ' * refused}{last.ending}: {last.why}"
+            where = f"packsight catalog report{advice.of_catalog(name)}" if refused else "the indexer's log"
+            yield _wrong(f"catalog {name}", text, f"Mend what it says; more is in {where}.")
 
 
 def _signatures(settings: Settings, copies: Sequence[ReplicaEntry]) -> Findings:

@@ -130,7 +130,7 @@ def observe(folder: StackFolder, settings: Settings) -> Observation:
     try:
         seen["catalogs"], refused = catalogs(settings)
         seen["catalogs"] = _endings(settings, seen["catalogs"])
-        seen["syncs"] = _syncs(settings, {catalog.name for catalog in seen["catalogs"]} | {settings.catalog.name})
+        seen["syncs"] = last_syncs(settings, {catalog.name for catalog in seen["catalogs"]} | {settings.catalog.name})
         seen["errors"] += refused
     except PacksightError as error:
         seen["errors"].append(f"Object storage: {error}")
@@ -219,7 +219,7 @@ def catalogs(settings: Settings) -> tuple[list[CatalogSeen], list[str]]:
         return found, refused
 
 
-def _syncs(settings: Settings, names: Collection[str]) -> dict[str, SyncSeen]:
+def last_syncs(settings: Settings, names: Collection[str]) -> dict[str, SyncSeen]:
     """How the last syncs of catalogs ended, as far as that can be asked."""
     with result_database(settings) as client, contextlib.suppress(redis.RedisError):
         found = {name: syncs.read(client, name) for name in sorted(names)}

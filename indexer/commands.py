@@ -112,9 +112,9 @@ def rehearse(feed: str, photos: str, catalog: str, *, columns: Sequence[str]) ->
     for listed in tables.lists({name: table.slice(0, tables.SHOWN) for name, table in found.lists.items()}, found.summary.counts):
         out.print(listed)
     print_notes(found.notes)
-    print_notes(f"would be refused: {reason.text}" for reason in found.summary.reasons)
+    print_notes(f"would be refused: {why}" for why in found.refusals)
     out.print("Nothing was changed. This is what the feed alone tells: no photo was looked at.")
-    if found.summary.reasons:
+    if found.refusals:
         raise typer.Exit(1)
 
 

@@ -66,7 +66,7 @@ def held(client: redis.Redis, name: str, ttl: float, taken: str) -> Iterator[Lea
     lock = Lock(client, name, timeout=ttl, blocking=False, thread_local=False)
     if not lock.acquire(token=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"):
         holder = str(client.get(name) or "another process")
-        raise LockHeldError(f"{taken}, by {holder}. Wait for its end.")
+        raise LockHeldError(f"{taken}, by {holder}. Wait for its end; {ttl:.0f} seconds if that process was killed.")
     ended = threading.Event()
 
     def renew() -> None:

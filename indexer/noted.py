@@ -30,7 +30,7 @@ def noted(client: redis.Redis, catalog: str) -> Iterator[Callable[[SyncReport], 
             log.warning("how the sync of catalog %s ended cannot be noted: %s", catalog, type(error).__name__)
 
     def ended(report: SyncReport) -> None:
-        changed = report.published or bool(report.added or report.removed or report.changed)
+        changed = bool(report.added or report.removed or report.changed)
         note(Ending.PUBLISHED if report.published else Ending.UNCHANGED, feed_changed=changed)
 
     try:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
+from packsight.indexer.canary import CanaryError
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.phases.run import Run
@@ -33,6 +34,8 @@ class Rehearsal:
     pictures: int
     new: int
     notes: tuple[str, ...]
+    refusals: tuple[str, ...]
+    """Why it would be refused, a sentence each."""
 
 
 class _NoLease:
@@ -53,4 +56,7 @@ def rehearse(request: SyncRequest, settings: Settings) -> Rehearsal:
         with state.transaction():
             products, pictured = resolution.offered(state), resolution.pictured(state)
         summary, lists = run.gate.of_feed(products, parent.manifest if parent is not None else None, pictured)
-        return Rehearsal(summary, lists, *resolution.pictures(state, wanted.plan.parent), wanted.notes)
+        current = wanted.current
+        canary = (str(CanaryError(request.catalog, current)),) if current is not None and current.canaries else ()
+        refusals = (*(reason.text for reason in summary.reasons), *canary)
+        return Rehearsal(summary, lists, *resolution.pictures(state, wanted.plan.parent), wanted.notes, refusals)

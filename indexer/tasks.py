@@ -10,7 +10,7 @@ from typing import Any
 from packsight.indexer.app import indexer_app
 from packsight.indexer.lock import LockHeldError
 from packsight.indexer.reconcile import reconcile
-from packsight.indexer.report import SyncRequest
+from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import RECONCILE, SYNC
 from packsight.shared.contract.references import shown
@@ -57,11 +57,15 @@ def sync_catalog() -> dict[str, Any]:
         report.put_off,
         report.described,
         report.version,
-        f"published for {report.canary or 1:.3g} of the messages" if report.published else "nothing changed",
+        _published(report) if report.published else "nothing changed",
         extra={"action": "sync_ended"},
     )
     collect_when_due(config)
     return {**asdict(report), "failures": len(report.failures)}
+
+
+def _published(report: SyncReport) -> str:
+    return f"published for {report.canary:.3g} of the messages" if report.canary else "published"
 
 
 @app.task(name=RECONCILE, ignore_result=True, send_events=False)

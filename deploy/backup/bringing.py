@@ -11,6 +11,7 @@ from itertools import islice
 from packsight.deploy.backup.folder import BackupFolder, Copied
 from packsight.deploy.backup.soundness import is_manifest, is_pointer
 from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
+from packsight.shared.storage import layout
 from packsight.shared.storage.files import hash_file
 from packsight.shared.storage.objects import Listed, ObjectStore
 
@@ -63,6 +64,7 @@ def bring(
         [copy for copy in copies if is_manifest(copy.key)],
         [copy for copy in copies if is_pointer(copy.key)],
     ]
+    _take_back_removals(store, copies, there)
     with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="restore") as pool:
         for group in groups:
             queue = iter(group)
@@ -73,6 +75,15 @@ def bring(
                 done += len(step)
                 progress(done, len(copies))
     return Restored(written, written_bytes, len(there.keys() - {copy.key for copy in copies}))
+
+
+def _take_back_removals(store: ObjectStore, copies: Iterable[Copied], there: Iterable[str]) -> None:
+    """Let reviews of jobs count again that were removed since: the word of that would take them away at the next sync."""
+    ours = {copy.key for copy in copies}
+    for key in there:
+        job = layout.removed_job(key)
+        if job and key not in ours and layout.job(job, layout.MANIFEST) in ours:
+            store.remove(key)
 
 
 def _another_catalog(

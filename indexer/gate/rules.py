@@ -75,9 +75,9 @@ def _fallen(own: Levels, levels: Mapping[str, Levels], limits: Catalog) -> Itera
     """What falls short of the most that one of the versions before had."""
     for name, what, remedy in (
         ("products", "products", _FEED),
-        ("photos", "photos", "Look whether its pictures can be fetched, and whether extra photos are still named."),
+        ("shop_photos", "photos", "Look whether its pictures can be fetched, and whether extra photos are still named."),
         ("names", "distinct names", "Look whether another column of the feed has come to be the name."),
-        ("pictures", "distinct pictures", "Look whether its server sends one picture for all."),
+        ("shop_pictures", "distinct pictures", "Look whether its server sends one picture for all."),
     ):
         now = getattr(own, name)
         known = {version: value for version, one in levels.items() if (value := getattr(one, name)) is not None}
@@ -86,7 +86,7 @@ def _fallen(own: Levels, levels: Mapping[str, Levels], limits: Catalog) -> Itera
         best = max(known, key=lambda version: known[version])
         if now < (1 - limits.max_loss) * known[best]:
             yield Refusal(
-                gate=f"fewer {name}",
+                gate=f"fewer {name.removeprefix('shop_')}",
                 text=f"It has {now} {what}, version {best} had {known[best]}, the most of the last {len(known)}: more than "
                 f"{limits.max_loss:.0%} less. {remedy}",
             )

@@ -16,6 +16,10 @@ from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.catalog.shown import is_shown
 from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, PhotoTable, ProductTable, photo_table, product_table
 from packsight.shared.catalog.versions import CatalogStore
+from packsight.shared.storage import layout
+
+_KEPT = f"^s3://[^/]+/{layout.photo('[0-9a-f]{64}$')}"
+"""Where the bytes of confirmed photos are kept: by their hash, as no shop names its pictures."""
 
 
 class Levels(BaseModel):
@@ -29,6 +33,18 @@ class Levels(BaseModel):
     """Distinct ones."""
     pictures: int | None = None
     """Distinct bytes."""
+    confirmed: int = 0
+    """Photos among these that people confirmed, which go with their verdicts."""
+
+    @property
+    def shop_photos(self) -> int | None:
+        """Photos that the shop itself shows."""
+        return None if self.photos is None else self.photos - self.confirmed
+
+    @property
+    def shop_pictures(self) -> int | None:
+        """Distinct bytes of those, as far as a confirmed photo is no other one's."""
+        return None if self.pictures is None else self.pictures - self.confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,7 @@ class Tables:
             photos=len(self.photos),
             names=distinct(self.products["name"]),
             pictures=distinct(self.photos["sha256"]),
+            confirmed=pc.sum(pc.match_substring_regex(self.photos["source"], _KEPT)).as_py() or 0,
         )
 
 

@@ -78,11 +78,9 @@ def want(run: Run, state: State) -> Wanted:
 
 def _trial(run: Run, current: Current | None) -> tuple[str, ...]:
     """What to say of a canary that is being tried; raises CanaryError unless the sync is to end that, or changes nothing."""
-    if current is None or not current.canaries:
+    if current is None or not current.canaries or run.request.dry_run:
         return ()
     found = CanaryError(run.request.catalog, current)
-    if run.request.dry_run:
-        return (f"a sync would be refused: {found}",)
     if not run.request.force:
         raise found
     return (f"forced: {found.what}, which this version takes the place of",)

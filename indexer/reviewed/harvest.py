@@ -107,9 +107,9 @@ class Harvest:
         for verdict, known in self._known.items():
             self._ids[verdict] = moved.get(known.version or current, {}).get(known.id, known.id)
         self.pairs = self._moved_pairs(self.pairs)
+        # With another product a photo is tried anew.
         self._left = {
-            verdict: one.model_copy(update={"product": self._ids.get(verdict, one.product)})
-            for verdict, one in self._left.items()
+            verdict: one for verdict, one in self._left.items() if self._ids.get(verdict, one.product) == one.product
         }
 
     def _shows(self, verdict: Verdict) -> str:

@@ -69,7 +69,7 @@ def draw_up(state: State, rules: Catalog, now: float, *, everything: bool) -> Ag
         if not host:
             state.run(f"{every} AND host = '' ORDER BY number")
             continue
-        due = int(state.value("SELECT count(*) FROM pictures WHERE host = ? AND due <= ?", host, now))
+        due = int(state.value(f"SELECT count(*) FROM pictures p WHERE {WANTED} AND host = ? AND due <= ?", host, now))
         if state.value("SELECT 1 FROM hosts WHERE host = ? AND until > ?", host, now) is None:
             due -= state.run(f"{every} AND host = ? AND due = ? ORDER BY number", host, AT_ONCE)
             limited = f"{every} AND host = ? AND due > ? AND due <= ? ORDER BY due, number LIMIT ?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
+from textwrap import shorten
 from typing import cast
 
 import redis
@@ -55,7 +56,8 @@ def note(
     """Note how a sync ended just now; raises redis.RedisError."""
     key, now = keys.sync(catalog), f"{time.time():.3f}"
     lines = why.splitlines()
-    told = {"ending": ending.value, "ended_at": now, "seconds": f"{seconds:.3f}", "why": plain(lines[0])[:_WHY] if lines else ""}
+    why = shorten(plain(lines[0]), _WHY, placeholder=" …") if lines else ""
+    told = {"ending": ending.value, "ended_at": now, "seconds": f"{seconds:.3f}", "why": why}
     if ending in GOOD:
         told["succeeded_at"] = now
     if feed_changed:

@@ -118,6 +118,12 @@ def reviews(catalog: str, file: str = "") -> str:
     return f"{REVIEWS}{catalog}/{file}"
 
 
+def removed_job(key: str) -> str:
+    """The job of which nothing is to be left by a word among reviews; empty for any other key."""
+    before, mark, job = key.partition(f"/{REMOVED}")
+    return job if mark and before.startswith(REVIEWS) else ""
+
+
 def address(bucket: str, key: str) -> str:
     """Reference under which workers fetch an object."""
     return f"s3://{bucket}/{key}"

@@ -7,6 +7,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,10 @@ from packsight.shared.settings import S3, load_settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import JobImage, JobManifest, JobStore
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.reviews import ReviewStore
 from tests.integration.test_sync import Shop, photo
 from tests.trust import key, publisher, reader
+from tests.unit.test_verdicts import verdict
 
 
 class Disaster:
@@ -148,6 +151,27 @@ def test_what_was_wiped_is_brought_back_as_it_was_and_the_next_sync_describes_no
     again = disaster.shop.sync()
     assert (again.published, again.fetched, again.described, again.photos) == (True, 0, 0, 16)
     assert len(disaster.shop.extractor.asked) == asked
+
+
+def test_reviews_of_a_job_that_was_removed_since_count_again(disaster: Disaster) -> None:
+    photo_of_it = JobImage(reference="s3://packsight/incoming/a.jpg", name="a")
+    JobStore(disaster.store).create(JobManifest(job="j-1", images=1), [photo_of_it])
+    reviews = ReviewStore(disaster.store, "default")
+    reviews.add([verdict(job="j-1"), verdict(job="j-2", at=datetime.now(UTC))])
+    assert disaster.run("backup").exit_code == 0
+    JobStore(disaster.store).remove("j-1")
+    for job in ("j-1", "j-2"):
+        reviews.remove_job(job)
+    assert disaster.run("restore").exit_code == 0
+    ReviewStore(disaster.store, "default").compact()
+    assert [one.job for one in ReviewStore(disaster.store, "default").all()] == ["j-1"]
+
+
+def test_the_remedy_for_a_key_that_is_not_known_here_is_told(disaster: Disaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert disaster.run("backup").exit_code == 0
+    monkeypatch.setenv("PACKSIGHT_CATALOG__PUBLIC_KEYS", f'["{public_key(key(2))}"]')
+    told = disaster.run("restore", "--check")
+    assert told.exit_code == 1 and "add its public key to PACKSIGHT_CATALOG__PUBLIC_KEYS" in " ".join(told.output.split())
 
 
 def test_a_second_backup_copies_only_what_is_new_and_one_of_nothing_new_nothing(disaster: Disaster) -> None:

@@ -33,7 +33,7 @@ from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.messages import RecognizeRequest
 from packsight.shared.contract.outcomes import Outcome, Provenance, Status
-from packsight.shared.queue import registry, tried
+from packsight.shared.queue import registry, syncs, tried
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.settings import Settings
@@ -103,6 +103,10 @@ def test_a_canary_is_tried_beside_the_current_version_and_promoted(shop: Trying,
     shop.names["4"] = "Soap of roses"
     with pytest.raises(CanaryError, match=rf"(?s){second} for 0.2 of the messages.*promote --catalog default.*rollback"):
         shop.sync()
+    with closing(Fleet(shop.settings)) as fleet:
+        register(fleet, RECIPE)
+    dry = run("sync", "--feed", shop.write(), "--photos", str(shop.folder / "extra"), "--dry-run")
+    assert dry.exit_code == 1 and f"would be refused: Catalog default has a canary, {second}" in dry.output
     monkeypatch.setattr(tasks, "settings", lambda: shop.settings)
     monkeypatch.setattr("packsight.indexer.sync.run_sync", lambda *_: shop.sync())
     assert "has a canary" in tasks.sync_catalog()["skipped"]
@@ -306,6 +310,7 @@ def test_how_photos_end_is_counted_by_who_answered_and_shown(shop: Trying, live_
         }  # fmt: skip
         assert 0 < client.ttl(next(client.scan_iter("packsight:tried:*"))) <= tried.KEPT
         registry.announce_child(client, child(first, canaries={"default": built.version}))
+        syncs.note(client, "default", syncs.Ending.REFUSED, 1.0, why=f"It has {'very ' * 80}few photos. Look at them.")
     seen = status.observe(StackFolder(tmp_path / "none"), live_settings)
     assert {(one.version, one.share) for one in seen.catalogs} == {(first, 1.0), (built.version, 0.2)}
     with Console(width=200, record=True) as console:
@@ -318,6 +323,8 @@ def test_how_photos_end_is_counted_by_who_answered_and_shown(shop: Trying, live_
     assert "canary" in shown and "current" in shown
     found = {finding.text: finding for finding in doctor._workers(live_settings, StackFolder(tmp_path / "none"))}
     assert next(text for text in found if first in text).startswith(f"{first}, 4 products")
+    refused = next(finding for text, finding in found.items() if "was refused: It has very" in text)
+    assert (refused.level, refused.text[-6:]) == (doctor.Level.WRONG, "very …") and "packsight catalog report" in refused.remedy
     note = next(finding for text, finding in found.items() if built.version in text)
     assert (note.level, "0.2 of the messages" in note.text) == (doctor.Level.NOTE, True)
 

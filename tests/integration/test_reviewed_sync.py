@@ -276,6 +276,28 @@ def test_a_photo_on_which_people_disagree_for_a_while_is_followed_too(shop: Shop
     assert mine.sha256 in photos(shop)["2"]
 
 
+def test_photos_that_go_with_their_verdicts_are_no_loss(shop: Shop) -> None:
+    shop.sync()
+    given = [say(shop, view(number, 1), str(number)) for number in (1, 2, 3, 4)]
+    assert shop.sync().photos == 12
+    for verdict in given:
+        say(shop, view(int(verdict.product), 1), kind=Kind.UNDONE, after=verdict.id, minute=1)
+    report = shop.sync()
+    assert (report.published, report.photos) == (True, 8), "a third of all"
+
+
+def test_a_photo_that_a_slip_of_the_feed_left_out_is_tried_anew(shop: Shop) -> None:
+    shop.sync()
+    mine = say(shop, view(3, 1), "3")
+    shop.sync()
+    shop.names["2"], shop.names["3"] = shop.names["3"], shop.names["2"]  # without the pictures
+    shop.sync(force=True)
+    assert [one.product for one in read_use(shop.store, "default").left_out] == ["2"]
+    shop.names["2"], shop.names["3"] = shop.names["3"], shop.names["2"]
+    shop.sync()
+    assert mine.sha256 in photos(shop)["3"] and not read_use(shop.store, "default").left_out
+
+
 def test_a_slip_of_a_feed_that_is_refused_takes_no_photo_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.sync()
     verdict = say(shop, view(3, 1), "3")

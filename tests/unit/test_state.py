@@ -204,6 +204,7 @@ def test_a_picture_that_no_offer_shows_is_not_asked_for(state: State) -> None:
     pictures(state, ("http://a/1", "x", 1.0))
     state.run("DELETE FROM shown")
     assert schedule.draw_up(state, RULES, 1000.0, everything=True).asked == 0
+    assert schedule.draw_up(state, RULES, 1000.0, everything=False) == schedule.Agenda(0, 1, 0), "nor is it put off"
 
 
 def test_pauses_grow_with_age_and_failures_within_their_bounds() -> None:
