@@ -122,8 +122,8 @@ def _of_text(text: str) -> Iterator[Entry]:
 
 
 def _is_name(line: str) -> bool:
-    """Whether a line that may be a comment names a picture: `#1.jpg`, but not `# 1.jpg` nor `#old/1.jpg was here`."""
-    return _is_picture(line) and " " not in line
+    """Whether a line that may be a comment is the name of a picture: `#1.jpg`, but no address or path that is put aside."""
+    return _is_picture(line) and not re.search(r"[\s/\\]", line)
 
 
 def _of_json(text: str, name: str, column: str | None) -> Iterator[Entry]:
@@ -191,7 +191,7 @@ def _alone(reference: str) -> str:
         with suppress(ValueError, RecursionError):
             match json.loads(reference):
                 case [str(one)]:
-                    return one
+                    return whole(one)
     return reference
 
 

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from lxml import etree
 
@@ -210,10 +210,10 @@ def reference_of(picture: str, location: str) -> str:
         if not is_remote(location):
             return picture
         picture = urljoin(location, picture)
-    if not picture.isascii():
+    if not picture.isascii() and "@" not in picture:
         with suppress(ValueError):  # whoever fetches it says what is wrong with its host
             parts = urlsplit(picture)
-            picture = urlunsplit(parts._replace(netloc=in_ascii(parts.netloc)))
+            picture = picture.replace(parts.netloc, in_ascii(parts.netloc), 1)
     return quote(picture, safe="!#$%&'()*+,/:;=?@[]~")
 
 

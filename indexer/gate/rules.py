@@ -75,21 +75,30 @@ def _fallen(own: Levels, levels: Mapping[str, Levels], limits: Catalog) -> Itera
     """What falls short of the most that one of the versions before had."""
     for name, what, remedy in (
         ("products", "products", _FEED),
-        ("shop_photos", "photos", "Look whether its pictures can be fetched, and whether extra photos are still named."),
+        ("photos", "photos of the shop", "Look whether its pictures can be fetched, and whether extra photos are still named."),
         ("names", "distinct names", "Look whether another column of the feed has come to be the name."),
-        ("shop_pictures", "distinct pictures", "Look whether its server sends one picture for all."),
+        ("pictures", "distinct pictures of the shop", "Look whether its server sends one picture for all."),
     ):
-        now = getattr(own, name)
-        known = {version: value for version, one in levels.items() if (value := getattr(one, name)) is not None}
-        if now is None or not known:
+        pairs = {version: pair for version, one in levels.items() if (pair := _comparable(own, one, name)) is not None}
+        if not pairs:
             continue
-        best = max(known, key=lambda version: known[version])
-        if now < (1 - limits.max_loss) * known[best]:
+        best = max(pairs, key=lambda version: pairs[version][1])
+        now, most = pairs[best]
+        if now < (1 - limits.max_loss) * most:
             yield Refusal(
-                gate=f"fewer {name.removeprefix('shop_')}",
-                text=f"It has {now} {what}, version {best} had {known[best]}, the most of the last {len(known)}: more than "
+                gate=f"fewer {name}",
+                text=f"It has {now} {what}, version {best} had {most}, the most of the last {len(pairs)}: more than "
                 f"{limits.max_loss:.0%} less. {remedy}",
             )
+
+
+def _comparable(own: Levels, before: Levels, name: str) -> tuple[int, int] | None:
+    """A level and what it was: without confirmed photos where both tell that; None where one is not known."""
+    for level in (f"shop_{name}", name):
+        now, was = getattr(own, level, None), getattr(before, level, None)
+        if now is not None and was is not None:
+            return now, was
+    return None
 
 
 def _changed(changes: Changes, limits: Catalog, parameters: GateParameters) -> Iterator[Refusal]:

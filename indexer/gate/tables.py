@@ -33,18 +33,9 @@ class Levels(BaseModel):
     """Distinct ones."""
     pictures: int | None = None
     """Distinct bytes."""
-    confirmed: int = 0
-    """Photos among these that people confirmed, which go with their verdicts."""
-
-    @property
-    def shop_photos(self) -> int | None:
-        """Photos that the shop itself shows."""
-        return None if self.photos is None else self.photos - self.confirmed
-
-    @property
-    def shop_pictures(self) -> int | None:
-        """Distinct bytes of those, as far as a confirmed photo is no other one's."""
-        return None if self.pictures is None else self.pictures - self.confirmed
+    shop_photos: int | None = None
+    """Those that the shop itself shows: what people confirmed goes with their verdicts."""
+    shop_pictures: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +66,14 @@ class Tables:
     @property
     def levels(self) -> Levels:
         """How much they hold."""
+        shop = self.photos.filter(pc.invert(pc.match_substring_regex(self.photos["source"], _KEPT)))
         return Levels(
             products=len(self.products),
             photos=len(self.photos),
             names=distinct(self.products["name"]),
             pictures=distinct(self.photos["sha256"]),
-            confirmed=pc.sum(pc.match_substring_regex(self.photos["source"], _KEPT)).as_py() or 0,
+            shop_photos=len(shop),
+            shop_pictures=distinct(shop["sha256"]),
         )
 
 

@@ -51,13 +51,13 @@ def want(run: Run, state: State) -> Wanted:
     parent = _parent(run, state, current.version) if current is not None and current.version else None
     skipped: Counter[str] = Counter()
     harvest = Harvest(run.store, request.catalog, run.settings, run.clock(), again=request.force)
-    if not request.dry_run:
-        harvest.keep(state)
     with state.transaction():
         resolution.take_back_refusals(state, all_of_them=request.force)
         _read_feed(run, state)
         take_in_extras(state, extra_photos(request.photos, run.store, skipped) if request.photos else (), request.photos)
         follow(harvest, state, run.catalogs, parent)
+        if not request.dry_run:
+            harvest.keep(state)
         harvest.take_in(state)
         wanted = plan(state, parent.number if parent is not None else NO_VERSION)
         if not request.force and not request.dry_run:

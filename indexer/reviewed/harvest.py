@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.review_figure import figure
 from packsight.shared.storage.review_use import KnownProduct, LeftPhoto, ReviewUse, TakenPhoto, read_use, write_use
 from packsight.shared.storage.reviews import ReviewStore
-from packsight.shared.storage.verdicts import Kind, Verdict
+from packsight.shared.storage.verdicts import Verdict
 from packsight.shared.vision.features import Features
 
 log = logging.getLogger(__name__)
@@ -82,44 +82,48 @@ class Harvest:
             one.verdict: one for one in self._before.left_out if one.lasting and one.verdict in settled and not again
         }
         standing = [one for review in self.found.photos.values() for one in (review.verdict, *review.against)]
-        # Not from what was left out, which may be written ahead of a version that is refused (`remember`). Also of verdicts that
-        # were replaced, which may stand again.
-        self._known = {one.id: _said(one) for one in standing if one.product} | self._before.products
-        self._ids = {verdict: known.id for verdict, known in self._known.items()}
+        said = {one.id: KnownProduct(id=one.product, name=one.called) for one in standing if one.product}
+        # Also of verdicts that were replaced, which may stand again.
+        before = {verdict: one for verdict, one in self._before.products.items() if verdict in self.found.verdicts}
+        self._known = said | before
         self._by_photo = {verdict.sha256: verdict for verdict in settled.values()}
         self._now = datetime.fromtimestamp(now, UTC)
-        self.pairs = self._moved_pairs(pairs_of(self.found, self._now, parameters))
+        self.pairs = tuple(filter(None, map(self._moved_pair, pairs_of(self.found, self._now, parameters))))
 
-    def products(self, current: str, *, changed: bool) -> dict[str, list[str]]:
-        """Ids of the products that people said photos show, by the version that has them under these.
+    @property
+    def followed_until(self) -> str:
+        """The version up to which it is known where products are; empty for none."""
+        return self._before.version
 
-        current: the version that is served. changed: whether something is offered otherwise than when a sync last ended; unless
-        it is, what that has followed stays where it is.
-        """
-        found: dict[str, set[str]] = defaultdict(set)
-        followed = self._before.products if current == self._before.version and not changed else {}
-        for known in (known for verdict, known in self._known.items() if verdict not in followed):
-            found[known.version or current].add(known.id)
-        return {version: sorted(ids) for version, ids in found.items()}
+    @property
+    def known_products(self) -> dict[str, KnownProduct]:
+        """What a sync before found of the products that people said photos show, by verdict."""
+        return {verdict: one for verdict, one in self._known.items() if verdict in self._before.products}
 
-    def follow(self, moved: Mapping[str, Mapping[str, str]], current: str) -> None:
-        """Go along with products whose ids have changed; moved: by version, the id now by that in `products`, or GONE."""
-        for verdict, known in self._known.items():
-            self._ids[verdict] = moved.get(known.version or current, {}).get(known.id, known.id)
-        self.pairs = self._moved_pairs(self.pairs)
+    @property
+    def new_products(self) -> dict[str, KnownProduct]:
+        """What was said since, as it was said, by verdict."""
+        return {verdict: one for verdict, one in self._known.items() if verdict not in self._before.products}
+
+    def follow(self, products: Mapping[str, KnownProduct]) -> None:
+        """Go along with products to where they are now, by verdict."""
+        self._known |= products
+        self.pairs = tuple(filter(None, map(self._moved_pair, self.pairs)))
         # With another product a photo is tried anew.
         self._left = {
-            verdict: one for verdict, one in self._left.items() if self._ids.get(verdict, one.product) == one.product
+            verdict: one for verdict, one in self._left.items() if self._known[verdict].id in {GONE, one.product}
         }
 
     def _shows(self, verdict: Verdict) -> str:
         """The id, now, of the product that a verdict says; GONE where that names another one."""
-        return self._ids.get(verdict.id, verdict.product)
+        return self._known[verdict.id].id
 
-    def _moved_pairs(self, pairs: Iterable[Pair]) -> tuple[Pair, ...]:
-        return tuple(
-            replace(pair, product=self._shows(self._by_photo[pair.sha256])) if pair.product else pair for pair in pairs
-        )
+    def _moved_pair(self, pair: Pair) -> Pair | None:
+        """A pair by the id that its product has now; None where it has none: that may be a mistake, and the product listed."""
+        if not pair.product:
+            return pair
+        product = self._shows(self._by_photo[pair.sha256])
+        return None if product == GONE else replace(pair, product=product)
 
     @property
     def digest(self) -> str:
@@ -188,7 +192,8 @@ class Harvest:
                 continue
             product = self._shows(verdict)
             if product == GONE:
-                left[verdict.id] = self._left_photo(verdict, "its product is not offered any more, and its id names another")
+                why = f"{verdict.product} names another product now, and nobody knows where its own is"
+                left[verdict.id] = self._left_photo(verdict, why)
             elif len(photos[product]) < self._parameters.photos:
                 photos[product].append(verdict)
             else:
@@ -312,7 +317,7 @@ class Harvest:
                 left += [self._left_photo(one, "its product is not offered any more") for one in photos]
         return ReviewUse(
             version=version or self._before.version,
-            products=self._known_in(state, version),
+            products=self._known,
             taken=tuple(taken),
             left_out=tuple(sorted(left, key=lambda one: (one.product, one.sha256))),
             pairs=len(self.pairs),
@@ -320,25 +325,11 @@ class Harvest:
             disputed=len(self.found.disputed),
         )
 
-    def _known_in(self, state: State, version: str) -> dict[str, KnownProduct]:
-        """What verdicts say, by its id in a version that holds what is offered; else by the last that had it."""
-        live = resolution.live(state, set(self._ids.values()))
-        return {
-            verdict: KnownProduct(id=identity, version=version) if version and identity in live else self._known[verdict]
-            for verdict, identity in self._ids.items()
-        }
-
     def _left_photo(self, verdict: Verdict, why: str, *, lasting: bool = False) -> LeftPhoto:
         return LeftPhoto(
             sha256=verdict.sha256, name=verdict.name, product=self._shows(verdict) or verdict.product,
             verdict=verdict.id, by=verdict.by, reason=why, lasting=lasting,
         )  # fmt: skip
-
-
-def _said(verdict: Verdict) -> KnownProduct:
-    """The product that a verdict says, as its giver knew it. Who names another one than the first found it in what was served."""
-    version = verdict.version or (verdict.answered.version if verdict.kind is Kind.RIGHT else "")
-    return KnownProduct(id=verdict.product, version=version)
 
 
 def _table(schema: pa.Schema, rows: list[tuple[str, ...]]) -> pa.Table:

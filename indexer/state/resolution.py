@@ -81,7 +81,7 @@ class Summary:
 
 def summary(state: State, parent: int) -> Summary:
     """Count what is resolved; taken from the notes of the last sync when nothing is touched since."""
-    if not is_touched(state) and (noted := state.get("summary")) is not None:
+    if state.one("SELECT 1 FROM touched") is None and (noted := state.get("summary")) is not None:
         products, photos, kept, notes = noted
         return Summary(products, photos, kept, tuple(notes))
     kept = state.value(
@@ -192,9 +192,16 @@ def changed_ids(state: State, ids: Sequence[str], version: int) -> list[str]:
     return [identity for (identity,) in state.rows(sql, version, json.dumps(ids))]
 
 
-def is_touched(state: State) -> bool:
-    """Whether a product stands otherwise than when a sync last ended."""
-    return state.one("SELECT 1 FROM touched") is not None
+def touched(state: State, ids: Iterable[str]) -> set[str]:
+    """Those of these ids whose products may stand otherwise than when a sync last ended."""
+    sql = "SELECT id FROM products p JOIN touched t ON t.product = p.number WHERE id IN (SELECT value FROM json_each(?))"
+    return {identity for (identity,) in state.rows(sql, json.dumps(list(ids)))}
+
+
+def touched_rows(state: State) -> Iterator[ProductRow]:
+    """Products that may stand otherwise than when a sync last ended, as they are offered now."""
+    found = state.rows("SELECT number FROM products p JOIN touched t ON t.product = p.number WHERE live").fetchall()
+    return (offer_of(state, number).product for (number,) in found)
 
 
 def live(state: State, ids: Iterable[str]) -> set[str]:

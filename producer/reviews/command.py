@@ -18,7 +18,7 @@ from rich.text import Text
 from packsight.producer.client import Client
 from packsight.producer.display import console, page
 from packsight.producer.reviews import files
-from packsight.producer.reviews.desk import ReviewDesk, named_in, parse_kind
+from packsight.producer.reviews.desk import ReviewDesk, parse_kind
 from packsight.producer.reviews.inbox import Waiting
 from packsight.producer.reviews.products import Shelf
 from packsight.shared.catalog.versions import is_published, unpublished
@@ -76,14 +76,11 @@ def say(job: str, index: int, verdict: str, catalog: str, *, product: str, by: s
     kind = parse_kind(verdict)
     with _desk(catalog) as (client, desk):
         row = desk.row(job, index)
-        version = ""
-        if product:
-            products = Shelf(client.store, client.settings, catalog).products()
-            version = named_in(row, products.get(product), products.version)
+        called = Shelf(client.store, client.settings, catalog).products().get(product).name if product else ""
         before = desk.reviewed().photos.get(row.outcome.sha256 or "")
         seen = before.verdict.id if before is not None else None
         why = Offered.CHOSEN if complaint else desk.offered(row)
-        given = desk.give(row, kind, by=by or _me(), product=product, version=version, offered=why, after=seen)
+        given = desk.give(row, kind, by=by or _me(), product=product, called=called, offered=why, after=seen)
     page.print(f"{escape(shown(row.name))}: {_sentence(given)}. packsight review undo {given.id} takes it back.", soft_wrap=True)
 
 
@@ -163,7 +160,8 @@ def take_in(path: Path, jobs: Sequence[str], catalog: str, *, by: str) -> None:
             found.faults += [f"{shown(one.name)}: catalog {catalog} has no product {one.product}" for one in strange]
             # An id that the answer does not name is one of what is served.
             good = [
-                verdict if verdict.version or not verdict.product else verdict.model_copy(update={"version": products.version})
+                verdict if verdict.called or not verdict.product
+                else verdict.model_copy(update={"called": products.get(verdict.product).name})
                 for verdict in good if verdict not in strange
             ]  # fmt: skip
         new = files.unsaid(good, desk.store.all())

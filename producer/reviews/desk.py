@@ -15,13 +15,12 @@ from packsight.producer import collect
 from packsight.producer.client import Client
 from packsight.producer.reviews.inbox import Waiting, first_product, inbox, offered
 from packsight.producer.rows import Row
-from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import shown
 from packsight.shared.storage.jobs import Job, JobImage
 from packsight.shared.storage.review_figure import Figure, current_figure
 from packsight.shared.storage.reviews import ReviewStore
-from packsight.shared.storage.verdicts import Answered, Kind, Offered, Reviewed, Verdict, person
+from packsight.shared.storage.verdicts import Answered, Kind, Offered, Reviewed, Verdict, may_be_one, person
 
 LOOKED_AT = 20_000
 """Photos of the newest jobs in which is looked for what waits: their outcomes take a minute to read. Of a larger job, all."""
@@ -92,22 +91,22 @@ class ReviewDesk:
         *,
         by: str,
         product: str = "",
-        version: str = "",
+        called: str = "",
         offered: Offered = Offered.CHOSEN,
         after: str | None = None,
         id: str | None = None,
     ) -> Verdict:
         """Say what a photo shows, and keep that.
 
-        product: id of the product that it shows, of OTHER alone. version: of the catalog, in which it has that id (see
-        `named_in`); empty where it is one of the answer's candidates, or nobody knows. offered: why the person was asked (see
-        `offered`), never what a caller from outside says. after: the verdict on this photo that the person saw, which this one
-        replaces. id: of this verdict; with that of one that is kept, nothing is changed.
+        product: id of the product that it shows, of OTHER alone. called: its name, by which it is
+        known when its id has changed; empty where it is one of the answer's candidates, or nobody knows. offered: why the person
+        was asked (see `offered`), never what a caller from outside says. after: the verdict on this photo that the person saw,
+        which this one replaces. id: of this verdict; with that of one that is kept, nothing is changed.
 
         Raises UserError for a photo that nobody can be asked about, or a verdict that says nothing.
         """
         verdict = verdict_on(
-            row, self.catalog, kind, by=by, product=product, version=version, offered=offered, after=after, id=id
+            row, self.catalog, kind, by=by, product=product, called=called, offered=offered, after=after, id=id
         )
         self.store.add([verdict])
         return verdict
@@ -141,7 +140,7 @@ def verdict_on(
     *,
     by: str,
     product: str = "",
-    version: str = "",
+    called: str = "",
     offered: Offered = Offered.CHOSEN,
     after: str | None = None,
     id: str | None = None,
@@ -155,12 +154,11 @@ def verdict_on(
         raise UserError(f"{shown(row.name)} was answered with no product: say `other` with what it shows, or `not_listed`.")
     if kind is Kind.OTHER and not product:
         raise UserError("A verdict `other` names the id of the product that the photo shows.")
-    if kind is Kind.OTHER and product == first and not version:
+    named = {one.id: one.name for one in [*(one.product for one in outcome.candidates), outcome.product] if one is not None}
+    if kind is Kind.OTHER and product == first and (not called or may_be_one(called, named[first])):
         kind = Kind.RIGHT
-    answered = Answered.of(outcome)
-    if not version and product in {first, *(one.product.id for one in outcome.candidates)}:
-        version = answered.version
     about = {} if id is None else {"id": id}
+    shown_id = first if kind is Kind.RIGHT else product if kind is Kind.OTHER else ""
     return Verdict(
         **about,
         catalog=catalog,
@@ -169,20 +167,14 @@ def verdict_on(
         image=outcome.image,
         name=row.name[:500],
         sha256=outcome.sha256,
-        answered=answered,
+        answered=Answered.of(outcome),
         kind=kind,
-        product=first if kind is Kind.RIGHT else product if kind is Kind.OTHER else "",
-        version=answered.version if kind is Kind.RIGHT else version if kind is Kind.OTHER else "",
+        product=shown_id,
+        called=(named[first] if kind is Kind.RIGHT else called or named.get(shown_id, ""))[:500] if shown_id else "",
         offered=offered,
         by=_named(by),
         after=after,
     )
-
-
-def named_in(row: Row, product: ProductRow, version: str) -> str:
-    """The version in which a product of what is served has its id, for a verdict; empty for one that the answer names alike."""
-    known = {(one.product.id, one.product.name) for one in row.outcome.candidates}
-    return "" if (product.id, product.name) in known else version
 
 
 def with_hashes(job: Job, rows: Iterator[Row] | list[Row]) -> Iterator[Row]:

@@ -25,7 +25,7 @@ from packsight.shared.tables.table import SUFFIXES, read_table
 
 GIVEN = (
     "id", "at", "by", "job", "index", "name", "image", "sha256", "verdict", "product_id", "status", "first_id", "confidence",
-    "catalog", "catalog_version", "product_version", "offered", "after", "counts",
+    "catalog", "catalog_version", "product_name", "offered", "after", "counts",
 )  # fmt: skip
 """Columns of verdicts that were given."""
 ASKED = (
@@ -66,7 +66,7 @@ def given(verdict: Verdict, *, counts: str) -> Cells:
         "name": verdict.name, "image": verdict.image, "sha256": verdict.sha256, "verdict": verdict.kind.value,
         "product_id": verdict.product, "status": verdict.answered.status.value, "first_id": verdict.answered.product,
         "confidence": verdict.answered.confidence, "catalog": verdict.catalog, "catalog_version": verdict.answered.version,
-        "product_version": verdict.version,
+        "product_name": verdict.called,
         "offered": verdict.offered.value, "after": verdict.after, "counts": counts,
     }  # fmt: skip
 
@@ -127,7 +127,7 @@ def unsaid(verdicts: Iterable[Verdict], before: Sequence[Verdict]) -> list[Verdi
 
     def is_known(one: Verdict) -> bool:
         said = last.get((one.sha256, one.by))
-        if said is None or (said.agrees, said.offered) != (one.agrees, one.offered):
+        if said is None or not said.agrees_with(one) or said.offered is not one.offered:
             return False
         return one.after in {None, said.id, said.after}  # else it replaces what somebody else has said
 

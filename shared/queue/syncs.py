@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from textwrap import shorten
 from typing import cast
 
 import redis
@@ -56,7 +55,9 @@ def note(
     """Note how a sync ended just now; raises redis.RedisError."""
     key, now = keys.sync(catalog), f"{time.time():.3f}"
     lines = why.splitlines()
-    why = shorten(plain(lines[0]), _WHY, placeholder=" …") if lines else ""
+    why = plain(lines[0]) if lines else ""
+    if len(why) > _WHY:
+        why = f"{why[:_WHY].rpartition(' ')[0] or why[:_WHY]} …"
     told = {"ending": ending.value, "ended_at": now, "seconds": f"{seconds:.3f}", "why": why}
     if ending in GOOD:
         told["succeeded_at"] = now

@@ -35,10 +35,14 @@ class LeftPhoto(TakenPhoto):
 
 
 class KnownProduct(_Value):
-    """A product by its id in a version of the catalog, the latest that was served to all messages and had it."""
+    """What a verdict says that its photo shows, as it was offered last: by name and main picture, since ids change.
+
+    id: what it has now, or had last; empty while that names another product.
+    """
 
     id: str
-    version: str
+    name: str = ""
+    picture: str = ""
 
 
 class ReviewUse(_Value):
@@ -47,7 +51,7 @@ class ReviewUse(_Value):
     version: str = ""
     """The version that is served to all messages since: all of this is true of what it offers."""
     products: dict[str, KnownProduct] = Field(default_factory=dict)
-    """What each verdict says that its photo shows, by the verdict's id, of those too that have been replaced since."""
+    """By verdict, those too that have been replaced since."""
     taken: tuple[TakenPhoto, ...] = ()
     left_out: tuple[LeftPhoto, ...] = ()
     pairs: int = 0

@@ -101,8 +101,8 @@ class Verdict(_Value):
     kind: Kind
     product: Short = ""
     """Id of the product that the photo shows; of RIGHT and OTHER alone."""
-    version: Short = ""
-    """Of the catalog, in which the product has that id; empty where that is not known."""
+    called: Short = ""
+    """The product's name as the giver saw it; empty where that is not known. Ids may change, or come to name another product."""
     offered: Offered = Offered.CHOSEN
     by: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -120,10 +120,12 @@ class Verdict(_Value):
             raise ValueError("a verdict `undone` names the one that it takes back")
         return self
 
-    @property
-    def agrees(self) -> tuple[str, str]:
-        """What it says of the photo, whatever was answered: equal for two people who agree."""
-        return ("shows" if self.product else self.kind, self.product)
+    def agrees_with(self, other: Verdict) -> bool:
+        """Whether another one says the same of the photo, whatever was answered."""
+        if not self.product or not other.product:
+            return self.kind == other.kind
+        known = bool(self.called and other.called)
+        return self.product == other.product and (not known or may_be_one(self.called, other.called))
 
     @property
     def is_wrong(self) -> bool | None:
@@ -153,8 +155,8 @@ class Reviewed:
     """What all verdicts on a catalog's answers come to: photos by sha256, in the order of their latest verdicts."""
 
     photos: Mapping[str, PhotoReview] = field(default_factory=dict)
-    verdicts: int = 0
-    """How many there are, those that no longer stand included."""
+    verdicts: frozenset[str] = frozenset()
+    """Ids of all there are, those that no longer stand included."""
 
     @property
     def disputed(self) -> list[PhotoReview]:
@@ -176,7 +178,7 @@ def reviewed(verdicts: Iterable[Verdict]) -> Reviewed:
         by_photo.setdefault(verdict.sha256, []).append(verdict)
     found = (review for given in by_photo.values() if (review := _of_photo(given)) is not None)
     photos = {review.verdict.sha256: review for review in sorted(found, key=lambda review: _order(review.verdict))}
-    return Reviewed(photos, len(known))
+    return Reviewed(photos, frozenset(known))
 
 
 def last_said(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], Verdict]:
@@ -203,11 +205,22 @@ def _of_photo(given: list[Verdict]) -> PhotoReview | None:
         return None
     last = max(latest.values(), key=_order)
     drawn = next((one for one in reversed(left) if one.offered is Offered.SAMPLE), None)
-    return PhotoReview(last, tuple(one for one in latest.values() if one.agrees != last.agrees), drawn)
+    return PhotoReview(last, tuple(one for one in latest.values() if not one.agrees_with(last)), drawn)
 
 
 def _order(verdict: Verdict) -> tuple[datetime, str]:
     return verdict.at, verdict.id
+
+
+_NUMBERS, _WORDS = re.compile(r"\d+"), re.compile(r"[^\W\d_]{3,}")
+
+
+def may_be_one(name: str, other: str) -> bool:
+    """Whether two names may be one product's: the same numbers, and most of the words of the longer one."""
+    if name == other:
+        return bool(name)
+    numbers, words = ([set(kind.findall(one.casefold())) for one in (name, other)] for kind in (_NUMBERS, _WORDS))
+    return numbers[0] == numbers[1] and 2 * len(words[0] & words[1]) > max(map(len, words))
 
 
 _WHITE = re.compile(r"\s+")

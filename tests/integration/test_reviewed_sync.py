@@ -58,7 +58,7 @@ def uploaded(shop: Shop, data: bytes) -> str:
 
 def say(
     shop: Shop, data: bytes, product: str = "", *, kind: Kind | None = None, offered: Offered = Offered.UNSURE, by: str = "ann",
-    after: str | None = None, minute: int = 0, answered: str = "", version: str = "",
+    after: str | None = None, minute: int = 0, answered: str = "", called: str = "",
 ) -> Verdict:  # fmt: skip
     """Somebody says what an uploaded photo shows."""
     sha = uploaded(shop, data)
@@ -67,7 +67,7 @@ def say(
         name=f"{sha[:6]}.jpg", sha256=sha,
         answered=Answered(status=Status.AMBIGUOUS, product=product if answered else "x", version=answered),
         kind=kind or (Kind.OTHER if product else Kind.ABSENT),
-        product=product, version=version, offered=offered, by=by, after=after, at=datetime.now(UTC) + timedelta(minutes=minute),
+        product=product, called=called, offered=offered, by=by, after=after, at=datetime.now(UTC) + timedelta(minutes=minute),
     )  # fmt: skip
     ReviewStore(shop.store, "default").add([verdict])
     return verdict
@@ -179,21 +179,28 @@ def test_ids_are_followed_from_the_version_that_has_them(shop: Shop, monkeypatch
         shop.sync(force=True)
     shop.sync()
     assert {mine.sha256, late.sha256} <= set(photos(shop)["2"]), "after a kill behind the pointer"
-    old = say(shop, view(3, 3), "3", kind=Kind.RIGHT, answered=first)  # on an answer from before all of that
+    old = say(shop, view(3, 3), "3", kind=Kind.RIGHT, answered=first, called="Cream number 3")  # of before all of that
     shop.sync()
     assert old.sha256 in photos(shop)["2"]
 
 
-def test_another_product_is_that_of_the_version_in_which_it_was_found(shop: Shop) -> None:
-    first = str(shop.sync().version)
-    mine = say(shop, view(3, 1), "3", version=first)
+def test_a_product_is_meant_by_the_name_that_its_id_had_for_whoever_said_so(shop: Shop) -> None:
+    shop.sync()
+    third, second = shop.names["3"], shop.names["2"]
+    mine = say(shop, view(3, 1), "3", called=third)
     swap(shop, "2", "3")
     shop.sync(force=True)
     assert mine.sha256 in photos(shop)["2"]
-    second = shop.snapshot().manifest.version
-    late, now = say(shop, view(2, 2), "2", version=first), say(shop, view(2, 3), "3", version=second)
+    late, now = say(shop, view(2, 2), "2", called=second), say(shop, view(2, 3), "3", called=second)
     shop.sync()
     assert {late.sha256, now.sha256} < set(photos(shop)["3"])
+    renumbered = say(shop, view(4, 1), "4", kind=Kind.RIGHT, answered="of a version that is gone", called=shop.names["4"])
+    shop.names["40"], shop.pictures["40"] = shop.names.pop("4"), "main/4.jpg"
+    shop.names["4"], shop.pictures["4"] = "Quartz xylophone", "main/9.jpg"
+    shop.main("9").write_bytes(photo(9))
+    (shop.folder / "extra" / "code4" / "1.png").write_bytes(view(9, 0))
+    shop.sync(force=True)
+    assert renumbered.sha256 in photos(shop)["40"]
 
 
 def test_a_verdict_that_counts_again_has_followed_meanwhile(shop: Shop) -> None:
@@ -230,11 +237,41 @@ def test_an_id_that_another_product_takes_leaves_the_photos_behind(shop: Shop) -
     shop.names["3"], shop.pictures["3"] = "Quartz xylophone", "main/9.jpg"
     shop.main("9").write_bytes(photo(9))
     shop.sync(force=True)
-    assert mine.sha256 not in photos(shop)["3"]
-    assert {one.product: one.reason for one in read_use(shop.store, "default").left_out}["3"].endswith("its id names another")
+    for _ in range(2):
+        assert mine.sha256 not in photos(shop)["3"]
+        assert "names another product now" in {one.product: one.reason for one in read_use(shop.store, "default").left_out}["3"]
+        assert not shop.sync().published, "and stays left out"
+    shop.names["1"] = "Cream of another name"
+    assert shop.sync().published and mine.sha256 not in photos(shop)["3"]
     shop.names["30"], shop.pictures["30"] = name, "main/3.jpg"
     shop.sync(force=True)
     assert mine.sha256 in photos(shop)["30"]
+
+
+def test_an_id_that_is_given_anew_long_after_its_product_is_gone_has_no_photos_of_that(shop: Shop) -> None:
+    shop.sync()
+    mine = say(shop, view(3, 1), "3")
+    had = str(shop.sync().version)
+    shop.remove("3")
+    shop.sync(force=True)
+    for number in range(shop.settings.catalog.keep_versions + 1):
+        shop.names["1"] = f"Cream of the {number}th name"
+        shop.sync()
+    assert had not in {one.version for one in shop.catalogs.versions()}
+    shop.names["3"], shop.pictures["3"] = "Quartz xylophone", "main/9.jpg"
+    shop.main("9").write_bytes(photo(9))
+    shop.sync(force=True)
+    assert mine.sha256 not in photos(shop)["3"]
+
+
+def test_what_cannot_be_had_is_told_also_where_its_product_has_another_id(shop: Shop) -> None:
+    shop.sync()
+    mine = say(shop, view(3, 1), "3")
+    shop.store.remove(layout.upload(mine.sha256))
+    swap(shop, "2", "3")
+    shop.sync(force=True)
+    reasons = {one.sha256: one.reason for one in read_use(shop.store, "default").left_out}
+    assert reasons[mine.sha256].startswith("its bytes are not")
 
 
 def test_what_is_left_out_before_a_version_is_refused_is_followed_once(shop: Shop) -> None:

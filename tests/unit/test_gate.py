@@ -112,6 +112,13 @@ def test_five_syncs_that_each_lose_less_than_allowed_are_stopped_by_the_best_of_
 
 def test_what_is_not_known_of_an_older_version_is_not_missed() -> None:
     assert gates(None, numbered(5), levels={"v": Levels(products=5)}) == []
+    told = Levels(products=5, photos=13, pictures=13)  # of an older release, which did not say how many were confirmed
+    kept = Levels(products=5, photos=8, pictures=8, shop_photos=5, shop_pictures=5)
+    lost = refusals(Findings(own=kept, levels={"v": told}), LIMITS, GATE)
+    assert [reason.gate for reason in lost] == ["fewer photos", "fewer pictures"]
+    grown = kept.model_copy(update={"photos": 13, "pictures": 13})
+    for own, before in ((grown, told), (kept, grown)):
+        assert refusals(Findings(own=own, levels={"v": before}), LIMITS, GATE) == []
     assert gates(None, numbered(5), levels={"v": Levels(products=5, names=9)}) == ["fewer names"]
 
 

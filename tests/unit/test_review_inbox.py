@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,18 +12,16 @@ from typing import Any
 import pytest
 
 from packsight.producer.reviews import files
-from packsight.producer.reviews.desk import named_in, parse_kind, verdict_on
+from packsight.producer.reviews.desk import parse_kind, verdict_on
 from packsight.producer.reviews.inbox import inbox, is_drawn, offered
 from packsight.producer.rows import Row
-from packsight.shared.catalog.manifest import ProductRow
 from packsight.shared.contract.errors import ErrorCode, UserError
-from packsight.shared.contract.outcomes import Candidate, Evidence, Failure, Outcome, Product, Provenance, Status
+from packsight.shared.contract.outcomes import Candidate, Evidence, Failure, Outcome, Product, Status
 from packsight.shared.storage.review_figure import Promise, figure
 from packsight.shared.storage.verdicts import Answered, Kind, Offered, Verdict, reviewed
 from tests.unit.test_verdicts import NOON, verdict
 
 NOBODY = reviewed([])
-MADE = Provenance(catalog="default", catalog_version="v1", embedder="e", spotter="s")
 
 
 def row(index: int, status: Status, confidence: float, product: str = "1", *, lacking: bool = False) -> Row:
@@ -198,17 +195,15 @@ def test_verdicts_are_written_as_lines_with_whether_they_count(tmp_path: Path) -
         files.write(tmp_path / "verdicts.txt", [], files.GIVEN)
 
 
-def test_a_product_is_told_by_the_version_in_which_its_id_was_read() -> None:
-    answer = row(0, Status.AMBIGUOUS, 0.5)
-    answer = replace(answer, outcome=answer.outcome.model_copy(update={"provenance": MADE}))
-    other = partial(verdict_on, answer, "default", Kind.OTHER, by="ann")
-    served = {("1", "Soap 1"): "", ("1", "Tea"): "v2", ("2", "Soap 1"): "v2"}
-    assert {(one, name): named_in(answer, ProductRow(id=one, name=name), "v2") for one, name in served} == served
+def test_a_product_is_kept_with_the_name_that_its_id_had() -> None:
+    other = partial(verdict_on, row(0, Status.AMBIGUOUS, 0.5), "default", Kind.OTHER, by="ann")
     first, renumbered, further, unknown = (
-        other(product="1"), other(product="1", version="v2"), other(product="2", version="v2"), other(product="2")
+        other(product="1"), other(product="1", called="Tea"), other(product="2", called="Tea"), other(product="2")
     )  # fmt: skip
     assert [one.kind for one in (first, renumbered, further, unknown)] == [Kind.RIGHT, Kind.OTHER, Kind.OTHER, Kind.OTHER]
-    assert [one.version for one in (first, renumbered, further, unknown)] == ["v1", "v2", "v2", ""]
+    assert [one.called for one in (first, renumbered, further, unknown)] == ["Soap 1", "Tea", "Tea", ""]
+    assert other(product="1", called="Soap 1").kind is Kind.RIGHT
+    assert not first.agrees_with(renumbered) and further.agrees_with(unknown)
 
 
 def test_a_verdict_that_says_nothing_is_refused_in_words() -> None:

@@ -30,7 +30,7 @@ def test_the_latest_verdict_of_a_person_counts() -> None:
     assert {sha: (one.verdict.product, one.disputed) for sha, one in found.photos.items()} == {
         SHA: ("2", False), "b" * 64: ("1", False)
     }  # fmt: skip
-    assert found.verdicts == 3
+    assert len(found.verdicts) == 3
 
 
 def test_a_verdict_that_is_taken_back_leaves_the_one_before() -> None:
@@ -60,7 +60,7 @@ def test_a_dispute_ends_with_a_verdict_of_somebody_who_has_seen_both() -> None:
 
 def test_a_verdict_sent_twice_is_one() -> None:
     one = verdict()
-    assert reviewed([one, one]).verdicts == 1
+    assert reviewed([one, one]).verdicts == {one.id}
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,13 @@ class Next:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What somebody says of a photo; product: its id, for a product other than the first. version: in which it has that, empty
-    for one that the answer names.
+    """What somebody says of a photo; product: its id, for a product other than the first; called: its name, empty for one that
+    the answer names.
     """
 
     kind: Kind
     product: str
-    version: str = ""
+    called: str = ""
 
 
 class Inbox:
@@ -113,17 +113,17 @@ class Inbox:
             standing = [] if before is None else [before.verdict, *before.against]
             offered = self.desk.offered(row)
             given = verdict_on(
-                row, self.desk.catalog, said.kind, by=by, product=said.product, version=said.version, offered=offered, id=id
+                row, self.desk.catalog, said.kind, by=by, product=said.product, called=said.called, offered=offered, id=id
             )
             every = self.desk.store.all()
             said_last = last_said(every).get((given.sha256, by))
-            if said_last is not None and (said_last.id, said_last.agrees) == (id, given.agrees):
+            if said_last is not None and said_last.id == id and said_last.agrees_with(given):
                 return given, []
             if any(one.id == id for one in every):
                 given = given.model_copy(update={"id": secrets.token_hex(16)})
             known = [one for one in standing if one.id in seen or one.by == given.by]
             # Of several that were seen it replaces one that says something else: whoever agrees need not be replaced.
-            replaced = next((one for one in known if one.agrees != given.agrees), next(iter(known), None))
+            replaced = next((one for one in known if not one.agrees_with(given)), next(iter(known), None))
             if replaced is not None:
                 given = given.model_copy(update={"after": replaced.id})
             self.desk.store.add([given])

@@ -18,7 +18,6 @@ from packsight.producer.http.page.inbox import Said
 from packsight.producer.http.page.job_index import PATIENT
 from packsight.producer.jobs import NoSuchJob
 from packsight.producer.reviews import files
-from packsight.producer.reviews.desk import named_in
 from packsight.producer.reviews.inbox import Waiting
 from packsight.producer.rows import Row
 from packsight.shared.catalog.manifest import ProductRow
@@ -31,8 +30,9 @@ from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless
 
 router = APIRouter(route_class=PageRoute)
 
-_FOUND = 8
+_MOST = 8
 """Products of a search: as many as fit beside the photo."""
+_FOUND = "found"
 _TOLD = 20
 """Verdicts of others that are told of at a time."""
 _ID = r"^[0-9a-f]{32}$"
@@ -65,7 +65,7 @@ def review(
         answer = Answer.of(row, f"/jobs/{row.job}/photos/{row.index}/picture")
     return who.page(
         "review.html.j2", **nothing, next=found, answer=answer, row=row, verdict=secrets.token_hex(16), said=_said,
-        found=_search(who, catalog, q, row), Promise=Promise, Offered=Offered, gone=_gone(who, catalog, answer),
+        found=_search(who, catalog, q), Promise=Promise, Offered=Offered, gone=_gone(who, catalog, answer),
     )  # fmt: skip
 
 
@@ -83,8 +83,8 @@ def say(
 ) -> Response:
     """Keep what somebody said, or pass the photo over; then the next one.
 
-    said: `skip`, or a verdict; `other:` is followed by the version of the catalog in which a product has its id (see `named_in`),
-    a colon, and that id.
+    said: `skip`, or a verdict; `other:` is followed by the id of a candidate, `found:` by that of a product that was searched
+    for.
     """
     catalog = catalog_of(who, catalog)
     inbox = who.rooms.inbox(catalog)
@@ -95,11 +95,10 @@ def say(
         row = _row(who, catalog, at, place)
     except NoSuchJob:
         return to(link("/review", catalog=catalog, job=job if job != at else "", gone="yes"))
-    kind, _, named = said.partition(":")
-    version, _, product = named.partition(":")
-    meant = Said(_kind(kind), product, version)
-    if product and product not in who.rooms.products(catalog):
+    kind, _, product = said.partition(":")
+    if product and product not in (products := who.rooms.products(catalog)):
         raise UserError(f"Catalog {catalog} has no product {product} any more. Go back and choose another.")
+    meant = Said(Kind.OTHER, product, products.get(product).name) if kind == _FOUND and product else Said(_kind(kind), product)
     _, unseen = inbox.give(row, meant, seen.split(), by=who.who.name, id=id)
     return to(link("/review", catalog=catalog, job=job, others=" ".join(one.id for one in unseen[:_TOLD])))
 
@@ -204,13 +203,12 @@ def _gone(who: Viewer, catalog: str, answer: Answer | None) -> set[str]:
     return {identity for identity in offered if identity not in products}
 
 
-def _search(who: Viewer, catalog: str, text: str, about: Row | None) -> list[tuple[ProductRow, str, str]]:
-    """Products with these words, each with the hash of a photo of it, and the version that a verdict says it by."""
-    if not text.strip() or about is None:
+def _search(who: Viewer, catalog: str, text: str) -> list[tuple[ProductRow, str]]:
+    """Products with these words, each with the hash of a photo of it."""
+    if not text.strip():
         return []
     products = who.rooms.products(catalog)
-    found = products.search(text, _FOUND)
-    return [(one, products.first_photo(one.id), named_in(about, one, products.version)) for one in found]
+    return [(row, products.first_photo(row.id)) for row in products.search(text, _MOST)]
 
 
 def _told(verdicts: list[Verdict], taken: str, others: list[str], *, gone: bool) -> list[str]:
