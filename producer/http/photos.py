@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ from packsight.shared.settings import Settings
 FORMS = ("image/*", "application/octet-stream", "multipart/form-data", "application/json")
 _FIELDS = 20
 """Of a form: more than there are options."""
+_STANDARD = str.maketrans("-_", "+/")
+_NO_DIGIT = re.compile(r"[^A-Za-z0-9+/]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,16 @@ def _one(data: bytes | None, reference: str | None, name: str, fields: dict[str,
 
 
 def _decoded(text: str) -> bytes:
+    """Read base64 (RFC 4648) of either alphabet, with or without padding, in lines or in one."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
+    digits = "".join(text.split()).translate(_STANDARD).rstrip("=")
     try:
-        return base64.b64decode("".join(text.split()), validate=True)  # many programs write it in lines
-    except binascii.Error:
-        raise bad_request("What stands in `base64` is no base64") from None
+        return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except ValueError:
+        odd = _NO_DIGIT.search(digits)
+        why = f"its character {odd.start() + 1} is {ascii(odd[0])}" if odd else f"{len(digits)} characters end within a byte"
+        raise bad_request(f"What stands in `base64` is no base64: {why}") from None
 
 
 def check_size(data: bytes, most: int) -> None:

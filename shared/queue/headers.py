@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Required
 
 from celery.exceptions import InvalidTaskError
-from pydantic import ConfigDict, Field, StrictBool, StrictInt, TypeAdapter, ValidationError, with_config
+from kombu.utils.json import dumps
+from pydantic import BeforeValidator, Field, OnErrorOmit, StrictBool, StrictInt, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic takes the one of typing from Python 3.12 on
 
 from packsight.shared.contract.arguments import called, shown_arguments
@@ -34,9 +35,9 @@ _Name = Annotated[str, Field(max_length=256)]
 _Stamp = Annotated[str, Field(max_length=1024)] | int | float | bool | None
 
 
-@with_config(ConfigDict(extra="forbid"))
 class _Embed(TypedDict, total=False):
     # What stands in them is looked at when they are published: one that cannot be is no reason not to do the work.
+    # Others are left out: Celery would set them in the request.
     callbacks: Any
     errbacks: Any
     chain: Any
@@ -50,7 +51,7 @@ class _Fields(TypedDict, total=False):
     task: Required[Annotated[str, Field(min_length=1, max_length=256)]]
     args: list[Any]
     kwargs: dict[str, Any]
-    embed: _Embed
+    embed: Annotated[_Embed, BeforeValidator(lambda embed: {} if embed is None else embed)]
     lang: _Name | None
     origin: _Name | None
     root_id: _Name | None
@@ -61,7 +62,8 @@ class _Fields(TypedDict, total=False):
     expires: _Name | None
     retries: StrictInt | None
     ignore_result: StrictBool | None
-    stamps: Annotated[dict[_Name, _Stamp | list[_Stamp]], Field(max_length=64)] | None
+    # Those that say too much are left out: they tell whoever watches, and no photo depends on them.
+    stamps: Annotated[dict[_Name, OnErrorOmit[_Stamp | list[_Stamp]]], Field(max_length=64)] | None
     stamped_headers: Annotated[list[_Name], Field(max_length=64)] | None
 
 
@@ -70,7 +72,7 @@ _ASIDE = frozenset({"args", "kwargs", "embed", "eta", "expires", "retries"})
 
 
 def admit(message: Any) -> float | None:
-    """Check a message and leave in its headers what a worker may be told; return when it is due, None for at once.
+    """Check a message and leave in it what a worker may be told; return when it is due, None for at once.
 
     The time is in seconds since 1970. Raises InvalidTaskError, with a sentence, for what cannot become a task.
     """
@@ -91,6 +93,8 @@ def admit(message: Any) -> float | None:
     if isinstance(message.payload, dict):  # Celery looks there for them, and tells the protocols apart by that
         message.payload.setdefault("args", [])
         message.payload.setdefault("kwargs", {})
+    elif embed != message.payload[2]:
+        _rewrite(message, [*message.payload[:2], embed])
     message.headers = {
         **{name: value for name, value in found.items() if name not in _ASIDE},
         "expires": expires.isoformat() if expires else None,
@@ -111,6 +115,12 @@ def admit(message: Any) -> float | None:
         "priority": properties["priority"] if type(properties.get("priority")) is int else 0,
     }
     return eta.timestamp() if eta else None
+
+
+def _rewrite(message: Any, payload: list[Any]) -> None:
+    """Give a message another body: children read it anew."""
+    message.body, message.content_encoding = dumps(payload), "utf-8"
+    message._decoded_cache = payload
 
 
 def fields_of(message: Any) -> dict[str, Any]:

@@ -77,12 +77,15 @@ ODD = {
     "a body of another kind": raw({}, b"x", **{"content-type": "application/x-python-serialize"}),
     "an encoding that is no name": raw(**{"content-encoding": 5}),
     "half a character": raw({}, [["\ud800"], {}, {}]),
-    "fields of a request among the callbacks": raw({}, [IMAGES, {}, {"args": [], "is_eager": True}]),
+    "fields of a request among the callbacks": raw({"id": "among"}, [IMAGES, {}, {"args": [], "is_eager": True}]),
+    "no callbacks": raw({"id": "none"}, [IMAGES, {}, None]),
     "callbacks of megabytes": raw({}, [IMAGES, {}, {"callbacks": ["x" * 1000] * 3000}]),
     "another program's protocol 1": raw({}, {"task": 5, "id": [], "args": {}}, headers={}),
 }
 UNPACKED = {"a body that unpacks to 300 MB", "packed in an unknown way"}
-RUN = {"an unknown header nested deeply", "an unknown header of 5 MB"}
+RUN = {
+    "an unknown header nested deeply", "an unknown header of 5 MB", "fields of a request among the callbacks", "no callbacks",
+}  # fmt: skip
 MORE = {
     "odd properties": raw({"id": "p1"}, properties={"delivery_info": "x", "reply_to": [1], "priority": "x"}),
     "an origin that is made up": raw({"id": "p2"}, properties={"delivery_info": {"routing_key": [], "consumer_tag": ["x"]}}),
@@ -111,7 +114,7 @@ def test_whatever_is_in_a_message_it_is_run_or_put_aside_with_a_sentence(stack: 
         with connect(stack.servers, 1) as client:
             told = client.getdel("celery-task-meta-odd")
         assert name not in UNPACKED or '"status": "FAILURE"' in str(told), f"whoever sent it hears of it: {name}"
-    ran = ["deep", "long", *(f"p{number}" for number in range(1, 7))]
+    ran = ["deep", "long", "among", "none", *(f"p{number}" for number in range(1, 7))]
     assert stack.wait(ran) == [[None]] * len(ran)
     assert stack.worker.process.poll() is None
     assert stack.worker.process.pid == worker

@@ -40,6 +40,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "form-of-another-name": {"fields": {"file": ("photo.jpg", PHOTO)}},
     "base64": {"json": {"base64": base64.b64encode(PHOTO).decode()}},
     "base64-in-lines": {"json": {"base64": "\r\n".join(base64.b64encode(PHOTO).decode())}},
+    "base64-of-addresses": {"json": {"base64": base64.urlsafe_b64encode(PHOTO).decode().rstrip("=")}},
     "data-url": {"json": {"base64": f"data:image/jpeg;base64,{base64.b64encode(PHOTO).decode()}"}},
 }
 

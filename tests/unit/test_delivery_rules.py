@@ -141,7 +141,7 @@ def test_messages_of_either_protocol_pass(headers: Any, payload: Any) -> None:
         ({"id": 7, "task": "t"}, [[], {}, {}]),
         (HEADERS, [[], {}]),
         (HEADERS, [{}, [], {}]),
-        (HEADERS, [[], {}, None]),
+        (HEADERS, [[], {}, []]),
         (HEADERS, "text"),
         (HEADERS, None),
         (HEADERS | {"stamps": [1], "stamped_headers": ["x"]}, [[], {}, {}]),
