@@ -117,7 +117,7 @@ def _decoded(text: str) -> bytes:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except ValueError:
         odd = _NO_DIGIT.search(digits)
-        why = f"its character {odd.start() + 1} is {ascii(odd[0])}" if odd else f"{len(digits)} characters end within a byte"
+        why = f"its character {odd.start() + 1} is {odd[0]!a}" if odd else f"{len(digits)} characters end within a byte"
         raise bad_request(f"What stands in `base64` is no base64: {why}") from None
 
 

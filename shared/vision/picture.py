@@ -81,6 +81,7 @@ def opened(data: bytes, limits: Decode) -> Iterator[Image.Image]:
                 each = _BYTES_A_PIXEL["WEBP" if data.startswith(b"RIFF") else "GIF"]
                 held.enter_context(_room.taken(_needed(size, each), limits.memory))
             image = held.enter_context(Image.open(io.BytesIO(data), formats=_FORMATS))
+            image.info.pop("xmp", None)  # by it Pillow would turn a TIFF
             _check_size(image.size, limits)
             if not size:
                 of_ink = 2 if image.mode == "CMYK" else 0
@@ -105,9 +106,14 @@ def _needed(size: Size, each: int) -> int:
 
 
 def load(image: Image.Image) -> None:
-    """Decode the pixels, and free what the decoder holds beside them, which would else live as long as the picture."""
+    """Decode the pixels, and free what the decoder holds beside them, which would else live as long as the picture.
+
+    A picture with colours that is transparent all over is taken as opaque: programs leave an alpha that they do not use at 0.
+    """
     image.load()
     _forget_decoder(image)
+    if image.mode in _ALPHA_MODES and image.getbbox() is None and image.getbbox(alpha_only=False):
+        image.putalpha(255)
 
 
 def _let_go(image: Image.Image) -> None:
@@ -167,11 +173,17 @@ def reduced(data: bytes, limits: Decode, side: int) -> Image.Image:
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation 1 to 8; 1 where the tag is missing or damaged, or EXIF so long that reading it would take seconds."""
-    if len(image.info.get("exif") or b"") > STRUCTURE.exif:
+    """EXIF orientation 1 to 8; 1 where the tag is missing or damaged, or EXIF so long that reading it would take seconds.
+
+    EXIF alone tells, as in browsers, and not XMP or ImageMagick's profile, which stay behind when programs turn pixels.
+    """
+    data = image.info.get("exif") or b""
+    if len(data) > STRUCTURE.exif:
         return 1
+    exif = Image.Exif()
     try:
-        value = image.getexif().get(Base.Orientation, 1)
+        exif.load(data)
+        value = exif.get(Base.Orientation, 1)
     except Exception:  # damaged metadata does not make the pixels worse
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
