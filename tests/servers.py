@@ -168,6 +168,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def fault_status(self, status: str, *_: str) -> None:
         self.reply(int(status), b"an error page")
 
+    def fault_whole(self, status: str, *part: str) -> None:
+        """The photo under another status, perhaps as a part of a file: /whole/206/FIRST/LAST/ALL."""
+        ranged = {"Content_Range": "bytes {}-{}/{}".format(*part)} if part else {}
+        self.reply(int(status), self.server.state.content, **ranged)
+
+    def fault_hints(self, *statuses: str) -> None:
+        """Interim answers before the photo."""
+        for status in statuses:
+            self.wfile.write(f"HTTP/1.1 {status} Wait\r\nLink: </a.css>; rel=preload\r\n\r\n".encode())
+        self.reply(200, self.server.state.content)
+
+    def fault_hints_without_end(self, *_: str) -> None:
+        while not self.server.state.closing.is_set():
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+            self.wfile.flush()
+            time.sleep(0.01)
+
     def fault_flaky(self, status: str, times: str, *rest: str) -> None:
         """An error status for the first requests of this path, then the photo."""
         state = self.server.state
@@ -176,6 +193,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def fault_elsewhere(self, *_: str) -> None:
         self.reply(302, b"moved", Location=self.server.state.location)
+
+    def fault_cookie(self, *_: str) -> None:
+        """Asks for a cookie, which nobody brings back."""
+        self.reply(302, Location="/cookie/set" if self.path == "/cookie" else "/cookie", Set_Cookie="seen=1")
 
     def fault_hops(self, left: str, *_: str) -> None:
         """So many redirects, then the photo."""

@@ -12,6 +12,8 @@ import socket
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
+from http import HTTPStatus
+from http.client import HTTPResponse
 from typing import Any
 
 import urllib3
@@ -79,8 +81,19 @@ class _Socket:
         return io.BufferedReader(_Reader(self._socket), 64 * 1024)
 
 
+class _Response(HTTPResponse):
+    """An answer after any number of interim ones (RFC 9110, 15.2), of which Python knows 100 alone to be none."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        interim = status < HTTPStatus.OK and status != HTTPStatus.SWITCHING_PROTOCOLS
+        return version, HTTPStatus.CONTINUE if interim else status, reason
+
+
 class PlainConnection(HTTPConnection):
     """HTTP under the thread's deadline."""
+
+    response_class = _Response
 
     def connect(self) -> None:
         """Connect, then watch every read. Connecting has a timeout of its own, as a whole."""
@@ -90,6 +103,8 @@ class PlainConnection(HTTPConnection):
 
 class TlsConnection(HTTPSConnection):
     """HTTPS under the thread's deadline. CPython bounds the handshake as a whole by the socket's timeout."""
+
+    response_class = _Response
 
     def connect(self) -> None:
         """Connect, then watch every read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from urllib3.util import Timeout
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.contract.references import Address, follow, shown
 from packsight.shared.settings import Fetch
-from packsight.shared.storage import deadline
+from packsight.shared.storage import deadline, web_advice
 from packsight.shared.storage.addresses import AddressRule
 from packsight.shared.storage.coding import Received
 
@@ -29,6 +30,10 @@ _CHUNK = 64 * 1024
 _MOVED = {301, 302, 303, 307, 308}
 _PASSING = {408, 425, 429}
 """Client errors that another attempt may not meet."""
+_WHOLE = {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.IM_USED}
+"""Statuses of a whole file. Proxies that change files say 203."""
+_ALL = re.compile(r"bytes 0-(\d+)/(\d+)")
+"""Content-Range of a part that may be all (RFC 9110, 14.4)."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,9 @@ class Web:
 
     def copy(self, address: Address, validator: str, into: BinaryIO) -> Received | None:
         """The same into a file, from its beginning; says what came."""
-        first = address
+        asked: list[str] = []
         for _ in range(_REDIRECTS + 1):
+            asked.append(address.url)
             response = self._open(address, _headers(validator))
             try:
                 if response.status not in _MOVED:
@@ -77,12 +83,10 @@ class Web:
             if not location:
                 raise ImageError(ErrorCode.FETCH_FAILED, f"{shown(address.url)} redirects nowhere", retryable=False)
             address = follow(address, location)
-        raise ImageError(
-            ErrorCode.FETCH_FAILED,
-            f"{shown(first.url)} redirects more than {_REDIRECTS} times",
-            remedy="Use the address that the redirects lead to.",
-            retryable=False,
-        )
+        how, remedy = f"more than {_REDIRECTS} times", "Use the address that the redirects lead to."
+        if address.url in asked:
+            how, remedy = "in a circle", "The server wants cookies or a login: use an address that needs neither."
+        raise ImageError(ErrorCode.FETCH_FAILED, f"{shown(asked[0])} redirects {how}", remedy=remedy, retryable=False)
 
     def check(self, address: Address) -> None:
         """Raise ImageError for an address that is refused, or whose host has none now."""
@@ -123,7 +127,7 @@ class Web:
     def _read(self, response: urllib3.BaseHTTPResponse, name: str, into: BinaryIO) -> Received | None:
         if response.status == HTTPStatus.NOT_MODIFIED:
             return None
-        if response.status != HTTPStatus.OK:
+        if response.status not in _WHOLE and not _is_all(response):
             raise _status_error(response, name)
         limit = self._limits.max_bytes
         digest, size = hashlib.sha256(), 0
@@ -194,9 +198,20 @@ def _validator(response: urllib3.BaseHTTPResponse) -> str:
     return ""
 
 
+def _is_all(response: urllib3.BaseHTTPResponse) -> bool:
+    """Whether a part of a file that nobody asked for is all of it."""
+    found = _ALL.fullmatch(response.headers.get("Content-Range", ""))
+    return response.status == HTTPStatus.PARTIAL_CONTENT and found is not None and int(found[1]) + 1 == int(found[2])
+
+
 def _status_error(response: urllib3.BaseHTTPResponse, name: str) -> ImageError:
-    retryable = response.status in _PASSING or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    error = ImageError(ErrorCode.HTTP_STATUS, f"{name} answered with status {response.status}", retryable=retryable)
+    status = response.status
+    error = ImageError(
+        ErrorCode.HTTP_STATUS,
+        f"{name} answered with status {status}",
+        remedy=web_advice.of_status(status),
+        retryable=status in _PASSING or 500 <= status < 600,
+    )
     error.pause = seconds_to_wait(response.headers.get("Retry-After", ""))
     return error
 
@@ -220,7 +235,7 @@ def _typed(error: HTTPError, name: str) -> ImageError:
         return ImageError(
             ErrorCode.FETCH_FAILED,
             f"{name}: the server's certificate does not hold: {error.args[0].verify_message}",
-            remedy="Renew the server's certificate, or correct the host name.",
+            remedy=web_advice.of_certificate(error.args[0].verify_code),
             retryable=False,
         )
     cause = error.args[-1] if isinstance(error, ProtocolError) and isinstance(error.args[-1], Exception) else error

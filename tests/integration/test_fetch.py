@@ -25,6 +25,7 @@ from packsight.shared.storage.addresses import AddressRule
 from packsight.shared.storage.coding import unpacked
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
+from tests.certificates import certificate
 from tests.feeds import read_offers
 from tests.servers import PHOTO, FaultServer, certificate_for, packed, serving
 
@@ -126,6 +127,33 @@ def test_a_body_that_ends_with_its_connection_is_whole(fetcher: Fetcher, server:
     assert fetcher.fetch(server.url("/until-close")) == PHOTO
 
 
+LAST = len(PHOTO) - 1
+
+
+@pytest.mark.parametrize("path", ["201", "203", "226", f"206/0/{LAST}/{LAST + 1}"])
+def test_a_whole_photo_is_taken_under_whatever_status_says_so(fetcher: Fetcher, server: FaultServer, path: str) -> None:
+    assert fetcher.fetch(server.url(f"/whole/{path}")) == PHOTO
+
+
+@pytest.mark.parametrize("path", ["204", "206", f"206/0/{LAST}/{LAST + 2}", f"206/1/{LAST + 1}/{LAST + 2}", f"206/0/{LAST}/*"])
+def test_a_part_of_a_photo_or_none_is_refused_by_its_status(fetcher: Fetcher, server: FaultServer, path: str) -> None:
+    assert refusal(fetcher, server.url(f"/whole/{path}")).code is ErrorCode.HTTP_STATUS
+
+
+@pytest.mark.parametrize("path", ["/hints/103", "/hints/100/102/103/103"])
+def test_interim_answers_are_passed_over(fetcher: Fetcher, server: FaultServer, path: str) -> None:
+    for _ in range(2):
+        assert fetcher.fetch(server.url(path)) == PHOTO
+    assert server.connections == 1
+
+
+def test_a_server_that_gives_hints_without_end_is_left_at_the_deadline(make: Make, server: FaultServer) -> None:
+    fetcher = make(allowed_hosts=("127.0.0.1",), deadline=0.5)
+    begun = time.monotonic()
+    assert refusal(fetcher, server.url("/hints-without-end")).code is ErrorCode.FETCH_TIMEOUT
+    assert time.monotonic() - begun < 2
+
+
 @pytest.mark.parametrize(
     ("written", "sent"),
     [
@@ -175,6 +203,21 @@ def test_an_error_status_is_named_and_asked_for_again_only_if_that_can_help(
     assert (error.code, error.retryable) == (ErrorCode.HTTP_STATUS, retryable)
     assert str(status) in error.message
     assert len(server.requests) == requests
+
+
+def test_a_server_that_redirects_in_a_circle_wants_cookies(fetcher: Fetcher, server: FaultServer) -> None:
+    error = refusal(fetcher, server.url("/cookie"))
+    assert (error.code, error.retryable) == (ErrorCode.FETCH_FAILED, False)
+    assert error.message.endswith("/cookie redirects in a circle")
+    assert "cookies or a login" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [(401, "turns programs"), (403, "User-Agent packsight"), (999, "turns programs"), (429, "a pause"), (404, "in a browser")],
+)
+def test_of_an_error_status_it_is_said_what_to_do(fetcher: Fetcher, server: FaultServer, status: int, remedy: str) -> None:
+    assert remedy in refusal(fetcher, server.url(f"/status/{status}"), retries=0).remedy
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -525,8 +568,20 @@ def test_over_tls_the_certificate_is_checked_for_the_name_and_not_for_the_addres
         error = refusal(fetcher, f"https://other.test:{secured.port}/photo.jpg")
         assert (error.code, error.retryable) == (ErrorCode.FETCH_FAILED, False)
         assert "certificate" in error.message
+        assert "Correct the host name" in error.remedy
         dripped = refusal(make(allowed_hosts=("photos.test",), deadline=0.25), f"https://photos.test:{secured.port}/drip-body")
         assert dripped.code is ErrorCode.FETCH_TIMEOUT
+
+
+def test_of_a_certificate_that_does_not_hold_it_is_said_what_to_do(make: Make, tmp_path: Path) -> None:
+    signed = certificate(tmp_path)
+    chainless, own = tmp_path / "chainless.pem", certificate_for("photos.test", tmp_path)
+    chainless.write_bytes(signed.key.read_bytes() + signed.cert.read_bytes())
+    for file, remedy in ((chainless, "install the intermediate certificates"), (own, "let a public authority sign it")):
+        with serving(file) as secured:
+            error = refusal(make(allowed_hosts=("127.0.0.1",)), f"https://127.0.0.1:{secured.port}/photo.jpg")
+            assert remedy in error.remedy
+            assert "SSL_CERT_FILE" in error.remedy
 
 
 # --- what is shown ---
