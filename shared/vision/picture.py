@@ -29,6 +29,8 @@ from packsight.shared.settings import Decode
 from packsight.shared.vision.room import Room
 from packsight.shared.vision.strangers import unsupported
 from packsight.shared.vision.structure import STRUCTURE, Size, examine
+from packsight.shared.vision.tiff import at_its_picture
+from packsight.shared.vision.unread import unread
 
 # JPEG also opens MPO (a phone's JPEG with further pictures behind the first).
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
@@ -75,6 +77,7 @@ def opened(data: bytes, limits: Decode) -> Iterator[Image.Image]:
     # Pillow's own limit guards the few plugins that reserve memory while reading the header.
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     try:
+        data = at_its_picture(data)
         with contextlib.ExitStack() as held:
             if size := examine(data):
                 _check_size(size, limits)
@@ -199,7 +202,9 @@ def _unidentified(data: bytes) -> ImageError:
 
 
 def _damage(data: bytes, reason: str, *, ended: bool = False) -> ImageError:
-    """Tell a file that ends too early from one that is damaged otherwise."""
+    """Tell a file of a kind that nothing reads, one that ends too early, and one that is damaged otherwise."""
+    if error := unread(data):
+        return error
     if ended or _claimed_bytes(data) > len(data) or any(word in reason.lower() for word in _END_WORDS):
         return ImageError(ErrorCode.IMAGE_TRUNCATED, f"The file ends too early, after {len(data)} bytes")
     return ImageError(ErrorCode.IMAGE_BROKEN, f"The picture cannot be decoded: {reason}")
