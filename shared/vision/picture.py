@@ -26,10 +26,10 @@ from PIL.ExifTags import Base
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
+from packsight.shared.vision import tiff
 from packsight.shared.vision.room import Room
 from packsight.shared.vision.strangers import unsupported
 from packsight.shared.vision.structure import STRUCTURE, Size, examine
-from packsight.shared.vision.tiff import at_its_picture
 from packsight.shared.vision.unread import unread
 
 # JPEG also opens MPO (a phone's JPEG with further pictures behind the first).
@@ -77,7 +77,7 @@ def opened(data: bytes, limits: Decode) -> Iterator[Image.Image]:
     # Pillow's own limit guards the few plugins that reserve memory while reading the header.
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     try:
-        data = at_its_picture(data)
+        data = tiff.at_its_picture(data)
         with contextlib.ExitStack() as held:
             if size := examine(data):
                 _check_size(size, limits)
@@ -205,17 +205,17 @@ def _damage(data: bytes, reason: str, *, ended: bool = False) -> ImageError:
     """Tell a file of a kind that nothing reads, one that ends too early, and one that is damaged otherwise."""
     if error := unread(data):
         return error
-    if ended or _claimed_bytes(data) > len(data) or any(word in reason.lower() for word in _END_WORDS):
+    if ended or claimed_bytes(data) > len(data) or any(word in reason.lower() for word in _END_WORDS):
         return ImageError(ErrorCode.IMAGE_TRUNCATED, f"The file ends too early, after {len(data)} bytes")
     return ImageError(ErrorCode.IMAGE_BROKEN, f"The picture cannot be decoded: {reason}")
 
 
-def _claimed_bytes(data: bytes) -> int:
+def claimed_bytes(data: bytes) -> int:
     """Length that the file's header claims, at least; 0 for formats that do not say."""
     if data[:4] == b"RIFF":  # WebP
         return int.from_bytes(data[4:8], "little") + 8
-    if data[:4] in {b"II*\0", b"MM\0*"}:  # TIFF: where its directory starts, often at the end of the file
-        return int.from_bytes(data[4:8], "little" if data[:1] == b"I" else "big") + 2
+    if data.startswith(tiff.MARKS):
+        return tiff.claimed_bytes(data)
     if data[:2] == b"BM":
         return int.from_bytes(data[2:6], "little")
     end = 0

@@ -16,10 +16,12 @@ _FIELDS = 1000
 _NUMBERS = 64
 """Numbers of a field that is read: one for each sample of a pixel, or for each page below."""
 _PREVIEW = 1000
-"""Pixels of the longer side from which a camera's preview stands for its raw picture; cameras write 120 to 640, or 1,024 and more."""
+"""Pixels of the longer side from which a preview stands for a camera's raw picture; they have 120 to 640, or 1,024 and more."""
 
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS, _SAMPLES, _BELOW, _FORMAT = 254, 256, 257, 258, 259, 262, 277, 330, 339
 _LOOKED_AT = {_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _COLOURS, _SAMPLES, _BELOW, _FORMAT}
+_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Of a number of each type."""
 _CODES = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _SHOWN = {0, 1, 2, 3, 5, 6, 8}
 """Colours of pictures, not of masks, depths and what a sensor gives."""
@@ -84,16 +86,37 @@ def kind_unread(data: bytes) -> str:
     return ""
 
 
+def claimed_bytes(data: bytes) -> int:
+    """Where the first page's directory ends, or what its fields hold: often that is the end of the file."""
+    order, big = _layout(data)
+    number, field, offset = _codes(big)
+    head = data.ljust(16, b"\0")
+    (start,) = struct.unpack_from(order + offset, head, 8 if big else 4)
+    size, each = struct.calcsize(order + number), struct.calcsize(order + field)
+    count = min(_FIELDS, int.from_bytes(data[start : start + size], "little" if order == "<" else "big"))
+    end = start + size + count * each + struct.calcsize(offset)
+    if end <= len(data):
+        for _, kind, many, value in struct.iter_unpack(order + field, data[start + size : start + size + count * each]):
+            if (length := many * _BYTES.get(kind, 0)) > len(value):
+                end = max(end, struct.unpack(order + offset, value)[0] + length)
+    return int(end)
+
+
 def _layout(data: bytes) -> tuple[str, bool]:
     """Byte order, as struct writes it, and whether the file is a BigTIFF."""
     return "<" if data.startswith(b"II") else ">", b"+" in data[2:4]
+
+
+def _codes(big: bool) -> tuple[str, str, str]:
+    """Of the number of fields, a field and an offset, as struct writes them."""
+    return ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
 
 
 def _pages(data: bytes) -> list[_Page]:
     """The first pages and those below them, as far as they can be read."""
     order, big = _layout(data)
     found: list[_Page] = []
-    waiting, seen = deque(struct.unpack_from(order + ("Q" if big else "I"), data.ljust(16, b"\0"), 8 if big else 4)), {0}
+    waiting, seen = deque(struct.unpack_from(order + _codes(big)[2], data.ljust(16, b"\0"), 8 if big else 4)), {0}
     while waiting and len(found) < _PAGES:
         start = waiting.popleft()
         if start not in seen and (page := _page(data, start, order, big)):
@@ -104,7 +127,7 @@ def _pages(data: bytes) -> list[_Page]:
 
 
 def _page(data: bytes, start: int, order: str, big: bool) -> _Page | None:
-    number, field, offset = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
+    number, field, offset = _codes(big)
     fields: dict[int, tuple[int, ...]] = {}
     try:
         (count,) = struct.unpack_from(order + number, data, start)

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.vision.structure import STRUCTURE
@@ -70,6 +72,14 @@ def test_photos_of_48_megapixels_in_all_threads_of_a_child_share_its_room(name: 
     assert result.answers == ["8064x6048"] * THREADS
     assert result.seconds < 5
     assert result.megabytes < (900 if name == "WebP" else 550)
+
+
+def test_a_large_file_without_its_end_takes_no_more_memory_than_a_whole_one(tmp_path: Path) -> None:
+    grain = np.random.default_rng(7).integers(0, 256, (PHONE[1], PHONE[0], 3), np.uint8)
+    result = of(tmp_path, bombs.saved(Image.fromarray(grain), "PNG", compress_level=0)[:-64])
+    assert result.answers == ["8064x6048"]
+    assert result.seconds < 8
+    assert result.megabytes < 450
 
 
 @pytest.mark.parametrize("name", ["HEIC", "AVIF", "WebP"])

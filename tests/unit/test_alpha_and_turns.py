@@ -33,10 +33,14 @@ def bmp(alpha: bytes) -> bytes:
     return b"BM" + struct.pack("<IHHI", 14 + 56 + len(rows), 0, 0, 70) + header + rows
 
 
-@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "AVIF"])
+KINDS: dict[str, dict[str, Any]] = {
+    "PNG": {}, "WEBP": {"lossless": True, "exact": True}, "TIFF": {}, "AVIF": {"quality": 90},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_that_is_transparent_all_over_is_taken_as_opaque(kind: str) -> None:
-    options: dict[str, Any] = {"WEBP": {"lossless": True, "exact": True}, "AVIF": {"quality": 90}}.get(kind, {})
-    data = saved(layered(0), kind, **options)
+    data = saved(layered(0), kind, **KINDS[kind])
     assert distance(decode(data, LIMITS), scene()) < 3
     assert np.abs(np.asarray(reduced(data, LIMITS, 160), float) - np.asarray(scene(), float)).mean() < 3
 

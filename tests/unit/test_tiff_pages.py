@@ -38,11 +38,10 @@ def tiff(first: tuple[list[Field], bytes], *others: tuple[list[Field], bytes], b
     body = bytearray(b"II" if order == "<" else b"MM")
     body += struct.pack(order + ("HHHQ" if big else "HI"), *((43, 8, 0) if big else (42,)), 0)
     links = [len(body) - wide]
-    for fields, pixels in (first, *others):
+    for told, pixels in (first, *others):
         place = len(body)
         body += pixels
-        if fields is first[0] and below:
-            fields = sorted([*fields, (330, 4, (0,) * len(others))])
+        fields = sorted([*told, (330, 4, (0,) * len(others))]) if told is first[0] and below else told
         start = len(body)
         at = links.pop(0)
         body[at : at + wide] = struct.pack(order + offset, start)

@@ -13,15 +13,13 @@ from PIL import Image
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
 from packsight.shared.vision.picture import SIXTEEN_BIT_MODES, load, opaque, opened, orientation
+from packsight.worker.pipeline.cut_short import completed, load_most
 from packsight.worker.pipeline.long_photos import bounded
 
 Pixels = npt.NDArray[np.uint8]
 
 _STRIP = 2_000_000
 """Pixels that are converted at a time."""
-MOST_LACKING = 0.02
-"""Share of a JPEG's rows that may lack where it ends early."""
-_JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,8 @@ class Photo:
 def decode(data: bytes, limits: Decode, *, max_side: int | None = 2048) -> Photo:
     """Decode a picture: upright, on white where it is transparent, first frame or primary image of several.
 
-    Samples of 16 bits are scaled to 8. A JPEG that ends early is taken where next to nothing of it is lacking, an end mark or
-    a row of blocks, as browsers do. A picture whose longer side exceeds `max_side` is reduced to it by area
+    Samples of 16 bits are scaled to 8. A file that ends early is taken where next to nothing of it is lacking (cut_short.py). A
+    picture whose longer side exceeds `max_side` is reduced to it by area
     averaging (JPEG first by the DCT, never below that size); a long one keeps more of its longer side (long_photos.py).
     Limits are checked on structure and header, before any pixel is decoded. Safe to call from several threads; they wait
     for room in memory.
@@ -52,13 +50,19 @@ def decode(data: bytes, limits: Decode, *, max_side: int | None = 2048) -> Photo
     try:
         return _decode(data, limits, max_side)
     except ImageError as error:
-        cut = error.code is ErrorCode.IMAGE_TRUNCATED and data.startswith(_JPEG)
-        if not cut or _lacking(data, limits, max_side) > MOST_LACKING:
+        if error.code is not ErrorCode.IMAGE_TRUNCATED:
             raise
-    return _decode(data + _JPEG_END, limits, max_side)
+        failure = ImageError(error.code, error.message)  # the error itself would keep what was decoded
+    whole = completed(data, limits, max_side)
+    if whole is None:
+        raise failure
+    try:
+        return _decode(whole, limits, max_side, is_cut=True)
+    except ImageError:
+        raise failure from None
 
 
-def _decode(data: bytes, limits: Decode, max_side: int | None) -> Photo:
+def _decode(data: bytes, limits: Decode, max_side: int | None, *, is_cut: bool = False) -> Photo:
     with opened(data, limits) as image:
         if max_side is not None and min(kept := bounded(image.size, max_side)) < limits.min_side:
             raise ImageError(
@@ -66,30 +70,9 @@ def _decode(data: bytes, limits: Decode, max_side: int | None) -> Photo:
                 f"The picture is {image.width} × {image.height} pixels, so long that its shorter side would keep {min(kept)}",
                 remedy="Cut it into several photos.",
             )
+        if is_cut:
+            load_most(image)
         return _load(image, max_side)
-
-
-def _lacking(data: bytes, limits: Decode, max_side: int | None) -> float:
-    """Share of a JPEG's rows for which it ends too early.
-
-    A decoder does not tell. But rows are coded from top to bottom, in each scan of a progressive one too, so that those which
-    change when a little more is taken away are those where the file ends.
-    """
-    try:
-        given, less = (_rows(part + _JPEG_END, limits, max_side) for part in (data, data[: -max(32, len(data) // 50)]))
-    except ImageError:
-        return 1.0
-    changed = np.flatnonzero((given != less).any(axis=1))
-    return 1.0 - (int(changed[-1]) + 1) / len(given) if len(changed) else 1.0
-
-
-def _rows(data: bytes, limits: Decode, max_side: int | None) -> Pixels:
-    """Brightness [height, width] as it is coded, perhaps reduced."""
-    with opened(data, limits) as image:
-        if max_side is not None:
-            image.draft("L", bounded(image.size, max_side))
-        load(image)
-        return np.asarray(image.convert("L"))
 
 
 def _load(image: Image.Image, max_side: int | None) -> Photo:

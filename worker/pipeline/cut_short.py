@@ -1,0 +1,93 @@
+"""Files that end too early, of which next to nothing is lacking: an end mark, a row of blocks. They are taken, as browsers do.
+
+Where a format says how long its file is, the lacking bytes become zeros, out of which decoders make a few odd blocks at most
+(that of AVIF refuses some). A JPEG gets its end mark. Of others that is kept which was decoded until the file ended, and the rest
+is grey.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.settings import Decode
+from packsight.shared.vision.picture import claimed_bytes, load, opened
+from packsight.worker.pipeline.long_photos import bounded
+
+MOST_LACKING = 0.02
+"""Share of the rows, or of the bytes where those are known, that may lack."""
+_JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_GREY = (131, 127, 129, 254)
+"""What rows have that nothing was decoded into: no picture has a row of it in any channel, but by chance."""
+
+
+def completed(data: bytes, limits: Decode, max_side: int | None) -> bytes | None:
+    """A file that ends too early with an end that decoders take; None where more than MOST_LACKING is known to lack."""
+    if data.startswith(_JPEG):
+        return data + _JPEG_END if _lacking(data, limits, max_side) <= MOST_LACKING else None
+    lacking = max(0, claimed_bytes(data) - len(data))
+    return data + bytes(lacking) if lacking <= MOST_LACKING * (len(data) + lacking) else None
+
+
+def load_most(image: Image.Image) -> None:
+    """Decode the pixels as far as the file goes; in the modes of one bit white rows count as lacking.
+
+    Raises ImageError IMAGE_TRUNCATED where more than MOST_LACKING of the rows lack.
+    """
+    if not isinstance(image, ImageFile) or image.format in {"JPEG", "MPO"}:
+        return  # what a JPEG lacks was measured
+    colour: int | tuple[int, ...] = _GREY[: len(image.getbands())] if len(image.getbands()) > 1 else _GREY[0]
+    if image.format == "GIF" and "transparency" in image.info:
+        colour = image.info["transparency"]  # with which Pillow begins
+    else:
+        image.im = Image.new(image.mode, getattr(image, "_tile_size", image.size), colour).im
+    try:
+        image.load()
+    except OSError:
+        if not image.tile:
+            raise
+        image.tile = []
+        lacking = _blank_rows(image, Image.new(image.mode, (1, 1), colour))
+        if lacking > MOST_LACKING * image.height:
+            message = f"The file ends too early: {lacking} of {image.height} rows lack"
+            raise ImageError(ErrorCode.IMAGE_TRUNCATED, message) from None
+        image.load_end()
+
+
+def _blank_rows(image: Image.Image, blank: Image.Image) -> int:
+    """How many rows are as blank as a pixel in any channel: those of a TIFF may follow each other."""
+    width, height = image.im.size  # not yet turned
+    grey = _extrema(blank)
+    rows = (_extrema(image._new(image.im.crop((0, row, width, row + 1)))) for row in range(height))
+    return sum(any(one == other for one, other in zip(row, grey, strict=True)) for row in rows)
+
+
+def _extrema(image: Image.Image) -> list[object]:
+    """Least and most of each channel."""
+    return [channel.getextrema() for channel in image.split()]
+
+
+def _lacking(data: bytes, limits: Decode, max_side: int | None) -> float:
+    """Share of a JPEG's rows for which it ends too early.
+
+    A decoder does not tell. But rows are coded from top to bottom, in each scan of a progressive one too, so that those which
+    change when a little more is taken away are those where the file ends.
+    """
+    try:
+        given, less = (_rows(part + _JPEG_END, limits, max_side) for part in (data, data[: -max(32, len(data) // 50)]))
+    except ImageError:
+        return 1.0
+    changed = np.flatnonzero((given != less).any(axis=1))
+    return 1.0 - (int(changed[-1]) + 1) / len(given) if len(changed) else 1.0
+
+
+def _rows(data: bytes, limits: Decode, max_side: int | None) -> npt.NDArray[np.uint8]:
+    """Brightness [height, width] as it is coded, perhaps reduced."""
+    with opened(data, limits) as image:
+        if max_side is not None:
+            image.draft("L", bounded(image.size, max_side))
+        load(image)
+        return np.asarray(image.convert("L"))
