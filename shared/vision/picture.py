@@ -181,7 +181,7 @@ def orientation(image: Image.Image) -> int:
     EXIF alone tells, as in browsers, and not XMP or ImageMagick's profile, which stay behind when programs turn pixels.
     """
     data = image.info.get("exif") or b""
-    if len(data) > STRUCTURE.exif:
+    if not 0 < len(data) <= STRUCTURE.exif:
         return 1
     exif = Image.Exif()
     try:

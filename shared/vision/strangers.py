@@ -11,7 +11,13 @@ _HEAD = 2048
 """Bytes at the beginning that are looked at."""
 _PAGE = "The address leads to a page: give that of the picture itself."
 _DATA = "The address leads to data: give that of the picture itself."
+_DECODED = "Store and serve the picture's own bytes: decode the text."
+_ORDINARY = "Give it as an ordinary JPEG or PNG."
 _PACKED = "Store and serve the picture as it is, or packed with gzip."
+_TEXT = "Read what it says: servers answer so where a picture is missing or may not be seen."
+_READABLE = re.compile(rb"[ -~]")
+_BINARY = re.compile(rb"[^\t-\r\x1b -~\x80-\xff]|[\x80-\xff]{200}")
+"""What no text has: control characters. So many bytes beyond ASCII in a row are no words either."""
 _KINDS: Sequence[tuple[re.Pattern[bytes], str, str]] = (
     (
         re.compile(rb"(?s)<(?:.*?<)?Error[\s>].*?<Code>\s*(\w{1,60})"),
@@ -26,6 +32,25 @@ _KINDS: Sequence[tuple[re.Pattern[bytes], str, str]] = (
     (re.compile(rb"%PDF-"), "a PDF document", "Give its pages as pictures, say as JPEG."),
     (re.compile(rb"PK\x03\x04"), "a ZIP archive", "Give the pictures in it one by one."),
     (re.compile(rb"\x1f\x8b\x08"), "a gzip file that is damaged or was packed more than twice", _PACKED),
+    (re.compile(rb"/9j/[A-Za-z0-9+/_-]|iVBORw0KGgo|R0lGOD[lh]|UklGR[A-Za-z0-9+/_-]{6}"), "a picture as base64", _DECODED),
+    (re.compile(rb"(?i)data:image/"), "a picture as a data URI", _DECODED),
+    (
+        re.compile(rb"(?i)--[^\r\n]{1,70}\r?\ncontent-(?:disposition|type):"),
+        "the body of a form (multipart)",
+        "Store and serve the file that the form holds, without the lines around it.",
+    ),
+    (re.compile(rb"version https://git-lfs"), "a pointer of Git LFS", "Fetch the picture itself: `git lfs pull`."),
+    (re.compile(rb"\[(?:InternetShortcut|Desktop Entry)\]"), "a shortcut", "Give the address that stands in it."),
+    (re.compile(rb"%!PS|\xc5\xd0\xd3\xc6"), "a PostScript drawing", "Give it as a PNG or JPEG."),
+    (re.compile(rb"8BPS"), "a Photoshop document", _ORDINARY),
+    (re.compile(rb"\0\0\0\x0cJXL |\xff\x0a"), "a JPEG XL", _ORDINARY),
+    (re.compile(rb"\0\0\0\x0cjP|\xff\x4f\xff\x51"), "a JPEG 2000", _ORDINARY),
+    (re.compile(rb"II(?:R[OS]|U\0)|MMOR|FUJIFILMCCD-RAW|FOVb|\0MRM|.{6}HEAPCCDR", re.DOTALL), "camera raw", _ORDINARY),
+    (
+        re.compile(rb"\x1a\x45\xdf\xa3|RIFF.{4}AVI |FLV\x01|\0\0\x01[\xb3\xba]|.{4}(?:moov|mdat|wide)", re.DOTALL),
+        "a video",
+        "Give a frame of it as a JPEG.",
+    ),
     (re.compile(rb"BZh[1-9]|\x28\xb5\x2f\xfd|\xfd7zXZ"), "a packed file that is not gzip", _PACKED),
 )
 """How it begins, what it is, and what to do; the first that fits."""
@@ -38,4 +63,6 @@ def unsupported(data: bytes) -> ImageError:
         if found := begins.match(head):
             said = "".join(f" ({code.decode()})" for code in found.groups())
             return ImageError(ErrorCode.FORMAT_UNSUPPORTED, f"The file is {what}{said}, no picture", remedy=remedy)
+    if _READABLE.search(head) and not _BINARY.search(head):
+        return ImageError(ErrorCode.FORMAT_UNSUPPORTED, "The file is a piece of text, no picture", remedy=_TEXT)
     return ImageError(ErrorCode.FORMAT_UNSUPPORTED, "The file is no picture of a supported format")
