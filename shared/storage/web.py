@@ -32,7 +32,7 @@ _PASSING = {408, 425, 429}
 """Client errors that another attempt may not meet."""
 _WHOLE = {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.IM_USED}
 """Statuses of a whole file. Proxies that change files say 203."""
-_ALL = re.compile(r"bytes 0-(\d+)/(\d+)")
+_ALL = re.compile(r"bytes 0-([0-9]{1,15})/([0-9]{1,15})")
 """Content-Range of a part that may be all (RFC 9110, 14.4)."""
 
 

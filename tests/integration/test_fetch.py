@@ -135,7 +135,10 @@ def test_a_whole_photo_is_taken_under_whatever_status_says_so(fetcher: Fetcher, 
     assert fetcher.fetch(server.url(f"/whole/{path}")) == PHOTO
 
 
-@pytest.mark.parametrize("path", ["204", "206", f"206/0/{LAST}/{LAST + 2}", f"206/1/{LAST + 1}/{LAST + 2}", f"206/0/{LAST}/*"])
+PARTS = [f"0/{LAST}/{LAST + 2}", f"1/{LAST + 1}/{LAST + 2}", f"0/{LAST}/*", f"0/{'9' * 5000}/{'9' * 5000}"]
+
+
+@pytest.mark.parametrize("path", ["204", "206", *(f"206/{part}" for part in PARTS)], ids=range(2 + len(PARTS)))
 def test_a_part_of_a_photo_or_none_is_refused_by_its_status(fetcher: Fetcher, server: FaultServer, path: str) -> None:
     assert refusal(fetcher, server.url(f"/whole/{path}")).code is ErrorCode.HTTP_STATUS
 
