@@ -34,8 +34,8 @@ from packsight.shared.storage.coding import Received
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.tables import kinds
-from packsight.shared.tables.cells import Readable
 from packsight.shared.tables.encoding import beginning
+from packsight.shared.tables.lines import Readable
 
 _DEADLINE = 900.0
 _SURE_SECONDS = 2.0

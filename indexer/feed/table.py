@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 
 from packsight.indexer.feed.fields import has_picture_suffix, looks_like_picture, offer_of
 from packsight.indexer.feed.offers import Faults, FeedError, Item, Known
@@ -16,6 +18,16 @@ from packsight.shared.tables.table import read_rows
 
 BY_POSITION = ("id", "picture", "name", "vendor", "model", "url")
 """In this order when the first row is a product already."""
+_BEFORE_ID = 1000
+"""Rows without an id at the beginning after which no id is waited for any more: the column is as good as not there."""
+_SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?E\+\d+")
+"""What Excel makes of a long number: its last digits are gone."""
+_SPOILT = (
+    "ids that a spreadsheet has shortened, so that products become one; format the column as text and export it again"
+)
+_WIDE = "rows with more cells than the header, which may stand in the wrong columns; quote cells that hold what parts them"
+
+_Line = tuple[int, list[str]]
 
 
 def read_table(
@@ -31,21 +43,35 @@ def read_table(
     """Yield an item for each row, holding one row at a time.
 
     mapping: names of columns by field (`columns.KNOWN`), where they are not the usual ones. key: of the digests, 64 bytes at
-    most. Rows that name no product are counted in `faults`. Raises FeedError when the table is broken or its header is not
-    understood.
+    most. Rows that name no product, and what looks spoilt, are counted in `faults`. Raises FeedError when the table is broken or
+    its header is not understood.
     """
-    found: Mapping[str, Sequence[int]] | None = None
     try:
         check_fields(mapping)
-        for line, row in read_rows(stream, name, lambda row: _is_understood(row, mapping), no_row if mapping else _is_product):
-            if found is None:
-                found = _header(row, mapping, name)
-                has_header = found is not None
-                found = found or {field: [index] for index, field in enumerate(BY_POSITION[: len(row)])}
-                key = hashlib.blake2b(json.dumps(sorted(found.items())).encode(), key=key).digest()
-                if has_header:
-                    _note_namelessness(found, row, mapping, faults)
-                    continue
+        rows = read_rows(stream, name, lambda row: _is_understood(row, mapping), no_row if mapping else _is_product)
+        first = next(rows, None)
+        if first is None:
+            return
+        header = first[1]
+        found = _header(header, mapping, name)
+        if found is None:
+            found = {field: [index] for index, field in enumerate(BY_POSITION[: len(header)])}
+            rows = chain((first,), rows)
+            called = None
+        else:
+            _note_namelessness(found, header, mapping, faults)
+            found, rows = _with_ids(found, header, rows, mapping)
+            called = header[found["id"][0]]
+        key = hashlib.blake2b(json.dumps(sorted(found.items())).encode(), key=key).digest()
+        width, identifying = len(header), found["id"][0]
+        for line, row in rows:
+            if len(row) > width and any(row[width:]):
+                faults.count(_WIDE, f"line {line}")
+            identity = _cell(row, identifying)
+            if identity == called:
+                continue  # a second line of the header, or another table's
+            if "E+" in identity and _SCIENTIFIC.fullmatch(identity):
+                faults.count(_SPOILT, f"{identity} in line {line}")
             digest = hashlib.blake2b(json.dumps(row).encode(), digest_size=16, key=key).digest()
             if known(digest):
                 yield Item(digest, None)
@@ -54,12 +80,35 @@ def read_table(
             offer = offer_of(values, unavailable=unavailable)
             if offer is not None:
                 yield Item(digest, offer)
-            elif not any(values.get("id", ())):
+            elif not identity:
                 faults.count("rows without an id, left out", f"line {line}")
     except FeedError:
         raise
     except UserError as error:
         raise FeedError(str(error)) from None
+
+
+def _with_ids(
+    found: dict[str, list[int]], header: Sequence[str], rows: Iterator[_Line], mapping: Mapping[str, str]
+) -> tuple[dict[str, list[int]], Iterator[_Line]]:
+    """The columns, without those of ids that are empty where another one holds ids, and all rows."""
+    ahead: list[_Line] = []
+    for line in islice(rows, _BEFORE_ID):
+        ahead.append(line)
+        if _cell(line[1], found["id"][0]):
+            break
+    names, best = list(header), found
+    while not any(_cell(row, best["id"][0]) for _, row in ahead):
+        names[best["id"][0]] = ""
+        best = columns(names, mapping)
+        if _lacking(best, mapping):
+            best = found
+            break
+    return best, chain(ahead, rows)
+
+
+def _cell(row: Sequence[str], index: int) -> str:
+    return row[index] if index < len(row) else ""
 
 
 def _note_namelessness(

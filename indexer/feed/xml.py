@@ -14,8 +14,8 @@ from typing import Any
 from lxml import etree
 
 from packsight.indexer.feed.offers import Faults, FeedError
-from packsight.shared.tables.cells import Readable
 from packsight.shared.tables.encoding import CONTROL, SPACED, Recoder
+from packsight.shared.tables.lines import Readable
 
 MAX_ELEMENTS = 10_000
 """Elements that may stand in an item, or between two; real ones have some dozens."""

@@ -32,7 +32,8 @@ def take_in(state: State, feed: Feed) -> None:
         if item.offer is not None:
             intake.add(item, item.offer)
     if not intake.count:
-        raise FeedError(f"{feed.location} has no offers, so nothing was changed. Correct the feed and sync again.")
+        why = "".join(f" ({note})" for note in feed.faults.notes())
+        raise FeedError(f"{feed.location} has no offers{why}, so nothing was changed. Correct the feed and sync again.")
     state.set("joined", feed.joins)
     if intake.end():
         _update_products(state, feed.location)

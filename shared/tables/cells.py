@@ -1,19 +1,16 @@
-"""Tables of text: lines, and what stands in their cells."""
+"""Tables of text: what stands in the cells of their lines."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
-from typing import Protocol
+from functools import lru_cache
 
-from packsight.shared.tables.encoding import SPACED, Recoder
+from packsight.shared.tables.lines import MARK, MAX_LINE, Lines, Readable, split
 
-MAX_LINE = 1_000_000
-"""Characters of a line; a longer one is not a table's."""
 MAX_CELL_LINES = 1000
 """Lines that a quoted cell may have. A quotation mark that is still open then was none."""
 IsHeader = Callable[[Sequence[str]], bool]
@@ -22,18 +19,16 @@ _HEAD = 40
 """Lines at the beginning that tell what stands between cells."""
 _BETWEEN = "\t;,|"
 """What may stand there, the likelier first; a bar only where it gives a header that is understood: it parts pictures too."""
-_CHUNK = 64 * 1024
 _SEPARATOR = re.compile(r'"?sep *= *(.)\1*"?\s*', re.IGNORECASE)
 """First line of tables that are meant for Excel: which character stands between cells; saved anew it has more of them."""
 _PROTECTED = re.compile(r'="(.*)"', re.DOTALL)
 """How digits are kept from Excel, which takes leading zeros away: as a formula."""
-
-
-class Readable(Protocol):
-    """What bytes are read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Up to so many bytes; none at the end."""
+_ESCAPED = re.compile(r'\\([\\"])')
+"""How MySQL writes quotation marks in quoted cells, and backslashes."""
+_WHOLE = re.compile(r'\s*"((?:[^"]|"")*+)"\s*')
+"""A line that is one quoted cell, as Excel saves a table anew of which it took each row for one cell."""
+BLANK = "".join(filter(str.isspace, map(chr, range(0x10000)))) + "\u200b\u2060" + MARK
+"""What is not seen at the ends of a cell: space of every kind, and characters without any width."""
 
 
 def no_row(_: Sequence[str]) -> bool:
@@ -45,29 +40,43 @@ def records(stream: Readable, is_header: IsHeader, is_row: IsHeader = no_row) ->
     """Yield the number of its first line and the cells of each row, holding one row at a time.
 
     Cells stand between tabs, semicolons, commas or bars: what a line `sep=` says, or what gives a header that is understood and
-    rows as long as it. Quoted cells may hold line breaks; `="007"` is 007. Raises UnicodeDecodeError and csv.Error.
+    rows as long as it. Quoted cells may hold line breaks; `="007"` is 007. Where nothing is understood otherwise, lines that are
+    one quoted cell are read as what stands in it. Raises UnicodeDecodeError and csv.Error.
     """
     csv.field_size_limit(MAX_LINE)
-    lines = _Lines(_split(stream))
+    lines = Lines(split(stream))
     head = lines.ahead(_HEAD)
     if head and (named := _SEPARATOR.fullmatch(head[0])):
         lines.take()
         delimiter = named.group(1)
     else:
-        delimiter = max(_BETWEEN, key=lambda one: _fitness(head, one, is_header, is_row))
+        fitness, delimiter = _fittest(head, is_header, is_row)
+        inside = [_inside(line) for line in head]
+        if not fitness[0] and inside != head and (within := _fittest(inside, is_header, is_row))[0][0]:
+            delimiter = within[1]
+            lines.map(_inside)
     yield from _rows(lines, delimiter)
 
 
-def _rows(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     while (line := lines.take()) is not None:
         number = lines.number
         yield number, _cells(_joined(line, lines, delimiter) if '"' in line else line, delimiter)
 
 
+def _fittest(head: Sequence[str], is_header: IsHeader, is_row: IsHeader) -> tuple[tuple[bool, int, int], str]:
+    return max(((_fitness(head, one, is_header, is_row), one) for one in _BETWEEN), key=lambda found: found[0])
+
+
+def _inside(line: str) -> str:
+    """What stands in a line that is one quoted cell; another line as it is."""
+    return found[1].replace('""', '"') if (found := _WHOLE.fullmatch(line)) else line
+
+
 def _fitness(head: Sequence[str], delimiter: str, is_header: IsHeader, is_row: IsHeader) -> tuple[bool, int, int]:
     """Whether this delimiter gives a beginning that is understood, of how many cells, and how many rows of one length."""
     try:
-        rows = [row for _, row in _rows(_Lines(iter(head)), delimiter) if any(row)]
+        rows = [row for _, row in _rows(Lines(iter(head)), delimiter) if any(row)]
     except csv.Error:  # told where the row is asked for
         return False, 0, 0
     at = start_of(rows, is_header, is_row)
@@ -125,30 +134,46 @@ def _quotes(text: str, delimiter: str) -> _Quotes:
         at += 1
 
 
-def _joined(line: str, lines: _Lines, delimiter: str) -> str:
+def _joined(line: str, lines: Lines, delimiter: str) -> str:
     """The line with those that its last cell goes on over; alone where that cell never ends."""
     taken: list[str] = []
     text = line
-    while (state := _quotes(text, delimiter)) is _Quotes.OPEN and lines.may_go_on:
+    while (state := _quotes(read := _doubled(text, delimiter), delimiter)) is _Quotes.OPEN and lines.may_go_on:
         following = lines.take() if len(taken) < MAX_CELL_LINES and len(text) < MAX_LINE else None
         if following is None:
             break
         taken.append(following)
         text = f"{text}\n{following}"
     if state is _Quotes.CLOSED:
-        return text
+        return read
     # Such a table does not quote, or not so; to look ahead from each of its lines would take the square of their number.
     lines.may_go_on = lines.may_go_on and not taken
     lines.put_back(taken)
     return line
 
 
+def _doubled(text: str, delimiter: str) -> str:
+    """The text with quotation marks doubled that a backslash is before, where its cells are quoted in no other way."""
+    if '\\"' not in text or _quoted(delimiter).fullmatch(text):
+        return text
+    doubled = _ESCAPED.sub(lambda found: '""' if found[1] == '"' else "\\", text)
+    return text if _quotes(doubled, delimiter) is _Quotes.LITERAL else doubled
+
+
+@lru_cache
+def _quoted(delimiter: str) -> re.Pattern[str]:
+    """Cells in whose midst no quotation mark stands for itself."""
+    cell = rf'(?: *+"(?:[^"]|"")*+" *+|[^"{re.escape(delimiter)}]*+)'
+    return re.compile(rf"{cell}(?:{re.escape(delimiter)}{cell})*+")
+
+
 def _cells(text: str, delimiter: str) -> list[str]:
+    blank = None if text.isascii() else BLANK  # space alone is taken away in less time
     if '"' not in text:
-        return [cell.strip() for cell in text.split(delimiter)]
+        return [cell.strip(blank) for cell in text.split(delimiter)]
     if delimiter == "\t" and _quotes(text, delimiter) is not _Quotes.CLOSED:
-        return [_unquoted(cell.strip()) for cell in text.split(delimiter)]
-    row = [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
+        return [_unquoted(cell.strip(blank)) for cell in text.split(delimiter)]
+    row = [cell.strip(blank) for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
     return [match[1] if (match := _PROTECTED.fullmatch(cell)) else cell for cell in row] if '="' in text else row
 
 
@@ -156,73 +181,3 @@ def _unquoted(cell: str) -> str:
     if len(cell) >= 2 and cell[0] == cell[-1] == '"':
         return cell[1:-1].replace('""', '"')
     return cell
-
-
-class _Lines:
-    """Lines of decoded text without their ends, one after the other, some of which may be put back."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self._back: deque[str] = deque()
-        self._error: Exception | None = None
-        self.number = 0
-        """Of the line that was taken last, from 1."""
-        self.may_go_on = True
-        """Whether a cell may go on over the next line."""
-
-    def ahead(self, count: int) -> list[str]:
-        """So many of the next lines, without blank ones before them, which are to be taken all the same; for the first look.
-
-        What is wrong with a line is raised when it is taken.
-        """
-        found: list[str] = []
-        size = 0
-        try:
-            while len(found) < count and size < MAX_LINE and (line := next(self._lines, None)) is not None:
-                size += len(line)
-                if found or line.strip():
-                    found.append(line)
-                else:
-                    self.number += 1
-        except (UnicodeDecodeError, csv.Error) as error:
-            self._error = error
-        self._back.extend(found)
-        return found
-
-    def take(self) -> str | None:
-        line = self._back.popleft() if self._back else next(self._lines, None)
-        if line is None and self._error is not None:
-            raise self._error
-        self.number += line is not None
-        return line
-
-    def put_back(self, lines: list[str]) -> None:
-        self._back.extendleft(reversed(lines))
-        self.number -= len(lines)
-
-
-def _split(stream: Readable) -> Iterator[str]:
-    recoder, decoder = Recoder(), codecs.getincrementaldecoder("utf-8")()
-    rest, ends = "", "\r"
-    while True:
-        chunk = stream.read(_CHUNK)
-        try:
-            data = recoder.recode(chunk, final=not chunk).translate(SPACED)
-            text = rest + decoder.decode(data, not chunk)
-        except UnicodeDecodeError as error:  # what is before it is whole, and tells the line
-            yield from (rest + error.object[: error.start].decode(error.encoding, "replace")).split("\n")[:-1]
-            raise
-        if not chunk:
-            break
-        # A carriage return at the end of a chunk may belong to a line feed that has not come yet.
-        *whole, rest = text.replace("\r\n", "\n").split("\n")
-        yield from whole
-        ends = "\n" if whole else ends
-        if len(rest) > MAX_LINE:
-            raise csv.Error(f"a line of more than {MAX_LINE} characters")
-    text = text.replace("\r\n", "\n")
-    # Lines end by a carriage return alone where none ends otherwise; other separators of lines are a cell's.
-    *whole, rest = text.split("\n" if "\n" in text else ends)
-    yield from whole
-    if rest:
-        yield rest

@@ -8,10 +8,14 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from html.parser import HTMLParser
+from pathlib import PurePosixPath
 
 from packsight.shared.contract.errors import UserError
-from packsight.shared.tables.cells import Readable
+from packsight.shared.tables.cells import BLANK
 from packsight.shared.tables.encoding import Recoder
+from packsight.shared.tables.lines import Readable
+from packsight.shared.tables.merged import COVERED
+from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 _CHUNK = 64 * 1024
 _HEAD = 4096
@@ -22,11 +26,14 @@ _MAX_PIECE = 1_000_000
 _MAX_CELLS = 16_384
 """Cells of a row: as many columns as Excel has."""
 _MAX_SPAN = 1000
-"""Columns that one cell may span; Excel writes cells that span all there are."""
+"""Columns or rows that one cell may span; Excel writes cells that span all there are."""
 
 
 def records(stream: Readable, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line and the cells of each row of all tables; a cell without text is the picture or link in it.
+    """Yield the line and the cells of each row of all tables.
+
+    A cell is the pictures that links in it lead to, else its text, else the pictures or the link in it. What stands in a cell
+    that spans rows stands in each of them.
 
     Raises UserError for a page without a table, UnicodeDecodeError where it is no text, csv.Error where one is too large.
     """
@@ -66,42 +73,45 @@ class _Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.rows: list[tuple[int, list[str]]] = []
-        self._line = 0
+        self._line = self._number = 0
         self._row: list[str] | None = None
-        self._cell: list[str] | None = None
-        self._target = ""
-        self._span = 1
-        self._size = 0
+        self._cell: _Cell | None = None
+        self._above: dict[int, tuple[str, int]] = {}
+        """By column what stands there from a row above, and the number of the last row in which it does."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin a row or a cell, or note what a cell has beside text."""
         if tag == "tr":
             self._end_row()
             self._line, self._row = self.getpos()[0], []
+            self._number += 1
         elif tag in {"td", "th"}:
             self._end_cell()
-            self._cell, self._target, self._span, self._size = [], "", 1, 0
-            with suppress(ValueError):
-                self._span = min(max(int(dict(attrs).get("colspan") or 1), 1), _MAX_SPAN)
-        elif tag == "br" and self._cell is not None:
-            self._cell.append("\n")
-        elif tag in {"img", "a"}:
-            self._target = self._target or dict(attrs).get("src" if tag == "img" else "href") or ""
+            self._cell = _Cell(_span(attrs, "colspan"), _span(attrs, "rowspan"))
+        elif self._cell is not None:
+            if tag == "br":
+                self._cell.text.append("\n")
+            elif tag == "img":
+                self._cell.show((dict(attrs).get("src") or "").strip())
+            elif tag == "a":
+                self._cell.link((dict(attrs).get("href") or "").strip())
 
     def handle_endtag(self, tag: str) -> None:
-        """End a row or a cell."""
-        if tag in {"td", "th"}:
+        """End a link, a cell or a row."""
+        if tag == "a" and self._cell is not None:
+            self._cell.in_picture = False
+        elif tag in {"td", "th"}:
             self._end_cell()
         elif tag in {"tr", "table"}:
             self._end_row()
+            if tag == "table":
+                self._above.clear()
 
     def handle_data(self, data: str) -> None:
         """Text counts inside of cells; its line breaks are spaces."""
         if self._cell is not None:
-            self._size += len(data)
-            if self._size > _MAX_PIECE:
-                raise csv.Error(f"a cell of more than {_MAX_PIECE} characters")
-            self._cell.append(re.sub(r"\s+", " ", data))
+            self._cell.grow(len(data))
+            self._cell.text.append(re.sub(r"\s+", " ", data))
 
     def close(self) -> None:
         """Let the last row end where the page does."""
@@ -110,14 +120,70 @@ class _Page(HTMLParser):
 
     def _end_cell(self) -> None:
         if self._cell is not None and self._row is not None:
-            if len(self._row) + self._span > _MAX_CELLS:
+            self._go_on(self._row)
+            if len(self._row) + self._cell.right > _MAX_CELLS:
                 raise csv.Error(f"a row of more than {_MAX_CELLS} cells")
-            lines = (" ".join(line.split()) for line in "".join(self._cell).split("\n"))
-            self._row += ["\n".join(filter(None, lines)) or self._target.strip(), *[""] * (self._span - 1)]
+            cells = [self._cell.whole(), *[COVERED] * (self._cell.right - 1)]
+            if self._cell.down > 1:
+                last = self._number + self._cell.down - 1
+                self._above.update((len(self._row) + at, (cell, last)) for at, cell in enumerate(cells))
+            self._row += cells
         self._cell = None
+
+    def _go_on(self, row: list[str]) -> None:
+        """Let a row have the next cells that it has from rows above."""
+        while (found := self._above.get(len(row))) and found[1] >= self._number:
+            row.append(found[0])
 
     def _end_row(self) -> None:
         self._end_cell()
         if self._row is not None:
+            self._go_on(self._row)
             self.rows.append((self._line, self._row))
         self._row = None
+
+
+class _Cell:
+    """A cell that has not ended; it spans so many columns and rows."""
+
+    def __init__(self, right: int, down: int) -> None:
+        self.right, self.down = right, down
+        self.text: list[str] = []
+        self.in_picture = False
+        """Whether the link is open still that leads to a picture: what is shown in it is a small one of it."""
+        self._pictures: list[str] = []
+        self._linked = False
+        self._target = ""
+        self._size = 0
+
+    def grow(self, size: int) -> None:
+        """Count characters; raises csv.Error when there are too many."""
+        self._size += size
+        if self._size > _MAX_PIECE:
+            raise csv.Error(f"a cell of more than {_MAX_PIECE} characters")
+
+    def show(self, source: str) -> None:
+        """Note a picture in it."""
+        self.grow(len(source))
+        if source and not self.in_picture:
+            self._pictures.append(source)
+
+    def link(self, target: str) -> None:
+        """Note a link in it."""
+        self.in_picture = False
+        if PurePosixPath(target.partition("?")[0]).suffix.lower() in IMAGE_SUFFIXES:
+            self.show(target)
+            self._linked = self.in_picture = True
+        self._target = self._target or target
+
+    def whole(self) -> str:
+        """What it holds: pictures that are linked to, else text, else pictures or a link."""
+        lines = (" ".join(line.split()).strip(BLANK) for line in "".join(self.text).split("\n"))
+        text = "" if self._linked else "\n".join(filter(None, lines))
+        return text or "\n".join(self._pictures) or self._target
+
+
+def _span(attrs: list[tuple[str, str | None]], name: str) -> int:
+    with suppress(ValueError):
+        return min(max(int(dict(attrs).get(name) or 1), 1), _MAX_SPAN)
+    return 1

@@ -1,10 +1,10 @@
-"""The first sheet of a workbook that has anything in it, read by calamine in a process of its own whose memory is bounded.
+"""The sheets of a workbook that have anything in them, read by calamine in a process of its own whose memory is bounded.
 
     python -m packsight.shared.tables.sheet BYTES < WORKBOOK
 
 Of most kinds of workbooks only reading them tells how much they span: two cells of .ods in opposite corners are a file of a
-kilobyte and take all memory that there is. Each row is written as a line of JSON; an object in the place of one says why no more
-can be read.
+kilobyte and take all memory that there is. Each row is written as a line of JSON, with null for cells that one to the left spans;
+an object in the place of one says which sheet begins, or why no more can be read.
 """
 
 from __future__ import annotations
@@ -18,17 +18,38 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 
-from python_calamine import CalamineError, CalamineWorkbook
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+
+from packsight.shared.tables.cells import BLANK
 
 
-def rows(data: bytes) -> Iterator[list[str]]:
-    """Cells of each row; raises what calamine does."""
+def rows(data: bytes) -> Iterator[list[str | None] | dict[str, str]]:
+    """The name of each sheet and the cells of each of its rows, hidden sheets last; raises what calamine does."""
     book = CalamineWorkbook.from_filelike(io.BytesIO(data))
-    sheets = (book.get_sheet_by_name(name) for name in book.sheet_names)
-    filled = next((sheet for sheet in sheets if sheet.total_height), None)
-    if filled is not None:
-        for row in filled.iter_rows():
-            yield [_text(cell) for cell in row]
+    for about in sorted(book.sheets_metadata, key=lambda about: about.visible != SheetVisibleEnum.Visible):
+        if about.typ == SheetTypeEnum.WorkSheet:
+            sheet = book.get_sheet_by_name(about.name)
+            if sheet.height:
+                yield {"sheet": about.name}
+                yield from _merged(sheet)
+
+
+def _merged(sheet: CalamineSheet) -> Iterator[list[str | None]]:
+    """Rows; what stands in a merged cell stands in each row that it spans."""
+    left = sheet.start[1] if sheet.start else 0  # rows are counted from the sheet's first, columns from the first that is filled
+    ahead = sorted(sheet.merged_cell_ranges or (), reverse=True)
+    spans: list[tuple[int, int, int, str]] = []
+    for number, cells in enumerate(sheet.iter_rows()):
+        row: list[str | None] = [_text(cell) for cell in cells]
+        while ahead and ahead[-1][0][0] == number:
+            (_, first), (last, end) = ahead.pop()
+            if 0 <= first - left < len(row):
+                spans.append((first - left, end - left, last, row[first - left] or ""))
+        for first, end, _, text in spans:
+            row[first] = text
+            row[first + 1 : end + 1] = [cell or None for cell in row[first + 1 : end + 1]]
+        spans = [span for span in spans if span[2] > number]
+        yield row
 
 
 def _text(cell: object) -> str:
@@ -37,7 +58,7 @@ def _text(cell: object) -> str:
         return str(int(cell))
     if isinstance(cell, datetime.date | datetime.time):
         return cell.isoformat()
-    return str(cell).strip()
+    return str(cell).strip(BLANK)
 
 
 def main(most: int) -> None:

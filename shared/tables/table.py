@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Iterator
-from itertools import chain, islice
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.tables import cells, html_table, kinds, workbook
 from packsight.shared.tables.cells import IsHeader, has_several, no_row, start_of
 from packsight.shared.tables.columns import apart, plain
+from packsight.shared.tables.merged import spread
 
 SUFFIXES = frozenset((".csv", ".tsv", ".xlsx", ".xls", ".ods"))
 """File names that promise a table, in lower case."""
@@ -25,15 +27,18 @@ def read_rows(
     """Yield the line (of a workbook the row), from 1, and the stripped cells of each row that has anything, from the header on.
 
     The header is the first row that is understood, near the beginning; where none is, the first that has several cells. `is_row`
-    tells of that one that there is no header. Rows of text are held one at a time. Raises UserError that names the line when
-    the table is broken.
+    tells of that one that there is no header. Rows that repeat the header, as joined files do, are none. Of a workbook the first
+    sheet counts that is understood. Rows of text are held one at a time. Raises UserError that names the line when the table is
+    broken.
     """
     rows = ((line, row) for line, row in _all_rows(stream, name, is_header, is_row) if any(row))
     head = list(islice(rows, _TITLES))
     at = start_of([row for _, row in head], is_header, is_row)
     if at is None:
         at = next((index for index, (_, row) in enumerate(head) if has_several(row)), 0)
-    yield from chain(head[at:], rows)
+    for line, header in head[at : at + 1]:
+        yield line, spread(header)
+        yield from (found for found in chain(head[at + 1 :], rows) if found[1] != header)
 
 
 def _all_rows(
@@ -41,7 +46,7 @@ def _all_rows(
 ) -> Iterator[tuple[int, list[str]]]:
     head = stream.peek(kinds.HEAD)[: kinds.HEAD] if isinstance(stream, io.BufferedReader) else b""
     if head.startswith(workbook.SIGNATURES):
-        yield from workbook.records(stream.read(), name)
+        yield from _understood(stream.read(), name, is_header, is_row)
         return
     html = kinds.is_html(head)
     if not html and (what := kinds.foreign(head)):
@@ -58,6 +63,25 @@ def _all_rows(
         ) from None
     except csv.Error as error:
         raise UserError(f"{name} is broken after line {line}: {error}. Save the table as CSV in UTF-8, or as .xlsx.") from None
+
+
+def _understood(data: bytes, name: str, is_header: IsHeader, is_row: IsHeader) -> Iterator[tuple[int, list[str]]]:
+    """Rows of the first sheet that is understood; of a workbook that has only one, whatever it is."""
+    others: list[str] = []
+    for sheet, records in groupby(workbook.records(data, name), key=itemgetter(0)):
+        rows = ((number, row) for _, number, row in records if any(row))
+        head = list(islice(rows, _TITLES))
+        if start_of([row for _, row in head], is_header, is_row) is not None:
+            yield from chain(head, rows)
+            return
+        first = next((row for _, row in head if has_several(row)), [])
+        others.append(f"“{sheet}” ({', '.join(filter(None, first))[:100]})")
+    if len(others) > 1:
+        raise UserError(
+            f"{name} has no sheet with a header that names what is needed; it has {', '.join(others)[:500]}. Correct the names "
+            "of the columns, or save the sheet that holds the table alone."
+        )
+    yield from ((number, row) for _, number, row in workbook.records(data, name))
 
 
 def read_table(path: Path, is_header: IsHeader = has_several) -> Iterator[tuple[int, dict[str, str]]]:

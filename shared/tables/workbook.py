@@ -1,4 +1,4 @@
-"""Workbooks of Excel and of its like: the first sheet that has anything in it, with bounds for what a file may take."""
+"""Workbooks of Excel and of its like, sheet by sheet, with bounds for what a file may take."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import IO
 
 from packsight.shared import launch
 from packsight.shared.contract.errors import UserError
+from packsight.shared.tables.merged import COVERED
 
 SIGNATURES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """First bytes of .xlsx and .ods, which are ZIP files, and of .xls."""
@@ -35,8 +36,11 @@ _PARTS = frozenset(("[Content_Types].xml", "mimetype", "content.xml"))
 """One of which each workbook has that is a ZIP file."""
 
 
-def records(data: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number from 1 and the cells of each row; raises UserError when it is no workbook, or a bomb."""
+def records(data: bytes, name: str) -> Iterator[tuple[str, int, list[str]]]:
+    """Yield the sheet, the number from 1 and the cells of each row, hidden sheets last.
+
+    Raises UserError when it is no workbook, or a bomb.
+    """
     _check(data, name)
     command = launch.python("packsight.shared.tables.sheet", str(MEMORY))
     safe = {**os.environ, "PYTHONSAFEPATH": "1"}
@@ -49,14 +53,19 @@ def records(data: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
         try:
             with suppress(BrokenPipeError), sent:  # of a reader that has ended; why is told below
                 sent.write(data)
-            for number, line in enumerate(written, start=1):
+            sheet, number = "", 0
+            for line in written:
                 if not line.endswith(b"\n"):
                     break  # it ended in the midst of it
                 row = json.loads(line)
-                if isinstance(row, dict):
+                if not isinstance(row, dict):
+                    number += 1
+                    yield sheet, number, [COVERED if cell is None else cell for cell in row]
+                elif "sheet" in row:
+                    sheet, number = row["sheet"], 0
+                else:
                     why = row["error"]
                     raise UserError(f"{name} is a workbook that cannot be read ({why}). Save it anew as .xlsx or as CSV.")
-                yield number, row
             reader.wait()
         finally:
             reader.kill()  # where nobody wants the rest

@@ -19,7 +19,7 @@ LAYERS = {
     "shared": [
         {"contract"}, {"advice", "extras", "health", "launch", "logs", "memory", "parameters", "secret_files", "shares"},
         {"settings"},
-        {"tables", "vision"},
+        {"vision"}, {"tables"},
         {"storage"},
         {"queue"}, {"metrics"}, {"catalog"}, {"matching"},
     ],

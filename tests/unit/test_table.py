@@ -188,6 +188,97 @@ def test_a_byte_that_is_no_character_is_told_with_its_line_and_encoding() -> Non
         read("id;picture;name\n1;a.jpg;Крем для рук\n2;b.jpg;Ы\n".encode("cp1251").replace("Ы".encode("cp1251"), b"\x98"))
 
 
+@pytest.mark.parametrize(
+    ("name", "read_as"),
+    [
+        (r'"Сок \"Добрый\", 1 л"', 'Сок "Добрый", 1 л'),
+        (r'"TV 42\", чёрный"', 'TV 42", чёрный'),
+        ('"Сок \\"А\\"\nи \\"Б\\", 1 л"', 'Сок "А" и "Б", 1 л'),
+        (r'"a \\\"b\\\", c"', r'a \"b\", c'),
+        (r'"C:\"', "C:" + chr(92)),
+        (r'"C:\","x"', "C:" + chr(92)),
+        ('"Крем ""Роза"", 1 л"', 'Крем "Роза", 1 л'),
+    ],
+)
+def test_quotation_marks_that_mysql_escapes_are_read_where_the_row_is_none_otherwise(name: str, read_as: str) -> None:
+    offers = read(f"id,picture,name,vendor\n1,a.jpg,{name}\n2,b.jpg,x\n")
+    assert offers.by_id["1"].product.name == read_as
+    assert (list(offers.by_id), offers.notes) == (["1", "2"], ())
+
+
+def test_rows_that_are_wider_than_the_header_are_noted() -> None:
+    offers = read('id,name,picture\n1,Мыло,a.jpg,,\n2,"Крем "Роза", 50 мл",b.jpg\n3,Крем,1,50,c.jpg\n')
+    assert list(offers.by_id) == ["1", "2", "3"]
+    (note,) = offers.notes
+    assert note.startswith("rows with more cells than the header") and note.endswith(": 2 (first: line 3)")
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", ""])
+def test_tables_that_were_joined_repeat_their_header_which_is_no_product(mark: str) -> None:
+    table = "id;picture;name\n{};{}.jpg;Крем\n"
+    offers = read(f"{mark}{table.format(1, 1)}{mark}{table.format(2, 2)}{mark}{'id;picture;title'}\n{mark}3;3.jpg\n")
+    assert {identity: offer.pictures for identity, offer in offers.by_id.items()} == {
+        number: (f"{number}.jpg",) for number in "123"
+    }
+
+
+@pytest.mark.parametrize("mark", ["\u200b", "\u2060", "\xa0"])
+@pytest.mark.parametrize("cell", ["{}", '"{}"'])
+def test_what_is_not_seen_around_a_cell_is_no_part_of_it(mark: str, cell: str) -> None:
+    row = ";".join(cell.format(f"{mark}{one}{mark}") for one in ("1", "https://e.example/1.jpg"))
+    offers = read(f"id;picture\n{row}\n1;b.jpg\n")
+    assert offers.by_id["1"].pictures == ("https://e.example/1.jpg", "b.jpg")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        'id,picture,name\r1,a.jpg,"Крем\nдля рук"\r2,b.jpg,x\r3,c.jpg,y',
+        'id\tpicture\tname\r1\ta.jpg\tКрем для рук\r2\tb.jpg\t"x\n\n\n\n\ny"\r3\tc.jpg\tz\r',
+        "id;picture;name\r1;a.jpg;Крем для рук\r2;b.jpg;x\r3;c.jpg;y\r\n",
+    ],
+)
+def test_lines_may_end_by_a_carriage_return_whatever_stands_in_cells(table: str) -> None:
+    offers = read(table)
+    assert list(offers.by_id) == ["1", "2", "3"]
+    assert offers.by_id["1"].product.name == "Крем для рук"
+
+
+def test_carriage_returns_in_cells_end_no_line_of_others() -> None:
+    offers = read('id,picture,name\n1,a.jpg,"a\rb\rc\rd\re"\n2,b.jpg,x\n')
+    assert [offer.product.name for offer in offers.by_id.values()] == ["a b c d e", "x"]
+
+
+def test_a_long_table_whose_lines_end_by_a_carriage_return_is_read() -> None:
+    rows = "".join(f"{n};{n}.jpg;{'Крем ' * 20}\r" for n in range(12_000))
+    assert len(read(f"id;picture;name\r{rows}").by_id) == 12_000
+
+
+@pytest.mark.parametrize(
+    "table", ['"id;picture;name"\n"1;a.jpg;Крем, ""5"" мл"\n', '"id,picture,name"\n"1,a.jpg,""Крем, """"5"""" мл"""\n']
+)
+def test_lines_that_excel_took_for_one_cell_each_are_read(table: str) -> None:
+    assert read(table).by_id["1"].product.name == 'Крем, "5" мл'
+
+
+def test_ids_that_a_spreadsheet_has_shortened_are_noted() -> None:
+    offers = read("id;picture\n4,60E+12;a.jpg\n4,60E+12;b.jpg\n7E+5x;c.jpg\n")
+    (note,) = offers.notes
+    assert "format the column as text" in note and note.endswith(": 2 (first: 4,60E+12 in line 2)")
+
+
+def test_a_column_of_ids_that_is_empty_throughout_counts_as_not_there() -> None:
+    header = "ID,Type,SKU,Name,Images"
+    offers = read(f"{header}\n,simple,S1,Крем,a.jpg\n,simple,S2,Мыло,b.jpg\n")
+    assert [(offer.product.id, offer.pictures) for offer in offers.by_id.values()] == [("S1", ("a.jpg",)), ("S2", ("b.jpg",))]
+    offers = read(f"{header}\n,simple,S1,Крем,a.jpg\n5,simple,S2,Мыло,b.jpg\n")
+    assert (list(offers.by_id), offers.notes) == (["5"], ("rows without an id, left out: 1 (first: line 2)",))
+    with pytest.raises(FeedError, match=r"no offers \(rows without an id, left out: 1 \(first: line 2\)\)"):
+        read(f"{header}\n,simple,,Крем,a.jpg\n")
+    with pytest.raises(FeedError, match="rows without an id"):
+        read(f"{header}\n,simple,S1,Крем,a.jpg\n", id="ID")
+
+
 ABOVE = [
     "Прайс-лист от 01.11.2026\n",
     ";;;\n\nПрайс-лист;;;\n;;;\n",

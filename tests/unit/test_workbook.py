@@ -50,7 +50,7 @@ def book(*cells: str) -> bytes:
 
 
 def test_a_small_workbook_with_gaps_is_read() -> None:
-    assert [row for _, row in records(book("A1", "C4"), "list")] == [["1", "", ""], ["", "", ""], ["", "", ""], ["", "", "1"]]
+    assert [row for _, _, row in records(book("A1", "C4"), "list")] == [["1", "", ""], ["", "", ""], ["", "", ""], ["", "", "1"]]
 
 
 def test_two_cells_far_apart_are_refused_before_memory_is_taken_for_all_between() -> None:
@@ -121,7 +121,7 @@ def xls(sheets: int, down: int, right: int) -> bytes:
 
 @pytest.mark.parametrize("data", [ods(2, 2), xls(1, 2, 2)], ids=["ods", "xls"])
 def test_small_workbooks_of_other_kinds_are_read(data: bytes) -> None:
-    found = [row for _, row in records(data, "list")]
+    found = [row for _, _, row in records(data, "list")]
     assert found[0][0] == found[-1][-1] == "1"
     assert [cell for row in found for cell in row if cell] == ["1", "1"]
 
