@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import re
 
-_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--.*?-->")
+from packsight.shared.tables.cells import BLANK
+
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--.*?-->|<!\[CDATA\[|\]\]>")
 _INVISIBLE = str.maketrans(dict.fromkeys("\u00ad\u200b\u2060\ufeff"))
 """What says where a word may be broken, or may not, and is no part of it."""
 
@@ -21,5 +23,11 @@ def readable(text: str) -> str:
 
 
 def address(text: str) -> str:
-    """An address or path without space around it; `&amp;` in it, which was escaped twice, is `&`."""
-    return text.strip().replace("&amp;", "&")
+    """An address or path without what is not seen around it; `&amp;` in it, which was escaped twice, is `&`."""
+    return text.strip(None if text.isascii() else BLANK).replace("&amp;", "&")
+
+
+def code(text: str) -> str:
+    """An id or article number without what is not seen around it, or the apostrophe by which spreadsheets keep digits as text."""
+    bare = text.strip(None if text.isascii() else BLANK)
+    return bare[1:] if bare.startswith("'") and bare[1:2].isdigit() else bare

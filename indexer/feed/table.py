@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 
-from packsight.indexer.feed.fields import has_picture_suffix, looks_like_picture, offer_of
+from packsight.indexer.feed.fields import offer_of
 from packsight.indexer.feed.offers import Faults, FeedError, Item, Known
+from packsight.indexer.feed.pictures import has_picture_suffix, looks_like_picture
 from packsight.shared.contract.errors import UserError
 from packsight.shared.tables.cells import no_row
 from packsight.shared.tables.columns import check_fields, columns

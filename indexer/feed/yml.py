@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from packsight.indexer.feed.fields import addresses_in, is_unavailable, vendor_code
+from packsight.indexer.feed.fields import barcodes_in, is_unavailable, vendor_code
 from packsight.indexer.feed.offers import Offer
-from packsight.indexer.feed.readable import address, readable
+from packsight.indexer.feed.pictures import addresses_in
+from packsight.indexer.feed.readable import address, code, readable
 from packsight.indexer.feed.xml import local, text_of
 from packsight.shared.catalog.manifest import ProductRow
 
@@ -28,12 +29,12 @@ def offer_of(element: Any, categories: dict[str, str], *, unavailable: bool) -> 
 
     categories: their names by their ids.
     """
-    identity = element.get("id", "").strip()
-    if not identity or (not unavailable and is_unavailable(element.get("available", ""))):
+    identity = code(element.get("id", ""))
+    if not identity or (not unavailable and is_unavailable(element.get("available") or element.findtext("{*}available") or "")):
         return None
     fields: dict[str, list[str]] = {}
     params: list[str] = []
-    for child in element:
+    for child in (*element, *element.iterfind("{*}pictures/{*}picture")):
         if not isinstance(child.tag, str):
             continue
         tag = local(child)
@@ -57,14 +58,14 @@ def offer_of(element: Any, categories: dict[str, str], *, unavailable: bool) -> 
         vendor=first("vendor"),
         model=first("model"),
         type_prefix=first("typePrefix"),
-        vendor_code=vendor_code(first("vendorCode"), first("url"), identity),
+        vendor_code=vendor_code(code(first("vendorCode")), first("url"), identity),
         url=first("url"),
         price=first("price"),
         old_price=first("oldprice"),
         currency=first("currencyId"),
         category=categories.get(first("categoryId"), first("categoryId")),
         description=". ".join(filter(None, [first("description"), *params])),
-        barcodes=tuple(dict.fromkeys(fields.get("barcode", []))),
+        barcodes=barcodes_in(fields.get("barcode", ())),
         picture=pictures[0] if pictures else "",
     )
     return Offer(product, pictures)

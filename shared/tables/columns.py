@@ -28,7 +28,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "ссылка на изображение", "ссылки на изображения", "ссылка на фото", "ссылки на фото", "url картинки", "url фото",
         "ie detail picture", "ie preview picture", "variant image", "additional image link", "additional images",
         "additional image links", "gallery", "дополнительные фото", "дополнительные изображения", "доп фото", "доп изображения",
-        "ссылки на дополнительные фото",
+        "ссылки на дополнительные фото", "additional image urls", "more photo", "галерея",
     ),
     "name": (
         "name", "title", "product name", "product title", "название", "наименование", "название товара", "наименование товара",
@@ -49,7 +49,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     ),
     "barcode": (
         "barcode", "gtin", "ean", "ean13", "ean 13", "upc", "variant barcode", "gtin upc ean or isbn", "штрихкод", "штрих код",
-        "шк",
+        "шк", "штрихкод ean13", "штрихкод ean", "штрихкод серийный номер ean", "штрихкоды", "баркод", "баркоды",
     ),
     "price": ("price", "regular price", "variant price", "цена", "базовая цена", "розничная цена"),
     "category": (

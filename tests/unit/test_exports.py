@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from packsight.indexer.feed.fields import pictures_in
 from packsight.indexer.feed.offers import FeedError, Offer
+from packsight.indexer.feed.pictures import pictures_in
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Catalog, Settings
 from packsight.shared.tables import kinds, workbook
@@ -105,11 +105,63 @@ def test_the_id_of_google_goes_before_that_of_the_entry(tmp_path: Path, other: s
         ("https://e.example/?of=https://e.example/1.jpg", ("https://e.example/?of=https://e.example/1.jpg",)),
         ("a, b.jpg", ("a, b.jpg",)),
         ("a.jpg,", ("a.jpg,",)),
+        ("https://e.example/1.jpg / https://e.example/2.jpg", ("https://e.example/1.jpg", "https://e.example/2.jpg")),
+        ('["https://e.example/1.jpg", "2.jpg"]', ("https://e.example/1.jpg", "2.jpg")),
+        ("\u200bhttps://e.example/1.jpg\ufeff", ("https://e.example/1.jpg",)),
+        ("нет", ()),
     ],
 )  # fmt: skip
 def test_an_element_of_yml_may_name_several_addresses(tmp_path: Path, picture: str, pictures: tuple[str, ...]) -> None:
     feed = YML.format("", "").replace("</offer>", f"<picture>{picture}</picture></offer>")
     assert read(tmp_path, feed, "feed.xml")["1"].pictures == pictures
+
+
+def test_pictures_of_yml_may_stand_in_an_element_of_their_own(tmp_path: Path) -> None:
+    feed = YML.format("", "").replace("</offer>", "<pictures><picture>a.jpg</picture><picture>b.jpg</picture></pictures></offer>")
+    assert read(tmp_path, feed, "feed.xml")["1"].pictures == ("a.jpg", "b.jpg")
+
+
+@pytest.mark.parametrize(
+    ("text", "barcodes"),
+    [
+        ("4600000000015, 4600000000022", ("4600000000015", "4600000000022")),
+        ("4600000000015;", ("4600000000015",)),
+        ("EAN: 4600000000015|EAN-13:4600000000022", ("4600000000015", "4600000000022")),
+        ("4600000000015.0", ("4600000000015",)),
+        ("-5.05", ("-5.05",)),
+    ],
+)
+def test_barcodes_of_tables_and_of_yml_are_read_alike(tmp_path: Path, text: str, barcodes: tuple[str, ...]) -> None:
+    feed = YML.format("", "").replace("</offer>", f"<barcode>{text}</barcode></offer>")
+    assert read(tmp_path, feed, "feed.xml")["1"].product.barcodes == barcodes
+    assert read(tmp_path, f'id\tpicture\tШтрихкод\n1\ta.jpg\t"{text}"\n')["1"].product.barcodes == barcodes
+
+
+@pytest.mark.parametrize("written", ["'00012", "\u200b00012\ufeff", "\u206000012 "])
+def test_an_id_is_without_what_keeps_it_text_or_is_not_seen(tmp_path: Path, written: str) -> None:
+    assert list(read(tmp_path, f"id;picture\n{written};a.jpg\n")) == ["00012"]
+    assert list(read(tmp_path, YML.format("", "").replace('"1"', f'"{written}"'), "feed.xml")) == ["00012"]
+
+
+@pytest.mark.parametrize("word", ["-", "ЛОЖЬ", "N", "discontinued", "Отсутствует", "Sold out", "нет", "false"])
+def test_what_is_not_to_be_had_is_left_out_however_that_is_said(tmp_path: Path, word: str) -> None:
+    table = f"id;picture;Наличие\n1;a.jpg;{word}\n2;b.jpg;да\n"
+    assert list(read(tmp_path, table, include_unavailable=False)) == ["2"]
+    offers = OFFER.replace("</offer>", f"<available>{word}</available></offer>") + OFFER.replace('"1"', '"2"')
+    feed = YML.format("", "").replace(OFFER, offers)
+    assert list(read(tmp_path, feed, "feed.xml", include_unavailable=False)) == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("header", "field"),
+    [
+        *((name, "barcodes") for name in ("Штрихкод (Серийный номер / EAN)", "Баркоды", "Штрихкод EAN13")),
+        *((name, "picture") for name in ("additional_image_urls", "MORE_PHOTO", "Галерея")),
+    ],
+)
+def test_barcodes_and_pictures_are_found_under_what_marketplaces_call_them(tmp_path: Path, header: str, field: str) -> None:
+    offer = read(tmp_path, f"id;{header}\n1;4600000000015.jpg\n", columns={} if field == "picture" else {"picture": ""})["1"]
+    assert "4600000000015.jpg" in getattr(offer.product, field)
 
 
 def test_a_separator_that_is_told_to_excel_is_no_row(tmp_path: Path) -> None:
@@ -146,6 +198,22 @@ def test_a_quotation_mark_that_never_ends_costs_no_other_row(tmp_path: Path) -> 
         ("https://e.example/a;//cdn.example/b", ["https://e.example/a", "//cdn.example/b"]),
         ("https://e.example/a?x=1&amp;y=2", ["https://e.example/a?x=1&y=2"]),
         ("", []),
+        ('["https://e.example/a","https://e.example/b"]', ["https://e.example/a", "https://e.example/b"]),
+        (r'["https:\/\/e.example\/a.jpg"]', ["https://e.example/a.jpg"]),
+        ("[https://e.example/a, https://e.example/b]", ["https://e.example/a", "https://e.example/b"]),
+        ("['a.jpg', 'b.jpg']", ["a.jpg", "b.jpg"]),
+        ('"https://e.example/a", "https://e.example/b"', ["https://e.example/a", "https://e.example/b"]),
+        ("[1].jpg", ["[1].jpg"]),
+        ("https://e.example/a / https://e.example/b", ["https://e.example/a", "https://e.example/b"]),
+        ("https://e.example/1.jpg,/img/2.jpg", ["https://e.example/1.jpg", "/img/2.jpg"]),
+        ("https://e.example/1.jpg,2.jpg", ["https://e.example/1.jpg,2.jpg"]),
+        ("https://e.example/a,/b.jpg", ["https://e.example/a,/b.jpg"]),
+        ('<img alt="" src="https://e.example/a?x=1&amp;y=2"><br><img src=b.jpg>', ["https://e.example/a?x=1&y=2", "b.jpg"]),
+        ('<a href="https://e.example/a">фото</a>', ["https://e.example/a"]),
+        ('=HYPERLINK("https://e.example/a";"фото")', ["https://e.example/a"]),
+        ('=image( "https://e.example/a" )', ["https://e.example/a"]),
+        ("\u200bhttps://e.example/a\ufeff", ["https://e.example/a"]),
+        *((nothing, []) for nothing in ("нет", "-", "—", "NULL", "\\N", "#N/A", "0", "none", "нет | -")),
     ],
 )
 def test_a_cell_may_name_several_pictures(cell: str, pictures: list[str]) -> None:
@@ -195,6 +263,7 @@ def test_a_product_is_known_by_what_the_operator_chose(tmp_path: Path) -> None:
         ("Крем &amp;laquo;Роза&amp;raquo; A&amp;amp;B", "Крем «Роза» A&B"),
         ("5 &lt; 6 &gt; 4", "5 < 6 > 4"),
         ("Vertical\x0btab", "Vertical tab"),
+        ("&lt;![CDATA[Крем]]&gt;", "Крем"),
     ],
 )
 def test_names_come_out_readable(tmp_path: Path, raw: str, name: str) -> None:
