@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import re
 
+from packsight.shared.tables.cyrillic import USUAL, likeliest
+
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -13,7 +15,6 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 """Byte order marks; the longer ones first where one begins with another."""
-CYRILLIC = "cp1251"
 WESTERN = "cp1252"
 CONTROL = bytes(code for code in range(32) if code not in b"\t\n\r") + b"\x7f"
 """Characters that mean nothing in text, and that XML forbids, as bytes of UTF-8."""
@@ -36,6 +37,8 @@ _BESIDE_LATIN = re.compile(rb"[A-Za-z][\xa8\xb8\xc0-\xff]|[\xa8\xb8\xc0-\xff][A-
 _TOGETHER = re.compile(rb"[\xa8\xb8\xc0-\xff]{2}")
 _AS_BROWSERS = {"iso8859-1": WESTERN, "iso8859-9": "cp1254", "iso8859-11": "cp874"}
 """What these names mean on the web (https://encoding.spec.whatwg.org/#names-and-labels): 0x80 to 0x9f are characters too."""
+_ALIASES = {"x-mac-cyrillic": "mac-cyrillic"}
+"""Names of encodings that Python has under others."""
 _CONTROLS = "packsight.controls"
 """How bytes are decoded that mean nothing in an encoding: as browsers do, as the characters of their numbers."""
 
@@ -45,8 +48,8 @@ class Recoder:
 
     A byte order mark, or the high bytes of letters where UTF-16 has them, decide at once. Else everything is ASCII until it is
     not; then it is UTF-8 if more than half of those characters are. What is neither is in `declared`, where a one-byte encoding
-    was, else in Windows-1251, or in Windows-1252 where its letters stand among Latin ones and not beside each other. What comes
-    before there are letters enough to tell is held back.
+    was, else in Windows-1251, or in CP866 or KOI8-R where that makes much likelier Russian of it, or in Windows-1252 where its
+    letters stand among Latin ones and not beside each other. What comes before there are letters enough to tell is held back.
 
     UTF-8 is passed on as it is: whoever decodes it finds what is broken.
     """
@@ -77,7 +80,7 @@ class Recoder:
                     self._held = data[before:]
                     return data[:before]
                 if not letters and not self._declared:
-                    return data.decode(CYRILLIC, _CONTROLS).encode()
+                    return data.decode(USUAL, _CONTROLS).encode()
             self._choose(data, final=final)
         if self._decoder is None:
             return data
@@ -106,7 +109,8 @@ class Recoder:
         elif self._declared:
             self._set(self._declared, _CONTROLS if self._declared in _AS_BROWSERS.values() else "strict")
         else:
-            self._set(WESTERN if len(_BESIDE_LATIN.findall(data)) > len(_TOGETHER.findall(data)) else CYRILLIC)
+            western = len(_BESIDE_LATIN.findall(data)) > len(_TOGETHER.findall(data))
+            self._set(WESTERN if western else likeliest(data))
 
     def _set(self, encoding: str, errors: str = "strict") -> None:
         self.encoding = encoding
@@ -134,6 +138,7 @@ codecs.register_error(_CONTROLS, _as_control)
 
 def _one_byte_encoding(declared: str) -> str:
     """The encoding that a declaration means where its characters are single bytes; empty where they are not, or are ASCII."""
+    declared = _ALIASES.get(declared.lower(), declared)
     try:
         name = codecs.lookup(declared).name
         if name in {"ascii", "charmap"} or len("\xe9\u0451".encode(name, "replace")) != 2:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from packsight.shared.tables.encoding import Recoder
 
 RUSSIAN = "id;name\n1;Крем «Роза» № 5 – съешь ещё этих мягких булок\n"
+WARES = "Артикул;Название;Фото\n1;Крем питательный для рук и ногтей;1.jpg\n2;Чай чёрный байховый листовой;2.jpg\n"
 FRENCH = "id;name\n1;Crème brûlée à la façon d'été, gâteau à l'été\n"
 
 
@@ -22,6 +23,23 @@ def recoded(data: bytes, step: int, declared: str = "") -> tuple[str, str]:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1251", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_russian_text_is_read_whatever_it_is_saved_in(encoding: str, step: int) -> None:
     assert recoded(RUSSIAN.encode(encoding), step)[0].removeprefix("\ufeff") == RUSSIAN
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "cp866", "koi8-r"])
+@pytest.mark.parametrize("text", [WARES, WARES.upper(), f"Soap® “A” – 5°\n{WARES}", "Артикул;Название;Фото;Цена;Наличие\n1;x"])
+def test_russian_of_single_bytes_is_told_by_its_letters(encoding: str, text: str) -> None:
+    data = text.encode(encoding, "ignore")
+    assert recoded(data, 1000) == (data.decode(encoding), encoding)
+    assert recoded(data, 1000, "utf-8") == (data.decode(encoding), encoding)
+
+
+@pytest.mark.parametrize("text", ["Українська їжа та напої", "Здравей, вкусни ябълки", "ЩЁТКА ЖЁСТКАЯ", "“a” – «b»® ™°±№ " * 9])
+def test_what_may_be_windows_1251_is_that(text: str) -> None:
+    assert recoded(text.encode("cp1251"), 1000)[0] == text
+
+
+def test_names_of_encodings_that_python_lacks_are_known() -> None:
+    assert recoded("Ёлка".encode("mac-cyrillic"), 100, "x-mac-cyrillic")[0] == "Ёлка"
 
 
 @pytest.mark.parametrize("step", [3, 1000])
