@@ -10,12 +10,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import PurePosixPath
 from typing import IO, Any
 
 from packsight.indexer.feed.offers import FeedError
 from packsight.shared.contract.errors import ADVICE, ErrorCode, PacksightError
 from packsight.shared.storage.coding import CHUNK, unpacking
 from packsight.shared.tables import workbook
+from packsight.shared.tables.table import SUFFIXES
 
 MAX_RATIO = 100
 """Feeds of real shops shrink to a tenth or a twentieth; a bomb to a thousandth."""
@@ -27,11 +29,14 @@ _METHODS = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
 """The others may unpack a few bytes into all memory at once."""
 _ENCRYPTED = 1
 """Flag of a file in a ZIP file."""
+_SUFFIXES = frozenset((*SUFFIXES, ".xml", ".yml", ".html", ".htm", ".gz"))
+"""Of files that are likely feeds, in lower case; a text may be one, or tell what the others are."""
 _REMEDIES = {
     ErrorCode.OBJECT_MISSING: "Upload it there, or correct its address.",
     ErrorCode.BUCKET_MISSING: "Correct the address of the feed.",
     ErrorCode.HOST_UNREACHABLE: "Look whether the shop's server is up, and whether its address is right.",
     ErrorCode.HTTP_STATUS: "Look at the address in a browser: the shop's server answers so.",
+    ErrorCode.REFERENCE_REFUSED: "Give an address that needs no password and is open to this machine, or the feed as a file.",
     ErrorCode.FETCH_TIMEOUT: "Look whether the shop's server is slow at this time of the day.",
 }
 """By the code of what happened."""
@@ -60,28 +65,32 @@ def unpacked(raw: IO[bytes], name: str, coding: str, limit: int) -> Iterator[io.
 
 def unfetched(error: PacksightError) -> FeedError:
     """What is said of a feed that does not come; what is advised for a photo is no help with it."""
-    usual = error.remedy == ADVICE[error.code].remedy
+    usual = error.remedy == ADVICE[error.code].remedy or error.code is ErrorCode.REFERENCE_REFUSED
     remedy = _REMEDIES.get(error.code, error.remedy) if usual else error.remedy
     return FeedError(f"The feed cannot be fetched: {error.message} [{error.code.value}] {remedy}")
 
 
 def _member(file: IO[bytes], name: str) -> IO[bytes] | None:
-    """The feed in a ZIP file; None where that is a workbook."""
+    """The feed in a ZIP file; None where that is a workbook or the like."""
     try:
         archive = zipfile.ZipFile(file)
-        if workbook.is_workbook(archive.namelist()):
+        if workbook.is_document(archive.namelist()):
             return None
         entry = _only(archive.infolist(), name)
         _check_ratio(entry.file_size, entry.compress_size, name)
         return archive.open(entry)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:  # lists are read as they are
-        raise FeedError(f"{name} is a broken ZIP file: {error}. Pack the feed again.") from None
+        raise FeedError(
+            f"{name} is a broken ZIP file: {error}. Pack the feed again, or save the workbook again, and copy it whole."
+        ) from None
 
 
 def _only(entries: list[zipfile.ZipInfo], name: str) -> zipfile.ZipInfo:
-    """The file of a ZIP file beside which there is nothing but what systems add."""
+    """The file of a ZIP file beside which there is nothing but what systems add, or no other that is called as feeds are."""
     files = [entry for entry in entries if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")]
-    files = [entry for entry in files if not entry.filename.rpartition("/")[2].startswith(".")]
+    files = [entry for entry in files if not entry.filename.rpartition("/")[2].startswith((".", "~$"))]
+    likely = [entry for entry in files if PurePosixPath(entry.filename).suffix.lower() in _SUFFIXES]
+    files = likely if len(likely) == 1 else files
     if len(files) != 1:
         held = ", ".join(entry.filename for entry in files)[:200]
         raise FeedError(f"{name} is a ZIP file of {len(files)} files{held and f' ({held})'}. Pack one feed alone.")

@@ -45,6 +45,8 @@ _REFERENCE = re.compile(rb"&(?:#x([0-9A-Fa-f]{1,8})|#([0-9]{1,10})|(?!(?:amp|lt|
 _LONGEST = 40
 """Bytes of such a reference, at most."""
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_GOOGLE = re.compile(rb"<(?:rss|feed)(?=[\s>])(?![^>]*\sxmlns:g\s*=)")
+"""The beginning of a root that does not say what `g:` means."""
 
 REMEDIES: Mapping[str, str] = {
     "ERR_NAME_REQUIRED": "a bare & or < must be written &amp; or &lt;",
@@ -231,7 +233,8 @@ def text_of(element: Any) -> str:
 class _Text:
     """Hands UTF-8 to the parser, from the first tag on; what XML forbids in text counts as spaces.
 
-    Entities of HTML, which XML does not know, are characters.
+    Entities of HTML, which XML does not know, are characters, and `g:` has the meaning that Google gives it where a root forgot
+    to say so.
     """
 
     def __init__(self, stream: Readable, name: str) -> None:
@@ -252,7 +255,7 @@ class _Text:
                 self._recoder = Recoder(declared(raw[:_LATEST]))
             data = self._held + self._recoder.recode(raw, final=not raw)
             if not self._begun:
-                data = without_what_is_before(data)
+                data = _GOOGLE.sub(rb'\g<0> xmlns:g="http://base.google.com/ns/1.0"', without_what_is_before(data), count=1)
                 self._begun = bool(data)
             data, self._held = _whole(data) if raw else (data, b"")
             if data or not raw:
@@ -307,8 +310,9 @@ def _place(identity: str | None) -> str:
 
 def _root(root: Any, roots: Mapping[str, Collection[str]], name: str) -> tuple[str, frozenset[str]]:
     tag = local(root)
-    if tag == "Workbook":
-        raise FeedError(f"{name} is a workbook of Excel 2003 in XML. Save it as .xlsx, or as CSV in UTF-8.")
+    if tag == "Workbook" or "opendocument" in root.tag:
+        what = "workbook of Excel 2003" if tag == "Workbook" else "document of OpenDocument"
+        raise FeedError(f"{name} is a {what} in XML. Save it as .xlsx, or as CSV in UTF-8.")
     if tag not in roots:
         raise FeedError(
             f"{name} is no product feed: its root is <{tag}>. YML (<yml_catalog>), Google Merchant (<rss> or <feed>) and tables "

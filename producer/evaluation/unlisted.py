@@ -11,8 +11,9 @@ from packsight.producer.evaluation.metrics import Answer
 from packsight.shared.tables.labels import Label
 
 _NAMED = 10
-_SPREADSHEET = re.compile(r"0*(.+?)(?:\.0+)?")
-"""Around what is left of a number: leading zeros, which a spreadsheet takes away, and decimals, which it adds."""
+_SPREADSHEET = re.compile(r"['=]*0*(.+?)(?:\.0+)?")
+"""Around what is left of a number: leading zeros, which a spreadsheet takes away, and marks and decimals, which it adds."""
+_SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?[Ee][+]?\d{1,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Unlisted:
     ids: tuple[str, ...] = ()
     answers: tuple[Answer, ...] = ()
     alike: Mapping[str, str] = field(default_factory=dict)
-    """Of these ids an id of the catalog that differs by leading zeros or a trailing `.0` alone, where there is one."""
+    """Of these ids an id of the catalog that differs by what spreadsheets do to numbers alone, where there is one."""
 
     def hint(self, catalog: str) -> str:
         """What is wrong and what to do about it; empty when nothing is."""
@@ -74,4 +75,5 @@ def _alike(lacking: Collection[str], listed: Collection[str]) -> dict[str, str]:
 def _bare(product: str) -> str:
     """The id without what a spreadsheet takes from numbers or adds to them."""
     match = _SPREADSHEET.fullmatch(product)
-    return match[1] if match else product
+    bare = match[1] if match else product
+    return str(int(float(bare.replace(",", ".")))) if _SCIENTIFIC.fullmatch(bare) else bare

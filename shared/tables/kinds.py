@@ -18,11 +18,17 @@ _TITLE = re.compile(r"<title[^>]*>([^<]{1,200})</title>", re.IGNORECASE)
 _OTHERS = (
     (re.compile(rb'\s*(?:\{\s*["}]|\[\s*[\[{"\]])'), "JSON"),
     (re.compile(rb"(?:\s|<[?!][^>]*>)*<(?:\w+:)?Workbook[\s>]"), "a workbook of Excel 2003 in XML"),
+    (re.compile(rb"(?:\s|<[?!][^>]*>)*<office:document[\s>]"), "a document of OpenDocument in XML"),
     (re.compile(rb"\s*<(?:\?xml|\w)"), "XML"),
     (re.compile(rb"\s*(?:MIME-Version:|Content-Type: *multipart)", re.IGNORECASE), "a web archive (MHTML)"),
     (re.compile(rb"%PDF-"), "a PDF file"),
     (re.compile(rb"\{\\rtf"), "an RTF document"),
     (re.compile(rb"Rar!\x1a\x07|7z\xbc\xaf\x27\x1c"), "an archive (RAR or 7z)"),
+    (re.compile(rb"BZh[1-9]1AY&SY"), "packed with bzip2"),
+    (re.compile(rb"\xfd7zXZ\x00"), "packed with xz"),
+    (re.compile(rb"\x28\xb5\x2f\xfd"), "packed with Zstandard"),
+    (re.compile(rb".{257}ustar", re.DOTALL), "an archive (tar)"),
+    (re.compile(rb"\xef\xbb\xbf\x1f\x8b"), "a gzip file that a byte order mark was written before"),
     (re.compile(rb"\t[\x00\x02\x04\x08][\x04-\x10]\x00"), "a workbook of Excel before 1997"),
     (re.compile(rb"\xff\xd8\xff|\x89PNG\r\n"), "a picture"),
 )

@@ -50,7 +50,7 @@ def _all_rows(
         return
     html = kinds.is_html(head)
     if not html and (what := kinds.foreign(head)):
-        remedy = "Save it as .xlsx, or as CSV in UTF-8; a feed may be YML or Google's too."
+        remedy = "Save it as .xlsx, or as CSV in UTF-8; a feed may be YML or Google's too, packed with gzip, or alone in a ZIP."
         raise UserError(f"{name} is {what}, which is not read. {remedy}")
     line = 0
     try:

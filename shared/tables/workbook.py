@@ -34,6 +34,12 @@ _LONGEST = 16
 _PIECE = 1 << 20
 _PARTS = frozenset(("[Content_Types].xml", "mimetype", "content.xml"))
 """One of which each workbook has that is a ZIP file."""
+_FOREIGN = {
+    re.compile(r"^word/"): "a document of Word",
+    re.compile(r"^ppt/"): "a presentation",
+    re.compile(r"\.iwa$|^Index\.zip$"): "a document of Numbers, or of another of Apple's programs",
+}
+"""By the names of their parts."""
 
 
 def records(data: bytes, name: str) -> Iterator[tuple[str, int, list[str]]]:
@@ -73,9 +79,14 @@ def records(data: bytes, name: str) -> Iterator[tuple[str, int, list[str]]]:
         raise UserError(f"{name} takes more than {MEMORY:,} bytes of memory to be read. Move its cells together, or use CSV.")
 
 
-def is_workbook(names: Collection[str]) -> bool:
-    """Whether a ZIP file with files of these names is one."""
-    return not _PARTS.isdisjoint(names)
+def is_document(names: Collection[str]) -> bool:
+    """Whether a ZIP file with files of these names is a workbook, or something else that an office program saves."""
+    return not _PARTS.isdisjoint(names) or bool(_foreign(names))
+
+
+def _foreign(names: Collection[str]) -> str:
+    """What it is that is no workbook; empty where it may be one."""
+    return next((what for part, what in _FOREIGN.items() if any(part.search(name) for name in names)), "")
 
 
 def _check(data: bytes, name: str) -> None:
@@ -86,10 +97,12 @@ def _check(data: bytes, name: str) -> None:
             names = archive.namelist()
             size = sum(entry.file_size for entry in archive.infolist())
     except zipfile.BadZipFile as error:
-        raise UserError(f"{name} is a broken ZIP file ({error}). Save the workbook anew.") from None
+        raise UserError(f"{name} is a broken ZIP file ({error}). Save the workbook anew, and copy it whole.") from None
     if size > min(MAX_UNPACKED, MAX_RATIO * len(data)):
         raise UserError(f"{name} unpacks to {size} bytes, which no workbook of its size does. Check the file.")
-    if not is_workbook(names):
+    if what := _foreign(names):
+        raise UserError(f"{name} is {what}, which is not read. Save its table as .xlsx, or as CSV in UTF-8.")
+    if not is_document(names):
         raise UserError(f"{name} is a ZIP file without a workbook in it ({', '.join(names)[:200]}). Unpack it.")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for sheet in (entry for entry in archive.infolist() if entry.filename.startswith("xl/worksheets/")):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import zipfile
 from pathlib import Path
 
@@ -410,6 +413,12 @@ def test_what_a_program_says_in_html_before_a_feed_makes_it_no_page(tmp_path: Pa
         (b"\x09\x08\x08\x00\x00\x05\x05\x00\xf2\x15\xcc\x07", "a workbook of Excel before 1997"),
         (b"MIME-Version: 1.0\r\nContent-Type: multipart/related", "a web archive"),
         (b"%PDF-1.7\n", "a PDF file"),
+        (bz2.compress(b"id;picture"), "packed with bzip2"),
+        (lzma.compress(b"id;picture"), "packed with xz"),
+        (b"\x28\xb5\x2f\xfd\x04\x00\x51\x00\x00id;picture", "packed with Zstandard"),
+        (b"feed.csv".ljust(257, b"\0") + b"ustar  \0".ljust(255, b"\0") + b"id;picture\n", "an archive .tar."),
+        (b"\xef\xbb\xbf" + gzip.compress(b"id;picture"), "a gzip file that a byte order mark was written before"),
+        (b'<office:document xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"/>', "a document of OpenDocument"),
     ],
 )
 def test_what_is_no_table_is_called_by_its_name(tmp_path: Path, data: bytes, said: str) -> None:

@@ -196,6 +196,29 @@ def test_a_feed_alone_in_a_zip_file_is_read(tmp_path: Path, feed: bytes, method:
     assert set(from_file(tmp_path / "feed.gz", gzip.compress(data))) == {"7", "8"}
 
 
+@pytest.mark.parametrize("name", ["goods.csv", "goods.XML", "goods"])
+def test_beside_a_feed_may_lie_what_is_none(tmp_path: Path, name: str) -> None:
+    beside = {"Thumbs.db": b"x", "desktop.ini": b"x", "photos/1.jpg": b"x", "readme.txt": b"x"} if "." in name else {}
+    data = zipped({**beside, "~$goods.xlsx": b"x", name: YML})
+    assert set(from_file(tmp_path / "feed.zip", data)) == {"7", "8"}
+    with pytest.raises(FeedError, match="ZIP file of 2 files"):
+        from_file(tmp_path / "feed.zip", zipped({"a.csv": TABLE, "b.csv": TABLE}))
+
+
+@pytest.mark.parametrize("root", ['rss version="2.0"', 'feed xmlns="http://www.w3.org/2005/Atom"'])
+def test_a_feed_of_google_that_forgot_what_its_prefix_means_is_read(root: str) -> None:
+    tag, item = ("rss", "item") if root.startswith("rss") else ("feed", "entry")
+    feed = f"<?xml version='1.0'?>\n<{root}><{item}><id>x</id><g:id>7</g:id><title>A</title></{item}></{tag}>"
+    assert [offer.product.id for offer in read(feed.encode())] == ["7"]
+    own = feed.replace(root, f"{root} xmlns:g='http://base.google.com/ns/1.0'")
+    assert [offer.product.id for offer in read(own.encode())] == ["7"]
+
+
+def test_a_feed_whose_address_has_a_password_is_told_what_helps_a_feed() -> None:
+    with pytest.raises(FeedError, match=r"carries credentials.*Give an address that needs no password"):
+        read_offers("https://user:secret@shop.example/feed.xml", Settings(_env_file=None))
+
+
 def test_a_zip_file_comes_through_a_pipe_too(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
 from packsight.indexer.feed.offers import FeedError
+from packsight.shared.contract.errors import UserError
+from packsight.shared.settings import Settings
+from packsight.shared.tables.table import read_table
+from tests.feeds import read_offers
 from tests.unit.test_table import read
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -107,6 +112,33 @@ def test_a_header_of_two_lines_is_no_product() -> None:
     rows: Rows = [("Артикул", "Фото", ""), ("", "1", "2"), ("7", "a.jpg", "b.jpg")]
     offers = read(book({"Лист": rows}, merged="A1:A2 B1:C1"))
     assert {identity: offer.pictures for identity, offer in offers.by_id.items()} == {"7": ("a.jpg", "b.jpg")}
+
+
+def zipped(*names: str) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (zipped("[Content_Types].xml", "word/document.xml"), "is a document of Word, which is not read. Save its table as"),
+        (zipped("Index/Document.iwa", "preview.jpg"), "is a document of Numbers, or"),
+        (book({"Лист": GOODS})[:-300], r"is a broken ZIP file.* and copy it whole"),
+    ],
+)
+def test_what_is_no_workbook_is_called_by_its_name_and_a_cut_one_is_said_to_be_broken(
+    data: bytes, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "feed.xlsx"
+    file.write_bytes(data)
+    with pytest.raises(FeedError, match=said):
+        read_offers(str(file), Settings(_env_file=None))
+    with pytest.raises(UserError, match=said):
+        list(read_table(file))
 
 
 PAGE = """<table><tr><th rowspan=2>Артикул</th><th colspan=3>Фото</th><th rowspan=2>Название</th></tr><tr><th>1<th>2<th>3</tr>

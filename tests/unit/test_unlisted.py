@@ -33,7 +33,13 @@ def test_a_label_is_looked_up_in_the_version_that_answered_its_photo() -> None:
     assert unlisted.ids == ("2",)
 
 
-@pytest.mark.parametrize(("label", "listed"), [("7", "007"), ("0071", "71"), ("42.0", "42"), ("42", "0042"), ("A-7.0", "A-7")])
+@pytest.mark.parametrize(
+    ("label", "listed"),
+    [
+        ("7", "007"), ("0071", "71"), ("42.0", "42"), ("42", "0042"), ("A-7.0", "A-7"),
+        ("'7", "7"), ("=7", "7"), ("7E+0", "7"), ("1,2E+3", "1200"),
+    ],
+)  # fmt: skip
 def test_an_id_that_a_spreadsheet_has_changed_is_told_with_the_one_that_the_catalog_holds(label: str, listed: str) -> None:
     unlisted = part([answer("a", label, label), answer("b", "8", "8")], {"v1": {listed, "x", "70"}})[1]
     assert f"does not hold: {label} (it holds {listed}), 8. Photos" in unlisted.hint("shoes")
