@@ -26,7 +26,7 @@ _SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?E\+\d+")
 _SPOILT = (
     "ids that a spreadsheet has shortened, so that products become one; format the column as text and export it again"
 )
-_WIDE = "rows with more cells than the header, which may stand in the wrong columns; quote cells that hold what parts them"
+_WIDE = "rows with more cells than the header or first row, which may be in wrong columns; quote cells that hold what parts them"
 
 _Line = tuple[int, list[str]]
 

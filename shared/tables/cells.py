@@ -173,8 +173,16 @@ def _cells(text: str, delimiter: str) -> list[str]:
         return [cell.strip(blank) for cell in text.split(delimiter)]
     if delimiter == "\t" and _quotes(text, delimiter) is not _Quotes.CLOSED:
         return [_unquoted(cell.strip(blank)) for cell in text.split(delimiter)]
-    row = [cell.strip(blank) for cell in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])]
+    try:
+        row = _parsed(text, delimiter)
+    except csv.Error:  # of what ends lines, but stands outside of quotation marks
+        row = _parsed(text.replace("\r", " ").replace("\n", " "), delimiter)
+    row = [cell.strip(blank) for cell in row]
     return [match[1] if (match := _PROTECTED.fullmatch(cell)) else cell for cell in row] if '="' in text else row
+
+
+def _parsed(text: str, delimiter: str) -> list[str]:
+    return next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])
 
 
 def _unquoted(cell: str) -> str:

@@ -129,6 +129,7 @@ def zipped(*names: str) -> bytes:
         (zipped("Index/Document.iwa", "preview.jpg"), "is a document of Numbers, or"),
         (book({"Лист": GOODS})[:-300], r"is a broken ZIP file.* and copy it whole"),
     ],
+    ids=["word", "numbers", "cut"],
 )
 def test_what_is_no_workbook_is_called_by_its_name_and_a_cut_one_is_said_to_be_broken(
     data: bytes, said: str, tmp_path: Path

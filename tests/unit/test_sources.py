@@ -105,6 +105,11 @@ def test_rows_shorter_or_longer_than_the_header_are_read(tmp_path: Path) -> None
     ]
 
 
+def test_tables_that_were_joined_are_read_as_one(tmp_path: Path) -> None:
+    (file := tmp_path / "table.csv").write_text(2 * "\ufeffimage,product_id\n\u200ba.jpg,\u20601\u200b\n")
+    assert list(read_table(file)) == [(line, {"image": "a.jpg", "product_id": "1"}) for line in (2, 4)]
+
+
 def test_names_that_are_not_utf8_become_printable_and_keep_their_file(tmp_path: Path) -> None:
     file = Path(os.fsdecode(os.fsencode(str(tmp_path)) + b"/\xcf\xf0.jpg"))
     file.write_bytes(b"x")

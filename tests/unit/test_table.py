@@ -249,6 +249,14 @@ def test_carriage_returns_in_cells_end_no_line_of_others() -> None:
     assert [offer.product.name for offer in offers.by_id.values()] == ["a b c d e", "x"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_what_ends_lines_elsewhere_is_a_space_outside_of_quoted_cells(end: str) -> None:
+    other = "\n" if end == "\r" else "\r"
+    lines = ["id,picture,name,vendor", f'1,a.jpg,Крем{other}для рук,"x"', "2,b.jpg,y,z", "3,c.jpg,y,z", ""]
+    offers = read(end.join(lines))
+    assert (list(offers.by_id), offers.by_id["1"].product.name) == (["1", "2", "3"], "Крем для рук")
+
+
 def test_a_long_table_whose_lines_end_by_a_carriage_return_is_read() -> None:
     rows = "".join(f"{n};{n}.jpg;{'Крем ' * 20}\r" for n in range(12_000))
     assert len(read(f"id;picture;name\r{rows}").by_id) == 12_000
