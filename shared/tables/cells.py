@@ -157,7 +157,8 @@ def _doubled(text: str, delimiter: str) -> str:
     if '\\"' not in text or _quoted(delimiter).fullmatch(text):
         return text
     doubled = _ESCAPED.sub(lambda found: '""' if found[1] == '"' else "\\", text)
-    return text if _quotes(doubled, delimiter) is _Quotes.LITERAL else doubled
+    understood = _quoted(delimiter).fullmatch(doubled) or _quotes(doubled, delimiter) is _Quotes.OPEN
+    return doubled if understood else text
 
 
 @lru_cache
