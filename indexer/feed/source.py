@@ -202,6 +202,8 @@ def reference_of(picture: str, location: str) -> str:
     if picture.startswith("s3://"):
         return picture
     if "://" not in picture:
+        if is_remote(location):
+            picture = picture.replace("\\", "/")
         if location.startswith("s3://"):
             bucket, _, key = location.removeprefix("s3://").partition("/")
             return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import string
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
@@ -141,9 +142,13 @@ def in_ascii(host: str) -> str:
 
 def follow(current: Address, location: str) -> Address:
     """Address that a redirect leads to, checked like the first one."""
-    # http.client reads headers as Latin-1; servers send UTF-8.
-    with contextlib.suppress(UnicodeError):
-        location = location.encode("latin-1").decode()
+    # http.client reads headers as Latin-1; servers send UTF-8, and other bytes mean to be sent back as they are.
+    with contextlib.suppress(UnicodeEncodeError):
+        sent = location.encode("latin-1")
+        try:
+            location = sent.decode()
+        except UnicodeDecodeError:
+            location = quote(sent, safe=string.printable)
     return parse_address(urljoin(current.url, location.strip()))
 
 

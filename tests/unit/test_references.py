@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from packsight.shared import logs
 from packsight.shared.contract.arguments import shown_arguments
-from packsight.shared.contract.references import plain, plain_lines, printable, shown
+from packsight.shared.contract.references import follow, parse_address, plain, plain_lines, printable, shown
 from packsight.shared.logs import LogFormat
 
 SECRETS = [
@@ -61,6 +61,14 @@ def test_whatever_is_shown_is_one_short_line_that_can_be_printed(reference: str)
         assert not set(text) & set(map(chr, [*range(32), *range(0x7F, 0xA0), 0x2028, 0x2029, 0x202E, 0x2066]))
         text.encode()
     assert len(shown(reference)) <= 201
+
+
+@pytest.mark.parametrize(
+    ("sent", "target"),
+    [("/фото 1.jpg".encode(), "/%D1%84%D0%BE%D1%82%D0%BE%201.jpg"), ("/фото 1.jpg".encode("cp1251"), "/%F4%EE%F2%EE%201.jpg")],
+)
+def test_a_redirect_leads_to_the_bytes_that_the_server_sent(sent: bytes, target: str) -> None:
+    assert follow(parse_address("https://a.example/x"), sent.decode("latin-1")).target == target
 
 
 def test_addresses_within_a_text_are_shown_without_secrets() -> None:
