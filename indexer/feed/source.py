@@ -212,10 +212,10 @@ def reference_of(picture: str, location: str) -> str:
         if not is_remote(location):
             return picture
         picture = urljoin(location, picture)
-    if not picture.isascii() and "@" not in picture:
+    if not picture.isascii():
         with suppress(ValueError):  # whoever fetches it says what is wrong with its host
-            parts = urlsplit(picture)
-            picture = picture.replace(parts.netloc, in_ascii(parts.netloc), 1)
+            host = urlsplit(picture).netloc
+            picture = picture.replace(host, host if "@" in host else in_ascii(host), 1)
     return quote(picture, safe="!#$%&'()*+,/:;=?@[]~")
 
 

@@ -82,7 +82,7 @@ def _fallen(own: Levels, levels: Mapping[str, Levels], limits: Catalog) -> Itera
         pairs = {version: pair for version, one in levels.items() if (pair := _comparable(own, one, name)) is not None}
         if not pairs:
             continue
-        best = max(pairs, key=lambda version: pairs[version][1])
+        best = max(pairs, key=lambda version: pairs[version][1] / max(pairs[version][0], 1))
         now, most = pairs[best]
         if now < (1 - limits.max_loss) * most:
             yield Refusal(

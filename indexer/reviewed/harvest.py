@@ -21,11 +21,10 @@ import pyarrow as pa
 
 from packsight.indexer.completion import Progress, extract
 from packsight.indexer.extraction import Extractor
-from packsight.indexer.reviewed.moved import GONE
+from packsight.indexer.reviewed.moved import LOST
 from packsight.indexer.reviewed.nearly import nearly_same
 from packsight.indexer.reviewed.pairs import Pair, Pairs, digest_of, pairs_of
 from packsight.indexer.reviewed.parameters import REVIEWED, ReviewedParameters
-from packsight.indexer.state import resolution
 from packsight.indexer.state.database import State
 from packsight.indexer.state.intake import take_in_reviewed
 from packsight.indexer.state.resolution import NO_VERSION, ReviewedRow, reviewed_rows
@@ -40,7 +39,7 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.review_figure import figure
 from packsight.shared.storage.review_use import KnownProduct, LeftPhoto, ReviewUse, TakenPhoto, read_use, write_use
 from packsight.shared.storage.reviews import ReviewStore
-from packsight.shared.storage.verdicts import Verdict
+from packsight.shared.storage.verdicts import Kind, Verdict
 from packsight.shared.vision.features import Features
 
 log = logging.getLogger(__name__)
@@ -83,12 +82,15 @@ class Harvest:
         }
         standing = [one for review in self.found.photos.values() for one in (review.verdict, *review.against)]
         said = {one.id: KnownProduct(id=one.product, name=one.called) for one in standing if one.product}
+        self.said_in = {one.id: one.answered.version for one in standing if one.kind is Kind.RIGHT and one.called}
+        """The version in which the first product had its name, by verdict."""
         # Also of verdicts that were replaced, which may stand again.
         before = {verdict: one for verdict, one in self._before.products.items() if verdict in self.found.verdicts}
         self._known = said | before
         self._by_photo = {verdict.sha256: verdict for verdict in settled.values()}
         self._now = datetime.fromtimestamp(now, UTC)
-        self.pairs = tuple(filter(None, map(self._moved_pair, pairs_of(self.found, self._now, parameters))))
+        self._said_pairs = pairs_of(self.found, self._now, parameters)
+        self.pairs = self._moved_pairs()
 
     @property
     def followed_until(self) -> str:
@@ -108,22 +110,22 @@ class Harvest:
     def follow(self, products: Mapping[str, KnownProduct]) -> None:
         """Go along with products to where they are now, by verdict."""
         self._known |= products
-        self.pairs = tuple(filter(None, map(self._moved_pair, self.pairs)))
+        self.pairs = self._moved_pairs()
         # With another product a photo is tried anew.
         self._left = {
-            verdict: one for verdict, one in self._left.items() if self._known[verdict].id in {GONE, one.product}
+            verdict: one for verdict, one in self._left.items() if self._known[verdict].id in {LOST, one.product}
         }
 
     def _shows(self, verdict: Verdict) -> str:
-        """The id, now, of the product that a verdict says; GONE where that names another one."""
+        """The id, now, of the product that a verdict says, or LOST."""
         return self._known[verdict.id].id
 
-    def _moved_pair(self, pair: Pair) -> Pair | None:
-        """A pair by the id that its product has now; None where it has none: that may be a mistake, and the product listed."""
-        if not pair.product:
-            return pair
-        product = self._shows(self._by_photo[pair.sha256])
-        return None if product == GONE else replace(pair, product=product)
+    def _moved_pairs(self) -> tuple[Pair, ...]:
+        """The pairs by the ids that their products have now; without those of which that is not known: they may be listed."""
+        shown = {pair.sha256: self._shows(self._by_photo[pair.sha256]) for pair in self._said_pairs if pair.product}
+        return tuple(
+            replace(pair, product=shown.get(pair.sha256, "")) for pair in self._said_pairs if shown.get(pair.sha256) != LOST
+        )
 
     @property
     def digest(self) -> str:
@@ -191,8 +193,8 @@ class Harvest:
             if not verdict.product or verdict.id in left:
                 continue
             product = self._shows(verdict)
-            if product == GONE:
-                why = f"{verdict.product} names another product now, and nobody knows where its own is"
+            if product == LOST:
+                why = "its product is not offered any more, or nobody knows under which id"
                 left[verdict.id] = self._left_photo(verdict, why)
             elif len(photos[product]) < self._parameters.photos:
                 photos[product].append(verdict)
@@ -311,10 +313,6 @@ class Harvest:
         ]
         chosen = self._chosen()
         left = [*chosen.left.values()]
-        live = resolution.live(state, chosen.photos)
-        for product, photos in chosen.photos.items():
-            if product not in live:
-                left += [self._left_photo(one, "its product is not offered any more") for one in photos]
         return ReviewUse(
             version=version or self._before.version,
             products=self._known,

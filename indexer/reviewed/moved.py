@@ -1,4 +1,4 @@
-"""Where a product is that people meant: shops number their products anew, and give ids to others."""
+"""Where a product is that people meant: shops number their products anew, and give ids to others. What is not sure is lost."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from packsight.shared.storage.review_use import KnownProduct
-from packsight.shared.storage.verdicts import may_be_one
+from packsight.shared.storage.verdicts import is_spelt_otherwise, may_be_one
 
-GONE = ""
-"""Instead of an id: what it named is not offered any more, and it names another product."""
+LOST = ""
+"""Instead of an id: nobody knows where the product is, or whether it is offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +31,33 @@ class Offers:
         return cls(by_id, named)
 
 
-def moved(one: KnownProduct, before: Offers, now: Offers, *, new: bool) -> str:
-    """The id now of a product, GONE for one whose id names another; its own where it is not offered.
+def moved(one: KnownProduct, before: Offers, now: Offers) -> KnownProduct:
+    """A product as it is offered now, or lost.
 
-    before: the version that is served. new: whether it is not yet known where the product is in that.
+    before: what was offered when it was known as `one`; empty where that is not to be had, or it was lost then.
 
-    A product has moved to the one id that has taken over its name, or that has it where it is new. One that keeps its picture
-    under its id stays, unless that other id is an old one, or its own has the name of another: where pictures go by ids, products
-    that are swapped or counted on look so. Else what stands under an id is another product if it has taken over another one's
-    name, or has neither picture nor nearly the name of what it was.
+    A product that alone had its name is where that name alone is now: under another id, unless its own id has its picture still
+    and neither of the two stood for another product before. Else it is under its id if it is called the same there, or the same
+    in other words; nearly so is enough beside the picture.
     """
-    here = now.by_id.get(one.id)
-    if here is not None and here.name == one.name:
-        return one.id
-    owners, had = now.named.get(one.name, set()), before.named.get(one.name, set())
-    heir = next(iter(owners)) if one.name and len(owners) == 1 and (len(had) < 2 if new else had <= {one.id}) else ""
-    if here is None:
-        return heir or one.id
-    taken_over = any(_has_left(owner, here.name, now) for owner in before.named.get(here.name, set()) - {one.id})
+    alone = one.alone if one.id == LOST else before.named.get(one.name, set()) == {one.id}
+    owners, here = now.named.get(one.name, set()), now.by_id.get(one.id)
+    lost = one.model_copy(update={"id": LOST, "alone": alone})
+    if here is not None and here.name == one.name and (alone or here.picture == one.picture):
+        return here
+    if alone and one.name and len(owners) == 1:
+        (heir,) = owners
+        doubtful = here is not None and here.picture == one.picture != ""
+        if doubtful and heir not in before.by_id and not _was_anothers(here, before):
+            return lost  # the id goes on with the picture, another one has the name
+        return now.by_id[heir]
+    if here is None or not one.name or here.name == one.name or _was_anothers(here, before):
+        return lost
     pictured_alike = here.picture == one.picture != ""
-    if heir and (not pictured_alike or taken_over or heir in before.by_id):
-        return heir
-    stays = not taken_over and (pictured_alike or may_be_one(here.name, one.name))
-    return one.id if stays else GONE
+    goes_on = is_spelt_otherwise(here.name, one.name) or (pictured_alike and may_be_one(here.name, one.name))
+    return here if goes_on and before.by_id else lost
 
 
-def _has_left(identity: str, name: str, now: Offers) -> bool:
-    other = now.by_id.get(identity)
-    return other is None or other.name != name
+def _was_anothers(here: KnownProduct | None, before: Offers) -> bool:
+    """Whether what stands under an id has the name of another product."""
+    return here is not None and not before.named.get(here.name, set()) <= {here.id}

@@ -20,7 +20,7 @@ from packsight.shared.contract.references import shown
 from packsight.shared.storage.jobs import Job, JobImage
 from packsight.shared.storage.review_figure import Figure, current_figure
 from packsight.shared.storage.reviews import ReviewStore
-from packsight.shared.storage.verdicts import Answered, Kind, Offered, Reviewed, Verdict, may_be_one, person
+from packsight.shared.storage.verdicts import NAME, Answered, Kind, Offered, Reviewed, Verdict, may_be_one, person
 
 LOOKED_AT = 20_000
 """Photos of the newest jobs in which is looked for what waits: their outcomes take a minute to read. Of a larger job, all."""
@@ -155,7 +155,7 @@ def verdict_on(
     if kind is Kind.OTHER and not product:
         raise UserError("A verdict `other` names the id of the product that the photo shows.")
     named = {one.id: one.name for one in [*(one.product for one in outcome.candidates), outcome.product] if one is not None}
-    if kind is Kind.OTHER and product == first and (not called or may_be_one(called, named[first])):
+    if kind is Kind.OTHER and product == first and (called in {"", named[first]} or may_be_one(called, named[first])):
         kind = Kind.RIGHT
     about = {} if id is None else {"id": id}
     shown_id = first if kind is Kind.RIGHT else product if kind is Kind.OTHER else ""
@@ -170,7 +170,7 @@ def verdict_on(
         answered=Answered.of(outcome),
         kind=kind,
         product=shown_id,
-        called=(named[first] if kind is Kind.RIGHT else called or named.get(shown_id, ""))[:500] if shown_id else "",
+        called=(named[first] if kind is Kind.RIGHT else called or named.get(shown_id, ""))[:NAME] if shown_id else "",
         offered=offered,
         by=_named(by),
         after=after,

@@ -37,12 +37,13 @@ class LeftPhoto(TakenPhoto):
 class KnownProduct(_Value):
     """What a verdict says that its photo shows, as it was offered last: by name and main picture, since ids change.
 
-    id: what it has now, or had last; empty while that names another product.
+    id: empty while nobody knows where it is, or whether it is offered. alone: whether it alone had its name when that began.
     """
 
     id: str
     name: str = ""
     picture: str = ""
+    alone: bool = False
 
 
 class ReviewUse(_Value):

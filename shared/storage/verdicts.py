@@ -23,6 +23,8 @@ from packsight.shared.contract.outcomes import Outcome, Status
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 VerdictId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Short = Annotated[str, StringConstraints(max_length=500)]
+NAME = 500
+"""Characters of a product's name that are kept, and compared."""
 
 
 class Kind(StrEnum):
@@ -124,8 +126,8 @@ class Verdict(_Value):
         """Whether another one says the same of the photo, whatever was answered."""
         if not self.product or not other.product:
             return self.kind == other.kind
-        known = bool(self.called and other.called)
-        return self.product == other.product and (not known or may_be_one(self.called, other.called))
+        named_alike = not (self.called and other.called) or self.called == other.called or may_be_one(self.called, other.called)
+        return self.product == other.product and named_alike
 
     @property
     def is_wrong(self) -> bool | None:
@@ -212,15 +214,19 @@ def _order(verdict: Verdict) -> tuple[datetime, str]:
     return verdict.at, verdict.id
 
 
-_NUMBERS, _WORDS = re.compile(r"\d+"), re.compile(r"[^\W\d_]{3,}")
+_NUMBERS, _WORDS, _PARTS = re.compile(r"\d+"), re.compile(r"[^\W\d_]{3,}"), re.compile(r"\d+|[^\W\d_]+")
+
+
+def is_spelt_otherwise(name: str, other: str) -> bool:
+    """Whether two names have the same words and numbers, in whatever order, case and punctuation."""
+    one, two = (set(_PARTS.findall(each.casefold())) for each in (name, other))
+    return bool(one) and one == two
 
 
 def may_be_one(name: str, other: str) -> bool:
-    """Whether two names may be one product's: the same numbers, and most of the words of the longer one."""
-    if name == other:
-        return bool(name)
+    """Whether two names may be one product's, where something else says so too: the same numbers, and half of the words."""
     numbers, words = ([set(kind.findall(one.casefold())) for one in (name, other)] for kind in (_NUMBERS, _WORDS))
-    return numbers[0] == numbers[1] and 2 * len(words[0] & words[1]) > max(map(len, words))
+    return numbers[0] == numbers[1] and 2 * len(words[0] & words[1]) >= max(1, *map(len, words))
 
 
 _WHITE = re.compile(r"\s+")

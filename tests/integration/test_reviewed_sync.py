@@ -123,11 +123,12 @@ def test_a_slip_with_which_others_are_mistaken_is_left_out_and_corrected(shop: S
     assert not shop.sync().published, "it is not tried again"
     say(shop, view(4, 1), "4", after=slip.id, minute=1)
     assert shop.sync().published and slip.sha256 in photos(shop)["4"]
-    shop.names["4"] = "Cream of another name"
+    shop.names["4"] = "Cream number 4 of roses"
     assert shop.sync().published and slip.sha256 in photos(shop)["4"], "another name leaves it where it is"
     shop.remove("4")
     shop.sync(force=True)
-    assert {one.product: one.reason for one in read_use(shop.store, "default").left_out}["4"].endswith("not offered any more")
+    reasons = {one.product: one.reason for one in read_use(shop.store, "default").left_out}
+    assert reasons["4"].startswith("its product is not offered any more")
 
 
 def swap(shop: Shop, one: str, other: str) -> None:
@@ -185,22 +186,27 @@ def test_ids_are_followed_from_the_version_that_has_them(shop: Shop, monkeypatch
 
 
 def test_a_product_is_meant_by_the_name_that_its_id_had_for_whoever_said_so(shop: Shop) -> None:
-    shop.sync()
+    first = str(shop.sync().version)
     third, second = shop.names["3"], shop.names["2"]
     mine = say(shop, view(3, 1), "3", called=third)
     swap(shop, "2", "3")
     shop.sync(force=True)
     assert mine.sha256 in photos(shop)["2"]
-    late, now = say(shop, view(2, 2), "2", called=second), say(shop, view(2, 3), "3", called=second)
+    late = say(shop, view(2, 2), "2", kind=Kind.RIGHT, answered=first, called=second)
+    now = say(shop, view(2, 3), "3", called=second)
     shop.sync()
     assert {late.sha256, now.sha256} < set(photos(shop)["3"])
-    renumbered = say(shop, view(4, 1), "4", kind=Kind.RIGHT, answered="of a version that is gone", called=shop.names["4"])
+    known, unknown = (
+        say(shop, view(4, number), "4", kind=Kind.RIGHT, answered=version, called=shop.names["4"])
+        for number, version in enumerate((first, "20200101T000000-abcdef"), start=1)
+    )
     shop.names["40"], shop.pictures["40"] = shop.names.pop("4"), "main/4.jpg"
     shop.names["4"], shop.pictures["4"] = "Quartz xylophone", "main/9.jpg"
     shop.main("9").write_bytes(photo(9))
     (shop.folder / "extra" / "code4" / "1.png").write_bytes(view(9, 0))
     shop.sync(force=True)
-    assert renumbered.sha256 in photos(shop)["40"]
+    assert known.sha256 in photos(shop)["40"]
+    assert unknown.sha256 in {one.sha256 for one in read_use(shop.store, "default").left_out}
 
 
 def test_a_verdict_that_counts_again_has_followed_meanwhile(shop: Shop) -> None:
@@ -239,7 +245,7 @@ def test_an_id_that_another_product_takes_leaves_the_photos_behind(shop: Shop) -
     shop.sync(force=True)
     for _ in range(2):
         assert mine.sha256 not in photos(shop)["3"]
-        assert "names another product now" in {one.product: one.reason for one in read_use(shop.store, "default").left_out}["3"]
+        assert "nobody knows under which id" in {one.product: one.reason for one in read_use(shop.store, "default").left_out}["3"]
         assert not shop.sync().published, "and stays left out"
     shop.names["1"] = "Cream of another name"
     assert shop.sync().published and mine.sha256 not in photos(shop)["3"]
@@ -272,6 +278,35 @@ def test_what_cannot_be_had_is_told_also_where_its_product_has_another_id(shop: 
     shop.sync(force=True)
     reasons = {one.sha256: one.reason for one in read_use(shop.store, "default").left_out}
     assert reasons[mine.sha256].startswith("its bytes are not")
+
+
+def test_what_was_left_behind_stays_so_whatever_becomes_of_a_trial(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures go by ids."""
+    shop.sync()
+    mine = say(shop, view(3, 1), "3")
+    shop.sync()
+    for path in (shop.main, lambda identity: shop.folder / "extra" / f"code{identity}" / "1.png"):
+        path("3").write_bytes(path("2").read_bytes())
+    shop.names["3"] = shop.names.pop("2")
+    shop.sync(canary=0.5, force=True)
+    promote(shop.catalogs)
+    for _ in range(2):
+        shop.sync()
+        assert mine.sha256 not in photos(shop)["3"]
+    shop.names["1"] = "Cream of another name"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Harvest, "settle", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        shop.sync()
+    shop.sync()
+    assert mine.sha256 not in photos(shop)["3"]
+
+
+def test_a_long_name_is_compared_as_far_as_it_is_kept(shop: Shop) -> None:
+    shop.names["3"] = "Cream " * 150 + "3"
+    shop.sync()
+    mine = say(shop, view(3, 1), "3", called=shop.names["3"][:500])
+    shop.sync()
+    assert mine.sha256 in photos(shop)["3"]
 
 
 def test_what_is_left_out_before_a_version_is_refused_is_followed_once(shop: Shop) -> None:

@@ -371,6 +371,7 @@ def test_any_bytes_give_offers_or_a_feed_error(tail: bytes) -> None:
         ("img\\1.jpg", "s3://bucket/x/feed.xml", "s3://bucket/x/img/1.jpg"),
         ("img\\1.jpg", "https://e.example/x/feed.xml", "https://e.example/x/img/1.jpg"),
         ("img\\1.jpg", "/srv/feed.xml", "img\\1.jpg"),
+        ("https://магазин.рф/a@2x.jpg", "/srv/feed.xml", "https://xn--80aairftm.xn--p1ai/a@2x.jpg"),
         ("https://юзер@e.example/a.jpg", "/srv/feed.xml", "https://%D1%8E%D0%B7%D0%B5%D1%80@e.example/a.jpg"),
         ("//cdn.example/a.jpg", "/srv/feed.xml", "https://cdn.example/a.jpg"),
         ("https://e.example/Крем 1.jpg", "/srv/feed.xml", "https://e.example/%D0%9A%D1%80%D0%B5%D0%BC%201.jpg"),

@@ -117,6 +117,9 @@ def test_what_is_not_known_of_an_older_version_is_not_missed() -> None:
     lost = refusals(Findings(own=kept, levels={"v": told}), LIMITS, GATE)
     assert [reason.gate for reason in lost] == ["fewer photos", "fewer pictures"]
     grown = kept.model_copy(update={"photos": 13, "pictures": 13})
+    half = grown.model_copy(update={"shop_photos": 2, "shop_pictures": 2})
+    lost = refusals(Findings(own=half, levels={"older": told, "v": kept}), LIMITS, GATE)
+    assert [reason.gate for reason in lost] == ["fewer photos", "fewer pictures"], "by what is known of the newer one"
     for own, before in ((grown, told), (kept, grown)):
         assert refusals(Findings(own=own, levels={"v": before}), LIMITS, GATE) == []
     assert gates(None, numbered(5), levels={"v": Levels(products=5, names=9)}) == ["fewer names"]
