@@ -127,7 +127,8 @@ class Web:
     def _read(self, response: urllib3.BaseHTTPResponse, name: str, into: BinaryIO) -> Received | None:
         if response.status == HTTPStatus.NOT_MODIFIED:
             return None
-        if response.status not in _WHOLE and not _is_all(response):
+        whole = _size_of_all(response)
+        if response.status not in _WHOLE and whole is None:
             raise _status_error(response, name)
         limit = self._limits.max_bytes
         digest, size = hashlib.sha256(), 0
@@ -147,6 +148,8 @@ class Web:
                     raise ImageError(ErrorCode.FILE_TOO_LARGE, f"{name} has more than {limit} bytes")
         except HTTPError as error:
             raise _typed(error, name) from error
+        if whole is not None and size != whole:
+            raise ImageError(ErrorCode.FETCH_FAILED, f"{name} broke off: {size} bytes came, Content-Range says {whole}")
         return Received(mark or f"sha256:{digest.hexdigest()}", response.headers.get("Content-Encoding", ""))
 
     def close(self) -> None:
@@ -198,10 +201,12 @@ def _validator(response: urllib3.BaseHTTPResponse) -> str:
     return ""
 
 
-def _is_all(response: urllib3.BaseHTTPResponse) -> bool:
-    """Whether a part of a file that nobody asked for is all of it."""
+def _size_of_all(response: urllib3.BaseHTTPResponse) -> int | None:
+    """Bytes of the file where a part that nobody asked for is said to be all of it; None for other parts and other statuses."""
     found = _ALL.fullmatch(response.headers.get("Content-Range", ""))
-    return response.status == HTTPStatus.PARTIAL_CONTENT and found is not None and int(found[1]) + 1 == int(found[2])
+    if response.status != HTTPStatus.PARTIAL_CONTENT or found is None or int(found[1]) + 1 != int(found[2]):
+        return None
+    return int(found[2])
 
 
 def _status_error(response: urllib3.BaseHTTPResponse, name: str) -> ImageError:

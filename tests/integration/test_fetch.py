@@ -143,6 +143,13 @@ def test_a_part_of_a_photo_or_none_is_refused_by_its_status(fetcher: Fetcher, se
     assert refusal(fetcher, server.url(f"/whole/{path}")).code is ErrorCode.HTTP_STATUS
 
 
+@pytest.mark.parametrize("said", [LAST - 9, LAST, LAST + 2, 10**14])
+def test_a_part_that_is_said_to_be_all_but_has_other_bytes_broke_off(fetcher: Fetcher, server: FaultServer, said: int) -> None:
+    error = refusal(fetcher, server.url(f"/whole/206/0/{said - 1}/{said}"))
+    assert (error.code, error.retryable) == (ErrorCode.FETCH_FAILED, True)
+    assert "broke off" in error.message
+
+
 @pytest.mark.parametrize("path", ["/hints/103", "/hints/100/102/103/103"])
 def test_interim_answers_are_passed_over(fetcher: Fetcher, server: FaultServer, path: str) -> None:
     for _ in range(2):
