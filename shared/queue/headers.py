@@ -133,8 +133,9 @@ def fields_of(message: Any) -> dict[str, Any]:
         raise InvalidTaskError(f"unreadable body: {error}") from None
     headers = dict(message.headers) if isinstance(message.headers, dict) else {}
     if payload and isinstance(payload, dict):
+        # Celery takes these from the body's own fields, whatever else calls itself so.
         embed = {name: payload[name] for name in ("callbacks", "errbacks", "chord") if name in payload}
-        return {"args": [], "kwargs": {}, "embed": embed, **payload, **headers}
+        return {**payload, **headers, "args": payload.get("args", []), "kwargs": payload.get("kwargs", {}), "embed": embed}
     if isinstance(payload, list | tuple) and len(payload) == 3:
         return {**headers, **dict(zip(("args", "kwargs", "embed"), payload, strict=True))}
     raise InvalidTaskError("the body is neither [args, kwargs, embed] nor an object with args and kwargs")

@@ -212,6 +212,24 @@ def test_fields_of_the_first_protocol_are_looked_at_too() -> None:
         headers.admit(message(None, {**body, "expires": 5}))
 
 
+@pytest.mark.parametrize("name", ["callbacks", "errbacks", "chord"])
+@pytest.mark.parametrize("own", [{}, {"embed": {}, "callbacks": None, "errbacks": None, "chord": None}])
+def test_callbacks_of_the_first_protocol_are_looked_at_whatever_else_calls_itself_embed(name: str, own: Any) -> None:
+    body = {"id": "t", "task": "packsight.recognize", "args": ARGUMENT, "embed": {}}
+    with pytest.raises(InvalidTaskError, match="embed is nested too deeply"):
+        headers.admit(message(own, {**body, name: deep(300)}))
+    with pytest.raises(InvalidTaskError, match="its callbacks have more than"):
+        headers.admit(message(own, {**body, name: ["x" * 1024] * 1024}))
+    admitted(message({"embed": deep(300)}, {**body, "embed": deep(300), name: ["x"]}))
+
+
+@pytest.mark.parametrize(("name", "harmless"), [("args", []), ("kwargs", {})])
+def test_arguments_of_the_first_protocol_are_those_of_the_body(name: str, harmless: Any) -> None:
+    body = {"id": "t", "task": "packsight.recognize", name: [deep(40)] if name == "args" else {"a": deep(40)}}
+    with pytest.raises(InvalidTaskError, match=f"not a task message: {name} is nested too deeply"):
+        headers.admit(message({name: harmless}, body))
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
