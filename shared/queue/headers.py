@@ -87,6 +87,8 @@ def admit(message: Any) -> float | None:
     embed = found.get("embed")
     if embed and len(json.dumps(embed, default=str)) > MAX_CALLBACKS:
         raise InvalidTaskError(f"its callbacks have more than {MAX_CALLBACKS:,} bytes")
+    if named := found.get("stamped_headers"):  # Celery looks for the stamp of each name when it sends the task again
+        found["stamped_headers"] = sorted(set(named).intersection(found.get("stamps") or ()))
     eta, expires = _time("eta", found.get("eta")), _time("expires", found.get("expires"))
     if eta is not None and eta - datetime.now(UTC) > MAX_WAIT:
         raise InvalidTaskError(f"it is to wait until {eta.isoformat()}; messages wait for {MAX_WAIT.days} days at most")
