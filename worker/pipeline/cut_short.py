@@ -1,8 +1,8 @@
-"""Files that end too early, of which next to nothing is lacking: an end mark, a row of blocks. They are taken, as browsers do.
+"""Files that end too early, of which next to nothing is lacking: an end mark, some rows. They are taken, as browsers do.
 
-Where a format says how long its file is, the lacking bytes become zeros, out of which decoders make a few odd blocks at most
-(that of AVIF refuses some). A JPEG gets its end mark. Of others that is kept which was decoded until the file ended, and the rest
-is grey.
+Taken is only what can be measured by rows. A JPEG gets its end mark. Of PNG, GIF, BMP and TIFF that is not packed that is kept
+which was decoded until the file ended, and the rest is grey. Of other formats a few bytes may hold half of a picture that is
+plain below, and nothing tells how much lacks: they are refused, but for a WebP without the byte that makes its length even.
 """
 
 from __future__ import annotations
@@ -14,36 +14,42 @@ from PIL.ImageFile import ImageFile
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
-from packsight.shared.vision.picture import claimed_bytes, load, opened
+from packsight.shared.vision.picture import load, opened
 from packsight.worker.pipeline.long_photos import bounded
 
 MOST_LACKING = 0.02
-"""Share of the rows, or of the bytes where those are known, that may lack."""
+"""Share of the rows that may lack."""
 _JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_BY_ROWS = {"zip", "gif", "raw"}
+"""Pillow's decoders of PNG, GIF, BMP and TIFF that write nothing but what stands in the file."""
 _GREY = (131, 127, 129, 254)
 """What rows have that nothing was decoded into: no picture has a row of it in any channel, but by chance."""
 
 
 def completed(data: bytes, limits: Decode, max_side: int | None) -> bytes | None:
-    """A file that ends too early with an end that decoders take; None where more than MOST_LACKING is known to lack."""
+    """A file that ends too early with an end that decoders take; None where that cannot help."""
     if data.startswith(_JPEG):
         return data + _JPEG_END if _lacking(data, limits, max_side) <= MOST_LACKING else None
-    lacking = max(0, claimed_bytes(data) - len(data))
-    return data + bytes(lacking) if lacking <= MOST_LACKING * (len(data) + lacking) else None
+    if data.startswith(b"RIFF"):  # a WebP, whose pixels come first where it has nothing else
+        return data + b"\0" if 20 + int.from_bytes(data[16:20], "little") == len(data) else None
+    return data
 
 
 def load_most(image: Image.Image) -> None:
     """Decode the pixels as far as the file goes; in the modes of one bit white rows count as lacking.
 
-    Raises ImageError IMAGE_TRUNCATED where more than MOST_LACKING of the rows lack.
+    Raises ImageError IMAGE_TRUNCATED where more than MOST_LACKING of the rows lack, or where they cannot be counted.
     """
-    if not isinstance(image, ImageFile) or image.format in {"JPEG", "MPO"}:
-        return  # what a JPEG lacks was measured
+    if not isinstance(image, ImageFile) or image.format in {"JPEG", "MPO", "WEBP"}:
+        return  # nothing lacks any longer, or it was measured
+    size = getattr(image, "_tile_size", image.size)  # not yet turned
+    if not image.tile or any(one[0] not in _BY_ROWS or (one[1] or ())[::2] != (0, size[0]) for one in image.tile):
+        raise ImageError(ErrorCode.IMAGE_TRUNCATED, "The file ends too early")
     colour: int | tuple[int, ...] = _GREY[: len(image.getbands())] if len(image.getbands()) > 1 else _GREY[0]
     if image.format == "GIF" and "transparency" in image.info:
         colour = image.info["transparency"]  # with which Pillow begins
     else:
-        image.im = Image.new(image.mode, getattr(image, "_tile_size", image.size), colour).im
+        image.im = Image.new(image.mode, size, colour).im
     try:
         image.load()
     except OSError:
@@ -51,8 +57,8 @@ def load_most(image: Image.Image) -> None:
             raise
         image.tile = []
         lacking = _blank_rows(image, Image.new(image.mode, (1, 1), colour))
-        if lacking > MOST_LACKING * image.height:
-            message = f"The file ends too early: {lacking} of {image.height} rows lack"
+        if lacking > MOST_LACKING * size[1]:
+            message = f"The file ends too early: {lacking} of {size[1]} rows lack"
             raise ImageError(ErrorCode.IMAGE_TRUNCATED, message) from None
         image.load_end()
 

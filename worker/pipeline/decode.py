@@ -38,8 +38,8 @@ class Photo:
 def decode(data: bytes, limits: Decode, *, max_side: int | None = 2048) -> Photo:
     """Decode a picture: upright, on white where it is transparent, first frame or primary image of several.
 
-    Samples of 16 bits are scaled to 8. A file that ends early is taken where next to nothing of it is lacking (cut_short.py). A
-    picture whose longer side exceeds `max_side` is reduced to it by area
+    Samples of 16 bits are scaled to 8. A file that ends early is taken where it is measured that next to no row of it lacks
+    (cut_short.py). A picture whose longer side exceeds `max_side` is reduced to it by area
     averaging (JPEG first by the DCT, never below that size); a long one keeps more of its longer side (long_photos.py).
     Limits are checked on structure and header, before any pixel is decoded. Safe to call from several threads; they wait
     for room in memory.
