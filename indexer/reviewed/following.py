@@ -44,9 +44,10 @@ def follow(harvest: Harvest, state: State, catalogs: CatalogStore, parent: Paren
     open_ = {verdict: one for verdict, one in asked.items() if verdict not in found}
     told_in = {verdict: since if verdict in known else harvest.said_in.get(verdict, served) for verdict in open_}
     tables = {version: _published(catalogs, version) for version in {told_in[one] for one in open_ if open_[one].id != LOST}}
+    asked_ids = {one.id for one in open_.values()}
+    had = {version: Offers.of(_rows(table, ids=asked_ids)).by_id for version, table in tables.items() if table is not None}
     for verdict, one in open_.items():
-        table = tables.get(told_in[verdict])
-        was = Offers.of(_rows(table, ids={one.id})).by_id.get(one.id) if table is not None else None
+        was = had.get(told_in[verdict], {}).get(one.id)
         if was is not None and one.name in {"", was.name}:
             open_[verdict] = was
         else:

@@ -183,15 +183,6 @@ def changed_products(state: State, version: int) -> list[str] | None:
     return None if any(moved for _, moved in found) else [identity for identity, _ in found]
 
 
-def changed_ids(state: State, ids: Sequence[str], version: int) -> list[str]:
-    """Those of these ids whose products stand otherwise in a version, or are in it and not offered any more."""
-    sql = (
-        "SELECT p.id FROM products p JOIN published_products b ON b.product = p.number AND b.version = ? "
-        "WHERE p.id IN (SELECT value FROM json_each(?)) AND NOT (p.live AND p.content IS b.content) ORDER BY p.id"
-    )
-    return [identity for (identity,) in state.rows(sql, version, json.dumps(ids))]
-
-
 def touched(state: State, ids: Iterable[str]) -> set[str]:
     """Those of these ids whose products may stand otherwise than when a sync last ended."""
     sql = "SELECT id FROM products p JOIN touched t ON t.product = p.number WHERE id IN (SELECT value FROM json_each(?))"

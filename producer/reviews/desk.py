@@ -98,10 +98,10 @@ class ReviewDesk:
     ) -> Verdict:
         """Say what a photo shows, and keep that.
 
-        product: id of the product that it shows, of OTHER alone. called: its name, by which it is
-        known when its id has changed; empty where it is one of the answer's candidates, or nobody knows. offered: why the person
-        was asked (see `offered`), never what a caller from outside says. after: the verdict on this photo that the person saw,
-        which this one replaces. id: of this verdict; with that of one that is kept, nothing is changed.
+        product: id of the product that it shows, of OTHER alone. called: its name, by which it is known when its id
+        has changed; empty where it is one of the answer's candidates, or nobody knows. offered: why the person was asked (see
+        `offered`), never what a caller from outside says. after: the verdict on this photo that the person saw, which this one
+        replaces. id: of this verdict; with that of one that is kept, nothing is changed.
 
         Raises UserError for a photo that nobody can be asked about, or a verdict that says nothing.
         """

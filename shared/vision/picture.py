@@ -205,12 +205,12 @@ def _damage(data: bytes, reason: str, *, ended: bool = False) -> ImageError:
     """Tell a file of a kind that nothing reads, one that ends too early, and one that is damaged otherwise."""
     if error := unread(data):
         return error
-    if ended or claimed_bytes(data) > len(data) or any(word in reason.lower() for word in _END_WORDS):
+    if ended or _claimed_bytes(data) > len(data) or any(word in reason.lower() for word in _END_WORDS):
         return ImageError(ErrorCode.IMAGE_TRUNCATED, f"The file ends too early, after {len(data)} bytes")
     return ImageError(ErrorCode.IMAGE_BROKEN, f"The picture cannot be decoded: {reason}")
 
 
-def claimed_bytes(data: bytes) -> int:
+def _claimed_bytes(data: bytes) -> int:
     """Length that the file's header claims, at least; 0 for formats that do not say."""
     if data[:4] == b"RIFF":  # WebP
         return int.from_bytes(data[4:8], "little") + 8

@@ -328,11 +328,13 @@ def test_what_is_left_out_before_a_version_is_refused_is_followed_once(shop: Sho
 
 
 @pytest.mark.parametrize("version", ["20200101T000000-abcdef", "../../elsewhere"])
-def test_a_verdict_on_an_answer_of_a_version_that_is_gone_is_taken_as_it_stands(shop: Shop, version: str) -> None:
+def test_a_verdict_on_an_answer_of_a_version_that_is_gone_counts_for_what_is_called_so_still(shop: Shop, version: str) -> None:
     shop.sync()
-    verdict = say(shop, view(3, 1), "3", kind=Kind.RIGHT, answered=version)
+    same = say(shop, view(3, 1), "3", kind=Kind.RIGHT, answered=version, called=shop.names["3"])
+    other = say(shop, view(2, 1), "2", kind=Kind.RIGHT, answered=version, called="Quartz xylophone")
     shop.sync()
-    assert verdict.sha256 in photos(shop)["3"]
+    assert same.sha256 in photos(shop)["3"] and other.sha256 not in photos(shop)["2"]
+    assert [one.sha256 for one in read_use(shop.store, "default").left_out] == [other.sha256]
 
 
 def test_a_photo_on_which_people_disagree_for_a_while_is_followed_too(shop: Shop) -> None:
