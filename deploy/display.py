@@ -90,22 +90,7 @@ def status(console: Console, seen: Observation) -> None:
             children.add_row(child.node, str(child.pid), f"{child.images:,}", memory, catalogs, child.embedder, child.spotter)
         console.print(children)
     if seen.catalogs:
-        catalogs_ = _table("Catalog", "Version", "Products", "Photos", "Published", "Served by", title="\nCatalogs")
-        for catalog in seen.catalogs:
-            when = f"{catalog.created_at:%Y-%m-%d %H:%M} UTC"
-            is_canary = catalog.share < 1
-            served = [(child.canaries or {}) if is_canary else child.catalogs for child in seen.children]
-            count = sum(one.get(catalog.name) == catalog.version for one in served)
-            tried = f", {catalog.share:.3g} of the messages" if is_canary else ""
-            serving = f"{count} child{'ren' * (count != 1)}{tried}"
-            counts = f"{catalog.products:,}", f"{catalog.photos:,}"
-            catalogs_.add_row(catalog.name, catalog.version, *counts, when, serving)
-        console.print(catalogs_)
-        for catalog in seen.catalogs:
-            for side, ended in catalog.endings.items():
-                told = ", ".join(f"{count:,} {ending}" for ending, count in ended.items()) or "no photo yet"
-                who = f"canary {catalog.version}" if side == "canary" else "version beside it"
-                console.print(f"{catalog.name}, answered by the {who}: {told}", highlight=False, soft_wrap=True)
+        _catalogs(console, seen)
     for name, one in seen.syncs.items():
         console.print(_sync(name, one), highlight=False, soft_wrap=True)
     if seen.dead_letters:
@@ -114,6 +99,28 @@ def status(console: Console, seen: Observation) -> None:
         console.print(f"[yellow]![/] {escape(note)}", highlight=False, soft_wrap=True)
     for error in seen.errors:
         console.print(f"[red]✗[/] {escape(error)}", highlight=False, soft_wrap=True)
+
+
+def _catalogs(console: Console, seen: Observation) -> None:
+    """What is served, what is tried beside it and how that ends, and what is held."""
+    catalogs_ = _table("Catalog", "Version", "Products", "Photos", "Published", "Served by", title="\nCatalogs")
+    for catalog in seen.catalogs:
+        when = f"{catalog.created_at:%Y-%m-%d %H:%M} UTC"
+        is_canary = catalog.share < 1
+        served = [(child.canaries or {}) if is_canary else child.catalogs for child in seen.children]
+        count = sum(one.get(catalog.name) == catalog.version for one in served)
+        tried = f", {catalog.share:.3g} of the messages" if is_canary else ""
+        serving = f"{count} child{'ren' * (count != 1)}{tried}"
+        counts = f"{catalog.products:,}", f"{catalog.photos:,}"
+        catalogs_.add_row(catalog.name, catalog.version, *counts, when, serving)
+    console.print(catalogs_)
+    for catalog in seen.catalogs:
+        for side, ended in catalog.endings.items():
+            told = ", ".join(f"{count:,} {ending}" for ending, count in ended.items()) or "no photo yet"
+            who = f"canary {catalog.version}" if side == "canary" else "version beside it"
+            console.print(f"{catalog.name}, answered by the {who}: {told}", highlight=False, soft_wrap=True)
+    for held in dict.fromkeys(catalog.held for catalog in seen.catalogs if catalog.held):
+        console.print(f"[yellow]![/] {escape(held)}", highlight=False, soft_wrap=True)
 
 
 def _sync(name: str, one: SyncSeen) -> str:

@@ -298,6 +298,8 @@ def _catalog(name: str, published: list[CatalogSeen], recipes: set[Recipe]) -> F
         yield _good(subject, f"{served[-1].version}, {served[-1].products:,} products")
     for note in dict.fromkeys(note for catalog in served for note in catalog.notes):
         yield _note(subject, note)
+    if served[-1].held:
+        yield _note(subject, served[-1].held)
     for tried in published:
         if tried.share < 1:
             remedy = "Decide when you have seen enough: `packsight catalog promote`, or `rollback`."

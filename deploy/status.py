@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from packsight.deploy.fleet import ailing, complaints, differing, starting
 from packsight.deploy.stack.state import Part, StackFolder, StackState
+from packsight.indexer.undecided import HeldError
 from packsight.shared import advice, health
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
@@ -69,6 +70,8 @@ class CatalogSeen(_Seen):
     """Of the messages; less for a canary."""
     endings: dict[str, dict[str, int]] = Field(default_factory=dict)
     """Of a canary: how photos ended that it answered, and those that the version beside it did."""
+    held: str = ""
+    """Why no sync of the catalog publishes, and what lets one: somebody went back. Empty where nobody did."""
 
 
 class SyncSeen(_Seen):
@@ -211,8 +214,10 @@ def catalogs(settings: Settings) -> tuple[list[CatalogSeen], list[str]]:
                 current = versions.current()
                 shares = {one.version: one.share for one in current.canaries.values()} if current is not None else {}
                 manifests = [versions.manifest(version) for version in sorted(versions.served())]
+                held = str(HeldError(name, current)) if current is not None and current.holds else ""
                 found += [
-                    CatalogSeen(name=name, share=shares.get(one.version, 1.0), **one.model_dump()) for one in manifests
+                    CatalogSeen(name=name, share=shares.get(one.version, 1.0), held=held, **one.model_dump())
+                    for one in manifests
                 ]
             except CatalogError as error:
                 refused.append(f"{error.message}. {error.remedy}")

@@ -5,32 +5,14 @@ from __future__ import annotations
 import logging
 
 from packsight.indexer.gate.rules import Refusal
-from packsight.indexer.publish import point
+from packsight.indexer.publish import meanwhile, point
 from packsight.indexer.version_report.keeping import Reports
 from packsight.indexer.version_report.summary import Verdict
-from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.storage.objects import Conflict
 
 log = logging.getLogger(__name__)
-
-
-class CanaryError(UserError):
-    """A canary is tried, and whoever wants to publish has to decide about it first."""
-
-    def __init__(self, catalog: str, current: Current) -> None:
-        tried = {canary.version: canary for canary in current.canaries.values()}
-        self.what = f"catalog {catalog} has a canary, {' and '.join(map(told, tried.values()))}"
-        super().__init__(
-            f"{self.what[:1].upper()}{self.what[1:]}. Decide first: `packsight catalog promote --catalog {catalog}` lets it "
-            f"answer all, `packsight catalog rollback --catalog {catalog}` none. With --force a sync takes its place."
-        )
-
-
-def told(canary: Canary) -> str:
-    """A canary in words."""
-    return f"{canary.version} for {canary.share:.3g} of the messages"
 
 
 def promote(catalogs: CatalogStore) -> list[str]:
@@ -45,7 +27,7 @@ def promote(catalogs: CatalogStore) -> list[str]:
     except CatalogError as error:
         raise UserError(f"{error.message}. {error.remedy}") from None
     except Conflict:
-        raise _meanwhile(catalogs) from None
+        raise meanwhile(catalogs) from None
     log.info("catalog %s: promoted %s", catalogs.name, ", ".join(versions), extra={"action": "canary_promoted"})
     return versions
 
@@ -68,7 +50,7 @@ def give_up(catalogs: CatalogStore, reports: Reports) -> list[str]:
     except CatalogError as error:
         raise UserError(f"{error.message}. {error.remedy}") from None
     except Conflict:
-        raise _meanwhile(catalogs) from None
+        raise meanwhile(catalogs) from None
     versions = sorted({canary.version for canary in current.canaries.values()})
     log.info("catalog %s: gave up %s", catalogs.name, ", ".join(versions), extra={"action": "canary_given_up"})
     return versions
@@ -82,7 +64,3 @@ def _tried(catalogs: CatalogStore) -> Current:
             "messages."
         )
     return current
-
-
-def _meanwhile(catalogs: CatalogStore) -> UserError:
-    return UserError(f"Catalog {catalogs.name} was published by someone else just now. Look at it and decide again.")

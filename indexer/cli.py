@@ -120,8 +120,14 @@ def rollback(
     everyone: Annotated[bool, typer.Option("--all", help="Also for workers that are not up now.")] = False,
     wait: Wait = True,
 ) -> None:
-    """Give up the canary, or let an earlier version be the current one; workers take it up without a restart."""
+    """Give up the canary, or let an earlier version be the current one, where it stays until `packsight catalog resume`."""
     commands.rollback(version, catalog, everyone=everyone, wait=wait)
+
+
+@catalog_app.command()
+def resume(catalog: Catalog = "default") -> None:
+    """Let syncs publish again after a rollback: the feed is mended."""
+    commands.resume(catalog)
 
 
 @catalog_app.command()

@@ -1,4 +1,4 @@
-"""What the indexer's commands do: sync, versions, show, promote, rollback, keys, sign, storage, indexer; more in looking.py."""
+"""What the indexer's commands do, from sync to storage; those that only look at a catalog are in looking.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from packsight.indexer import canary as trial
-from packsight.indexer import tables
+from packsight.indexer import publish, tables
 from packsight.indexer.collection import tables as storage_tables
 from packsight.indexer.collection.collect import collect as collect_all
 from packsight.indexer.collection.collect import look
@@ -25,11 +25,11 @@ from packsight.indexer.feed.extra_photos import check_folder
 from packsight.indexer.feed.source import check_readable
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
-from packsight.indexer.publish import roll_back
 from packsight.indexer.rehearsal import rehearse as run_rehearsal
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.signing import sign_former
 from packsight.indexer.sync import run_sync
+from packsight.indexer.undecided import HeldError
 from packsight.indexer.version_report.keeping import Reports
 from packsight.shared import advice, launch
 from packsight.shared.catalog.canary import Canary
@@ -170,12 +170,13 @@ def versions(catalog: str) -> None:
         found, refused = catalogs.look()
         unbuilt = Reports(store, catalog).unbuilt()
         served: set[str] = set()
-        canaries: list[Canary] = []
+        current = None
         try:
-            served, canaries = catalogs.served(), _canaries(catalogs)
+            served, current = catalogs.served(), catalogs.current()
         except CatalogError as error:
             refused.append(error)
-    out.print(tables.versions(found, served, {canary.version for canary in canaries}))
+    out.print(tables.versions(found, served, {canary.version for canary in _canaries(current)}))
+    print_notes(_held(catalog, current))
     of = advice.of_catalog(catalog)
     print_notes(f"{one.version} was {one.verdict}: `packsight catalog report {one.version}{of}` says why" for one in unbuilt)
     print_notes(f"{error.message}. {error.remedy}" for error in refused)
@@ -186,18 +187,24 @@ def show(version: str, catalog: str) -> None:
     with opened(catalog) as catalogs, closing(ObjectStore(settings().s3)) as store:
         Reports(store, catalog).require_built(*filter(None, [version]))
         manifest = catalogs.manifest(version or current_of(catalogs).version)
-        served, canaries = catalogs.served(), _canaries(catalogs)
+        served, current = catalogs.served(), catalogs.current()
+    canaries = _canaries(current)
     is_canary = manifest.version in {canary.version for canary in canaries}
     out.print(tables.manifest(manifest, is_served=manifest.version in served, is_canary=is_canary))
     print_notes(manifest.notes)
     print_notes(f"refused: {reason}" for reason in manifest.refused)
+    print_notes(_held(catalog, current))
     for canary in canaries:
         out.print(tables.canary(canary, _endings(catalog, canary.version)))
 
 
-def _canaries(catalogs: CatalogStore) -> list[Canary]:
+def _held(catalog: str, current: Current | None) -> list[str]:
+    """Why no sync publishes, where somebody went back."""
+    return [str(HeldError(catalog, current))] if current is not None and current.holds else []
+
+
+def _canaries(current: Current | None) -> list[Canary]:
     """What is tried on a share of the messages, each version once."""
-    current = catalogs.current()
     return list({canary.version: canary for canary in current.canaries.values()}.values()) if current is not None else []
 
 
@@ -229,13 +236,30 @@ def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
             told = f"No message is answered from {' and '.join(gone)} any more, which is kept for a look as a refused version"
         else:
             Reports(store, catalog).require_built(*filter(None, [version]))
-            targets = roll_back(catalogs, version or None, fleet.recipes(), everyone=everyone)
-            told = f"Catalog {catalog} is at {' and '.join(targets)} now. The next sync starts from it, and publishes what the "
-            told += f"feed says then{_by_itself(catalog)}, unless it is refused: mend the feed before"
+            targets = publish.roll_back(catalogs, version or None, fleet.recipes(), everyone=everyone)
+            told = f"Catalog {catalog} is at {' and '.join(targets)} now{_stays(catalog, catalogs.current())}"
         fleet.announce(catalog)
     out.print(f"{told}.", highlight=False)
     if wait:
         _wait(catalog)
+
+
+def resume(catalog: str) -> None:
+    """Let syncs publish again where somebody went back."""
+    with _deciding(catalog) as (catalogs, _):
+        held = publish.resume(catalogs)
+    if held is None:
+        out.print(f"Nothing holds catalog {catalog}: its syncs publish what the feed says.", highlight=False)
+        return
+    out.print(f"The next sync of catalog {catalog} publishes what the feed says then{_by_itself(catalog)}.", highlight=False)
+
+
+def _stays(catalog: str, current: Current | None) -> str:
+    """What syncs do after somebody went back, or forward again."""
+    if current is not None and current.holds:
+        command = f"packsight catalog resume{advice.of_catalog(catalog)}"
+        return f", and stays there: no sync publishes until `{command}`, for when the feed is mended"
+    return f". The next sync starts from it, and publishes what the feed says then{_by_itself(catalog)}"
 
 
 def _by_itself(catalog: str) -> str:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import redis
 
-from packsight.indexer.canary import CanaryError
 from packsight.indexer.examination import RefusedError
 from packsight.indexer.report import SyncReport
+from packsight.indexer.undecided import UndecidedError
 from packsight.shared.queue import syncs
 from packsight.shared.queue.syncs import Ending
 
@@ -35,7 +35,7 @@ def noted(client: redis.Redis, catalog: str) -> Iterator[Callable[[SyncReport], 
 
     try:
         yield ended
-    except CanaryError as error:
+    except UndecidedError as error:
         note(Ending.HELD_BACK, str(error))
         raise
     except RefusedError as error:

@@ -42,11 +42,18 @@ def publish(
         ) from None
 
 
-def point(catalogs: CatalogStore, targets: Sequence[Manifest], expected: Current | None, *, share: float = 0.0) -> None:
+def point(
+    catalogs: CatalogStore,
+    targets: Sequence[Manifest],
+    expected: Current | None,
+    *,
+    share: float = 0.0,
+    hold: bool = False,
+) -> None:
     """Let the pointer name versions as `CatalogStore.point` does; raises Conflict only when theirs are named otherwise."""
     while True:
         try:
-            catalogs.point(*(made.version for made in targets), expected=expected, share=share)
+            catalogs.point(*(made.version for made in targets), expected=expected, share=share, hold=hold)
         except Conflict:
             now = catalogs.current()
             if now is None:
@@ -144,7 +151,7 @@ def roll_back(
     Without `version`, each recipe of `living`, those of the workers that are up, goes back to the version before of the
     same recipe; every recipe that has a version does so when no worker is up, or with `everyone`. `version` must be one
     that such workers can serve, unless `everyone`; it is pointed at also where the present pointer is refused. All go back
-    or none.
+    or none, and stay there, unless what they had is older: no sync publishes until `resume`.
 
     Raises UserError when there is no such version, nothing to go back to, or someone else published meanwhile.
     """
@@ -165,14 +172,32 @@ def roll_back(
             raise UserError(
                 f"Catalog {catalogs.name} has no version for the workers that are up. {sync_once(catalogs.name)}"
             )
-        point(catalogs, targets, current)
+        point(catalogs, targets, current, hold=True)
     except CatalogError as error:
         raise UserError(f"{error.message}. {error.remedy}") from None
     except Conflict:
-        raise UserError(
-            f"Catalog {catalogs.name} was published by someone else just now. Look at it and decide again."
-        ) from None
+        raise meanwhile(catalogs) from None
     return [target.version for target in targets]
+
+
+def resume(catalogs: CatalogStore) -> Current | None:
+    """Let syncs publish again where somebody went back, and return what held them; None where nothing did.
+
+    The caller holds the catalog's lock. Raises UserError when someone else published meanwhile.
+    """
+    current = catalogs.current()
+    if current is None or not current.holds:
+        return None
+    try:
+        catalogs.drop_holds(expected=current)
+    except Conflict:
+        raise meanwhile(catalogs) from None
+    return current
+
+
+def meanwhile(catalogs: CatalogStore) -> UserError:
+    """What to say to somebody who decided about a catalog while another published."""
+    return UserError(f"Catalog {catalogs.name} was published by someone else just now. Look at it and decide again.")
 
 
 def _before(catalogs: CatalogStore, version: str, manifests: Mapping[str, Manifest]) -> Manifest:

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
-from packsight.indexer.canary import CanaryError
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.phases.run import Run
@@ -17,6 +16,7 @@ from packsight.indexer.phases.wanted import want
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.state import resolution
 from packsight.indexer.state.database import opened
+from packsight.indexer.undecided import undecided
 from packsight.indexer.version_report.summary import Summary
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
@@ -56,7 +56,6 @@ def rehearse(request: SyncRequest, settings: Settings) -> Rehearsal:
         with state.transaction():
             products, pictured = resolution.offered(state), resolution.pictured(state)
         summary, lists = run.gate.of_feed(products, parent.manifest if parent is not None else None, pictured)
-        current = wanted.current
-        canary = (str(CanaryError(request.catalog, current)),) if current is not None and current.canaries else ()
-        refusals = (*(reason.text for reason in summary.reasons), *canary)
+        waits = undecided(request.catalog, wanted.current)
+        refusals = (*(reason.text for reason in summary.reasons), *([str(waits)] if waits is not None else []))
         return Rehearsal(summary, lists, *resolution.pictures(state, wanted.plan.parent), wanted.notes, refusals)

@@ -26,19 +26,19 @@ SYNC_LIMIT = 24 * 3600
 
 @app.task(name=SYNC, time_limit=SYNC_LIMIT, throws=(UserError, PacksightError))
 def sync_catalog() -> dict[str, Any]:
-    """Bring the configured catalog in step with its feed; does nothing while another sync goes on or a canary is tried."""
+    """Bring the configured catalog in step with its feed; does nothing while another sync goes on or a person has to decide."""
     # Imported late, so that the child that reconciles every few seconds never loads Faiss.
-    from packsight.indexer.canary import CanaryError  # noqa: PLC0415
     from packsight.indexer.collection.collect import collect_when_due  # noqa: PLC0415
     from packsight.indexer.signing import sign_former  # noqa: PLC0415
     from packsight.indexer.sync import run_sync  # noqa: PLC0415
+    from packsight.indexer.undecided import UndecidedError  # noqa: PLC0415
 
     config = settings()
     sign_former(config)
     request = SyncRequest(config.catalog.feed, config.catalog.photos, config.catalog.name, canary=config.catalog.canary)
     try:
         report = run_sync(request, config)
-    except (LockHeldError, CanaryError) as error:
+    except (LockHeldError, UndecidedError) as error:
         log.info("sync skipped: %s", error)
         return {"skipped": str(error)}
     except (UserError, PacksightError) as error:

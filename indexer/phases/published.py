@@ -10,7 +10,7 @@ from packsight.indexer.parent import keep_built
 from packsight.indexer.phases.built import Built, Version
 from packsight.indexer.phases.run import Run
 from packsight.indexer.phases.wanted import Wanted
-from packsight.indexer.publish import prune
+from packsight.indexer.publish import prune, resume
 from packsight.indexer.publish import publish as upload
 from packsight.indexer.refused import prune_refused
 from packsight.indexer.state import copy, resolution
@@ -36,6 +36,8 @@ def publish(run: Run, state: State, wanted: Wanted, built: Built, summary: Summa
             anew=run.request.force, share=share,
         )  # fmt: skip
         keep_built(made.folder, made.manifest, run.parents)
+    if run.request.force:
+        resume(run.catalogs)
     if built.versions:
         run.fleet.announce(run.request.catalog)
     # Also when nothing is new: the sync before may have been interrupted here.

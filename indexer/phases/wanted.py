@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from packsight.indexer.canary import CanaryError
 from packsight.indexer.feed.extra_photos import extra_photos
 from packsight.indexer.feed.source import open_feed, reader_of
 from packsight.indexer.fleet import NO_WORKERS, Fleet
@@ -20,6 +19,7 @@ from packsight.indexer.state.database import State
 from packsight.indexer.state.intake import take_in, take_in_extras
 from packsight.indexer.state.published import touch_all
 from packsight.indexer.state.resolution import NO_VERSION
+from packsight.indexer.undecided import HeldError, UndecidedError, undecided
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.versions import Current
 from packsight.shared.contract.errors import CatalogError, UserError
@@ -47,7 +47,8 @@ def want(run: Run, state: State) -> Wanted:
         copy.restore(state, run.store, request.catalog, request.feed)
         state.set("begun", True)
     current = run.catalogs.overwritable() if request.force else run.catalogs.current()
-    trial = _trial(run, current)
+    waits = undecided(request.catalog, current) if not request.dry_run else None
+    held = _held(run, current, waits)
     parent = _parent(run, state, current.version) if current is not None and current.version else None
     skipped: Counter[str] = Counter()
     harvest = Harvest(run.store, request.catalog, run.settings, run.clock(), again=request.force)
@@ -65,10 +66,14 @@ def want(run: Run, state: State) -> Wanted:
             before = parent.manifest if parent is not None else None
             run.gate.require_feed(wanted.offered, wanted.removed, before, lambda: resolution.offered(state))
     recipes, notes = _recipes(run.fleet, parent)
+    recipes = [recipe for recipe in recipes if recipe.key not in held]
     if skipped:
         left_out = ", ".join(f"{printable(kind)} {count}" for kind, count in skipped.most_common(10))
         notes = (*notes, f"left out of the extra photos: {left_out}")
-    notes = (*notes, *trial)
+    if waits is not None and request.force:
+        notes = (*notes, f"forced: {waits.what}, which this version takes the place of")
+    elif waits is not None:
+        notes = (*notes, f"{waits.what}: only workers that have no version yet get one")
     targets = tuple(_target(run, state, recipe, current, parent) for recipe in recipes)
     if request.force or state.get("settled") != _names(parent, targets):
         with state.transaction():
@@ -76,14 +81,18 @@ def want(run: Run, state: State) -> Wanted:
     return Wanted(wanted, current, parent, targets, notes, harvest)
 
 
-def _trial(run: Run, current: Current | None) -> tuple[str, ...]:
-    """What to say of a canary that is being tried; raises CanaryError unless the sync is to end that, or changes nothing."""
-    if current is None or not current.canaries or run.request.dry_run:
-        return ()
-    found = CanaryError(run.request.catalog, current)
-    if not run.request.force:
-        raise found
-    return (f"forced: {found.what}, which this version takes the place of",)
+def _held(run: Run, current: Current | None, waits: UndecidedError | None) -> frozenset[str]:
+    """Keys of the recipes that stay as they are while a person has to decide.
+
+    Raises UndecidedError when there is nothing else to build for. Where somebody went back there is for a recipe that has no
+    version yet: an upgrade is no reason to leave its workers without a catalog.
+    """
+    if waits is None or current is None or run.request.force:
+        return frozenset()
+    new = [one for one in run.fleet.recipes() if one.matching == matching_fingerprint() and one.key not in current.versions]
+    if not isinstance(waits, HeldError) or not new:
+        raise waits
+    return frozenset(current.versions)
 
 
 def _read_feed(run: Run, state: State) -> None:

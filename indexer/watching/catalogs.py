@@ -55,6 +55,8 @@ class Catalogs:
         yield table.CATALOG_PHOTOS.of(name, value=manifest.photos)
         if tried:
             yield table.CANARY.of(name, value=catalogs.manifest(max(tried)).created_at.timestamp())
+        if current.holds:
+            yield table.HELD.of(name, value=min(hold.since for hold in current.holds.values()).timestamp())
         yield from self._taken_up(name, current)
 
     def _taken_up(self, name: str, current: Current) -> Iterator[Sample]:

@@ -7,7 +7,8 @@
 
 A version is made for one recipe (packsight.shared.catalog.recipe), and the pointer names one version for each: workers that
 differ in what they decide with, as they do during an upgrade, are each served their own. Beside it, it may name a canary: a
-version that answers a share of the messages. Workers of releases that knew none answer all from the other.
+version that answers a share of the messages. Workers of releases that knew none answer all from the other. A recipe that was
+gone back for is held there: the indexer's syncs leave it alone until somebody decides, workers need not know.
 
 Two versions have a file in common when it is the same in both: it is sent once, kept once, and brought to a host once
 (packsight.shared.catalog.parts). Versions of older formats have their files below their own prefix.
@@ -30,6 +31,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from packsight.shared.catalog.canary import Canary
+from packsight.shared.catalog.hold import Hold
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, PlainName, read_manifest
 from packsight.shared.catalog.parts import Parts
 from packsight.shared.catalog.recipe import Recipe
@@ -61,6 +63,8 @@ class _Pointer(BaseModel):
     """By key of the recipe, which is a hash of its fingerprints."""
     canaries: dict[str, Canary] = Field(default_factory=dict)
     """By key of the recipe, which has a version too."""
+    holds: dict[str, Hold] = Field(default_factory=dict)
+    """By key of the recipe, which has a version too."""
     changed_at: AwareDatetime
     """Later than in every pointer before: by this an old one that was put back is told."""
 
@@ -81,6 +85,8 @@ class Current:
     """Name of the key by which it was checked; empty where nothing is."""
     canaries: Mapping[str, Canary] = field(default_factory=dict)
     """By key of the recipe."""
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    """By key of the recipe; no sync publishes in its place."""
 
     def version_for(self, recipe: Recipe) -> str | None:
         """Version that workers of this recipe serve; None when there is none for them."""
@@ -121,7 +127,7 @@ class CatalogStore:
             self._require_own(pointer)
             self._require_latest(pointer)
             key = document.key
-        return Current(pointer.version, pointer.versions, etag, pointer.changed_at, key, pointer.canaries)
+        return Current(pointer.version, pointer.versions, etag, pointer.changed_at, key, pointer.canaries, pointer.holds)
 
     def overwritable(self) -> Current | None:
         """What to overwrite, whatever it is: as `current`, but of a pointer that is refused only its tag."""
@@ -292,7 +298,9 @@ class CatalogStore:
                 self._trust.keyring.check(Kind.POINTER, document, f"The pointer of catalog {self.name}")
             pointer = _parsed(document.body, layout.pointer(self.name))
             self._require_own(pointer, "")
-            self._point(pointer.version, pointer.versions, pointer.canaries, Current("", {}, etag, pointer.changed_at))
+            self._point(
+                pointer.version, pointer.versions, pointer.canaries, pointer.holds, Current("", {}, etag, pointer.changed_at)
+            )
         return signed
 
     def is_unsigned(self) -> bool:
@@ -300,49 +308,69 @@ class CatalogStore:
         found = self._pointer()
         return found is not None and not found[0].key
 
-    def point(self, *versions: str, expected: Current | None, share: float = 0.0) -> None:
+    def point(self, *versions: str, expected: Current | None, share: float = 0.0, hold: bool = False) -> None:
         """Let the pointer name these versions, each for its recipe, if it still is what the caller saw.
 
         share: of the messages that they are to answer as canaries, where their recipes have versions; else, and with 0, they
-        answer all, and whatever was tried for their recipes is over. What it names for other recipes stays. Raises Conflict
-        when another publisher won, CatalogError for a version that is not there or that this release does not read.
+        answer all, and whatever was tried for their recipes is over. hold: recipes whose versions are earlier than those that
+        they have stay there; else, and where they are not earlier, a hold is over. What it names for other recipes stays.
+        Raises Conflict when another publisher won, CatalogError for a version that is not there or that this release does not
+        read.
         """
         manifests = [self.manifest(version) for version in versions]
         for manifest in manifests:
             manifest.require_format()
         named = {} if expected is None else dict(expected.versions)
         canaries = {} if expected is None else dict(expected.canaries)
+        holds = {} if expected is None else dict(expected.holds)
         last = "" if expected is None else expected.version
         for manifest in sorted(manifests, key=lambda one: one.version):
             key = manifest.recipe.key
             if share and key in named:
                 canaries[key] = Canary(version=manifest.version, share=share)
             else:
+                before = holds.pop(key, None)
+                latest = max(named.get(key, ""), before.gone_back_from if before is not None else "")
+                if hold and manifest.version < latest:
+                    since = before.since if before is not None else datetime.now(UTC)
+                    holds[key] = Hold(gone_back_from=latest, since=since)
                 last = named[key] = manifest.version
                 canaries.pop(key, None)
-        self._point(last, named, canaries, expected)
+        self._point(last, named, canaries, holds, expected)
 
     def drop(self, recipes: Collection[str], *, expected: Current) -> None:
         """Let the pointer name nothing for these recipe keys, if it still is what the caller saw; raises Conflict."""
         named = {key: version for key, version in expected.versions.items() if key not in recipes}
-        self._point(expected.version, named, {key: expected.canaries[key] for key in expected.canaries.keys() & named}, expected)
+        canaries = {key: expected.canaries[key] for key in expected.canaries.keys() & named}
+        holds = {key: expected.holds[key] for key in expected.holds.keys() & named}
+        self._point(expected.version, named, canaries, holds, expected)
 
     def drop_canaries(self, *, expected: Current) -> None:
         """Let the pointer name no canary, if it still is what the caller saw; raises Conflict."""
-        self._point(expected.version, expected.versions, {}, expected)
+        self._point(expected.version, expected.versions, {}, expected.holds, expected)
+
+    def drop_holds(self, *, expected: Current) -> None:
+        """Let the pointer hold nothing, if it still is what the caller saw; raises Conflict."""
+        self._point(expected.version, expected.versions, expected.canaries, {}, expected)
 
     def drop_former(self) -> None:
         """Remove the pointer of releases without recipes, when no worker of theirs is left."""
         self._store.remove(layout.former_pointer(self.name))
 
     def _point(
-        self, version: str, versions: Mapping[str, str], canaries: Mapping[str, Canary], expected: Current | None
+        self,
+        version: str,
+        versions: Mapping[str, str],
+        canaries: Mapping[str, Canary],
+        holds: Mapping[str, Hold],
+        expected: Current | None,
     ) -> None:
         before = [None if expected is None else expected.changed_at, self._trust.newest(self.name)]
         changed_at = max([datetime.now(UTC), *(known + _TICK for known in before if known is not None)])
         pointer = _Pointer(
-            catalog=self.name, version=version, versions=dict(versions), canaries=dict(canaries), changed_at=changed_at
-        )
+            catalog=self.name, version=version, versions=dict(versions), canaries=dict(canaries), holds=dict(holds),
+            changed_at=changed_at,
+        )  # fmt: skip
         self._store.replace(
             layout.pointer(self.name),
             self._trust.keyring.sign(Kind.POINTER, pointer.model_dump_json(indent=1).encode()),

@@ -110,6 +110,7 @@ CATALOG = _indexer(
 )
 PUBLISHED = _indexer("packsight_catalog_published_timestamp_seconds", "When the current version was made", "catalog")
 CANARY = _indexer("packsight_canary_published_timestamp_seconds", "When the version was made that is tried on a share", "catalog")
+HELD = _indexer("packsight_catalog_held_timestamp_seconds", "When somebody went back to where syncs leave it", "catalog")
 PRODUCTS = _indexer("packsight_catalog_products", "Products of the current version", "catalog")
 CATALOG_PHOTOS = _indexer("packsight_catalog_photos", "Photos of the current version", "catalog")
 UPTAKE = _indexer(

@@ -18,7 +18,7 @@ _WHY = 300
 
 
 class Ending(StrEnum):
-    """How a sync ended. `held_back`: a canary is tried, and nothing is published until a person decides."""
+    """How a sync ended. `held_back`: a canary is tried or somebody went back, and nothing is published until a person decides."""
 
     PUBLISHED = "published"
     UNCHANGED = "unchanged"

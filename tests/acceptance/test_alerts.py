@@ -221,7 +221,16 @@ def publish(store: ObjectStore, catalog: str, folder: Path, *, days: int = 0, sh
     catalogs.point(sealed.version, expected=catalogs.current(), share=share)
 
 
-def test_alerts_fire_for_a_long_canary_a_refused_version_drift_wrong_matches_and_a_catalog_that_cannot_be_read(
+def go_back(store: ObjectStore, catalog: str, *, days: int) -> None:
+    """Let the pointer of an unsigned catalog say that somebody went back so many days ago."""
+    key = layout.pointer(catalog)
+    written = json.loads(store.read(key).data)
+    since = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    holds = {recipe: {"gone_back_from": "9", "since": since} for recipe in written["versions"]}
+    store.write(key, json.dumps({**written, "holds": holds}).encode())
+
+
+def test_alerts_fire_for_a_long_canary_a_hold_a_refused_version_drift_wrong_matches_and_a_catalog_that_cannot_be_read(
     watched: Watched, tmp_path: Path
 ) -> None:
     stack, catalog = watched.stack, "other"
@@ -241,7 +250,9 @@ def test_alerts_fire_for_a_long_canary_a_refused_version_drift_wrong_matches_and
         with pytest.raises(RefusedError):
             run_sync(SyncRequest(str(feed), catalog=catalog), stack.settings)
         publish(store, catalog, tmp_path / "tried", days=4, share=0.2)
-        fires(seen, "PacksightCanaryLong", "PacksightSyncRefused")
+        publish(store, "back", tmp_path / "back")
+        go_back(store, "back", days=4)
+        fires(seen, "PacksightCanaryLong", "PacksightSyncRefused", "PacksightCatalogHeld")
 
         # By turns all is read, and little is, while half of the photos fail; what lies COUNTED seconds back is the other way.
         stack.wait(stack.send(["read:1"], ["https://drift.example/first.jpg"]))

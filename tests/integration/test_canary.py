@@ -19,13 +19,13 @@ from packsight.deploy import display, doctor, status
 from packsight.deploy.stack.state import StackFolder
 from packsight.indexer import cli, commands, tasks
 from packsight.indexer.build.parameters import FIT
-from packsight.indexer.canary import CanaryError
 from packsight.indexer.examination import RefusedError
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.phases.run import Run
 from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.indexer.sync import sync
+from packsight.indexer.undecided import CanaryError
 from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.manifest import seal
 from packsight.shared.catalog.snapshot import Snapshot

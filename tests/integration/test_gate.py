@@ -188,16 +188,20 @@ def test_pictures_for_which_a_version_was_refused_are_asked_for_again(shop: Shop
     assert shop.sync().published, "the server was mended"
 
 
-def test_whoever_goes_back_is_told_what_the_next_sync_does(shop: Shop, config: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_goes_back_or_resumes_is_told_what_the_next_sync_does(
+    shop: Shop, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = str(shop.sync().version)
     shop.names["3"] = "Lotion of roses"
-    shop.sync()
-    told = " ".join(run("rollback", first, "--no-wait").stdout.split())
-    assert f"at {first} now. The next sync starts from it, and publishes what the feed says then, unless" in told
-    assert shop.sync().published, "as it was told"
+    second = str(shop.sync().version)
+    run("rollback", first, "--no-wait")
+    told = " ".join(run("rollback", second, "--no-wait").stdout.split())
+    assert f"at {second} now. The next sync starts from it, and publishes what the feed says then." in told, "forward again"
+    assert not shop.sync().published, "as it was told"
     catalog = shop.settings.catalog.model_copy(update={"feed": "feed.xml", "sync_seconds": 900.0})
     monkeypatch.setattr("packsight.indexer.commands.settings", lambda: shop.settings.model_copy(update={"catalog": catalog}))
-    assert "(by itself within 15 minutes)" in " ".join(run("rollback", first, "--no-wait").stdout.split())
+    run("rollback", first, "--no-wait")
+    assert "(by itself within 15 minutes)" in " ".join(run("resume").stdout.split())
 
 
 def test_only_the_last_refused_versions_are_kept_and_none_for_long(shop: Shop, reports: Reports) -> None:

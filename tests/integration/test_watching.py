@@ -21,12 +21,12 @@ from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.state import StackFolder
 from packsight.deploy.status import observe
 from packsight.deploy.testbed import Servers
-from packsight.indexer.canary import CanaryError
 from packsight.indexer.examination import RefusedError
 from packsight.indexer.gate.rules import Refusal
 from packsight.indexer.gate.tables import Levels
 from packsight.indexer.noted import noted
 from packsight.indexer.report import SyncReport
+from packsight.indexer.undecided import CanaryError
 from packsight.indexer.version_report.summary import Summary, Verdict
 from packsight.indexer.watching.reviewed import Reviews
 from packsight.indexer.watching.watch import Part, Watch

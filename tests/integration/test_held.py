@@ -1,0 +1,110 @@
+"""Syncs of a catalog that somebody went back with."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from packsight.deploy import display, doctor, status
+from packsight.deploy.stack.state import StackFolder
+from packsight.indexer import tasks
+from packsight.indexer.fleet import Fleet
+from packsight.indexer.undecided import HeldError
+from packsight.indexer.watching.catalogs import Catalogs
+from packsight.shared.metrics import table
+from packsight.shared.queue import syncs
+from packsight.shared.queue.connection import result_database
+from tests.integration.test_canary import Trying, _little_learned, named, run, shop
+from tests.integration.test_sync import RECIPE, register
+
+__all__ = ["_little_learned", "shop"]
+
+OTHER = RECIPE.model_copy(update={"details": "details-of-tomorrow"})
+
+
+@pytest.fixture
+def gone_back(shop: Trying) -> tuple[str, str]:
+    """The version that is served, and the one that was gone back from."""
+    first = str(shop.sync().version)
+    shop.names["3"] = "Lotion of roses"
+    second = str(shop.sync().version)
+    told = " ".join(run("rollback", "--no-wait").stdout.split())
+    assert f"is at {first} now, and stays there: no sync publishes until `packsight catalog resume`" in told
+    return first, second
+
+
+def test_no_sync_undoes_a_rollback_until_somebody_resumes(
+    shop: Trying, gone_back: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = gone_back
+    for _ in range(2):
+        with pytest.raises(HeldError, match=rf"(?s)stays at {first}, .*went back from {second} at .*catalog resume"):
+            shop.sync()
+    shop.names["4"] = "Soap of roses"  # a change by chance is not the mending
+    monkeypatch.setattr(tasks, "settings", lambda: shop.settings)
+    monkeypatch.setattr("packsight.indexer.sync.run_sync", lambda *_: shop.sync())
+    assert "went back" in tasks.sync_catalog()["skipped"]
+    assert named(shop) == (first, None)
+    with closing(Fleet(shop.settings)) as fleet:
+        register(fleet, RECIPE)
+    dry = run("sync", "--feed", shop.write(), "--photos", str(shop.folder / "extra"), "--dry-run")
+    assert dry.exit_code == 1 and f"would be refused: Catalog default stays at {first}" in " ".join(dry.output.split())
+    told = " ".join(run("resume").stdout.split())
+    assert "The next sync of catalog default publishes what the feed says then" in told
+    assert "Nothing holds catalog default" in run("resume").stdout
+    report = shop.sync()
+    assert report.published and named(shop) == (report.version, None)
+    assert report.built is not None and report.built.parent == first
+
+
+def test_a_forced_sync_ends_it_for_all_recipes_and_says_so(shop: Trying, gone_back: tuple[str, str]) -> None:
+    report = shop.sync(force=True)
+    assert any("stays at" in note and "takes the place" in note for note in report.notes)
+    current = shop.catalogs.current()
+    assert current is not None and (current.holds, current.version) == ({}, report.version)
+    shop.names["4"] = "Soap of roses"
+    assert shop.sync().published
+
+
+def test_workers_of_a_new_recipe_get_a_version_while_others_are_held(shop: Trying, gone_back: tuple[str, str]) -> None:
+    first, _ = gone_back
+    shop.recipes = [RECIPE, OTHER]
+    report = shop.sync()
+    assert report.published and any("only workers that have no version yet get one" in note for note in report.notes)
+    current = shop.catalogs.current()
+    assert current is not None
+    assert (current.version_for(RECIPE), current.version_for(OTHER)) == (first, report.version)
+    with pytest.raises(HeldError, match=f"stays at {first}"):
+        shop.sync()
+    run("resume")
+    shop.names["4"] = "Soap of roses"
+    shop.sync()
+    current = shop.catalogs.current()
+    assert current is not None and first not in current.versions.values()
+    assert not shop.sync().published, "all is as it should be for both"
+
+
+def test_whoever_watches_is_told(shop: Trying, gone_back: tuple[str, str], tmp_path: Path) -> None:
+    first, second = gone_back
+    why = f"Catalog default stays at {first}, to which somebody went back from {second}"
+    for command in ("show", "versions"):
+        assert why in " ".join(run(command).stdout.split())
+    with result_database(shop.settings) as client:
+        syncs.note(client, "default", syncs.Ending.HELD_BACK, 1.0, why=f"{why}.")
+    seen = status.observe(StackFolder(tmp_path / "none"), shop.settings)
+    with Console(width=200, record=True) as console:
+        display.status(console, seen)
+    assert f"! {why}" in console.export_text()
+    findings = list(doctor._workers(shop.settings, StackFolder(tmp_path / "none")))
+    (found,) = [finding for finding in findings if why in finding.text]
+    assert found.level is doctor.Level.NOTE and "packsight catalog resume" in found.text
+    with closing(Fleet(shop.settings)) as fleet:
+        figures = Catalogs(shop.settings, shop.store, fleet)
+        (since,) = [sample.value for sample in figures.look() if sample.metric == table.HELD.name]
+        run("resume")
+        assert table.HELD.name not in {sample.metric for sample in figures.look()}
+    current = shop.catalogs.current()
+    assert current is not None and current.changed_at is not None and 0 <= current.changed_at.timestamp() - since < 60
