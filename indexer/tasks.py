@@ -14,7 +14,7 @@ from packsight.indexer.report import SyncReport, SyncRequest
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import RECONCILE, SYNC
 from packsight.shared.contract.references import shown
-from packsight.shared.settings import settings
+from packsight.shared.settings import Settings, settings
 from packsight.shared.storage.objects import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -26,15 +26,26 @@ SYNC_LIMIT = 24 * 3600
 
 @app.task(name=SYNC, time_limit=SYNC_LIMIT, throws=(UserError, PacksightError))
 def sync_catalog() -> dict[str, Any]:
-    """Bring the configured catalog in step with its feed; does nothing while another sync goes on or a person has to decide."""
-    # Imported late, so that the child that reconciles every few seconds never loads Faiss.
+    """Bring the configured catalog in step with its feed, unless another sync goes on or a person has to decide; then collect."""
+    # Imported late, here as below, so that the child that reconciles every few seconds never loads Faiss.
     from packsight.indexer.collection.collect import collect_when_due  # noqa: PLC0415
     from packsight.indexer.signing import sign_former  # noqa: PLC0415
-    from packsight.indexer.sync import run_sync  # noqa: PLC0415
-    from packsight.indexer.undecided import UndecidedError  # noqa: PLC0415
 
     config = settings()
     sign_former(config)
+    try:
+        told = _sync(config)
+    except (UserError, PacksightError):
+        collect_when_due(config)  # no sync may succeed for weeks, and what clients send grows all the same
+        raise
+    collect_when_due(config)
+    return told
+
+
+def _sync(config: Settings) -> dict[str, Any]:
+    from packsight.indexer.sync import run_sync  # noqa: PLC0415
+    from packsight.indexer.undecided import UndecidedError  # noqa: PLC0415
+
     request = SyncRequest(config.catalog.feed, config.catalog.photos, config.catalog.name, canary=config.catalog.canary)
     try:
         report = run_sync(request, config)
@@ -60,7 +71,6 @@ def sync_catalog() -> dict[str, Any]:
         _published(report) if report.published else "nothing changed",
         extra={"action": "sync_ended"},
     )
-    collect_when_due(config)
     return {**asdict(report), "failures": len(report.failures)}
 
 

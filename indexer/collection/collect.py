@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from redis.exceptions import RedisError
+
 from packsight.indexer.collection.ages import Ages
 from packsight.indexer.collection.packs import Compaction, compact
 from packsight.indexer.collection.survey import Survey, survey, total, unneeded
@@ -107,7 +109,7 @@ def collect_when_due(settings: Settings) -> Collected | None:
     try:
         with closing(ObjectStore(settings.s3)) as store, closing(Fleet(settings)) as fleet:
             done = collect(settings, store, fleet)
-    except (PacksightError, UserError, OSError) as error:
+    except (PacksightError, UserError, RedisError, OSError) as error:
         log.error("object storage was not collected: %s", error, extra={"action": "collection_failed"})
         return None
     stamp.parent.mkdir(parents=True, exist_ok=True)

@@ -175,8 +175,11 @@ def test_the_periodic_sync_steps_aside_for_another(
     with sync_lock(fleet.redis, "default"):
         assert "skipped" in tasks.sync_catalog()
     fleet.close()
+    collected = config.home / "indexer" / "collected"
+    collected.unlink()
     with pytest.raises(FeedError):
         tasks.sync_catalog()
+    assert collected.exists(), "what clients send is cleared away also while no sync succeeds"
 
 
 def test_the_reconciler_runs_as_a_task(config: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

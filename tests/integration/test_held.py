@@ -47,6 +47,7 @@ def test_no_sync_undoes_a_rollback_until_somebody_resumes(
     monkeypatch.setattr(tasks, "settings", lambda: shop.settings)
     monkeypatch.setattr("packsight.indexer.sync.run_sync", lambda *_: shop.sync())
     assert "went back" in tasks.sync_catalog()["skipped"]
+    assert (shop.settings.home / "indexer" / "collected").exists(), "what clients send is cleared away meanwhile"
     assert named(shop) == (first, None)
     with closing(Fleet(shop.settings)) as fleet:
         register(fleet, RECIPE)
