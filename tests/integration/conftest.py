@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from packsight.deploy.demo.shop.scenes import catalog_photo
 from packsight.deploy.testbed import Servers
+from packsight.indexer.build.parameters import FIT
 from packsight.shared.catalog.manifest import PhotoRow
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import Fetch, Models, Worker
@@ -24,6 +26,13 @@ from packsight.worker.networks.load import load_embedder, load_spotter
 from packsight.worker.pipeline.feature_cache import FeatureCache
 from packsight.worker.pipeline.pipeline import Pipeline
 from tests.shop import PRODUCTS, Shop
+
+
+@pytest.fixture
+def little_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What versions learn of their photos takes most of a sync's time; for tests of what else a sync does."""
+    few = replace(FIT, examples=replace(FIT.examples, max_photos=2))
+    monkeypatch.setattr("packsight.indexer.phases.run.FIT", few)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -18,7 +17,6 @@ from typer.testing import CliRunner, Result
 from packsight.deploy import display, doctor, status
 from packsight.deploy.stack.state import StackFolder
 from packsight.indexer import cli, commands, tasks
-from packsight.indexer.build.parameters import FIT
 from packsight.indexer.examination import RefusedError
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
@@ -53,11 +51,7 @@ from tests.unit.matching_catalog import shop as small
 MESSAGES = [f"20260101-120000-abcdef-{number:06d}" for number in range(200)]
 
 
-@pytest.fixture(autouse=True)
-def _little_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What versions learn of their photos is not what is tested here, and takes most of a sync's time."""
-    few = replace(FIT, examples=replace(FIT.examples, max_photos=2))
-    monkeypatch.setattr("packsight.indexer.phases.run.FIT", few)
+pytestmark = pytest.mark.usefixtures("little_learned")
 
 
 class Trying(Priced):

@@ -15,7 +15,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from packsight.indexer import cli, commands, looking
-from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.version import build_version
 from packsight.indexer.examination import Examination, RefusedError
 from packsight.indexer.fleet import Fleet
@@ -34,12 +33,7 @@ from packsight.shared.storage.jobs import JobImage, JobManifest, JobStore
 from packsight.shared.storage.objects import ObjectStore
 from tests.integration.test_sync import RECIPE, Shop, photo, register
 
-
-@pytest.fixture(autouse=True)
-def _little_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What versions learn of their photos is not what is tested here, and takes most of a sync's time."""
-    few = replace(FIT, examples=replace(FIT.examples, max_photos=2))
-    monkeypatch.setattr("packsight.indexer.phases.run.FIT", few)
+pytestmark = pytest.mark.usefixtures("little_learned")
 
 
 @pytest.fixture

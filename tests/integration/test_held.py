@@ -17,10 +17,12 @@ from packsight.indexer.watching.catalogs import Catalogs
 from packsight.shared.metrics import table
 from packsight.shared.queue import syncs
 from packsight.shared.queue.connection import result_database
-from tests.integration.test_canary import Trying, _little_learned, named, run, shop
+from tests.integration.test_canary import Trying, named, run, shop
 from tests.integration.test_sync import RECIPE, register
 
-__all__ = ["_little_learned", "shop"]
+__all__ = ["shop"]
+
+pytestmark = pytest.mark.usefixtures("little_learned")
 
 OTHER = RECIPE.model_copy(update={"details": "details-of-tomorrow"})
 

@@ -28,6 +28,8 @@ from packsight.shared.storage.reviews import ReviewStore
 from packsight.shared.storage.verdicts import Answered, Kind, Offered, Verdict
 from tests.integration.test_sync import RECIPE, Shop, photo
 
+pytestmark = pytest.mark.usefixtures("little_learned")
+
 
 @pytest.fixture
 def shop(tmp_path: Path, live_settings: Settings, store: ObjectStore) -> Shop:
