@@ -29,7 +29,7 @@ from packsight.indexer.rehearsal import rehearse as run_rehearsal
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.signing import sign_former
 from packsight.indexer.sync import run_sync
-from packsight.indexer.undecided import HeldError
+from packsight.indexer.undecided import HeldError, undecided
 from packsight.indexer.version_report.keeping import Reports
 from packsight.shared import advice, launch
 from packsight.shared.catalog.canary import Canary
@@ -248,6 +248,9 @@ def resume(catalog: str) -> None:
     """Let syncs publish again where somebody went back."""
     with _deciding(catalog) as (catalogs, _):
         held = publish.resume(catalogs)
+        waits = undecided(catalog, catalogs.current())
+    if waits is not None:
+        raise waits
     if held is None:
         out.print(f"Nothing holds catalog {catalog}: its syncs publish what the feed says.", highlight=False)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -86,11 +87,12 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
 
     The caller holds the catalog's lock, so nobody else is uploading.
 
-    living: recipes of the workers that are up, those of older releases included. Of each, and of the version that was
-    pointed at last, `keep` versions stay: the one that the pointer names and its ancestors first, since they are what one
-    rolls back to, then the newest others. Versions of other recipes stay while fewer than `keep` versions of all are
-    newer; then the pointer no longer names them either. A canary stays as long as the version that it is tried beside. Refused
-    versions are none of them (packsight.indexer.refused). A lost race leaves all to the next sync.
+    living: recipes of the workers that are up, those of older releases included. Of each, of those that are held where somebody
+    went back to, and of the version that was pointed at last, `keep` versions stay: the one that the pointer names and its
+    ancestors first, since they are what one rolls back to, then the newest others. Versions of other recipes stay while fewer
+    than `keep` versions of all are newer; then the pointer no longer names them either. A canary stays as long as the version
+    that it is tried beside. Refused versions are none of them (packsight.indexer.refused). A lost race leaves all to the next
+    sync.
     """
     current = catalogs.current()
     former = catalogs.former()
@@ -101,6 +103,8 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
     for version in sorted(manifests, reverse=True):
         groups[manifests[version].recipe.key].append(version)
     alive = {recipe.key for recipe in living}
+    if current is not None:
+        alive |= current.holds.keys()
     if current is not None and current.version in manifests:
         alive.add(manifests[current.version].recipe.key)
     kept = set(sorted(manifests, reverse=True)[:keep])
@@ -155,7 +159,7 @@ def roll_back(
 
     Raises UserError when there is no such version, nothing to go back to, or someone else published meanwhile.
     """
-    current = catalogs.current() if version is None else catalogs.overwritable()
+    current = catalogs.current() if version is None else _known(catalogs, version)
     if current is None and version is None:
         raise UserError(f"Catalog {catalogs.name} was never published. Publish it with `packsight catalog sync`.")
     before = dict(current.versions) if current is not None else {}
@@ -191,13 +195,28 @@ def resume(catalogs: CatalogStore) -> Current | None:
     try:
         catalogs.drop_holds(expected=current)
     except Conflict:
-        raise meanwhile(catalogs) from None
+        now = catalogs.current()
+        if now is None or now.holds:  # else our own write had arrived
+            raise meanwhile(catalogs) from None
     return current
 
 
 def meanwhile(catalogs: CatalogStore) -> UserError:
     """What to say to somebody who decided about a catalog while another published."""
     return UserError(f"Catalog {catalogs.name} was published by someone else just now. Look at it and decide again.")
+
+
+def _known(catalogs: CatalogStore, version: str) -> Current | None:
+    """What is overwritten when somebody goes to a version; of a pointer that is refused, what it most likely named.
+
+    That is the newest version of the recipe: whoever leaves it behind does not want it back with the next sync.
+    """
+    current = catalogs.overwritable()
+    if current is not None and current.versions:
+        return current
+    recipe = catalogs.manifest(version).recipe
+    newest = max((one.version for one in catalogs.versions() if one.recipe == recipe and not one.refused), default=version)
+    return replace(current or Current("", {}, None), versions={recipe.key: newest})
 
 
 def _before(catalogs: CatalogStore, version: str, manifests: Mapping[str, Manifest]) -> Manifest:

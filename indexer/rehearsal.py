@@ -16,7 +16,7 @@ from packsight.indexer.phases.wanted import want
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.state import resolution
 from packsight.indexer.state.database import opened
-from packsight.indexer.undecided import undecided
+from packsight.indexer.undecided import keeps_all_back, undecided
 from packsight.indexer.version_report.summary import Summary
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
@@ -56,6 +56,9 @@ def rehearse(request: SyncRequest, settings: Settings) -> Rehearsal:
         with state.transaction():
             products, pictured = resolution.offered(state), resolution.pictured(state)
         summary, lists = run.gate.of_feed(products, parent.manifest if parent is not None else None, pictured)
-        waits = undecided(request.catalog, wanted.current)
-        refusals = (*(reason.text for reason in summary.reasons), *([str(waits)] if waits is not None else []))
-        return Rehearsal(summary, lists, *resolution.pictures(state, wanted.plan.parent), wanted.notes, refusals)
+        current, recipes = wanted.current, [target.recipe for target in wanted.targets]
+        waits = undecided(request.catalog, current)
+        refusals = [reason.text for reason in summary.reasons]
+        if waits is not None and current is not None and keeps_all_back(waits, current, recipes):
+            refusals.append(str(waits))
+        return Rehearsal(summary, lists, *resolution.pictures(state, wanted.plan.parent), wanted.notes, tuple(refusals))

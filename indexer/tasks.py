@@ -35,10 +35,10 @@ def sync_catalog() -> dict[str, Any]:
     sign_former(config)
     try:
         told = _sync(config)
-    except (UserError, PacksightError):
-        collect_when_due(config)  # no sync may succeed for weeks, and what clients send grows all the same
+    except (UserError, PacksightError) as error:
+        collect_when_due(config, unsure=str(error))  # what clients send grows also while no sync succeeds
         raise
-    collect_when_due(config)
+    collect_when_due(config, unsure=told.get("skipped", ""))
     return told
 
 

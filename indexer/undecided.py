@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from packsight.shared import advice
 from packsight.shared.catalog.canary import Canary
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.versions import Current
 from packsight.shared.contract.errors import UserError
 
@@ -35,9 +38,10 @@ class HeldError(UndecidedError):
         since = min(hold.since for hold in current.holds.values())
         kept = sorted({current.versions[key] for key in current.holds if key in current.versions})
         left = sorted({hold.gone_back_from for hold in current.holds.values()})
+        for_whom = " for some of the workers" if current.versions.keys() - current.holds.keys() else ""
         super().__init__(
-            f"catalog {catalog} stays at {' and '.join(kept)}, to which somebody went back from {' and '.join(left)} at "
-            f"{since:%Y-%m-%d %H:%M} UTC",
+            f"catalog {catalog} stays at {' and '.join(kept)}{for_whom}, to which somebody went back from {' and '.join(left)} "
+            f"at {since:%Y-%m-%d %H:%M} UTC",
             f"When the feed is mended, `packsight catalog resume{advice.of_catalog(catalog)}` lets syncs publish again. "
             "With --force a sync publishes now.",
         )
@@ -55,3 +59,8 @@ def undecided(catalog: str, current: Current | None) -> UndecidedError | None:
     if current.canaries:
         return CanaryError(catalog, current)
     return HeldError(catalog, current) if current.holds else None
+
+
+def keeps_all_back(waits: UndecidedError, current: Current, recipes: Iterable[Recipe]) -> bool:
+    """Whether a sync for these recipes has nothing to publish meanwhile: those that nobody went back for are not held."""
+    return not isinstance(waits, HeldError) or all(recipe.key in current.holds for recipe in recipes)

@@ -333,7 +333,10 @@ class Storage(_Section):
     """
 
     collect_hours: float = Field(default=24.0, gt=0)
-    """Period of the collection, which the indexer does after a sync: looking at all objects takes a request per thousand."""
+    """Period of the collection, which the indexer does after a sync, also one that failed.
+
+    Looking at all objects takes a request per thousand.
+    """
     photos_days: float = Field(default=7.0, ge=0)
     """Catalog photos that no kept version has: a product that is out of the feed over a few days is not fetched again. The first
     sync of a catalog, which ends within a day, is at work with photos before anything names them."""

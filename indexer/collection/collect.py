@@ -45,17 +45,26 @@ def look(settings: Settings, store: ObjectStore, fleet: Fleet, now: datetime | N
 
 
 def collect(
-    settings: Settings, store: ObjectStore, fleet: Fleet, *, dry_run: bool = False, now: datetime | None = None
+    settings: Settings,
+    store: ObjectStore,
+    fleet: Fleet,
+    *,
+    dry_run: bool = False,
+    unsure: str = "",
+    now: datetime | None = None,
 ) -> Collected:
     """Remove what nothing needs any more, and put packs of features in order.
 
     It holds the lock of every catalog meanwhile. Where one is being synced, its parts stay, and so does all that catalogs have
-    in common: photos and features. It can be broken off anywhere and run again. Raises LockLostError, redis.RedisError,
-    StorageError, and CatalogError when it cannot be known what is needed; then nothing is removed.
+    in common: photos and features. unsure: a sentence on why the same holds for the catalog that the indexer follows. It can be
+    broken off anywhere and run again. Raises LockLostError, redis.RedisError, StorageError, and CatalogError when it cannot be
+    known what is needed; then nothing is removed.
     """
     ages = Ages.of(settings.storage, now)
     with ExitStack() as stack:
         leases, at_work = _hold(settings, store, fleet, stack)
+        if unsure:
+            at_work.setdefault(settings.catalog.name, unsure)
 
         def still_ours() -> None:
             for lease in leases:
@@ -101,19 +110,22 @@ def _ways(store: ObjectStore, makers: frozenset[str]) -> Iterator[tuple[Part, st
                 yield part, maker
 
 
-def collect_when_due(settings: Settings) -> Collected | None:
-    """Collect if the last time from this home is long enough ago; what fails is logged and tried again after the next sync."""
+def collect_when_due(settings: Settings, *, unsure: str = "") -> Collected | None:
+    """Collect if the last time from this home is long enough ago; what fails is logged and tried again after the next sync.
+
+    unsure: why what catalogs have, photos and features are left alone: no sync has said what it needs of them.
+    """
     stamp = settings.home / "indexer" / "collected"
     if not _is_due(stamp, settings.storage.collect_hours):
         return None
     try:
         with closing(ObjectStore(settings.s3)) as store, closing(Fleet(settings)) as fleet:
-            done = collect(settings, store, fleet)
+            done = collect(settings, store, fleet, unsure=unsure)
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.touch()
     except (PacksightError, UserError, RedisError, OSError) as error:
         log.error("object storage was not collected: %s", error, extra={"action": "collection_failed"})
         return None
-    stamp.parent.mkdir(parents=True, exist_ok=True)
-    stamp.touch()
     objects, size = total(unneeded(done.found.piles))
     log.info("object storage: %d objects that nothing needed are removed, %d bytes", objects, size, extra={"action": "collected"})
     for note in done.found.notes:

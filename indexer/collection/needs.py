@@ -37,6 +37,8 @@ class CatalogNeeds:
     sources: Marks
     """Fetched for a version that is not there yet, or known to be of no use, which is not found out again; and what people
     reviewed, by which each version is calibrated."""
+    reviewed: Mapping[str, str]
+    """Keys of the uploads that people reviewed, by hash: until a sync has taken them in, their bytes may lie nowhere else."""
     unreadable: tuple[str, ...] = ()
 
     @property
@@ -49,17 +51,22 @@ def read_needs(store: ObjectStore, name: str) -> CatalogNeeds:
     """Read what a catalog needs; raises CatalogError for a version whose list of photos is damaged."""
     catalogs = CatalogStore(store, name, Trust(Keyring()))  # a version that nobody is to believe keeps its parts too
     versions, unreadable = catalogs.named()
+    reviewed = _reviewed(store, name)
     return CatalogNeeds(
         name,
         tuple(versions),
         Marks(_photos(catalogs, versions)),
-        Marks(filter(is_hash, chain(copied(store, name), _reviewed(store, name)))),
+        Marks(filter(is_hash, chain(copied(store, name), reviewed))),
+        {sha: key for sha, key in reviewed.items() if key.startswith(layout.UPLOADS)},
         tuple(error.message for error in unreadable),
     )
 
 
-def _reviewed(store: ObjectStore, name: str) -> Iterator[str]:
-    return (verdict.sha256 for verdict in ReviewStore(store, name).reviewed().settled if verdict.kind is not Kind.BAD)
+def _reviewed(store: ObjectStore, name: str) -> dict[str, str]:
+    """Where photos lie that people reviewed, by hash."""
+    prefix = layout.address(store.bucket, "")
+    settled = ReviewStore(store, name).reviewed().settled
+    return {verdict.sha256: verdict.image.removeprefix(prefix) for verdict in settled if verdict.kind is not Kind.BAD}
 
 
 def _photos(catalogs: CatalogStore, versions: Iterable[Manifest]) -> Iterator[str]:

@@ -62,10 +62,11 @@ def survey(
     for one in needs:
         _catalog(store, one, piles, certain=one.name not in at_work and not one.unreadable)
     photos, sources = _together(one.photos for one in needs), _together(one.sources for one in needs)
-    _photos(store, ages, photos, sources, piles, certain=certain)
+    there = _photos(store, ages, photos, sources, piles, certain=certain)
+    reviewed = {key for one in needs for sha, key in one.reviewed.items() if sha not in there}
     makers = frozenset(maker for recipe in recipes for maker in recipe.parts.values()).union(*(one.makers for one in needs))
     _features(store, ages, makers, piles, certain=certain)
-    jobs = _jobs(store, ages, active, piles)
+    jobs = _jobs(store, ages, active, reviewed, piles)
     for room, why in (
         (layout.MODELS, "networks of 8-bit integers"), (layout.INCOMING, "put here by others"),
         (layout.REVIEWS, "what people said of answers"),
@@ -119,18 +120,25 @@ def version_sizes(versions: Sequence[Manifest]) -> list[VersionSize]:
     ]
 
 
-def _photos(store: ObjectStore, ages: Ages, photos: Marks, sources: Marks, piles: Piles, *, certain: bool) -> None:
+def _photos(store: ObjectStore, ages: Ages, photos: Marks, sources: Marks, piles: Piles, *, certain: bool) -> Marks:
+    """Returns the hashes of those that are there and stay."""
+    stay: list[str] = []
     for room in (layout.PHOTOS, layout.MADE):
         for found in store.listed(room):
             name = found.key.removeprefix(room) if room == layout.PHOTOS else source_of(found.key)
             if not is_hash(name):
                 piles.put(room, found, "not packsight's")
-            elif name in photos:
+                continue
+            if name in photos:
                 piles.put(room, found, "of versions")
             elif name in sources:
                 piles.put(room, found, "seen at the sources of photos, or reviewed")
             else:
                 piles.put(room, found, "of no version", goes=certain and ages.is_over(found, ages.photos))
+                continue
+            if room == layout.PHOTOS:
+                stay.append(name)
+    return Marks(stay)
 
 
 def _features(store: ObjectStore, ages: Ages, makers: Collection[str], piles: Piles, *, certain: bool) -> None:
@@ -146,8 +154,10 @@ def _features(store: ObjectStore, ages: Ages, makers: Collection[str], piles: Pi
             piles.put(layout.FEATURES, found, why, goes=goes)
 
 
-def _jobs(store: ObjectStore, ages: Ages, active: Collection[str], piles: Piles) -> frozenset[str]:
-    """Returns those that are kept."""
+def _jobs(
+    store: ObjectStore, ages: Ages, active: Collection[str], reviewed: Collection[str], piles: Piles
+) -> frozenset[str]:
+    """Returns those that are kept. reviewed: keys of uploads that people reviewed and no sync has taken in."""
     kept: list[str] = []
     for job, group in groupby(store.listed(layout.JOBS), lambda found: found.key.removeprefix(layout.JOBS).partition("/")[0]):
         files = list(group)
@@ -161,9 +171,9 @@ def _jobs(store: ObjectStore, ages: Ages, active: Collection[str], piles: Piles)
             piles.put(layout.JOBS, found, why, goes=goes)
     wanted = wanted_uploads(store, kept)
     for found in store.listed(layout.UPLOADS):
-        of_job = found.key in wanted
-        goes = not of_job and ages.is_over(found, ages.uploads)
-        piles.put(layout.UPLOADS, found, "of jobs" if of_job else "of no job that is kept", goes=goes)
+        why = "of jobs" if found.key in wanted else "reviewed" if found.key in reviewed else ""
+        goes = not why and ages.is_over(found, ages.uploads)
+        piles.put(layout.UPLOADS, found, why or "of no job that is kept", goes=goes)
     return frozenset(kept)
 
 

@@ -36,10 +36,10 @@ def publish(run: Run, state: State, wanted: Wanted, built: Built, summary: Summa
             anew=run.request.force, share=share,
         )  # fmt: skip
         keep_built(made.folder, made.manifest, run.parents)
-    if run.request.force:
-        resume(run.catalogs)
     if built.versions:
         run.fleet.announce(run.request.catalog)
+    if run.request.force and not run.request.canary:
+        resume(run.catalogs)  # also for recipes that no worker has any more
     # Also when nothing is new: the sync before may have been interrupted here.
     prune(
         run.catalogs,

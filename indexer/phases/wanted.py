@@ -19,7 +19,7 @@ from packsight.indexer.state.database import State
 from packsight.indexer.state.intake import take_in, take_in_extras
 from packsight.indexer.state.published import touch_all
 from packsight.indexer.state.resolution import NO_VERSION
-from packsight.indexer.undecided import HeldError, UndecidedError, undecided
+from packsight.indexer.undecided import HeldError, UndecidedError, keeps_all_back, undecided
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.versions import Current
 from packsight.shared.contract.errors import CatalogError, UserError
@@ -48,8 +48,8 @@ def want(run: Run, state: State) -> Wanted:
         state.set("begun", True)
     current = run.catalogs.overwritable() if request.force else run.catalogs.current()
     waits = undecided(request.catalog, current) if not request.dry_run else None
-    held = _held(run, current, waits)
     parent = _parent(run, state, current.version) if current is not None and current.version else None
+    held = _held(run, current, parent, waits)
     skipped: Counter[str] = Counter()
     harvest = Harvest(run.store, request.catalog, run.settings, run.clock(), again=request.force)
     with state.transaction():
@@ -70,10 +70,7 @@ def want(run: Run, state: State) -> Wanted:
     if skipped:
         left_out = ", ".join(f"{printable(kind)} {count}" for kind, count in skipped.most_common(10))
         notes = (*notes, f"left out of the extra photos: {left_out}")
-    if waits is not None and request.force:
-        notes = (*notes, f"forced: {waits.what}, which this version takes the place of")
-    elif waits is not None:
-        notes = (*notes, f"{waits.what}: only workers that have no version yet get one")
+    notes = (*notes, *_despite(run, waits))
     targets = tuple(_target(run, state, recipe, current, parent) for recipe in recipes)
     if request.force or state.get("settled") != _names(parent, targets):
         with state.transaction():
@@ -81,18 +78,24 @@ def want(run: Run, state: State) -> Wanted:
     return Wanted(wanted, current, parent, targets, notes, harvest)
 
 
-def _held(run: Run, current: Current | None, waits: UndecidedError | None) -> frozenset[str]:
-    """Keys of the recipes that stay as they are while a person has to decide.
-
-    Raises UndecidedError when there is nothing else to build for. Where somebody went back there is for a recipe that has no
-    version yet: an upgrade is no reason to leave its workers without a catalog.
-    """
+def _held(run: Run, current: Current | None, parent: Parent | None, waits: UndecidedError | None) -> frozenset[str]:
+    """Keys of the recipes that stay as they are while a person has to decide; raises UndecidedError when no other is left."""
     if waits is None or current is None or run.request.force:
         return frozenset()
-    new = [one for one in run.fleet.recipes() if one.matching == matching_fingerprint() and one.key not in current.versions]
-    if not isinstance(waits, HeldError) or not new:
+    if not isinstance(waits, HeldError) or keeps_all_back(waits, current, _recipes(run.fleet, parent)[0]):
         raise waits
-    return frozenset(current.versions)
+    return frozenset(current.holds)
+
+
+def _despite(run: Run, waits: UndecidedError | None) -> tuple[str, ...]:
+    """What to say of a sync that goes on although a person has to decide."""
+    if waits is None:
+        return ()
+    if not run.request.force:
+        return (f"{waits.what}: only other workers get a version",)
+    if run.request.canary and isinstance(waits, HeldError):
+        return (f"forced: {waits.what}; this version is tried beside it",)
+    return (f"forced: {waits.what}, which this version takes the place of",)
 
 
 def _read_feed(run: Run, state: State) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,14 +13,19 @@ from rich.console import Console
 from packsight.deploy import display, doctor, status
 from packsight.deploy.stack.state import StackFolder
 from packsight.indexer import tasks
+from packsight.indexer.collection.collect import collect
 from packsight.indexer.fleet import Fleet
-from packsight.indexer.undecided import HeldError
+from packsight.indexer.undecided import CanaryError, HeldError
 from packsight.indexer.watching.catalogs import Catalogs
 from packsight.shared.metrics import table
 from packsight.shared.queue import syncs
 from packsight.shared.queue.connection import result_database
+from packsight.shared.storage import layout
+from packsight.shared.storage.reviews import ReviewStore
+from packsight.shared.storage.verdicts import Kind
 from tests.integration.test_canary import Trying, named, run, shop
-from tests.integration.test_sync import RECIPE, register
+from tests.integration.test_sync import RECIPE, photo, register
+from tests.unit.test_verdicts import verdict
 
 __all__ = ["shop"]
 
@@ -72,18 +79,47 @@ def test_a_forced_sync_ends_it_for_all_recipes_and_says_so(shop: Trying, gone_ba
     assert shop.sync().published
 
 
+def test_a_trial_beside_what_is_held_ends_no_hold(shop: Trying, gone_back: tuple[str, str]) -> None:
+    first, _ = gone_back
+    report = shop.sync(force=True, canary=0.2)
+    assert any("tried beside it" in note for note in report.notes)
+    error = run("resume").exception
+    assert isinstance(error, CanaryError), "what else has to be decided is said"
+    shop.sync(force=True, canary=0.2)
+    run("rollback", "--no-wait")
+    assert named(shop) == (first, None)
+
+
+def test_a_photo_that_was_reviewed_meanwhile_is_there_for_the_sync_after(shop: Trying, gone_back: tuple[str, str]) -> None:
+    picture = photo(77)
+    sha256 = hashlib.sha256(picture).hexdigest()
+    key = f"{layout.UPLOADS}{sha256}"
+    shop.store.write(key, picture)
+    shop.store.write(f"{layout.UPLOADS}{'a' * 64}", b"of nobody")
+    image = layout.address(shop.store.bucket, key)
+    ReviewStore(shop.store, "default").add([verdict(Kind.RIGHT, sha256=sha256, image=image)])
+    with closing(Fleet(shop.settings)) as fleet:
+        later = datetime.now(UTC) + timedelta(days=60)
+        collect(shop.settings, shop.store, fleet, unsure="no sync succeeds", now=later)
+    assert shop.store.exists(key) and not shop.store.exists(f"{layout.UPLOADS}{'a' * 64}")
+
+
 def test_workers_of_a_new_recipe_get_a_version_while_others_are_held(shop: Trying, gone_back: tuple[str, str]) -> None:
     first, _ = gone_back
     shop.recipes = [RECIPE, OTHER]
     report = shop.sync()
-    assert report.published and any("only workers that have no version yet get one" in note for note in report.notes)
+    assert report.published and any("only other workers get a version" in note for note in report.notes)
     current = shop.catalogs.current()
     assert current is not None
     assert (current.version_for(RECIPE), current.version_for(OTHER)) == (first, report.version)
-    with pytest.raises(HeldError, match=f"stays at {first}"):
+    shop.names["4"] = "Soap of roses"
+    shop.recipes = [OTHER]
+    assert shop.sync().published, "a hold for workers that are gone keeps nobody back"
+    shop.recipes = [RECIPE]
+    with pytest.raises(HeldError, match=f"stays at {first} for some of the workers"):
         shop.sync()
     run("resume")
-    shop.names["4"] = "Soap of roses"
+    shop.recipes = [RECIPE, OTHER]
     shop.sync()
     current = shop.catalogs.current()
     assert current is not None and first not in current.versions.values()

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from packsight.indexer.publish import resume, roll_back
-from packsight.indexer.undecided import CanaryError, HeldError, undecided
+from packsight.indexer.publish import prune, resume, roll_back
+from packsight.indexer.undecided import CanaryError, HeldError, keeps_all_back, undecided
 from packsight.shared.catalog.signatures import Document
-from packsight.shared.catalog.versions import CatalogStore
-from packsight.shared.contract.errors import UserError
+from packsight.shared.catalog.versions import CatalogStore, Current
+from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import Conflict
 from tests.trust import UNCHECKED, Shelf, publisher, reader
-from tests.unit.test_canary import MINE, OTHER, pointer, put
+from tests.unit.test_canary import MINE, OTHER, pointer, put, whole
 
 
 @pytest.fixture
@@ -52,7 +52,9 @@ def test_who_goes_back_stays_there_and_who_goes_further_back_remembers_where_it_
     assert pointer(catalogs).holds[MINE.key].since == since
     error = undecided("default", pointer(catalogs))
     assert isinstance(error, HeldError)
-    assert "stays at v2, to which somebody went back from v3" in str(error) and "`packsight catalog resume`" in str(error)
+    assert "stays at v2 for some of the workers, to which somebody went back from v3" in str(error)
+    assert "`packsight catalog resume`" in str(error)
+    assert [keeps_all_back(error, pointer(catalogs), one) for one in ([MINE], [MINE, OTHER], [OTHER])] == [True, False, False]
 
 
 @pytest.mark.parametrize("ahead", ["v3", "v4"])
@@ -129,3 +131,40 @@ def test_a_hold_is_not_let_go_of_behind_somebodys_back(catalogs: CatalogStore, m
     monkeypatch.setattr(catalogs, "current", lambda: seen)
     with pytest.raises(UserError, match="published by someone else just now"):
         resume(catalogs)
+
+
+def test_what_is_held_is_kept_though_none_of_its_workers_is_up(catalogs: CatalogStore, tmp_path: Path) -> None:
+    roll_back(catalogs, "v1", [MINE])
+    for number in range(4, 10):
+        put(catalogs, tmp_path, f"w{number}", f"w{number - 1}", OTHER)
+        prune(catalogs, 2, [OTHER])
+    assert held(catalogs) == {"mine": "v3"} and "v1" in whole(catalogs)
+
+
+@pytest.mark.parametrize("body", [b"{", None])
+def test_going_back_over_a_pointer_that_is_refused_or_gone_is_held_too(
+    catalogs: CatalogStore, shelf: Shelf, body: bytes | None
+) -> None:
+    key = layout.pointer("default")
+    shelf.remove(key)
+    if body is not None:
+        shelf.write(key, body)
+    roll_back(catalogs, "v2", [MINE])
+    assert held(catalogs) == {"mine": "v3"}
+    shelf.write(key, b"{")
+    roll_back(catalogs, "v3", [MINE])
+    assert held(catalogs) == {}, "the newest: nothing is left behind"
+
+
+def test_a_hold_that_was_let_go_of_though_the_answer_was_lost_is_let_go_of(
+    catalogs: CatalogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roll_back(catalogs, None, [MINE])
+    drop = catalogs.drop_holds
+
+    def lost(*, expected: Current) -> None:
+        drop(expected=expected)
+        raise Conflict(ErrorCode.OBJECT_MISSING, "the request was repeated")
+
+    monkeypatch.setattr(catalogs, "drop_holds", lost)
+    assert resume(catalogs) is not None and held(catalogs) == {}
