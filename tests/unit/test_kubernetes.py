@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
@@ -278,6 +279,44 @@ def test_every_pod_acts_in_a_role_of_its_own_by_that_roles_secret_and_its_figure
     assert scraped == {"worker", "indexer", "http"} == set(policy["values"])
 
 
+def scraped(documents: list[Document]) -> Iterator[dict[str, str]]:
+    """Labels of what Prometheus scrapes of pods that run, by the actions that our configuration uses."""
+    (config,) = yaml.safe_load((ROOT / "deploy/prometheus/kubernetes.yml").read_text())["scrape_configs"]
+    (found,) = config["kubernetes_sd_configs"]
+    assert found["role"] == "pod"
+    made = [one for one in documents if pod_of(one) and one["metadata"]["namespace"] in found["namespaces"]["names"]]
+    for one in made:
+        meta = {re.sub(r"\W", "_", f"__meta_kubernetes_pod_label_{name}"): value for name, value in labels_of(one).items()}
+        meta |= {"__meta_kubernetes_pod_name": f"{one['metadata']['name']}-0", "__meta_kubernetes_pod_phase": "Running"}
+        for port in container_of([one], one["metadata"]["name"]).get("ports", ()):
+            labels: dict[str, str] | None = {**meta, "__meta_kubernetes_pod_container_port_name": port["name"]}
+            for rule in config["relabel_configs"]:
+                (source,) = rule["source_labels"]
+                match = re.fullmatch(rule.get("regex", "(.*)"), labels[source])
+                if "target_label" in rule:
+                    assert match
+                    labels[rule["target_label"]] = rule.get("replacement", "$1").replace("$1", match[1])
+                elif bool(match) != (rule["action"] == "keep"):
+                    labels = None
+                    break
+            if labels is not None:
+                yield labels
+
+
+def test_prometheus_finds_the_figures_under_the_names_that_alerts_go_by_and_keda_asks_where_it_is_let_in(
+    documents: list[Document],
+) -> None:
+    rules = (ROOT / "deploy/prometheus/alerts.yml").read_text()
+    assert sorted(one["job"] for one in scraped(documents)) == ["packsight-http", "packsight-indexer", "packsight-worker"]
+    assert {one["job"] for one in scraped(documents)} >= set(re.findall(r'job="([^"]+)"', rules))
+    (entrance,) = of_kind(documents, "NetworkPolicy")["to-metrics"]["spec"]["ingress"]
+    assert entrance["ports"] == [{"port": "metrics"}]
+    (peer,) = entrance["from"]
+    (scaled,) = of_kind(documents, "ScaledObject").values()
+    host = urlsplit(scaled["spec"]["triggers"][0]["metadata"]["serverAddress"]).hostname or ""
+    assert host.split(".")[1] == peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+
+
 def test_images_carry_the_version(documents: list[Document]) -> None:
     images = {container["image"] for document in documents for container in containers(document)}
     assert {image for image in images if image.startswith("packsight")} == {f"packsight:{packsight.__version__}"}
@@ -373,6 +412,8 @@ def test_nobody_reaches_broker_and_storage_but_who_has_their_keys(documents: lis
         if name != "backup":  # it has the operator's keys, and asks object storage alone
             assert (labels.get("packsight/broker") == "client") == ("broker" in keys), name
         assert (labels.get("packsight/s3") == "client") == ("s3-access-key" in keys), name
+        # An S3 server of one's own may have a public address.
+        assert labels.get("packsight/web") == labels.get("packsight/s3"), name
     for service, port in (("broker", 6379), ("s3", 8333)):
         (door,) = policies[f"of-{service}-clients"]["spec"]["egress"]
         assert door["to"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": service}}}]
