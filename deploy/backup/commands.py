@@ -42,7 +42,7 @@ def backup(folder: Path, home: Path, *, uploads: bool, skip: Sequence[str], keep
     _say(f"Backup {head.name}: {head.objects:,} objects, {size(head.bytes)}, {new}. It is in {folder}.")
     if gone:
         _say(f"Removed {len(gone)} older: {', '.join(gone)}.")
-    _say(f"Not in it: {', '.join([*head.left_out, 'secrets', 'the broker with queues and results'])}.")
+    _say(f"Not in it: {', '.join([*head.left_out, 'secrets', 'keys and people of the HTTP door', 'the broker with queues and results'])}.")
     _report(taken.faults)
 
 

@@ -30,13 +30,13 @@ TAILS = {Kind.HISTOGRAM: ("_sum", "_count", "_bucket"), Kind.SUMMARY: ("_sum", "
 KNOWN = {f"{metric.name}{tail}" for metric in METRICS.values() for tail in TAILS.get(metric.kind, ("",))}
 KNOWN |= {rule["record"] for rule in RULES if "record" in rule}
 VALUES = {
-    "status": {*Status},
+    "status": {*Status, "5.."},
     "ending": {*Ending, "done", "failed", "put_back", "handed_back", "put_off"},
     "dependency": {*Dependency, BROKER_OR_RESULTS, "broker"},
     "queue": {*WORKER_QUEUES, INDEXER_QUEUE},
     "uptake": {"serving", "late", "refusing", "without"},
     "found": {"yes", "no"},
-    "job": {"packsight-worker", "packsight-indexer", "packsight-.*"},
+    "job": {"packsight-worker", "packsight-indexer", "packsight-http", "packsight-.*"},
 }
 
 

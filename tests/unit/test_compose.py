@@ -152,6 +152,27 @@ def test_the_broker_keeps_its_queues_over_a_restart_and_drops_nothing_when_full(
     assert "--aclfile /run/secrets/users.acl" in command
 
 
+def test_the_broker_is_full_before_it_is_killed_also_while_it_rewrites_its_file() -> None:
+    command = SERVICES["broker"]["command"]
+    most = int(command[command.index("--maxmemory") + 1].removesuffix("mb")) * 2**20
+    assert SERVICES["broker"]["mem_limit"] == "2g"
+    assert 1.5 * most < 2 * 2**30
+
+
+def test_prometheus_scrapes_every_service_with_figures_and_each_container_of_those_that_are_scaled() -> None:
+    jobs = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    figures = {name for name, one in SERVICES.items() if "PACKSIGHT_METRICS__PORT" in one.get("environment", {})}
+    assert {job["job_name"] for job in jobs} == {f"packsight-{name}" for name in figures}
+    for job in jobs:
+        name = job["job_name"].removeprefix("packsight-")
+        port = SERVICES[name]["environment"]["PACKSIGHT_METRICS__PORT"]
+        if name == "worker":
+            (found,) = job["dns_sd_configs"]
+            assert (found["names"], found["type"], str(found["port"])) == ([name], "A", port)
+        else:
+            assert job["static_configs"] == [{"targets": [f"{name}:{port}"]}]
+
+
 def test_the_image_is_built_in_stages_and_runs_as_a_user_without_rights() -> None:
     stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
     assert len(stages) == 2

@@ -317,6 +317,11 @@ def test_prometheus_finds_the_figures_under_the_names_that_alerts_go_by_and_keda
     assert host.split(".")[1] == peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
 
 
+def test_the_broker_has_the_memory_that_it_has_in_compose(documents: list[Document]) -> None:
+    limit = container_of(documents, "broker")["resources"]["limits"]["memory"]
+    assert limit.removesuffix("Gi") == COMPOSE["broker"]["mem_limit"].removesuffix("g")
+
+
 def test_images_carry_the_version(documents: list[Document]) -> None:
     images = {container["image"] for document in documents for container in containers(document)}
     assert {image for image in images if image.startswith("packsight")} == {f"packsight:{packsight.__version__}"}
