@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 import kubernetes_validate
 import pytest
 import yaml
+from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from typer.main import get_group
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import packsight
 from packsight.cli import app
@@ -289,7 +291,7 @@ def scraped(documents: list[Document]) -> Iterator[dict[str, str]]:
         meta = {re.sub(r"\W", "_", f"__meta_kubernetes_pod_label_{name}"): value for name, value in labels_of(one).items()}
         meta |= {"__meta_kubernetes_pod_name": f"{one['metadata']['name']}-0", "__meta_kubernetes_pod_phase": "Running"}
         for port in container_of([one], one["metadata"]["name"]).get("ports", ()):
-            labels: dict[str, str] | None = {**meta, "__meta_kubernetes_pod_container_port_name": port["name"]}
+            labels = {**meta, "__meta_kubernetes_pod_container_port_name": port["name"]}
             for rule in config["relabel_configs"]:
                 (source,) = rule["source_labels"]
                 match = re.fullmatch(rule.get("regex", "(.*)"), labels[source])
@@ -297,9 +299,8 @@ def scraped(documents: list[Document]) -> Iterator[dict[str, str]]:
                     assert match
                     labels[rule["target_label"]] = rule.get("replacement", "$1").replace("$1", match[1])
                 elif bool(match) != (rule["action"] == "keep"):
-                    labels = None
                     break
-            if labels is not None:
+            else:
                 yield labels
 
 
@@ -432,7 +433,26 @@ def test_no_secret_is_in_the_repository_or_sent_to_a_build() -> None:
     assert not [one for one in render(FOLDER / "base") if one["kind"] == "Secret"]
 
 
-@pytest.mark.parametrize("name", ["worker.env", "indexer.env"])
+def test_object_storage_is_open_to_those_who_reach_the_door_once_somebody_says_so(documents: list[Document]) -> None:
+    (policy,) = yaml.safe_load_all((FOLDER / "example/uploads.yaml").read_text())
+    kubernetes_validate.validate(policy, KUBERNETES, strict=True)
+    (opened,) = policy["spec"]["ingress"]
+    policies = of_kind(documents, "NetworkPolicy")
+    assert policy["metadata"]["name"] not in policies
+    assert opened["from"] == policies["to-http"]["spec"]["ingress"][0]["from"]
+    assert opened["ports"] == policies["to-s3"]["spec"]["ingress"][0]["ports"]
+    assert policy["spec"]["podSelector"] == policies["to-s3"]["spec"]["podSelector"]
+
+
+def test_the_door_knows_who_comes_through_a_proxy(documents: list[Document]) -> None:
+    sources = [one["configMapRef"]["name"] for one in container_of(documents, "http")["envFrom"]]
+    assert "http-settings" in sources
+    believed = of_kind(documents, "ConfigMap")["http-settings"]["data"]["PACKSIGHT_HTTP__PROXIES"]
+    proxies = ProxyHeadersMiddleware(FastAPI(), believed).trusted_hosts  # type: ignore[arg-type]
+    assert "10.244.3.7" in proxies and "10.0.0.7" not in proxies
+
+
+@pytest.mark.parametrize("name", ["worker.env", "indexer.env", "http.env"])
 def test_the_examples_settings_are_settings_that_exist(name: str) -> None:
     text = (FOLDER / "example" / name).read_text()
     assert re.fullmatch(r"(PACKSIGHT_\w+=.*\n)+", text)
