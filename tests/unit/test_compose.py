@@ -18,6 +18,7 @@ from packsight.cli import app
 from packsight.deploy import secrets_folder
 from packsight.shared.health import END_AFTER
 from packsight.shared.settings import Http, Settings, Worker
+from packsight.worker.process.cores import processes
 from tests.compose.engine import BASES, adapted, lasting, merged
 
 ROOT = Path(__file__).parents[2]
@@ -171,6 +172,11 @@ def test_prometheus_scrapes_every_service_with_figures_and_each_container_of_tho
             assert (found["names"], found["type"], str(found["port"])) == ([name], "A", port)
         else:
             assert job["static_configs"] == [{"targets": [f"{name}:{port}"]}]
+
+
+def test_a_worker_has_room_for_the_child_that_idles_until_somebody_asks_for_a_single_photo() -> None:
+    room = int(SERVICES["worker"]["mem_limit"].removesuffix("m")) * 2**20
+    assert processes(Worker(), SERVICES["worker"]["cpus"], room) == SERVICES["worker"]["cpus"] + 1
 
 
 def test_the_image_is_built_in_stages_and_runs_as_a_user_without_rights() -> None:

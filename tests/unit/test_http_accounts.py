@@ -13,6 +13,7 @@ from packsight.producer.http.limits import Places, Rates
 from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Kind, Right
 from packsight.producer.http.sessions import Sessions, own_secret
+from packsight.producer.http.turned_away import Few
 from packsight.producer.http import commands
 from packsight.shared.contract.errors import UserError
 
@@ -27,6 +28,17 @@ def test_neither_key_nor_password_stands_in_the_file_which_is_its_owners_alone(t
     assert key not in text
     assert "a long password" not in text
     assert stat.S_IMODE(accounts.path.stat().st_mode) == 0o600
+
+
+def test_a_flood_of_those_who_are_turned_away_fills_no_log() -> None:
+    now = [0.0]
+    few = Few(lambda: now[0])
+    told = [few.take("guesser") for _ in range(1000)]
+    assert told == [0] * 10 + [None] * 990
+    assert few.take("other") == 990, "who comes from elsewhere is seen, and the others are counted"
+    assert sum(few.take(f"10.0.0.{number}") is not None for number in range(200)) == 89
+    now[0] = 61.0
+    assert few.take("guesser") == 111
 
 
 def test_where_no_door_looks_no_key_is_given_that_nobody_would_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

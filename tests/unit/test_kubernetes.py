@@ -380,6 +380,11 @@ def test_workers_are_scaled_by_what_waits_and_what_is_in_work_per_child(document
     assert children * int(variables["PACKSIGHT_WORKER__THREADS"]) == cores
 
 
+def test_a_worker_has_the_memory_that_it_has_in_compose(documents: list[Document]) -> None:
+    limit = container_of(documents, "worker")["resources"]["limits"]["memory"]
+    assert limit.removesuffix("Mi") == COMPOSE["worker"]["mem_limit"].removesuffix("m")
+
+
 def test_workers_are_scaled_by_figures_that_are_told(documents: list[Document]) -> None:
     (scaled,) = of_kind(documents, "ScaledObject").values()
     for name in re.findall(r"packsight_\w+", scaled["spec"]["triggers"][0]["metadata"]["query"]):
