@@ -77,8 +77,8 @@ def _accounts() -> Accounts:
     # A container of the operator's has a home of its own, of which no door knows.
     if settings.redis.user == "operator" and advice.elsewhere(settings.home) and not is_home_of_a_door(settings.home):
         raise UserError(
-            f"No HTTP door looks into {settings.home.absolute()}. Run this where the door runs: docker compose exec http packsight …, "
-            "or kubectl exec -it deployment/http -- packsight …"
+            f"No HTTP door looks into {settings.home.absolute()}. Run this where the door runs: "
+            "docker compose exec http packsight …, or kubectl exec -it deployment/http -- packsight …"
         )
     return Accounts(settings.home)
 

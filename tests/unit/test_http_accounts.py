@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from packsight.producer.http import commands
 from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.limits import Places, Rates
 from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Kind, Right
 from packsight.producer.http.sessions import Sessions, own_secret
 from packsight.producer.http.turned_away import Few
-from packsight.producer.http import commands
 from packsight.shared.contract.errors import UserError
 
 JOBS = frozenset({Right.JOBS})
