@@ -14,6 +14,7 @@ from packsight.shared.logs import LogFormat
 
 def test_warnings_and_what_is_said_of_children_are_lines_like_all_others(capsys: pytest.CaptureFixture[str]) -> None:
     before = logging.getLogger().handlers[:]
+    logging.captureWarnings(False)  # pytest has its own way around each test, which an earlier one may have covered
     try:
         logs.set_up(LogFormat.JSON)
         with warnings.catch_warnings():
