@@ -195,7 +195,7 @@ def _broker(settings: Settings, folder: StackFolder) -> Findings:
                 address = client.connection_pool.connection_kwargs
                 where = f"{address.get('host')}:{address.get('port')}/{address.get('db')}"
                 info = client.info()
-                policy = info.get("maxmemory_policy", "noeviction")
+                policy, limit = info.get("maxmemory_policy", "noeviction"), info.get("maxmemory")
                 version = str(info.get("redis_version", "0"))
                 durable = bool(info.get("aof_enabled"))
         except UserError as error:
@@ -213,6 +213,10 @@ def _broker(settings: Settings, folder: StackFolder) -> Findings:
             yield _wrong(role, f"version {version} lacks commands that the transport uses", "Use Redis 6.2 or later, or Valkey.")
         if policy != "noeviction":
             yield _wrong(role, f"maxmemory-policy is {policy}: queues and results may be dropped", "Set it to noeviction.")
+        # That of `packsight up` has the machine to itself, and nobody kills it at a limit of its own.
+        if limit == 0 and not folder.state_file.exists():
+            remedy = "Set maxmemory below the memory of its container or machine: what is full refuses, what is killed is away."
+            yield _note(role, "has no limit of memory", remedy)
         if role == "broker" and not durable:
             yield _note(role, "has no append-only file: its restart loses queued messages", "Set appendonly yes.")
 

@@ -12,6 +12,7 @@ from flower.options import default_options as options
 from flower.views.monitor import Healthcheck, Metrics
 from tornado import web
 
+from packsight.shared import logs
 from packsight.shared.contract.errors import UserError
 from packsight.shared.queue.app import make_app
 from packsight.shared.settings import Settings, load_settings
@@ -52,6 +53,7 @@ def prepare(config: Settings) -> None:
 if __name__ == "__main__":
     try:
         settings = load_settings()
+        logs.set_up(settings.log_format)
         prepare(settings)
     except UserError as error:
         sys.exit(f"flower: {error}")

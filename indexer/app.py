@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
-from celery.signals import setup_logging, worker_init, worker_shutting_down
+from celery.signals import celeryd_after_setup, setup_logging, worker_init, worker_shutting_down
 
 from packsight.indexer.watching.reviewed import Reviews
 from packsight.indexer.watching.watch import Watch
@@ -61,6 +61,11 @@ def indexer_app() -> App:
 @setup_logging.connect
 def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
     logs.set_up(settings().log_format, loglevel or logging.INFO)
+
+
+@celeryd_after_setup.connect
+def _leave_the_log_to_children(**_: Any) -> None:
+    logs.of_spawned()
 
 
 @worker_init.connect

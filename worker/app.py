@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from celery.signals import (
+    celeryd_after_setup,
     setup_logging,
     task_postrun,
     worker_init,
@@ -56,6 +57,11 @@ def worker_app() -> App:
 @setup_logging.connect
 def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
     logs.set_up(settings().log_format, loglevel or logging.INFO)
+
+
+@celeryd_after_setup.connect
+def _leave_the_log_to_children(**_: Any) -> None:
+    logs.of_spawned()
 
 
 @worker_init.connect

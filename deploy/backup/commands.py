@@ -25,6 +25,7 @@ from packsight.shared.storage.objects import ObjectStore
 
 SHOWN = 10
 """Faults that are printed; the others are counted."""
+_NEVER_IN_IT = ("secrets", "keys and people of the HTTP door", "the broker with queues and results")
 out, err = Console(), Console(stderr=True)
 
 
@@ -42,7 +43,7 @@ def backup(folder: Path, home: Path, *, uploads: bool, skip: Sequence[str], keep
     _say(f"Backup {head.name}: {head.objects:,} objects, {size(head.bytes)}, {new}. It is in {folder}.")
     if gone:
         _say(f"Removed {len(gone)} older: {', '.join(gone)}.")
-    _say(f"Not in it: {', '.join([*head.left_out, 'secrets', 'the broker with queues and results'])}.")
+    _say(f"Not in it: {', '.join([*head.left_out, *_NEVER_IN_IT])}.")
     _report(taken.faults)
 
 

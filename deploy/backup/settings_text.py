@@ -13,7 +13,8 @@ from packsight.shared.settings import Settings
 
 _NOT_IN_IT = (
     "# Not in it: passwords, keys of object storage, the key that signs catalogs (catalog-key.pem, or catalog/key.pem of",
-    "# `packsight secrets`), addresses of broker and results, and settings of services that this command was not given.",
+    "# `packsight secrets`), keys, people and webhook secrets of the HTTP door (http/accounts.json of its home), addresses of",
+    "# broker and results, and settings of services that this command was not given.",
 )
 _CREDENTIALS = frozenset({"PACKSIGHT_S3__ACCESS_KEY"})
 

@@ -106,5 +106,9 @@ class Watch:
 
     def _look_at_workers(self) -> Iterator[Sample]:
         yield from self._workers.look()
+        memory = self._fleet.redis.info("memory")
+        yield table.MEMORY.of(value=memory["used_memory"])
+        if memory.get("maxmemory"):
+            yield table.MEMORY_LIMIT.of(value=memory["maxmemory"])
         pace = round(self._workers.photos_per_second, 3)
         overview.write(self._fleet.redis, Overview(photos_per_second=pace, oldest=self._queues.oldest))

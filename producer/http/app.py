@@ -32,6 +32,7 @@ from packsight.producer.http.limits import BodyLimit, Heads, SafeHeaders, Unpack
 from packsight.producer.http.page.frame import no_page
 from packsight.producer.http.page.rooms import Rooms
 from packsight.producer.http.refusal import Refusal
+from packsight.producer.http.turned_away import TurnedAway
 from packsight.shared.metrics.exporter import Figures
 from packsight.shared.settings import Settings
 
@@ -69,6 +70,7 @@ def create_app(settings: Settings, figures: Figures | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, most=settings.http.max_body, large=_LARGE)
     app.add_middleware(Unpacked)
     app.add_middleware(SafeHeaders)
+    app.add_middleware(TurnedAway)
     if figures is not None:
         app.add_middleware(Counted, figures=figures)
     app.add_middleware(Heads)  # outermost: what is within goes by one description of the request

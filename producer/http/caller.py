@@ -12,6 +12,7 @@ from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Right
 from packsight.producer.http.sessions import COOKIE, CSRF_HEADER, Session
+from packsight.producer.http.turned_away import is_known
 from packsight.shared.contract.errors import ErrorCode
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -27,6 +28,7 @@ async def caller(request: Request, the_door: TheDoor) -> Caller:
             raise _unknown("This key is not known", 'Send "Authorization: Bearer KEY" with a key that an operator gave.')
     else:
         found = _person(request, the_door)
+    is_known(request, found.called)
     the_door.rates.take(found.called)
     return found
 

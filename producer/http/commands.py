@@ -10,6 +10,8 @@ from rich.table import Table
 from packsight.producer.display import console, page
 from packsight.producer.http.accounts import Accounts, ApiClient, Person
 from packsight.producer.http.rights import Kind, Right
+from packsight.producer.http.sessions import is_home_of_a_door
+from packsight.shared import advice
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import act_as, load_settings
 
@@ -71,7 +73,14 @@ def remove(kind: Kind, name: str) -> None:
 
 
 def _accounts() -> Accounts:
-    return Accounts(load_settings().home)
+    settings = load_settings()
+    # A container of the operator's has a home of its own, of which no door knows.
+    if settings.redis.user == "operator" and advice.elsewhere(settings.home) and not is_home_of_a_door(settings.home):
+        raise UserError(
+            f"No HTTP door looks into {settings.home.absolute()}. Run this where the door runs: "
+            "docker compose exec http packsight …, or kubectl exec -it deployment/http -- packsight …"
+        )
+    return Accounts(settings.home)
 
 
 def _rights(names: list[str]) -> frozenset[Right]:

@@ -57,9 +57,18 @@ class Sessions:
         return hmac.new(self._secret, f"csrf {session.number}".encode(), hashlib.sha256).hexdigest()
 
 
+def is_home_of_a_door(home: Path) -> bool:
+    """Whether a door with a secret of its own has been opened in this folder of local state."""
+    return _own_secret(home).exists()
+
+
+def _own_secret(home: Path) -> Path:
+    return home / "http" / "session-secret"
+
+
 def own_secret(home: Path) -> str:
     """The secret of this folder of local state, made once."""
-    path = home / "http" / "session-secret"
+    path = _own_secret(home)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

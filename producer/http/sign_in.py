@@ -12,6 +12,7 @@ from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Kind, Right
 from packsight.producer.http.sessions import COOKIE, Session
+from packsight.producer.http.turned_away import is_known
 from packsight.shared.contract.errors import ErrorCode
 
 router = APIRouter(prefix="/v1/session", tags=["session"])
@@ -44,6 +45,8 @@ def sign_in(asked: SignIn, request: Request, response: Response, the_door: TheDo
     the_door.sign_ins.take(address(request))
     person = the_door.accounts.sign_in(asked.name, asked.password.get_secret_value())
     if person is None:
+        if the_door.accounts.person(asked.name):  # who mistook the fields has typed his password as a name
+            is_known(request, f"{Kind.PERSON} {asked.name}")
         remedy = "Check both. `packsight people add NAME` gives a new password."
         raise Refused(401, ErrorCode.ACCESS_DENIED, "Name or password are wrong", remedy=remedy)
     session, cookie = the_door.sessions.begin(person)

@@ -96,6 +96,8 @@ COMPLAINT = Metric("packsight_complaint", Kind.GAUGE, Where.BOTH, "1 while a res
 BREAKER = Metric("packsight_breaker_open", Kind.GAUGE, Where.BOTH, "1 while this is away and no work is taken", ("dependency",))
 
 DEPENDENCY = _indexer("packsight_dependency_up", "Whether the indexer could ask it a moment ago", "dependency")
+MEMORY = _indexer("packsight_results_memory_bytes", "Memory of the server that holds results, mostly the broker too")
+MEMORY_LIMIT = _indexer("packsight_results_memory_limit_bytes", "What it may take (maxmemory); nothing where it has no limit")
 QUEUE = _indexer("packsight_queue_messages", "Messages that wait", "queue")
 OLDEST = _indexer("packsight_queue_oldest_seconds", "Age of the message that has waited longest; 0 where none waits", "queue")
 UNACKED = _indexer("packsight_messages_in_work", "Messages that workers hold")

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -28,6 +29,8 @@ from packsight.indexer.examination import RefusedError
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.sync import run_sync
 from packsight.producer.broker import producer_app, send
+from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.rights import Right
 from packsight.shared.catalog.manifest import seal
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.messages import BULK_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE, SENT_AT, SYNC, RecognizeOptions
@@ -73,6 +76,22 @@ def indexer(settings: Settings, home: Path, port: int) -> Iterator[subprocess.Po
         process.wait(60)
 
 
+@contextmanager
+def door(settings: Settings, home: Path, port: int, figures: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A real HTTP door."""
+    own = {"PACKSIGHT_HOME": str(home / "door"), "PACKSIGHT_METRICS__PORT": str(figures)}
+    with (home / "door.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "packsight", "serve", "--port", str(port)],
+            env={**os.environ, **environment(settings), **own}, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
 def fires(seen: Prometheus, *names: str) -> None:
     wait_until(lambda: seen.alerts() >= set(names), f"{', '.join(names)}; what fires: {sorted(seen.alerts())}", 90)
 
@@ -94,29 +113,35 @@ def is_quiet(seen: Prometheus, *names: str) -> None:
 
 @dataclass
 class Watched:
-    """A queue with a worker of two children and an indexer, and the ports at which they are scraped."""
+    """A queue with a worker of two children, an indexer and a door, and the ports at which they are scraped."""
 
     stack: Stack
     indexer: subprocess.Popen[bytes]
+    door: subprocess.Popen[bytes]
     worker_port: int
     indexer_port: int
+    door_port: int
+    address: str
+    """Of the door."""
 
     @property
     def jobs(self) -> dict[str, list[int]]:
         """What a Prometheus scrapes."""
-        return {"packsight-worker": [self.worker_port], "packsight-indexer": [self.indexer_port]}
+        ports = {"worker": self.worker_port, "indexer": self.indexer_port, "http": self.door_port}
+        return {f"packsight-{name}": [port] for name, port in ports.items()}
 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     home = tmp_path_factory.mktemp("watched")
-    worker_port, indexer_port = free_ports(2)
+    worker_port, indexer_port, door_port, port = free_ports(4)
     own = {"PACKSIGHT_METRICS__PORT": str(worker_port), "PACKSIGHT_FETCH__ATTEMPTS": "1", "PACKSIGHT_QUEUE__STUCK_AFTER": "5"}
     with running(home, visibility_timeout=4, objects=True, module="standin_judged", variables=own) as made:
         stack = Stack(*made)
         ObjectStore(stack.settings.s3).ensure_bucket()
-        with indexer(stack.settings, home, indexer_port) as process:
-            yield Watched(stack, process, worker_port, indexer_port)
+        with indexer(stack.settings, home, indexer_port) as process, door(stack.settings, home, port, door_port) as serving:
+            address = f"http://127.0.0.1:{port}"
+            yield Watched(stack, process, serving, worker_port, indexer_port, door_port, address)
 
 
 def test_flower_shows_jobs_and_photos_by_name_failures_as_such_and_no_ticks_of_the_clock(
@@ -286,7 +311,19 @@ def age(client: redis.Redis, queue: str, seconds: float) -> None:
     client.lset(place, 0, json.dumps(message))
 
 
-def test_alerts_fire_for_children_that_die_photos_that_fail_a_worker_that_takes_nothing_and_a_broker_and_indexer_that_are_away(
+def asks(address: str, key: str) -> int:
+    """The status of the answer."""
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{address}/v1/recognize", b'{"url": "https://away.example/1.jpg"}', headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_alerts_fire_for_children_that_die_photos_that_fail_a_worker_that_takes_nothing_and_broker_indexer_and_door_that_are_away(
     watched: Watched, tmp_path: Path
 ) -> None:
     stack, closed = watched.stack, watched.stack.settings.home / "closed"
@@ -310,11 +347,25 @@ def test_alerts_fire_for_children_that_die_photos_that_fail_a_worker_that_takes_
         assert stack.wait([task]) == [[None]]
         is_quiet(seen, "PacksightQueueOld", "PacksightSick", "PacksightChildrenMissing")
 
+        # Results have come so close to what their server may take that there is room for little more.
+        used = int(client.info("memory")["used_memory"])
+        client.config_set("maxmemory", used + used // 10)
+        fires(seen, "PacksightBrokerFills")
+        client.config_set("maxmemory", 0)
+        is_quiet(seen, "PacksightBrokerFills")
+
+        _, key = Accounts(stack.settings.home / "door").add_client("shop", frozenset({Right.RECOGNISE}), None)
+        wait_until(lambda: asks(watched.address, key) == 200, "a door that answers")
         stack.servers.broker.kill()
-        fires(seen, "PacksightBrokerAway")
+        assert asks(watched.address, key) == 503
+        away = 'packsight_http_requests_total{endpoint="/v1/recognize",status="503"}'
+        wait_until(lambda: seen.value(away), "its count")
+        assert [asks(watched.address, key) for _ in range(12)] == [503] * 12
+        fires(seen, "PacksightBrokerAway", "PacksightHttpFails")
         stack.servers.broker.start()
         assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
-        is_quiet(seen, "PacksightBrokerAway", "PacksightChildrenDie", "PacksightPhotosFail")
+        is_quiet(seen, "PacksightBrokerAway", "PacksightHttpFails", "PacksightChildrenDie", "PacksightPhotosFail")
 
         watched.indexer.kill()
-        fires(seen, "PacksightIndexerDown")
+        watched.door.kill()
+        fires(seen, "PacksightIndexerDown", "PacksightHttpDown")

@@ -129,7 +129,7 @@ def test_what_was_wiped_is_brought_back_as_it_was_and_the_next_sync_describes_no
 
     taken = disaster.run("backup")
     assert taken.exit_code == 0
-    assert "Not in it: uploads/, secrets, the broker" in taken.output
+    assert "Not in it: uploads/, secrets, keys and people of the HTTP door, the broker" in taken.output
     assert disaster.run("restore", "--check").exit_code == 0
     disaster.wipe()
     done = disaster.run("restore")

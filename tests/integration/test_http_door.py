@@ -51,6 +51,26 @@ def test_without_broker_and_store_it_lives_and_is_not_ready(live_settings: Setti
         assert int(ready.headers["Retry-After"]) > 0
 
 
+def test_who_is_turned_away_leaves_a_line_without_any_secret(open_door: Serving, caplog: pytest.LogCaptureFixture) -> None:
+    shop, ann = open_door.client("shop"), open_door.person("ann")
+    caplog.clear()
+    open_door.stranger.with_headers(Authorization="Bearer packsight_guessed").get("/v1/jobs?token=5ec2e7")
+    assert shop.get("/v1/webhooks/failed").status == 200
+    assert open_door.client("blind", Right.RECOGNISE).get("/v1/jobs?name=5ec2e7").status == 403
+    for name in ("ann", "5ec2e7"):
+        assert open_door.stranger.post("/v1/session", json={"name": name, "password": "a wrong 5ec2e7"}).status == 401
+    assert ann.get("/v1/session").status == 200
+    lines = [vars(one) for one in caplog.records if getattr(one, "action", "") == "turned_away"]
+    assert [(one["status"], one["method"], one["path"], one.get("who")) for one in lines] == [
+        (401, "GET", "/v1/jobs", None),
+        (403, "GET", "/v1/jobs", "client blind"),
+        (401, "POST", "/v1/session", "person ann"),
+        (401, "POST", "/v1/session", None),
+    ]
+    assert {one["client"] for one in lines} == {"127.0.0.1"}
+    assert "5ec2e7" not in str(lines)
+
+
 def test_however_many_ask_whether_it_is_ready_it_asks_the_queue_once_at_a_time(
     live_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,10 +15,10 @@ import redis
 from pydantic import SecretStr
 from rich.console import Console
 
-from packsight.deploy import display
+from packsight.deploy import display, doctor
 from packsight.deploy.display import duration
 from packsight.deploy.stack.credentials import Role
-from packsight.deploy.stack.state import StackFolder
+from packsight.deploy.stack.state import StackFolder, StackState
 from packsight.deploy.status import observe
 from packsight.deploy.testbed import Servers
 from packsight.indexer.examination import RefusedError
@@ -120,6 +120,13 @@ def test_the_indexer_tells_of_queues_workers_and_syncs_with_its_own_rights(
     assert seen["packsight_sync_period_seconds", "default"] == 900
     assert [seen["packsight_sync_ending", "default", ending] for ending in ("refused", "unchanged")] == [1, 0]
     assert seen["packsight_syncs_total", "default", "unchanged"] == 1
+    assert seen["packsight_results_memory_bytes",] > 0 and ("packsight_results_memory_limit_bytes",) not in seen
+    client.config_set("maxmemory", "1gb")
+    try:
+        limited = looked(Watch(of_role(live_settings, servers, Role.INDEXER)))
+    finally:
+        client.config_set("maxmemory", 0)
+    assert limited["packsight_results_memory_limit_bytes",] == 2**30
     times = [seen[f"packsight_sync_{what}_timestamp_seconds", "default"] for what in ("succeeded", "ended")]
     assert 0 < times[0] <= times[1]
     assert [seen["packsight_dependency_up", name] for name in ("broker", "result database", "object storage")] == [1, 1, 1]
@@ -127,6 +134,25 @@ def test_the_indexer_tells_of_queues_workers_and_syncs_with_its_own_rights(
         with result_database(of_role(live_settings, servers, role)) as theirs:
             told = overview.read(theirs)
             assert told is not None and list(told.oldest) == [BULK_QUEUE]
+
+
+def test_a_server_without_a_limit_of_memory_is_noted_unless_it_is_that_of_the_local_stack(
+    live_settings: Settings, client: redis.Redis, tmp_path: Path
+) -> None:
+    folder = StackFolder(tmp_path / "stack")
+
+    def noted() -> list[str]:
+        return [one.subject for one in doctor._broker(live_settings, folder) if "no limit of memory" in one.text]
+
+    assert noted() == ["broker", "results"]
+    client.config_set("maxmemory", "1gb")
+    try:
+        assert noted() == []
+    finally:
+        client.config_set("maxmemory", 0)
+    folder.create()
+    folder.save(StackState())
+    assert noted() == []
 
 
 def test_what_cannot_be_asked_any_more_is_not_told_as_it_was() -> None:

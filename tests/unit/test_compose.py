@@ -18,6 +18,7 @@ from packsight.cli import app
 from packsight.deploy import secrets_folder
 from packsight.shared.health import END_AFTER
 from packsight.shared.settings import Http, Settings, Worker
+from packsight.worker.process.cores import processes
 from tests.compose.engine import BASES, adapted, lasting, merged
 
 ROOT = Path(__file__).parents[2]
@@ -150,6 +151,32 @@ def test_the_broker_keeps_its_queues_over_a_restart_and_drops_nothing_when_full(
     assert "--appendonly yes" in command
     assert "--maxmemory-policy noeviction" in command
     assert "--aclfile /run/secrets/users.acl" in command
+
+
+def test_the_broker_is_full_before_it_is_killed_also_while_it_rewrites_its_file() -> None:
+    command = SERVICES["broker"]["command"]
+    most = int(command[command.index("--maxmemory") + 1].removesuffix("mb")) * 2**20
+    assert SERVICES["broker"]["mem_limit"] == "2g"
+    assert 1.5 * most < 2 * 2**30
+
+
+def test_prometheus_scrapes_every_service_with_figures_and_each_container_of_those_that_are_scaled() -> None:
+    jobs = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    figures = {name for name, one in SERVICES.items() if "PACKSIGHT_METRICS__PORT" in one.get("environment", {})}
+    assert {job["job_name"] for job in jobs} == {f"packsight-{name}" for name in figures}
+    for job in jobs:
+        name = job["job_name"].removeprefix("packsight-")
+        port = SERVICES[name]["environment"]["PACKSIGHT_METRICS__PORT"]
+        if name == "worker":
+            (found,) = job["dns_sd_configs"]
+            assert (found["names"], found["type"], str(found["port"])) == ([name], "A", port)
+        else:
+            assert job["static_configs"] == [{"targets": [f"{name}:{port}"]}]
+
+
+def test_a_worker_has_room_for_the_child_that_idles_until_somebody_asks_for_a_single_photo() -> None:
+    room = int(SERVICES["worker"]["mem_limit"].removesuffix("m")) * 2**20
+    assert processes(Worker(), SERVICES["worker"]["cpus"], room) == SERVICES["worker"]["cpus"] + 1
 
 
 def test_the_image_is_built_in_stages_and_runs_as_a_user_without_rights() -> None:

@@ -46,6 +46,8 @@ NOT_RUN: dict[tuple[str, ...], str] = {
     ("docs/operations.md", "A new release"): "needs a container engine: `make compose-test FROM=COMMIT`",
     ("docs/operations.md", "Images behind a mirror"): "needs a container engine: `make compose-test`",
     ("docs/operations.md", "Kubernetes"): "needs a cluster; tests/unit/test_kubernetes.py renders it",
+    ("docs/operations.md", "Upgrades and restores in a cluster", "", "apply"): "needs a cluster",
+    ("docs/operations.md", "Upgrades and restores in a cluster", "", "scale"): "needs a cluster",
 }
 """Blocks by what finds them, and why no test runs them."""
 ROOMS = ("shared", "worker", "producer", "indexer", "deploy", "training", "tests", "bench", "docs", "examples", "packsight")

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from packsight.producer.http import commands
 from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.limits import Places, Rates
 from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Kind, Right
 from packsight.producer.http.sessions import Sessions, own_secret
+from packsight.producer.http.turned_away import Few
 from packsight.shared.contract.errors import UserError
 
 JOBS = frozenset({Right.JOBS})
@@ -26,6 +28,32 @@ def test_neither_key_nor_password_stands_in_the_file_which_is_its_owners_alone(t
     assert key not in text
     assert "a long password" not in text
     assert stat.S_IMODE(accounts.path.stat().st_mode) == 0o600
+
+
+def test_a_flood_of_those_who_are_turned_away_fills_no_log() -> None:
+    now = [0.0]
+    few = Few(lambda: now[0])
+    told = [few.take("guesser") for _ in range(1000)]
+    assert told == [0] * 10 + [None] * 990
+    assert few.take("other") == 990, "who comes from elsewhere is seen, and the others are counted"
+    assert sum(few.take(f"10.0.0.{number}") is not None for number in range(200)) == 89
+    now[0] = 61.0
+    assert few.take("guesser") == 111
+
+
+def test_where_no_door_looks_no_key_is_given_that_nobody_would_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKSIGHT_HOME", str(tmp_path))
+    commands.add_key("laptop", ["jobs"], [])
+    monkeypatch.setenv("PACKSIGHT_BROKER_URL", "redis://broker:6379/0")
+    monkeypatch.setenv("PACKSIGHT_REDIS__USER", "operator")
+    with pytest.raises(UserError, match="docker compose exec http packsight"):
+        commands.add_key("shop", ["jobs"], [])
+    monkeypatch.setenv("PACKSIGHT_REDIS__USER", "http")
+    commands.add_key("shop", ["jobs"], [])
+    monkeypatch.setenv("PACKSIGHT_REDIS__USER", "operator")
+    own_secret(tmp_path)
+    commands.add_key("other", ["jobs"], [])
+    assert [one.name for one in Accounts(tmp_path).all()] == ["laptop", "other", "shop"]
 
 
 def test_who_is_added_or_removed_elsewhere_is_known_here(tmp_path: Path) -> None:

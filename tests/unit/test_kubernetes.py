@@ -8,13 +8,16 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
 import yaml
+from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from typer.main import get_group
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import packsight
 from packsight.cli import app
@@ -278,6 +281,48 @@ def test_every_pod_acts_in_a_role_of_its_own_by_that_roles_secret_and_its_figure
     assert scraped == {"worker", "indexer", "http"} == set(policy["values"])
 
 
+def scraped(documents: list[Document]) -> Iterator[dict[str, str]]:
+    """Labels of what Prometheus scrapes of pods that run, by the actions that our configuration uses."""
+    (config,) = yaml.safe_load((ROOT / "deploy/prometheus/kubernetes.yml").read_text())["scrape_configs"]
+    (found,) = config["kubernetes_sd_configs"]
+    assert found["role"] == "pod"
+    made = [one for one in documents if pod_of(one) and one["metadata"]["namespace"] in found["namespaces"]["names"]]
+    for one in made:
+        meta = {re.sub(r"\W", "_", f"__meta_kubernetes_pod_label_{name}"): value for name, value in labels_of(one).items()}
+        meta |= {"__meta_kubernetes_pod_name": f"{one['metadata']['name']}-0", "__meta_kubernetes_pod_phase": "Running"}
+        for port in container_of([one], one["metadata"]["name"]).get("ports", ()):
+            labels = {**meta, "__meta_kubernetes_pod_container_port_name": port["name"]}
+            for rule in config["relabel_configs"]:
+                (source,) = rule["source_labels"]
+                match = re.fullmatch(rule.get("regex", "(.*)"), labels[source])
+                if "target_label" in rule:
+                    assert match
+                    labels[rule["target_label"]] = rule.get("replacement", "$1").replace("$1", match[1])
+                elif bool(match) != (rule["action"] == "keep"):
+                    break
+            else:
+                yield labels
+
+
+def test_prometheus_finds_the_figures_under_the_names_that_alerts_go_by_and_keda_asks_where_it_is_let_in(
+    documents: list[Document],
+) -> None:
+    rules = (ROOT / "deploy/prometheus/alerts.yml").read_text()
+    assert sorted(one["job"] for one in scraped(documents)) == ["packsight-http", "packsight-indexer", "packsight-worker"]
+    assert {one["job"] for one in scraped(documents)} >= set(re.findall(r'job="([^"]+)"', rules))
+    (entrance,) = of_kind(documents, "NetworkPolicy")["to-metrics"]["spec"]["ingress"]
+    assert entrance["ports"] == [{"port": "metrics"}]
+    (peer,) = entrance["from"]
+    (scaled,) = of_kind(documents, "ScaledObject").values()
+    host = urlsplit(scaled["spec"]["triggers"][0]["metadata"]["serverAddress"]).hostname or ""
+    assert host.split(".")[1] == peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+
+
+def test_the_broker_has_the_memory_that_it_has_in_compose(documents: list[Document]) -> None:
+    limit = container_of(documents, "broker")["resources"]["limits"]["memory"]
+    assert limit.removesuffix("Gi") == COMPOSE["broker"]["mem_limit"].removesuffix("g")
+
+
 def test_images_carry_the_version(documents: list[Document]) -> None:
     images = {container["image"] for document in documents for container in containers(document)}
     assert {image for image in images if image.startswith("packsight")} == {f"packsight:{packsight.__version__}"}
@@ -335,6 +380,11 @@ def test_workers_are_scaled_by_what_waits_and_what_is_in_work_per_child(document
     assert children * int(variables["PACKSIGHT_WORKER__THREADS"]) == cores
 
 
+def test_a_worker_has_the_memory_that_it_has_in_compose(documents: list[Document]) -> None:
+    limit = container_of(documents, "worker")["resources"]["limits"]["memory"]
+    assert limit.removesuffix("Mi") == COMPOSE["worker"]["mem_limit"].removesuffix("m")
+
+
 def test_workers_are_scaled_by_figures_that_are_told(documents: list[Document]) -> None:
     (scaled,) = of_kind(documents, "ScaledObject").values()
     for name in re.findall(r"packsight_\w+", scaled["spec"]["triggers"][0]["metadata"]["query"]):
@@ -373,6 +423,8 @@ def test_nobody_reaches_broker_and_storage_but_who_has_their_keys(documents: lis
         if name != "backup":  # it has the operator's keys, and asks object storage alone
             assert (labels.get("packsight/broker") == "client") == ("broker" in keys), name
         assert (labels.get("packsight/s3") == "client") == ("s3-access-key" in keys), name
+        # An S3 server of one's own may have a public address.
+        assert labels.get("packsight/web") == labels.get("packsight/s3"), name
     for service, port in (("broker", 6379), ("s3", 8333)):
         (door,) = policies[f"of-{service}-clients"]["spec"]["egress"]
         assert door["to"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": service}}}]
@@ -386,7 +438,26 @@ def test_no_secret_is_in_the_repository_or_sent_to_a_build() -> None:
     assert not [one for one in render(FOLDER / "base") if one["kind"] == "Secret"]
 
 
-@pytest.mark.parametrize("name", ["worker.env", "indexer.env"])
+def test_object_storage_is_open_to_those_who_reach_the_door_once_somebody_says_so(documents: list[Document]) -> None:
+    (policy,) = yaml.safe_load_all((FOLDER / "example/uploads.yaml").read_text())
+    kubernetes_validate.validate(policy, KUBERNETES, strict=True)
+    (opened,) = policy["spec"]["ingress"]
+    policies = of_kind(documents, "NetworkPolicy")
+    assert policy["metadata"]["name"] not in policies
+    assert opened["from"] == policies["to-http"]["spec"]["ingress"][0]["from"]
+    assert opened["ports"] == policies["to-s3"]["spec"]["ingress"][0]["ports"]
+    assert policy["spec"]["podSelector"] == policies["to-s3"]["spec"]["podSelector"]
+
+
+def test_the_door_knows_who_comes_through_a_proxy(documents: list[Document]) -> None:
+    sources = [one["configMapRef"]["name"] for one in container_of(documents, "http")["envFrom"]]
+    assert "http-settings" in sources
+    believed = of_kind(documents, "ConfigMap")["http-settings"]["data"]["PACKSIGHT_HTTP__PROXIES"]
+    proxies = ProxyHeadersMiddleware(FastAPI(), believed).trusted_hosts  # type: ignore[arg-type]
+    assert "10.244.3.7" in proxies and "10.0.0.7" not in proxies
+
+
+@pytest.mark.parametrize("name", ["worker.env", "indexer.env", "http.env"])
 def test_the_examples_settings_are_settings_that_exist(name: str) -> None:
     text = (FOLDER / "example" / name).read_text()
     assert re.fullmatch(r"(PACKSIGHT_\w+=.*\n)+", text)

@@ -35,6 +35,21 @@ def test_a_password_of_ones_own_is_kept_and_the_broker_is_told(tmp_path: Path) -
     assert keys.roles[Role.INDEXER].broker not in users
 
 
+def test_what_is_removed_is_made_anew_and_the_former_public_key_stays_until_its_list_is_removed_too(tmp_path: Path) -> None:
+    before = secrets_folder.write(tmp_path)
+    (former,) = json.loads((tmp_path / "catalog/public-keys").read_text())
+    for name in ("worker/broker", "catalog/key.pem"):
+        (tmp_path / name).unlink()
+    after = secrets_folder.write(tmp_path)
+    changed = {role for role, keys in before.roles.items() if keys != after.roles[role]}
+    assert changed - {Role.FLOWER} == {Role.WORKER}, "Flower has no keys of object storage, so that new ones are made in vain"
+    own, kept = json.loads((tmp_path / "catalog/public-keys").read_text())
+    assert own != former == kept
+    (tmp_path / "catalog/public-keys").unlink()
+    secrets_folder.write(tmp_path)
+    assert json.loads((tmp_path / "catalog/public-keys").read_text()) == [own]
+
+
 @pytest.mark.parametrize("text", ["change-me\n", "", "two\nlines\n", "bell\a"])
 def test_what_is_no_secret_is_refused_with_its_file(text: str, tmp_path: Path) -> None:
     (tmp_path / "flower").mkdir()

@@ -1,0 +1,32 @@
+"""What libraries write goes the same way as our own lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+
+import pytest
+
+from packsight.shared import logs
+from packsight.shared.logs import LogFormat
+
+
+def test_warnings_and_what_is_said_of_children_are_lines_like_all_others(capsys: pytest.CaptureFixture[str]) -> None:
+    before = logging.getLogger().handlers[:]
+    logging.captureWarnings(False)  # pytest has its own way around each test, which an earlier one may have covered
+    try:
+        logs.set_up(LogFormat.JSON)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("one line\nand another", stacklevel=1)
+        of_children = logging.getLogger("multiprocessing")
+        of_children.propagate = False  # as billiard has it
+        of_children.error("a child ended")
+        lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    finally:
+        logging.captureWarnings(False)
+        logging.getLogger("multiprocessing").handlers = []
+        logging.getLogger().handlers = before
+    assert [line["logger"] for line in lines] == ["py.warnings", "multiprocessing"]
+    assert "one line" in lines[0]["message"] and lines[1]["message"] == "a child ended"
