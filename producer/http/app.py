@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import anyio.to_thread
 from fastapi import FastAPI
@@ -32,6 +33,7 @@ from packsight.producer.http.limits import BodyLimit, Heads, SafeHeaders, Unpack
 from packsight.producer.http.page.frame import no_page
 from packsight.producer.http.page.rooms import Rooms
 from packsight.producer.http.refusal import Refusal
+from packsight.producer.http.submitted import JobRequest
 from packsight.shared.metrics.exporter import Figures
 from packsight.shared.settings import Settings
 
@@ -43,12 +45,23 @@ _OTHERS = 40
 """Threads for what does not wait for workers, beside one for each request that does."""
 
 
+class _App(FastAPI):
+    """Describes bodies too that it does not read itself."""
+
+    def openapi(self) -> dict[str, Any]:
+        """What /openapi.json says."""
+        described = super().openapi()
+        body = JobRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+        described["components"]["schemas"] |= {**body.pop("$defs"), JobRequest.__name__: body}
+        return described
+
+
 def create_app(settings: Settings, figures: Figures | None = None) -> FastAPI:
     """The app of one server; no other server need answer yet. figures: in which its requests are counted.
 
     Raises UserError or OSError when its files below PACKSIGHT_HOME cannot be read or made.
     """
-    app = FastAPI(
+    app = _App(
         title="packsight",
         version=__version__,
         description="Recognises packaged products in photos.",

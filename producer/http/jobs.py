@@ -39,7 +39,7 @@ _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            submitted.OBJECT: {"schema": JobRequest.model_json_schema(ref_template="#/components/schemas/{model}")},
+            submitted.OBJECT: {"schema": {"$ref": f"#/components/schemas/{JobRequest.__name__}"}},
             **dict.fromkeys(submitted.LISTS, _TEXT),
         },
     }

@@ -32,7 +32,7 @@ class Options(RecognizeOptions):
 
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_SAID = {name: {"type": kind} for name, kind in (("catalog", "string"), ("top_k", "integer"), ("timeout", "number"))}
+_SAID = Options.model_json_schema()["properties"]
 _FILE = {"schema": {"type": "object", "properties": {"image": _BINARY["schema"], **_SAID}}}
 _OBJECT = {"schema": {"type": "object", "properties": {"url": {"type": "string"}, "base64": {"type": "string"}, **_SAID}}}
 _BODY: dict[str, Any] = {
