@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from packsight.producer.broker import QueueAway
 from packsight.producer.client import NoAnswer
 from packsight.producer.http.refusal import CONTRACT, Refusal, Refused, bad_request
-from packsight.producer.jobs import NoSuchJob
+from packsight.producer.jobs import JobOver, NoSuchJob
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.references import printable
 from packsight.shared.queue.ledger import JobRemoved
@@ -91,6 +91,9 @@ def _of_client(error: UserError) -> Refused:
             return Refused(504, ErrorCode.NO_ANSWER, str(error), retry_after=AWAY)
         case NoSuchJob() | JobRemoved():
             return Refused(404, ErrorCode.OBJECT_MISSING, str(error), remedy="GET /v1/jobs lists those there are.")
+        case JobOver():
+            remedy = "Leave it as it is: nobody works on it any more."
+            return Refused(409, ErrorCode.CONFLICT, str(error), remedy=remedy, retryable=False)
         case _:
             return bad_request(str(error))
 

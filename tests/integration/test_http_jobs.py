@@ -356,12 +356,13 @@ def test_a_job_is_cancelled_and_asked_about_again(open_door: Serving, worker: St
     assert seen["ends"]["failed"] >= 32
     codes = {row["failure"]["code"] for row in rows(client, job) if row["status"] == "failed"}
     assert codes == {"cancelled"}
-    twice = client.post(f"/v1/jobs/{job}/cancel")
-    assert (twice.status, twice.code) == (400, "bad_message")
+    assert client.post(f"/v1/jobs/{job}/cancel").json == seen, "a repeated request changes nothing"
     assert client.post(f"/v1/jobs/{job}/retry", json={"codes": ["http_status"]}).code == "bad_message"
     assert client.post(f"/v1/jobs/{job}/retry").status == 202
     while client.get(f"/v1/jobs/{job}").json["ends"] != {"no_match": 40}:
         time.sleep(0.05)
+    late = client.post(f"/v1/jobs/{job}/cancel")
+    assert (late.status, late.code, late.json["failure"]["retryable"]) == (409, "conflict", False)
 
 
 def test_a_server_stops_in_the_middle_of_a_retry_and_leaves_it_to_the_next(live_settings: Settings) -> None:
