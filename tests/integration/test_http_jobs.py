@@ -28,7 +28,7 @@ import urllib3
 from packsight.producer.client import Client
 from packsight.producer.http import app as app_module
 from packsight.producer.http import errands as errands_module
-from packsight.producer.http import webhooks
+from packsight.producer.http import results, webhooks
 from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.errands import Alive, Errand, Errands, Kind, NotYet, Runner, Stopped
 from packsight.producer.http.queueing import ask_again
@@ -256,6 +256,21 @@ def test_a_stream_follows_a_job_to_its_end(open_door: Serving, worker: StandIn) 
     assert answer.headers["Content-Type"].startswith("application/x-ndjson")
     lines = [json.loads(line) for line in answer.data.splitlines()]
     assert sorted(line["image"] for line in lines) == sorted(REFERENCES)
+
+
+def test_a_stream_in_which_nothing_comes_says_so_by_empty_lines(
+    open_door: Serving, worker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "_SAY_AFTER", 0.05)
+    client = open_door.client()
+    worker.gate.clear()
+    job = submitted(client, json={"photos": REFERENCES[:4], "batch_size": 2})["id"]
+    address = f"{client.base}/v1/jobs/{job}/results.jsonl?follow=true"
+    stream = client.pool.request("GET", address, headers=dict(client.headers), preload_content=False)
+    assert stream.read(3) == b"\n\n\n"
+    worker.gate.set()
+    rest = stream.read().split(b"\n")
+    assert sorted(json.loads(line)["image"] for line in rest if line) == REFERENCES[:4]
 
 
 def test_a_stream_of_a_job_whose_outcomes_have_expired_ends_with_those_that_are_left(open_door: Serving, worker: StandIn) -> None:
