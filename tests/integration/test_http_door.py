@@ -217,6 +217,8 @@ def test_what_is_not_there_and_what_it_does_not_know_is_refused_in_one_form(open
     method = open_door.stranger.ask("PUT", "/v1/session")
     assert (method.status, method.code) == (405, "bad_message")
     assert open_door.stranger.ask("HEAD", "/v1/recognize").status == 405
+    for path, methods in (("/v1/jobs", "GET, HEAD, POST"), ("/v1/jobs/x", "GET, HEAD, DELETE"), ("/v1/recognize", "POST")):
+        assert open_door.stranger.ask("PUT", path).headers["Allow"] == methods
     slash = open_door.client().post("/v1/jobs/", json={"photos": ["s3://a/b"]})
     assert (slash.status, slash.code) == (404, "object_missing")
     wrong = open_door.stranger.post("/v1/session", json={"name": 1, "pass": ""})
