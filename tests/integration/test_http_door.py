@@ -17,7 +17,7 @@ import pytest
 
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.testbed import Servers
-from packsight.producer.http import health
+from packsight.producer.http import health, photos
 from packsight.producer.http.recognise import Options
 from packsight.producer.http.rights import Right
 from packsight.shared.settings import Http, Settings
@@ -276,3 +276,4 @@ def test_the_description_leads_nowhere_but_into_itself_and_says_what_needs_a_key
     for path, kinds in (("/v1/recognize", ("multipart/form-data", "application/json")), ("/image", ("multipart/form-data",))):
         content = described["paths"][path]["post"]["requestBody"]["content"]
         assert all(content[kind]["schema"]["properties"].keys() > Options.model_fields.keys() for kind in kinds)
+    assert described["paths"]["/v1/uploads/photo"]["post"]["requestBody"]["content"].keys() == set(photos.FORMS)
