@@ -303,13 +303,16 @@ class Client:
         """Have no more of a job's photos worked on, and tell how it stands.
 
         What workers have in work comes to its end; each of the other photos has failed with the code `cancelled`. Resuming the
-        job takes it back, and `again` does. Raises UserError where nobody works on the job any more.
+        job takes it back, and `again` does. Of a job that was cancelled before it is told how it stands. Raises JobOver where
+        it has ended by itself.
         """
         with answering(self.settings, "Then run the same command again."):
             before = self.summary(job.manifest)
+            if before.state is State.CANCELLED:
+                return before
             if before.final or before.state is State.ENDED:
                 ended = "and some outcomes have expired" if before.state is State.EXPIRED else "and has all of its outcomes"
-                raise UserError(f"Job {job.id} has ended, {ended}; there is nothing left of it to cancel.")
+                raise jobs.JobOver(f"Job {job.id} has ended, {ended}; there is nothing left of it to cancel.")
             self.ledger.cancel(job.id, len(job.batches))
             return self.summary(job.manifest)
 

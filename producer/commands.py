@@ -82,7 +82,7 @@ def recognize(image: str, options: RecognizeOptions, *, timeout: float) -> None:
     """Recognise one photo and print its outcome as JSON."""
     with Client() as client:
         outcome = client.recognize(image, options, timeout=timeout)
-    typer.echo(outcome.model_dump_json(indent=2 if sys.stdout.isatty() else None))
+    typer.echo(outcome.model_dump_json(indent=2 if sys.stdout.isatty() else None, exclude_none=True))
     raise typer.Exit(1 if outcome.status is Status.FAILED else 0)
 
 

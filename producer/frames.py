@@ -114,6 +114,8 @@ def _records(path: Path) -> Iterator[Mapping[str, Value]]:
 def _of_lines(path: Path) -> Iterator[Mapping[str, Value]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
+            if line.isspace():  # as the HTTP door sends them while it waits
+                continue
             try:
                 yield flat(Row.of_line(line))
             except ValidationError as error:

@@ -27,6 +27,10 @@ class JobAtWork(UserError):
     """A job is to be removed whose photos workers may be at work on."""
 
 
+class JobOver(UserError):
+    """A job is to be cancelled that has ended by itself."""
+
+
 class NothingToAsk(UserError):
     """None of the photos of a job can be opened."""
 

@@ -32,13 +32,13 @@ class Row:
 
     @cached_property
     def line(self) -> str:
-        """One line of JSON: the outcome's fields behind `name`, `job`, `index` and, where there are any, the own columns.
+        """One line of JSON: `name`, `job`, `index`, where there are any the own columns, and the outcome's fields with a value.
 
         Made once, however many files take it.
         """
         about = {"name": self.name, "job": self.job, "index": self.index, **({"extra": dict(self.extra)} if self.extra else {})}
         head = json.dumps(about, ensure_ascii=False, separators=(",", ":"))
-        return f"{head[:-1]},{self.outcome.model_dump_json()[1:]}"
+        return f"{head[:-1]},{self.outcome.model_dump_json(exclude_none=True)[1:]}"
 
     @classmethod
     def of_line(cls, line: str | bytes) -> Row:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from http import HTTPStatus
+from typing import Any
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from packsight import __version__
 from packsight.producer.http import (
@@ -32,6 +35,7 @@ from packsight.producer.http.limits import BodyLimit, Heads, SafeHeaders, Unpack
 from packsight.producer.http.page.frame import no_page
 from packsight.producer.http.page.rooms import Rooms
 from packsight.producer.http.refusal import Refusal
+from packsight.producer.http.submitted import JobRequest
 from packsight.producer.http.turned_away import TurnedAway
 from packsight.shared.metrics.exporter import Figures
 from packsight.shared.settings import Settings
@@ -44,12 +48,23 @@ _OTHERS = 40
 """Threads for what does not wait for workers, beside one for each request that does."""
 
 
+class _App(FastAPI):
+    """Describes bodies too that it does not read itself."""
+
+    def openapi(self) -> dict[str, Any]:
+        """What /openapi.json says."""
+        described = super().openapi()
+        body = JobRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+        described["components"]["schemas"] |= {**body.pop("$defs"), JobRequest.__name__: body}
+        return described
+
+
 def create_app(settings: Settings, figures: Figures | None = None) -> FastAPI:
     """The app of one server; no other server need answer yet. figures: in which its requests are counted.
 
     Raises UserError or OSError when its files below PACKSIGHT_HOME cannot be read or made.
     """
-    app = FastAPI(
+    app = _App(
         title="packsight",
         version=__version__,
         description="Recognises packaged products in photos.",
@@ -64,7 +79,7 @@ def create_app(settings: Settings, figures: Figures | None = None) -> FastAPI:
     app.state.readiness = health.Readiness(app.state.door.client)
     app.state.rooms = Rooms(app.state.door)
     handle_errors(app)
-    app.add_exception_handler(HTTPException, no_page)
+    app.add_exception_handler(HTTPException, _nowhere)
     for part in (health, sign_in, recognise, jobs, results, uploads, webhooks, schemas, page):
         app.include_router(part.router)
     app.add_middleware(BodyLimit, most=settings.http.max_body, large=_LARGE)
@@ -75,6 +90,20 @@ def create_app(settings: Settings, figures: Figures | None = None) -> FastAPI:
         app.add_middleware(Counted, figures=figures)
     app.add_middleware(Heads)  # outermost: what is within goes by one description of the request
     return app
+
+
+def _nowhere(request: Request, error: Exception) -> Response:
+    """Answer what leads to no endpoint. Of the methods of an address the framework knows those of its first endpoint alone."""
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        error.headers = {"Allow": ", ".join(_methods(request))}
+    return no_page(request, error)
+
+
+def _methods(request: Request) -> Iterator[str]:
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+        scope = {**request.scope, "method": "GET" if method == "HEAD" else method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            yield method
 
 
 @asynccontextmanager

@@ -6,7 +6,8 @@ import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
 
 from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.refusal import Refused
@@ -16,9 +17,11 @@ from packsight.producer.http.turned_away import is_known
 from packsight.shared.contract.errors import ErrorCode
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_KEY = Security(HTTPBearer(scheme_name="key", description="A key of `packsight keys add`.", auto_error=False))
+"""Says in /openapi.json of each endpoint that it asks who asks; the key is read here."""
 
 
-async def caller(request: Request, the_door: TheDoor) -> Caller:
+async def caller(request: Request, the_door: TheDoor, _: Annotated[object, _KEY] = None) -> Caller:
     """Whoever asks; raises Refused: 401 for nobody who is known, 403 for what a page of another site may have sent, 429."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme:

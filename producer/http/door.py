@@ -14,6 +14,7 @@ from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.errands import Errand, Errands, Kind
 from packsight.producer.http.limits import Places, Rates
 from packsight.producer.http.manifests import Manifests
+from packsight.producer.http.repeats import Repeats
 from packsight.producer.http.sessions import Sessions, own_secret
 from packsight.producer.summary import State, Summary
 from packsight.shared.contract.errors import UserError
@@ -43,6 +44,8 @@ class Door:
     """What jobs ask for that it was asked about."""
     errands: Errands
     """What was accepted and has still to be done."""
+    repeats: Repeats
+    """Which jobs were submitted by requests that may be sent twice."""
     web: Web
     """Asks the hosts of webhooks."""
     signer: ObjectStore
@@ -65,6 +68,7 @@ class Door:
             large=Places(http.large),
             manifests=Manifests(client),
             errands=Errands(client.ledger.client, settings.queue.result_expires),
+            repeats=Repeats(client.ledger.client, settings.queue.result_expires),
             web=Web(settings.fetch),
             signer=ObjectStore(_as_others_call_it(settings)),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -13,7 +14,7 @@ from starlette.exceptions import HTTPException
 from packsight.producer.broker import QueueAway
 from packsight.producer.client import NoAnswer
 from packsight.producer.http.refusal import CONTRACT, Refusal, Refused, bad_request
-from packsight.producer.jobs import NoSuchJob
+from packsight.producer.jobs import JobOver, NoSuchJob
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.references import printable
 from packsight.shared.queue.ledger import JobRemoved
@@ -57,7 +58,7 @@ def answer(error: Refused) -> JSONResponse:
     """The answer to a request that is refused."""
     headers = dict(error.headers)
     if error.retry_after is not None:
-        headers["Retry-After"] = f"{max(1, round(error.retry_after))}"
+        headers["Retry-After"] = f"{max(1, math.ceil(error.retry_after))}"
     body = Refusal(reason=error.message, failure=error.failure)
     return JSONResponse(body.model_dump(mode="json", exclude_none=True), error.status, headers)
 
@@ -91,6 +92,9 @@ def _of_client(error: UserError) -> Refused:
             return Refused(504, ErrorCode.NO_ANSWER, str(error), retry_after=AWAY)
         case NoSuchJob() | JobRemoved():
             return Refused(404, ErrorCode.OBJECT_MISSING, str(error), remedy="GET /v1/jobs lists those there are.")
+        case JobOver():
+            remedy = "Leave it as it is: nobody works on it any more."
+            return Refused(409, ErrorCode.CONFLICT, str(error), remedy=remedy, retryable=False)
         case _:
             return bad_request(str(error))
 

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
-from packsight.producer.broker import QueueAway
+from packsight.producer.broker import QueueAway, answering
 from packsight.producer.http import photos, submitted, webhooks
 from packsight.producer.http.caller import Large, Submitter
 from packsight.producer.http.door import Door, TheDoor
@@ -39,7 +39,7 @@ _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            submitted.OBJECT: {"schema": JobRequest.model_json_schema(ref_template="#/components/schemas/{model}")},
+            submitted.OBJECT: {"schema": {"$ref": f"#/components/schemas/{JobRequest.__name__}"}},
             **dict.fromkeys(submitted.LISTS, _TEXT),
         },
     }
@@ -111,23 +111,44 @@ class Retry(BaseModel):
 
 @router.post("", status_code=202, openapi_extra=_BODY, dependencies=[Large])
 async def submit(
-    request: Request, response: Response, options: Annotated[JobOptions, Query()], who: Submitter, the_door: TheDoor
-) -> JobSeen:
-    """Submit photos by their references, as an object, a table or lines of JSON. The job is kept when this answers."""
+    request: Request, response: Response, options: Annotated[JobOptions, Query()], who: Submitter, the_door: TheDoor,
+    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)] = None,
+) -> JobSeen:  # fmt: skip
+    """Submit photos by their references, as an object, a table or lines of JSON. The job is kept when this answers.
+
+    The same request with the same `Idempotency-Key` is answered with the same job, however often it comes.
+    """
     kind, body = await photos.whole(request, the_door.settings)
-    job = await run_in_threadpool(_submit, kind, body, options, who, the_door)
+    if idempotency_key is None:
+        job = await run_in_threadpool(_submit, kind, body, options, who, the_door)
+    else:
+        job = await run_in_threadpool(_submit_once, idempotency_key, kind, body, options, who, the_door)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 
 
-def _submit(kind: str, body: bytes, options: JobOptions, who: Caller, the_door: Door) -> JobSeen:
+def _submit_once(key: str, kind: str, body: bytes, options: JobOptions, who: Caller, the_door: Door) -> JobSeen:
+    said = f"{kind}\n{options.model_dump_json()}\n".encode() + body
+    with answering(the_door.settings):
+        submission = the_door.repeats.begin(who.called, key, said)
+    if submission.accepted:
+        return one(submission.job, who, the_door)
+    job = _submit(kind, body, options, who, the_door, submission.job)
+    with answering(the_door.settings):
+        the_door.repeats.accepted(who.called, key, submission)
+    return job
+
+
+def _submit(
+    kind: str, body: bytes, options: JobOptions, who: Caller, the_door: Door, job_id: str | None = None
+) -> JobSeen:
     options, items = submitted.read(kind, body, options)
     who.require_catalog(options.catalog)
     if options.webhook:
         webhooks.check(the_door.web, who, options.webhook)
     about = JobAbout(name=options.name, source=f"HTTP, {who.name}", priority=options.priority, webhook=options.webhook)
     how = RecognizeOptions(**options.alone())
-    job = the_door.client.submit(items, how, batch_size=options.batch_size, about=about)
+    job = the_door.client.submit(items, how, batch_size=options.batch_size, about=about, job_id=job_id)
     if options.webhook:
         the_door.have_done(Errand(kind=Kind.WEBHOOK, job=job.id, client=who.name))
     the_door.have_done(Errand(kind=Kind.QUEUE, job=job.id, client=who.name))

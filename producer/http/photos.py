@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,8 @@ from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.settings import Settings
 
 FORMS = ("image/*", "application/octet-stream", "multipart/form-data", "application/json")
+TEXT: dict[str, Any] = {"type": "string"}
+FILE: dict[str, Any] = {**TEXT, "format": "binary"}
 _FIELDS = 20
 """Of a form: more than there are options."""
 _STANDARD = str.maketrans("-_", "+/")
@@ -32,6 +35,13 @@ class Asked:
     name: str = ""
     fields: dict[str, Any] = field(default_factory=dict)
     """The rest of a form or object: options."""
+
+
+def described(form: Mapping[str, Any], an_object: Mapping[str, Any]) -> dict[str, Any]:
+    """How /openapi.json tells of a body that `read` takes in: what stands in a form, and in an object."""
+    kinds = FILE, FILE, {"type": "object", "properties": form}, {"type": "object", "properties": an_object}
+    content = {kind: {"schema": schema} for kind, schema in zip(FORMS, kinds, strict=True)}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 async def read(request: Request, settings: Settings) -> Asked:

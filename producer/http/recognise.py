@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -31,17 +31,10 @@ class Options(RecognizeOptions):
     """Seconds to wait for the answer; PACKSIGHT_HTTP__DEADLINE at most, and unless it is said."""
 
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_SAID = {name: {"type": kind} for name, kind in (("catalog", "string"), ("top_k", "integer"), ("timeout", "number"))}
-_FILE = {"schema": {"type": "object", "properties": {"image": _BINARY["schema"], **_SAID}}}
-_OBJECT = {"schema": {"type": "object", "properties": {"url": {"type": "string"}, "base64": {"type": "string"}, **_SAID}}}
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": dict(zip(photos.FORMS, (_BINARY, _BINARY, _FILE, _OBJECT), strict=True)),
-    }
-}
-_IN_FORM: dict[str, Any] = {"requestBody": {"required": True, "content": {"multipart/form-data": _FILE}}}
+_SAID = Options.model_json_schema()["properties"]
+_BODY = photos.described({"image": photos.FILE, **_SAID}, {"url": photos.TEXT, "base64": photos.TEXT, **_SAID})
+_FORM = "multipart/form-data"
+_IN_FORM = {"requestBody": {"required": True, "content": {_FORM: _BODY["requestBody"]["content"][_FORM]}}}
 
 
 @router.post("/v1/recognize", response_model=Outcome, openapi_extra=_BODY)

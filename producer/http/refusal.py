@@ -20,14 +20,15 @@ CONTRACT = "Correct the request; /openapi.json describes it."
 class Refused(PacksightError):
     """A request that is not carried out.
 
-    status: of HTTP; retry_after: seconds after which the same may succeed; headers: further ones of the answer.
+    status: of HTTP; retry_after: seconds after which the same may succeed; retryable: whether it can without them, where the
+    code says otherwise; headers: further ones of the answer.
     """
 
     def __init__(
         self, status: int, code: ErrorCode, message: str, *, remedy: str | None = None, retry_after: float | None = None,
-        headers: Mapping[str, str] = MappingProxyType({}),
+        retryable: bool | None = None, headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        super().__init__(code, message, remedy=remedy, retryable=True if retry_after is not None else None)
+        super().__init__(code, message, remedy=remedy, retryable=retryable if retry_after is None else True)
         self.status, self.retry_after, self.headers = status, retry_after, headers
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
@@ -26,6 +27,8 @@ from packsight.shared.storage.jobs import Job
 router = APIRouter(prefix="/v1/jobs/{job}", tags=["jobs"])
 
 JSON_LINES = "application/x-ndjson"
+_SAY_AFTER = 15.0
+"""Seconds without a row after which an empty line is sent, so that nobody between us takes the connection for dead."""
 
 
 class ResultRow(Outcome):
@@ -79,7 +82,8 @@ def _rows_from(client: Client, job: Job, place: int) -> Iterator[Row]:
 def stream(job: str, who: Submitter, the_door: TheDoor, follow: Annotated[bool, Query()] = False) -> StreamingResponse:
     """The outcomes that there are, one a line, as in files of results; with `follow` until every photo has its own.
 
-    Of a job some of whose outcomes have expired those that are left: there is nothing to wait for.
+    While none comes an empty line is sent each 15 s. Of a job some of whose outcomes have expired those that are left: there is
+    nothing to wait for.
     """
     manifest_for(job, who, the_door)
     client, whole = the_door.client, the_door.client.load(job)
@@ -94,9 +98,19 @@ async def _lines(client: Client, job: Job, *, follow: bool) -> AsyncIterator[str
         if gone.is_set():
             raise Stopped
 
-    rows = client.outcomes(job, wait=follow, idle=idle)
+    rows = iterate_in_threadpool(client.outcomes(job, wait=follow, idle=idle))
+    coming = asyncio.ensure_future(anext(rows, None))
     try:
-        async for row in iterate_in_threadpool(rows):
+        while True:
+            await asyncio.wait([coming], timeout=_SAY_AFTER)
+            if not coming.done():
+                yield "\n"
+                continue
+            row = coming.result()
+            if row is None:
+                return
+            coming = asyncio.ensure_future(anext(rows, None))
             yield f"{row.line}\n"
     finally:
         gone.set()  # the thread that waits for the next row ends
+        coming.cancel()

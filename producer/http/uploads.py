@@ -23,6 +23,8 @@ from packsight.shared.storage import layout
 
 router = APIRouter(prefix="/v1/uploads", tags=["jobs"])
 
+_BODY = photos.described({"image": photos.FILE}, {"base64": photos.TEXT})
+
 
 class Wanted(BaseModel):
     """How many addresses are wanted."""
@@ -69,7 +71,7 @@ def _signed(the_door: Door) -> Upload:
     return Upload(reference=layout.address(the_door.client.store.bucket, key), put=address, expires_in=seconds)
 
 
-@router.post("/photo", status_code=201, dependencies=[Large])
+@router.post("/photo", status_code=201, openapi_extra=_BODY, dependencies=[Large])
 async def taken(request: Request, who: Submitter, the_door: TheDoor) -> Stored:
     """Take in one photo: its bytes, a form with one file, or base64, as POST /v1/recognize does."""
     asked = await photos.read(request, the_door.settings)

@@ -61,6 +61,11 @@ def errand(name: str) -> str:
     return f"packsight:errand:{name}"
 
 
+def submission(name: str) -> str:
+    """Which job a request stands for that may be sent twice, JSON; among what is to be done, where the HTTP door may write."""
+    return errand(f"submission:{name}")
+
+
 def partial(task_id: str) -> str:
     """Hash with what is done of a batch that is run image by image."""
     return f"packsight:partial:{task_id}"

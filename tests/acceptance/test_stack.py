@@ -151,7 +151,7 @@ def test_a_prefix_is_submitted_where_references_reach_and_refused_where_they_do_
             stack.run("submit", prefix, "--wait", "--out", f"{room}.jsonl", code=ends)
             (line,) = (stack.folder / f"{room}.jsonl").read_text().splitlines()
             outcome = json.loads(line)
-            assert (outcome["status"], (outcome["failure"] or {}).get("code")) == (status, code)
+            assert (outcome["status"], outcome.get("failure", {}).get("code")) == (status, code)
         store.remove("jobs/shelf/1.jpg")
 
 

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.testbed import Servers
-from packsight.producer.http import health
+from packsight.producer.http import health, photos
+from packsight.producer.http.recognise import Options
 from packsight.producer.http.rights import Right
 from packsight.shared.settings import Http, Settings
 from tests.door import PASSWORD, Answer, Serving, serving
@@ -235,6 +237,8 @@ def test_what_is_not_there_and_what_it_does_not_know_is_refused_in_one_form(open
     method = open_door.stranger.ask("PUT", "/v1/session")
     assert (method.status, method.code) == (405, "bad_message")
     assert open_door.stranger.ask("HEAD", "/v1/recognize").status == 405
+    for path, methods in (("/v1/jobs", "GET, HEAD, POST"), ("/v1/jobs/x", "GET, HEAD, DELETE"), ("/v1/recognize", "POST")):
+        assert open_door.stranger.ask("PUT", path).headers["Allow"] == methods
     slash = open_door.client().post("/v1/jobs/", json={"photos": ["s3://a/b"]})
     assert (slash.status, slash.code) == (404, "object_missing")
     wrong = open_door.stranger.post("/v1/session", json={"name": 1, "pass": ""})
@@ -269,3 +273,27 @@ def test_the_description_names_every_address_and_no_page_needs_another_host(open
     described = open_door.stranger.get("/openapi.json").json
     assert "/v1/session" in described["paths"]
     assert open_door.stranger.get("/docs").status == 404
+
+
+def references(value: Any) -> Iterator[str]:
+    """Where a description leads."""
+    if isinstance(value, dict):
+        yield from (said for name, said in value.items() if name == "$ref")
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from references(one)
+
+
+def test_the_description_leads_nowhere_but_into_itself_and_says_what_needs_a_key(open_door: Serving) -> None:
+    described = open_door.stranger.get("/openapi.json").json
+    schemas = described["components"]["schemas"]
+    assert {f"#/components/schemas/{name}" for name in schemas} >= set(references(described))
+    assert "#/components/schemas/JobRequest" in set(references(described))
+    assert described["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    for path, methods in described["paths"].items():
+        for method, said in methods.items():
+            refused = open_door.stranger.ask(method.upper(), path).status == 401
+            assert refused == (said.get("security") == [{"key": []}]), (method, path)
+    for path, kinds in (("/v1/recognize", ("multipart/form-data", "application/json")), ("/image", ("multipart/form-data",))):
+        content = described["paths"][path]["post"]["requestBody"]["content"]
+        assert all(content[kind]["schema"]["properties"].keys() > Options.model_fields.keys() for kind in kinds)
+    assert described["paths"]["/v1/uploads/photo"]["post"]["requestBody"]["content"].keys() == set(photos.FORMS)

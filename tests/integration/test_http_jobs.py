@@ -12,20 +12,23 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+import redis
 import urllib3
 
 from packsight.producer.client import Client
 from packsight.producer.http import app as app_module
 from packsight.producer.http import errands as errands_module
-from packsight.producer.http import webhooks
+from packsight.producer.http import results, webhooks
 from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.errands import Alive, Errand, Errands, Kind, NotYet, Runner, Stopped
 from packsight.producer.http.queueing import ask_again
@@ -255,6 +258,21 @@ def test_a_stream_follows_a_job_to_its_end(open_door: Serving, worker: StandIn) 
     assert sorted(line["image"] for line in lines) == sorted(REFERENCES)
 
 
+def test_a_stream_in_which_nothing_comes_says_so_by_empty_lines(
+    open_door: Serving, worker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "_SAY_AFTER", 0.05)
+    client = open_door.client()
+    worker.gate.clear()
+    job = submitted(client, json={"photos": REFERENCES[:4], "batch_size": 2})["id"]
+    address = f"{client.base}/v1/jobs/{job}/results.jsonl?follow=true"
+    stream = client.pool.request("GET", address, headers=dict(client.headers), preload_content=False)
+    assert stream.read(3) == b"\n\n\n"
+    worker.gate.set()
+    rest = stream.read().split(b"\n")
+    assert sorted(json.loads(line)["image"] for line in rest if line) == REFERENCES[:4]
+
+
 def test_a_stream_of_a_job_whose_outcomes_have_expired_ends_with_those_that_are_left(open_door: Serving, worker: StandIn) -> None:
     client, ledger = open_door.client(), open_door.door.client.ledger
     job = submitted(client, json={"photos": REFERENCES[:4], "batch_size": 2})["id"]
@@ -284,6 +302,50 @@ def test_a_stream_that_nobody_reads_any_more_ends(live_settings: Settings, worke
                     time.sleep(0.01)
 
 
+def test_a_request_that_is_sent_again_with_its_key_makes_no_second_job(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client()
+    monday, asked = client.with_headers(Idempotency_Key="monday"), {"photos": REFERENCES[:4], "batch_size": 2}
+    job = submitted(monday, json=asked)["id"]
+    assert submitted(monday, json=asked)["id"] == job
+    ended(client, job)
+    again = submitted(monday, json=asked)
+    assert (again["id"], again["ends"]) == (job, {"no_match": 4})
+    assert set(worker.seen.values()) == {1}
+    other = monday.post("/v1/jobs", json={"photos": REFERENCES[:2]})
+    assert (other.status, other.code, other.json["failure"]["retryable"]) == (422, "bad_message", False)
+    assert monday.post("/v1/jobs?name=x", json=asked).status == 422, "what stands in the address is of the request"
+    another = open_door.client("another")
+    for sender in (another.with_headers(Idempotency_Key="monday"), client.with_headers(Idempotency_Key="x"), client):
+        assert submitted(sender, json=asked)["id"] != job
+    assert client.with_headers(Idempotency_Key="k" * 256).post("/v1/jobs", json=asked).status == 400
+    assert len(client.get("/v1/jobs").json["jobs"]) == 4
+    assert client.ask("DELETE", f"/v1/jobs/{job}").status == 200
+    assert monday.post("/v1/jobs", json=asked).status == 404
+
+
+def test_a_request_that_was_refused_or_interrupted_is_carried_out_when_it_comes_again(
+    open_door: Serving, worker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = open_door.client().with_headers(Idempotency_Key="monday")
+    assert client.post("/v1/jobs", json={"photos": []}).status == 400
+    asked = {"photos": REFERENCES[:4]}
+    with monkeypatch.context() as broken:
+        broken.setattr(Errands, "add", Mock(side_effect=redis.ConnectionError))
+        assert client.post("/v1/jobs", json=asked).status == 503
+    (made,) = client.get("/v1/jobs").json["jobs"]
+    assert submitted(client, json=asked)["id"] == made["id"]
+    assert ended(client, made["id"])["ends"] == {"no_match": 4}
+
+
+def test_the_same_request_twice_at_a_time_is_one_job(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client().with_headers(Idempotency_Key="monday")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: submitted(client, json={"photos": REFERENCES}), range(4)))
+    (job,) = {answer["id"] for answer in answers}
+    assert ended(client, job)["ends"] == {"no_match": 40}
+    assert [seen["id"] for seen in client.get("/v1/jobs").json["jobs"]] == [job]
+
+
 def test_progress_is_told_as_it_comes_and_the_end_at_last(open_door: Serving, worker: StandIn) -> None:
     client = open_door.client()
     worker.gate.clear()
@@ -309,12 +371,13 @@ def test_a_job_is_cancelled_and_asked_about_again(open_door: Serving, worker: St
     assert seen["ends"]["failed"] >= 32
     codes = {row["failure"]["code"] for row in rows(client, job) if row["status"] == "failed"}
     assert codes == {"cancelled"}
-    twice = client.post(f"/v1/jobs/{job}/cancel")
-    assert (twice.status, twice.code) == (400, "bad_message")
+    assert client.post(f"/v1/jobs/{job}/cancel").json == seen, "a repeated request changes nothing"
     assert client.post(f"/v1/jobs/{job}/retry", json={"codes": ["http_status"]}).code == "bad_message"
     assert client.post(f"/v1/jobs/{job}/retry").status == 202
     while client.get(f"/v1/jobs/{job}").json["ends"] != {"no_match": 40}:
         time.sleep(0.05)
+    late = client.post(f"/v1/jobs/{job}/cancel")
+    assert (late.status, late.code, late.json["failure"]["retryable"]) == (409, "conflict", False)
 
 
 def test_a_server_stops_in_the_middle_of_a_retry_and_leaves_it_to_the_next(live_settings: Settings) -> None:

@@ -116,6 +116,10 @@ def test_json_lines_hold_the_whole_outcome_with_name_and_job(tmp_path: Path) -> 
     assert (first["name"], first["job"], first["index"]) == ("1.jpg", "job", 1)
     assert Outcome.model_validate(first) == matched(1).outcome
     assert second["failure"]["code"] == "time_limit"
+    assert ":null" not in path.read_text(encoding="utf-8"), "what has no value is left out, as in messages"
+    former = json.dumps({**first, **matched(1).outcome.model_dump(mode="json")})
+    assert ":null" in former.replace(" ", "")
+    assert flat(Row.of_line(former)) == flat(matched(1)), "as earlier releases wrote it"
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

@@ -187,6 +187,11 @@ def test_a_file_that_holds_no_results_is_told_with_the_reason(tmp_path: Path, na
         read_results(tmp_path / name)
 
 
+def test_empty_lines_of_a_stream_that_was_kept_are_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text(f"\n{matched(0).line}\n\n\n{matched(1).line}\n")
+    assert read_results(tmp_path / "results.jsonl")["index"].tolist() == [0, 1]
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     for kind in KINDS:
         with pytest.raises(UserError, match="cannot be read"):

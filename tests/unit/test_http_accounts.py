@@ -10,12 +10,13 @@ import pytest
 
 from packsight.producer.http import commands
 from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.errors import answer
 from packsight.producer.http.limits import Places, Rates
 from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Kind, Right
 from packsight.producer.http.sessions import Sessions, own_secret
 from packsight.producer.http.turned_away import Few
-from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.errors import ErrorCode, UserError
 
 JOBS = frozenset({Right.JOBS})
 
@@ -147,6 +148,12 @@ def test_an_allowance_comes_back_with_time() -> None:
     rates.take("shop")
     with pytest.raises(Refused):
         rates.take("shop")
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.2, "1"), (1.2, "2"), (4.5, "5"), (5.0, "5")])
+def test_whoever_asks_again_when_told_does_not_come_too_early(seconds: float, said: str) -> None:
+    refused = Refused(429, ErrorCode.TOO_MANY_REQUESTS, "too often", retry_after=seconds)
+    assert answer(refused).headers["Retry-After"] == said
 
 
 def test_names_with_their_whole_allowance_are_forgotten() -> None:
