@@ -21,6 +21,8 @@ UNACKED = "unacked"
 """kombu's hash from delivery tag to message, exchange and routing key."""
 UNACKED_INDEX = "unacked_index"
 """kombu's sorted set of these tags by the time of their last sign of life."""
+BOOKS = (UNACKED, "_kombu.")
+"""What kombu's own keys begin with: those of what is held, and of which queues there are."""
 
 SEPARATOR = "\x06\x16"
 """What stands between a queue and a priority in the name of a list."""
@@ -118,6 +120,7 @@ FOREIGN: dict[str, dict[str, str]] = {
         "basic_consume": "(self, queue, *args, **kwargs)",
         "_queue_bind": "(self, exchange, routing_key, pattern, queue)",
         "_receive_one": "(self, c)",
+        "_put": "(self, queue, message, **kwargs)",
         "close": "(self)",
         "conn_or_acquire": "(self, client=)",
         "client": PRESENT,
