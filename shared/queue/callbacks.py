@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import celery
+from celery import states
 from celery.backends.redis import RedisBackend
 from celery.canvas import signature
+from celery.exceptions import TaskRevokedError
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -93,6 +95,12 @@ class Backend(RedisBackend):  # type: ignore[misc]
             Following(self.app, request.id, request.root_id).patiently(
                 lambda: count(request, state, result, propagate=propagate, **kwargs)
             )
+
+    def mark_as_revoked(self, task_id: str, reason: str = "", request: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Note that a task was dropped, as one that has expired is, and the rest of its chain with it."""
+        super().mark_as_revoked(task_id, reason, request, *args, **kwargs)
+        if request:
+            self._fail_chain(request.chain, TaskRevokedError(reason), state=states.REVOKED)
 
     def _fail_chain(self, chain: Any, *args: Any, **kwargs: Any) -> None:
         for follower in _list(chain):

@@ -185,6 +185,12 @@ def test_an_expired_message_is_dropped_unseen(stack: Stack) -> None:
     wait_until(stack.broker_is_empty, "its end")
     assert stack.ledger.results.read(["old"])["old"].state == "REVOKED"
     assert stack.runs("old") == 0
+    stack.app.send_task(RECOGNIZE, args=IMAGES, task_id="old", queue=BULK_QUEUE)
+    wait_until(stack.broker_is_empty, "its end")
+    assert stack.ledger.results.read(["old"])["old"].state == "REVOKED", "what came first stands until it is forgotten"
+    Celery(backend=stack.servers.redis_url(1), set_as_current=False).AsyncResult("old").forget()
+    stack.app.send_task(RECOGNIZE, args=IMAGES, task_id="old", queue=BULK_QUEUE)
+    assert stack.wait(["old"]) == [[None]]
 
 
 def test_messages_that_are_to_wait_for_hours_hold_nobody(stack: Stack) -> None:

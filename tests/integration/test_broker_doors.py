@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import redis
+from celery import Celery
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError
 from redis.retry import Retry
@@ -213,6 +215,19 @@ def test_who_submits_may_ask_again_about_what_has_ended(servers: Servers, role: 
         assert book.begun(["spring-000000"])
         book.reopen("spring-000000")
         assert not book.begun(["spring-000000"])
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.PRODUCER, Role.HTTP])
+def test_who_submits_may_keep_a_group_and_forget_a_result(servers: Servers, role: Role) -> None:
+    broker, results = (f"redis://{role}:{quote(servers.passwords[role])}@{servers.address}/{number}" for number in (0, 1))
+    app = Celery(broker=broker, backend=results, set_as_current=False)
+    kept = app.GroupResult("a-group", [app.AsyncResult("one"), app.AsyncResult("two")])
+    kept.save()
+    assert app.GroupResult.restore("a-group") == kept
+    kept.forget()
+    kept.delete()
+    assert app.GroupResult.restore("a-group") is None
+    app.close()
 
 
 def test_no_password_stands_in_the_rules(servers: Servers) -> None:

@@ -12,7 +12,7 @@ from packsight.shared.queue import keys, registry
 from packsight.shared.storage.jobs import job_of
 
 ROOMS = {
-    **{name: make(*[""] * len(inspect.signature(make).parameters)) for name, make in inspect.getmembers(keys, inspect.isfunction)},
+    **{name: make("") for name, make in inspect.getmembers(keys, inspect.isfunction) if name != "tried"},
     "tried": keys.tried("", "").removesuffix(":"),
     "child": registry.CHILD,
     "replica": registry.REPLICA,
