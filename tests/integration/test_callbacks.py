@@ -17,6 +17,7 @@ from typing import Any, cast
 import pytest
 import redis
 from celery import Celery, Signature, chain, chord, group
+from celery.app.task import Context
 from kombu.exceptions import OperationalError
 
 from packsight.deploy.stack.acl import rules_of_program
@@ -24,6 +25,8 @@ from packsight.deploy.testbed import Servers
 from packsight.shared.contract.messages import DEFAULT_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE
 from packsight.shared.queue import callbacks, refused
 from packsight.shared.queue.app import make_app
+from packsight.shared.queue.connection import result_database
+from packsight.shared.queue.results import Results
 from packsight.shared.settings import Settings
 from tests.integration import other_program
 from tests.pages import block
@@ -255,6 +258,17 @@ def test_whoever_waits_for_the_end_of_a_chain_that_has_expired_learns_of_it(othe
     for one in (answer, answer.parent, answer.parent.parent):
         one.get(timeout=LIMIT, propagate=False)
         assert one.state == "REVOKED"
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(60.0, {"last", "middle"}), (-1.0, {"last"})])
+def test_a_chain_that_takes_too_long_to_tell_is_told_of_at_its_end(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch, seconds: float, told: set[str]
+) -> None:
+    monkeypatch.setattr(callbacks, "TELLING", seconds)
+    app = make_app("worker", live_settings)
+    request = Context(id="first", chain=[app.signature("x", options={"task_id": one}) for one in ("last", "middle")])
+    app.backend.mark_as_revoked("first", "expired", request)
+    assert Results(result_database(live_settings)).ended(["first", "last", "middle"]) == {"first", *told}
 
 
 def test_of_a_refused_message_no_more_is_published_than_its_worker_has_time_for(other: Program) -> None:
