@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillWaiting
 
@@ -16,6 +18,7 @@ _SHORTEST, _LONGEST = 0.004, 0.05
 """Seconds between two looks: a photo that was seen before is answered within some 20 ms, others take a second."""
 _SLOWER = 1.2
 """By how much the pause grows with each look that finds nothing."""
+_ALL: weakref.WeakSet[Answers] = weakref.WeakSet()
 
 
 class Answers:
@@ -23,6 +26,10 @@ class Answers:
 
     def __init__(self, results: Results) -> None:
         self._results = results
+        self._begin()
+        _ALL.add(self)
+
+    def _begin(self) -> None:
         self._waiting: dict[str, Future[TaskEnd]] = {}
         self._changed = threading.Condition()
         self._looking = False
@@ -96,3 +103,13 @@ class Answers:
             return {}
         self._error = None
         return found
+
+
+def _begin_anew() -> None:
+    """A forked child has none of its parent's threads, and nobody in it waits yet."""
+    for answers in _ALL:
+        answers._begin()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -51,7 +51,9 @@ _SCRIPTS = "evalsha script|load script|exists"
 _EVENTS = f"/{DATABASE}.celeryev/*"
 _CONTROL = f"/{DATABASE}.celery.pidbox"
 _RESULTS = ("~celery-task-meta-*", "~celery-taskset-meta-*")
-_DELIVERIES = (f"~{keys.deliveries('*')}", f"~{keys.partial('*')}")
+_TOLD = ("celery-task-meta-*", "celery-taskset-meta-*")
+"""Channels of the same names, on which Celery tells what it has kept."""
+_DELIVERIES = (f"~{keys.stopped('*')}", f"~{keys.partial('*')}")
 _JOBS = (f"~{keys.JOBS}", f"~{keys.job('*')}", f"~{keys.missing_candidates('*')}")
 _DEAD_LETTERS = (f"~{keys.DEAD_LETTERS}", f"~{keys.DEAD_LETTERS_ORDER}", f"~{keys.DEAD_LETTERS_DROPPED}")
 _ALIVE = (f"~{CHILD}*", f"~{REPLICA}*", "~packsight:process:*")
@@ -134,7 +136,7 @@ def _store_results() -> Iterator[Grant]:
         f"{_SCRIPTS} get mget getrange exists set setex del expire incrby zadd zcount zrange rpush llen lrange sadd sismember",
         _RESULTS,
     )
-    yield Grant("publish", channels=("celery-task-meta-*",))
+    yield Grant("publish", channels=_TOLD)
 
 
 def _put_dead_letters() -> Iterator[Grant]:
@@ -151,7 +153,8 @@ def _submit() -> Iterator[Grant]:
     yield from _send(*_ASKED_FOR)
     yield from _count(*WORKER_QUEUES)
     yield from _read_results()
-    yield Grant("set setex expire", ("~celery-taskset-meta-*",))  # groups and chords of other programs
+    yield Grant("set setex expire", _RESULTS[1:])  # groups and chords of other programs
+    yield Grant("publish", channels=_TOLD[1:])
     yield from _keep_jobs()
     yield Grant("hset expire del exists", _DELIVERIES)
     yield Grant("hget", (f"%R~{keys.stopped('*')}",))
@@ -171,7 +174,7 @@ def _recognise() -> Iterator[Grant]:
     # Callbacks go to whatever queue they name, so a worker may put a message anywhere; it may take and read none there.
     yield Grant("lpush llen", ("~*",))
     yield from _store_results()
-    yield Grant("get incrby decrby expire exists hset hget hgetall hincrby hdel del", _DELIVERIES)
+    yield Grant("expire exists hset hget hgetall hincrby hdel del", _DELIVERIES)
     yield from _put_dead_letters()
     yield Grant("set del get mget", _ALIVE)
     yield Grant("set", (f"%W~{keys.PROBE}",))

@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import celery
+from celery import states
 from celery.backends.redis import RedisBackend
 from celery.canvas import signature
+from celery.exceptions import TaskRevokedError
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -28,6 +30,9 @@ PATIENCE = 20.0
 """Seconds for which all that follows on one task is tried again while a server is away: its restart, and well below the time
 limit of its message, which would kill the child."""
 _PAUSE = 0.5
+TELLING = 5.0
+"""Seconds for which the tasks of a chain are told that it has failed, the last of them first: a worker's parent may be the one
+that does so, and nothing else meanwhile. A thousand take one second."""
 _AWAY = (OperationalError, RedisConnectionError, RedisTimeoutError)
 
 
@@ -94,11 +99,22 @@ class Backend(RedisBackend):  # type: ignore[misc]
                 lambda: count(request, state, result, propagate=propagate, **kwargs)
             )
 
+    def mark_as_revoked(self, task_id: str, reason: str = "", request: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Note that a task was dropped, as one that has expired is, and the rest of its chain with it."""
+        super().mark_as_revoked(task_id, reason, request, *args, **kwargs)
+        if request:
+            self._fail_chain(request.chain, TaskRevokedError(reason), state=states.REVOKED)
+
     def _fail_chain(self, chain: Any, *args: Any, **kwargs: Any) -> None:
-        for follower in _list(chain):
+        until = time.monotonic() + TELLING
+        for place, follower in enumerate(_list(chain)):
             options = follower.get("options") if isinstance(follower, dict) else None
             if isinstance(options, dict):  # of anything else nobody can wait for the result
-                with _harmless("that its chain has failed", str(options.get("task_id"))):
+                what, task_id = "that its chain has failed", str(options.get("task_id"))
+                if place and time.monotonic() > until:
+                    _note(what, task_id, TimeoutError(f"it takes more than {TELLING:g} s"))
+                    return
+                with _harmless(what, task_id):
                     super()._fail_chain([follower], *args, **kwargs)
 
     def _call_task_errbacks(self, request: Any, exc: Any, traceback: Any) -> None:

@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from celery import states
 from celery.exceptions import CPendingDeprecationWarning, InvalidTaskError
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
@@ -124,9 +123,11 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         dead_letter = refused.dead_letter(message, error)
         self.dead_letters.put(dead_letter)
         if dead_letter.task_id:
-            # Whoever waits for this task learns why it will not come.
+            # Whoever waits for this task, or for what follows on it, learns why it will not come.
             refusal = MessageError(message=dead_letter.message)
-            self.app.backend.store_result(dead_letter.task_id, refusal, states.FAILURE)
+            self.app.backend.mark_as_failure(
+                dead_letter.task_id, refusal, request=refused.context(message, dead_letter.task_id)
+            )
             if self.event_dispatcher:
                 self.event_dispatcher.send("task-failed", uuid=dead_letter.task_id, exception=repr(error))
         message.reject_log_error(log, self.connection_errors)

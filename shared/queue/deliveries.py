@@ -23,6 +23,7 @@ from packsight.shared.storage.jobs import job_of
 Span = tuple[int, int]
 """Places of photos in their batch: of the first, and the one after the last."""
 _STOP = "stop"
+_COUNT = "count"
 
 
 class Stop(StrEnum):
@@ -83,7 +84,7 @@ class Deliveries:
         """
         with self._client.pipeline(transaction=False) as pipe:
             pipe.hget(keys.stopped(job_of(task_id)), _STOP)
-            pipe.exists(keys.deliveries(task_id), keys.partial(task_id))
+            pipe.exists(keys.partial(task_id))
             ask_for_head(pipe, task_id)
             for other in self._left_open - {task_id}:
                 pipe.hdel(keys.partial(other), _work(holder))
@@ -92,13 +93,12 @@ class Deliveries:
         if stop and not begun:
             return Delivery(1, has_ended(head), Stop(stop))
         with self._client.pipeline(transaction=False) as pipe:
-            pipe.incr(keys.deliveries(task_id))
-            pipe.expire(keys.deliveries(task_id), self._expires)
+            pipe.hincrby(keys.partial(task_id), _COUNT, 1)
             ask_for_head(pipe, task_id)
             pipe.hgetall(keys.partial(task_id))
             pipe.hget(keys.stopped(job_of(task_id)), _STOP)
             self._note(pipe, task_id, holder, (0, images))
-            count, _, head, fields, stop, *_ = pipe.execute()
+            count, head, fields, stop, *_ = pipe.execute()
         return Delivery(int(count), has_ended(head), Stop(stop) if stop else None, _progress(fields, holder))
 
     def begin_part(self, task_id: str, holder: Holder, span: Span) -> None:
@@ -122,8 +122,7 @@ class Deliveries:
     def hand_back(self, task_id: str, holder: Holder, *, attempted: bool = False) -> None:
         """Count a delivery no more that came to no end through no fault of the batch; attempted: since photos were put off."""
         with self._client.pipeline() as pipe:
-            pipe.decr(keys.deliveries(task_id))
-            pipe.expire(keys.deliveries(task_id), self._expires)
+            pipe.hincrby(keys.partial(task_id), _COUNT, -1)
             pipe.hdel(keys.partial(task_id), _work(holder))
             if attempted:
                 pipe.hincrby(keys.partial(task_id), "attempts", 1)
@@ -150,16 +149,16 @@ class Deliveries:
 
     def count(self, task_id: str) -> int:
         """Return how often a task that has not ended was begun."""
-        return int(cast("str | None", self._client.get(keys.deliveries(task_id))) or 0)
+        return int(cast("str | None", self._client.hget(keys.partial(task_id), _COUNT)) or 0)
 
     def end(self, *task_ids: str) -> None:
         """Forget the deliveries and the partial outcomes of tasks whose result is stored."""
-        self._client.delete(*map(keys.deliveries, task_ids), *map(keys.partial, task_ids))
+        self._client.delete(*map(keys.partial, task_ids))
 
     def reopen(self, task_id: str) -> None:
         """Forget that a task has ended, so that it can be sent again under its own id; without this it would be skipped."""
         with self._client.pipeline() as pipe:  # two commands: rights to results and to deliveries are apart, and each needs one
-            pipe.delete(keys.deliveries(task_id), keys.partial(task_id))
+            pipe.delete(keys.partial(task_id))
             pipe.delete(keys.task_result(task_id))
             pipe.execute()
 
@@ -184,7 +183,7 @@ class Deliveries:
         """
         with self._client.pipeline(transaction=False) as pipe:
             for task_id in task_ids:
-                pipe.exists(keys.deliveries(task_id), keys.partial(task_id))
+                pipe.exists(keys.partial(task_id))
             found = pipe.execute()
         return {task_id for task_id, there in zip(task_ids, found, strict=True) if there}
 

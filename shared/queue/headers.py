@@ -30,6 +30,7 @@ _ARGUMENT_DEPTH = 32
 _CALLBACK_DEPTH = 200
 """Levels of nesting: one chord in another takes four; Python gives up at a thousand."""
 _RETRIES = 10_000
+_TOO_DEEP = "is nested too deeply"
 
 _Name = Annotated[str, Field(max_length=256)]
 _Stamp = Annotated[str, Field(max_length=1024)] | int | float | bool | None
@@ -143,6 +144,14 @@ def fields_of(message: Any) -> dict[str, Any]:
     raise InvalidTaskError("the body is neither [args, kwargs, embed] nor an object with args and kwargs")
 
 
+def callbacks_of(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what is to follow on a task, of the fields of its message; nothing where that is too deep or too much."""
+    embed = fields.get("embed")
+    if not isinstance(embed, dict) or _TOO_DEEP in _odd(embed, _CALLBACK_DEPTH, strict=False):
+        return {}
+    return embed if len(json.dumps(embed, default=str)) <= MAX_CALLBACKS else {}
+
+
 def is_plain(value: Any, depth: int = _ARGUMENT_DEPTH) -> bool:
     """Tell whether a value is what JSON can hold, of characters that can be written, nested no deeper than `depth`."""
     return not any(_odd(value, depth, strict=True))
@@ -153,7 +162,7 @@ def _odd(value: Any, depth: int, *, strict: bool) -> Iterator[str]:
     level = [value]
     while level:
         if depth < 0:
-            yield "is nested too deeply"
+            yield _TOO_DEEP
             return
         below: list[Any] = []
         for one in level:

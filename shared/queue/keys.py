@@ -1,6 +1,7 @@
 """Every name that packsight gives a Redis key, and the one form of Celery's that it reads; all in the result database.
 
 What grows with work has a time to live, so nothing piles up when its owner goes away. Only dead letters wait for a person.
+Senders choose ids of tasks as they like: what is named by one lies in a room of its own, in which nothing else is kept.
 The broker's keys are kombu's: `shared.queue.transport.contract`. How workers register: `shared.queue.registry`.
 """
 
@@ -33,15 +34,10 @@ def missing_candidates(name: str) -> str:
     return f"packsight:missing:{name}"
 
 
-def deliveries(task_id: str) -> str:
-    """Counter of a task's deliveries."""
-    return f"packsight:deliveries:{task_id}"
-
-
 def stopped(job: str) -> str:
     """Hash that tells workers not to begin with a job's batches any more, and whoever waits for its outcomes that it was removed.
 
-    Among the counters, where workers may look.
+    job: a part of an id as well, since a worker looks for the mark of whatever the id of a message begins with.
     """
     return f"packsight:deliveries:job:{job}"
 
@@ -67,7 +63,7 @@ def submission(name: str) -> str:
 
 
 def partial(task_id: str) -> str:
-    """Hash with what is done of a batch that is run image by image."""
+    """Hash with how often a task was begun, what is done of its batch, and who died over which of its images."""
     return f"packsight:partial:{task_id}"
 
 

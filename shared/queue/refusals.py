@@ -12,8 +12,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 _REPLY = re.compile(r"\b(?:OOM|MISCONF|READONLY|LOADING|NOREPLICAS|MASTERDOWN|TRYAGAIN)\b")
 """As Redis and Valkey begin such replies; those that redis-py does not know by a class of their own keep theirs."""
-_OF_PIPELINE = re.compile(r"^Command # \d+ \(.*?\) of pipeline caused error: ", re.DOTALL)
-"""What redis-py puts before the reply to one command of several; the command's own words are whatever was to be kept."""
+_OF_PIPELINE = re.compile(r"^Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
+"""What redis-py puts before the reply to one command of several; the command's own words are whatever was to be kept, and may
+end like this too."""
+_SPOILT = re.compile(r"WRONGTYPE\b|(?:ERR )?(?:hash )?value is not an integer|(?:ERR )?increment or decrement would overflow")
+"""As replies begin that come of what is kept under the very key, whoever put it there."""
 _NEAR = 80
 """Characters in which that stands: a script's error puts the name of the script before it."""
 
@@ -27,6 +30,11 @@ def is_refusal(error: BaseException) -> bool:
     if isinstance(error, OutOfMemoryError | ReadOnlyError | BusyLoadingError):
         return True
     return isinstance(error, ResponseError) and _REPLY.search(_OF_PIPELINE.sub("", str(error))[:_NEAR]) is not None
+
+
+def is_spoilt(error: BaseException) -> bool:
+    """Whether a key holds what cannot be worked with: no outage, since it concerns who asks for that key alone, and stays so."""
+    return isinstance(error, ResponseError) and _SPOILT.match(_OF_PIPELINE.sub("", str(error))) is not None
 
 
 def refused(error: ResponseError) -> ResponseError | Refusing:

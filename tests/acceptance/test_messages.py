@@ -13,6 +13,7 @@ from celery import Celery, chain
 
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import BULK_QUEUE, DEFAULT_QUEUE, RECOGNIZE
+from packsight.shared.queue import keys
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.queue.transport.message import MAX_BYTES
 from tests.acceptance.stack import connect, running, wait_until
@@ -121,6 +122,22 @@ def test_whatever_is_in_a_message_it_is_run_or_put_aside_with_a_sentence(stack: 
     assert "\x1b" not in stack.worker.log.read_text(errors="replace").replace("\x1b[0m", "").replace("\x1b[1;3", "")
 
 
+def test_no_id_of_a_message_keeps_others_from_their_answer(stack: Stack) -> None:
+    stack.ledger.cancel("spring", 1)
+    odd = ["job:", "job:spring", "order", ":", "packsight.recognize", "unacked", "-", "-000001", "x-"]
+    with connect(stack.servers, 1) as client:
+        client.set(keys.partial("spoilt"), "x")
+    with connect(stack.servers, 0) as client:
+        client.lpush(DEFAULT_QUEUE, *(raw({"id": one}) for one in (*odd, "spoilt")))
+    assert stack.wait(stack.send(*[["sleep:0.01"]] * 5)) == [[None]] * 5
+    assert stack.wait(odd) == [[None]] * len(odd)
+    wait_until(stack.broker_is_empty, "the end of all")
+    end = stack.ledger.results.read(["spoilt"])["spoilt"]
+    assert (end.state, end.code) == ("FAILURE", ErrorCode.BAD_MESSAGE)
+    (letter,) = stack.letters.list()
+    assert stack.wait([stack.letters.replay(stack.app, letter.id)]) == [[None]], "what was kept under its id is gone"
+
+
 def test_two_messages_under_one_tag_are_both_answered(stack: Stack) -> None:
     messages = [raw({"id": f"twin-{number}"}, [[{"images": ["sleep:1"]}], {}, {}]) for number in range(2)]
     with connect(stack.servers, 0) as client:
@@ -168,6 +185,12 @@ def test_an_expired_message_is_dropped_unseen(stack: Stack) -> None:
     wait_until(stack.broker_is_empty, "its end")
     assert stack.ledger.results.read(["old"])["old"].state == "REVOKED"
     assert stack.runs("old") == 0
+    stack.app.send_task(RECOGNIZE, args=IMAGES, task_id="old", queue=BULK_QUEUE)
+    wait_until(stack.broker_is_empty, "its end")
+    assert stack.ledger.results.read(["old"])["old"].state == "REVOKED", "what came first stands until it is forgotten"
+    Celery(backend=stack.servers.redis_url(1), set_as_current=False).AsyncResult("old").forget()
+    stack.app.send_task(RECOGNIZE, args=IMAGES, task_id="old", queue=BULK_QUEUE)
+    assert stack.wait(["old"]) == [[None]]
 
 
 def test_messages_that_are_to_wait_for_hours_hold_nobody(stack: Stack) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import redis
+from celery import Celery
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError
 from redis.retry import Retry
@@ -57,13 +59,15 @@ DOORS: list[tuple[str, tuple[str, ...], str]] = [
     ("wait for a result", ("SUBSCRIBE", "celery-task-meta-x"), "OPIH"),
     ("wait for all results", ("PSUBSCRIBE", "*"), ""),
     ("note a job", ("HSET", "packsight:job:x", "batches", "1"), "OPIH"),
-    ("note a delivery", ("INCRBY", "packsight:deliveries:x", "1"), "W"),
-    ("see whether a batch was begun", ("EXISTS", "packsight:deliveries:x", "packsight:partial:x"), "OPWH"),
+    ("note a delivery", ("HINCRBY", "packsight:partial:x", "count", "1"), "W"),
+    ("see whether a batch was begun", ("EXISTS", "packsight:partial:x"), "OPWH"),
     ("have nobody begin a job's batches", ("HSET", "packsight:deliveries:job:x", "stop", "cancelled"), "OPWIH"),
     ("read whether that was said", ("HGET", "packsight:deliveries:job:x", "stop"), "OPWH"),
     ("read what was done of a batch", ("HGET", "packsight:partial:x", "done:0"), "W"),
     ("note what is removed", ("HSET", "packsight:job:", "x", "done"), "OPIH"),
-    ("have a batch begin anew", ("DEL", "packsight:deliveries:x"), "OPWIH"),
+    ("have a batch begin anew", ("DEL", "packsight:partial:x"), "OPWIH"),
+    ("tell of a group", ("PUBLISH", "celery-taskset-meta-x", "x"), "OPWIH"),
+    ("pretend that a result has come", ("PUBLISH", "celery-task-meta-x", "x"), "WI"),
     ("read dead letters", ("HMGET", "packsight:dead-letters", "x"), "O"),
     ("put a dead letter aside", ("HSET", "packsight:dead-letters", "x", "x"), "WI"),
     ("drop a dead letter", ("HDEL", "packsight:dead-letters", "x"), "OWI"),
@@ -211,6 +215,19 @@ def test_who_submits_may_ask_again_about_what_has_ended(servers: Servers, role: 
         assert book.begun(["spring-000000"])
         book.reopen("spring-000000")
         assert not book.begun(["spring-000000"])
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.PRODUCER, Role.HTTP])
+def test_who_submits_may_keep_a_group_and_forget_a_result(servers: Servers, role: Role) -> None:
+    broker, results = (f"redis://{role}:{quote(servers.passwords[role])}@{servers.address}/{number}" for number in (0, 1))
+    app = Celery(broker=broker, backend=results, set_as_current=False)
+    kept = app.GroupResult("a-group", [app.AsyncResult("one"), app.AsyncResult("two")])
+    kept.save()
+    assert app.GroupResult.restore("a-group") == kept
+    kept.forget()
+    kept.delete()
+    assert app.GroupResult.restore("a-group") is None
+    app.close()
 
 
 def test_no_password_stands_in_the_rules(servers: Servers) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
@@ -16,13 +17,16 @@ from typing import Any, cast
 import pytest
 import redis
 from celery import Celery, Signature, chain, chord, group
+from celery.app.task import Context
 from kombu.exceptions import OperationalError
 
 from packsight.deploy.stack.acl import rules_of_program
 from packsight.deploy.testbed import Servers
 from packsight.shared.contract.messages import DEFAULT_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE
-from packsight.shared.queue import callbacks
+from packsight.shared.queue import callbacks, refused
 from packsight.shared.queue.app import make_app
+from packsight.shared.queue.connection import result_database
+from packsight.shared.queue.results import Results
 from packsight.shared.settings import Settings
 from tests.integration import other_program
 from tests.pages import block
@@ -71,7 +75,7 @@ class Program:
         """Arguments of each run of its task."""
         return [json.loads(one) for one in cast("list[bytes]", self.results.lrange(other_program.HEARD, 0, -1))]
 
-    def look(self, image: str = "a") -> Signature:
+    def look(self, image: str | float = "a") -> Signature:
         return self.app.signature(RECOGNIZE, args=[{"images": [image]}], immutable=True, options={"queue": INTERACTIVE_QUEUE})
 
     def store(self, **options: Any) -> Signature:
@@ -162,6 +166,8 @@ def test_an_error_callback_is_never_run_in_the_process_that_publishes_it(live_se
     "options",
     [
         {"link": {"task": "myapp.store", "options": {"queue": "packsight-test-no-list"}}},  # which the broker refuses
+        {"link": {"task": "myapp.store", "options": {"queue": "_kombu.binding_deadlines"}}},  # which all look into who listen
+        {"link": {"task": "myapp.store", "options": {"queue": "unacked_index"}}},
         {"link": {"task": "myapp.store", "options": {"queue": 5}}},
         {"link": {"task": "myapp.store", "options": {"queue": OTHER, "serializer": "unheard-of"}}},
         {"link": {"task": "myapp.store", "options": {"queue": OTHER, "producer": "x"}}},
@@ -219,6 +225,81 @@ def test_whoever_waits_for_the_body_of_a_chord_that_cannot_be_sent_learns_of_it(
     with pytest.raises(Exception, match="unheard-of"):
         answer.get(timeout=LIMIT)
     assert [status(part) for part in answer.parent.results] == ["no_match", "no_match"]
+
+
+REFUSED: dict[str, Callable[[Program], Signature]] = {
+    "to wait too long": lambda one: one.look().set(countdown=8 * 24 * 3600),
+    "for no task": lambda one: one.app.signature("unheard-of", immutable=True, options={"queue": INTERACTIVE_QUEUE}),
+    "with what is no number": lambda one: one.look(float("nan")),
+    "of an odd header": lambda one: one.look().set(headers={"lang": 5}),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_whoever_waits_for_what_follows_on_a_refused_message_learns_of_it(other: Program, kind: str) -> None:
+    def bad() -> Signature:
+        return REFUSED[kind](other)
+
+    waiting = [
+        chain(bad(), other.store(), other.store()).apply_async(),
+        chain(other.look(), bad(), other.store()).apply_async(),
+        chord([other.look(), bad()], other.store()).apply_async(),
+        chord([chain(bad(), other.store()), other.look()], other.store()).apply_async(),
+    ]
+    for answer in waiting:
+        answer.get(timeout=LIMIT, propagate=False)
+        assert answer.state == "FAILURE"
+    failed = bad().apply_async(link_error=[other.store(), other.store(queue=5), other.store()])
+    wait_for(lambda: other.heard() == [[failed.id]] * 2)
+
+
+def test_whoever_waits_for_the_end_of_a_chain_that_has_expired_learns_of_it(other: Program) -> None:
+    answer = chain(other.look().set(expires=-1), other.look(), other.store()).apply_async()
+    for one in (answer, answer.parent, answer.parent.parent):
+        one.get(timeout=LIMIT, propagate=False)
+        assert one.state == "REVOKED"
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(60.0, {"last", "middle"}), (-1.0, {"last"})])
+def test_a_chain_that_takes_too_long_to_tell_is_told_of_at_its_end(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch, seconds: float, told: set[str]
+) -> None:
+    monkeypatch.setattr(callbacks, "TELLING", seconds)
+    app = make_app("worker", live_settings)
+    request = Context(id="first", chain=[app.signature("x", options={"task_id": one}) for one in ("last", "middle")])
+    app.backend.mark_as_revoked("first", "expired", request)
+    assert Results(result_database(live_settings)).ended(["first", "last", "middle"]) == {"first", *told}
+
+
+def test_of_a_refused_message_no_more_is_published_than_its_worker_has_time_for(other: Program) -> None:
+    most = 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refused, "FOLLOWED", most)
+        failed = other.app.send_task("unheard-of", queue=INTERACTIVE_QUEUE, link_error=[other.store()] * 10)
+        answer = chain(REFUSED["for no task"](other), *[other.store()] * 10).apply_async()
+        answer.get(timeout=LIMIT, propagate=False)
+        assert answer.state == "FAILURE", "the one that is waited for"
+        other.look().apply_async(link=other.store())
+        wait_for(lambda: len(other.heard()) > most)
+    assert other.heard()[:most] == [[failed.id]] * most
+    assert len(other.heard()) == most + 1
+
+
+@pytest.mark.parametrize(
+    "embed", [{"chain": 5, "errbacks": "x", "chord": []}, {"errbacks": [[]], "chain": [{}]}, {"chord": {"task": 5}}, []], ids=str
+)
+def test_whatever_stands_beside_a_refused_message_it_harms_nobody(live_settings: Settings, embed: Any) -> None:
+    one = Program(live_settings)
+    headers = {"id": 7, "task": RECOGNIZE, "group": "g", "group_index": 10**400, "root_id": []}
+    text = base64.b64encode(json.dumps([[], {}, embed]).encode()).decode()
+    properties = {"delivery_tag": "tag", "body_encoding": "base64", "delivery_info": {}}
+    kinds = {"content-type": "application/json", "content-encoding": "utf-8"}
+    with redis.Redis.from_url(live_settings.broker_url.get_secret_value()) as broker:
+        broker.lpush(INTERACTIVE_QUEUE, json.dumps({"body": text, "headers": headers, "properties": properties, **kinds}))
+    with running(live_settings):
+        one.app.AsyncResult("7").get(timeout=LIMIT, propagate=False)
+        assert one.app.AsyncResult("7").state == "FAILURE", "an id that is a number is told too"
+        assert status(one.look().apply_async()) == "no_match"
 
 
 def test_a_callback_is_published_again_until_the_broker_is_back(monkeypatch: pytest.MonkeyPatch) -> None:

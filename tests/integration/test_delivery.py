@@ -12,16 +12,20 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import redis
 from celery.exceptions import Reject
 from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from packsight.shared.contract.errors import Dependency, ErrorCode, ImageError, Outage, PutOff
+from packsight.deploy.stack.credentials import Role
+from packsight.deploy.testbed import Servers
+from packsight.shared.contract.errors import Dependency, ErrorCode, ImageError, MessageError, Outage, PutOff
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Failure, Outcome, Status
+from packsight.shared.queue import keys
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
-from packsight.shared.queue.deliveries import Span
+from packsight.shared.queue.deliveries import Deliveries, Span, Stop
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Pulse, Pulses
 from packsight.shared.settings import Settings
@@ -308,6 +312,53 @@ def test_without_the_result_database_the_message_goes_back(live_settings: Settin
     with pytest.raises(Reject) as caught:
         Message(Ledger(away), DeadLetters(away), dies_of(), tmp_path).deliver(["a"])
     assert caught.value.requeue
+
+
+@pytest.mark.parametrize("begun", [["job:"], ["job:spring", "job:spring-000000"], ["summer-job:"]])
+def test_whatever_a_task_is_called_the_messages_of_others_are_answered(
+    message: Callable[[Act], Message], begun: list[str]
+) -> None:
+    made = message(dies_of())
+    book, me = made.ledger.deliveries, made.parent.child().holder
+    made.ledger.cancel("spring", 1)
+    for task_id in begun:
+        assert book.begin(task_id, me, 1).count == 1
+        assert book.begin(task_id, me, 1).count == 2
+    for job in ("spring", "summer"):
+        made.ledger.cancel(job, 1)
+        assert book.begin(f"{job}-000000", me, 1).stop is Stop.CANCELLED
+    assert book.begin("job:spring-000000", me, 1).stop is None
+    assert made.deliver(["a"]) == ["a: fine"]
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_message_whose_id_names_what_no_worker_put_there_is_put_aside_and_is_no_outage(
+    message: Callable[[Act], Message], text: bool
+) -> None:
+    made = message(dies_of())
+    client, key = made.ledger.client, keys.partial("t")
+    client.set(key, "x") if text else client.hset(key, "count", "x")
+    for _ in range(2):
+        with pytest.raises(MessageError, match="not packsight's"):
+            made.deliver(["a"])
+    (letter,) = made.dead_letters.list()
+    assert (letter.task_id, letter.payload["args"][0]["images"]) == ("t", ["a"])
+    assert made.calls == []
+    made.ledger.deliveries.end("t")
+    assert made.deliver(["a"]) == ["a: fine"]
+
+
+def test_a_database_that_refuses_this_worker_is_an_outage_all_the_same(
+    message: Callable[[Act], Message], servers: Servers
+) -> None:
+    made = message(dies_of())
+    host, _, port = servers.address.partition(":")
+    key = {"username": Role.MONITOR, "password": servers.passwords[Role.MONITOR]}
+    with redis.Redis(host=host, port=int(port), db=1, decode_responses=True, **key) as stranger:  # type: ignore[arg-type]
+        made.ledger.deliveries = Deliveries(stranger, 60)
+        with pytest.raises(Reject) as caught:
+            made.deliver(["a"])
+    assert isinstance(caught.value.reason, Outage)
 
 
 def is_away(reference: str) -> Act:

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 import redis
+from celery import Celery
 from pydantic import BaseModel
 
 from packsight.shared.contract.errors import ADVICE
@@ -29,6 +30,7 @@ from packsight.shared.contract.messages import (
     DEFAULT_QUEUE,
     INTERACTIVE_QUEUE,
     MAX_IMAGES,
+    RECOGNIZE,
     DescribeRequest,
     RecognizeRequest,
 )
@@ -216,3 +218,21 @@ def answer(settings: Settings, task_id: str) -> RecognizeResult:
                 return RecognizeResult.model_validate(end.result)
             time.sleep(0.05)
     raise AssertionError("no answer")
+
+
+def test_what_ended_under_an_id_stands_until_it_is_forgotten(live_settings: Settings) -> None:
+    broker, results = (url.get_secret_value() for url in (live_settings.broker_url, live_settings.result_url))
+    app = Celery(broker=broker, backend=results, set_as_current=False)
+
+    def send(image: str) -> str:
+        answer = app.send_task(RECOGNIZE, args=[{"images": [image]}], task_id="mine", queue=INTERACTIVE_QUEUE)
+        app.send_task(RECOGNIZE, args=[{"images": ["after"]}], queue=INTERACTIVE_QUEUE).get(timeout=30)
+        answer.get(timeout=30, propagate=False)
+        return str(app.AsyncResult("mine").state)
+
+    with running(live_settings):
+        assert send("crash") == "FAILURE"
+        assert send("good") == "FAILURE"
+        app.AsyncResult("mine").forget()
+        assert send("good") == "SUCCESS"
+        assert send("crash") == "SUCCESS"

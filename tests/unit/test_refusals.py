@@ -7,12 +7,19 @@ import logging
 import pytest
 import redis
 from pydantic import SecretStr
-from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
 
 from packsight.shared.queue import result_backend
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.callbacks import Backend
-from packsight.shared.queue.refusals import is_refusal
+from packsight.shared.queue.refusals import is_refusal, is_spoilt
 from packsight.shared.queue.result_backend import ResultBackend
 from packsight.shared.queue.transport.channel import Channel
 from packsight.shared.settings import Settings
@@ -31,10 +38,12 @@ from packsight.shared.settings import Settings
             'Command # 1 (SETEX celery-task-meta-5083fb46-837b-413d-a05d-9b7bdc17ae8b 604800 {"status": "FAILURE (x)",...) of '
             "pipeline caused error: MISCONF Errors writing to the AOF file: No space left on device"
         ),
+        ResponseError("Command # 1 (HGET x) of pipeline caused error: WRONGTYPE y) of pipeline caused error: MISCONF Errors"),
     ],
 )
 def test_a_server_that_can_do_nothing_now_is_waited_for(error: Exception) -> None:
     assert is_refusal(error)
+    assert not is_spoilt(error)
 
 
 @pytest.mark.parametrize(
@@ -43,12 +52,30 @@ def test_a_server_that_can_do_nothing_now_is_waited_for(error: Exception) -> Non
         ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
         ResponseError("unknown command 'OOMPH'" + " " * 80 + "MISCONF"),
         ResponseError("Command # 1 (SET a MISCONF) of pipeline caused error: WRONGTYPE Operation against a key"),
+        ResponseError("Command # 1 (GET x) of pipeline caused error: OOM) of pipeline caused error: WRONGTYPE Operation"),
         redis.AuthenticationError("WRONGPASS invalid username-password pair"),
         ValueError("OOM"),
     ],
 )
 def test_an_error_of_the_command_is_none(error: Exception) -> None:
     assert not is_refusal(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "spoilt"),
+    [
+        (ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"), True),
+        (ResponseError("Command # 2 (HINCRBY x count 1) of pipeline caused error: hash value is not an integer"), True),
+        (ResponseError("Command # 1 (HGET WRONGTYPE) of pipeline caused error: NOPERM No permissions"), False),
+        (NoPermissionError("No permissions to access a key"), False),
+        (ClusterDownError("The cluster is down"), False),
+        (ResponseError("BUSY Valkey is busy running a script"), False),
+        (redis.ConnectionError("WRONGTYPE"), False),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_one_key_is_no_outage_and_all_else_is(error: Exception, spoilt: bool) -> None:
+    assert is_spoilt(error) == spoilt
 
 
 def test_the_one_backend_of_our_apps_waits_for_such_a_server_and_says_so_now_and_then(

@@ -11,6 +11,8 @@ condemn nothing, however often they come.
 
 Of a job that was cancelled, what has no outcome yet gets one that says so.
 
+A message under whose id the result database holds what no worker put there is refused: it concerns no other.
+
 An outage is not the batch's doing: what is finished is kept, the message goes back, and the delivery does not count. Photos whose
 foreign hosts do not give them now come back in a later delivery: see `putting_off`.
 """
@@ -25,15 +27,17 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from celery.exceptions import Ignore, Reject, Retry
-from redis import RedisError
+from redis import RedisError, ResponseError
 
-from packsight.shared.contract.errors import Dependency, ErrorCode, Outage, PacksightError, PutOff
+from packsight.shared.contract.errors import Dependency, ErrorCode, MessageError, Outage, PacksightError, PutOff
 from packsight.shared.contract.messages import DescribeRequest, RecognizeRequest
 from packsight.shared.contract.outcomes import NOT_BEGUN, Described, Failure, Outcome
+from packsight.shared.contract.references import plain
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.deliveries import Delivery, Progress, Span, Stop
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Pulse
+from packsight.shared.queue.refusals import is_spoilt
 from packsight.worker.queue.putting_off import can_pass, pause
 
 log = logging.getLogger(__name__)
@@ -85,10 +89,15 @@ class Batch(Generic[R, A]):
 
         Raises AlreadyEnded when the task has its result, and Celery's Reject, so that the message comes again: with an Outage
         when something that every batch needs is away, with PutOff when photos of foreign hosts are to be had later, or what was
-        made of photos can be kept later.
+        made of photos can be kept later. MessageError when what is kept under its id is not what a worker keeps there.
         """
         try:
-            return self._deliver()
+            try:
+                return self._deliver()
+            except ResponseError as error:
+                if is_spoilt(error):
+                    raise self._refusal(error) from error
+                raise
         except RedisError as error:
             self.ledger.deliveries.leave_open(self.task_id)
             outage = Outage(Dependency.RESULTS, f"{type(error).__name__}: {error}")
@@ -189,6 +198,16 @@ class Batch(Generic[R, A]):
             return
         self.ledger.deliveries.hand_back(self.task_id, self.pulse.holder, attempted=True)
         raise Reject(PutOff(f"{len(failures)} photos of foreign hosts are not to be had", seconds), requeue=True)
+
+    def _refusal(self, error: ResponseError) -> MessageError:
+        """Put the message aside: what its id names is of no use, however often it comes, while others can be answered."""
+        text = f"What the result database holds under this id is not packsight's: {plain(str(error))}"
+        payload = {"args": [self.request.model_dump(mode="json")], "kwargs": {}}
+        dead_letter = DeadLetter(
+            code=ErrorCode.BAD_MESSAGE, message=text, task=self.kind.task, task_id=self.task_id, payload=payload
+        )
+        self.dead_letters.put(dead_letter)
+        return MessageError(message=text, remedy="Send it again under an id of its own.")
 
     def _dead_letter(self, place: int, cause: ErrorCode, count: int) -> A:
         image = self.request.images[place]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -85,6 +85,10 @@ class BatchRequest(Request):  # type: ignore[misc]
         # Photos in work have the limits of their number, which the watchdog keeps. This one, of all that happens beside, is
         # longer than theirs together when each of them is run alone.
         self.time_limits = ((min(images, worker.max_batch) + 1) * worker.seconds_for(1), None)
+
+    def maybe_expire(self) -> bool:
+        """Tell whether nobody waits for it any longer; Celery would drop whatever comes under its id later, too."""
+        return self.expires is not None and datetime.now(UTC) > self.expires
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """Count a delivery that a child has begun with."""

@@ -16,7 +16,7 @@ from kombu.utils.imports import symbol_by_name
 
 from packsight.shared.queue.connection import refuse_cluster
 from packsight.shared.queue.refusals import is_refusal, refused
-from packsight.shared.queue.transport.contract import lists
+from packsight.shared.queue.transport.contract import BOOKS, lists
 from packsight.shared.queue.transport.message import KEPT_BYTES, MAX_BYTES, Message, read
 from packsight.shared.queue.transport.qos import QoS
 from packsight.shared.queue.transport.watch import Watch
@@ -130,6 +130,15 @@ class Channel(stock.Channel):  # type: ignore[misc]
             super()._queue_bind(*args, **kwargs)
         except redis.ResponseError as error:
             raise refused(error) from error
+
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+        """Put a message into a queue, which callbacks name as they like.
+
+        Raises ValueError for the name of a key in which kombu keeps its books: a list there would end all who look into it.
+        """
+        if queue.startswith(BOOKS):
+            raise ValueError(f"{queue} is no name of a queue: keys that begin with {' or '.join(BOOKS)} are the transport's own")
+        super()._put(queue, message, **kwargs)
 
     def _receive_one(self, client: Any) -> Any:
         """Hear a broadcast, or the answer to a question whether the broker is there; a refusal says so too."""

@@ -2,7 +2,7 @@
 
 A test compares this list with the installed releases and names what vanished or changed, so the pin of both is a range;
 `make canary` does so with the newest. The names beyond the documented ones are used in this package, in
-`shared.queue.consumer`, `shared.queue.watchdog`, `shared.queue.heartbeat`, `shared.queue.callbacks`,
+`shared.queue.consumer`, `shared.queue.refused`, `shared.queue.watchdog`, `shared.queue.heartbeat`, `shared.queue.callbacks`,
 `shared.queue.remote_control` and `worker.queue.request`, and nowhere else; another test sees to that.
 
 Imports nothing of theirs, so that looking at the broker (`shared.queue.broker`) needs neither.
@@ -21,6 +21,8 @@ UNACKED = "unacked"
 """kombu's hash from delivery tag to message, exchange and routing key."""
 UNACKED_INDEX = "unacked_index"
 """kombu's sorted set of these tags by the time of their last sign of life."""
+BOOKS = (UNACKED, "_kombu.")
+"""What kombu's own keys begin with: those of what is held, and of which queues there are."""
 
 SEPARATOR = "\x06\x16"
 """What stands between a queue and a priority in the name of a list."""
@@ -118,6 +120,7 @@ FOREIGN: dict[str, dict[str, str]] = {
         "basic_consume": "(self, queue, *args, **kwargs)",
         "_queue_bind": "(self, exchange, routing_key, pattern, queue)",
         "_receive_one": "(self, c)",
+        "_put": "(self, queue, message, **kwargs)",
         "close": "(self)",
         "conn_or_acquire": "(self, client=)",
         "client": PRESENT,
@@ -195,6 +198,9 @@ FOREIGN: dict[str, dict[str, str]] = {
         "import_from_cwd": "(self, module, imp=, package=)",
         "import_module": "(self, module, package=)",
     },
+    "celery.app.task": {
+        "Context": PRESENT,
+    },
     "celery.app.task:Task": {
         "Request": PRESENT,
         "__call__": "(self, *args, **kwargs)",
@@ -208,6 +214,7 @@ FOREIGN: dict[str, dict[str, str]] = {
         "mark_as_failure": (
             "(self, task_id, exc, traceback=, request=, store_result=, call_errbacks=, state=)"
         ),
+        "mark_as_revoked": "(self, task_id, reason=, request=, store_result=, state=)",
         "_call_task_errbacks": "(self, request, exc, traceback)",
         "_fail_chain": "(self, chain, exc, traceback=, store_result=, state=)",
         "store_result": "(self, task_id, result, state, traceback=, request=, **kwargs)",
@@ -238,6 +245,8 @@ FOREIGN: dict[str, dict[str, str]] = {
         "should_terminate": PRESENT,
     },
     "celery.worker.request:Request": {
+        "maybe_expire": "(self)",
+        "expires": PRESENT,
         "on_accepted": "(self, pid, time_accepted)",
         "on_timeout": "(self, soft, timeout)",
         "on_failure": "(self, exc_info, send_failed_event=, return_ok=)",
