@@ -160,9 +160,10 @@ class Inbox:
         if time.monotonic() - at > _NEW_SECONDS:
             newest = list(self._look())[::-1]
             self._rows = {job.job: self._rows[job.job] for job in newest if job.job in self._rows}
-            self._newest = (time.monotonic(), newest)
             until = time.monotonic() + patience
-            return [row for job in newest for row in self._rows_of(job, max(0.0, until - time.monotonic()))]
+            rows = [row for job in newest for row in self._rows_of(job, max(0.0, until - time.monotonic()))]
+            self._newest = (time.monotonic(), newest)  # not before: what does not answer may come between
+            return rows
         return [row for job in newest for row in self._rows[job.job][1]]
 
     def _look(self) -> Iterator[JobManifest]:

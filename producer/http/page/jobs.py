@@ -18,6 +18,7 @@ from starlette.background import BackgroundTask
 from packsight.producer.export import open_export
 from packsight.producer.http.errands import Errand, Kind
 from packsight.producer.http.page.answers import Answer
+from packsight.producer.http.page.failures import FAILURES
 from packsight.producer.http.page.frame import PageRoute, Submitter, Viewer, link, to
 from packsight.producer.http.page.job_index import PATIENT, SORTS, Entry, JobIndex, Wanted
 from packsight.producer.report import ORDER
@@ -128,7 +129,7 @@ def of_job(who: Submitter, job: str, asked: Annotated[Asked, Query()]) -> Respon
     found = index.find(asked.wanted, (asked.page - 1) * _PHOTOS, _PHOTOS)
     return who.page(
         "job.html.j2", job=standing, asked=asked, found=found, pages=_pages(found.total), sorts=_SORTS, order=ORDER, link=link,
-        product=_named(found.entries, asked.product),
+        product=_named(found.entries, asked.product), failures=FAILURES,
     )  # fmt: skip
 
 
@@ -180,7 +181,7 @@ def photo(who: Submitter, job: str, place: int) -> Response:
     index = who.rooms.indexes.of(standing.manifest, patience=PATIENT)
     row = index.row(who.door.client, place) if 0 <= place < standing.manifest.photos else None
     if row is None:
-        raise UserError(f"Job {job} has no answer to a photo {place}, or not yet. Look at the job's photos.")
+        raise UserError(f"Job {job} has no answer to a photo {place + 1}, or not yet. Look at the job's photos.")
     shows = Answer.of(row, f"/jobs/{job}/photos/{place}/picture")
     return who.page("photo.html.j2", answer=shows, job=standing, place=place, catalog=standing.manifest.catalog)
 

@@ -36,7 +36,7 @@ _FOUND = "found"
 _TOLD = 20
 """Verdicts of others that are told of at a time."""
 _ID = r"^[0-9a-f]{32}$"
-SAID = {Kind.RIGHT: "shows {}", Kind.OTHER: "shows {}", Kind.ABSENT: "not in the catalog", Kind.BAD: "bad photo"}
+SAID = {Kind.RIGHT: "it is {}", Kind.OTHER: "it is {}", Kind.ABSENT: "not in the catalog", Kind.BAD: "bad photo"}
 
 
 @router.get("/review")
@@ -185,7 +185,7 @@ def _row(who: Viewer, catalog: str, job: str, place: int) -> Row:
     if manifest.catalog == catalog and place < manifest.photos:
         row = who.rooms.indexes.of(manifest, patience=PATIENT).row(who.door.client, place)
     if row is None:
-        raise UserError(f"Job {job} has no answer to a photo {place} any more. Load the page again.")
+        raise UserError(f"Job {job} has no answer to a photo {place + 1} any more. Load the page again.")
     return row
 
 
@@ -214,10 +214,10 @@ def _search(who: Viewer, catalog: str, text: str) -> list[tuple[ProductRow, str]
 def _told(verdicts: list[Verdict], taken: str, others: list[str], *, gone: bool) -> list[str]:
     """What happened to what was said last, a sentence each."""
     known = {verdict.id: verdict for verdict in verdicts}
-    told = [f"Taken back: {shown(one.name)} {_said(one)}" for one in [known.get(taken)] if one]
+    told = [f"Taken back: {shown(one.name)}, {_said(one)}" for one in [known.get(taken)] if one]
     told += [f"{one.by} said at the same time: {_said(one)}" for one in map(known.get, others) if one]
     return [*told, "The job of that photo was deleted meanwhile, so nothing was kept of what you said."] if gone else told
 
 
 def _said(verdict: Verdict) -> str:
-    return SAID.get(verdict.kind, "taken back").format(verdict.product)
+    return SAID.get(verdict.kind, "taken back").format(verdict.called or verdict.product)
