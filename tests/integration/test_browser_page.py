@@ -305,6 +305,9 @@ def test_no_page_scrolls_sideways_on_a_phone_nor_asks_another_host(shop: Serving
         browser.get(f"{shop.stranger.base}{path}")
         root = browser.find_element(By.TAG_NAME, "html")
         assert (root.get_property("scrollWidth"), root.get_property("clientWidth")) == (390, 390), path
+    browser.get(f"{shop.stranger.base}/jobs/{job.id}")
+    name = "const name = document.querySelector('.what a'); name.textContent = 'Kermolo Beard Oil '.repeat(9);"
+    assert browser.execute_script(f"{name} return name.scrollWidth <= name.clientWidth")
     asked = [message for message in logged(browser, "performance") if '"Network.requestWillBeSent"' in message]
     hosts = {urlsplit(part.split('"')[0]).netloc for message in asked for part in message.split('"url":"')[1:]}
     assert hosts == {urlsplit(shop.stranger.base).netloc}

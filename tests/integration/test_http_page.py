@@ -32,7 +32,7 @@ from packsight.shared.queue import keys
 from packsight.shared.settings import Http
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import Job, Unopened
-from packsight.shared.storage.verdicts import Kind
+from packsight.shared.storage.verdicts import Kind, Offered
 from tests import recognizer
 from tests.answered import drawn, first_photos, outcome, picture, publish, store_job, store_outcomes
 from tests.door import Answer, Serving, Visitor, serving
@@ -218,6 +218,17 @@ def test_a_jobs_photos_are_searched_filtered_sorted_and_paged(shop: Serving, job
     assert found(least="40", most="60") == between != []
     assert person.get(f"/jobs/{job.id}?least=x").status == 400
     assert found(q="' OR 1=1 --") == []
+
+
+def test_from_a_photo_that_was_searched_for_the_next_is_searched_for_too(shop: Serving, job: Job, ann: Visitor) -> None:
+    matched = names(ann.get(f"/jobs/{job.id}?status=matched&sort=sure"))
+    first = re.search(r'class="thumb" href="([^"]+)"', ann.get(f"/jobs/{job.id}?status=matched&sort=sure").data.decode())
+    assert first
+    shown = ann.get(unescape(first[1])).data.decode()
+    onward = re.search(r'href="([^"]+)" rel="next"', shown)
+    assert onward and "Previous" not in shown
+    assert f'title="{matched[1]}"' in ann.get(unescape(onward[1])).data.decode()
+    assert f'<a href="/jobs/{job.id}?status=matched&amp;sort=sure">Spring</a>' in shown
 
 
 def test_an_index_takes_in_what_ends_and_what_was_asked_again(shop: Serving, ann: Visitor) -> None:
@@ -533,6 +544,25 @@ def test_a_skipped_photo_comes_no_more_until_it_is_asked_for(shop: Serving, unsu
     assert sent(person, "/review/again", catalog="default", job=unsure.id).status == 303
     assert photo_of(person.get(address)) in seen
     assert verdicts(shop) == {}
+
+
+def test_whoever_comes_upon_a_wrong_answer_says_so_where_they_see_it(shop: Serving, ann: Visitor, unsure: Job) -> None:
+    made = store_job(shop.door.client, ["sure.jpg"], [outcome(2000, Status.MATCHED, 0.999)])
+    photo = ann.get(f"/jobs/{made.id}/photos/0").data.decode()
+    there = re.search(r'href="(/review[^"]+)">Say what it shows', photo)
+    assert there
+    shown = ann.get(unescape(there[1]))
+    assert "The answer is unsure" not in text(shown)
+    say(ann, shown, "other:p1")
+    (said,) = ReviewDesk(shop.door.client, "default").store.all()
+    assert (said.name, said.product, said.offered) == ("sure.jpg", "p1", Offered.CHOSEN)
+    again = ann.get(unescape(there[1]))
+    assert "This was said before: ann says: it is" in text(again)
+    say(ann, again, "right")
+    assert verdicts(shop) == {said.sha256: (Kind.RIGHT, "p0")}
+    found = ann.get(f"{unescape(there[1])}&q=scrub").data.decode()
+    assert 'name="photo" value="0"' in found and "found:p7" in found
+    assert "Say what it shows" not in text(shop.person("jobs-alone", Right.JOBS).get(f"/jobs/{made.id}/photos/0"))
 
 
 def test_the_last_verdict_is_taken_back(shop: Serving, unsure: Job, ann: Visitor) -> None:

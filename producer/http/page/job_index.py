@@ -150,6 +150,14 @@ class JobIndex:
             retryable = database.execute("SELECT count(*) FROM photos WHERE retryable").fetchone()[0]
         return Found([Entry(row[0], row[1], Status(row[2]), *row[3:]) for row in rows], total, known, codes, retryable)
 
+    def places(self, wanted: Wanted) -> list[int]:
+        """Where all such photos are in the job, in order."""
+        condition, values = wanted.where()
+        order = SORTS.get(wanted.sort, SORTS[""])
+        with self._open() as database:
+            rows = database.execute(f"SELECT place FROM photos WHERE {condition} ORDER BY {order}", values)  # noqa: S608
+            return [place for (place,) in rows]
+
     def image(self, place: int) -> JobImage | None:
         """What was submitted at a place; None while that is not known."""
         with self._open() as database:

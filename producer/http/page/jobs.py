@@ -99,6 +99,11 @@ class Asked(BaseModel):
             sort=self.sort if self.sort in SORTS else "",
         )
 
+    @property
+    def narrows(self) -> bool:
+        """Whether it is other than all photos as they were submitted."""
+        return any(self.with_().values())
+
     def with_(self, **changed: object) -> dict[str, Any]:
         """The same, but for some fields, from the first page on."""
         return {**dict(self), "page": "", **changed}
@@ -175,15 +180,20 @@ def retry(who: Submitter, job: str, code: Annotated[str, Form()] = "") -> Respon
 
 
 @router.get("/jobs/{job}/photos/{place}")
-def photo(who: Submitter, job: str, place: int) -> Response:
-    """The answer to one photo."""
+def photo(who: Submitter, job: str, place: int, asked: Annotated[Asked, Query()]) -> Response:
+    """The answer to one photo, among those that were looked at."""
     standing, _ = _looked_up(who, job)
     index = who.rooms.indexes.of(standing.manifest, patience=PATIENT)
     row = index.row(who.door.client, place) if 0 <= place < standing.manifest.photos else None
     if row is None:
         raise UserError(f"Job {job} has no answer to a photo {place + 1}, or not yet. Look at the job's photos.")
     shows = Answer.of(row, f"/jobs/{job}/photos/{place}/picture")
-    return who.page("photo.html.j2", answer=shows, job=standing, place=place, catalog=standing.manifest.catalog)
+    every = range(standing.manifest.photos)
+    places = index.places(asked.wanted) if asked.narrows else every
+    return who.page(
+        "photo.html.j2", answer=shows, job=standing, place=place, catalog=standing.manifest.catalog, asked=asked,
+        places=places if place in places else every,
+    )  # fmt: skip
 
 
 def _looked_up(who: Viewer, job: str) -> tuple[Standing, JobIndex]:

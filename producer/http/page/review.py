@@ -7,6 +7,7 @@ import io
 import json
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Response
@@ -44,12 +45,13 @@ def review(
     who: Reviewer,
     catalog: str = "",
     job: Annotated[str, Query(max_length=63)] = "",
+    photo: Annotated[int | None, Query(ge=0)] = None,
     q: Annotated[str, Query(max_length=200)] = "",
     taken: Annotated[str, Query(max_length=32)] = "",
     others: Annotated[str, Query(max_length=700)] = "",
     gone: bool = False,
 ) -> Response:
-    """The photo that is most worth a look.
+    """The photo that is most worth a look, or the one at a place of a job that somebody came upon.
 
     taken: id of the verdict that was taken back just now; others: ids of those that their giver had not seen; gone: whether the
     job was removed that something was said of.
@@ -59,7 +61,12 @@ def review(
     nothing: dict[str, Any] = {"catalog": catalog, "catalogs": who.catalogs(), "job": job, "q": q, "told": told}
     if not catalog:
         return who.page("review.html.j2", **nothing, next=None, answer=None)
-    found = who.rooms.inbox(catalog).next(who.who.name, _job(who, catalog, job))
+    inbox = who.rooms.inbox(catalog)
+    found = inbox.next(who.who.name, _job(who, catalog, job))
+    if job and photo is not None:
+        chosen = _row(who, catalog, job, photo)
+        review = inbox.reviewed().photos.get(chosen.outcome.sha256 or "")
+        found = replace(found, one=Waiting(chosen, Offered.CHOSEN, 0.0, review))
     answer, row = None, _full(who, found.one) if found.one else None
     if found.one is not None and row is not None:
         answer = Answer.of(row, f"/jobs/{row.job}/photos/{row.index}/picture")
@@ -80,6 +87,8 @@ def say(
     id: Annotated[str, Form(pattern=_ID)],
     seen: Annotated[str, Form(max_length=2000)] = "",
     job: Annotated[str, Form(max_length=63)] = "",
+    *,
+    chosen: Annotated[bool, Form()] = False,
 ) -> Response:
     """Keep what somebody said, or pass the photo over; then the next one.
 
@@ -99,7 +108,7 @@ def say(
     if product and product not in (products := who.rooms.products(catalog)):
         raise UserError(f"Catalog {catalog} has no product {product} any more. Go back and choose another.")
     meant = Said(Kind.OTHER, product, products.get(product).name) if kind == _FOUND and product else Said(_kind(kind), product)
-    _, unseen = inbox.give(row, meant, seen.split(), by=who.who.name, id=id)
+    _, unseen = inbox.give(row, replace(meant, chosen=chosen), seen.split(), by=who.who.name, id=id)
     return to(link("/review", catalog=catalog, job=job, others=" ".join(one.id for one in unseen[:_TOLD])))
 
 
