@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -22,9 +24,11 @@ from bench.reviewer import Reviewer
 from packsight.deploy.testbed import Servers
 from packsight.producer.http.rights import Right
 from packsight.producer.reviews.desk import ReviewDesk
+from packsight.shared.catalog.told import LISTS
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.settings import Http
+from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import Job
 from packsight.shared.storage.verdicts import Kind
 from tests import recognizer
@@ -293,6 +297,18 @@ def test_who_has_signed_out_is_told_so_and_sees_nothing_by_going_back(shop: Serv
     wait(browser, lambda _: "/sign-in" in browser.current_url)
     browser.back()
     wait(browser, lambda _: "/sign-in?next" in browser.current_url)
+
+
+def test_words_of_a_list_are_whole_on_a_phone(shop: Serving, browser: webdriver.Chrome) -> None:
+    store = shop.door.client.store
+    version = next(key.split("/")[3] for key in store.list(layout.versions("default")))
+    row = {"list": "twins", "id": "p1", "name": "Unwahrscheinlichkeit", "like": "p2"}
+    store.write(layout.reports("default", version, LISTS), gzip.compress(json.dumps(row).encode()))
+    width(browser, 390)
+    signed_in(browser, shop, "/products/lists/twins")
+    script = "const words = document.createRange(); words.selectNodeContents(arguments[0]); return words.getClientRects().length"
+    (cell,) = [one for one in browser.find_elements(By.TAG_NAME, "td") if one.text == "Unwahrscheinlichkeit"]
+    assert browser.execute_script(script, cell) == 1
 
 
 def test_no_page_scrolls_sideways_on_a_phone_nor_asks_another_host(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
