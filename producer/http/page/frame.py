@@ -39,9 +39,8 @@ _PAGES = (
 _ROOMS = {path: name for _, path, name in _PAGES}
 _LONGEST = 200
 """Characters of an address that are told."""
-
-
 _WAITED = frozenset({503, 504})
+"""Refusals whose cause is nothing to who looks at a page: it is told below for whoever runs packsight."""
 _AWAY = (
     "Something that packsight needs for this is away or too busy.",
     "Try again in a minute; if it lasts, tell whoever runs packsight.",

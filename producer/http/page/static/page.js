@@ -49,7 +49,7 @@ if (dropping) {
   const send = (files) => {
     if (!files.length) return;
     if (files.length > 1) {
-      const told = `None of these ${files.length} photos was sent: here is one recognised at a time`;
+      const told = `None of these ${files.length} photos was sent: one is recognised here at a time`;
       fault.textContent = `${told}. Drop one, or have all of them recognised as a job: packsight submit FOLDER`;
       return fault.hidden = false;
     }
