@@ -71,7 +71,7 @@ class Reviewer:
             return "not in the catalog", 1
         for place, offer in enumerate(self._offers("#verdict .offers button")):
             if offer == product:
-                go_on(self.browser, Keys.ENTER if place == 0 else str(place + 1))
+                go_on(self.browser, str(place + 1))
                 return "confirmed" if place == 0 else "another candidate", 1
         return "searched for", self._search(product)
 

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from packsight.producer.backoff import UNANSWERED
 from packsight.producer.broker import QueueAway
 from packsight.producer.client import NoAnswer
 from packsight.producer.http.refusal import CONTRACT, Refusal, Refused, bad_request
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 AWAY = 5.0
 """Seconds after which to ask again what is away: a restart of broker or store takes about so long."""
+_MOMENT = "Try again in a moment."
 _WRONG = 20
 """Wrong fields that are named."""
 
@@ -71,7 +73,7 @@ def refused(error: Exception) -> Refused:
         status = _STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
         wait = AWAY if error.retryable else None
         return Refused(status, error.code, error.message, remedy=error.remedy, retry_after=wait)
-    if isinstance(error, UserError):
+    if isinstance(error, (UserError, *UNANSWERED)):
         return _of_client(error)
     if isinstance(error, RequestValidationError):
         return bad_request(f"The request does not follow the contract: {_wrong_fields(error)}")
@@ -83,11 +85,14 @@ def refused(error: Exception) -> Refused:
     return Refused(500, ErrorCode.INTERNAL, f"{type(error).__name__} while working on this request", remedy=remedy)
 
 
-def _of_client(error: UserError) -> Refused:
-    """What the client of the queue says in one text, cause and remedy."""
+def _of_client(error: Exception) -> Refused:
+    """What the client of the queue says in one text, cause and remedy; or that what is asked beside it does not answer."""
     match error:
         case QueueAway():
-            return Refused(503, ErrorCode.HOST_UNREACHABLE, str(error), remedy="Try again in a moment.", retry_after=AWAY)
+            return Refused(503, ErrorCode.HOST_UNREACHABLE, str(error), remedy=_MOMENT, retry_after=AWAY)
+        case _ if isinstance(error, UNANSWERED):
+            message = f"The queue or its results do not answer ({type(error).__name__})"
+            return Refused(503, ErrorCode.HOST_UNREACHABLE, message, remedy=_MOMENT, retry_after=AWAY)
         case NoAnswer():
             return Refused(504, ErrorCode.NO_ANSWER, str(error), retry_after=AWAY)
         case NoSuchJob() | JobRemoved():

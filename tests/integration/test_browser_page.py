@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support import expected_conditions
 
 from bench.browser import chromium, go_on, press, sign_in, wait
 from bench.review_page import agrees
@@ -21,12 +24,15 @@ from bench.reviewer import Reviewer
 from packsight.deploy.testbed import Servers
 from packsight.producer.http.rights import Right
 from packsight.producer.reviews.desk import ReviewDesk
+from packsight.shared.catalog.told import LISTS
+from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.settings import Http
+from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import Job
 from packsight.shared.storage.verdicts import Kind
 from tests import recognizer
-from tests.answered import first_photos, outcome, picture, products, publish, store_job
+from tests.answered import first_photos, outcome, picture, products, publish, store_job, store_outcomes
 from tests.door import PASSWORD, Serving, serving
 
 pytestmark = pytest.mark.browser
@@ -102,6 +108,19 @@ def test_a_person_signs_in_reviews_and_takes_back_by_keyboard_alone(shop: Servin
     said = sorted((review.verdict.kind, review.verdict.product == "p10") for review in reviewed.photos.values())
     assert said == sorted([(Kind.RIGHT, False), (Kind.OTHER, False), (Kind.ABSENT, False), (Kind.OTHER, True)])
     assert {review.verdict.by for review in reviewed.photos.values()} == {"ann"}
+
+
+def test_enter_says_what_the_headline_says_where_no_product_was_found(shop: Serving, browser: webdriver.Chrome) -> None:
+    outcomes = [outcome(n, Status.NO_MATCH, 0.2, first=n) for n in range(2)]
+    stored = store_job(shop.door.client, ["absent-0.jpg", "absent-1.jpg"], outcomes, pictures=True)
+    width(browser, 1280)
+    signed_in(browser, shop, f"/review?job={stored.id}")
+    assert browser.find_element(By.CSS_SELECTOR, ".said h2").text == "Not in the catalog"
+    assert browser.find_element(By.CSS_SELECTOR, "button.primary").text == "Enter\nNot in the catalog"
+    go_on(browser, Keys.ENTER)
+    go_on(browser, "1")
+    said = [one.kind for one in ReviewDesk(shop.door.client, "default").store.all() if one.name.startswith("absent-")]
+    assert said == [Kind.ABSENT, Kind.RIGHT]
 
 
 def test_keys_press_by_their_place_where_a_layout_has_no_latin_letters(shop: Serving, browser: webdriver.Chrome) -> None:
@@ -183,6 +202,115 @@ def test_a_job_is_searched_while_one_types(shop: Serving, job: Job, browser: web
     assert "q=castoly" in browser.current_url
 
 
+SILENT = "window.fetch = async () => new Response('', {status: 503})"
+
+
+def test_a_search_that_fails_leaves_no_product_that_nobody_searched_for(shop: Serving, browser: webdriver.Chrome) -> None:
+    stored = store_job(shop.door.client, ["search.jpg"], [outcome(0, Status.AMBIGUOUS, 0.5)], pictures=True)
+    width(browser, 1280)
+    signed_in(browser, shop, f"/review?job={stored.id}&q=beard+oil")
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#products button")) == 1
+    browser.execute_script(SILENT)
+    press(browser, "o")
+    press(browser, "cream", Keys.ENTER)
+    wait(browser, lambda _: "The server does not answer" in browser.find_element(By.ID, "products").text)
+    assert browser.find_elements(By.CSS_SELECTOR, "#products button") == []
+    assert browser.switch_to.active_element.get_attribute("name") == "q"
+
+
+def test_a_filter_that_is_refused_says_why_and_keeps_the_address(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
+    width(browser, 1280)
+    signed_in(browser, shop, f"/jobs/{job.id}")
+    browser.find_element(By.NAME, "least").send_keys("abc")
+    wait(browser, lambda _: "abc is no number" in browser.find_element(By.ID, "found").text)
+    assert "least" not in browser.current_url
+    browser.find_element(By.NAME, "least").send_keys(Keys.BACKSPACE * 3, "40")
+    wait(browser, lambda _: len(browser.find_elements(By.CSS_SELECTOR, ".results li")) == 6)
+
+
+def test_a_filter_after_the_session_has_ended_leads_to_the_door_and_back(
+    shop: Serving, job: Job, browser: webdriver.Chrome
+) -> None:
+    width(browser, 1280)
+    signed_in(browser, shop, f"/jobs/{job.id}")
+    browser.delete_all_cookies()
+    browser.find_element(By.NAME, "q").send_keys("castoly")
+    wait(browser, lambda _: "/sign-in" in browser.current_url)
+    assert "q%3Dcastoly" in browser.current_url
+
+
+def test_what_can_be_done_with_a_job_follows_its_filter_and_its_end(shop: Serving, browser: webdriver.Chrome) -> None:
+    client = shop.door.client
+    outcomes = [outcome(0, Status.MATCHED, 0.99), outcome(1, Status.FAILED, 0, failure=ErrorCode.HOST_UNREACHABLE)]
+    stored = client.submit([f"https://shop.example/{name}.jpg" for name in ("fine", "away")])
+    width(browser, 1280)
+    signed_in(browser, shop, f"/jobs/{stored.id}")
+
+    def actions() -> str:
+        return str(browser.execute_script("return document.getElementById('actions').textContent"))
+
+    assert "Cancel" in actions() and "Ask" not in actions()
+    store_outcomes(client, stored, outcomes)
+    client.ledger.jobs.forget(stored.id)
+    wait(browser, lambda _: "Ask the failed ones again" in actions())
+    assert "Cancel" not in actions()
+    browser.find_element(By.CSS_SELECTOR, "#failures select").send_keys(Keys.DOWN)
+    wait(browser, lambda _: "Ask again: its server cannot be reached" in actions())
+    assert browser.find_element(By.CSS_SELECTOR, "#actions [name=code]").get_attribute("value") == "host_unreachable"
+
+
+def test_several_photos_that_are_dropped_are_not_taken_for_one(shop: Serving, browser: webdriver.Chrome) -> None:
+    width(browser, 1280)
+    signed_in(browser, shop, "/")
+    browser.execute_script(
+        "const some = new DataTransfer(); for (const name of ['a', 'b', 'c']) some.items.add(new File(['x'], `${name}.jpg`));"
+        "document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: some, bubbles: true, cancelable: true}))"
+    )
+    assert "None of these 3 photos was sent" in browser.find_element(By.CSS_SELECTOR, ".ask .fault").text
+    assert not browser.find_elements(By.CSS_SELECTOR, "form.busy")
+
+
+def test_a_photo_whose_sending_was_stopped_can_be_followed_by_another(
+    shop: Serving, browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    width(browser, 1280)
+    signed_in(browser, shop, "/")
+    stopped = "addEventListener('submit', (event) => { if (!event.defaultPrevented) window.sent++; event.preventDefault(); })"
+    browser.execute_script(f"window.sent = 0; {stopped}")
+    for count in (1, 2):
+        (tmp_path / f"{count}.jpg").write_bytes(picture("tin"))
+        browser.find_element(By.NAME, "photo").send_keys(str(tmp_path / f"{count}.jpg"))
+        assert browser.execute_script("return window.sent") == count
+    browser.find_element(By.NAME, "address").send_keys("h")
+    assert not browser.find_elements(By.CSS_SELECTOR, "form.busy")
+
+
+def test_who_has_signed_out_is_told_so_and_sees_nothing_by_going_back(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
+    width(browser, 1280)
+    signed_in(browser, shop, f"/review?job={job.id}")
+    browser.execute_script(f"window.known = window.fetch; {SILENT}")
+    browser.find_element(By.CSS_SELECTOR, "[data-sign-out]").click()
+    wait(browser, expected_conditions.alert_is_present())
+    browser.switch_to.alert.accept()
+    browser.execute_script("window.fetch = window.known")
+    browser.find_element(By.CSS_SELECTOR, "[data-sign-out]").click()
+    wait(browser, lambda _: "/sign-in" in browser.current_url)
+    browser.back()
+    wait(browser, lambda _: "/sign-in?next" in browser.current_url)
+
+
+def test_words_of_a_list_are_whole_on_a_phone(shop: Serving, browser: webdriver.Chrome) -> None:
+    store = shop.door.client.store
+    version = next(key.split("/")[3] for key in store.list(layout.versions("default")))
+    row = {"list": "twins", "id": "p1", "name": "Unwahrscheinlichkeit", "like": "p2"}
+    store.write(layout.reports("default", version, LISTS), gzip.compress(json.dumps(row).encode()))
+    width(browser, 390)
+    signed_in(browser, shop, "/products/lists/twins")
+    script = "const words = document.createRange(); words.selectNodeContents(arguments[0]); return words.getClientRects().length"
+    (cell,) = [one for one in browser.find_elements(By.TAG_NAME, "td") if one.text == "Unwahrscheinlichkeit"]
+    assert browser.execute_script(script, cell) == 1
+
+
 def test_no_page_scrolls_sideways_on_a_phone_nor_asks_another_host(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
     width(browser, 390)
     signed_in(browser, shop, "/")
@@ -193,6 +321,9 @@ def test_no_page_scrolls_sideways_on_a_phone_nor_asks_another_host(shop: Serving
         browser.get(f"{shop.stranger.base}{path}")
         root = browser.find_element(By.TAG_NAME, "html")
         assert (root.get_property("scrollWidth"), root.get_property("clientWidth")) == (390, 390), path
+    browser.get(f"{shop.stranger.base}/jobs/{job.id}")
+    name = "const name = document.querySelector('.what a'); name.textContent = 'Kermolo Beard Oil '.repeat(9);"
+    assert browser.execute_script(f"{name} return name.scrollWidth <= name.clientWidth")
     asked = [message for message in logged(browser, "performance") if '"Network.requestWillBeSent"' in message]
     hosts = {urlsplit(part.split('"')[0]).netloc for message in asked for part in message.split('"url":"')[1:]}
     assert hosts == {urlsplit(shop.stranger.base).netloc}

@@ -16,9 +16,12 @@ from urllib.parse import urlencode
 
 import pytest
 from PIL import Image
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from packsight.deploy.testbed import Servers
 from packsight.producer.http import errands, page
+from packsight.producer.http.page import inbox, products
+from packsight.producer.http.page.job_index import JobIndexes
 from packsight.producer.http.rights import Right
 from packsight.producer.reviews.desk import ReviewDesk
 from packsight.producer.reviews.products import Products
@@ -29,7 +32,7 @@ from packsight.shared.queue import keys
 from packsight.shared.settings import Http
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import Job, Unopened
-from packsight.shared.storage.verdicts import Kind
+from packsight.shared.storage.verdicts import Kind, Offered
 from tests import recognizer
 from tests.answered import drawn, first_photos, outcome, picture, publish, store_job, store_outcomes
 from tests.door import Answer, Serving, Visitor, serving
@@ -217,6 +220,17 @@ def test_a_jobs_photos_are_searched_filtered_sorted_and_paged(shop: Serving, job
     assert found(q="' OR 1=1 --") == []
 
 
+def test_from_a_photo_that_was_searched_for_the_next_is_searched_for_too(shop: Serving, job: Job, ann: Visitor) -> None:
+    matched = names(ann.get(f"/jobs/{job.id}?status=matched&sort=sure"))
+    first = re.search(r'class="thumb" href="([^"]+)"', ann.get(f"/jobs/{job.id}?status=matched&sort=sure").data.decode())
+    assert first
+    shown = ann.get(unescape(first[1])).data.decode()
+    onward = re.search(r'href="([^"]+)" rel="next"', shown)
+    assert onward and "Previous" not in shown
+    assert f'title="{matched[1]}"' in ann.get(unescape(onward[1])).data.decode()
+    assert f'<a href="/jobs/{job.id}?status=matched&amp;sort=sure">Spring</a>' in shown
+
+
 def test_an_index_takes_in_what_ends_and_what_was_asked_again(shop: Serving, ann: Visitor) -> None:
     client, person = shop.door.client, ann
     called = [f"shelf/{number:02}.jpg" for number in range(40)]
@@ -339,6 +353,60 @@ def test_results_are_downloaded_and_harmless_in_a_spreadsheet(shop: Serving, ann
     assert [Outcome.model_validate_json(line).status for line in lines] == [Status.MATCHED] * 2
 
 
+def test_a_retry_that_helps_nothing_is_not_offered_unless_its_failure_is_chosen(shop: Serving, ann: Visitor) -> None:
+    kinds = [ErrorCode.FILE_EMPTY, ErrorCode.FILE_EMPTY, ErrorCode.FETCH_TIMEOUT]
+    made = [
+        store_job(shop.door.client, [f"{n}.jpg" for n in range(count)],
+                  [outcome(n, Status.FAILED, 0, failure=kind) for n, kind in enumerate(kinds[:count])])
+        for count in (2, 3)
+    ]  # fmt: skip
+    shows, helped, chosen = (ann.get(f"/jobs/{path}") for path in (made[0].id, made[1].id, f"{made[0].id}?code=file_empty"))
+    assert "<button disabled>Ask the failed ones again" in shows.data.decode() and "A retry alone helps none" in text(shows)
+    assert "<button>Ask the failed ones again" in helped.data.decode() and "helps none" not in text(helped)
+    assert "<button>Ask again: empty file" in chosen.data.decode() and "helps none" not in text(chosen)
+    assert "Empty file (2)" in text(shows) and "<b>Empty file</b>" in shows.data.decode()
+
+
+def test_files_are_links_that_lead_to_the_door_where_the_session_has_ended(shop: Serving, job: Job, ann: Visitor) -> None:
+    shown = ann.get(f"/jobs/{job.id}")
+    assert "CSV of all photos" in text(shown)
+    for path in (f"/jobs/{job.id}", "/review", "/products/lists/twins"):
+        assert not re.search(r"<a [^>]*\bdownload\b", ann.get(path).data.decode()), path
+
+
+def test_counts_say_what_they_count(shop: Serving, job: Job, ann: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "for which Arvelo Night Cream came first" in text(ann.get(f"/jobs/{job.id}?product=p0"))
+    assert "The first" not in text(ann.get("/products?q=p"))
+    monkeypatch.setattr(products, "_SHOWN", 1)
+    shown = ann.get("/products?q=p1")
+    assert "The first 1 found of 12 products" in text(shown) and shown.data.count(b'href="/product?') == 1
+
+
+def test_what_is_away_is_told_to_people_in_their_words(shop: Serving, ann: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise RedisConnectionError("Error 111 connecting to 127.0.0.1:6379")
+
+    store_job(shop.door.client, ["a.jpg"], [outcome(0, Status.MATCHED, 0.99)])
+    with monkeypatch.context() as outage:
+        outage.setattr(JobIndexes, "of", away)
+        outage.setattr(inbox, "_NEW_SECONDS", -1.0)
+        shown = ann.get("/review")
+    assert ann.get("/review").status == 200
+    assert (shown.status, shown.headers["Retry-After"]) == (503, "5")
+    told = text(shown).split("For whoever runs packsight")
+    assert "is away" in told[0] and "Try again in a minute" in told[0] and "queue" not in told[0]
+    assert "The queue or its results do not answer" in told[1]
+
+
+def test_refusals_speak_of_no_interface_of_programs_and_lead_back(shop: Serving, job: Job, ann: Visitor) -> None:
+    last = "has no answer to a photo 101"
+    for path, told in (("/jobs/nothing", ""), (f"/jobs/{job.id}/photos/100", last), (f"/jobs/{job.id}?page=x", "page")):
+        shown = ann.get(path)
+        assert shown.status in {400, 404} and told in text(shown)
+        assert "/v1/" not in text(shown) and "openapi" not in text(shown), path
+        assert '<a href="/jobs">Back to Jobs</a>' in shown.data.decode()
+
+
 def test_a_job_is_cancelled_and_its_failed_photos_are_asked_again(shop: Serving, ann: Visitor) -> None:
     client, person = shop.door.client, ann
     retryable = outcome(0, Status.FAILED, 0, failure=ErrorCode.HOST_UNREACHABLE)
@@ -433,7 +501,8 @@ def test_a_form_that_the_browser_went_back_to_says_something_else_and_that_count
 def test_a_verdict_that_nobody_took_is_told_at_the_door(shop: Serving, unsure: Job, ann: Visitor) -> None:
     form = {**hidden(ann.get(f"/review?job={unsure.id}")), "said": "right"}
     led = sent(replace(ann, headers={"X-CSRF-Token": "0" * 64, "Cookie": "packsight_session=ended"}), "/review", **form)
-    assert (led.status, led.headers["Location"]) == (303, "/sign-in?next=%2Freview&lost=yes")
+    back = f"%2Freview%3Fcatalog%3Ddefault%26job%3D{unsure.id}"
+    assert (led.status, led.headers["Location"]) == (303, f"/sign-in?next={back}&lost=yes")
     assert "what you sent last was not kept" in text(shop.stranger.get(led.headers["Location"]))
     assert verdicts(shop) == {}
 
@@ -477,6 +546,25 @@ def test_a_skipped_photo_comes_no_more_until_it_is_asked_for(shop: Serving, unsu
     assert verdicts(shop) == {}
 
 
+def test_whoever_comes_upon_a_wrong_answer_says_so_where_they_see_it(shop: Serving, ann: Visitor, unsure: Job) -> None:
+    made = store_job(shop.door.client, ["sure.jpg"], [outcome(2000, Status.MATCHED, 0.999)])
+    photo = ann.get(f"/jobs/{made.id}/photos/0").data.decode()
+    there = re.search(r'href="(/review[^"]+)">Say what it shows', photo)
+    assert there
+    shown = ann.get(unescape(there[1]))
+    assert "The answer is unsure" not in text(shown)
+    say(ann, shown, "other:p1")
+    (said,) = ReviewDesk(shop.door.client, "default").store.all()
+    assert (said.name, said.product, said.offered) == ("sure.jpg", "p1", Offered.CHOSEN)
+    again = ann.get(unescape(there[1]))
+    assert "This was said before: ann says: it is" in text(again)
+    say(ann, again, "right")
+    assert verdicts(shop) == {said.sha256: (Kind.RIGHT, "p0")}
+    found = ann.get(f"{unescape(there[1])}&q=scrub").data.decode()
+    assert 'name="photo" value="0"' in found and "found:p7" in found
+    assert "Say what it shows" not in text(shop.person("jobs-alone", Right.JOBS).get(f"/jobs/{made.id}/photos/0"))
+
+
 def test_the_last_verdict_is_taken_back(shop: Serving, unsure: Job, ann: Visitor) -> None:
     person, address = ann, f"/review?job={unsure.id}"
     shown = person.get(address)
@@ -485,7 +573,7 @@ def test_the_last_verdict_is_taken_back(shop: Serving, unsure: Job, ann: Visitor
     assert last
     undone = sent(person, "/review/undo", catalog="default", job=unsure.id, verdict=last[1])
     assert (undone.status, undone.headers["Location"]) == (303, f"/review?catalog=default&job={unsure.id}&taken={last[1]}")
-    assert re.search(r"Taken back: unsure \d\.jpg bad photo", text(person.get(undone.headers["Location"])))
+    assert re.search(r"Taken back: unsure \d\.jpg, bad photo", text(person.get(undone.headers["Location"])))
     assert verdicts(shop) == {}
     assert "6 wait" in text(person.get(address))
 
@@ -510,6 +598,8 @@ def test_people_who_disagree_are_told_and_asked_until_one_has_seen_both(shop: Se
     told = sent(ben, "/review", **{**form, "id": "b" * 32}, said="right")  # had it before him all the while
     again = ben.get(told.headers["Location"])
     assert "ann said at the same time: bad photo" in text(again)
+    assert re.search(r"Undo: unsure \d\.jpg, it is [A-Z]\w+ [A-Z]", text(again))
+    assert "ben says: it is" in text(again)
     assert "People disagree" in text(again)
     assert photo_of(again) == form["sha256"]
     say(ben, again, "bad_photo")

@@ -20,7 +20,7 @@ from packsight.producer.http.caller import session_of
 from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.errors import answer, refused
 from packsight.producer.http.page.rooms import Rooms
-from packsight.producer.http.refusal import Refused
+from packsight.producer.http.refusal import CONTRACT, Refused
 from packsight.producer.http.rights import Caller, Right
 from packsight.producer.http.sessions import CSRF_HEADER
 from packsight.producer.report import LABELS
@@ -36,8 +36,15 @@ _PAGES = (
     (Right.REVIEW, "/products", "Products"),
 )
 """Which right opens which page, in the order of the navigation."""
+_ROOMS = {path: name for _, path, name in _PAGES}
 _LONGEST = 200
 """Characters of an address that are told."""
+_WAITED = frozenset({503, 504})
+"""Refusals whose cause is nothing to who looks at a page: it is told below for whoever runs packsight."""
+_AWAY = (
+    "Something that packsight needs for this is away or too busy.",
+    "Try again in a minute; if it lasts, tell whoever runs packsight.",
+)
 
 
 class _SignInFirst(Exception):
@@ -129,12 +136,31 @@ class PageRoute(APIRoute):
             except _SignInFirst:
                 if request.method in _READS:
                     return to(link("/sign-in", next=request.url.path + (f"?{request.url.query}" if request.url.query else "")))
-                room = f"/{request.url.path.split('/')[1]}"  # what was sent is not sent again: back to where it was said
-                return to(link("/sign-in", next=room if room in {path for _, path, _ in _PAGES} else "/", lost="yes"))
+                return to(link("/sign-in", next=await _said_at(request), lost="yes"))
             except Exception as error:
                 return _refusal(request, refused(error))
 
         return handled
+
+
+async def _said_at(request: Request) -> str:
+    """Where something was said that nobody took: it is not sent again."""
+    room = _room(request)
+    if room != "/review":  # elsewhere a form may be as large as a photo
+        return room
+    form = await request.form()
+    return link(room, catalog=str(form.get("catalog", "")), job=str(form.get("job", "")))
+
+
+def _room(request: Request) -> str:
+    """The page of the navigation to which an address belongs."""
+    room = f"/{request.url.path.split('/')[1]}"
+    return room if room in _ROOMS else "/"
+
+
+def _of_programs(error: Refused) -> bool:
+    """Whether its remedy speaks of the interface of programs, or of storage."""
+    return error.failure.remedy == CONTRACT or error.status == 404
 
 
 def no_page(request: Request, error: Exception) -> Response:
@@ -143,12 +169,16 @@ def no_page(request: Request, error: Exception) -> Response:
     if "text/html" not in request.headers.get("Accept", "") or request.url.path.startswith("/v1/"):
         return answer(found)
     message = f"There is no page at {printable(request.url.path)[:_LONGEST]}"
-    remedy = "Correct the address, or go to the first page."
-    return _refusal(request, Refused(found.status, found.failure.code, message, remedy=remedy, headers=found.headers))
+    return _refusal(request, Refused(found.status, found.failure.code, message, headers=found.headers))
 
 
 def _refusal(request: Request, error: Refused) -> HTMLResponse:
-    values: dict[str, Any] = {"failure": error.failure, "http_status": error.status}
+    told, remedy = _AWAY if error.status in _WAITED else (error.message, error.failure.remedy)
+    room = _room(request)
+    values: dict[str, Any] = {
+        "failure": error.failure, "http_status": error.status, "told": told, "remedy": "" if _of_programs(error) else remedy,
+        "back": room, "room": _ROOMS[room],
+    }  # fmt: skip
     try:
         who = _signed_in(request, request.app.state.door)
     except UserError:  # what is wrong may be the accounts

@@ -19,7 +19,7 @@ from packsight.producer.rows import Row
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.storage.jobs import JobManifest
 from packsight.shared.storage.review_figure import Figure, figure
-from packsight.shared.storage.verdicts import Kind, Reviewed, Verdict, last_said
+from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict, last_said
 
 _HELD_SECONDS = 120.0
 """For which a photo that somebody looks at is shown to nobody else: they may have gone."""
@@ -47,12 +47,13 @@ class Next:
 @dataclass(frozen=True, slots=True)
 class Said:
     """What somebody says of a photo; product: its id, for a product other than the first; called: its name, empty for one that
-    the answer names.
+    the answer names; chosen: whether they came upon the photo by themselves.
     """
 
     kind: Kind
     product: str
     called: str = ""
+    chosen: bool = False
 
 
 class Inbox:
@@ -111,7 +112,7 @@ class Inbox:
         with self._lock:
             before = self.desk.reviewed().photos.get(row.outcome.sha256 or "")
             standing = [] if before is None else [before.verdict, *before.against]
-            offered = self.desk.offered(row)
+            offered = Offered.CHOSEN if said.chosen else self.desk.offered(row)
             given = verdict_on(
                 row, self.desk.catalog, said.kind, by=by, product=said.product, called=said.called, offered=offered, id=id
             )
@@ -160,9 +161,10 @@ class Inbox:
         if time.monotonic() - at > _NEW_SECONDS:
             newest = list(self._look())[::-1]
             self._rows = {job.job: self._rows[job.job] for job in newest if job.job in self._rows}
-            self._newest = (time.monotonic(), newest)
             until = time.monotonic() + patience
-            return [row for job in newest for row in self._rows_of(job, max(0.0, until - time.monotonic()))]
+            rows = [row for job in newest for row in self._rows_of(job, max(0.0, until - time.monotonic()))]
+            self._newest = (time.monotonic(), newest)  # not before: what does not answer may come between
+            return rows
         return [row for job in newest for row in self._rows[job.job][1]]
 
     def _look(self) -> Iterator[JobManifest]:

@@ -35,7 +35,7 @@ from packsight.shared.queue.ledger import NEVER_BEGUN
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.storage.jobs import JOB_NAME, Batch, JobImage, JobManifest, task_ids
 
-_FORMAT = 1
+_FORMAT = 2
 _BYTES = 1_000_000_000
 """Of all files together: some 700,000 photos. What was looked at longest ago goes first."""
 PATIENCE = 0.4
@@ -51,7 +51,7 @@ CREATE TABLE batches (number INTEGER PRIMARY KEY, counts TEXT NOT NULL);
 CREATE TABLE photos (
     place INTEGER PRIMARY KEY, name TEXT NOT NULL, image TEXT NOT NULL, sha256 TEXT, extra TEXT NOT NULL, status TEXT NOT NULL,
     product TEXT NOT NULL, product_name TEXT NOT NULL, confidence REAL NOT NULL, doubt REAL NOT NULL, code TEXT NOT NULL,
-    lacking TEXT NOT NULL, folded TEXT NOT NULL, words TEXT NOT NULL
+    retryable INTEGER NOT NULL, lacking TEXT NOT NULL, folded TEXT NOT NULL, words TEXT NOT NULL
 );
 """
 _UNOPENED = -1
@@ -124,6 +124,8 @@ class Found:
     known: int
     codes: Counter[str]
     """Failures of the whole job by code."""
+    retryable: int
+    """Those of them that a retry can help."""
 
 
 class JobIndex:
@@ -145,7 +147,16 @@ class JobIndex:
             ).fetchall()  # fmt: skip
             known = database.execute("SELECT count(*) FROM photos").fetchone()[0]
             codes = Counter(dict(database.execute("SELECT code, count(*) FROM photos WHERE code != '' GROUP BY code")))
-        return Found([Entry(row[0], row[1], Status(row[2]), *row[3:]) for row in rows], total, known, codes)
+            retryable = database.execute("SELECT count(*) FROM photos WHERE retryable").fetchone()[0]
+        return Found([Entry(row[0], row[1], Status(row[2]), *row[3:]) for row in rows], total, known, codes, retryable)
+
+    def places(self, wanted: Wanted) -> list[int]:
+        """Where all such photos are in the job, in order."""
+        condition, values = wanted.where()
+        order = SORTS.get(wanted.sort, SORTS[""])
+        with self._open() as database:
+            rows = database.execute(f"SELECT place FROM photos WHERE {condition} ORDER BY {order}", values)  # noqa: S608
+            return [place for (place,) in rows]
 
     def image(self, place: int) -> JobImage | None:
         """What was submitted at a place; None while that is not known."""
@@ -226,7 +237,7 @@ class JobIndex:
     def _write(self, batches: dict[int, tuple[list[_Photo], str]]) -> None:
         values = [_values(*photo) for photos, _ in batches.values() for photo in photos]
         with self._changing() as database:
-            database.executemany("INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            database.executemany("INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
             marks = [[number, counts] for number, (_, counts) in batches.items()]
             database.executemany("INSERT OR REPLACE INTO batches VALUES (?, ?)", marks)
 
@@ -268,6 +279,7 @@ class _Read(_Some):
 
 class _Coded(_Some):
     code: ErrorCode
+    retryable: bool
 
 
 class _Told(_Some):
@@ -316,7 +328,8 @@ def _values(place: int, image: JobImage, told: _Told) -> tuple[Any, ...]:
     return (
         place, image.name, told.image, told.sha256 or image.sha256, json.dumps(image.extra), told.status.value,
         first.id if first else "", first.name if first else "", told.confidence, 4 * told.confidence * (1 - told.confidence),
-        told.failure.code.value if told.failure else "", " ".join(told.lacking), " ".join(own).casefold(), f" {' '.join(keys)}",
+        told.failure.code.value if told.failure else "", bool(told.failure and told.failure.retryable),
+        " ".join(told.lacking), " ".join(own).casefold(), f" {' '.join(keys)}",
     )  # fmt: skip
 
 

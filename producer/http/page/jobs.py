@@ -18,6 +18,7 @@ from starlette.background import BackgroundTask
 from packsight.producer.export import open_export
 from packsight.producer.http.errands import Errand, Kind
 from packsight.producer.http.page.answers import Answer
+from packsight.producer.http.page.failures import FAILURES
 from packsight.producer.http.page.frame import PageRoute, Submitter, Viewer, link, to
 from packsight.producer.http.page.job_index import PATIENT, SORTS, Entry, JobIndex, Wanted
 from packsight.producer.report import ORDER
@@ -98,6 +99,11 @@ class Asked(BaseModel):
             sort=self.sort if self.sort in SORTS else "",
         )
 
+    @property
+    def narrows(self) -> bool:
+        """Whether it is other than all photos as they were submitted."""
+        return any(self.with_().values())
+
     def with_(self, **changed: object) -> dict[str, Any]:
         """The same, but for some fields, from the first page on."""
         return {**dict(self), "page": "", **changed}
@@ -128,7 +134,7 @@ def of_job(who: Submitter, job: str, asked: Annotated[Asked, Query()]) -> Respon
     found = index.find(asked.wanted, (asked.page - 1) * _PHOTOS, _PHOTOS)
     return who.page(
         "job.html.j2", job=standing, asked=asked, found=found, pages=_pages(found.total), sorts=_SORTS, order=ORDER, link=link,
-        product=_named(found.entries, asked.product),
+        product=_named(found.entries, asked.product), failures=FAILURES,
     )  # fmt: skip
 
 
@@ -174,15 +180,20 @@ def retry(who: Submitter, job: str, code: Annotated[str, Form()] = "") -> Respon
 
 
 @router.get("/jobs/{job}/photos/{place}")
-def photo(who: Submitter, job: str, place: int) -> Response:
-    """The answer to one photo."""
+def photo(who: Submitter, job: str, place: int, asked: Annotated[Asked, Query()]) -> Response:
+    """The answer to one photo, among those that were looked at."""
     standing, _ = _looked_up(who, job)
     index = who.rooms.indexes.of(standing.manifest, patience=PATIENT)
     row = index.row(who.door.client, place) if 0 <= place < standing.manifest.photos else None
     if row is None:
-        raise UserError(f"Job {job} has no answer to a photo {place}, or not yet. Look at the job's photos.")
+        raise UserError(f"Job {job} has no answer to a photo {place + 1}, or not yet. Look at the job's photos.")
     shows = Answer.of(row, f"/jobs/{job}/photos/{place}/picture")
-    return who.page("photo.html.j2", answer=shows, job=standing, place=place, catalog=standing.manifest.catalog)
+    every = range(standing.manifest.photos)
+    places = index.places(asked.wanted) if asked.narrows else every
+    return who.page(
+        "photo.html.j2", answer=shows, job=standing, place=place, catalog=standing.manifest.catalog, asked=asked,
+        places=places if place in places else every,
+    )  # fmt: skip
 
 
 def _looked_up(who: Viewer, job: str) -> tuple[Standing, JobIndex]:

@@ -25,11 +25,12 @@ def products(who: Reviewer, catalog: str = "", q: Annotated[str, Query(max_lengt
     """Products with these words; without any what wants looking at."""
     catalog = catalog_of(who, catalog)
     known = who.rooms.products(catalog) if catalog else None
-    found = [] if known is None else [(row, known.first_photo(row.id)) for row in known.search(q, _SHOWN)]
+    found = [] if known is None else [(row, known.first_photo(row.id)) for row in known.search(q, _SHOWN + 1)]
     counts = who.rooms.view(catalog).counts() if known is not None and not q.strip() else {}
     return who.page(
-        "products.html.j2", catalog=catalog, catalogs=who.catalogs(), q=q, found=found, known=known, counts=counts, lists=LISTS
-    )
+        "products.html.j2", catalog=catalog, catalogs=who.catalogs(), q=q, found=found[:_SHOWN], more=len(found) > _SHOWN,
+        known=known, counts=counts, lists=LISTS,
+    )  # fmt: skip
 
 
 @router.get("/product")

@@ -7,6 +7,7 @@ import io
 import json
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Response
@@ -36,7 +37,7 @@ _FOUND = "found"
 _TOLD = 20
 """Verdicts of others that are told of at a time."""
 _ID = r"^[0-9a-f]{32}$"
-SAID = {Kind.RIGHT: "shows {}", Kind.OTHER: "shows {}", Kind.ABSENT: "not in the catalog", Kind.BAD: "bad photo"}
+SAID = {Kind.RIGHT: "it is {}", Kind.OTHER: "it is {}", Kind.ABSENT: "not in the catalog", Kind.BAD: "bad photo"}
 
 
 @router.get("/review")
@@ -44,12 +45,13 @@ def review(
     who: Reviewer,
     catalog: str = "",
     job: Annotated[str, Query(max_length=63)] = "",
+    photo: Annotated[int | None, Query(ge=0)] = None,
     q: Annotated[str, Query(max_length=200)] = "",
     taken: Annotated[str, Query(max_length=32)] = "",
     others: Annotated[str, Query(max_length=700)] = "",
     gone: bool = False,
 ) -> Response:
-    """The photo that is most worth a look.
+    """The photo that is most worth a look, or the one at a place of a job that somebody came upon.
 
     taken: id of the verdict that was taken back just now; others: ids of those that their giver had not seen; gone: whether the
     job was removed that something was said of.
@@ -59,7 +61,12 @@ def review(
     nothing: dict[str, Any] = {"catalog": catalog, "catalogs": who.catalogs(), "job": job, "q": q, "told": told}
     if not catalog:
         return who.page("review.html.j2", **nothing, next=None, answer=None)
-    found = who.rooms.inbox(catalog).next(who.who.name, _job(who, catalog, job))
+    inbox = who.rooms.inbox(catalog)
+    found = inbox.next(who.who.name, _job(who, catalog, job))
+    if job and photo is not None:
+        chosen = _row(who, catalog, job, photo)
+        review = inbox.reviewed().photos.get(chosen.outcome.sha256 or "")
+        found = replace(found, one=Waiting(chosen, Offered.CHOSEN, 0.0, review))
     answer, row = None, _full(who, found.one) if found.one else None
     if found.one is not None and row is not None:
         answer = Answer.of(row, f"/jobs/{row.job}/photos/{row.index}/picture")
@@ -80,6 +87,8 @@ def say(
     id: Annotated[str, Form(pattern=_ID)],
     seen: Annotated[str, Form(max_length=2000)] = "",
     job: Annotated[str, Form(max_length=63)] = "",
+    *,
+    chosen: Annotated[bool, Form()] = False,
 ) -> Response:
     """Keep what somebody said, or pass the photo over; then the next one.
 
@@ -99,7 +108,7 @@ def say(
     if product and product not in (products := who.rooms.products(catalog)):
         raise UserError(f"Catalog {catalog} has no product {product} any more. Go back and choose another.")
     meant = Said(Kind.OTHER, product, products.get(product).name) if kind == _FOUND and product else Said(_kind(kind), product)
-    _, unseen = inbox.give(row, meant, seen.split(), by=who.who.name, id=id)
+    _, unseen = inbox.give(row, replace(meant, chosen=chosen), seen.split(), by=who.who.name, id=id)
     return to(link("/review", catalog=catalog, job=job, others=" ".join(one.id for one in unseen[:_TOLD])))
 
 
@@ -185,7 +194,7 @@ def _row(who: Viewer, catalog: str, job: str, place: int) -> Row:
     if manifest.catalog == catalog and place < manifest.photos:
         row = who.rooms.indexes.of(manifest, patience=PATIENT).row(who.door.client, place)
     if row is None:
-        raise UserError(f"Job {job} has no answer to a photo {place} any more. Load the page again.")
+        raise UserError(f"Job {job} has no answer to a photo {place + 1} any more. Load the page again.")
     return row
 
 
@@ -214,10 +223,10 @@ def _search(who: Viewer, catalog: str, text: str) -> list[tuple[ProductRow, str]
 def _told(verdicts: list[Verdict], taken: str, others: list[str], *, gone: bool) -> list[str]:
     """What happened to what was said last, a sentence each."""
     known = {verdict.id: verdict for verdict in verdicts}
-    told = [f"Taken back: {shown(one.name)} {_said(one)}" for one in [known.get(taken)] if one]
+    told = [f"Taken back: {shown(one.name)}, {_said(one)}" for one in [known.get(taken)] if one]
     told += [f"{one.by} said at the same time: {_said(one)}" for one in map(known.get, others) if one]
     return [*told, "The job of that photo was deleted meanwhile, so nothing was kept of what you said."] if gone else told
 
 
 def _said(verdict: Verdict) -> str:
-    return SAID.get(verdict.kind, "taken back").format(verdict.product)
+    return SAID.get(verdict.kind, "taken back").format(verdict.called or verdict.product)

@@ -27,10 +27,19 @@ for (const form of find("[data-sign-in]")) {
 }
 for (const button of find("[data-sign-out]")) {
   button.addEventListener("click", async () => {
-    await fetch("/v1/session", { method: "DELETE", headers: { "X-CSRF-Token": button.dataset.csrf } });
-    location.assign("/sign-in");
+    const how = { method: "DELETE", headers: { "X-CSRF-Token": button.dataset.csrf } };
+    const answer = await fetch("/v1/session", how).catch(() => null);
+    if (answer?.ok || answer?.status === 401) return location.assign("/sign-in");
+    alert("You are still signed in. Load the page again, and sign out once more.");
   });
 }
+
+// What a browser kept to go back to is shown to nobody who has signed out since.
+addEventListener("pageshow", async (event) => {
+  const back = event.persisted || performance.getEntriesByType("navigation")[0]?.type === "back_forward";
+  if (!back || !document.querySelector("[data-sign-out]")) return;
+  if ((await fetch("/v1/session").catch(() => null))?.status === 401) location.reload();
+});
 
 // A photo is dropped anywhere on the page, or pasted, or chosen: then its form is sent.
 const dropping = document.querySelector("[data-drop]");
@@ -39,12 +48,23 @@ if (dropping) {
   const fault = dropping.querySelector(".fault"), most = Number(input.dataset.most);
   const send = (files) => {
     if (!files.length) return;
+    if (files.length > 1) {
+      const told = `None of these ${files.length} photos was sent: one is recognised here at a time`;
+      fault.textContent = `${told}. Drop one, or have all of them recognised as a job: packsight submit FOLDER`;
+      return fault.hidden = false;
+    }
     const one = new DataTransfer();
     one.items.add(files[0]);
     input.files = one.files;
     chosen();
   };
+  const idly = () => {
+    dropping.classList.remove("busy");
+    label.textContent = idle;
+    delete dropping.dataset.sent;  // it may have been stopped on its way
+  };
   const chosen = () => {
+    idly();
     const size = input.files[0]?.size ?? 0;
     fault.hidden = size <= most;
     if (size > most) {
@@ -61,30 +81,42 @@ if (dropping) {
     dropping.classList.add("busy");
     label.textContent = dropping.dataset.busy;
   });
-  addEventListener("pageshow", () => { dropping.classList.remove("busy"); label.textContent = idle; });
+  dropping.addEventListener("input", idly);
+  addEventListener("pageshow", idly);
 }
 
-// A part of the page is loaded anew: a filter's results while one types, a job's progress while it runs.
-async function part(address, id) {
+// Parts of the page are loaded anew: a filter's results while one types, a job's progress while it runs.
+async function load(address) {
   const answer = await fetch(address);
-  if (!answer.ok || answer.redirected) return null;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = page.getElementById(id), stale = document.getElementById(id);
-  if (fresh && stale) stale.replaceWith(fresh);
-  dates(fresh ?? document);
-  return fresh;
+  if (answer.redirected) location.assign(address);  // the session has ended: to the door, and back here
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+function renew(page, ids) {
+  for (const id of ids) {
+    const fresh = page.getElementById(id), stale = document.getElementById(id);
+    if (!fresh || !stale) continue;
+    stale.replaceWith(fresh);
+    dates(fresh);
+  }
 }
 for (const form of find("form[data-live]")) {
   let waits, asked = 0;
+  // Whether what is shown now is what was asked for; what was shown before would be taken for it.
   const look = async () => {
     const address = `${form.getAttribute("action")}?${new URLSearchParams([...new FormData(form)].filter(([, value]) => value))}`;
     if (!form.dataset.live) return location.assign(address);
-    const number = ++asked, answer = await fetch(address);
-    if (!answer.ok || number !== asked) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = page.getElementById(form.dataset.live);
-    if (number === asked && fresh) document.getElementById(form.dataset.live).replaceWith(fresh);
-    if (form.dataset.live === "found") history.replaceState(null, "", address);
+    const number = ++asked, page = await load(address).catch(() => null), ids = form.dataset.live.split(" ");
+    if (number !== asked) return false;
+    if (page?.getElementById(ids[0])) {
+      renew(page, ids);
+      if (ids[0] === "found") history.replaceState(null, "", address);
+      return true;
+    }
+    const told = document.createElement("p");
+    told.className = "fault";
+    told.textContent = "The server does not answer. Try again in a moment.";
+    document.getElementById(ids[0]).replaceChildren(page?.getElementById("refused") ?? told);
+    return false;
   };
   form.addEventListener("input", (event) => {
     clearTimeout(waits);
@@ -95,22 +127,25 @@ for (const form of find("form[data-live]")) {
     event.preventDefault();
     clearTimeout(waits);
     const first = document.activeElement?.dataset?.first;
-    look().then(() => first && document.querySelector(`#${first} button`)?.focus());
+    look().then((shows) => shows && first && document.querySelector(`#${first} button`)?.focus());
   });
 }
 async function poll(id) {
   const seconds = Number(document.getElementById(id)?.dataset.poll);
   if (!seconds) return;
   await new Promise((done) => setTimeout(done, 1000 * seconds));
-  if (document.visibilityState === "visible") {
-    const fresh = await part(location.href, id).catch(() => null);
-    if (fresh && document.getElementById("found") && !find("#found :focus").length) await part(location.href, "found").catch(() => null);
+  const address = location.href, page = document.visibilityState === "visible" && await load(address).catch(() => null);
+  const fresh = page && page.getElementById(id);
+  if (fresh && address === location.href) {
+    const parts = ["actions", "failures", "found"];
+    // What somebody is at stays as it is while the page follows.
+    renew(page, [id, ...parts.filter((one) => !fresh.dataset.poll || !find(`#${one} :focus`).length)]);
   }
   poll(id);
 }
 for (const one of find("[data-poll]")) poll(one.id);
 
-for (const form of find("[data-sure]")) form.addEventListener("submit", (event) => { if (!confirm(form.dataset.sure)) event.preventDefault(); });
+addEventListener("submit", (event) => { if (event.target.dataset.sure && !confirm(event.target.dataset.sure)) event.preventDefault(); });
 
 // Keys press what shows them; within a field they write.
 addEventListener("keydown", (event) => {
@@ -131,12 +166,12 @@ addEventListener("keydown", (event) => {
   if (one.matches("input")) { one.focus(); one.select(); } else one.click();
 });
 // What was sent is not sent twice by a hasty finger.
-for (const form of find("form[method=post]")) {
-  form.addEventListener("submit", (event) => {
-    if (form.dataset.sent) return event.preventDefault();
-    if (!event.defaultPrevented) form.dataset.sent = "yes";
-  });
-}
+addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form.dataset.sent) return event.preventDefault();
+  if (!event.defaultPrevented) form.dataset.sent = "yes";
+});
 addEventListener("pageshow", () => find("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
 // What is told once is not told again when the page is loaded anew.
