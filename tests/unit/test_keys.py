@@ -21,7 +21,7 @@ ROOMS = {
 }
 """What the keys of a kind begin with."""
 SINGLE = {name: value for name, value in vars(keys).items() if name.isupper()}
-OURS = {("errands", "errands_failed"), ("job", "REMOVALS")}
+OURS = {("errands", "errands_failed"), ("errand", "submission"), ("job", "REMOVALS")}
 """Of one room, by names that no sender chooses: kinds of errands, and a job's, which is never empty."""
 PARTS = sorted({part for key in (*ROOMS.values(), *SINGLE.values()) for part in re.split(r"([:-])", key)})
 
