@@ -18,9 +18,10 @@ pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 NOT_HERE = {
     "packsight_canary_published_timestamp_seconds", "packsight_sync_period_seconds", "packsight_reviewed_matched",
     "packsight_reviewed_matched_right_ratio", "packsight_promised_matched_right_ratio", "packsight_child_deaths_total",
-    "packsight_outages_total", "packsight_redeliveries_total",
+    "packsight_outages_total", "packsight_redeliveries_total", "packsight_catalog_held_timestamp_seconds",
+    "packsight_results_memory_limit_bytes",
 }  # fmt: skip
-"""Of which there is nothing to tell without a canary, a periodic sync, a review, a death or an outage."""
+"""Of which there is nothing to tell without a canary, a periodic sync, a review, a death, an outage, a hold or a memory limit."""
 
 
 def page(stack: Stack, part: str) -> bytes:
