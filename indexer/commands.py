@@ -229,6 +229,7 @@ def promote(catalog: str, *, wait: bool) -> None:
 
 def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
     """Let an earlier version be served; for "" give up the canary, or go to the one before of each recipe that is up."""
+    notes: list[str] = []
     with _deciding(catalog) as (catalogs, fleet), closing(ObjectStore(settings().s3)) as store:
         current = None if version else catalogs.current()
         if current is not None and current.canaries:
@@ -237,9 +238,12 @@ def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
         else:
             Reports(store, catalog).require_built(*filter(None, [version]))
             targets = publish.roll_back(catalogs, version or None, fleet.recipes(), everyone=everyone)
-            told = f"Catalog {catalog} is at {' and '.join(targets)} now{_stays(catalog, catalogs.current())}"
+            now = catalogs.current()
+            told = f"Catalog {catalog} is at {' and '.join(targets)} now{_stays(catalog, now)}"
+            notes = _left_behind(now, targets, everyone=everyone or bool(version))
         fleet.announce(catalog)
     out.print(f"{told}.", highlight=False)
+    print_notes(notes)
     if wait:
         _wait(catalog)
 
@@ -263,6 +267,15 @@ def _stays(catalog: str, current: Current | None) -> str:
         command = f"packsight catalog resume{advice.of_catalog(catalog)}"
         return f", and stays there: no sync publishes until `{command}`, for when the feed is mended"
     return f". The next sync starts from it, and publishes what the feed says then{_by_itself(catalog)}"
+
+
+def _left_behind(current: Current | None, targets: Sequence[str], *, everyone: bool) -> list[str]:
+    """What other workers answer from still, those of a host among them that is away just now."""
+    others = sorted(set(current.versions.values()) - set(targets)) if current is not None else []
+    if not others:
+        return []
+    told = f"workers of another recipe, up or not, stay at {' and '.join(others)}, and syncs go on for them"
+    return [told if everyone else f"{told}; with --all they go back too"]
 
 
 def _by_itself(catalog: str) -> str:

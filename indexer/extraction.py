@@ -26,6 +26,10 @@ _ASK = 10.0
 """Seconds between two looks at the registry of workers."""
 
 
+class UndescribedError(UserError):
+    """No worker of a recipe describes photos."""
+
+
 class Extractor(Protocol):
     """Whatever puts features of photos, made as a recipe says, into the feature store."""
 
@@ -41,7 +45,10 @@ class QueueExtractor:
         self._app = make_app("packsight.indexer", settings, sends_only=True)
 
     def extract(self, recipe: Recipe, references: Sequence[str], parts: Sequence[Part]) -> Iterator[DescribeResult]:
-        """Send all photos and yield results as they end; raises UserError when no worker of the recipe is left."""
+        """Send all photos and yield results as they end.
+
+        Raises UndescribedError when no worker of the recipe is left, or when none of them takes work for long.
+        """
         watch = _Watch(self._settings, self._fleet, recipe)
         with closing(Ledger(self._settings)) as ledger:
             batches = describe(
@@ -69,7 +76,8 @@ class _Watch:
     def __call__(self, *, progress: bool) -> bool:
         """Tell whether messages must be lost (an emptied broker): workers are up, nothing is queued, nothing ends.
 
-        `progress`: whether a batch has just ended. Raises UserError when no worker of the recipe was up for a while.
+        `progress`: whether a batch has just ended. Raises UndescribedError when no worker of the recipe was up for a while, or
+        when nothing ends while what they cannot do without is away.
         """
         if not progress:
             time.sleep(_POLL)
@@ -81,16 +89,21 @@ class _Watch:
             if self._is_up():
                 self._worker_seen = now
         if now - self._worker_seen > _PATIENCE:
-            raise UserError(f"{NO_WORKERS} What is described so far is kept.")
-        if now - self._heard > self._silence and self._queue_is_empty():
+            raise UndescribedError(f"{NO_WORKERS} What is described so far is kept.")
+        if now - self._heard <= self._silence:
+            return False
+        if self._queue_is_empty():
             self._heard = now
             return True
+        if now == self._asked and (idle := self._fleet.idle(self._recipe)):
+            text = f"No worker takes work that could describe photos, for {self._silence / 60:.0f} minutes"
+            raise UndescribedError(f"{text}: {idle}. Mend that, then sync again; what is described so far is kept.")
         return False
 
     def foreign(self, models: Mapping[str, str]) -> None:
-        """Hear that a worker of another recipe took a batch; raises UserError when no worker of this one is up."""
+        """Hear that a worker of another recipe took a batch; raises UndescribedError when no worker of this one is up."""
         if not self._is_up():
-            raise UserError(
+            raise UndescribedError(
                 f"The workers changed during the sync: they describe photos with {', '.join(models.values())} now. "
                 "Run the sync again; what is described so far is kept."
             )

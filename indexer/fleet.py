@@ -40,6 +40,13 @@ class Fleet:
         """All children that are ready."""
         return registry.children(self.redis)
 
+    def idle(self, recipe: Recipe) -> str:
+        """Why workers that describe photos as a recipe says take no work now, if none of them does; empty where one may."""
+        nodes = {child.node for child in self.children() if Recipe.of(child).parts == recipe.parts}
+        away = {one.node: one.outages for one in registry.processes(self.redis) if one.node in nodes and one.outages}
+        told = (f"{node}: {name}: {text}" for node, outages in sorted(away.items()) for name, text in outages.items())
+        return "; ".join(told) if nodes == away.keys() else ""
+
     def recipes(self) -> list[Recipe]:
         """What the children of this release answer with, each recipe once, that of most children first."""
         found = Counter(Recipe.of(child) for child in self.children())

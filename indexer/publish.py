@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from packsight.shared.catalog.manifest import Manifest, sync_once
@@ -91,14 +90,15 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
     went back to, and of the version that was pointed at last, `keep` versions stay: the one that the pointer names and its
     ancestors first, since they are what one rolls back to, then the newest others. Versions of other recipes stay while fewer
     than `keep` versions of all are newer; then the pointer no longer names them either. A canary stays as long as the version
-    that it is tried beside. Refused versions are none of them (packsight.indexer.refused). A lost race leaves all to the next
-    sync.
+    that it is tried beside. What is kept for a look is none of them (packsight.indexer.refused). A lost race leaves all to the
+    next sync.
     """
     current = catalogs.current()
     former = catalogs.former()
     tried = {key: canary.version for key, canary in current.canaries.items()} if current is not None else {}
     named = catalogs.served()
-    manifests = {one.version: one for one in catalogs.versions() if not one.refused or one.version in named}
+    whole = catalogs.versions()
+    manifests = {one.version: one for one in whole if one.version not in for_a_look(whole, named)}
     groups: dict[str, list[str]] = defaultdict(list)
     for version in sorted(manifests, reverse=True):
         groups[manifests[version].recipe.key].append(version)
@@ -128,6 +128,15 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
     return removed
 
 
+def for_a_look(whole: Collection[Manifest], named: Collection[str]) -> set[str]:
+    """Which of the versions that are there were refused and never served: those that are named are, and parents were.
+
+    A refused version may be let be served. It is one to go back to from then on, like any other.
+    """
+    served = {*named, *(one.parent for one in whole)}
+    return {one.version for one in whole if one.refused and one.version not in served}
+
+
 def ancestors(version: str, manifests: Mapping[str, Manifest]) -> list[str]:
     """A version and those before it of the same recipe, as far as they are there."""
     recipe, chain = manifests[version].recipe, []
@@ -137,14 +146,6 @@ def ancestors(version: str, manifests: Mapping[str, Manifest]) -> list[str]:
             chain.append(following)
         following = manifests[following].parent
     return chain
-
-
-def made_at(version: str) -> datetime | None:
-    """When a version was made, as its name says; None for one that says nothing."""
-    try:
-        return datetime.strptime(version.split("-", maxsplit=1)[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def roll_back(
@@ -220,6 +221,11 @@ def _known(catalogs: CatalogStore, version: str) -> Current | None:
 
 
 def _before(catalogs: CatalogStore, version: str, manifests: Mapping[str, Manifest]) -> Manifest:
+    if version not in manifests:
+        raise UserError(
+            f"Version {version}, which is served, cannot be read, so that nobody knows the one before. "
+            f"Name one of `packsight catalog versions --catalog {catalogs.name}`."
+        )
     earlier = ancestors(version, manifests)[1:]
     if not earlier:
         raise UserError(

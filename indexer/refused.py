@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from packsight.indexer.publish import made_at
+from packsight.indexer.publish import for_a_look
 from packsight.indexer.version_report.keeping import Reports
+from packsight.shared.catalog.manifest import made_at
 from packsight.shared.catalog.versions import CatalogStore
 
 
 def prune_refused(catalogs: CatalogStore, reports: Reports, keep: int, age: timedelta) -> list[str]:
-    """Remove refused versions beyond the last `keep`, or older, unless the pointer names them; return what was removed.
+    """Remove refused versions beyond the last `keep`, or older, unless they are or were served; return what was removed.
 
     So go reports on what was refused before it was built, and those on versions that are not there.
     """
     whole, named = catalogs.versions(), catalogs.served()
-    last = _last([one.version for one in whole if one.refused and one.version not in named], keep, age)
-    removed = [one.version for one in whole if one.refused and one.version not in named and one.version not in last]
+    looked_at = for_a_look(whole, named)
+    removed = sorted(looked_at - _last(sorted(looked_at), keep, age))
     for version in removed:
         catalogs.remove(version)
     unbuilt = _last([one.version for one in reports.unbuilt()], keep, age)

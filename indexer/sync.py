@@ -80,5 +80,5 @@ def _sync(run: Run, state: State) -> SyncReport:
         fetched=resolved.downloads,
         described=built.described,
         canary=run.request.canary if published.canary else 0.0,
-        notes=(*wanted.notes, *reviews),
+        notes=(*wanted.notes, *built.notes, *reviews),
     )

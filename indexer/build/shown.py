@@ -10,17 +10,19 @@ from packsight.shared.catalog.manifest import FORMAT, Manifest, ProductRow, new_
 from packsight.shared.catalog.shown import is_shown, write_shown
 
 
-def show_anew(folder: Path, parent: Manifest, products: Sequence[ProductRow], notes: Sequence[str]) -> Manifest:
+def show_anew(
+    folder: Path, parent: Manifest, products: Sequence[ProductRow], notes: Sequence[str], version: str = ""
+) -> Manifest:
     """Write what is shown of the parent's products, and a manifest that names all other parts as the parent's does.
 
     Nothing is described, fitted or asked: the parts are those that were checked when the parent was published. products: the
-    parent's, in any order.
+    parent's, in any order. version: its name; one of now without.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_shown(folder, products)
     made = {
         "format": FORMAT,
-        "version": new_version(),
+        "version": version or new_version(),
         "parent": parent.version,
         "created_at": datetime.now(UTC),
         "notes": tuple(notes),

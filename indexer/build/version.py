@@ -67,14 +67,15 @@ def build_version(
     phase: Phase = untimed,
     layout: RowParameters = ROWS,
     begin: str = "",
+    version: str = "",
 ) -> Manifest:
     """Write every file of a version and its sealed manifest into `folder`, which must be empty or missing.
 
     Photos without features, or of products that are not listed, are left out and counted in the notes. `features` is
     keyed by sha256, `made` (features of photos made of products' only ones) by that of what they were made of; a photo's are let
     go before the next one's are asked for; `reviewed`: photos that people reviewed. `phase` is entered by name around each part
-    of the work. `begin`: why an epoch begins, whatever the parent has. Raises CatalogError when there is no product, or features
-    are of different lengths.
+    of the work. `begin`: why an epoch begins, whatever the parent has. `version`: its name; one of now without. Raises
+    CatalogError when there is no product, or features are of different lengths.
     """
     if not products:
         raise CatalogError(
@@ -97,7 +98,7 @@ def build_version(
     write_photos(folder / PHOTOS, used)
     np.save(folder / "photo_starts.npy", starts)
     np.save(folder / "photo_product.npy", photo_product)
-    version = new_version()
+    version = version or new_version()
     dimension = len(features[used[0].sha256].embedding) if used else 1
     shas = [row.sha256 for row in used]
     rows = rows_of(parent, shas, version, rules_of(recipe, parameters), dimension, layout, begin)
@@ -123,6 +124,7 @@ def build_version(
             folder, catalog=catalog, parent=parent, products=products, photos=photos, features=features, recipe=recipe,
             notes=notes, prior=prior, made=made, reviewed=reviewed, parameters=parameters, matching=matching,
             words=words, phase=phase, layout=layout, begin=f"the index found {recall:.4f} of the nearest photos first",
+            version=version,
         )  # fmt: skip
     with phase("details"):
         write_details(folder, rows, parameters)

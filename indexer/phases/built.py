@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from packsight.indexer.build.shown import show_anew
 from packsight.indexer.build.version import build_version
 from packsight.indexer.completion import Completed, complete
 from packsight.indexer.examination import Material, RefusedError, made_for
+from packsight.indexer.extraction import UndescribedError
 from packsight.indexer.gate.job_photos import job_photos
 from packsight.indexer.gate.queries import Queries, stored_queries
 from packsight.indexer.made.keeping import Made, Maker
@@ -25,13 +27,15 @@ from packsight.indexer.state.database import State
 from packsight.indexer.state.resolution import PhotoRows, ProductRows
 from packsight.indexer.state.schedule import ask_again
 from packsight.indexer.unreadable import unreadable_names
-from packsight.shared.catalog.manifest import Manifest
+from packsight.shared.catalog.manifest import Manifest, new_version
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import shown
 from packsight.shared.queue.jobs_ledger import JobsLedger
 from packsight.shared.queue.results import Results
 from packsight.shared.storage.feature_store import FeatureStore
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +58,41 @@ class Built:
     versions: tuple[Version, ...]
     described: int
     refused: tuple[int, ...]
-    """How many bytes could not be described when each target was looked at."""
+    """How many bytes could not be described when each target was looked at; one that was left as it is counts as -1."""
+    notes: tuple[str, ...] = ()
+    """Why a recipe was left as it is."""
 
 
 def build(run: Run, state: State, wanted: Wanted) -> Built:
-    """Have missing features made and build a version for every recipe whose own is not as it should be."""
+    """Have missing features made and build a version for every recipe whose own is not as it should be.
+
+    A recipe whose workers describe nothing keeps what it has; raises UndescribedError where there is no other.
+    """
     shutil.rmtree(run.folder, ignore_errors=True)
     versions: list[Version] = []
     refused: list[int] = []
     described = 0
+    left: list[UndescribedError] = []
+    name = ""
     for target in wanted.targets:
         if not is_as_it_should_be(run, state, wanted, target):
             run.lease.check()
-            version, newly = _version(run, state, wanted, target)
+            name = new_version(name or run.catalogs.last_name())
+            try:
+                version, newly = _version(run, state, wanted, target, name)
+            except UndescribedError as error:
+                left.append(error)
+                refused.append(-1)
+                continue
             versions += [version] if version is not None else []
             described += newly
         refused.append(resolution.refused(state))
-    return Built(tuple(versions), described, tuple(refused))
+    if left and len(left) == len(wanted.targets):
+        raise left[0]
+    notes = tuple(f"some workers keep the version that they have: {why}" for why in left)
+    for note in notes:
+        log.warning("catalog %s: %s", run.request.catalog, note)
+    return Built(tuple(versions), described, tuple(refused), notes)
 
 
 def is_as_it_should_be(run: Run, state: State, wanted: Wanted, target: Target) -> bool:
@@ -78,9 +100,9 @@ def is_as_it_should_be(run: Run, state: State, wanted: Wanted, target: Target) -
     return not run.request.force and target.is_served(state, run.fit) and not _is_asked_for(wanted.harvest, target)
 
 
-def _version(run: Run, state: State, wanted: Wanted, target: Target) -> tuple[Version | None, int]:
+def _version(run: Run, state: State, wanted: Wanted, target: Target, name: str) -> tuple[Version | None, int]:
     """What a recipe lacks, and how many photos were described for it; None where nothing of what is new can be used."""
-    if (shown := _shown_anew(run, state, wanted, target)) is not None:
+    if (shown := _shown_anew(run, state, wanted, target, name)) is not None:
         return shown, 0
     features = run.features(target.recipe)
     completed = complete(
@@ -99,7 +121,7 @@ def _version(run: Run, state: State, wanted: Wanted, target: Target) -> tuple[Ve
     made = _made(run, state, target, features)
     folder = run.folder / target.recipe.key
     try:
-        manifest = _build_version(run, state, folder, wanted, target, completed, made)
+        manifest = _build_version(run, state, folder, wanted, target, completed, made, name)
     except RefusedError:
         with state.transaction():
             ask_again(state, target.before, run.clock())
@@ -117,7 +139,7 @@ def _resolve_again(run: Run, state: State, wanted: Wanted) -> None:
         resolution.put_in_order(state)
 
 
-def _shown_anew(run: Run, state: State, wanted: Wanted, target: Target) -> Version | None:
+def _shown_anew(run: Run, state: State, wanted: Wanted, target: Target, name: str) -> Version | None:
     """A version that only shows the parent's products otherwise; None where more is to be done."""
     with state.transaction():
         resolution.put_in_order(state)
@@ -128,7 +150,7 @@ def _shown_anew(run: Run, state: State, wanted: Wanted, target: Target) -> Versi
         return None
     folder, parent = run.folder / target.recipe.key, target.parent.manifest
     notes = notes_of(plan, resolution.summary(state, plan.parent), state)
-    manifest = show_anew(folder, parent, ProductRows(state), notes)
+    manifest = show_anew(folder, parent, ProductRows(state), notes, name)
     run.gate.of_shown(manifest.version, ProductRows(state), parent)
     return Version(folder, manifest, target, resolution.refused(state), tried=False)
 
@@ -142,7 +164,7 @@ def _made(run: Run, state: State, target: Target, features: FeatureStore) -> Mad
 
 
 def _build_version(
-    run: Run, state: State, folder: Path, wanted: Wanted, target: Target, completed: Completed, made: Made
+    run: Run, state: State, folder: Path, wanted: Wanted, target: Target, completed: Completed, made: Made, name: str
 ) -> Manifest | None:
     """Build a version and have it examined; None where what was new is left out again, so that it would be as the parent."""
     products, photos = ProductRows(state), PhotoRows(state)
@@ -155,7 +177,7 @@ def _build_version(
         run.gate.require_new(products, photos, made_by, before, queries)
     unreadable = unreadable_names(products, run.fleet.scripts())
     material = Material(completed.features, made.features, queries, (), unreadable.notes)
-    _write_version(run, state, folder, wanted, target, material, made.notes)
+    _write_version(run, state, folder, wanted, target, material, made.notes, name)
     material = replace(material, asked=run.gate.ask(folder, material))
     if _leave_out(run, state, wanted, target, material):
         if is_as_it_should_be(run, state, wanted, target):
@@ -163,7 +185,7 @@ def _build_version(
         shutil.rmtree(folder)
         made = _made(run, state, target, run.features(target.recipe))
         material = replace(material, made=made.features, asked=None)
-        _write_version(run, state, folder, wanted, target, material, made.notes)
+        _write_version(run, state, folder, wanted, target, material, made.notes, name)
     lists = {**wanted.harvest.lists(state, target.before), "unreadable_names": unreadable.products}
     said = {pair.sha256: pair.product for pair in wanted.harvest.pairs}
     feed_said = (*wanted.plan.notes, *resolution.summary(state, wanted.plan.parent).notes)
@@ -174,7 +196,7 @@ def _build_version(
 
 
 def _write_version(
-    run: Run, state: State, folder: Path, wanted: Wanted, target: Target, material: Material, made_notes: Sequence[str]
+    run: Run, state: State, folder: Path, wanted: Wanted, target: Target, material: Material, made_notes: Sequence[str], name: str
 ) -> None:
     """Write the files of a version into a folder."""
     run.lease.check()
@@ -199,6 +221,7 @@ def _write_version(
         reviewed=pairs,
         parameters=run.parameters,
         begin=forced,
+        version=name,
     )
     run.progress("built", 1, 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -34,6 +34,8 @@ SegmentName = Annotated[str, StringConstraints(pattern=r"^s[0-9]{4,9}$")]
 """Of a segment: what the names of its files begin with."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MANIFEST = layout.MANIFEST
+_TICK = timedelta(microseconds=256)
+"""By which names of versions tell times."""
 
 
 class _Row(BaseModel):
@@ -228,10 +230,25 @@ def sync_once(catalog: str) -> str:
     return f"Sync the catalog once with this release: `packsight catalog sync --catalog {catalog} --feed …`."
 
 
-def new_version() -> str:
-    """Name of a version made now: sorts by time, to a quarter of a millisecond, and is unique by its random tail."""
-    now = datetime.now(UTC)
+def new_version(after: str = "") -> str:
+    """Name of a version made now: sorts by time, to a quarter of a millisecond, and is unique by its random tail.
+
+    after: name of a version after which it sorts in any case: that may have been made where the clock is ahead of ours.
+    """
+    now, before = datetime.now(UTC), made_at(after)
+    if before is not None:
+        now = max(now, before + _TICK)
     return f"{now:%Y%m%dT%H%M%S}-{now.microsecond >> 8:03x}{os.urandom(2).hex()[:3]}"
+
+
+def made_at(version: str) -> datetime | None:
+    """When a version was made, as its name says; None for one that says nothing."""
+    second, _, rest = version.partition("-")
+    try:
+        ticks = int(rest[:3], 16) if rest else 0
+        return datetime.strptime(second, "%Y%m%dT%H%M%S").replace(tzinfo=UTC) + ticks * _TICK
+    except ValueError:
+        return None
 
 
 def _entry(path: Path) -> FileEntry:

@@ -229,6 +229,15 @@ class CatalogStore:
                 refused.append(error)
         return found, refused
 
+    def last_name(self) -> str:
+        """The name that sorts last of all that were given to versions, as far as that is known; empty where there is none.
+
+        What is earlier is told by names, whose times may come of several clocks: a new one is to sort after it.
+        """
+        current = self.overwritable()
+        left = [hold.gone_back_from for hold in current.holds.values()] if current is not None else []
+        return max([*self._whole(), *left], default="")
+
     def _whole(self) -> list[str]:
         return [key.split("/")[-2] for key in self._store.list(layout.versions(self.name)) if key.endswith("/" + MANIFEST)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,9 +15,13 @@ from packsight.deploy import display, doctor, status
 from packsight.deploy.stack.state import StackFolder
 from packsight.indexer import tasks
 from packsight.indexer.collection.collect import collect
+from packsight.indexer.extraction import UndescribedError
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.undecided import CanaryError, HeldError
 from packsight.indexer.watching.catalogs import Catalogs
+from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.contract.messages import Part
+from packsight.shared.contract.outcomes import DescribeResult
 from packsight.shared.metrics import table
 from packsight.shared.queue import syncs
 from packsight.shared.queue.connection import result_database
@@ -32,6 +37,7 @@ __all__ = ["shop"]
 pytestmark = pytest.mark.usefixtures("little_learned")
 
 OTHER = RECIPE.model_copy(update={"details": "details-of-tomorrow"})
+IDLE = RECIPE.model_copy(update={"spotter": "none-000000000002"})
 
 
 @pytest.fixture
@@ -68,6 +74,64 @@ def test_no_sync_undoes_a_rollback_until_somebody_resumes(
     report = shop.sync()
     assert report.published and named(shop) == (report.version, None)
     assert report.built is not None and report.built.parent == first
+
+
+def test_a_rollback_lasts_though_the_clock_of_who_made_the_version_was_behind(
+    shop: Trying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as ahead:
+        ahead.setattr("packsight.indexer.phases.built.new_version", lambda _: "29990101T000000-000abc")
+        first = shop.sync()
+    shop.names["3"] = "Lotion of roses"
+    shop.prices = {"3": "10.00"}
+    second = shop.sync()
+    shop.prices = {"3": "12.50"}
+    third = shop.sync()
+    assert str(first.version) < str(second.version) < str(third.version)
+    run("rollback", "--no-wait")
+    assert named(shop) == (second.version, None)
+    with pytest.raises(HeldError, match=f"went back from {third.version}"):
+        shop.sync()
+
+
+def test_whoever_goes_back_is_told_of_workers_that_stay(shop: Trying, gone_back: tuple[str, str]) -> None:
+    shop.recipes = [OTHER]
+    other = str(shop.sync().version)
+    shop.recipes = [RECIPE]
+    run("resume")
+    report = shop.sync()
+    with closing(Fleet(shop.settings)) as fleet:
+        register(fleet, RECIPE)
+    told = " ".join(run("rollback", "--no-wait").stdout.split())
+    assert report.published and f"stay at {other}, and syncs go on for them; with --all they go back too" in told
+
+
+def test_workers_that_describe_nothing_keep_no_others_from_their_version(shop: Trying) -> None:
+    describe = shop.extractor.extract
+    idle = [IDLE]
+
+    def extract(recipe: Recipe, references: Sequence[str], parts: Sequence[Part]) -> Iterator[DescribeResult]:
+        if recipe in idle:
+            raise UndescribedError("No worker takes work that could describe photos: b: storage: away.")
+        return describe(recipe, references, parts)
+
+    shop.extractor.extract = extract  # type: ignore[method-assign]
+    shop.recipes = [IDLE, RECIPE]
+    report = shop.sync()
+    assert any("some workers keep the version that they have: No worker takes work" in note for note in report.notes)
+    current = shop.catalogs.current()
+    assert current is not None
+    assert (current.version_for(RECIPE), current.version_for(IDLE)) == (report.version, None)
+    assert not shop.sync().published
+    idle.clear()
+    assert shop.sync().published, "once they describe again they get theirs"
+    shop.names["4"] = "Soap of roses"
+    assert shop.sync().published
+    current = shop.catalogs.current()
+    assert current is not None and len(set(current.versions.values())) == 2
+    shop.recipes = idle = [RECIPE.model_copy(update={"spotter": "none-000000000003"})]
+    with pytest.raises(UndescribedError):
+        shop.sync()
 
 
 def test_a_forced_sync_ends_it_for_all_recipes_and_says_so(shop: Trying, gone_back: tuple[str, str]) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
 from packsight.indexer.publish import prune, resume, roll_back
+from packsight.indexer.refused import prune_refused
 from packsight.indexer.undecided import CanaryError, HeldError, keeps_all_back, undecided
+from packsight.indexer.version_report.keeping import Reports
 from packsight.shared.catalog.signatures import Document
 from packsight.shared.catalog.versions import CatalogStore, Current
 from packsight.shared.contract.errors import ErrorCode, UserError
@@ -95,6 +98,36 @@ def test_a_trial_that_is_given_up_holds_nothing_and_a_trial_is_decided_first(cat
     assert held(catalogs) == {"other": "w3"}
     catalogs.drop({OTHER.key}, expected=pointer(catalogs))
     assert held(catalogs) == {}, "of a recipe that the pointer no longer names"
+
+
+def test_what_is_served_and_cannot_be_read_is_gone_back_from_by_name(catalogs: CatalogStore, shelf: Shelf) -> None:
+    shelf.write(layout.version("default", "v3", "manifest.json"), b"{")
+    with pytest.raises(UserError, match=r"(?s)Version v3, which is served, cannot be read.*catalog versions"):
+        roll_back(catalogs, None, [MINE])
+    roll_back(catalogs, "v2", [MINE])
+    assert held(catalogs) == {"mine": "v3"}
+
+
+def test_a_refused_version_that_was_let_be_served_is_one_to_go_back_to(
+    catalogs: CatalogStore, shelf: Shelf, tmp_path: Path
+) -> None:
+    put(catalogs, tmp_path, "v4", "v3")
+    roll_back(catalogs, "v3", [MINE])
+    catalogs.mark_refused("v4", ["it has lost too much"])
+    roll_back(catalogs, "v4", [MINE])
+    put(catalogs, tmp_path, "v5", "v4")
+    prune(catalogs, 3, [MINE])
+    prune_refused(catalogs, Reports(shelf, "default"), 0, timedelta())
+    assert {"v3", "v4", "v5"} <= whole(catalogs) and "v2" not in whole(catalogs)
+    assert roll_back(catalogs, None, [MINE]) == ["v4"]
+
+
+def test_the_last_name_is_that_of_what_is_there_or_was_left(catalogs: CatalogStore, tmp_path: Path) -> None:
+    assert catalogs.last_name() == "w3"
+    put(catalogs, tmp_path, "x9", "v3")
+    roll_back(catalogs, "v3", [MINE])
+    catalogs.remove("x9")
+    assert catalogs.last_name() == "x9"
 
 
 def test_a_hold_is_signed_and_signed_anew(tmp_path: Path) -> None:
