@@ -29,6 +29,11 @@ NAMELESS = "(no photo)"
 _TRIES = 3
 """How often a file is begun again that changes while it is sent: one that is being copied here is often whole a moment later."""
 _ALONE = "each photo needs a row of its own"
+_NO_PATHS = {
+    ("//", "www.", "http:", "https:", "s3:"): "no file has this name, which seems to be an address: those begin with https:// or s3://",
+    ("data:",): "it is a picture itself, as a data URI: decode it into a file and name that",
+}
+"""What is said of names of files that are none, by how they begin."""
 _FRESH = timedelta(hours=12)
 """Age from which a photo that is there is sent again, which makes it young: one that no job names any more is removed when it is
 days old (settings.Storage.uploads_days), and the job that is being submitted has no manifest yet."""
@@ -76,6 +81,10 @@ def _one(item: Item, store: ObjectStore) -> JobImage | Unopened:
 def _why(error: OSError | ValueError, name: str) -> tuple[ErrorCode, str]:
     if getattr(error, "errno", None) in {errno.ENOENT, errno.ENAMETOOLONG} and names_several(name):
         return ErrorCode.REFERENCE_INVALID, f"no file has this name, which seems to be several: {_ALONE}"
+    if getattr(error, "errno", None) in {errno.ENOENT, errno.ENAMETOOLONG}:
+        for begins, what in _NO_PATHS.items():
+            if name.lower().startswith(begins):
+                return ErrorCode.REFERENCE_INVALID, what
     if isinstance(error, FileNotFoundError):
         return ErrorCode.OBJECT_MISSING, "there is no such file where it was submitted"
     if isinstance(error, PermissionError):

@@ -29,7 +29,7 @@ def unwritable(path: Path, error: OSError) -> UserError:
     if isinstance(error, IsADirectoryError):
         return UserError(f"{path} is a folder. Name a file, in it or elsewhere.")
     if isinstance(error, BlockingIOError):
-        return UserError(f"{path} is being written already, by another command or by this one. Name another file, or wait for it.")
+        return UserError(f"{path} is being written already, by another command or this one. Name another file, or wait for it.")
     return UserError(f"{path} cannot be written: {error.strerror}. Create the folder or choose another.")
 
 

@@ -292,7 +292,7 @@ class ObjectStore:
         _require_tag(stored.etag, key)
 
     def upload_unchanged(self, key: str, path: Path, sha256: str) -> None:
-        """The same of a file whose content has this hash, in hex; raises FileChanged, and stores nothing, where it has another."""
+        """The same of a file with this hash, in hex; raises FileChanged, and stores nothing, where its content has another."""
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             content = cast("BinaryIO", Unchanged(file, size, sha256))

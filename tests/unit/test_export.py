@@ -190,7 +190,8 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     export = open_export(tmp_path / "results.jsonl")
     assert isinstance(export, JsonLines)
     export._file.close()
-    monkeypatch.setattr(export, "_file", Path("/dev/full").open("w", encoding="utf-8"))
+    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115  # the export closes it
+    monkeypatch.setattr(export, "_file", full)
     with Exports() as exports, pytest.raises(OSError, match="No space left"):
         exports.take(export)
         exports.add(matched(0))

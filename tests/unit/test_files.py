@@ -11,7 +11,15 @@ from typer.testing import CliRunner
 
 from packsight.cli import app
 from packsight.shared.contract.errors import UserError
-from packsight.shared.storage.files import FileChanged, Part, Unchanged, hash_file, unwritable, write_whole, written_aside
+from packsight.shared.storage.files import (
+    FileChanged,
+    Part,
+    Unchanged,
+    hash_file,
+    unwritable,
+    write_whole,
+    written_aside,
+)
 
 
 def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path: Path) -> None:

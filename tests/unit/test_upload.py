@@ -65,3 +65,18 @@ def test_a_file_that_does_not_stop_changing_has_a_row_that_says_so(tmp_path: Pat
     assert isinstance(one, Unopened)
     assert "changes while it is uploaded" in one.failure.message
     assert not store.kept
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("//cdn.example.com/1.jpg", "begin with https://"), ("www.example.com/1.jpg", "begin with https://"),
+        ("https:/example.com/1.jpg", "begin with https://"), ("data:image/jpeg;base64,/9j/", "a data URI"),
+        ("data:image/jpeg;base64,/9j/" + 300 * "A", "a data URI"), ("1.jpg", "no such file"),
+    ],
+)  # fmt: skip
+def test_what_is_no_path_is_told_so(tmp_path: Path, name: str, said: str) -> None:
+    store: Any = Store()
+    (one,) = upload([Item(name, tmp_path / name)], store)
+    assert isinstance(one, Unopened)
+    assert said in one.failure.message
