@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -14,7 +15,7 @@ from packsight.producer.external_sort import ExternalSort
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.extras import Later, require
-from packsight.shared.storage.files import part_of, unwritable
+from packsight.shared.storage.files import Part, unwritable
 from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless
 
 if TYPE_CHECKING:
@@ -49,9 +50,8 @@ class JsonLines:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._part = part_of(path)
-        self._file = self._part.open("w", encoding="utf-8", newline="\n")
+        self._part = Part(path)
+        self._file = self._part.path.open("w", encoding="utf-8", newline="\n")
 
     def add(self, row: Row) -> None:
         """Write a row through to the file."""
@@ -61,12 +61,13 @@ class JsonLines:
     def finish(self) -> None:
         """Give the file its name."""
         self._file.close()
-        self._part.replace(self._path)
+        self._part.finish()
 
     def abandon(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
-        self._part.unlink(missing_ok=True)
+        self._part.abandon()
+        with suppress(OSError):  # what a full disk has not taken is written once more
+            self._file.close()
 
 
 class StandardOutput:
@@ -88,8 +89,7 @@ class Table:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._part = part_of(path)
-        self._part.touch()
+        self._part = Part(path)
         self._rows: ExternalSort[tuple[float]] = ExternalSort()
         self._own: dict[str, tuple[int, int]] = {}
         """The producer's own columns, each with the first row and the place there at which it was met."""
@@ -105,17 +105,17 @@ class Table:
         rows = (json.loads(record) for record in self._rows)
         own = [own_column(name) for name in sorted(self._own, key=self._own.__getitem__)]
         if self._path.suffix.lower() == ".csv":
-            with self._part.open("w", encoding="utf-8", newline="") as file:
+            with self._part.path.open("w", encoding="utf-8", newline="") as file:
                 write_csv(file, rows, own)
         else:
-            write_parquet(self._part, rows, own)
-        self._part.replace(self._path)
+            write_parquet(self._part.path, rows, own)
+        self._part.finish()
         self._rows.close()
 
     def abandon(self) -> None:
         """Leave nothing behind."""
         self._rows.close()
-        self._part.unlink(missing_ok=True)
+        self._part.abandon()
 
 
 def write_csv(file: IO[str], rows: Iterable[dict[str, Any]], own: Sequence[str] = ()) -> None:

@@ -20,7 +20,7 @@ from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.outcomes import Candidate, Outcome, Status
 from packsight.shared.contract.references import plain, printable, shown
-from packsight.shared.storage.files import part_of, unwritable
+from packsight.shared.storage.files import Part, unwritable
 from packsight.shared.storage.jobs import JobManifest
 
 ORDER = (Status.FAILED, Status.AMBIGUOUS, Status.NO_MATCH, Status.MATCHED)
@@ -175,10 +175,9 @@ class Report:
         single: bool = False,
         manifests: Callable[[str], JobManifest] | None = None,
     ) -> None:
-        self._path, self._thumbnails, self._single, self._manifests = path, thumbnails, single, manifests
+        self._thumbnails, self._single, self._manifests = thumbnails, single, manifests
         try:
-            self._part = part_of(path)
-            self._part.touch()
+            self._part = Part(path)
         except OSError as error:
             raise unwritable(path, error) from None
         self._rows: ExternalSort[tuple[float, float, float]] = ExternalSort()
@@ -215,15 +214,15 @@ class Report:
             )
         )
         page.enable_buffering(50)
-        with self._part.open("wb") as file:
+        with self._part.path.open("wb") as file:
             page.dump(file, encoding="utf-8")
-        self._part.replace(self._path)
+        self._part.finish()
         self._rows.close()
 
     def abandon(self) -> None:
         """Leave nothing behind."""
         self._rows.close()
-        self._part.unlink(missing_ok=True)
+        self._part.abandon()
 
     def _about(self) -> tuple[str, list[str]]:
         """The page's heading, and what else says which job it is about."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
+from urllib.parse import unquote
 
 from packsight.producer.lists import STANDARD_INPUT, SUFFIXES, Entry, read_list, read_standard_input
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import shown
 from packsight.shared.storage.names import find
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.storage.walk import files_below
+from packsight.shared.storage.walk import files_below, is_aside
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
+_FILE = re.compile(r"file:(?://(?:localhost)?)?(?=/(?!/))", re.IGNORECASE)
+"""What stands before the path in the address of a file of this machine (RFC 8089)."""
 _TOLD = 3
 """Sources that are named of a job."""
 
@@ -45,7 +49,7 @@ def expand(
     be listed.
     """
     counts: Counter[str] = Counter() if skipped is None else skipped
-    for source in sources:
+    for source in map(_without_scheme, sources):
         if source == STANDARD_INPUT:
             yield from resolve(read_standard_input(column), Path())
         elif source.startswith("s3://"):
@@ -74,6 +78,7 @@ def in_words(photos: Mapping[str, int]) -> str:
 
 def single(image: str) -> Item:
     """One photo, named by an address or a path of any suffix; raises UserError when the path is no file."""
+    image = _without_scheme(image)
     if "://" not in image and not Path(image).is_file():
         if Path(image).is_dir():
             asked = f"packsight submit {shlex.quote(image)} --wait"
@@ -85,8 +90,15 @@ def single(image: str) -> Item:
 def resolve(entries: Iterable[Entry], folder: Path) -> Iterator[Item]:
     """Turn a list's entries into photos: addresses stay, as does what names none; paths start at the list's own folder."""
     for reference, extra in entries:
-        as_written = not reference or "://" in reference
-        yield Item(reference, reference if as_written else find(folder, reference), extra)
+        path = _without_scheme(reference)
+        as_written = not path or "://" in path
+        yield Item(reference, path if as_written else find(folder, path), extra)
+
+
+def _without_scheme(reference: str) -> str:
+    """The path in the address of a file of this machine; anything else as it is."""
+    scheme = _FILE.match(reference)
+    return unquote(reference[scheme.end() :]) if scheme else reference
 
 
 def is_photo(path: PurePath) -> bool:
@@ -94,10 +106,22 @@ def is_photo(path: PurePath) -> bool:
     return not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES
 
 
+def is_photo_below(name: str) -> bool:
+    """The same of a key below a prefix, where what lies in folders that are left out of a local one is none."""
+    *folders, _ = name.split("/")
+    return is_photo(PurePosixPath(name)) and not any(map(is_aside, folders))
+
+
+def _kind(path: PurePath) -> str:
+    """What is told of a file that is no photo: its suffix, or its name; of hidden photos, that they are hidden."""
+    suffix = path.suffix.lower()
+    return f".*{suffix}" if path.name.startswith(".") and suffix in IMAGE_SUFFIXES else suffix or path.name
+
+
 def _folder(root: Path, skipped: Counter[str]) -> Iterator[Item]:
     for path in files_below(root, skipped, refuse_folder):
         if not is_photo(path):
-            skipped[path.suffix.lower() or path.name] += 1
+            skipped[_kind(path)] += 1
         else:
             yield Item(printable_path(str(path)), path)
 
@@ -112,8 +136,10 @@ def _prefix(source: str, store: ObjectStore, skipped: Counter[str]) -> Iterator[
     if not bucket:
         raise UserError(f"{source} names no bucket. Use s3://bucket/prefix.")
     for key in store.list(prefix, bucket=bucket):
-        if key != prefix and PurePosixPath(key).suffix.lower() not in IMAGE_SUFFIXES:
-            skipped[PurePosixPath(key).suffix.lower() or PurePosixPath(key).name] += 1
+        below = key.removeprefix(prefix)
+        if below and not is_photo_below(below):
+            aside = next((f"{one}/" for one in below.split("/")[:-1] if is_aside(one)), "")
+            skipped[aside or _kind(PurePosixPath(key))] += 1
         elif not key.endswith("/"):  # some tools write an empty object for a folder
             yield Item(f"s3://{bucket}/{key}", f"s3://{bucket}/{key}")
 

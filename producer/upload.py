@@ -8,6 +8,7 @@ import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from packsight.producer.sources import Item
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.storage import layout
-from packsight.shared.storage.files import hash_file
+from packsight.shared.storage.files import FileChanged, hash_file
 from packsight.shared.storage.jobs import JobImage, Unopened
 from packsight.shared.storage.objects import ObjectStore
 
@@ -25,7 +26,14 @@ THREADS = 8
 MAX_REFERENCE = 4096
 NAMELESS = "(no photo)"
 """What the row of an entry is called that names no photo, so that whoever reads of it sees something."""
+_TRIES = 3
+"""How often a file is begun again that changes while it is sent: one that is being copied here is often whole a moment later."""
 _ALONE = "each photo needs a row of its own"
+_NO_PATHS = {
+    ("//", "www.", "http:", "https:", "s3:"): "no file has this name, which seems to be an address: those begin with https:// or s3://",
+    ("data:",): "it is a picture itself, as a data URI: decode it into a file and name that",
+}
+"""What is said of names of files that are none, by how they begin."""
 _FRESH = timedelta(hours=12)
 """Age from which a photo that is there is sent again, which makes it young: one that no job names any more is removed when it is
 days old (settings.Storage.uploads_days), and the job that is being submitted has no manifest yet."""
@@ -73,6 +81,10 @@ def _one(item: Item, store: ObjectStore) -> JobImage | Unopened:
 def _why(error: OSError | ValueError, name: str) -> tuple[ErrorCode, str]:
     if getattr(error, "errno", None) in {errno.ENOENT, errno.ENAMETOOLONG} and names_several(name):
         return ErrorCode.REFERENCE_INVALID, f"no file has this name, which seems to be several: {_ALONE}"
+    if getattr(error, "errno", None) in {errno.ENOENT, errno.ENAMETOOLONG}:
+        for begins, what in _NO_PATHS.items():
+            if name.lower().startswith(begins):
+                return ErrorCode.REFERENCE_INVALID, what
     if isinstance(error, FileNotFoundError):
         return ErrorCode.OBJECT_MISSING, "there is no such file where it was submitted"
     if isinstance(error, PermissionError):
@@ -83,11 +95,15 @@ def _why(error: OSError | ValueError, name: str) -> tuple[ErrorCode, str]:
 def _stored(item: Item, path: Path, store: ObjectStore) -> JobImage:
     if not stat.S_ISREG(path.stat().st_mode):  # a named pipe would be read for ever
         raise ValueError("it is no regular file")
-    sha256 = hash_file(path)
-    key = layout.upload(sha256)
-    if not _is_there(key, store):
-        store.upload(key, str(path))
-    return JobImage(reference=layout.address(store.bucket, key), name=item.name, sha256=sha256, extra=dict(item.extra))
+    for _ in range(_TRIES):
+        sha256 = hash_file(path)
+        key = layout.upload(sha256)
+        # Another content under this hash would be the answer to whoever submits the one that it was made of.
+        with suppress(FileChanged):
+            if not _is_there(key, store):
+                store.upload_unchanged(key, path, sha256)
+            return JobImage(reference=layout.address(store.bucket, key), name=item.name, sha256=sha256, extra=dict(item.extra))
+    raise ValueError("it changes while it is uploaded")
 
 
 def upload_bytes(data: bytes, name: str, store: ObjectStore) -> JobImage:

@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from packsight.producer.excluded import Excluded
-from packsight.producer.sources import Item, is_photo, printable_path, refuse_folder
+from packsight.producer.sources import Item, is_photo, is_photo_below, printable_path, refuse_folder
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.walk import files_below
@@ -94,7 +94,7 @@ class Prefix:
     def _found(self, excluded: Excluded) -> Iterator[tuple[str, Arrival]]:
         for found in self._store.listed(self._prefix, bucket=self._bucket):
             name = found.key.removeprefix(self._prefix)
-            if is_photo(PurePosixPath(found.key)) and not excluded.leaves_out("", name):
+            if is_photo_below(name) and not excluded.leaves_out("", name):
                 state = f"{found.size}-{found.modified.isoformat()}"
                 yield name, Arrival(state, Item(name, f"s3://{self._bucket}/{found.key}"))
 

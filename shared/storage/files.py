@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, BinaryIO
 
 from packsight.shared.contract.errors import UserError
 
@@ -26,16 +28,63 @@ def unwritable(path: Path, error: OSError) -> UserError:
     """What somebody is told who named a file that cannot be written."""
     if isinstance(error, IsADirectoryError):
         return UserError(f"{path} is a folder. Name a file, in it or elsewhere.")
+    if isinstance(error, BlockingIOError):
+        return UserError(f"{path} is being written already, by another command or this one. Name another file, or wait for it.")
     return UserError(f"{path} cannot be written: {error.strerror}. Create the folder or choose another.")
 
 
-def part_of(path: Path) -> Path:
-    """Where a file that is written for long can be followed until it is whole: `<name>.part` beside it.
+class Part:
+    """A file that is written for long, at `<name>.part` beside its place (`path`), where it can be followed until it is whole.
 
-    Raises IsADirectoryError for a folder.
+    It is empty at first, and held: whoever else would write the same file gets BlockingIOError, in this process too. One that was
+    left by a process that died is taken over. Raises IsADirectoryError for a folder, OSError where nothing can be written.
     """
-    _must_be_file(path)
-    return path.with_name(path.name + ".part")
+
+    def __init__(self, path: Path) -> None:
+        _must_be_file(path)
+        self.path = path.with_name(path.name + ".part")
+        self._whole = path
+        self._held = self._hold()
+
+    def finish(self) -> None:
+        """Give the file its name."""
+        self.path.replace(self._whole)
+        self._held.close()
+
+    def abandon(self) -> None:
+        """Leave nothing behind; without effect after `finish`, when the place may be another's."""
+        if not self._held.closed:
+            self.path.unlink(missing_ok=True)
+            self._held.close()
+
+    def _hold(self) -> IO[bytes]:
+        while True:
+            held = self.path.open("ab")
+            try:
+                _lock(held)
+                if _is_at(held, self.path):
+                    held.truncate(0)
+                    return held
+            except OSError:
+                held.close()
+                raise
+            held.close()  # it got its name since it was opened: what is written now would go into a file that is whole
+
+
+def _lock(file: IO[bytes]) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return  # some file systems of networks have no locks
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _must_be_file(path: Path) -> None:
@@ -73,6 +122,34 @@ def write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     Path(name).replace(path)
+
+
+class FileChanged(OSError):
+    """A file's content is not the one that its hash was made of."""
+
+
+class Unchanged:
+    """A file that is read to its end once more after its hash was made: its last bytes are given only if the hash is still right.
+
+    file: open at its beginning; size: its bytes; sha256: in hex. Raises FileChanged, for an empty one at once.
+    """
+
+    def __init__(self, file: BinaryIO, size: int, sha256: str) -> None:
+        self._file, self._left, self._expected = file, size, sha256
+        self._digest = hashlib.sha256()
+        self._check_end()
+
+    def read(self, size: int = -1) -> bytes:
+        """At most so many of the bytes that are left; all of them where it is negative."""
+        data = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._digest.update(data)
+        self._left = self._left - len(data) if data or not size else 0
+        self._check_end()
+        return data
+
+    def _check_end(self) -> None:
+        if not self._left and self._digest.hexdigest() != self._expected:
+            raise FileChanged("it changed while it was read")
 
 
 def hash_file(path: Path) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 from xml.etree.ElementTree import ParseError
 
 import urllib3
@@ -24,6 +25,7 @@ from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.settings import S3
 from packsight.shared.storage import deadline, layout
 from packsight.shared.storage.coding import Received
+from packsight.shared.storage.files import Unchanged
 
 T = TypeVar("T")
 
@@ -287,6 +289,14 @@ class ObjectStore:
     def upload(self, key: str, path: str) -> None:
         """Copy a file into an object, in constant memory."""
         stored = self._call(key, lambda: self._client.fput_object(self.bucket, key, path))
+        _require_tag(stored.etag, key)
+
+    def upload_unchanged(self, key: str, path: Path, sha256: str) -> None:
+        """The same of a file with this hash, in hex; raises FileChanged, and stores nothing, where its content has another."""
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            content = cast("BinaryIO", Unchanged(file, size, sha256))
+            stored = self._call(key, lambda: self._client.put_object(self.bucket, key, content, size))
         _require_tag(stored.etag, key)
 
     def remove(self, key: str) -> None:

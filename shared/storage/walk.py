@@ -30,8 +30,13 @@ def files_below(root: Path, skipped: Counter[str], failed: Callable[[OSError], N
         yield from (Path(folder, name) for name in sorted(files))
 
 
+def is_aside(folder: str) -> bool:
+    """Whether a folder of this name holds nothing that people put there: hidden ones, and those in ASIDE."""
+    return folder.startswith(".") or folder.lower() in ASIDE
+
+
 def _entered(folder: Path, seen: set[tuple[int, int]], skipped: Counter[str]) -> bool:
-    if folder.name.startswith(".") or folder.name.lower() in ASIDE:
+    if is_aside(folder.name):
         skipped[f"{folder.name}/"] += 1
         return False
     try:

@@ -51,6 +51,12 @@ _KINDS: Sequence[tuple[re.Pattern[bytes], str, str]] = (
         "a video",
         "Give a frame of it as a JPEG.",
     ),
+    (
+        re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|RIFF.{4}WEBP", re.DOTALL),  # here only where blanks were before it
+        "blank lines or a byte order mark with a picture behind",
+        "Send the picture's own bytes alone: a program that sends it, say in PHP, is saved with these before its beginning.",
+    ),
+    (re.compile(rb"\0\x05\x16\x07"), "what macOS keeps beside a file (AppleDouble)", "Give the file of this name without `._`."),
     (re.compile(rb"BZh[1-9]|\x28\xb5\x2f\xfd|\xfd7zXZ"), "a packed file that is not gzip", _PACKED),
 )
 """How it begins, what it is, and what to do; the first that fits."""

@@ -1,5 +1,6 @@
 """Object storage over a real S3 server."""
 
+import hashlib
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.settings import Settings
+from packsight.shared.storage.files import FileChanged, hash_file
 from packsight.shared.storage.objects import Conflict, ObjectStore
 
 
@@ -26,6 +28,17 @@ def test_what_is_sent_in_several_parts_arrives_as_it_was(store: ObjectStore, tmp
     store.download("up", tmp_path / "brought", limit=len(data))
     assert (tmp_path / "brought").read_bytes() == store.read("written").data == data
     assert "-" in store.etag("up"), "a tag of parts, no hash of the content"
+
+
+@pytest.mark.parametrize("size", [0, 1000, 12_000_000])
+def test_a_file_that_is_not_what_its_hash_says_is_not_stored(store: ObjectStore, tmp_path: Path, size: int) -> None:
+    file = tmp_path / "sent"
+    file.write_bytes(random.Random(1).randbytes(size))
+    store.upload_unchanged(f"right-{size}", file, hash_file(file))
+    assert store.read(f"right-{size}").data == file.read_bytes()
+    with pytest.raises(FileChanged):
+        store.upload_unchanged(f"wrong-{size}", file, hashlib.sha256(b"other").hexdigest())
+    assert not store.exists(f"wrong-{size}")
 
 
 @pytest.mark.parametrize(("key", "bucket", "code"), [("none", None, "object_missing"), ("a", "no-such-bucket", "bucket_missing")])

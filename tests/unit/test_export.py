@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from packsight.producer.collect import failed_rows, rows_of
 from packsight.producer.columns import COLUMNS, flat
-from packsight.producer.export import Export, Exports, open_export
+from packsight.producer.export import Export, Exports, JsonLines, open_export
 from packsight.producer.lists import read_list
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import ADVICE, ErrorCode, UserError
@@ -173,6 +173,29 @@ def test_json_lines_can_be_read_while_the_job_runs(tmp_path: Path) -> None:
     export.add(matched(0))
     assert json.loads((tmp_path / "results.jsonl.part").read_text())["name"] == "0.jpg"
     export.finish()
+
+
+@pytest.mark.parametrize(("first", "second"), [("a.csv", "a.csv"), ("a.jsonl", "./a.jsonl"), ("a.csv", "../{}/a.csv")])
+def test_one_file_is_not_written_twice_at_a_time(tmp_path: Path, first: str, second: str) -> None:
+    with Exports() as exports:
+        exports.take(open_export(tmp_path / first))
+        with pytest.raises(UserError, match="is being written already"):
+            open_export(tmp_path / second.format(tmp_path.name))
+        exports.add(matched(0))
+        exports.finish()
+    assert "0.jpg" in (tmp_path / first).read_text("utf-8")
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export = open_export(tmp_path / "results.jsonl")
+    assert isinstance(export, JsonLines)
+    export._file.close()
+    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115  # the export closes it
+    monkeypatch.setattr(export, "_file", full)
+    with Exports() as exports, pytest.raises(OSError, match="No space left"):
+        exports.take(export)
+        exports.add(matched(0))
+    assert not list(tmp_path.iterdir())
 
 
 def test_wrong_names_are_told_at_once(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,15 @@ from typer.testing import CliRunner
 
 from packsight.cli import app
 from packsight.shared.contract.errors import UserError
-from packsight.shared.storage.files import hash_file, part_of, unwritable, write_whole, written_aside
+from packsight.shared.storage.files import (
+    FileChanged,
+    Part,
+    Unchanged,
+    hash_file,
+    unwritable,
+    write_whole,
+    written_aside,
+)
 
 
 def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -34,7 +43,7 @@ def test_a_file_whose_writing_fails_leaves_the_one_before_and_nothing_beside_it(
 
 
 def test_a_folder_is_told_before_anything_is_written(tmp_path: Path) -> None:
-    for begin in (part_of, lambda path: written_aside(path).__enter__()):
+    for begin in (Part, lambda path: written_aside(path).__enter__()):
         with pytest.raises(IsADirectoryError) as error:
             begin(tmp_path)
         assert str(unwritable(tmp_path, error.value)) == f"{tmp_path} is a folder. Name a file, in it or elsewhere."
@@ -43,6 +52,41 @@ def test_a_folder_is_told_before_anything_is_written(tmp_path: Path) -> None:
 def test_a_file_is_hashed_by_its_bytes(tmp_path: Path) -> None:
     write_whole(tmp_path / "a", "Крем")
     assert hash_file(tmp_path / "a") == hashlib.sha256("Крем".encode()).hexdigest()
+
+
+def test_a_file_that_is_being_written_is_written_by_nobody_else(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    first = Part(file)
+    first.path.write_text("of the first")
+    with pytest.raises(BlockingIOError) as error:
+        Part(tmp_path / "." / "results.jsonl")
+    assert "is being written already" in str(unwritable(file, error.value))
+    first.finish()
+    second = Part(file)
+    first.abandon()
+    assert file.read_text() == "of the first"
+    assert second.path.read_text() == "", "it is still there, though the first one has let go"
+    second.abandon()
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_a_process_that_died_has_left_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.part").write_text("half")
+    part = Part(tmp_path / "a.csv")
+    assert part.path.read_text() == ""
+    part.finish()
+    assert (tmp_path / "a.csv").read_text() == ""
+
+
+@pytest.mark.parametrize("now", [b"", b"a photo", b"a photo that grew", b"another one"])
+def test_the_last_bytes_of_a_file_that_changed_are_not_given(now: bytes) -> None:
+    def read(expected: bytes) -> bytes:
+        file = Unchanged(io.BytesIO(now), len(now), hashlib.sha256(expected).hexdigest())
+        return b"".join(iter(lambda: file.read(4), b""))
+
+    assert read(now) == now
+    with pytest.raises(FileChanged):
+        read(b"what it was")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,40 @@ def test_a_folder_gives_its_photos_in_order_of_their_paths_and_counts_the_rest(t
     skipped: Counter[str] = Counter()
     found = names(str(tmp_path), skipped=skipped)
     assert [os.path.relpath(name, tmp_path) for name in found] == ["b.jpg", "z.jpeg", "a/1.avif", "a/2.HEIC", "a/3.hif"]
-    assert skipped == {".txt": 1, ".jpg": 1, ".pt": 1, ".hidden/": 1}
+    assert skipped == {".txt": 1, ".*.jpg": 1, ".pt": 1, ".hidden/": 1}
+
+
+def test_a_prefix_leaves_out_what_a_folder_does() -> None:
+    class Store:
+        def list(self, prefix: str, *, bucket: str) -> list[str]:
+            keys = (
+                "card/", "card/1.JPG", "card/._1.JPG", "card/@eaDir/1.JPG", "card/.trash/a/1.jpg", "card/sub//2.jpg",
+                "card/notes", ".own/3.jpg", "card/._4.jpg",
+            )  # fmt: skip
+            return [key for key in keys if key.startswith(prefix)]
+
+    def keys(source: str, skipped: Counter[str]) -> list[str]:
+        store: Any = Store()
+        return [item.name for item in expand([source], store, skipped=skipped)]
+
+    skipped: Counter[str] = Counter()
+    assert keys("s3://bucket/card/", skipped) == ["s3://bucket/card/1.JPG", "s3://bucket/card/sub//2.jpg"]
+    assert skipped == {".*.jpg": 2, "@eaDir/": 1, ".trash/": 1, "notes": 1}
+    assert keys("s3://bucket/.own/", skipped) == ["s3://bucket/.own/3.jpg"], "what is named is meant"
+    assert keys("s3://bucket/card/._4.jpg", skipped) == ["s3://bucket/card/._4.jpg"]
+
+
+@pytest.mark.parametrize("begin", ["file://", "FILE://localhost", "file:"])
+def test_addresses_of_files_of_this_machine_are_their_paths(tmp_path: Path, begin: str) -> None:
+    photo = tmp_path / "50% a#b?é.jpg"
+    photo.write_bytes(b"x")
+    address = f"{begin}{tmp_path}/50%25%20a%23b%3F%C3%A9.jpg"
+    assert wheres(address) == [photo]
+    assert single(address) == Item(str(photo), photo)
+    listed = tmp_path / "photos.txt"
+    listed.write_text(f"{address}\nfile://server/share/1.jpg\n")
+    assert wheres(str(listed)) == [photo, "file://server/share/1.jpg"]
+    assert names(str(listed))[0] == address
 
 
 def test_a_file_that_is_named_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
