@@ -33,6 +33,7 @@ from packsight.indexer.undecided import HeldError, undecided
 from packsight.indexer.version_report.keeping import Reports
 from packsight.shared import advice, launch
 from packsight.shared.catalog.canary import Canary
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import create_key, public_key
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, Current, is_published
@@ -240,7 +241,7 @@ def rollback(version: str, catalog: str, *, everyone: bool, wait: bool) -> None:
             targets = publish.roll_back(catalogs, version or None, fleet.recipes(), everyone=everyone)
             now = catalogs.current()
             told = f"Catalog {catalog} is at {' and '.join(targets)} now{_stays(catalog, now)}"
-            notes = _left_behind(now, targets, everyone=everyone or bool(version))
+            notes = [*_left_behind(now, targets, everyone=everyone or bool(version)), *_without_version(now, fleet.recipes())]
         fleet.announce(catalog)
     out.print(f"{told}.", highlight=False)
     print_notes(notes)
@@ -276,6 +277,13 @@ def _left_behind(current: Current | None, targets: Sequence[str], *, everyone: b
         return []
     told = f"workers of another recipe, up or not, stay at {' and '.join(others)}, and syncs go on for them"
     return [told if everyone else f"{told}; with --all they go back too"]
+
+
+def _without_version(current: Current | None, living: Sequence[Recipe]) -> list[str]:
+    """Whether workers that are up have no version now: what a pointer named that is refused, nobody knows."""
+    if current is None or all(current.version_for(recipe) for recipe in living):
+        return []
+    return ["workers of another recipe that are up have no version now: go to one of theirs too, or sync for them"]
 
 
 def _by_itself(catalog: str) -> str:

@@ -106,6 +106,20 @@ def test_whoever_goes_back_is_told_of_workers_that_stay(shop: Trying, gone_back:
     assert report.published and f"stay at {other}, and syncs go on for them; with --all they go back too" in told
 
 
+def test_whoever_goes_back_over_a_damaged_pointer_is_told_of_workers_without_a_version(shop: Trying) -> None:
+    shop.recipes = [OTHER, RECIPE]
+    shop.sync()
+    current = shop.catalogs.current()
+    assert current is not None
+    version = str(current.version_for(RECIPE))
+    lacks = "workers of another recipe that are up have no version now"
+    with closing(Fleet(shop.settings)) as fleet:
+        register(fleet, RECIPE, OTHER)
+    assert lacks not in " ".join(run("rollback", version, "--no-wait").stdout.split())
+    shop.store.write(layout.pointer("default"), b"{")
+    assert lacks in " ".join(run("rollback", version, "--no-wait").stdout.split())
+
+
 def test_workers_that_describe_nothing_keep_no_others_from_their_version(shop: Trying) -> None:
     describe = shop.extractor.extract
     idle = [IDLE]
