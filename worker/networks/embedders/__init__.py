@@ -21,6 +21,7 @@ from packsight.worker.networks.embedders import (
     torchvision_export,
 )
 from packsight.worker.networks.embedders.openvino_runtime import OpenVinoEmbedder
+from packsight.worker.networks.embedders.trial import tried
 
 BUNDLED: dict[str, Callable[[Compiler], tuple[EmbedderDescription, ov.Model]]] = {
     module.NAME: module.activations for module in (resnet50_thin, efficientnet_lite2)
@@ -29,13 +30,13 @@ BUNDLED: dict[str, Callable[[Compiler], tuple[EmbedderDescription, ov.Model]]] =
 
 
 def load(models: Models, threads: int) -> Embedder:
-    """Build the embedder that the settings name. Raises UserError when a part of it is missing."""
+    """Build the embedder that the settings name. Raises UserError when a part of it is missing, or it tells nothing apart."""
     if _weights_alone(models.embedder) and torch_runtime.chosen(models.runtime):
         if models.precision is Precision.INT8:
             raise UserError("torch runs nothing in int8. Set PACKSIGHT_MODELS__RUNTIME=openvino, or another precision.")
-        return torch_runtime.TorchEmbedder(_state_dict(models), models.precision, threads)
+        return tried(torch_runtime.TorchEmbedder(_state_dict(models), models.precision, threads))
     compiler = Compiler(models, threads)
-    return OpenVinoEmbedder(*activations(models, compiler), compiler)
+    return tried(OpenVinoEmbedder(*activations(models, compiler), compiler))
 
 
 def activations(models: Models, compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:

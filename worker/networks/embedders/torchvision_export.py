@@ -14,6 +14,9 @@ from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.embedders import state_dict
 from packsight.worker.networks.embedders.state_dict import StateDict
 
+_CONVERSION = 2
+"""Raised whenever the same weights are converted in another way: exports that are here already are made anew."""
+
 
 def activations(source: StateDict, cache_dir: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:
     """Describe it and read its graph, converted at the first time. Raises UserError when that is impossible."""
@@ -59,4 +62,4 @@ def convert(source: StateDict) -> ov.Model:
 
 def _key(description: EmbedderDescription, architecture: str) -> str:
     height, width = description.input_size
-    return f"{architecture}-{description.sha256[:16]}-{description.layer}-{height}x{width}"
+    return f"{architecture}-{description.sha256[:16]}-{description.layer}-{height}x{width}-{_CONVERSION}"
