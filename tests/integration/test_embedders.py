@@ -299,6 +299,18 @@ def test_a_side_car_that_would_make_a_network_useless_is_refused(tmp_path: Path,
         load_embedder(Models(embedder=str(file), cache_dir=tmp_path), 1)
 
 
+def test_a_file_that_others_alone_may_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "means.xml"
+    save_means(file, "NCHW")
+
+    def refused(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(local_file, "network_sha256", refused)
+    with pytest.raises(UserError, match=r"means\.xml cannot be read: Permission denied"):
+        load_embedder(Models(embedder=str(file), cache_dir=tmp_path), 1)
+
+
 def test_an_image_that_is_too_large_for_memory_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "means.xml"
     pixels = ops.parameter([-1, 3, -1, -1], ov.Type.f32)

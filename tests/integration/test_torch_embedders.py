@@ -247,6 +247,29 @@ def test_a_pooling_that_makes_no_vector_of_a_layer_is_refused_by_both_runtimes(
         load_embedder(Models(embedder=str(file), runtime=runtime, cache_dir=tmp_path), 1)
 
 
+def test_an_image_size_that_an_architecture_does_not_take_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "own.pth"
+    torch.save(torchvision.models.squeezenet1_1(weights=None).state_dict(), file)
+    describe(file, architecture="squeezenet1_1", layer="features", input_size=[4, 8])
+    for runtime in (Runtime.TORCH, Runtime.OPENVINO):
+        with pytest.raises(UserError, match="does not take images of 4 × 8"):
+            load_embedder(Models(embedder=str(file), runtime=runtime, cache_dir=tmp_path), 1)
+
+
+def test_a_cache_that_cannot_keep_a_converted_network_and_one_that_is_damaged_are_told(weights: Path, tmp_path: Path) -> None:
+    blocked, cache = tmp_path / "file", tmp_path / "cache"
+    blocked.write_text("no folder")
+    models = Models(embedder=str(weights), runtime=Runtime.OPENVINO, precision=Precision.F32, cache_dir=blocked)
+    with pytest.raises(UserError, match="PACKSIGHT_MODELS__CACHE_DIR"):
+        load_embedder(models, 1)
+    models = models.model_copy(update={"cache_dir": cache})
+    load_embedder(models, 1)
+    [kept] = cache.glob("exported/*/activations.bin")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    with pytest.raises(UserError, match=f"delete the folder {kept.parent}"):
+        load_embedder(models, 1)
+
+
 def test_an_architecture_that_would_fetch_weights_of_its_own_is_refused(weights: Path, tmp_path: Path) -> None:
     file = tmp_path / "own.pth"
     file.write_bytes(weights.read_bytes())

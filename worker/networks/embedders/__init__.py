@@ -31,12 +31,19 @@ BUNDLED: dict[str, Callable[[Compiler], tuple[EmbedderDescription, ov.Model]]] =
 
 def load(models: Models, threads: int) -> Embedder:
     """Build the embedder that the settings name. Raises UserError when a part of it is missing, or it tells nothing apart."""
+    try:
+        return tried(_built(models, threads))
+    except PermissionError as error:
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}. Let the user read it as whom workers run.") from None
+
+
+def _built(models: Models, threads: int) -> Embedder:
     if _weights_alone(models.embedder) and torch_runtime.chosen(models.runtime):
         if models.precision is Precision.INT8:
             raise UserError("torch runs nothing in int8. Set PACKSIGHT_MODELS__RUNTIME=openvino, or another precision.")
-        return tried(torch_runtime.TorchEmbedder(_state_dict(models), models.precision, threads))
+        return torch_runtime.TorchEmbedder(_state_dict(models), models.precision, threads)
     compiler = Compiler(models, threads)
-    return tried(OpenVinoEmbedder(*activations(models, compiler), compiler))
+    return OpenVinoEmbedder(*activations(models, compiler), compiler)
 
 
 def activations(models: Models, compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:

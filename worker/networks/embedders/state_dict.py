@@ -130,7 +130,16 @@ def activations(source: StateDict) -> Any:
     if broken:
         raise UserError(f"{source.file}: {broken[0]} holds values that are no numbers. Take weights from before training failed.")
     model.load_state_dict(weights, strict=False)
-    return _until(model, layer)
+    module, (height, width) = _until(model, layer), source.description.input_size
+    try:
+        with torch.inference_mode():
+            module(torch.zeros(1, 3, height, width))
+    except Exception as error:  # architectures check sizes by assertions and by whatever fails
+        raise UserError(
+            f"{source.architecture} does not take images of {height} × {width} ({error}). Name its input_size in "
+            f"{source.file.name}.json."
+        ) from None
+    return module
 
 
 _NESTED = ("state_dict", "model_state_dict", "model")
