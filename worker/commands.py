@@ -12,7 +12,7 @@ from packsight.shared.extras import Later, require
 from packsight.shared.settings import act_as, settings
 from packsight.worker.process.cores import processes, usable_cores
 
-ppocr = Later("packsight.worker.networks.spotters.ppocr", "worker")
+networks = Later("packsight.worker.networks.load", "worker")
 
 
 def arguments(node: str, *, describe_only: bool) -> list[str]:
@@ -28,14 +28,12 @@ def arguments(node: str, *, describe_only: bool) -> list[str]:
 
 
 def worker(name: str, *, describe_only: bool) -> None:
-    """Become a recognition worker with this node name; raises UserError when its libraries are missing, or a head cannot be used.
-
-    Its children would only say so in their log, again and again.
+    """Become a recognition worker with this node name; raises UserError when its libraries are missing, or a network that
+    the settings name cannot be used.
     """
     require("openvino", extra="worker")
     act_as("worker")
-    if settings().models.spotter == "ppocr":
-        ppocr.second_head(settings().models)
+    networks.refuse_unusable(settings().models)
     launch.become("packsight.worker", *arguments(name, describe_only=describe_only), environment=launch.ONE_THREAD)
 
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 from openvino import opset13 as ops
 
 from packsight.shared.contract.errors import UserError
-from packsight.shared.settings import Models, Precision
+from packsight.shared.settings import Models, Precision, Settings
 from packsight.shared.vision.models import Pooling
+from packsight.worker import commands
 from packsight.worker.networks.embedders import BUNDLED, early_state_dict, efficientnet_lite2, local_file
 from packsight.worker.networks.embedders.pixels import squash
 from packsight.worker.networks.graph import pool
@@ -226,3 +228,93 @@ def test_a_cache_folder_that_can_not_be_written_only_costs_time(tmp_path: Path) 
 def test_compiled_networks_are_cached_below_the_model_cache(tmp_path: Path) -> None:
     load_embedder(Models(cache_dir=tmp_path), 1)
     assert any(file.stat().st_size > 1_000_000 for file in tmp_path.rglob("*"))
+
+
+def saved(file: Path, output: Any, pixels: Any) -> None:
+    ov.save_model(ov.Model([output.output(0)], [pixels]), file, compress_to_fp16=False)
+    describe(file, input_size=[16, 16], mean=[0, 0, 0], std=[1, 1, 1])
+
+
+def means(pixels: Any) -> Any:
+    return ops.reduce_mean(pixels, np.array([2, 3], np.int64))
+
+
+BROKEN: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "the same for all": (lambda pixels: ops.add(ops.multiply(means(pixels), np.float32(0)), np.float32(2)), "same direction"),
+    "one number": (lambda pixels: ops.reduce_mean(means(pixels), np.array([1], np.int64), keep_dims=True), "same direction"),
+    "nothing": (lambda pixels: ops.multiply(means(pixels), np.float32(0)), "half precision"),
+    "too large": (lambda pixels: ops.multiply(means(pixels), np.float32(1e6)), "half precision"),
+    "too small": (lambda pixels: ops.multiply(means(pixels), np.float32(1e-10)), "half precision"),
+    "no numbers": (lambda pixels: ops.log(ops.subtract(means(pixels), np.float32(300))), "none at all"),
+    "weights that are none": (lambda pixels: ops.relu(ops.multiply(means(pixels), np.float32(np.nan))), "no numbers"),
+    "another each time": (
+        lambda pixels: ops.add(means(pixels), ops.random_uniform([1, 3], np.float32(0), np.float32(99), "f32")), "each time",
+    ),
+    "one for each place": (lambda pixels: ops.reshape(pixels, np.array([1, 3, 256], np.int64), special_zero=False), "a vector"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_network_whose_numbers_are_of_no_use_is_refused(tmp_path: Path, name: str) -> None:
+    pixels, (output, told) = ops.parameter([1, 3, 16, 16], ov.Type.f32), BROKEN[name]
+    saved(tmp_path / "mine.xml", output(pixels), pixels)
+    with pytest.raises(UserError, match=told):
+        load_embedder(Models(embedder=str(tmp_path / "mine.xml"), precision=Precision.F32, cache_dir=tmp_path), 1)
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ({"embedder": "empty.onnx"}, r"empty\.onnx cannot be read"),
+        ({"embedder": "empty.onnx", "precision": "int8"}, r"empty\.onnx cannot be read"),
+        ({"recogniser": "empty.onnx"}, "PACKSIGHT_MODELS__RECOGNISER: "),
+        ({"recogniser_dictionary": "empty.onnx"}, "without PACKSIGHT_MODELS__RECOGNISER"),
+        ({"spotter": "."}, "holds 0 files"),
+    ],
+)
+def test_no_worker_becomes_one_with_a_network_that_it_cannot_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: dict[str, str], told: str
+) -> None:
+    (tmp_path / "empty.onnx").touch()
+    monkeypatch.chdir(tmp_path)
+    chosen = Settings(_env_file=None, models=Models.model_validate(named))
+    monkeypatch.setattr(commands, "settings", lambda: chosen)
+    monkeypatch.setattr("packsight.shared.launch.become", lambda *_, **__: pytest.fail("it became one"))
+    with pytest.raises(UserError, match=told):
+        commands.worker("recognizer@here", describe_only=False)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "../mine"}, {"name": "of/mine"}, {"name": " "}, {"std": [0, 1, 1]}, {"gem_p": 0},
+        {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+    ],
+)  # fmt: skip
+def test_a_side_car_that_would_make_a_network_useless_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:
+    file = tmp_path / "means.xml"
+    save_means(file, "NCHW")
+    describe(file, input_size=[32, 32], **fields)
+    with pytest.raises(UserError, match=f"means.xml.json: .*{'scale 0…1' if 'mean' in fields else next(iter(fields))}"):
+        load_embedder(Models(embedder=str(file), cache_dir=tmp_path), 1)
+
+
+def test_a_file_that_others_alone_may_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "means.xml"
+    save_means(file, "NCHW")
+
+    def refused(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(local_file, "network_sha256", refused)
+    with pytest.raises(UserError, match=r"means\.xml cannot be read: Permission denied"):
+        load_embedder(Models(embedder=str(file), cache_dir=tmp_path), 1)
+
+
+def test_an_image_that_is_too_large_for_memory_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "means.xml"
+    pixels = ops.parameter([-1, 3, -1, -1], ov.Type.f32)
+    ov.save_model(ov.Model([ops.relu(pixels).output(0)], [pixels]), file)
+    describe(file, input_size=[1_000_000, 1_000_000])
+    with pytest.raises(UserError, match="cannot compile"):
+        load_embedder(Models(embedder=str(file), cache_dir=tmp_path), 1)

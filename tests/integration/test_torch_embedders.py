@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -165,6 +167,115 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     describe(file, architecture="resnet50")
     with pytest.raises(UserError, match="architecture"):
         load_embedder(Models(embedder=str(file), runtime=Runtime.OPENVINO, cache_dir=tmp_path), 1)
+
+
+@pytest.mark.parametrize("runtime", [Runtime.TORCH, Runtime.OPENVINO])
+def test_a_layer_within_the_classifier_computes_with_its_own_weights(tmp_path: Path, runtime: Runtime) -> None:
+    torch.manual_seed(4)
+    network = torchvision.models.squeezenet1_1(weights=None).eval()
+    file = tmp_path / "own.pth"
+    torch.save(network.state_dict(), file)
+    describe(file, architecture="squeezenet1_1", layer="classifier.1", input_size=[64, 64], mean=[0, 0, 0], std=[1, 1, 1])
+    embedder = load_embedder(Models(embedder=str(file), runtime=runtime, precision=Precision.F32, cache_dir=tmp_path), 1)
+    image = squash(drawn(), (64, 64))
+    with torch.no_grad():
+        pixels = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float()
+        expected = network.classifier[1](network.features(pixels)).mean((2, 3)).numpy()
+    assert cosine(embedder.embed([image])[0], expected[0]) > 0.99999
+
+
+STATE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "early": lambda state: {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")},
+    "prefixed": lambda state: {f"module.backbone.{key}": value for key, value in state.items()},
+    "model": lambda state: {"model": state, "epoch": 3},
+    "model_state_dict": lambda state: {"epoch": 3, "model_state_dict": {f"model.{key}": value for key, value in state.items()}},
+}
+
+
+@pytest.mark.parametrize("kept", STATE)
+def test_weights_are_found_where_training_programs_keep_them(tmp_path: Path, kept: str) -> None:
+    torch.manual_seed(6)
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    vectors = []
+    for name, given in (("plain", state), (kept, STATE[kept](state))):
+        file = tmp_path / f"{name}.pth"
+        torch.save(given, file)
+        describe(file, architecture="resnet18", input_size=[64, 64])
+        models = Models(embedder=str(file), runtime=Runtime.TORCH, precision=Precision.F32, cache_dir=tmp_path)
+        vectors.append(load_embedder(models, 1).embed([drawn()]))
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+
+
+NOT_THESE: dict[str, tuple[Any, str]] = {
+    "nothing": ({"epoch": 3}, "holds no weights by name"),
+    "none": ({"state_dict": None}, "holds no weights by name"),
+    "numbers": ({1: torch.zeros(2)}, "holds no weights by name"),
+    "list": ([torch.zeros(2)], "holds no weights by name"),
+    "strange": ({"encoder.weight": torch.zeros(2)}, "missing: conv1.weight and 99 more; unknown: encoder.weight"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_THESE)
+def test_weights_that_are_none_of_the_architecture_are_told(tmp_path: Path, name: str) -> None:
+    file, (given, told) = tmp_path / "given.pth", NOT_THESE[name]
+    torch.save(given, file)
+    describe(file, architecture="resnet18")
+    with pytest.raises(UserError, match=told):
+        load_embedder(Models(embedder=str(file), runtime=Runtime.TORCH, cache_dir=tmp_path), 1)
+
+
+@pytest.mark.parametrize("runtime", [Runtime.TORCH, Runtime.OPENVINO])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, runtime: Runtime) -> None:
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    state["layer1.0.conv1.weight"][0, 0, 0, 0] = torch.nan
+    file = tmp_path / "failed.pth"
+    torch.save(state, file)
+    describe(file, architecture="resnet18", input_size=[64, 64])
+    with pytest.raises(UserError, match=r"layer1\.0\.conv1\.weight holds values that are no numbers"):
+        load_embedder(Models(embedder=str(file), runtime=runtime, cache_dir=tmp_path), 1)
+
+
+@pytest.mark.parametrize("runtime", [Runtime.TORCH, Runtime.OPENVINO])
+@pytest.mark.parametrize(("layer", "pooling"), [("layer4", "none"), ("fc", "average")])
+def test_a_pooling_that_makes_no_vector_of_a_layer_is_refused_by_both_runtimes(
+    tmp_path: Path, runtime: Runtime, layer: str, pooling: str
+) -> None:
+    file = tmp_path / "own.pth"
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), file)
+    describe(file, architecture="resnet18", input_size=[64, 64], layer=layer, pooling=pooling)
+    with pytest.raises(UserError, match=rf'(?i)pooling {pooling} needs.*"pooling"'):
+        load_embedder(Models(embedder=str(file), runtime=runtime, cache_dir=tmp_path), 1)
+
+
+def test_an_image_size_that_an_architecture_does_not_take_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "own.pth"
+    torch.save(torchvision.models.squeezenet1_1(weights=None).state_dict(), file)
+    describe(file, architecture="squeezenet1_1", layer="features", input_size=[4, 8])
+    for runtime in (Runtime.TORCH, Runtime.OPENVINO):
+        with pytest.raises(UserError, match="does not take images of 4 × 8"):
+            load_embedder(Models(embedder=str(file), runtime=runtime, cache_dir=tmp_path), 1)
+
+
+def test_a_cache_that_cannot_keep_a_converted_network_and_one_that_is_damaged_are_told(weights: Path, tmp_path: Path) -> None:
+    blocked, cache = tmp_path / "file", tmp_path / "cache"
+    blocked.write_text("no folder")
+    models = Models(embedder=str(weights), runtime=Runtime.OPENVINO, precision=Precision.F32, cache_dir=blocked)
+    with pytest.raises(UserError, match="PACKSIGHT_MODELS__CACHE_DIR"):
+        load_embedder(models, 1)
+    models = models.model_copy(update={"cache_dir": cache})
+    load_embedder(models, 1)
+    [kept] = cache.glob("exported/*/activations.bin")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    with pytest.raises(UserError, match=f"delete the folder {kept.parent}"):
+        load_embedder(models, 1)
+
+
+def test_an_architecture_that_would_fetch_weights_of_its_own_is_refused(weights: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.pth"
+    file.write_bytes(weights.read_bytes())
+    describe(file, architecture="fasterrcnn_resnet50_fpn")
+    with pytest.raises(UserError, match="no architecture fasterrcnn_resnet50_fpn"):
+        load_embedder(Models(embedder=str(file), runtime=Runtime.TORCH, cache_dir=tmp_path), 1)
 
 
 def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:

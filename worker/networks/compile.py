@@ -127,14 +127,24 @@ class Compiler:
 
         parallel: one inference per thread instead of all threads on one: faster for many small inputs, at the price of
             memory for each.
+
+        Raises UserError when OpenVINO cannot.
         """
         streams = self._threads if parallel else 1
         settings = {**self._settings, "NUM_STREAMS": streams}
-        if self._cache is None:
-            return Network(self._core.compile_model(model, "CPU", settings), streams + 1)
-        with _locked(self._cache / "lock"):
-            compiled = self._core.compile_model(model, "CPU", {**settings, "CACHE_DIR": str(self._cache)})
-        return Network(compiled, streams + 1)
+        try:
+            if self._cache is None:
+                return Network(self._core.compile_model(model, "CPU", settings), streams + 1)
+            with _locked(self._cache / "lock"):
+                compiled = self._core.compile_model(model, "CPU", {**settings, "CACHE_DIR": str(self._cache)})
+            return Network(compiled, streams + 1)
+        except RuntimeError as error:
+            cause = str(error).strip().splitlines()[-1]
+            shapes = ", ".join(str(given.get_partial_shape()) for given in model.inputs)
+            raise UserError(
+                f"OpenVINO cannot compile the network for {shapes}: {cause}. If it is of yours, check its size and operations; "
+                f"if not, make room in memory and in {self._models.cache_dir}."
+            ) from None
 
 
 def effective_precision(core: ov.Core, wanted: Precision) -> Precision:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
@@ -27,23 +31,47 @@ def cut(model: ov.Model, layer: str) -> ov.Model:
     raise UserError(f"The network has no layer {layer!r}. Name an operation of its graph in the side-car file.")
 
 
+def refuse_broken(model: ov.Model, file: Path) -> None:
+    """Raise UserError when weights of the graph are no numbers: activations like ReLU hide them, so that vectors do not tell."""
+    for node in model.get_ops():
+        if node.get_type_name() == "Constant" and node.get_element_type().is_real() and np.isnan(node.data.sum()):
+            raise UserError(
+                f"{file}: {node.get_friendly_name()} holds values that are no numbers. Use an intact file."
+            )
+
+
 def pool(model: ov.Model, pooling: Pooling, gem_p: float) -> ov.Model:
     """Append the pooling: [n, channels, height, width] to [n, channels].
 
     Raises UserError when the activations have another number of axes.
     """
     output = model.outputs[0].get_node().input_value(0)
-    rank = output.get_partial_shape().rank
     if pooling is Pooling.NONE:
         return model
-    if rank.is_dynamic or rank.get_length() != 4:
-        raise UserError(f"Pooling {pooling} needs activations [n, c, h, w]; this layer has {rank} axes.")
+    shape = output.get_partial_shape()
+    if shape.rank.is_dynamic:
+        raise UserError(f"The layer gives {shape}; needed are [n, values] or [n, channels, height, width].")
+    refuse_shape(pooling, [0] * len(shape))  # how many there are of each, images will tell
     places = np.array([2, 3], np.int64)
     if pooling is Pooling.AVERAGE:
         return ov.Model([ops.reduce_mean(output, places).output(0)], model.get_parameters())
     powered = ops.power(ops.maximum(output, GEM_FLOOR), np.float32(gem_p))
     mean = ops.reduce_mean(powered, places)
     return ov.Model([ops.power(mean, np.float32(1 / gem_p)).output(0)], model.get_parameters())
+
+
+def refuse_shape(pooling: Pooling, shape: Sequence[int]) -> None:
+    """Raise UserError when this pooling makes no vector of what a layer gives for an image: [1, …]."""
+    if pooling is Pooling.NONE and (len(shape) < 2 or math.prod(shape[2:]) != 1):
+        raise UserError(
+            f"The layer gives {list(shape)}, and pooling none needs a vector [n, values]. Name a layer that gives one in the "
+            'side-car file, or for [n, c, h, w] "pooling": "average" or "gem".'
+        )
+    if pooling is not Pooling.NONE and len(shape) != 4:
+        raise UserError(
+            f"Pooling {pooling} needs activations [n, c, h, w]; this layer has {len(shape)} axes. Name another layer in the "
+            'side-car file, or for a vector "pooling": "none".'
+        )
 
 
 def dimension(model: ov.Model, size: tuple[int, int]) -> int:
@@ -88,9 +116,10 @@ def take_pixels(
 
 
 def _layout(model: ov.Model) -> str:
-    shape = model.inputs[0].get_partial_shape()
-    if len(model.inputs) == 1 and shape.rank.is_static and len(shape) == 4:
+    shape = model.inputs[0].get_partial_shape() if len(model.inputs) == 1 else ov.PartialShape([])
+    if shape.rank.is_static and len(shape) == 4:
         for axis, layout in ((1, "NCHW"), (3, "NHWC")):
             if shape[axis] == ov.Dimension(3):
                 return layout
-    raise UserError(f"The network takes {shape}; needed is one image [n, 3, height, width] or [n, height, width, 3].")
+    taken = " and ".join(str(given.get_partial_shape()) for given in model.inputs) or "nothing"
+    raise UserError(f"The network takes {taken}; needed is one image [n, 3, height, width] or [n, height, width, 3].")

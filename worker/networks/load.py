@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from packsight.shared.settings import Models
+from packsight.shared.settings import Models, Precision
 from packsight.worker.networks.base import Embedder, Spotter
 
 
@@ -28,3 +28,21 @@ def load_spotter(models: Models, threads: int) -> Spotter:
     from packsight.worker.networks import spotters  # noqa: PLC0415 - the networks' libraries load in the process that uses them
 
     return spotters.load(models, threads)
+
+
+def refuse_unusable(models: Models) -> None:
+    """Build once what a user named: a worker's children would only say in their log what is wrong, again and again.
+
+    Raises UserError that says so.
+    """
+    from packsight.worker.networks import embedders  # noqa: PLC0415 - as above
+    from packsight.worker.networks.spotters import ppocr  # noqa: PLC0415
+
+    if models.precision is Precision.INT8:  # those networks are fetched later
+        models = models.model_copy(update={"precision": Precision.AUTO})
+    if models.embedder not in embedders.BUNDLED:
+        load_embedder(models, 1)
+    if models.spotter != ppocr.NAME or models.recogniser or models.recogniser_dictionary:
+        load_spotter(models, 1)
+    else:
+        ppocr.second_head(models)

@@ -21,6 +21,7 @@ from packsight.worker.networks.embedders import (
     torchvision_export,
 )
 from packsight.worker.networks.embedders.openvino_runtime import OpenVinoEmbedder
+from packsight.worker.networks.embedders.trial import tried
 
 BUNDLED: dict[str, Callable[[Compiler], tuple[EmbedderDescription, ov.Model]]] = {
     module.NAME: module.activations for module in (resnet50_thin, efficientnet_lite2)
@@ -29,7 +30,14 @@ BUNDLED: dict[str, Callable[[Compiler], tuple[EmbedderDescription, ov.Model]]] =
 
 
 def load(models: Models, threads: int) -> Embedder:
-    """Build the embedder that the settings name. Raises UserError when a part of it is missing."""
+    """Build the embedder that the settings name. Raises UserError when a part of it is missing, or it tells nothing apart."""
+    try:
+        return tried(_built(models, threads))
+    except PermissionError as error:
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}. Let the user read it as whom workers run.") from None
+
+
+def _built(models: Models, threads: int) -> Embedder:
     if _weights_alone(models.embedder) and torch_runtime.chosen(models.runtime):
         if models.precision is Precision.INT8:
             raise UserError("torch runs nothing in int8. Set PACKSIGHT_MODELS__RUNTIME=openvino, or another precision.")

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import openvino as ov
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.validation import wrong_fields
@@ -19,27 +28,36 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 """RGB on the scale 0…255, as all torchvision classifiers use them."""
 
+_Positive = Annotated[FiniteFloat, Field(gt=0)]
+
 
 class SideCar(BaseModel):
     """What a file does not say of itself; every field may be left out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = ""
+    name: Annotated[str, StringConstraints(pattern=r"^([\w][\w. -]{0,99})?$")] = ""
+    """It becomes part of keys in object storage, and of paths."""
     licence: str = "unknown"
     input_size: tuple[PositiveInt, PositiveInt] = (224, 224)
     """Height and width."""
     channels: Literal["RGB", "BGR"] = "RGB"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = IMAGENET_MEAN
+    std: tuple[_Positive, _Positive, _Positive] = IMAGENET_STD
     layer: str = ""
-    """Operation of the graph, or module of the architecture, whose output is taken; empty = the last one before the
-    classifier for a state dict, the first output for other files."""
+    """Operation of the graph, or module of the architecture, whose output is taken; empty = `layer4`, the last stage of a
+    ResNet, for a state dict, the first output for other files."""
     pooling: Pooling | None = None
     """None = average for activations [n, channels, height, width], none for vectors."""
-    gem_p: float = 3.0
+    gem_p: _Positive = 3.0
     architecture: str = "resnet50"
     """torchvision's name of the network; for state dicts only."""
+
+    @model_validator(mode="after")
+    def _on_the_scale_of_pixels(self) -> Self:
+        if 0 < max(self.mean) <= 1 and max(self.std) <= 1:
+            raise ValueError("mean and std are on the scale 0…1, needed is 0…255: multiply them by 255")
+        return self
 
 
 def side_car(file: Path) -> SideCar:
@@ -49,6 +67,8 @@ def side_car(file: Path) -> SideCar:
         return SideCar()
     try:
         return SideCar.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}. Let this user read it, or remove it.") from None
     except ValidationError as error:
         raise UserError(f"{path}: {wrong_fields(error)}. Correct the side-car file.") from None
 
@@ -60,6 +80,7 @@ def activations(file: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov
         raise UserError(f"The network {file} does not exist. Put the file there or correct PACKSIGHT_MODELS__EMBEDDER.")
     chosen = compiler.choose(file, network_sha256(file), car.layer, car.input_size)
     model = graph.cut(compiler.read(chosen.path), car.layer)
+    graph.refuse_broken(model, file)
     pooling = car.pooling or (Pooling.AVERAGE if len(model.outputs[0].get_partial_shape()) == 4 else Pooling.NONE)
     description = EmbedderDescription(
         name=car.name or file.stem,

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import openvino as ov
 
+from packsight.shared.contract.errors import UserError
 from packsight.shared.vision.features import FloatArray
-from packsight.shared.vision.models import EmbedderDescription
+from packsight.shared.vision.models import EmbedderDescription, Pooling
 from packsight.worker.networks.base import Image
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.embedders.pixels import squash
-from packsight.worker.networks.graph import pool, take_pixels
+from packsight.worker.networks.graph import pool, refuse_shape, take_pixels
 
 
 class OpenVinoEmbedder:
@@ -27,6 +28,10 @@ class OpenVinoEmbedder:
         model = take_pixels(model, channels=description.channels, mean=description.mean, std=description.std)
         height, width = description.input_size
         model.reshape([1, height, width, 3])
+        shape = model.outputs[0].get_partial_shape()
+        if shape.is_dynamic:
+            raise UserError(f"{description.name} leaves open what it gives: {shape}. Export it for images of one size.")
+        refuse_shape(Pooling.NONE, list(shape.to_shape()))
         self.description = description
         self._network = compiler.compile(model)
 

@@ -103,38 +103,81 @@ def local(file: Path) -> StateDict:
 def activations(source: StateDict) -> Any:
     """Build the torch module [n, 3, h, w] -> activations of the layer, in evaluation mode on the CPU.
 
-    Raises UserError when torch is missing, or the weights belong to another architecture.
+    Raises UserError when torch is missing, or the weights belong to another architecture or are damaged.
     """
     torch, _ = _torch(source.description.name)
     model = _architecture(source.architecture)
-    try:
-        loaded = torch.load(source.file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler meets
-        raise UserError(f"{source.file} is no state dict: {type(error).__name__}. Save model.state_dict().") from None
-    weights = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
-    head = tuple(f"{name}." for name, _ in list(model.named_children())[-1:])
-    weights = {key.removeprefix("module."): value for key, value in weights.items()}
-    # The classifier is not used, and user's weights may have another number of classes.
-    weights = {key: value for key, value in weights.items() if not key.startswith(head)}
-    try:
-        missing, unexpected = model.load_state_dict(weights, strict=False)
-    except RuntimeError:
-        missing, unexpected = ["shapes"], []
-    wrong = [key for key in [*missing, *unexpected] if not key.startswith(head)]
+    layer = source.description.layer
+    wanted, weights = model.state_dict(), _weights(source.file)
+    weights = _without_prefix(weights, next(iter(wanted)))
+    # The classifier is not used, and user's weights may have another number of classes: unless the layer lies in it, which
+    # would compute with random numbers otherwise.
+    head = f"{list(model.named_children())[-1][0]}."
+    if not f"{layer}.".startswith(head):
+        wanted, weights = ({key: value for key, value in some.items() if not key.startswith(head)} for some in (wanted, weights))
+    # Which training alone counts, and early torch did not.
+    lacking = [key for key in wanted if key not in weights and not key.endswith(".num_batches_tracked")]
+    strange = [key for key in weights if key not in wanted]
+    other = [key for key in wanted if key in weights and wanted[key].shape != weights[key].shape]
+    found = {"missing": lacking, "unknown": strange, "of another shape": other}
+    wrong = [f"{what}: {keys[0]} and {len(keys) - 1} more" for what, keys in found.items() if keys]
     if wrong:
         raise UserError(
-            f"{source.file} holds no weights of {source.architecture} ({wrong[0]} and {len(wrong) - 1} more differ). "
-            f"Name its architecture in {source.file.name}.json."
+            f"{source.file} does not hold the weights of {source.architecture} ({'; '.join(wrong)}). If they are of another "
+            f'architecture, name it in {source.file.name}.json ("architecture"); else save what its state_dict() gives.'
         )
-    return _until(model, source.description.layer)
+    broken = [key for key, value in weights.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    if broken:
+        raise UserError(f"{source.file}: {broken[0]} holds values that are no numbers. Take weights from before training failed.")
+    model.load_state_dict(weights, strict=False)
+    module, (height, width) = _until(model, layer), source.description.input_size
+    try:
+        with torch.inference_mode():
+            module(torch.zeros(1, 3, height, width))
+    except Exception as error:  # architectures check sizes by assertions and by whatever fails
+        raise UserError(
+            f"{source.architecture} does not take images of {height} × {width} ({error}). Name its input_size in "
+            f"{source.file.name}.json."
+        ) from None
+    return module
+
+
+_NESTED = ("state_dict", "model_state_dict", "model")
+"""Where training programs keep the weights among other things."""
+
+
+def _weights(file: Path) -> dict[str, Any]:
+    """The tensors of a file by name. Raises UserError when it holds none."""
+    torch, _ = _torch(file.name)
+    try:
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler meets
+        raise UserError(
+            f"{file} is no state dict ({type(error).__name__}): damaged, a whole model, or in another format. "
+            "Save it anew: torch.save(model.state_dict(), FILE)."
+        ) from None
+    for found in [loaded, *map(loaded.get, _NESTED)] if isinstance(loaded, dict) else []:
+        named = found.items() if isinstance(found, dict) else ()
+        if named and all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in named):
+            return dict(named)
+    raise UserError(
+        f"{file} holds no weights by name, alone or as {', '.join(_NESTED)}. Save them: torch.save(model.state_dict(), FILE)."
+    )
+
+
+def _without_prefix(weights: dict[str, Any], first: str) -> dict[str, Any]:
+    """Drop what wrappers put before the names: `module.`, `backbone.`. `first` is the architecture's own first name."""
+    prefixes = [key.removesuffix(first) for key in weights if key == first or key.endswith(f".{first}")]
+    prefix = min(prefixes, key=len, default="")
+    return {key.removeprefix(prefix): value for key, value in weights.items()}
 
 
 def _architecture(name: str) -> Any:
     _, torchvision = _torch(name)
-    try:
-        return torchvision.models.get_model(name, weights=None).eval()
-    except ValueError:
-        raise UserError(f"torchvision has no architecture {name}. Name one of its classifiers, like resnet50.") from None
+    # Detectors and the like would fetch weights of their own.
+    if name.lower() not in torchvision.models.list_models(module=torchvision.models):
+        raise UserError(f"torchvision has no architecture {name}. Name one of its classifiers, like resnet50.")
+    return torchvision.models.get_model(name, weights=None).eval()
 
 
 def _until(model: Any, layer: str) -> Any:
@@ -153,7 +196,11 @@ def _until(model: Any, layer: str) -> Any:
     try:
         return Activations().eval()
     except ValueError:
-        raise UserError(f"The architecture has no layer {layer!r}. Name one of its modules in the side-car file.") from None
+        modules = ", ".join(name for name, _ in model.named_children())
+        raise UserError(
+            f'The architecture has no layer {layer!r}. Name one of its modules in the side-car file ("layer"): {modules}, or one '
+            "within them."
+        ) from None
 
 
 def _torch(name: str) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ from packsight.shared.vision.models import Pooling
 from packsight.worker.networks.base import Image
 from packsight.worker.networks.embedders.pixels import squash
 from packsight.worker.networks.embedders.state_dict import StateDict, activations
-from packsight.worker.networks.graph import GEM_FLOOR
+from packsight.worker.networks.graph import GEM_FLOOR, refuse_shape
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class TorchEmbedder:
         return np.asarray(pooled[: len(images)].cpu().numpy(), np.float32)
 
     def _pool(self, values: Any) -> Any:
+        refuse_shape(self._source.pooling, tuple(values.shape))
         if self._source.pooling is Pooling.NONE:
             return values.flatten(1)
         if self._source.pooling is Pooling.AVERAGE:
