@@ -21,6 +21,7 @@ from bench import soak as soak_mode
 from bench.photos import PhotoSet, demo, few
 from bench.run import QUICK, Sizes, run
 from bench.table import show
+from packsight.producer.evaluation.doubled import once
 from packsight.shared.contract.errors import UserError
 from packsight.shared.tables.labels import read_labels
 
@@ -70,7 +71,7 @@ def _photo_set(
         return few(folder / "shop") if quick else demo(folder / "shop")
     if photos is None or labels is None or feed is None:
         raise UserError("Real photos need --photos, --labels and --feed together.")
-    return PhotoSet(photos.name, photos, feed, catalog_photos, read_labels(labels))
+    return PhotoSet(photos.name, photos, feed, catalog_photos, once(read_labels(labels), photos)[0])
 
 
 @contextmanager
