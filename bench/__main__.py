@@ -14,13 +14,15 @@ import typer
 from rich.console import Console
 
 from bench import children as children_mode
+from bench import entry
 from bench import latency as latency_mode
 from bench import roofline as roofline_mode
 from bench import soak as soak_mode
 from bench.photos import PhotoSet, demo, few
 from bench.run import QUICK, Sizes, run
 from bench.table import show
-from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.producer.evaluation.doubled import once
+from packsight.shared.contract.errors import UserError
 from packsight.shared.tables.labels import read_labels
 
 console = Console()
@@ -42,27 +44,23 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     models = (out / "models").resolve()
     with _folder() as folder:
-        try:
-            chosen = _photo_set(folder, photos, labels, feed, catalog_photos, quick=quick)
-            if soak:
-                soaked = soak_mode.run(folder, models, chosen, soak, console)
-                _save(out / "soak.json", soaked)
-                if soaked["wrong"]:
-                    raise UserError(f"The soak found: {'; '.join(soaked['wrong'])}.")
-            elif latency:
-                sizes = latency_mode.QUICK if quick else latency_mode.Sizes()
-                _save(out / "latency.json", latency_mode.run(folder, models, chosen, sizes, console))
-            elif children:
-                _save(out / "children.json", children_mode.run(folder, models, chosen, 32 if quick else 160, console))
-            elif roofline:
-                _save(out / "roofline.json", roofline_mode.run(folder, models, chosen, 4 if quick else 48, console))
-            else:
-                document = run(folder, models, chosen, QUICK if quick else Sizes(), console)
-                _save(out / ("quick.json" if quick else "last.json"), document)
-                show(document, console)
-        except (UserError, PacksightError) as error:
-            console.print(f"[red]{error}[/]", highlight=False)
-            raise typer.Exit(1) from None
+        chosen = _photo_set(folder, photos, labels, feed, catalog_photos, quick=quick)
+        if soak:
+            soaked = soak_mode.run(folder, models, chosen, soak, console)
+            _save(out / "soak.json", soaked)
+            if soaked["wrong"]:
+                raise UserError(f"The soak found: {'; '.join(soaked['wrong'])}.")
+        elif latency:
+            sizes = latency_mode.QUICK if quick else latency_mode.Sizes()
+            _save(out / "latency.json", latency_mode.run(folder, models, chosen, sizes, console))
+        elif children:
+            _save(out / "children.json", children_mode.run(folder, models, chosen, 32 if quick else 160, console))
+        elif roofline:
+            _save(out / "roofline.json", roofline_mode.run(folder, models, chosen, 4 if quick else 48, console))
+        else:
+            document = run(folder, models, chosen, QUICK if quick else Sizes(), console)
+            _save(out / ("quick.json" if quick else "last.json"), document)
+            show(document, console)
 
 
 def _photo_set(
@@ -73,7 +71,7 @@ def _photo_set(
         return few(folder / "shop") if quick else demo(folder / "shop")
     if photos is None or labels is None or feed is None:
         raise UserError("Real photos need --photos, --labels and --feed together.")
-    return PhotoSet(photos.name, photos, feed, catalog_photos, read_labels(labels))
+    return PhotoSet(photos.name, photos, feed, catalog_photos, once(read_labels(labels), photos)[0])
 
 
 @contextmanager
@@ -96,4 +94,4 @@ def _save(path: Path, document: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

@@ -15,6 +15,9 @@ Set = Mapping[str, Any]
 COMMAND = "python -m bench.sets DATA --write docs/accuracy.md"
 WAYS = ("set", "answered by", "photos", "share", "matched and right", "precision", "processor s per photo")
 
+_NAMED = 5
+"""Ids that are named of those that a feed lacks."""
+
 INTRODUCTION = f"""# Accuracy
 
 How well packsight recognises labelled photos of several catalogs, over the queue as workers serve it. No figure on this page
@@ -36,7 +39,8 @@ def show(document: Mapping[str, Any], console: Console) -> None:
     names, rows = list(document["sets"]), list(measures(document["sets"].values()))
     _print(("", *names), rows, console)
     _print(WAYS, list(ways(document["sets"])), console)
-    console.print(_pooled(document), highlight=False)
+    for line in (_pooled(document), *_lacking(document)):
+        console.print(line, highlight=False, markup=False)
 
 
 def markdown(document: Mapping[str, Any]) -> str:
@@ -48,7 +52,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"{document['precision']}."
         + (" Each set was served by a prior that was fitted without it (`bench.prior`).\n" if document.get("left_out") else "\n"),
         _table(("", *document["sets"]), list(measures(document["sets"].values()))),
-        _pooled(document) + "\n",
+        *(f"{line}\n" for line in (_pooled(document), *_lacking(document))),
         "## Which stages answered\n",
         "Processor seconds are those of the worker's children, for the photos of each row asked by themselves.\n",
         _table(WAYS, list(ways(document["sets"]))),
@@ -128,6 +132,16 @@ def _pooled(document: Mapping[str, Any]) -> str:
         f"Calibration error of all {together['count']} photos pooled: {told}. Answered as with everything asked: "
         f"{_of(early['same'], early['n'])}."
     )
+
+
+def _lacking(document: Mapping[str, Any]) -> Iterator[str]:
+    """What is not in the figures, and why."""
+    for name, one in document["sets"].items():
+        if (left_out := one["left_out"])["photos"]:
+            ids = ", ".join(left_out["ids"][:_NAMED]) + (" …" if len(left_out["ids"]) > _NAMED else "")
+            yield f"Photos of {name} left out, as labels name products that its feed does not list ({ids}): {left_out['photos']}."
+    for name, why in document["failed"].items():
+        yield f"Not measured: {name}. {why}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from bench import entry
 from bench.photos import sample
 from bench.sets import sets_in
 from packsight.shared.contract.outcomes import WordRead
@@ -33,11 +34,12 @@ def main(
     cache: Annotated[Path, typer.Option(help="Folder for compiled networks.")] = Path("bench-out/models"),
 ) -> None:
     """Compare what is read without and with a second head, and its processor time a photo."""
+    sets = sets_in(data)
     cv2.setNumThreads(1)  # as in a worker's child
     spotters = [load_spotter(Models(alphabet=name, cache_dir=cache), 1) for name in ("", alphabet)]
     for spotter in spotters:
         spotter.warm_up()
-    for photo_set in sets_in(data):
+    for photo_set in sets:
         ratios, lines, changed = [], 0, list[tuple[str, str, str]]()
         for path in sample(photo_set.usable(), photos):
             (without, cost), (with_head, dearer) = in_turns(spotters, decode(path.read_bytes(), Decode()).pixels)
@@ -74,4 +76,4 @@ def differing(before: Sequence[WordRead], after: Sequence[WordRead]) -> Iterator
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

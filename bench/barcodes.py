@@ -21,6 +21,7 @@ import zxingcpp
 from rich.console import Console
 from rich.table import Table
 
+from bench import entry
 from bench.barcode_photos import MANNERS, barcode_photo
 from bench.barcode_print import Code, Kind, random_code
 from packsight.shared.catalog.gtin import gtin, upc_a_of_upc_e
@@ -184,4 +185,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench import entry
+from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Worker
 
 DAY = 86_400
@@ -60,6 +62,17 @@ class Figures:
             store_cpu=sum(part["seaweedfs"] for part in used) / images,
             queue_rate=only["images_per_s"],
         )
+
+
+def read(run: Path) -> tuple[dict[str, Any], Figures]:
+    """A run's document and what it tells; raises UserError for a file that cannot be read, or is none of a whole run."""
+    try:
+        document = json.loads(run.read_text(encoding="utf-8"))
+        return document, Figures.of(document)
+    except OSError as error:
+        raise UserError(f"{run} cannot be read: {error.strerror}. Write it by `make bench`, or name another.") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{run} is no run of all configurations. Name the last.json that `make bench` has written.") from None
 
 
 @dataclass(frozen=True)
@@ -117,15 +130,15 @@ ROWS = {
 
 def main(
     run: Annotated[Path, typer.Argument(help="last.json of a run.")] = Path("bench-out/last.json"),
-    peak: Annotated[float, typer.Option(help="Peak hour of a day as a multiple of its mean.")] = 3.0,
-    utilisation: Annotated[float, typer.Option(help="Share of the cores busy at the peak.")] = 0.7,
-    machine_cores: Annotated[int, typer.Option(help="Cores of one worker machine.")] = 16,
+    peak: Annotated[float, typer.Option(min=1.0, help="Peak hour of a day as a multiple of its mean.")] = 3.0,
+    utilisation: Annotated[float, typer.Option(min=0.01, max=1.0, help="Share of the cores busy at the peak.")] = 0.7,
+    machine_cores: Annotated[int, typer.Option(min=1, help="Cores of one worker machine.")] = 16,
     core_hour: Annotated[float, typer.Option(help="Price of a core hour; 0 = no prices.")] = 0.0,
     thousand_reads: Annotated[float, typer.Option(help="Price of 1,000 object reads.")] = 0.0,
 ) -> None:
     """Print what 1,000,000 photos a day and 1,000 a second need."""
-    document = json.loads(run.read_text(encoding="utf-8"))
-    figures, console = Figures.of(document), Console()
+    document, figures = read(run)
+    console = Console()
     loads = {"1,000,000 a day": 1e6 / DAY * peak, "1,000 a second": 1000.0}
     needs = [
         estimate(figures, per_second=rate, utilisation=utilisation, machine_cores=machine_cores) for rate in loads.values()
@@ -158,4 +171,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

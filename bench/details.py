@@ -26,7 +26,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import machine
+from bench import entry, machine
 from bench.crowd import Crowd
 from bench.photos import PhotoSet, demo, few
 from bench.sets import set_in
@@ -236,4 +236,4 @@ def show(document: dict[str, Any], console: Console) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

@@ -23,7 +23,7 @@ import urllib3
 from celery import Celery
 from rich.console import Console
 
-from bench import machine
+from bench import entry, machine
 from bench.photos import changed_copies, few
 from bench.run import publish_catalog
 from bench.testbed import door, testbed, worker
@@ -174,4 +174,4 @@ def _asked(client: Client, references: Sequence[str], number: int) -> int:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

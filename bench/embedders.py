@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench import entry
 from bench.photos import PhotoSet
 from bench.sets import sets_in
 from packsight.indexer.build.projection import fit_like, fit_projection
@@ -65,12 +66,13 @@ def main(
     cache: Annotated[Path, typer.Option(help="Folder for compiled networks.")] = Path("bench-out/models"),
 ) -> None:
     """Compare embedders by what their vectors alone find, whitened as a catalog's are."""
+    sets = sets_in(data)
     cv2.setNumThreads(1)  # as in a worker's child
     settings = [Models(embedder=name, precision=precision, cache_dir=cache) for name in embedder or BUNDLED]
     networks = [load_embedder(models, 1) for models in settings]
     heads = ("set", "embedder", "precision", "whole photo", f"best of {len(CROPS)} crops", "left out", "ms per look")
     table = Table(*heads)
-    for asked in [looked_at(given, pictures) for given in sets_in(data)]:
+    for asked in [looked_at(given, pictures) for given in sets]:
         for network in networks:
             found, milliseconds = ask(asked, network)
             shares = map(_share, (found.whole, found.best_crop, found.left_out))
@@ -156,4 +158,4 @@ def _share(right: npt.NDArray[np.bool_]) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

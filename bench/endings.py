@@ -19,6 +19,7 @@ from rapidfuzz.distance import DamerauLevenshtein
 from rich.console import Console
 from rich.table import Table
 
+from bench import entry
 from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.catalog.words.stems import stem
 from packsight.shared.catalog.words.vocabulary import Vocabulary, allowed_edits
@@ -105,4 +106,4 @@ def _terms(vocabulary: Vocabulary, keys: list[str]) -> list[list[str]]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

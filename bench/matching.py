@@ -24,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import machine
+from bench import entry, machine
 from bench.stress import Shop, badly_read, by_networks, drawn_shop, published, with_distractors
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.version import build_version
@@ -218,4 +218,4 @@ def show(document: dict[str, Any], console: Console) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import typer
 
+from bench import entry
 from packsight.deploy.demo.shop.dataset import CATALOG_PHOTOS, write_feed
 from packsight.deploy.demo.shop.products import FAMILIES, STRANGERS, Family, Item, Shape, items
 from packsight.deploy.demo.shop.scenes import SCENES, catalog_photo, query_photo
@@ -138,4 +139,4 @@ def _draw(shot: _Shot) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench import entry
 from bench.described import Question, described, opened
 from bench.photos import demo, demo_of_one_photo
 from bench.sets import sets_in
@@ -71,13 +72,14 @@ def main(
     keep: Annotated[Path, typer.Option(help="Folder for what the networks saw.")] = Path("bench-out/described"),
 ) -> None:
     """Fit on all sets, and on all but each; print how each set is answered by the prior that has not seen it."""
+    given = sets_in(data)
     cv2.setNumThreads(1)
     faiss.omp_set_num_threads(1)
     models = Settings().models
     embedder, spotter = load_embedder(models, 1), load_spotter(models, 1)
     with tempfile.TemporaryDirectory(prefix="packsight-prior-") as folder:
         drawn = [make(Path(folder) / make.__name__) for make in (demo, demo_of_one_photo)]
-        sets = described([*sets_in(data), *drawn], embedder, spotter, keep)
+        sets = described([*given, *drawn], embedder, spotter, keep)
     names = [one.name for one in sets]
     # Which candidates are laid over a photo depends on the weights before, hardly on which: a second run would change little.
     samples = dict(zip(names, (sample(*one) for one in opened(sets, START)), strict=True))
@@ -180,4 +182,4 @@ def _joined(parts: Sequence[Answers]) -> Answers:
 
 if __name__ == "__main__":
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    typer.run(main)
+    entry.run(main)

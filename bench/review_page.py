@@ -21,6 +21,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bench import entry
 from bench.browser import chromium, sign_in
 from bench.photos import PhotoSet
 from bench.reviewer import Given, Reviewer
@@ -158,4 +159,4 @@ def _told(answer: Answer) -> str:
 
 if __name__ == "__main__":
     console.print(f"{datetime.now(UTC):%Y-%m-%d}")
-    typer.run(main)
+    entry.run(main)

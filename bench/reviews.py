@@ -21,6 +21,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bench import entry
 from bench.described import Described, described
 from bench.sets import set_in
 from packsight.deploy.testbed import serving
@@ -195,4 +196,4 @@ def _measured(shas: Sequence[str], labels: Mapping[str, str], features: Mapping[
 
 if __name__ == "__main__":
     console.print(f"{datetime.now(UTC):%Y-%m-%d}")
-    typer.run(main)
+    entry.run(main)

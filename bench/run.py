@@ -20,6 +20,7 @@ from bench.bounds import Bounds, bounds
 from bench.photos import PhotoSet, changed_copies, sample
 from bench.queue_only_run import run_queue_only
 from bench.roofline import run_roofline
+from bench.set_run import listed
 from bench.stages import run_stages
 from bench.testbed import Running, Testbed, testbed, worker
 from bench.usage import Usage
@@ -27,6 +28,7 @@ from bench.whole_queue import BATCH, Done, remembered, run_job, seen_before
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.sync import run_sync
 from packsight.producer.client import Client
+from packsight.producer.evaluation import local
 from packsight.producer.evaluation.labels import answers
 from packsight.producer.evaluation.recognise import submit
 from packsight.producer.rows import Row
@@ -71,7 +73,6 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
         "photos": {"set": photos.name, "labelled": len(photos.labels)},
     }
     base = sample(photos.usable(), sizes.base)
-    labels = sample(photos.labels, sizes.baseline)
     with testbed(folder, models) as on:
         settings = on.settings
         children, threads = divide(settings.worker, cores)
@@ -83,6 +84,10 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
             client = stack.enter_context(Client(settings))
             publish_catalog(on, photos, document, console)
             console.rule("Labelled photos")
+            known, lacking = listed(photos, set(local.Catalog.current(client, "default").ids))
+            if lacking:
+                console.print(f"The feed lists no {', '.join(lacking)}: photos left out: {len(photos.labels) - len(known)}")
+            labels = sample(known, sizes.baseline)
             rows, seen = labelled(client, photos, labels)
             document["accuracy"] = {"queue": seen, "queue_read_all": labelled(client, photos, labels, read_all=True)[1]}
             outcomes = [row.outcome for row in rows if row.outcome.status is not Status.FAILED]

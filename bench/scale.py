@@ -23,7 +23,7 @@ import faiss
 import typer
 from rich.console import Console
 
-from bench import machine, scale_page
+from bench import entry, machine, scale_page
 from bench.asking import Asked, costs
 from bench.invented import POINTS, SIBLINGS, Invented
 from bench.matching import second_process
@@ -127,4 +127,4 @@ def _networks() -> float:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

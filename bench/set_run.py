@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from bench.asked import Asker
@@ -17,12 +18,13 @@ from packsight.producer.evaluation import describe, local
 from packsight.producer.evaluation.calibration import calibration_band, expected_calibration_error
 from packsight.producer.evaluation.document import FITTED, Results, document
 from packsight.producer.evaluation.metrics import Answer
-from packsight.producer.evaluation.unlisted import part
+from packsight.producer.evaluation.unlisted import missing
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
-from packsight.shared.contract.errors import CatalogError, ErrorCode
+from packsight.shared.contract.errors import CatalogError, ErrorCode, UserError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.settings import Settings
+from packsight.shared.tables.labels import Label
 
 UPTAKE = 60.0
 """Seconds that a child may take to look at a version that was just published; it looks about every second."""
@@ -36,23 +38,38 @@ def measure(on: Testbed, by: Running, client: Client, photos: PhotoSet, *, index
     run_sync(SyncRequest(str(photos.feed), photos.extra, photos.name), indexer)
     served(client, photos.name, indexer)
     here = local.Catalog.current(client, photos.name)
+    labels, lacking = listed(photos, set(here.ids))
     asker = Asker(on, by, client, photos, photos.name)
-    asked, cpu = asker.ask(photos.labels)
-    found, unlisted = part(asked, {here.version: set(here.ids)})
-    everything, all_cpu = asker.ask(photos.labels, read_all=True)
-    made = document(Results(found, dropped={FITTED: _dropped(client, here, photos)}, catalog=photos.name, unlisted=unlisted))
-    made["stages"] = asker.priced(made["stages"], photos.labels, asked)
+    found, cpu = asker.ask(labels)
+    everything, all_cpu = asker.ask(labels, read_all=True)
+    dropped = _dropped(client, here, labels, photos.root)
+    made = document(Results(found, dropped={FITTED: dropped}, catalog=photos.name))
+    made["stages"] = asker.priced(made["stages"], labels, found)
     manifest = here.snapshot.manifest
     return {
         "products": manifest.products,
         "catalog_photos": manifest.photos,
         "absent_matched": {"k": sum(a.matched for a in found if not a.present), "n": made["absent"]},
-        "early": early(asked, everything),
-        "processor_seconds": sum(cpu.values()) / len(asked),
-        "processor_seconds_of_everything": sum(all_cpu.values()) / len(asked),
-        "processor_seconds_by_process": {name: seconds / len(asked) for name, seconds in cpu.items()},
+        "left_out": {"photos": len(photos.labels) - len(labels), "ids": lacking},
+        "early": early(found, everything),
+        "processor_seconds": sum(cpu.values()) / len(labels),
+        "processor_seconds_of_everything": sum(all_cpu.values()) / len(labels),
+        "processor_seconds_by_process": {name: seconds / len(labels) for name, seconds in cpu.items()},
         **made,
     }
+
+
+def listed(photos: PhotoSet, ids: Collection[str]) -> tuple[list[Label], list[str]]:
+    """The labels whose products the catalog holds, absent ones among them; and the ids of those that it lacks.
+
+    Raises UserError where none is left: the labels, or the feed, are another set's.
+    """
+    lacking = {label: missing(label, ids) for label in photos.labels}
+    kept = [label for label in photos.labels if not lacking[label]]
+    names = list(dict.fromkeys(product for label in photos.labels for product in sorted(lacking[label])))
+    if not kept:
+        raise UserError(f"The feed of {photos.name} lists no product of its labels, such as {names[0]}. Correct either.")
+    return kept, names
 
 
 def early(asked: Sequence[Answer], everything: Sequence[Answer]) -> dict[str, int]:
@@ -92,10 +109,10 @@ def served(client: Client, catalog: str, settings: Settings) -> None:
         raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{others[0].place} does not serve {catalog}: {why}")
 
 
-def _dropped(client: Client, here: local.Catalog, photos: PhotoSet) -> list[Answer]:
+def _dropped(client: Client, here: local.Catalog, asked: Sequence[Label], root: Path) -> list[Answer]:
     """Photos of listed products, answered as if their product had never been listed."""
-    labels = [label for label in photos.labels if label.product_id]
-    images = describe.send(client, labels, photos.root)
+    labels = [label for label in asked if label.product_id]
+    images = describe.send(client, labels, root)
     seen = describe.describe(client, images, here.snapshot)
     questions = local.labelled(labels, [image.reference for image in images], seen, here)
     return local.answers(local.dropped(questions, here), here)

@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench import entry
 from bench.several_photos import Mask, Scene, several_packs
 from packsight.deploy.demo.shop.products import Item, items
 from packsight.deploy.demo.shop.scenes import catalog_photo
@@ -193,4 +194,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

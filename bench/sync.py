@@ -23,7 +23,7 @@ from lxml import etree
 from rich.console import Console
 from rich.table import Table
 
-from bench import machine
+from bench import entry, machine
 from bench.spawned import ask
 from bench.sync_shop import FEED, photos_of, serving, write_feed
 from packsight.deploy import testbed
@@ -198,4 +198,4 @@ def show(document: dict[str, Any], console: Console) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

@@ -22,6 +22,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench import entry
 from bench.degraded import KINDS
 from bench.described import Described, described
 from bench.photos import PhotoSet, demo, sample
@@ -159,4 +160,4 @@ def _share(values: Sequence[bool]) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

@@ -22,7 +22,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import machine
+from bench import entry, machine
 from packsight.deploy.demo.shop.products import items
 from packsight.deploy.demo.shop.scenes import catalog_photo
 from packsight.deploy.testbed import serving
@@ -175,8 +175,8 @@ def _published(catalogs: CatalogStore, store: Metered, built: Path, folder: Path
 def by_kind(manifest: Manifest) -> dict[str, float]:
     """Bytes per photo of each kind of file."""
     sizes: dict[str, float] = defaultdict(float)
-    for name, entry in manifest.files.items():
-        sizes[_KINDS.get(_SEGMENT.sub("", name).split(".")[0], "words, model and the rest")] += entry.size / manifest.photos
+    for name, file in manifest.files.items():
+        sizes[_KINDS.get(_SEGMENT.sub("", name).split(".")[0], "words, model and the rest")] += file.size / manifest.photos
     return {kind: round(size, 1) for kind, size in sorted(sizes.items(), key=lambda one: -one[1])}
 
 
@@ -218,4 +218,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    entry.run(main)

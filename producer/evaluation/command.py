@@ -27,7 +27,7 @@ from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions, parse_options
 from packsight.shared.extras import Later
 from packsight.shared.storage.files import must_be_files, write_whole
-from packsight.shared.tables.labels import Label, read_labels
+from packsight.shared.tables.labels import Label, LabelTable, read_label_table
 
 if TYPE_CHECKING:
     from packsight.producer.evaluation import baseline_2020, describe, local, page
@@ -41,6 +41,9 @@ else:
     local = Later("packsight.producer.evaluation.local", extra="analysis")
     page = Later("packsight.producer.evaluation.page")
     catalog_tables = Later("packsight.shared.catalog.tables", extra="analysis")
+
+UNSAID = 5
+"""Lines that are named of those without a label."""
 
 
 def evaluate(
@@ -62,14 +65,12 @@ def evaluate(
         raise UserError("Name a table of labels, or ask the catalog's own photos with --leave-one-out.")
     files = [file for file in (json_file, html_file) if file]
     must_be_files(*files)
+    _must_be_apart(files, [file for file in (labels, against) if file])
     for file in files:
         if not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
             raise UserError(f"{file.parent} is no folder that may be written to. Create it or write {file.name} elsewhere.")
-    known = read_labels(labels, kind=kind) if labels else []
     folder = root or (labels.parent if labels else Path())
-    known, again = doubled.once(known, folder)
-    if again:
-        console.print(f"[yellow]![/] {escape(doubled.hint(again))}", soft_wrap=True)
+    known = _known(labels, folder, kind) if labels else []
     earlier = _earlier(against, known) if against else None
     with Client() as client:
         here = None
@@ -97,6 +98,31 @@ def evaluate(
     if results.unlisted and results.unlisted.ids and not (results.found or results.own):
         raise UserError(f"No labelled photo can be measured. {results.unlisted.hint(catalog)}")
     tables.show(results)
+
+
+def _must_be_apart(written: Sequence[Path], read: Sequence[Path]) -> None:
+    """Raise UserError where a file is to be written in the place of what is read, or of the other one that is written."""
+    for number, file in enumerate(written):
+        if other := next((one for one in (*read, *written[:number]) if one.resolve() == file.resolve()), None):
+            what = "is read" if other in read else "is named twice"
+            raise UserError(f"{file} {what} by this command, and would be written over. Name another file for the measures.")
+
+
+def _known(file: Path, folder: Path, kind: str) -> list[Label]:
+    """The labels of a table, one for each photo; tells of those that are left out."""
+    table = read_label_table(file, kind=kind)
+    known, again = doubled.once(table.labels, folder)
+    for told in filter(None, (_unsaid(table) if table.unsaid else "", doubled.hint(again))):
+        console.print(f"[yellow]![/] {escape(told)}", soft_wrap=True)
+    return known
+
+
+def _unsaid(table: LabelTable) -> str:
+    lines = ", ".join(map(str, table.unsaid[:UNSAID])) + (" …" if len(table.unsaid) > UNSAID else "")
+    return (
+        f"Reviews that say of no product whether the photo shows it, or that count no longer, are no labels: {len(table.unsaid)} "
+        f"of {len(table.unsaid) + len(table.labels)} rows left out (lines {lines})."
+    )
 
 
 def _earlier(file: Path, known: Sequence[Label]) -> list[Answer]:

@@ -2,10 +2,14 @@
 
 It has the columns `image` and `product_id` (empty: the catalog does not hold the product), and may have `nearest_id`
 (the product that comes closest) and `kind` (several, `;` between them). The first two may be called as in shops' exports.
+
+A table of reviews, as `packsight review export` writes it, is one too: its verdicts say what a row shows, and whether it shows
+anything that can be told.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +25,13 @@ PRODUCT = ("product_id", *KNOWN["id"])
 
 USUAL_KIND = "kind"
 """Column of kinds, unless another is named."""
+
+REVIEW = frozenset(("verdict", "offered"))
+"""Columns that only reviews have together."""
+RIGHT, OTHER, ABSENT = "right", "other", "not_listed"
+"""Verdicts that are labels: it shows the first candidate, another product, or none of the catalog."""
+TELL_NOTHING = frozenset(("bad_photo", "undone"))
+"""Verdicts that are no labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +52,26 @@ class Label:
         return self.kinds[0] if self.kinds else ""
 
 
+@dataclass(frozen=True, slots=True)
+class LabelTable:
+    """What a table says. unsaid: its lines, from 1, whose reviews say of no product whether the photo shows it."""
+
+    labels: list[Label]
+    unsaid: tuple[int, ...] = ()
+
+
 def read_labels(path: Path, *, kind: str = USUAL_KIND) -> list[Label]:
+    """The labels of a table; as `read_label_table`."""
+    return read_label_table(path, kind=kind).labels
+
+
+def read_label_table(path: Path, *, kind: str = USUAL_KIND) -> LabelTable:
     """Read a table of labels; `kind` is the column of kinds, the usual one of which there need not be.
 
-    Raises UserError when a column or all rows are missing.
+    Raises UserError when a column or all rows are missing, and for a verdict that is not known.
     """
     labels: list[Label] = []
+    unsaid: list[int] = []
     columns: tuple[str, str, str] | None = None
     for line, row in read_table(path, lambda row: not _missing(row)):
         if columns is None and kind != USUAL_KIND and kind.lower() not in row:
@@ -54,11 +79,39 @@ def read_labels(path: Path, *, kind: str = USUAL_KIND) -> list[Label]:
         image, product, nearest = columns = columns or _columns(path, row)
         if not row[image]:
             raise UserError(f"{path}, line {line}: the image is empty. Every row must name a photo.")
+        shown = _reviewed(path, line, row) if row.keys() >= REVIEW else row[product]
+        if shown is None:
+            unsaid.append(line)
+            continue
         kinds = tuple(dict.fromkeys(part.strip() for part in row.get(kind.lower(), "").split(";") if part.strip()))
-        labels.append(Label(row[image], row[product], row.get(nearest, "") or row[product], kinds, line))
+        labels.append(Label(row[image], shown, row.get(nearest, "") or shown, kinds, line))
     if not labels:
-        raise UserError(f"{path} has no rows. Each row names a photo and its product.")
-    return labels
+        raise UserError(
+            f"No row of {path} has a verdict that counts and tells a product, or that none is listed. Review some of its photos."
+            if unsaid
+            else f"{path} has no rows. Each row names a photo and its product."
+        )
+    return LabelTable(labels, tuple(unsaid))
+
+
+def _reviewed(path: Path, line: int, row: dict[str, str]) -> str | None:
+    """The product that a review says a photo shows, empty for none of the catalog; None where it does not tell or count."""
+    verdict, product = re.sub(r"[ -]", "_", row["verdict"].lower()), row.get("product_id", "")
+    if not verdict and product:  # as `packsight review import` takes it
+        verdict = OTHER
+    if not verdict or verdict in TELL_NOTHING or row.get("counts", "yes") != "yes":
+        return None
+    if verdict == ABSENT:
+        return ""
+    if verdict not in {RIGHT, OTHER}:
+        raise UserError(
+            f"{path}, line {line}: the verdict `{row['verdict']}` is not known. Say one of {RIGHT}, {OTHER}, {ABSENT}, bad_photo."
+        )
+    if verdict == RIGHT:
+        product = product or row.get("first_id", "")
+    if not product:
+        raise UserError(f"{path}, line {line}: the verdict is {verdict}, and no product_id says of which product. Fill it in.")
+    return product
 
 
 def _missing(columns: Collection[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from packsight.worker.networks.spotters.ppocr import head as heads
 from packsight.worker.networks.spotters.ppocr.choice import Script, Weights, believed
 from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING
 from packsight.worker.networks.spotters.ppocr.readings import Reading
+from training.alphabet import __main__ as program
 from training.alphabet import faces
 from training.alphabet.alphabets import CYRILLIC, UNKNOWN, WESTERN, Alphabet
 from training.alphabet.backbone import CONTEXT, FINE, Graph
@@ -195,3 +197,24 @@ def test_a_score_counts_edits_with_and_without_case() -> None:
     found = score(["Крем", "мыло", "гел"], ["крем", "мыло", "гель"])
     assert (found.lines, found.characters_wrong, found.characters_wrong_without_case) == (3, 2 / 12, 1 / 12)
     assert found.whole == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        (["judge", "--head", "no.npz"], "no.npz does not exist"),
+        (["finish", "--state", "no.pt"], "no.pt does not exist"),
+        (["train", "--words", "no"], ".dic: No such file or directory. Install what docs/models.md names"),
+        (["train", "--list", "no.txt"], "no.txt: No such file or directory"),
+        (["train", "--list", "english.txt"], "is written in Latin letters"),
+    ],
+)
+def test_a_file_that_is_not_there_or_no_use_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], cause: str
+) -> None:
+    (tmp_path / "english.txt").write_text("soap\n" * 200)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["alphabet", *options])
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert ended.value.code == 2 and cause in capsys.readouterr().err

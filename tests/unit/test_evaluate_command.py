@@ -48,3 +48,24 @@ def test_contradicting_labels_are_refused_before_anything_is_asked(labels: Path)
     refused = CliRunner().invoke(app, ["evaluate", str(labels)])
     assert isinstance(refused.exception, UserError)
     assert "Labels contradict each other: ./a.jpg in line 3 is a.jpg of line 2" in str(refused.exception)
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_the_measures_are_not_written_over_the_labels(labels: Path, option: str) -> None:
+    before = labels.read_bytes()
+    refused = CliRunner().invoke(app, ["evaluate", str(labels), option, str(labels.parent / "." / labels.name)])
+    assert isinstance(refused.exception, UserError) and "is read by this command" in str(refused.exception)
+    assert labels.read_bytes() == before
+
+
+def test_the_measures_are_not_written_over_those_that_they_are_compared_with(labels: Path, tmp_path: Path) -> None:
+    earlier = tmp_path / "m.json"
+    earlier.write_text(json.dumps(document(Results([Answer("a.jpg", "1", "1", (), Status.MATCHED, ("1",), 0.9)]))))
+    refused = CliRunner().invoke(app, ["evaluate", str(labels), "--against", str(earlier), "--json", str(earlier)])
+    assert isinstance(refused.exception, UserError) and f"{earlier} is read by this command" in str(refused.exception)
+
+
+def test_one_file_cannot_be_both_document_and_page(labels: Path, tmp_path: Path) -> None:
+    both = str(tmp_path / "m.out")
+    refused = CliRunner().invoke(app, ["evaluate", str(labels), "--json", both, "--html", both])
+    assert isinstance(refused.exception, UserError) and "is named twice" in str(refused.exception)

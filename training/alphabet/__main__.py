@@ -50,8 +50,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("training-out/head.npz"), help="what finish writes")
     parser.add_argument("--head", type=Path, default=HEADS / "cyrillic.npz", help="what judge reads; else the shipped one")
     options = parser.parse_args()
-    alphabet = Alphabet.of_words(options.name, options.list) if options.list else CYRILLIC
-    words, symbols, fonts = Words.of(alphabet, options.words), Symbols(alphabet), faces.find(options.fonts)
+    alphabet, words = _read(options, parser)
+    symbols, fonts = Symbols(alphabet), faces.find(options.fonts)
     own = alphabet.letters[: len(alphabet.letters) // 2]
     kept = [face for face in fonts if not faces.held_out(face)]
     held = [face for face in fonts if faces.held_out(face)]
@@ -83,6 +83,20 @@ def main() -> None:
         options.out.with_suffix(".json").write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n", "utf-8")
     for figure in figures:
         _say(str(figure))
+
+
+def _read(options: argparse.Namespace, parser: argparse.ArgumentParser) -> tuple[Alphabet, Words]:
+    """The alphabet and its words; ends the program with the reason where what the step reads is not there or no use."""
+    needed = {"judge": options.head, "finish": options.state}.get(options.step)
+    if needed is not None and not needed.is_file():
+        parser.error(f"{needed} does not exist. Name a head's file by --head, what train has written by --state.")
+    try:
+        alphabet = Alphabet.of_words(options.name, options.list) if options.list else CYRILLIC
+        return alphabet, Words.of(alphabet, options.words)
+    except OSError as error:
+        parser.error(f"{error.filename}: {error.strerror}. Install what docs/models.md names, or correct --words or --list.")
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def _installed() -> Path:

@@ -1,0 +1,36 @@
+"""How the benchmark's programs end where what they are given cannot be used."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import capacity, entry
+from packsight.shared.contract.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [(None, "cannot be read: No such file"), *((other, "is no run of all") for other in ("{}", "[1]", "not JSON"))],
+    ids=["missing", "another document", "a list", "no JSON"],
+)
+def test_capacity_names_a_file_that_is_no_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | None, cause: str
+) -> None:
+    if content is not None:
+        (tmp_path / "last.json").write_text(content)
+    monkeypatch.setattr(sys, "argv", ["capacity", str(tmp_path / "last.json")])
+    with pytest.raises(SystemExit) as ended:
+        entry.run(capacity.main)
+    said = capsys.readouterr().err
+    assert ended.value.code == 1 and cause in said and "Traceback" not in said
+
+
+def test_files_that_cannot_be_written_are_told_by_their_folder(tmp_path: Path) -> None:
+    entry.must_be_writable(tmp_path / "a.json", None)
+    with pytest.raises(UserError, match="no is no folder that may be written to"):
+        entry.must_be_writable(tmp_path / "no/a.json")
+    with pytest.raises(UserError, match="is a folder"):
+        entry.must_be_writable(tmp_path)
