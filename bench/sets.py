@@ -29,7 +29,7 @@ from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.registry import children
 from packsight.shared.settings import Settings
-from packsight.shared.storage.files import write_whole
+from packsight.shared.storage.files import must_be_writable, write_whole
 from packsight.shared.tables.labels import read_labels
 from packsight.worker.process.cores import usable_cores
 
@@ -46,7 +46,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the cache of compiled networks.")] = Path("bench-out"),
 ) -> None:
     """Measure every set over the queue and print one table."""
-    entry.must_be_writable(json_file, write)
+    must_be_writable(json_file, write)
     document = run([ready(photos, priors) for photos in sets_in(data)], (out / "models").resolve(), priors)
     if json_file:
         write_whole(json_file, json.dumps(document, indent=1, ensure_ascii=False) + "\n")

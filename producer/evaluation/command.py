@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,7 +25,7 @@ from packsight.shared.catalog.versions import CatalogStore, is_published, unpubl
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions, parse_options
 from packsight.shared.extras import Later
-from packsight.shared.storage.files import must_be_files, write_whole
+from packsight.shared.storage.files import must_be_writable, write_whole
 from packsight.shared.tables.labels import Label, LabelTable, read_label_table
 
 if TYPE_CHECKING:
@@ -64,11 +63,8 @@ def evaluate(
     if labels is None and not leave_one_out:
         raise UserError("Name a table of labels, or ask the catalog's own photos with --leave-one-out.")
     files = [file for file in (json_file, html_file) if file]
-    must_be_files(*files)
+    must_be_writable(*files)
     _must_be_apart(files, [file for file in (labels, against) if file])
-    for file in files:
-        if not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
-            raise UserError(f"{file.parent} is no folder that may be written to. Create it or write {file.name} elsewhere.")
     folder = root or (labels.parent if labels else Path())
     known = _known(labels, folder, kind) if labels else []
     earlier = _earlier(against, known) if against else None

@@ -24,6 +24,14 @@ def must_be_files(*paths: Path | None) -> None:
             raise unwritable(path, error) from None
 
 
+def must_be_writable(*paths: Path | None) -> None:
+    """The same, and for one whose folder cannot be written to: before hours of work, not after."""
+    must_be_files(*paths)
+    for path in filter(None, paths):
+        if not (path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK)):
+            raise UserError(f"{path.parent} is no folder that may be written to. Create it or write {path.name} elsewhere.")
+
+
 def unwritable(path: Path, error: OSError) -> UserError:
     """What somebody is told who named a file that cannot be written."""
     if isinstance(error, IsADirectoryError):

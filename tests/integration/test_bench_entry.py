@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from bench import capacity, entry
-from packsight.shared.contract.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -26,11 +25,3 @@ def test_capacity_names_a_file_that_is_no_run(
         entry.run(capacity.main)
     said = capsys.readouterr().err
     assert ended.value.code == 1 and cause in said and "Traceback" not in said
-
-
-def test_files_that_cannot_be_written_are_told_by_their_folder(tmp_path: Path) -> None:
-    entry.must_be_writable(tmp_path / "a.json", None)
-    with pytest.raises(UserError, match="no is no folder that may be written to"):
-        entry.must_be_writable(tmp_path / "no/a.json")
-    with pytest.raises(UserError, match="is a folder"):
-        entry.must_be_writable(tmp_path)

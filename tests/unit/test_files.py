@@ -16,6 +16,7 @@ from packsight.shared.storage.files import (
     Part,
     Unchanged,
     hash_file,
+    must_be_writable,
     unwritable,
     write_whole,
     written_aside,
@@ -102,3 +103,11 @@ def test_commands_refuse_a_folder_for_a_file_before_they_ask_for_anything(tmp_pa
     refused = CliRunner().invoke(app, [*command.split(), str(folder)])
     assert isinstance(refused.exception, UserError), refused.output
     assert f"{folder} is a folder. Name a file" in str(refused.exception)
+
+
+def test_files_that_cannot_be_written_are_told_by_their_folder(tmp_path: Path) -> None:
+    must_be_writable(tmp_path / "a.json", None)
+    with pytest.raises(UserError, match="no is no folder that may be written to"):
+        must_be_writable(tmp_path / "no/a.json")
+    with pytest.raises(UserError, match="is a folder"):
+        must_be_writable(tmp_path)
