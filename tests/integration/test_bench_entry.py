@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import __main__ as program
 from bench import capacity, entry
 from packsight.shared.contract.errors import UserError
 
@@ -34,3 +35,10 @@ def test_files_that_cannot_be_written_are_told_by_their_folder(tmp_path: Path) -
         entry.must_be_writable(tmp_path / "no/a.json")
     with pytest.raises(UserError, match="is a folder"):
         entry.must_be_writable(tmp_path)
+
+
+def test_a_labelled_photo_that_two_rows_name_is_measured_once(tmp_path: Path) -> None:
+    (tmp_path / "q.jpg").write_bytes(b"a photo")
+    (tmp_path / "labels.csv").write_text("image,product_id\nq.jpg,1\n./q.jpg,1\n")
+    chosen = program._photo_set(tmp_path, tmp_path, tmp_path / "labels.csv", tmp_path / "feed.xml", "", quick=True)
+    assert [label.image for label in chosen.labels] == ["q.jpg"]
