@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import __main__ as program
 from bench import capacity, entry
 
 
@@ -25,3 +26,10 @@ def test_capacity_names_a_file_that_is_no_run(
         entry.run(capacity.main)
     said = capsys.readouterr().err
     assert ended.value.code == 1 and cause in said and "Traceback" not in said
+
+
+def test_a_labelled_photo_that_two_rows_name_is_measured_once(tmp_path: Path) -> None:
+    (tmp_path / "q.jpg").write_bytes(b"a photo")
+    (tmp_path / "labels.csv").write_text("image,product_id\nq.jpg,1\n./q.jpg,1\n")
+    chosen = program._photo_set(tmp_path, tmp_path, tmp_path / "labels.csv", tmp_path / "feed.xml", "", quick=True)
+    assert [label.image for label in chosen.labels] == ["q.jpg"]
