@@ -272,10 +272,11 @@ def _stays(catalog: str, current: Current | None) -> str:
 
 def _left_behind(current: Current | None, targets: Sequence[str], *, everyone: bool) -> list[str]:
     """What other workers answer from still, those of a host among them that is away just now."""
-    others = sorted(set(current.versions.values()) - set(targets)) if current is not None else []
+    held = {current.versions[key] for key in current.holds} if current is not None else set()
+    others = sorted(set(current.versions.values()) - set(targets) - held) if current is not None else []
     if not others:
         return []
-    told = f"workers of another recipe, up or not, stay at {' and '.join(others)}, and syncs go on for them"
+    told = f"workers of another recipe, up or not, stay at {' and '.join(others)}, and syncs go on for them alone"
     return [told if everyone else f"{told}; with --all they go back too"]
 
 
@@ -283,7 +284,7 @@ def _without_version(current: Current | None, living: Sequence[Recipe]) -> list[
     """Whether workers that are up have no version now: what a pointer named that is refused, nobody knows."""
     if current is None or all(current.version_for(recipe) for recipe in living):
         return []
-    return ["workers of another recipe that are up have no version now: go to one of theirs too, or sync for them"]
+    return ["workers of another recipe that are up have no version now: sync for them, or go to one of theirs if there is any"]
 
 
 def _by_itself(catalog: str) -> str:

@@ -71,7 +71,8 @@ class _Watch:
     def __init__(self, settings: Settings, fleet: Fleet, recipe: Recipe) -> None:
         self._settings, self._fleet, self._recipe = settings, fleet, recipe
         self._silence = 2.0 * settings.worker.seconds_for(settings.catalog.describe_batch) + 60
-        self._heard = self._worker_seen = self._asked = time.monotonic()
+        self._heard = self._worker_seen = self._working = self._asked = time.monotonic()
+        self._idle = ""
 
     def __call__(self, *, progress: bool) -> bool:
         """Tell whether messages must be lost (an emptied broker): workers are up, nothing is queued, nothing ends.
@@ -83,11 +84,14 @@ class _Watch:
             time.sleep(_POLL)
         now = time.monotonic()
         if progress:
-            self._heard = self._worker_seen = now
+            self._heard = self._worker_seen = self._working = now
         if now - self._asked > _ASK:
             self._asked = now
             if self._is_up():
                 self._worker_seen = now
+            self._idle = self._fleet.idle(self._recipe)
+            if not self._idle:
+                self._working = now
         if now - self._worker_seen > _PATIENCE:
             raise UndescribedError(f"{NO_WORKERS} What is described so far is kept.")
         if now - self._heard <= self._silence:
@@ -95,9 +99,9 @@ class _Watch:
         if self._queue_is_empty():
             self._heard = now
             return True
-        if now == self._asked and (idle := self._fleet.idle(self._recipe)):
+        if now - self._working > self._silence:
             text = f"No worker takes work that could describe photos, for {self._silence / 60:.0f} minutes"
-            raise UndescribedError(f"{text}: {idle}. Mend that, then sync again; what is described so far is kept.")
+            raise UndescribedError(f"{text}: {self._idle}. Mend that, then sync again; what is described so far is kept.")
         return False
 
     def foreign(self, models: Mapping[str, str]) -> None:

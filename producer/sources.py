@@ -98,7 +98,7 @@ def resolve(entries: Iterable[Entry], folder: Path) -> Iterator[Item]:
 def _without_scheme(reference: str) -> str:
     """The path in the address of a file of this machine; anything else as it is."""
     scheme = _FILE.match(reference)
-    return unquote(reference[scheme.end() :]) if scheme else reference
+    return unquote(reference[scheme.end() :], errors="surrogateescape") if scheme else reference
 
 
 def is_photo(path: PurePath) -> bool:
@@ -106,10 +106,14 @@ def is_photo(path: PurePath) -> bool:
     return not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def is_photo_below(name: str) -> bool:
-    """The same of a key below a prefix, where what lies in folders that are left out of a local one is none."""
-    *folders, _ = name.split("/")
-    return is_photo(PurePosixPath(name)) and not any(map(is_aside, folders))
+def is_photo_below(prefix: str, key: str) -> bool:
+    """The same of a key that begins with a prefix, where what lies in folders that are left out of a local one is none."""
+    return is_photo(PurePosixPath(key)) and not any(map(is_aside, _folders(prefix, key)))
+
+
+def _folders(prefix: str, key: str) -> list[str]:
+    """Folders on the way from a prefix to a key, without one whose name the prefix begins: that was asked for."""
+    return key.removeprefix(prefix).split("/")[0 if not prefix or prefix.endswith("/") else 1 : -1]
 
 
 def _kind(path: PurePath) -> str:
@@ -136,9 +140,8 @@ def _prefix(source: str, store: ObjectStore, skipped: Counter[str]) -> Iterator[
     if not bucket:
         raise UserError(f"{source} names no bucket. Use s3://bucket/prefix.")
     for key in store.list(prefix, bucket=bucket):
-        below = key.removeprefix(prefix)
-        if below and not is_photo_below(below):
-            aside = next((f"{one}/" for one in below.split("/")[:-1] if is_aside(one)), "")
+        if key != prefix and not is_photo_below(prefix, key):
+            aside = next((f"{one}/" for one in _folders(prefix, key) if is_aside(one)), "")
             skipped[aside or _kind(PurePosixPath(key))] += 1
         elif not key.endswith("/"):  # some tools write an empty object for a folder
             yield Item(f"s3://{bucket}/{key}", f"s3://{bucket}/{key}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import stat
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,8 @@ NAMELESS = "(no photo)"
 """What the row of an entry is called that names no photo, so that whoever reads of it sees something."""
 _TRIES = 3
 """How often a file is begun again that changes while it is sent: one that is being copied here is often whole a moment later."""
+_PAUSE = 0.5
+"""Seconds before that, and twice as many before the last time."""
 _ALONE = "each photo needs a row of its own"
 _NO_PATHS = {
     ("//", "www.", "http:", "https:", "s3:"): "no file has this name, which seems to be an address: those begin with https:// or s3://",
@@ -95,7 +98,8 @@ def _why(error: OSError | ValueError, name: str) -> tuple[ErrorCode, str]:
 def _stored(item: Item, path: Path, store: ObjectStore) -> JobImage:
     if not stat.S_ISREG(path.stat().st_mode):  # a named pipe would be read for ever
         raise ValueError("it is no regular file")
-    for _ in range(_TRIES):
+    for number in range(_TRIES):
+        time.sleep(number * _PAUSE)
         sha256 = hash_file(path)
         key = layout.upload(sha256)
         # Another content under this hash would be the answer to whoever submits the one that it was made of.

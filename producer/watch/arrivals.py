@@ -94,7 +94,7 @@ class Prefix:
     def _found(self, excluded: Excluded) -> Iterator[tuple[str, Arrival]]:
         for found in self._store.listed(self._prefix, bucket=self._bucket):
             name = found.key.removeprefix(self._prefix)
-            if is_photo_below(name) and not excluded.leaves_out("", name):
+            if is_photo_below(self._prefix, found.key) and not excluded.leaves_out("", name):
                 state = f"{found.size}-{found.modified.isoformat()}"
                 yield name, Arrival(state, Item(name, f"s3://{self._bucket}/{found.key}"))
 

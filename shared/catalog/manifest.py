@@ -247,7 +247,7 @@ def made_at(version: str) -> datetime | None:
     try:
         ticks = int(rest[:3], 16) if rest else 0
         return datetime.strptime(second, "%Y%m%dT%H%M%S").replace(tzinfo=UTC) + ticks * _TICK
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

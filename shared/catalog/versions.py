@@ -32,7 +32,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.hold import Hold
-from packsight.shared.catalog.manifest import MANIFEST, Manifest, PlainName, read_manifest
+from packsight.shared.catalog.manifest import MANIFEST, Manifest, PlainName, made_at, read_manifest
 from packsight.shared.catalog.parts import Parts
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import Document, Kind
@@ -236,7 +236,7 @@ class CatalogStore:
         """
         current = self.overwritable()
         left = [hold.gone_back_from for hold in current.holds.values()] if current is not None else []
-        return max([*self._whole(), *left], default="")
+        return max((name for name in (*self._whole(), *left) if made_at(name) is not None), default="")
 
     def _whole(self) -> list[str]:
         return [key.split("/")[-2] for key in self._store.list(layout.versions(self.name)) if key.endswith("/" + MANIFEST)]

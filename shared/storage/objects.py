@@ -296,7 +296,7 @@ class ObjectStore:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             content = cast("BinaryIO", Unchanged(file, size, sha256))
-            stored = self._call(key, lambda: self._client.put_object(self.bucket, key, content, size))
+            stored = self._call(key, lambda: self._client.put_object(self.bucket, key, content, size, num_parallel_uploads=1))
         _require_tag(stored.etag, key)
 
     def remove(self, key: str) -> None:

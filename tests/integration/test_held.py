@@ -103,7 +103,7 @@ def test_whoever_goes_back_is_told_of_workers_that_stay(shop: Trying, gone_back:
     with closing(Fleet(shop.settings)) as fleet:
         register(fleet, RECIPE)
     told = " ".join(run("rollback", "--no-wait").stdout.split())
-    assert report.published and f"stay at {other}, and syncs go on for them; with --all they go back too" in told
+    assert report.published and f"stay at {other}, and syncs go on for them alone; with --all they go back too" in told
 
 
 def test_whoever_goes_back_over_a_damaged_pointer_is_told_of_workers_without_a_version(shop: Trying) -> None:

@@ -123,11 +123,14 @@ def test_a_refused_version_that_was_let_be_served_is_one_to_go_back_to(
 
 
 def test_the_last_name_is_that_of_what_is_there_or_was_left(catalogs: CatalogStore, tmp_path: Path) -> None:
-    assert catalogs.last_name() == "w3"
-    put(catalogs, tmp_path, "x9", "v3")
-    roll_back(catalogs, "v3", [MINE])
-    catalogs.remove("x9")
-    assert catalogs.last_name() == "x9"
+    assert not catalogs.last_name(), "what a name that tells no time is worth nobody knows"
+    early, late = "20260101T000000-000abc", "20260102T000000-000abc"
+    put(catalogs, tmp_path, early, "v3")
+    put(catalogs, tmp_path, late, early)
+    assert catalogs.last_name() == late
+    roll_back(catalogs, early, [MINE])
+    catalogs.remove(late)
+    assert catalogs.last_name() == late
 
 
 def test_a_hold_is_signed_and_signed_anew(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_prefix_leaves_out_what_a_folder_does() -> None:
         def list(self, prefix: str, *, bucket: str) -> list[str]:
             keys = (
                 "card/", "card/1.JPG", "card/._1.JPG", "card/@eaDir/1.JPG", "card/.trash/a/1.jpg", "card/sub//2.jpg",
-                "card/notes", ".own/3.jpg", "card/._4.jpg",
+                "card/notes", ".own/3.jpg", "card/._4.jpg", "shot.jpg", "shot2.jpg", "shot.old/5.jpg", "shot.old/@eaDir/5.jpg",
             )  # fmt: skip
             return [key for key in keys if key.startswith(prefix)]
 
@@ -49,6 +49,9 @@ def test_a_prefix_leaves_out_what_a_folder_does() -> None:
     assert keys("s3://bucket/card/", skipped) == ["s3://bucket/card/1.JPG", "s3://bucket/card/sub//2.jpg"]
     assert skipped == {".*.jpg": 2, "@eaDir/": 1, ".trash/": 1, "notes": 1}
     assert keys("s3://bucket/.own/", skipped) == ["s3://bucket/.own/3.jpg"], "what is named is meant"
+    begun = ["s3://bucket/shot.jpg", "s3://bucket/shot2.jpg", "s3://bucket/shot.old/5.jpg"]
+    assert keys("s3://bucket/shot", skipped) == begun, "a prefix may end within a name"
+    assert keys("s3://bucket/.ow", skipped) == ["s3://bucket/.own/3.jpg"]
     assert keys("s3://bucket/card/._4.jpg", skipped) == ["s3://bucket/card/._4.jpg"]
 
 

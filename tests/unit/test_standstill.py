@@ -68,6 +68,9 @@ def test_a_sync_waits_no_longer_than_a_standstill_lasts_for_workers_that_take_no
     assert not watch(progress=False), "for a while whatever is away is waited for"
     watch._heard -= watch._silence + 1
     watch._asked -= 60
+    assert not watch(progress=False), "a slow batch, and something away just now, are no standstill"
+    watch._working -= watch._silence + 1
+    watch._asked -= 60
     if not away:
         assert not watch(progress=False)
         return
