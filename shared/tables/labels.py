@@ -99,7 +99,7 @@ def _reviewed(path: Path, line: int, row: dict[str, str]) -> str | None:
     verdict, product = re.sub(r"[ -]", "_", row["verdict"].lower()), row.get("product_id", "")
     if not verdict and product:  # as `packsight review import` takes it
         verdict = OTHER
-    if not verdict or verdict in TELL_NOTHING or row.get("counts", "yes") != "yes":
+    if not verdict or verdict in TELL_NOTHING or row.get("counts", "").lower() in {"no", "disputed"}:
         return None
     if verdict == ABSENT:
         return ""

@@ -262,6 +262,29 @@ def test_a_network_whose_numbers_are_of_no_use_is_refused(tmp_path: Path, name: 
         load_embedder(Models(embedder=str(tmp_path / "mine.xml"), precision=Precision.F32, cache_dir=tmp_path), 1)
 
 
+def test_a_constant_in_bfloat16_is_a_number(tmp_path: Path) -> None:
+    pixels, lowest = ops.parameter([1, 3, 16, 16], ov.Type.f32), ops.constant(-3.38e38, dtype=ov.Type.bf16)
+    saved(tmp_path / "mine.xml", ops.maximum(means(pixels), ops.convert(lowest, "f32")), pixels)
+    load_embedder(Models(embedder=str(tmp_path / "mine.xml"), precision=Precision.F32, cache_dir=tmp_path), 1)
+
+
+def test_a_worker_whose_weights_are_out_of_reach_for_a_while_becomes_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Settings(_env_file=None, models=Models(embedder="resnet50", cache_dir=tmp_path))
+    monkeypatch.setattr(commands, "settings", lambda: chosen)
+    monkeypatch.setattr("packsight.worker.networks.load.load_embedder", lambda *_: pytest.fail("it asked for them"))
+    became = list[str]()
+    monkeypatch.setattr("packsight.shared.launch.become", lambda module, *_, **__: became.append(module))
+    commands.worker("recognizer@here", describe_only=False)
+    assert became == ["packsight.worker"]
+
+
+@pytest.mark.parametrize("name", ["", "net (v2)", "net+gem", "net@224", "сеть"])
+def test_names_without_slashes_are_names(name: str) -> None:
+    assert local_file.SideCar(name=name).name == name
+
+
 @pytest.mark.parametrize(
     ("named", "told"),
     [

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import openvino as ov
 from openvino import opset13 as ops
 from openvino.preprocess import ColorFormat, PrePostProcessor
@@ -34,10 +35,17 @@ def cut(model: ov.Model, layer: str) -> ov.Model:
 def refuse_broken(model: ov.Model, file: Path) -> None:
     """Raise UserError when weights of the graph are no numbers: activations like ReLU hide them, so that vectors do not tell."""
     for node in model.get_ops():
-        if node.get_type_name() == "Constant" and node.get_element_type().is_real() and np.isnan(node.data.sum()):
+        if node.get_type_name() == "Constant" and node.get_element_type().is_real() and np.isnan(_values(node).sum()):
             raise UserError(
                 f"{file}: {node.get_friendly_name()} holds values that are no numbers. Use an intact file."
             )
+
+
+def _values(constant: ov.Node) -> npt.NDArray[np.number]:
+    """What a constant holds; bfloat16, which NumPy lacks and OpenVINO gives as the bits of another type, as float32."""
+    if constant.get_element_type() != ov.Type.bf16:
+        return np.asarray(constant.data)
+    return np.asarray(np.left_shift(constant.data.view(np.uint16).astype(np.uint32), 16).view(np.float32))
 
 
 def pool(model: ov.Model, pooling: Pooling, gem_p: float) -> ov.Model:

@@ -40,7 +40,8 @@ def refuse_unusable(models: Models) -> None:
 
     if models.precision is Precision.INT8:  # those networks are fetched later
         models = models.model_copy(update={"precision": Precision.AUTO})
-    if models.embedder not in embedders.BUNDLED:
+    # Those that are released cannot be wrong, but their weights be out of reach for a while: children ask for them again.
+    if models.embedder not in {*embedders.BUNDLED, *embedders.state_dict.RELEASED}:
         load_embedder(models, 1)
     if models.spotter != ppocr.NAME or models.recogniser or models.recogniser_dictionary:
         load_spotter(models, 1)

@@ -36,7 +36,7 @@ class SideCar(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, StringConstraints(pattern=r"^([\w][\w. -]{0,99})?$")] = ""
+    name: Annotated[str, StringConstraints(pattern=r"^([^\s./\\\x00-\x1f][^/\\\x00-\x1f]{0,99})?$")] = ""
     """It becomes part of keys in object storage, and of paths."""
     licence: str = "unknown"
     input_size: tuple[PositiveInt, PositiveInt] = (224, 224)

@@ -45,7 +45,7 @@ RELEASED = {
     # What the first version of this system looked with.
     "resnet101": _Released("IMAGENET1K_V1", "resnet101-63fe2227.pth"),
 }
-_LAST_STAGE = "layer4"
+LAST_STAGE = "layer4"
 
 
 def released(name: str, cache_dir: Path) -> StateDict:
@@ -69,7 +69,7 @@ def released(name: str, cache_dir: Path) -> StateDict:
         channels="RGB",
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
-        layer=_LAST_STAGE,
+        layer=LAST_STAGE,
         pooling=Pooling.AVERAGE,
         dimension=0,
         precision="",
@@ -91,7 +91,7 @@ def local(file: Path) -> StateDict:
         channels=car.channels,
         mean=car.mean,
         std=car.std,
-        layer=car.layer or _LAST_STAGE,
+        layer=car.layer or LAST_STAGE,
         pooling=car.pooling or Pooling.AVERAGE,
         gem_p=car.gem_p,
         dimension=0,

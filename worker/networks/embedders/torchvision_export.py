@@ -13,10 +13,11 @@ from packsight.shared.vision.models import EmbedderDescription
 from packsight.worker.networks import graph
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.embedders import state_dict
-from packsight.worker.networks.embedders.state_dict import StateDict
+from packsight.worker.networks.embedders.state_dict import LAST_STAGE, StateDict
 
 _CONVERSION = 2
-"""Raised whenever the same weights are converted in another way: exports that are here already are made anew."""
+"""Of all layers but a ResNet's last stage, which has been converted alike from the first on. Raised whenever the same weights are
+converted in another way: exports that are here already are made anew, for which torch is needed."""
 
 
 def activations(source: StateDict, cache_dir: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:
@@ -78,4 +79,5 @@ def convert(source: StateDict) -> ov.Model:
 
 def _key(description: EmbedderDescription, architecture: str) -> str:
     height, width = description.input_size
-    return f"{architecture}-{description.sha256[:16]}-{description.layer}-{height}x{width}-{_CONVERSION}"
+    key = f"{architecture}-{description.sha256[:16]}-{description.layer}-{height}x{width}"
+    return key if description.layer == LAST_STAGE else f"{key}-{_CONVERSION}"
