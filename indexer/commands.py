@@ -272,8 +272,9 @@ def _stays(catalog: str, current: Current | None) -> str:
 
 def _left_behind(current: Current | None, targets: Sequence[str], *, everyone: bool) -> list[str]:
     """What other workers answer from still, those of a host among them that is away just now."""
-    held = {current.versions[key] for key in current.holds} if current is not None else set()
-    others = sorted(set(current.versions.values()) - set(targets) - held) if current is not None else []
+    if current is None:
+        return []
+    others = sorted({version for key, version in current.versions.items() if key not in current.holds} - set(targets))
     if not others:
         return []
     told = f"workers of another recipe, up or not, stay at {' and '.join(others)}, and syncs go on for them alone"

@@ -98,7 +98,8 @@ def prune(catalogs: CatalogStore, keep: int, living: Collection[Recipe]) -> list
     tried = {key: canary.version for key, canary in current.canaries.items()} if current is not None else {}
     named = catalogs.served()
     whole = catalogs.versions()
-    manifests = {one.version: one for one in whole if one.version not in for_a_look(whole, named)}
+    looked_at = for_a_look(whole, named)
+    manifests = {one.version: one for one in whole if one.version not in looked_at}
     groups: dict[str, list[str]] = defaultdict(list)
     for version in sorted(manifests, reverse=True):
         groups[manifests[version].recipe.key].append(version)
