@@ -20,7 +20,6 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -38,9 +37,6 @@ _TRIES = 5
 """Times that something is begun anew, since what was listed has been put together meanwhile."""
 _REMEMBERED = timedelta(days=1)
 """For which it is known that a job was removed: far longer than anybody takes to write what he had read before."""
-
-T = TypeVar("T")
-
 
 class ReviewStore:
     """The verdicts on one catalog's answers.
@@ -73,13 +69,26 @@ class ReviewStore:
             return self._all()
 
     def _all(self) -> list[Verdict]:
-        _anew(lambda: self._take(self._files()))
+        self._look()
         removed = {_job_of(found) for found in self._removed()}
         found: dict[str, Verdict] = {}
         every = (verdict for verdicts in self._read.values() for verdict in verdicts if verdict.job not in removed)
         for verdict in sorted(every, key=lambda one: (one.at, one.id)):
             found.setdefault(verdict.id, verdict)  # whoever takes the id of another one's verdict changes nothing
         return list(found.values())
+
+    def _look(self) -> None:
+        """Read what is there. Packs are listed after new ones, and again for those that were put together meanwhile.
+
+        So however often that happens, two looks are enough; only packs of a job that is being removed go away themselves.
+        """
+        new = list(self._store.list(self._prefix(layout.NEW)))
+        for _ in range(_TRIES):
+            gone = self._take([*new, *self._store.list(self._prefix(layout.PACKS))])
+            if not gone:
+                return
+            new = [key for key in new if key not in gone]
+        raise StorageError(ErrorCode.FETCH_FAILED, f"verdicts on {self.catalog} change faster than they can be read")
 
     def _files(self) -> list[str]:
         """New ones first: what is put together meanwhile is in a pack by then."""
@@ -101,18 +110,20 @@ class ReviewStore:
             for found in removed:
                 if datetime.now(UTC) - found.modified > _REMEMBERED:
                     self._store.remove(found.key)
-            return _anew(lambda: self._compact(least))
+            return self._compact(least)
 
     def _compact(self, least: int) -> int:
         keys = list(self._store.list(self._prefix(layout.NEW)))
         if len(keys) < least:
             return 0
         self._take(keys)
-        together = [verdict for key in keys for verdict in self._read[key]]
+        readable = [key for key in keys if self._read.get(key)]  # one that nobody can read stays, to be looked at
+        together = [verdict for key in readable for verdict in self._read[key]]
+        if not together:
+            return 0
         self._write_pack(together)
-        for key in keys:
-            if self._read[key]:  # one that nobody can read stays, to be looked at
-                self._store.remove(key)
+        for key in readable:
+            self._store.remove(key)
         return len(together)
 
     def remove_job(self, job: str) -> None:
@@ -145,15 +156,23 @@ class ReviewStore:
         data = gzip.compress(b"".join(line + b"\n" for line in lines), mtime=0)
         self._store.write(layout.reviews(self.catalog, f"{layout.PACKS}{name}"), data, content_type="application/gzip")
 
-    def _take(self, keys: Sequence[str]) -> None:
-        """Read what is not known of these objects, and forget all others."""
+    def _take(self, keys: Sequence[str]) -> set[str]:
+        """Read what is not known of these objects, and forget all others; return those that are no longer there."""
         lacking = [key for key in keys if key not in self._read]
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="reviews") as pool:
-            found = dict(zip(lacking, pool.map(self._verdicts, lacking), strict=True))
-        self._read = {key: self._read[key] if key in self._read else found[key] for key in keys}
+            found = {**self._read, **dict(zip(lacking, pool.map(self._verdicts, lacking), strict=True))}
+        self._read = {key: verdicts for key in keys if (verdicts := found[key]) is not None}
+        return set(keys) - set(self._read)
 
-    def _verdicts(self, key: str) -> tuple[Verdict, ...]:
-        return tuple(verdict for line in self._lines(key) if (verdict := _parsed(line)) is not None)
+    def _verdicts(self, key: str) -> tuple[Verdict, ...] | None:
+        """None when the object is no longer there."""
+        try:
+            lines = self._lines(key)
+        except StorageError as error:
+            if error.code is not ErrorCode.OBJECT_MISSING:
+                raise
+            return None
+        return tuple(verdict for line in lines if (verdict := _parsed(line)) is not None)
 
     def _lines(self, key: str) -> list[bytes]:
         data = self._store.read(key).data
@@ -186,7 +205,7 @@ def _job_of(removed: Listed) -> str:
     return removed.key.rpartition("/")[2]
 
 
-def _anew(do: Callable[[], T]) -> T:
+def _anew(do: Callable[[], None]) -> None:
     """Do it, and again where what it had listed was put together or removed meanwhile."""
     for _ in range(_TRIES):
         try:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
 from packsight.shared.storage import reviews as reviews_module
 from packsight.shared.storage.objects import ObjectStore
@@ -60,13 +61,33 @@ def test_nothing_is_lost_or_doubled_while_verdicts_are_written_put_together_and_
     for thread in (*writers, compactor):
         thread.start()
     reader, before = ReviewStore(store, "default"), 0
-    while any(thread.is_alive() for thread in writers):
-        found = reader.all()
-        assert len(found) == len({one.id for one in found}) >= before, "what was there once stays"
-        before = len(found)
-    ended.set()
-    compactor.join()
+    try:
+        while any(thread.is_alive() for thread in writers):
+            found = reader.all()
+            assert len(found) == len({one.id for one in found}) >= before, "what was there once stays"
+            before = len(found)
+    finally:
+        ended.set()
+        for thread in (*writers, compactor):
+            thread.join()
     assert reader.all() == given
+
+
+def test_verdicts_that_are_put_together_after_each_listing_are_read_all_the_same(
+    store: ObjectStore, live_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, listed = some(30), store.list
+    elsewhere, written = ReviewStore(ObjectStore(live_settings.s3), "default"), iter(given)
+
+    def list_and_put_together(prefix: str) -> list[str]:
+        if prefix == layout.reviews("default", layout.NEW):
+            elsewhere.add([next(written), next(written)])
+        keys = list(listed(prefix))
+        elsewhere.compact(least=1)
+        return keys
+
+    monkeypatch.setattr(store, "list", list_and_put_together)
+    assert ReviewStore(store, "default").all() == given[:2], "one listing of new ones is enough"
 
 
 def test_verdicts_of_a_job_can_be_removed_and_no_others(store: ObjectStore) -> None:
