@@ -8,7 +8,8 @@ from packsight.indexer.gate.rules import Refusal
 from packsight.indexer.publish import meanwhile, point
 from packsight.indexer.version_report.keeping import Reports
 from packsight.indexer.version_report.summary import Verdict
-from packsight.shared.catalog.versions import CatalogStore, Current
+from packsight.shared.catalog.pointer import Current
+from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.storage.objects import Conflict
 

@@ -33,10 +33,11 @@ from packsight.indexer.undecided import HeldError, undecided
 from packsight.indexer.version_report.keeping import Reports
 from packsight.shared import advice, launch
 from packsight.shared.catalog.canary import Canary
+from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import create_key, public_key
 from packsight.shared.catalog.trust import Trust
-from packsight.shared.catalog.versions import CatalogStore, Current, is_published
+from packsight.shared.catalog.versions import CatalogStore, is_published
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, check_catalog_name
 from packsight.shared.queue import tried

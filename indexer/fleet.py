@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.versions import Current
 from packsight.shared.queue import registry
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.registry import ChildEntry

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from packsight.shared.catalog.manifest import Manifest, sync_once
+from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.versions import CatalogStore, Current
+from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.storage.objects import Conflict
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from packsight.shared import advice
 from packsight.shared.catalog.canary import Canary
+from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.versions import Current
 from packsight.shared.contract.errors import UserError
 
 

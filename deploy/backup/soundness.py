@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from packsight.deploy.backup.folder import BackupFolder, Copied
 from packsight.shared.catalog.manifest import MANIFEST, read_manifest
+from packsight.shared.catalog.pointer import pointed_at
 from packsight.shared.catalog.signatures import Document, Keyring, Kind
-from packsight.shared.catalog.versions import pointed_at
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.storage import layout
 

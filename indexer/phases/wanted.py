@@ -20,8 +20,8 @@ from packsight.indexer.state.intake import take_in, take_in_extras
 from packsight.indexer.state.published import touch_all
 from packsight.indexer.state.resolution import NO_VERSION
 from packsight.indexer.undecided import HeldError, UndecidedError, keeps_all_back, undecided
+from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.versions import Current
 from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.contract.references import printable
 from packsight.shared.matching.fingerprint import matching_fingerprint

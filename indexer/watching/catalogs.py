@@ -6,8 +6,9 @@ import logging
 from collections.abc import Iterator
 
 from packsight.indexer.fleet import Fleet
+from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.trust import Trust
-from packsight.shared.catalog.versions import CatalogStore, Current, catalog_names
+from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.metrics import table
 from packsight.shared.metrics.table import Sample

@@ -24,17 +24,13 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
-
-from packsight.shared.catalog.canary import Canary
-from packsight.shared.catalog.hold import Hold
-from packsight.shared.catalog.manifest import MANIFEST, Manifest, PlainName, made_at, read_manifest
+from packsight.shared.catalog.manifest import MANIFEST, Manifest, made_at, read_manifest
 from packsight.shared.catalog.parts import Parts
-from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.catalog.pointer import WRITE_ANEW, Current, Pointer
 from packsight.shared.catalog.signatures import Document, Kind
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, UserError
@@ -45,56 +41,8 @@ from packsight.shared.storage.objects import Blob, ObjectStore
 _FILE = re.compile(r"[a-z0-9_.]+\.(arrow|faiss|lists|npy)")
 """A file of a version, as releases named it that kept them by version; what is told of versions is of other kinds."""
 _TICK = timedelta(microseconds=1)
-_WRITE_ANEW = (
-    "Write it anew by `packsight catalog rollback VERSION` (`packsight catalog versions` lists them) or `packsight catalog sync "
-    "--force`, and look who can write the bucket."
-)
-
-
-class _Pointer(BaseModel):
-    """Content of CURRENT.json, and, without `versions`, of CURRENT."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    catalog: str = ""
-    """Empty in one that was written before pointers were signed."""
-    version: PlainName
-    versions: dict[str, PlainName] = Field(default_factory=dict)
-    """By key of the recipe, which is a hash of its fingerprints."""
-    canaries: dict[str, Canary] = Field(default_factory=dict)
-    """By key of the recipe, which has a version too."""
-    holds: dict[str, Hold] = Field(default_factory=dict)
-    """By key of the recipe, which has a version too."""
-    changed_at: AwareDatetime
-    """Later than in every pointer before: by this an old one that was put back is told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Current:
-    """The pointer with the tag for its conditional overwrite."""
-
-    version: str
-    """The one that was pointed at last: what is meant where nobody names a recipe."""
-    versions: Mapping[str, str]
-    """By key of the recipe; empty while only older releases have published."""
-    etag: str | None
-    """None: there is no pointer of this release yet."""
-    changed_at: datetime | None = None
-    """As it says itself; None for a pointer of older releases, and for one that is not believed."""
-    key: str = ""
-    """Name of the key by which it was checked; empty where nothing is."""
-    canaries: Mapping[str, Canary] = field(default_factory=dict)
-    """By key of the recipe."""
-    holds: Mapping[str, Hold] = field(default_factory=dict)
-    """By key of the recipe; no sync publishes in its place."""
-
-    def version_for(self, recipe: Recipe) -> str | None:
-        """Version that workers of this recipe serve; None when there is none for them."""
-        return self.versions.get(recipe.key)
-
-    def canary_for(self, recipe: Recipe) -> Canary | None:
-        """Version that workers of this recipe answer a share of the messages from."""
-        return self.canaries.get(recipe.key)
+"""By which a pointer is later than the one before, whatever the clock says."""
+_NOTHING = Current("", {}, None)
 
 
 class CatalogStore:
@@ -121,13 +69,12 @@ class CatalogStore:
             return None if former is None else Current(former, {}, None)
         document, etag = found
         self._trust.keyring.check(Kind.POINTER, document, f"The pointer of catalog {self.name}")
-        pointer = _parsed(document.body, layout.pointer(self.name))
-        key = ""
-        if self._trust.keyring.checks:
-            self._require_own(pointer)
-            self._require_latest(pointer)
-            key = document.key
-        return Current(pointer.version, pointer.versions, etag, pointer.changed_at, key, pointer.canaries, pointer.holds)
+        pointer = Pointer.parse(document.body, layout.pointer(self.name))
+        if not self._trust.keyring.checks:
+            return pointer.seen(etag)
+        self._require_own(pointer)
+        self._require_latest(pointer)
+        return pointer.seen(etag, document.key)
 
     def overwritable(self) -> Current | None:
         """What to overwrite, whatever it is: as `current`, but of a pointer that is refused only its tag."""
@@ -135,28 +82,28 @@ class CatalogStore:
             return self.current()
         except CatalogError:
             found = self._pointer()
-            return None if found is None else Current("", {}, found[1])
+            return None if found is None else replace(_NOTHING, etag=found[1])
 
     def _pointer(self) -> tuple[Document, str] | None:
         blob = self._blob(layout.pointer(self.name))
         return None if blob is None else (Document.split(blob.data), blob.etag)
 
-    def _require_own(self, pointer: _Pointer, *names: str) -> None:
+    def _require_own(self, pointer: Pointer, *names: str) -> None:
         if pointer.catalog not in (self.name, *names):
             raise CatalogError(
                 ErrorCode.CATALOG_REFUSED,
                 f"The pointer of catalog {self.name} is that of {pointer.catalog or 'no catalog'}",
-                remedy=_WRITE_ANEW,
+                remedy=WRITE_ANEW,
             )
 
-    def _require_latest(self, pointer: _Pointer) -> None:
+    def _require_latest(self, pointer: Pointer) -> None:
         newest = self._trust.newest(self.name)
         if newest is not None and pointer.changed_at < newest:
             raise CatalogError(
                 ErrorCode.CATALOG_REFUSED,
                 f"The pointer of catalog {self.name} is of {pointer.changed_at:%Y-%m-%d %H:%M:%S}, older than one that was "
                 f"followed here: somebody put it back, or object storage was restored",
-                remedy=f"After a restore `packsight catalog sign` writes it anew as it is. Else: {_WRITE_ANEW}",
+                remedy=f"After a restore `packsight catalog sign` writes it anew as it is. Else: {WRITE_ANEW}",
             )
         if newest is None or pointer.changed_at > newest:
             self._trust.note(self.name, pointer.changed_at)
@@ -164,15 +111,12 @@ class CatalogStore:
     def former(self) -> str | None:
         """Version that workers of releases without recipes serve; None when none ever published here."""
         blob = self._blob(layout.former_pointer(self.name))
-        return None if blob is None else _parsed(blob.data, layout.former_pointer(self.name)).version
+        return None if blob is None else Pointer.parse(blob.data, layout.former_pointer(self.name)).version
 
     def served(self) -> set[str]:
         """Versions that any worker is pointed at, canaries and those of releases without recipes included."""
         current, former = self.current(), self.former()
-        named = {former} if former is not None else set()
-        if current is not None:
-            named |= {*current.versions.values(), current.version, *(canary.version for canary in current.canaries.values())}
-        return named
+        return {*([] if former is None else [former]), *(() if current is None else current.served())}
 
     def _blob(self, key: str) -> Blob | None:
         try:
@@ -305,11 +249,9 @@ class CatalogStore:
             document, etag = found
             if document.key:
                 self._trust.keyring.check(Kind.POINTER, document, f"The pointer of catalog {self.name}")
-            pointer = _parsed(document.body, layout.pointer(self.name))
+            pointer = Pointer.parse(document.body, layout.pointer(self.name))
             self._require_own(pointer, "")
-            self._point(
-                pointer.version, pointer.versions, pointer.canaries, pointer.holds, Current("", {}, etag, pointer.changed_at)
-            )
+            self._overwrite(pointer.seen(etag))
         return signed
 
     def is_unsigned(self) -> bool:
@@ -329,62 +271,30 @@ class CatalogStore:
         manifests = [self.manifest(version) for version in versions]
         for manifest in manifests:
             manifest.require_format()
-        named = {} if expected is None else dict(expected.versions)
-        canaries = {} if expected is None else dict(expected.canaries)
-        holds = {} if expected is None else dict(expected.holds)
-        last = "" if expected is None else expected.version
-        for manifest in sorted(manifests, key=lambda one: one.version):
-            key = manifest.recipe.key
-            if share and key in named:
-                canaries[key] = Canary(version=manifest.version, share=share)
-            else:
-                before = holds.pop(key, None)
-                latest = max(named.get(key, ""), before.gone_back_from if before is not None else "")
-                if hold and manifest.version < latest:
-                    since = before.since if before is not None else datetime.now(UTC)
-                    holds[key] = Hold(gone_back_from=latest, since=since)
-                last = named[key] = manifest.version
-                canaries.pop(key, None)
-        self._point(last, named, canaries, holds, expected)
+        self._overwrite((expected or _NOTHING).naming(manifests, share=share, hold=hold))
 
     def drop(self, recipes: Collection[str], *, expected: Current) -> None:
         """Let the pointer name nothing for these recipe keys, if it still is what the caller saw; raises Conflict."""
-        named = {key: version for key, version in expected.versions.items() if key not in recipes}
-        canaries = {key: expected.canaries[key] for key in expected.canaries.keys() & named}
-        holds = {key: expected.holds[key] for key in expected.holds.keys() & named}
-        self._point(expected.version, named, canaries, holds, expected)
+        self._overwrite(expected.without(recipes))
 
     def drop_canaries(self, *, expected: Current) -> None:
         """Let the pointer name no canary, if it still is what the caller saw; raises Conflict."""
-        self._point(expected.version, expected.versions, {}, expected.holds, expected)
+        self._overwrite(replace(expected, canaries={}))
 
     def drop_holds(self, *, expected: Current) -> None:
         """Let the pointer hold nothing, if it still is what the caller saw; raises Conflict."""
-        self._point(expected.version, expected.versions, expected.canaries, {}, expected)
+        self._overwrite(replace(expected, holds={}))
 
     def drop_former(self) -> None:
         """Remove the pointer of releases without recipes, when no worker of theirs is left."""
         self._store.remove(layout.former_pointer(self.name))
 
-    def _point(
-        self,
-        version: str,
-        versions: Mapping[str, str],
-        canaries: Mapping[str, Canary],
-        holds: Mapping[str, Hold],
-        expected: Current | None,
-    ) -> None:
-        before = [None if expected is None else expected.changed_at, self._trust.newest(self.name)]
+    def _overwrite(self, changed: Current) -> None:
+        """Write what a pointer that was seen was changed to, if it is still there as it was seen; raises Conflict."""
+        before = [changed.changed_at, self._trust.newest(self.name)]
         changed_at = max([datetime.now(UTC), *(known + _TICK for known in before if known is not None)])
-        pointer = _Pointer(
-            catalog=self.name, version=version, versions=dict(versions), canaries=dict(canaries), holds=dict(holds),
-            changed_at=changed_at,
-        )  # fmt: skip
-        self._store.replace(
-            layout.pointer(self.name),
-            self._trust.keyring.sign(Kind.POINTER, pointer.model_dump_json(indent=1).encode()),
-            etag=None if expected is None else expected.etag,
-        )
+        body = changed.written(self.name, changed_at).model_dump_json(indent=1).encode()
+        self._store.replace(layout.pointer(self.name), self._trust.keyring.sign(Kind.POINTER, body), etag=changed.etag)
         if self._trust.keyring.own:
             self._trust.note(self.name, changed_at)
 
@@ -444,28 +354,11 @@ class CatalogStore:
         return [version for version, names in files.items() if MANIFEST not in names and any(map(_FILE.fullmatch, names))]
 
 
-def _parsed(body: bytes, key: str) -> _Pointer:
-    try:
-        return _Pointer.model_validate_json(body)
-    except ValidationError:
-        raise CatalogError(
-            ErrorCode.CATALOG_REFUSED,
-            f"The pointer {key} is not readable",
-            remedy=f"Run the release that wrote it. Else: {_WRITE_ANEW}",
-        ) from None
-
-
 def _copied(folder: Path) -> Manifest | None:
     """What the files of a local copy were checked against; None when there is none."""
     with suppress(OSError, CatalogError):
         return read_manifest((folder / MANIFEST).read_bytes(), folder.name)
     return None
-
-
-def pointed_at(data: bytes, key: str) -> frozenset[str]:
-    """Versions that a pointer names, whoever signed it, canaries included; raises CatalogError for one that is not readable."""
-    pointer = _parsed(Document.split(data).body, key)
-    return frozenset({pointer.version, *pointer.versions.values(), *(canary.version for canary in pointer.canaries.values())})
 
 
 def named_parts(manifests: Iterable[Manifest]) -> frozenset[str]:

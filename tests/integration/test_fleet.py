@@ -10,8 +10,8 @@ import pytest
 
 from packsight.deploy.fleet import ailing, complaints, differing, starting
 from packsight.indexer.fleet import Fleet
+from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.versions import Current
 from packsight.shared.queue import registry
 from packsight.shared.queue.registry import ChildEntry, ProcessEntry
 from packsight.shared.settings import Settings

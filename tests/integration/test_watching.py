@@ -30,7 +30,7 @@ from packsight.indexer.undecided import CanaryError
 from packsight.indexer.version_report.summary import Summary, Verdict
 from packsight.indexer.watching.reviewed import Reviews
 from packsight.indexer.watching.watch import Part, Watch
-from packsight.shared.catalog.versions import Current
+from packsight.shared.catalog.pointer import Current
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.messages import BULK_QUEUE, INDEXER_QUEUE, RECOGNIZE, RECONCILE
 from packsight.shared.contract.outcomes import Status

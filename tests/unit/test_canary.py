@@ -16,9 +16,10 @@ from packsight.indexer.refused import prune_refused
 from packsight.indexer.version_report.keeping import Reports
 from packsight.shared.catalog.canary import Canary, lot
 from packsight.shared.catalog.manifest import Manifest, PlainName, seal
+from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import Document
-from packsight.shared.catalog.versions import CatalogStore, Current
+from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.storage.objects import Conflict
 from tests.trust import UNCHECKED, Shelf, publisher, reader

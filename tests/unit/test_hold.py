@@ -13,8 +13,9 @@ from packsight.indexer.publish import prune, resume, roll_back
 from packsight.indexer.refused import prune_refused
 from packsight.indexer.undecided import CanaryError, HeldError, keeps_all_back, undecided
 from packsight.indexer.version_report.keeping import Reports
+from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.signatures import Document
-from packsight.shared.catalog.versions import CatalogStore, Current
+from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import Conflict

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 import redis
 
 from packsight.shared.catalog.manifest import sync_once
+from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.trust import NOT_CHECKED, Trust
-from packsight.shared.catalog.versions import CatalogStore, Current, catalog_names
+from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError
 from packsight.shared.metrics import table
 from packsight.shared.metrics.noting import note
