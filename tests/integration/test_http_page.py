@@ -21,7 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from packsight.deploy.testbed import Servers
 from packsight.producer.http import errands, page
 from packsight.producer.http.page import inbox, products
-from packsight.producer.http.page.job_index import JobIndexes
+from packsight.producer.http.page.job_indexes import JobIndexes
 from packsight.producer.http.rights import Right
 from packsight.producer.reviews.desk import ReviewDesk
 from packsight.producer.reviews.products import Products

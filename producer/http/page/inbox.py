@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from packsight.producer.catalog_view import outcomes_by_product
 from packsight.producer.client import Client
-from packsight.producer.http.page.job_index import PATIENCE, PATIENT, JobIndexes
+from packsight.producer.http.page.job_indexes import PATIENCE, PATIENT, JobIndexes
 from packsight.producer.reviews.desk import LOOKED_AT, ReviewDesk, verdict_on
 from packsight.producer.reviews.inbox import Waiting, inbox
 from packsight.producer.rows import Row

@@ -11,37 +11,26 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-
 from packsight.producer.client import Client
 from packsight.producer.collect import chunks, rows_of, unopened_rows
+from packsight.producer.http.page.told import Photo, photo_of, told_of, values_of
 from packsight.producer.rows import Row
 from packsight.shared.catalog.words.normalise import tokens
-from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Candidate, Evidence, Outcome, Product, Status
 from packsight.shared.queue.ledger import NEVER_BEGUN
-from packsight.shared.queue.results import TaskEnd
-from packsight.shared.storage.jobs import JOB_NAME, Batch, JobImage, JobManifest, task_ids
+from packsight.shared.storage.jobs import Batch, JobImage, JobManifest, task_ids
 
-_FORMAT = 2
-_BYTES = 1_000_000_000
-"""Of all files together: some 700,000 photos. What was looked at longest ago goes first."""
-PATIENCE = 0.4
-"""Seconds that a visit waits for the index: 10,000 photos take some seconds, and the page says how far it is."""
-PATIENT = 15.0
-"""The same where one photo is asked for, and there is nothing to show without."""
+FORMAT = 2
+"""Of the file: others are made anew."""
 _PART = 4
 """Batches that are read at a time. Parsing holds the interpreter, and who looks at pages meanwhile would wait at every turn of
 theirs; so after each part it is left to them for as long as the part took."""
@@ -195,14 +184,14 @@ class JobIndex:
             return
         job = client.load(self.manifest.job)
         if _UNOPENED not in known:
-            unopened = [(row.index, _image(row), _Told.of(row.outcome)) for row in unopened_rows(job)]
+            unopened = [photo_of(row) for row in unopened_rows(job)]
             self._write({_UNOPENED: (unopened, "")})
         self._remove(gone, size)
         for part in chunks(changed, _PART):
             began = time.monotonic()
             ends = client.ledger.results.read([ids[number] for number in part if now[number] != _CANCELLED])
             batches = [job.batches[number] for number in part]
-            self._write({one.index: (_told(one, ends.get(one.task_id, NEVER_BEGUN)), now[one.index]) for one in batches})
+            self._write({one.index: (told_of(one, ends.get(one.task_id, NEVER_BEGUN)), now[one.index]) for one in batches})
             if stop.wait(time.monotonic() - began):
                 return
 
@@ -234,8 +223,8 @@ class JobIndex:
             spans = [[number * size, (number + 1) * size] for number in numbers]
             database.executemany("DELETE FROM photos WHERE place >= ? AND place < ?", spans)
 
-    def _write(self, batches: dict[int, tuple[list[_Photo], str]]) -> None:
-        values = [_values(*photo) for photos, _ in batches.values() for photo in photos]
+    def _write(self, batches: dict[int, tuple[list[Photo], str]]) -> None:
+        values = [values_of(*photo) for photos, _ in batches.values() for photo in photos]
         with self._changing() as database:
             database.executemany("INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
             marks = [[number, counts] for number, (_, counts) in batches.items()]
@@ -257,150 +246,3 @@ class JobIndex:
                 with database:
                     database.executescript(_TABLES)
             yield database
-
-
-class _Some(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, from_attributes=True)
-
-
-class _Named(_Some):
-    id: str
-    name: str
-    vendor: str = ""
-
-
-class _Offered(_Some):
-    product: _Named
-
-
-class _Read(_Some):
-    text: str
-
-
-class _Coded(_Some):
-    code: ErrorCode
-    retryable: bool
-
-
-class _Told(_Some):
-    """As much of an outcome as the index has: the whole of it costs ten times as much to read."""
-
-    image: str
-    status: Status
-    sha256: str | None = None
-    product: _Named | None = None
-    confidence: float = 0.0
-    candidates: list[_Offered] = Field(default_factory=list)
-    lacking: list[str] = Field(default_factory=list)
-    words: list[_Read] = Field(default_factory=list)
-    failure: _Coded | None = None
-
-    @classmethod
-    def of(cls, outcome: Outcome) -> _Told:
-        return cls.model_validate(outcome)
-
-
-_Photo = tuple[int, JobImage, _Told]
-"""Its place in the job, what was submitted, what was answered."""
-_OUTCOMES = TypeAdapter(list[_Told])
-
-
-def _told(batch: Batch, end: TaskEnd) -> list[_Photo]:
-    """What a batch's photos were answered."""
-    told: list[_Told] = []
-    if end.result is not None:
-        with contextlib.suppress(ValidationError):
-            told = _OUTCOMES.validate_python(end.result.get("outcomes"))
-    if len(told) != len(batch.images):
-        told = [_Told.of(row.outcome) for row in rows_of(batch, end)]
-    return [(batch.first + at, image, one) for at, (image, one) in enumerate(zip(batch.images, told, strict=True))]
-
-
-def _image(row: Row) -> JobImage:
-    return JobImage(reference=row.outcome.image or "?", name=row.name, extra=dict(row.extra))
-
-
-def _values(place: int, image: JobImage, told: _Told) -> tuple[Any, ...]:
-    first = told.product or (told.candidates[0].product if told.candidates else None)
-    own = [image.name, *image.extra.values()]
-    words = [*(word.text for word in told.words), *own, *((first.name, first.vendor, first.id) if first else ())]
-    keys = dict.fromkeys(token.key for token in tokens("\n".join(words)))
-    return (
-        place, image.name, told.image, told.sha256 or image.sha256, json.dumps(image.extra), told.status.value,
-        first.id if first else "", first.name if first else "", told.confidence, 4 * told.confidence * (1 - told.confidence),
-        told.failure.code.value if told.failure else "", bool(told.failure and told.failure.retryable),
-        " ".join(told.lacking), " ".join(own).casefold(), f" {' '.join(keys)}",
-    )  # fmt: skip
-
-
-class JobIndexes:
-    """The indexes of a folder, brought up to date in the background; safe to use from several threads."""
-
-    def __init__(self, client: Client, folder: Path) -> None:
-        self._client, self._folder = client, folder
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="index")
-        self._under_way: dict[str, Future[None]] = {}
-        self._lock, self._stop = threading.Lock(), threading.Event()
-
-    def of(self, manifest: JobManifest, *, patience: float = PATIENCE) -> JobIndex:
-        """A job's index, after at most `patience` seconds: it may not know of all outcomes by then.
-
-        Raises redis.RedisError when the result database does not answer, StorageError when object storage does not.
-        """
-        index = JobIndex(self._path(manifest.job), manifest)
-        with self._lock:
-            future = self._under_way.get(manifest.job)
-            if future is None or future.done():
-                future = self._under_way[manifest.job] = self._pool.submit(self._refresh, index)
-        wait([future], timeout=patience)
-        if future.done():
-            future.result()
-        return index
-
-    def is_reading(self, job: str) -> bool:
-        """Whether more of a job is being read now."""
-        with self._lock:
-            future = self._under_way.get(job)
-        return future is not None and not future.done()
-
-    def forget(self, job: str) -> None:
-        """Remove what is kept of a job; of what has no name of a job nothing is kept."""
-        if re.fullmatch(JOB_NAME, job):
-            _remove(self._path(job))
-
-    def keep_only(self, jobs: Sequence[str]) -> None:
-        """Remove what is kept of all other jobs, and of those looked at longest ago where it is too much."""
-        known = {self._path(job) for job in jobs}
-        files = sorted(self._folder.glob("*.sqlite"), key=_touched, reverse=True)
-        size = 0
-        for file in files:
-            size += file.stat().st_size if file.exists() else 0
-            if file not in known or size > _BYTES:
-                _remove(file)
-
-    def close(self) -> None:
-        """End what is under way."""
-        self._stop.set()
-        self._pool.shutdown()
-
-    def _path(self, job: str) -> Path:
-        return self._folder / f"{job}-{_FORMAT}.sqlite"
-
-    def _refresh(self, index: JobIndex) -> None:
-        try:
-            index.refresh(self._client, self._stop)
-            index.path.touch()
-        except sqlite3.DatabaseError:  # damaged, or of a program that is not ours
-            _remove(index.path)
-            index.refresh(self._client, self._stop)
-
-
-def _touched(path: Path) -> float:
-    with contextlib.suppress(FileNotFoundError):
-        return path.stat().st_mtime
-    return 0.0
-
-
-def _remove(path: Path) -> None:
-    for one in chain([path], (path.with_name(f"{path.name}{tail}") for tail in ("-wal", "-shm"))):
-        one.unlink(missing_ok=True)

@@ -20,7 +20,8 @@ from packsight.producer.http.errands import Errand, Kind
 from packsight.producer.http.page.answers import Answer
 from packsight.producer.http.page.failures import FAILURES
 from packsight.producer.http.page.frame import PageRoute, Submitter, Viewer, link, to
-from packsight.producer.http.page.job_index import PATIENT, SORTS, Entry, JobIndex, Wanted
+from packsight.producer.http.page.job_index import SORTS, Entry, JobIndex, Wanted
+from packsight.producer.http.page.job_indexes import PATIENT
 from packsight.producer.report import ORDER
 from packsight.producer.summary import State, Summary
 from packsight.shared.contract.errors import ErrorCode, UserError, parse_code

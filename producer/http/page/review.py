@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from packsight.producer.http.page.answers import Answer
 from packsight.producer.http.page.frame import PageRoute, Reviewer, Viewer, link, to
 from packsight.producer.http.page.inbox import Said
-from packsight.producer.http.page.job_index import PATIENT
+from packsight.producer.http.page.job_indexes import PATIENT
 from packsight.producer.jobs import NoSuchJob
 from packsight.producer.reviews import files
 from packsight.producer.reviews.inbox import Waiting

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from packsight.producer.catalog_view import CatalogView
 from packsight.producer.http.door import Door
 from packsight.producer.http.page.inbox import Inbox
-from packsight.producer.http.page.job_index import JobIndexes
+from packsight.producer.http.page.job_indexes import JobIndexes
 from packsight.producer.http.page.thumbnails import Pictures
 from packsight.producer.jobs import NoSuchJob
 from packsight.producer.reviews.products import Products
