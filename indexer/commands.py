@@ -300,7 +300,7 @@ def _deciding(catalog: str) -> Iterator[tuple[CatalogStore, Fleet]]:
     with ExitStack() as stack:
         catalogs = stack.enter_context(opened(catalog, Trust.of_publisher(settings())))
         fleet = stack.enter_context(closing(Fleet(settings())))
-        stack.enter_context(sync_lock(fleet.redis, catalog))
+        stack.enter_context(sync_lock(fleet.redis, catalog, "a decision about its versions"))
         yield catalogs, fleet
 
 
