@@ -39,7 +39,7 @@ from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, Current, is_published
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, check_catalog_name
-from packsight.shared.queue import tried
+from packsight.shared.queue import refusals, tried
 from packsight.shared.settings import Settings, act_as, settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
@@ -376,8 +376,8 @@ def _reachable() -> Iterator[None]:
     try:
         yield
     except (RedisError, OperationalError) as error:
-        remedy = advice.start(settings().home, "broker", "PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL")
-        raise UserError(f"Redis does not answer ({error}). {remedy}") from None
+        away = advice.start(settings().home, "broker", "PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL")
+        raise UserError(f"Redis does not answer ({error}). {refusals.remedy(error, away)}") from None
     except PacksightError as error:
         if error.code not in {ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT}:
             raise
