@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -388,7 +389,7 @@ def test_what_cannot_be_had_is_asked_for_once_though_the_feed_is_refused(
     asked: list[str] = []
     fetch = Fetcher.fetch
 
-    def counted(self: Fetcher, reference: str, **options: int) -> bytes:
+    def counted(self: Fetcher, reference: str, **options: Any) -> bytes:
         asked.append(reference)
         return fetch(self, reference, **options)
 
