@@ -40,7 +40,7 @@ from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, is_published
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, check_catalog_name
-from packsight.shared.queue import tried
+from packsight.shared.queue import refusals, tried
 from packsight.shared.settings import Settings, act_as, settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
@@ -301,7 +301,7 @@ def _deciding(catalog: str) -> Iterator[tuple[CatalogStore, Fleet]]:
     with ExitStack() as stack:
         catalogs = stack.enter_context(opened(catalog, Trust.of_publisher(settings())))
         fleet = stack.enter_context(closing(Fleet(settings())))
-        stack.enter_context(sync_lock(fleet.redis, catalog))
+        stack.enter_context(sync_lock(fleet.redis, catalog, "a decision about its versions"))
         yield catalogs, fleet
 
 
@@ -377,8 +377,8 @@ def _reachable() -> Iterator[None]:
     try:
         yield
     except (RedisError, OperationalError) as error:
-        remedy = advice.start(settings().home, "broker", "PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL")
-        raise UserError(f"Redis does not answer ({error}). {remedy}") from None
+        away = advice.start(settings().home, "broker", "PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL")
+        raise UserError(f"Redis does not answer ({error}). {refusals.remedy(error, away)}") from None
     except PacksightError as error:
         if error.code not in {ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT}:
             raise

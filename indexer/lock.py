@@ -1,4 +1,4 @@
-"""One sync of a catalog at a time, whoever starts it, and one reconciler: locks in Redis that their holders renew."""
+"""One sync, decision or collection of a catalog at a time, and one reconciler: locks in Redis that their holders renew."""
 
 from __future__ import annotations
 
@@ -50,23 +50,23 @@ class Lease:
 
 
 @contextmanager
-def sync_lock(client: redis.Redis, catalog: str, *, ttl: float = TTL) -> Iterator[Lease]:
-    """Hold the lock of a catalog's syncs; raises LockHeldError that names the holder when it is taken."""
-    with held(client, keys.sync_lock(catalog), ttl, f"Catalog {catalog} is being synced already") as lease:
+def sync_lock(client: redis.Redis, catalog: str, what: str, *, ttl: float = TTL) -> Iterator[Lease]:
+    """Hold a catalog's lock; what: for what, as others are told. Raises LockHeldError that says who has it, and for what."""
+    with held(client, keys.sync_lock(catalog), ttl, f"Catalog {catalog} is in use", what) as lease:
         yield lease
 
 
 @contextmanager
-def held(client: redis.Redis, name: str, ttl: float, taken: str) -> Iterator[Lease]:
+def held(client: redis.Redis, name: str, ttl: float, taken: str, what: str) -> Iterator[Lease]:
     """Hold a lock, which is free `ttl` seconds after its holder has died.
 
-    Raises LockHeldError that names the holder when it is taken, which `taken` says.
+    Raises LockHeldError when it is taken: `taken`, and by whom, for `what`.
     """
     # thread_local=False: the renewing thread must know the token too.
     lock = Lock(client, name, timeout=ttl, blocking=False, thread_local=False)
-    if not lock.acquire(token=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"):
+    if not lock.acquire(token=f"{what}, {socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"):
         holder = str(client.get(name) or "another process")
-        raise LockHeldError(f"{taken}, by {holder}. Wait for its end; {ttl:.0f} seconds if that process was killed.")
+        raise LockHeldError(f"{taken} by {holder}. Wait for its end; {ttl:.0f} seconds if that process was killed.")
     ended = threading.Event()
 
     def renew() -> None:

@@ -33,7 +33,7 @@ def reconcile(settings: Settings, app: Celery, store: ObjectStore) -> int:
     """
     with closing(Ledger(settings)) as ledger:
         try:
-            with held(ledger.client, keys.RECONCILER_LOCK, _LOCK_SECONDS, "Jobs are being looked after already"):
+            with held(ledger.client, keys.RECONCILER_LOCK, _LOCK_SECONDS, "Jobs are looked after", "a reconciler"):
                 return sum(_reconcile_job(job, ledger, app, jobs.JobStore(store), settings) for job in ledger.jobs.active())
         except LockHeldError:
             return 0

@@ -61,4 +61,5 @@ def rehearse(request: SyncRequest, settings: Settings) -> Rehearsal:
         refusals = [reason.text for reason in summary.reasons]
         if waits is not None and current is not None and keeps_all_back(waits, current, recipes):
             refusals.append(str(waits))
-        return Rehearsal(summary, lists, *resolution.pictures(state, wanted.plan.parent), wanted.notes, tuple(refusals))
+        notes = (*wanted.notes, *wanted.harvest.pending())
+        return Rehearsal(summary, lists, *resolution.pictures(state, wanted.plan.parent), notes, tuple(refusals))

@@ -42,7 +42,7 @@ def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lamb
     with ExitStack() as stack:
         store = stack.enter_context(closing(ObjectStore(settings.s3, pool_size=settings.fetch.threads + 4)))
         fleet = stack.enter_context(closing(Fleet(settings)))
-        lease = stack.enter_context(sync_lock(fleet.redis, request.catalog))
+        lease = stack.enter_context(sync_lock(fleet.redis, request.catalog, "a sync"))
         with noted(fleet.redis, request.catalog) as note:
             store.ensure_bucket()
             report = sync(Run(request, settings, store, fleet, QueueExtractor(settings, fleet), lease, progress))

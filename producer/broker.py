@@ -22,6 +22,7 @@ from packsight.shared.contract.messages import (
     Priority,
     RecognizeRequest,
 )
+from packsight.shared.queue import refusals
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.settings import Settings
@@ -95,7 +96,8 @@ def answering(settings: Settings, then: str = "") -> Iterator[None]:
         raise UserError(f"{what}. Use the settings of a role that may.") from error
     except UNANSWERED as error:
         places = " or ".join(dict.fromkeys(map(_place, (settings.broker, settings.results))))
-        remedy = advice.start(settings.home, "broker", "PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL")
+        away = advice.start(settings.home, "broker", "PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL")
+        remedy = refusals.remedy(error, away)
         raise QueueAway(
             f"The queue at {places} does not answer ({_cause(error)}). {remedy}{' ' + then if then else ''}"
         ) from error

@@ -507,14 +507,23 @@ def check_named_stack() -> None:
 
 
 def settings_file() -> Path:
-    """The file that settings are read from beside the environment: PACKSIGHT_STACK_FILE, or that of the nearest stack."""
-    return named_stack() or nearest_stack() or STACK_FILE
+    """The file that settings are read from beside the environment: PACKSIGHT_STACK_FILE, or a stack's.
+
+    That is the stack in PACKSIGHT_HOME, of which `status` and `down` speak then, else the nearest.
+    """
+    return named_stack() or _stack_at_home() or nearest_stack() or STACK_FILE
+
+
+def _stack_at_home() -> Path | None:
+    home = os.environ.get("PACKSIGHT_HOME")
+    file = Path(home) / STACK_FILE.name if home else None
+    return file if file is not None and file.is_file() else None
 
 
 def load_settings(stack_file: Path | None = None) -> Settings:
     """Read the settings.
 
-    `stack_file` defaults to PACKSIGHT_STACK_FILE, else to the nearest file of a stack.
+    `stack_file` defaults to what `settings_file` says.
 
     Raises UserError that names the variable when a value is wrong, or PACKSIGHT_STACK_FILE names a file that is not there.
     """

@@ -141,7 +141,7 @@ def run(feed: str, photos: str, settings: Settings) -> SyncReport:
     """Sync under the catalog's lock, with workers that are stood in for."""
     with closing(ObjectStore(settings.s3)) as store, closing(Fleet(settings)) as fleet:
         register(fleet, RECIPE)
-        with sync_lock(fleet.redis, "default", ttl=LEASE) as held:
+        with sync_lock(fleet.redis, "default", "a sync", ttl=LEASE) as held:
             return sync(Run(SyncRequest(feed, photos), settings, store, fleet, LocalExtractor(store, settings), held))
 
 

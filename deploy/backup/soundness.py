@@ -37,7 +37,7 @@ def faults(folder: BackupFolder, copies: Iterable[Copied], keyring: Keyring) -> 
             for version in sorted(pointed_at(data, key)):
                 yield from _of_version(folder, by_key, catalog, version, keyring)
         except CatalogError as error:
-            yield f"{error.message}. {error.remedy}"
+            yield f"{error.message}. {error.remedy}".rstrip(".")
 
 
 def _of_version(

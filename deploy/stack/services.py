@@ -168,7 +168,7 @@ def wait_ready(spec: Spec, process: subprocess.Popen[bytes], log: Path, seconds:
         ended = process.poll() is not None
         if ended or time.monotonic() > deadline:
             state = ending(process.returncode) if ended else f"did not answer within {seconds:.0f} s"
-            raise UserError(f"{spec.name} {state}. {log_end(log)}")
+            raise UserError(f"{spec.name} {state}.\n{log_end(log)}")
         time.sleep(0.05)
 
 

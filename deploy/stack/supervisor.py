@@ -108,14 +108,23 @@ class Supervisor:
             one.answers = True
 
     def end_started(self, why: str) -> None:
-        """End what this supervisor started; parts that were there before stay."""
+        """End what this supervisor started; parts that were there before stay. Without any the stack has no supervisor."""
         end([one.part for one in self.kept.values() if one.process is not None and one.part is not None][::-1])
         missing = [name for name, one in self.kept.items() if not one.alive]
         for name in missing:
             del self.kept[name]
         if self.kept:
-            self._given_up = dict.fromkeys(missing, why)
+            self._given_up = dict.fromkeys(missing, f"it was not started, since {why}")
+        else:
+            self.folder.save(self.folder.load().model_copy(update={"supervisor": None}))
         self._save()
+
+    def still_there(self) -> str:
+        """What to say of parts that are kept after a start that failed; empty where nothing runs."""
+        if not self.kept:
+            return ""
+        names = ", ".join(self.kept)
+        return f"Still running, since before: {names}. Mend that and type `packsight up`; `packsight down` stops what runs."
 
     def watch(self) -> None:
         """Look after all parts until told to stop."""
@@ -242,8 +251,9 @@ def supervise(folder: StackFolder, stopped: threading.Event) -> int:
     except Exception as error:
         log.exception("the stack does not come up")
         tell(say="A part did not come up; ending what was started")
-        supervisor.end_started(str(error).partition("\n")[0])
-        tell(failed=str(error) or "The start was interrupted.")
+        failed = str(error) or "The start was interrupted."
+        supervisor.end_started(failed.partition("\n")[0].rstrip("."))
+        tell(failed="\n".join(filter(None, [failed, supervisor.still_there()])))
         if not supervisor.kept:
             return 1
     else:

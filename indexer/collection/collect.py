@@ -82,7 +82,7 @@ def _hold(settings: Settings, store: ObjectStore, fleet: Fleet, stack: ExitStack
     at_work: dict[str, str] = {}
     for name in sorted({*catalog_names(store), settings.catalog.name}):
         try:
-            leases.append(stack.enter_context(sync_lock(fleet.redis, name)))
+            leases.append(stack.enter_context(sync_lock(fleet.redis, name, "a collection of object storage")))
         except LockHeldError as error:
             at_work[name] = f"{error} What it may be at work with stays."
     return leases, at_work

@@ -50,6 +50,7 @@ def want(run: Run, state: State) -> Wanted:
     waits = undecided(request.catalog, current) if not request.dry_run else None
     parent = _parent(run, state, current.version) if current is not None and current.version else None
     held = _held(run, current, parent, waits)
+    parent = _of_others(run, state, current, parent, held)
     skipped: Counter[str] = Counter()
     harvest = Harvest(run.store, request.catalog, run.settings, run.clock(), again=request.force)
     with state.transaction():
@@ -85,6 +86,15 @@ def _held(run: Run, current: Current | None, parent: Parent | None, waits: Undec
     if not isinstance(waits, HeldError) or keeps_all_back(waits, current, _recipes(run.fleet, parent)[0]):
         raise waits
     return frozenset(current.holds)
+
+
+def _of_others(run: Run, state: State, current: Current | None, parent: Parent | None, held: frozenset[str]) -> Parent | None:
+    """What the shop is compared with: where recipes are held, what another has, since the held ones stay behind on purpose."""
+    if current is None or not held:
+        return parent
+    others = [recipe for recipe in _recipes(run.fleet, parent)[0] if recipe.key not in held]
+    own = next(filter(None, map(current.version_for, others)), None)
+    return _parent(run, state, own) if own is not None else parent
 
 
 def _despite(run: Run, waits: UndecidedError | None) -> tuple[str, ...]:

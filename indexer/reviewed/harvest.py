@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -147,6 +147,8 @@ class Harvest:
                 kept |= {sha for sha, image in lacking.items() if self._is_kept(fetcher, sha, image)}
             state.set(_KEPT, sorted(kept))
         gone = lacking.keys() - kept
+        if gone:
+            self.remember()  # before the feed is judged: where that is refused, the next sync need not ask for them again
         self.pairs = tuple(pair for pair in self.pairs if pair.sha256 not in gone)
 
     def _is_kept(self, fetcher: Fetcher, sha256: str, image: str) -> bool:
@@ -154,6 +156,8 @@ class Harvest:
         key = layout.photo(sha256)
         if self._store.exists(key):
             return True
+        if self._is_left(sha256):
+            return False  # they could not be had before
         try:
             data = fetcher.fetch(image, retries=0)
         except PacksightError as error:
@@ -183,8 +187,10 @@ class Harvest:
         """Write down what is left out for good, also if the version is refused: it is not tried again."""
         lasting = tuple(one for one in self._left.values() if one.lasting)
         passing = tuple(one for one in self._before.left_out if not one.lasting and one.verdict not in self._left)
-        self._before = self._before.model_copy(update={"left_out": (*lasting, *passing)})
-        write_use(self._store, self._catalog, self._before)
+        known = self._before.model_copy(update={"left_out": _in_order((*lasting, *passing))})
+        if known != self._before:
+            self._before = known
+            write_use(self._store, self._catalog, known)
 
     def _chosen(self) -> _Choice:
         photos: dict[str, list[Verdict]] = defaultdict(list)
@@ -295,6 +301,14 @@ class Harvest:
             lines.append(f"{use.disputed} photos on which people disagree are not used (first: {names}): `packsight review show`")
         return tuple(lines)
 
+    def pending(self) -> tuple[str, ...]:
+        """What a sync would make of verdicts that none has seen, a line; what its photos show is not known before it."""
+        chosen = {one.sha256 for photos in self._chosen().photos.values() for one in photos}
+        before = {one.sha256 for one in self._before.taken}
+        new, gone = len(chosen - before), len(before - chosen)
+        told = f"reviews: {new} confirmed photos would be tried as photos of their products, {gone} would be withdrawn"
+        return (told,) if new or gone else ()
+
     def settle(self, state: State, version: str, *, canary: bool) -> None:
         """Write down what was made of the verdicts, and put those together that lie by themselves.
 
@@ -317,7 +331,7 @@ class Harvest:
             version=version or self._before.version,
             products=self._known,
             taken=tuple(taken),
-            left_out=tuple(sorted(left, key=lambda one: (one.product, one.sha256))),
+            left_out=_in_order(left),
             pairs=len(self.pairs),
             absent=sum(not pair.product for pair in self.pairs),
             disputed=len(self.found.disputed),
@@ -328,6 +342,10 @@ class Harvest:
             sha256=verdict.sha256, name=verdict.name, product=self._shows(verdict) or verdict.product,
             verdict=verdict.id, by=verdict.by, reason=why, lasting=lasting,
         )  # fmt: skip
+
+
+def _in_order(left: Iterable[LeftPhoto]) -> tuple[LeftPhoto, ...]:
+    return tuple(sorted(left, key=lambda one: (one.product, one.sha256)))
 
 
 def _table(schema: pa.Schema, rows: list[tuple[str, ...]]) -> pa.Table:

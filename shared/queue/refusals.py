@@ -32,6 +32,12 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, ResponseError) and _REPLY.search(_OF_PIPELINE.sub("", str(error))[:_NEAR]) is not None
 
 
+def remedy(error: BaseException, otherwise: str) -> str:
+    """What a person is to do about a broker that cannot be worked with, by what it or its library said; else `otherwise`."""
+    said = is_refusal(error) or isinstance(error, Refusing) or _REPLY.search(str(error)[:_NEAR])
+    return "It runs: give it room on its disk and in its memory, or wait until it has loaded." if said else otherwise
+
+
 def is_spoilt(error: BaseException) -> bool:
     """Whether a key holds what cannot be worked with: no outage, since it concerns who asks for that key alone, and stays so."""
     return isinstance(error, ResponseError) and _SPOILT.match(_OF_PIPELINE.sub("", str(error))) is not None

@@ -123,13 +123,20 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read: written aside, then renamed, so that no reader sees half of it."""
+    """Write a file that only its owner can read: written aside, then renamed, so that no reader sees half of it.
+
+    Raises OSError, and leaves nothing aside then.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # created with mode 0600
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).replace(path)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 class FileChanged(OSError):

@@ -155,10 +155,12 @@ def test_a_new_price_is_nothing_to_try_and_is_published_for_all(shop: Trying) ->
 
 def test_promoting_and_rolling_back_wait_for_who_holds_the_catalogs_lock(shop: Trying) -> None:
     shop.sync()
-    with closing(Fleet(shop.settings)) as fleet, sync_lock(fleet.redis, "default"):
-        for command in ("promote", "rollback"):
-            error = run(command, "--no-wait").exception
-            assert isinstance(error, UserError) and "is being synced already, by" in str(error)
+    with closing(Fleet(shop.settings)) as fleet:
+        for holder in ("a sync", "a collection of object storage"):
+            with sync_lock(fleet.redis, "default", holder):
+                for command in ("promote", "rollback"):
+                    error = run(command, "--no-wait").exception
+                    assert isinstance(error, UserError) and f"Catalog default is in use by {holder}, " in str(error)
 
 
 Publish = Callable[[str, float], str]

@@ -121,11 +121,11 @@ def test_a_sync_while_another_goes_on_names_its_holder(config: Settings, tmp_pat
     feed = tmp_path / "feed.xml"
     feed.touch()
     fleet = Fleet(config)
-    with sync_lock(fleet.redis, "default"):
+    with sync_lock(fleet.redis, "default", "a sync"):
         error = run("sync", "--feed", str(feed)).exception
     fleet.close()
     assert isinstance(error, UserError)
-    assert "is being synced already" in str(error)
+    assert "is in use by a sync, " in str(error)
 
 
 @pytest.mark.parametrize("rehearsed", [(), ("--dry-run",)])
@@ -172,7 +172,7 @@ def test_the_periodic_sync_steps_aside_for_another(
     periodic = config.model_copy(update={"catalog": Catalog(feed=str(tmp_path / "none.xml"))})
     monkeypatch.setattr(tasks, "settings", lambda: periodic)
     fleet = Fleet(config)
-    with sync_lock(fleet.redis, "default"):
+    with sync_lock(fleet.redis, "default", "a sync"):
         assert "skipped" in tasks.sync_catalog()
     fleet.close()
     collected = config.home / "indexer" / "collected"

@@ -65,9 +65,9 @@ def test_what_a_product_left_behind_goes_and_its_photos_are_described_again_when
 def test_beside_a_sync_of_the_catalog_its_photos_stay(shop: Shop) -> None:
     shop.sync()
     shop.store.write("photos/" + "a" * 64, b"fetched just now")
-    with closing(Fleet(shop.settings)) as fleet, sync_lock(fleet.redis, "default"):
+    with closing(Fleet(shop.settings)) as fleet, sync_lock(fleet.redis, "default", "a sync"):
         found = later(shop, 400).found
-    assert "is being synced already" in found.notes[0]
+    assert "is in use by a sync, " in found.notes[0]
     assert shop.store.exists("photos/" + "a" * 64)
     later(shop, 400)
     assert not shop.store.exists("photos/" + "a" * 64)

@@ -204,6 +204,23 @@ def test_workers_of_a_new_recipe_get_a_version_while_others_are_held(shop: Tryin
     assert not shop.sync().published, "all is as it should be for both"
 
 
+def test_what_others_get_is_compared_with_what_they_have(shop: Trying) -> None:
+    shop.recipes = [RECIPE, OTHER]
+    shop.sync()
+    shop.remove("3")
+    shop.remove("4")
+    shop.sync(force=True)
+    with closing(Fleet(shop.settings)) as fleet:
+        register(fleet, RECIPE)
+    run("rollback", "--no-wait")
+    held = named(shop)
+    shop.names["2"] = "Lotion of roses"
+    shop.recipes = [OTHER]
+    report = shop.sync()
+    assert report.published and (report.removed, report.changed) == (0, 1), "two fewer than what is held, none than theirs"
+    assert named(shop) == held and report.built is not None and report.built.recipe == OTHER
+
+
 def test_whoever_watches_is_told(shop: Trying, gone_back: tuple[str, str], tmp_path: Path) -> None:
     first, second = gone_back
     why = f"Catalog default stays at {first}, to which somebody went back from {second}"

@@ -286,30 +286,30 @@ def test_an_upload_of_a_former_release_without_manifest_goes_and_what_is_told_of
 
 
 def test_the_lock_has_one_holder_and_names_it(client: redis.Redis) -> None:
-    with sync_lock(client, "default") as first:
-        with pytest.raises(LockHeldError, match=r":\d+:"), sync_lock(client, "default"):
+    with sync_lock(client, "default", "a sync") as first:
+        with pytest.raises(LockHeldError, match=r"in use by a sync, .+:\d+:"), sync_lock(client, "default", "a sync"):
             pass
-        with sync_lock(client, "another"):
+        with sync_lock(client, "another", "a sync"):
             first.check()
-    with sync_lock(client, "default") as second:
+    with sync_lock(client, "default", "a sync") as second:
         second.check()
 
 
 def test_the_lock_is_renewed_while_it_is_held(client: redis.Redis) -> None:
-    with sync_lock(client, "default", ttl=0.6) as lease:
+    with sync_lock(client, "default", "a sync", ttl=0.6) as lease:
         time.sleep(1.5)
         lease.check()
 
 
 def test_a_holder_whose_lock_ran_out_is_told_and_leaves_the_new_holder_alone(client: redis.Redis) -> None:
-    with sync_lock(client, "default") as old:
+    with sync_lock(client, "default", "a sync") as old:
         client.delete("packsight:lock:sync:default")  # as if it had expired while this process stood still
-        with sync_lock(client, "default") as new:
+        with sync_lock(client, "default", "a sync") as new:
             with pytest.raises(LockLostError):
                 old.check()
             new.check()
 
 
 def test_the_lock_leaves_no_key_without_a_time_to_live(client: redis.Redis) -> None:
-    with sync_lock(client, "default"):
+    with sync_lock(client, "default", "a sync"):
         assert all(client.ttl(key) > 0 for key in client.scan_iter("packsight:*"))

@@ -6,14 +6,19 @@ import hashlib
 import io
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from packsight.indexer.canary import promote
+from packsight.indexer.fleet import Fleet
 from packsight.indexer.publish import roll_back
+from packsight.indexer.rehearsal import rehearse
+from packsight.indexer.report import SyncRequest
 from packsight.indexer.reviewed import harvest as harvesting
 from packsight.indexer.reviewed.harvest import Harvest
 from packsight.indexer.reviewed.parameters import ReviewedParameters
@@ -22,11 +27,12 @@ from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
+from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.review_use import read_use
 from packsight.shared.storage.reviews import ReviewStore
 from packsight.shared.storage.verdicts import Answered, Kind, Offered, Verdict
-from tests.integration.test_sync import RECIPE, Shop, photo
+from tests.integration.test_sync import RECIPE, Shop, photo, register
 
 pytestmark = pytest.mark.usefixtures("little_learned")
 
@@ -372,6 +378,47 @@ def test_a_photo_that_a_slip_of_the_feed_left_out_is_tried_anew(shop: Shop) -> N
     shop.names["2"], shop.names["3"] = shop.names["3"], shop.names["2"]
     shop.sync()
     assert mine.sha256 in photos(shop)["3"] and not read_use(shop.store, "default").left_out
+
+
+def test_what_cannot_be_had_is_asked_for_once_though_the_feed_is_refused(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.sync()
+    gone = say(shop, view(3, 1), "3")
+    shop.store.remove(layout.upload(gone.sha256))
+    asked: list[str] = []
+    fetch = Fetcher.fetch
+
+    def counted(self: Fetcher, reference: str, **options: Any) -> bytes:
+        asked.append(reference)
+        return fetch(self, reference, **options)
+
+    monkeypatch.setattr(Fetcher, "fetch", counted)
+    kept = dict(shop.names)
+    for identity in ("1", "2"):
+        shop.remove(identity)
+    for _ in range(2):
+        with pytest.raises(UserError, match="feed lacks 2"):
+            shop.sync()
+    assert asked.count(gone.image) == 1
+    shop.names = kept
+    shop.sync()
+    assert asked.count(gone.image) == 1
+    shop.sync(force=True)
+    assert asked.count(gone.image) == 2, "whoever forces it has it tried again"
+
+
+def test_a_rehearsal_says_what_a_sync_would_make_of_reviews(shop: Shop) -> None:
+    shop.sync()
+    request = SyncRequest(shop.write(), str(shop.folder / "extra"), dry_run=True)
+    with closing(Fleet(shop.settings)) as fleet:
+        register(fleet, *shop.recipes)
+    assert not told(rehearse(request, shop.settings).notes)
+    verdict = say(shop, view(3, 1), "3")
+    line = "reviews: 1 confirmed photos would be tried as photos of their products, 0 would be withdrawn"
+    assert told(rehearse(request, shop.settings).notes) == line
+    shop.sync()
+    assert verdict.sha256 in photos(shop)["3"] and not told(rehearse(request, shop.settings).notes)
 
 
 def test_a_slip_of_a_feed_that_is_refused_takes_no_photo_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

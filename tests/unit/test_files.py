@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 from pathlib import Path
@@ -18,6 +19,7 @@ from packsight.shared.storage.files import (
     hash_file,
     must_be_writable,
     unwritable,
+    write_private,
     write_whole,
     written_aside,
 )
@@ -41,6 +43,21 @@ def test_a_file_whose_writing_fails_leaves_the_one_before_and_nothing_beside_it(
         raise ValueError("in the midst")
     assert file.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_secret_that_cannot_be_written_leaves_the_one_before_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "stack.json"
+    write_private(file, "before")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_private(file, "after")
+    assert file.read_text() == "before" and list(tmp_path.iterdir()) == [file]
 
 
 def test_a_folder_is_told_before_anything_is_written(tmp_path: Path) -> None:

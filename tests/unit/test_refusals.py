@@ -6,6 +6,7 @@ import logging
 
 import pytest
 import redis
+from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 from redis.exceptions import (
     BusyLoadingError,
@@ -19,7 +20,7 @@ from redis.exceptions import (
 from packsight.shared.queue import result_backend
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.callbacks import Backend
-from packsight.shared.queue.refusals import is_refusal, is_spoilt
+from packsight.shared.queue.refusals import Refusing, is_refusal, is_spoilt, remedy
 from packsight.shared.queue.result_backend import ResultBackend
 from packsight.shared.queue.transport.channel import Channel
 from packsight.shared.settings import Settings
@@ -112,3 +113,17 @@ def test_a_broker_that_refuses_to_say_that_it_is_there_ends_no_consumer() -> Non
     assert channel._receive_one(Broadcasts(ResponseError("MISCONF Errors writing to the AOF file: No space left"))) is None
     with pytest.raises(ResponseError):
         channel._receive_one(Broadcasts(ResponseError("WRONGTYPE")))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ResponseError("MISCONF Errors writing to the AOF file: No space left on device"),
+        OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+        Refusing("it can do nothing now: MISCONF Errors writing to the AOF file"),
+        OperationalError("MISCONF Errors writing to the AOF file"),
+    ],
+)
+def test_a_server_that_runs_is_not_said_to_be_started(error: Exception) -> None:
+    assert "give it room" in remedy(error, "Start it.")
+    assert remedy(redis.ConnectionError("Connection refused"), "Start it.") == "Start it."

@@ -139,6 +139,24 @@ def test_the_file_of_the_nearest_stack_is_read_from_folders_below_it_if_it_is_on
     assert load_settings().redis.user == "worker"
 
 
+def test_the_stack_in_the_home_that_is_named_is_the_one_that_commands_ask(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here/.packsight/stack.env", tmp_path / "there/stack.env"
+    for file, user in ((here, "here"), (there, "there")):
+        file.parent.mkdir(parents=True)
+        file.write_text(f"PACKSIGHT_REDIS__USER='{user}'\n")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("PACKSIGHT_STACK_FILE", "")
+    monkeypatch.setenv("PACKSIGHT_HOME", str(there.parent))
+    assert load_settings().redis.user == "there", "as `status` and `down` do"
+    monkeypatch.setenv("PACKSIGHT_STACK_FILE", os.devnull)
+    assert load_settings().redis.user == "", "what is named more closely comes first"
+    monkeypatch.setenv("PACKSIGHT_STACK_FILE", "")
+    monkeypatch.setenv("PACKSIGHT_HOME", str(tmp_path / "none"))
+    assert load_settings().redis.user == "here", "a folder without a stack is one for caches alone"
+
+
 def test_lists_are_written_with_commas_or_as_json_and_what_is_neither_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for written in ("cdn.example, img.example:8080", '["cdn.example", "img.example:8080"]'):
         monkeypatch.setenv("PACKSIGHT_FETCH__ALLOWED_HOSTS", written)

@@ -176,10 +176,24 @@ def test_a_part_that_does_not_come_up_takes_along_what_was_started_with_it_and_n
     with pytest.raises(UserError, match="flower ended with code 7") as caught:
         one.start(["valkey", "worker", "flower"], 10)
     assert "out of luck" in str(caught.value)
-    one.end_started("flower ended")
+    one.end_started(str(caught.value).partition("\n")[0].rstrip("."))
     assert pids(folder) == before
-    assert set(folder.load().given_up) == {"worker", "flower"}
+    why = "it was not started, since flower ended with code 7"
+    assert folder.load().given_up == {"worker": why, "flower": why}
     assert [part.name for part in folder.load().parts] == ["valkey"]
+    told = one.still_there()
+    assert "Still running, since before: valkey." in told and "`packsight up`" in told and "`packsight down`" in told
+
+
+def test_a_start_of_which_nothing_is_left_leaves_no_supervisor_that_would_be_missed(folder: StackFolder) -> None:
+    one = supervisor(folder, spec("valkey", MORTAL, ready=lambda: False))
+    me = Part(name="supervisor", pid=os.getpid(), started=psutil.Process().create_time(), log=folder.logs / "s.log")
+    folder.save(folder.load().model_copy(update={"supervisor": me}))
+    with pytest.raises(UserError, match="valkey ended with code 7"):
+        one.start(["valkey"], 10)
+    one.end_started("valkey ended with code 7")
+    left = folder.load()
+    assert (left.parts, left.supervisor, left.given_up, one.still_there()) == ((), None, {}, "")
 
 
 def test_told_to_stop_it_starts_nothing_more_and_leaves_the_parts(folder: StackFolder) -> None:
