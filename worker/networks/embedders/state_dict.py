@@ -103,22 +103,22 @@ def local(file: Path) -> StateDict:
 def activations(source: StateDict) -> Any:
     """Build the torch module [n, 3, h, w] -> activations of the layer, in evaluation mode on the CPU.
 
+    Only what the layer depends on is asked of the file.
+
     Raises UserError when torch is missing, or the weights belong to another architecture or are damaged.
     """
     torch, _ = _torch(source.description.name)
     model = _architecture(source.architecture)
     layer = source.description.layer
-    wanted, weights = model.state_dict(), _weights(source.file)
-    weights = _without_prefix(weights, next(iter(wanted)))
-    # The classifier is not used, and user's weights may have another number of classes: unless the layer lies in it, which
-    # would compute with random numbers otherwise.
+    module = _until(model, layer)
+    known, needed = model.state_dict(), module.body.state_dict()
+    weights = _without_prefix(_weights(source.file), next(iter(known)))
+    # A classifier of the user's may have other classes, or other modules.
     head = f"{list(model.named_children())[-1][0]}."
-    if not f"{layer}.".startswith(head):
-        wanted, weights = ({key: value for key, value in some.items() if not key.startswith(head)} for some in (wanted, weights))
     # Which training alone counts, and early torch did not.
-    lacking = [key for key in wanted if key not in weights and not key.endswith(".num_batches_tracked")]
-    strange = [key for key in weights if key not in wanted]
-    other = [key for key in wanted if key in weights and wanted[key].shape != weights[key].shape]
+    lacking = [key for key in needed if key not in weights and not key.endswith(".num_batches_tracked")]
+    strange = [key for key in weights if key not in known and not key.startswith(head)]
+    other = [key for key in needed if key in weights and needed[key].shape != weights[key].shape]
     found = {"missing": lacking, "unknown": strange, "of another shape": other}
     wrong = [f"{what}: {keys[0]} and {len(keys) - 1} more" for what, keys in found.items() if keys]
     if wrong:
@@ -126,11 +126,12 @@ def activations(source: StateDict) -> Any:
             f"{source.file} does not hold the weights of {source.architecture} ({'; '.join(wrong)}). If they are of another "
             f'architecture, name it in {source.file.name}.json ("architecture"); else save what its state_dict() gives.'
         )
-    broken = [key for key, value in weights.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    taken = {key: value for key, value in weights.items() if key in needed}
+    broken = [key for key, value in taken.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if broken:
         raise UserError(f"{source.file}: {broken[0]} holds values that are no numbers. Take weights from before training failed.")
-    model.load_state_dict(weights, strict=False)
-    module, (height, width) = _until(model, layer), source.description.input_size
+    module.body.load_state_dict(taken, strict=False)
+    height, width = source.description.input_size
     try:
         with torch.inference_mode():
             module(torch.zeros(1, 3, height, width))
