@@ -17,6 +17,7 @@ from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import hash_file
 from packsight.shared.vision.models import EmbedderDescription, Pooling
 from packsight.worker.networks.embedders.local_file import IMAGENET_MEAN, IMAGENET_STD, side_car
+from packsight.worker.networks.quantised import OWN
 
 CONNECT_SECONDS = 10.0
 
@@ -84,7 +85,7 @@ def local(file: Path) -> StateDict:
     car = side_car(file)
     description = EmbedderDescription(
         name=car.name or file.stem,
-        source=f"file, torchvision {car.architecture}",
+        source=f"{OWN}, torchvision {car.architecture}",
         sha256=hash_file(file),
         licence=car.licence,
         input_size=car.input_size,
