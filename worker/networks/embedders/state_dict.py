@@ -108,7 +108,7 @@ def activations(source: StateDict) -> Any:
 
     Raises UserError when torch is missing, or the weights belong to another architecture or are damaged.
     """
-    torch, _ = _torch(source.description.name)
+    torch, _ = imported(source.description.name)
     model = _architecture(source.architecture)
     layer = source.description.layer
     module = _until(model, layer)
@@ -150,7 +150,7 @@ _NESTED = ("state_dict", "model_state_dict", "model")
 
 def _weights(file: Path) -> dict[str, Any]:
     """The tensors of a file by name. Raises UserError when it holds none."""
-    torch, _ = _torch(file.name)
+    torch, _ = imported(file.name)
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler meets
@@ -175,7 +175,7 @@ def _without_prefix(weights: dict[str, Any], first: str) -> dict[str, Any]:
 
 
 def _architecture(name: str) -> Any:
-    _, torchvision = _torch(name)
+    _, torchvision = imported(name)
     # Detectors and the like would fetch weights of their own.
     if name.lower() not in torchvision.models.list_models(module=torchvision.models):
         raise UserError(f"torchvision has no architecture {name}. Name one of its classifiers, like resnet50.")
@@ -185,7 +185,7 @@ def _architecture(name: str) -> Any:
 def _until(model: Any, layer: str) -> Any:
     from torchvision.models.feature_extraction import create_feature_extractor  # noqa: PLC0415 - see above
 
-    torch, _ = _torch(layer)
+    torch, _ = imported(layer)
 
     class Activations(torch.nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -205,7 +205,8 @@ def _until(model: Any, layer: str) -> Any:
         ) from None
 
 
-def _torch(name: str) -> tuple[Any, Any]:
+def imported(name: str) -> tuple[Any, Any]:
+    """torch and torchvision, for the network of that name. Raises UserError where they are not installed."""
     try:
         import torch  # noqa: PLC0415 - see above
         import torchvision  # noqa: PLC0415
@@ -217,7 +218,7 @@ def _torch(name: str) -> tuple[Any, Any]:
 
 
 def _fetch(name: str, release: _Released, place: Path) -> Path:
-    torch, torchvision = _torch(name)
+    torch, torchvision = imported(name)
     weights = torchvision.models.get_model_weights(name)[release.weights]
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
