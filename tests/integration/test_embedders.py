@@ -192,7 +192,7 @@ def test_gem_with_a_large_power_approaches_the_maximum() -> None:
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"layer": "Relu_999"}, "Relu_999"),
+        ({"layer": "Relu_999"}, r"'Relu_999'\. Name an operation .*: \S+, or one before it"),
         ({"colour": "RGB"}, "colour"),
         ({"channels": "GRB"}, "channels"),
         ({"input_size": [0, 8]}, "input_size"),
