@@ -87,7 +87,7 @@ def examine(folder: StackFolder) -> list[Finding]:
         settings = load_settings(folder.env_file if folder.env_file.exists() else None)
     except UserError as error:
         return [*found, _wrong("settings", str(error), "Correct the variable that is named.")]
-    return [*found, *models(settings), *services(settings, folder)]
+    return [*found, *networks(settings), *services(settings, folder)]
 
 
 def services(settings: Settings, folder: StackFolder) -> Findings:
@@ -143,6 +143,19 @@ def stack(folder: StackFolder) -> Findings:
         yield _note("stack", f"stopped in {folder.root}", "Start it with `packsight up`.")
     if lacking := scarce(folder.root, objects=not foreign_s3()):
         yield _wrong("disk", lacking, "Make room before the next sync.")
+
+
+def networks(settings: Settings) -> Findings:
+    """Whether the networks that the settings name are there, and those of the user's work: each is built once, in seconds."""
+    there = list(models(settings))
+    yield from there
+    if all(finding.level is Level.GOOD for finding in there):
+        from packsight.worker.networks.load import refuse_unusable  # noqa: PLC0415 - not without the worker's part
+
+        try:
+            refuse_unusable(settings.models)
+        except UserError as error:
+            yield _wrong("networks", str(error).rstrip("."), "No worker starts with it.")
 
 
 def models(settings: Settings) -> Findings:

@@ -15,8 +15,9 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
+from packsight.deploy import doctor
 from packsight.shared.contract.errors import UserError
-from packsight.shared.settings import Models, Precision, Settings
+from packsight.shared.settings import Models, Precision, Runtime, Settings
 from packsight.shared.vision.models import Pooling
 from packsight.worker import commands
 from packsight.worker.networks.embedders import BUNDLED, early_state_dict, efficientnet_lite2, local_file
@@ -191,7 +192,7 @@ def test_gem_with_a_large_power_approaches_the_maximum() -> None:
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"layer": "Relu_999"}, "Relu_999"),
+        ({"layer": "Relu_999"}, r"'Relu_999'\. Name an operation .*: \S+, or one before it"),
         ({"colour": "RGB"}, "colour"),
         ({"channels": "GRB"}, "channels"),
         ({"input_size": [0, 8]}, "input_size"),
@@ -293,18 +294,30 @@ def test_names_without_slashes_are_names(name: str) -> None:
         ({"recogniser": "empty.onnx"}, "PACKSIGHT_MODELS__RECOGNISER: "),
         ({"recogniser_dictionary": "empty.onnx"}, "without PACKSIGHT_MODELS__RECOGNISER"),
         ({"spotter": "."}, "holds 0 files"),
+        ({"embedder": "empty.pth", "runtime": "torch", "precision": "int8"}, "torch runs nothing in int8"),
+        ({"embedder": "resnet50", "runtime": "torch", "precision": "int8"}, "torch runs nothing in int8"),
+        ({"runtime": "torch"}, "torch does not run resnet50-thin"),
     ],
 )
 def test_no_worker_becomes_one_with_a_network_that_it_cannot_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: dict[str, str], told: str
 ) -> None:
-    (tmp_path / "empty.onnx").touch()
+    for name in ("empty.onnx", "empty.pth"):
+        (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     chosen = Settings(_env_file=None, models=Models.model_validate(named))
     monkeypatch.setattr(commands, "settings", lambda: chosen)
     monkeypatch.setattr("packsight.shared.launch.become", lambda *_, **__: pytest.fail("it became one"))
     with pytest.raises(UserError, match=told):
         commands.worker("recognizer@here", describe_only=False)
+    assert doctor.Level.WRONG in {finding.level for finding in doctor.networks(chosen)}
+
+
+def test_where_torch_is_to_run_and_is_not_installed_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.pth").touch()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UserError, match="needs torch and torchvision"):
+        load_embedder(Models(embedder=str(tmp_path / "own.pth"), runtime=Runtime.TORCH), 1)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.features import make_features
 from packsight.worker.networks import quantised
 from packsight.worker.networks.compile import Compiler
+from packsight.worker.networks.embedders.local_file import IMAGENET_MEAN, IMAGENET_STD
 from packsight.worker.networks.graph import take_pixels
 from packsight.worker.networks.load import load_embedder, load_spotter
 from packsight.worker.networks.model_files import network_sha256
@@ -218,6 +219,23 @@ def test_where_all_is_refused_the_fingerprint_stays(models: Models, tmp_path: Pa
     quantised.bring(store, models.cache_dir, renew=False)
     fingerprints = {load_embedder(some, 1).description.fingerprint() for some in (models, in_int8(models))}
     assert len(fingerprints) == 1
+
+
+@pytest.mark.parametrize("changed", [{"mean": [0, 0, 0]}, {"std": [255, 255, 255]}, {"channels": "BGR"}, {"pooling": "gem"}])
+def test_int8_is_of_the_settings_that_it_was_made_and_judged_with(
+    models: Models, tmp_path: Path, store: ObjectStore, changed: dict[str, object]
+) -> None:
+    file, _ = convert.save(candidate(models).model(), tmp_path)
+    quantised.publish(store, candidate(models).key, side_car(file, accepted=True), file)
+    quantised.bring(store, models.cache_dir, renew=False)
+    assert load_embedder(in_int8(models), 1).description.precision.startswith("int8+")
+    told = Path(f"{models.embedder}.json")
+    told.write_text(json.dumps(json.loads(told.read_text()) | changed))
+    with pytest.raises(UserError, match="quantise"):
+        load_embedder(in_int8(models), 1)
+    told.write_text(json.dumps(json.loads(told.read_text()) | {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "channels": "RGB",
+                                                               "pooling": "average", "licence": "MIT"}))  # fmt: skip
+    load_embedder(in_int8(models), 1)
 
 
 def test_int8_that_nobody_has_tried_asks_for_the_command(models: Models) -> None:

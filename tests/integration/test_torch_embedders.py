@@ -184,6 +184,37 @@ def test_a_layer_within_the_classifier_computes_with_its_own_weights(tmp_path: P
     assert cosine(embedder.embed([image])[0], expected[0]) > 0.99999
 
 
+# The classifier is Dropout (0), Linear (1), ReLU (2), Dropout (3), Linear (4), ReLU (5), Linear (6).
+CUT: dict[str, tuple[str, str]] = {
+    "of other classes": ("classifier.1", ""),
+    "without its end": ("classifier.2", "classifier.6."),
+    "without its beginning": ("classifier.5", "classifier.1."),
+    "without an earlier layer": ("features", "features.3."),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_only_what_a_layer_needs_is_asked_of_a_state_dict(tmp_path: Path, name: str) -> None:
+    layer, without = CUT[name]
+    torch.manual_seed(4)
+    network = torchvision.models.alexnet(weights=None, num_classes=7).eval()
+    file = tmp_path / "own.pth"
+    torch.save({key: value for key, value in network.state_dict().items() if not (without and key.startswith(without))}, file)
+    pooling = "none" if "." in layer else "average"
+    describe(file, architecture="alexnet", layer=layer, input_size=[64, 64], mean=[0, 0, 0], std=[1, 1, 1], pooling=pooling)
+    models = Models(embedder=str(file), runtime=Runtime.TORCH, precision=Precision.F32, cache_dir=tmp_path)
+    if name not in {"of other classes", "without its end"}:
+        with pytest.raises(UserError, match=rf"\(missing: {without}weight and 1 more\)"):
+            load_embedder(models, 1)
+        return
+    image = squash(drawn(), (64, 64))
+    with torch.no_grad():
+        pixels = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float()
+        maps = network.avgpool(network.features(pixels)).flatten(1)
+        expected = network.classifier[: int(layer.removeprefix("classifier.")) + 1](maps).numpy()
+    assert cosine(load_embedder(models, 1).embed([image])[0], expected[0]) > 0.99999
+
+
 STATE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "early": lambda state: {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")},
     "prefixed": lambda state: {f"module.backbone.{key}": value for key, value in state.items()},

@@ -97,17 +97,17 @@ class Compiler:
     def _cache(self) -> Path | None:
         return _cache_dir(self._models.cache_dir, self._core)
 
-    def choose(self, path: Path, sha256: str, *cut: object) -> NetworkFile:
+    def choose(self, path: Path, sha256: str, *made_with: object) -> NetworkFile:
         """Choose the file that is run for a network: its own, or its int8 if the settings ask for that and it was accepted.
 
-        cut: where the graph is ended, if it is.
+        made_with: what its int8 depends on besides the file, if anything (as `quantised.key`).
 
         Raises UserError when the settings ask for int8 and nobody has tried it on this network.
         """
         own = NetworkFile(path, sha256, self.precision.value)
         if self._models.precision is not Precision.INT8:
             return own
-        return quantised.accepted(self._models.cache_dir, quantised.key(sha256, *cut), own) or own
+        return quantised.accepted(self._models.cache_dir, quantised.key(sha256, *made_with), own) or own
 
     def read(self, file: Path) -> ov.Model:
         """Read an ONNX or OpenVINO IR file.

@@ -29,7 +29,10 @@ def cut(model: ov.Model, layer: str) -> ov.Model:
     for node in model.get_ops():
         if node.get_friendly_name() == layer:
             return ov.Model([node.output(0)], model.get_parameters())
-    raise UserError(f"The network has no layer {layer!r}. Name an operation of its graph in the side-car file.")
+    last = ", ".join(output.get_node().input_value(0).get_node().get_friendly_name() for output in model.outputs)
+    raise UserError(
+        f"The network has no layer {layer!r}. Name an operation of its graph in the side-car file: {last}, or one before it."
+    )
 
 
 def refuse_broken(model: ov.Model, file: Path) -> None:

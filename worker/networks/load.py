@@ -33,11 +33,12 @@ def load_spotter(models: Models, threads: int) -> Spotter:
 def refuse_unusable(models: Models) -> None:
     """Build once what a user named: a worker's children would only say in their log what is wrong, again and again.
 
-    Raises UserError that says so.
+    Raises UserError that says so, also of settings that exclude each other.
     """
     from packsight.worker.networks import embedders  # noqa: PLC0415 - as above
     from packsight.worker.networks.spotters import ppocr  # noqa: PLC0415
 
+    embedders.refuse_contradictions(models)
     if models.precision is Precision.INT8:  # those networks are fetched later
         models = models.model_copy(update={"precision": Precision.AUTO})
     # Those that are released cannot be wrong, but their weights be out of reach for a while: children ask for them again.

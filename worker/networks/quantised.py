@@ -19,10 +19,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.vision.models import EmbedderDescription
 from packsight.worker.networks.model_files import network_sha256
 
 COMMAND = "packsight models quantise"
 SIDE_CAR = "int8.json"
+OWN = "file"
+"""How the source of a network begins that is the user's, up to a comma."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,21 @@ class SideCar(BaseModel):
     made_at: datetime
 
 
-def key(sha256: str, *cut: object) -> str:
-    """Name of a full-precision network: its file's hash, and where its graph is ended, if it is."""
-    return hashlib.sha256(" ".join([sha256, *map(str, cut)]).encode()).hexdigest()[:32] if cut else sha256[:32]
+def key(sha256: str, *made_with: object) -> str:
+    """Name of a full-precision network: its file's hash, and what else its int8 depends on, if anything."""
+    return hashlib.sha256(" ".join([sha256, *map(str, made_with)]).encode()).hexdigest()[:32] if made_with else sha256[:32]
+
+
+def made_with(description: EmbedderDescription) -> tuple[object, ...]:
+    """What an embedder's int8 depends on besides the file: where the graph is ended, and what a side-car file may change.
+
+    Ranges are calibrated on pixels as they are normalised, and a verdict is on vectors as they are pooled. Networks that are
+    chosen by name have one way of each.
+    """
+    told = description
+    own = told.source.partition(",")[0] == OWN
+    by_side_car = (told.source, told.channels, told.mean, told.std, told.pooling, told.gem_p) if own else ()
+    return (told.layer, told.input_size, *by_side_car)
 
 
 def accepted(cache_dir: Path, key: str, own: NetworkFile) -> NetworkFile | None:

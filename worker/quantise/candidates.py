@@ -70,7 +70,7 @@ class EmbedderCandidate:
         self.description, self._activations = embedders.activations(models, compiler)
         self.name, self.transformer = self.description.name, False
         self.source = self.description.sha256
-        self.key = quantised.key(self.source, self.description.layer, self.description.input_size)
+        self.key = quantised.key(self.source, *quantised.made_with(self.description))
 
     def model(self) -> ov.Model:
         """The graph up to the activations; the pooling's powers would lose too much in 8 bits."""

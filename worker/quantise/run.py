@@ -21,7 +21,7 @@ from packsight.shared.contract.errors import CatalogError, UserError
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import Precision, Settings
 from packsight.shared.storage.objects import ObjectStore
-from packsight.worker.networks import quantised
+from packsight.worker.networks import embedders, quantised
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.load import load_spotter
 from packsight.worker.networks.quantised import SideCar
@@ -60,6 +60,7 @@ def run(
     Raises UserError when NNCF, the catalog or photos are missing.
     """
     convert.nncf()
+    embedders.refuse_contradictions(config.models)
     with closing(ObjectStore(config.s3)) as store, tempfile.TemporaryDirectory() as folder:
         snapshot = _snapshot(config, store, catalog, Path(folder))
         labelled = labelled_shots(labels, root or labels.parent, snapshot) if labels else []

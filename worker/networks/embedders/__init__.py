@@ -37,10 +37,21 @@ def load(models: Models, threads: int) -> Embedder:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}. Let the user read it as whom workers run.") from None
 
 
+def refuse_contradictions(models: Models) -> None:
+    """Raise UserError where the runtime that is to run the embedder cannot: neither such a file, nor in such a precision."""
+    if models.precision is Precision.INT8 and _on_torch(models):
+        raise UserError("torch runs nothing in int8. Set PACKSIGHT_MODELS__RUNTIME=openvino, or another precision.")
+    if models.runtime is Runtime.TORCH and not _weights_alone(models.embedder):
+        raise UserError(f"torch does not run {models.embedder}. Set PACKSIGHT_MODELS__RUNTIME=openvino, or choose resnet50.")
+
+
+def _on_torch(models: Models) -> bool:
+    return _weights_alone(models.embedder) and torch_runtime.chosen(models.runtime)
+
+
 def _built(models: Models, threads: int) -> Embedder:
-    if _weights_alone(models.embedder) and torch_runtime.chosen(models.runtime):
-        if models.precision is Precision.INT8:
-            raise UserError("torch runs nothing in int8. Set PACKSIGHT_MODELS__RUNTIME=openvino, or another precision.")
+    refuse_contradictions(models)
+    if _on_torch(models):
         return torch_runtime.TorchEmbedder(_state_dict(models), models.precision, threads)
     compiler = Compiler(models, threads)
     return OpenVinoEmbedder(*activations(models, compiler), compiler)
@@ -49,13 +60,11 @@ def _built(models: Models, threads: int) -> Embedder:
 def activations(models: Models, compiler: Compiler) -> tuple[EmbedderDescription, ov.Model]:
     """Describe the embedder that the settings name and read its graph, which ends at the described layer.
 
-    Raises UserError when a part of it is missing or OpenVINO is not to run it.
+    Raises UserError when a part of it is missing.
     """
     name, suffix = models.embedder, Path(models.embedder).suffix.lower()
     if _weights_alone(name):
         return torchvision_export.activations(_state_dict(models), models.cache_dir, compiler)
-    if models.runtime is Runtime.TORCH:
-        raise UserError(f"torch does not run {name}. Set PACKSIGHT_MODELS__RUNTIME=openvino, or choose resnet50.")
     if name in BUNDLED:
         return BUNDLED[name](compiler)
     if suffix in {".onnx", ".xml"}:

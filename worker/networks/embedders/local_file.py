@@ -20,7 +20,7 @@ from pydantic import (
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.vision.models import EmbedderDescription, Pooling
-from packsight.worker.networks import graph
+from packsight.worker.networks import graph, quantised
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.model_files import network_sha256
 
@@ -78,23 +78,29 @@ def activations(file: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov
     car = side_car(file)
     if not file.is_file():
         raise UserError(f"The network {file} does not exist. Put the file there or correct PACKSIGHT_MODELS__EMBEDDER.")
-    chosen = compiler.choose(file, network_sha256(file), car.layer, car.input_size)
-    model = graph.cut(compiler.read(chosen.path), car.layer)
-    graph.refuse_broken(model, file)
-    pooling = car.pooling or (Pooling.AVERAGE if len(model.outputs[0].get_partial_shape()) == 4 else Pooling.NONE)
-    description = EmbedderDescription(
+    model = graph.cut(compiler.read(file), car.layer)
+    given = EmbedderDescription(
         name=car.name or file.stem,
-        source="file",
-        sha256=chosen.sha256,
+        source=quantised.OWN,
+        sha256=network_sha256(file),
         licence=car.licence,
         input_size=car.input_size,
         channels=car.channels,
         mean=car.mean,
         std=car.std,
         layer=car.layer,
-        pooling=pooling,
+        pooling=car.pooling or (Pooling.AVERAGE if len(model.outputs[0].get_partial_shape()) == 4 else Pooling.NONE),
         gem_p=car.gem_p,
-        dimension=graph.dimension(model, car.input_size),
-        precision=chosen.precision,
+        dimension=0,
+        precision="",
     )
-    return description, model
+    chosen = compiler.choose(file, given.sha256, *quantised.made_with(given))
+    if chosen.int8:
+        model = graph.cut(compiler.read(chosen.path), car.layer)
+    graph.refuse_broken(model, file)
+    completion = {
+        "sha256": chosen.sha256,
+        "dimension": graph.dimension(model, car.input_size),
+        "precision": chosen.precision,
+    }
+    return given.model_copy(update=completion), model

@@ -17,6 +17,7 @@ from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import hash_file
 from packsight.shared.vision.models import EmbedderDescription, Pooling
 from packsight.worker.networks.embedders.local_file import IMAGENET_MEAN, IMAGENET_STD, side_car
+from packsight.worker.networks.quantised import OWN
 
 CONNECT_SECONDS = 10.0
 
@@ -84,7 +85,7 @@ def local(file: Path) -> StateDict:
     car = side_car(file)
     description = EmbedderDescription(
         name=car.name or file.stem,
-        source=f"file, torchvision {car.architecture}",
+        source=f"{OWN}, torchvision {car.architecture}",
         sha256=hash_file(file),
         licence=car.licence,
         input_size=car.input_size,
@@ -103,22 +104,22 @@ def local(file: Path) -> StateDict:
 def activations(source: StateDict) -> Any:
     """Build the torch module [n, 3, h, w] -> activations of the layer, in evaluation mode on the CPU.
 
+    Only what the layer depends on is asked of the file.
+
     Raises UserError when torch is missing, or the weights belong to another architecture or are damaged.
     """
-    torch, _ = _torch(source.description.name)
+    torch, _ = imported(source.description.name)
     model = _architecture(source.architecture)
     layer = source.description.layer
-    wanted, weights = model.state_dict(), _weights(source.file)
-    weights = _without_prefix(weights, next(iter(wanted)))
-    # The classifier is not used, and user's weights may have another number of classes: unless the layer lies in it, which
-    # would compute with random numbers otherwise.
+    module = _until(model, layer)
+    known, needed = model.state_dict(), module.body.state_dict()
+    weights = _without_prefix(_weights(source.file), next(iter(known)))
+    # A classifier of the user's may have other classes, or other modules.
     head = f"{list(model.named_children())[-1][0]}."
-    if not f"{layer}.".startswith(head):
-        wanted, weights = ({key: value for key, value in some.items() if not key.startswith(head)} for some in (wanted, weights))
     # Which training alone counts, and early torch did not.
-    lacking = [key for key in wanted if key not in weights and not key.endswith(".num_batches_tracked")]
-    strange = [key for key in weights if key not in wanted]
-    other = [key for key in wanted if key in weights and wanted[key].shape != weights[key].shape]
+    lacking = [key for key in needed if key not in weights and not key.endswith(".num_batches_tracked")]
+    strange = [key for key in weights if key not in known and not key.startswith(head)]
+    other = [key for key in needed if key in weights and needed[key].shape != weights[key].shape]
     found = {"missing": lacking, "unknown": strange, "of another shape": other}
     wrong = [f"{what}: {keys[0]} and {len(keys) - 1} more" for what, keys in found.items() if keys]
     if wrong:
@@ -126,11 +127,12 @@ def activations(source: StateDict) -> Any:
             f"{source.file} does not hold the weights of {source.architecture} ({'; '.join(wrong)}). If they are of another "
             f'architecture, name it in {source.file.name}.json ("architecture"); else save what its state_dict() gives.'
         )
-    broken = [key for key, value in weights.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    taken = {key: value for key, value in weights.items() if key in needed}
+    broken = [key for key, value in taken.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if broken:
         raise UserError(f"{source.file}: {broken[0]} holds values that are no numbers. Take weights from before training failed.")
-    model.load_state_dict(weights, strict=False)
-    module, (height, width) = _until(model, layer), source.description.input_size
+    module.body.load_state_dict(taken, strict=False)
+    height, width = source.description.input_size
     try:
         with torch.inference_mode():
             module(torch.zeros(1, 3, height, width))
@@ -148,7 +150,7 @@ _NESTED = ("state_dict", "model_state_dict", "model")
 
 def _weights(file: Path) -> dict[str, Any]:
     """The tensors of a file by name. Raises UserError when it holds none."""
-    torch, _ = _torch(file.name)
+    torch, _ = imported(file.name)
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler meets
@@ -173,7 +175,7 @@ def _without_prefix(weights: dict[str, Any], first: str) -> dict[str, Any]:
 
 
 def _architecture(name: str) -> Any:
-    _, torchvision = _torch(name)
+    _, torchvision = imported(name)
     # Detectors and the like would fetch weights of their own.
     if name.lower() not in torchvision.models.list_models(module=torchvision.models):
         raise UserError(f"torchvision has no architecture {name}. Name one of its classifiers, like resnet50.")
@@ -183,7 +185,7 @@ def _architecture(name: str) -> Any:
 def _until(model: Any, layer: str) -> Any:
     from torchvision.models.feature_extraction import create_feature_extractor  # noqa: PLC0415 - see above
 
-    torch, _ = _torch(layer)
+    torch, _ = imported(layer)
 
     class Activations(torch.nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -203,7 +205,8 @@ def _until(model: Any, layer: str) -> Any:
         ) from None
 
 
-def _torch(name: str) -> tuple[Any, Any]:
+def imported(name: str) -> tuple[Any, Any]:
+    """torch and torchvision, for the network of that name. Raises UserError where they are not installed."""
     try:
         import torch  # noqa: PLC0415 - see above
         import torchvision  # noqa: PLC0415
@@ -215,7 +218,7 @@ def _torch(name: str) -> tuple[Any, Any]:
 
 
 def _fetch(name: str, release: _Released, place: Path) -> Path:
-    torch, torchvision = _torch(name)
+    torch, torchvision = imported(name)
     weights = torchvision.models.get_model_weights(name)[release.weights]
     try:
         place.parent.mkdir(parents=True, exist_ok=True)

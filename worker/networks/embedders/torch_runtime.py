@@ -15,7 +15,7 @@ from packsight.shared.vision.features import FloatArray
 from packsight.shared.vision.models import Pooling
 from packsight.worker.networks.base import Image
 from packsight.worker.networks.embedders.pixels import squash
-from packsight.worker.networks.embedders.state_dict import StateDict, activations
+from packsight.worker.networks.embedders.state_dict import StateDict, activations, imported
 from packsight.worker.networks.graph import GEM_FLOOR, refuse_shape
 
 
@@ -52,14 +52,15 @@ class TorchEmbedder:
     neighbours.
 
     threads: CPU threads, when there is no GPU.
+
+    Raises UserError when torch is missing, or the weights do not fit.
     """
 
     def __init__(
         self, source: StateDict, precision: Precision, threads: int, batches: BatchParameters = BATCHES
     ) -> None:
-        import torch  # noqa: PLC0415 - not where OpenVINO does the work
-
-        self._torch: Any = torch
+        torch, _ = imported(source.description.name)
+        self._torch = torch
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         on_gpu = self._device.type == "cuda"
         if precision is Precision.AUTO:

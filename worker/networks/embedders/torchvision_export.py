@@ -10,7 +10,7 @@ import openvino as ov
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.vision.models import EmbedderDescription
-from packsight.worker.networks import graph
+from packsight.worker.networks import graph, quantised
 from packsight.worker.networks.compile import Compiler
 from packsight.worker.networks.embedders import state_dict
 from packsight.worker.networks.embedders.state_dict import LAST_STAGE, StateDict
@@ -24,7 +24,7 @@ def activations(source: StateDict, cache_dir: Path, compiler: Compiler) -> tuple
     """Describe it and read its graph, converted at the first time. Raises UserError when that is impossible."""
     given = source.description
     # The weights' hash tells the network apart; that of the export differs between releases of the converter.
-    file = compiler.choose(exported(source, cache_dir), given.sha256, given.layer, given.input_size)
+    file = compiler.choose(exported(source, cache_dir), given.sha256, *quantised.made_with(given))
     try:
         model = compiler.read(file.path)
     except UserError as error:
