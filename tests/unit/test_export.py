@@ -203,7 +203,7 @@ def test_neither_does_one_where_temporary_files_lie(tmp_path: Path, monkeypatch:
     export = open_export(tmp_path / name)
     assert isinstance(export, Table)
     export._rows.close()
-    full = Path("/dev/full").open("w+b", buffering=100)  # noqa: SIM115  # the export closes it
+    full = Path("/dev/full").open("w+b")  # noqa: SIM115  # the export closes it
     monkeypatch.setattr(export._rows, "_file", full)
     with Exports() as exports, pytest.raises(OSError, match="No space left"):
         exports.take(export)
