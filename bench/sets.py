@@ -30,7 +30,7 @@ from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.registry import children
 from packsight.shared.settings import Settings
 from packsight.shared.storage.files import must_be_writable, write_whole
-from packsight.shared.tables.labels import read_labels
+from packsight.shared.tables.labels import read_label_table
 from packsight.worker.process.cores import usable_cores
 
 console = Console()
@@ -68,9 +68,11 @@ def sets_in(data: Path) -> list[PhotoSet]:
 
 
 def set_in(folder: Path) -> PhotoSet:
-    """The set of one folder; raises UserError when it has no labels."""
-    labels = read_labels(folder / "labels.csv")
-    return PhotoSet(folder.name, folder, folder / "feed.xml", _extra(folder / "photos"), labels)
+    """The set of one folder; tells of reviews that are no labels. Raises UserError when it has no labels."""
+    table = read_label_table(folder / "labels.csv")
+    if table.hint:
+        console.print(f"[yellow]![/] {escape(f'{folder.name}: {table.hint}')}", soft_wrap=True, highlight=False)
+    return PhotoSet(folder.name, folder, folder / "feed.xml", _extra(folder / "photos"), table.labels)
 
 
 def ready(photos: PhotoSet, priors: Path | None) -> PhotoSet:

@@ -64,7 +64,7 @@ def main() -> None:
         print(f"packsight: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise
         where = f" ({error.filename})" if error.filename else ""
         print(f"packsight: {error.strerror}{where}. Make room, or write elsewhere.", file=sys.stderr)

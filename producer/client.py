@@ -110,7 +110,7 @@ class Client:
         """
         options = parse_options(options, **keywords)
         self.store.ensure_bucket()
-        sent = next(iter(upload([single(image)], self.store)))
+        sent = next(iter(self._upload([single(image)])))
         if isinstance(sent, Unopened):
             raise UserError(f"{sent.name} cannot be read: {sent.failure.message}.")
         return self.ask(sent, options, timeout=timeout)
@@ -167,7 +167,7 @@ class Client:
         items = list(self._items(sources, column, skipped, excluded, counts))
         images: list[JobImage] = []
         unopened: list[Unopened] = []
-        for one in upload(items, self.store):
+        for one in self._upload(items):
             if isinstance(one, Unopened):
                 unopened.append(one)
             else:
@@ -178,8 +178,11 @@ class Client:
         with answering(self.settings):
             job = jobs.create(self.jobs, self.ledger, images, unopened, options, batch_size, about, job_id)
             if self.ledger.removals.since(removed):
-                deque(upload(items, self.store), maxlen=0)  # what was there may have gone with a job that was removed
+                deque(self._upload(items), maxlen=0)  # what was there may have gone with a job that was removed
         return job
+
+    def _upload(self, items: Iterable[Item]) -> Iterator[JobImage | Unopened]:
+        return upload(items, self.store, most=self.settings.fetch.max_bytes)
 
     def _items(
         self,

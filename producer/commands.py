@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -71,7 +72,7 @@ def submit(sources: Sequence[str], options: RecognizeOptions, how: Submission) -
     with Client() as client:
         with _exports(client, how.out, how.report) as exports:
             job = client.load(how.resume) if how.resume else _create(client, sources, options, how)
-            with _interruptible(job):
+            with _interruptible(job, how.out, how.report):
                 tally = _run(client, job, exports, how) if how.stays else _enqueue(client, job, how)
         if how.as_json:
             _print_json(job.manifest, client.summary(job.manifest))
@@ -92,7 +93,7 @@ def results(job_id: str, *, follow: bool, out: Sequence[Path], report: Path | No
         job = client.load(job_id)
         summary = client.summary(job.manifest)
         expired = summary.state is State.EXPIRED
-        with _interruptible(job), progress("Reading", job.photos, summary.answered) as bar:
+        with _interruptible(job, out, report), progress("Reading", job.photos, summary.answered) as bar:
             tally = _collect(client.outcomes(job, wait=follow and not expired, idle=bar.idle), exports, bar)
         tally.show(console if STANDARD_OUTPUT in out else page)
         days = client.settings.queue.result_expires / 86400
@@ -213,11 +214,13 @@ def _exports(client: Client, out: Sequence[Path], report: Path | None) -> Iterat
             console.print(f"Wrote [bold]{escape(str(path))}[/]", soft_wrap=True)
 
 
-def _interruptible(job: Job) -> AbstractContextManager[None]:
-    """Let Ctrl-C end the command and say how to go on."""
+def _interruptible(job: Job, out: Sequence[Path], report: Path | None) -> AbstractContextManager[None]:
+    """Let Ctrl-C end the command and say how to go on with the files that it was to write."""
+    named = [*(("--out", path) for path in out), *([("--report", report)] if report else [])]
+    files = escape("".join(f" {option} {shlex.quote(str(path))}" for option, path in named))
     return interruptible(
         "Queue what is left and wait, or read what has ended:\n"
-        f"  [bold]packsight submit --resume {job.id} --wait[/]\n  [bold]packsight results {job.id}[/]"
+        f"  [bold]packsight submit --resume {job.id} --wait{files}[/]\n  [bold]packsight results {job.id}{files}[/]"
     )
 
 

@@ -67,8 +67,10 @@ class Pace:
 
     @property
     def left(self) -> float | None:
-        """Seconds until all is done at this rate; None when it is, or nothing tells."""
-        return (self.total - self.done) / self.rate if self.rate and self.total is not None and self.done < self.total else None
+        """Seconds until all is done at this rate; None when it is, or nothing tells, as where nothing has been done for long."""
+        if not self.rate or self.total is None or self.done >= self.total or monotonic() - self.last > PATIENCE:
+            return None
+        return (self.total - self.done) / self.rate
 
     def words(self) -> str:
         """All of it, in figures."""

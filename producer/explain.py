@@ -14,6 +14,7 @@ from rich.markup import escape
 from packsight.producer.client import Client
 from packsight.producer.collect import rows_of
 from packsight.producer.display import console, show_outcome
+from packsight.producer.export import Exports
 from packsight.producer.report import Report
 from packsight.producer.rows import Row
 from packsight.producer.thumbnails import Thumbnails
@@ -24,7 +25,7 @@ from packsight.shared.contract.references import shown
 from packsight.shared.extras import Later
 from packsight.shared.storage import layout
 from packsight.shared.storage.fetch import Fetcher
-from packsight.shared.storage.files import must_be_files
+from packsight.shared.storage.files import must_be_files, written_aside
 from packsight.shared.storage.jobs import Job, JobImage
 
 if TYPE_CHECKING:
@@ -93,11 +94,13 @@ def draw(client: Client, row: Row, file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix.lower() == ".png":
-            drawing.write_png(file, row, pictures)
+            with written_aside(file) as part:
+                drawing.write_png(part, row, pictures)
             return
-        report = Report(file, pictures, single=True)
-        report.add(row)
-        report.finish()
+        with Exports() as exports:
+            exports.take(Report(file, pictures, single=True))
+            exports.add(row)
+            exports.finish()
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}. Choose another with --out.") from None
     finally:

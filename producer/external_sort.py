@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=tuple[float | str, ...])
@@ -33,4 +34,5 @@ class ExternalSort(Generic[K]):
 
     def close(self) -> None:
         """Give the disk space back."""
-        self._file.close()
+        with suppress(OSError):  # what a full disk has not taken is written once more, and wanted by nobody
+            self._file.close()

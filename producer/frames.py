@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
@@ -42,6 +43,7 @@ else:
 
 _TYPES: dict[Kind, str] = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
 _CATEGORIES = {"status": [status.value for status in Status], "failure_code": [code.value for code in ErrorCode]}
+_FLOATED = re.compile(r"\d+\.0")
 _TRUTHS = dict.fromkeys(("true", "истина", "wahr", "vrai", "1"), True) | dict.fromkeys(
     ("false", "ложь", "falsch", "faux", "0"), False
 )
@@ -70,11 +72,14 @@ def frame(rows: Iterable[Row]) -> pd.DataFrame:
 def read_results(paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
     """Read files of results, .jsonl, .csv or .parquet, into one DataFrame: columns and types are the same whatever the file.
 
-    Rows come in the order of the jobs' names and of their photos. Columns that a file of an earlier release lacks are NA.
+    Rows come in the order of the jobs' names and of their photos. Of a job's photo that stands there more than once the row
+    that is read last counts. Columns that a file of an earlier release lacks are NA.
     Raises UserError for a file that cannot be read or is none of results, and where pandas is not installed.
     """
     several = [paths] if isinstance(paths, str | Path) else paths
-    return _frame(record for path in several for record in _records(Path(path)))
+    read = _frame(record for path in several for record in _records(Path(path)))
+    again = read.duplicated(["job", "index"], keep="last") & read["job"].notna() & read["index"].notna()
+    return read[~again].reset_index(drop=True)
 
 
 def _frame(records: Iterable[Mapping[str, Value]]) -> pd.DataFrame:
@@ -127,12 +132,19 @@ def _of_csv(path: Path) -> Iterator[Mapping[str, Value]]:
     header = next(rows, [])
     if "status" not in header:
         raise ValueError("there is no column status")
-    for row in rows:
-        yield {
-            literal(name): _FROM_TEXT[COLUMNS.get(name, str)](cell) if cell else None
-            for name, cell in zip_longest(header, row[: len(header)], fillvalue="")
-            if name
-        }
+    cells = [list(row) for row in zip_longest(header, *(row[: len(header)] for row in rows), fillvalue="") if row[0]]
+    names = [literal(name) for name, *_ in cells]
+    columns = [_column(COLUMNS.get(name, str), column) for name, (_, *column) in zip(names, cells, strict=True)]
+    for values in zip(*columns, strict=True):
+        yield dict(zip(names, values, strict=True))
+
+
+def _column(kind: Kind, cells: Sequence[str]) -> Iterator[Value]:
+    """A column's values. Data frames make floats of texts that are numbers where some rows have none, and save 42 as 42.0."""
+    read = _FROM_TEXT[kind]
+    if kind in (str, int) and all(_FLOATED.fullmatch(cell) for cell in cells if cell):
+        cells = [cell.removesuffix(".0") for cell in cells]
+    return (read(cell) if cell else None for cell in cells)
 
 
 def _cells(path: Path) -> Iterator[list[str]]:

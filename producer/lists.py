@@ -10,27 +10,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import whole
-from packsight.shared.extras import Later
 from packsight.shared.tables.columns import KNOWN, apart
-from packsight.shared.tables.encoding import Recoder
+from packsight.shared.tables.records import SUFFIXES as RECORDS
+from packsight.shared.tables.records import Record, cell, decoded, lines, of_json, read_records
 from packsight.shared.tables.table import SUFFIXES as TABLES
 from packsight.shared.tables.table import named, read_rows
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
-
-if TYPE_CHECKING:
-    from pyarrow import parquet
-else:
-    parquet = Later("pyarrow.parquet", extra="analysis")
 
 COLUMNS = ("image", "picture", "reference", *KNOWN["picture"], "url")
 """Names under which a list's column of references is found, in this order; `url` last, which is also what a product's page is
 called."""
 STANDARD_INPUT = "-"
-SUFFIXES = frozenset((".txt", ".jsonl", ".ndjson", ".parquet", *TABLES))
+SUFFIXES = frozenset((".txt", *RECORDS, *TABLES))
 """Of files that are lists of photos, in lower case."""
 
 Entry = tuple[str, Mapping[str, str]]
@@ -51,12 +46,10 @@ def read_list(path: Path, column: str | None = None) -> Iterator[Entry]:
         if kind in TABLES:
             with path.open("rb") as file:
                 yield from _of_rows(_table(file, str(path), column), str(path), column)
-        elif kind == ".parquet":
-            yield from _of_rows(_parquet(path), str(path), column)
         elif kind == ".txt":
-            yield from _of_text(_text(path.read_bytes(), str(path)))
+            yield from _of_text(decoded(path.read_bytes(), str(path)))
         else:
-            yield from _of_json(_text(path.read_bytes(), str(path)), str(path), column)
+            yield from _of_records(read_records(path, COLUMNS[0]), str(path), column)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
 
@@ -66,14 +59,14 @@ def read_bytes(data: bytes, suffix: str, name: str, column: str | None = None) -
     if suffix in TABLES:
         yield from _of_rows(_table(io.BufferedReader(io.BytesIO(data)), name, column), name, column)
     elif suffix == ".txt":
-        yield from _of_text(_text(data, name))
+        yield from _of_text(decoded(data, name))
     else:
-        yield from _of_json(_text(data, name), name, column)
+        yield from _of_json(decoded(data, name), name, column)
 
 
 def read_standard_input(column: str | None = None) -> Iterator[Entry]:
     """The same of standard input: JSON lines where the first begins with a brace, else a reference per line."""
-    text = _text(sys.stdin.buffer.read(), "Standard input")
+    text = decoded(sys.stdin.buffer.read(), "Standard input")
     if text.lstrip().startswith("{"):
         yield from _of_json(text, "Standard input", column)
     else:
@@ -101,22 +94,8 @@ def _is_picture(name: str) -> bool:
     return PurePosixPath(name.partition("?")[0]).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _text(data: bytes, name: str) -> str:
-    try:
-        return Recoder().recode(data, final=True).decode()
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        what = f"{name} is no text in line {line}: byte {error.object[error.start]:#04x} in {error.encoding}"
-        raise UserError(f"{what}. A list has one reference per line, or one JSON object; save it as UTF-8.") from None
-
-
-def _lines(text: str) -> Iterator[str]:
-    """Lines without their ends. Other marks that Python ends lines at, as U+2028, may stand within texts of JSON and names."""
-    return (line.strip() for line in io.StringIO(text, newline=None))
-
-
 def _of_text(text: str) -> Iterator[Entry]:
-    for line in _lines(text):
+    for line in lines(text):
         if line and (not line.startswith("#") or _is_name(line)):
             yield line, {}
 
@@ -127,22 +106,11 @@ def _is_name(line: str) -> bool:
 
 
 def _of_json(text: str, name: str, column: str | None) -> Iterator[Entry]:
-    def rows() -> Iterator[dict[str, str]]:
-        for number, line in enumerate(_lines(text), start=1):
-            if not line:
-                continue
-            try:
-                found = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise UserError(f"{name}, line {number}: {error}. Each line holds one JSON object.") from None
-            if isinstance(found, str):
-                yield {COLUMNS[0]: whole(found)}
-            elif isinstance(found, dict):
-                yield {whole(key): _cell(value) for key, value in found.items()}
-            else:
-                raise UserError(f"{name}, line {number}: neither an object nor a string. Each line holds one JSON object.")
+    return _of_records(of_json(text, name, COLUMNS[0]), name, column)
 
-    yield from _of_rows(rows(), name, column)
+
+def _of_records(records: Iterable[Record], name: str, column: str | None) -> Iterator[Entry]:
+    return _of_rows(({key: cell(value) for key, value in row.items()} for _, row in records), name, column)
 
 
 def _table(file: BinaryIO, name: str, column: str | None) -> Iterator[dict[str, str]]:
@@ -164,16 +132,6 @@ def _table(file: BinaryIO, name: str, column: str | None) -> Iterator[dict[str, 
 
 def _wanted(column: str | None) -> tuple[str, ...]:
     return (column,) if column else COLUMNS
-
-
-def _parquet(path: Path) -> Iterator[dict[str, str]]:
-    try:
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches():
-                named_apart = batch.rename_columns(apart(batch.schema.names))
-                yield from ({key: _cell(value) for key, value in row.items()} for row in named_apart.to_pylist())
-    except ValueError as error:  # pyarrow's own errors are some
-        raise UserError(f"{path} is no Parquet file: {error}.") from None
 
 
 def _of_rows(rows: Iterable[dict[str, str]], name: str, column: str | None) -> Iterator[Entry]:
@@ -199,10 +157,3 @@ def _without(name: str, columns: Iterable[str], column: str | None) -> UserError
     wanted = column or "of photos (say image, picture or url)"
     there = ", ".join(filter(None, columns))[:500]
     return UserError(f"{name} has no column {wanted}; it has {there}. Name it: --column, over HTTP `column`.")
-
-
-def _cell(value: object) -> str:
-    """A value as text: nothing for none, and what is neither text nor a number as JSON."""
-    if value is None:
-        return ""
-    return whole(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from packsight.producer.lists import names_several
 from packsight.producer.sources import Item
-from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.storage import layout
 from packsight.shared.storage.files import FileChanged, hash_file
@@ -32,6 +32,7 @@ _TRIES = 3
 _PAUSE = 0.5
 """Seconds before that, and twice as many before the last time."""
 _ALONE = "each photo needs a row of its own"
+_REMEDY = "Correct the list or the file, and submit it again; the other photos of the job need not be sent again."
 _NO_PATHS = {
     ("//", "www.", "http:", "https:", "s3:"): "no file has this name, which seems to be an address: those begin with https:// or s3://",
     ("data:",): "it is a picture itself, as a data URI: decode it into a file and name that",
@@ -42,13 +43,17 @@ _FRESH = timedelta(hours=12)
 days old (settings.Storage.uploads_days), and the job that is being submitted has no manifest yet."""
 
 
-def upload(items: Iterable[Item], store: ObjectStore, *, threads: int = THREADS) -> Iterator[JobImage | Unopened]:
+def upload(
+    items: Iterable[Item], store: ObjectStore, *, most: int, threads: int = THREADS
+) -> Iterator[JobImage | Unopened]:
     """Yield what a job's manifest holds for each item, in order.
 
+    most: bytes of a photo that workers take (settings.Fetch.max_bytes).
+
     A local file becomes s3://<bucket>/uploads/<sha256 of its content>; what was sent a short while ago is not sent again. A
-    reference stays as it is. At most four files per thread are under way. A file that cannot be read, and an entry of a list
-    that names no photo or several, is yielded as Unopened; a file without content is not refused here, its outcome says what
-    is wrong with it.
+    reference stays as it is. At most four files per thread are under way. A file that cannot be read or is larger, and an entry
+    of a list that names no photo or several, is yielded as Unopened; a file without content is not refused here, its outcome
+    says what is wrong with it.
 
     Raises StorageError when object storage refuses or does not answer.
     """
@@ -56,7 +61,7 @@ def upload(items: Iterable[Item], store: ObjectStore, *, threads: int = THREADS)
     under_way: deque[Future[JobImage | Unopened]] = deque()
     try:
         for item in items:
-            under_way.append(pool.submit(_one, item, store))
+            under_way.append(pool.submit(_one, item, store, most))
             if len(under_way) >= 4 * threads:
                 yield under_way.popleft().result()
         while under_way:
@@ -65,7 +70,7 @@ def upload(items: Iterable[Item], store: ObjectStore, *, threads: int = THREADS)
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _one(item: Item, store: ObjectStore) -> JobImage | Unopened:
+def _one(item: Item, store: ObjectStore, most: int) -> JobImage | Unopened:
     if not item.where:
         nameless = replace(item, name=item.name or NAMELESS)
         return _unopened(nameless, ErrorCode.REFERENCE_INVALID, "this entry of the list names no photo")
@@ -76,12 +81,14 @@ def _one(item: Item, store: ObjectStore) -> JobImage | Unopened:
             return _unopened(item, ErrorCode.REFERENCE_INVALID, f"the reference has more than {MAX_REFERENCE} characters")
         return JobImage(reference=item.where, name=item.name, extra=dict(item.extra))
     try:
-        return _stored(item, item.where, store)
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character, from a damaged list
+        return _stored(item, item.where, store, most)
+    except (OSError, ValueError, ImageError) as error:  # ValueError: a path with a NUL character, from a damaged list
         return _unopened(item, *_why(error, item.name))
 
 
-def _why(error: OSError | ValueError, name: str) -> tuple[ErrorCode, str]:
+def _why(error: OSError | ValueError | ImageError, name: str) -> tuple[ErrorCode, str] | tuple[ErrorCode, str, str]:
+    if isinstance(error, ImageError):
+        return error.code, error.message, error.remedy
     if getattr(error, "errno", None) in {errno.ENOENT, errno.ENAMETOOLONG} and names_several(name):
         return ErrorCode.REFERENCE_INVALID, f"no file has this name, which seems to be several: {_ALONE}"
     if getattr(error, "errno", None) in {errno.ENOENT, errno.ENAMETOOLONG}:
@@ -95,9 +102,12 @@ def _why(error: OSError | ValueError, name: str) -> tuple[ErrorCode, str]:
     return ErrorCode.REFERENCE_INVALID, getattr(error, "strerror", None) or str(error)
 
 
-def _stored(item: Item, path: Path, store: ObjectStore) -> JobImage:
-    if not stat.S_ISREG(path.stat().st_mode):  # a named pipe would be read for ever
+def _stored(item: Item, path: Path, store: ObjectStore, most: int) -> JobImage:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a named pipe would be read for ever
         raise ValueError("it is no regular file")
+    if status.st_size > most:
+        raise ImageError(ErrorCode.FILE_TOO_LARGE, f"it has {status.st_size:,} bytes, more than the {most:,} that workers take")
     for number in range(_TRIES):
         time.sleep(number * _PAUSE)
         sha256 = hash_file(path)
@@ -123,7 +133,6 @@ def _is_there(key: str, store: ObjectStore) -> bool:
     return (age := store.age(key)) is not None and age <= _FRESH
 
 
-def _unopened(item: Item, code: ErrorCode, reason: str) -> Unopened:
-    remedy = "Correct the list or the file, and submit it again; the other photos of the job need not be sent again."
+def _unopened(item: Item, code: ErrorCode, reason: str, remedy: str = _REMEDY) -> Unopened:
     failure = Failure(code=code, message=reason, remedy=remedy, retryable=False)
     return Unopened(name=item.name[:MAX_REFERENCE], failure=failure, extra=dict(item.extra))

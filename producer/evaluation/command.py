@@ -26,7 +26,7 @@ from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions, parse_options
 from packsight.shared.extras import Later
 from packsight.shared.storage.files import must_be_writable, write_whole
-from packsight.shared.tables.labels import Label, LabelTable, read_label_table
+from packsight.shared.tables.labels import Label, read_label_table
 
 if TYPE_CHECKING:
     from packsight.producer.evaluation import baseline_2020, describe, local, page
@@ -40,10 +40,6 @@ else:
     local = Later("packsight.producer.evaluation.local", extra="analysis")
     page = Later("packsight.producer.evaluation.page")
     catalog_tables = Later("packsight.shared.catalog.tables", extra="analysis")
-
-UNSAID = 5
-"""Lines that are named of those without a label."""
-
 
 def evaluate(
     labels: Path | None,
@@ -108,17 +104,9 @@ def _known(file: Path, folder: Path, kind: str) -> list[Label]:
     """The labels of a table, one for each photo; tells of those that are left out."""
     table = read_label_table(file, kind=kind)
     known, again = doubled.once(table.labels, folder)
-    for told in filter(None, (_unsaid(table) if table.unsaid else "", doubled.hint(again))):
+    for told in filter(None, (table.hint, doubled.hint(again))):
         console.print(f"[yellow]![/] {escape(told)}", soft_wrap=True)
     return known
-
-
-def _unsaid(table: LabelTable) -> str:
-    lines = ", ".join(map(str, table.unsaid[:UNSAID])) + (" …" if len(table.unsaid) > UNSAID else "")
-    return (
-        f"Reviews that say of no product whether the photo shows it, or that count no longer, are no labels: {len(table.unsaid)} "
-        f"of {len(table.unsaid) + len(table.labels)} rows left out (lines {lines})."
-    )
 
 
 def _earlier(file: Path, known: Sequence[Label]) -> list[Answer]:

@@ -26,7 +26,7 @@ def send(client: Client, labels: Sequence[Label], root: Path) -> list[JobImage]:
     """Upload the labelled photos, paths from `root` on; raises UserError when one cannot be read."""
     client.store.ensure_bucket()
     sent = []
-    for one in upload(items(labels, root), client.store):
+    for one in upload(items(labels, root), client.store, most=client.settings.fetch.max_bytes):
         if isinstance(one, Unopened):
             raise unreadable(one)
         sent.append(one)

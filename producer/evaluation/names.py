@@ -26,9 +26,13 @@ def met(file: str, then: Sequence[Answer], labels: Sequence[Label]) -> list[Answ
                 "Name an evaluation of the same labels with --against."
             )
         then = [replace(one, image=called.get(one.image, one.image)) for one in then]
+    ids = {one.image: one.product_id for one in labels}
     if not {(one.image, one.product_id) for one in then} & {(one.image, one.product_id) for one in labels}:
+        other = next(one for one in then if one.image in ids)
         raise UserError(
-            f"No photo has the same product in {file} and in the labels. Name an evaluation of the same labels with --against."
+            f"No photo has the same product in {file} and in the labels: {other.image} shows {other.product_id or 'none'} there, "
+            f"{ids[other.image] or 'none'} here. If products were numbered anew since, nothing that was measured before can be "
+            "compared; else name an evaluation of the same labels with --against."
         )
     return list(then)
 

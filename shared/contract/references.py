@@ -101,10 +101,12 @@ def plain_lines(text: str) -> str:
 
 
 def parse_object(reference: str) -> tuple[str, str]:
-    """Split s3://bucket/key; the key is taken literally."""
+    """Split s3://bucket/key; the key is taken literally, with tabs and line breaks too."""
     bucket, _, key = reference.partition("://")[2].partition("/")
-    if not bucket or not key or _CONTROL.search(reference):
+    if not bucket or not key:
         raise ImageError(ErrorCode.REFERENCE_INVALID, f"{shown(reference)} names no bucket and key")
+    if not is_whole(reference):
+        raise _invalid(reference, "it has halves of characters, which no key holds")
     return bucket, key
 
 

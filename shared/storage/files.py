@@ -28,14 +28,16 @@ def must_be_writable(*paths: Path | None) -> None:
     """The same, and for one whose folder cannot be written to: before hours of work, not after."""
     must_be_files(*paths)
     for path in filter(None, paths):
-        if not (path.parent.is_dir() and os.access(path.parent, os.W_OK | os.X_OK)):
-            raise UserError(f"{path.parent} is no folder that may be written to. Create it or write {path.name} elsewhere.")
+        if not _is_stream(path) and not ((place := _place(path).parent).is_dir() and os.access(place, os.W_OK | os.X_OK)):
+            raise UserError(f"{place} is no folder that may be written to. Create it or write {path.name} elsewhere.")
 
 
 def unwritable(path: Path, error: OSError) -> UserError:
     """What somebody is told who named a file that cannot be written."""
     if isinstance(error, IsADirectoryError):
         return UserError(f"{path} is a folder. Name a file, in it or elsewhere.")
+    if error.errno == errno.ESPIPE:
+        return UserError(f"{path} is no regular file. Name a file; results go to standard output with --out -.")
     if isinstance(error, BlockingIOError):
         return UserError(f"{path} is being written already, by another command or this one. Name another file, or wait for it.")
     return UserError(f"{path} cannot be written: {error.strerror}. Create the folder or choose another.")
@@ -44,14 +46,16 @@ def unwritable(path: Path, error: OSError) -> UserError:
 class Part:
     """A file that is written for long, at `<name>.part` beside its place (`path`), where it can be followed until it is whole.
 
-    It is empty at first, and held: whoever else would write the same file gets BlockingIOError, in this process too. One that was
-    left by a process that died is taken over. Raises IsADirectoryError for a folder, OSError where nothing can be written.
+    Where a symbolic link stands, both are where it leads. It is empty at first, and held: whoever else would write the same file
+    gets BlockingIOError, in this process too. One that was left by a process that died is taken over. Raises IsADirectoryError
+    for a folder, OSError with ESPIPE for a pipe or device, whose place no file may take, another where nothing can be written.
     """
 
     def __init__(self, path: Path) -> None:
-        _must_be_file(path)
-        self.path = path.with_name(path.name + ".part")
-        self._whole = path
+        self._whole = _place(path)
+        if _is_stream(path):
+            raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE), str(path))
+        self.path = self._whole.with_name(self._whole.name + ".part")
         self._held = self._hold()
 
     def finish(self) -> None:
@@ -95,6 +99,17 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
         return False
 
 
+def _place(path: Path) -> Path:
+    """Where a file is to stand: a symbolic link stays, and what it leads to is written. Raises IsADirectoryError for a folder."""
+    _must_be_file(path)
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a pipe or device stands there, as `/dev/null` does: a file in its place would be in everybody's way."""
+    return path.exists() and not path.is_file()
+
+
 def _must_be_file(path: Path) -> None:
     """No file gets the name of a folder, which would be found out only when all is written."""
     if path.is_dir():
@@ -105,13 +120,17 @@ def _must_be_file(path: Path) -> None:
 def written_aside(path: Path) -> Iterator[Path]:
     """Give the place to write a file to; it gets its name when the block ends, and is removed when that raises.
 
-    Of several processes that write the same file the last one wins. Raises OSError for a folder, and when it cannot be renamed.
+    Of several processes that write the same file the last one wins. Where a symbolic link stands, what it leads to is written; a
+    pipe or device is written to itself. Raises OSError for a folder, and when it cannot be renamed.
     """
-    _must_be_file(path)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    place = _place(path)
+    if _is_stream(path):  # not the place: /dev/stdout leads to a pipe that has no name
+        yield path
+        return
+    part = place.with_name(f"{place.name}.{os.getpid()}.part")
     try:
         yield part
-        part.replace(path)
+        part.replace(place)
     finally:
         part.unlink(missing_ok=True)
 

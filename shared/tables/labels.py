@@ -30,6 +30,8 @@ REVIEW = frozenset(("verdict", "offered"))
 """Columns that only reviews have together."""
 RIGHT, OTHER, ABSENT = "right", "other", "not_listed"
 """Verdicts that are labels: it shows the first candidate, another product, or none of the catalog."""
+_NAMED = 5
+"""Lines that are named of those without a label."""
 TELL_NOTHING = frozenset(("bad_photo", "undone"))
 """Verdicts that are no labels."""
 
@@ -58,6 +60,17 @@ class LabelTable:
 
     labels: list[Label]
     unsaid: tuple[int, ...] = ()
+
+    @property
+    def hint(self) -> str:
+        """What is told of rows that are no labels; empty without any."""
+        if not self.unsaid:
+            return ""
+        lines = ", ".join(map(str, self.unsaid[:_NAMED])) + (" …" if len(self.unsaid) > _NAMED else "")
+        return (
+            "Reviews that say of no product whether the photo shows it, or that count no longer, are no labels: "
+            f"{len(self.unsaid)} of {len(self.unsaid) + len(self.labels)} rows left out (lines {lines})."
+        )
 
 
 def read_labels(path: Path, *, kind: str = USUAL_KIND) -> list[Label]:

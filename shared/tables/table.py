@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -14,6 +14,8 @@ from packsight.shared.tables import cells, html_table, kinds, workbook
 from packsight.shared.tables.cells import IsHeader, has_several, no_row, start_of
 from packsight.shared.tables.columns import apart, plain
 from packsight.shared.tables.merged import spread
+from packsight.shared.tables.records import SUFFIXES as RECORDS
+from packsight.shared.tables.records import Record, cell, read_records
 
 SUFFIXES = frozenset((".csv", ".tsv", ".xlsx", ".xls", ".ods"))
 """File names that promise a table, in lower case."""
@@ -87,10 +89,13 @@ def _understood(data: bytes, name: str, is_header: IsHeader, is_row: IsHeader) -
 def read_table(path: Path, is_header: IsHeader = has_several) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the line of each row of a table file, and the row by column, whose names are those of the header in lower case.
 
-    Of columns of one name the first keeps it. Rows without anything are left out; cells beyond the header are too. Raises
-    UserError when it cannot be read or has no header.
+    JSON lines and Parquet are tables too, whose rows all have the columns of any. Of columns of one name the first keeps it. Rows
+    without anything are left out; cells beyond the header are too. Raises UserError when it cannot be read or has no header.
     """
     try:
+        if path.suffix.lower() in RECORDS:
+            yield from _filled(read_records(path))
+            return
         with path.open("rb") as file:
             rows = read_rows(file, str(path), is_header)
             _, header = next(rows, (0, None))
@@ -101,6 +106,17 @@ def read_table(path: Path, is_header: IsHeader = has_several) -> Iterator[tuple[
                 yield line, {name: row[index] if index < len(row) else "" for index, name in enumerate(names) if name}
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _filled(records: Iterable[Record]) -> Iterator[tuple[int, dict[str, str]]]:
+    rows = [(line, {name.strip().lower(): _cell(value).strip() for name, value in row.items()}) for line, row in records]
+    names = tuple(dict.fromkeys(name for _, row in rows for name in row))
+    return ((line, {name: row.get(name, "") for name in names}) for line, row in rows if any(row.values()))
+
+
+def _cell(value: object) -> str:
+    """A value as text, 42.0 as 42: data frames make floats of ids that are numbers where some rows have none."""
+    return cell(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def named(columns: Collection[str], wanted: tuple[str, ...]) -> str | None:

@@ -43,6 +43,15 @@ def measured(*found: Answer) -> dict[str, Any]:
     }
 
 
+def test_reviews_that_are_no_labels_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/feed.xml").touch()
+    (tmp_path / "a/labels.csv").write_text("image,verdict,product_id,offered\nq.jpg,right,1,unsure\nr.jpg,bad_photo,,unsure\n")
+    (found,) = sets_in(tmp_path)
+    assert [label.image for label in found.labels] == ["q.jpg"]
+    assert "a: Reviews that say of no product" in capsys.readouterr().out
+
+
 def test_sets_are_the_folders_with_a_feed_and_labels(tmp_path: Path) -> None:
     for name, files in {"b": ("feed.xml", "labels.csv"), "a": ("feed.xml", "labels.csv"), "c": ("feed.xml",)}.items():
         (tmp_path / name).mkdir()

@@ -140,7 +140,7 @@ def test_ctrl_c_ends_the_command_and_the_job_is_resumed(worker: StandIn, photos:
     process.send_signal(signal.SIGINT)
     _, remarks = process.communicate(timeout=60)
     assert process.returncode == 130, remarks
-    assert f"submit --resume {job}" in remarks
+    assert f"submit --resume {job} --wait --out {out}\n" in remarks
     assert not out.exists()
     worker.gate.set()
     run("submit", "--resume", job, "--out", out)

@@ -97,7 +97,7 @@ def test_evaluations_without_a_photo_in_common_are_refused(then: list[str], now:
 
 
 def test_evaluations_without_a_label_in_common_are_refused() -> None:
-    with pytest.raises(UserError, match=r"No photo has the same product in m\.json"):
+    with pytest.raises(UserError, match=r"No photo has the same product in m\.json.*: x\.jpg shows 1 there, 2 here"):
         renamed(["x.jpg"], ["x.jpg"], "2")
 
 

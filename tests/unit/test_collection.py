@@ -359,7 +359,7 @@ def test_a_photo_that_was_sent_long_ago_is_sent_again_so_that_its_new_job_finds_
         drawn.shelf.objects[key] = b"as it was sent before"
         drawn.shelf.written[key] = datetime.now(UTC) - timedelta(hours=hours)
         drawn.shelf.clock = datetime.now(UTC)
-        (image,) = upload([Item("photo.jpg", photo)], drawn.shelf)
+        (image,) = upload([Item("photo.jpg", photo)], drawn.shelf, most=2**20)
         assert isinstance(image, JobImage) and image.reference == f"s3://shelf/{key}"
         assert (drawn.shelf.objects[key] == b"photo") is again
 

@@ -43,6 +43,8 @@ def test_the_rate_is_what_was_done_by_the_time_that_it_took_and_what_was_done_be
     now[0] += 5
     assert pace.rate == pytest.approx(16 / 20), "it does not sink until the next batch"
     assert pace.words() == "116/262 · 0.8/s · in 0:00:25 · 0:03:02 left"
+    now[0] += display.PATIENCE
+    assert pace.words() == "116/262 · 0.8/s · in 0:00:55", "nothing tells how long what stands still will take"
 
 
 def test_the_line_of_progress_fits_into_80_columns_and_a_remark_stands_below_it(

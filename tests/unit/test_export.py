@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from packsight.producer.collect import failed_rows, rows_of
 from packsight.producer.columns import COLUMNS, flat
-from packsight.producer.export import Export, Exports, JsonLines, open_export
+from packsight.producer.export import Export, Exports, JsonLines, Table, open_export
 from packsight.producer.lists import read_list
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import ADVICE, ErrorCode, UserError
@@ -195,6 +195,20 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     with Exports() as exports, pytest.raises(OSError, match="No space left"):
         exports.take(export)
         exports.add(matched(0))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["results.csv", "results.parquet"])
+def test_neither_does_one_where_temporary_files_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    export = open_export(tmp_path / name)
+    assert isinstance(export, Table)
+    export._rows.close()
+    full = Path("/dev/full").open("w+b")  # noqa: SIM115  # the export closes it
+    monkeypatch.setattr(export._rows, "_file", full)
+    with Exports() as exports, pytest.raises(OSError, match="No space left"):
+        exports.take(export)
+        exports.add(matched(0))
+        exports.finish()
     assert not list(tmp_path.iterdir())
 
 

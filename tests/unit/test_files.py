@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,34 @@ def test_files_that_cannot_be_written_are_told_by_their_folder(tmp_path: Path) -
         must_be_writable(tmp_path / "no/a.json")
     with pytest.raises(UserError, match="is a folder"):
         must_be_writable(tmp_path)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_link_leads_to_is_written_and_the_link_stays(tmp_path: Path, there: bool) -> None:
+    (folder := tmp_path / "disk").mkdir()
+    (link := tmp_path / "table.csv").symlink_to(Path("disk") / "real.csv")
+    if there:
+        (folder / "real.csv").write_text("before")
+    must_be_writable(link)
+    part = Part(link)
+    part.path.write_text("for long")
+    part.finish()
+    assert (folder / "real.csv").read_text() == "for long"
+    write_whole(link, "at once")
+    assert link.is_symlink()
+    assert (folder / "real.csv").read_text() == "at once"
+    assert [*folder.iterdir(), *sorted(tmp_path.iterdir())] == [folder / "real.csv", folder, link]
+
+
+def test_no_file_takes_the_place_of_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "table.csv")
+    must_be_writable(pipe)
+    with pytest.raises(OSError, match="Illegal seek") as error:
+        Part(pipe)
+    assert "is no regular file" in str(unwritable(pipe, error.value))
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, "a table")
+    assert os.read(reading, 100) == b"a table"
+    os.close(reading)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

@@ -233,3 +233,31 @@ def test_what_the_pages_show_for_notebooks_runs(tmp_path: Path, monkeypatch: pyt
     right = Answer("a.jpg", "1", "1", ("table",), Status.MATCHED, ("1",), 0.8)
     Path("measures.json").write_text(json.dumps(document(Results(found=[right]))))
     exec(compile(NOTEBOOKS[page], page, "exec"), {})
+
+
+def test_a_photo_of_a_job_counts_once_as_it_was_read_last(tmp_path: Path) -> None:
+    first = write(tmp_path / "first.jsonl", failed(0), matched(1), matched(2))
+    then = write(tmp_path / "then.csv", matched(0), matched(1))
+    other = write(tmp_path / "other.parquet", replace(failed(0), job="job-2"))
+    read = read_results([first, then, other])
+    assert read[["job", "index", "status"]].to_numpy().tolist() == [
+        ["job-1", 0, "matched"], ["job-1", 1, "matched"], ["job-1", 2, "matched"], ["job-2", 0, "failed"],
+    ]  # fmt: skip
+    assert list(read.index) == [0, 1, 2, 3]
+    of_no_job = write(tmp_path / "single.jsonl", *(replace(matched(0), job="") for _ in range(2)))
+    assert len(read_results(of_no_job)) == 2
+
+
+def test_ids_that_a_data_frame_has_made_floats_of_are_those_that_were(tmp_path: Path) -> None:
+    def numbered(index: int, product: str) -> Row:
+        row = matched(index)
+        named = Product(id=product, name="Крем", vendor="")
+        candidate = Candidate(product=named, confidence=0.5, evidence=Evidence())
+        return replace(row, outcome=row.outcome.model_copy(update={"product": named, "candidates": [candidate]}))
+
+    file = write(tmp_path / "results.csv", numbered(0, "500027"), failed(1), numbered(2, "7"))
+    pd.read_csv(file, keep_default_na=False, na_values=[""]).to_csv(anew := tmp_path / "anew.csv", index=False)
+    assert "500027.0" in anew.read_text()
+    assert_frame_equal(read_results(anew), read_results(file))
+    of_points = write(tmp_path / "points.csv", numbered(0, "1.0"), numbered(1, "1.5"))
+    assert read_results(of_points)["product_id"].tolist() == ["1.0", "1.5"]

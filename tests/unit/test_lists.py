@@ -123,7 +123,7 @@ def test_a_list_comes_over_standard_input_and_starts_at_the_current_folder(
 
 
 def opened(items: list[Item]) -> list[JobImage | Unopened]:
-    return list(upload(items, NO_STORE))
+    return list(upload(items, NO_STORE, most=2**20))
 
 
 def test_an_entry_without_a_photo_has_a_row_that_says_so_and_a_blank_line_has_none(tmp_path: Path) -> None:

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from packsight.shared import logs
 from packsight.shared.contract.arguments import shown_arguments
-from packsight.shared.contract.references import follow, parse_address, plain, plain_lines, printable, shown
+from packsight.shared.contract.errors import ImageError
+from packsight.shared.contract.references import (
+    follow,
+    parse_address,
+    parse_object,
+    plain,
+    plain_lines,
+    printable,
+    shown,
+)
 from packsight.shared.logs import LogFormat
 
 SECRETS = [
@@ -109,3 +118,11 @@ def test_arguments_are_shown_without_secrets_and_in_short() -> None:
         '"�name": [[…]], "big": …}]'
     )
     assert len(shown_arguments([{str(number): "x" * 200 for number in range(50)}])) == 1001
+
+
+def test_a_key_is_taken_literally() -> None:
+    assert parse_object("s3://photos/a\tb\n c.jpg") == ("photos", "a\tb\n c.jpg")
+    with pytest.raises(ImageError, match="halves of characters"):
+        parse_object("s3://photos/\ud800.jpg")
+    with pytest.raises(ImageError, match="names no bucket and key"):
+        parse_object("s3://photos/")

@@ -60,3 +60,10 @@ def test_a_column_verdict_of_somebody_elses_table_says_nothing(tmp_path: Path) -
 def test_the_verdicts_and_columns_are_those_that_reviews_have() -> None:
     assert {labels.RIGHT, labels.OTHER, labels.ABSENT} | labels.TELL_NOTHING == set(Kind)
     assert all(set(columns) >= {*labels.REVIEW, "image", "product_id"} for columns in (files.GIVEN, files.ASKED))
+
+
+def test_rows_that_are_no_labels_are_told(tmp_path: Path) -> None:
+    rows = [f"{number}.jpg,bad_photo,,1,unsure,yes" for number in range(7)]
+    read = read_label_table(table(tmp_path, GIVEN, "a.jpg,right,1,1,sample,yes", *rows))
+    assert "7 of 8 rows left out (lines 3, 4, 5, 6, 7 …)" in read.hint
+    assert read_label_table(table(tmp_path, GIVEN, "a.jpg,right,1,1,sample,yes")).hint == ""

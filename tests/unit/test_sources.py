@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from packsight.producer.sources import Item, expand, single
 from packsight.shared.contract.errors import UserError
+from packsight.shared.tables.labels import read_labels
 from packsight.shared.tables.table import read_table
 
 NO_STORE: Any = None
@@ -153,3 +157,26 @@ def test_names_that_are_not_utf8_become_printable_and_keep_their_file(tmp_path: 
     item.name.encode("utf-8")
     assert isinstance(item.where, Path)
     assert item.where.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_tables_of_labels_may_name_their_columns_in_each_row(tmp_path: Path, suffix: str) -> None:
+    rows: list[dict[str, object]] = [
+        {"Image": "a.jpg", "Product_ID": 42.0}, {"Image": "b.jpg", "Product_ID": None}, {"Image": "c.jpg"}, {"Image": None},
+    ]  # fmt: skip
+    file = tmp_path / f"labels{suffix}"
+    if suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), file)
+    else:
+        file.write_text("\n".join(map(json.dumps, rows)))
+    read = read_labels(file)
+    assert [(one.image, one.product_id, one.line) for one in read] == [("a.jpg", "42", 1), ("b.jpg", "", 2), ("c.jpg", "", 3)]
+
+
+def test_lines_that_are_no_rows_are_told(tmp_path: Path) -> None:
+    (file := tmp_path / "labels.jsonl").write_text('{"image": "a.jpg", "product_id": 1}\n"b.jpg"\n')
+    with pytest.raises(UserError, match=r"labels\.jsonl, line 2: no object\. Each line holds one JSON object"):
+        read_labels(file)
+    (file := tmp_path / "labels.parquet").write_bytes(b"no such thing")
+    with pytest.raises(UserError, match="is no Parquet file"):
+        read_labels(file)

@@ -12,9 +12,13 @@ import pytest
 
 from packsight.producer.sources import Item
 from packsight.producer.upload import upload
+from packsight.shared.contract.errors import ADVICE, ErrorCode
 from packsight.shared.storage import layout
 from packsight.shared.storage.files import Unchanged
 from packsight.shared.storage.jobs import JobImage, Unopened
+
+MOST = 100
+"""Bytes of a photo that workers take."""
 
 
 class Store:
@@ -42,7 +46,7 @@ class Store:
 
 
 def sent(file: Path, store: Any) -> JobImage | Unopened:
-    (one,) = upload([Item(file.name, file)], store)
+    (one,) = upload([Item(file.name, file)], store, most=MOST)
     return one
 
 
@@ -67,6 +71,20 @@ def test_a_file_that_does_not_stop_changing_has_a_row_that_says_so(tmp_path: Pat
     assert not store.kept
 
 
+def test_a_file_that_no_worker_takes_is_not_sent(tmp_path: Path) -> None:
+    file = tmp_path / "poster.tif"
+    file.write_bytes(MOST * b"x" + b"x")
+    store = Store()
+    one = sent(file, store)
+    assert isinstance(one, Unopened)
+    assert one.failure.code is ErrorCode.FILE_TOO_LARGE
+    assert one.failure.remedy == ADVICE[ErrorCode.FILE_TOO_LARGE].remedy
+    assert "101 bytes" in one.failure.message
+    assert not store.kept
+    file.write_bytes(MOST * b"x")
+    assert isinstance(sent(file, store), JobImage)
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -77,6 +95,6 @@ def test_a_file_that_does_not_stop_changing_has_a_row_that_says_so(tmp_path: Pat
 )  # fmt: skip
 def test_what_is_no_path_is_told_so(tmp_path: Path, name: str, said: str) -> None:
     store: Any = Store()
-    (one,) = upload([Item(name, tmp_path / name)], store)
+    (one,) = upload([Item(name, tmp_path / name)], store, most=MOST)
     assert isinstance(one, Unopened)
     assert said in one.failure.message
