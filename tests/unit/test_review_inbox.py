@@ -142,7 +142,7 @@ def test_an_answer_in_the_sample_that_somebody_came_upon_waits_for_its_turn_and_
     assert inbox([shown], reviewed([said]), 0.0) == [], "it is not drawn"
     assert inbox([row(0, Status.AMBIGUOUS, 0.5)], reviewed([said]), 1.0) == []
     again = replace(shown, job="k", outcome=row(0, Status.MATCHED, 0.999, "7").outcome)
-    assert [one.row for one in inbox([shown, again], reviewed([said]), 1.0)] == [shown], "a later answer may come of what was said"
+    assert [one.row for one in inbox([shown, again], reviewed([said]), 1.0)] == [shown], "a later one may come of it"
     assert inbox([again], reviewed([said]), 1.0) == []
     asked = verdict_of(by="ben", offered=waits.offered, after=said.id)
     assert inbox([shown, again], reviewed([said, asked]), 1.0) == []
