@@ -84,7 +84,7 @@ def _unknown(message: str, remedy: str) -> Refused:
     return Refused(401, ErrorCode.ACCESS_DENIED, message, remedy=remedy, headers=headers)
 
 
-def _with(right: Right) -> Callable[[Caller], Awaitable[Caller]]:
+def _with(right: Right) -> Callable[[Request, Caller], Awaitable[Caller]]:
     async def required(request: Request, who: TheCaller) -> Caller:
         who.require(right)
         refuse_unknown(request)

@@ -34,6 +34,8 @@ _LOOK = 1.0
 """Seconds between two looks at a job whose progress is watched."""
 _SAY_AFTER = 15
 """Looks without anything new after which that is said."""
+AS_IT_COMES = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""Of streams: nginx, and proxies that go by its header, keep an answer until some pages are full, which events may never be."""
 _TEXT = {"schema": {"type": "string"}}
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -186,7 +188,7 @@ def one(job: str, who: Submitter, the_door: TheDoor) -> JobSeen:
 async def events(job: str, who: Submitter, the_door: TheDoor) -> StreamingResponse:
     """Server-sent events: `progress` whenever a photo has its outcome, `ended` at last, each with the job as its data."""
     manifest = await run_in_threadpool(manifest_for, job, who, the_door)
-    return StreamingResponse(_progress(manifest, the_door), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return StreamingResponse(_progress(manifest, the_door), media_type="text/event-stream", headers=AS_IT_COMES)
 
 
 async def _progress(manifest: JobManifest, the_door: Door) -> AsyncIterator[str]:
@@ -235,8 +237,8 @@ def remove(job: str, who: Submitter, the_door: TheDoor) -> Gone:
 def retry(job: str, who: Submitter, the_door: TheDoor, asked: Retry | None = None) -> JobSeen:
     """Ask again about photos that failed; what the others got stands. From now on the job runs, until those have an outcome.
 
-    Until it has ended, `results` may still be those from before. Photos of a batch that is in work are passed over: name all codes
-    at once, or ask about others after the end.
+    Until it has ended, `results` may still be those from before. Photos of a batch that is in work are passed over: name all
+    codes at once, or ask about others after the end.
     """
     manifest = manifest_for(job, who, the_door)
     codes = tuple(asked.codes if asked else ())

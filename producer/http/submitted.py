@@ -39,6 +39,8 @@ MOST_PHOTOS = 200_000
 """Of a job: they are held in memory until it is written, some 700 bytes each."""
 MOST_COLUMNS = 50
 """Of the caller's own: their names are read with each list of jobs."""
+LONGEST_COLUMN = 500
+"""Characters of such a name."""
 
 
 class JobOptions(RecognizeOptions):
@@ -120,4 +122,6 @@ def _bounded(items: Iterable[Item]) -> list[Item]:
             raise UserError(f"A job over HTTP has {MOST_PHOTOS:,} photos at most. Send the others as further jobs.")
         if len(columns) > MOST_COLUMNS:
             raise UserError(f"Photos have {MOST_COLUMNS} columns of their own at most. Leave out those that need not come back.")
+    if any(len(name) > LONGEST_COLUMN for name in columns):
+        raise UserError(f"A column's name has {LONGEST_COLUMN} characters at most. Shorten it.")
     return found

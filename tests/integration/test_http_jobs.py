@@ -159,6 +159,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "a table of a header alone": ({"body": b"image,store\n", "headers": CSV}, 400, "bad_message"),
     "a broken line": ({"body": b'"s3://a/b"\n{', "headers": {"Content-Type": "application/jsonl"}}, 400, "bad_message"),
     "a line of another kind": ({"body": b"7", "headers": {"Content-Type": "application/jsonl"}}, 400, "bad_message"),
+    "a long name": ({"json": {"photos": [{"reference": "s3://a/b", "extra": {"c" * 501: "1"}}]}}, 400, "bad_message"),
     "another catalog": ({"json": {"photos": ["s3://a/b"], "catalog": "hats"}}, 403, "access_denied"),
 }  # fmt: skip
 
@@ -181,10 +182,10 @@ def test_a_picture_in_the_place_of_its_reference_is_told_to_be_one(open_door: Se
         assert (refused.status, refused.json["reason"]) == (400, "photos.1 is a picture itself, as a data URI")
         assert "/v1/uploads/photo" in refused.json["failure"]["remedy"]
     for picture in (PICTURE, PICTURE[:40]):
-        body, form = json.dumps({"url": picture}), {"headers": {"Content-Type": "application/x-ndjson"}}
-        refused = client.post("/v1/jobs", body=body.encode(), **form)
+        body, kind = json.dumps({"url": picture}), {"Content-Type": "application/x-ndjson"}
+        refused = client.post("/v1/jobs", body=body.encode(), headers=kind)
         assert refused.code == "bad_message" and "a picture itself" in refused.json["reason"]
-        job = submitted(client, body=f'{body}\n{{"url": "s3://a/1.jpg"}}'.encode(), **form)
+        job = submitted(client, body=f'{body}\n{{"url": "s3://a/1.jpg"}}'.encode(), headers=kind)
         ended(client, job["id"])
         assert [row["failure"]["code"] for row in rows(client, job["id"]) if row["status"] == "failed"] == ["reference_invalid"]
         asked = client.post("/v1/recognize", json={"url": picture})
@@ -370,6 +371,14 @@ def test_the_same_request_twice_at_a_time_is_one_job(open_door: Serving, worker:
     (job,) = {answer["id"] for answer in answers}
     assert ended(client, job)["ends"] == {"no_match": 40}
     assert [seen["id"] for seen in client.get("/v1/jobs").json["jobs"]] == [job]
+
+
+def test_proxies_are_asked_to_keep_no_part_of_a_stream(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client()
+    job = submitted(client, json={"photos": ["s3://a/1"]})["id"]
+    for stream in ("events", "results.jsonl?follow=true"):
+        headers = client.get(f"/v1/jobs/{job}/{stream}").headers
+        assert (headers["X-Accel-Buffering"], headers["Cache-Control"]) == ("no", "no-store")
 
 
 def test_progress_is_told_as_it_comes_and_the_end_at_last(open_door: Serving, worker: StandIn) -> None:
