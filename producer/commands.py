@@ -246,7 +246,7 @@ def _create(client: Client, sources: Sequence[str], options: RecognizeOptions, h
             )
     except NothingToAsk as error:
         if excluded.counts.total():
-            raise NothingToAsk(f"{error} Left out as --exclude says: {excluded}.") from None
+            raise NothingToAsk(error.found, f"Left out as --exclude says: {excluded}.") from None
         raise
     except KeyboardInterrupt:
         console.print("\nStopped; nothing was queued. Photos that are uploaded already will not be uploaded again.")

@@ -32,7 +32,11 @@ class JobOver(UserError):
 
 
 class NothingToAsk(UserError):
-    """None of the photos of a job can be opened."""
+    """None of the photos of a job can be opened. found: what there is instead; more: a further sentence for a terminal."""
+
+    def __init__(self, found: str, more: str = "") -> None:
+        super().__init__(f"{found}. Name a folder with photos, image files, a list or an s3:// prefix.{more and ' '}{more}")
+        self.found = found
 
 
 def parse_about(**fields: object) -> JobAbout:
@@ -68,7 +72,7 @@ def create(
     if not images:
         found = f"None of the {len(unopened):,} photos can be opened" if unopened else "There are no photos to submit"
         first = f" ({shown(unopened[0].name)}: {unopened[0].failure.message})" if unopened else ""
-        raise NothingToAsk(f"{found}{first}. Name a folder with photos, image files, a list or an s3:// prefix.")
+        raise NothingToAsk(f"{found}{first}")
     photos: list[JobImage | Unopened] = [*images, *unopened]
     columns = tuple(dict.fromkeys(chain.from_iterable(one.extra for one in photos)))
     told = {**about.model_dump(), "columns": columns, "unopened": len(unopened)}

@@ -18,6 +18,7 @@ from packsight.producer.lists import names_several
 from packsight.producer.sources import Item
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.contract.outcomes import Failure
+from packsight.shared.contract.references import is_picture_itself
 from packsight.shared.storage import layout
 from packsight.shared.storage.files import FileChanged, hash_file
 from packsight.shared.storage.jobs import JobImage, Unopened
@@ -75,15 +76,22 @@ def _one(item: Item, store: ObjectStore, most: int) -> JobImage | Unopened:
         nameless = replace(item, name=item.name or NAMELESS)
         return _unopened(nameless, ErrorCode.REFERENCE_INVALID, "this entry of the list names no photo")
     if isinstance(item.where, str):
-        if "://" in item.where and names_several(item.where):  # a plain path is for the worker to judge, which sees the file
-            return _unopened(item, ErrorCode.REFERENCE_INVALID, f"it names several: {_ALONE}")
-        if len(item.where) > MAX_REFERENCE:
-            return _unopened(item, ErrorCode.REFERENCE_INVALID, f"the reference has more than {MAX_REFERENCE} characters")
+        if wrong := _wrong(item.where):
+            return _unopened(item, ErrorCode.REFERENCE_INVALID, wrong)
         return JobImage(reference=item.where, name=item.name, extra=dict(item.extra))
     try:
         return _stored(item, item.where, store, most)
     except (OSError, ValueError, ImageError) as error:  # ValueError: a path with a NUL character, from a damaged list
         return _unopened(item, *_why(error, item.name))
+
+
+def _wrong(reference: str) -> str:
+    """What is wrong with a reference that nobody need look at; empty for nothing."""
+    if is_picture_itself(reference):
+        return "it is a picture itself, as a data URI: upload the photo and name that"
+    if "://" in reference and names_several(reference):  # a plain path is for the worker to judge, which sees the file
+        return f"it names several: {_ALONE}"
+    return f"the reference has more than {MAX_REFERENCE} characters" if len(reference) > MAX_REFERENCE else ""
 
 
 def _why(error: OSError | ValueError | ImageError, name: str) -> tuple[ErrorCode, str] | tuple[ErrorCode, str, str]:

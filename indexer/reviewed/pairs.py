@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from packsight.indexer.reviewed.parameters import ReviewedParameters
 from packsight.shared.parameters import digest
-from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
+from packsight.shared.storage.verdicts import Kind, PhotoReview, Reviewed, Verdict
 from packsight.shared.vision.features import Features
 
 _TELLING = frozenset((Kind.RIGHT, Kind.OTHER, Kind.ABSENT))
@@ -46,19 +46,21 @@ NO_PAIRS = Pairs()
 
 def pairs_of(reviewed: Reviewed, now: datetime, parameters: ReviewedParameters) -> tuple[Pair, ...]:
     """The newest verdicts on which nobody disagrees, of the sample and of the rest apart, in the order of the hashes."""
-    telling = [one for one in reviewed.settled if one.kind in _TELLING and not _is_old(one, now, parameters)]
+    settled = (one for one in reviewed.photos.values() if not one.disputed)
+    telling = [_pair(one) for one in settled if one.verdict.kind in _TELLING and not _is_old(one.verdict, now, parameters)]
     chosen = []
     for sampled in True, False:
-        chosen += [one for one in telling if (one.offered is Offered.SAMPLE) is sampled][-parameters.pairs :]
-    return tuple(sorted(map(_pair, chosen), key=lambda pair: pair.sha256))
+        chosen += [pair for pair in telling if pair.sampled is sampled][-parameters.pairs :]
+    return tuple(sorted(chosen, key=lambda pair: pair.sha256))
 
 
 def _is_old(verdict: Verdict, now: datetime, parameters: ReviewedParameters) -> bool:
     return verdict.kind is Kind.ABSENT and verdict.at < now - timedelta(days=parameters.absent_days)
 
 
-def _pair(verdict: Verdict) -> Pair:
-    return Pair(verdict.sha256, verdict.product, verdict.offered is Offered.SAMPLE, verdict.name, verdict.image)
+def _pair(review: PhotoReview) -> Pair:
+    said = review.verdict
+    return Pair(said.sha256, said.product, review.drawn is not None, said.name, said.image)
 
 
 def digest_of(pairs: Sequence[Pair], parameters: ReviewedParameters) -> str:

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPBearer
 
 from packsight.producer.http.door import Door, TheDoor
+from packsight.producer.http.queries import refuse_unknown
 from packsight.producer.http.refusal import Refused
 from packsight.producer.http.rights import Caller, Right
 from packsight.producer.http.sessions import COOKIE, CSRF_HEADER, Session
@@ -18,10 +19,18 @@ from packsight.shared.contract.errors import ErrorCode
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEY = Security(HTTPBearer(scheme_name="key", description="A key of `packsight keys add`.", auto_error=False))
-"""Says in /openapi.json of each endpoint that it asks who asks; the key is read here."""
+_COOKIE = Security(
+    APIKeyCookie(
+        name=COOKIE, scheme_name="session", auto_error=False,
+        description=f"Of POST /v1/session. What changes something needs the header {CSRF_HEADER} beside it.",
+    )
+)  # fmt: skip
+"""Both say in /openapi.json of each endpoint that it asks who asks, by either; they are read here."""
 
 
-async def caller(request: Request, the_door: TheDoor, _: Annotated[object, _KEY] = None) -> Caller:
+async def caller(
+    request: Request, the_door: TheDoor, _key: Annotated[object, _KEY] = None, _cookie: Annotated[object, _COOKIE] = None
+) -> Caller:
     """Whoever asks; raises Refused: 401 for nobody who is known, 403 for what a page of another site may have sent, 429."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme:
@@ -75,9 +84,10 @@ def _unknown(message: str, remedy: str) -> Refused:
     return Refused(401, ErrorCode.ACCESS_DENIED, message, remedy=remedy, headers=headers)
 
 
-def _with(right: Right) -> Callable[[Caller], Awaitable[Caller]]:
-    async def required(who: TheCaller) -> Caller:
+def _with(right: Right) -> Callable[[Request, Caller], Awaitable[Caller]]:
+    async def required(request: Request, who: TheCaller) -> Caller:
         who.require(right)
+        refuse_unknown(request)
         return who
 
     return required

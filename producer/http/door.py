@@ -11,13 +11,14 @@ from fastapi import Depends, Request
 from packsight.producer.broker import answering
 from packsight.producer.client import Client
 from packsight.producer.http.accounts import Accounts
-from packsight.producer.http.errands import Errand, Errands, Kind
+from packsight.producer.http.errands import Errand, Errands, Kind, Otherwise
 from packsight.producer.http.limits import Places, Rates
 from packsight.producer.http.manifests import Manifests
+from packsight.producer.http.refusal import Refused
 from packsight.producer.http.repeats import Repeats
 from packsight.producer.http.sessions import Sessions, own_secret
 from packsight.producer.summary import State, Summary
-from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.settings import S3, Settings
 from packsight.shared.storage.jobs import Job, JobManifest
 from packsight.shared.storage.objects import ObjectStore
@@ -80,9 +81,18 @@ class Door:
         self.client.close()
 
     def have_done(self, errand: Errand) -> None:
-        """Have something done beside the requests, by this server or the next; raises QueueAway."""
-        with answering(self.settings):
-            self.errands.add(errand)
+        """Have something done beside the requests, by this server or the next.
+
+        Raises QueueAway; Refused (409) for a retry of other failures than one that nobody has come to yet.
+        """
+        try:
+            with answering(self.settings):
+                self.errands.add(errand)
+        except Otherwise:
+            raise Refused(
+                409, ErrorCode.CONFLICT, f"Job {errand.job} is to be asked again about other failures, which comes first",
+                remedy="Ask again when that has ended, or about all failures at once.", retryable=True,
+            ) from None  # fmt: skip
 
     def standing(self, manifest: JobManifest) -> Summary:
         """How a job stands; one whose failed photos are to be asked again runs from when that was accepted. Raises QueueAway."""

@@ -89,6 +89,10 @@ class NotYet(Exception):
         self.seconds = seconds
 
 
+class Otherwise(Exception):
+    """An errand is to be done that is left to be done in another way."""
+
+
 class Stopped(Exception):
     """The server is to end: whoever takes the errand next goes on with it."""
 
@@ -107,14 +111,23 @@ class Errands:
         """Told of what is added here."""
 
     def add(self, errand: Errand) -> None:
-        """Have it done; one of the same name is replaced, and whoever works on that changes nothing any more."""
-        errand = errand.model_copy(update={"nonce": uuid.uuid4().hex})
-        with self._client.pipeline() as pipe:
-            pipe.set(keys.errand(errand.name), errand.model_dump_json(), ex=self._expires)
+        """Have it done; one of the same name is replaced, and whoever works on that changes nothing any more.
+
+        Raises Otherwise where that one asks again about other failures: they would be forgotten.
+        """
+        name = keys.errand(errand.name)
+
+        def put(pipe: redis.client.Pipeline) -> None:
+            text = cast("str | None", pipe.get(name))
+            if text is not None and Errand.model_validate_json(text).codes != errand.codes:
+                raise Otherwise
+            pipe.multi()
+            pipe.set(name, errand.model_copy(update={"nonce": uuid.uuid4().hex}).model_dump_json(), ex=self._expires)
             pipe.zrem(keys.errands_failed(errand.kind), errand.name)
             pipe.zadd(keys.errands(errand.kind), {errand.name: time.time()})
             pipe.expire(keys.errands(errand.kind), self._expires)
-            pipe.execute()
+
+        self._client.transaction(put, name)
         with self.news:
             self.news.notify_all()
 

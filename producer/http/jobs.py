@@ -20,7 +20,7 @@ from packsight.producer.http.errands import Errand, Kind
 from packsight.producer.http.refusal import Refused, bad_request
 from packsight.producer.http.rights import Caller
 from packsight.producer.http.submitted import JobOptions, JobRequest
-from packsight.producer.jobs import JobAtWork
+from packsight.producer.jobs import JobAtWork, NothingToAsk
 from packsight.producer.summary import State, Summary
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import Priority, RecognizeOptions
@@ -34,6 +34,8 @@ _LOOK = 1.0
 """Seconds between two looks at a job whose progress is watched."""
 _SAY_AFTER = 15
 """Looks without anything new after which that is said."""
+AS_IT_COMES = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""Of streams: nginx, and proxies that go by its header, keep an answer until some pages are full, which events may never be."""
 _TEXT = {"schema": {"type": "string"}}
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -148,7 +150,11 @@ def _submit(
         webhooks.check(the_door.web, who, options.webhook)
     about = JobAbout(name=options.name, source=f"HTTP, {who.name}", priority=options.priority, webhook=options.webhook)
     how = RecognizeOptions(**options.alone())
-    job = the_door.client.submit(items, how, batch_size=options.batch_size, about=about, job_id=job_id)
+    try:
+        job = the_door.client.submit(items, how, batch_size=options.batch_size, about=about, job_id=job_id)
+    except NothingToAsk as error:
+        remedy = "Send a row, a line or an entry for each photo, with a reference that begins with https:// or s3://."
+        raise Refused(400, ErrorCode.BAD_MESSAGE, error.found, remedy=remedy) from None
     if options.webhook:
         the_door.have_done(Errand(kind=Kind.WEBHOOK, job=job.id, client=who.name))
     the_door.have_done(Errand(kind=Kind.QUEUE, job=job.id, client=who.name))
@@ -182,7 +188,7 @@ def one(job: str, who: Submitter, the_door: TheDoor) -> JobSeen:
 async def events(job: str, who: Submitter, the_door: TheDoor) -> StreamingResponse:
     """Server-sent events: `progress` whenever a photo has its outcome, `ended` at last, each with the job as its data."""
     manifest = await run_in_threadpool(manifest_for, job, who, the_door)
-    return StreamingResponse(_progress(manifest, the_door), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return StreamingResponse(_progress(manifest, the_door), media_type="text/event-stream", headers=AS_IT_COMES)
 
 
 async def _progress(manifest: JobManifest, the_door: Door) -> AsyncIterator[str]:
@@ -229,7 +235,11 @@ def remove(job: str, who: Submitter, the_door: TheDoor) -> Gone:
 
 @router.post("/{job}/retry", status_code=202)
 def retry(job: str, who: Submitter, the_door: TheDoor, asked: Retry | None = None) -> JobSeen:
-    """Ask again about photos that failed; what the others got stands. From now on the job runs, until those have an outcome."""
+    """Ask again about photos that failed; what the others got stands. From now on the job runs, until those have an outcome.
+
+    Until it has ended, `results` may still be those from before. Photos of a batch that is in work are passed over: name all
+    codes at once, or ask about others after the end.
+    """
     manifest = manifest_for(job, who, the_door)
     codes = tuple(asked.codes if asked else ())
     if codes and ErrorCode.CANCELLED not in codes and the_door.client.summary(manifest).state is State.CANCELLED:

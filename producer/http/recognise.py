@@ -13,11 +13,13 @@ from packsight.producer.http import photos
 from packsight.producer.http.caller import Recogniser
 from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.photos import Asked
-from packsight.producer.http.refusal import bad_request
+from packsight.producer.http.refusal import Refused, bad_request
 from packsight.producer.http.rights import Caller
 from packsight.producer.upload import MAX_REFERENCE, upload_bytes
+from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Outcome, Status
+from packsight.shared.contract.references import is_picture_itself
 from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.storage.jobs import JobImage
 
@@ -77,6 +79,9 @@ def _chosen(options: Options, asked: Asked) -> Options:
 
 def _named(asked: Asked) -> JobImage:
     reference = asked.reference or ""
+    if is_picture_itself(reference):
+        message = "`url` is the address of a photo, and this is the picture itself, as a data URI"
+        raise Refused(400, ErrorCode.BAD_MESSAGE, message, remedy="Send it as `base64`, which takes data URIs too.")
     if not 0 < len(reference) <= MAX_REFERENCE:
         raise bad_request(f"`url` has 1 to {MAX_REFERENCE} characters")
     return JobImage(reference=reference, name=reference)

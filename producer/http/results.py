@@ -19,7 +19,7 @@ from packsight.producer.collect import chunks, rows_of, unopened_rows
 from packsight.producer.http.caller import Large, Submitter
 from packsight.producer.http.door import TheDoor
 from packsight.producer.http.errands import Stopped
-from packsight.producer.http.jobs import manifest_for
+from packsight.producer.http.jobs import AS_IT_COMES, manifest_for
 from packsight.producer.rows import Row
 from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.storage.jobs import Job
@@ -88,7 +88,7 @@ def stream(job: str, who: Submitter, the_door: TheDoor, follow: Annotated[bool, 
     manifest_for(job, who, the_door)
     client, whole = the_door.client, the_door.client.load(job)
     follow = follow and not client.is_expired(whole)
-    return StreamingResponse(_lines(client, whole, follow=follow), media_type=JSON_LINES)
+    return StreamingResponse(_lines(client, whole, follow=follow), media_type=JSON_LINES, headers=AS_IT_COMES)
 
 
 async def _lines(client: Client, job: Job, *, follow: bool) -> AsyncIterator[str]:

@@ -17,6 +17,7 @@ from packsight.producer.lists import read_bytes
 from packsight.producer.sources import Item
 from packsight.shared.contract.errors import ErrorCode, UserError
 from packsight.shared.contract.messages import Priority, RecognizeOptions
+from packsight.shared.contract.references import is_picture_itself
 from packsight.shared.contract.validation import wrong_fields
 from packsight.shared.storage.jobs import BATCH_SIZE
 
@@ -38,6 +39,8 @@ MOST_PHOTOS = 200_000
 """Of a job: they are held in memory until it is written, some 700 bytes each."""
 MOST_COLUMNS = 50
 """Of the caller's own: their names are read with each list of jobs."""
+LONGEST_COLUMN = 500
+"""Characters of such a name."""
 
 
 class JobOptions(RecognizeOptions):
@@ -89,12 +92,24 @@ def read(kind: str, body: bytes, options: JobOptions) -> tuple[JobOptions, list[
 
 def _of_object(body: bytes, options: JobOptions) -> tuple[JobOptions, list[Item]]:
     said = read_object(body)
+    _refuse_pictures(said.get("photos"))
     try:
         asked = JobRequest.model_validate({**options.model_dump(exclude_unset=True), **said})
     except ValidationError as error:
         raise bad_request(f"The request does not follow the contract: {wrong_fields(error)}") from None
     photos = (one if isinstance(one, Photo) else Photo(reference=one) for one in asked.photos)
     return asked, _bounded(Item(one.name or one.reference, one.reference, one.extra) for one in photos)
+
+
+def _refuse_pictures(photos: object) -> None:
+    """Raise Refused for a picture in the place of its reference, which would be told to be too long."""
+    for number, one in enumerate(photos if isinstance(photos, list) else ()):
+        reference = one.get("reference") if isinstance(one, dict) else one
+        if isinstance(reference, str) and is_picture_itself(reference):
+            raise Refused(
+                400, ErrorCode.BAD_MESSAGE, f"photos.{number} is a picture itself, as a data URI",
+                remedy="Send it to POST /v1/uploads/photo as `base64`, and name the `reference` that comes back.",
+            )  # fmt: skip
 
 
 def _bounded(items: Iterable[Item]) -> list[Item]:
@@ -107,4 +122,6 @@ def _bounded(items: Iterable[Item]) -> list[Item]:
             raise UserError(f"A job over HTTP has {MOST_PHOTOS:,} photos at most. Send the others as further jobs.")
         if len(columns) > MOST_COLUMNS:
             raise UserError(f"Photos have {MOST_COLUMNS} columns of their own at most. Leave out those that need not come back.")
+    if any(len(name) > LONGEST_COLUMN for name in columns):
+        raise UserError(f"A column's name has {LONGEST_COLUMN} characters at most. Shorten it.")
     return found

@@ -64,7 +64,7 @@ def _told(one: Waiting) -> tuple[Text, ...]:
     outcome = one.row.outcome
     first = outcome.candidates[0].product if outcome.candidates else outcome.product
     product = f"{first.id} {first.name}" if first else "none"
-    why = "people disagree" if one.review is not None else WHY[one.offered]
+    why = "people disagree" if one.review is not None and one.review.disputed else WHY[one.offered]
     answer = f"{outcome.status} {outcome.confidence:.2f}"
     return tuple(
         Text(cell) for cell in (one.row.job, str(one.row.index), shown(one.row.name), answer, product, why)

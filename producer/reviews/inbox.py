@@ -3,7 +3,8 @@
 Two kinds. Those that are *unsure*: `ambiguous` ones, and those that are `matched` or `no_match` but near a threshold; the nearer,
 the more a verdict teaches. And a *sample* of all that are `matched`, drawn by a hash of the photo, so that everybody draws
 the same and how sure an answer was has no part in it; what of them is wrong is the figure that counts. An answer that is drawn
-counts as sampled also where it is unsure.
+counts as sampled also where it is unsure. It waits until somebody was asked for it by lot, also where somebody came upon it
+before: what people come upon are the wrong ones, and the sample without them would look better than all that it stands for.
 
 Photos that may show one product come together: a person who has its pictures before the eyes is quick with all of them.
 """
@@ -93,17 +94,21 @@ def inbox(rows: Iterable[Row], reviewed: Reviewed, share: float, parameters: Inb
     """What waits for a person, the most useful first, photos with one first candidate together; each photo once.
 
     rows: outcomes of jobs, of which the last that is no failure counts where a photo comes again. share: that of the sample.
-    What is reviewed is left out, unless people disagree.
+    What is reviewed is left out, unless people disagree, or it is in the sample and they only came upon it.
     """
-    latest = {row.outcome.sha256: row for row in rows if row.outcome.status is not Status.FAILED}
+    latest: dict[str | None, Row] = {}
+    for row in rows:
+        before = latest.get(row.outcome.sha256)
+        if row.outcome.status is not Status.FAILED and not (before and _is_due(before, reviewed, share)):
+            latest[row.outcome.sha256] = row
     groups: dict[str, list[Waiting]] = {}
     for sha256, row in latest.items():
         review = reviewed.photos.get(sha256 or "")
         why = offered(row.outcome, share, parameters)
         if review is not None and review.disputed:
             one = Waiting(row, review.verdict.offered, 2.0, review)
-        elif review is None and why is not None:
-            one = Waiting(row, why, _useful(row.outcome, why, parameters))
+        elif why is not None and (review is None or _is_due(row, reviewed, share)):
+            one = Waiting(row, why, _useful(row.outcome, why, parameters), review)
         else:
             continue
         groups.setdefault(one.group or f"none {sha256}", []).append(one)
@@ -111,6 +116,17 @@ def inbox(rows: Iterable[Row], reviewed: Reviewed, share: float, parameters: Inb
         group.sort(key=_order)
     ordered = sorted(groups.values(), key=lambda group: _order(group[0]))
     return [one for group in ordered for one in group]
+
+
+def _is_due(row: Row, reviewed: Reviewed, share: float) -> bool:
+    """Whether an answer is in the sample of which somebody said something who came upon it, and nobody who was asked by lot.
+
+    It is that answer alone: a later one to the same photo may come of what was said.
+    """
+    review = reviewed.photos.get(row.outcome.sha256 or "")
+    if review is None or review.drawn is not None or offered(row.outcome, share) is not Offered.SAMPLE:
+        return False
+    return (review.verdict.job, review.verdict.index) == (row.job, row.index)
 
 
 def _order(one: Waiting) -> tuple[float, str, int]:

@@ -100,6 +100,11 @@ def plain_lines(text: str) -> str:
     return _LINES.sub(lambda line: plain(line[0]), text)
 
 
+def is_picture_itself(reference: str) -> bool:
+    """Whether a picture stands in the place of its reference, as a data URI (RFC 2397)."""
+    return reference.lstrip()[:5].lower() == "data:"
+
+
 def parse_object(reference: str) -> tuple[str, str]:
     """Split s3://bucket/key; the key is taken literally, with tabs and line breaks too."""
     bucket, _, key = reference.partition("://")[2].partition("/")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError
-from packsight.shared.contract.references import parse_address, parse_object, scheme, shown
+from packsight.shared.contract.references import is_picture_itself, parse_address, parse_object, scheme, shown
 from packsight.shared.settings import Settings
 from packsight.shared.storage import deadline
 from packsight.shared.storage.coding import Received, unpacked
@@ -152,6 +152,12 @@ class Fetcher:
         return validator.startswith("etag:") and validator == f"etag:{self._store.etag(key, bucket=bucket)}"
 
     def _file(self, reference: str, validator: str) -> Fetched | None:
+        if is_picture_itself(reference):
+            raise ImageError(
+                ErrorCode.REFERENCE_INVALID,
+                "the reference is a picture itself, as a data URI",
+                remedy="Decode it, upload the photo, and name where that is: s3://bucket/key or https://….",
+            )
         path = self._below_root(reference)
         name = shown(reference)
         try:

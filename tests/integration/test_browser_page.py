@@ -259,14 +259,64 @@ def test_what_can_be_done_with_a_job_follows_its_filter_and_its_end(shop: Servin
     assert browser.find_element(By.CSS_SELECTOR, "#actions [name=code]").get_attribute("value") == "host_unreachable"
 
 
-def test_several_photos_that_are_dropped_are_not_taken_for_one(shop: Serving, browser: webdriver.Chrome) -> None:
+def drop(browser: webdriver.Chrome, **photos: str) -> None:
+    """Drop files of this content on the page."""
+    browser.execute_script(
+        "const some = new DataTransfer();"
+        "for (const [name, text] of Object.entries(arguments[0])) some.items.add(new File([text], `${name}.jpg`));"
+        "document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: some, bubbles: true, cancelable: true}))", photos
+    )  # fmt: skip
+
+
+def fault(browser: webdriver.Chrome) -> str:
+    return browser.find_element(By.CSS_SELECTOR, ".ask .fault").text
+
+
+def test_several_photos_that_are_dropped_or_chosen_become_a_job(
+    shop: Serving, browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    client = shop.door.client
+    for number in range(3):
+        (tmp_path / f"tin {number}.jpg").write_bytes(picture(f"tin {number}"))
+    width(browser, 390)
+    signed_in(browser, shop, "/")
+    drop(browser, a="a", b="b")
+    wait(browser, lambda _: "/jobs/" in browser.current_url)
+    assert "a.jpg and 1 more" in body(browser).text
+    browser.get(shop.stranger.base)
+    browser.find_element(By.NAME, "several").click()
+    browser.find_element(By.NAME, "photo").send_keys("\n".join(str(tmp_path / f"tin {number}.jpg") for number in range(3)))
+    wait(browser, lambda _: "/jobs/" in browser.current_url)
+    job = client.load(browser.current_url.rpartition("/")[2])
+    (batch,) = job.batches
+    assert [image.name for image in batch.images] == [f"tin {number}.jpg" for number in range(3)]
+    key = batch.images[0].reference.removeprefix(f"s3://{client.store.bucket}/")
+    assert client.store.read(key).data == (tmp_path / "tin 0.jpg").read_bytes()
+    assert (job.manifest.max_products, job.manifest.catalog, job.manifest.source) == (10, "default", "HTTP, ann")
+
+
+def test_of_several_photos_that_cannot_all_be_taken_no_job_is_made(shop: Serving, browser: webdriver.Chrome) -> None:
+    before = list(shop.door.client.jobs.names())
     width(browser, 1280)
     signed_in(browser, shop, "/")
-    browser.execute_script(
-        "const some = new DataTransfer(); for (const name of ['a', 'b', 'c']) some.items.add(new File(['x'], `${name}.jpg`));"
-        "document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: some, bubbles: true, cancelable: true}))"
-    )
-    assert "None of these 3 photos was sent" in browser.find_element(By.CSS_SELECTOR, ".ask .fault").text
+    drop(browser, a="a", empty="", b="b")
+    wait(browser, lambda _: "empty.jpg: The photo has no content." in fault(browser))
+    drop(browser, a="a", scan="x" * (shop.door.settings.fetch.max_bytes + 1))
+    assert "None of these 2 photos was sent: scan.jpg has 32.1 MB" in fault(browser)
+    browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    drop(browser, a="a", b="b")
+    wait(browser, lambda _: "a.jpg: You are not signed in any more. Load the page again." in fault(browser))
+    assert not browser.find_elements(By.CSS_SELECTOR, "form.busy")
+    assert list(shop.door.client.jobs.names()) == before
+
+
+def test_of_several_photos_none_is_taken_for_one_where_somebody_may_make_no_job(shop: Serving, browser: webdriver.Chrome) -> None:
+    shop.door.accounts.add_person("eve", PASSWORD, frozenset({Right.RECOGNISE}), None)
+    width(browser, 1280)
+    sign_in(browser, shop.stranger.base, "/", "eve", PASSWORD)
+    assert "become a job" not in body(browser).text
+    drop(browser, a="a", b="b", c="c")
+    assert "None of these 3 photos was sent: one is recognised here at a time" in fault(browser)
     assert not browser.find_elements(By.CSS_SELECTOR, "form.busy")
 
 
@@ -279,6 +329,7 @@ def test_a_photo_whose_sending_was_stopped_can_be_followed_by_another(
     browser.execute_script(f"window.sent = 0; {stopped}")
     for count in (1, 2):
         (tmp_path / f"{count}.jpg").write_bytes(picture("tin"))
+        browser.execute_script("document.querySelector('[name=photo]').value = ''")  # else the driver adds to what was chosen
         browser.find_element(By.NAME, "photo").send_keys(str(tmp_path / f"{count}.jpg"))
         assert browser.execute_script("return window.sent") == count
     browser.find_element(By.NAME, "address").send_keys("h")

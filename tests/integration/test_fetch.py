@@ -724,6 +724,12 @@ def test_missing_objects_missing_buckets_and_large_objects_are_told_apart(make: 
     assert refusal(fetcher, f"s3://{store.bucket}/large.jpg").code is ErrorCode.FILE_TOO_LARGE
 
 
+def test_a_picture_in_the_place_of_its_reference_is_told_to_be_one(make: Make, store: ObjectStore) -> None:
+    error = refusal(make(store), "data:image/jpeg;base64,/9j/4AAQ")
+    assert (error.code, error.retryable) == (ErrorCode.REFERENCE_INVALID, False)
+    assert "data URI" in error.message and error.remedy.startswith("Decode it")
+
+
 def test_what_packsight_keeps_for_itself_is_not_fetched_nor_asked_for(make: Make, store: ObjectStore) -> None:
     store.write("jobs/one/manifest.json", b"what others submitted")
     fetcher = make(store)

@@ -20,6 +20,7 @@ from packsight.deploy.testbed import Servers
 from packsight.producer.http import health, photos
 from packsight.producer.http.recognise import Options
 from packsight.producer.http.rights import Right
+from packsight.producer.http.sessions import COOKIE, CSRF_HEADER
 from packsight.shared.settings import Http, Settings
 from tests.door import PASSWORD, Answer, Serving, serving
 
@@ -246,6 +247,22 @@ def test_what_is_not_there_and_what_it_does_not_know_is_refused_in_one_form(open
     assert "body.name" in wrong.json["reason"]
 
 
+def test_what_an_address_does_not_know_is_refused_and_not_passed_over(open_door: Serving) -> None:
+    client = open_door.client()
+    for method, path in (
+        ("GET", "/v1/jobs?catalogue=shoes"), ("GET", "/v1/jobs/x/results?limt=7"), ("GET", "/v1/jobs/x?y"),
+        ("HEAD", "/v1/jobs?limt=7"), ("GET", "/v1/webhooks/failed?job=x"), ("GET", "/v1/jobs/x/events?follow=1"),
+        ("POST", "/v1/jobs/x/retry?codes=internal"), ("DELETE", "/v1/jobs/x?force=1"),
+        ("GET", "/v1/jobs/x/results.jsonl?folow=true"), ("POST", "/v1/uploads?count=3"), ("POST", "/v1/jobs?nme=monday"),
+    ):  # fmt: skip
+        refused = client.ask(method, path)
+        assert refused.status == 400, (method, path)
+        assert method == "HEAD" or refused.code == "bad_message"
+    told = client.get("/v1/jobs?catalogue=x&limit=3").json["reason"]
+    assert told == "This address knows no parameter catalogue; it knows limit, cursor"
+    assert open_door.stranger.get("/healthz?from=balancer").status == 200
+
+
 def test_what_is_read_can_be_asked_for_without_its_body(open_door: Serving) -> None:
     client = open_door.client()
     job = client.post("/v1/jobs", json={"photos": ["s3://a/b"]}).json["id"]
@@ -289,10 +306,12 @@ def test_the_description_leads_nowhere_but_into_itself_and_says_what_needs_a_key
     assert {f"#/components/schemas/{name}" for name in schemas} >= set(references(described))
     assert "#/components/schemas/JobRequest" in set(references(described))
     assert described["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    cookie = described["components"]["securitySchemes"]["session"]
+    assert (cookie["in"], cookie["name"]) == ("cookie", COOKIE) and CSRF_HEADER in cookie["description"]
     for path, methods in described["paths"].items():
         for method, said in methods.items():
             refused = open_door.stranger.ask(method.upper(), path).status == 401
-            assert refused == (said.get("security") == [{"key": []}]), (method, path)
+            assert refused == (said.get("security") == [{"key": []}, {"session": []}]), (method, path)
     for path, kinds in (("/v1/recognize", ("multipart/form-data", "application/json")), ("/image", ("multipart/form-data",))):
         content = described["paths"][path]["post"]["requestBody"]["content"]
         assert all(content[kind]["schema"]["properties"].keys() > Options.model_fields.keys() for kind in kinds)

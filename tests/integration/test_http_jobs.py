@@ -159,6 +159,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "a table of a header alone": ({"body": b"image,store\n", "headers": CSV}, 400, "bad_message"),
     "a broken line": ({"body": b'"s3://a/b"\n{', "headers": {"Content-Type": "application/jsonl"}}, 400, "bad_message"),
     "a line of another kind": ({"body": b"7", "headers": {"Content-Type": "application/jsonl"}}, 400, "bad_message"),
+    "a long name": ({"json": {"photos": [{"reference": "s3://a/b", "extra": {"c" * 501: "1"}}]}}, 400, "bad_message"),
     "another catalog": ({"json": {"photos": ["s3://a/b"], "catalog": "hats"}}, 403, "access_denied"),
 }  # fmt: skip
 
@@ -169,6 +170,32 @@ def test_what_is_no_list_of_photos_is_refused_and_leaves_no_job(open_door: Servi
         answer = client.post("/v1/jobs", **form)
         assert (name, answer.status, answer.code) == (name, status, code)
     assert client.get("/v1/jobs").json == {"jobs": [], "next": None}
+
+
+PICTURE = "data:image/jpeg;base64,/9j/" + 6000 * "A"
+
+
+def test_a_picture_in_the_place_of_its_reference_is_told_to_be_one(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client()
+    for photo in (PICTURE, {"reference": PICTURE}, PICTURE[:40]):
+        refused = client.post("/v1/jobs", json={"photos": ["s3://a/1.jpg", photo]})
+        assert (refused.status, refused.json["reason"]) == (400, "photos.1 is a picture itself, as a data URI")
+        assert "/v1/uploads/photo" in refused.json["failure"]["remedy"]
+    for picture in (PICTURE, PICTURE[:40]):
+        body, kind = json.dumps({"url": picture}), {"Content-Type": "application/x-ndjson"}
+        refused = client.post("/v1/jobs", body=body.encode(), headers=kind)
+        assert refused.code == "bad_message" and "a picture itself" in refused.json["reason"]
+        job = submitted(client, body=f'{body}\n{{"url": "s3://a/1.jpg"}}'.encode(), headers=kind)
+        ended(client, job["id"])
+        assert [row["failure"]["code"] for row in rows(client, job["id"]) if row["status"] == "failed"] == ["reference_invalid"]
+        asked = client.post("/v1/recognize", json={"url": picture})
+        assert asked.code == "bad_message" and "`base64`" in asked.json["failure"]["remedy"]
+
+
+def test_a_list_without_photos_is_refused_with_a_remedy_for_who_sends_it(open_door: Serving) -> None:
+    refused = open_door.client().post("/v1/jobs", body=b"image,store\n", headers=CSV)
+    assert (refused.code, refused.json["reason"]) == ("bad_message", "There are no photos to submit")
+    assert "a row, a line or an entry for each photo" in refused.json["failure"]["remedy"]
 
 
 def test_jobs_are_listed_page_by_page_and_only_those_of_the_callers_catalogs(open_door: Serving) -> None:
@@ -346,6 +373,14 @@ def test_the_same_request_twice_at_a_time_is_one_job(open_door: Serving, worker:
     assert [seen["id"] for seen in client.get("/v1/jobs").json["jobs"]] == [job]
 
 
+def test_proxies_are_asked_to_keep_no_part_of_a_stream(open_door: Serving, worker: StandIn) -> None:
+    client = open_door.client()
+    job = submitted(client, json={"photos": ["s3://a/1"]})["id"]
+    for stream in ("events", "results.jsonl?follow=true"):
+        headers = client.get(f"/v1/jobs/{job}/{stream}").headers
+        assert (headers["X-Accel-Buffering"], headers["Cache-Control"]) == ("no", "no-store")
+
+
 def test_progress_is_told_as_it_comes_and_the_end_at_last(open_door: Serving, worker: StandIn) -> None:
     client = open_door.client()
     worker.gate.clear()
@@ -452,6 +487,23 @@ def test_from_when_a_retry_is_accepted_the_job_runs_until_what_is_asked_again_ha
     assert worker.tries == {"s3://a/1": 1, "s3://a/crash": 2}
     seen = client.get(f"/v1/jobs/{job}").json
     assert (seen["state"], seen["over"]) == ("ended", True)
+
+
+def test_a_retry_of_other_failures_takes_the_place_of_none_that_is_left_to_be_done(slow_door: Serving, worker: StandIn) -> None:
+    client, door = slow_door.client(), slow_door.door
+    job = submitted(client, json={"photos": ["s3://a/crash"]})["id"]
+    ended(client, job)
+
+    def asked(*codes: str) -> int:
+        return client.post(f"/v1/jobs/{job}/retry", json={"codes": codes}).status
+
+    assert [asked("internal"), asked("internal"), asked("http_status"), asked()] == [202, 202, 409, 409]
+    refused = client.post(f"/v1/jobs/{job}/retry")
+    assert refused.code == "conflict" and refused.json["failure"]["retryable"]
+    errand = door.errands.take(Kind.RETRY)
+    assert errand is not None and errand.codes == (ErrorCode.INTERNAL,)
+    door.errands.done(errand)
+    assert asked("http_status") == 202
 
 
 def test_an_end_is_not_told_when_the_job_is_to_be_asked_again(slow_door: Serving, worker: StandIn) -> None:
@@ -799,11 +851,11 @@ def test_an_errand_that_took_the_place_of_one_in_work_is_not_lost_by_that_ones_e
         errands.add(Errand(kind=Kind.RETRY, job="one"))
         first = errands.take(Kind.RETRY)
         assert first is not None
-        errands.add(Errand(kind=Kind.RETRY, job="one", codes=(ErrorCode.HTTP_STATUS,)))
+        errands.add(Errand(kind=Kind.RETRY, job="one", client="ann"))
         change(errands, first)
         second = errands.take(Kind.RETRY)
         assert second is not None
-        assert second.codes == (ErrorCode.HTTP_STATUS,)
+        assert second.client == "ann"
         assert errands.failed(Kind.RETRY) == []
         errands.give_up(second)
         assert errands.failed(Kind.RETRY) == [second]

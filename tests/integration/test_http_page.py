@@ -565,6 +565,21 @@ def test_whoever_comes_upon_a_wrong_answer_says_so_where_they_see_it(shop: Servi
     assert "Say what it shows" not in text(shop.person("jobs-alone", Right.JOBS).get(f"/jobs/{made.id}/photos/0"))
 
 
+def test_what_is_drawn_by_lot_is_asked_for_in_its_turn_though_somebody_came_upon_it(
+    shop: Serving, ann: Visitor, unsure: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("packsight.producer.reviews.inbox.is_drawn", lambda *_: True)
+    made = store_job(shop.door.client, ["drawn.jpg"], [outcome(2001, Status.MATCHED, 0.999)])
+    desk = ReviewDesk(shop.door.client, "default")
+    say(ann, ann.get(f"/review?catalog=default&job={made.id}&photo=0"), "other:p1")
+    assert desk.figure().wrong.n == 0
+    asked = ann.get(f"/review?job={made.id}")
+    assert "1 wait" in text(asked) and "Drawn by lot" in text(asked) and "This was said before: ann says" in text(asked)
+    say(ann, asked, "other:p1")
+    assert (desk.figure().wrong.k, desk.figure().wrong.n) == (1, 1)
+    assert "0 wait" in text(ann.get(f"/review?job={made.id}"))
+
+
 def test_the_last_verdict_is_taken_back(shop: Serving, unsure: Job, ann: Visitor) -> None:
     person, address = ann, f"/review?job={unsure.id}"
     shown = person.get(address)

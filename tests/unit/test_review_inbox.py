@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -129,6 +130,23 @@ def test_a_sampled_answer_stays_one_whatever_is_said_of_it_later() -> None:
     assert made([drawn, later])[:2] == (1, 1), "and is compared with the answer that was drawn"
     undone = verdict(Kind.UNDONE, minute=2, after=drawn.id, **chosen)
     assert made([drawn, verdict(minute=1, **chosen), undone])[:2] == (0, 0)
+
+
+def test_an_answer_in_the_sample_that_somebody_came_upon_waits_for_its_turn_and_counts_then() -> None:
+    shown = row(0, Status.MATCHED, 0.999)
+    verdict_of = partial(verdict_on, shown, "default", Kind.OTHER, product="7")
+    said = verdict_of(by="ann")
+    assert made([said])[:2] == (0, 0), "of those that are drawn the wrong ones are come upon"
+    (waits,) = inbox([shown], reviewed([said]), 1.0)
+    assert (waits.offered, waits.review and waits.review.verdict) == (Offered.SAMPLE, said)
+    assert inbox([shown], reviewed([said]), 0.0) == [], "it is not drawn"
+    assert inbox([row(0, Status.AMBIGUOUS, 0.5)], reviewed([said]), 1.0) == []
+    again = replace(shown, job="k", outcome=row(0, Status.MATCHED, 0.999, "7").outcome)
+    assert [one.row for one in inbox([shown, again], reviewed([said]), 1.0)] == [shown], "a later one may come of it"
+    assert inbox([again], reviewed([said]), 1.0) == []
+    asked = verdict_of(by="ben", offered=waits.offered, after=said.id)
+    assert inbox([shown, again], reviewed([said, asked]), 1.0) == []
+    assert made([said, asked])[:2] == (1, 1)
 
 
 def test_what_waits_is_written_filled_in_and_taken_in_again(tmp_path: Path) -> None:

@@ -47,6 +47,13 @@ def test_pairs_are_what_is_known_of_photos_the_newest_of_the_sample_and_of_the_r
     assert len(pairs_of(reviewed([*given, disputed]), NOON, replace(rules, pairs=99))) == 9
 
 
+def test_a_pair_stands_for_all_that_are_matched_whoever_corrects_what_was_said_of_it() -> None:
+    (drawn,) = said(1, offered=Offered.SAMPLE)
+    corrected = verdict(Kind.ABSENT, sha256=drawn.sha256, by="bob", after=drawn.id, at=NOON + timedelta(hours=1))
+    (pair,) = pairs_of(reviewed([drawn, corrected]), NOON, REVIEWED)
+    assert (pair.product, pair.sampled) == ("", True)
+
+
 @pytest.mark.parametrize(("kind", "left"), [(Kind.ABSENT, 0), (Kind.RIGHT, 1)])
 def test_that_something_is_not_in_the_catalog_is_believed_for_half_a_year(kind: Kind, left: int) -> None:
     assert len(pairs_of(reviewed(said(1, kind)), NOON + timedelta(days=170), REVIEWED)) == 1

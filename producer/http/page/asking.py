@@ -43,7 +43,9 @@ def ask(who: TheViewer) -> Response:
 def _form(who: Viewer, catalog: str = "", fault: str = "") -> Response:
     most = who.door.settings.fetch.max_bytes
     status = 400 if fault else 200
-    return who.page("ask.html.j2", status=status, catalogs=who.catalogs(), catalog=catalog, fault=fault, most=most)
+    return who.page(
+        "ask.html.j2", status=status, catalogs=who.catalogs(), catalog=catalog, fault=fault, most=most, several=SEVERAL
+    )  # fmt: skip
 
 
 @router.post("/ask")
@@ -93,7 +95,9 @@ def answered(who: Asker, answer: str, name: str = "", catalog: str = "") -> Resp
         raise UserError(f"This answer is not kept any more, or never was: answers are kept for {days:.0f} days. Ask again.")
     shows = Answer.of(row, f"/answers/{answer}/photo")
     most = who.door.settings.fetch.max_bytes
-    return who.page("answer.html.j2", answer=shows, catalog=_catalog(row) or catalog, catalogs=who.catalogs(), most=most)
+    return who.page(
+        "answer.html.j2", answer=shows, catalog=_catalog(row) or catalog, catalogs=who.catalogs(), most=most, several=SEVERAL
+    )  # fmt: skip
 
 
 @router.get("/answers/{answer}/photo")

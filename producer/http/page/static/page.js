@@ -41,17 +41,64 @@ addEventListener("pageshow", async (event) => {
   if ((await fetch("/v1/session").catch(() => null))?.status === 401) location.reload();
 });
 
-// A photo is dropped anywhere on the page, or pasted, or chosen: then its form is sent.
+// What the page asks of the addresses of programs; an error has the message and remedy of the refusal.
+async function post(path, csrf, kind, body) {
+  for (;;) {
+    const how = { method: "POST", headers: { "X-CSRF-Token": csrf, "Content-Type": kind }, body };
+    const answer = await fetch(path, how).catch(() => null);
+    if (!answer) throw { message: "The server does not answer", remedy: "Try again in a moment." };
+    if (answer.ok) return answer.json();
+    if (answer.status === 401) throw { message: "You are not signed in any more", remedy: "Load the page again." };
+    const told = await refusal(answer);
+    if (answer.status !== 429) throw told;
+    await new Promise((done) => setTimeout(done, 1000 * (told.retry_after ?? 1)));
+  }
+}
+
+// A photo is dropped anywhere on the page, or pasted, or chosen: then its form is sent. Several become a job.
 const dropping = document.querySelector("[data-drop]");
 if (dropping) {
   const input = dropping.querySelector("input[type=file]"), label = dropping.querySelector(".drop span"), idle = label.textContent;
   const fault = dropping.querySelector(".fault"), most = Number(input.dataset.most);
+  const tell = (text) => { fault.textContent = text; fault.hidden = !text; };
+  const large = (size) => `${Math.ceil(size / 1e5) / 10} MB, more than the ${most / 1e6} MB that are taken. Choose a smaller copy.`;
+  let sending = false;
+  const job = async (files) => {
+    const { csrf, catalog, several } = dropping.elements, photos = [];
+    tell("");
+    sending = true;
+    dropping.classList.add("busy");
+    try {
+      for (const file of files) {
+        label.textContent = `Sending photo ${photos.length + 1} of ${files.length}…`;
+        try {
+          const bytes = await file.arrayBuffer().catch(() => null);
+          if (!bytes) throw { message: "it cannot be read", remedy: "Choose photos, no folders." };
+          const { reference } = await post("/v1/uploads/photo", csrf.value, "application/octet-stream", bytes);
+          photos.push({ reference, name: file.name });
+        } catch (error) {
+          throw { ...error, message: `${file.name}: ${error.message}` };
+        }
+      }
+      const name = `${files[0].name.slice(0, 100)} and ${files.length - 1} more`;
+      const said = { photos, name, catalog: catalog.value, max_products: several.checked ? Number(several.value) : 1 };
+      const made = await post("/v1/jobs", csrf.value, "application/json", JSON.stringify(said));
+      location.assign(`/jobs/${made.id}`);
+    } catch (error) {
+      tell(`${error.message}. ${error.remedy} Nothing is recognised yet.`);
+      idly();
+    }
+    sending = false;
+    input.value = "";
+  };
   const send = (files) => {
-    if (!files.length) return;
+    if (!files.length || sending) return;
     if (files.length > 1) {
-      const told = `None of these ${files.length} photos was sent: one is recognised here at a time`;
-      fault.textContent = `${told}. Drop one, or have all of them recognised as a job: packsight submit FOLDER`;
-      return fault.hidden = false;
+      const wide = [...files].find((file) => file.size > most), told = `None of these ${files.length} photos was sent`;
+      const alone = "one is recognised here at a time. Drop one, or have all of them recognised as a job: packsight submit FOLDER";
+      if (!input.multiple) return tell(`${told}: ${alone}`);
+      if (wide) return tell(`${told}: ${wide.name} has ${large(wide.size)}`);
+      return job([...files]);
     }
     const one = new DataTransfer();
     one.items.add(files[0]);
@@ -66,22 +113,22 @@ if (dropping) {
   const chosen = () => {
     idly();
     const size = input.files[0]?.size ?? 0;
-    fault.hidden = size <= most;
-    if (size > most) {
-      fault.textContent = `The photo has ${Math.ceil(size / 1e5) / 10} MB, more than the ${most / 1e6} MB that are taken. Choose a smaller copy.`;
-      input.value = "";
-    } else if (input.files.length) dropping.requestSubmit();
+    tell(size > most ? `The photo has ${large(size)}` : "");
+    if (size > most) input.value = "";
+    else if (input.files.length) dropping.requestSubmit();
   };
-  input.addEventListener("change", chosen);
+  input.multiple = "several" in input.dataset;
+  input.addEventListener("change", () => input.files.length > 1 ? send(input.files) : sending || chosen());
   addEventListener("dragover", (event) => { event.preventDefault(); dropping.classList.add("over"); });
   addEventListener("dragleave", (event) => { if (!event.relatedTarget) dropping.classList.remove("over"); });
   addEventListener("drop", (event) => { event.preventDefault(); dropping.classList.remove("over"); send(event.dataTransfer.files); });
   addEventListener("paste", (event) => send(event.clipboardData.files));
-  dropping.addEventListener("submit", () => {
+  dropping.addEventListener("submit", (event) => {
+    if (sending) return event.preventDefault();
     dropping.classList.add("busy");
     label.textContent = dropping.dataset.busy;
   });
-  dropping.addEventListener("input", idly);
+  dropping.addEventListener("input", () => sending || idly());
   addEventListener("pageshow", idly);
 }
 
