@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from html import unescape
 from pathlib import PurePosixPath
@@ -12,12 +13,23 @@ from packsight.indexer.feed.readable import address
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 _REMOTE = re.compile(r"(https?:)?//|s3://", re.IGNORECASE)
-_NEXT_ADDRESS = re.compile(r"""["']?(?:[\s,;|]+|\s+/\s+)["']?(?=(?:https?:)?//|s3://)""", re.IGNORECASE)
-_APART = re.compile(r"\s*[|\n\r]+\s*")
+_SUFFIX = "|".join(f"(?<={re.escape(suffix)})" for suffix in sorted(IMAGE_SUFFIXES))
+_NEXT_ADDRESS = re.compile(
+    rf"""["']?(?:[\s,;|]+|\s+/\s+|(?:\\[rn])+)["']?(?=(?:https?:)?//|s3://)|(?:{_SUFFIX})[^\w/?&=%]+(?=https?://)""",
+    re.IGNORECASE,
+)
+"""What stands before a further address; behind a picture's suffix it may be any mark that addresses do not go on with."""
+_APART = re.compile(r"\s*(?:[|\n\r]|<br\s*/?>)+\s*", re.IGNORECASE)
 _LISTED = re.compile(r"\s*[,;]\s*")
 _SHOWN = re.compile(r"""<img\s[^<>]*?\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 _LINKED = re.compile(r"""<a\s[^<>]*?\bhref\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
-_FORMULA = re.compile(r"""=\s*(?:HYPERLINK|IMAGE|ГИПЕРССЫЛКА|ИЗОБРАЖЕНИЕ)\s*\(\s*"([^"]+)\"""", re.IGNORECASE)
+_WRITTEN = re.compile(r"""!?\[[^\]]*\]\(([^()\s]+)\)""")
+"""A picture, or a link, in Markdown."""
+_SERIALISED = re.compile(r"a:\d+:\{.*\}", re.DOTALL)
+"""A list of PHP."""
+_BESIDE = re.compile(r"\s+!\s+\w+\s*:.*", re.DOTALL)
+"""What WooCommerce's suite writes behind an address: ` ! alt : text ! title : text`."""
+_FORMULA = re.compile(r"""=\s*(?:_xlfn\.)?(?:HYPERLINK|IMAGE|ГИПЕРССЫЛКА|ИЗОБРАЖЕНИЕ)\s*\(\s*"([^"]+)\"""", re.IGNORECASE)
 """How a spreadsheet writes a link, or a picture, that it shows."""
 _NONE = frozenset(("-", "--", "—", "0", "нет", "нет фото", "no", "none", "null", "nan", "n/a", "na", "#n/a", "#н/д", "\\n"))
 """What stands for nothing in exports and databases; no picture is called so."""
@@ -26,12 +38,12 @@ _NONE = frozenset(("-", "--", "—", "0", "нет", "нет фото", "no", "no
 def pictures_in(cell: str) -> list[str]:
     """The pictures that one cell names: apart by bars or line breaks, or by commas and semicolons where each part is a picture.
 
-    What stands between addresses parts them; a comma inside of one does not. They may stand in a list of JSON, in HTML or in a
-    formula; a word for nothing names none.
+    What stands between addresses parts them; a comma inside of one does not. They may stand in a list of JSON or of a program, in
+    HTML, in Markdown or in a formula; a word for nothing names none.
     """
     found: list[str] = []
     for part in _APART.split(_bare(cell.strip())):
-        parts = _NEXT_ADDRESS.split(part)
+        parts = _NEXT_ADDRESS.split(_BESIDE.sub("", part))
         if len(parts) == 1 and not _REMOTE.match(part):
             listed = _LISTED.split(part)
             parts = listed if all(looks_like_picture(one) for one in listed if one) else parts
@@ -42,8 +54,8 @@ def pictures_in(cell: str) -> list[str]:
 
 
 def addresses_in(text: str) -> list[str]:
-    """The addresses that a text holds, where it holds nothing else; else the text, or nothing where it is a word for that."""
-    if (bare := _bare(text)) is not text:
+    """The addresses or paths that a text holds, where it holds nothing else; else the text, or nothing where that is what it says."""
+    if (bare := _bare(text)) is not text or (not _REMOTE.match(text) and len(pictures_in(text)) > 1):
         return pictures_in(bare)
     parts = _NEXT_ADDRESS.split(text) if text.count("//") > 1 and _REMOTE.match(text) else [text]
     return [part.rstrip(",;| ") for part in parts] if len(parts) > 1 else list(filter(_is_one, parts))
@@ -66,14 +78,29 @@ def _is_one(text: str) -> bool:
 
 def _bare(text: str) -> str:
     """What a list of JSON or of a program, HTML, or a formula holds, a picture in each line; another text as it is."""
-    if text.startswith("[") and text.endswith("]"):
-        for written in (text, text.replace("'", '"')):
+    if text[:1] + text[-1:] in {"[]", "{}", "()"}:
+        for written in (text, text.replace("'", '"'), f"[{text[1:-1]}]".replace("'", '"')):
             with suppress(ValueError, RecursionError):
-                return "\n".join(one for one in json.loads(written) if isinstance(one, str))
+                return "\n".join(_listed(json.loads(written)))
         return text[1:-1]
+    if _SERIALISED.fullmatch(text):
+        return "\n".join(filter(looks_like_picture, text.split('"')))
+    if "](" in text and (written_so := _WRITTEN.findall(text)):
+        return "\n".join(written_so)
     if "<" in text and (found := _SHOWN.findall(text) or _LINKED.findall(text)):
         return "\n".join(map(unescape, found))
     return formula[1] if (formula := _FORMULA.match(text)) else text
+
+
+def _listed(value: object) -> Iterator[str]:
+    """The texts of a list, and of objects those that look like pictures: others say what is on them."""
+    if isinstance(value, dict):
+        yield from (one for each in value.values() for one in _listed(each) if looks_like_picture(one))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _listed(each)
+    elif isinstance(value, str):
+        yield value
 
 
 def _paths_apart(text: str) -> list[str]:
