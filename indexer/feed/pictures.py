@@ -13,21 +13,23 @@ from packsight.indexer.feed.readable import address
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 _REMOTE = re.compile(r"(https?:)?//|s3://", re.IGNORECASE)
-_SUFFIX = "|".join(f"(?<={re.escape(suffix)})" for suffix in sorted(IMAGE_SUFFIXES))
 _NEXT_ADDRESS = re.compile(
-    rf"""["']?(?:[\s,;|]+|\s+/\s+|(?:\\[rn])+)["']?(?=(?:https?:)?//|s3://)|(?:{_SUFFIX})[^\w/?&=%]+(?=https?://)""",
+    r"""["']?(?:(?<![\s,;|])[\s,;|]++|(?<!\s)\s++/\s++|(?<!\\[rn])(?:\\[rn])++)["']?(?=(?:https?:)?//|s3://)"""
+    r"""|(?=[^\w/?&=%])(?:(?<=\.\w{3})|(?<=\.\w{4}))[^\w/?&=%]{1,9}(?=https?://)""",
     re.IGNORECASE,
 )
-"""What stands before a further address; behind a picture's suffix it may be any mark that addresses do not go on with."""
-_APART = re.compile(r"\s*(?:[|\n\r]|<br\s*/?>)+\s*", re.IGNORECASE)
-_LISTED = re.compile(r"\s*[,;]\s*")
+"""What stands before a further address; behind a suffix it may be any marks that addresses do not go on with.
+
+It is looked for at the beginning of each run alone: from each blank of a long one on would take the square of their number."""
+_APART = re.compile(r"[|\n\r]|<br\s*+/?>", re.IGNORECASE)
+_LISTED = re.compile(r"[,;]")
 _SHOWN = re.compile(r"""<img\s[^<>]*?\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 _LINKED = re.compile(r"""<a\s[^<>]*?\bhref\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
-_WRITTEN = re.compile(r"""!?\[[^\]]*\]\(([^()\s]+)\)""")
+_WRITTEN = re.compile(r"""!?\[[^\[\]]{0,500}\]\(([^()\s]+)\)""")
 """A picture, or a link, in Markdown."""
 _SERIALISED = re.compile(r"a:\d+:\{.*\}", re.DOTALL)
 """A list of PHP."""
-_BESIDE = re.compile(r"\s+!\s+\w+\s*:.*", re.DOTALL)
+_BESIDE = re.compile(r"(?<!\s)\s++!\s++\w++\s*+:.*", re.DOTALL)
 """What WooCommerce's suite writes behind an address: ` ! alt : text ! title : text`."""
 _FORMULA = re.compile(r"""=\s*(?:_xlfn\.)?(?:HYPERLINK|IMAGE|ГИПЕРССЫЛКА|ИЗОБРАЖЕНИЕ)\s*\(\s*"([^"]+)\"""", re.IGNORECASE)
 """How a spreadsheet writes a link, or a picture, that it shows."""
@@ -42,10 +44,10 @@ def pictures_in(cell: str) -> list[str]:
     HTML, in Markdown or in a formula; a word for nothing names none.
     """
     found: list[str] = []
-    for part in _APART.split(_bare(cell.strip())):
+    for part in map(str.strip, _APART.split(_bare(cell.strip()))):
         parts = _NEXT_ADDRESS.split(_BESIDE.sub("", part))
         if len(parts) == 1 and not _REMOTE.match(part):
-            listed = _LISTED.split(part)
+            listed = _listed_in(part)
             parts = listed if all(looks_like_picture(one) for one in listed if one) else parts
         else:
             parts = [one for address_ in parts for one in _paths_apart(address_)]
@@ -54,7 +56,10 @@ def pictures_in(cell: str) -> list[str]:
 
 
 def addresses_in(text: str) -> list[str]:
-    """The addresses or paths that a text holds, where it holds nothing else; else the text, or nothing where that is what it says."""
+    """The addresses or paths that a text holds, where it holds nothing else; else the text, or nothing where it says that.
+
+    A single one stays as it is written.
+    """
     if (bare := _bare(text)) is not text or (not _REMOTE.match(text) and len(pictures_in(text)) > 1):
         return pictures_in(bare)
     parts = _NEXT_ADDRESS.split(text) if text.count("//") > 1 and _REMOTE.match(text) else [text]
@@ -103,8 +108,12 @@ def _listed(value: object) -> Iterator[str]:
         yield value
 
 
+def _listed_in(text: str) -> list[str]:
+    return [one.strip() for one in _LISTED.split(text)]
+
+
 def _paths_apart(text: str) -> list[str]:
     """An address, and what is below its server behind commas; a comma is a part of many addresses otherwise."""
-    first, *others = _LISTED.split(text)
+    first, *others = _listed_in(text)
     sure = others and has_picture_suffix(first) and all(one.startswith("/") and has_picture_suffix(one) for one in others if one)
     return [first, *others] if sure else [text]

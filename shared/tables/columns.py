@@ -22,8 +22,9 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     ),
     "picture": (
         "picture", "image link", "primary image", "main image", "main image url", "base image", "главное фото",
-        "главное изображение", "ссылка на главное фото", "picture url", "image url", "product image url", "image", "images", "image src",
-        "photo", "photos", "photo url", "pictures", "picture urls", "image urls", "image urls x y z", "основное фото",
+        "главное изображение", "ссылка на главное фото", "picture url", "image url", "product image url", "image",
+        "images", "image src", "photo", "photos", "photo url",
+        "pictures", "picture urls", "image urls", "image urls x y z", "основное фото",
         "основное изображение", "фото", "изображения товара", "фото товара", "ссылка изображения", "медиафайлы", "файл картинки",
         "фотография", "фотографии", "изображение", "изображения", "картинка", "картинки", "ссылка на картинку",
         "ссылка на изображение", "ссылки на изображения", "ссылка на фото", "ссылки на фото", "url картинки", "url фото",

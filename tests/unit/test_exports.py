@@ -258,6 +258,12 @@ def test_a_cell_may_name_several_pictures(cell: str, pictures: list[str]) -> Non
     assert pictures_in(cell) == pictures
 
 
+@pytest.mark.parametrize("piece", [" ", r"\n", "<br", "[", "](", " ! a", "\"", ".jpg#"])
+def test_what_parts_pictures_is_looked_for_in_time_whatever_a_cell_holds(piece: str) -> None:
+    (found,) = pictures_in(f"https://e.example/a{piece * 100_000}b")
+    assert found.startswith("https://e.example/a")
+
+
 @pytest.mark.parametrize(
     "table",
     [
