@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from html import unescape
 from pathlib import PurePosixPath
@@ -12,12 +13,25 @@ from packsight.indexer.feed.readable import address
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 _REMOTE = re.compile(r"(https?:)?//|s3://", re.IGNORECASE)
-_NEXT_ADDRESS = re.compile(r"""["']?(?:[\s,;|]+|\s+/\s+)["']?(?=(?:https?:)?//|s3://)""", re.IGNORECASE)
-_APART = re.compile(r"\s*[|\n\r]+\s*")
-_LISTED = re.compile(r"\s*[,;]\s*")
+_NEXT_ADDRESS = re.compile(
+    r"""["']?(?:(?<![\s,;|])[\s,;|]++|(?<!\s)\s++/\s++|(?<!\\[rn])(?:\\[rn])++)["']?(?=(?:https?:)?//|s3://)"""
+    r"""|(?=[^\w/?&=%])(?:(?<=\.\w{3})|(?<=\.\w{4}))[^\w/?&=%]{1,9}(?=https?://)""",
+    re.IGNORECASE,
+)
+"""What stands before a further address; behind a suffix it may be any marks that addresses do not go on with.
+
+It is looked for at the beginning of each run alone: from each blank of a long one on would take the square of their number."""
+_APART = re.compile(r"[|\n\r]|<br\s*+/?>", re.IGNORECASE)
+_LISTED = re.compile(r"[,;]")
 _SHOWN = re.compile(r"""<img\s[^<>]*?\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 _LINKED = re.compile(r"""<a\s[^<>]*?\bhref\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
-_FORMULA = re.compile(r"""=\s*(?:HYPERLINK|IMAGE|ГИПЕРССЫЛКА|ИЗОБРАЖЕНИЕ)\s*\(\s*"([^"]+)\"""", re.IGNORECASE)
+_WRITTEN = re.compile(r"""!?\[[^\[\]]{0,500}\]\(([^()\s]+)\)""")
+"""A picture, or a link, in Markdown."""
+_SERIALISED = re.compile(r"a:\d+:\{.*\}", re.DOTALL)
+"""A list of PHP."""
+_BESIDE = re.compile(r"(?<!\s)\s++!\s++\w++\s*+:.*", re.DOTALL)
+"""What WooCommerce's suite writes behind an address: ` ! alt : text ! title : text`."""
+_FORMULA = re.compile(r"""=\s*(?:_xlfn\.)?(?:HYPERLINK|IMAGE|ГИПЕРССЫЛКА|ИЗОБРАЖЕНИЕ)\s*\(\s*"([^"]+)\"""", re.IGNORECASE)
 """How a spreadsheet writes a link, or a picture, that it shows."""
 _NONE = frozenset(("-", "--", "—", "0", "нет", "нет фото", "no", "none", "null", "nan", "n/a", "na", "#n/a", "#н/д", "\\n"))
 """What stands for nothing in exports and databases; no picture is called so."""
@@ -26,14 +40,14 @@ _NONE = frozenset(("-", "--", "—", "0", "нет", "нет фото", "no", "no
 def pictures_in(cell: str) -> list[str]:
     """The pictures that one cell names: apart by bars or line breaks, or by commas and semicolons where each part is a picture.
 
-    What stands between addresses parts them; a comma inside of one does not. They may stand in a list of JSON, in HTML or in a
-    formula; a word for nothing names none.
+    What stands between addresses parts them; a comma inside of one does not. They may stand in a list of JSON or of a program, in
+    HTML, in Markdown or in a formula; a word for nothing names none.
     """
     found: list[str] = []
-    for part in _APART.split(_bare(cell.strip())):
-        parts = _NEXT_ADDRESS.split(part)
+    for part in map(str.strip, _APART.split(_bare(cell.strip()))):
+        parts = _NEXT_ADDRESS.split(_BESIDE.sub("", part))
         if len(parts) == 1 and not _REMOTE.match(part):
-            listed = _LISTED.split(part)
+            listed = _listed_in(part)
             parts = listed if all(looks_like_picture(one) for one in listed if one) else parts
         else:
             parts = [one for address_ in parts for one in _paths_apart(address_)]
@@ -42,8 +56,11 @@ def pictures_in(cell: str) -> list[str]:
 
 
 def addresses_in(text: str) -> list[str]:
-    """The addresses that a text holds, where it holds nothing else; else the text, or nothing where it is a word for that."""
-    if (bare := _bare(text)) is not text:
+    """The addresses or paths that a text holds, where it holds nothing else; else the text, or nothing where it says that.
+
+    A single one stays as it is written.
+    """
+    if (bare := _bare(text)) is not text or (not _REMOTE.match(text) and len(pictures_in(text)) > 1):
         return pictures_in(bare)
     parts = _NEXT_ADDRESS.split(text) if text.count("//") > 1 and _REMOTE.match(text) else [text]
     return [part.rstrip(",;| ") for part in parts] if len(parts) > 1 else list(filter(_is_one, parts))
@@ -66,18 +83,37 @@ def _is_one(text: str) -> bool:
 
 def _bare(text: str) -> str:
     """What a list of JSON or of a program, HTML, or a formula holds, a picture in each line; another text as it is."""
-    if text.startswith("[") and text.endswith("]"):
-        for written in (text, text.replace("'", '"')):
+    if text[:1] + text[-1:] in {"[]", "{}", "()"}:
+        for written in (text, text.replace("'", '"'), f"[{text[1:-1]}]".replace("'", '"')):
             with suppress(ValueError, RecursionError):
-                return "\n".join(one for one in json.loads(written) if isinstance(one, str))
+                return "\n".join(_listed(json.loads(written)))
         return text[1:-1]
+    if _SERIALISED.fullmatch(text):
+        return "\n".join(filter(looks_like_picture, text.split('"')))
+    if "](" in text and (written_so := _WRITTEN.findall(text)):
+        return "\n".join(written_so)
     if "<" in text and (found := _SHOWN.findall(text) or _LINKED.findall(text)):
         return "\n".join(map(unescape, found))
     return formula[1] if (formula := _FORMULA.match(text)) else text
 
 
+def _listed(value: object) -> Iterator[str]:
+    """The texts of a list, and of objects those that look like pictures: others say what is on them."""
+    if isinstance(value, dict):
+        yield from (one for each in value.values() for one in _listed(each) if looks_like_picture(one))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _listed(each)
+    elif isinstance(value, str):
+        yield value
+
+
+def _listed_in(text: str) -> list[str]:
+    return [one.strip() for one in _LISTED.split(text)]
+
+
 def _paths_apart(text: str) -> list[str]:
     """An address, and what is below its server behind commas; a comma is a part of many addresses otherwise."""
-    first, *others = _LISTED.split(text)
+    first, *others = _listed_in(text)
     sure = others and has_picture_suffix(first) and all(one.startswith("/") and has_picture_suffix(one) for one in others if one)
     return [first, *others] if sure else [text]

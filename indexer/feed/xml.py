@@ -56,6 +56,8 @@ REMEDIES: Mapping[str, str] = {
     "ERR_TAG_NAME_MISMATCH": "close each tag by its own name",
     "ERR_TAG_NOT_FINISHED": "close every tag, comment and CDATA section",
     "ERR_DOCUMENT_END": "take away what stands behind the end of its root",
+    "ERR_RESERVED_XML_NAME": "take away the second declaration, or what stands before the first",
+    "NS_ERR_UNDEFINED_NAMESPACE": "let the root say what the prefix means, as xmlns:PREFIX=\"ADDRESS\"",
     "ERR_DOCUMENT_EMPTY": "the file is empty or no XML",
 }
 """What to do, by libxml2's name of the error."""

@@ -46,11 +46,14 @@ def records(stream: Readable, is_header: IsHeader, is_row: IsHeader = no_row) ->
     csv.field_size_limit(MAX_LINE)
     lines = Lines(split(stream))
     head = lines.ahead(_HEAD)
-    if head and (named := _SEPARATOR.fullmatch(head[0])):
+    named = _SEPARATOR.fullmatch(head[0]) if head else None
+    if named:
         lines.take()
-        delimiter = named.group(1)
+        del head[0]
+    fitness, delimiter = _fittest(head, is_header, is_row)
+    if named and (not fitness[0] or _fitness(head, named[1], is_header, is_row)[0]):
+        delimiter = named[1]  # saved anew the table may have other ones
     else:
-        fitness, delimiter = _fittest(head, is_header, is_row)
         inside = [_inside(line) for line in head]
         if not fitness[0] and inside != head and (within := _fittest(inside, is_header, is_row))[0][0]:
             delimiter = within[1]

@@ -16,17 +16,21 @@ from packsight.shared.contract.errors import UserError
 KNOWN: Mapping[str, tuple[str, ...]] = {
     "id": (
         "id", "offer id", "product id", "item id", "handle", "id товара", "ид", "внешний код", "ie xml id", "код", "код товара",
-        "code", "product code", "url handle", "sku", "variant sku", "ваш sku", "артикул", "артикул товара", "артикул продавца",
-        "номенклатура код",
+        "идентификатор", "идентификатор товара", "код 1с", "code", "product code", "item code", "url handle", "uid", "sku",
+        "variant sku", "ваш sku", "артикул", "артикул товара", "артикул продавца", "артикул поставщика", "номенклатура код",
+        "artikelnummer", "référence", "referencia", "vendor code", "vendorcode",
     ),
     "picture": (
-        "picture", "image link", "main image", "main image url", "base image", "главное фото", "главное изображение",
-        "ссылка на главное фото", "picture url", "image url", "product image url", "image", "images", "image src",
-        "photo", "photos", "photo url", "pictures", "picture urls", "image urls", "image urls x y z", "основное фото",
+        "picture", "image link", "primary image", "main image", "main image url", "base image", "главное фото",
+        "главное изображение", "ссылка на главное фото", "picture url", "image url", "product image url", "image",
+        "images", "image src", "photo", "photos", "photo url",
+        "pictures", "picture urls", "image urls", "image urls x y z", "основное фото",
         "основное изображение", "фото", "изображения товара", "фото товара", "ссылка изображения", "медиафайлы", "файл картинки",
         "фотография", "фотографии", "изображение", "изображения", "картинка", "картинки", "ссылка на картинку",
         "ссылка на изображение", "ссылки на изображения", "ссылка на фото", "ссылки на фото", "url картинки", "url фото",
-        "ie detail picture", "ie preview picture", "variant image", "additional image link", "additional images",
+        "ссылка на фотографию", "ссылки на фотографии", "img", "pic", "foto", "fotos", "foto url", "bild", "bilder", "imagen",
+        "detail picture", "preview picture", "ie detail picture", "ie preview picture",
+        "variant image", "additional image link", "additional images",
         "additional image links", "gallery", "дополнительные фото", "дополнительные изображения", "доп фото", "доп изображения",
         "ссылки на дополнительные фото", "additional image urls", "more photo", "галерея",
     ),
@@ -63,14 +67,19 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
 MANY = frozenset(("picture", "barcode"))
 """Fields that may stand in several columns, all of which count."""
 
+_ASIDE = frozenset(("id", "picture", "name", "vendor", "barcode"))
+"""Fields whose names may have something in brackets beside them; of prices and stock there are many, which it tells apart."""
+
 _APART = re.compile(r"[\W_]+")
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _NUMBERED = re.compile(r" ?\d{1,2}")
 """Behind the name of a column of which there are several."""
 
 
 def plain(name: str) -> str:
-    """A column's name in lower case, its words apart by single spaces, without Google's `g:` before it."""
-    return " ".join(_APART.sub(" ", name.casefold().removeprefix("g:")).split())
+    """A column's name in lower case, its words apart by single spaces (`imageLink` has two), without Google's `g:` before it."""
+    return " ".join(_APART.sub(" ", _CAPITAL.sub(" ", name).casefold().removeprefix("g:")).split())
 
 
 def check_fields(fields: Iterable[str]) -> None:
@@ -83,13 +92,17 @@ def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, list
     """Find the columns of each field that a header names; `mapping` names columns by field and goes before the usual names.
 
     A field for which `mapping` has an empty name has no column. Those in MANY may be numbered: `photo 2` is another `photo`.
+    What stands in brackets counts in names first, and then not: `Фото (ссылка)` is `Фото` where there is no such column.
     """
     names = [plain(cell) for cell in header]
+    bare = [plain(_BRACKETS.sub(" ", cell)) for cell in header]
     found = {}
     for field, usual in KNOWN.items():
         wanted = (plain(mapping[field]),) if field in mapping else usual
         many = field in MANY
-        at = [index for name in wanted if name for index, one in enumerate(names) if _is_called(one, name, numbered=many)]
+        at = _called(names, wanted, numbered=many)
+        if not at and field in _ASIDE and field not in mapping:
+            at = _called(bare, wanted, numbered=many)
         if at:
             found[field] = list(dict.fromkeys(at)) if many else at[:1]
     return found
@@ -104,6 +117,10 @@ def apart(header: Sequence[str]) -> list[str]:
         names.append(name and next(one for one in chain((name,), others) if one not in found))
         found[names[-1]] = None
     return names
+
+
+def _called(columns: Sequence[str], wanted: Iterable[str], *, numbered: bool) -> list[int]:
+    return [index for name in wanted if name for index, one in enumerate(columns) if _is_called(one, name, numbered=numbered)]
 
 
 def _is_called(column: str, name: str, *, numbered: bool) -> bool:

@@ -26,6 +26,11 @@ _HIGH = b"\x00\x04"
 """High bytes of Latin and Cyrillic letters in UTF-16, of which text in any other encoding has none."""
 _LONGEST = 4
 """Bytes of a character in UTF-8."""
+_OPEN = re.compile(rb"[\xc2-\xf4][\x80-\xbf]{0,2}\Z")
+"""A letter of UTF-8 at the end, of which more may come."""
+_CUT = re.compile(rb"(?<![\xc2-\xf4])(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})(?=[\x00-\x7f])")
+"""The beginning of one, alone: where several follow each other, it is text in another encoding."""
+_LOST = "\ufffd".encode()
 _HIGH_BIT = re.compile(rb"[\x80-\xff]")
 _LETTERS = bytes(range(0xC0, 0x100))
 """Of one-byte encodings; in UTF-8 each character that is not ASCII begins with such a byte."""
@@ -37,6 +42,8 @@ _BESIDE_LATIN = re.compile(rb"[A-Za-z][\xa8\xb8\xc0-\xff]|[\xa8\xb8\xc0-\xff][A-
 _TOGETHER = re.compile(rb"[\xa8\xb8\xc0-\xff]{2}")
 _AS_BROWSERS = {"iso8859-1": WESTERN, "iso8859-9": "cp1254", "iso8859-11": "cp874"}
 """What these names mean on the web (https://encoding.spec.whatwg.org/#names-and-labels): 0x80 to 0x9f are characters too."""
+_DOUBTED = frozenset(("cp1251", "cp866", "koi8-r", "iso8859-5", "mac-cyrillic", WESTERN))
+"""What is declared of Russian text, rightly or not: one-byte encodings of Cyrillic, and what servers take for all text."""
 _ALIASES = {"x-mac-cyrillic": "mac-cyrillic"}
 """Names of encodings that Python has under others."""
 _CONTROLS = "packsight.controls"
@@ -48,10 +55,12 @@ class Recoder:
 
     A byte order mark, or the high bytes of letters where UTF-16 has them, decide at once. Else everything is ASCII until it is
     not; then it is UTF-8 if more than half of those characters are. What is neither is in `declared`, where a one-byte encoding
-    was, else in Windows-1251, or in CP866 or KOI8-R where that makes much likelier Russian of it, or in Windows-1252 where its
-    letters stand among Latin ones and not beside each other. What comes before there are letters enough to tell is held back.
+    was, else in Windows-1251, or in Windows-1252 where its letters stand among Latin ones and not beside each other; but rather
+    in Windows-1251, CP866 or KOI8-R where that makes much likelier Russian of what is none or declared to be Cyrillic or
+    Western. What comes before there are letters enough to tell is held back.
 
-    UTF-8 is passed on as it is: whoever decodes it finds what is broken.
+    UTF-8 is passed on as it is, but for letters that were cut, as programs leave them that count bytes where they shorten texts:
+    these become U+FFFD. Whoever decodes it finds what else is broken.
     """
 
     def __init__(self, declared: str = "") -> None:
@@ -83,7 +92,7 @@ class Recoder:
                     return data.decode(USUAL, _CONTROLS).encode()
             self._choose(data, final=final)
         if self._decoder is None:
-            return data
+            return self._mended(data, final=final)
         try:
             return self._decoder.decode(data, final).encode()
         except UnicodeDecodeError as error:
@@ -101,19 +110,30 @@ class Recoder:
             self._set("utf-16-le" if odd > even else "utf-16-be")
         return data
 
+    def _mended(self, data: bytes, *, final: bool) -> bytes:
+        if not final and (last := _OPEN.search(data, max(0, len(data) - _LONGEST))) is not None:
+            data, self._held = data[: last.start()], data[last.start() :]
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            return _CUT.sub(_LOST, data)
+        return data
+
     def _choose(self, data: bytes, *, final: bool) -> None:
         text = codecs.getincrementaldecoder("utf-8")("replace").decode(data, final)
         broken = text.count("\ufffd")
         if sum(not letter.isascii() for letter in text) > 2 * broken:
             self._set("utf-8")  # where a few bytes are broken, whoever decodes it says so
         elif self._declared:
-            self._set(self._declared, _CONTROLS if self._declared in _AS_BROWSERS.values() else "strict")
+            doubted = codecs.lookup(self._declared).name in _DOUBTED
+            self._set(likeliest(data, self._declared) if doubted else self._declared)
         else:
             western = len(_BESIDE_LATIN.findall(data)) > len(_TOGETHER.findall(data))
             self._set(WESTERN if western else likeliest(data))
 
-    def _set(self, encoding: str, errors: str = "strict") -> None:
+    def _set(self, encoding: str) -> None:
         self.encoding = encoding
+        errors = _CONTROLS if self._declared in _AS_BROWSERS.values() and encoding == self._declared else "strict"
         self._decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)(errors)
 
 

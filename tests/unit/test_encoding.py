@@ -59,6 +59,45 @@ def test_a_right_declaration_is_believed_where_bytes_leave_it_open() -> None:
     assert recoded(text.encode("koi8-r"), 100, "koi8-r") == (text, "koi8-r")
 
 
+@pytest.mark.parametrize("declared", ["windows-1251", "koi8-r", "cp866", "iso-8859-5", "iso-8859-1", "x-mac-cyrillic"])
+@pytest.mark.parametrize("encoding", ["cp1251", "cp866", "koi8-r"])
+def test_russian_that_is_declared_to_be_in_another_encoding_is_told_by_its_letters(encoding: str, declared: str) -> None:
+    assert recoded(WARES.encode(encoding), 1000, declared)[0] == WARES
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", FRENCH),
+        ("cp1253", "ΣΑΠΟΥΝΙ ΜΕ ΕΛΑΙΟΛΑΔΟ και βιταμίνες για όλη την οικογένεια"),
+        ("cp1255", "קרם ידיים עם שמן זית לעור יבש וריח ורדים נעים"),
+        ("koi8-u", "Крем для рук зволожуючий з олією троянди"),
+        ("mac-cyrillic", WARES),
+        ("iso8859-5", WARES),
+    ],
+)
+def test_what_is_declared_rightly_is_not_taken_for_other_russian(encoding: str, text: str) -> None:
+    assert recoded(text.encode(encoding), 1000, encoding)[0] == text
+
+
+@pytest.mark.parametrize("text", ["Крем Роза\nШампунь Роза\n", "Чай Травяной\nМыло Жидкое\nКофе Молотый\n"])
+def test_of_a_few_words_their_capitals_tell_koi8(text: str) -> None:
+    assert recoded(text.encode("koi8-r"), 1000)[0] == text
+    assert recoded(text.encode("cp1251"), 1000)[0] == text
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 1000])
+@pytest.mark.parametrize("cut", ["й".encode()[:1], "€".encode()[:1], "€".encode()[:2], "😀".encode()[:3]])
+def test_a_letter_of_utf8_that_was_cut_is_lost_alone(cut: bytes, step: int) -> None:
+    text = recoded(RUSSIAN.encode() + "Масло увлажняющи".encode() + cut + b"<\n" + RUSSIAN.encode(), step)[0]
+    assert text == f"{RUSSIAN}Масло увлажняющи\ufffd<\n{RUSSIAN}"
+
+
+def test_a_line_in_another_encoding_is_not_made_unreadable_silently() -> None:
+    with pytest.raises(UnicodeDecodeError):
+        recoded(RUSSIAN.encode() * 9 + "Роза\n".encode("cp1251"), 1000)
+
+
 def test_a_few_broken_bytes_do_not_make_utf8_another_encoding() -> None:
     recoder = Recoder()
     data = RUSSIAN.encode() + b"\xff\n"

@@ -108,6 +108,7 @@ def test_the_id_of_google_goes_before_that_of_the_entry(tmp_path: Path, other: s
         ("https://e.example/?of=https://e.example/1.jpg", ("https://e.example/?of=https://e.example/1.jpg",)),
         ("a, b.jpg", ("a, b.jpg",)),
         ("a.jpg,", ("a.jpg,",)),
+        ("photos/1.jpg, photos/2.jpg", ("photos/1.jpg", "photos/2.jpg")),
         ("https://e.example/1.jpg / https://e.example/2.jpg", ("https://e.example/1.jpg", "https://e.example/2.jpg")),
         ('["https://e.example/1.jpg", "2.jpg"]', ("https://e.example/1.jpg", "2.jpg")),
         ("\u200bhttps://e.example/1.jpg\ufeff", ("https://e.example/1.jpg",)),
@@ -167,6 +168,23 @@ def test_barcodes_and_pictures_are_found_under_what_marketplaces_call_them(tmp_p
     assert "4600000000015.jpg" in getattr(offer.product, field)
 
 
+@pytest.mark.parametrize("header", ["ItemID;ImageURL;ItemName", "Идентификатор (Ид);Картинка (ссылка);Название [title]"])
+def test_names_of_columns_may_be_written_in_one_word_or_with_brackets(tmp_path: Path, header: str) -> None:
+    offer = read(tmp_path, f"{header}\n1;a.jpg;Cream\n")["1"]
+    assert (offer.product.name, offer.pictures) == ("Cream", ("a.jpg",))
+
+
+def test_what_stands_in_brackets_tells_columns_apart(tmp_path: Path) -> None:
+    table = "id;Название (англ);Название;Фото (обложка);Фото;Наличие (склад 2)\n1;Rose;Роза;b.jpg;a.jpg;0\n"
+    offer = read(tmp_path, table, include_unavailable=False)["1"]
+    assert (offer.product.name, offer.pictures) == ("Роза", ("a.jpg",))
+
+
+def test_a_separator_that_is_told_wrongly_is_passed_over(tmp_path: Path) -> None:
+    offer = read(tmp_path, "sep=,\nid;picture;name\n1;a.jpg;Cream, soft\n")["1"]
+    assert offer.product.name == "Cream, soft"
+
+
 def test_a_separator_that_is_told_to_excel_is_no_row(tmp_path: Path) -> None:
     for line in ("sep=;", '"sep=;"', "SEP=;\r"):
         (offer,) = read(tmp_path, f"{line}\nid;picture;name\n1;a.jpg;Cream, soft\n").values()
@@ -216,11 +234,34 @@ def test_a_quotation_mark_that_never_ends_costs_no_other_row(tmp_path: Path) -> 
         ('=HYPERLINK("https://e.example/a";"фото")', ["https://e.example/a"]),
         ('=image( "https://e.example/a" )', ["https://e.example/a"]),
         ("\u200bhttps://e.example/a\ufeff", ["https://e.example/a"]),
+        ('=_xlfn.IMAGE("https://e.example/a")', ["https://e.example/a"]),
+        ('[{"src": "https://e.example/a", "alt": "Крем"}, {"url": "b.jpg"}]', ["https://e.example/a", "b.jpg"]),
+        ('{"main": "a.jpg", "more": ["b.jpg"], "title": "Крем"}', ["a.jpg", "b.jpg"]),
+        ("{https://e.example/a,https://e.example/b}", ["https://e.example/a", "https://e.example/b"]),
+        ("('a.jpg', 'b.jpg')", ["a.jpg", "b.jpg"]),
+        ('a:2:{i:0;s:5:"a.jpg";i:1;s:19:"https://e.example/b";}', ["a.jpg", "https://e.example/b"]),
+        ("![Крем](https://e.example/a)", ["https://e.example/a"]),
+        ("https://e.example/a ! alt : b ! title : c | https://e.example/b ! alt :", ["https://e.example/a", "https://e.example/b"]),
+        ("https://e.example/a<br>https://e.example/b", ["https://e.example/a", "https://e.example/b"]),
+        ("a.jpg<BR />b.jpg", ["a.jpg", "b.jpg"]),
+        (r"https://e.example/a\nhttps://e.example/b", ["https://e.example/a", "https://e.example/b"]),
+        (r"photos\new\rose.jpg", [r"photos\new\rose.jpg"]),
+        ("https://e.example/a.jpg，https://e.example/b.jpg", ["https://e.example/a.jpg", "https://e.example/b.jpg"]),
+        ("https://e.example/a.jpg::https://e.example/b.jpg", ["https://e.example/a.jpg", "https://e.example/b.jpg"]),
+        ("https://e.example/a.jpg?of=https://e.example/b.jpg", ["https://e.example/a.jpg?of=https://e.example/b.jpg"]),
+        ("https://e.example/w_9/https://e.example/b.jpg", ["https://e.example/w_9/https://e.example/b.jpg"]),
+        ("(1).jpg", ["(1).jpg"]),
         *((nothing, []) for nothing in ("нет", "-", "—", "NULL", "\\N", "#N/A", "0", "none", "нет | -")),
     ],
 )
 def test_a_cell_may_name_several_pictures(cell: str, pictures: list[str]) -> None:
     assert pictures_in(cell) == pictures
+
+
+@pytest.mark.parametrize("piece", [" ", r"\n", "<br", "[", "](", " ! a", "\"", ".jpg#"])
+def test_what_parts_pictures_is_looked_for_in_time_whatever_a_cell_holds(piece: str) -> None:
+    (found,) = pictures_in(f"https://e.example/a{piece * 100_000}b")
+    assert found.startswith("https://e.example/a")
 
 
 @pytest.mark.parametrize(
