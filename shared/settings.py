@@ -516,8 +516,8 @@ def settings_file() -> Path:
 
 def _stack_at_home() -> Path | None:
     home = os.environ.get("PACKSIGHT_HOME")
-    file = Path(home) / STACK_FILE.name if home else None
-    return file if file is not None and file.is_file() else None
+    # Not Path.is_file, which raises where somebody else's folder may not be looked into.
+    return Path(home) / STACK_FILE.name if home and os.path.isfile(Path(home) / STACK_FILE.name) else None  # noqa: PTH113
 
 
 def load_settings(stack_file: Path | None = None) -> Settings:

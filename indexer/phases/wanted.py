@@ -131,7 +131,7 @@ def _parent(run: Run, state: State, version: str) -> Parent | None:
 
 def _target(run: Run, state: State, recipe: Recipe, current: Current | None, parent: Parent | None) -> Target:
     own = current.version_for(recipe) if current is not None else None
-    if own is None or current is None or own == current.version:
+    if own is None or (parent is not None and own == parent.manifest.version):
         return Target(recipe, parent)
     return Target(recipe, _parent(run, state, own))
 

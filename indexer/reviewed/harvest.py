@@ -157,7 +157,7 @@ class Harvest:
         if self._store.exists(key):
             return True
         if self._is_left(sha256):
-            return False  # they could not be had before
+            return False  # nobody asks for what is gone and left out, for want of its bytes or otherwise
         try:
             data = fetcher.fetch(image, retries=0)
         except PacksightError as error:

@@ -221,6 +221,22 @@ def test_what_others_get_is_compared_with_what_they_have(shop: Trying) -> None:
     assert named(shop) == held and report.built is not None and report.built.recipe == OTHER
 
 
+def test_each_of_several_others_is_compared_with_its_own(shop: Trying) -> None:
+    third = RECIPE.model_copy(update={"details": "details-of-a-third"})
+    shop.recipes = [RECIPE, OTHER, third]
+    shop.sync()
+    shop.names["1"] = "Lotion of roses"
+    shop.sync()
+    with closing(Fleet(shop.settings)) as fleet:
+        register(fleet, RECIPE)
+    run("rollback", "--no-wait")
+    shop.names["2"] = "Soap of roses"
+    for shop.recipes in ([OTHER, third], [third, OTHER]):
+        shop.sync()
+        before = named(shop)
+        assert not shop.sync().published and named(shop) == before, "nothing has changed for either"
+
+
 def test_whoever_watches_is_told(shop: Trying, gone_back: tuple[str, str], tmp_path: Path) -> None:
     first, second = gone_back
     why = f"Catalog default stays at {first}, to which somebody went back from {second}"

@@ -155,6 +155,8 @@ def test_the_stack_in_the_home_that_is_named_is_the_one_that_commands_ask(
     monkeypatch.setenv("PACKSIGHT_STACK_FILE", "")
     monkeypatch.setenv("PACKSIGHT_HOME", str(tmp_path / "none"))
     assert load_settings().redis.user == "here", "a folder without a stack is one for caches alone"
+    monkeypatch.setenv("PACKSIGHT_HOME", f"/{'x' * 300}")
+    assert load_settings().redis.user == "here", "nor does one that cannot be looked into end a command"
 
 
 def test_lists_are_written_with_commas_or_as_json_and_what_is_neither_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
