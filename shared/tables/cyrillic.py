@@ -35,11 +35,13 @@ _MOST = 4096
 """Bytes that are looked at."""
 _WORDS = re.compile(rb"[\x80-\xff]{3,}")
 """A trade mark or a quotation mark of Windows is a letter elsewhere; it stands alone."""
+_LETTERS = 3
+"""Different bytes of a word, at least: hard blanks, dots and trade marks in a row are letters elsewhere too."""
 
 
 def likeliest(data: bytes, usual: str = USUAL) -> str:
     """The encoding in which words of bytes that are not ASCII are the likeliest Russian; the usual one where that is not sure."""
-    words = b" ".join(_WORDS.findall(data))[:_MOST]
+    words = b" ".join(word for word in _WORDS.findall(data) if len(set(word)) >= _LETTERS)[:_MOST]
     found = {name: _likelihood(words.decode(name, "replace")) for name in (usual, *_ENCODINGS)}
     best = max(found, key=found.__getitem__)
     letters = len(words) - words.count(b" ")

@@ -26,10 +26,15 @@ _HIGH = b"\x00\x04"
 """High bytes of Latin and Cyrillic letters in UTF-16, of which text in any other encoding has none."""
 _LONGEST = 4
 """Bytes of a character in UTF-8."""
-_OPEN = re.compile(rb"[\xc2-\xf4][\x80-\xbf]{0,2}\Z")
-"""A letter of UTF-8 at the end, of which more may come."""
-_CUT = re.compile(rb"(?<![\xc2-\xf4])(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})(?=[\x00-\x7f])")
-"""The beginning of one, alone: where several follow each other, it is text in another encoding."""
+_OPEN = re.compile(rb"[\xc2-\xf4][\x80-\xbf]{0,2}(?:\xe2\x80?)?\Z")
+"""A letter of UTF-8 at the end, of which more may come, or dots behind what was cut."""
+_CUT = re.compile(
+    rb"(?:(?<=[\x80-\xbf])|(?<=[\x80-\xbf] ))(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})"
+    rb"(?=[<\"'\s,;.|&\]]|\xe2\x80\xa6|\Z)"
+)
+"""The beginning of one at the end of a text, behind letters that are not ASCII: behind others it may be one of Windows-1252."""
+_BEFORE = 2
+"""Bytes that tell what stands before."""
 _LOST = "\ufffd".encode()
 _HIGH_BIT = re.compile(rb"[\x80-\xff]")
 _LETTERS = bytes(range(0xC0, 0x100))
@@ -59,14 +64,14 @@ class Recoder:
     in Windows-1251, CP866 or KOI8-R where that makes much likelier Russian of what is none or declared to be Cyrillic or
     Western. What comes before there are letters enough to tell is held back.
 
-    UTF-8 is passed on as it is, but for letters that were cut, as programs leave them that count bytes where they shorten texts:
-    these become U+FFFD. Whoever decodes it finds what else is broken.
+    UTF-8 is passed on as it is, but for letters beside others that were cut at the end of a text, as programs leave them that
+    count bytes where they shorten it: these become U+FFFD. Whoever decodes it finds what else is broken.
     """
 
     def __init__(self, declared: str = "") -> None:
         self._declared = _one_byte_encoding(declared)
         self._decoder: codecs.IncrementalDecoder | None = None
-        self._held = b""
+        self._held = self._passed = b""
         self._begun = False
         self.encoding = ""
         """Its name; empty while all was ASCII."""
@@ -111,12 +116,13 @@ class Recoder:
         return data
 
     def _mended(self, data: bytes, *, final: bool) -> bytes:
-        if not final and (last := _OPEN.search(data, max(0, len(data) - _LONGEST))) is not None:
+        if not final and (last := _OPEN.search(data, max(0, len(data) - _LONGEST - _BEFORE))) is not None:
             data, self._held = data[: last.start()], data[last.start() :]
+        before, self._passed = self._passed, (self._passed + data)[-_BEFORE:]
         try:
             data.decode()
         except UnicodeDecodeError:
-            return _CUT.sub(_LOST, data)
+            return _CUT.sub(_LOST, before + data)[len(before) :]
         return data
 
     def _choose(self, data: bytes, *, final: bool) -> None:
@@ -124,16 +130,17 @@ class Recoder:
         broken = text.count("\ufffd")
         if sum(not letter.isascii() for letter in text) > 2 * broken:
             self._set("utf-8")  # where a few bytes are broken, whoever decodes it says so
-        elif self._declared:
-            doubted = codecs.lookup(self._declared).name in _DOUBTED
-            self._set(likeliest(data, self._declared) if doubted else self._declared)
-        else:
-            western = len(_BESIDE_LATIN.findall(data)) > len(_TOGETHER.findall(data))
+            return
+        western = len(_BESIDE_LATIN.findall(data)) > len(_TOGETHER.findall(data))
+        if not self._declared:
             self._set(WESTERN if western else likeliest(data))
+            return
+        doubted = codecs.lookup(self._declared).name in _DOUBTED and not (western and self._declared == WESTERN)
+        errors = _CONTROLS if self._declared in _AS_BROWSERS.values() else "strict"
+        self._set(likeliest(data, self._declared) if doubted else self._declared, errors)
 
-    def _set(self, encoding: str) -> None:
+    def _set(self, encoding: str, errors: str = "strict") -> None:
         self.encoding = encoding
-        errors = _CONTROLS if self._declared in _AS_BROWSERS.values() and encoding == self._declared else "strict"
         self._decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)(errors)
 
 

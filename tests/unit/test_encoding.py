@@ -80,6 +80,22 @@ def test_what_is_declared_rightly_is_not_taken_for_other_russian(encoding: str, 
     assert recoded(text.encode(encoding), 1000, encoding)[0] == text
 
 
+@pytest.mark.parametrize("declared", ["iso-8859-1", "windows-1252", ""])
+@pytest.mark.parametrize("beside", ["\xa0\xa0\xa0", "………", "®®®", "\xa0—\xa0«…»\xa0"])
+def test_hard_blanks_and_marks_in_a_row_are_no_russian_words(beside: str, declared: str) -> None:
+    text = f"Küchengerät für Brötchen: Größe{beside}schön, groß{beside}und d’huile{beside}\n" * 3
+    assert recoded(text.encode("cp1252"), 1000, declared)[0] == text
+
+
+def test_hard_blanks_in_a_row_between_latin_names_are_no_russian_words() -> None:
+    text = "Item\xa0\xa0\xa0of 5\xa0\xa0\xa0ml®®® № 5\n" * 3
+    assert recoded(text.encode("cp1251"), 1000, "windows-1251")[0] == text
+
+
+def test_a_byte_that_means_nothing_ends_no_russian_feed_that_declares_a_western_encoding() -> None:
+    assert recoded(WARES.encode("cp1251") + b"\x98\n", 1000, "iso-8859-1")[0] == f"{WARES}\x98\n"
+
+
 @pytest.mark.parametrize("text", ["Крем Роза\nШампунь Роза\n", "Чай Травяной\nМыло Жидкое\nКофе Молотый\n"])
 def test_of_a_few_words_their_capitals_tell_koi8(text: str) -> None:
     assert recoded(text.encode("koi8-r"), 1000)[0] == text
@@ -93,9 +109,19 @@ def test_a_letter_of_utf8_that_was_cut_is_lost_alone(cut: bytes, step: int) -> N
     assert text == f"{RUSSIAN}Масло увлажняющи\ufffd<\n{RUSSIAN}"
 
 
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 1000])
+@pytest.mark.parametrize("behind", ["…", ";", "", "."])
+def test_a_letter_that_was_cut_before_dots_or_at_the_end_is_lost_alone(behind: str, step: int) -> None:
+    text = recoded(RUSSIAN.encode() + "Масло для ".encode() + "л".encode()[:1] + behind.encode(), step)[0]
+    assert text == f"{RUSSIAN}Масло для \ufffd{behind}"
+
+
 def test_a_line_in_another_encoding_is_not_made_unreadable_silently() -> None:
     with pytest.raises(UnicodeDecodeError):
         recoded(RUSSIAN.encode() * 9 + "Роза\n".encode("cp1251"), 1000)
+    for line in ("Café Crème à côté, Käse, Maß\n", "Café noir\n", "Maß\n"):
+        with pytest.raises(UnicodeDecodeError):
+            recoded(RUSSIAN.encode() * 9 + line.encode("cp1252"), 1000)
 
 
 def test_a_few_broken_bytes_do_not_make_utf8_another_encoding() -> None:
