@@ -134,15 +134,19 @@ def _of_csv(path: Path) -> Iterator[Mapping[str, Value]]:
         raise ValueError("there is no column status")
     cells = [list(row) for row in zip_longest(header, *(row[: len(header)] for row in rows), fillvalue="") if row[0]]
     names = [literal(name) for name, *_ in cells]
-    columns = [_column(COLUMNS.get(name, str), column) for name, (_, *column) in zip(names, cells, strict=True)]
+    columns = [_column(name, column) for name, (_, *column) in zip(names, cells, strict=True)]
     for values in zip(*columns, strict=True):
         yield dict(zip(names, values, strict=True))
 
 
-def _column(kind: Kind, cells: Sequence[str]) -> Iterator[Value]:
-    """A column's values. Data frames make floats of texts that are numbers where some rows have none, and save 42 as 42.0."""
+def _column(name: str, cells: Sequence[str]) -> Iterator[Value]:
+    """A column's values. Data frames make floats of ids that are numbers where some rows have none, and save 42 as 42.0.
+
+    The caller's own columns stay as they are: what they are is not known.
+    """
+    kind = COLUMNS.get(name, str)
     read = _FROM_TEXT[kind]
-    if kind in (str, int) and all(_FLOATED.fullmatch(cell) for cell in cells if cell):
+    if name in COLUMNS and kind in (str, int) and not all(cells) and all(_FLOATED.fullmatch(cell) for cell in cells if cell):
         cells = [cell.removesuffix(".0") for cell in cells]
     return (read(cell) if cell else None for cell in cells)
 

@@ -13,9 +13,10 @@ from packsight.indexer.feed.readable import address
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 _REMOTE = re.compile(r"(https?:)?//|s3://", re.IGNORECASE)
+_BEHIND = "|".join(f"(?<={re.escape(suffix)})" for suffix in sorted(IMAGE_SUFFIXES))
 _NEXT_ADDRESS = re.compile(
     r"""["']?(?:(?<![\s,;|])[\s,;|]++|(?<!\s)\s++/\s++|(?<!\\[rn])(?:\\[rn])++)["']?(?=(?:https?:)?//|s3://)"""
-    r"""|(?=[^\w/?&=%])(?:(?<=\.\w{3})|(?<=\.\w{4}))[^\w/?&=%]{1,9}(?=https?://)""",
+    rf"""|(?=[^\w/?&=%])(?:{_BEHIND})[^\w/?&=%]{{1,9}}(?=https?://)""",
     re.IGNORECASE,
 )
 """What stands before a further address; behind a suffix it may be any marks that addresses do not go on with.
@@ -25,7 +26,7 @@ _APART = re.compile(r"[|\n\r]|<br\s*+/?>", re.IGNORECASE)
 _LISTED = re.compile(r"[,;]")
 _SHOWN = re.compile(r"""<img\s[^<>]*?\bsrc\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 _LINKED = re.compile(r"""<a\s[^<>]*?\bhref\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
-_WRITTEN = re.compile(r"""!?\[[^\[\]]{0,500}\]\(([^()\s]+)\)""")
+_WRITTEN = re.compile(r"""!?\[[^\[\]]{0,500}\]\(((?:[^()\s]|\([^()\s]*+\))++)\)""")
 """A picture, or a link, in Markdown."""
 _SERIALISED = re.compile(r"a:\d+:\{.*\}", re.DOTALL)
 """A list of PHP."""
@@ -45,7 +46,7 @@ def pictures_in(cell: str) -> list[str]:
     """
     found: list[str] = []
     for part in map(str.strip, _APART.split(_bare(cell.strip()))):
-        parts = _NEXT_ADDRESS.split(_BESIDE.sub("", part))
+        parts = [_BESIDE.sub("", one) for one in _NEXT_ADDRESS.split(part)]
         if len(parts) == 1 and not _REMOTE.match(part):
             listed = _listed_in(part)
             parts = listed if all(looks_like_picture(one) for one in listed if one) else parts
@@ -87,10 +88,10 @@ def _bare(text: str) -> str:
         for written in (text, text.replace("'", '"'), f"[{text[1:-1]}]".replace("'", '"')):
             with suppress(ValueError, RecursionError):
                 return "\n".join(_listed(json.loads(written)))
-        return text[1:-1]
+        return text[1:-1] if text[0] == "[" or all(map(looks_like_picture, _listed_in(text[1:-1]))) else text
     if _SERIALISED.fullmatch(text):
         return "\n".join(filter(looks_like_picture, text.split('"')))
-    if "](" in text and (written_so := _WRITTEN.findall(text)):
+    if "](" in text and not _REMOTE.match(text) and (written_so := _WRITTEN.findall(text)):
         return "\n".join(written_so)
     if "<" in text and (found := _SHOWN.findall(text) or _LINKED.findall(text)):
         return "\n".join(map(unescape, found))

@@ -83,7 +83,7 @@ class Door:
     def have_done(self, errand: Errand) -> None:
         """Have something done beside the requests, by this server or the next.
 
-        Raises QueueAway; Refused (409) for a retry of other failures than one that nobody has come to yet.
+        Raises QueueAway; Refused (409) for a retry of other failures than one that is not done.
         """
         try:
             with answering(self.settings):
@@ -91,7 +91,7 @@ class Door:
         except Otherwise:
             raise Refused(
                 409, ErrorCode.CONFLICT, f"Job {errand.job} is to be asked again about other failures, which comes first",
-                remedy="Ask again when that has ended, or about all failures at once.", retryable=True,
+                remedy="Ask again when that has ended.", retryable=True,
             ) from None  # fmt: skip
 
     def standing(self, manifest: JobManifest) -> Summary:

@@ -241,7 +241,7 @@ def retry(job: str, who: Submitter, the_door: TheDoor, asked: Retry | None = Non
     codes at once, or ask about others after the end.
     """
     manifest = manifest_for(job, who, the_door)
-    codes = tuple(asked.codes if asked else ())
+    codes = tuple(sorted(set(asked.codes if asked else ())))
     if codes and ErrorCode.CANCELLED not in codes and the_door.client.summary(manifest).state is State.CANCELLED:
         raise bad_request(f"The job was cancelled: whatever of it is asked again, `{ErrorCode.CANCELLED}` is among it")
     the_door.have_done(Errand(kind=Kind.RETRY, job=job, client=who.name, codes=codes))

@@ -67,8 +67,8 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
 MANY = frozenset(("picture", "barcode"))
 """Fields that may stand in several columns, all of which count."""
 
-_ASIDE = frozenset(("id", "picture", "name", "vendor", "barcode"))
-"""Fields whose names may have something in brackets beside them; of prices and stock there are many, which it tells apart."""
+_ASIDE = frozenset(("picture", "name", "vendor", "barcode"))
+"""Fields whose names may have something in brackets beside them; codes, prices and stock there are of many things."""
 
 _APART = re.compile(r"[\W_]+")
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -78,8 +78,8 @@ _NUMBERED = re.compile(r" ?\d{1,2}")
 
 
 def plain(name: str) -> str:
-    """A column's name in lower case, its words apart by single spaces (`imageLink` has two), without Google's `g:` before it."""
-    return " ".join(_APART.sub(" ", _CAPITAL.sub(" ", name).casefold().removeprefix("g:")).split())
+    """A column's name in lower case, its words apart by single spaces, without Google's `g:` before it."""
+    return " ".join(_APART.sub(" ", name.casefold().removeprefix("g:")).split())
 
 
 def check_fields(fields: Iterable[str]) -> None:
@@ -92,17 +92,21 @@ def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, list
     """Find the columns of each field that a header names; `mapping` names columns by field and goes before the usual names.
 
     A field for which `mapping` has an empty name has no column. Those in MANY may be numbered: `photo 2` is another `photo`.
-    What stands in brackets counts in names first, and then not: `Фото (ссылка)` is `Фото` where there is no such column.
+    Where there is no such column, words that capitals part are several (`imageLink`), and what stands in brackets does not count:
+    `Фото (ссылка)` is `Фото`, unless several would be the one that counts.
     """
     names = [plain(cell) for cell in header]
-    bare = [plain(_BRACKETS.sub(" ", cell)) for cell in header]
+    parted = [plain(_CAPITAL.sub(" ", cell)) for cell in header]
+    bare = [plain(_BRACKETS.sub(" ", _CAPITAL.sub(" ", cell))) for cell in header]
     found = {}
     for field, usual in KNOWN.items():
         wanted = (plain(mapping[field]),) if field in mapping else usual
         many = field in MANY
         at = _called(names, wanted, numbered=many)
-        if not at and field in _ASIDE and field not in mapping:
-            at = _called(bare, wanted, numbered=many)
+        if field not in mapping:
+            at = at or _called(parted, wanted, numbered=many)
+            aside = [] if at or field not in _ASIDE else _called(bare, wanted, numbered=many)
+            at = at or (aside if many or len(set(aside)) == 1 else [])
         if at:
             found[field] = list(dict.fromkeys(at)) if many else at[:1]
     return found

@@ -109,9 +109,16 @@ def read_table(path: Path, is_header: IsHeader = has_several) -> Iterator[tuple[
 
 
 def _filled(records: Iterable[Record]) -> Iterator[tuple[int, dict[str, str]]]:
-    rows = [(line, {name.strip().lower(): _cell(value).strip() for name, value in row.items()}) for line, row in records]
+    rows = [(line, _lowered(row)) for line, row in records]
     names = tuple(dict.fromkeys(name for _, row in rows for name in row))
     return ((line, {name: row.get(name, "") for name in names}) for line, row in rows if any(row.values()))
+
+
+def _lowered(row: Record) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in row.items():
+        found.setdefault(name.strip().lower(), _cell(value).strip())
+    return found
 
 
 def _cell(value: object) -> str:

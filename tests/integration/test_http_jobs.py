@@ -498,6 +498,7 @@ def test_a_retry_of_other_failures_takes_the_place_of_none_that_is_left_to_be_do
         return client.post(f"/v1/jobs/{job}/retry", json={"codes": codes}).status
 
     assert [asked("internal"), asked("internal"), asked("http_status"), asked()] == [202, 202, 409, 409]
+    assert asked("internal", "internal") == 202, "the same failures, however they are named"
     refused = client.post(f"/v1/jobs/{job}/retry")
     assert refused.code == "conflict" and refused.json["failure"]["retryable"]
     errand = door.errands.take(Kind.RETRY)

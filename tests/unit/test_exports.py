@@ -16,6 +16,7 @@ from packsight.indexer.feed.pictures import pictures_in
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Catalog, Settings
 from packsight.shared.tables import kinds, workbook
+from packsight.shared.tables.columns import columns
 from packsight.shared.tables.table import read_table
 from tests.feeds import read_offers
 
@@ -168,10 +169,23 @@ def test_barcodes_and_pictures_are_found_under_what_marketplaces_call_them(tmp_p
     assert "4600000000015.jpg" in getattr(offer.product, field)
 
 
-@pytest.mark.parametrize("header", ["ItemID;ImageURL;ItemName", "Идентификатор (Ид);Картинка (ссылка);Название [title]"])
+@pytest.mark.parametrize("header", ["ItemID;ImageURL;ItemName", "Идентификатор;Картинка (ссылка);Название [title]"])
 def test_names_of_columns_may_be_written_in_one_word_or_with_brackets(tmp_path: Path, header: str) -> None:
     offer = read(tmp_path, f"{header}\n1;a.jpg;Cream\n")["1"]
     assert (offer.product.name, offer.pictures) == ("Cream", ("a.jpg",))
+
+
+def test_names_in_one_word_are_those_that_they_were(tmp_path: Path) -> None:
+    table = "id;picture;barCode;permaLink\n1;a.jpg;4600104029677;https://e.example/1\n"
+    product = read(tmp_path, table)["1"].product
+    assert (product.barcodes, product.url) == (("4600104029677",), "https://e.example/1")
+    assert columns(["id", "imageurl"], {"picture": "imageURL"})["picture"] == [1]
+    assert columns(["id", "imageURL"], {"picture": "imageurl"})["picture"] == [1]
+
+
+def test_codes_of_something_else_are_no_ids_and_of_several_names_none_is_guessed() -> None:
+    assert "id" not in columns(["Код (категории)", "Название", "Фото"], {})
+    assert "name" not in columns(["id", "Фото", "Название (англ.)", "Название (рус.)"], {})
 
 
 def test_what_stands_in_brackets_tells_columns_apart(tmp_path: Path) -> None:
@@ -251,6 +265,12 @@ def test_a_quotation_mark_that_never_ends_costs_no_other_row(tmp_path: Path) -> 
         ("https://e.example/a.jpg?of=https://e.example/b.jpg", ["https://e.example/a.jpg?of=https://e.example/b.jpg"]),
         ("https://e.example/w_9/https://e.example/b.jpg", ["https://e.example/w_9/https://e.example/b.jpg"]),
         ("(1).jpg", ["(1).jpg"]),
+        ("(1) крем (2)", ["(1) крем (2)"]),
+        ("{code}.jpg {x}", ["{code}.jpg {x}"]),
+        ("https://e.example/[x](y).jpg", ["https://e.example/[x](y).jpg"]),
+        ("![a](https://e.example/b_(1).jpg)", ["https://e.example/b_(1).jpg"]),
+        ("https://e.example/f_auto,w_3.5xx:https://e.example/b.jpg", ["https://e.example/f_auto,w_3.5xx:https://e.example/b.jpg"]),
+        ("https://e.example/a.jpg ! alt : b, https://e.example/c.jpg ! alt : d", ["https://e.example/a.jpg", "https://e.example/c.jpg"]),
         *((nothing, []) for nothing in ("нет", "-", "—", "NULL", "\\N", "#N/A", "0", "none", "нет | -")),
     ],
 )

@@ -261,3 +261,5 @@ def test_ids_that_a_data_frame_has_made_floats_of_are_those_that_were(tmp_path: 
     assert_frame_equal(read_results(anew), read_results(file))
     of_points = write(tmp_path / "points.csv", numbered(0, "1.0"), numbered(1, "1.5"))
     assert read_results(of_points)["product_id"].tolist() == ["1.0", "1.5"]
+    of_versions = write(tmp_path / "versions.csv", numbered(0, "1.0"), numbered(1, "2.0"))
+    assert read_results(of_versions)["product_id"].tolist() == ["1.0", "2.0"], "no frame makes floats where every row has an id"
