@@ -30,6 +30,18 @@ _IDLE = 0.5
 _FIRST, _LAST, _TRIES = 5.0, 900.0, 25
 """Seconds until the second try, doubled with each further one up to the second number; after so many, some five hours, a
 webhook is given up: whoever is to be told will look for itself by then. What else was accepted is tried until it is done."""
+_ADD = """
+-- An errand in the place of one of the same name; 0 where that has other codes. KEYS: errand, errands, those that were given up.
+-- ARGV: the errand (JSON), its name, now, seconds to keep it, its codes (JSON).
+local text = redis.call('GET', KEYS[1])
+local function joined(codes) return table.concat(codes or {}, ' ') end
+if text and joined(cjson.decode(text)['codes']) ~= joined(cjson.decode(ARGV[5])) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
+redis.call('ZREM', KEYS[3], ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+return 1
+"""
 _TAKE = """
 -- The errand that has been due longest, now leased. KEYS: errands. ARGV: now, end of the lease.
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 1)
@@ -105,6 +117,7 @@ class Errands:
 
     def __init__(self, client: redis.Redis, expires: int) -> None:
         self._client, self._expires = client, expires
+        self._add = client.register_script(_ADD)
         self._take = client.register_script(_TAKE)
         self._unless_replaced = client.register_script(_UNLESS_REPLACED)
         self.news = threading.Condition()
@@ -115,19 +128,13 @@ class Errands:
 
         Raises Otherwise where that one asks again about other failures: they would be forgotten.
         """
-        name = keys.errand(errand.name)
-
-        def put(pipe: redis.client.Pipeline) -> None:
-            text = cast("str | None", pipe.get(name))
-            if text is not None and Errand.model_validate_json(text).codes != errand.codes:
-                raise Otherwise
-            pipe.multi()
-            pipe.set(name, errand.model_copy(update={"nonce": uuid.uuid4().hex}).model_dump_json(), ex=self._expires)
-            pipe.zrem(keys.errands_failed(errand.kind), errand.name)
-            pipe.zadd(keys.errands(errand.kind), {errand.name: time.time()})
-            pipe.expire(keys.errands(errand.kind), self._expires)
-
-        self._client.transaction(put, name)
+        text = errand.model_copy(update={"nonce": uuid.uuid4().hex}).model_dump_json()
+        added = self._add(
+            keys=[keys.errand(errand.name), keys.errands(errand.kind), keys.errands_failed(errand.kind)],
+            args=[text, errand.name, time.time(), self._expires, json.dumps(errand.codes)],
+        )
+        if not added:
+            raise Otherwise
         with self.news:
             self.news.notify_all()
 

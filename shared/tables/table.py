@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -114,7 +114,7 @@ def _filled(records: Iterable[Record]) -> Iterator[tuple[int, dict[str, str]]]:
     return ((line, {name: row.get(name, "") for name in names}) for line, row in rows if any(row.values()))
 
 
-def _lowered(row: Record) -> dict[str, str]:
+def _lowered(row: Mapping[str, object]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in row.items():
         found.setdefault(name.strip().lower(), _cell(value).strip())
