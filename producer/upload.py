@@ -81,7 +81,9 @@ def _one(item: Item, store: ObjectStore, most: int) -> JobImage | Unopened:
         return JobImage(reference=item.where, name=item.name, extra=dict(item.extra))
     try:
         return _stored(item, item.where, store, most)
-    except (OSError, ValueError, ImageError) as error:  # ValueError: a path with a NUL character, from a damaged list
+    except ImageError as error:
+        return _refused(item, Failure.of(error))
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character, from a damaged list
         return _unopened(item, *_why(error, item.name))
 
 
@@ -94,9 +96,7 @@ def _wrong(reference: str) -> str:
     return f"the reference has more than {MAX_REFERENCE} characters" if len(reference) > MAX_REFERENCE else ""
 
 
-def _why(error: OSError | ValueError | ImageError, name: str) -> tuple[ErrorCode, str] | tuple[ErrorCode, str, str]:
-    if isinstance(error, ImageError):
-        return error.code, error.message, error.remedy
+def _why(error: OSError | ValueError, name: str) -> tuple[ErrorCode, str]:
     if getattr(error, "errno", None) in {errno.ENOENT, errno.ENAMETOOLONG} and names_several(name):
         return ErrorCode.REFERENCE_INVALID, f"no file has this name, which seems to be several: {_ALONE}"
     if getattr(error, "errno", None) in {errno.ENOENT, errno.ENAMETOOLONG}:
@@ -141,6 +141,9 @@ def _is_there(key: str, store: ObjectStore) -> bool:
     return (age := store.age(key)) is not None and age <= _FRESH
 
 
-def _unopened(item: Item, code: ErrorCode, reason: str, remedy: str = _REMEDY) -> Unopened:
-    failure = Failure(code=code, message=reason, remedy=remedy, retryable=False)
+def _unopened(item: Item, code: ErrorCode, reason: str) -> Unopened:
+    return _refused(item, Failure(code=code, message=reason, remedy=_REMEDY, retryable=False))
+
+
+def _refused(item: Item, failure: Failure) -> Unopened:
     return Unopened(name=item.name[:MAX_REFERENCE], failure=failure, extra=dict(item.extra))
