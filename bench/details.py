@@ -43,7 +43,6 @@ from packsight.shared.settings import Decode
 from packsight.shared.vision.features import ByteArray, LocalFeatures, as_packed
 from packsight.worker.pipeline.decode import Photo, decode
 from packsight.worker.pipeline.local_features import catalog_features, query_features
-from packsight.worker.process.cores import usable_cores
 
 SIZES = (1_000, 10_000, 100_000)
 BEST = 5
@@ -127,9 +126,7 @@ def measure(photos: PhotoSet, sizes: Sequence[int]) -> dict[str, Any]:
     faiss.omp_set_num_threads(1)
     described = describe(photos)
     return {
-        "commit": machine.commit(),
-        "machine": machine.machine(usable_cores()),
-        "packages": machine.packages(),
+        **machine.conditions(),
         "set": described.name,
         "own": len(described.catalog),
         "asked": len(described.asked),

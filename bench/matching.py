@@ -39,7 +39,6 @@ from packsight.shared.matching.stopping import is_confident
 from packsight.shared.settings import Settings
 from packsight.shared.vision.features import Features
 from packsight.worker.networks.load import load_embedder, load_spotter
-from packsight.worker.process.cores import usable_cores
 
 DISTRACTORS = 20_000
 QUICK = 200
@@ -81,9 +80,7 @@ def measure(shop: Shop, distractors: int, rounds: int) -> dict[str, Any]:
     """
     cv2.setNumThreads(1)  # as in a worker's child
     faiss.omp_set_num_threads(1)
-    document: dict[str, Any] = {
-        "commit": machine.commit(), "machine": machine.machine(usable_cores()), "packages": machine.packages(),
-    }  # fmt: skip
+    document = machine.conditions()
     for name, stocked in (("alone", shop), ("among_distractors", with_distractors(shop, distractors))):
         with tempfile.TemporaryDirectory(prefix="packsight-matching-") as folder:
             document[name] = _measured(stocked, Path(folder), rounds)

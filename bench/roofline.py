@@ -15,18 +15,17 @@ from bench.spawned import ask
 from bench.testbed import testbed
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Runtime, Settings
-from packsight.worker.process.cores import divide, usable_cores
 
 
 def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Console) -> dict[str, Any]:
     """Only this, on so many photos, with the threads that a worker's child has."""
-    cores = usable_cores()
+    document = machine.conditions()
     with testbed(folder, models) as on:
-        found = run_roofline(on.settings, sample(photos.usable(), count), divide(on.settings.worker, cores)[1])
+        found = run_roofline(on.settings, sample(photos.usable(), count), machine.divided(on.settings.worker)["threads"])
     if not found:
         raise UserError("OpenVINO does not run all networks of these settings, so their arithmetic is not counted.")
     show_roofline(found, console)
-    return {"machine": machine.machine(cores), "packages": machine.packages(), "commit": machine.commit(), **found}
+    return document | found
 
 
 def run_roofline(settings: Settings, photos: Sequence[Path], threads: int) -> dict[str, Any]:

@@ -34,7 +34,6 @@ from bench.scale_search import search
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.settings import Settings
-from packsight.worker.process.cores import usable_cores
 
 SIZES = (10_000, 100_000)
 ABSENT = 5
@@ -59,8 +58,7 @@ def main(
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     console = Console()
     document: dict[str, Any] = {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": machine.commit(), "machine": machine.machine(usable_cores()),
-        "packages": machine.packages(), "asked": asked, "points": points,
+        **machine.conditions(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "asked": asked, "points": points,
         "network_ms": round(1000 * _networks(), 1) if networks else None,
         "sizes": [],
     }  # fmt: skip

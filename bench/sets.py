@@ -31,7 +31,6 @@ from packsight.shared.queue.registry import children
 from packsight.shared.settings import Settings
 from packsight.shared.storage.files import must_be_writable, write_whole
 from packsight.shared.tables.labels import read_label_table
-from packsight.worker.process.cores import usable_cores
 
 console = Console()
 
@@ -120,7 +119,7 @@ def run(sets: list[PhotoSet], models: Path, priors: Path | None = None) -> dict[
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": machine.commit(),
-        "machine": machine.machine(usable_cores()),
+        "machine": machine.machine(),
         "precision": ", ".join(precisions),
         "left_out": priors is not None,
         "sets": measured,

@@ -80,6 +80,7 @@ def main(
 
 def run(offers: int, seed: int) -> dict[str, Any]:
     """The figures of all steps."""
+    conditions = machine.conditions()
     with tempfile.TemporaryDirectory(prefix="packsight-sync-") as name:
         folder = Path(name)
         (folder / "servers").mkdir()
@@ -99,8 +100,7 @@ def run(offers: int, seed: int) -> dict[str, Any]:
             steps["changed"] = ask(_in_process, plan_only, settings, feed)
             size = file.stat().st_size
     return {
-        "begun": datetime.now(UTC).isoformat(timespec="seconds"), "commit": machine.commit(), "offers": offers,
-        "feed_mb": round(size / 1e6, 1), "steps": steps,
+        **conditions, "offers": offers, "feed_mb": round(size / 1e6, 1), "steps": steps,
     }  # fmt: skip
 
 

@@ -211,7 +211,7 @@ def main(
 ) -> None:
     """Measure and write versions.json."""
     with tempfile.TemporaryDirectory(prefix="packsight-versions-") as folder:
-        document = measure(products, Path(folder)) | {"commit": machine.commit(), "packages": machine.packages()}
+        document = machine.conditions() | measure(products, Path(folder))
     out.mkdir(parents=True, exist_ok=True)
     (out / "versions.json").write_text(json.dumps(document, indent=1) + "\n")
     show(document)
