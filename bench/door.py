@@ -82,7 +82,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="packsight-door-") as folder:
         document = run(Path(folder), (out / "models").resolve(), Sizes())
     if json_file:
-        json_file.write_text(json.dumps(document, indent=1) + "\n")
+        entry.save(json_file, document)
 
 
 def run(folder: Path, models: Path, sizes: Sizes) -> dict[str, Any]:

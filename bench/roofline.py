@@ -35,7 +35,7 @@ def run_roofline(settings: Settings, photos: Sequence[Path], threads: int) -> di
     """
     if settings.models.runtime is Runtime.TORCH or settings.models.spotter != "ppocr":
         return {}
-    found: dict[str, Any] = ask(_serve, settings, list(photos), threads)
+    found: dict[str, Any] = ask(_measured, settings, list(photos), threads)
     return found
 
 
@@ -60,7 +60,7 @@ def show_roofline(found: dict[str, Any], console: Console) -> None:
     )
 
 
-def _serve(pipe: Any, settings: Settings, photos: list[Path], threads: int) -> None:
-    from bench.roofline_child import serve  # noqa: PLC0415 - the networks' libraries load in the process that uses them
+def _measured(settings: Settings, photos: list[Path], threads: int) -> dict[str, Any]:
+    from bench.roofline_child import measure  # noqa: PLC0415 - the networks' libraries load in the process that uses them
 
-    serve(pipe, settings, photos, threads)
+    return measure(settings, photos, threads)

@@ -6,7 +6,6 @@ paths from the set's folder on). Each becomes a catalog of its own, published by
 
 from __future__ import annotations
 
-import json
 import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
@@ -48,7 +47,7 @@ def main(
     must_be_writable(json_file, write)
     document = run([ready(photos, priors) for photos in sets_in(data)], (out / "models").resolve(), priors)
     if json_file:
-        write_whole(json_file, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        entry.save(json_file, document)
     if write:
         write_whole(write, markdown(document))
     show(document, console)

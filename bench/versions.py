@@ -212,8 +212,7 @@ def main(
     """Measure and write versions.json."""
     with tempfile.TemporaryDirectory(prefix="packsight-versions-") as folder:
         document = machine.conditions() | measure(products, Path(folder))
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "versions.json").write_text(json.dumps(document, indent=1) + "\n")
+    entry.save(out / "versions.json", document)
     show(document)
 
 
