@@ -34,6 +34,7 @@ from packsight.producer.evaluation.recognise import submit
 from packsight.producer.rows import Row
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Outcome, Status
+from packsight.shared.pieces import pieces
 from packsight.shared.tables.labels import Label
 
 T = TypeVar("T")
@@ -85,7 +86,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
             per_job = len(base) * math.ceil(sizes.copies / len(base))
             copies = changed_copies(base, 2 * sizes.rounds * per_job, folder / "copies")
             bound = stack.enter_context(bounds(settings, base, **division))
-            parts = [copies[start : start + per_job] for start in range(0, len(copies), per_job)]
+            parts = list(pieces(copies, per_job))
             document |= _rounds(on, by, client, bound, parts, sizes, console)
             with by.suspended():
                 console.rule("Stage by stage")

@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +14,7 @@ from packsight.producer.external_sort import ExternalSort
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.extras import Later, require
+from packsight.shared.pieces import pieces
 from packsight.shared.storage.files import Part, unwritable
 from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless
 
@@ -131,7 +131,7 @@ def write_parquet(path: Path, rows: Iterator[dict[str, Any]], own: Sequence[str]
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     schema = pa.schema([(name, types[kind]) for name, kind in {**COLUMNS, **dict.fromkeys(own, str)}.items()])
     with parquet.ParquetWriter(path, schema) as writer:
-        while part := list(islice(rows, group)):
+        for part in pieces(rows, group):
             writer.write_table(pa.Table.from_pylist(part, schema=schema))
 
 

@@ -20,6 +20,7 @@ from packsight.producer.watch.journal import Journal
 from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.pieces import pieces
 from packsight.shared.queue.ledger import JobRemoved
 from packsight.shared.storage.files import write_whole
 from packsight.shared.storage.jobs import Job, JobAbout, new_job_id
@@ -91,8 +92,8 @@ class Watcher:
         try:
             self._take_up()
             new = self._new()
-            for start in range(0, len(new), MOST):
-                self._submit(dict(new[start : start + MOST]))
+            for some in pieces(new, MOST):
+                self._submit(dict(some))
             for one in list(self._open.values()):
                 self._collect(one)
         except JobRemoved as error:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import redis
 from redis.client import NEVER_DECODE
 
 from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.pieces import pieces
 from packsight.shared.queue import keys
 
 ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
@@ -34,7 +35,6 @@ _OF_CELERY = {
 }
 """What Celery itself raises in a task's place."""
 
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Results:
     def read(self, task_ids: Sequence[str]) -> dict[str, TaskEnd]:
         """Return how tasks ended; those that have not are left out."""
         found: dict[str, TaskEnd] = {}
-        for chunk in _chunks(task_ids):
+        for chunk in pieces(task_ids, _CHUNK):
             records = cast("list[str | None]", self._client.mget(map(keys.task_result, chunk)))
             for name, record in zip(chunk, records, strict=True):
                 end = _end_of(record)
@@ -72,7 +72,7 @@ class Results:
     def ended(self, task_ids: Sequence[str]) -> set[str]:
         """Return which of these tasks have ended; much cheaper than reading their results."""
         found: set[str] = set()
-        for chunk in _chunks(task_ids):
+        for chunk in pieces(task_ids, _CHUNK):
             with self._client.pipeline(transaction=False) as pipe:
                 for name in chunk:
                     ask_for_head(pipe, name)
@@ -83,7 +83,7 @@ class Results:
     def counted(self, task_ids: Sequence[str]) -> dict[str, dict[str, int] | None]:
         """Return how many outcomes of each task that has ended have which status; None where only the whole result tells."""
         found: dict[str, dict[str, int] | None] = {}
-        for chunk in _chunks(task_ids):
+        for chunk in pieces(task_ids, _CHUNK):
             with self._client.pipeline(transaction=False) as pipe:
                 for name in chunk:
                     ask_for_head(pipe, name, COUNTS_BYTES)
@@ -108,10 +108,6 @@ def has_ended(head: bytes) -> bool:
     """Tell from the first STATUS_BYTES of a record whether its task has ended."""
     status = _STATUS.search(head)
     return status is not None and status.group(1).decode() in ENDED
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
 
 
 def _end_of(record: str | None) -> TaskEnd | None:
