@@ -36,7 +36,6 @@ _OF_CELERY = {
 """What Celery itself raises in a task's place."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class TaskEnd:
     """How a task ended: `result` of a SUCCESS, else `error` in one line and its `code`.
