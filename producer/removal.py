@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError
+from packsight.shared.contract.errors import ImageError, ObjectMissing
 from packsight.shared.contract.references import parse_object
 from packsight.shared.pieces import pieces
 from packsight.shared.queue.deliveries import Stop
@@ -73,9 +73,7 @@ def _named_by_others(store: ObjectStore, jobs: JobStore, job: str, keys: set[str
     def read(name: str) -> set[str]:
         try:
             return keys.intersection(upload_keys(store, jobs.images(name)))
-        except StorageError as error:
-            if error.code is not ErrorCode.OBJECT_MISSING:
-                raise
+        except ObjectMissing:
             return set()  # it was removed meanwhile
 
     found: set[str] = set()

@@ -15,7 +15,7 @@ from packsight.deploy.backup.soundness import faults, is_manifest, is_pointer
 from packsight.indexer.collection.ages import Ages
 from packsight.indexer.collection.survey import survey
 from packsight.shared.catalog.signatures import Keyring
-from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
+from packsight.shared.contract.errors import ObjectMissing, UserError
 from packsight.shared.pieces import pieces
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
@@ -109,9 +109,7 @@ def _copy(
         with folder.incoming(number) as path:
             try:
                 etag = store.download(listed.key, path)
-            except StorageError as error:
-                if error.code is not ErrorCode.OBJECT_MISSING:
-                    raise
+            except ObjectMissing:
                 return None  # removed since it was listed
             size = path.stat().st_size
             return Copied(key=listed.key, sha256=folder.settle(path), size=size, etag=etag)
