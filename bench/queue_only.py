@@ -48,7 +48,7 @@ KIND = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, _look)
 
 @app.task(name=RECOGNIZE, bind=True, base=BatchTask, typing=False)  # type: ignore[untyped-decorator]
 def recognize(self: BatchTask, raw: dict[str, Any]) -> RecognizeResult:
-    """As worker.tasks.recognize, with a stand-in for the pipeline."""
+    """As worker.queue.tasks.recognize, with a stand-in for the pipeline."""
     request = parse_request(RecognizeRequest, raw)
     outcomes = Batch(KIND, self.request.id, request, *_books(), self.deadline).answer()
     for outcome in outcomes:
