@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -70,28 +70,25 @@ class Results:
 
     def ended(self, task_ids: Sequence[str]) -> set[str]:
         """Return which of these tasks have ended; much cheaper than reading their results."""
-        found: set[str] = set()
-        for chunk in pieces(task_ids, _CHUNK):
-            with self._client.pipeline(transaction=False) as pipe:
-                for name in chunk:
-                    ask_for_head(pipe, name)
-                heads = cast("list[bytes]", pipe.execute())
-            found.update(name for name, head in zip(chunk, heads, strict=True) if has_ended(head))
-        return found
+        return {name for name, head in self._heads(task_ids, STATUS_BYTES) if has_ended(head)}
 
     def counted(self, task_ids: Sequence[str]) -> dict[str, dict[str, int] | None]:
         """Return how many outcomes of each task that has ended have which status; None where only the whole result tells."""
         found: dict[str, dict[str, int] | None] = {}
+        for name, head in self._heads(task_ids, COUNTS_BYTES):
+            if has_ended(head):
+                counts = _COUNTS.search(head)
+                found[name] = json.loads(counts[1]) if counts else None
+        return found
+
+    def _heads(self, task_ids: Sequence[str], size: int) -> Iterator[tuple[str, bytes]]:
+        """The first bytes of each task's record; none of one that there is none of."""
         for chunk in pieces(task_ids, _CHUNK):
             with self._client.pipeline(transaction=False) as pipe:
                 for name in chunk:
-                    ask_for_head(pipe, name, COUNTS_BYTES)
+                    ask_for_head(pipe, name, size)
                 heads = cast("list[bytes]", pipe.execute())
-            for name, head in zip(chunk, heads, strict=True):
-                if has_ended(head):
-                    counts = _COUNTS.search(head)
-                    found[name] = json.loads(counts[1]) if counts else None
-        return found
+            yield from zip(chunk, heads, strict=True)
 
     def forget(self, *task_ids: str) -> None:
         """Remove results that nobody will read again."""
