@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -87,9 +86,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _save(path: Path, document: dict[str, Any]) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    entry.save(path, document)
     console.print(f"Wrote {path}", highlight=False)
 
 

@@ -15,6 +15,7 @@ from bench.whole_queue import BATCH
 from packsight.shared.contract.messages import RecognizeRequest
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.matching.fingerprint import recipe
+from packsight.shared.pieces import pieces
 from packsight.shared.settings import Settings
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.objects import ObjectStore
@@ -43,7 +44,7 @@ class Bounds:
 
     def pipeline(self, references: Sequence[str]) -> tuple[int, float]:
         """Let the processes share batches of photos of the store, all lines read; returns how many did not fail, and seconds."""
-        batches = [references[start : start + BATCH] for start in range(0, len(references), BATCH)]
+        batches = list(pieces(references, BATCH))
         return self._run([batches[number :: len(self.pipes)] for number in range(len(self.pipes))])
 
     def _run(self, work: Sequence[Work]) -> tuple[int, float]:
@@ -92,7 +93,7 @@ def _serve(pipe: Connection, settings: Settings, photos: Sequence[Path], threads
     embedder.warm_up()
     spotter.warm_up()
     arrays = [decode(photo.read_bytes(), settings.decode).pixels for photo in photos]
-    groups = [arrays[start : start + FLOW.group] for start in range(0, len(arrays), FLOW.group)]
+    groups = list(pieces(arrays, FLOW.group))
     pipeline = _pipeline(settings, embedder, spotter)
 
     def networks(passes: int) -> int:

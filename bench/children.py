@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,10 @@ from packsight.worker.process.cores import usable_cores
 
 def run(folder: Path, models: Path, photos: PhotoSet, per_child: int, console: Console) -> dict[str, Any]:
     """Give workers of one child, two, … up to one per core a job of `per_child` photos each; every photo is new to them."""
-    cores = usable_cores()
-    counts = range(1, cores + 1)
+    counts = range(1, usable_cores() + 1)
     copies = iter(changed_copies(photos.usable(), per_child * sum(counts), folder / "copies"))
     steps: list[dict[str, Any]] = []
-    document: dict[str, Any] = {"photos": {"set": photos.name}}
+    document = machine.conditions() | {"photos": {"set": photos.name}}
     with testbed(folder, models) as on:
         for children in counts:
             divided = {"CHILDREN": str(children), "THREADS": "1", "SPARE": "0"}
@@ -47,10 +45,4 @@ def run(folder: Path, models: Path, photos: PhotoSet, per_child: int, console: C
             f"{step['children']}", f"{step['images_per_s']:.2f}", f"{step['times_one_child']:.2f}", f"{step['busy']:.0%}"
         )
     console.print(table)
-    return document | {
-        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": machine.commit(),
-        "machine": machine.machine(cores),
-        "packages": machine.packages(),
-        "steps": steps,
-    }
+    return document | {"steps": steps}

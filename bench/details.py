@@ -6,13 +6,10 @@ bench.sets; by default it is the demo's shop.
 
 from __future__ import annotations
 
-import json
-import multiprocessing
 import os
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +27,7 @@ from bench import entry, machine
 from bench.crowd import Crowd
 from bench.photos import PhotoSet, demo, few
 from bench.sets import set_in
+from bench.spawned import ask
 from packsight.indexer.build.detail_index import build_detail_index
 from packsight.indexer.build.parameters import FIT, DetailIndexParameters
 from packsight.indexer.build.version import kept_points
@@ -43,7 +41,6 @@ from packsight.shared.settings import Decode
 from packsight.shared.vision.features import ByteArray, LocalFeatures, as_packed
 from packsight.worker.pipeline.decode import Photo, decode
 from packsight.worker.pipeline.local_features import catalog_features, query_features
-from packsight.worker.process.cores import usable_cores
 
 SIZES = (1_000, 10_000, 100_000)
 BEST = 5
@@ -109,15 +106,10 @@ def main(
     """Measure the votes among the key points of ever more photos; writes details.json."""
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     sizes = photos or ([100] if quick else list(SIZES))
-    # In a process of its own, since numerical libraries read these once, when they are loaded.
-    with (
-        tempfile.TemporaryDirectory(prefix="packsight-details-") as drawn,
-        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
-    ):
+    with tempfile.TemporaryDirectory(prefix="packsight-details-") as drawn:
         chosen = set_in(folder) if folder else (few if quick else demo)(Path(drawn))
-        document = pool.submit(measure, chosen, sizes).result()
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "details.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        document = ask(measure, chosen, sizes)  # numerical libraries read these once, when they are loaded
+    entry.save(out / "details.json", document)
     show(document, Console())
 
 
@@ -127,9 +119,7 @@ def measure(photos: PhotoSet, sizes: Sequence[int]) -> dict[str, Any]:
     faiss.omp_set_num_threads(1)
     described = describe(photos)
     return {
-        "commit": machine.commit(),
-        "machine": machine.machine(usable_cores()),
-        "packages": machine.packages(),
+        **machine.conditions(),
         "set": described.name,
         "own": len(described.catalog),
         "asked": len(described.asked),
@@ -166,8 +156,7 @@ def among(described: Described, photos: int, parameters: DetailIndexParameters =
         hall = Hall(_opened(folder, stock.starts), owners)
         _ask(hall, described)  # once without the clock: pages are touched for the first time
         first, five, milliseconds = _ask(hall, described)
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            memory = pool.apply(_memory, (folder, stock.starts, owners, described))
+        memory = ask(_memory, folder, stock.starts, owners, described)
         size = sum(file.stat().st_size for file in folder.iterdir())
     return {
         "photos": photos,

@@ -30,7 +30,6 @@ from bench.testbed import door, testbed, worker
 from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.rights import Right
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE, RECOGNIZE
-from packsight.worker.process.cores import usable_cores
 
 console = Console()
 
@@ -83,11 +82,12 @@ def main(
     with tempfile.TemporaryDirectory(prefix="packsight-door-") as folder:
         document = run(Path(folder), (out / "models").resolve(), Sizes())
     if json_file:
-        json_file.write_text(json.dumps(document, indent=1) + "\n")
+        entry.save(json_file, document)
 
 
 def run(folder: Path, models: Path, sizes: Sizes) -> dict[str, Any]:
     """Start everything, ask in each way, and return the figures."""
+    conditions = machine.conditions()
     with testbed(folder, models) as on, ExitStack() as stack:
         stack.enter_context(worker(on))
         photos = few(folder / "shop")
@@ -115,7 +115,7 @@ def run(folder: Path, models: Path, sizes: Sizes) -> dict[str, Any]:
         }
         rates = _rates(ways, sizes)
         document: dict[str, Any] = {
-            "commit": machine.commit(), "machine": machine.machine(usable_cores()),
+            **conditions,
             "requests_per_second": rates, "to_celery": ratios(rates, "Celery"),
             "new_at_once": _new(client, [path.read_bytes() for path in copies[sizes.seen :]]),
             "flood": _flood(client, references, sizes),

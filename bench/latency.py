@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from bench.testbed import testbed, worker
 from bench.whole_queue import BATCH, submitted
 from packsight.producer.client import Client
 from packsight.producer.sources import Item
-from packsight.worker.process.cores import divide, usable_cores
 
 COPIES = 480
 """Photos that the job's are: the worker remembers none, so they are new to it each time."""
@@ -45,7 +43,7 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
         # The same photos are asked about twice, and are to be looked at each time.
         by = stack.enter_context(worker(on, PACKSIGHT_WORKER__REMEMBER="0"))
         client = stack.enter_context(Client(on.settings))
-        document: dict[str, Any] = {"photos": {"set": photos.name}}
+        document = machine.conditions() | {"photos": {"set": photos.name}}
         publish_catalog(on, photos, document, console)
         idle = _ask(client, base)
         copies = submitted(client, changed_copies(base, min(sizes.job, COPIES), folder / "copies"))
@@ -55,15 +53,11 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
         busy = _ask(client, base)
         left = len(job.batches) - client.ended([batch.task_id for batch in job.batches])
         document["worker_children"] = len(by.children())
+        document["machine"] |= machine.divided(on.settings.worker)
     if not left:
         raise RuntimeError("the job ended before the last single photo was answered; nothing was measured beside it")
     document |= {
         "waiting": {"images": sizes.job, "batches_left": left},
-        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": machine.commit(),
-        "machine": machine.machine(usable_cores())
-        | dict(zip(("children", "threads"), divide(on.settings.worker, usable_cores()), strict=True)),
-        "packages": machine.packages(),
         "idle": _figures(idle),
         "beside_a_job": _figures(busy),
     }

@@ -5,13 +5,10 @@ The networks describe the drawn photos first, and have no part in what is timed.
 
 from __future__ import annotations
 
-import json
-import multiprocessing
 import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import entry, machine
+from bench.spawned import ask
 from bench.stress import Shop, badly_read, by_networks, drawn_shop, published, with_distractors
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.version import build_version
@@ -39,7 +37,6 @@ from packsight.shared.matching.stopping import is_confident
 from packsight.shared.settings import Settings
 from packsight.shared.vision.features import Features
 from packsight.worker.networks.load import load_embedder, load_spotter
-from packsight.worker.process.cores import usable_cores
 
 DISTRACTORS = 20_000
 QUICK = 200
@@ -60,11 +57,9 @@ def main(
         raise typer.BadParameter("--version and --features belong together")
     shop = _drawn(2 if quick else None) if version is None else published(version, features or [])
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    # In a process of its own, since numerical libraries read these once, when they are loaded.
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        document = pool.submit(measure, shop, QUICK if quick else distractors, 0 if quick else ROUNDS).result()
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "matching.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    # Numerical libraries read these once, when they are loaded.
+    document = ask(measure, shop, QUICK if quick else distractors, 0 if quick else ROUNDS)
+    entry.save(out / "matching.json", document)
     show(document, console)
     console.print(f"Wrote {out / 'matching.json'}", highlight=False)
 
@@ -81,9 +76,7 @@ def measure(shop: Shop, distractors: int, rounds: int) -> dict[str, Any]:
     """
     cv2.setNumThreads(1)  # as in a worker's child
     faiss.omp_set_num_threads(1)
-    document: dict[str, Any] = {
-        "commit": machine.commit(), "machine": machine.machine(usable_cores()), "packages": machine.packages(),
-    }  # fmt: skip
+    document = machine.conditions()
     for name, stocked in (("alone", shop), ("among_distractors", with_distractors(shop, distractors))):
         with tempfile.TemporaryDirectory(prefix="packsight-matching-") as folder:
             document[name] = _measured(stocked, Path(folder), rounds)
@@ -179,8 +172,7 @@ def _timed(calls: Sequence[Callable[[], object]], rounds: int) -> dict[str, floa
 
 def second_process(folder: Path, photos: Sequence[Features]) -> float:
     """Memory of its own (MB) that serving the version costs one more process, beside this one that has it mapped."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return round(pool.apply(_own_memory, (folder, list(photos))), 1)
+    return round(float(ask(_own_memory, folder, list(photos))), 1)
 
 
 def _own_memory(folder: Path, photos: Sequence[Features]) -> float:

@@ -12,26 +12,20 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from celery.signals import setup_logging
-
-from packsight.shared import logs
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Outcome, RecognizeResult
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
+from packsight.shared.queue.process import take_over_logging
 from packsight.shared.queue.pulse import Pulse
 from packsight.shared.settings import settings
 from packsight.worker.queue.delivery import Batch, BatchKind
 from packsight.worker.queue.request import BatchTask
 
 log = logging.getLogger(__name__)
+take_over_logging()
 app = make_app("bench-queue-only", settings(), include=["bench.queue_only"])
-
-
-@setup_logging.connect  # type: ignore[untyped-decorator]
-def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
-    logs.set_up(settings().log_format, loglevel or logging.INFO)
 
 
 @lru_cache(maxsize=1)
@@ -54,7 +48,7 @@ KIND = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, _look)
 
 @app.task(name=RECOGNIZE, bind=True, base=BatchTask, typing=False)  # type: ignore[untyped-decorator]
 def recognize(self: BatchTask, raw: dict[str, Any]) -> RecognizeResult:
-    """As worker.tasks.recognize, with a stand-in for the pipeline."""
+    """As worker.queue.tasks.recognize, with a stand-in for the pipeline."""
     request = parse_request(RecognizeRequest, raw)
     outcomes = Batch(KIND, self.request.id, request, *_books(), self.deadline).answer()
     for outcome in outcomes:

@@ -17,9 +17,10 @@ from bench.usage import Usage
 from bench.whole_queue import BATCH, batch_ends, between_ends, groups
 from packsight.deploy.stack.services import Spec
 from packsight.producer.broker import producer_app, send
-from packsight.producer.collect import chunks
+from packsight.producer.collect import AT_ONCE
 from packsight.shared.contract.messages import BULK_QUEUE, WORKER_QUEUES, RecognizeRequest
 from packsight.shared.contract.outcomes import Outcome, RecognizeResult
+from packsight.shared.pieces import pieces
 from packsight.shared.queue.ledger import Ledger
 from packsight.worker.process.cores import usable_cores
 
@@ -62,7 +63,7 @@ def run_queue_only(on: Testbed, outcomes: Sequence[Outcome], batches: int) -> di
         ends, size = batch_ends(ledger, dict.fromkeys(names[WARM:], BATCH))
         images, seconds = between_ends(ends)
         begun = time.monotonic()
-        read = sum(_read(ledger, part) for part in chunks(names[WARM:]))
+        read = sum(_read(ledger, part) for part in pieces(names[WARM:], AT_ONCE))
         took = time.monotonic() - begun
         ledger.client.flushdb()
     app.close()

@@ -15,18 +15,17 @@ from bench.spawned import ask
 from bench.testbed import testbed
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Runtime, Settings
-from packsight.worker.process.cores import divide, usable_cores
 
 
 def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Console) -> dict[str, Any]:
     """Only this, on so many photos, with the threads that a worker's child has."""
-    cores = usable_cores()
+    document = machine.conditions()
     with testbed(folder, models) as on:
-        found = run_roofline(on.settings, sample(photos.usable(), count), divide(on.settings.worker, cores)[1])
+        found = run_roofline(on.settings, sample(photos.usable(), count), machine.divided(on.settings.worker)["threads"])
     if not found:
         raise UserError("OpenVINO does not run all networks of these settings, so their arithmetic is not counted.")
     show_roofline(found, console)
-    return {"machine": machine.machine(cores), "packages": machine.packages(), "commit": machine.commit(), **found}
+    return document | found
 
 
 def run_roofline(settings: Settings, photos: Sequence[Path], threads: int) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def run_roofline(settings: Settings, photos: Sequence[Path], threads: int) -> di
     """
     if settings.models.runtime is Runtime.TORCH or settings.models.spotter != "ppocr":
         return {}
-    found: dict[str, Any] = ask(_serve, settings, list(photos), threads)
+    found: dict[str, Any] = ask(_measured, settings, list(photos), threads)
     return found
 
 
@@ -61,7 +60,7 @@ def show_roofline(found: dict[str, Any], console: Console) -> None:
     )
 
 
-def _serve(pipe: Any, settings: Settings, photos: list[Path], threads: int) -> None:
-    from bench.roofline_child import serve  # noqa: PLC0415 - the networks' libraries load in the process that uses them
+def _measured(settings: Settings, photos: list[Path], threads: int) -> dict[str, Any]:
+    from bench.roofline_child import measure  # noqa: PLC0415 - the networks' libraries load in the process that uses them
 
-    serve(pipe, settings, photos, threads)
+    return measure(settings, photos, threads)

@@ -67,8 +67,8 @@ class RecordingCompiler(Compiler):
         return self.compiled[-1]
 
 
-def serve(pipe: Any, settings: Settings, photos: Sequence[Path], threads: int) -> None:
-    """Send the figures of all networks through the pipe."""
+def measure(settings: Settings, photos: Sequence[Path], threads: int) -> dict[str, Any]:
+    """The figures of all networks."""
     cv2.setNumThreads(1)
     compiler = RecordingCompiler(settings, threads)
     embedder = OpenVinoEmbedder(*embedders.activations(settings.models, compiler), compiler)
@@ -92,4 +92,4 @@ def serve(pipe: Any, settings: Settings, photos: Sequence[Path], threads: int) -
             **{f"to_{of}": operations / took / rate for of, rate in best.items()},
         }
     rates = {f"{of}_gflop_per_s": rate / 1e9 for of, rate in best.items()}
-    pipe.send({"photos": len(photos), "precision": precision, **rates, "networks": parts})
+    return {"photos": len(photos), "precision": precision, **rates, "networks": parts}

@@ -34,8 +34,8 @@ from packsight.producer.evaluation.recognise import submit
 from packsight.producer.rows import Row
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Outcome, Status
+from packsight.shared.pieces import pieces
 from packsight.shared.tables.labels import Label
-from packsight.worker.process.cores import divide, usable_cores
 
 T = TypeVar("T")
 
@@ -63,20 +63,12 @@ QUICK = Sizes(rounds=1, base=4, copies=32, bound=4, baseline=6, stages=4, queue_
 
 def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Console) -> dict[str, Any]:
     """Measure everything; returns the document of last.json."""
-    cores = usable_cores()
-    document: dict[str, Any] = {
-        "version": 1,
-        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": machine.commit(),
-        "machine": machine.machine(cores),
-        "packages": machine.packages(),
-        "photos": {"set": photos.name, "labelled": len(photos.labels)},
-    }
+    document = {"version": 1, **machine.conditions(), "photos": {"set": photos.name, "labelled": len(photos.labels)}}
     base = sample(photos.usable(), sizes.base)
     with testbed(folder, models) as on:
         settings = on.settings
-        children, threads = divide(settings.worker, cores)
-        document["machine"] |= {"children": children, "threads": threads}
+        document["machine"] |= (division := machine.divided(settings.worker))
+        threads = division["threads"]
         document["models"] = settings.models.model_dump(mode="json", exclude={"cache_dir"})
         with ExitStack() as stack:
             console.rule("Starting a worker")
@@ -93,8 +85,8 @@ def run(folder: Path, models: Path, photos: PhotoSet, sizes: Sizes, console: Con
             outcomes = [row.outcome for row in rows if row.outcome.status is not Status.FAILED]
             per_job = len(base) * math.ceil(sizes.copies / len(base))
             copies = changed_copies(base, 2 * sizes.rounds * per_job, folder / "copies")
-            bound = stack.enter_context(bounds(settings, base, children, threads))
-            parts = [copies[start : start + per_job] for start in range(0, len(copies), per_job)]
+            bound = stack.enter_context(bounds(settings, base, **division))
+            parts = list(pieces(copies, per_job))
             document |= _rounds(on, by, client, bound, parts, sizes, console)
             with by.suspended():
                 console.rule("Stage by stage")

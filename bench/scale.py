@@ -6,13 +6,9 @@ processes of its own. Times are those of the processor.
 
 from __future__ import annotations
 
-import json
-import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,10 +27,10 @@ from bench.photos import demo, sample
 from bench.roofline import run_roofline
 from bench.scale_build import brought, build
 from bench.scale_search import search
+from bench.spawned import ask
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.settings import Settings
-from packsight.worker.process.cores import usable_cores
 
 SIZES = (10_000, 100_000)
 ABSENT = 5
@@ -59,15 +55,13 @@ def main(
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     console = Console()
     document: dict[str, Any] = {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": machine.commit(), "machine": machine.machine(usable_cores()),
-        "packages": machine.packages(), "asked": asked, "points": points,
+        **machine.conditions(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "asked": asked, "points": points,
         "network_ms": round(1000 * _networks(), 1) if networks else None,
         "sizes": [],
     }  # fmt: skip
-    out.mkdir(parents=True, exist_ok=True)
     for size in sorted(photos or SIZES):
         document["sizes"].append(measure(Invented(size, points=points), asked, beside=beside, changed=changed))
-        (out / "scale.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        entry.save(out / "scale.json", document)
         console.print(scale_page.markdown(document), highlight=False)
     if write:
         write.write_text(scale_page.markdown(document), encoding="utf-8")
@@ -78,20 +72,14 @@ def measure(shop: Invented, asked: int, *, beside: bool, changed: bool) -> dict[
     with tempfile.TemporaryDirectory(prefix="packsight-scale-") as name:
         folder, other = Path(name) / "version", Path(name) / "changed"
         found = {
-            **_apart(build, shop, folder, None),
-            "search": _apart(search, shop, folder, min(VECTORS, shop.count), beside),
-            **_apart(serve, shop, folder, asked),
+            **ask(build, shop, folder, None),
+            "search": ask(search, shop, folder, min(VECTORS, shop.count), beside),
+            **ask(serve, shop, folder, asked),
         }
         if changed:
-            _apart(build, replace(shop, edition=1), other, folder)
+            ask(build, replace(shop, edition=1), other, folder)
             found["change"] = brought(folder, other)
     return found
-
-
-def _apart(measured: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function gives in a process of its own, which may have children."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(measured, *arguments).result()
 
 
 def serve(shop: Invented, folder: Path, asked: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ paths from the set's folder on). Each becomes a catalog of its own, published by
 
 from __future__ import annotations
 
-import json
 import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
@@ -31,7 +30,6 @@ from packsight.shared.queue.registry import children
 from packsight.shared.settings import Settings
 from packsight.shared.storage.files import must_be_writable, write_whole
 from packsight.shared.tables.labels import read_label_table
-from packsight.worker.process.cores import usable_cores
 
 console = Console()
 
@@ -49,7 +47,7 @@ def main(
     must_be_writable(json_file, write)
     document = run([ready(photos, priors) for photos in sets_in(data)], (out / "models").resolve(), priors)
     if json_file:
-        write_whole(json_file, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        entry.save(json_file, document)
     if write:
         write_whole(write, markdown(document))
     show(document, console)
@@ -120,7 +118,7 @@ def run(sets: list[PhotoSet], models: Path, priors: Path | None = None) -> dict[
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": machine.commit(),
-        "machine": machine.machine(usable_cores()),
+        "machine": machine.machine(),
         "precision": ", ".join(precisions),
         "left_out": priors is not None,
         "sets": measured,

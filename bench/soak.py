@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +19,6 @@ from bench.whole_queue import Done, run_job, seen_before
 from packsight.indexer.reconcile import reconcile
 from packsight.producer.client import Client
 from packsight.shared.queue import keys
-from packsight.worker.process.cores import divide, usable_cores
 
 JOB = 480
 """Photos per job; the same copies go through again and again. Workers remember half as many, so they know none again."""
@@ -50,9 +48,9 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
     with testbed(folder, models) as on, ExitStack() as stack:
         by = stack.enter_context(worker(on, PACKSIGHT_WORKER__REMEMBER=str(len(copies) // 2)))
         client = stack.enter_context(Client(on.settings))
-        document: dict[str, Any] = {"photos": {"set": photos.name}}
+        document = machine.conditions() | {"photos": {"set": photos.name}}
+        document["machine"] |= machine.divided(on.settings.worker)
         publish_catalog(on, photos, document, console)
-        begun = datetime.now(UTC).isoformat(timespec="seconds")
         sent = 0
         while sent < count:
             done.append(run_job(client, on, by, copies[: min(len(copies), count - sent)], memory_every=EVERY))
@@ -64,11 +62,6 @@ def run(folder: Path, models: Path, photos: PhotoSet, count: int, console: Conso
             console.print(f"{sent} photos, {done[-1].images / done[-1].seconds:.2f}/s, child {child:.0f} MB", highlight=False)
     resident = _series(done)
     document |= {
-        "begun": begun,
-        "commit": machine.commit(),
-        "machine": machine.machine(usable_cores())
-        | dict(zip(("children", "threads"), divide(on.settings.worker, usable_cores()), strict=True)),
-        "packages": machine.packages(),
         "images": sent,
         "seen_before_share": seen_before([row for one in done for row in one.rows]),
         "images_per_s": [one.images / one.seconds for one in done],

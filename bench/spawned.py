@@ -1,17 +1,18 @@
-"""One question to a process of its own, so that the networks' libraries load where they are used."""
+"""One question to a process of its own, whose libraries load there, with the variables of now, and whose memory is its own."""
 
 from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from typing import Any
 
 
-def ask(answer: Callable[..., None], *arguments: Any) -> Any:
-    """Return what `answer(pipe, *arguments)`, run in a fresh process, sends through its pipe."""
+def ask(answer: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what `answer(*arguments)` gives in a fresh process, which may have children."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=answer, args=(theirs, *arguments), daemon=True)
+    process = spawn.Process(target=_answer, args=(theirs, answer, *arguments))
     process.start()
     theirs.close()
     try:
@@ -20,3 +21,8 @@ def ask(answer: Callable[..., None], *arguments: Any) -> Any:
         raise RuntimeError("the process that measures died; see its trace above") from None
     finally:
         process.join(10)
+        process.kill()
+
+
+def _answer(pipe: Connection, answer: Callable[..., Any], *arguments: Any) -> None:
+    pipe.send(answer(*arguments))

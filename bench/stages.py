@@ -14,11 +14,11 @@ def run_stages(settings: Settings, references: Sequence[str], threads: int) -> d
 
     Returns per stage: seconds per image, processor seconds per image, busy share of each core while it ran.
     """
-    found: dict[str, dict[str, Any]] = ask(_serve, settings, list(references), threads)
+    found: dict[str, dict[str, Any]] = ask(_measured, settings, list(references), threads)
     return found
 
 
-def _serve(pipe: Any, settings: Settings, references: list[str], threads: int) -> None:
-    from bench.stages_child import serve  # noqa: PLC0415 - the networks' libraries load in the process that uses them
+def _measured(settings: Settings, references: list[str], threads: int) -> dict[str, dict[str, Any]]:
+    from bench.stages_child import measure  # noqa: PLC0415 - the networks' libraries load in the process that uses them
 
-    serve(pipe, settings, references, threads)
+    return measure(settings, references, threads)

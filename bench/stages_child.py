@@ -68,8 +68,8 @@ def _decide(photos: Sequence[Photo], known: Sequence[Features], snapshot: Snapsh
     return answers, early
 
 
-def serve(pipe: Any, settings: Settings, references: list[str], threads: int) -> None:
-    """Send the figures of all stages through the pipe."""
+def measure(settings: Settings, references: list[str], threads: int) -> dict[str, dict[str, Any]]:
+    """The figures of all stages."""
     cv2.setNumThreads(1)
     embedder, spotter = load_embedder(settings.models, threads), load_spotter(settings.models, threads)
     store = ObjectStore(settings.s3)
@@ -106,6 +106,6 @@ def serve(pipe: Any, settings: Settings, references: list[str], threads: int) ->
             app.backend.mark_as_done(f"bench-stages-{start}", result)
 
     lap("store", save)
-    pipe.send(lap.laps)
     app.close()
     store.close()
+    return lap.laps

@@ -7,14 +7,12 @@ measured. Each step runs in a process of its own; seconds are those of its proce
 
 from __future__ import annotations
 
-import json
 import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,12 +72,12 @@ def main(
     console = Console()
     document = run(offers, seed)
     show(document, console)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "sync.json").write_text(json.dumps(document, indent=1))
+    entry.save(out / "sync.json", document)
 
 
 def run(offers: int, seed: int) -> dict[str, Any]:
     """The figures of all steps."""
+    conditions = machine.conditions()
     with tempfile.TemporaryDirectory(prefix="packsight-sync-") as name:
         folder = Path(name)
         (folder / "servers").mkdir()
@@ -87,29 +85,28 @@ def run(offers: int, seed: int) -> dict[str, Any]:
             settings = servers.settings(folder / "home", "bench-sync")
             feed, file = root + FEED, folder / "feed.xml"
             write_feed(file, offers, root, seed=seed, hour=1)
-            ask(_in_process, publish_rows, settings, feed)
+            ask(_measured, publish_rows, settings, feed)
             steps = {
-                "iterparse": ask(_in_process, parse_alone, settings, str(file)),
-                "first": ask(_in_process, whole, settings, feed),
-                "same_bytes": ask(_in_process, whole, settings, feed),
+                "iterparse": ask(_measured, parse_alone, settings, str(file)),
+                "first": ask(_measured, whole, settings, feed),
+                "same_bytes": ask(_measured, whole, settings, feed),
             }
             write_feed(file, offers, root, seed=seed, hour=2)
-            steps["unchanged"] = ask(_in_process, whole, settings, feed)
+            steps["unchanged"] = ask(_measured, whole, settings, feed)
             write_feed(file, offers, root, seed=seed, hour=3, changed=CHANGED)
-            steps["changed"] = ask(_in_process, plan_only, settings, feed)
+            steps["changed"] = ask(_measured, plan_only, settings, feed)
             size = file.stat().st_size
     return {
-        "begun": datetime.now(UTC).isoformat(timespec="seconds"), "commit": machine.commit(), "offers": offers,
-        "feed_mb": round(size / 1e6, 1), "steps": steps,
+        **conditions, "offers": offers, "feed_mb": round(size / 1e6, 1), "steps": steps,
     }  # fmt: skip
 
 
-def _in_process(pipe: Connection, step: Step, settings: Settings, feed: str) -> None:
+def _measured(step: Step, settings: Settings, feed: str) -> dict[str, Any]:
     begun = time.process_time()
     told = step(settings, feed)
     spent = time.process_time() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pipe.send({"cpu_seconds": round(spent, 2), "peak_mb": round(peak / 1024), **told})
+    return {"cpu_seconds": round(spent, 2), "peak_mb": round(peak / 1024), **told}
 
 
 def parse_alone(_: Settings, feed: str) -> dict[str, Any]:

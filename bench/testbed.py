@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import psutil
 
@@ -94,11 +93,7 @@ def testbed(folder: Path, models: Path) -> Iterator[Testbed]:
 @contextmanager
 def _ended_like_an_interrupt() -> Iterator[None]:
     """Take SIGTERM for an interrupt, which unwinds what was started; by itself it would leave servers and workers behind."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import entry, machine
+from bench.scale_page import kind
 from packsight.deploy.demo.shop.products import items
 from packsight.deploy.demo.shop.scenes import catalog_photo
 from packsight.deploy.testbed import serving
@@ -47,14 +47,6 @@ console = Console()
 DIMENSION = 1024
 """Of the default embedder."""
 SIZES = (10_000, 75_000, 100_000, 300_000, 1_000_000)
-_KINDS = {
-    "descriptors": "key points: descriptors", "points": "key points: places", "details": "key points: index",
-    "thumbnails": "thumbnails", "prices": "prices", "texts": "texts that are shown", "products": "products",
-    "photos": "photos", "index": "vectors: index", "vectors": "vectors", "photo_row": "rows", "row_photo": "rows",
-    "projection": "projection",
-}  # fmt: skip
-"""What a file is by the first part of its name that is no segment's; the rest belongs to words and the model."""
-_SEGMENT = re.compile(r"s\d+\.")
 _POINT = {"descriptors": 128, "points": 4, "index": FIT.details.bytes + 8}
 """Bytes of a key point by file, its number in the index among them."""
 
@@ -176,8 +168,8 @@ def by_kind(manifest: Manifest) -> dict[str, float]:
     """Bytes per photo of each kind of file."""
     sizes: dict[str, float] = defaultdict(float)
     for name, file in manifest.files.items():
-        sizes[_KINDS.get(_SEGMENT.sub("", name).split(".")[0], "words, model and the rest")] += file.size / manifest.photos
-    return {kind: round(size, 1) for kind, size in sorted(sizes.items(), key=lambda one: -one[1])}
+        sizes[kind(name)] += file.size / manifest.photos
+    return {what: round(size, 1) for what, size in sorted(sizes.items(), key=lambda one: -one[1])}
 
 
 def by_size(points: float) -> list[dict[str, float]]:
@@ -192,8 +184,8 @@ def by_size(points: float) -> list[dict[str, float]]:
 def show(document: Mapping[str, Any]) -> None:
     """Print the figures."""
     weights = Table("bytes per photo", "", box=None)
-    for kind, size in document["bytes_per_photo"].items():
-        weights.add_row(kind, f"{size:,.0f}")
+    for what, size in document["bytes_per_photo"].items():
+        weights.add_row(what, f"{size:,.0f}")
     weights.add_row("together", f"{sum(document['bytes_per_photo'].values()):,.0f}")
     steps = Table("change", "sent", "brought", "share of the whole", box=None)
     for name, step in document["steps"].items():
@@ -211,9 +203,8 @@ def main(
 ) -> None:
     """Measure and write versions.json."""
     with tempfile.TemporaryDirectory(prefix="packsight-versions-") as folder:
-        document = measure(products, Path(folder)) | {"commit": machine.commit(), "packages": machine.packages()}
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "versions.json").write_text(json.dumps(document, indent=1) + "\n")
+        document = machine.conditions() | measure(products, Path(folder))
+    entry.save(out / "versions.json", document)
     show(document)
 
 

@@ -23,7 +23,7 @@ from packsight.deploy.stack.room import scarce
 from packsight.deploy.stack.state import StackFolder
 from packsight.deploy.status import CatalogSeen, catalogs, down, last_syncs, sick
 from packsight.shared import advice
-from packsight.shared.catalog.manifest import SERVED, sync_once
+from packsight.shared.catalog.manifest import FORMAT, sync_once
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import Keyring
 from packsight.shared.catalog.trust import NOT_CHECKED
@@ -303,7 +303,7 @@ def _signatures(settings: Settings, copies: Sequence[ReplicaEntry]) -> Findings:
 
 def _catalog(name: str, published: list[CatalogSeen], recipes: set[Recipe]) -> Findings:
     served = [catalog for catalog in published if catalog.share == 1]
-    made = {Recipe.of(catalog): catalog for catalog in served if catalog.format in SERVED}
+    made = {Recipe.of(catalog): catalog for catalog in served if catalog.format == FORMAT}
     subject = f"catalog {name}"
     for recipe in sorted(recipes & made.keys(), key=lambda recipe: made[recipe].version):
         yield _good(subject, f"{made[recipe].version}, {made[recipe].products:,} products")

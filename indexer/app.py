@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
-from celery.signals import celeryd_after_setup, setup_logging, worker_init, worker_shutting_down
+from celery.signals import worker_init, worker_shutting_down
 
 from packsight.indexer.watching.reviewed import Reviews
 from packsight.indexer.watching.watch import Watch
-from packsight.shared import logs
 from packsight.shared.contract.messages import INDEXER_QUEUE, RECONCILE, SYNC
 from packsight.shared.metrics import vital_signs
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.heartbeat import heartbeat
+from packsight.shared.queue.process import take_over_logging
 from packsight.shared.queue.vitals import Judge, Rules, Vitals
 from packsight.shared.settings import Settings, settings
 
@@ -47,6 +46,7 @@ _MISSED_TICKS = 3
 """Of the clock's quickest hand: fewer may be those of another indexer, or a machine under load."""
 _stopped: list[Callable[[], None]] = []
 """What is to look no more when this process stops."""
+take_over_logging()
 
 
 @lru_cache(maxsize=1)
@@ -56,16 +56,6 @@ def indexer_app() -> App:
     return make_app(
         _NAME, config, include=["packsight.indexer.tasks"], beat_schedule=beat_schedule(config)
     )
-
-
-@setup_logging.connect
-def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
-    logs.set_up(settings().log_format, loglevel or logging.INFO)
-
-
-@celeryd_after_setup.connect
-def _leave_the_log_to_children(**_: Any) -> None:
-    logs.of_spawned()
 
 
 @worker_init.connect

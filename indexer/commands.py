@@ -90,11 +90,7 @@ def sync(
 @contextmanager
 def _stoppable() -> Iterator[None]:
     """Let SIGTERM end a sync as Ctrl-C does, with exit code 130: its lock is free at once, and it is said what that leaves."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:

@@ -31,7 +31,7 @@ from packsight.indexer.version_report.page import page
 from packsight.indexer.version_report.summary import Summary, Verdict
 from packsight.shared import advice
 from packsight.shared.catalog.health import LISTS as HEALTH
-from packsight.shared.catalog.manifest import MANIFEST, SERVED, Manifest, PhotoRow, ProductRow, new_version
+from packsight.shared.catalog.manifest import FORMAT, MANIFEST, Manifest, PhotoRow, ProductRow, new_version
 from packsight.shared.catalog.parts import verify
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.snapshot import Snapshot
@@ -262,7 +262,7 @@ class Examination:
         lacking = material.queries.features.keys() - {sha for sha, _ in by_photo(known, QUERY)}
         if known and not lacking:
             return ()
-        if parent.format not in SERVED or parent.recipe != made.recipe:
+        if parent.format != FORMAT or parent.recipe != made.recipe:
             return (f"version {parent.version} was made for other workers, so it was not asked what they see",)
         queries = {sha: name for sha, name in material.queries.names.items() if sha in lacking}
         try:

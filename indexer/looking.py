@@ -22,6 +22,7 @@ from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import settings
 from packsight.shared.storage.files import must_be_files, unwritable, written_aside
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.tables.spreadsheet import csv_lines
 
 
 def report(version: str, catalog: str, *, html: Path | None, jsonl: Path | None) -> None:
@@ -53,7 +54,7 @@ def health(name: str, catalog: str, *, csv: Path | None) -> None:
     if csv is not None:
         try:
             with written_aside(csv) as part, part.open("w", encoding="utf-8", newline="") as file:
-                catalog_health.write_csv(file, name, rows)
+                file.writelines(csv_lines(wanted.columns, rows))
         except OSError as error:
             raise unwritable(csv, error) from None
         out.print(f"Wrote {csv}: {len(rows):,} rows.", highlight=False)

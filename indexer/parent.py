@@ -89,11 +89,11 @@ def read_parent(state: State, catalogs: CatalogStore, version: str, feed: str) -
 def brought(target: Target, catalogs: CatalogStore, home: Path, kept: Collection[str]) -> Parent | None:
     """The version before with its files, to be built upon; of those in `home` all that are not to be kept go.
 
-    What this host lacks is fetched, as a worker's would. A version of an older format or of other features has no rows that
+    What this host lacks is fetched, as a worker's would. A version of an older release or of other features has no rows that
     could be used, and one that is damaged is not trusted: it stays without files, so that all is written anew.
     """
     parent = target.parent
-    if parent is None or not parent.manifest.has_segments or parent.manifest.recipe.parts != target.recipe.parts:
+    if parent is None or parent.manifest.format != FORMAT or parent.manifest.recipe.parts != target.recipe.parts:
         return parent
     try:
         folder = catalogs.download(parent.manifest.version, home)

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from packsight.indexer.lock import LockHeldError, held
-from packsight.shared.contract.errors import ErrorCode, PacksightError
+from packsight.shared.contract.errors import ObjectMissing
 from packsight.shared.contract.messages import PRIORITIES, RECOGNIZE, WORKER_QUEUES
 from packsight.shared.queue import keys
 from packsight.shared.queue.broker import open_broker
@@ -70,9 +70,7 @@ def _first_gap(start: int, names: list[str], ended: set[str]) -> int:
 def _enqueue_again(job: str, lost: list[str], app: Celery, store: jobs.JobStore, ledger: Ledger) -> int:
     try:
         whole = store.load(job)
-    except PacksightError as error:
-        if error.code is not ErrorCode.OBJECT_MISSING:
-            raise
+    except ObjectMissing:
         ledger.jobs.forget(job)  # its manifest was deleted: nobody asks for it any more
         return 0
     wanted = set(lost)

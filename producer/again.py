@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator
 from celery import Celery
 
 from packsight.producer.broker import send_batch
-from packsight.producer.collect import chunks, rows_of
+from packsight.producer.collect import AT_ONCE, rows_of
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.pieces import pieces
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.storage.jobs import Job
 
@@ -20,7 +21,7 @@ def ask_again(app: Celery, ledger: Ledger, job: Job, codes: Collection[ErrorCode
     The other outcomes of a batch are handed to the worker that takes it, as after a delivery that came to no end. A batch whose
     message is not sent any more, since this was interrupted, is sent by the reconciler.
     """
-    for part in chunks(job.batches):
+    for part in pieces(job.batches, AT_ONCE):
         ends = ledger.results.read([batch.task_id for batch in part])
         for batch in part:
             rows = rows_of(batch, ends[batch.task_id]) if batch.task_id in ends else []

@@ -28,7 +28,7 @@ from packsight.producer.rows import Row
 from packsight.producer.sources import Item, expand, in_words, single
 from packsight.producer.summary import State, Summary, summarise
 from packsight.producer.upload import upload
-from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
+from packsight.shared.contract.errors import ErrorCode, ObjectMissing, UserError
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE, OptionKeywords, RecognizeOptions, parse_options
 from packsight.shared.contract.outcomes import Outcome
 from packsight.shared.queue.ledger import Ledger
@@ -217,9 +217,7 @@ class Client:
         """A job's manifest; None where it was removed meanwhile."""
         try:
             return self.jobs.manifest(job)
-        except StorageError as error:
-            if error.code is not ErrorCode.OBJECT_MISSING:
-                raise
+        except ObjectMissing:
             return None
 
     def manifest(self, job_id: str) -> JobManifest:

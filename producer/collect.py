@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -12,20 +11,13 @@ from packsight.producer.backoff import Backoff, RetryPolicy
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult
+from packsight.shared.pieces import pieces
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.storage.jobs import Batch, Job
 
-T = TypeVar("T")
-
 AT_ONCE = 32
 """Results read in one round trip: about a megabyte at sixteen images each."""
-
-
-def chunks(values: Sequence[T], size: int = AT_ONCE) -> Iterator[Sequence[T]]:
-    """Cut a sequence into pieces of at most `size`."""
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
 
 
 def rows_of(batch: Batch, end: TaskEnd) -> list[Row]:
@@ -84,7 +76,7 @@ class Collector:
 
     def look(self) -> Iterator[Row]:
         """Yield the rows of all batches that have ended since the last look."""
-        for part in chunks(list(self._waiting)):
+        for part in pieces(list(self._waiting), AT_ONCE):
             for task_id, end in self._retry(partial(self._ledger.ends, self._job, part)).items():
                 yield from rows_of(self._waiting.pop(task_id), end)
 

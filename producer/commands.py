@@ -23,14 +23,12 @@ from packsight.producer.jobs import NothingToAsk, parse_about
 from packsight.producer.report import Report
 from packsight.producer.rows import Row
 from packsight.producer.summary import State, Summary
-from packsight.producer.thumbnails import Thumbnails
+from packsight.producer.thumbnails import fetched
 from packsight.shared.catalog.versions import is_published, published_names
 from packsight.shared.contract.errors import SOME_FAILED, UserError, parse_code
 from packsight.shared.contract.messages import Priority, RecognizeOptions
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import shown
-from packsight.shared.storage import layout
-from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.jobs import BATCH_SIZE, Job, JobManifest
 
 
@@ -191,20 +189,13 @@ def _end(tally: Tally) -> None:
 def _exports(client: Client, out: Sequence[Path], report: Path | None) -> Iterator[Exports]:
     """Open the files of results before anything is queued, so that a wrong name is told at once."""
     with ExitStack() as stack:
-        fetcher = Fetcher(client.settings, client.store)
-        stack.callback(fetcher.close)
         exports = stack.enter_context(Exports())
         for path in out:
             exports.take(open_export(path))
         if report == STANDARD_OUTPUT:
             raise UserError("A report is a page for a browser. Name a file for it, say --report report.html.")
         if report:
-            limit = client.settings.fetch.max_bytes
-            pictures = Thumbnails(
-                query=lambda reference: fetcher.fetch(reference, retries=0),
-                catalog=lambda sha256: client.store.read(layout.photo(sha256), limit=limit).data,
-                limits=client.settings.decode,
-            )
+            pictures = stack.enter_context(fetched(client.settings, client.store))
             exports.take(Report(report, pictures, manifests=client.manifest))
         yield exports
         with console.status("Writing the results"):
@@ -304,13 +295,8 @@ def _count(number: int, one: str, several: str = "") -> str:
 
 def _collect(rows: Iterable[Row], exports: Exports, bar: Bar) -> Tally:
     tally = Tally()
-    for row in _counted(rows, bar):
+    for row in rows:
         exports.add(row)
         tally.add(row)
-    return tally
-
-
-def _counted(rows: Iterable[Row], bar: Bar) -> Iterator[Row]:
-    for row in rows:
-        yield row
         bar.advance()
+    return tally

@@ -17,14 +17,12 @@ from packsight.producer.display import console, show_outcome
 from packsight.producer.export import Exports
 from packsight.producer.report import Report
 from packsight.producer.rows import Row
-from packsight.producer.thumbnails import Thumbnails
+from packsight.producer.thumbnails import fetched
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import shown
 from packsight.shared.extras import Later
-from packsight.shared.storage import layout
-from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.storage.files import must_be_files, written_aside
 from packsight.shared.storage.jobs import Job, JobImage
 
@@ -83,28 +81,19 @@ def find(images: Sequence[JobImage], text: str) -> int:
 
 def draw(client: Client, row: Row, file: Path) -> None:
     """Draw an outcome into an .html or .png file; raises UserError when it cannot be written."""
-    fetcher = Fetcher(client.settings, client.store)
-    limit = client.settings.fetch.max_bytes
-    pictures = Thumbnails(
-        query=lambda reference: fetcher.fetch(reference, retries=0),
-        catalog=lambda sha256: client.store.read(layout.photo(sha256), limit=limit).data,
-        limits=client.settings.decode,
-        side=SIDE,
-    )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        if file.suffix.lower() == ".png":
-            with written_aside(file) as part:
-                drawing.write_png(part, row, pictures)
-            return
-        with Exports() as exports:
-            exports.take(Report(file, pictures, single=True))
-            exports.add(row)
-            exports.finish()
+        with fetched(client.settings, client.store, SIDE) as pictures:
+            if file.suffix.lower() == ".png":
+                with written_aside(file) as part:
+                    drawing.write_png(part, row, pictures)
+                return
+            with Exports() as exports:
+                exports.take(Report(file, pictures, single=True))
+                exports.add(row)
+                exports.finish()
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}. Choose another with --out.") from None
-    finally:
-        fetcher.close()
 
 
 def _file(home: Path, name: str) -> Path:

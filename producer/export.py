@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from packsight.producer.columns import COLUMNS, flat, own_column
 from packsight.producer.external_sort import ExternalSort
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.extras import Later, require
+from packsight.shared.pieces import pieces
 from packsight.shared.storage.files import Part, unwritable
-from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless
+from packsight.shared.tables.spreadsheet import csv_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,7 +105,7 @@ class Table:
         own = [own_column(name) for name in sorted(self._own, key=self._own.__getitem__)]
         if self._path.suffix.lower() == ".csv":
             with self._part.path.open("w", encoding="utf-8", newline="") as file:
-                write_csv(file, rows, own)
+                file.writelines(csv_lines([*COLUMNS, *own], rows))
         else:
             write_parquet(self._part.path, rows, own)
         self._part.finish()
@@ -118,20 +117,12 @@ class Table:
         self._part.abandon()
 
 
-def write_csv(file: IO[str], rows: Iterable[dict[str, Any]], own: Sequence[str] = ()) -> None:
-    """Write flat rows as CSV that is safe to open in a spreadsheet, with MARK; own: names of the producer's own columns."""
-    file.write(MARK)
-    writer = csv.DictWriter(LineFeeds(file), [*COLUMNS, *own], lineterminator="\r\n")
-    writer.writerow({name: harmless(name) for name in writer.fieldnames})
-    writer.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
-
-
 def write_parquet(path: Path, rows: Iterator[dict[str, Any]], own: Sequence[str] = (), group: int = 10_000) -> None:
     """Write flat rows as Parquet, `group` rows at a time; own: names of the producer's own columns."""
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     schema = pa.schema([(name, types[kind]) for name, kind in {**COLUMNS, **dict.fromkeys(own, str)}.items()])
     with parquet.ParquetWriter(path, schema) as writer:
-        while part := list(islice(rows, group)):
+        for part in pieces(rows, group):
             writer.write_table(pa.Table.from_pylist(part, schema=schema))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import chain
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
+from packsight.shared.contract.errors import ObjectMissing, UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.references import shown
 from packsight.shared.contract.validation import wrong_fields
@@ -95,9 +96,6 @@ def manifest(store: JobStore, job_id: str) -> JobManifest:
 
 def _read(read: Callable[[str], T], job_id: str) -> T:
     if re.fullmatch(JOB_NAME, job_id):
-        try:
+        with suppress(ObjectMissing):
             return read(job_id)
-        except PacksightError as error:
-            if error.code is not ErrorCode.OBJECT_MISSING:
-                raise
     raise NoSuchJob(f"There is no job {job_id}. `packsight jobs` lists those there are.")

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from packsight.producer.collect import chunks
-from packsight.shared.contract.errors import ErrorCode, ImageError, StorageError
+from packsight.shared.contract.errors import ImageError, ObjectMissing
 from packsight.shared.contract.references import parse_object
+from packsight.shared.pieces import pieces
 from packsight.shared.queue.deliveries import Stop
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.storage import layout
@@ -44,13 +44,13 @@ def remove(store: ObjectStore, jobs: JobStore, ledger: Ledger, job: Job) -> Remo
     own = set(upload_keys(store, (image for batch in job.batches for image in batch.images)))
     with ledger.removals.removing() as going_on, ThreadPoolExecutor(THREADS, thread_name_prefix="remove") as pool:
         shared = _named_by_others(store, jobs, job.id, own, going_on)
-        for keys in chunks(sorted(own - shared), _AT_ONCE):
+        for keys in pieces(sorted(own - shared), _AT_ONCE):
             list(pool.map(store.remove, keys))
             going_on()
     with ledger.client.pipeline() as pipe:
         ledger.deliveries.stop(pipe, job.id, Stop.REMOVED)
         pipe.execute()
-    for part in chunks([batch.task_id for batch in job.batches], _AT_ONCE):
+    for part in pieces([batch.task_id for batch in job.batches], _AT_ONCE):
         ledger.forget(part)
     ReviewStore(store, job.manifest.catalog).remove_job(job.id)
     jobs.remove(job.id)
@@ -73,14 +73,12 @@ def _named_by_others(store: ObjectStore, jobs: JobStore, job: str, keys: set[str
     def read(name: str) -> set[str]:
         try:
             return keys.intersection(upload_keys(store, jobs.images(name)))
-        except StorageError as error:
-            if error.code is not ErrorCode.OBJECT_MISSING:
-                raise
+        except ObjectMissing:
             return set()  # it was removed meanwhile
 
     found: set[str] = set()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="jobs") as pool:
-        for names in chunks([name for name in jobs.names() if name != job], _AT_ONCE):
+        for names in pieces([name for name in jobs.names() if name != job], _AT_ONCE):
             found.update(*pool.map(read, names))
             alive()
     return found

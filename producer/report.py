@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
 from packsight.shared.contract.outcomes import Candidate, Outcome, Status
 from packsight.shared.contract.references import plain, printable, shown
+from packsight.shared.overlap import postprocess
 from packsight.shared.storage.files import Part, unwritable
 from packsight.shared.storage.jobs import JobManifest
 
@@ -33,7 +34,7 @@ LABELS = {
     Status.NO_MATCH: "Not in the catalog",
     Status.MATCHED: "Matched",
 }
-_AHEAD = 16
+_AHEAD = 15
 _CANDIDATES = 10
 _NEVER_READ = frozenset(
     {
@@ -240,13 +241,7 @@ class Report:
 
     def _cards(self) -> Iterator[Card]:
         with ThreadPoolExecutor(4, thread_name_prefix="report") as pool:
-            under_way: deque[Future[Card]] = deque()
-            for record in self._rows:
-                under_way.append(pool.submit(card, Row.of_line(record), self._thumbnails))
-                if len(under_way) >= _AHEAD:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
+            yield from postprocess(pool, lambda record: card(Row.of_line(record), self._thumbnails), self._rows, most=_AHEAD)
 
 
 def environment() -> Environment:

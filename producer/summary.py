@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from packsight.producer.collect import chunks
+from packsight.producer.collect import AT_ONCE
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.pieces import pieces
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.storage.jobs import JobManifest, task_ids
 
@@ -63,7 +64,7 @@ def summarise(ledger: Ledger, manifest: JobManifest) -> Summary:
     ends = Counter({Status.FAILED: manifest.unopened})
     for counts in counted.values():
         ends.update({Status(status): count for status, count in (counts or {}).items()})
-    for part in chunks([name for name, counts in counted.items() if counts is None]):
+    for part in pieces((name for name, counts in counted.items() if counts is None), AT_ONCE):
         ends.update(_read(ledger, part, sizes))
     ends[Status.FAILED] += sum(sizes[name] for name in never)
     ended = len(counted) + len(never)

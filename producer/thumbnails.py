@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 
 from packsight.shared.contract.errors import PacksightError
-from packsight.shared.settings import Decode
+from packsight.shared.settings import Decode, Settings
+from packsight.shared.storage import layout
+from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.vision.picture import reduced
 
 SIDE = 240
@@ -68,6 +72,22 @@ class Thumbnails:
             return thumbnail(read(name), self._limits, self._side)
         except PacksightError:
             return None
+
+
+@contextmanager
+def fetched(settings: Settings, store: ObjectStore, side: int = SIDE) -> Iterator[Thumbnails]:
+    """Pictures of photos that are fetched as workers do, each asked for once, and of the catalog's in a store."""
+    fetcher = Fetcher(settings, store)
+    limit = settings.fetch.max_bytes
+    try:
+        yield Thumbnails(
+            query=lambda reference: fetcher.fetch(reference, retries=0),
+            catalog=lambda sha256: store.read(layout.photo(sha256), limit=limit).data,
+            limits=settings.decode,
+            side=side,
+        )
+    finally:
+        fetcher.close()
 
 
 def style_class(sha256: str | None) -> str:

@@ -6,9 +6,8 @@ import errno
 import hashlib
 import stat
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +18,7 @@ from packsight.producer.sources import Item
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.contract.references import is_picture_itself
+from packsight.shared.overlap import postprocess
 from packsight.shared.storage import layout
 from packsight.shared.storage.files import FileChanged, hash_file
 from packsight.shared.storage.jobs import JobImage, Unopened
@@ -59,14 +59,8 @@ def upload(
     Raises StorageError when object storage refuses or does not answer.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="upload")
-    under_way: deque[Future[JobImage | Unopened]] = deque()
     try:
-        for item in items:
-            under_way.append(pool.submit(_one, item, store, most))
-            if len(under_way) >= 4 * threads:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+        yield from postprocess(pool, lambda item: _one(item, store, most), items, most=4 * threads - 1)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -60,13 +59,3 @@ def set_up(kind: LogFormat, level: int = logging.INFO) -> None:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     # At WARNING it may log a whole address, with the signature of a presigned one.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-
-
-def celery_options(kind: LogFormat) -> list[str]:
-    """What Celery is told before its command: no banner where every line is an object."""
-    return ["--quiet"] if kind is LogFormat.JSON else []
-
-
-def of_spawned() -> None:
-    """Let billiard write no line of its own in a child that has not set its log up yet; called before there are children."""
-    os.environ.pop("_MP_FORK_LOGLEVEL_", None)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.signatures import Keyring, public_key
 from packsight.shared.catalog.trust import Trust
-from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.contract.errors import ErrorCode, ObjectMissing, StorageError
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import Blob, Conflict, Listed, ObjectStore
 
@@ -53,7 +53,7 @@ class Shelf(ObjectStore):
 
     def read(self, key: str, *, bucket: str | None = None, limit: int | None = None) -> Blob:
         if key not in self.objects:
-            raise StorageError(ErrorCode.OBJECT_MISSING, key)
+            raise ObjectMissing(ErrorCode.OBJECT_MISSING, key)
         data = self.objects[key]
         return Blob(data, hashlib.md5(data).hexdigest())
 

@@ -10,8 +10,6 @@ from functools import lru_cache
 from typing import Any
 
 from celery.signals import (
-    celeryd_after_setup,
-    setup_logging,
     task_postrun,
     worker_init,
     worker_process_init,
@@ -20,11 +18,12 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from packsight.shared import logs, memory
+from packsight.shared import memory
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import BULK_QUEUE, DESCRIBE_QUEUE
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.heartbeat import heartbeat
+from packsight.shared.queue.process import take_over_logging
 from packsight.shared.queue.registry import CHILD_TTL, REPLICA_TTL
 from packsight.shared.queue.vitals import Judge, Rules, Vitals
 from packsight.shared.settings import Precision, settings
@@ -35,6 +34,7 @@ from packsight.worker.process.cores import divide, usable_cores
 from packsight.worker.process.outages import TAKES, outages
 
 log = logging.getLogger(__name__)
+take_over_logging()
 
 _NAME = "packsight-worker"
 _replicas: list[Replica] = []
@@ -52,16 +52,6 @@ def worker_app() -> App:
         # What is in work of jobs and syncs leaves the spare children to whoever waits for a single photo.
         per_queue_prefetch=(divide(settings().worker, usable_cores())[0], (BULK_QUEUE, DESCRIBE_QUEUE)),
     )
-
-
-@setup_logging.connect
-def _set_up_logging(loglevel: int | None = None, **_: Any) -> None:
-    logs.set_up(settings().log_format, loglevel or logging.INFO)
-
-
-@celeryd_after_setup.connect
-def _leave_the_log_to_children(**_: Any) -> None:
-    logs.of_spawned()
 
 
 @worker_init.connect

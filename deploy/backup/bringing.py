@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 from packsight.deploy.backup.folder import BackupFolder, Copied
 from packsight.deploy.backup.soundness import is_manifest, is_pointer
+from packsight.deploy.backup.taking import SIDE_BY_SIDE, STEP, Progress
 from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
+from packsight.shared.pieces import pieces
 from packsight.shared.storage import layout
 from packsight.shared.storage.files import hash_file
 from packsight.shared.storage.objects import Listed, ObjectStore
-
-_SIDE_BY_SIDE = 8
-_STEP = 512
-
-Progress = Callable[[int, int], None]
-"""Called with how many objects were looked at and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +60,9 @@ def bring(
         [copy for copy in copies if is_pointer(copy.key)],
     ]
     _take_back_removals(store, copies, there)
-    with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="restore") as pool:
+    with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="restore") as pool:
         for group in groups:
-            queue = iter(group)
-            while step := list(islice(queue, _STEP)):
+            for step in pieces(group, STEP):
                 for copy, new in zip(step, pool.map(one, step), strict=True):
                     written += new
                     written_bytes += new * copy.size

@@ -50,10 +50,10 @@ def _of_version(
         return
     document = Document.split(folder.place(found.sha256).read_bytes())
     manifest = read_manifest(document.body, version)
-    if not manifest.predates_signatures:
+    if not manifest.is_former:
         keyring.check(Kind.MANIFEST, document, f"The manifest of {name}")
     for file, entry in manifest.files.items():
-        own = layout.part(catalog, entry.sha256) if manifest.has_parts else layout.version(catalog, version, file)
+        own = layout.version(catalog, version, file) if manifest.is_former else layout.part(catalog, entry.sha256)
         if own not in by_key:
             yield f"{file} of {name} is not there"
         elif by_key[own].sha256 != entry.sha256:

@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 from packsight.deploy.backup.folder import BackupFolder, Copied, Head
 from packsight.deploy.backup.soundness import faults, is_manifest, is_pointer
 from packsight.indexer.collection.ages import Ages
 from packsight.indexer.collection.survey import survey
 from packsight.shared.catalog.signatures import Keyring
-from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
+from packsight.shared.contract.errors import ObjectMissing, UserError
+from packsight.shared.pieces import pieces
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import JobStore
 from packsight.shared.storage.objects import Listed, ObjectStore
 
-_SIDE_BY_SIDE = 8
+SIDE_BY_SIDE = 8
 """Objects that are copied at a time: half of the connections that an ObjectStore keeps."""
-_STEP = 512
+STEP = 512
 """Objects after which is noted how far it is."""
 _PASSES = 3
 """Looks at everything: one, one for what a sync changed meanwhile, and one for the sync after that."""
@@ -109,16 +109,14 @@ def _copy(
         with folder.incoming(number) as path:
             try:
                 etag = store.download(listed.key, path)
-            except StorageError as error:
-                if error.code is not ErrorCode.OBJECT_MISSING:
-                    raise
+            except ObjectMissing:
                 return None  # removed since it was listed
             size = path.stat().st_size
             return Copied(key=listed.key, sha256=folder.settle(path), size=size, etag=etag)
 
-    queue, done = iter(enumerate(wanted)), 0
-    with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="backup") as pool:
-        while step := list(islice(queue, _STEP)):
+    done = 0
+    with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="backup") as pool:
+        for step in pieces(enumerate(wanted), STEP):
             copies = [found for found in pool.map(one, step) if found is not None]
             new = [found for found in copies if known.get(found.key) != found]
             folder.note(new)

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 from rich.progress import track
@@ -90,11 +89,7 @@ def run(folder: Path, seed: int, console: Console, *, keep: bool = False, compar
 def _stack(home: StackFolder, console: Console, *, keep: bool) -> Iterator[Mapping[str, str]]:
     """A stack of the demo's own, with the environment in which the command line finds it; keep: leave it when nothing failed."""
     environment = environment_of(home, os.environ)
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     stays = False
     try:
         console.rule("Starting a stack")

@@ -17,7 +17,7 @@ from packsight.shared.catalog.signatures import Keyring
 from packsight.shared.catalog.tables import PHOTOS, PhotoTable
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
-from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.contract.errors import ObjectMissing
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import JobStore
 from packsight.shared.storage.objects import ObjectStore
@@ -100,9 +100,7 @@ def wanted_uploads(store: ObjectStore, jobs: Iterable[str]) -> Mapping[str, str]
     for job in jobs:
         try:
             images = JobStore(store).images(job)
-        except StorageError as error:
-            if error.code is not ErrorCode.OBJECT_MISSING:
-                raise
+        except ObjectMissing:
             continue
         for image in images:
             if image.reference.startswith(prefix):

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
-from itertools import islice
 
 from packsight.indexer.collection.ages import Ages
 from packsight.indexer.collection.needs import wanted_uploads
 from packsight.indexer.collection.piles import Pile
 from packsight.indexer.collection.survey import Survey
 from packsight.shared.catalog.versions import CatalogStore, named_parts
+from packsight.shared.pieces import pieces
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import JobStore
 from packsight.shared.storage.objects import ObjectStore
@@ -51,9 +51,8 @@ def sweep(store: ObjectStore, found: Survey, ages: Ages, removing: Removing, sti
 
 def _steps(pile: Pile, threads: int, still_ours: Callable[[], None]) -> Iterator[tuple[list[str], ThreadPoolExecutor]]:
     """A pile's keys, some at a time, with whom to remove them."""
-    keys = iter(pile.keys)
     with ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
-        while step := list(islice(keys, _STEP)):
+        for step in pieces(pile.keys, _STEP):
             still_ours()
             yield step, pool
 

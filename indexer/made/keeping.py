@@ -16,7 +16,7 @@ from packsight.indexer.made.parameters import MadeParameters
 from packsight.indexer.made.photo import MAKING, made_photo
 from packsight.shared.catalog.manifest import PhotoRow
 from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.contract.errors import ErrorCode, ImageError, PacksightError, UserError
+from packsight.shared.contract.errors import ImageError, ObjectMissing, PacksightError, UserError
 from packsight.shared.parameters import digest
 from packsight.shared.settings import Decode
 from packsight.shared.storage import layout
@@ -119,4 +119,4 @@ class Maker:
 
 def _is_about_the_photo(error: PacksightError) -> bool:
     """Whether a photo is damaged or gone, of which the features may be known for long; else the store is broken."""
-    return isinstance(error, ImageError) or error.code is ErrorCode.OBJECT_MISSING
+    return isinstance(error, ImageError | ObjectMissing)

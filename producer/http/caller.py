@@ -98,7 +98,6 @@ TheCaller = Annotated[Caller, Depends(caller)]
 Recogniser = Annotated[Caller, Depends(_with(Right.RECOGNISE))]
 Submitter = Annotated[Caller, Depends(_with(Right.JOBS))]
 Reviewer = Annotated[Caller, Depends(_with(Right.REVIEW))]
-Admin = Annotated[Caller, Depends(_with(Right.ADMIN))]
 
 
 async def _large(the_door: TheDoor, who: TheCaller) -> AsyncIterator[None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -58,11 +57,8 @@ _OF_HTTP = {
 
 def answer(error: Refused) -> JSONResponse:
     """The answer to a request that is refused."""
-    headers = dict(error.headers)
-    if error.retry_after is not None:
-        headers["Retry-After"] = f"{max(1, math.ceil(error.retry_after))}"
     body = Refusal(reason=error.message, failure=error.failure)
-    return JSONResponse(body.model_dump(mode="json", exclude_none=True), error.status, headers)
+    return JSONResponse(body.model_dump(mode="json", exclude_none=True), error.status, error.headers)
 
 
 def refused(error: Exception) -> Refused:

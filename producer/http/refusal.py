@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -29,7 +30,9 @@ class Refused(PacksightError):
         retryable: bool | None = None, headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         super().__init__(code, message, remedy=remedy, retryable=retryable if retry_after is None else True)
-        self.status, self.retry_after, self.headers = status, retry_after, headers
+        self.status, self.retry_after = status, retry_after
+        wait = {} if retry_after is None else {"Retry-After": f"{max(1, math.ceil(retry_after))}"}
+        self.headers = {**headers, **wait}
 
     @property
     def failure(self) -> Failure:

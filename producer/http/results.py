@@ -15,13 +15,14 @@ from starlette.concurrency import iterate_in_threadpool
 
 from packsight.producer.broker import answering
 from packsight.producer.client import Client
-from packsight.producer.collect import chunks, rows_of, unopened_rows
+from packsight.producer.collect import AT_ONCE, rows_of, unopened_rows
 from packsight.producer.http.caller import Large, Submitter
 from packsight.producer.http.door import TheDoor
 from packsight.producer.http.errands import Stopped
 from packsight.producer.http.jobs import AS_IT_COMES, manifest_for
 from packsight.producer.rows import Row
 from packsight.shared.contract.outcomes import Outcome
+from packsight.shared.pieces import pieces
 from packsight.shared.storage.jobs import Job
 
 router = APIRouter(prefix="/v1/jobs/{job}", tags=["jobs"])
@@ -69,7 +70,7 @@ def page(
 
 def _rows_from(client: Client, job: Job, place: int) -> Iterator[Row]:
     """Rows in order from a place on, up to the first batch that has not ended."""
-    for part in chunks(job.batches[place // job.manifest.batch_size :]):
+    for part in pieces(job.batches[place // job.manifest.batch_size :], AT_ONCE):
         ends = client.ledger.ends(job.id, [batch.task_id for batch in part])
         for batch in part:
             if batch.task_id not in ends:

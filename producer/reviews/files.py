@@ -7,9 +7,8 @@ Without a column `verdict` the table is one of labels: `product_id` is what a ph
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import unwritable, written_aside
 from packsight.shared.storage.verdicts import Kind, Offered, Verdict, last_said
-from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless, literal
+from packsight.shared.tables.spreadsheet import csv_lines, literal
 from packsight.shared.tables.table import SUFFIXES, read_table
 
 GIVEN = (
@@ -39,24 +38,21 @@ Cells = dict[str, str | int | float | None]
 
 def write(path: Path, rows: Iterable[Cells], columns: Sequence[str]) -> int:
     """Write rows as .jsonl or .csv, whole or not at all; returns how many. Raises UserError for another suffix or folder."""
-    suffix, count = path.suffix.lower(), 0
+    suffix = path.suffix.lower()
     if suffix not in {".csv", ".jsonl", ".ndjson"}:
         raise UserError(f"{path} has no known suffix. Reviews can be written as .jsonl or .csv.")
     try:
         with written_aside(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(LineFeeds(file), columns, lineterminator="\r\n") if suffix == ".csv" else None
-            if table is not None:
-                file.write(MARK)
-                table.writeheader()
-            for row in rows:
-                if table is not None:
-                    table.writerow({name: harmless(value) for name, value in row.items()})
-                else:
-                    file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
-                count += 1
+            every = list(rows)
+            file.writelines(lines(every, columns, as_csv=suffix == ".csv"))
     except OSError as error:
         raise unwritable(path, error) from None
-    return count
+    return len(every)
+
+
+def lines(rows: Iterable[Cells], columns: Sequence[str], *, as_csv: bool) -> Iterator[str]:
+    """Rows as lines of JSON, or of a CSV for people."""
+    return csv_lines(columns, rows) if as_csv else (f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
 
 
 def given(verdict: Verdict, *, counts: str) -> Cells:

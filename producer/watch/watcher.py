@@ -17,9 +17,10 @@ from packsight.producer.rows import Row
 from packsight.producer.summary import State
 from packsight.producer.watch.arrivals import Arrival, Place, below
 from packsight.producer.watch.journal import Journal
-from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
+from packsight.shared.contract.errors import ErrorCode, ObjectMissing, StorageError, UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.pieces import pieces
 from packsight.shared.queue.ledger import JobRemoved
 from packsight.shared.storage.files import write_whole
 from packsight.shared.storage.jobs import Job, JobAbout, new_job_id
@@ -91,8 +92,8 @@ class Watcher:
         try:
             self._take_up()
             new = self._new()
-            for start in range(0, len(new), MOST):
-                self._submit(dict(new[start : start + MOST]))
+            for some in pieces(new, MOST):
+                self._submit(dict(some))
             for one in list(self._open.values()):
                 self._collect(one)
         except JobRemoved as error:
@@ -145,9 +146,7 @@ class Watcher:
         for job_id in [one for one in self._journal.open if one not in self._open]:
             try:
                 job = self._client.jobs.load(job_id)
-            except StorageError as error:
-                if error.code is not ErrorCode.OBJECT_MISSING:
-                    raise
+            except ObjectMissing:
                 self._journal.drop(job_id)
                 continue
             state = self._client.summary(job.manifest).state

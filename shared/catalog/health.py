@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from packsight.shared.catalog.told import LIST, read_lists
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +86,3 @@ def rows(store: ObjectStore, catalog: str, version: str, name: str) -> Iterator[
     for line in read_lists(store, catalog, version):
         if line[LIST] == name:
             yield {column: line.get(column) for column in columns}
-
-
-def write_csv(file: IO[str], name: str, found: Iterable[Mapping[str, Any]]) -> int:
-    """Write the rows of a list as CSV that is safe to open in a spreadsheet; returns how many."""
-    file.write(MARK)
-    table, count = csv.DictWriter(LineFeeds(file), health_list(name).columns, lineterminator="\r\n"), 0
-    table.writeheader()
-    for row in found:
-        table.writerow({column: harmless(value) for column, value in row.items()})
-        count += 1
-    return count

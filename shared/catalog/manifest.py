@@ -18,14 +18,9 @@ from packsight.shared.storage import layout
 from packsight.shared.storage.files import hash_file
 
 FORMAT = 6
-_SIGNED = 4
-"""The first format whose manifests are signed."""
-_PARTS = 5
-"""The first format whose files lie by their hash, and whose products are shown by tables of their own."""
-_SEGMENTS = 6
-"""The first format whose photos have their rows in segments."""
-SERVED = (5, FORMAT)
-"""Formats that this release serves, so that workers that are upgraded before the indexer have a catalog."""
+"""Of the versions that this release makes and serves."""
+_FORMER = 4
+"""The last format whose versions have their files below their own prefix."""
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """Of a version: what becomes a path on the workers' disks leads nowhere else."""
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,60}\.(arrow|faiss|json|lists|npy)$")]
@@ -177,9 +172,9 @@ class Manifest(BaseModel):
     refused: tuple[str, ...] = ()
     """Why the indexer did not publish it, and kept it for a look only; empty for all others."""
     epoch: Epoch | None = None
-    """None in versions of older formats."""
+    """None in a version of an older release."""
     segments: tuple[Segment, ...] = ()
-    """In the order in which their rows are numbered; empty in versions of older formats, whose rows are their photos."""
+    """In the order in which their rows are numbered; empty in a version of an older release."""
     files: dict[FileName, FileEntry] = Field(default_factory=dict)
 
     @property
@@ -188,23 +183,13 @@ class Manifest(BaseModel):
         return Recipe.of(self)
 
     @property
-    def predates_signatures(self) -> bool:
-        """True for a version of a release that signed nothing; no worker of this one serves it."""
-        return self.format < _SIGNED
-
-    @property
-    def has_parts(self) -> bool:
-        """Whether its files lie by their hash, shared with other versions; else below its own prefix."""
-        return self.format >= _PARTS
-
-    @property
-    def has_segments(self) -> bool:
-        """Whether photos have their rows in segments; else each is the row of its number."""
-        return self.format >= _SEGMENTS
+    def is_former(self) -> bool:
+        """True for a version like those of release 0.1: it need not be signed, and has no parts; no worker serves it."""
+        return self.format <= _FORMER
 
     def require_format(self) -> None:
         """Raise CatalogError unless this release serves the version."""
-        if self.format not in SERVED:
+        if self.format != FORMAT:
             age = "an older" if self.format < FORMAT else "a newer"
             raise CatalogError(
                 ErrorCode.CATALOG_REFUSED,

@@ -48,8 +48,8 @@ class Parts:
         """Remove a part; no error when it is gone."""
         self._store.remove(part.key)
 
-    def send(self, folder: Path, manifest: Manifest, named: Collection[str], *, anew: bool = False) -> int:
-        """Upload the files of a version that are not there; return how many bytes that took.
+    def send(self, folder: Path, manifest: Manifest, named: Collection[str], *, anew: bool = False) -> None:
+        """Upload the files of a version that are not there.
 
         named: parts that versions have, which therefore stay. anew: whatever is in the folder is sent. Raises CatalogError for
         a file that is neither in the folder nor among the parts, and for one that arrived in another size.
@@ -69,7 +69,6 @@ class Parts:
         with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="parts") as pool:
             sent = sum(pool.map(self._send, missing))
         self._tell(manifest, "sent", len(missing), sent, len(files))
-        return sent
 
     def _send(self, file: tuple[Path, FileEntry]) -> int:
         path, entry = file
@@ -79,8 +78,8 @@ class Parts:
             raise CatalogError(ErrorCode.CATALOG_REFUSED, f"{path.name} arrived with {size} of {entry.size} bytes")
         return size
 
-    def bring(self, folder: Path, manifest: Manifest, keys: Mapping[str, str], copies: Mapping[str, Path]) -> int:
-        """Bring files of a version into a folder, checked; return how many bytes were fetched.
+    def bring(self, folder: Path, manifest: Manifest, keys: Mapping[str, str], copies: Mapping[str, Path]) -> None:
+        """Bring files of a version into a folder, checked.
 
         keys: where each lies in object storage. copies: marked files of this host by their hash. Raises CatalogError for
         one that is damaged.
@@ -97,7 +96,6 @@ class Parts:
         with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="parts") as pool:
             fetched = sum(pool.map(fetch, missing))
         self._tell(manifest, "fetched", len(missing), fetched, len(keys))
-        return fetched
 
     def _tell(self, manifest: Manifest, done: str, count: int, size: int, of: int) -> None:
         text = "version %s of %s: %d of %d parts %s, %d bytes"

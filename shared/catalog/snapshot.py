@@ -157,7 +157,8 @@ class Snapshot:
     def _open(cls, folder: Path, parameters: MatchingParameters, words: WordParameters) -> Snapshot:
         manifest = read_manifest((folder / MANIFEST).read_bytes(), folder.name)
         manifest.require_format()
-        prefixes, placement = _rows(folder, manifest)
+        prefixes = [segment.prefix for segment in manifest.segments]
+        placement = Placement.open(folder, [segment.rows for segment in manifest.segments])
         local = LocalStore.open(folder, prefixes, placement)
         vectors = Stacked.of(open_array(folder / f"{prefix}vectors.npy") for prefix in prefixes)
 
@@ -225,11 +226,3 @@ class Snapshot:
         points = [len(one.values) for one in local.descriptors]
         if points != np.diff(local.points.starts).tolist() or points != np.diff(self.details.index.starts).tolist():
             raise ValueError("the index of key points does not hold all of them")
-
-
-def _rows(folder: Path, manifest: Manifest) -> tuple[list[str], Placement]:
-    """What the names of each segment's files begin with, and where the photos have their rows."""
-    if not manifest.has_segments:
-        return [""], Placement.in_order(manifest.photos)
-    rows = [segment.rows for segment in manifest.segments]
-    return [segment.prefix for segment in manifest.segments], Placement.open(folder, rows)

@@ -85,7 +85,7 @@ class _Table:
 class ProductTable(_Table):
     """Rows are made when asked for, so that a large catalog costs no memory of its own.
 
-    In versions before format 5 the table itself has what is shown.
+    In versions of release 0.1 the table itself has what is shown.
     """
 
     def __init__(self, path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.contract.errors import ObjectMissing
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 
@@ -90,10 +90,8 @@ def read_told(store: ObjectStore, catalog: str, version: str, name: str) -> byte
     """A file of the report on a version; None where there is none."""
     try:
         return store.read(layout.reports(catalog, version, name)).data
-    except StorageError as error:
-        if error.code is ErrorCode.OBJECT_MISSING:
-            return None
-        raise
+    except ObjectMissing:
+        return None
 
 
 def read_answers(store: ObjectStore, catalog: str, version: str) -> list[Asked]:

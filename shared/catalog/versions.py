@@ -11,7 +11,7 @@ version that answers a share of the messages. Workers of releases that knew none
 gone back for is held there: the indexer's syncs leave it alone until somebody decides, workers need not know.
 
 Two versions have a file in common when it is the same in both: it is sent once, kept once, and brought to a host once
-(packsight.shared.catalog.parts). Versions of older formats have their files below their own prefix.
+(packsight.shared.catalog.parts). Versions of release 0.1 have their files below their own prefix.
 
 Pointer and manifests are signed where there are keys (packsight.shared.catalog.signatures), and a manifest has the hash of every
 other file. What releases left behind that knew no recipes is not: it is read to be told of and to be built upon, never served.
@@ -138,7 +138,7 @@ class CatalogStore:
             )
         document = Document.split(blob.data)
         manifest = self._read(document, version)
-        if document.key or not manifest.predates_signatures:
+        if document.key or not manifest.is_former:
             self._trust.keyring.check(Kind.MANIFEST, document, f"The manifest of version {version} of {self.name}")
         return manifest
 
@@ -239,7 +239,7 @@ class CatalogStore:
                     self._trust.keyring.check(Kind.MANIFEST, document, version)
             except CatalogError:
                 continue
-            if manifest.predates_signatures:
+            if manifest.is_former:
                 continue
             if document.key != self._trust.keyring.own:
                 self._forget(version)
@@ -333,7 +333,7 @@ class CatalogStore:
     def _bring(self, manifest: Manifest, folder: Path, names: Collection[str], copies: Mapping[str, Path]) -> None:
         own = layout.version(self.name, manifest.version)
         keys = {
-            name: layout.part(self.name, manifest.files[name].sha256) if manifest.has_parts else own + name for name in names
+            name: own + name if manifest.is_former else layout.part(self.name, manifest.files[name].sha256) for name in names
         }
         self.parts.bring(folder, manifest, keys, copies)
 
@@ -363,7 +363,7 @@ def _copied(folder: Path) -> Manifest | None:
 
 def named_parts(manifests: Iterable[Manifest]) -> frozenset[str]:
     """Hashes of the parts that versions have."""
-    return frozenset(entry.sha256 for made in manifests if made.has_parts for entry in made.files.values())
+    return frozenset(entry.sha256 for made in manifests if not made.is_former for entry in made.files.values())
 
 
 def _copies(folder: Path) -> dict[str, Path]:

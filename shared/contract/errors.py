@@ -117,6 +117,10 @@ class StorageError(PacksightError):
     """Object storage lacks what was asked for, refuses it, or does not answer."""
 
 
+class ObjectMissing(StorageError):
+    """An object is not there."""
+
+
 class MessageError(PacksightError):
     """A message that does not follow the contract; it is put aside on the dead-letter list."""
 

@@ -69,7 +69,7 @@ class JobsLedger:
         if "batches" not in fields:
             return None
         enqueued, finished = int(fields.get("enqueued", 0)), int(fields.get("finished", 0))
-        return JobState(int(fields.get("batches", 0)), enqueued, finished, fields.get("cancelled") == "1")
+        return JobState(int(fields["batches"]), enqueued, finished, fields.get("cancelled") == "1")
 
     def cancel(self, pipe: redis.client.Pipeline, job: str, batches: int) -> None:
         """Note, once the pipeline is executed, that no more of a job is to be enqueued.

@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import redis
 from redis.client import NEVER_DECODE
 
 from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.pieces import pieces
 from packsight.shared.queue import keys
 
 ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
@@ -33,8 +34,6 @@ _OF_CELERY = {
     "Terminated": ErrorCode.WORKER_KILLED,
 }
 """What Celery itself raises in a task's place."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class Results:
     def read(self, task_ids: Sequence[str]) -> dict[str, TaskEnd]:
         """Return how tasks ended; those that have not are left out."""
         found: dict[str, TaskEnd] = {}
-        for chunk in _chunks(task_ids):
+        for chunk in pieces(task_ids, _CHUNK):
             records = cast("list[str | None]", self._client.mget(map(keys.task_result, chunk)))
             for name, record in zip(chunk, records, strict=True):
                 end = _end_of(record)
@@ -71,28 +70,25 @@ class Results:
 
     def ended(self, task_ids: Sequence[str]) -> set[str]:
         """Return which of these tasks have ended; much cheaper than reading their results."""
-        found: set[str] = set()
-        for chunk in _chunks(task_ids):
-            with self._client.pipeline(transaction=False) as pipe:
-                for name in chunk:
-                    ask_for_head(pipe, name)
-                heads = cast("list[bytes]", pipe.execute())
-            found.update(name for name, head in zip(chunk, heads, strict=True) if has_ended(head))
-        return found
+        return {name for name, head in self._heads(task_ids, STATUS_BYTES) if has_ended(head)}
 
     def counted(self, task_ids: Sequence[str]) -> dict[str, dict[str, int] | None]:
         """Return how many outcomes of each task that has ended have which status; None where only the whole result tells."""
         found: dict[str, dict[str, int] | None] = {}
-        for chunk in _chunks(task_ids):
+        for name, head in self._heads(task_ids, COUNTS_BYTES):
+            if has_ended(head):
+                counts = _COUNTS.search(head)
+                found[name] = json.loads(counts[1]) if counts else None
+        return found
+
+    def _heads(self, task_ids: Sequence[str], size: int) -> Iterator[tuple[str, bytes]]:
+        """The first bytes of each task's record; none of one that there is none of."""
+        for chunk in pieces(task_ids, _CHUNK):
             with self._client.pipeline(transaction=False) as pipe:
                 for name in chunk:
-                    ask_for_head(pipe, name, COUNTS_BYTES)
+                    ask_for_head(pipe, name, size)
                 heads = cast("list[bytes]", pipe.execute())
-            for name, head in zip(chunk, heads, strict=True):
-                if has_ended(head):
-                    counts = _COUNTS.search(head)
-                    found[name] = json.loads(counts[1]) if counts else None
-        return found
+            yield from zip(chunk, heads, strict=True)
 
     def forget(self, *task_ids: str) -> None:
         """Remove results that nobody will read again."""
@@ -108,10 +104,6 @@ def has_ended(head: bytes) -> bool:
     """Tell from the first STATUS_BYTES of a record whether its task has ended."""
     status = _STATUS.search(head)
     return status is not None and status.group(1).decode() in ENDED
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
 
 
 def _end_of(record: str | None) -> TaskEnd | None:

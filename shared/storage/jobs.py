@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.contract.errors import ObjectMissing
 from packsight.shared.contract.messages import (
     CALLED,
     MAX_IMAGES,
@@ -229,7 +229,7 @@ class JobStore:
         self._write(manifest.job, layout.MANIFEST, manifest.model_dump_json(exclude=about))
 
     def load(self, job: str) -> Job:
-        """Read a job; raises StorageError (OBJECT_MISSING) when there is no such job."""
+        """Read a job; raises ObjectMissing when there is no such job."""
         manifest, images, unopened = self.manifest(job), self.images(job), self.unopened(job)
         if manifest.columns:
             extras: list[dict[str, str]] = [json.loads(line) for line in self._lines(job, _COLUMNS)]
@@ -239,21 +239,19 @@ class JobStore:
         return Job.of(manifest, images, unopened)
 
     def manifest(self, job: str) -> JobManifest:
-        """Read a job's manifest alone, which is small; raises StorageError (OBJECT_MISSING)."""
+        """Read a job's manifest alone, which is small; raises ObjectMissing."""
         manifest = JobManifest.model_validate_json(self._store.read(layout.job(job, layout.MANIFEST)).data)
         return manifest.model_copy(update=self._about(job))
 
     def images(self, job: str) -> list[JobImage]:
-        """Read what a job's messages name, in order, without the producer's own columns; raises StorageError (OBJECT_MISSING)."""
+        """Read what a job's messages name, in order, without the producer's own columns; raises ObjectMissing."""
         return [JobImage.model_validate_json(line) for line in self._lines(job, _IMAGES)]
 
     def unopened(self, job: str) -> list[Unopened]:
         """Read what of a job could not be opened, in the order of submission, without the producer's own columns."""
         try:
             return [Unopened.model_validate_json(line) for line in self._lines(job, _UNOPENED)]
-        except StorageError as error:
-            if error.code is not ErrorCode.OBJECT_MISSING:
-                raise
+        except ObjectMissing:
             return []
 
     def remove(self, job: str) -> None:
@@ -265,9 +263,7 @@ class JobStore:
     def _about(self, job: str) -> dict[str, Any]:
         try:
             about = JobAbout.model_validate_json(self._store.read(layout.job(job, _ABOUT)).data)
-        except StorageError as error:
-            if error.code is not ErrorCode.OBJECT_MISSING:
-                raise
+        except ObjectMissing:
             return {}  # a job of an earlier release
         return dict(about)
 

@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as TransferTimeout
 from urllib3.util import Retry, Timeout
 
-from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.contract.errors import ErrorCode, ObjectMissing, StorageError
 from packsight.shared.settings import S3
 from packsight.shared.storage import deadline, layout
 from packsight.shared.storage.coding import Received
@@ -230,10 +230,8 @@ class ObjectStore:
         """Tell whether our bucket has this key."""
         try:
             self._stat(self.bucket, key)
-        except StorageError as error:
-            if error.code is ErrorCode.OBJECT_MISSING:
-                return False
-            raise
+        except ObjectMissing:
+            return False
         return True
 
     def size(self, key: str) -> int:
@@ -244,10 +242,8 @@ class ObjectStore:
         """Since an object of our bucket was written last; None when there is none."""
         try:
             written: datetime = self._stat(self.bucket, key).last_modified
-        except StorageError as error:
-            if error.code is ErrorCode.OBJECT_MISSING:
-                return None
-            raise
+        except ObjectMissing:
+            return None
         return datetime.now(UTC) - written
 
     def etag(self, key: str, *, bucket: str | None = None) -> str:
@@ -316,7 +312,8 @@ class ObjectStore:
     def _typed(self, error: Exception, name: str) -> StorageError:
         if isinstance(error, S3Error):
             code = _CODES.get(str(error.code), ErrorCode.FETCH_FAILED)
-            return StorageError(code, f"{name}: {error.code}: {error.message or ''}".rstrip(": "))
+            kind = ObjectMissing if code is ErrorCode.OBJECT_MISSING else StorageError
+            return kind(code, f"{name}: {error.code}: {error.message or ''}".rstrip(": "))
         if isinstance(error, ValueError | ParseError):
             return _not_s3(name)
         if isinstance(error, TransferTimeout):

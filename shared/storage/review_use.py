@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.contract.errors import ObjectMissing
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 
@@ -64,12 +64,8 @@ def read_use(store: ObjectStore, catalog: str) -> ReviewUse:
     """What is written, nothing where there is none; raises StorageError when storage does not answer."""
     try:
         return ReviewUse.model_validate_json(store.read(layout.review_use(catalog)).data)
-    except StorageError as error:
-        if error.code is not ErrorCode.OBJECT_MISSING:
-            raise
-    except ValidationError:
-        pass  # of another release: it is written anew by the next sync
-    return ReviewUse()
+    except (ObjectMissing, ValidationError):  # one of another release is written anew by the next sync
+        return ReviewUse()
 
 
 def write_use(store: ObjectStore, catalog: str, use: ReviewUse) -> None:

@@ -23,7 +23,7 @@ from threading import Lock
 
 from pydantic import ValidationError
 
-from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.contract.errors import ErrorCode, ObjectMissing, StorageError
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import Listed, ObjectStore
 from packsight.shared.storage.verdicts import Reviewed, Verdict, reviewed
@@ -168,9 +168,7 @@ class ReviewStore:
         """None when the object is no longer there."""
         try:
             lines = self._lines(key)
-        except StorageError as error:
-            if error.code is not ErrorCode.OBJECT_MISSING:
-                raise
+        except ObjectMissing:
             return None
         return tuple(verdict for line in lines if (verdict := _parsed(line)) is not None)
 
@@ -210,7 +208,6 @@ def _anew(do: Callable[[], None]) -> None:
     for _ in range(_TRIES):
         try:
             return do()
-        except StorageError as error:
-            if error.code is not ErrorCode.OBJECT_MISSING:
-                raise
+        except ObjectMissing:
+            continue
     return do()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
-from typing import IO, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 MARK = "\ufeff"
 """At the beginning of a CSV for people: without it Excel takes UTF-8 for its system's code page, and spoils Cyrillic."""
@@ -24,12 +28,14 @@ def literal(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-class LineFeeds:
-    """Ends rows of a csv.writer by a line feed alone. Tell it to end them by CR LF, so that it quotes either inside a cell."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-
-    def write(self, row: str) -> int:
-        """Write a row."""
-        return self._file.write(row.removesuffix("\r\n") + "\n")
+def csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A CSV for people piece by piece: the MARK, the names of the columns, then row by row."""
+    yield MARK
+    text = io.StringIO()
+    # Told to end rows by CR LF, so that either is quoted inside a cell; a row ends by a line feed alone.
+    table = csv.DictWriter(text, columns, lineterminator="\r\n")
+    for row in chain([{name: name for name in columns}], rows):
+        table.writerow({name: harmless(value) for name, value in row.items()})
+        yield text.getvalue().removesuffix("\r\n") + "\n"
+        text.seek(0)
+        text.truncate()

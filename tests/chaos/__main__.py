@@ -18,7 +18,6 @@ from rich.console import Console
 
 from bench import machine
 from bench.photos import demo, few
-from packsight.worker.process.cores import usable_cores
 from tests.chaos.plan import BROKER, everything, kills, mixed
 from tests.chaos.real import BATCH, real
 from tests.chaos.run import Run, document
@@ -100,7 +99,7 @@ def _about() -> dict[str, Any]:
     return {
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": machine.commit(),
-        "machine": machine.machine(usable_cores()),
+        "machine": machine.machine(),
     }
 
 

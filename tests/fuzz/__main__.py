@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 
 from bench import machine
-from packsight.worker.process.cores import usable_cores
 from tests.fuzz.run import fuzz
 from tests.fuzz.targets import TARGETS
 
@@ -32,7 +31,7 @@ def main(
         "seed": seed,
         "ended": "",
         "commit": machine.commit(),
-        "machine": machine.machine(usable_cores()),
+        "machine": machine.machine(),
         "targets": {},
     }
     faults = 0

@@ -195,7 +195,7 @@ def test_a_backup_that_was_broken_off_goes_on_where_it_was(disaster: Disaster, m
             raise StorageError(ErrorCode.FETCH_FAILED, "the line is cut")
         return real(store, name, path, limit=limit)
 
-    monkeypatch.setattr("packsight.deploy.backup.taking._STEP", 4)
+    monkeypatch.setattr("packsight.deploy.backup.taking.STEP", 4)
     with monkeypatch.context() as patched:
         patched.setattr(ObjectStore, "download", failing)
         with pytest.raises(StorageError, match="the line is cut"):

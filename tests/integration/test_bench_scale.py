@@ -27,7 +27,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]
     app = typer.Typer()
     app.command()(scale.main)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scale, "_apart", here)
+        patch.setattr(scale, "ask", here)
         patch.setattr(scale, "second_process", lambda *_: 1.0)
         arguments = [str(PHOTOS), "--asked", "10", "--no-networks", "--out", str(folder), "--write", str(folder / "scale.md")]
         result = CliRunner().invoke(app, arguments, catch_exceptions=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -202,7 +201,7 @@ def test_a_picture_of_two_products_has_two_rows_and_keeps_them(tmp_path: Path) -
         ({"shown": 5}, "15 photos are left where it was learned among 36"),
         ({"begin": "it was asked for"}, "it was asked for"),
         ({"parameters": APPROXIMATE}, "rows are made, or learned from, in another way"),
-        ({"format": 5}, "the version before has format 5"),
+        ({"format": 2}, "the version before has format 2"),
         ({"folder": None}, "the files of the version before are not at hand"),
     ],
 )
@@ -235,25 +234,6 @@ def test_an_index_that_finds_too_little_ends_the_epoch(tmp_path: Path, monkeypat
     assert ended.manifest.epoch is not None
     assert ended.manifest.epoch.reason == "the index found 0.0500 of the nearest photos first"
     assert {path.name for path in ended.folder.iterdir()} == {*ended.manifest.files, "manifest.json"}
-
-
-def formerly(folder: Path) -> None:
-    """Make of a version in one segment what the release before would have written: rows in files of no segment."""
-    for file in list(folder.glob("s0000.*")):
-        file.replace(folder / file.name.removeprefix("s0000."))
-    for name in ("photo_row.npy", "row_photo.npy"):
-        (folder / name).unlink()
-    told = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**told, "format": 5, "epoch": None, "segments": []}))
-
-
-def test_a_version_of_the_format_before_is_served_as_it_is(tmp_path: Path) -> None:
-    before = shop_of(tmp_path, 8).build("first")
-    expected = answers(before)
-    formerly(before.folder)
-    former = Snapshot.open(before.folder)
-    assert not former.manifest.has_segments
-    assert answers(former) == expected
 
 
 @pytest.mark.parametrize("name", ["photo_row", "row_photo"])

@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from packsight.indexer.build.epoch import LEARNED
-from packsight.shared.catalog.manifest import Manifest, new_version, read_manifest, seal
+from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
-from tests.integration.test_segmented_versions import formerly
-from tests.integration.test_shown_anew import Priced
 from tests.integration.test_sync import Shop, killed_before
 
 
@@ -97,26 +95,6 @@ def test_of_a_published_version_that_is_damaged_nothing_is_taken_over(shop: Shop
     assert report.built is not None and report.built.epoch is not None
     assert report.built.epoch.reason == "the files of the version before are not at hand"
     assert len(shop.snapshot().manifest.segments) == 1
-
-
-def test_a_version_of_the_format_before_is_followed_by_a_whole_one_even_if_only_a_price_is_new(
-    tmp_path: Path, live_settings: Settings, store: ObjectStore
-) -> None:
-    shop = Priced(tmp_path / "shop", live_settings, store)
-    shop.prices = {"3": "10.00"}
-    shop.sync()
-    former = tmp_path / new_version()
-    shutil.copytree(shop.snapshot().folder, former)
-    formerly(former)
-    before = read_manifest((former / "manifest.json").read_bytes(), former.name)
-    seal(former, before.model_copy(update={"version": former.name, "files": {}}))
-    shop.catalogs.upload(former)
-    shop.catalogs.point(former.name, expected=shop.catalogs.current())
-    shop.prices["3"] = "12.50"
-    report = shop.sync()
-    assert report.built is not None and report.built.epoch is not None
-    assert report.built.epoch.reason == "the version before has format 5"
-    assert shop.snapshot().products[2].price == "12.50"
 
 
 def test_a_forced_sync_writes_all_anew(shop: Shop) -> None:

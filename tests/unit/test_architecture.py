@@ -17,7 +17,8 @@ ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
 APART = ("worker", "producer", "indexer")
 LAYERS = {
     "shared": [
-        {"contract"}, {"advice", "extras", "health", "launch", "logs", "memory", "parameters", "secret_files", "shares"},
+        {"contract"},
+        {"advice", "extras", "health", "launch", "logs", "memory", "overlap", "parameters", "pieces", "secret_files", "shares"},
         {"settings"},
         {"vision"}, {"tables"},
         {"storage"},

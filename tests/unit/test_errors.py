@@ -11,6 +11,7 @@ from packsight.shared.contract.errors import (
     ErrorCode,
     ImageError,
     MessageError,
+    ObjectMissing,
     PacksightError,
     StorageError,
     TaskError,
@@ -23,7 +24,8 @@ from packsight.shared.storage.objects import Conflict
     "error",
     [
         Conflict(ErrorCode.CONFLICT, "catalogs/a name with blanks/CURRENT was changed"),
-        StorageError(ErrorCode.OBJECT_MISSING, "jobs/x is missing", remedy="Submit it again."),
+        StorageError(ErrorCode.FETCH_FAILED, "jobs/x broke off"),
+        ObjectMissing(ErrorCode.OBJECT_MISSING, "jobs/x is missing", remedy="Submit it again."),
         ImageError(ErrorCode.FETCH_FAILED, "a.jpg", retryable=False),
         MessageError(message="no images"),
         CatalogError(ErrorCode.CATALOG_REFUSED, "other models"),

@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from packsight.worker.pipeline.overlap import postprocess, prefetch, started
+from packsight.shared.overlap import postprocess, prefetch, started
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from packsight.shared.catalog.manifest import Manifest, read_manifest, seal
+from packsight.shared.catalog.manifest import FORMAT, Manifest, read_manifest, seal
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.storage.objects import Listed
@@ -47,7 +47,7 @@ def catalogs(shelf: Counted) -> CatalogStore:
     return CatalogStore(shelf, "default", UNCHECKED)
 
 
-def built(folder: Path, format_: int = 5, /, **files: str) -> Manifest:
+def built(folder: Path, format_: int = FORMAT, /, **files: str) -> Manifest:
     """A sealed version of small files: `index="text"` is index.json."""
     folder.mkdir(parents=True)
     for name, text in files.items():
@@ -157,17 +157,18 @@ def test_where_the_disk_knows_no_links_all_is_fetched(
     assert shelf.fetched == ["index.json"] * 2
 
 
-def test_the_format_before_is_served_and_what_is_older_refused(tmp_path: Path) -> None:
+def test_a_version_of_an_older_or_a_newer_release_is_refused(tmp_path: Path) -> None:
     made = built(tmp_path / "v1", index="one")
-    made.model_copy(update={"format": 5}).require_format()
-    with pytest.raises(CatalogError, match="older release"):
-        made.model_copy(update={"format": 4}).require_format()
+    made.require_format()
+    for other, age in ((2, "older"), (FORMAT + 1, "newer")):
+        with pytest.raises(CatalogError, match=f"{age} release"):
+            made.model_copy(update={"format": other}).require_format()
 
 
 def test_files_of_a_version_that_is_too_old_to_be_served_are_still_read_from_its_own_folder(
     catalogs: CatalogStore, shelf: Counted, tmp_path: Path
 ) -> None:
-    made = built(tmp_path / "v1", 4, index="one")
+    made = built(tmp_path / "v1", 2, index="one")
     for path in (tmp_path / "v1").iterdir():
         shelf.objects[f"catalogs/default/versions/v1/{path.name}"] = path.read_bytes()
     catalogs.download("v1", tmp_path / "host")
@@ -178,7 +179,7 @@ def test_files_of_a_version_that_is_too_old_to_be_served_are_still_read_from_its
 def test_of_a_version_with_a_damaged_part_nothing_stays_on_the_host(
     catalogs: CatalogStore, shelf: Counted, tmp_path: Path
 ) -> None:
-    made = built(tmp_path / "v1", 5, **{f"file{number}": str(number) for number in range(30)})
+    made = built(tmp_path / "v1", **{f"file{number}": str(number) for number in range(30)})
     catalogs.upload(tmp_path / "v1")
     shelf.objects[f"catalogs/default/parts/{made.files['file7.json'].sha256}"] = b"x"
     with pytest.raises(CatalogError, match=r"file7\.json of version v1 is damaged"):

@@ -174,7 +174,7 @@ def test_a_version_of_a_release_that_signed_nothing_can_be_built_upon(shelf: She
     put(shelf, tmp_path / "v0", "v0", UNCHECKED)
     shelf.objects[manifest_key("v0")] = shelf.objects[manifest_key("v0")].replace(b'"format": 6', b'"format": 2')
     manifest = CatalogStore(shelf, "default", reader(1)).manifest("v0")
-    assert manifest.predates_signatures
+    assert manifest.is_former
     with pytest.raises(CatalogError, match="older release"):
         manifest.require(manifest.recipe)
 

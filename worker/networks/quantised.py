@@ -49,7 +49,7 @@ class SideCar(BaseModel):
     source: str
     """sha256 of the network that it was made from."""
     sha256: str
-    """Of the network in int8, as worker.model_files.network_sha256 counts."""
+    """Of the network in int8, as worker.networks.model_files.network_sha256 counts."""
     accepted: bool
     reason: str
     nncf: str

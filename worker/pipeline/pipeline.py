@@ -26,6 +26,7 @@ from packsight.shared.contract.references import shown
 from packsight.shared.matching.decision import by_barcode, decision
 from packsight.shared.matching.stages import rank_by_all, rank_by_details
 from packsight.shared.matching.stopping import as_served, with_evidence
+from packsight.shared.overlap import postprocess, prefetch, started
 from packsight.shared.settings import Decode
 from packsight.shared.storage.fetch import Fetcher
 from packsight.shared.vision.features import Features
@@ -38,7 +39,6 @@ from packsight.worker.pipeline.early_stop import EarlyStop
 from packsight.worker.pipeline.extracted import Extracted, timed
 from packsight.worker.pipeline.feature_cache import FeatureCache
 from packsight.worker.pipeline.middle import middle
-from packsight.worker.pipeline.overlap import postprocess, prefetch, started
 from packsight.worker.pipeline.parameters import FLOW, FlowParameters
 from packsight.worker.pipeline.patience import Patience
 from packsight.worker.pipeline.reading import read_in_parts

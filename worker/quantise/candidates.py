@@ -33,7 +33,7 @@ _CENTRE = (127.5, 127.5, 127.5)
 class Candidate(Protocol):
     """A network to be tried.
 
-    name: for people; key: as worker.quantised.key; source: sha256 of the network in full precision; transformer: whether
+    name: for people; key: as worker.networks.quantised.key; source: sha256 of the network in full precision; transformer: whether
     it has attention.
     """
 

@@ -189,8 +189,6 @@ def _refusal(request: Request, error: Refused) -> HTMLResponse:
         shows = HTMLResponse(environment().get_template("refusal.html.j2").render(layout="door.html.j2", **values))
     shows.status_code = error.status
     shows.headers.update(error.headers)
-    if error.retry_after is not None:
-        shows.headers["Retry-After"] = f"{max(1, round(error.retry_after))}"
     return shows
 
 

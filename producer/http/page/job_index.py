@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from packsight.producer.client import Client
-from packsight.producer.collect import chunks, rows_of, unopened_rows
+from packsight.producer.collect import rows_of, unopened_rows
 from packsight.producer.http.page.told import Photo, photo_of, told_of, values_of
 from packsight.producer.rows import Row
 from packsight.shared.catalog.words.normalise import tokens
 from packsight.shared.contract.outcomes import Candidate, Evidence, Outcome, Product, Status
+from packsight.shared.pieces import pieces
 from packsight.shared.queue.ledger import NEVER_BEGUN
 from packsight.shared.storage.jobs import Batch, JobImage, JobManifest, task_ids
 
@@ -187,7 +188,7 @@ class JobIndex:
             unopened = [photo_of(row) for row in unopened_rows(job)]
             self._write({_UNOPENED: (unopened, "")})
         self._remove(gone, size)
-        for part in chunks(changed, _PART):
+        for part in pieces(changed, _PART):
             began = time.monotonic()
             ends = client.ledger.results.read([ids[number] for number in part if now[number] != _CANCELLED])
             batches = [job.batches[number] for number in part]

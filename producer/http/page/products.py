@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from itertools import islice
 from typing import Annotated
 
@@ -11,7 +10,8 @@ from fastapi import APIRouter, Query, Response
 from packsight.producer.http.page.frame import PageRoute, Reviewer
 from packsight.producer.http.page.review import catalog_of
 from packsight.producer.report import web_link
-from packsight.shared.catalog.health import LISTS, health_list, write_csv
+from packsight.shared.catalog.health import LISTS, health_list
+from packsight.shared.tables.spreadsheet import csv_lines
 
 router = APIRouter(route_class=PageRoute)
 
@@ -54,7 +54,6 @@ def of_list(who: Reviewer, name: str, catalog: str = "") -> Response:
 def list_as_file(who: Reviewer, name: str, catalog: str = "") -> Response:
     """All of such a list."""
     catalog, listed = catalog_of(who, catalog), health_list(name)
-    text = io.StringIO()
-    write_csv(text, name, who.rooms.view(catalog).rows(name))
+    text = "".join(csv_lines(listed.columns, who.rooms.view(catalog).rows(name)))
     headers = {"Content-Disposition": f'attachment; filename="{catalog}-{listed.name}.csv"'}
-    return Response(text.getvalue(), media_type="text/csv", headers=headers)
+    return Response(text, media_type="text/csv", headers=headers)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +24,6 @@ from packsight.shared.contract.references import shown
 from packsight.shared.storage.jobs import JobManifest
 from packsight.shared.storage.review_figure import Promise
 from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
-from packsight.shared.tables.spreadsheet import MARK, LineFeeds, harmless
 
 router = APIRouter(route_class=PageRoute)
 
@@ -137,7 +133,7 @@ def export(who: Reviewer, kind: Literal["csv", "jsonl"], catalog: str = "") -> R
     inbox = who.rooms.inbox(catalog)
     reviewed, verdicts = inbox.reviewed(), inbox.all()
     rows = _given(verdicts, reviewed)
-    lines = (f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows) if kind == "jsonl" else _csv(rows)
+    lines = files.lines(rows, files.GIVEN, as_csv=kind == "csv")
     headers = {"Content-Disposition": f'attachment; filename="verdicts-{catalog}.{kind}"'}
     return StreamingResponse(lines, media_type="text/csv" if kind == "csv" else "application/jsonl", headers=headers)
 
@@ -148,19 +144,6 @@ def _given(verdicts: list[Verdict], reviewed: Reviewed) -> Iterator[files.Cells]
         for review in reviewed.photos.values() for one in (review.verdict, *review.against)
     }  # fmt: skip
     return (files.given(verdict, counts=standing.get(verdict.id, "no")) for verdict in verdicts)
-
-
-def _csv(rows: Iterator[files.Cells]) -> Iterator[str]:
-    text = io.StringIO()
-    text.write(MARK)
-    table = csv.DictWriter(LineFeeds(text), files.GIVEN, lineterminator="\r\n")
-    table.writeheader()
-    for row in rows:
-        table.writerow({name: harmless(value) for name, value in row.items()})
-        yield text.getvalue()
-        text.seek(0)
-        text.truncate()
-    yield text.getvalue()
 
 
 def catalog_of(who: Viewer, asked: str) -> str:

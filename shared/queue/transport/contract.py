@@ -125,7 +125,6 @@ FOREIGN: dict[str, dict[str, str]] = {
         "conn_or_acquire": "(self, client=)",
         "client": PRESENT,
         "_q_for_pri": "(self, queue, pri)",
-        "priority_steps": PRESENT,
         "sep": SEPARATOR,
         "active_queues": PRESENT,
         "active_fanout_queues": PRESENT,
@@ -134,7 +133,6 @@ FOREIGN: dict[str, dict[str, str]] = {
         "visibility_timeout": PRESENT,
         "unacked_key": UNACKED,
         "connection_errors": PRESENT,
-        "unacked_restore_limit": PRESENT,
         "unacked_index_key": UNACKED_INDEX,
     },
     "kombu.transport.redis:MultiChannelPoller": {

@@ -10,10 +10,8 @@ from queue import Empty
 from time import monotonic
 from typing import Any
 
-import redis
 from kombu.transport import redis as stock
 
-from packsight.shared.queue.refusals import is_refusal
 from packsight.shared.queue.transport.channel import POLL_SECONDS, Channel
 
 log = logging.getLogger(__name__)
@@ -115,17 +113,12 @@ class Poller(stock.MultiChannelPoller):  # type: ignore[misc]
                 log.warning("the broker cannot be reached; held messages are not renewed", exc_info=True)
 
     def maybe_restore_messages(self) -> None:
-        """Put back what nobody renews any more; a broker that can do nothing is asked at the next sweep.
+        """Put back what nobody renews any more.
 
         Left to those who take messages: whoever only hears answers need not have the right.
         """
-        if not any(channel.records for channel in self._channels):
-            return
-        try:
+        if any(channel.records for channel in self._channels):
             super().maybe_restore_messages()
-        except redis.ResponseError as error:
-            if not is_refusal(error):
-                raise
 
     def get(self, callback: Callable[..., Any], timeout: float | None = None) -> None:
         """Wait for one event, for consumers without an event loop; raises Empty after POLL_SECONDS without one."""

@@ -1,4 +1,4 @@
-"""Threads around the networks: they work on some items ahead of them and some behind, and everything stays in order."""
+"""Threads around one that asks, as the networks: they work on some items ahead of it and some behind, all in order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def started(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most:
         waiting.append(pool.submit(work, item))
         if len(waiting) > most:
             yield waiting.popleft()
-    yield from waiting
+    while waiting:
+        yield waiting.popleft()
 
 
 def prefetch(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: int, group: int) -> Iterator[list[T]]:
@@ -45,10 +46,4 @@ def prefetch(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most
 
 def postprocess(pool: Executor, work: Callable[[S], T], items: Iterable[S], *, most: int) -> Iterator[T]:
     """Work on items as they come, while the next ones are being made; up to `most` wait for it."""
-    waiting: deque[Future[T]] = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > most:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    return (future.result() for future in started(pool, work, items, most=most))
