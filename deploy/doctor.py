@@ -133,7 +133,7 @@ def stack(folder: StackFolder) -> Findings:
     dead = down(state)
     for text in dead:
         remedy = f"Its end is told in {folder.logs / 'supervisor.log'}; `packsight up` starts what is missing at once."
-        yield _wrong("stack", text, remedy)
+        yield _wrong("stack", text, "Nothing is lost by it." if state.credentials.one_password else remedy)
     unwell = [text for part in state.parts if (text := sick(folder, part))]
     for text in unwell:
         yield _wrong("stack", text, "The supervisor starts it again if it lasts.")
