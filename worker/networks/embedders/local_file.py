@@ -78,7 +78,7 @@ def activations(file: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov
     car = side_car(file)
     if not file.is_file():
         raise UserError(f"The network {file} does not exist. Put the file there or correct PACKSIGHT_MODELS__EMBEDDER.")
-    model = graph.cut(compiler.read(file), car.layer)
+    model = _activations(compiler.read(file), car)
     given = EmbedderDescription(
         name=car.name or file.stem,
         source=quantised.OWN,
@@ -96,7 +96,7 @@ def activations(file: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov
     )
     chosen = compiler.choose(file, given.sha256, *quantised.made_with(given))
     if chosen.int8:
-        model = graph.cut(compiler.read(chosen.path), car.layer)
+        model = _activations(compiler.read(chosen.path), car)
     graph.refuse_broken(model, file)
     completion = {
         "sha256": chosen.sha256,
@@ -104,3 +104,7 @@ def activations(file: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov
         "precision": chosen.precision,
     }
     return given.model_copy(update=completion), model
+
+
+def _activations(network: ov.Model, car: SideCar) -> ov.Model:
+    return graph.channels_first(graph.cut(network, car.layer), car.input_size)
