@@ -514,9 +514,20 @@ def nearest_stack() -> Path | None:
     here = Path.cwd()
     for folder in (here, *here.parents):
         file = folder / STACK_FILE
-        if file.is_file() and (folder == here or file.stat().st_uid == os.getuid()):
+        if _is_there(file) if folder == here else os.path.isfile(file) and file.stat().st_uid == os.getuid():  # noqa: PTH113
             return file
     return None
+
+
+def _is_there(file: Path) -> bool:
+    """Raises UserError where the folder of the file may not be looked into."""
+    try:
+        return file.exists()
+    except PermissionError:
+        raise UserError(
+            f"{file} is another user's, who lets nobody else look. Work in a folder of yours, or name a file of settings "
+            "by PACKSIGHT_STACK_FILE."
+        ) from None
 
 
 def named_stack() -> Path | None:
@@ -528,7 +539,7 @@ def named_stack() -> Path | None:
 def check_named_stack() -> None:
     """Raise UserError where PACKSIGHT_STACK_FILE names a file that is not there."""
     file = named_stack()
-    if file is not None and not file.exists():
+    if file is not None and not _is_there(file):
         raise UserError(
             f"PACKSIGHT_STACK_FILE names {file}, which does not exist. Correct the variable, or unset it: then the file "
             "of the nearest stack is read."
@@ -560,7 +571,11 @@ def load_settings(stack_file: Path | None = None) -> Settings:
     if stack_file is None:
         check_named_stack()
     try:
-        return Settings(_env_file=file if file.exists() else None)
+        return Settings(_env_file=file if _is_there(file) else None)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}. Give read access, or name another file.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file} is no text in UTF-8. Save it as that; `packsight up` writes a stack's anew.") from None
     except SettingsError as error:
         section = str(error).partition('"')[2].partition('"')[0].upper()
         raise UserError(

@@ -364,7 +364,7 @@ def test_where_torch_is_to_run_and_is_not_installed_it_is_asked_for(tmp_path: Pa
     "fields",
     [
         {"name": "../mine"}, {"name": "of/mine"}, {"name": " "}, {"std": [0, 1, 1]}, {"gem_p": 0},
-        {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+        {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}, {"mean": [0.5, 0.5, 0.5]}, {"std": [0.229, 0.224, 0.225]},
     ],
 )  # fmt: skip
 def test_a_side_car_that_would_make_a_network_useless_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ class SideCar(BaseModel):
 
     @model_validator(mode="after")
     def _on_the_scale_of_pixels(self) -> Self:
-        if 0 < max(self.mean) <= 1 and max(self.std) <= 1:
+        if 0 < max(self.mean) <= 1 or max(self.std) < 1:
             raise ValueError("mean and std are on the scale 0…1, needed is 0…255: multiply them by 255")
         return self
 
