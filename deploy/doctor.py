@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import stat
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from enum import StrEnum
 from importlib import metadata
@@ -133,7 +133,7 @@ def stack(folder: StackFolder) -> Findings:
     dead = down(state)
     for text in dead:
         remedy = f"Its end is told in {folder.logs / 'supervisor.log'}; `packsight up` starts what is missing at once."
-        yield _wrong("stack", text, remedy)
+        yield _wrong("stack", text, "Nothing is lost by it." if state.credentials.one_password else remedy)
     unwell = [text for part in state.parts if (text := sick(folder, part))]
     for text in unwell:
         yield _wrong("stack", text, "The supervisor starts it again if it lasts.")
@@ -149,13 +149,25 @@ def networks(settings: Settings) -> Findings:
     """Whether the networks that the settings name are there, and those of the user's work: each is built once, in seconds."""
     there = list(models(settings))
     yield from there
-    if all(finding.level is Level.GOOD for finding in there):
-        from packsight.worker.networks.load import refuse_unusable  # noqa: PLC0415 - not without the worker's part
+    if not any(finding.level is Level.NOTE for finding in there):
+        from packsight.worker.networks import load  # noqa: PLC0415 - not without the worker's part
 
-        try:
-            refuse_unusable(settings.models)
-        except UserError as error:
-            yield _wrong("networks", str(error).rstrip("."), "No worker starts with it.")
+        wrong = {finding.subject for finding in there if finding.level is Level.WRONG}
+        if "embedder" not in wrong:
+            yield from _built("embedder", load.refuse_unusable_embedder, settings.models)
+        if wrong <= {"embedder"}:
+            yield from _built("spotter", load.refuse_unusable_spotter, settings.models)
+
+
+def _built(role: str, build: Callable[[Models], None], chosen: Models) -> Findings:
+    try:
+        build(chosen)
+    except UserError as error:
+        yield _wrong("networks", str(error).rstrip("."), "No worker starts with it.")
+    except Exception as error:  # whatever a runtime raises over a file that it cannot take
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        remedy = "No worker starts with it: `packsight worker` shows where it fails. Correct its file and side-car file."
+        yield _wrong("networks", f"the {role} {getattr(chosen, role)} cannot be built ({cause})", remedy)
 
 
 def models(settings: Settings) -> Findings:

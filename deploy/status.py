@@ -151,7 +151,10 @@ def down(state: StackState) -> list[str]:
     known = {part.name for part in state.parts}
     lines += [f"{name} is down: {why}" for name, why in state.given_up.items() if name not in known]
     if state.parts and not state.supervised:
-        lines.append("supervisor is down, so that nothing is started again that ends; `packsight up` brings it back")
+        older = state.credentials.one_password
+        remedy = "`packsight down` and then `up` take it over" if older else "`packsight up` brings it back"
+        why = "an older release started this stack, without a supervisor" if older else "supervisor is down"
+        lines.append(f"{why}, so that nothing is started again that ends; {remedy}")
     return lines
 
 

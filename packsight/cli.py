@@ -2,7 +2,6 @@
 
 # Annotations are not postponed here: Typer would evaluate each of them, a fifth of the time of `--help`.
 
-import errno
 import os
 import sys
 from typing import Annotated
@@ -15,7 +14,7 @@ from packsight.deploy.cli import app as deploy
 from packsight.indexer.cli import app as indexer
 from packsight.producer.cli import app as producer
 from packsight.shared import launch
-from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.errors import NO_ROOM, PacksightError, UserError
 from packsight.worker.cli import app as worker
 
 
@@ -64,7 +63,7 @@ def main() -> None:
         print(f"packsight: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        if error.errno not in NO_ROOM:
             raise
         where = f" ({error.filename})" if error.filename else ""
         print(f"packsight: {error.strerror}{where}. Make room, or write elsewhere.", file=sys.stderr)

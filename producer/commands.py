@@ -25,7 +25,7 @@ from packsight.producer.rows import Row
 from packsight.producer.summary import State, Summary
 from packsight.producer.thumbnails import fetched
 from packsight.shared.catalog.versions import is_published, published_names
-from packsight.shared.contract.errors import SOME_FAILED, UserError, parse_code
+from packsight.shared.contract.errors import NO_ROOM, SOME_FAILED, UserError, parse_code
 from packsight.shared.contract.messages import Priority, RecognizeOptions
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import shown
@@ -68,8 +68,10 @@ def submit(sources: Sequence[str], options: RecognizeOptions, how: Submission) -
     if how.as_json and STANDARD_OUTPUT in how.out:
         raise UserError("--json and --out - both write to standard output. Leave one of them out.")
     with Client() as client:
-        with _exports(client, how.out, how.report) as exports:
+        begun: list[Job] = []
+        with _told_where_the_results_are(begun), _exports(client, how.out, how.report) as exports:
             job = client.load(how.resume) if how.resume else _create(client, sources, options, how)
+            begun.append(job)
             with _interruptible(job, how.out, how.report):
                 tally = _run(client, job, exports, how) if how.stays else _enqueue(client, job, how)
         if how.as_json:
@@ -87,8 +89,10 @@ def recognize(image: str, options: RecognizeOptions, *, timeout: float) -> None:
 
 def results(job_id: str, *, follow: bool, out: Sequence[Path], report: Path | None) -> None:
     """Read a job's outcomes: counts, files of results, a report; exit code SOME_FAILED where photos have failed."""
-    with Client() as client, _exports(client, out, report) as exports:
+    begun: list[Job] = []
+    with Client() as client, _told_where_the_results_are(begun), _exports(client, out, report) as exports:
         job = client.load(job_id)
+        begun.append(job)
         summary = client.summary(job.manifest)
         expired = summary.state is State.EXPIRED
         with _interruptible(job, out, report), progress("Reading", job.photos, summary.answered) as bar:
@@ -213,6 +217,19 @@ def _interruptible(job: Job, out: Sequence[Path], report: Path | None) -> Abstra
         "Queue what is left and wait, or read what has ended:\n"
         f"  [bold]packsight submit --resume {job.id} --wait{files}[/]\n  [bold]packsight results {job.id}{files}[/]"
     )
+
+
+@contextmanager
+def _told_where_the_results_are(begun: Sequence[Job]) -> Iterator[None]:
+    """Where there is no room for a file of results, say that they are kept, and how to have them. begun: the job, once it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            for job in begun:
+                console.print("The files of results are not written; the results are kept. Name a place with room for them:")
+                _command(f"packsight results {job.id} --follow --out FILE")
+        raise
 
 
 def _create(client: Client, sources: Sequence[str], options: RecognizeOptions, how: Submission) -> Job:

@@ -57,5 +57,13 @@ def set_up(kind: LogFormat, level: int = logging.INFO) -> None:
     # Celery writes every result out in full and every tick of its clock; our own lines say it shorter.
     for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.getLogger("celery.app.trace").addFilter(_handed_back)
     # At WARNING it may log a whole address, with the signature of a presigned one.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+
+def _handed_back(record: logging.LogRecord) -> bool:
+    """Take the trace from the line of a batch that is handed back: the line says why, and it may be one every few seconds."""
+    if record.exc_info and record.exc_info[0] is not None and record.exc_info[0].__name__ == "Reject":
+        record.exc_info = None
+    return True

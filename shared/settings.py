@@ -62,6 +62,7 @@ class Redis(_Section):
     """How the servers of broker and results are entered; for addresses that say no user and password of their own."""
 
     user: str = ""
+    """Empty: the one that the address names, or none."""
     password: Secret = SecretStr("")
     """As it is: nothing in it need be encoded."""
     ca: Path | None = None
@@ -69,6 +70,7 @@ class Redis(_Section):
     cert: Path | None = None
     """Our own certificate, where the server asks for one, with `key`."""
     key: Path | None = None
+    """The private key of `cert`."""
 
     def address(self, url: SecretStr) -> str:
         """An address with all that is needed to connect, encoded as addresses are: a secret."""
@@ -88,14 +90,16 @@ class Flower(_Section):
     """The page that watches the queues."""
 
     user: str = "packsight"
+    """Who signs in at the page."""
     password: Secret = SecretStr("")
+    """Flower does not start without one; ASCII alone."""
 
 
 class Metrics(_Section):
     """Where the figures of a worker or the indexer are scraped."""
 
     port: int = Field(default=0, ge=0, le=65535)
-    """0 = nowhere."""
+    """Each process of a machine needs its own; 0 = nowhere."""
     address: str = "127.0.0.1"
     """That of an interface. The page asks for no password: open it to no more than a network on which Prometheus alone is."""
 
@@ -110,16 +114,23 @@ class S3(_Section):
     """Object storage; any S3-compatible endpoint."""
 
     endpoint: str = "127.0.0.1:9000"
+    """Host and port, without http://."""
     access_key: str = ""
+    """Name of the key."""
     secret_key: Secret = SecretStr("")
+    """Its secret."""
     secure: bool = False
+    """Whether it is asked over TLS."""
     ca: Path | None = None
     """Certificates by which a server is known when `secure`; None: those that urllib3 knows."""
     region: str = "us-east-1"
+    """As the server names it, which checks signatures by it."""
     bucket: Annotated[str, AfterValidator(_bucket)] = "packsight"
     """Whoever keeps nothing there, as Flower, may have none."""
     connect_timeout: float = 2.0
+    """Seconds for one try to connect."""
     read_timeout: float = 10.0
+    """Seconds without a byte of an answer."""
 
 
 def _object_prefix(text: str) -> str:
@@ -143,8 +154,11 @@ class Fetch(_Section):
     allowed_prefixes: tuple[ObjectPrefix, ...] = ()
     """Prefixes (`s3://bucket/prefix/`) that s3:// references may name beside the rooms of photos in packsight's bucket."""
     max_bytes: int = 32_000_000
+    """Size of a file: larger ones are neither read nor uploaded."""
     connect_timeout: float = 3.0
+    """Seconds for one try to connect."""
     read_timeout: float = 5.0
+    """Seconds without a byte."""
     deadline: float = 20.0
     """Seconds for one image, redirects and retries included."""
     retries: int = 2
@@ -152,6 +166,7 @@ class Fetch(_Section):
     attempts: int = Field(default=4, ge=1)
     """Deliveries in which a photo of a foreign host is asked for, minutes apart in the end, before its failure is final."""
     threads: int = 8
+    """Files fetched at a time by a worker's child, and by a sync."""
 
 
 class Decode(_Section):
@@ -189,8 +204,11 @@ class Models(_Section):
     recogniser_dictionary: str = ""
     """Text file with one character of that recogniser per line; empty when the recogniser's metadata holds them."""
     runtime: Runtime = Runtime.AUTO
+    """What runs the embedder: `openvino`, `torch` (from weights alone), or `auto`: torch where CUDA is present, else OpenVINO."""
     precision: Precision = Precision.AUTO
+    """`f32`, `bf16`, `int8`, or `auto`: bfloat16 where the processor multiplies it natively, else float32."""
     cache_dir: Path = Path(".packsight/models")
+    """Compiled networks, fetched weights, networks in int8; may be deleted at any time."""
 
 
 class Worker(_Section):
@@ -214,6 +232,7 @@ class Worker(_Section):
     start_timeout: int = 120
     """Seconds that a child may take to build its models."""
     max_batch: int = 64
+    """Photos that a message may carry."""
     max_memory_mb: int = 0
     """Resident size at which a child is replaced after its task; 0 = never."""
     catalogs_mb: int = Field(default=4096, gt=0)
@@ -236,7 +255,9 @@ class Queue(_Section):
     visibility_timeout: int = 10
     """Seconds without a sign of life of its worker after which a message is handed out again."""
     result_expires: int = 7 * 24 * 3600
+    """Seconds for which results can be read."""
     socket_timeout: float = 5.0
+    """Seconds after which broker or results count as away that do not answer."""
     outage_seconds: float = 60.0
     """How long a producer in the middle of a job waits for a broker that has gone away before it gives up."""
     stuck_after: float = Field(default=60.0, gt=0)
@@ -254,7 +275,9 @@ class Catalog(_Section):
     """Life cycle of catalog versions."""
 
     poll_seconds: float = 2.0
+    """How often a worker looks at the pointers of its catalogs, where nobody tells it of a new version."""
     keep_versions: int = 5
+    """Versions of each recipe that stay, the current one among them."""
     max_loss: float = Field(default=0.2, ge=0)
     """Share of products, photos, distinct names or distinct pictures that a new version may lack before publishing it must be
     forced: of those of its parent, and of the most that one of the last versions had. A shop hardly drops a fifth at a time."""
@@ -287,10 +310,11 @@ class Catalog(_Section):
     photos: str = ""
     """Folder or s3:// prefix with extra photos for the periodic sync."""
     sync_seconds: float = 900.0
+    """Period of the sync with `feed`."""
     include_unavailable: bool = True
     """Whether offers that the feed marks available="false" stay in the catalog: they may still stand on a shelf."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """Columns of a feed's table by field (`packsight.shared.tables.columns.KNOWN`), where they have no usual name; as JSON."""
+    """Columns of a feed's table by field (docs/feeds.md), where they have no usual name; as JSON, {"id": "Item no."}."""
     identity: str = Field(default="id", pattern=r"^(id|vendor_code|url:[A-Za-z0-9_.-]+)$")
     """What a product is known by: the feed's `id`, its `vendor_code`, or `url:NAME`, a parameter of its address. Offers that
     have it in common are one product."""
@@ -355,7 +379,9 @@ class Http(_Section):
     """The HTTP door, `packsight serve`."""
 
     host: str = "127.0.0.1"
+    """Address of the interface that it listens on."""
     port: int = Field(default=8080, ge=0, le=65535)
+    """0 = any that is free."""
     max_body: int = Field(default=40_000_000, gt=0)
     """Bytes of a request: the largest photo (PACKSIGHT_FETCH__MAX_BYTES) with the form around it, or as base64 one of 30 million;
     a table of a hundred thousand addresses."""
@@ -433,10 +459,13 @@ class Settings(BaseSettings):
     )
 
     broker_url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
+    """Where messages wait: one Redis or Valkey server as redis://host:port/database, or rediss:// for TLS."""
     result_url: RedisUrl = SecretStr("redis://127.0.0.1:6379/1")
+    """Where results and the books of jobs lie; the same server will do, in another database."""
     home: Path = Path(".packsight")
     """Folder of local state: stack, logs, model cache, catalog replica."""
     log_format: LogFormat = LogFormat.TEXT
+    """`text`, or `json`: each line of a log is an object."""
     redis: Redis = Redis()
     flower: Flower = Flower()
     metrics: Metrics = Metrics()
@@ -485,9 +514,20 @@ def nearest_stack() -> Path | None:
     here = Path.cwd()
     for folder in (here, *here.parents):
         file = folder / STACK_FILE
-        if file.is_file() and (folder == here or file.stat().st_uid == os.getuid()):
+        if _is_there(file) if folder == here else os.path.isfile(file) and file.stat().st_uid == os.getuid():  # noqa: PTH113
             return file
     return None
+
+
+def _is_there(file: Path) -> bool:
+    """Raises UserError where the folder of the file may not be looked into."""
+    try:
+        return file.exists()
+    except PermissionError:
+        raise UserError(
+            f"{file} is another user's, who lets nobody else look. Work in a folder of yours, or name a file of settings "
+            "by PACKSIGHT_STACK_FILE."
+        ) from None
 
 
 def named_stack() -> Path | None:
@@ -499,7 +539,7 @@ def named_stack() -> Path | None:
 def check_named_stack() -> None:
     """Raise UserError where PACKSIGHT_STACK_FILE names a file that is not there."""
     file = named_stack()
-    if file is not None and not file.exists():
+    if file is not None and not _is_there(file):
         raise UserError(
             f"PACKSIGHT_STACK_FILE names {file}, which does not exist. Correct the variable, or unset it: then the file "
             "of the nearest stack is read."
@@ -531,7 +571,11 @@ def load_settings(stack_file: Path | None = None) -> Settings:
     if stack_file is None:
         check_named_stack()
     try:
-        return Settings(_env_file=file if file.exists() else None)
+        return Settings(_env_file=file if _is_there(file) else None)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}. Give read access, or name another file.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file} is no text in UTF-8. Save it as that; `packsight up` writes a stack's anew.") from None
     except SettingsError as error:
         section = str(error).partition('"')[2].partition('"')[0].upper()
         raise UserError(

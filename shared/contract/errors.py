@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -140,6 +141,10 @@ class CatalogError(PacksightError):
 
 class TaskError(PacksightError):
     """A task that ends without outcomes: every worker that was given it died or took too long."""
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of the system by which a full disk, a quota, or a limit on the size of files is told."""
 
 
 class Dependency(StrEnum):

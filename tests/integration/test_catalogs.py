@@ -78,6 +78,9 @@ def test_a_child_of_another_recipe_refuses_with_what_differs_and_the_other_serve
     with pytest.raises(CatalogError, match=r"matching .* instead of another") as caught:
         odd.get("test")
     assert caught.value.code is ErrorCode.CATALOG_REFUSED
+    with pytest.raises(CatalogError) as again:
+        odd.get("test")
+    assert len(again.traceback) == len(caught.traceback), "it does not gather the traces of all who asked"
     odd.refresh()
     assert "packsight catalog sync --catalog test" in odd.refused["test"]
     assert odd.versions == odd.latest == here.refused == {}

@@ -174,6 +174,46 @@ def test_a_named_layer_is_pooled_as_the_side_car_says(tmp_path: Path) -> None:
     np.testing.assert_allclose(embedder.embed([image])[0], np.sqrt((seen**2).mean(axis=(0, 1))), rtol=1e-5)
 
 
+def save_maps(file: Path, *, last: bool, height: int, width: int, fixed: bool, filters: int = 5) -> None:
+    """Averages of 8 × 8 pixels, by filters that weigh the colours; last: [n, height, width, channels], as TensorFlow exports.
+
+    fixed: by shapes that take one size alone.
+    """
+    pixels = ops.parameter([1, height, width, 3] if last else [1, 3, height, width], ov.Type.f32, name="pixels")
+    image = ops.transpose(pixels, np.array([0, 3, 1, 2], np.int64)) if last else pixels
+    weights = np.random.default_rng(4).random((filters, 3, 1, 1), np.float32) * np.ones((1, 1, 8, 8), np.float32) / 64
+    maps = ops.convolution(image, weights, strides=[8, 8], pads_begin=[0, 0], pads_end=[0, 0], dilations=[1, 1])
+    given = ops.transpose(maps, np.array([0, 2, 3, 1], np.int64)) if last else maps
+    if fixed:
+        given = ops.reshape(given, np.array(given.get_output_shape(0), np.int64), special_zero=False)
+    ov.save_model(ov.Model([given.output(0)], [pixels]), file, compress_to_fp16=False)
+    describe(file, input_size=[height, width], mean=[0, 0, 0], std=[1, 1, 1])
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (64, 32), (40, 64)])
+def test_maps_are_pooled_over_their_places_whichever_axis_the_channels_are(
+    tmp_path: Path, height: int, width: int, fixed: bool
+) -> None:
+    given = []
+    for last in (False, True):
+        file = tmp_path / f"{last}.xml"
+        save_maps(file, last=last, height=height, width=width, fixed=fixed)
+        embedder = load_embedder(Models(embedder=str(file), precision=Precision.F32, cache_dir=tmp_path), 1)
+        assert embedder.description.dimension == 5
+        given.append(embedder.embed(noise(2)))
+    np.testing.assert_allclose(given[1], given[0], rtol=1e-4)
+
+
+def test_maps_of_which_nothing_tells_the_channels_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "cube.xml"
+    save_maps(file, last=True, height=64, width=64, fixed=False, filters=8)
+    assert load_embedder(Models(embedder=str(file), precision=Precision.F32, cache_dir=tmp_path), 1).description.dimension == 8
+    save_maps(file, last=True, height=64, width=64, fixed=True, filters=8)
+    with pytest.raises(UserError, match=r"gives \[1, 8, 8, 8\] .* which axis the channels are"):
+        load_embedder(Models(embedder=str(file), precision=Precision.F32, cache_dir=tmp_path), 1)
+
+
 @pytest.mark.parametrize("side", [448, 900])
 def test_a_large_photo_is_averaged_and_not_picked_from(side: int) -> None:
     stripes = np.zeros((side, side, 3), np.uint8)
@@ -324,7 +364,7 @@ def test_where_torch_is_to_run_and_is_not_installed_it_is_asked_for(tmp_path: Pa
     "fields",
     [
         {"name": "../mine"}, {"name": "of/mine"}, {"name": " "}, {"std": [0, 1, 1]}, {"gem_p": 0},
-        {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+        {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}, {"mean": [0.5, 0.5, 0.5]}, {"std": [0.229, 0.224, 0.225]},
     ],
 )  # fmt: skip
 def test_a_side_car_that_would_make_a_network_useless_is_refused(tmp_path: Path, fields: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ import packsight
 from packsight.deploy.stack.ports import free_ports
 from packsight.producer.cli import app
 from packsight.producer.client import Client
+from packsight.producer.export import Exports
 from packsight.shared import advice
 from packsight.shared.contract.errors import SOME_FAILED, ErrorCode, UserError
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest
@@ -78,6 +80,26 @@ def test_a_job_is_submitted_waited_for_and_written_out(worker: StandIn, photos: 
     again = tmp_path / "again.jsonl"
     assert "7" in run("results", job, "--out", again).stdout
     assert len(again.read_text().splitlines()) == 7
+
+
+@pytest.mark.parametrize("step", ["add", "finish"])
+def test_where_there_is_no_room_for_results_it_is_said_how_to_have_them(
+    worker: StandIn, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    out = tmp_path / "full.csv"
+    with monkeypatch.context() as disk:
+        disk.setattr(Exports, step, full)
+        failed = CliRunner().invoke(app, ["submit", str(photos), "--out", str(out)])
+        read = CliRunner().invoke(app, ["results", failed.stdout.strip(), "--follow", "--out", str(out)])
+    assert isinstance(failed.exception, OSError) and not out.exists()
+    job = failed.stdout.strip()
+    assert f"packsight results {job} --follow --out FILE" in failed.stderr
+    run("results", job, "--follow", "--out", tmp_path / "elsewhere.csv")
+    assert len(table(tmp_path / "elsewhere.csv")) == 7
+    assert f"packsight results {job} --follow --out FILE" in read.stderr
 
 
 def test_patterns_leave_photos_out_and_each_says_of_how_many(photos: Path, tmp_path: Path, store: ObjectStore) -> None:

@@ -316,6 +316,15 @@ def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:
         load_embedder(Models(embedder=str(file), runtime=Runtime.OPENVINO, cache_dir=tmp_path), 1)
 
 
+def test_torchscript_is_named_and_torch_warns_of_nothing(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    file = tmp_path / "script.pt"
+    torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(file)
+    recwarn.clear()
+    with pytest.raises(UserError, match=r"script\.pt is no state dict \(RuntimeError\): .* TorchScript"):
+        load_embedder(Models(embedder=str(file), runtime=Runtime.OPENVINO, cache_dir=tmp_path), 1)
+    assert not [warned for warned in recwarn if issubclass(warned.category, UserWarning)]
+
+
 def test_weights_that_can_not_be_had_are_asked_for_by_name_and_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

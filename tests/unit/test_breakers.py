@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from packsight.shared.contract.errors import Dependency, Outage
+from packsight.shared.contract.messages import DESCRIBE_QUEUE, WORKER_QUEUES
+from packsight.worker.process import outages
 from packsight.worker.process.breakers import BreakerParameters, Breakers
 
 QUICK = BreakerParameters(first=0.01, most=0.05, steady=60)
@@ -43,7 +45,7 @@ def test_work_is_taken_again_as_soon_as_what_was_away_answers(
 ) -> None:
     changed = threading.Semaphore(0)
     made = breakers(storage, changed)
-    assert made.closed
+    assert made.away == set()
     with caplog.at_level(logging.WARNING):
         for _ in range(3):  # the batches of all children
             made.trip(Outage(Dependency.STORE, "no route"))
@@ -53,7 +55,7 @@ def test_work_is_taken_again_as_soon_as_what_was_away_answers(
             assert made.told()
         storage.back.set()
         assert changed.acquire(timeout=30)
-    assert made.closed and made.told() == {}
+    assert made.away == set() and made.told() == {}
     assert [vars(record)["action"] for record in caplog.records] == ["outage_began", "outage_ended"]
 
 
@@ -82,9 +84,22 @@ def test_a_probe_that_fails_is_a_probe_that_says_no(caplog: pytest.LogCaptureFix
     made = Breakers({Dependency.CATALOG: probe}, changed.release, QUICK)
     made.trip(Outage(Dependency.CATALOG, "refused"))
     assert changed.acquire(timeout=30) and changed.acquire(timeout=30)
-    assert made.closed
+    assert made.away == set()
 
 
 def test_an_outage_goes_to_another_process_without_what_was_done() -> None:
     outage = pickle.loads(pickle.dumps(Outage(Dependency.STORE, "no route", {"a": object()})))
     assert (outage.dependency, outage.detail, dict(outage.finished)) == (Dependency.STORE, "no route", {})
+
+
+def test_while_a_catalog_is_refused_photos_are_described_for_the_version_that_is_waited_for(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = BreakerParameters(first=0.2)
+    made = Breakers(dict.fromkeys(Dependency, storage.answers), parameters=slow)
+    monkeypatch.setattr(outages, "outages", lambda: made)
+    made.trip(Outage(Dependency.CATALOG, "made by an older release"))
+    assert [queue for queue in WORKER_QUEUES if outages.takes(queue)] == [DESCRIBE_QUEUE]
+    made.trip(Outage(Dependency.STORE, "no route"))
+    assert not any(map(outages.takes, WORKER_QUEUES))
+    assert outages.takes("a question to the worker")

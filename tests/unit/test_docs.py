@@ -16,6 +16,7 @@ from typer.main import get_command
 import packsight
 from packsight.cli import app
 from packsight.shared.settings import Settings
+from tests import settings_page
 from tests.pages import (
     PAGES,
     ROOT,
@@ -30,7 +31,7 @@ from tests.pages import (
     text_of,
 )
 
-GENERATED = {"docs/accuracy.md", "docs/licences.md", "docs/reliability.md", "docs/scale.md"}
+GENERATED = {"docs/accuracy.md", "docs/licences.md", "docs/reliability.md", "docs/scale.md", "docs/settings.md"}
 """Pages that programs write, each with a test of its own."""
 DRAWINGS = {"mermaid"}
 NOT_RUN: dict[tuple[str, ...], str] = {
@@ -192,6 +193,15 @@ def named_settings(text: str) -> Iterator[str]:
             section = found[1].rstrip("_").partition("__")[0]
         else:
             yield f"PACKSIGHT_{section}__{found[2]}"
+
+
+def test_the_page_of_settings_has_all_of_them_with_what_they_mean() -> None:
+    """Renew it with `python -m tests.settings_page`."""
+    assert settings_page.PAGE.read_text(encoding="utf-8") == settings_page.page()
+    rows = [line.strip("| ").split(" | ") for line in settings_page.page().splitlines() if line.startswith("| `")]
+    sections = {name for name in settings() if any(other.startswith(f"{name}__") for other in settings())}
+    assert {name.strip("`") for name, _, _ in rows} == set(settings()) - sections
+    assert [name for name, _, meaning in rows if not meaning.strip()] == []
 
 
 BESIDE = {"PACKSIGHT_STACK_FILE"}

@@ -51,6 +51,22 @@ def test_a_network_that_nobody_knows_is_named_with_its_variable() -> None:
     assert "PACKSIGHT_MODELS__EMBEDDER" in findings[0].remedy
 
 
+def test_what_is_wrong_with_one_network_hides_nothing_of_the_other(tmp_path: Path) -> None:
+    (tmp_path / "mine.onnx").touch()
+    named = Models(embedder=str(tmp_path / "mine.onnx"), alphabet=str(tmp_path / "missing.npz"), spotter="nowhere")
+    wrong = [finding.text for finding in doctor.networks(Settings(_env_file=None, models=named)) if finding.level == "wrong"]
+    assert any("nowhere" in text for text in wrong) and any("mine.onnx cannot be read" in text for text in wrong)
+
+
+def test_a_network_over_which_its_runtime_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Models) -> None:
+        raise RuntimeError("out\nof memory")
+
+    monkeypatch.setattr("packsight.worker.networks.load.refuse_unusable_spotter", fails)
+    *_, last = doctor.networks(Settings(_env_file=None))
+    assert (last.level, last.text) == (doctor.Level.WRONG, "the spotter ppocr cannot be built (RuntimeError: out of memory)")
+
+
 def replica(*keys: str, node: str = "node") -> ReplicaEntry:
     return ReplicaEntry(node=node, keys=keys, at=datetime.now(UTC))
 

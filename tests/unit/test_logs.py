@@ -7,8 +7,10 @@ import logging
 import warnings
 
 import pytest
+from celery.exceptions import Reject
 
 from packsight.shared import logs
+from packsight.shared.contract.errors import Dependency, Outage
 from packsight.shared.logs import LogFormat
 
 
@@ -30,3 +32,22 @@ def test_warnings_and_what_is_said_of_children_are_lines_like_all_others(capsys:
         logging.getLogger().handlers = before
     assert [line["logger"] for line in lines] == ["py.warnings", "multiprocessing"]
     assert "one line" in lines[0]["message"] and lines[1]["message"] == "a child ended"
+
+
+def test_a_batch_that_is_handed_back_is_one_line_and_what_fails_keeps_its_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    before = logging.getLogger().handlers[:]
+    of_tasks = logging.getLogger("celery.app.trace")
+    try:
+        logs.set_up(LogFormat.TEXT)
+        for raised in (Reject(Outage(Dependency.CATALOG, "made by an older release"), requeue=True), ValueError("a defect")):
+            try:
+                raise raised
+            except Exception:
+                of_tasks.warning("a task: %s", raised, exc_info=True)
+        lines = capsys.readouterr().err.splitlines()
+    finally:
+        logging.captureWarnings(False)
+        logging.getLogger("multiprocessing").handlers = []
+        logging.getLogger().handlers = before
+    assert "made by an older release" in lines[0]
+    assert [line.startswith("Traceback") for line in lines[1:3]] == [False, True]

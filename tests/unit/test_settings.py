@@ -219,3 +219,28 @@ def test_what_can_be_no_bucket_is_refused_when_settings_are_read(name: str, monk
     monkeypatch.setenv("PACKSIGHT_S3__BUCKET", name)
     with pytest.raises(UserError, match="PACKSIGHT_S3__BUCKET: a bucket's name has 3 to 63"):
         load_settings()
+
+
+def test_a_settings_file_that_is_no_text_in_utf_8_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "stack.env"
+    file.write_bytes("PACKSIGHT_S3__BUCKET=photos\n".encode("utf-16"))
+    with pytest.raises(UserError, match=r"stack\.env is no text in UTF-8"):
+        load_settings(file)
+
+
+def test_somebody_elses_closed_stack_is_told_and_not_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    closed = tmp_path / STACK_FILE
+
+    def exists(path: Path) -> bool:  # root may look into every folder
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return os.path.lexists(path)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PACKSIGHT_STACK_FILE", raising=False)
+    for named in ("", str(closed)):
+        if named:
+            monkeypatch.setenv("PACKSIGHT_STACK_FILE", named)
+        with pytest.raises(UserError, match="another user's"):
+            load_settings()

@@ -18,6 +18,7 @@ import pytest
 
 from packsight.deploy import status
 from packsight.deploy.stack import plan, services
+from packsight.deploy.stack.credentials import Credentials
 from packsight.deploy.stack.restarts import RestartRules, Restarts
 from packsight.deploy.stack.services import Spec, ending
 from packsight.deploy.stack.stack import Wishes, _wished
@@ -220,6 +221,8 @@ def test_without_a_supervisor_that_is_said_and_what_is_down_is_said_to_come_back
     (alone,) = status.down(state)
     assert alone.startswith("supervisor is down")
     assert "packsight up" in alone
+    (older,) = status.down(state.model_copy(update={"credentials": Credentials.model_validate({"valkey": "secret"})}))
+    assert older.startswith("an older release started") and "packsight down" in older
     me = Part(name="supervisor", pid=os.getpid(), started=psutil.Process().create_time(), log=folder.logs / "s.log")
     folder.save(state.model_copy(update={"supervisor": me}))
     end([part.model_copy(update={"stop_seconds": 0}) for part in state.parts if part.name == "worker"])

@@ -99,7 +99,8 @@ class Catalogs:
                     snapshot = self._open[place] = self._open.pop(place)
                     self._make_room()
                     return snapshot
-            raise self._refused[_Place(name)]
+            # Without the traces of those who were told before, which it would gather for as long as it is refused.
+            raise self._refused[_Place(name)].with_traceback(None)
 
     def _places(self, name: str, message: str) -> list[_Place]:
         """Where to look for what answers a message, first where it should be."""

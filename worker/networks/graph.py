@@ -85,17 +85,59 @@ def refuse_shape(pooling: Pooling, shape: Sequence[int]) -> None:
         )
 
 
-def dimension(model: ov.Model, size: tuple[int, int]) -> int:
-    """Number of values per image that activations or vectors [n, values, …] have, for images of `size`.
+def channels_first(model: ov.Model, size: tuple[int, int]) -> ov.Model:
+    """Have the graph give maps [n, channels, height, width], which TensorFlow exports as [n, height, width, channels].
 
-    Raises UserError when the graph leaves it open or can't take that size.
+    size: height and width of the images. The axes that grow with the images are height and width; where none does, those whose
+    proportions are the images'. What is no map stays as it is.
+
+    Raises UserError when the graph can't take that size, or nothing tells which axis the channels are.
     """
+    shape = _given(model, size)
+    if shape.rank.is_dynamic or len(shape) != 4 or shape.is_dynamic:
+        return model
+    _, *sides = shape.to_shape()
+    growing = _growing(model)
+    height, width = size
+    skew = {"first": abs(sides[1] * width - sides[2] * height), "last": abs(sides[0] * width - sides[1] * height)}
+    if growing == {1, 2} or (growing != {2, 3} and skew["last"] < skew["first"]):
+        output = model.outputs[0].get_node().input_value(0)
+        return ov.Model([ops.transpose(output, np.array([0, 3, 1, 2], np.int64)).output(0)], model.get_parameters())
+    if growing != {2, 3} and skew["last"] == skew["first"]:
+        raise UserError(
+            f"The layer gives {list(shape.to_shape())} for images of {height} × {width}, and nothing tells which axis the "
+            "channels are. Name another layer in the side-car file, or export the network so that it gives vectors [n, values]."
+        )
+    return model
+
+
+def _growing(model: ov.Model) -> set[int]:
+    """Axes of what the graph gives whose length depends on the size of the images; none where it takes one size alone."""
+    probe, any_size = model.clone(), ov.Dimension()
+    try:
+        probe.reshape([1, 3, any_size, any_size] if _layout(model) == "NCHW" else [1, any_size, any_size, 3])
+    except RuntimeError:
+        return set()
+    shape = probe.outputs[0].get_partial_shape()
+    return set() if shape.rank.is_dynamic else {axis for axis, length in enumerate(shape) if length.is_dynamic}
+
+
+def _given(model: ov.Model, size: tuple[int, int]) -> ov.PartialShape:
+    """What the graph gives for one image of that size. Raises UserError when it doesn't take it."""
     probe = model.clone()
     try:
         probe.reshape([1, 3, *size] if _layout(model) == "NCHW" else [1, *size, 3])
     except RuntimeError:
         raise UserError(f"The network does not take images of {size}. Name its input_size in the side-car file.") from None
-    shape = probe.outputs[0].get_partial_shape()
+    return probe.outputs[0].get_partial_shape()
+
+
+def dimension(model: ov.Model, size: tuple[int, int]) -> int:
+    """Number of values per image that activations or vectors [n, values, …] have, for images of `size`.
+
+    Raises UserError when the graph leaves it open or can't take that size.
+    """
+    shape = _given(model, size)
     if len(shape) < 2 or shape[1].is_dynamic:
         raise UserError(f"The layer gives {shape}; needed are [n, values] or [n, channels, height, width].")
     return int(shape[1].get_length())

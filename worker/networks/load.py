@@ -35,16 +35,30 @@ def refuse_unusable(models: Models) -> None:
 
     Raises UserError that says so, also of settings that exclude each other.
     """
+    refuse_unusable_embedder(models)
+    refuse_unusable_spotter(models)
+
+
+def refuse_unusable_embedder(models: Models) -> None:
+    """The same of the network that looks."""
     from packsight.worker.networks import embedders  # noqa: PLC0415 - as above
-    from packsight.worker.networks.spotters import ppocr  # noqa: PLC0415
 
     embedders.refuse_contradictions(models)
-    if models.precision is Precision.INT8:  # those networks are fetched later
-        models = models.model_copy(update={"precision": Precision.AUTO})
     # Those that are released cannot be wrong, but their weights be out of reach for a while: children ask for them again.
     if models.embedder not in {*embedders.BUNDLED, *embedders.state_dict.RELEASED}:
-        load_embedder(models, 1)
+        load_embedder(_as_they_came(models), 1)
+
+
+def refuse_unusable_spotter(models: Models) -> None:
+    """The same of those that read."""
+    from packsight.worker.networks.spotters import ppocr  # noqa: PLC0415 - as above
+
     if models.spotter != ppocr.NAME or models.recogniser or models.recogniser_dictionary:
-        load_spotter(models, 1)
+        load_spotter(_as_they_came(models), 1)
     else:
         ppocr.second_head(models)
+
+
+def _as_they_came(models: Models) -> Models:
+    """Not in int8: those networks are fetched later."""
+    return models.model_copy(update={"precision": Precision.AUTO}) if models.precision is Precision.INT8 else models

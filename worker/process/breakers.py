@@ -1,4 +1,4 @@
-"""A circuit breaker for each thing that every batch needs: while one is open, this worker takes no work.
+"""A circuit breaker for each thing that batches need: while one is open, this worker takes no work that needs it.
 
 A child that cannot go on hands its batch back and says why (Outage). The parent then takes no further message: others that can
 serve it find it in the broker. It looks again and again whether what was away is back, and goes on. One line in the log for each
@@ -60,9 +60,9 @@ class Breakers:
         self._thread: threading.Thread | None = None
 
     @property
-    def closed(self) -> bool:
-        """Whether work is taken: nothing is away."""
-        return not any(breaker.open for breaker in list(self._breakers.values()))
+    def away(self) -> set[Dependency]:
+        """What cannot be used now."""
+        return {name for name, breaker in list(self._breakers.items()) if breaker.open}
 
     def told(self) -> dict[str, str]:
         """What is away, and how that was seen."""

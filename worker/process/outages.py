@@ -8,7 +8,7 @@ from functools import lru_cache
 import redis
 
 from packsight.shared.contract.errors import Dependency
-from packsight.shared.contract.messages import WORKER_QUEUES
+from packsight.shared.contract.messages import DESCRIBE_QUEUE, WORKER_QUEUES
 from packsight.shared.queue import keys, registry
 from packsight.shared.queue.connection import result_database
 from packsight.shared.settings import Settings, settings
@@ -24,7 +24,10 @@ def outages() -> Breakers:
 
 def takes(queue: str) -> bool:
     """Whether messages of a queue are taken now; what is no work, such as questions to the worker, always is."""
-    return queue not in WORKER_QUEUES or outages().closed
+    if queue not in WORKER_QUEUES:
+        return True
+    # Describing asks no catalog: it is how the version is made that recognition waits for.
+    return not outages().away - ({Dependency.CATALOG} if queue == DESCRIBE_QUEUE else set())
 
 
 TAKES = f"{__name__}:{takes.__name__}"

@@ -55,7 +55,7 @@ class SideCar(BaseModel):
 
     @model_validator(mode="after")
     def _on_the_scale_of_pixels(self) -> Self:
-        if 0 < max(self.mean) <= 1 and max(self.std) <= 1:
+        if 0 < max(self.mean) <= 1 or max(self.std) < 1:
             raise ValueError("mean and std are on the scale 0…1, needed is 0…255: multiply them by 255")
         return self
 
@@ -78,7 +78,7 @@ def activations(file: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov
     car = side_car(file)
     if not file.is_file():
         raise UserError(f"The network {file} does not exist. Put the file there or correct PACKSIGHT_MODELS__EMBEDDER.")
-    model = graph.cut(compiler.read(file), car.layer)
+    model = _activations(compiler.read(file), car)
     given = EmbedderDescription(
         name=car.name or file.stem,
         source=quantised.OWN,
@@ -96,7 +96,7 @@ def activations(file: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov
     )
     chosen = compiler.choose(file, given.sha256, *quantised.made_with(given))
     if chosen.int8:
-        model = graph.cut(compiler.read(chosen.path), car.layer)
+        model = _activations(compiler.read(chosen.path), car)
     graph.refuse_broken(model, file)
     completion = {
         "sha256": chosen.sha256,
@@ -104,3 +104,7 @@ def activations(file: Path, compiler: Compiler) -> tuple[EmbedderDescription, ov
         "precision": chosen.precision,
     }
     return given.model_copy(update=completion), model
+
+
+def _activations(network: ov.Model, car: SideCar) -> ov.Model:
+    return graph.channels_first(graph.cut(network, car.layer), car.input_size)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,10 +153,12 @@ def _weights(file: Path) -> dict[str, Any]:
     """The tensors of a file by name. Raises UserError when it holds none."""
     torch, _ = imported(file.name)
     try:
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of TorchScript, which the error tells of
+            warnings.simplefilter("ignore", UserWarning)
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler meets
         raise UserError(
-            f"{file} is no state dict ({type(error).__name__}): damaged, a whole model, or in another format. "
+            f"{file} is no state dict ({type(error).__name__}): damaged, a whole model, TorchScript, or in another format. "
             "Save it anew: torch.save(model.state_dict(), FILE)."
         ) from None
     for found in [loaded, *map(loaded.get, _NESTED)] if isinstance(loaded, dict) else []:
