@@ -15,6 +15,7 @@ from typing import BinaryIO
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import whole
 from packsight.shared.tables.columns import KNOWN, apart
+from packsight.shared.tables.linked import led_to
 from packsight.shared.tables.records import SUFFIXES as RECORDS
 from packsight.shared.tables.records import Record, cell, decoded, lines, of_json, read_records
 from packsight.shared.tables.table import SUFFIXES as TABLES
@@ -140,7 +141,7 @@ def _of_rows(rows: Iterable[dict[str, str]], name: str, column: str | None) -> I
         found = named(row, _wanted(column))
         if found is None:
             raise _without(name, row, column)
-        yield _alone(row[found].strip()), {key: value for key, value in row.items() if key != found}
+        yield _alone(led_to(row[found]).strip()), {key: value for key, value in row.items() if key != found}
 
 
 def _alone(reference: str) -> str:

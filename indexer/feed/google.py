@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from packsight.indexer.feed import fields
-from packsight.indexer.feed.offers import Offer
+from packsight.indexer.feed.offers import Faults, Offer
+from packsight.indexer.feed.pictures import places_in
 from packsight.indexer.feed.xml import local, text_of
 from packsight.shared.tables.columns import columns
 
@@ -16,7 +17,7 @@ ROOTS = {"rss": ("item",), "feed": ("entry",)}
 _OWN = ("{http://base.google.com/ns/", "{https://base.google.com/ns/")
 
 
-def offer_of(element: Any, *, unavailable: bool) -> Offer | None:
+def offer_of(element: Any, faults: Faults, *, unavailable: bool) -> Offer | None:
     """The offer of an item; None without an id, or where it is not available and that counts.
 
     Google's own elements go before those of RSS and Atom, whose `id` is the entry's.
@@ -24,9 +25,9 @@ def offer_of(element: Any, *, unavailable: bool) -> Offer | None:
     children = [child for child in element if isinstance(child.tag, str)]
     children.sort(key=lambda child: not child.tag.startswith(_OWN))
     names = [local(child) for child in children]
-    values = [text_of(child).strip() or child.get("href", "") for child in children]  # Atom has addresses in an attribute
+    values = [text_of(child).strip() or places_in(child) for child in children]  # Atom has addresses in an attribute
     found = {field: [values[index] for index in at] for field, at in _columns(tuple(names)).items()}
-    return fields.offer_of(found, unavailable=unavailable)
+    return fields.offer_of(found, faults, unavailable=unavailable)
 
 
 @lru_cache(maxsize=256)

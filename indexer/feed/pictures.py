@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from html import unescape
 from pathlib import PurePosixPath
+from typing import Any
 
 from packsight.indexer.feed.readable import address
+from packsight.shared.tables.columns import KNOWN, plain
+from packsight.shared.tables.linked import REMOTE
+from packsight.shared.tables.nothing import is_nothing
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
-_REMOTE = re.compile(r"(https?:)?//|s3://", re.IGNORECASE)
 _BEHIND = "|".join(f"(?<={re.escape(suffix)})" for suffix in sorted(IMAGE_SUFFIXES))
 _NEXT_ADDRESS = re.compile(
     r"""["']?(?:(?<![\s,;|])[\s,;|]++|(?<!\s)\s++/\s++|(?<!\\[rn])(?:\\[rn])++)["']?(?=(?:https?:)?//|s3://)"""
@@ -34,8 +37,10 @@ _BESIDE = re.compile(r"(?<!\s)\s++!\s++\w++\s*+:.*", re.DOTALL)
 """What WooCommerce's suite writes behind an address: ` ! alt : text ! title : text`."""
 _FORMULA = re.compile(r"""=\s*(?:_xlfn\.)?(?:HYPERLINK|IMAGE|ГИПЕРССЫЛКА|ИЗОБРАЖЕНИЕ)\s*\(\s*"([^"]+)\"""", re.IGNORECASE)
 """How a spreadsheet writes a link, or a picture, that it shows."""
-_NONE = frozenset(("-", "--", "—", "0", "нет", "нет фото", "no", "none", "null", "nan", "n/a", "na", "#n/a", "#н/д", "\\n"))
-"""What stands for nothing in exports and databases; no picture is called so."""
+_PLACES = frozenset(("src", "url", "href", "link", "path", "file", "file name", "filename", *KNOWN["picture"]))
+"""What objects of JSON call the place of a picture."""
+_NONE = frozenset(("0", "нет", "нет фото", "no", "na", "false"))
+"""What also stands for no picture; none is called so."""
 
 
 def pictures_in(cell: str) -> list[str]:
@@ -47,7 +52,7 @@ def pictures_in(cell: str) -> list[str]:
     found: list[str] = []
     for part in map(str.strip, _APART.split(_bare(cell.strip()))):
         parts = [_BESIDE.sub("", one) for one in _NEXT_ADDRESS.split(part)]
-        if len(parts) == 1 and not _REMOTE.match(part):
+        if len(parts) == 1 and not REMOTE.match(part):
             listed = _listed_in(part)
             parts = listed if all(looks_like_picture(one) for one in listed if one) else parts
         else:
@@ -61,15 +66,36 @@ def addresses_in(text: str) -> list[str]:
 
     A single one stays as it is written.
     """
-    if (bare := _bare(text)) is not text or (not _REMOTE.match(text) and len(pictures_in(text)) > 1):
+    if (bare := _bare(text)) is not text or (not REMOTE.match(text) and len(pictures_in(text)) > 1):
         return pictures_in(bare)
-    parts = _NEXT_ADDRESS.split(text) if text.count("//") > 1 and _REMOTE.match(text) else [text]
+    if "<" in text or ("!" in text and _BESIDE.search(text)):
+        return pictures_in(text)
+    parts = _NEXT_ADDRESS.split(text) if text.count("//") > 1 and REMOTE.match(text) else [text]
     return [part.rstrip(",;| ") for part in parts] if len(parts) > 1 else list(filter(_is_one, parts))
+
+
+def places_in(element: Any) -> str:
+    """The addresses that an element of XML and those in it hold, a line each: as text, or where one has none in an attribute.
+
+    What stands beside pictures, as their titles do, is left out.
+    """
+    if not len(element):
+        return _place_of(element)
+    texts = (text.strip() for each in element.iter("*") for text in (_place_of(each), (each is not element and each.tail) or ""))
+    found = list(filter(None, texts))
+    return "\n".join(list(filter(looks_like_picture, found)) or found)
+
+
+def _place_of(element: Any) -> str:
+    text = element.text
+    if text and not text.isspace():
+        return str(text)
+    return next((value for name in ("url", "src", "href", "link", "value") if (value := element.get(name))), "")
 
 
 def looks_like_picture(text: str) -> bool:
     """Whether it is an address, or a path with the suffix of a picture, perhaps with a query."""
-    return bool(_REMOTE.match(text)) or has_picture_suffix(text)
+    return bool(REMOTE.match(text)) or has_picture_suffix(text)
 
 
 def has_picture_suffix(text: str) -> bool:
@@ -79,7 +105,7 @@ def has_picture_suffix(text: str) -> bool:
 
 
 def _is_one(text: str) -> bool:
-    return bool(text) and text.casefold() not in _NONE
+    return bool(text) and text.casefold() not in _NONE and not is_nothing(text)
 
 
 def _bare(text: str) -> str:
@@ -91,17 +117,34 @@ def _bare(text: str) -> str:
         return text[1:-1] if text[0] == "[" or all(map(looks_like_picture, _listed_in(text[1:-1]))) else text
     if _SERIALISED.fullmatch(text):
         return "\n".join(filter(looks_like_picture, text.split('"')))
-    if "](" in text and not _REMOTE.match(text) and (written_so := _WRITTEN.findall(text)):
+    if "](" in text and not REMOTE.match(text) and (written_so := _WRITTEN.findall(text)):
         return "\n".join(written_so)
-    if "<" in text and (found := _SHOWN.findall(text) or _LINKED.findall(text)):
+    if "<" in text and (found := _in_html(text)):
         return "\n".join(map(unescape, found))
     return formula[1] if (formula := _FORMULA.match(text)) else text
 
 
+def _in_html(text: str) -> list[str]:
+    """What links lead to where each picture that is shown may be a small one of that, else those, else any link."""
+    shown, linked = _SHOWN.findall(text), _LINKED.findall(text)
+    large = list(filter(has_picture_suffix, linked))
+    return large if len(large) >= max(len(shown), 1) else shown or linked
+
+
 def _listed(value: object) -> Iterator[str]:
-    """The texts of a list, and of objects those that look like pictures: others say what is on them."""
+    """The texts of a list, and of objects those that look like pictures, or else are called so: others say what is on them."""
+    if isinstance(value, dict) and all(map(str.isdecimal, value)):
+        value = list(value.values())  # as PHP writes some lists
     if isinstance(value, dict):
-        yield from (one for each in value.values() for one in _listed(each) if looks_like_picture(one))
+        texts = {key: each for key, each in value.items() if isinstance(each, str)}
+        found = [one for one in texts.values() if looks_like_picture(one)]
+        yield from found or (one for key, one in texts.items() if plain(key) in _PLACES)
+        for each in value.values():
+            for item in each if isinstance(each, list) else [each]:
+                if isinstance(item, dict):
+                    yield from _listed(item)
+                elif item is not each:
+                    yield from filter(looks_like_picture, _listed(item))
     elif isinstance(value, list):
         for each in value:
             yield from _listed(each)

@@ -26,6 +26,7 @@ from packsight.indexer.feed import google, xml, yml
 from packsight.indexer.feed.fields import url_parameter
 from packsight.indexer.feed.offers import Faults, FeedError, Item, Known, Offer
 from packsight.indexer.feed.packed import unfetched, unpacked
+from packsight.indexer.feed.readable import code
 from packsight.indexer.feed.table import read_table
 from packsight.shared.contract.errors import PacksightError
 from packsight.shared.contract.references import in_ascii, is_whole, plain, printable, scheme
@@ -151,10 +152,10 @@ def read_xml(
     """
     categories: dict[str, str] = {}
     keyed: bytes | None = None
-    for root, element in xml.items(stream, name, faults, {yml.ROOT: yml.ELEMENTS, **google.ROOTS}):
-        is_yml = root == yml.ROOT
+    for root, element in xml.items(stream, name, faults, {**dict.fromkeys(yml.ROOTS, yml.ELEMENTS), **google.ROOTS}):
+        is_yml = root in yml.ROOTS
         if is_yml and xml.local(element) == yml.CATEGORY:
-            categories[element.get("id", "")] = yml.category_of(element)
+            categories[element.get("id", "")] = yml.category_of(element, faults)
             keyed = None
             continue
         if keyed is None:  # offers name categories by their numbers, so what these mean is a part of them
@@ -165,20 +166,22 @@ def read_xml(
             yield Item(digest, None)
             continue
         offer = (
-            yml.offer_of(element, categories, unavailable=unavailable)
+            yml.offer_of(element, categories, faults, unavailable=unavailable)
             if is_yml
-            else google.offer_of(element, unavailable=unavailable)
+            else google.offer_of(element, faults, unavailable=unavailable)
         )
         if offer is not None:
+            if not offer.product.name:
+                faults.count("offers without a name", f"id {offer.product.id}")
             yield Item(digest, offer)
         elif not _has_id(element, is_yml=is_yml):
             faults.count("offers without an id, left out", f"line {element.sourceline}")
 
 
 def _has_id(element: Any, *, is_yml: bool) -> bool:
-    if is_yml:
-        return bool(element.get("id", "").strip())
-    return any(xml.local(child) == "id" for child in element if isinstance(child.tag, str))
+    if is_yml and code(element.get("id", "")):
+        return True
+    return any(xml.local(child) == "id" and code(xml.text_of(child)) for child in element if isinstance(child.tag, str))
 
 
 def is_remote(location: str) -> bool:

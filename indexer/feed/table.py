@@ -9,24 +9,37 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 
-from packsight.indexer.feed.fields import offer_of
+from packsight.indexer.feed.fields import SHORTENED, offer_of
 from packsight.indexer.feed.offers import Faults, FeedError, Item, Known
 from packsight.indexer.feed.pictures import has_picture_suffix, looks_like_picture
+from packsight.indexer.feed.readable import code
 from packsight.shared.contract.errors import UserError
-from packsight.shared.tables.cells import no_row
+from packsight.shared.tables.cells import has_several, no_row
 from packsight.shared.tables.columns import check_fields, columns
+from packsight.shared.tables.linked import Linked, holds_picture, led_to
 from packsight.shared.tables.table import read_rows
 
 BY_POSITION = ("id", "picture", "name", "vendor", "model", "url")
 """In this order when the first row is a product already."""
 _BEFORE_ID = 1000
 """Rows without an id at the beginning after which no id is waited for any more: the column is as good as not there."""
-_SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?E\+\d+")
-"""What Excel makes of a long number: its last digits are gone."""
+_TOLD = 2
+"""Fields of a table whose rows may be ids alone, whatever these are."""
+_MONTHS = "янв|фев|мар|апр|май|июн|июл|авг|сен|окт|ноя|дек|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_DATE = re.compile(rf"(?:\d{{1,2}}[.-](?:{_MONTHS})|(?:{_MONTHS})[.-]\d{{2}}|\d{{4}}-\d\d-\d\d(?:T00:00:00)?)", re.IGNORECASE)
+"""What Excel makes of two or three numbers, as `1-3`."""
 _SPOILT = (
     "ids that a spreadsheet has shortened, so that products become one; format the column as text and export it again"
 )
+_DATED = "ids that a spreadsheet has taken for dates; format the column as text and write them again"
+_ALONE = "rows that are one word or several alone, taken for titles of what is below and left out"
 _WIDE = "rows with more cells than the header or first row, which may be in wrong columns; quote cells that hold what parts them"
+_EMBEDDED = (
+    "rows whose picture lies in the workbook itself and is not taken; save the pictures as files and name these, or their "
+    "addresses, in the column, or put them into folders for --photos"
+)
+_LEADING = ("picture", "url")
+"""Fields for which a cell stands for what it leads to."""
 
 _Line = tuple[int, list[str]]
 
@@ -65,20 +78,23 @@ def read_table(
             called = header[found["id"][0]]
         key = hashlib.blake2b(json.dumps(sorted(found.items())).encode(), key=key).digest()
         width, identifying = len(header), found["id"][0]
-        for line, row in rows:
+        for line, cells in rows:
+            row = _followed(cells, found, faults, f"line {line}") if Linked in map(type, cells) else cells
             if len(row) > width and any(row[width:]):
                 faults.count(_WIDE, f"line {line}")
-            identity = _cell(row, identifying)
+            identity = code(_cell(row, identifying))
             if identity == called:
                 continue  # a second line of the header, or another table's
-            if "E+" in identity and _SCIENTIFIC.fullmatch(identity):
-                faults.count(_SPOILT, f"{identity} in line {line}")
+            _note_spoilt(identity, line, faults)
+            if identity.replace(" ", "").isalpha() and len(found) > _TOLD and not has_several(row):
+                faults.count(_ALONE, f"“{identity[:100]}” in line {line}")
+                continue
             digest = hashlib.blake2b(json.dumps(row).encode(), digest_size=16, key=key).digest()
             if known(digest):
                 yield Item(digest, None)
                 continue
             values = {field: [row[index] for index in at if index < len(row)] for field, at in found.items()}
-            offer = offer_of(values, unavailable=unavailable)
+            offer = offer_of(values, faults, unavailable=unavailable)
             if offer is not None:
                 yield Item(digest, offer)
             elif not identity:
@@ -87,6 +103,14 @@ def read_table(
         raise
     except UserError as error:
         raise FeedError(str(error)) from None
+
+
+def _note_spoilt(identity: str, line: int, faults: Faults) -> None:
+    """Say of an id that a spreadsheet has made something else of it."""
+    if "E+" in identity and SHORTENED.fullmatch(identity):
+        faults.count(_SPOILT, f"{identity} in line {line}")
+    elif _DATE.fullmatch(identity):
+        faults.count(_DATED, f"{identity} in line {line}")
 
 
 def _with_ids(
@@ -108,6 +132,15 @@ def _with_ids(
     return best, chain(ahead, rows)
 
 
+def _followed(row: list[str], found: Mapping[str, Sequence[int]], faults: Faults, place: str) -> list[str]:
+    """A row of a workbook with what links lead to in the place of pictures and addresses."""
+    leading = {index for field in _LEADING for index in found.get(field, ())}
+    followed = [led_to(cell) if index in leading else cell for index, cell in enumerate(row)]
+    if any(map(holds_picture, row)) and not any(_cell(followed, index) for index in found.get("picture", ())):
+        faults.count(_EMBEDDED, place)
+    return followed
+
+
 def _cell(row: Sequence[str], index: int) -> str:
     return row[index] if index < len(row) else ""
 
@@ -127,7 +160,7 @@ def _header(row: Sequence[str], mapping: Mapping[str, str], name: str) -> dict[s
     lacking = _lacking(found, mapping)
     if not lacking:
         return found
-    if not mapping and len(row) > 1 and looks_like_picture(row[1]):
+    if not mapping and len(row) > 1 and looks_like_picture(led_to(row[1])):
         return None
     raise FeedError(
         f"{name} has no column {' and '.join(lacking)}; it has {', '.join(filter(None, row))[:500]}. Name the columns "
@@ -143,7 +176,7 @@ def _is_understood(row: Sequence[str], mapping: Mapping[str, str]) -> bool:
 
 def _is_product(row: Sequence[str]) -> bool:
     """Whether it is surely a product of a table without a header."""
-    return len(row) > 1 and bool(row[0]) and has_picture_suffix(row[1])
+    return len(row) > 1 and bool(row[0]) and has_picture_suffix(led_to(row[1]))
 
 
 def _lacking(found: Mapping[str, Sequence[int]], mapping: Mapping[str, str]) -> list[str]:

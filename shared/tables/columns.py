@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, count
 
 from packsight.shared.contract.errors import UserError
+from packsight.shared.tables.spoilt import mended
 
 KNOWN: Mapping[str, tuple[str, ...]] = {
     "id": (
@@ -22,7 +23,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     ),
     "picture": (
         "picture", "image link", "primary image", "main image", "main image url", "base image", "главное фото",
-        "главное изображение", "ссылка на главное фото", "picture url", "image url", "product image url", "image",
+        "главное изображение", "ссылка на главное фото", "picture url", "image name", "image url", "product image url", "image",
         "images", "image src", "photo", "photos", "photo url",
         "pictures", "picture urls", "image urls", "image urls x y z", "основное фото",
         "основное изображение", "фото", "изображения товара", "фото товара", "ссылка изображения", "медиафайлы", "файл картинки",
@@ -53,7 +54,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     ),
     "barcode": (
         "barcode", "gtin", "ean", "ean13", "ean 13", "upc", "variant barcode", "gtin upc ean or isbn", "штрихкод", "штрих код",
-        "шк", "штрихкод ean13", "штрихкод ean", "штрихкод серийный номер ean", "штрихкоды", "баркод", "баркоды",
+        "шк", "штрихкод ean13", "штрихкод ean", "штрихкод серийный номер ean", "штрихкоды", "баркод", "баркоды", "barcodes",
     ),
     "price": ("price", "regular price", "variant price", "цена", "базовая цена", "розничная цена"),
     "category": (
@@ -95,6 +96,7 @@ def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, list
     Where there is no such column, words that capitals part are several (`imageLink`), and what stands in brackets does not count:
     `Фото (ссылка)` is `Фото`, unless several would be the one that counts.
     """
+    header = mended("\x1f".join(header)).split("\x1f")  # of several words it is sooner sure that they were spoilt
     names = [plain(cell) for cell in header]
     parted = [plain(_CAPITAL.sub(" ", cell)) for cell in header]
     bare = [plain(_BRACKETS.sub(" ", _CAPITAL.sub(" ", cell))) for cell in header]

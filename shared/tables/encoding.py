@@ -13,8 +13,9 @@ MARKS = (
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
+    *(("\ufeff".encode().decode(taken_for).encode(), "utf-8") for taken_for in ("cp1251", "cp1252")),
 )
-"""Byte order marks; the longer ones first where one begins with another."""
+"""Byte order marks, the longer ones first where one begins with another; the last two were taken for letters and stored so."""
 WESTERN = "cp1252"
 CONTROL = bytes(code for code in range(32) if code not in b"\t\n\r") + b"\x7f"
 """Characters that mean nothing in text, and that XML forbids, as bytes of UTF-8."""
@@ -127,7 +128,7 @@ class Recoder:
 
     def _choose(self, data: bytes, *, final: bool) -> None:
         text = codecs.getincrementaldecoder("utf-8")("replace").decode(data, final)
-        broken = text.count("\ufffd")
+        broken = text.count("\ufffd") - data.count(_LOST)  # which may also have been lost before
         if sum(not letter.isascii() for letter in text) > 2 * broken:
             self._set("utf-8")  # where a few bytes are broken, whoever decodes it says so
             return

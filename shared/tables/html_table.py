@@ -14,6 +14,7 @@ from packsight.shared.contract.errors import UserError
 from packsight.shared.tables.cells import BLANK
 from packsight.shared.tables.encoding import Recoder
 from packsight.shared.tables.lines import Readable
+from packsight.shared.tables.linked import Linked
 from packsight.shared.tables.merged import COVERED
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
@@ -32,8 +33,8 @@ _MAX_SPAN = 1000
 def records(stream: Readable, name: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the line and the cells of each row of all tables.
 
-    A cell is the pictures that links in it lead to, else its text, else the pictures or the link in it. What stands in a cell
-    that spans rows stands in each of them.
+    A cell is its text, `Linked` to the pictures that links in it lead to, or else to where the first of them does; without a text
+    it is the pictures or the link in it. What stands in a cell that spans rows stands in each of them.
 
     Raises UserError for a page without a table, UnicodeDecodeError where it is no text, csv.Error where one is too large.
     """
@@ -177,10 +178,12 @@ class _Cell:
         self._target = self._target or target
 
     def whole(self) -> str:
-        """What it holds: pictures that are linked to, else text, else pictures or a link."""
+        """What it holds: its text and what that is linked to, else pictures or a link."""
         lines = (" ".join(line.split()).strip(BLANK) for line in "".join(self.text).split("\n"))
-        text = "" if self._linked else "\n".join(filter(None, lines))
-        return text or "\n".join(self._pictures) or self._target
+        text, pictures = "\n".join(filter(None, lines)), "\n".join(self._pictures)
+        if text and self._target:
+            return Linked(text, pictures if self._linked else self._target)
+        return text or pictures or self._target
 
 
 def _span(attrs: list[tuple[str, str | None]], name: str) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.tables.columns import KNOWN
+from packsight.shared.tables.linked import led_to
 from packsight.shared.tables.table import named, read_table
 
 IMAGE = ("image", *KNOWN["picture"])
@@ -97,7 +98,7 @@ def read_label_table(path: Path, *, kind: str = USUAL_KIND) -> LabelTable:
             unsaid.append(line)
             continue
         kinds = tuple(dict.fromkeys(part.strip() for part in row.get(kind.lower(), "").split(";") if part.strip()))
-        labels.append(Label(row[image], shown, row.get(nearest, "") or shown, kinds, line))
+        labels.append(Label(led_to(row[image]), shown, row.get(nearest, "") or shown, kinds, line))
     if not labels:
         raise UserError(
             f"No row of {path} has a verdict that counts and tells a product, or that none is listed. Review some of its photos."

@@ -3,8 +3,9 @@
     python -m packsight.shared.tables.sheet BYTES < WORKBOOK
 
 Of most kinds of workbooks only reading them tells how much they span: two cells of .ods in opposite corners are a file of a
-kilobyte and take all memory that there is. Each row is written as a line of JSON, with null for cells that one to the left spans;
-an object in the place of one says which sheet begins, or why no more can be read.
+kilobyte and take all memory that there is. Each row is written as a line of JSON, with null for cells that one to the left spans,
+and a pair for cells that lead somewhere or that a picture lies in, as `linked.Linked` has them; an object in the place of a row
+says which sheet begins, or why no more can be read.
 """
 
 from __future__ import annotations
@@ -17,30 +18,42 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
+from xml.parsers import expat
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
+from packsight.shared.tables import xlsx
 from packsight.shared.tables.cells import BLANK
+from packsight.shared.tables.linked import Linked
+
+Cell = str | tuple[str, str] | None
 
 
-def rows(data: bytes) -> Iterator[list[str | None] | dict[str, str]]:
+def rows(data: bytes) -> Iterator[list[Cell] | dict[str, str]]:
     """The name of each sheet and the cells of each of its rows, hidden sheets last; raises what calamine does."""
     book = CalamineWorkbook.from_filelike(io.BytesIO(data))
+    beside = xlsx.Beside(data)
     for about in sorted(book.sheets_metadata, key=lambda about: about.visible != SheetVisibleEnum.Visible):
         if about.typ == SheetTypeEnum.WorkSheet:
             sheet = book.get_sheet_by_name(about.name)
             if sheet.height:
                 yield {"sheet": about.name}
-                yield from _merged(sheet)
+                yield from _merged(sheet, beside.cells(about.name))
 
 
-def _merged(sheet: CalamineSheet) -> Iterator[list[str | None]]:
+def _merged(sheet: CalamineSheet, beside: xlsx.Cells) -> Iterator[list[Cell]]:
     """Rows; what stands in a merged cell stands in each row that it spans."""
     left = sheet.start[1] if sheet.start else 0  # rows are counted from the sheet's first, columns from the first that is filled
     ahead = sorted(sheet.merged_cell_ranges or (), reverse=True)
-    spans: list[tuple[int, int, int, str]] = []
+    spans: list[tuple[int, int, int, Cell]] = []
     for number, cells in enumerate(sheet.iter_rows()):
-        row: list[str | None] = [_text(cell) for cell in cells]
+        texts = [_text(cell) for cell in cells]
+        row: list[Cell] = [*texts]
+        if extras := beside.get(number):
+            by_column = dict(enumerate(texts, left))
+            for column in extras.keys() & by_column.keys():
+                cell = extras[column].cell(by_column[column], by_column)
+                row[column - left] = (str(cell), cell.target) if isinstance(cell, Linked) else cell
         while ahead and ahead[-1][0][0] == number:
             (_, first), (last, end) = ahead.pop()
             if 0 <= first - left < len(row):
@@ -69,7 +82,7 @@ def main(most: int) -> None:
     try:
         for row in rows(sys.stdin.buffer.read()):
             print(json.dumps(row))
-    except (CalamineError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except (CalamineError, OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, expat.ExpatError) as error:
         print(json.dumps({"error": str(error)}))
 
 

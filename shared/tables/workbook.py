@@ -14,6 +14,7 @@ from typing import IO
 
 from packsight.shared import launch
 from packsight.shared.contract.errors import UserError
+from packsight.shared.tables.linked import Linked
 from packsight.shared.tables.merged import COVERED
 
 SIGNATURES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -66,7 +67,7 @@ def records(data: bytes, name: str) -> Iterator[tuple[str, int, list[str]]]:
                 row = json.loads(line)
                 if not isinstance(row, dict):
                     number += 1
-                    yield sheet, number, [COVERED if cell is None else cell for cell in row]
+                    yield sheet, number, [_cell(cell) for cell in row]
                 elif "sheet" in row:
                     sheet, number = row["sheet"], 0
                 else:
@@ -77,6 +78,12 @@ def records(data: bytes, name: str) -> Iterator[tuple[str, int, list[str]]]:
             reader.kill()  # where nobody wants the rest
     if reader.returncode:
         raise UserError(f"{name} takes more than {MEMORY:,} bytes of memory to be read. Move its cells together, or use CSV.")
+
+
+def _cell(cell: str | list[str] | None) -> str:
+    if isinstance(cell, str):
+        return cell
+    return COVERED if cell is None else Linked(*cell)
 
 
 def is_document(names: Collection[str]) -> bool:
