@@ -10,10 +10,10 @@ from html import unescape
 from pathlib import PurePosixPath
 from typing import Any
 
+from packsight.indexer.feed.nothing import is_nothing
 from packsight.indexer.feed.readable import address
 from packsight.shared.tables.columns import KNOWN, plain
 from packsight.shared.tables.linked import REMOTE
-from packsight.shared.tables.nothing import is_nothing
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 _BEHIND = "|".join(f"(?<={re.escape(suffix)})" for suffix in sorted(IMAGE_SUFFIXES))

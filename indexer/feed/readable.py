@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 import re
 
+from packsight.indexer.feed.nothing import is_nothing
 from packsight.indexer.feed.offers import Faults
 from packsight.shared.tables.cells import BLANK
-from packsight.shared.tables.nothing import is_nothing
 from packsight.shared.tables.spoilt import mended
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--.*?-->|<!\[CDATA\[|\]\]>")
