@@ -6,6 +6,9 @@ STAMP = $(VENV)/.packsight-stack
 DEV_STAMP = $(VENV)/.packsight-dev
 FULL_STAMP = $(VENV)/.packsight-full
 
+# Hundreds of processes import the same modules: their bytecode is kept, whatever the caller does with that of others.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install demo unit test lint coverage bench chaos fuzz soak canary compose-test lock audit licences reliability train-alphabet clean
 
 help:
@@ -78,7 +81,7 @@ unit: $(DEV_STAMP)
 # One after the other where whole stacks run, which take all cores by themselves: beside the rest both take as long as one after
 # the other.
 test: lint $(FULL_STAMP)
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m 'not whole_stack' tests
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not whole_stack' tests
 	$(BIN)/python -m pytest -m whole_stack tests/acceptance
 
 coverage: $(FULL_STAMP)

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any, NamedTuple
 
 import pillow_heif
@@ -42,12 +44,24 @@ class Taken(NamedTuple):
     """By which the peak of resident memory rose."""
 
 
-def taken(file: Path, copies: int = 1) -> Taken:
-    """Decode a file in a process of its own that is set up like a worker's, as many copies at a time."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.bombs", str(file), str(copies)]
-    environment = ONE_THREAD | os.environ
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=600)
-    return Taken(*json.loads(done.stdout))
+Decoding = Callable[[Path, int], Taken]
+"""Decodes a file in a process of its own that is set up like a worker's, as many copies at a time."""
+
+
+@contextmanager
+def decoding() -> Iterator[Decoding]:
+    """Each file's process is a fork of one that has loaded all it needs: to load that takes longer than most files."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.bombs"]
+    with subprocess.Popen(command, env=ONE_THREAD | os.environ, stdin=PIPE, stdout=PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        asked, told = process.stdin, process.stdout
+
+        def taken(file: Path, copies: int) -> Taken:
+            print(json.dumps([str(file), copies]), file=asked, flush=True)
+            return Taken(*json.loads(told.readline()))
+
+        yield taken
+        asked.close()
 
 
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -192,9 +206,8 @@ DEEP: dict[str, Callable[[], bytes]] = {
 """Of which the first picture is taken, and what would take long besides is left alone."""
 
 
-def _main(path: str, copies: int) -> None:
+def _take(path: str, copies: int) -> None:
     data = Path(path).read_bytes()
-    decode(flat(64, 64, "JPEG"), Decode())  # what is loaded late is there
 
     def answer(_: int) -> str:
         try:
@@ -207,7 +220,19 @@ def _main(path: str, copies: int) -> None:
     with ThreadPoolExecutor(copies) as pool:
         answers = list(pool.map(answer, range(copies)))
     seconds = (time.process_time() - started) / copies
-    print(json.dumps(Taken(answers, seconds, _peak() - before)))
+    print(json.dumps(Taken(answers, seconds, _peak() - before)), flush=True)
+
+
+def _serve(lines: Iterable[str]) -> None:
+    """Take each file of the list in a fork, whose peak of memory begins with what is loaded here."""
+    for line in lines:
+        child = os.fork()
+        if not child:
+            _take(*json.loads(line))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status:
+            sys.exit(f"{line.strip()}: status {status}")
 
 
 def _peak() -> float:
@@ -216,4 +241,8 @@ def _peak() -> float:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], int(sys.argv[2]))
+    decode(flat(64, 64, "JPEG"), Decode())  # what is loaded late is there
+    if len(sys.argv) > 1:
+        _take(sys.argv[1], int(sys.argv[2]))
+    else:
+        _serve(sys.stdin)

@@ -22,6 +22,22 @@ hypothesis_settings.load_profile("packsight")
 
 _numbers = itertools.count()
 
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that mostly wait stand between files that work, the quick ones last: of parallel processes few wait at a time, none
+    is left alone with a long file.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    waiting = [file for file in files if file.is_relative_to(HERE / "acceptance")]
+    working = [file for file in files if file not in waiting]
+    for place, file in enumerate(waiting):
+        working.insert(3 * place, file)
+    items[:] = [item for file in working for item in files[file]]
+
 
 @pytest.fixture(autouse=True)
 def _warnings_are_heard() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from PIL import Image
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.vision.structure import STRUCTURE
 from tests import bombs
-from tests.bombs import Taken, flat, taken
+from tests.bombs import Decoding, Taken, flat
+from tests.unit.test_decode import box_claiming, webp_claiming
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of resident memory from /proc")
 
@@ -28,64 +31,85 @@ FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "WebP": ("WEBP", {"method": 0}),
     "PNG": ("PNG", {"compress_level": 1}),
 }
+CLAIMING: dict[str, Callable[[int, int], bytes]] = {
+    "HEIC": partial(box_claiming, "HEIF"),
+    "AVIF": partial(box_claiming, "AVIF"),
+    "WebP": webp_claiming,
+}
+"""Files that say this size and hold a smaller picture: whoever decodes one before asking its size finds it broken."""
 
 
-def of(folder: Path, data: bytes, copies: int = 1) -> Taken:
-    (folder / "bomb").write_bytes(data)
-    return taken(folder / "bomb", copies)
+class Of(Protocol):
+    def __call__(self, data: bytes, copies: int = 1) -> Taken: ...
+
+
+@pytest.fixture(scope="module")
+def decoding() -> Iterator[Decoding]:
+    with bombs.decoding() as process:
+        yield process
+
+
+@pytest.fixture
+def of(decoding: Decoding, tmp_path: Path) -> Of:
+    """Says what decoding a file takes."""
+
+    def taken(data: bytes, copies: int = 1) -> Taken:
+        (tmp_path / "bomb").write_bytes(data)
+        return decoding(tmp_path / "bomb", copies)
+
+    return taken
 
 
 @pytest.mark.parametrize("name", bombs.BROKEN)
-def test_a_file_of_too_many_parts_is_refused_before_they_take_time_or_memory(name: str, tmp_path: Path) -> None:
-    result = of(tmp_path, bombs.BROKEN[name]())
+def test_a_file_of_too_many_parts_is_refused_before_they_take_time_or_memory(name: str, of: Of) -> None:
+    result = of(bombs.BROKEN[name]())
     assert result.answers == [ErrorCode.IMAGE_BROKEN]
     assert result.seconds < 1.5
     assert result.megabytes < 40
 
 
 @pytest.mark.parametrize("name", bombs.DEEP)
-def test_of_many_pages_or_frames_only_the_first_takes_time_and_memory(name: str, tmp_path: Path) -> None:
-    result = of(tmp_path, bombs.DEEP[name]())
+def test_of_many_pages_or_frames_only_the_first_takes_time_and_memory(name: str, of: Of) -> None:
+    result = of(bombs.DEEP[name]())
     assert result.answers == ["64x64" if name[:4] in {"TIFF", "AVIF"} else "160x96"]
     assert result.seconds < 0.15
     assert result.megabytes < 60
 
 
-def test_run_lengths_are_decoded_in_time_as_far_as_they_are_taken(tmp_path: Path) -> None:
-    result = of(tmp_path, bombs.run_lengths(3_700_000, 7200))
+def test_run_lengths_are_decoded_in_time_as_far_as_they_are_taken(of: Of) -> None:
+    result = of(bombs.run_lengths(3_700_000, 7200))
     assert result.answers == ["7200x7200"]
     assert result.seconds < 5
     assert result.megabytes < 550
 
 
-def test_a_photo_of_as_many_scans_as_may_be_is_decoded_in_time(tmp_path: Path) -> None:
-    result = of(tmp_path, bombs.scans(7168, 7168, STRUCTURE.scans, "CMYK"))
+def test_a_photo_of_as_many_scans_as_may_be_is_decoded_in_time(of: Of) -> None:
+    result = of(bombs.scans(7168, 7168, STRUCTURE.scans, "CMYK"))
     assert result.answers == ["7168x7168"]
     assert result.seconds < 5
     assert result.megabytes < 550
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_photos_of_48_megapixels_in_all_threads_of_a_child_share_its_room(name: str, tmp_path: Path) -> None:
+def test_photos_of_48_megapixels_in_all_threads_of_a_child_share_its_room(name: str, of: Of) -> None:
     kind, options = FORMATS[name]
-    result = of(tmp_path, flat(*PHONE, kind, **options), THREADS)
+    result = of(flat(*PHONE, kind, **options), THREADS)
     assert result.answers == ["8064x6048"] * THREADS
     assert result.seconds < 5
     assert result.megabytes < (900 if name == "WebP" else 550)
 
 
-def test_a_large_file_without_its_end_takes_no_more_memory_than_a_whole_one(tmp_path: Path) -> None:
+def test_a_large_file_without_its_end_takes_no_more_memory_than_a_whole_one(of: Of) -> None:
     grain = np.random.default_rng(7).integers(0, 256, (PHONE[1], PHONE[0], 3), np.uint8)
-    result = of(tmp_path, bombs.saved(Image.fromarray(grain), "PNG", compress_level=0)[:-64])
+    result = of(bombs.saved(Image.fromarray(grain), "PNG", compress_level=0)[:-64])
     assert result.answers == ["8064x6048"]
     assert result.seconds < 8
     assert result.megabytes < 450
 
 
-@pytest.mark.parametrize("name", ["HEIC", "AVIF", "WebP"])
-def test_sixteen_photos_of_60_megapixels_are_refused_at_once(name: str, tmp_path: Path) -> None:
-    kind, options = FORMATS[name]
-    result = of(tmp_path, flat(9504, 6336, kind, **options), 16)
+@pytest.mark.parametrize("name", CLAIMING)
+def test_sixteen_photos_of_60_megapixels_are_refused_at_once(name: str, of: Of) -> None:
+    result = of(CLAIMING[name](9504, 6336), 16)
     assert result.answers == [ErrorCode.IMAGE_TOO_MANY_PIXELS] * 16
     assert result.seconds < 0.2
     assert result.megabytes < 60

@@ -7,14 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openvino as ov
 import pytest
-import torch
-import torchvision
-from torch.nn import functional
 
 from packsight.shared.contract.errors import UserError
 from packsight.shared.settings import Models, Precision, Runtime
@@ -24,6 +21,21 @@ from packsight.worker.networks.embedders.pixels import squash
 from packsight.worker.networks.load import load_embedder
 from packsight.worker.networks.model_files import packaged
 from tests.pictures import cosine, describe, drawn, noise
+
+if TYPE_CHECKING:
+    import torch
+    import torchvision
+    from torch.nn import functional
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _torch() -> None:
+    """Loaded when a test runs: every process of a run collects this file, and this takes seconds."""
+    import torch
+    import torchvision
+    from torch.nn import functional
+
+    globals().update(torch=torch, torchvision=torchvision, functional=functional)
 
 
 @pytest.fixture(scope="module")
@@ -237,19 +249,19 @@ def test_weights_are_found_where_training_programs_keep_them(tmp_path: Path, kep
     np.testing.assert_array_equal(vectors[0], vectors[1])
 
 
-NOT_THESE: dict[str, tuple[Any, str]] = {
-    "nothing": ({"epoch": 3}, "holds no weights by name"),
-    "none": ({"state_dict": None}, "holds no weights by name"),
-    "numbers": ({1: torch.zeros(2)}, "holds no weights by name"),
-    "list": ([torch.zeros(2)], "holds no weights by name"),
-    "strange": ({"encoder.weight": torch.zeros(2)}, "missing: conv1.weight and 99 more; unknown: encoder.weight"),
+NOT_THESE: dict[str, tuple[Callable[[], Any], str]] = {
+    "nothing": (lambda: {"epoch": 3}, "holds no weights by name"),
+    "none": (lambda: {"state_dict": None}, "holds no weights by name"),
+    "numbers": (lambda: {1: torch.zeros(2)}, "holds no weights by name"),
+    "list": (lambda: [torch.zeros(2)], "holds no weights by name"),
+    "strange": (lambda: {"encoder.weight": torch.zeros(2)}, "missing: conv1.weight and 99 more; unknown: encoder.weight"),
 }
 
 
 @pytest.mark.parametrize("name", NOT_THESE)
 def test_weights_that_are_none_of_the_architecture_are_told(tmp_path: Path, name: str) -> None:
     file, (given, told) = tmp_path / "given.pth", NOT_THESE[name]
-    torch.save(given, file)
+    torch.save(given(), file)
     describe(file, architecture="resnet18")
     with pytest.raises(UserError, match=told):
         load_embedder(Models(embedder=str(file), runtime=Runtime.TORCH, cache_dir=tmp_path), 1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,10 +19,13 @@ from tests.bombs import chunk
 from tests.unit.test_decode import LIMITS, noise, refusal, saved, scene
 
 PHOTO = Image.blend(noise(480, 640), scene(480, 640), 0.5)
-PALETTE = PHOTO.quantize(128)
 PLAIN_BELOW = Image.linear_gradient("L").convert("RGB").resize((480, 640))
 """A pack on a plain ground: nearly all bytes are of the upper half."""
 PLAIN_BELOW.paste(PHOTO.crop((0, 0, 480, 320)), (0, 0))
+
+
+def palette() -> Image.Image:
+    return PHOTO.quantize(128)
 
 
 def cut_out(mode: str = "RGBA") -> Image.Image:
@@ -70,50 +75,56 @@ def turned() -> bytes:
     return saved(PHOTO.transpose(Image.Transpose.ROTATE_90), "TIFF", exif=exif)
 
 
-FILES: dict[str, bytes] = {
-    "PNG": saved(PHOTO, "PNG"),
-    "PNG of few colours": saved(PALETTE, "PNG"),
-    "PNG of 16 bits": saved(Image.fromarray(np.asarray(PHOTO.convert("L"), np.uint16) * 257), "PNG"),
-    "grey PNG": saved(PHOTO.convert("L"), "PNG"),
-    "PNG of lines": interlaced(),
-    "GIF": saved(PALETTE, "GIF"),
-    "GIF of lines": saved(PALETTE, "GIF", interlace=1),
-    "GIF with a transparent colour": saved(PALETTE, "GIF", transparency=200),
-    "BMP": saved(PHOTO, "BMP"),
-    "TIFF": saved(PHOTO, "TIFF"),
-    "turned TIFF": turned(),
-    "planar TIFF": planar(),
+FILES: dict[str, Callable[[], bytes]] = {
+    "PNG": lambda: saved(PHOTO, "PNG"),
+    "PNG of few colours": lambda: saved(palette(), "PNG"),
+    "PNG of 16 bits": lambda: saved(Image.fromarray(np.asarray(PHOTO.convert("L"), np.uint16) * 257), "PNG"),
+    "grey PNG": lambda: saved(PHOTO.convert("L"), "PNG"),
+    "PNG of lines": interlaced,
+    "GIF": lambda: saved(palette(), "GIF"),
+    "GIF of lines": lambda: saved(palette(), "GIF", interlace=1),
+    "GIF with a transparent colour": lambda: saved(palette(), "GIF", transparency=200),
+    "BMP": lambda: saved(PHOTO, "BMP"),
+    "TIFF": lambda: saved(PHOTO, "TIFF"),
+    "turned TIFF": turned,
+    "planar TIFF": planar,
 }
-PACKED: dict[str, bytes] = {
-    "WebP": saved(PHOTO, "WEBP"),
-    "lossless WebP": saved(PHOTO, "WEBP", lossless=True),
-    "WebP with EXIF": saved(PHOTO, "WEBP", exif=Image.Exif().tobytes()),
-    "HEIC": saved(PHOTO, "HEIF"),
-    "AVIF": saved(PHOTO, "AVIF", speed=10),
-    "TIFF of LZW": saved(PHOTO, "TIFF", compression="tiff_lzw"),
-    "TIFF of JPEG": saved(PHOTO, "TIFF", compression="jpeg"),
-    "TIFF of tiles": tiled(),
+PACKED: dict[str, Callable[[], bytes]] = {
+    "WebP": lambda: saved(PHOTO, "WEBP"),
+    "lossless WebP": lambda: saved(PHOTO, "WEBP", lossless=True),
+    "WebP with EXIF": lambda: saved(PHOTO, "WEBP", exif=Image.Exif().tobytes()),
+    "HEIC": lambda: saved(PHOTO, "HEIF"),
+    "AVIF": lambda: saved(PHOTO, "AVIF", speed=10),
+    "TIFF of LZW": lambda: saved(PHOTO, "TIFF", compression="tiff_lzw"),
+    "TIFF of JPEG": lambda: saved(PHOTO, "TIFF", compression="jpeg"),
+    "TIFF of tiles": tiled,
 }
-PLAIN: dict[str, bytes] = {
-    "PNG": saved(PLAIN_BELOW, "PNG"),
-    "PNG of lines": interlaced(PLAIN_BELOW),
-    "GIF": saved(PLAIN_BELOW.quantize(128), "GIF"),
-    "BMP": saved(PLAIN_BELOW, "BMP"),
-    "TIFF": saved(PLAIN_BELOW, "TIFF"),
-    "planar TIFF": planar(PLAIN_BELOW),
-    "JPEG": saved(PLAIN_BELOW, "JPEG"),
-    "WebP": saved(PLAIN_BELOW, "WEBP"),
-    "HEIC": saved(PLAIN_BELOW, "HEIF"),
-    "AVIF": saved(PLAIN_BELOW, "AVIF", speed=10),
-    "TIFF of LZW": saved(PLAIN_BELOW, "TIFF", compression="tiff_lzw"),
-    "TIFF of JPEG": saved(PLAIN_BELOW, "TIFF", compression="jpeg"),
+PLAIN: dict[str, Callable[[], bytes]] = {
+    "PNG": lambda: saved(PLAIN_BELOW, "PNG"),
+    "PNG of lines": lambda: interlaced(PLAIN_BELOW),
+    "GIF": lambda: saved(PLAIN_BELOW.quantize(128), "GIF"),
+    "BMP": lambda: saved(PLAIN_BELOW, "BMP"),
+    "TIFF": lambda: saved(PLAIN_BELOW, "TIFF"),
+    "planar TIFF": lambda: planar(PLAIN_BELOW),
+    "JPEG": lambda: saved(PLAIN_BELOW, "JPEG"),
+    "WebP": lambda: saved(PLAIN_BELOW, "WEBP"),
+    "HEIC": lambda: saved(PLAIN_BELOW, "HEIF"),
+    "AVIF": lambda: saved(PLAIN_BELOW, "AVIF", speed=10),
+    "TIFF of LZW": lambda: saved(PLAIN_BELOW, "TIFF", compression="tiff_lzw"),
+    "TIFF of JPEG": lambda: saved(PLAIN_BELOW, "TIFF", compression="jpeg"),
 }
+
+
+@cache
+def written(file: Callable[[], bytes]) -> bytes:
+    """When a test wants it: every process of a run collects these names."""
+    return file()
 
 
 @pytest.mark.parametrize("lacking", [1, 4, 64, "1 %"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_lacks_next_to_nothing_is_taken(name: str, lacking: Any) -> None:
-    data = FILES[name]
+    data = written(FILES[name])
     share = 300 if name == "planar TIFF" else 100  # of one of its three channels
     cut = len(data) // share if lacking == "1 %" else lacking
     whole, photo = decode(data, LIMITS), decode(data[:-cut], LIMITS)
@@ -125,14 +136,14 @@ def test_a_file_that_lacks_next_to_nothing_is_taken(name: str, lacking: Any) -> 
 @pytest.mark.parametrize("kept", [0.3, 0.5, 0.66, 0.9, 0.95])
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_lacks_more_is_refused(name: str, kept: float) -> None:
-    data = FILES[name]
+    data = written(FILES[name])
     assert refusal(data[: int(len(data) * kept)]).code is ErrorCode.IMAGE_TRUNCATED
 
 
 @pytest.mark.parametrize("lacking", [2, 4, 64, "1 %"])
 @pytest.mark.parametrize("name", PACKED)
 def test_a_file_of_which_nothing_tells_how_many_rows_lack_is_refused(name: str, lacking: Any) -> None:
-    data = PACKED[name]
+    data = written(PACKED[name])
     cut = len(data) // 100 if lacking == "1 %" else lacking
     assert refusal(data[:-cut]).code is ErrorCode.IMAGE_TRUNCATED
 
@@ -140,7 +151,7 @@ def test_a_file_of_which_nothing_tells_how_many_rows_lack_is_refused(name: str, 
 @pytest.mark.parametrize("share", [0.0002, 0.001, 0.002, 0.005, 0.01, 0.02])
 @pytest.mark.parametrize("name", PLAIN)
 def test_of_a_picture_that_is_plain_below_nothing_is_taken_with_more_rows_smeared(name: str, share: float) -> None:
-    data = PLAIN[name]
+    data = written(PLAIN[name])
     try:
         found = decode(data[: -max(1, int(share * len(data)))], LIMITS).pixels
     except ImageError as error:
@@ -152,13 +163,13 @@ def test_of_a_picture_that_is_plain_below_nothing_is_taken_with_more_rows_smeare
 
 
 def test_rows_of_a_turned_picture_are_counted_as_they_are_stored() -> None:
-    data, row = FILES["turned TIFF"], 640 * 3
+    data, row = turned(), 640 * 3
     decode(data[: -9 * row], LIMITS)
     assert refusal(data[: -10 * row]).code is ErrorCode.IMAGE_TRUNCATED
 
 
 def test_a_webp_may_lack_the_byte_that_makes_its_length_even() -> None:
-    data = PACKED["WebP"]
+    data = written(PACKED["WebP"])
     length = int.from_bytes(data[16:20], "little") - 1
     padded = data[:16] + length.to_bytes(4, "little") + data[20:-1] + b"\0"
     assert np.array_equal(decode(padded[:-1], LIMITS).pixels, decode(padded, LIMITS).pixels)

@@ -8,6 +8,7 @@ import os
 import resource
 import threading
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -237,23 +238,23 @@ def spoiled(data: bytes, at: int, value: bytes, member: bytes = b"PK\x01\x02") -
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (zipped({"a.csv": TABLE, "b.xml": YML}), r"a ZIP file of 2 files \(a.csv, b.xml\). Pack one feed alone"),
-        (zipped(BESIDE), "a ZIP file of 0 files. Pack one feed alone"),
-        (zipped({"a.zip": zipped({"a.csv": TABLE})}), r"a ZIP file without a workbook in it \(a.csv\). Unpack it"),
-        (zipped({"a.csv": TABLE}, zipfile.ZIP_LZMA), "packed by method 14 of ZIP. Pack the feed with deflate"),
-        (spoiled(zipped({"a.csv": TABLE}), 8, b"\1"), "with a password. Pack the feed without one"),
-        (spoiled(zipped({"a.csv": TABLE}), 8, b"\x20"), "broken ZIP file: .*Pack the feed again"),
-        (spoiled(zipped({"a.csv": TABLE}), 16, b"abcd"), "broken gzip, zlib or ZIP file: .*Pack the feed again"),
-        (spoiled(zipped({"a.csv": TABLE}), 35, b"xxxx", b"PK\3\4"), "broken gzip, zlib or ZIP file: .*Pack the feed again"),
-        (zipped({"a.csv": TABLE})[:-30], "broken ZIP file: .*Pack the feed again"),
-        (zipped({"a.csv": b"id;picture\n" + b"1;a.jpg\n" * 3_000_000}), "more than 100 times its size"),
-        (zipped({"a.csv": b"1;" + os.urandom(1_100_000)}), "more than 1000000 bytes"),
-        (zipped({str(number): b"" for number in range(20_000)}), "the list of its files has more than"),
+        (lambda: zipped({"a.csv": TABLE, "b.xml": YML}), r"a ZIP file of 2 files \(a.csv, b.xml\). Pack one feed alone"),
+        (lambda: zipped(BESIDE), "a ZIP file of 0 files. Pack one feed alone"),
+        (lambda: zipped({"a.zip": zipped({"a.csv": TABLE})}), r"a ZIP file without a workbook in it \(a.csv\). Unpack it"),
+        (lambda: zipped({"a.csv": TABLE}, zipfile.ZIP_LZMA), "packed by method 14 of ZIP. Pack the feed with deflate"),
+        (lambda: spoiled(zipped({"a.csv": TABLE}), 8, b"\1"), "with a password. Pack the feed without one"),
+        (lambda: spoiled(zipped({"a.csv": TABLE}), 8, b"\x20"), "broken ZIP file: .*Pack the feed again"),
+        (lambda: spoiled(zipped({"a.csv": TABLE}), 16, b"abcd"), "broken gzip, zlib or ZIP file: .*Pack the feed again"),
+        (lambda: spoiled(zipped({"a.csv": TABLE}), 35, b"xxxx", b"PK\3\4"), "broken gzip, zlib or ZIP file: .*Pack the feed"),
+        (lambda: zipped({"a.csv": TABLE})[:-30], "broken ZIP file: .*Pack the feed again"),
+        (lambda: zipped({"a.csv": b"id;picture\n" + b"1;a.jpg\n" * 3_000_000}), "more than 100 times its size"),
+        (lambda: zipped({"a.csv": b"1;" + os.urandom(1_100_000)}), "more than 1000000 bytes"),
+        (lambda: zipped({str(number): b"" for number in range(20_000)}), "the list of its files has more than"),
     ],
 )  # fmt: skip
-def test_a_zip_file_that_is_no_packed_feed_is_refused_by_what_it_is(tmp_path: Path, data: bytes, said: str) -> None:
+def test_a_zip_file_that_is_no_packed_feed_is_refused_by_what_it_is(tmp_path: Path, data: Callable[[], bytes], said: str) -> None:
     with pytest.raises(FeedError, match=said):
-        from_file(tmp_path / "feed.zip", data, max_feed_bytes=1_000_000 if "bytes" in said else 2_000_000_000)
+        from_file(tmp_path / "feed.zip", data(), max_feed_bytes=1_000_000 if "bytes" in said else 2_000_000_000)
 
 
 def test_a_feed_packed_thrice_is_an_error_that_says_so(tmp_path: Path) -> None:
@@ -339,9 +340,10 @@ def test_a_gzip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
-@pytest.mark.parametrize("inner", [START + b" " * 50_000_000, gzip.compress(b"") * 2_000_000], ids=["spaces", "nothing"])
-def test_a_gzip_bomb_in_a_gzip_file_is_refused(tmp_path: Path, inner: bytes) -> None:
-    data = gzip.compress(gzip.compress(inner, 1) if inner.startswith(START) else inner, 1)
+@pytest.mark.parametrize("inside", ["spaces", "nothing"])
+def test_a_gzip_bomb_in_a_gzip_file_is_refused(tmp_path: Path, inside: str) -> None:
+    inner = gzip.compress(START + b" " * 50_000_000, 1) if inside == "spaces" else gzip.compress(b"") * 2_000_000
+    data = gzip.compress(inner, 1)
     with pytest.raises(FeedError, match=r"unpacks to more|Text node|more than 100,000 files"):
         from_file(tmp_path / "bomb.gz", data)
 
