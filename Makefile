@@ -78,11 +78,10 @@ lint: $(DEV_STAMP)
 unit: $(DEV_STAMP)
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile tests/unit
 
-# One after the other where whole stacks run, which take all cores by themselves: beside the rest both take as long as one after
-# the other.
+# Whole stacks two at a time and after the rest: each takes some gigabytes, and all cores while it works.
 test: lint $(FULL_STAMP)
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not whole_stack' tests
-	$(BIN)/python -m pytest -m whole_stack tests/acceptance
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m whole_stack tests/acceptance
 
 coverage: $(FULL_STAMP)
 	$(BIN)/coverage erase

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from packsight.shared.contract.errors import SOME_FAILED
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
+
+SHARING = frozenset({"test_http.py", "test_live.py", "test_scraped.py", "test_stack.py", "test_upgrade.py"})
+"""Files whose tests share a stack."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """By files, with those that share a stack in one process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByStack(LoadFileScheduling):  # type: ignore[misc]  # of a library without types
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return "stack" if file.rpartition("/")[2] in SHARING else file
+
+    return ByStack(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
