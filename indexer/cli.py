@@ -131,6 +131,16 @@ def resume(catalog: Catalog = "default") -> None:
 
 
 @catalog_app.command()
+def delete(
+    catalog: Annotated[str, typer.Argument(metavar="NAME", help="Name of the catalog.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait until no running worker answers from it.")] = True,
+) -> None:
+    """Remove a catalog with all its versions, reports and reviews; what others need of its photos stays."""
+    commands.delete(catalog, yes=yes, wait=wait)
+
+
+@catalog_app.command()
 def keys(
     file: Annotated[Path, typer.Argument(help="Where to write the private key; it must not be there yet.")],
 ) -> None:

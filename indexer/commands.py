@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from packsight.indexer import canary as trial
-from packsight.indexer import publish, tables
+from packsight.indexer import deletion, publish, tables
 from packsight.indexer.collection import tables as storage_tables
 from packsight.indexer.collection.collect import collect as collect_all
 from packsight.indexer.collection.collect import look
@@ -37,7 +38,7 @@ from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import create_key, public_key
 from packsight.shared.catalog.trust import Trust
-from packsight.shared.catalog.versions import CatalogStore, is_published
+from packsight.shared.catalog.versions import CatalogStore, is_published, published_names
 from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, check_catalog_name
 from packsight.shared.queue import refusals, tried
@@ -46,6 +47,7 @@ from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.tables.columns import check_fields
 
+_LEFT = "Stopped. Workers serve what was published last; the same sync goes on with what was looked at and described."
 WAIT_SECONDS = 30.0
 """How long `--wait` waits for the workers."""
 
@@ -69,7 +71,7 @@ def sync(
     """
     _check(feed, photos, catalog)
     config = _with_columns(settings(), columns)
-    with _stoppable(), _reachable(), _progress() as progress:
+    with _stoppable(_LEFT), _reachable(), _progress() as progress:
         share = config.catalog.canary if canary is None else canary
         request = SyncRequest(feed, photos, catalog, force=force, all_pictures=all_pictures, canary=share)
         report = run_sync(request, config, progress)
@@ -88,13 +90,12 @@ def sync(
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM end a sync as Ctrl-C does, with exit code 130: its lock is free at once, and it is said what that leaves."""
+def _stoppable(told: str) -> Iterator[None]:
+    """Let SIGTERM end what holds a lock as Ctrl-C does, with exit code 130: the lock is free at once. told: what that leaves."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
-        told = "Stopped. Workers serve what was published last; the same sync goes on with what was looked at and described."
         Console(stderr=True).print(f"\n{told}", soft_wrap=True)
         raise typer.Exit(130) from None
     finally:
@@ -299,6 +300,63 @@ def _deciding(catalog: str) -> Iterator[tuple[CatalogStore, Fleet]]:
         fleet = stack.enter_context(closing(Fleet(settings())))
         stack.enter_context(sync_lock(fleet.redis, catalog, "a decision about its versions"))
         yield catalogs, fleet
+
+
+def delete(catalog: str, *, yes: bool, wait: bool) -> None:
+    """Remove a catalog once somebody has agreed, unless the indexer syncs it or a job asks it."""
+    check_catalog_name(catalog)
+    config = settings()
+    if config.catalog.feed and config.catalog.name == catalog:
+        raise UserError(
+            f"The indexer syncs catalog {catalog} by the clock. Give it another PACKSIGHT_CATALOG__NAME, or no "
+            "PACKSIGHT_CATALOG__FEED, and start it anew; then delete."
+        )
+    Trust.of_publisher(config).keyring.require_own()
+    with ExitStack() as stack:
+        stack.enter_context(_stoppable(f"Stopped. `packsight catalog delete {catalog}` removes the rest."))
+        stack.enter_context(_reachable())
+        store = stack.enter_context(closing(ObjectStore(config.s3)))
+        fleet = stack.enter_context(closing(Fleet(config)))
+        found = deletion.remains(store, catalog)
+        if not found:
+            raise UserError(f"There is nothing of a catalog {catalog}; published are: {published_names(store)}.")
+        what = (
+            f"catalog {catalog}, {found.versions:,} version{'s' * (found.versions != 1)} with reports, and {found.verdicts:,} "
+            f"verdict{'s' * (found.verdicts != 1)} of people on its answers"
+        )
+        if not yes:
+            print_notes(_lost_with(found, store, fleet, catalog))
+            typer.confirm(f"Remove {what} for good?", abort=True, err=True)
+        lease = stack.enter_context(sync_lock(fleet.redis, catalog, "its deletion"))
+        deletion.delete(store, fleet, config, catalog, lease.check)
+        late = _wait_until_given_up(fleet, catalog) if wait else 0
+    out.print(f"Removed {what}: {found.objects:,} objects of {tables.size(found.bytes)}.", highlight=False)
+    out.print("Its photos and features that nothing else needs go with the next collections.", highlight=False)
+    if late:
+        print_notes([f"not given up within {WAIT_SECONDS:.0f} s by {late} worker processes. Look at `packsight status`."])
+
+
+def _lost_with(found: deletion.Remains, store: ObjectStore, fleet: Fleet, catalog: str) -> Iterator[str]:
+    """Who will miss a catalog."""
+    if found.verdicts:
+        yield f"`packsight review export FILE --catalog {catalog}` keeps what people said"
+    if answering := _answering(fleet, catalog):
+        yield f"{answering} worker process{'es' * (answering != 1)} can answer from it now"
+    if jobs := deletion.jobs_asking(store, fleet, settings(), catalog):
+        more = f" and {len(jobs) - 3:,} more" if len(jobs) > 3 else ""
+        yield f"jobs under way ask it, whose photos that are left will fail: {', '.join(jobs[:3])}{more}"
+
+
+def _answering(fleet: Fleet, catalog: str) -> int:
+    return sum(catalog in child.catalogs for child in fleet.children())
+
+
+def _wait_until_given_up(fleet: Fleet, catalog: str) -> int:
+    """Wait until no child answers from a catalog; return how many still do."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (late := _answering(fleet, catalog)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return late
 
 
 def keys(file: Path) -> None:

@@ -31,6 +31,8 @@ class SyncRequest:
     """Ask for every picture, whether it is due or not, as `force` does too."""
     canary: float = 0.0
     """Share of the messages that the new version is to answer beside the one that is current; 0 = all, in its place."""
+    by_clock: bool = False
+    """Whether nobody asked for it just now."""
 
 
 @dataclass(frozen=True, slots=True)

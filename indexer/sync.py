@@ -14,6 +14,7 @@ import logging
 from contextlib import ExitStack, closing
 
 from packsight.indexer.completion import Progress
+from packsight.indexer.deletion import forget_here
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
@@ -26,6 +27,8 @@ from packsight.indexer.phases.wanted import want
 from packsight.indexer.report import SyncReport, SyncRequest, failures_of, report_of
 from packsight.indexer.state import resolution
 from packsight.indexer.state.database import DamagedStateError, State, discard, opened
+from packsight.indexer.undecided import DeletedError
+from packsight.shared.catalog.deletion import is_deleted
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
@@ -51,7 +54,14 @@ def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lamb
 
 
 def sync(run: Run) -> SyncReport:
-    """Bring the catalog in step with its feed; raises UserError and PacksightError when that fails."""
+    """Bring the catalog in step with its feed; raises UserError and PacksightError when that fails.
+
+    Of a catalog that was deleted nothing counts that was known of it, and the clock alone does not bring it back (DeletedError).
+    """
+    if is_deleted(run.store, run.request.catalog):
+        if run.request.by_clock:
+            raise DeletedError(run.request.catalog)
+        forget_here(run.settings, run.request.catalog)
     try:
         with opened(run.state_file) as state:
             return _sync(run, state)

@@ -44,11 +44,15 @@ def sync_catalog() -> dict[str, Any]:
 
 def _sync(config: Settings) -> dict[str, Any]:
     from packsight.indexer.sync import run_sync  # noqa: PLC0415
-    from packsight.indexer.undecided import UndecidedError  # noqa: PLC0415
+    from packsight.indexer.undecided import DeletedError, UndecidedError  # noqa: PLC0415
 
-    request = SyncRequest(config.catalog.feed, config.catalog.photos, config.catalog.name, canary=config.catalog.canary)
+    rules = config.catalog
+    request = SyncRequest(rules.feed, rules.photos, rules.name, canary=rules.canary, by_clock=True)
     try:
         report = run_sync(request, config)
+    except DeletedError as error:
+        log.info("sync skipped: %s", error)
+        return {"deleted": str(error)}  # so it needs nothing, and all else can be collected
     except (LockHeldError, UndecidedError) as error:
         log.info("sync skipped: %s", error)
         return {"skipped": str(error)}

@@ -47,6 +47,17 @@ class HeldError(UndecidedError):
         )
 
 
+class DeletedError(UndecidedError):
+    """The catalog was deleted; the clock does not bring it back."""
+
+    def __init__(self, catalog: str) -> None:
+        super().__init__(
+            f"catalog {catalog} was deleted",
+            f"If it is wanted again, sync it once by hand: `packsight catalog sync{advice.of_catalog(catalog)} --feed …`. "
+            "Else give the indexer another PACKSIGHT_CATALOG__NAME, or no PACKSIGHT_CATALOG__FEED.",
+        )
+
+
 def told(canary: Canary) -> str:
     """A canary in words."""
     return f"{canary.version} for {canary.share:.3g} of the messages"

@@ -69,7 +69,7 @@ def survey(
     jobs = _jobs(store, ages, active, reviewed, piles)
     for room, why in (
         (layout.MODELS, "networks of 8-bit integers"), (layout.INCOMING, "put here by others"),
-        (layout.REVIEWS, "what people said of answers"),
+        (layout.REVIEWS, "what people said of answers"), (layout.DELETIONS, "names of catalogs that were deleted"),
     ):  # fmt: skip
         for found in store.listed(room):
             piles.put(room, found, why)
@@ -86,7 +86,7 @@ def _together(marks: Iterable[Marks]) -> Marks:
 
 
 def _catalog(store: ObjectStore, needs: CatalogNeeds, piles: Piles, *, certain: bool) -> None:
-    room = f"{layout.CATALOGS}{needs.name}/"
+    room = layout.catalog(needs.name)
     users = Counter(sha for version in needs.versions for sha in {entry.sha256 for entry in version.files.values()})
     parts, versions = layout.part(needs.name), layout.versions(needs.name)
     whole = {version.version for version in needs.versions}

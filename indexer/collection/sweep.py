@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
 
 from packsight.indexer.collection.ages import Ages
 from packsight.indexer.collection.needs import wanted_uploads
-from packsight.indexer.collection.piles import Pile
 from packsight.indexer.collection.survey import Survey
 from packsight.shared.catalog.versions import CatalogStore, named_parts
 from packsight.shared.pieces import pieces
@@ -37,11 +36,10 @@ def sweep(store: ObjectStore, found: Survey, ages: Ages, removing: Removing, sti
     going = [pile for pile in found.piles if pile.goes]
     for pile in going:
         if pile.room != layout.UPLOADS:
-            for step, pool in _steps(pile, 1 if pile.room == layout.JOBS else _SIDE_BY_SIDE, still_ours):
-                list(pool.map(store.remove, step))
+            remove(store, pile.keys, still_ours, threads=1 if pile.room == layout.JOBS else _SIDE_BY_SIDE)
     jobs, known, wanted = JobStore(store), set(found.jobs), set[str]()
     for pile in (pile for pile in going if pile.room == layout.UPLOADS):
-        for step, pool in _steps(pile, _SIDE_BY_SIDE, still_ours):
+        for step, pool in _steps(pile.keys, _SIDE_BY_SIDE, still_ours):
             with removing():
                 new = set(jobs.names()) - known
                 wanted |= wanted_uploads(store, new).keys()
@@ -49,10 +47,18 @@ def sweep(store: ObjectStore, found: Survey, ages: Ages, removing: Removing, sti
                 list(pool.map(partial(_remove_old, store, ages), [key for key in step if key not in wanted]))
 
 
-def _steps(pile: Pile, threads: int, still_ours: Callable[[], None]) -> Iterator[tuple[list[str], ThreadPoolExecutor]]:
-    """A pile's keys, some at a time, with whom to remove them."""
+def remove(store: ObjectStore, keys: Iterable[str], still_ours: Callable[[], None], *, threads: int = _SIDE_BY_SIDE) -> None:
+    """Remove objects, some at a time, in their order if in one thread; `still_ours` is asked before each step."""
+    for step, pool in _steps(keys, threads, still_ours):
+        list(pool.map(store.remove, step))
+
+
+def _steps(
+    keys: Iterable[str], threads: int, still_ours: Callable[[], None]
+) -> Iterator[tuple[list[str], ThreadPoolExecutor]]:
+    """Keys, some at a time, with whom to remove them."""
     with ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
-        for step in pieces(pile.keys, _STEP):
+        for step in pieces(keys, _STEP):
             still_ours()
             yield step, pool
 

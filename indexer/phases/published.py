@@ -17,6 +17,7 @@ from packsight.indexer.state import copy, resolution
 from packsight.indexer.state.database import State
 from packsight.indexer.state.published import adopt, forget
 from packsight.indexer.state.resolution import NO_VERSION, Summary
+from packsight.shared.storage import layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ def publish(run: Run, state: State, wanted: Wanted, built: Built, summary: Summa
         )  # fmt: skip
         keep_built(made.folder, made.manifest, run.parents)
     if built.versions:
+        if wanted.current is None:
+            run.store.remove(layout.deletion(run.request.catalog))
         run.fleet.announce(run.request.catalog)
     if run.request.force and not run.request.canary:
         resume(run.catalogs)  # also for recipes that no worker has any more

@@ -41,6 +41,7 @@ class Kind(StrEnum):
 
     POINTER = "pointer"
     MANIFEST = "manifest"
+    DELETION = "deletion"
 
     def message(self, body: bytes) -> bytes:
         """The bytes that are signed."""

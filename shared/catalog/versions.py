@@ -392,8 +392,14 @@ def unpublished(store: ObjectStore, name: str) -> UserError:
 
 
 def catalog_names(store: ObjectStore) -> Iterator[str]:
-    """Names of all catalogs that object storage holds; what has no name of a catalog is none."""
-    for prefix in store.list(layout.CATALOGS, recursive=False):
+    """Names of all catalogs that object storage holds; what has no name of a catalog is none.
+
+    Servers that keep files in folders name those of a deleted catalog on, which are empty.
+    """
+    rooms = list(store.list(layout.CATALOGS, recursive=False))
+    deleted = set(store.list(layout.DELETIONS)) if layout.DELETIONS in rooms else frozenset()
+    for prefix in rooms:
         name = prefix.removeprefix(layout.CATALOGS).strip("/")
-        if re.fullmatch(CATALOG_NAME, name):
+        is_there = layout.deletion(name) not in deleted or next(store.list(prefix), None) is not None
+        if re.fullmatch(CATALOG_NAME, name) and is_there:
             yield name

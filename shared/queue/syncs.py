@@ -71,6 +71,11 @@ def note(
         pipe.execute()
 
 
+def forget(client: redis.Redis, catalog: str) -> None:
+    """Nothing is told of a catalog's syncs any more; raises redis.RedisError."""
+    client.expire(keys.sync(catalog), 0)  # the right to which whoever notes them has
+
+
 def read(client: redis.Redis, catalog: str) -> Syncs | None:
     """Those of a catalog; None where none ended yet that was noted. Raises redis.RedisError."""
     fields = cast("dict[str, str]", client.hgetall(keys.sync(catalog)))

@@ -13,6 +13,7 @@
     catalogs/<name>/pictures.jsonl.gz                what was seen at the sources of its photos
     catalogs/<name>/reports/<version>/<file>         what a sync says of a version, published or refused
     catalogs/<name>/reviewed.json                    what the last sync made of reviews
+    catalogs/.deleted/<name>.json                    that a catalog was deleted; no catalog has such a name
     reviews/<catalog>/new|packs/<file>               what people say of answers
     reviews/<catalog>/removed/<job>                  that nothing of this is read any more which is said of the job
     models/int8/<key>/…                              networks of 8-bit integers
@@ -28,6 +29,7 @@ JOBS = "jobs/"
 FEATURES = "features/"
 SHARD = ".parquet"
 CATALOGS = "catalogs/"
+DELETIONS = f"{CATALOGS}.deleted/"
 REVIEWS = "reviews/"
 NEW, PACKS, REMOVED = "new/", "packs/", "removed/"
 """Parts of a catalog's reviews: verdicts by themselves, many together, and jobs of which nothing is to be left."""
@@ -66,6 +68,16 @@ def job(name: str, file: str) -> str:
 def features(part: str, fingerprint: str, shard: str = "") -> str:
     """A shard of one part of photos' features; without `shard` the prefix of all of them."""
     return f"{FEATURES}{part}/{fingerprint}/{shard + SHARD if shard else ''}"
+
+
+def catalog(name: str) -> str:
+    """Prefix of all that a catalog has, but what people say of its answers."""
+    return f"{CATALOGS}{name}/"
+
+
+def deletion(catalog: str) -> str:
+    """The word that a catalog was deleted."""
+    return f"{DELETIONS}{catalog}.json"
 
 
 def pointer(catalog: str) -> str:

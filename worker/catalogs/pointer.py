@@ -11,6 +11,7 @@ Workers of several recipes may share a folder: each has pointers of its own.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,8 @@ class LocalPointer(BaseModel):
     refusal: str = ""
     """A sentence for people, set when `version` is empty."""
     remedy: str = ""
+    deleted: bool = False
+    """Whether the catalog was deleted, so that nobody is to answer from what there was of it."""
 
     @property
     def alone(self) -> LocalPointer:
@@ -89,7 +92,7 @@ def write_local_pointer(home: Path, catalog: str, recipe: Recipe, pointer: Local
 def read_local_pointer(home: Path, catalog: str, recipe: Recipe) -> LocalPointer | None:
     """What children of this recipe should serve; None when nothing has arrived."""
     try:
-        pointer = LocalPointer.model_validate_json(_pointer(home, catalog, recipe).read_bytes())
+        pointer = _read(_pointer(home, catalog, recipe))
     except FileNotFoundError:
         return None
     if pointer.version and not _is_here(home, catalog, pointer.version):
@@ -112,12 +115,34 @@ def served_versions(home: Path, catalog: str) -> Iterator[str]:
     """Versions of a catalog that any pointer of this host names."""
     folder = home / "replica" / catalog
     for file in [*folder.glob("CURRENT.*.json"), *folder.glob("CURRENT")]:
-        yield from LocalPointer.model_validate_json(file.read_bytes()).versions
+        yield from _read(file).versions
+
+
+def held(home: Path) -> list[str]:
+    """Names of the catalogs of which this host has a version."""
+    return sorted({file.parent.name for file in _pointers(home) if any(_read(file).versions)})
+
+
+def give_up(home: Path, catalog: str) -> None:
+    """Have the children forget a catalog that was deleted, and remove what this host has of it."""
+    told = LocalPointer(refusal=f"Catalog {catalog} was deleted", deleted=True).model_dump_json()
+    for file in (file for file in _pointers(home) if file.parent.name == catalog):
+        write_whole(file, told)
+    drop_former(home, catalog)
+    shutil.rmtree(versions_folder(home, catalog), ignore_errors=True)  # what is mapped survives it
 
 
 def drop_former(home: Path, catalog: str) -> None:
     """Forget what workers of older releases served here."""
     (home / "replica" / catalog / "CURRENT").unlink(missing_ok=True)
+
+
+def _pointers(home: Path) -> list[Path]:
+    return list((home / "replica").glob("*/CURRENT.*.json"))
+
+
+def _read(file: Path) -> LocalPointer:
+    return LocalPointer.model_validate_json(file.read_bytes())
 
 
 def _pointer(home: Path, catalog: str, recipe: Recipe) -> Path:

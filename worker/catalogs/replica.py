@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import redis
 
+from packsight.shared.catalog.deletion import read_deletion
 from packsight.shared.catalog.manifest import sync_once
 from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.recipe import Recipe
@@ -26,6 +27,8 @@ from packsight.worker.catalogs.pointer import (
     LocalPointer,
     drop_former,
     followed,
+    give_up,
+    held,
     read_local_pointer,
     served_versions,
     versions_folder,
@@ -87,7 +90,7 @@ class Replica(threading.Thread):
     def sync(self) -> None:
         """Bring every catalog to the versions that its pointer names; what fails is logged and tried again."""
         try:
-            names = list(catalog_names(self._store))
+            names = dict.fromkeys([*catalog_names(self._store), *held(self._settings.home)])
             recipes = followed(self._settings.home)
         except (PacksightError, OSError) as error:
             self._note("*", error)
@@ -104,8 +107,11 @@ class Replica(threading.Thread):
             self._looked = time.monotonic()
 
     def _follow(self, catalogs: CatalogStore, recipes: list[Recipe]) -> None:
-        current = catalogs.current() if recipes else None
+        if not recipes:
+            return
+        current = catalogs.current()
         if current is None:
+            self._give_up_deleted(catalogs.name)
             return
         failed: Exception | None = None
         for recipe in recipes:
@@ -115,6 +121,14 @@ class Replica(threading.Thread):
                 failed = failed or error
         if failed is not None:
             raise failed
+
+    def _give_up_deleted(self, name: str) -> None:
+        """Let nobody answer from a catalog that was deleted; one that is merely not there any more is served on."""
+        word = read_deletion(self._store, name, self._trust) if name in held(self._settings.home) else None
+        if word is not None:
+            give_up(self._settings.home, name)
+            self._trust.note(name, word.deleted_at)  # no pointer from before it is followed again
+            log.info("replica: catalog %s was deleted", name, extra={"action": "replica_given_up"})
 
     def _follow_for(self, catalogs: CatalogStore, current: Current, recipe: Recipe) -> None:
         here = read_local_pointer(self._settings.home, catalogs.name, recipe)

@@ -120,7 +120,9 @@ class Catalogs:
         """Open what has arrived of a catalog, if it is new; False when nothing has."""
         with self._lock:
             pointer = read_local_pointer(self._home, name, self._recipe)
-            if pointer is not None and self._seen.get(name) != pointer:
+            if pointer is not None and pointer.deleted:
+                self._forget(name)
+            elif pointer is not None and self._seen.get(name) != pointer:
                 before = self._seen.get(name, LocalPointer())
                 self._seen[name] = pointer
                 if pointer.alone != before.alone:
@@ -128,6 +130,15 @@ class Catalogs:
                 if pointer.canary != before.canary:
                     self._try(_Place(name, tried=True), pointer)
             return name in self._seen
+
+    def _forget(self, name: str) -> None:
+        """Answer no more from a catalog that was deleted."""
+        if self._seen.pop(name, None) is None:
+            return
+        for place in (_Place(name), _Place(name, tried=True)):
+            for known in (self._open, self._closed, self._files, self._refused):
+                known.pop(place, None)
+        log.info("catalog %s was deleted", name, extra={"action": "catalog_given_up"})
 
     def _swap(self, place: _Place, version: str, pointer: LocalPointer) -> None:
         try:
@@ -192,7 +203,8 @@ class Catalogs:
             raise CatalogError(ErrorCode.CATALOG_MISSING, f"There is no catalog named {name}", retryable=False)
         deadline = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < deadline:
-            if read_local_pointer(self._home, name, self._recipe) is not None:
+            pointer = read_local_pointer(self._home, name, self._recipe)
+            if pointer is not None and not pointer.deleted:
                 return
             time.sleep(0.1)
         raise CatalogError(

@@ -1,0 +1,98 @@
+"""A catalog is deleted: what it has alone goes, what catalogs have in common is left to the collection.
+
+In this order: the word that it is deleted, by which hosts give it up that have a copy (packsight.shared.catalog.deletion); the
+pointers; all else, manifests first. Whoever is killed in between leaves the rest to the next `packsight catalog delete`, which
+finds it. Photos, made ones and features lie under hashes for all catalogs: those that nobody needs any more go with the next
+collection, by its ages.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from packsight.indexer.collection.sweep import remove
+from packsight.indexer.fleet import Fleet
+from packsight.indexer.state.database import discard
+from packsight.shared.catalog.deletion import write_deletion
+from packsight.shared.catalog.manifest import MANIFEST
+from packsight.shared.catalog.trust import Trust
+from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.queue import syncs
+from packsight.shared.queue.jobs_ledger import JobsLedger
+from packsight.shared.settings import Settings
+from packsight.shared.storage import layout
+from packsight.shared.storage.jobs import JobStore
+from packsight.shared.storage.objects import Listed, ObjectStore
+from packsight.shared.storage.reviews import ReviewStore
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What there is of a catalog alone."""
+
+    versions: int
+    verdicts: int
+    """That people gave on its answers."""
+    objects: int
+    bytes: int
+
+    def __bool__(self) -> bool:
+        return self.objects > 0
+
+
+def remains(store: ObjectStore, name: str) -> Remains:
+    """Look what a catalog has in object storage; raises StorageError."""
+    found = list(_objects(store, name))
+    versions = sum(one.key.startswith(layout.versions(name)) and one.key.endswith(f"/{MANIFEST}") for one in found)
+    return Remains(versions, len(ReviewStore(store, name).all()), len(found), sum(one.size for one in found))
+
+
+def jobs_asking(store: ObjectStore, fleet: Fleet, settings: Settings, name: str) -> list[str]:
+    """Jobs under way that ask this catalog."""
+    found = []
+    for job in JobsLedger(fleet.redis, settings.queue.result_expires).active():
+        try:
+            if JobStore(store).manifest(job).catalog == name:
+                found.append(job)
+        except StorageError as error:
+            if error.code is not ErrorCode.OBJECT_MISSING:
+                raise
+    return found
+
+
+def delete(store: ObjectStore, fleet: Fleet, settings: Settings, name: str, still_ours: Callable[[], None]) -> None:
+    """Delete a catalog, or the rest of one; the caller holds its lock. `still_ours` is asked before each step with effects.
+
+    Raises UserError where catalogs are signed and there is no key here, LockLostError, StorageError and redis.RedisError.
+    """
+    trust = Trust.of_publisher(settings)
+    still_ours()
+    word = write_deletion(store, name, trust)
+    for pointer in (layout.pointer(name), layout.former_pointer(name)):
+        store.remove(pointer)
+    if trust.keyring.own:
+        trust.note(name, word.deleted_at)
+    fleet.announce(name)
+    remove(store, _in_order(list(_objects(store, name))), still_ours)
+    syncs.forget(fleet.redis, name)
+    forget_here(settings, name)
+
+
+def forget_here(settings: Settings, name: str) -> None:
+    """Remove what an indexer of this home has of a catalog beside object storage."""
+    folder = settings.home / "indexer"
+    discard(folder / f"{name}.db")
+    for one in (folder / name, settings.home / "parents" / name):
+        shutil.rmtree(one, ignore_errors=True)
+
+
+def _objects(store: ObjectStore, name: str) -> Iterator[Listed]:
+    for room in (layout.catalog(name), layout.reviews(name)):
+        yield from store.listed(room)
+
+
+def _in_order(found: Sequence[Listed]) -> list[str]:
+    """Manifests first, so that no reader meets half a version."""
+    return sorted((one.key for one in found), key=lambda key: not key.endswith(f"/{MANIFEST}"))
