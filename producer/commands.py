@@ -101,8 +101,8 @@ def results(job_id: str, *, follow: bool, out: Sequence[Path], report: Path | No
         days = client.settings.queue.result_expires / 86400
         if (missing := job.photos - tally.statuses.total()) and expired:
             console.print(
-                f"[yellow]The outcomes of {missing:,} of {job.photos:,} photos have expired[/]: they are kept for "
-                f"{days:.0f} days. Ask again:"
+                f"[yellow]The outcomes of {missing:,} of {job.photos:,} photos are gone[/]: they are kept for {days:.0f} days, "
+                "and are in no backup. Ask again:"
             )
             _command(f"packsight submit --resume {job.id}")
         elif missing:

@@ -88,6 +88,7 @@ class Harvest:
         before = {verdict: one for verdict, one in self._before.products.items() if verdict in self.found.verdicts}
         self._known = said | before
         self._by_photo = {verdict.sha256: verdict for verdict in settled.values()}
+        self._gone = set() if again else settled.keys() & self._before.gone
         self._now = datetime.fromtimestamp(now, UTC)
         self._said_pairs = pairs_of(self.found, self._now, parameters)
         self.pairs = self._moved_pairs()
@@ -153,21 +154,25 @@ class Harvest:
 
     def _is_kept(self, fetcher: Fetcher, sha256: str, image: str) -> bool:
         """Keep the bytes of a photo, or leave it out; tell which."""
-        key = layout.photo(sha256)
+        key, verdict = layout.photo(sha256), self._by_photo[sha256].id
         if self._store.exists(key):
             return True
-        if self._is_left(sha256):
-            return False  # nobody asks for what is gone and left out, for want of its bytes or otherwise
+        if verdict in self._gone:
+            return False
         try:
             data = fetcher.fetch(image, retries=0)
         except PacksightError as error:
-            self.leave_out(sha256, f"its bytes are not to be had: {error.message}", lasting=not error.retryable)
-            return False
-        if hashlib.sha256(data).hexdigest() != sha256:
-            self.leave_out(sha256, "other bytes lie where it was than those that were reviewed")
-            return False
-        self._store.write(key, data)
-        return True
+            why, lasting = f"its bytes are not to be had: {error.message}", not error.retryable
+        else:
+            if hashlib.sha256(data).hexdigest() == sha256:
+                self._store.write(key, data)
+                return True
+            why, lasting = "other bytes lie where it was than those that were reviewed", True
+        if lasting:
+            self._gone.add(verdict)
+        if not self._is_left(sha256):  # else the reason for which it was left out stays the one that is told
+            self.leave_out(sha256, why, lasting=lasting)
+        return False
 
     def take_in(self, state: State) -> None:
         """Bring the confirmed photos of products in step with the verdicts; the caller holds the transaction."""
@@ -184,10 +189,10 @@ class Harvest:
             self._left[verdict.id] = self._left_photo(verdict, why, lasting=lasting)
 
     def remember(self) -> None:
-        """Write down what is left out for good, also if the version is refused: it is not tried again."""
+        """Write down what is gone or left out for good, also if the version is refused: it is not tried again."""
         lasting = tuple(one for one in self._left.values() if one.lasting)
         passing = tuple(one for one in self._before.left_out if not one.lasting and one.verdict not in self._left)
-        known = self._before.model_copy(update={"left_out": _in_order((*lasting, *passing))})
+        known = self._before.model_copy(update={"left_out": _in_order((*lasting, *passing)), "gone": tuple(sorted(self._gone))})
         if known != self._before:
             self._before = known
             write_use(self._store, self._catalog, known)
@@ -332,6 +337,7 @@ class Harvest:
             products=self._known,
             taken=tuple(taken),
             left_out=_in_order(left),
+            gone=tuple(sorted(self._gone)),
             pairs=len(self.pairs),
             absent=sum(not pair.product for pair in self.pairs),
             disputed=len(self.found.disputed),

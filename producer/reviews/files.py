@@ -1,7 +1,8 @@
 """Verdicts as files: exported for anybody, imported from where people review elsewhere.
 
-A CSV that is imported has the columns `job` and `index`, or `image` (a photo's name, the end of it, or its reference), and
-`verdict` and `product_id`; `offered` and `after`, as exported, may stand beside them. A row without a verdict is left out.
+A table that is imported, JSON lines too, has the columns `job` and `index`, or `image` (a photo's name, the end of it, or its
+reference), and `verdict` and `product_id`; `offered`, `after` and `counts`, as exported, may stand beside them. A row without a
+verdict is left out, and one that does not count any more.
 Without a column `verdict` the table is one of labels: `product_id` is what a photo shows, empty: not in the catalog.
 """
 
@@ -19,6 +20,7 @@ from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import unwritable, written_aside
 from packsight.shared.storage.verdicts import Kind, Offered, Verdict, last_said
+from packsight.shared.tables.records import SUFFIXES as RECORDS
 from packsight.shared.tables.spreadsheet import csv_lines, literal
 from packsight.shared.tables.table import SUFFIXES, read_table
 
@@ -82,7 +84,8 @@ def asked(one: Waiting) -> Cells:
 
 @dataclass
 class Imported:
-    """verdicts: of the rows that say something; empty: how many say nothing; faults: a sentence for each that is wrong."""
+    """verdicts: of the rows that say something; empty: how many say nothing that counts; faults: a sentence for each that is
+    wrong."""
 
     verdicts: list[Verdict] = field(default_factory=list)
     empty: int = 0
@@ -95,11 +98,12 @@ def read(path: Path, rows: Sequence[Row], catalog: str, *, by: str, share: float
     A row that is wrong is told and left out; the others stand. share: of the sample. Raises UserError for a table that cannot be
     read, or has neither `job` and `index` nor `image`.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path} is no table. Import a .csv, .tsv or .xlsx with the columns image, verdict, product_id.")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES | RECORDS:
+        raise UserError(f"{path} is no table. Import a .csv, .xlsx or .jsonl with the columns image, verdict, product_id.")
     finder, found = _Finder(rows), Imported()
     for number, row in read_table(path, lambda names: not _lacking(names)):
-        cells = {name: literal(cell.strip()) for name, cell in row.items()}
+        cells = {name: cell.strip() if suffix in RECORDS else literal(cell.strip()) for name, cell in row.items()}
         if lacking := _lacking(cells):
             raise UserError(f"{path} has {lacking}; it has {', '.join(cells)}.")
         try:
@@ -140,7 +144,7 @@ def _lacking(names: Iterable[str]) -> str:
 
 def _verdict(cells: dict[str, str], finder: _Finder, catalog: str, *, by: str, share: float) -> Verdict | None:
     said, product = cells.get("verdict", ""), cells.get("product_id", "")
-    if not said and "verdict" in cells and not product:
+    if (not said and "verdict" in cells and not product) or cells.get("counts") == "no":
         return None
     kind = parse_kind(said or (Kind.OTHER if product else Kind.ABSENT))
     row = finder.find(cells)

@@ -55,6 +55,8 @@ class ReviewUse(_Value):
     """By verdict, those too that have been replaced since."""
     taken: tuple[TakenPhoto, ...] = ()
     left_out: tuple[LeftPhoto, ...] = ()
+    gone: tuple[str, ...] = ()
+    """Verdicts whose photos cannot be had any more, so that no sync asks for them again unless it is forced."""
     pairs: int = 0
     absent: int = 0
     disputed: int = 0

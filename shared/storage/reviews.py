@@ -16,7 +16,7 @@ import gzip
 import json
 import secrets
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -132,12 +132,16 @@ class ReviewStore:
         self._remove({job})
 
     def _remove(self, jobs: Collection[str]) -> None:
-        def remove() -> None:
-            for key in self._files():
-                self._remove_from(key, jobs)
-
-        if jobs:
-            _anew(remove)
+        """Remove those of jobs, begun anew where what was listed was put together or removed meanwhile."""
+        for last in (*[False] * _TRIES, True) if jobs else ():
+            try:
+                for key in self._files():
+                    self._remove_from(key, jobs)
+            except ObjectMissing:
+                if last:
+                    raise
+            else:
+                return
 
     def _remove_from(self, key: str, jobs: Collection[str]) -> None:
         lines = self._lines(key)
@@ -201,13 +205,3 @@ def _job_of_line(line: bytes) -> str:
 
 def _job_of(removed: Listed) -> str:
     return removed.key.rpartition("/")[2]
-
-
-def _anew(do: Callable[[], None]) -> None:
-    """Do it, and again where what it had listed was put together or removed meanwhile."""
-    for _ in range(_TRIES):
-        try:
-            return do()
-        except ObjectMissing:
-            continue
-    return do()

@@ -295,6 +295,23 @@ def test_several_photos_that_are_dropped_or_chosen_become_a_job(
     assert (job.manifest.max_products, job.manifest.catalog, job.manifest.source) == (10, "default", "HTTP, ann")
 
 
+def test_several_photos_become_one_job_however_often_its_answer_is_lost(shop: Serving, browser: webdriver.Chrome) -> None:
+    signed_in(browser, shop, "/")
+    before = set(shop.door.client.jobs.names())
+    browser.execute_script(
+        "const send = window.fetch; let lost = 0; window.fetch = async (...how) => {"
+        "  const answer = await send(...how);"
+        "  if (how[0] === '/v1/jobs' && lost++ < arguments[0]) throw new TypeError('the connection was cut');"
+        "  return answer; };", 5,
+    )  # fmt: skip
+    drop(browser, c="c", d="d")
+    wait(browser, lambda _: fault(browser).startswith("The server does not answer"))
+    (made,) = set(shop.door.client.jobs.names()) - before
+    drop(browser, c="c", d="d")
+    wait(browser, lambda _: browser.current_url.endswith(f"/jobs/{made}"))
+    assert set(shop.door.client.jobs.names()) - before == {made}
+
+
 def test_of_several_photos_that_cannot_all_be_taken_no_job_is_made(shop: Serving, browser: webdriver.Chrome) -> None:
     before = list(shop.door.client.jobs.names())
     width(browser, 1280)

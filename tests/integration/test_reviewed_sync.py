@@ -22,6 +22,7 @@ from packsight.indexer.report import SyncRequest
 from packsight.indexer.reviewed import harvest as harvesting
 from packsight.indexer.reviewed.harvest import Harvest
 from packsight.indexer.reviewed.parameters import ReviewedParameters
+from packsight.indexer.state.database import discard
 from packsight.indexer.version_report.keeping import Reports
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.outcomes import Status
@@ -406,6 +407,35 @@ def test_what_cannot_be_had_is_asked_for_once_though_the_feed_is_refused(
     assert asked.count(gone.image) == 1
     shop.sync(force=True)
     assert asked.count(gone.image) == 2, "whoever forces it has it tried again"
+
+
+def test_of_photos_that_cannot_be_had_those_too_are_asked_for_once_that_show_nothing_listed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.sync()
+    absent = say(shop, photo(77))
+    known = say(shop, resized(shop.main("3").read_bytes()), "3", minute=1)
+    shop.store.remove(layout.upload(absent.sha256))
+    asked: list[str] = []
+    fetch = Fetcher.fetch
+
+    def counted(self: Fetcher, reference: str, **options: Any) -> bytes:
+        asked.append(reference)
+        return fetch(self, reference, **options)
+
+    monkeypatch.setattr(Fetcher, "fetch", counted)
+    shop.sync()
+    assert [one.sha256 for one in read_use(shop.store, "default").left_out] == [known.sha256], "nearly the same"
+    for _ in range(2):
+        shop.sync()
+    assert asked.count(absent.image) == 1
+    shop.store.remove(layout.photo(known.sha256))
+    discard(shop.state)
+    shop.sync()
+    assert shop.store.exists(layout.photo(known.sha256)), "it still counts for calibration"
+    say(shop, photo(77), after=absent.id, minute=2)
+    shop.sync()
+    assert shop.store.exists(layout.photo(absent.sha256)), "somebody said it anew, of bytes that are there"
 
 
 def test_a_rehearsal_says_what_a_sync_would_make_of_reviews(shop: Shop) -> None:

@@ -129,6 +129,10 @@ def test_answers_are_reviewed_at_the_terminal(job: str, shop: Shop, tmp_path: Pa
     run("review", "export", tmp_path / "all.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
     assert len(lines) == len(rows) + 2 and [line["counts"] for line in lines[:2]] == ["no", "no"]
+    for name in ("all.jsonl", "all.csv"):
+        run("review", "export", tmp_path / name)
+        again = run("review", "import", tmp_path / name, "--by", "Bob").stdout
+        assert f"0 verdicts taken in, {len(rows)} said before, 2 rows without one, 0 wrong" in again, name
 
     other = tmp_path / "others.csv"
     other.write_text(f"job,index,verdict,product_id\n{job},{sampled[0]},right,\n{job},99,right,\n{job},{unsure[0]},other,77\n")

@@ -34,7 +34,7 @@ _JOBS = 20
 """Jobs on a page: what is told of each takes three round trips."""
 _PHOTOS = 50
 """Photos on a page."""
-_STATES = {State.RUNNING: "Running", State.ENDED: "Done", State.CANCELLED: "Cancelled", State.EXPIRED: "Answers expired"}
+_STATES = {State.RUNNING: "Running", State.ENDED: "Done", State.CANCELLED: "Cancelled", State.EXPIRED: "Answers gone"}
 _SORTS = {"": "As submitted", "unsure": "Least sure first", "sure": "Surest first", "name": "By name"}
 
 

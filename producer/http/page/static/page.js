@@ -41,11 +41,16 @@ addEventListener("pageshow", async (event) => {
   if ((await fetch("/v1/session").catch(() => null))?.status === 401) location.reload();
 });
 
-// What the page asks of the addresses of programs; an error has the message and remedy of the refusal.
-async function post(path, csrf, kind, body) {
-  for (;;) {
-    const how = { method: "POST", headers: { "X-CSRF-Token": csrf, "Content-Type": kind }, body };
-    const answer = await fetch(path, how).catch(() => null);
+// What the page asks of the addresses of programs; an error has the message and remedy of the refusal. Where no answer comes it is
+// sent again: a photo is kept under its hash, and what has a key is done once.
+async function post(path, csrf, kind, body, key) {
+  for (let again = 3; ;) {
+    const headers = { "X-CSRF-Token": csrf, "Content-Type": kind, ...(key && { "Idempotency-Key": key }) };
+    const answer = await fetch(path, { method: "POST", headers, body }).catch(() => null);
+    if (!answer && again--) {
+      await new Promise((done) => setTimeout(done, 1000));
+      continue;
+    }
     if (!answer) throw { message: "The server does not answer", remedy: "Try again in a moment." };
     if (answer.ok) return answer.json();
     if (answer.status === 401) throw { message: "You are not signed in any more", remedy: "Load the page again." };
@@ -62,7 +67,7 @@ if (dropping) {
   const fault = dropping.querySelector(".fault"), most = Number(input.dataset.most);
   const tell = (text) => { fault.textContent = text; fault.hidden = !text; };
   const large = (size) => `${Math.ceil(size / 1e5) / 10} MB, more than the ${most / 1e6} MB that are taken. Choose a smaller copy.`;
-  let sending = false;
+  let sending = false, asked = {};
   const job = async (files) => {
     const { csrf, catalog, several } = dropping.elements, photos = [];
     tell("");
@@ -81,8 +86,11 @@ if (dropping) {
         }
       }
       const name = `${files[0].name.slice(0, 100)} and ${files.length - 1} more`;
-      const said = { photos, name, catalog: catalog.value, max_products: several.checked ? Number(several.value) : 1 };
-      const made = await post("/v1/jobs", csrf.value, "application/json", JSON.stringify(said));
+      const max_products = several.checked ? Number(several.value) : 1;
+      const said = JSON.stringify({ photos, name, catalog: catalog.value, max_products });
+      if (asked.said !== said) asked = { said, key: crypto.getRandomValues(new Uint32Array(4)).join("-") };
+      const made = await post("/v1/jobs", csrf.value, "application/json", said, asked.key);
+      asked = {};
       location.assign(`/jobs/${made.id}`);
     } catch (error) {
       tell(`${error.message}. ${error.remedy} Nothing is recognised yet.`);
