@@ -19,8 +19,8 @@ from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
 from packsight.indexer.noted import noted
-from packsight.indexer.phases.built import build
-from packsight.indexer.phases.published import publish
+from packsight.indexer.phases.built import Built, build
+from packsight.indexer.phases.published import Published, publish
 from packsight.indexer.phases.resolved import resolve
 from packsight.indexer.phases.run import Run
 from packsight.indexer.phases.wanted import want
@@ -72,6 +72,13 @@ def sync(run: Run) -> SyncReport:
         return _sync(run, state)
 
 
+def _for_all(run: Run, built: Built, published: Published) -> tuple[str, ...]:
+    """Why a share was asked for and all messages are answered anew."""
+    if not run.request.canary or not built.versions or published.canary:
+        return ()
+    return ("published for all messages: only prices and texts changed, or there is no version to try it beside",)
+
+
 def _sync(run: Run, state: State) -> SyncReport:
     wanted = want(run, state)
     resolved = resolve(run, state, wanted)
@@ -90,5 +97,5 @@ def _sync(run: Run, state: State) -> SyncReport:
         fetched=resolved.downloads,
         described=built.described,
         canary=run.request.canary if published.canary else 0.0,
-        notes=(*wanted.notes, *built.notes, *reviews),
+        notes=(*wanted.notes, *built.notes, *reviews, *_for_all(run, built, published)),
     )

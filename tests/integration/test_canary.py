@@ -88,6 +88,7 @@ def run(*words: str) -> Result:
 def test_a_canary_is_tried_beside_the_current_version_and_promoted(shop: Trying, monkeypatch: pytest.MonkeyPatch) -> None:
     first = shop.sync(canary=0.2)
     assert (named(shop), first.canary) == ((first.version, None), 0.0), "the first version has none to stand beside"
+    assert any(note.startswith("published for all messages") for note in first.notes)
     shop.names["3"] = "Lotion of roses"
     report = shop.sync(canary=0.2)
     assert report.built is not None
