@@ -302,14 +302,12 @@ def test_several_photos_become_one_job_however_often_its_answer_is_lost(shop: Se
         "const send = window.fetch; let lost = 0; window.fetch = async (...how) => {"
         "  const answer = await send(...how);"
         "  if (how[0] === '/v1/jobs' && lost++ < arguments[0]) throw new TypeError('the connection was cut');"
-        "  return answer; };", 5,
+        "  return answer; };", 2,
     )  # fmt: skip
     drop(browser, c="c", d="d")
-    wait(browser, lambda _: fault(browser).startswith("The server does not answer"))
+    wait(browser, lambda _: "/jobs/" in browser.current_url)
     (made,) = set(shop.door.client.jobs.names()) - before
-    drop(browser, c="c", d="d")
-    wait(browser, lambda _: browser.current_url.endswith(f"/jobs/{made}"))
-    assert set(shop.door.client.jobs.names()) - before == {made}
+    assert made in browser.current_url
 
 
 def test_of_several_photos_that_cannot_all_be_taken_no_job_is_made(shop: Serving, browser: webdriver.Chrome) -> None:

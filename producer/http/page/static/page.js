@@ -67,7 +67,7 @@ if (dropping) {
   const fault = dropping.querySelector(".fault"), most = Number(input.dataset.most);
   const tell = (text) => { fault.textContent = text; fault.hidden = !text; };
   const large = (size) => `${Math.ceil(size / 1e5) / 10} MB, more than the ${most / 1e6} MB that are taken. Choose a smaller copy.`;
-  let sending = false, asked = {};
+  let sending = false;
   const job = async (files) => {
     const { csrf, catalog, several } = dropping.elements, photos = [];
     tell("");
@@ -88,9 +88,8 @@ if (dropping) {
       const name = `${files[0].name.slice(0, 100)} and ${files.length - 1} more`;
       const max_products = several.checked ? Number(several.value) : 1;
       const said = JSON.stringify({ photos, name, catalog: catalog.value, max_products });
-      if (asked.said !== said) asked = { said, key: crypto.getRandomValues(new Uint32Array(4)).join("-") };
-      const made = await post("/v1/jobs", csrf.value, "application/json", said, asked.key);
-      asked = {};
+      const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
+      const made = await post("/v1/jobs", csrf.value, "application/json", said, key);
       location.assign(`/jobs/${made.id}`);
     } catch (error) {
       tell(`${error.message}. ${error.remedy} Nothing is recognised yet.`);
