@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from packsight.indexer.collection.sweep import remove
@@ -18,7 +19,7 @@ from packsight.indexer.state.database import discard
 from packsight.shared.catalog.deletion import write_deletion
 from packsight.shared.catalog.manifest import MANIFEST
 from packsight.shared.catalog.trust import Trust
-from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.contract.errors import ObjectMissing
 from packsight.shared.queue import syncs
 from packsight.shared.queue.jobs_ledger import JobsLedger
 from packsight.shared.settings import Settings
@@ -53,12 +54,9 @@ def jobs_asking(store: ObjectStore, fleet: Fleet, settings: Settings, name: str)
     """Jobs under way that ask this catalog."""
     found = []
     for job in JobsLedger(fleet.redis, settings.queue.result_expires).active():
-        try:
+        with suppress(ObjectMissing):
             if JobStore(store).manifest(job).catalog == name:
                 found.append(job)
-        except StorageError as error:
-            if error.code is not ErrorCode.OBJECT_MISSING:
-                raise
     return found
 
 
