@@ -42,10 +42,11 @@ class Target:
     parent: Parent | None
 
     def is_served(self, state: State, fit: str) -> bool:
-        """Tell whether the version that this recipe has holds what is resolved and was fitted in this way."""
-        if self.parent is None or not self.is_own or self.parent.manifest.fit != fit:
+        """Tell whether the version that this recipe has holds what is resolved, and is made and fitted as one would be now."""
+        parent = self.parent
+        if parent is None or not self.is_own or parent.manifest.fit != fit or parent.manifest.format != FORMAT:
             return False
-        return resolution.same_rows(state, self.parent.number)
+        return resolution.same_rows(state, parent.number)
 
     def is_matched_alike(self, state: State, catalogs: CatalogStore, fit: str) -> bool:
         """Tell whether the version that this recipe has differs in what is shown of its products at most."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from packsight.indexer.build.epoch import LEARNED
-from packsight.shared.catalog.manifest import Manifest
+from packsight.shared.catalog.manifest import Manifest, new_version, read_manifest, seal
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
@@ -95,6 +95,26 @@ def test_of_a_published_version_that_is_damaged_nothing_is_taken_over(shop: Shop
     assert report.built is not None and report.built.epoch is not None
     assert report.built.epoch.reason == "the files of the version before are not at hand"
     assert len(shop.snapshot().manifest.segments) == 1
+
+
+def test_a_version_of_the_format_before_is_followed_by_one_of_this_though_nothing_else_is_new(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.sync()
+    former = tmp_path / new_version()
+    shutil.copytree(shop.snapshot().folder, former)
+    before = read_manifest((former / "manifest.json").read_bytes(), former.name)
+    older = {"version": former.name, "format": 5, "epoch": None, "segments": (), "files": {}}
+    seal(former, before.model_copy(update=older))
+    shop.catalogs.upload(former)
+    with monkeypatch.context() as formerly:
+        formerly.setattr(Manifest, "require_format", lambda _: None)
+        shop.catalogs.point(former.name, expected=shop.catalogs.current())
+    report = shop.sync()
+    assert report.published and report.built is not None and report.built.epoch is not None
+    assert report.built.epoch.reason == "the version before has format 5"
+    assert shop.snapshot().manifest.parent == former.name
+    assert not shop.sync().published
 
 
 def test_a_forced_sync_writes_all_anew(shop: Shop) -> None:

@@ -160,15 +160,27 @@ def test_where_the_disk_knows_no_links_all_is_fetched(
 def test_a_version_of_an_older_or_a_newer_release_is_refused(tmp_path: Path) -> None:
     made = built(tmp_path / "v1", index="one")
     made.require_format()
-    for other, age in ((2, "older"), (FORMAT + 1, "newer")):
+    for other, age in ((4, "older"), (5, "older"), (FORMAT + 1, "newer")):
         with pytest.raises(CatalogError, match=f"{age} release"):
             made.model_copy(update={"format": other}).require_format()
 
 
-def test_files_of_a_version_that_is_too_old_to_be_served_are_still_read_from_its_own_folder(
-    catalogs: CatalogStore, shelf: Counted, tmp_path: Path
+@pytest.mark.parametrize("number", [5, FORMAT])
+def test_a_version_whose_files_lie_by_their_hash_is_read_from_there(
+    catalogs: CatalogStore, shelf: Counted, tmp_path: Path, number: int
 ) -> None:
-    made = built(tmp_path / "v1", 2, index="one")
+    built(tmp_path / "v1", number, index="one")
+    catalogs.upload(tmp_path / "v1")
+    catalogs.download("v1", tmp_path / "host")
+    assert (tmp_path / "host/v1/index.json").read_text() == "one"
+    assert shelf.fetched == ["index.json"]
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_files_of_a_version_that_is_too_old_to_be_served_are_still_read_from_its_own_folder(
+    catalogs: CatalogStore, shelf: Counted, tmp_path: Path, number: int
+) -> None:
+    made = built(tmp_path / "v1", number, index="one")
     for path in (tmp_path / "v1").iterdir():
         shelf.objects[f"catalogs/default/versions/v1/{path.name}"] = path.read_bytes()
     catalogs.download("v1", tmp_path / "host")
