@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.matching.fingerprint import matching_fingerprint
-from packsight.shared.queue.registry import ChildEntry, ProcessEntry, ReplicaEntry
+from packsight.shared.queue.registry import ChildEntry, ProcessEntry, ReplicaEntry, idleness
 
 
 def differing(children: Sequence[ChildEntry]) -> list[str]:
@@ -31,7 +31,7 @@ def complaints(
     """What keeps workers from serving what is published."""
     lines = [f"{replica.node}: catalog {name}: {text}" for replica in replicas for name, text in replica.errors.items()]
     lines += [
-        f"{process.node} takes no work: {name}: {text}" for process in processes for name, text in process.outages.items()
+        f"{process.node} {idleness(name)}: {name}: {text}" for process in processes for name, text in process.outages.items()
     ]
     lines += [f"{child.node or child.host}: {text}" for child in children for text in child.refused.values()]
     return list(dict.fromkeys(lines))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from packsight.shared.catalog.pointer import Current
 from packsight.shared.catalog.recipe import Recipe
+from packsight.shared.contract.errors import Dependency
 from packsight.shared.queue import registry
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.registry import ChildEntry
@@ -43,7 +44,12 @@ class Fleet:
     def idle(self, recipe: Recipe) -> str:
         """Why workers that describe photos as a recipe says take no work now, if none of them does; empty where one may."""
         nodes = {child.node for child in self.children() if Recipe.of(child).parts == recipe.parts}
-        away = {one.node: one.outages for one in registry.processes(self.redis) if one.node in nodes and one.outages}
+        # Describing asks no catalog.
+        missed = {
+            one.node: {name: text for name, text in one.outages.items() if name != Dependency.CATALOG}
+            for one in registry.processes(self.redis) if one.node in nodes
+        }  # fmt: skip
+        away = {node: outages for node, outages in missed.items() if outages}
         told = (f"{node}: {name}: {text}" for node, outages in sorted(away.items()) for name, text in outages.items())
         return "; ".join(told) if nodes == away.keys() else ""
 

@@ -31,7 +31,7 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.catalogs.replica import Replica
 from packsight.worker.networks import quantised
 from packsight.worker.process.cores import divide, usable_cores
-from packsight.worker.process.outages import TAKES, outages
+from packsight.worker.process.outages import TAKES, outages, takes
 
 log = logging.getLogger(__name__)
 take_over_logging()
@@ -71,6 +71,7 @@ def _start_threads(sender: Any, **_: Any) -> None:
         heartbeat(),
         Judge(rules, time.monotonic(), has_children=True),
         outages=outages().told,
+        takes=takes,
         replica_age=lambda: replica.age,
         replica_limit=max(REPLICA_TTL, 3 * config.catalog.poll_seconds),
     )

@@ -93,7 +93,9 @@ CHILDREN_READY = _worker("packsight_children_ready", Kind.GAUGE, "Children of th
 
 READY = Metric("packsight_ready", Kind.GAUGE, Where.BOTH, "1 when all that belongs to the process was there once")
 COMPLAINT = Metric("packsight_complaint", Kind.GAUGE, Where.BOTH, "1 while a restart may mend what is wrong with it", ("kind",))
-BREAKER = Metric("packsight_breaker_open", Kind.GAUGE, Where.BOTH, "1 while this is away and no work is taken", ("dependency",))
+BREAKER = Metric(
+    "packsight_breaker_open", Kind.GAUGE, Where.BOTH, "1 while this is away and no work that needs it is taken", ("dependency",)
+)
 
 DEPENDENCY = _indexer("packsight_dependency_up", "Whether the indexer could ask it a moment ago", "dependency")
 MEMORY = _indexer("packsight_results_memory_bytes", "Memory of the server that holds results, mostly the broker too")

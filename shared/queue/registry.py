@@ -17,6 +17,8 @@ from typing import TypeVar, cast
 import redis
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from packsight.shared.contract.errors import Dependency
+
 CHILD_TTL = 20
 REPLICA_TTL = 60
 PROCESS_TTL = 20
@@ -95,12 +97,17 @@ class ProcessEntry(_Entry):
     complaints: list[str] = Field(default_factory=list)
     """What is wrong with it that a restart may mend."""
     outages: dict[str, str] = Field(default_factory=dict)
-    """What it cannot do without and is away, and how that was seen: it takes no work meanwhile."""
+    """What it cannot do without and is away, and how that was seen: see `idleness` for what it does not do meanwhile."""
     overdue: list[str] = Field(default_factory=list)
     """Tasks in work for longer than their limit, by name and id."""
     replica_age: float = 0.0
     """Seconds since a worker's copy of the catalogs was last looked after."""
     at: datetime
+
+
+def idleness(name: str) -> str:
+    """What a worker says of itself while the dependency of this name is away."""
+    return "recognises no photos" if name == Dependency.CATALOG else "takes no work"
 
 
 def announce_child(client: redis.Redis, entry: ChildEntry) -> None:

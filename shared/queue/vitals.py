@@ -57,11 +57,9 @@ class Signs:
 
     beat: Beat
     waiting: int = 0
-    """Messages in the queues that it was started for."""
+    """Messages in the queues that it was started for, of those that it takes now."""
     children_seen: frozenset[int] = frozenset()
     """Process ids of the children that have given a sign of life lately."""
-    held_back: bool = False
-    """Whether it takes no work because something is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ class Judge:
 
     def _work(self, signs: Signs, now: float) -> dict[str, str]:
         beat = signs.beat
-        able = beat.connected and beat.takes and not signs.held_back
+        able = beat.connected and beat.takes
         # Tasks in work end by themselves or by their limits, and children that are not there yet are told apart.
         asked = able and (self._ticks or (signs.waiting > 0 and not beat.in_work and bool(signs.children_seen)))
         if beat.begun != self._begun or not asked:
@@ -144,7 +142,7 @@ class Vitals(threading.Thread):
     """Looks every few seconds. See `shared.health` for who asks.
 
     replica_age: seconds since the copy of the catalogs was last looked after; replica_limit: how many are too many.
-    outages: what is away and how that was seen; meanwhile no work is taken.
+    outages: what is away and how that was seen. takes: whether messages of a queue are taken meanwhile.
     """
 
     def __init__(
@@ -155,12 +153,13 @@ class Vitals(threading.Thread):
         judge: Judge,
         *,
         outages: Callable[[], Mapping[str, str]] = dict,
+        takes: Callable[[str], bool] = lambda _: True,
         replica_age: Callable[[], float] = float,
         replica_limit: float = 60.0,
     ) -> None:
         super().__init__(name="vitals", daemon=True)
         self._settings, self._node, self._heartbeat, self._judge = settings, node, heartbeat, judge
-        self._outages, self._replica_age, self._replica_limit = outages, replica_age, replica_limit
+        self._outages, self._takes, self._replica_age, self._replica_limit = outages, takes, replica_age, replica_limit
         self._redis = result_database(settings)
         self._broker = open_broker(settings)
         self._since: dict[str, float] = {}
@@ -201,7 +200,7 @@ class Vitals(threading.Thread):
         """Look once, write it down and tell it."""
         away = dict(self._outages())
         try:
-            signs = self._signs(held_back=bool(away))
+            signs = self._signs()
             found = self._judge.complaints(signs, time.monotonic())
         except (redis.RedisError, OSError) as error:
             signs, found = None, {}
@@ -221,11 +220,12 @@ class Vitals(threading.Thread):
         ready = None if signs is None else len(signs.children_seen.intersection(own))
         return Seen(self._judge.ready, frozenset(found), frozenset(away), (len(own), ready) if self._judge.has_children else None)
 
-    def _signs(self, *, held_back: bool) -> Signs:
+    def _signs(self) -> Signs:
         beat = self._heartbeat.last
-        waiting = sum(self._broker.backlog(beat.queues).waiting.values())
+        # All are counted, so that a broker that is away is noticed whatever is taken.
+        waiting = sum(count for queue, count in self._broker.backlog(beat.queues).waiting.items() if self._takes(queue))
         seen = registry.living(self._redis, socket.gethostname(), beat.children)
-        return Signs(beat, waiting, frozenset(seen), held_back)
+        return Signs(beat, waiting, frozenset(seen))
 
     def _write(self, complaints: dict[str, float], notes: tuple[str, ...], *, stopping: bool) -> None:
         if self._diary is not None:
@@ -249,4 +249,4 @@ class Vitals(threading.Thread):
 
 
 def _notes(away: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(f"it takes no work: {name}: {text}"[:_NOTE] for name, text in away.items())
+    return tuple(f"it {registry.idleness(name)}: {name}: {text}"[:_NOTE] for name, text in away.items())

@@ -18,7 +18,7 @@ from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.heartbeat import heartbeat
 from packsight.shared.queue.vitals import Judge, Rules, Vitals
 from packsight.shared.settings import settings
-from packsight.worker.process.outages import outages
+from packsight.worker.process import outages
 from packsight.worker.process.scraped import show
 
 
@@ -34,7 +34,7 @@ app.conf.include += ["standin_judged"]  # which the children then import too
 def look_after(sender: Any, **_: Any) -> None:
     rules = Rules(cold_start=60, stuck=settings().queue.stuck_after)
     judge = Judge(rules, time.monotonic(), has_children=True)
-    vitals = Vitals(settings(), str(sender.hostname), heartbeat(), judge, outages=outages().told)
+    vitals = Vitals(settings(), str(sender.hostname), heartbeat(), judge, outages=outages.outages().told, takes=outages.takes)
     if settings().metrics.port:
         show(settings().metrics, vitals)
     vitals.start()

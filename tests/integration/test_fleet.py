@@ -138,6 +138,8 @@ def test_a_parent_that_is_silent_while_its_children_speak_is_told_but_not_one_of
 def test_an_open_breaker_is_told_with_its_worker(fleet: Fleet) -> None:
     entry = parent(fleet, "w1@h", outages={"object storage": "no route"})
     assert complaints([], [], [entry]) == ["w1@h takes no work: object storage: no route"]
+    entry = parent(fleet, "w1@h", outages={"catalog": "no version"})
+    assert complaints([], [], [entry]) == ["w1@h recognises no photos: catalog: no version"]
 
 
 def test_a_worker_asks_for_its_own_children_alone(fleet: Fleet) -> None:

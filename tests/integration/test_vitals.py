@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 from packsight.deploy.stack.ports import free_ports
 from packsight.shared.health import Health, ask
 from packsight.shared.queue import registry
+from packsight.shared.queue.broker import Backlog
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.heartbeat import Beat, Heartbeat
 from packsight.shared.queue.vitals import Judge, Rules, Vitals
@@ -23,11 +25,12 @@ class Process:
     """A parent process that is well unless a test says otherwise."""
 
     def __init__(self, settings: Settings) -> None:
-        self.heartbeat, self.age, self.away = Heartbeat(), 0.0, dict[str, str]()
+        self.heartbeat, self.age, self.away, self.taken = Heartbeat(), 0.0, dict[str, str](), {"q"}
         judge = Judge(Rules(cold_start=100, stuck=50), time.monotonic())
         self.vitals = Vitals(
-            settings, NODE, self.heartbeat, judge, outages=lambda: self.away, replica_age=lambda: self.age, replica_limit=60
-        )
+            settings, NODE, self.heartbeat, judge, outages=lambda: self.away, takes=lambda queue: queue in self.taken,
+            replica_age=lambda: self.age, replica_limit=60,
+        )  # fmt: skip
         self.settings = settings
         self.heartbeat.last = Beat(time.monotonic(), connected=True, takes=True, queues=("q",), children=(1,))
         self.vitals.start()
@@ -75,6 +78,23 @@ def test_an_open_breaker_is_told_and_is_no_sickness(live_settings: Settings) -> 
     assert process.health().well
     assert "it takes no work: object storage: no route" in process.health().text
     assert process.entries()[0].outages == process.away
+    process.end()
+
+
+def test_messages_that_are_not_taken_while_something_is_away_may_wait(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process(live_settings)
+    process.away = {"catalog": "an older release"}
+    queues = ("q", "described")
+    process.heartbeat.last = replace(process.heartbeat.last, queues=queues)
+    for taken, waiting in ((set(), 0), ({"described"}, 2), (set(queues), 5)):
+        process.taken = taken
+        with monkeypatch.context() as patched:
+            backlog = Backlog({"q": 3, "described": 2}, 0, 0)
+            patched.setattr(process.vitals._broker, "backlog", lambda asked, told=backlog: told)
+            assert process.vitals._signs().waiting == waiting
+    assert "it recognises no photos: catalog: an older release" in process.health().text
     process.end()
 
 

@@ -38,6 +38,7 @@ def _process(node: str, outages: dict[str, str]) -> ProcessEntry:
 
 
 AWAY = {"result database": "NOPERM"}
+CATALOG = {"catalog": "an older release"}
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,8 @@ AWAY = {"result database": "NOPERM"}
     [
         (Registered(a=AWAY, b=AWAY), "a: result database: NOPERM; b: result database: NOPERM"),
         (Registered(a=AWAY, b={}), ""),
+        (Registered(a=AWAY, b=CATALOG), ""),
+        (Registered(a=AWAY | CATALOG), "a: result database: NOPERM"),
         (Registered(a={}, other=AWAY), ""),
         (Registered(other=AWAY), ""),
     ],

@@ -57,7 +57,6 @@ def test_messages_that_wait_while_a_worker_with_nothing_to_do_begins_none_are_to
     [
         {"begins": True},
         {"in_work": (InWork("recognize[1]", 0.0, 10_000.0),)},
-        {"held_back": True},
         {"takes": False},
         {"connected": False},
     ],
