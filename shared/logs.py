@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from packsight.shared.contract.errors import Dependency, Outage, PutOff
 from packsight.shared.contract.references import plain, plain_lines, shown
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "data"}
@@ -63,7 +64,11 @@ def set_up(kind: LogFormat, level: int = logging.INFO) -> None:
 
 
 def _handed_back(record: logging.LogRecord) -> bool:
-    """Take the trace from the line of a batch that is handed back: the line says why, and it may be one every few seconds."""
-    if record.exc_info and record.exc_info[0] is not None and record.exc_info[0].__name__ == "Reject":
+    """Take the trace from the line of a batch that is handed back as is meant to be: it may be one every few seconds.
+
+    Behind any other reason, such as an answer of the result database, may be a defect.
+    """
+    reason = getattr(record.exc_info[1], "reason", None) if record.exc_info else None  # of Celery's Reject
+    if isinstance(reason, PutOff) or (isinstance(reason, Outage) and reason.dependency is Dependency.CATALOG):
         record.exc_info = None
     return True

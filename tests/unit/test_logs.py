@@ -10,7 +10,7 @@ import pytest
 from celery.exceptions import Reject
 
 from packsight.shared import logs
-from packsight.shared.contract.errors import Dependency, Outage
+from packsight.shared.contract.errors import Dependency, Outage, PutOff
 from packsight.shared.logs import LogFormat
 
 
@@ -34,12 +34,19 @@ def test_warnings_and_what_is_said_of_children_are_lines_like_all_others(capsys:
     assert "one line" in lines[0]["message"] and lines[1]["message"] == "a child ended"
 
 
-def test_a_batch_that_is_handed_back_is_one_line_and_what_fails_keeps_its_trace(capsys: pytest.CaptureFixture[str]) -> None:
+RESULTS = Reject(Outage(Dependency.RESULTS, "ResponseError: a broken script"), requeue=True)
+
+
+@pytest.mark.parametrize("expected", [Outage(Dependency.CATALOG, "an older release"), PutOff("to be had later", 60.0)])
+@pytest.mark.parametrize("defect", [ValueError("a defect"), RESULTS])
+def test_a_batch_that_is_handed_back_is_one_line_and_what_may_be_a_defect_keeps_its_trace(
+    expected: Exception, defect: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = logging.getLogger().handlers[:]
     of_tasks = logging.getLogger("celery.app.trace")
     try:
         logs.set_up(LogFormat.TEXT)
-        for raised in (Reject(Outage(Dependency.CATALOG, "made by an older release"), requeue=True), ValueError("a defect")):
+        for raised in (Reject(expected, requeue=True), defect):
             try:
                 raise raised
             except Exception:
@@ -49,5 +56,5 @@ def test_a_batch_that_is_handed_back_is_one_line_and_what_fails_keeps_its_trace(
         logging.captureWarnings(False)
         logging.getLogger("multiprocessing").handlers = []
         logging.getLogger().handlers = before
-    assert "made by an older release" in lines[0]
+    assert repr(expected) in lines[0]
     assert [line.startswith("Traceback") for line in lines[1:3]] == [False, True]
