@@ -22,7 +22,7 @@ from packsight.shared.vision.models import Pooling
 from packsight.worker import commands
 from packsight.worker.networks.embedders import BUNDLED, early_state_dict, efficientnet_lite2, local_file
 from packsight.worker.networks.embedders.pixels import squash
-from packsight.worker.networks.graph import pool
+from packsight.worker.networks.graph import channels_first, dimension, pool
 from packsight.worker.networks.load import load_embedder
 from packsight.worker.networks.model_files import packaged
 from tests.pages import block
@@ -205,13 +205,40 @@ def test_maps_are_pooled_over_their_places_whichever_axis_the_channels_are(
     np.testing.assert_allclose(given[1], given[0], rtol=1e-4)
 
 
-def test_maps_of_which_nothing_tells_the_channels_are_refused(tmp_path: Path) -> None:
-    file = tmp_path / "cube.xml"
-    save_maps(file, last=True, height=64, width=64, fixed=False, filters=8)
-    assert load_embedder(Models(embedder=str(file), precision=Precision.F32, cache_dir=tmp_path), 1).description.dimension == 8
-    save_maps(file, last=True, height=64, width=64, fixed=True, filters=8)
-    with pytest.raises(UserError, match=r"gives \[1, 8, 8, 8\] .* which axis the channels are"):
-        load_embedder(Models(embedder=str(file), precision=Precision.F32, cache_dir=tmp_path), 1)
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("last", [False, True])
+def test_maps_as_many_as_they_are_wide_and_high_have_their_channels_where_the_image_has_them(
+    tmp_path: Path, last: bool, fixed: bool
+) -> None:
+    given = []
+    for file, channels_last in ((tmp_path / "cube.xml", last), (tmp_path / "grown.xml", False)):
+        save_maps(file, last=channels_last, height=64, width=64, fixed=fixed and file.stem == "cube", filters=8)
+        embedder = load_embedder(Models(embedder=str(file), precision=Precision.F32, cache_dir=tmp_path), 1)
+        given.append(embedder.embed(noise(2)))
+    np.testing.assert_allclose(given[0], given[1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 32), (32, 64)])
+@pytest.mark.parametrize("sides", [(8, 8, 8), (8, 4, 4), (2, 1, 1), (5, 1, 1), (4, 2, 2)])
+def test_square_maps_of_a_fixed_size_keep_their_channels_whatever_the_proportions_of_the_images(
+    sides: tuple[int, int, int], size: tuple[int, int]
+) -> None:
+    for layout in ("NCHW", "NHWC"):
+        maps = fixed_maps(sides, size, layout)
+        assert dimension(channels_first(maps, size), size) == sides[0]
+
+
+def fixed_maps(sides: tuple[int, int, int], size: tuple[int, int], layout: str) -> ov.Model:
+    """Gives [1, channels, side, side] of images in NCHW, [1, side, side, channels] of those in NHWC, however large they are."""
+    channels, *places = sides
+    pixels = ops.parameter([1, 3, *size] if layout == "NCHW" else [1, *size, 3], ov.Type.f32)
+    weights = np.ones((channels, 3, 1, 1), np.float32)
+    image = pixels if layout == "NCHW" else ops.transpose(pixels, np.array([0, 3, 1, 2], np.int64))
+    every = ops.convolution(image, weights, strides=[1, 1], pads_begin=[0, 0], pads_end=[0, 0], dilations=[1, 1])
+    given = ops.adaptive_avg_pool(every, np.array(places, np.int64))
+    if layout == "NHWC":
+        given = ops.transpose(given, np.array([0, 2, 3, 1], np.int64))
+    return ov.Model([ops.relu(given).output(0)], [pixels])
 
 
 @pytest.mark.parametrize("side", [448, 900])

@@ -88,27 +88,31 @@ def refuse_shape(pooling: Pooling, shape: Sequence[int]) -> None:
 def channels_first(model: ov.Model, size: tuple[int, int]) -> ov.Model:
     """Have the graph give maps [n, channels, height, width], which TensorFlow exports as [n, height, width, channels].
 
-    size: height and width of the images. The axes that grow with the images are height and width; where none does, those whose
-    proportions are the images'. What is no map stays as it is.
-
-    Raises UserError when the graph can't take that size, or nothing tells which axis the channels are.
+    size: height and width of the images. What is no map stays as it is. Raises UserError when the graph can't take that size.
     """
     shape = _given(model, size)
     if shape.rank.is_dynamic or len(shape) != 4 or shape.is_dynamic:
         return model
-    _, *sides = shape.to_shape()
-    growing = _growing(model)
+    if not _channels_last(list(shape.to_shape())[1:], _growing(model), size, _layout(model)):
+        return model
+    output = model.outputs[0].get_node().input_value(0)
+    return ov.Model([ops.transpose(output, np.array([0, 3, 1, 2], np.int64)).output(0)], model.get_parameters())
+
+
+def _channels_last(sides: Sequence[int], growing: set[int], size: tuple[int, int], layout: str) -> bool:
+    """Tell whether maps of these sides, [n, 1, 2, 3], have the channels as the last.
+
+    The axes that grow with the images are height and width. Where none does, they are two of one length, as maps of a fixed size
+    have, then those whose proportions are the images'; what that leaves open is as the images are given to the graph.
+    """
+    if growing in ({1, 2}, {2, 3}):
+        return growing == {1, 2}
+    given_last = layout == "NHWC"
+    if sides[1] == sides[2] or (given_last and sides[0] == sides[1]):
+        return given_last and sides[0] == sides[1]
     height, width = size
-    skew = {"first": abs(sides[1] * width - sides[2] * height), "last": abs(sides[0] * width - sides[1] * height)}
-    if growing == {1, 2} or (growing != {2, 3} and skew["last"] < skew["first"]):
-        output = model.outputs[0].get_node().input_value(0)
-        return ov.Model([ops.transpose(output, np.array([0, 3, 1, 2], np.int64)).output(0)], model.get_parameters())
-    if growing != {2, 3} and skew["last"] == skew["first"]:
-        raise UserError(
-            f"The layer gives {list(shape.to_shape())} for images of {height} × {width}, and nothing tells which axis the "
-            "channels are. Name another layer in the side-car file, or export the network so that it gives vectors [n, values]."
-        )
-    return model
+    first, last = abs(sides[1] * width - sides[2] * height), abs(sides[0] * width - sides[1] * height)
+    return last < first or (last == first and given_last)
 
 
 def _growing(model: ov.Model) -> set[int]:
