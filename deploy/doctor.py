@@ -21,7 +21,7 @@ from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.plan import foreign_s3
 from packsight.deploy.stack.room import scarce
 from packsight.deploy.stack.state import StackFolder
-from packsight.deploy.status import CatalogSeen, catalogs, down, last_syncs, sick
+from packsight.deploy.status import CatalogSeen, catalogs, down, last_syncs, sick, unsupervised
 from packsight.shared import advice
 from packsight.shared.catalog.manifest import FORMAT, sync_once
 from packsight.shared.catalog.recipe import Recipe
@@ -131,9 +131,12 @@ def stack(folder: StackFolder) -> Findings:
         yield _wrong("stack", str(error), "See above.")
         return
     dead = down(state)
+    remedy = f"Its end is told in {folder.logs / 'supervisor.log'}; `packsight up` starts what is missing at once."
+    if state.credentials.one_password:
+        remedy = "`packsight down`, then `packsight up`."
     for text in dead:
-        remedy = f"Its end is told in {folder.logs / 'supervisor.log'}; `packsight up` starts what is missing at once."
-        yield _wrong("stack", text, "Nothing is lost by it." if state.credentials.one_password else remedy)
+        is_older = state.credentials.one_password and text == unsupervised(state)
+        yield _wrong("stack", text, "Nothing is lost by it." if is_older else remedy)
     unwell = [text for part in state.parts if (text := sick(folder, part))]
     for text in unwell:
         yield _wrong("stack", text, "The supervisor starts it again if it lasts.")

@@ -150,12 +150,17 @@ def down(state: StackState) -> list[str]:
             lines.append(f"{part.name} is down{why}; its log is {part.log}")
     known = {part.name for part in state.parts}
     lines += [f"{name} is down: {why}" for name, why in state.given_up.items() if name not in known]
-    if state.parts and not state.supervised:
-        older = state.credentials.one_password
-        remedy = "`packsight down` and then `up` take it over" if older else "`packsight up` brings it back"
-        why = "an older release started this stack, without a supervisor" if older else "supervisor is down"
-        lines.append(f"{why}, so that nothing is started again that ends; {remedy}")
-    return lines
+    return [*lines, alone] if (alone := unsupervised(state)) else lines
+
+
+def unsupervised(state: StackState) -> str:
+    """Why nothing is started again that ends, and the remedy; empty where it is, or nothing was started."""
+    if not state.parts or state.supervised:
+        return ""
+    older = state.credentials.one_password
+    remedy = "`packsight down` and then `up` take it over" if older else "`packsight up` brings it back"
+    why = "an older release started this stack, without a supervisor" if older else "supervisor is down"
+    return f"{why}, so that nothing is started again that ends; {remedy}"
 
 
 def sick(folder: StackFolder, part: Part) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from packsight.deploy import doctor
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.stack import Wishes, up
 from packsight.deploy.stack.state import Part, StackFolder
@@ -58,6 +59,16 @@ def test_parts_of_a_release_with_one_password_are_to_be_stopped_first(tmp_path: 
     with pytest.raises(UserError, match=r"older release. Stop it with `packsight down` first"):
         up(folder, Wishes())
     assert json.loads(folder.state_file.read_text()) == state
+
+
+def test_of_a_release_with_one_password_each_part_that_is_down_has_a_remedy(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path)
+    dead = Part(name="valkey", pid=2**22, started=0.0, log=tmp_path / "log")
+    state = {"credentials": FORMER, "ports": {}, "parts": [dead.model_dump(mode="json")]}
+    folder.state_file.write_text(json.dumps(state))
+    told = {finding.text.partition(" ")[0]: finding.remedy for finding in doctor.stack(folder) if finding.subject == "stack"}
+    assert "packsight down" in told["valkey"]
+    assert told["an"] == "Nothing is lost by it."
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_says_why(tmp_path: Path) -> None:
