@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -31,6 +32,8 @@ from packsight.worker.pipeline.decode import decode
 pillow_heif.register_heif_opener()
 
 RED = (200, 60, 60)
+LIMIT = 600
+"""Seconds after which a file's process is ended by SIGALRM."""
 
 
 class Taken(NamedTuple):
@@ -57,8 +60,11 @@ def decoding() -> Iterator[Decoding]:
         asked, told = process.stdin, process.stdout
 
         def taken(file: Path, copies: int) -> Taken:
-            print(json.dumps([str(file), copies]), file=asked, flush=True)
-            return Taken(*json.loads(told.readline()))
+            print(json.dumps([str(file), copies, LIMIT]), file=asked, flush=True)
+            result, ended = json.loads(told.readline())
+            if result is None:
+                raise RuntimeError(f"decoding {file.name}: exit code {ended}")
+            return Taken(*result)
 
         yield taken
         asked.close()
@@ -206,7 +212,7 @@ DEEP: dict[str, Callable[[], bytes]] = {
 """Of which the first picture is taken, and what would take long besides is left alone."""
 
 
-def _take(path: str, copies: int) -> None:
+def _take(path: str, copies: int) -> Taken:
     data = Path(path).read_bytes()
 
     def answer(_: int) -> str:
@@ -220,19 +226,21 @@ def _take(path: str, copies: int) -> None:
     with ThreadPoolExecutor(copies) as pool:
         answers = list(pool.map(answer, range(copies)))
     seconds = (time.process_time() - started) / copies
-    print(json.dumps(Taken(answers, seconds, _peak() - before)), flush=True)
+    return Taken(answers, seconds, _peak() - before)
 
 
 def _serve(lines: Iterable[str]) -> None:
     """Take each file of the list in a fork, whose peak of memory begins with what is loaded here."""
     for line in lines:
+        path, copies, limit = json.loads(line)
         child = os.fork()
         if not child:
-            _take(*json.loads(line))
+            signal.alarm(limit)
+            print(json.dumps([_take(path, copies), 0]), flush=True)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status:
-            sys.exit(f"{line.strip()}: status {status}")
+            print(json.dumps([None, os.waitstatus_to_exitcode(status)]), flush=True)
 
 
 def _peak() -> float:
@@ -243,6 +251,6 @@ def _peak() -> float:
 if __name__ == "__main__":
     decode(flat(64, 64, "JPEG"), Decode())  # what is loaded late is there
     if len(sys.argv) > 1:
-        _take(sys.argv[1], int(sys.argv[2]))
+        print(json.dumps(_take(sys.argv[1], int(sys.argv[2]))))
     else:
         _serve(sys.stdin)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -113,3 +115,15 @@ def test_sixteen_photos_of_60_megapixels_are_refused_at_once(name: str, of: Of) 
     assert result.answers == [ErrorCode.IMAGE_TOO_MANY_PIXELS] * 16
     assert result.seconds < 0.2
     assert result.megabytes < 60
+
+
+def test_a_file_whose_process_ends_or_hangs_is_named_and_others_are_decoded_after_it(
+    of: Of, decoding: Decoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RuntimeError, match="decoding missing: exit code 1"):
+        decoding(tmp_path / "missing", 1)
+    os.mkfifo(tmp_path / "endless")
+    monkeypatch.setattr(bombs, "LIMIT", 1)
+    with pytest.raises(RuntimeError, match=f"decoding endless: exit code -{signal.SIGALRM.value}"):
+        decoding(tmp_path / "endless", 1)
+    assert of(flat(64, 64, "PNG")).answers == ["64x64"]
