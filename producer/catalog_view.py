@@ -103,7 +103,7 @@ class CatalogView:
         return health.counts(self._store, self.catalog, self.products().version)
 
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
-        """The rows of such a list; `health.write_csv` makes a file of them."""
+        """The rows of such a list."""
         return health.rows(self._store, self.catalog, self.products().version, name)
 
     def sheet(self, identity: str) -> ProductSheet:

@@ -90,13 +90,13 @@ class Flower(_Section):
     """The page that watches the queues."""
 
     user: str = "packsight"
-    """Who signs in at the page."""
+    """Who signs in at the page; ASCII alone."""
     password: Secret = SecretStr("")
     """Flower does not start without one; ASCII alone."""
 
 
 class Metrics(_Section):
-    """Where the figures of a worker or the indexer are scraped."""
+    """Where the figures of a worker, the indexer or the HTTP door are scraped."""
 
     port: int = Field(default=0, ge=0, le=65535)
     """Each process of a machine needs its own; 0 = nowhere."""
@@ -204,9 +204,11 @@ class Models(_Section):
     recogniser_dictionary: str = ""
     """Text file with one character of that recogniser per line; empty when the recogniser's metadata holds them."""
     runtime: Runtime = Runtime.AUTO
-    """What runs the embedder: `openvino`, `torch` (from weights alone), or `auto`: torch where CUDA is present, else OpenVINO."""
+    """What runs the embedder: `openvino`, `torch`, or `auto`: torch where it sees a GPU, else OpenVINO. torch runs what comes as
+    weights alone (`resnet50`, `resnet101`, .pt and .pth); all else, the default embedder among it, runs on OpenVINO by `auto`."""
     precision: Precision = Precision.AUTO
-    """`f32`, `bf16`, `int8`, or `auto`: bfloat16 where the processor multiplies it natively, else float32."""
+    """`f32`, `bf16`, `int8`, or `auto`: bfloat16 where the processor multiplies it natively, with torch where the GPU does, else
+    float32."""
     cache_dir: Path = Path(".packsight/models")
     """Compiled networks, fetched weights, networks in int8; may be deleted at any time."""
 
@@ -277,7 +279,8 @@ class Catalog(_Section):
     poll_seconds: float = 2.0
     """How often a worker looks at the pointers of its catalogs, where nobody tells it of a new version."""
     keep_versions: int = 5
-    """Versions of each recipe that stay, the current one among them."""
+    """Versions that stay, the current one among them, of each recipe that a worker has, that is held where somebody went back to,
+    or whose version was pointed at last."""
     max_loss: float = Field(default=0.2, ge=0)
     """Share of products, photos, distinct names or distinct pictures that a new version may lack before publishing it must be
     forced: of those of its parent, and of the most that one of the last versions had. A shop hardly drops a fifth at a time."""
@@ -463,7 +466,7 @@ class Settings(BaseSettings):
     result_url: RedisUrl = SecretStr("redis://127.0.0.1:6379/1")
     """Where results and the books of jobs lie; the same server will do, in another database."""
     home: Path = Path(".packsight")
-    """Folder of local state: stack, logs, model cache, catalog replica."""
+    """Folder of local state: stack, logs, catalog replica; networks are kept where `PACKSIGHT_MODELS__CACHE_DIR` says."""
     log_format: LogFormat = LogFormat.TEXT
     """`text`, or `json`: each line of a log is an object."""
     redis: Redis = Redis()
@@ -605,7 +608,7 @@ def _meant(error: ValidationError) -> list[str]:
 def act_as(role: str) -> None:
     """From here on read the file that the stack's folder has for a role, if it has one: its keys are others than a person's."""
     file = settings_file().with_name(f"{role}.env")
-    if file.exists():
+    if _is_there(file):
         os.environ["PACKSIGHT_STACK_FILE"] = str(file)
 
 

@@ -19,9 +19,10 @@ PAGE = Path(__file__).parent.parent / "docs/settings.md"
 
 INTRODUCTION = """# Settings
 
-Each is an environment variable, or a line of the stack file (`.packsight/stack.env`); `PACKSIGHT_…_FILE` names a file with its
-value. Lists are written as `["a", "b"]`, in variables also as `a,b`. `python -m tests.settings_page` writes this page from
-`shared/settings.py`; [operations](operations.md#settings) tells which an operator meets first.
+Each is an environment variable, or a line of the stack file (`.packsight/stack.env`); a variable `PACKSIGHT_…_FILE`, which is no
+line of that, names a file with its value. Lists are written as `["a", "b"]`, in variables also as `a,b`.
+`python -m tests.settings_page` writes this page from `shared/settings.py`; [operations](operations.md#settings) tells which an
+operator meets first.
 """
 
 

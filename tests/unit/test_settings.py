@@ -232,7 +232,7 @@ def test_somebody_elses_closed_stack_is_told_and_not_passed_over(monkeypatch: py
     closed = tmp_path / STACK_FILE
 
     def exists(path: Path) -> bool:  # root may look into every folder
-        if path == closed:
+        if path.parent == closed.parent:
             raise PermissionError(13, "Permission denied", str(path))
         return os.path.lexists(path)
 
@@ -244,3 +244,5 @@ def test_somebody_elses_closed_stack_is_told_and_not_passed_over(monkeypatch: py
             monkeypatch.setenv("PACKSIGHT_STACK_FILE", named)
         with pytest.raises(UserError, match="another user's"):
             load_settings()
+    with pytest.raises(UserError, match=r"worker\.env is another user's"):
+        act_as("worker")
