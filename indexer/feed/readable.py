@@ -14,7 +14,7 @@ _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!--.*?-->|<!\[CDATA\[|\]\]>")
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 """What says where a word may be broken, or may not, and is no part of it."""
 _SPOILT = "texts that were spoilt when they were written, and are read as what they were; export them in their own encoding"
-_LOST = ("???", "\ufffd\ufffd", "їЅ", "ï¿½")
+_LOST = re.compile("(?<![\\w?!])[?]{3}|\ufffd\ufffd|їЅ|ï¿½")
 """What a program leaves of letters that its encoding does not have, in whatever encoding that is read again."""
 _LOST_LETTERS = "texts whose letters were lost when they were written; export them as UTF-8"
 _SHOWN = 40
@@ -34,7 +34,7 @@ def readable(text: str, faults: Faults) -> str:
         if whole != text:
             faults.count(_SPOILT, f"“{text[:_SHOWN]}” as “{whole[:_SHOWN]}”")
         text = _INVISIBLE.sub("", whole)
-    if any(lost in text for lost in _LOST):
+    if _LOST.search(text):
         faults.count(_LOST_LETTERS, f"“{text[:_SHOWN]}”")
     if "<" in text:
         text = _TAG.sub(" ", text)

@@ -86,7 +86,7 @@ def read_table(
             if identity == called:
                 continue  # a second line of the header, or another table's
             _note_spoilt(identity, line, faults)
-            if identity.replace(" ", "").isalpha() and len(found) > _TOLD and not has_several(row):
+            if len(found) > _TOLD and _is_title(identity) and not has_several(row):
                 faults.count(_ALONE, f"“{identity[:100]}” in line {line}")
                 continue
             digest = hashlib.blake2b(json.dumps(row).encode(), digest_size=16, key=key).digest()
@@ -103,6 +103,11 @@ def read_table(
         raise
     except UserError as error:
         raise FeedError(str(error)) from None
+
+
+def _is_title(identity: str) -> bool:
+    """Whether the only cell of a row may say what stands below: one word in small Latin letters is an id, as in Shopify."""
+    return identity.replace(" ", "").isalpha() and not (identity.isascii() and identity.islower() and " " not in identity)
 
 
 def _note_spoilt(identity: str, line: int, faults: Faults) -> None:

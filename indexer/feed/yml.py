@@ -45,7 +45,7 @@ def offer_of(element: Any, categories: dict[str, str], faults: Faults, *, unavai
 
     categories: their names by their ids. What was spoilt in it is counted in `faults`.
     """
-    identity = code(element.get("id") or element.findtext("{*}id") or "")
+    identity = code(element.get("id", "")) or code(element.findtext("{*}id") or "")
     if not identity or (not unavailable and is_unavailable(element.get("available") or element.findtext("{*}available") or "")):
         return None
     fields: dict[str, list[str]] = {}

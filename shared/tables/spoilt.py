@@ -24,12 +24,18 @@ _MAYBE = tuple(
 """One of which all such text holds, as UTF-8. They are looked for in bytes, and each by its first one, since that is what takes a
 fraction of the time that reading an offer does."""
 _ESCAPED = re.compile(r"(?:\\u04[0-9a-f]{2}){2}", re.IGNORECASE)
-_ESCAPE = re.compile(r"\\u(0[0-9a-f]{3}|20[0-9a-f]{2}|21[0-9a-f]{2})", re.IGNORECASE)
-"""Letters and marks as JSON writes them."""
+_ESCAPE = re.compile(r"\\u(00[2-9a-f][0-9a-f]|000[9ad]|0[1-9a-f][0-9a-f]{2}|20[0-9a-f]{2}|21[0-9a-f]{2})", re.IGNORECASE)
+"""Letters, marks and blanks as JSON writes them."""
 _FEW = 5
 """Letters of Windows-1252 that may be right whatever they spell in Windows-1251."""
 _ACCENTED = "À-ÖØ-öø-ÿ¨¸"
 _WORD = re.compile(rf"[A-Za-z×÷{_ACCENTED}]+")
+_CAPITAL = "A-ZÀ-ÖØ-ÞА-ЯЁ"
+_LETTER = "А-яЁё"
+_BEHIND_CAPITALS = frozenset((0x85, *range(0x91, 0x98), 0x99, 0xA0, 0xA9, 0xAB, 0xAE, 0xB0, 0xB7, 0xBB))
+"""Blanks, dashes, quotation marks and signs, as may follow a word in capitals whose last letter looks like a first byte."""
+_SIGNS = frozenset("°±µ")
+"""No letters, but nothing that stands between letters either."""
 _WRITTEN = re.compile("[А-яЁёІіЇїЄєҐґ\u00a0-\u00ffŒœŠšŽžŸ–—‘’‚“”„†‡•…‰‹›€№™\ufeff]+")
 """What is written in shops, beside ASCII."""
 
@@ -78,25 +84,34 @@ class _Taken:
         for code in range(0x80, 0x100):
             self._bytes.setdefault(bytes((code,)).decode(encoding, "ignore"), code)
         follow, first, second = self._looks(range(0x80, 0xC0)), self._looks((0xD0,)), self._looks((0xD1,))
-        lost = rf"|{first}[ ?\ufffd]" if encoding == "cp1251" else ""
         dash = rf"{self._looks((0xE2,))}{self._looks((0x80, 0x82, 0x84))}{follow}"
-        self.runs = re.compile(rf"(?:{self._looks((0xC2, 0xC3, 0xC5, 0xC6, 0xCB, 0xD0, 0xD1, 0xD2))}{follow}|{dash}{lost})+")
-        letter = (  # but for the one that looks like a capital letter before a hard blank
-            rf"(?:{first}{self._looks((0x81, 0x84, 0x86, 0x87, *range(0x90, 0xA0), *range(0xA1, 0xC0)))}"
-            rf"|{second}{self._looks((*range(0x80, 0x90), 0x91, 0x94, 0x96, 0x97))})"
-        )
+        whole = rf"(?:{self._looks((0xC2, 0xC3, 0xC5, 0xC6, 0xCB, 0xD0, 0xD1, 0xD2))}{follow}|{dash})"
+        self.runs = re.compile(f"{whole}+")
+        if encoding == "cp1251":  # whose letter is lost beside others only: many words end in the one that is left of it
+            lost = rf"{first}[ ?\ufffd]"
+            self.runs = re.compile(rf"(?:(?<![{_LETTER}]){lost}(?={whole})|{whole})(?:{whole}|{lost})*")
+        firsts = (0x81, 0x84, 0x86, 0x87, *range(0x90, 0xA0), *range(0xA1, 0xC0))  # without a capital letter before a hard blank
+        seconds = (*range(0x80, 0x90), 0x91, 0x94, 0x96, 0x97)
+        letter = rf"(?:{first}{self._looks(firsts)}|{second}{self._looks(seconds)})"
         sure = [rf"({letter})(?!\1){letter}"]
+        if encoding == "cp1251":  # in which others are the dashes and quotation marks between single letters
+            clear = rf"(?:{first}{self._looks(firsts, clear=True)}|{second}{self._looks(seconds, clear=True)})"
+            sure = [rf"({clear})(?!\1){letter}", rf"({letter})(?!\2){clear}"]
         if encoding != "cp866":  # in which these are letters of Russian
-            accent = self._looks((0xC3,)) + follow
-            sign = self._looks((0x84,)) + self._looks((0x96, 0xA2))
+            latin = self._looks((0xC3,))
+            accent, sign = latin + follow, self._looks((0x84,)) + self._looks((0x96, 0xA2))
             sure.append(rf"{self._looks((0xE2,))}(?:{self._looks((0x80,))}{follow}|{sign})")
-            sure.append(rf"(?<=[a-z])(?:{self._looks((0xC2,))}{follow}|{accent})|{accent}(?=[a-z])")
+            sure.append(rf"(?<=[a-z])(?:{self._looks((0xC2,))}{follow}|{accent})")
+            inside = self._looks(code for code in range(0x80, 0xC0) if code not in _BEHIND_CAPITALS)
+            beginning = self._looks(code for code in range(0x80, 0xC0) if code != 0xA0)
+            sure.append(rf"(?:(?<![{_CAPITAL}]){latin}{beginning}|{latin}{inside})(?=[a-z])")
         self.sure = re.compile("|".join(sure))
 
-    def _looks(self, codes: Iterable[int]) -> str:
-        """What matches any of these bytes."""
+    def _looks(self, codes: Iterable[int], *, clear: bool = False) -> str:
+        """What matches any of these bytes; clear: only those that are letters, or signs that do not stand between letters."""
         wanted = set(codes)
-        return f"[{''.join(re.escape(letter) for letter, code in self._bytes.items() if letter and code in wanted)}]"
+        letters = [letter for letter, code in self._bytes.items() if letter and code in wanted]
+        return f"[{''.join(re.escape(one) for one in letters if not clear or one.isalpha() or one in _SIGNS)}]"
 
     def undone(self, run: re.Match[str]) -> str:
         """What a run was."""

@@ -52,6 +52,7 @@ def names(items: list[Item]) -> list[str]:
         (f"<picture>{ADDRESS}1.jpg&lt;br&gt;{ADDRESS}2.jpg</picture>", ["1.jpg", "2.jpg"]),
         (f"<picture>{ADDRESS}1<br/>{ADDRESS}2</picture>", ["1", "2"]),
         (f"<picture>{ADDRESS}a!b.jpg</picture>", ["a!b.jpg"]),
+        (f"<picture>{ADDRESS}<b/>1.jpg</picture>", ["1.jpg"]),
     ],
 )
 def test_pictures_of_yml_are_found_however_elements_name_them(fields: str, pictures: list[str]) -> None:
@@ -83,6 +84,11 @@ def test_an_offer_may_have_its_id_in_an_element_and_its_name_in_several_language
     assert items[0].offer is not None
     assert items[0].offer.product.barcodes == ("46", "47")
     assert not notes
+
+
+def test_an_id_that_stands_for_nothing_leaves_that_of_the_element() -> None:
+    items, notes = of_xml(offered("<id>5</id>", 'id="NULL"'))
+    assert (ids(items), notes) == (["5"], ())
 
 
 def test_offers_without_a_name_are_counted() -> None:
@@ -137,6 +143,10 @@ def test_letters_that_were_lost_are_told(name: str) -> None:
     assert notes == (f"texts whose letters were lost when they were written; export them as UTF-8: 1 (first: “{name}”)",)
 
 
+def test_question_marks_behind_a_word_are_no_lost_letters() -> None:
+    assert not of_table("id;name;picture\n1;What???;1.jpg\n")[1]
+
+
 @pytest.mark.parametrize("word", ["#N/A", "#Н/Д", "#ССЫЛКА!", "null", "NaN", "None", "-", "---", r"\N"])
 def test_what_stands_for_nothing_is_no_id_and_no_name(word: str) -> None:
     items, notes = of_table(f"id;name;picture\n{word};A;1.jpg\n{word};B;2.jpg\n3;{word};3.jpg\n")
@@ -173,3 +183,9 @@ def test_titles_of_sections_are_no_products() -> None:
         "rows that are one word or several alone, taken for titles of what is below and left out: 2 "
         "(first: “Уход за кожей” in line 2)",
     )
+
+
+def test_one_word_in_small_latin_letters_is_an_id_though_it_stands_alone() -> None:
+    items, notes = of_table("Handle;Title;Image Src\nsoap;;\ncream;Cream;1.jpg\n")
+    assert ids(items) == ["soap", "cream"]
+    assert not any("titles" in note for note in notes)

@@ -49,6 +49,11 @@ def test_a_hard_blank_and_the_byte_that_windows_1251_lacks_may_have_been_lost_si
     assert mended(taken_for("Икра", "cp1251").replace("\x98", "?")) == "Икра"
 
 
+def test_a_capital_letter_before_a_blank_is_no_remnant_though_something_else_is_spoilt() -> None:
+    assert mended("МАСТЕР КОЛОР вЂ“ КРАСКА") == "МАСТЕР КОЛОР – КРАСКА"
+    assert mended("РЎРєРёРЅ СЕРВЕР 5") == "Скин СЕРВЕР 5"
+
+
 def test_russian_of_single_bytes_that_was_taken_for_western_is_mended_where_there_is_enough_of_it() -> None:
     assert mended("Êðåì äëÿ ðóê «Ðîìàøêà» ¹5") == "Крем для рук «Ромашка» №5"
     assert mended("Ñûð") == "Ñûð"
@@ -57,6 +62,7 @@ def test_russian_of_single_bytes_that_was_taken_for_western_is_mended_where_ther
 def test_letters_as_json_writes_them_are_letters() -> None:
     assert mended(r"\u041a\u0440\u0435\u043c \u2116 5") == "Крем № 5"
     assert mended(r"C:\u0430") == r"C:\u0430"
+    assert mended(r"\u0410\u0411\u0000\u001b") == r"АБ\u0000\u001b"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +70,8 @@ def test_letters_as_json_writes_them_are_letters() -> None:
     [
         *RUSSIAN, *WESTERN, "20 С°", "Р°", "С… С…", "СІРІ КОЛЬОРИ", "ВІРІ", "Сјај", "«MAÇÃ»", "IRMÃ®", "В«Ашан»", "Витамин В®",
         "L-CARNITINE В®", "PIÑ…", "там тАкой", "БЕЛАРУСЬ РЎБ", "тюль В°", "éèêë", "Žluťoučký kůň", "ÄÖÜÄ", "═╨═ рамка ╤╨",
-        "С „Умник“", "ВИТАМИНЫ А,Е,С™", "С®Р®", "Р\xa0С…",
+        "С „Умник“", "ВИТАМИНЫ А,Е,С™", "С®Р®", "Р\xa0С…", "MAÇÃ\xa0verde", "LÃ\xa0merino", "CREME MANHÃ\xa0e noite",
+        "MAÇÃ\u2013canela", "AVELÃ®doce", "D3К\u2013Р\u2013С\u2013Т", "ТЕЛЕФОН «СССР»Р\u20131",
     ],
 )  # fmt: skip
 def test_what_may_be_right_stays(text: str) -> None:
