@@ -16,7 +16,7 @@ from packsight.indexer.feed.readable import code
 from packsight.shared.contract.errors import UserError
 from packsight.shared.tables.cells import has_several, no_row
 from packsight.shared.tables.columns import check_fields, columns
-from packsight.shared.tables.linked import Linked, holds_picture, led_to
+from packsight.shared.tables.linked import Linked, address_of, holds_picture, led_to
 from packsight.shared.tables.table import read_rows
 
 BY_POSITION = ("id", "picture", "name", "vendor", "model", "url")
@@ -38,8 +38,8 @@ _EMBEDDED = (
     "rows whose picture lies in the workbook itself and is not taken; save the pictures as files and name these, or their "
     "addresses, in the column, or put them into folders for --photos"
 )
-_LEADING = ("picture", "url")
-"""Fields for which a cell stands for what it leads to."""
+_LEADING = {"url": address_of, "picture": led_to}
+"""By field for which a cell stands for what it leads to, how that is found."""
 
 _Line = tuple[int, list[str]]
 
@@ -139,8 +139,8 @@ def _with_ids(
 
 def _followed(row: list[str], found: Mapping[str, Sequence[int]], faults: Faults, place: str) -> list[str]:
     """A row of a workbook with what links lead to in the place of pictures and addresses."""
-    leading = {index for field in _LEADING for index in found.get(field, ())}
-    followed = [led_to(cell) if index in leading else cell for index, cell in enumerate(row)]
+    leading = {index: follow for field, follow in _LEADING.items() for index in found.get(field, ())}
+    followed = [leading[index](cell) if index in leading else cell for index, cell in enumerate(row)]
     if any(map(holds_picture, row)) and not any(_cell(followed, index) for index in found.get("picture", ())):
         faults.count(_EMBEDDED, place)
     return followed

@@ -23,7 +23,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     ),
     "picture": (
         "picture", "image link", "primary image", "main image", "main image url", "base image", "главное фото",
-        "главное изображение", "ссылка на главное фото", "picture url", "image name", "image url", "product image url", "image",
+        "главное изображение", "ссылка на главное фото", "picture url", "image url", "product image url", "image",
         "images", "image src", "photo", "photos", "photo url",
         "pictures", "picture urls", "image urls", "image urls x y z", "основное фото",
         "основное изображение", "фото", "изображения товара", "фото товара", "ссылка изображения", "медиафайлы", "файл картинки",
@@ -34,6 +34,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "variant image", "additional image link", "additional images",
         "additional image links", "gallery", "дополнительные фото", "дополнительные изображения", "доп фото", "доп изображения",
         "ссылки на дополнительные фото", "additional image urls", "more photo", "галерея",
+        "image name",
     ),
     "name": (
         "name", "title", "product name", "product title", "название", "наименование", "название товара", "наименование товара",
@@ -68,6 +69,9 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
 MANY = frozenset(("picture", "barcode"))
 """Fields that may stand in several columns, all of which count."""
 
+_INSTEAD = {"picture": ("image name",)}
+"""By field names that count where it has no other column: they may be titles of what that holds."""
+_SURE = {field: tuple(name for name in usual if name not in _INSTEAD.get(field, ())) for field, usual in KNOWN.items()}
 _ASIDE = frozenset(("picture", "name", "vendor", "barcode"))
 """Fields whose names may have something in brackets beside them; codes, prices and stock there are of many things."""
 
@@ -101,7 +105,7 @@ def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, list
     parted = [plain(_CAPITAL.sub(" ", cell)) for cell in header]
     bare = [plain(_BRACKETS.sub(" ", _CAPITAL.sub(" ", cell))) for cell in header]
     found = {}
-    for field, usual in KNOWN.items():
+    for field, usual in _SURE.items():
         wanted = (plain(mapping[field]),) if field in mapping else usual
         many = field in MANY
         at = _called(names, wanted, numbered=many)
@@ -109,6 +113,7 @@ def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, list
             at = at or _called(parted, wanted, numbered=many)
             aside = [] if at or field not in _ASIDE else _called(bare, wanted, numbered=many)
             at = at or (aside if many or len(set(aside)) == 1 else [])
+            at = at or _called(parted, _INSTEAD.get(field, ()), numbered=many)
         if at:
             found[field] = list(dict.fromkeys(at)) if many else at[:1]
     return found

@@ -14,7 +14,7 @@ from packsight.shared.contract.errors import UserError
 from packsight.shared.tables.cells import BLANK
 from packsight.shared.tables.encoding import Recoder
 from packsight.shared.tables.lines import Readable
-from packsight.shared.tables.linked import Linked
+from packsight.shared.tables.linked import Linked, names_pictures
 from packsight.shared.tables.merged import COVERED
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
@@ -182,6 +182,8 @@ class _Cell:
         lines = (" ".join(line.split()).strip(BLANK) for line in "".join(self.text).split("\n"))
         text, pictures = "\n".join(filter(None, lines)), "\n".join(self._pictures)
         if text and self._target:
+            if self._linked and names_pictures(text):
+                return pictures  # where the files lie whose names are shown
             return Linked(text, pictures if self._linked else self._target)
         return text or pictures or self._target
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
+
+from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
 REMOTE = re.compile(r"(https?:)?//|s3://", re.IGNORECASE)
 """The beginning of an address."""
@@ -23,8 +26,28 @@ class Linked(str):
 
 
 def led_to(cell: str) -> str:
-    """The address that a cell stands for: its own, else where it leads, else its text."""
-    return cell if not isinstance(cell, Linked) or REMOTE.match(cell) else cell.target or str(cell)
+    """The picture that a cell stands for: what its text names, else where it leads, else its text.
+
+    Who links a name of a picture to the same name at an address means that.
+    """
+    if not isinstance(cell, Linked) or REMOTE.match(cell):
+        return cell
+    if names_pictures(cell):
+        return cell.target if REMOTE.match(cell.target) and cell.target.endswith(f"/{cell}") else str(cell)
+    return cell.target if names_pictures(cell.target) else address_of(cell)
+
+
+def address_of(cell: str) -> str:
+    """The address that a cell stands for: its own, else the one that it leads to, else its text."""
+    if not isinstance(cell, Linked) or REMOTE.match(cell):
+        return cell
+    return cell.target if REMOTE.match(cell.target) else str(cell) or cell.target
+
+
+def names_pictures(text: str) -> bool:
+    """Whether it ends as a picture's path or address does, perhaps with a query: it may be several."""
+    path = text.rstrip("|,; \n").replace("\\", "/").partition("?")[0]
+    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def holds_picture(cell: str) -> bool:

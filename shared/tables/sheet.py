@@ -18,7 +18,6 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
-from xml.parsers import expat
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
@@ -48,12 +47,8 @@ def _merged(sheet: CalamineSheet, beside: xlsx.Cells) -> Iterator[list[Cell]]:
     spans: list[tuple[int, int, int, Cell]] = []
     for number, cells in enumerate(sheet.iter_rows()):
         texts = [_text(cell) for cell in cells]
-        row: list[Cell] = [*texts]
-        if extras := beside.get(number):
-            by_column = dict(enumerate(texts, left))
-            for column in extras.keys() & by_column.keys():
-                cell = extras[column].cell(by_column[column], by_column)
-                row[column - left] = (str(cell), cell.target) if isinstance(cell, Linked) else cell
+        dressed = beside.row(number, texts, left)
+        row: list[Cell] = [(str(cell), cell.target) if isinstance(cell, Linked) else cell for cell in dressed]
         while ahead and ahead[-1][0][0] == number:
             (_, first), (last, end) = ahead.pop()
             if 0 <= first - left < len(row):
@@ -82,7 +77,7 @@ def main(most: int) -> None:
     try:
         for row in rows(sys.stdin.buffer.read()):
             print(json.dumps(row))
-    except (CalamineError, OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, expat.ExpatError) as error:
+    except (CalamineError, OSError, ValueError, zipfile.BadZipFile) as error:
         print(json.dumps({"error": str(error)}))
 
 

@@ -9,10 +9,13 @@ import io
 import posixpath
 import re
 import zipfile
+import zlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import IO
 from urllib.parse import unquote
 from xml.parsers import expat
 
@@ -20,164 +23,296 @@ from packsight.shared.tables.linked import Linked
 
 Attributes = Mapping[str, str]
 _BOOK = "xl/workbook.xml"
+_STYLES = "xl/styles.xml"
 _PIECE = 1 << 20
-_NAMES = re.compile(rb"HYPERLINK\(|IMAGE\(|DISPIMG\(|<(?:\w+:)?hyperlink\b|\svm=")
+_NAMES = (b"HYPERLINK(", b"IMAGE(", b"DISPIMG(", b"hyperlink", b"vm=")
 """What a sheet has whose cells have more than values."""
 _LONGEST = 64
 """Bytes of such a name, at most."""
-_ASIDE = re.compile(r"\[[^\]]*\]|_.|\*.")
-"""What a number format says of colours, conditions and the width of a cell."""
-_PADDED = re.compile(r'(?:"[^"]*"|\\.|[ /()+:-])*0(?:0|"[^"]*"|\\.|[ /()+:-])*0(?:"[^"]*"|\\.|[ /()+:-])*')
-"""One for whole numbers that always has several digits; literals may stand between them."""
+_CODE = 255
+"""Characters of a number format in Excel, at most."""
+_CONDITION = re.compile(r"\[[<>=]")
+_ASIDE = re.compile(r'("[^"]*"|\\.)|\[[^\]]*\]|_.|\*.')
+"""What a number format says of colours and the width of a cell, beside literals."""
+_PADDED = re.compile(r'(?:"(?:[^\W\d_]|[ -])*"|\\(?:[^\W\d_]|[ -]))*0(?:0|\\?[ -]|"[ -]")*0')
+"""One for whole numbers that always has several digits: letters may stand before them, dashes and blanks between."""
 _PART = re.compile(r'"([^"]*)"|\\(.)|(.)')
-_CELL = re.compile(r"([A-Z]{1,3})(\d{1,7})")
+_PLACE = re.compile(r"([A-Z]{1,3})(\d{1,7})(?::([A-Z]{1,3})(\d{1,7}))?")
+_SPREAD = 100_000
+"""Cells of a sheet that links of several cells reach beside their first ones, at most: a link may span a million rows."""
 _LEADS = re.compile(
-    r'\s*(?:_xlfn\.)?(?:HYPERLINK|IMAGE)\(\s*(?:"((?:[^"]|"")*)"|\$?([A-Z]{1,3})\$?(\d{1,7}))\s*(?:,\s*"((?:[^"]|"")*)"\s*)?[,)]'
+    r'\s*(?:_xlfn\.)?(?:HYPERLINK|IMAGE)\(\s*(?:"((?:[^"]|"")*)"|(\$?)([A-Z]{1,3})(\$?)(\d{1,7}))\s*'
+    r'(?:,\s*"((?:[^"]|"")*)"\s*)?[,)]'
 )
 """A formula that leads somewhere: where, or the cell that says it, and what is shown instead."""
-_UNREAD = re.compile(r"#[A-Z/0]+[!?]?|=.*", re.DOTALL)
-"""What is kept as the value of a formula for a picture: an error, or the formula itself."""
+_ERRORS = frozenset((
+    "#BLOCKED!", "#BUSY!", "#CALC!", "#CONNECT!", "#DIV/0!", "#EXTERNAL!", "#FIELD!", "#GETTING_DATA", "#N/A", "#NAME?", "#NULL!",
+    "#NUM!", "#PYTHON!", "#REF!", "#SPILL!", "#UNKNOWN!", "#VALUE!",
+))  # fmt: skip
+"""What Excel keeps as the value of a formula that it could not compute."""
 _ELSEWHERE = re.compile(r"#|mailto:|tel:|javascript:", re.IGNORECASE)
 """The beginning of a link that leads to nothing that can be fetched."""
+_DAMAGED = (KeyError, ValueError, EOFError, OSError, RuntimeError, zlib.error, zipfile.BadZipFile, expat.ExpatError)
+"""What reading a damaged part raises."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Extra:
-    """What a cell has beside its value."""
+    """What a cell has beside its value and format."""
 
-    format: str = ""
     target: str = ""
     at: int = -1
     """Column, from 0, of the cell in the same row that says where it leads."""
     shown: str = ""
     """What is shown of a formula that has no value."""
+    computed: bool = False
+    """Whether it has a formula that leads somewhere or shows a picture."""
     pictured: bool = False
+    following: bool = False
+    """Whether its link begins in another cell: without a text it may be covered by that one."""
 
     def cell(self, text: str, row: Mapping[int, str]) -> str:
         """The cell, which has this text; row: the texts of its row by column."""
-        if self.format and text.isdecimal():
-            text = _padded(text, self.format)
+        if self.following and not text:
+            return text
+        if text in _ERRORS or (self.computed and text.startswith("=")):
+            text = ""
         target = self.target or row.get(self.at, "")
         if target:
-            return Linked(_shown(text) or self.shown, target)
-        return Linked(_shown(text), "") if self.pictured else text
+            return Linked(text or self.shown, target)
+        return Linked(text, "") if self.pictured else text
 
 
-Cells = Mapping[int, Mapping[int, Extra]]
-"""By row and column, from 0."""
+_Formats = tuple[tuple[int, str], ...]
+"""Columns, from 0, and the formats of their cells."""
+
+
+@dataclass(slots=True)
+class Cells:
+    """What the cells of a sheet have beside values, by row and column from 0."""
+
+    formats: dict[int, _Formats] = field(default_factory=dict)
+    """By row; rows with the same formats share them."""
+    extras: defaultdict[int, defaultdict[int, Extra]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Extra)))
+
+    def row(self, number: int, texts: Sequence[str], left: int) -> list[str]:
+        """The cells of a row that have these texts; left: the column of the first."""
+        cells = list(texts)
+        for column, code in self.formats.get(number, ()):
+            at = column - left
+            if 0 <= at < len(cells) and cells[at].isdecimal():
+                cells[at] = _padded(cells[at], code)
+        if number in self.extras:
+            by_column = dict(enumerate(texts, left))
+            for column, extra in self.extras[number].items():
+                if column in by_column:
+                    cells[column - left] = extra.cell(cells[column - left], by_column)
+        return cells
 
 
 class Beside:
-    """What the cells of a workbook have beside values; nothing in a file that is no .xlsx.
-
-    Raises zipfile.BadZipFile, KeyError and expat.ExpatError for what is damaged.
-    """
+    """What the cells of a workbook have beside values; nothing where it is no .xlsx, or of damaged parts."""
 
     def __init__(self, data: bytes) -> None:
         self._parts: dict[str, str] = {}
+        self._formats: dict[str, str] = {}
         if not data.startswith(b"PK"):
             return
-        self._archive = zipfile.ZipFile(io.BytesIO(data))
-        if _BOOK in self._archive.namelist():
-            self._formats = _formats(self._archive)
-            parts = _related(self._archive, _BOOK)
-            for sheet in _elements(self._archive, _BOOK, "sheet"):
-                if (related := parts.get(_by_name(sheet, "id"))) is not None:
-                    self._parts[sheet.get("name", "")] = related[1]
+        with _whole():
+            self._archive = _Archive(data)
+            if _BOOK in self._archive:
+                parts = _related(self._archive, _BOOK)
+                for sheet in _elements(self._archive, _BOOK, "sheet"):
+                    if (related := parts.get(_by_name(sheet, "id"))) is not None:
+                        self._parts[sheet.get("name", "")] = related[1]
+                with _whole():
+                    self._formats = _formats(self._archive)
 
     def cells(self, sheet: str) -> Cells:
         """Of the sheet of this name."""
-        return _cells(self._archive, self._parts[sheet], self._formats) if sheet in self._parts else {}
+        return _cells(self._archive, self._parts[sheet], self._formats) if sheet in self._parts else Cells()
 
 
-def _cells(archive: zipfile.ZipFile, part: str, formats: Mapping[str, str]) -> Cells:
-    found: defaultdict[int, defaultdict[int, Extra]] = defaultdict(lambda: defaultdict(Extra))
+class _Archive:
+    """The parts of a workbook, whose names are the same in letters of either case."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = zipfile.ZipFile(io.BytesIO(data))
+        self._names = {name.lower(): name for name in self._file.namelist()}
+
+    def __contains__(self, part: str) -> bool:
+        return part.lower() in self._names
+
+    def open(self, part: str) -> IO[bytes]:
+        return self._file.open(self._names[part.lower()])
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Leave out what a damaged part would say."""
+    try:
+        yield
+    except _DAMAGED:
+        return
+
+
+def _cells(archive: _Archive, part: str, formats: Mapping[str, str]) -> Cells:
     related = _related(archive, part)
+    pictured: list[tuple[int, int]] = []
     for kind, drawing in related.values():
-        if kind == "drawing" and drawing in archive.namelist():
-            for row, column in _anchors(archive, drawing):
-                found[row][column].pictured = True
-    if formats or _is_named(archive, part):
-        sheet = _Sheet(found, formats, {identity: target for identity, (kind, target) in related.items() if kind == "hyperlink"})
-        _parse(archive, part, sheet.start, sheet.end, sheet.text)
+        if kind == "drawing":
+            with _whole():
+                pictured += _anchors(archive, drawing)
+    targets = {identity: target for identity, (kind, target) in related.items() if kind == "hyperlink"}
+    found = Cells()
+    with _whole():
+        if _is_named(archive, part, formats):
+            found = _Sheet(formats, targets).read(archive, part)
+    for row, column in pictured:
+        found.extras[row][column].pictured = True
     return found
 
 
 class _Sheet:
     """Gathers what cells have beside values."""
 
-    def __init__(
-        self, found: defaultdict[int, defaultdict[int, Extra]], formats: Mapping[str, str], targets: Mapping[str, str]
-    ) -> None:
-        self._found, self._formats, self._targets = found, formats, targets
+    def __init__(self, formats: Mapping[str, str], targets: Mapping[str, str]) -> None:
+        self._found, self._formats, self._targets = Cells(), formats, targets
         self._row = self._column = -1
-        self._formula: list[str] | None = None
+        self._place = ""
+        """Of the cell that has begun, where it says it; its column is found when it is asked for."""
+        self._format: str | None = None
+        """Of the cell that has begun, until its value."""
+        self._row_formats: list[tuple[int, str]] = []
+        self._same: dict[_Formats, _Formats] = {}
+        self._formula: list[str] = []
+        self._shared: str | None = None
+        """Under which the formula that has begun is known to others."""
+        self._known: dict[str, tuple[re.Match[str], int, int]] = {}
+        """By how shared formulas are known where they lead, and the row and column in which they are written."""
+        self._left = _SPREAD
+        self._parser = expat.ParserCreate()
+        self._parser.buffer_text = True
 
-    def start(self, name: str, attributes: Attributes) -> None:
-        if name == "c":
-            place = attributes.get("r", "")
-            self._column = _column(place) if place else self._column + 1
-            if (shown := self._formats.get(attributes.get("s", ""))) is not None and attributes.get("t", "n") == "n":
-                self._found[self._row][self._column].format = shown
-            if attributes.get("t") == "e" and "vm" in attributes:
-                self._found[self._row][self._column].pictured = True
+    def read(self, archive: _Archive, part: str) -> Cells:
+        """What is found in a part."""
+        self._parser.StartElementHandler = self._start
+        with archive.open(part) as file:
+            self._parser.ParseFile(file)
+        self._end_row()
+        return self._found
+
+    def _start(self, name: str, attributes: Attributes) -> None:
+        if ":" in name:
+            name = name.rpartition(":")[2]
+        if name == "v":
+            if self._format is not None:
+                self._row_formats.append((self._at(), self._format))
+        elif name == "c":
+            if place := attributes.get("r"):
+                self._place = place
+            else:
+                self._column, self._place = self._at() + 1, ""
+            self._format = self._formats.get(attributes.get("s", ""))
+            if (kind := attributes.get("t", "n")) != "n":
+                self._format = None
+                if kind == "e" and "vm" in attributes:
+                    self._found.extras[self._row][self._at()].pictured = True
         elif name == "row":
-            self._row, self._column = int(attributes.get("r", self._row + 2)) - 1, -1
+            self._end_row()
+            self._row, self._column, self._place = int(attributes.get("r", self._row + 2)) - 1, -1, ""
         elif name == "f":
-            self._formula = []
+            self._shared = attributes.get("si") if attributes.get("t") == "shared" else None
+            self._formula.clear()
+            self._parser.CharacterDataHandler = self._formula.append
+            self._parser.EndElementHandler = self._end_formula
         elif name == "hyperlink":
             self._link(attributes.get("ref", ""), self._targets.get(_by_name(attributes, "id"), ""))
 
-    def text(self, text: str) -> None:
-        if self._formula is not None:
-            self._formula.append(text)
+    def _at(self) -> int:
+        """Column of the cell that has begun."""
+        return _column(self._place.rstrip("0123456789")) if self._place else self._column
 
-    def end(self, name: str) -> None:
-        if name != "f" or self._formula is None:
-            return
-        formula, self._formula = "".join(self._formula), None
+    def _end_row(self) -> None:
+        if self._row_formats:
+            formats = self._found.formats.get(self._row, ()) + tuple(self._row_formats)
+            self._found.formats[self._row] = self._same.setdefault(formats, formats)
+            self._row_formats.clear()
+
+    def _end_formula(self, _: str) -> None:
+        self._parser.CharacterDataHandler = self._parser.EndElementHandler = None
+        formula = "".join(self._formula)
         if leads := _LEADS.match(formula):
-            target, column, row, shown = leads.groups()
-            cell = self._found[self._row][self._column]
-            if target and not _ELSEWHERE.match(target):
-                cell.target = target.replace('""', '"')
-            elif column and int(row) == self._row + 1:
-                cell.at = _column(column)
-            cell.shown = (shown or "").replace('""', '"')
+            self._lead(leads, self._row, self._at())
+            if self._shared is not None:
+                self._known[self._shared] = leads, self._row, self._at()
         elif "DISPIMG(" in formula:
-            self._found[self._row][self._column].pictured = True
+            extra = self._found.extras[self._row][self._at()]
+            extra.pictured = extra.computed = True
+        elif not formula and self._shared in self._known:
+            self._lead(*self._known[self._shared])
+
+    def _lead(self, leads: re.Match[str], row: int, column: int) -> None:
+        """Note a formula of this cell, which is written in that row and column: what it names has moved as far as it has."""
+        target, fixed_column, named_column, fixed_row, named_row, shown = leads.groups()
+        extra = self._found.extras[self._row][self._at()]
+        extra.computed = True
+        extra.shown = (shown or "").replace('""', '"')
+        if target and not _ELSEWHERE.match(target):
+            extra.target = target.replace('""', '"')
+        elif named_column and int(named_row) - 1 == (self._row if fixed_row else row):
+            extra.at = _column(named_column) + (0 if fixed_column else self._at() - column)
 
     def _link(self, place: str, target: str) -> None:
-        """A link of a cell, or of the first of several."""
-        if target and not _ELSEWHERE.match(target) and (cell := _CELL.match(place)):
-            self._found[int(cell[2]) - 1][_column(cell[1])].target = target
+        """A link of one cell, or of several."""
+        if not target or _ELSEWHERE.match(target) or not (cells := _PLACE.match(place)):
+            return
+        left, top = _column(cells[1]), int(cells[2]) - 1
+        right, bottom = (_column(cells[3]), int(cells[4]) - 1) if cells[3] else (left, top)
+        self._note(top, left, target)
+        for row in range(top, bottom + 1):
+            for column in range(left, right + 1):
+                if (row, column) == (top, left):
+                    continue
+                if not self._left:
+                    return
+                self._left -= 1
+                self._note(row, column, target, following=True)
+
+    def _note(self, row: int, column: int, target: str, *, following: bool = False) -> None:
+        extra = self._found.extras[row][column]
+        extra.target, extra.following = target, following
 
 
-def _shown(text: str) -> str:
-    return "" if _UNREAD.fullmatch(text) else text
-
-
-def _formats(archive: zipfile.ZipFile) -> dict[str, str]:
+def _formats(archive: _Archive) -> dict[str, str]:
     """By the number of a style, as cells name it, its number format, of those alone that show leading zeros."""
-    if "xl/styles.xml" not in archive.namelist():
+    if _STYLES not in archive:
         return {}
     codes: dict[str, str] = {}
     styles: list[str] = []
-    within: list[str] = []
+    within = False
 
     def start(name: str, attributes: Attributes) -> None:
-        within.append(name)
+        nonlocal within
         if name == "numFmt":
             codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")
-        elif name == "xf" and "cellXfs" in within:
+        elif name == "cellXfs":
+            within = True
+        elif name == "xf" and within:
             styles.append(attributes.get("numFmtId", ""))
 
-    def end(_: str) -> None:
-        within.pop()
+    def end(name: str) -> None:
+        nonlocal within
+        within = within and name != "cellXfs"
 
-    _parse(archive, "xl/styles.xml", start, end)
-    plain = {identity: _ASIDE.sub("", code.partition(";")[0]) for identity, code in codes.items()}
+    _parse(archive, _STYLES, start, end)
+    plain = {identity: _ASIDE.sub(r"\1", code.partition(";")[0]) for identity, code in codes.items() if _is_plain(code)}
     return {str(number): plain[one] for number, one in enumerate(styles) if _PADDED.fullmatch(plain.get(one, ""))}
+
+
+def _is_plain(code: str) -> bool:
+    """Whether a format is one of Excel's, and the same for all numbers above zero."""
+    return len(code) <= _CODE and not _CONDITION.search(code)
 
 
 @lru_cache(maxsize=1000)
@@ -189,6 +324,8 @@ def _literals(code: str) -> tuple[str, ...]:
 
 def _padded(digits: str, code: str) -> str:
     """A whole number as its format shows it; digits for which it has no place stand before the first that it has one for."""
+    if not code.strip("0"):
+        return digits.zfill(len(code))
     parts = _literals(code)
     digits = digits.zfill(parts.count(""))
     rest, places, shown = list(digits), parts.count(""), []
@@ -201,7 +338,7 @@ def _padded(digits: str, code: str) -> str:
     return "".join(reversed(shown))
 
 
-def _anchors(archive: zipfile.ZipFile, part: str) -> list[tuple[int, int]]:
+def _anchors(archive: _Archive, part: str) -> list[tuple[int, int]]:
     """Row and column of the cells in whose corners pictures begin."""
     found: list[tuple[int, int]] = []
     place: dict[str, int] = {}
@@ -223,14 +360,17 @@ def _anchors(archive: zipfile.ZipFile, part: str) -> list[tuple[int, int]]:
     return found
 
 
-def _related(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]:
+def _related(archive: _Archive, part: str) -> dict[str, tuple[str, str]]:
     """By the identity of each relationship of a part its kind, and the part, or the address, that it leads to."""
     folder, name = posixpath.split(part)
     relations = f"{folder}/_rels/{name}.rels"
-    if relations not in archive.namelist():
+    if relations not in archive:
         return {}
-    found = {}
-    for one in _elements(archive, relations, "Relationship"):
+    found: dict[str, tuple[str, str]] = {}
+    elements: list[Attributes] = []
+    with _whole():
+        elements = _elements(archive, relations, "Relationship")
+    for one in elements:
         target = one.get("Target", "")
         if one.get("TargetMode") != "External":
             target = posixpath.normpath(posixpath.join("/", folder, target)).lstrip("/")
@@ -240,14 +380,14 @@ def _related(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _elements(archive: zipfile.ZipFile, part: str, wanted: str) -> list[Attributes]:
+def _elements(archive: _Archive, part: str, wanted: str) -> list[Attributes]:
     found: list[Attributes] = []
     _parse(archive, part, lambda name, attributes: found.append(attributes) if name == wanted else None)
     return found
 
 
 def _parse(
-    archive: zipfile.ZipFile,
+    archive: _Archive,
     part: str,
     start: Callable[[str, Attributes], None],
     end: Callable[[str], None] | None = None,
@@ -264,12 +404,14 @@ def _parse(
         parser.ParseFile(file)
 
 
-def _is_named(archive: zipfile.ZipFile, part: str) -> bool:
+def _is_named(archive: _Archive, part: str, formats: Mapping[str, str]) -> bool:
+    """Whether a sheet has cells that lead somewhere, show a picture, or have one of the formats."""
+    names = [*_NAMES, *(f"s={mark}{style}{mark}".encode() for style in formats for mark in "\"'")]
     with archive.open(part) as file:
         text = b""
         while piece := file.read(_PIECE):
             text = text[-_LONGEST:] + piece
-            if _NAMES.search(text):
+            if any(name in text for name in names):
                 return True
     return False
 
@@ -279,11 +421,10 @@ def _by_name(attributes: Attributes, name: str) -> str:
     return next((value for key, value in attributes.items() if key.rpartition(":")[2] == name and ":" in key), "")
 
 
-def _column(place: str) -> int:
-    """Number of a cell's column, from 0."""
+@lru_cache(maxsize=1000)
+def _column(letters: str) -> int:
+    """Number of a column, from 0."""
     number = 0
-    for letter in place:
-        if not letter.isalpha():
-            break
+    for letter in letters:
         number = number * 26 + ord(letter) - 64
     return number - 1

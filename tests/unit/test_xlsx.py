@@ -13,6 +13,7 @@ from packsight.indexer.feed.table import read_table
 from packsight.producer.lists import read_list
 from packsight.shared.tables.labels import read_labels
 from packsight.shared.tables.workbook import records
+from packsight.shared.tables.xlsx import Beside
 from tests.unit.test_workbook import PARTS
 
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -154,3 +155,149 @@ def test_lists_and_labels_of_workbooks_name_what_links_lead_to(tmp_path: Path) -
 def test_a_drawing_that_is_not_there_hinders_nothing() -> None:
     offers, _ = read(book(f'<row r="2">{text("A2", "1")}{text("B2", "1.jpg")}</row>', after='<drawing r:id="d"/>'))
     assert offers["1"].pictures == ("1.jpg",)
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "shown"),
+    [
+        ("[&lt;=9999999]000-0000;(000) 000-0000", "51234567890", "51234567890"),
+        ("00&quot; шт&quot;", "2", "2"),
+        ("00/00", "512", "512"),
+        ("+0 (000)", "512", "512"),
+        ("000\\ 000", "512", "000 512"),
+        ("\\A000", "7", "A007"),
+        ("0" * 256, "7", "7"),
+        ("0" * 255, "7", "7".zfill(255)),
+    ],
+)
+def test_formats_of_zeros_alone_count(code: str, value: str, shown: str) -> None:
+    style = STYLES.replace('formatCode="00000"', f'formatCode="{code}"')
+    data = book(f'<row r="2"><c r="A2" s="1"><v>{value}</v></c></row>', parts={"xl/styles.xml": style})
+    assert next(row for _, number, row in records(data, "table") if number == 2)[0] == shown
+
+
+LINK = '<hyperlinks><hyperlink ref="{}" r:id="h0"/></hyperlinks>'
+
+
+@pytest.mark.parametrize(
+    ("shown", "target", "picture"),
+    [
+        ("photos/1.jpg", "file:///C:\\Users\\me\\1.jpg", "photos/1.jpg"),
+        ("photos/1.jpg", "https://shop.example/product/1", "photos/1.jpg"),
+        ("1.jpg; 2.jpg", "https://shop.example/1.jpg", "1.jpg 2.jpg"),
+        ("1.jpg", "https://shop.example/img/1.jpg", "https://shop.example/img/1.jpg"),
+        ("photo", "img/1.jpg", "img/1.jpg"),
+        ("photo", "../Temp/1", "photo"),
+    ],
+)
+def test_a_text_that_names_pictures_stays(shown: str, target: str, picture: str) -> None:
+    row = f'<row r="2">{text("A2", "1")}{text("B2", shown)}{text("C2", "Крем")}</row>'
+    offers, _ = read(book(row, after=LINK.format("B2"), targets=(target,)))
+    assert " ".join(offers["1"].pictures) == picture
+
+
+@pytest.mark.parametrize("target", ["C:\\img\\1.jpg", "[Book.xlsx]S!A1"])
+def test_a_formula_that_leads_to_no_address_leaves_a_picture_as_it_is(target: str) -> None:
+    cell = f'<c r="B2" t="str"><f>HYPERLINK("{target}","1.jpg")</f><v>1.jpg</v></c>'
+    offers, _ = read(book(f'<row r="2">{text("A2", "1")}{cell}</row>'))
+    assert offers["1"].pictures == ("1.jpg",)
+
+
+def test_an_address_stays_that_a_link_to_a_file_lies_on() -> None:
+    row = f'<row r="2">{text("A2", "1")}{text("B2", "1.jpg")}{text("D2", "shop.example/p?id=5")}</row>'
+    offers, _ = read(book(row, after=LINK.format("D2"), targets=("../../AppData/Local/Temp/1.jpg",)))
+    assert offers["1"].product.url == "shop.example/p?id=5"
+
+
+def test_names_of_parts_are_the_same_in_letters_of_either_case() -> None:
+    relations = PARTS["xl/_rels/workbook.xml.rels"].replace("sheet1.xml", "Sheet1.xml")
+    row = f'<row r="2"><c r="A2" s="1"><v>7</v></c>{text("B2", "1.jpg")}</row>'
+    offers, _ = read(book(row, parts={"xl/_rels/workbook.xml.rels": relations}))
+    assert list(offers) == ["00007"]
+
+
+LOST = f'<Relationships xmlns="{PACKAGE}"><Relationship Id="h0" Target="https://s.example/?a&b"/></Relationships>'
+
+
+@pytest.mark.parametrize(
+    ("parts", "identity"),
+    [
+        ({"xl/worksheets/_rels/sheet1.xml.rels": LOST}, "00007"),
+        ({"xl/drawings/drawing1.xml": DRAWING.format("1.0")}, "00007"),
+        ({"xl/drawings/drawing1.xml": DRAWING.format("")}, "00007"),
+        ({"xl/drawings/drawing1.xml": "<d"}, "00007"),
+        ({"xl/styles.xml": STYLES.replace("00000", "00000&#x1;")}, "7"),
+    ],
+)
+def test_a_damaged_part_costs_what_it_says_alone(parts: dict[str, str], identity: str) -> None:
+    row = f'<row r="2"><c r="A2" s="1"><v>7</v></c>{text("B2", "1.jpg")}</row>'
+    offers, _ = read(book(row, after='<drawing r:id="d"/>', parts=parts))
+    assert {identity: offer.pictures for identity, offer in offers.items()} == {identity: ("1.jpg",)}
+
+
+def test_texts_of_linked_cells_are_no_errors() -> None:
+    row = f'<row r="2">{text("A2", "#A")}{text("B2", "1.jpg")}{text("C2", "=LOVE")}</row>'
+    offers, _ = read(book(row, after=LINK.format("A2:C2"), targets=("https://s.example/p",)))
+    assert offers["#A"].product.name == "=LOVE"
+
+
+def test_a_link_of_several_cells_is_of_each_with_a_text() -> None:
+    shown = {2: "a", 3: "b", 4: ""}
+    rows = [f'<row r="{row}">{text(f"A{row}", str(row))}{text(f"B{row}", cell)}</row>' for row, cell in shown.items()]
+    offers, _ = read(book(*rows, after=LINK.format("B2:B1048576"), targets=("https://s.example/1",)))
+    assert [offer.pictures for offer in offers.values()] == [("https://s.example/1",), ("https://s.example/1",), ()]
+
+
+def test_a_shared_formula_leads_from_each_of_its_cells() -> None:
+    formulas = ('<f t="shared" ref="B2:B3" si="0">HYPERLINK(D2,"p")</f>', '<f t="shared" si="0"/>')
+    rows = (
+        f'<row r="{row}">{text(f"A{row}", str(row))}<c r="B{row}" t="str">{formula}<v>p</v></c>'
+        f'{text(f"D{row}", f"https://s.example/{row}")}</row>'
+        for row, formula in enumerate(formulas, 2)
+    )
+    offers, _ = read(book(*rows))
+    assert [offer.pictures for offer in offers.values()] == [("https://s.example/2",), ("https://s.example/3",)]
+
+
+def test_styles_are_those_of_cells_alone_however_deep_they_lie() -> None:
+    deep = "<a>" * 1000 + '<xf numFmtId="164"/>' * 5 + "</a>" * 1000
+    styles = STYLES.replace("<cellXfs>", f"{deep}<cellXfs>")
+    data = book('<row r="2"><c r="A2" s="1"><v>7</v></c></row>', parts={"xl/styles.xml": styles})
+    assert next(row for _, number, row in records(data, "table") if number == 2)[0] == "00007"
+
+
+def test_rows_of_the_same_formats_share_them() -> None:
+    rows = (f'<row r="{row}"><c r="A{row}" s="1"><v>7</v></c><c r="B{row}" s="1"/></row>' for row in range(2, 9))
+    formats = Beside(book(*rows)).cells("One").formats
+    assert list(formats) == list(range(1, 8))
+    assert {id(one) for one in formats.values()} == {id(formats[1])}
+    assert formats[1] == ((0, "00000"),)
+
+
+@pytest.mark.parametrize(
+    ("cell", "picture"),
+    [
+        ('<a href="/product/1">img/1.jpg</a>', "img/1.jpg"),
+        ('<a href="big/1.jpg">1.jpg</a>', "big/1.jpg"),
+        ('<a href="https://s.example/1">photo</a>', "https://s.example/1"),
+        ('1.jpg <a href="#top">up</a>', "1.jpg up"),
+    ],
+)
+def test_links_of_html_leave_texts_that_name_pictures(cell: str, picture: str) -> None:
+    page = f'<table><tr><td>id<td>image<td>url<tr><td>1<td>{cell}<td><a href="javascript:void(0)">shop.example/1</a></table>'
+    stream = io.BufferedReader(io.BytesIO(page.encode()))
+    (item,) = read_table(stream, "table.html", Faults(), mapping={})
+    assert item.offer is not None
+    assert (item.offer.pictures, item.offer.product.url) == ((picture,), "shop.example/1")
+
+
+@pytest.mark.parametrize(
+    ("header", "pictures"),
+    [("image name;image url", ("http://a.example/1.jpg",)), ("imageName;imageURL", ("http://a.example/1.jpg",)),
+     ("image name;note", ("Front",))],
+)  # fmt: skip
+def test_a_name_of_a_picture_counts_where_no_column_has_its_address(header: str, pictures: tuple[str, ...]) -> None:
+    table = f"id;name;{header}\n1;x;Front;http://a.example/1.jpg\n".encode()
+    (item,) = read_table(io.BufferedReader(io.BytesIO(table)), "table.csv", Faults(), mapping={})
+    assert item.offer is not None
+    assert item.offer.pictures == pictures
