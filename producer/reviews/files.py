@@ -100,7 +100,9 @@ def read(path: Path, rows: Sequence[Row], catalog: str, *, by: str, share: float
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES | RECORDS:
-        raise UserError(f"{path} is no table. Import a .csv, .xlsx or .jsonl with the columns image, verdict, product_id.")
+        raise UserError(
+            f"{path} is no table. Import a .csv, .tsv, .xlsx, .jsonl or .parquet with the columns image, verdict, product_id."
+        )
     finder, found = _Finder(rows), Imported()
     for number, row in read_table(path, lambda names: not _lacking(names)):
         cells = {name: cell.strip() if suffix in RECORDS else literal(cell.strip()) for name, cell in row.items()}

@@ -234,3 +234,8 @@ def test_a_verdict_that_says_nothing_is_refused_in_words() -> None:
         verdict_on(row(0, Status.AMBIGUOUS, 0.5), "default", Kind.BAD, by="  ")
     with pytest.raises(UserError, match="right, other, not_listed, bad_photo"):
         parse_kind("undone")
+
+
+def test_a_file_that_is_no_table_is_refused_with_the_kinds_that_are(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Import a \.csv, \.tsv, \.xlsx, \.jsonl or \.parquet with the columns"):
+        files.read(tmp_path / "said.txt", [], "default", by="ann", share=0.0)
