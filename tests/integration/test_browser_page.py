@@ -263,7 +263,8 @@ def drop(browser: webdriver.Chrome, **photos: str) -> None:
     """Drop files of this content on the page."""
     browser.execute_script(
         "const some = new DataTransfer();"
-        "for (const [name, text] of Object.entries(arguments[0])) some.items.add(new File([text], `${name}.jpg`));"
+        "for (const [name, text] of Object.entries(arguments[0]))"
+        "  some.items.add(new File([text], `${name}.jpg`, { lastModified: 7 }));"
         "document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: some, bubbles: true, cancelable: true}))", photos
     )  # fmt: skip
 
@@ -299,11 +300,16 @@ def test_several_photos_become_one_job_however_often_its_answer_is_lost(shop: Se
     signed_in(browser, shop, "/")
     before = set(shop.door.client.jobs.names())
     browser.execute_script(
-        "const send = window.fetch; let lost = 0; window.fetch = async (...how) => {"
-        "  const answer = await send(...how);"
-        "  if (how[0] === '/v1/jobs' && lost++ < arguments[0]) throw new TypeError('the connection was cut');"
-        "  return answer; };", 2,
+        "const send = window.fetch; const lost = arguments[0]; window.fetch = async (...how) => {"
+        "  const answer = await send(...how), end = how[0] === '/v1/jobs' && lost.shift();"
+        "  if (end === 'cut') throw new TypeError('the connection was cut');"
+        "  if (end === 'half') return new Response('{\"id\":', { status: 202 });"
+        "  return end ? new Response('<html>', { status: Number(end) }) : answer; };",
+        ["cut", "half", "502", "504", "503"],
     )  # fmt: skip
+    drop(browser, c="c", d="d")
+    wait(browser, lambda _: fault(browser))
+    assert fault(browser) == "The server does not answer. Try again in a moment. It may have been begun: look at Jobs."
     drop(browser, c="c", d="d")
     wait(browser, lambda _: "/jobs/" in browser.current_url)
     (made,) = set(shop.door.client.jobs.names()) - before

@@ -41,20 +41,24 @@ addEventListener("pageshow", async (event) => {
   if ((await fetch("/v1/session").catch(() => null))?.status === 401) location.reload();
 });
 
-// What the page asks of the addresses of programs; an error has the message and remedy of the refusal. Where no answer comes it is
-// sent again: a photo is kept under its hash, and what has a key is done once.
+// What the page asks of the addresses of programs; an error has the message and remedy of the refusal. Where no whole answer comes, or
+// only that of a proxy, it is sent again: a photo that is kept twice goes with time, and what has a key is done once. unanswered: it
+// may have been done.
 async function post(path, csrf, kind, body, key) {
   for (let again = 3; ;) {
     const headers = { "X-CSRF-Token": csrf, "Content-Type": kind, ...(key && { "Idempotency-Key": key }) };
     const answer = await fetch(path, { method: "POST", headers, body }).catch(() => null);
-    if (!answer && again--) {
+    const said = await answer?.json().catch(() => null);
+    if (answer?.ok ? !said : !answer || [502, 503, 504].includes(answer.status)) {
+      if (!again--) {
+        throw { message: "The server does not answer", remedy: "Try again in a moment.", ...said?.failure, unanswered: true };
+      }
       await new Promise((done) => setTimeout(done, 1000));
       continue;
     }
-    if (!answer) throw { message: "The server does not answer", remedy: "Try again in a moment." };
-    if (answer.ok) return answer.json();
+    if (answer.ok) return said;
     if (answer.status === 401) throw { message: "You are not signed in any more", remedy: "Load the page again." };
-    const told = await refusal(answer);
+    const told = said?.failure ?? { message: `The server answered ${answer.status}`, remedy: "Try again." };
     if (answer.status !== 429) throw told;
     await new Promise((done) => setTimeout(done, 1000 * (told.retry_after ?? 1)));
   }
@@ -67,14 +71,16 @@ if (dropping) {
   const fault = dropping.querySelector(".fault"), most = Number(input.dataset.most);
   const tell = (text) => { fault.textContent = text; fault.hidden = !text; };
   const large = (size) => `${Math.ceil(size / 1e5) / 10} MB, more than the ${most / 1e6} MB that are taken. Choose a smaller copy.`;
-  let sending = false;
+  // posted: the files of which a job was asked for last, and how; dropped again, they are asked for as the same job.
+  let sending = false, posted = {};
   const job = async (files) => {
-    const { csrf, catalog, several } = dropping.elements, photos = [];
+    const { csrf, catalog, several } = dropping.elements, photos = [], max_products = several.checked ? Number(several.value) : 1;
+    const what = JSON.stringify([files.map((file) => [file.name, file.size, file.lastModified]), catalog.value, max_products]);
     tell("");
     sending = true;
     dropping.classList.add("busy");
     try {
-      for (const file of files) {
+      for (const file of posted.what === what ? [] : files) {
         label.textContent = `Sending photo ${photos.length + 1} of ${files.length}…`;
         try {
           const bytes = await file.arrayBuffer().catch(() => null);
@@ -82,17 +88,18 @@ if (dropping) {
           const { reference } = await post("/v1/uploads/photo", csrf.value, "application/octet-stream", bytes);
           photos.push({ reference, name: file.name });
         } catch (error) {
-          throw { ...error, message: `${file.name}: ${error.message}` };
+          throw { message: `${file.name}: ${error.message}`, remedy: error.remedy };
         }
       }
       const name = `${files[0].name.slice(0, 100)} and ${files.length - 1} more`;
-      const max_products = several.checked ? Number(several.value) : 1;
       const said = JSON.stringify({ photos, name, catalog: catalog.value, max_products });
-      const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
-      const made = await post("/v1/jobs", csrf.value, "application/json", said, key);
+      if (posted.what !== what) posted = { what, said, key: crypto.getRandomValues(new Uint32Array(4)).join("-") };
+      const made = await post("/v1/jobs", csrf.value, "application/json", posted.said, posted.key);
+      posted = {};
       location.assign(`/jobs/${made.id}`);
     } catch (error) {
-      tell(`${error.message}. ${error.remedy} Nothing is recognised yet.`);
+      const so = error.unanswered ? "It may have been begun: look at Jobs." : "Nothing is recognised yet.";
+      tell(`${error.message}. ${error.remedy} ${so}`);
       idly();
     }
     sending = false;
