@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from packsight.shared.catalog.canary import Canary
 from packsight.shared.catalog.manifest import MANIFEST
@@ -93,8 +93,8 @@ def read_local_pointer(home: Path, catalog: str, recipe: Recipe) -> LocalPointer
     """What children of this recipe should serve; None when nothing has arrived."""
     try:
         pointer = _read(_pointer(home, catalog, recipe))
-    except FileNotFoundError:
-        return None
+    except (FileNotFoundError, ValidationError):
+        return None  # the replica writes a damaged one anew
     if pointer.version and not _is_here(home, catalog, pointer.version):
         return None
     if pointer.canary is not None and not _is_here(home, catalog, pointer.canary.version):
@@ -119,17 +119,18 @@ def served_versions(home: Path, catalog: str) -> Iterator[str]:
 
 
 def held(home: Path) -> list[str]:
-    """Names of the catalogs of which this host has a version."""
-    return sorted({file.parent.name for file in _pointers(home) if any(_read(file).versions)})
+    """Names of the catalogs of which this host has something to give up: files, or a pointer that does not say so already."""
+    told = {file.parent.name for file in _pointers(home) if not _says_deleted(file)}
+    return sorted(told | {file.parent.parent.name for file in (home / "replica").glob("*/versions/*")})
 
 
 def give_up(home: Path, catalog: str) -> None:
-    """Have the children forget a catalog that was deleted, and remove what this host has of it."""
+    """Remove what this host has of a catalog that was deleted, then have the children forget it: the end of it comes last."""
+    shutil.rmtree(versions_folder(home, catalog), ignore_errors=True)  # what is mapped survives it
+    drop_former(home, catalog)
     told = LocalPointer(refusal=f"Catalog {catalog} was deleted", deleted=True).model_dump_json()
     for file in (file for file in _pointers(home) if file.parent.name == catalog):
         write_whole(file, told)
-    drop_former(home, catalog)
-    shutil.rmtree(versions_folder(home, catalog), ignore_errors=True)  # what is mapped survives it
 
 
 def drop_former(home: Path, catalog: str) -> None:
@@ -139,6 +140,13 @@ def drop_former(home: Path, catalog: str) -> None:
 
 def _pointers(home: Path) -> list[Path]:
     return list((home / "replica").glob("*/CURRENT.*.json"))
+
+
+def _says_deleted(file: Path) -> bool:
+    try:
+        return _read(file).deleted
+    except (FileNotFoundError, ValidationError):
+        return False
 
 
 def _read(file: Path) -> LocalPointer:

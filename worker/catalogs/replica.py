@@ -95,7 +95,7 @@ class Replica(threading.Thread):
         except (PacksightError, OSError) as error:
             self._note("*", error)
             return
-        self._errors.pop("*", None)
+        self._errors = {name: text for name, text in self._errors.items() if name in names}
         for name in names:
             try:
                 self._follow(CatalogStore(self._store, name, self._trust), recipes)
@@ -126,8 +126,8 @@ class Replica(threading.Thread):
         """Let nobody answer from a catalog that was deleted; one that is merely not there any more is served on."""
         word = read_deletion(self._store, name, self._trust) if name in held(self._settings.home) else None
         if word is not None:
-            give_up(self._settings.home, name)
             self._trust.note(name, word.deleted_at)  # no pointer from before it is followed again
+            give_up(self._settings.home, name)
             log.info("replica: catalog %s was deleted", name, extra={"action": "replica_given_up"})
 
     def _follow_for(self, catalogs: CatalogStore, current: Current, recipe: Recipe) -> None:
