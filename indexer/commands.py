@@ -303,7 +303,7 @@ def _deciding(catalog: str) -> Iterator[tuple[CatalogStore, Fleet]]:
 
 
 def delete(catalog: str, *, yes: bool, wait: bool) -> None:
-    """Remove a catalog once somebody has agreed, unless the indexer syncs it or a job asks it."""
+    """Remove a catalog that no clock syncs, or the rest of one, once somebody has agreed who was told who asks it."""
     check_catalog_name(catalog)
     config = settings()
     if config.catalog.feed and config.catalog.name == catalog:
@@ -318,14 +318,16 @@ def delete(catalog: str, *, yes: bool, wait: bool) -> None:
         store = stack.enter_context(closing(ObjectStore(config.s3)))
         fleet = stack.enter_context(closing(Fleet(config)))
         found = deletion.remains(store, catalog)
-        if not found:
+        if not found and not deletion.is_begun(store, fleet, config, catalog):
             raise UserError(f"There is nothing of a catalog {catalog}; published are: {published_names(store)}.")
         what = (
             f"catalog {catalog}, {found.versions:,} version{'s' * (found.versions != 1)} with reports, and {found.verdicts:,} "
             f"verdict{'s' * (found.verdicts != 1)} of people on its answers"
+            if found
+            else f"what is left of catalog {catalog}"
         )
+        print_notes(_lost_with(found, store, fleet, catalog))
         if not yes:
-            print_notes(_lost_with(found, store, fleet, catalog))
             typer.confirm(f"Remove {what} for good?", abort=True, err=True)
         lease = stack.enter_context(sync_lock(fleet.redis, catalog, "its deletion"))
         deletion.delete(store, fleet, config, catalog, lease.check)

@@ -8,18 +8,21 @@ collection, by its ages.
 
 from __future__ import annotations
 
+import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from packsight.indexer.collection.sweep import remove
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.state.database import discard
-from packsight.shared.catalog.deletion import write_deletion
+from packsight.shared.catalog.deletion import read_deletion, write_deletion
 from packsight.shared.catalog.manifest import MANIFEST
 from packsight.shared.catalog.trust import Trust
-from packsight.shared.contract.errors import ObjectMissing
+from packsight.shared.catalog.versions import CatalogStore, is_published
+from packsight.shared.contract.errors import CatalogError, ObjectMissing
 from packsight.shared.queue import syncs
 from packsight.shared.queue.jobs_ledger import JobsLedger
 from packsight.shared.settings import Settings
@@ -27,6 +30,8 @@ from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import JobStore
 from packsight.shared.storage.objects import Listed, ObjectStore
 from packsight.shared.storage.reviews import ReviewStore
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,31 +71,54 @@ def delete(store: ObjectStore, fleet: Fleet, settings: Settings, name: str, stil
     Raises UserError where catalogs are signed and there is no key here, LockLostError, StorageError and redis.RedisError.
     """
     trust = Trust.of_publisher(settings)
+    current = CatalogStore(store, name, trust).overwritable()
     still_ours()
-    word = write_deletion(store, name, trust)
+    word = write_deletion(store, name, trust, current.changed_at if current is not None else None)
     for pointer in (layout.pointer(name), layout.former_pointer(name)):
+        still_ours()
         store.remove(pointer)
     if trust.keyring.own:
         trust.note(name, word.deleted_at)
     fleet.announce(name)
-    remove(store, _in_order(list(_objects(store, name))), still_ours)
+    found = [one.key for one in _objects(store, name)]
+    manifests = [key for key in found if key.endswith(f"/{MANIFEST}")]
+    remove(store, manifests, still_ours)  # all of them before anything else, so that no reader meets half a version
+    remove(store, sorted(set(found) - set(manifests)), still_ours)
     syncs.forget(fleet.redis, name)
     forget_here(settings, name)
 
 
 def forget_here(settings: Settings, name: str) -> None:
     """Remove what an indexer of this home has of a catalog beside object storage."""
+    state, *folders = _here(settings, name)
+    discard(state)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_begun(store: ObjectStore, fleet: Fleet, settings: Settings, name: str) -> bool:
+    """Whether something tells of a catalog beside its objects: that it was deleted, how its syncs ended, what is known here."""
+    said = store.exists(layout.deletion(name)) or syncs.read(fleet.redis, name) is not None
+    return said or any(one.exists() for one in _here(settings, name))
+
+
+def is_deleted(store: ObjectStore, name: str, trust: Trust) -> bool:
+    """Whether a catalog was deleted and not published again, as somebody says who is believed; what others say is logged."""
+    if is_published(store, name):
+        return False
+    try:
+        return read_deletion(store, name, trust) is not None
+    except CatalogError as error:
+        log.error("%s", error, extra={"action": "deletion_refused"})
+        return False
+
+
+def _here(settings: Settings, name: str) -> tuple[Path, Path, Path]:
+    """File of a catalog's state, and folders of what an indexer of this home keeps of it."""
     folder = settings.home / "indexer"
-    discard(folder / f"{name}.db")
-    for one in (folder / name, settings.home / "parents" / name):
-        shutil.rmtree(one, ignore_errors=True)
+    return folder / f"{name}.db", folder / name, settings.home / "parents" / name
 
 
 def _objects(store: ObjectStore, name: str) -> Iterator[Listed]:
     for room in (layout.catalog(name), layout.reviews(name)):
         yield from store.listed(room)
-
-
-def _in_order(found: Sequence[Listed]) -> list[str]:
-    """Manifests first, so that no reader meets half a version."""
-    return sorted((one.key for one in found), key=lambda key: not key.endswith(f"/{MANIFEST}"))

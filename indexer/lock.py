@@ -45,7 +45,7 @@ class Lease:
         """Raise LockLostError unless the lock is still ours; to be asked before every step with effects."""
         if not self._lock.owned():
             raise LockLostError(
-                "The sync lost its lock, perhaps because Redis or this process stood still. Run it again."
+                "The lock was lost, perhaps because Redis or this process stood still. Run the command again."
             )
 
 

@@ -11,7 +11,7 @@ import redis
 
 from packsight.indexer.examination import RefusedError
 from packsight.indexer.report import SyncReport
-from packsight.indexer.undecided import UndecidedError
+from packsight.indexer.undecided import DeletedError, UndecidedError
 from packsight.shared.queue import syncs
 from packsight.shared.queue.syncs import Ending
 
@@ -35,6 +35,8 @@ def noted(client: redis.Redis, catalog: str) -> Iterator[Callable[[SyncReport], 
 
     try:
         yield ended
+    except DeletedError:
+        raise  # nothing is told of a catalog that was deleted
     except UndecidedError as error:
         note(Ending.HELD_BACK, str(error))
         raise

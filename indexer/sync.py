@@ -14,7 +14,7 @@ import logging
 from contextlib import ExitStack, closing
 
 from packsight.indexer.completion import Progress
-from packsight.indexer.deletion import forget_here
+from packsight.indexer.deletion import forget_here, is_deleted
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.lock import sync_lock
@@ -28,7 +28,6 @@ from packsight.indexer.report import SyncReport, SyncRequest, failures_of, repor
 from packsight.indexer.state import resolution
 from packsight.indexer.state.database import DamagedStateError, State, discard, opened
 from packsight.indexer.undecided import DeletedError
-from packsight.shared.catalog.deletion import is_deleted
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
@@ -58,7 +57,7 @@ def sync(run: Run) -> SyncReport:
 
     Of a catalog that was deleted nothing counts that was known of it, and the clock alone does not bring it back (DeletedError).
     """
-    if is_deleted(run.store, run.request.catalog):
+    if is_deleted(run.store, run.request.catalog, Trust.of_publisher(run.settings)):
         if run.request.by_clock:
             raise DeletedError(run.request.catalog)
         forget_here(run.settings, run.request.catalog)

@@ -68,6 +68,7 @@ def bring(
                     written_bytes += new * copy.size
                 done += len(step)
                 progress(done, len(copies))
+    _take_back_deletions(store, {*there, *(copy.key for copy in copies)})
     return Restored(written, written_bytes, len(there.keys() - {copy.key for copy in copies}))
 
 
@@ -77,6 +78,14 @@ def _take_back_removals(store: ObjectStore, copies: Iterable[Copied], there: Ite
     for key in there:
         job = layout.removed_job(key)
         if job and key not in ours and layout.job(job, layout.MANIFEST) in ours:
+            store.remove(key)
+
+
+def _take_back_deletions(store: ObjectStore, keys: Collection[str]) -> None:
+    """Remove the words that catalogs were deleted which are there: without their pointers they would count again."""
+    for key in keys:
+        name = key.removeprefix(layout.DELETIONS).removesuffix(".json")
+        if key.startswith(layout.DELETIONS) and (layout.pointer(name) in keys or layout.former_pointer(name) in keys):
             store.remove(key)
 
 

@@ -38,9 +38,9 @@ def publish(run: Run, state: State, wanted: Wanted, built: Built, summary: Summa
         )  # fmt: skip
         keep_built(made.folder, made.manifest, run.parents)
     if built.versions:
-        if wanted.current is None:
-            run.store.remove(layout.deletion(run.request.catalog))
         run.fleet.announce(run.request.catalog)
+    if built.versions or wanted.current is not None:
+        _take_back_deletion(run)
     if run.request.force and not run.request.canary:
         resume(run.catalogs)  # also for recipes that no worker has any more
     # Also when nothing is new: the sync before may have been interrupted here.
@@ -65,6 +65,13 @@ def publish(run: Run, state: State, wanted: Wanted, built: Built, summary: Summa
     served = wanted.parent.manifest.version if wanted.parent is not None else ""
     wanted.harvest.settle(state, built.versions[-1].manifest.version if built.versions else served, canary=canary)
     return Published(current.version if current is not None else None, canary)
+
+
+def _take_back_deletion(run: Run) -> None:
+    """Remove the word that the catalog was deleted, which it is not any more: without the pointer it would count again."""
+    if run.store.exists(word := layout.deletion(run.request.catalog)):
+        run.lease.check()
+        run.store.remove(word)
 
 
 def _settle(run: Run, state: State, wanted: Wanted, built: Built, summary: Summary) -> None:

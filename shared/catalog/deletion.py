@@ -3,21 +3,25 @@
     catalogs/.deleted/<name>.json
 
 A catalog that is merely not there any more is served on by whoever has a copy, since a bucket may have been emptied by mistake.
-The word counts while nothing is published under the name; it goes when something is.
+The word counts while nothing is published under the name; it goes when something is. It is later than every pointer before it,
+and every pointer after it is later, whatever the clocks say of who writes them.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from packsight.shared.catalog.signatures import Document, Kind
 from packsight.shared.catalog.trust import Trust
-from packsight.shared.catalog.versions import is_published
 from packsight.shared.contract.errors import CatalogError, ErrorCode, StorageError
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
+
+_TICK = timedelta(microseconds=1)
+"""By which a word or a pointer is later than what was before it, whatever the clock says."""
 
 
 class Deletion(BaseModel):
@@ -29,9 +33,12 @@ class Deletion(BaseModel):
     deleted_at: AwareDatetime
 
 
-def write_deletion(store: ObjectStore, name: str, trust: Trust) -> Deletion:
-    """Say that a catalog is deleted; raises UserError where catalogs are signed and there is no key here."""
-    word = Deletion(catalog=name, deleted_at=datetime.now(UTC))
+def write_deletion(store: ObjectStore, name: str, trust: Trust, pointed_at: datetime | None = None) -> Deletion:
+    """Say that a catalog is deleted; the caller holds its lock. pointed_at: when its pointer was written, as that says itself.
+
+    Raises UserError where catalogs are signed and there is no key here, StorageError.
+    """
+    word = Deletion(catalog=name, deleted_at=later_than(pointed_at, trust.newest(name), deleted_at(store, name, trust)))
     body = trust.keyring.sign(Kind.DELETION, word.model_dump_json().encode())
     store.write(layout.deletion(name), body, content_type="application/json")
     return word
@@ -58,6 +65,13 @@ def read_deletion(store: ObjectStore, name: str, trust: Trust) -> Deletion | Non
     return None if word.catalog != name or (newest is not None and word.deleted_at < newest) else word
 
 
-def is_deleted(store: ObjectStore, name: str) -> bool:
-    """Whether a catalog was deleted and not published again, whoever says so."""
-    return not is_published(store, name) and store.exists(layout.deletion(name))
+def deleted_at(store: ObjectStore, name: str, trust: Trust) -> datetime | None:
+    """When a catalog was deleted, as a word says that counts and is believed; None where there is none. Raises StorageError."""
+    with suppress(CatalogError):
+        return word.deleted_at if (word := read_deletion(store, name, trust)) is not None else None
+    return None
+
+
+def later_than(*before: datetime | None) -> datetime:
+    """Now, or just after the last of these where the clock is behind them."""
+    return max([datetime.now(UTC), *(known + _TICK for known in before if known is not None)])

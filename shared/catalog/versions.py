@@ -25,9 +25,9 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from packsight.shared.catalog.deletion import deleted_at, later_than
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, made_at, read_manifest
 from packsight.shared.catalog.parts import Parts
 from packsight.shared.catalog.pointer import WRITE_ANEW, Current, Pointer
@@ -40,8 +40,6 @@ from packsight.shared.storage.objects import Blob, ObjectStore
 
 _FILE = re.compile(r"[a-z0-9_.]+\.(arrow|faiss|lists|npy)")
 """A file of a version, as releases named it that kept them by version; what is told of versions is of other kinds."""
-_TICK = timedelta(microseconds=1)
-"""By which a pointer is later than the one before, whatever the clock says."""
 _NOTHING = Current("", {}, None)
 
 
@@ -252,6 +250,7 @@ class CatalogStore:
             pointer = Pointer.parse(document.body, layout.pointer(self.name))
             self._require_own(pointer, "")
             self._overwrite(pointer.seen(etag))
+            self._store.remove(layout.deletion(self.name))  # of a catalog that was brought back
         return signed
 
     def is_unsigned(self) -> bool:
@@ -291,8 +290,8 @@ class CatalogStore:
 
     def _overwrite(self, changed: Current) -> None:
         """Write what a pointer that was seen was changed to, if it is still there as it was seen; raises Conflict."""
-        before = [changed.changed_at, self._trust.newest(self.name)]
-        changed_at = max([datetime.now(UTC), *(known + _TICK for known in before if known is not None)])
+        deleted = deleted_at(self._store, self.name, self._trust)
+        changed_at = later_than(changed.changed_at, self._trust.newest(self.name), deleted)
         body = changed.written(self.name, changed_at).model_dump_json(indent=1).encode()
         self._store.replace(layout.pointer(self.name), self._trust.keyring.sign(Kind.POINTER, body), etag=changed.etag)
         if self._trust.keyring.own:
