@@ -1,42 +1,27 @@
 """What stands in .xlsx beside values: numbers with leading zeros as they are shown, links, and pictures.
 
-ECMA-376, part 1: 18.3.1.4 (cells), 18.3.1.47 (links), 18.8.30 (number formats), 20.5 (drawings).
+ECMA-376, part 1: 18.3.1.4 (cells), 18.3.1.47 (links), 20.5 (drawings).
 """
 
 from __future__ import annotations
 
-import io
-import posixpath
 import re
-import zipfile
-import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import IO
-from urllib.parse import unquote
 from xml.parsers import expat
 
 from packsight.shared.tables.linked import Linked
+from packsight.shared.tables.xlsx_formats import padded, padding_formats
+from packsight.shared.tables.xlsx_parts import Archive, Attributes, by_name, elements, parse, related_to, undamaged
 
-Attributes = Mapping[str, str]
 _BOOK = "xl/workbook.xml"
-_STYLES = "xl/styles.xml"
 _PIECE = 1 << 20
 _NAMES = (b"HYPERLINK(", b"IMAGE(", b"DISPIMG(", b"hyperlink", b"vm=")
 """What a sheet has whose cells have more than values."""
 _LONGEST = 64
 """Bytes of such a name, at most."""
-_CODE = 255
-"""Characters of a number format in Excel, at most."""
-_CONDITION = re.compile(r"\[[<>=]")
-_ASIDE = re.compile(r'("[^"]*"|\\.)|\[[^\]]*\]|_.|\*.')
-"""What a number format says of colours and the width of a cell, beside literals."""
-_PADDED = re.compile(r'(?:"(?:[^\W\d_]|[ -])*"|\\(?:[^\W\d_]|[ -]))*0(?:0|\\?[ -]|"[ -]")*0')
-"""One for whole numbers that always has several digits: letters may stand before them, dashes and blanks between."""
-_PART = re.compile(r'"([^"]*)"|\\(.)|(.)')
 _PLACE = re.compile(r"([A-Z]{1,3})(\d{1,7})(?::([A-Z]{1,3})(\d{1,7}))?")
 _SPREAD = 100_000
 """Cells of a sheet that links of several cells reach beside their first ones, at most: a link may span a million rows."""
@@ -52,8 +37,6 @@ _ERRORS = frozenset((
 """What Excel keeps as the value of a formula that it could not compute."""
 _ELSEWHERE = re.compile(r"#|mailto:|tel:|javascript:", re.IGNORECASE)
 """The beginning of a link that leads to nothing that can be fetched."""
-_DAMAGED = (KeyError, ValueError, EOFError, OSError, RuntimeError, zlib.error, zipfile.BadZipFile, expat.ExpatError)
-"""What reading a damaged part raises."""
 
 
 @dataclass(slots=True)
@@ -101,7 +84,7 @@ class Cells:
         for column, code in self.formats.get(number, ()):
             at = column - left
             if 0 <= at < len(cells) and cells[at].isdecimal():
-                cells[at] = _padded(cells[at], code)
+                cells[at] = padded(cells[at], code)
         if number in self.extras:
             by_column = dict(enumerate(texts, left))
             for column, extra in self.extras[number].items():
@@ -118,54 +101,31 @@ class Beside:
         self._formats: dict[str, str] = {}
         if not data.startswith(b"PK"):
             return
-        with _whole():
-            self._archive = _Archive(data)
+        with undamaged():
+            self._archive = Archive(data)
             if _BOOK in self._archive:
-                parts = _related(self._archive, _BOOK)
-                for sheet in _elements(self._archive, _BOOK, "sheet"):
-                    if (related := parts.get(_by_name(sheet, "id"))) is not None:
+                parts = related_to(self._archive, _BOOK)
+                for sheet in elements(self._archive, _BOOK, "sheet"):
+                    if (related := parts.get(by_name(sheet, "id"))) is not None:
                         self._parts[sheet.get("name", "")] = related[1]
-                with _whole():
-                    self._formats = _formats(self._archive)
+                with undamaged():
+                    self._formats = padding_formats(self._archive)
 
     def cells(self, sheet: str) -> Cells:
         """Of the sheet of this name."""
         return _cells(self._archive, self._parts[sheet], self._formats) if sheet in self._parts else Cells()
 
 
-class _Archive:
-    """The parts of a workbook, whose names are the same in letters of either case."""
-
-    def __init__(self, data: bytes) -> None:
-        self._file = zipfile.ZipFile(io.BytesIO(data))
-        self._names = {name.lower(): name for name in self._file.namelist()}
-
-    def __contains__(self, part: str) -> bool:
-        return part.lower() in self._names
-
-    def open(self, part: str) -> IO[bytes]:
-        return self._file.open(self._names[part.lower()])
-
-
-@contextmanager
-def _whole() -> Iterator[None]:
-    """Leave out what a damaged part would say."""
-    try:
-        yield
-    except _DAMAGED:
-        return
-
-
-def _cells(archive: _Archive, part: str, formats: Mapping[str, str]) -> Cells:
-    related = _related(archive, part)
+def _cells(archive: Archive, part: str, formats: Mapping[str, str]) -> Cells:
+    related = related_to(archive, part)
     pictured: list[tuple[int, int]] = []
     for kind, drawing in related.values():
         if kind == "drawing":
-            with _whole():
+            with undamaged():
                 pictured += _anchors(archive, drawing)
     targets = {identity: target for identity, (kind, target) in related.items() if kind == "hyperlink"}
     found = Cells()
-    with _whole():
+    with undamaged():
         if _is_named(archive, part, formats):
             found = _Sheet(formats, targets).read(archive, part)
     for row, column in pictured:
@@ -194,7 +154,7 @@ class _Sheet:
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
 
-    def read(self, archive: _Archive, part: str) -> Cells:
+    def read(self, archive: Archive, part: str) -> Cells:
         """What is found in a part."""
         self._parser.StartElementHandler = self._start
         with archive.open(part) as file:
@@ -227,7 +187,7 @@ class _Sheet:
             self._parser.CharacterDataHandler = self._formula.append
             self._parser.EndElementHandler = self._end_formula
         elif name == "hyperlink":
-            self._link(attributes.get("ref", ""), self._targets.get(_by_name(attributes, "id"), ""))
+            self._link(attributes.get("ref", ""), self._targets.get(by_name(attributes, "id"), ""))
 
     def _at(self) -> int:
         """Column of the cell that has begun."""
@@ -284,61 +244,7 @@ class _Sheet:
         extra.target, extra.following = target, following
 
 
-def _formats(archive: _Archive) -> dict[str, str]:
-    """By the number of a style, as cells name it, its number format, of those alone that show leading zeros."""
-    if _STYLES not in archive:
-        return {}
-    codes: dict[str, str] = {}
-    styles: list[str] = []
-    within = False
-
-    def start(name: str, attributes: Attributes) -> None:
-        nonlocal within
-        if name == "numFmt":
-            codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")
-        elif name == "cellXfs":
-            within = True
-        elif name == "xf" and within:
-            styles.append(attributes.get("numFmtId", ""))
-
-    def end(name: str) -> None:
-        nonlocal within
-        within = within and name != "cellXfs"
-
-    _parse(archive, _STYLES, start, end)
-    plain = {identity: _ASIDE.sub(r"\1", code.partition(";")[0]) for identity, code in codes.items() if _is_plain(code)}
-    return {str(number): plain[one] for number, one in enumerate(styles) if _PADDED.fullmatch(plain.get(one, ""))}
-
-
-def _is_plain(code: str) -> bool:
-    """Whether a format is one of Excel's, and the same for all numbers above zero."""
-    return len(code) <= _CODE and not _CONDITION.search(code)
-
-
-@lru_cache(maxsize=1000)
-def _literals(code: str) -> tuple[str, ...]:
-    """The parts of a format from the right: a literal, or nothing for a digit."""
-    parts = [quoted or escaped or ("" if one == "0" else one) for quoted, escaped, one in _PART.findall(code)]
-    return tuple(reversed(parts))
-
-
-def _padded(digits: str, code: str) -> str:
-    """A whole number as its format shows it; digits for which it has no place stand before the first that it has one for."""
-    if not code.strip("0"):
-        return digits.zfill(len(code))
-    parts = _literals(code)
-    digits = digits.zfill(parts.count(""))
-    rest, places, shown = list(digits), parts.count(""), []
-    for part in parts:
-        if part:
-            shown.append(part)
-            continue
-        places -= 1
-        shown += [rest.pop()] if places else reversed(rest)
-    return "".join(reversed(shown))
-
-
-def _anchors(archive: _Archive, part: str) -> list[tuple[int, int]]:
+def _anchors(archive: Archive, part: str) -> list[tuple[int, int]]:
     """Row and column of the cells in whose corners pictures begin."""
     found: list[tuple[int, int]] = []
     place: dict[str, int] = {}
@@ -356,55 +262,11 @@ def _anchors(archive: _Archive, part: str) -> list[tuple[int, int]]:
         if name in {"row", "col"} and within[-1:] == ["from"]:
             place[name] = int("".join(text))
 
-    _parse(archive, part, start, end, text.append)
+    parse(archive, part, start, end, text.append)
     return found
 
 
-def _related(archive: _Archive, part: str) -> dict[str, tuple[str, str]]:
-    """By the identity of each relationship of a part its kind, and the part, or the address, that it leads to."""
-    folder, name = posixpath.split(part)
-    relations = f"{folder}/_rels/{name}.rels"
-    if relations not in archive:
-        return {}
-    found: dict[str, tuple[str, str]] = {}
-    elements: list[Attributes] = []
-    with _whole():
-        elements = _elements(archive, relations, "Relationship")
-    for one in elements:
-        target = one.get("Target", "")
-        if one.get("TargetMode") != "External":
-            target = posixpath.normpath(posixpath.join("/", folder, target)).lstrip("/")
-        elif "://" not in target:
-            target = unquote(target)
-        found[one.get("Id", "")] = (posixpath.basename(one.get("Type", "")), target)
-    return found
-
-
-def _elements(archive: _Archive, part: str, wanted: str) -> list[Attributes]:
-    found: list[Attributes] = []
-    _parse(archive, part, lambda name, attributes: found.append(attributes) if name == wanted else None)
-    return found
-
-
-def _parse(
-    archive: _Archive,
-    part: str,
-    start: Callable[[str, Attributes], None],
-    end: Callable[[str], None] | None = None,
-    text: Callable[[str], None] | None = None,
-) -> None:
-    """Read a part, telling of elements by their names without their spaces'."""
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = lambda name, attributes: start(name.rpartition(":")[2], attributes)
-    if end is not None:
-        parser.EndElementHandler = lambda name: end(name.rpartition(":")[2])
-    if text is not None:
-        parser.CharacterDataHandler = text
-    with archive.open(part) as file:
-        parser.ParseFile(file)
-
-
-def _is_named(archive: _Archive, part: str, formats: Mapping[str, str]) -> bool:
+def _is_named(archive: Archive, part: str, formats: Mapping[str, str]) -> bool:
     """Whether a sheet has cells that lead somewhere, show a picture, or have one of the formats."""
     names = [*_NAMES, *(f"s={mark}{style}{mark}".encode() for style in formats for mark in "\"'")]
     with archive.open(part) as file:
@@ -414,11 +276,6 @@ def _is_named(archive: _Archive, part: str, formats: Mapping[str, str]) -> bool:
             if any(name in text for name in names):
                 return True
     return False
-
-
-def _by_name(attributes: Attributes, name: str) -> str:
-    """The attribute of this name, whatever space it is of."""
-    return next((value for key, value in attributes.items() if key.rpartition(":")[2] == name and ":" in key), "")
 
 
 @lru_cache(maxsize=1000)
