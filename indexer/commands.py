@@ -378,7 +378,7 @@ def sign(catalog: str) -> None:
             "There is no key to sign with. Run this where the indexer runs, or make a key with `packsight catalog keys` and set "
             "PACKSIGHT_CATALOG__SIGNING_KEY_FILE."
         )
-    with opened(catalog, trust) as catalogs, closing(Fleet(settings())) as fleet:
+    with _deciding(catalog) as (catalogs, fleet):
         signed = [manifest.version for manifest in catalogs.sign()]
         _, refused = catalogs.look()
         fleet.announce(catalog)

@@ -12,7 +12,7 @@ from typing import Any
 
 from packsight.indexer.feed.nothing import is_nothing
 from packsight.indexer.feed.readable import address
-from packsight.indexer.feed.xml import local, text_of
+from packsight.indexer.feed.xml import text_of
 from packsight.shared.tables.columns import KNOWN, plain
 from packsight.shared.tables.linked import REMOTE
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
@@ -83,7 +83,8 @@ def places_in(element: Any) -> str:
     if not len(element):
         return _place_of(element)
     within = [each for each in element.iter("*") if each is not element]
-    if not any(map(_place_of, within)) and "br" not in map(local, within):  # one address, with something in it
+    if not any(_place_of(each) or REMOTE.match((each.tail or "").strip()) for each in within):
+        # One address, with something in it.
         return text_of(element) or _place_of(element)
     texts = (text.strip() for each in element.iter("*") for text in (_place_of(each), (each is not element and each.tail) or ""))
     found = list(filter(None, texts))

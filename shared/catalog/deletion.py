@@ -56,7 +56,10 @@ def read_deletion(store: ObjectStore, name: str, trust: Trust) -> Deletion | Non
             return None
         raise
     what = f"The word that catalog {name} was deleted"
-    trust.keyring.check(Kind.DELETION, document, what)
+    try:
+        trust.keyring.check(Kind.DELETION, document, what)
+    except CatalogError as error:
+        raise CatalogError(error.code, error.message, remedy=f"`packsight catalog delete {name}` says it anew.") from None
     try:
         word = Deletion.model_validate_json(document.body)
     except ValidationError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
@@ -33,8 +34,14 @@ def led_to(cell: str) -> str:
     if not isinstance(cell, Linked) or REMOTE.match(cell):
         return cell
     if names_pictures(cell):
-        return cell.target if REMOTE.match(cell.target) and cell.target.endswith(f"/{cell}") else str(cell)
+        return cell.target if REMOTE.match(cell.target) and _ends_in(cell.target, cell) else str(cell)
     return cell.target if names_pictures(cell.target) else address_of(cell)
+
+
+def _ends_in(target: str, name: str) -> bool:
+    """Whether an address is that of a name, or the same without its scheme; letters of either case, escaped or not."""
+    address, wanted = (unquote(one.partition("?")[0]).casefold() for one in (target, name))
+    return address.endswith((f"/{wanted}", f".{wanted}" if "/" in wanted else f"/{wanted}"))
 
 
 def address_of(cell: str) -> str:

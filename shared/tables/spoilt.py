@@ -87,9 +87,9 @@ class _Taken:
         dash = rf"{self._looks((0xE2,))}{self._looks((0x80, 0x82, 0x84))}{follow}"
         whole = rf"(?:{self._looks((0xC2, 0xC3, 0xC5, 0xC6, 0xCB, 0xD0, 0xD1, 0xD2))}{follow}|{dash})"
         self.runs = re.compile(f"{whole}+")
-        if encoding == "cp1251":  # whose letter is lost beside others only: many words end in the one that is left of it
-            lost = rf"{first}[ ?\ufffd]"
-            self.runs = re.compile(rf"(?:(?<![{_LETTER}]){lost}(?={whole})|{whole})(?:{whole}|{lost})*")
+        if encoding == "cp1251":  # many words end in what is left of a letter whose second half is a blank now
+            lost, blank = rf"(?<![{_LETTER}]){first}[?\ufffd]", rf"(?<![{_LETTER}]){first} (?={whole})"
+            self.runs = re.compile(rf"(?:{lost}|{blank}|{whole})(?:{whole}|{first}[ ?\ufffd])*")
         firsts = (0x81, 0x84, 0x86, 0x87, *range(0x90, 0xA0), *range(0xA1, 0xC0))  # without a capital letter before a hard blank
         seconds = (*range(0x80, 0x90), 0x91, 0x94, 0x96, 0x97)
         letter = rf"(?:{first}{self._looks(firsts)}|{second}{self._looks(seconds)})"

@@ -241,7 +241,8 @@ class _Sheet:
 
     def _note(self, row: int, column: int, target: str, *, following: bool = False) -> None:
         extra = self._found.extras[row][column]
-        extra.target, extra.following = target, following
+        if not (following and (extra.target or extra.computed)):  # else it has a link of its own
+            extra.target, extra.following = target, following
 
 
 def _anchors(archive: Archive, part: str) -> list[tuple[int, int]]:

@@ -436,6 +436,7 @@ def test_a_local_pointer_that_is_not_readable_stops_no_catalog(
     replica.sync()
     assert catalogs.get("test").manifest.version == first
     damage(live_settings, "test")
+    (live_settings.home / "recipes" / "damaged.json").write_bytes(b"")
     store.write(layout.pointer("refused"), b"{}")
     damage(live_settings, "refused")
     replica.sync()

@@ -53,6 +53,7 @@ def names(items: list[Item]) -> list[str]:
         (f"<picture>{ADDRESS}1<br/>{ADDRESS}2</picture>", ["1", "2"]),
         (f"<picture>{ADDRESS}a!b.jpg</picture>", ["a!b.jpg"]),
         (f"<picture>{ADDRESS}<b/>1.jpg</picture>", ["1.jpg"]),
+        (f"<picture>{ADDRESS}1.jpg<BR/>{ADDRESS}2.jpg</picture>", ["1.jpg", "2.jpg"]),
     ],
 )
 def test_pictures_of_yml_are_found_however_elements_name_them(fields: str, pictures: list[str]) -> None:

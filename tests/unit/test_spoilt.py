@@ -54,6 +54,12 @@ def test_a_capital_letter_before_a_blank_is_no_remnant_though_something_else_is_
     assert mended("РЎРєРёРЅ СЕРВЕР 5") == "Скин СЕРВЕР 5"
 
 
+@pytest.mark.parametrize("text", ["ШАМПУНЬ И БАЛЬЗАМ", "И чай", "Чай (И кофе)"])
+@pytest.mark.parametrize("lost", ["?", "\ufffd"])
+def test_a_letter_that_was_lost_may_be_a_word(text: str, lost: str) -> None:
+    assert mended(taken_for(text, "cp1251").replace("\x98", lost)) == text
+
+
 def test_russian_of_single_bytes_that_was_taken_for_western_is_mended_where_there_is_enough_of_it() -> None:
     assert mended("Êðåì äëÿ ðóê «Ðîìàøêà» ¹5") == "Крем для рук «Ромашка» №5"
     assert mended("Ñûð") == "Ñûð"

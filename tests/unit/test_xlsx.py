@@ -186,6 +186,11 @@ LINK = '<hyperlinks><hyperlink ref="{}" r:id="h0"/></hyperlinks>'
         ("photos/1.jpg", "https://shop.example/product/1", "photos/1.jpg"),
         ("1.jpg; 2.jpg", "https://shop.example/1.jpg", "1.jpg 2.jpg"),
         ("1.jpg", "https://shop.example/img/1.jpg", "https://shop.example/img/1.jpg"),
+        ("1.JPG", "https://shop.example/img/1.jpg?w=100", "https://shop.example/img/1.jpg?w=100"),
+        ("Крем 1.jpg", "https://s.example/%D0%9A%D1%80%D0%B5%D0%BC%201.jpg", "https://s.example/%D0%9A%D1%80%D0%B5%D0%BC%201.jpg"),
+        ("s.example/a/1.jpg", "http://www.s.example/a/1.jpg", "http://www.s.example/a/1.jpg"),
+        ("11.jpg", "https://shop.example/1.jpg", "11.jpg"),
+        ("1.jpg", "https://shop.example/11.jpg", "1.jpg"),
         ("photo", "img/1.jpg", "img/1.jpg"),
         ("photo", "../Temp/1", "photo"),
     ],
@@ -246,6 +251,13 @@ def test_a_link_of_several_cells_is_of_each_with_a_text() -> None:
     rows = [f'<row r="{row}">{text(f"A{row}", str(row))}{text(f"B{row}", cell)}</row>' for row, cell in shown.items()]
     offers, _ = read(book(*rows, after=LINK.format("B2:B1048576"), targets=("https://s.example/1",)))
     assert [offer.pictures for offer in offers.values()] == [("https://s.example/1",), ("https://s.example/1",), ()]
+
+
+def test_a_cell_within_a_link_of_several_cells_keeps_its_own() -> None:
+    rows = [f'<row r="{row}">{text(f"A{row}", str(row))}{text(f"B{row}", "p")}</row>' for row in (2, 3)]
+    links = '<hyperlinks><hyperlink ref="B3" r:id="h0"/><hyperlink ref="B2:B4" r:id="h1"/></hyperlinks>'
+    offers, _ = read(book(*rows, after=links, targets=("https://s.example/3", "https://s.example/all")))
+    assert [offer.pictures for offer in offers.values()] == [("https://s.example/all",), ("https://s.example/3",)]
 
 
 def test_a_shared_formula_leads_from_each_of_its_cells() -> None:

@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -69,7 +70,10 @@ def followed(home: Path) -> list[Recipe]:
     found = []
     for file in sorted(_recipes(home).glob("*.json")):
         if time.time() - file.stat().st_mtime < FORGOTTEN:
-            found.append(Recipe.model_validate_json(file.read_bytes()))
+            with suppress(ValidationError):  # of a damaged one, which its children write anew
+                found.append(Recipe.model_validate_json(file.read_bytes()))
+                continue
+            file.unlink(missing_ok=True)
         else:
             for pointer in (home / "replica").glob(f"*/CURRENT.{file.stem}.json"):
                 pointer.unlink(missing_ok=True)
