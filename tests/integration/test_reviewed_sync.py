@@ -381,20 +381,24 @@ def test_a_photo_that_a_slip_of_the_feed_left_out_is_tried_anew(shop: Shop) -> N
     assert mine.sha256 in photos(shop)["3"] and not read_use(shop.store, "default").left_out
 
 
-def test_what_cannot_be_had_is_asked_for_once_though_the_feed_is_refused(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop.sync()
-    gone = say(shop, view(3, 1), "3")
-    shop.store.remove(layout.upload(gone.sha256))
-    asked: list[str] = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """References that were fetched."""
+    references: list[str] = []
     fetch = Fetcher.fetch
 
     def counted(self: Fetcher, reference: str, **options: Any) -> bytes:
-        asked.append(reference)
+        references.append(reference)
         return fetch(self, reference, **options)
 
     monkeypatch.setattr(Fetcher, "fetch", counted)
+    return references
+
+
+def test_what_cannot_be_had_is_asked_for_once_though_the_feed_is_refused(shop: Shop, asked: list[str]) -> None:
+    shop.sync()
+    gone = say(shop, view(3, 1), "3")
+    shop.store.remove(layout.upload(gone.sha256))
     kept = dict(shop.names)
     for identity in ("1", "2"):
         shop.remove(identity)
@@ -410,20 +414,12 @@ def test_what_cannot_be_had_is_asked_for_once_though_the_feed_is_refused(
 
 
 def test_of_photos_that_cannot_be_had_those_too_are_asked_for_once_that_show_nothing_listed(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, asked: list[str]
 ) -> None:
     shop.sync()
     absent = say(shop, photo(77))
     known = say(shop, resized(shop.main("3").read_bytes()), "3", minute=1)
     shop.store.remove(layout.upload(absent.sha256))
-    asked: list[str] = []
-    fetch = Fetcher.fetch
-
-    def counted(self: Fetcher, reference: str, **options: Any) -> bytes:
-        asked.append(reference)
-        return fetch(self, reference, **options)
-
-    monkeypatch.setattr(Fetcher, "fetch", counted)
     shop.sync()
     assert [one.sha256 for one in read_use(shop.store, "default").left_out] == [known.sha256], "nearly the same"
     for _ in range(2):

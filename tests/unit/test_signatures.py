@@ -138,7 +138,7 @@ def test_rolling_back_writes_a_newer_pointer_whatever_the_clock_says(
     before = follower.current()
 
     slow = Mock(now=Mock(return_value=datetime(2020, 1, 1, tzinfo=UTC)))
-    monkeypatch.setattr("packsight.shared.catalog.versions.datetime", slow)
+    monkeypatch.setattr("packsight.shared.catalog.deletion.datetime", slow)
     CatalogStore(shelf, "default", publisher(1)).point("v1", expected=before)
     now = follower.current()
     assert before is not None and now is not None and before.changed_at and now.changed_at

@@ -37,13 +37,16 @@ _PART = 4
 theirs; so after each part it is left to them for as long as the part took."""
 
 _TABLES = """
-CREATE TABLE batches (number INTEGER PRIMARY KEY, counts TEXT NOT NULL);
-CREATE TABLE photos (
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS batches (number INTEGER PRIMARY KEY, counts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS photos (
     place INTEGER PRIMARY KEY, name TEXT NOT NULL, image TEXT NOT NULL, sha256 TEXT, extra TEXT NOT NULL, status TEXT NOT NULL,
     product TEXT NOT NULL, product_name TEXT NOT NULL, confidence REAL NOT NULL, doubt REAL NOT NULL, code TEXT NOT NULL,
     retryable INTEGER NOT NULL, lacking TEXT NOT NULL, folded TEXT NOT NULL, words TEXT NOT NULL
 );
+COMMIT;
 """
+"""At once, and as often as it is asked: several requests may open a new file together."""
 _UNOPENED = -1
 """Number under which photos are noted that no worker is asked about."""
 _CANCELLED = "cancelled"
@@ -244,6 +247,5 @@ class JobIndex:
             database.execute("PRAGMA synchronous = OFF")  # whatever is lost is made again
             if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
                 database.execute("PRAGMA journal_mode = WAL")
-                with database:
-                    database.executescript(_TABLES)
+                database.executescript(_TABLES)
             yield database
