@@ -41,7 +41,8 @@ def led_to(cell: str) -> str:
 def _ends_in(target: str, name: str) -> bool:
     """Whether an address is that of a name, or the same without its scheme; letters of either case, escaped or not."""
     address, wanted = (unquote(one.partition("?")[0]).casefold() for one in (target, name))
-    return address.endswith((f"/{wanted}", f".{wanted}" if "/" in wanted else f"/{wanted}"))
+    before = "/." if "/" in wanted else "/"  # a host may have a further name before it
+    return any(address.endswith(mark + wanted) for mark in before)
 
 
 def address_of(cell: str) -> str:

@@ -38,7 +38,7 @@ def test_no_photo_is_failed_by_a_store_that_is_away_and_work_goes_on_when_it_is_
         objects.kill()
         tasks = stack.send(*[[f"stored:{number}", "sleep:0.02"] for number in range(40)])
         log = stack.worker.log
-        wait_until(lambda: "no work is taken" in log.read_text(), "the worker notices")
+        wait_until(lambda: "takes no work until" in log.read_text(), "the worker notices")
         handed_back = sum(stack.runs(task) for task in tasks)
         time.sleep(2)
         assert sum(stack.runs(task) for task in tasks) <= handed_back + 2, "no batch is tried again and again"
@@ -46,7 +46,7 @@ def test_no_photo_is_failed_by_a_store_that_is_away_and_work_goes_on_when_it_is_
         objects.start()
         assert stack.wait(tasks) == [[None, None]] * len(tasks)
         wait_until(stack.broker_is_empty, "an empty broker")
-        assert log.read_text().count("no work is taken") == log.read_text().count("work is taken again") == 1
+        assert log.read_text().count("takes no work until") == log.read_text().count("work is taken again") == 1
         assert not stack.letters.list()
         assert log.stat().st_size < MOST_LOGGED
 
@@ -156,7 +156,7 @@ def test_a_store_whose_disk_is_full_holds_up_what_it_must_keep_and_nothing_else(
         (disk / "filler").unlink()
         assert stack.wait(kept) == [[None]] * len(kept)
         assert len(list(store.list("features/"))) == len(kept)
-        assert "no work is taken" not in log.read_text()
+        assert "takes no work until" not in log.read_text()
         assert "disk may be full" in log.read_text(), "the log says what to do"
         assert not stack.letters.list()
         wait_until(stack.broker_is_empty, "an empty broker")

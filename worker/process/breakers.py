@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from packsight.shared.contract.errors import Dependency, Outage
 from packsight.shared.metrics import table
 from packsight.shared.metrics.noting import note
+from packsight.shared.queue import registry
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,8 @@ class Breakers:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._look, name="breakers", daemon=True)
                 self._thread.start()
-        log.error("%s: no work is taken until it can be used again", outage, extra={"action": "outage_began"})
+        meanwhile = registry.idleness(outage.dependency)
+        log.error("%s: this worker %s until it can be used again", outage, meanwhile, extra={"action": "outage_began"})
         note(table.OUTAGES.of(outage.dependency.value))
         self._changed()
 
