@@ -70,7 +70,7 @@ def test_a_rival_elsewhere_counts_behind_one_in_the_same_place() -> None:
     at, descriptors = chance.random((24, 2)).astype(np.float32), chance.integers(0, 200, (24, 128)).astype(np.uint8)
 
     def like(value: int, by: int) -> npt.NDArray[np.uint8]:
-        return descriptors + by * (np.arange(128) == value).astype(np.uint8)
+        return np.asarray(descriptors + by * (np.arange(128) == value).astype(np.uint8), np.uint8)
 
     query = LocalFeatures(at, descriptors)
     photo = LocalFeatures(np.concatenate([at, at + 0.01]).astype(np.float32), np.concatenate([like(0, 10), like(1, 11)]))
