@@ -164,6 +164,7 @@ def _colours(query: Query, laid: list[Laid], snapshot: Snapshot) -> tuple[Matrix
         if photo is not None and one.match.homography is not None:
             rows.append(row)
             warped.append(colours.warped(photo, one.match.homography, light, where, parameters))
-    similarity[rows] = [colours.colour_similarity(light, photo, parameters.far) for photo in warped]
-    ahead[rows] = colours.discriminative_colour(light, warped, parameters)
+    off = [colours.difference(photo, light, parameters.far) for photo in warped]
+    similarity[rows] = [colours.colour_similarity(one, parameters.far) for one in off]
+    ahead[rows] = colours.discriminative_colour(off, warped, parameters)
     return similarity, ahead

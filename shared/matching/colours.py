@@ -11,6 +11,8 @@ import numpy.typing as npt
 from packsight.shared.parameters import ColourParameters
 
 Pixels = npt.NDArray[np.float32]
+Differences = npt.NDArray[np.float32]
+"""ΔE per pixel [side, side]."""
 
 _KEPT = 32
 """Thumbnails in Lab, 50 kB each: a photo and its candidates are compared at every stage."""
@@ -56,7 +58,8 @@ def warped(
     covered = np.isfinite(laid[..., 0])
     if covered.mean() < parameters.min_covered:
         return np.full_like(query, np.nan)
-    x, y = (np.ascontiguousarray(one[covered][:: parameters.step].T, np.float64) for one in (laid, query))
+    some = np.flatnonzero(covered)[:: parameters.step]
+    x, y = (np.ascontiguousarray(one.reshape(-1, 3)[some].T, np.float64) for one in (laid, query))
     light = [_light(x[channel], y[channel], parameters, gain_free=channel == 0) for channel in range(3)]
     gain, offset = np.array(light, np.float32).T
     return np.asarray(laid * gain + offset, np.float32)
@@ -68,8 +71,8 @@ def _light(
     """Least squares of y on x, repeated on the better half; hue channels only get an offset."""
     least, most = parameters.gain
     a, b = x, y
-    gain, offset = 1.0, _middle(y - x)
-    for _ in range(parameters.rounds):
+    gain, offset = 1.0, 0.0
+    for left in reversed(range(parameters.rounds)):
         mean_a, mean_b = _mean(a), _mean(b)
         if gain_free:
             off_a = a - mean_a
@@ -77,9 +80,10 @@ def _light(
             if variance > 1:
                 gain = min(max(float(off_a @ (b - mean_b)) / len(a) / variance, least), most)
         offset = mean_b - gain * mean_a
-        gap = np.abs(y - gain * x - offset)
-        kept = gap <= _middle(gap)
-        a, b = x[kept], y[kept]
+        if left:
+            gap = np.abs(y - gain * x - offset)
+            kept = gap <= _middle(gap)
+            a, b = x[kept], y[kept]
     return gain, offset
 
 
@@ -94,21 +98,22 @@ def _middle(values: npt.NDArray[np.float64]) -> float:
     return float(np.partition(values, half)[half])
 
 
-def discriminative_colour(query: Pixels, laid: list[Pixels], parameters: ColourParameters) -> npt.NDArray[np.float64]:
+def discriminative_colour(
+    off: list[Differences], laid: list[Pixels], parameters: ColourParameters
+) -> npt.NDArray[np.float64]:
     """How well each warped photo's colours agree with the query's where the photos differ from each other.
 
-    For each photo the mean over the others of (their difference - its own) there, ÷ `far`: positive for the best. 0
-    without others.
+    off: of each, its `difference` from the query. For each photo the mean over the others of (their difference - its own) there,
+    ÷ `far`: positive for the best. 0 without others.
     """
     far = parameters.far
     count = len(laid)
     result = np.zeros(count)
     if count < 2:
         return result
-    off = [_difference(photo, query, far) for photo in laid]
     for a in range(count):
         for b in range(a + 1, count):
-            weight = np.fmax(_difference(laid[a], laid[b], far) - parameters.near, 0.0)  # 0 where one of them does not reach
+            weight = np.fmax(difference(laid[a], laid[b], far) - parameters.near, 0.0)  # 0 where one of them does not reach
             total = float(weight.sum())
             if total < parameters.min_difference:
                 continue
@@ -120,14 +125,13 @@ def discriminative_colour(query: Pixels, laid: list[Pixels], parameters: ColourP
     return result
 
 
-def colour_similarity(query: Pixels, photo: Pixels, far: float) -> float:
-    """1 - mean difference of a warped photo's colours ÷ `far`; 0 when it reaches nothing."""
-    off = _difference(photo, query, far)
+def colour_similarity(off: Differences, far: float) -> float:
+    """1 - mean `difference` of a warped photo's colours from the query's ÷ `far`; 0 when it reaches nothing."""
     reached = off[np.isfinite(off)]
     return float(1 - reached.mean() / far) if len(reached) else 0.0
 
 
-def _difference(one: Pixels, other: Pixels, far: float) -> npt.NDArray[np.float32]:
+def difference(one: Pixels, other: Pixels, far: float) -> Differences:
     """ΔE per pixel, at most `far`; nan where one of them is."""
     apart = one - other
     return np.asarray(np.minimum(np.sqrt(np.einsum("ijk,ijk->ij", apart, apart)), far), np.float32)

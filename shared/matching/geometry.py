@@ -67,14 +67,25 @@ def verify(
     if min(len(query.points), len(photo.points)) < parameters.min_inliers:
         return NO_AGREEMENT
     distance = _squared_distances(query, photo)
-    first = distance.argmin(axis=1)
-    nearest = distance[np.arange(len(distance)), first]
-    # Few are so near, so that where they are on the photo is asked of them alone.
-    point, rival = np.divmod(np.flatnonzero(parameters.ratio**2 * distance <= nearest[:, None]), len(photo.points))
-    apart = np.abs(photo.points[rival] - photo.points[first[point]]) >= parameters.elsewhere
-    good = np.ones(len(distance), np.bool_)
-    good[point[apart.any(axis=1)]] = False
+    points, first = np.arange(len(distance)), distance.argmin(axis=1)
+    nearest = distance[points, first, None]
+    distance *= parameters.ratio**2
+    rivals = distance <= nearest
+    rivals[points, first] = False
+    # Of most points the very first rival stands elsewhere, so that all rivals are asked about of the few that are left.
+    some = rivals.argmax(axis=1)
+    good = ~(rivals[points, some] & _apart(photo, some, first, parameters))
+    left = np.flatnonzero(good)
+    row, rival = np.divmod(np.flatnonzero(rivals[left]), len(photo.points))
+    good[left[row[_apart(photo, rival, first[left[row]], parameters)]]] = False
     return lay(query.points[good], photo.points[first[good]], parameters)
+
+
+def _apart(
+    photo: LocalFeatures, some: npt.NDArray[np.int64], others: npt.NDArray[np.int64], parameters: GeometryParameters
+) -> npt.NDArray[np.bool_]:
+    """Which of some of a photo's points stand in another place than the others do, one by one."""
+    return np.asarray((np.abs(photo.points[some] - photo.points[others]) >= parameters.elsewhere).any(axis=1), np.bool_)
 
 
 def lay(
@@ -117,8 +128,7 @@ def _squared_distances(query: LocalFeatures, photo: LocalFeatures) -> npt.NDArra
     Descriptors are small integers, so every sum is exact in float32.
     """
     a, b = query.descriptors.astype(np.float32), photo.descriptors.astype(np.float32)
-    distance = a @ b.T
-    distance *= -2
+    distance = (-2 * a) @ b.T
     distance += np.einsum("ij,ij->i", a, a)[:, None]
     distance += np.einsum("ij,ij->i", b, b)
     return distance
