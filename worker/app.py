@@ -32,6 +32,7 @@ from packsight.worker.catalogs.replica import Replica
 from packsight.worker.networks import quantised
 from packsight.worker.process.cores import divide, usable_cores
 from packsight.worker.process.outages import TAKES, outages, takes
+from packsight.worker.process.without_pandas import refuse_pandas
 
 log = logging.getLogger(__name__)
 take_over_logging()
@@ -109,6 +110,7 @@ def _stop_replica(**_: Any) -> None:
 
 @worker_process_init.connect
 def _build_child(**_: Any) -> None:
+    refuse_pandas()
     from packsight.worker.process.child import child  # noqa: PLC0415 - only children load the networks
 
     child()

@@ -50,3 +50,19 @@ print([thread.name for thread in threading.enumerate()])
 def test_workers_of_other_apps_in_its_process_are_left_alone(module: str) -> None:
     done = subprocess.run([sys.executable, "-c", OTHERS.format(module=module)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['MainThread']"
+
+
+ALONE = """
+import sys
+from unittest.mock import patch
+from packsight.worker import app
+with patch("packsight.worker.process.child.child"):
+    app._build_child()
+import pyarrow as pa
+print(pa.Table.from_pylist([{"word": "milk"}], schema=pa.schema([("word", pa.string())])).num_rows, "pandas" in sys.modules)
+"""
+
+
+def test_a_child_that_makes_tables_loads_no_pandas() -> None:
+    done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1 False", "it would take 44 MB of every child"

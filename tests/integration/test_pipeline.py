@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,12 +18,13 @@ from bench.several import overlap
 from bench.several_photos import several_packs
 from packsight.shared.contract.errors import Dependency, ErrorCode, ImageError, Outage
 from packsight.shared.contract.lacking import WANTED, Lack
-from packsight.shared.contract.outcomes import STAGES, Status
+from packsight.shared.contract.outcomes import STAGES, Outcome, Status
 from packsight.shared.settings import Decode
 from packsight.shared.storage import deadline
 from packsight.worker.pipeline import decode as decoding
 from packsight.worker.pipeline import pipeline as pipelines
 from packsight.worker.pipeline.decode import Photo
+from packsight.worker.pipeline.extracted import Extracted
 from packsight.worker.pipeline.parameters import FLOW
 from tests.labels import labelled
 from tests.shop import PRODUCTS, Shop, failure, query, version
@@ -41,6 +43,22 @@ def test_photos_of_listed_products_are_recognised_with_their_evidence(shop: Shop
         assert {"fetch", "decode", "details", "match"} <= set(outcome.timings) <= set(STAGES)
         assert outcome.provenance is not None
         assert outcome.provenance.embedder == shop.pipeline.embedder_name
+
+
+def test_a_photo_whose_details_were_asked_waits_for_its_decision_without_its_pixels(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[bool] = []
+    decide = shop.pipeline._decide
+
+    def noting(photo: Extracted, *arguments: Any, **named: Any) -> Outcome:
+        waiting.append(photo.decoded is None and photo.decode is None)
+        return decide(photo, *arguments, **named)
+
+    monkeypatch.setattr(shop.pipeline, "_decide", noting)
+    outcomes = shop.ask(*(shop.put(f"q/waits-{item.id}.jpg", query(item, 94)) for item in PRODUCTS[:3]))
+    assert all(outcome.status is not Status.FAILED for outcome in outcomes)
+    assert waiting == [True] * 3
 
 
 def test_a_photo_has_the_same_features_alone_in_a_batch_as_query_and_as_catalog_photo(shop: Shop) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from packsight.shared.catalog.words import vocabulary as vocabulary_module
@@ -52,6 +55,28 @@ def test_the_same_word_has_similarity_one(vocabulary: Vocabulary) -> None:
 )
 def test_a_misread_word_is_found_within_its_allowed_edits(vocabulary: Vocabulary, misread: str, word: str) -> None:
     assert set(found(vocabulary, misread)) == ({word} if word else set())
+
+
+def test_words_are_looked_up_without_a_library_for_tables(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    vocabulary.save(tmp_path)
+    script = """
+import sys
+from pathlib import Path
+from packsight.shared.catalog.words.vocabulary import Vocabulary
+vocabulary = Vocabulary.open(Path(sys.argv[1]))
+[(terms, _)] = vocabulary.matches(["shampo"])
+print(*map(vocabulary.key, terms.tolist()), "pandas" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "shampoo False", "it would take 44 MB of everybody who opens a catalog"
+
+
+def test_a_vocabulary_that_is_opened_is_mapped_and_not_copied(tmp_path: Path) -> None:
+    vocabulary_of([f"word{number}" for number in range(5_000)]).save(tmp_path)
+    before = pa.total_allocated_bytes()
+    opened = Vocabulary.open(tmp_path)
+    assert pa.total_allocated_bytes() - before < 10_000
+    assert (opened.key(4), opened.text(4), bool(opened.named[4])) == ("word4", "WORD4", True)
 
 
 def test_unlike_volumes_are_never_misreadings_of_each_other(vocabulary: Vocabulary) -> None:

@@ -158,6 +158,8 @@ class Pipeline:
             known |= self._look_again(old, known, enough, version)
             for photo in usable:
                 photo.features = known[photo.sha256]
+                if products == 1 and photo.query is not None:
+                    photo.release()  # it is decided about without its pixels, while the next ones are looked at
             if asked:  # before these photos are decided about, so that whoever has an answer finds them kept
                 self._finisher.submit(self._cache.put, [known[sha256] for sha256 in new | old], kept_as)
             self.images += len(group)

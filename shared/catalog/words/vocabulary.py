@@ -141,9 +141,7 @@ class Vocabulary:
         self, table: pa.Table, exact: HashTable, deletions: HashTable, stems: HashTable, parameters: WordParameters
     ) -> None:
         self.parameters = parameters
-        self._keys = table["key"].combine_chunks()
-        self._texts = table["text"].combine_chunks()
-        self._named = table["named"].combine_chunks()
+        self._keys, self._texts, self._named = (_mapped(table[name]) for name in ("key", "text", "named"))
         # Not by to_numpy, which loads pandas into every child.
         data = self._named.buffers()[1] or b""
         self.named: npt.NDArray[np.bool_] = np.frombuffer(data, np.bool_, len(self._named), self._named.offset)
@@ -190,7 +188,9 @@ class Vocabulary:
         return found
 
     def _keys_of(self, terms: IntArray) -> list[str]:
-        keys: list[str] = self._keys.take(pa.array(terms)).to_pylist()
+        # Not by pa.array, which loads pandas, where it is installed, to look whether this is of it.
+        numbers = pa.Array.from_buffers(pa.int64(), len(terms), [None, pa.py_buffer(terms)])
+        keys: list[str] = self._keys.take(numbers).to_pylist()
         return keys
 
     def _look_up(self, keys: Sequence[str]) -> list[Matches]:
@@ -272,6 +272,11 @@ class Vocabulary:
         # Versions of earlier releases have no stems; nobody answers from them, but people look at them.
         stems = HashTable.open(folder, "stems") if (folder / "stems.hashes.npy").exists() else HashTable.build(())
         return cls(table, HashTable.open(folder, "exact"), HashTable.open(folder, "deletions"), stems, parameters)
+
+
+def _mapped(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array, where it lies: to combine one chunk would copy it into each process."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 @lru_cache(maxsize=4096)
