@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import logging
 import secrets
@@ -39,6 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for file in working for item in files[file]]
 
 
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays until the end: the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _warnings_are_heard() -> None:
     """A Celery worker in this process sets up logging for all of it, and lets errors alone through."""
@@ -51,12 +58,18 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def databases(servers: Servers) -> Iterator[tuple[redis.Redis, redis.Redis]]:
+    """The broker's two: a new connection for each test would take longer than the emptying."""
+    with redis.Redis.from_url(servers.redis_url(0)) as messages, redis.Redis.from_url(servers.redis_url(1)) as results:
+        yield messages, results
+
+
 @pytest.fixture
-def live_settings(servers: Servers, tmp_path: Path) -> Settings:
+def live_settings(servers: Servers, databases: tuple[redis.Redis, redis.Redis], tmp_path: Path) -> Settings:
     """Settings for the running servers with a bucket of this test's own and emptied databases."""
-    for database in (0, 1):
-        with redis.Redis.from_url(servers.redis_url(database)) as client:
-            client.flushdb()
+    for database in databases:
+        database.flushdb()
     result = servers.settings(tmp_path / "home", f"test-{next(_numbers)}-{secrets.token_hex(3)}")
     with contextlib.closing(ObjectStore(result.s3)) as store:
         store.ensure_bucket()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -103,6 +104,8 @@ def version(outcome: Outcome) -> str:
     return outcome.provenance.catalog_version
 
 
+@cache
 def query(item: Item, seed: int = 7) -> bytes:
+    """The photo that somebody asks about; drawn once in a process, since many tests ask about the same."""
     strangers = [other for other in items() if other.family in STRANGERS]
     return query_photo(item, "table", strangers, np.random.default_rng([seed, int(item.id)]), occluded=False)

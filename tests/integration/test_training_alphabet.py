@@ -1,4 +1,7 @@
-"""Training a head: what is drawn, what the backbone gives, and that the file reads as the trained network does."""
+"""Training a head: what is drawn, what the backbone gives, and that the file reads as the trained network does.
+
+torch, and what needs it, is imported by the tests that do: every process of a run collects these names.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 import pytest
-import torch
 from openvino import opset13 as ops
 
 from packsight.worker.networks.heads import HEADS
@@ -19,20 +21,12 @@ from packsight.worker.networks.spotters.ppocr import head as heads
 from packsight.worker.networks.spotters.ppocr.choice import Script, Weights, believed
 from packsight.worker.networks.spotters.ppocr.parameters import SPOTTING
 from packsight.worker.networks.spotters.ppocr.readings import Reading
-from training.alphabet import __main__ as program
 from training.alphabet import faces
 from training.alphabet.alphabets import CYRILLIC, UNKNOWN, WESTERN, Alphabet
-from training.alphabet.backbone import CONTEXT, FINE, Graph
-from training.alphabet.batches import GREY, WIDTHS, FreshLines, Symbols
 from training.alphabet.choosing import Asked, fit
 from training.alphabet.dictionaries import read
-from training.alphabet.export import folded
-from training.alphabet.finish import judge
-from training.alphabet.judge import score
 from training.alphabet.lines import HEIGHT, Drawer, Finish
-from training.alphabet.network import Head
 from training.alphabet.texts import Words
-from training.alphabet.train import Plan, train
 
 RECOGNISER = ppocr.carried()[ppocr.RECOGNISER].path
 DEJAVU = Path("/usr/share/fonts/truetype/dejavu")
@@ -68,6 +62,8 @@ def test_a_dictionary_gives_words_with_the_endings_of_their_classes(tmp_path: Pa
 
 
 def test_symbols_and_texts_turn_into_each_other() -> None:
+    from training.alphabet.batches import Symbols
+
     symbols = Symbols(CYRILLIC)
     text = "Крем «Ёж» №5, 50 мл"
     path = [number for one in symbols.encode(text) for number in (one, one, 0)]
@@ -101,6 +97,10 @@ def test_families_that_are_held_out_are_known_by_their_names() -> None:
 
 
 def test_the_backbone_in_torch_gives_what_openvino_gives() -> None:
+    import torch
+
+    from training.alphabet.backbone import CONTEXT, FINE, Graph
+
     pixels = np.random.default_rng(1).normal(size=(1, 3, HEIGHT, 96)).astype(np.float32)
     core = ov.Core()
     model = core.read_model(RECOGNISER)
@@ -112,17 +112,29 @@ def test_the_backbone_in_torch_gives_what_openvino_gives() -> None:
 
 
 def test_what_the_training_names_again_is_what_the_worker_has() -> None:
+    from training.alphabet.backbone import CONTEXT, FINE
+    from training.alphabet.batches import GREY, WIDTHS
+
     assert (FINE, CONTEXT) == (heads.FINE, heads.CONTEXT)
     assert (SPOTTING.strips.height, SPOTTING.strips.widths, SPOTTING.strips.padding) == (HEIGHT, WIDTHS, GREY)
     assert UNKNOWN == choice.UNKNOWN
 
 
 def test_a_graph_without_the_tensors_is_refused() -> None:
+    from training.alphabet.backbone import Graph
+
     with pytest.raises(ValueError, match="has no tensors nowhere"):
         Graph(RECOGNISER, ("nowhere",))
 
 
 def test_the_file_reads_as_the_trained_network(tmp_path: Path) -> None:
+    import torch
+
+    from training.alphabet.backbone import CONTEXT, FINE, Graph
+    from training.alphabet.batches import Symbols
+    from training.alphabet.export import folded
+    from training.alphabet.network import Head
+
     torch.manual_seed(1)
     head = Head(len(Symbols(CYRILLIC)))
     for module in head.modules():
@@ -154,6 +166,12 @@ def test_the_file_reads_as_the_trained_network(tmp_path: Path) -> None:
 
 @needs_fonts
 def test_training_lowers_the_loss_and_keeps_what_it_learnt(words: Words, tmp_path: Path) -> None:
+    import torch
+
+    from training.alphabet.batches import FreshLines, Symbols
+    from training.alphabet.network import Head
+    from training.alphabet.train import Plan, train
+
     fonts, symbols, said = faces.find([DEJAVU])[:4], Symbols(words.alphabet), list[str]()
     judged = [Drawer(words, fonts, 9, Finish.CLEAN).line() for _ in range(2)]
     fresh = FreshLines(words, fonts, symbols, 1, batch_pixels=1600)
@@ -167,6 +185,8 @@ def test_training_lowers_the_loss_and_keeps_what_it_learnt(words: Words, tmp_pat
 
 @needs_fonts
 def test_the_head_that_comes_along_is_judged_by_finish_and_by_what_stands_there(tmp_path: Path) -> None:
+    from training.alphabet.finish import judge
+
     for name in (*CYRILLIC.languages, *WESTERN):
         (tmp_path / name).write_text("4\n" + ("soap\nCream\n" if name in WESTERN else "мыло\nкрем\nмаска\n"), "utf-8")
     fonts = [face for face in faces.find([DEJAVU]) if "Sans" in face.family and "Mono" not in face.family]
@@ -194,6 +214,8 @@ def test_the_choice_learns_which_head_to_believe() -> None:
 
 
 def test_a_score_counts_edits_with_and_without_case() -> None:
+    from training.alphabet.judge import score
+
     found = score(["Крем", "мыло", "гел"], ["крем", "мыло", "гель"])
     assert (found.lines, found.characters_wrong, found.characters_wrong_without_case) == (3, 2 / 12, 1 / 12)
     assert found.whole == pytest.approx(2 / 3)
@@ -212,6 +234,8 @@ def test_a_score_counts_edits_with_and_without_case() -> None:
 def test_a_file_that_is_not_there_or_no_use_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], cause: str
 ) -> None:
+    from training.alphabet import __main__ as program
+
     (tmp_path / "english.txt").write_text("soap\n" * 200)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["alphabet", *options])
