@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
@@ -179,12 +178,11 @@ def _part(folder: StackFolder, state: StackState, part: Part) -> PartSeen:
             # What the supervisor started is listed by itself.
             for one in [process, *(process.children(recursive=True) if part != state.supervisor else [])]:
                 memory += one.memory_info().rss / 1e6
-    uptime = max(0.0, time.time() - part.started) if process is not None else 0.0
     return PartSeen(
         name=part.name,
         pid=part.pid,
         up=process is not None,
-        uptime=round(uptime, 1),
+        uptime=round(part.age(), 1),
         memory_mb=round(memory, 1),
         url=part.url,
         log=str(part.log),
