@@ -122,6 +122,10 @@ class ObjectMissing(StorageError):
     """An object is not there."""
 
 
+class StoreUnable(StorageError):
+    """Object storage answers and cannot carry it out now, as when its disk is full: there is nothing to be started."""
+
+
 class MessageError(PacksightError):
     """A message that does not follow the contract; it is put aside on the dead-letter list."""
 

@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as TransferTimeout
 from urllib3.util import Retry, Timeout
 
-from packsight.shared.contract.errors import ErrorCode, ObjectMissing, StorageError
+from packsight.shared.contract.errors import ErrorCode, ObjectMissing, StorageError, StoreUnable
 from packsight.shared.settings import S3
 from packsight.shared.storage import deadline, layout
 from packsight.shared.storage.coding import Received
@@ -323,6 +323,6 @@ class ObjectStore:
         code = ErrorCode.HOST_UNREACHABLE if unreachable else ErrorCode.FETCH_FAILED
         if isinstance(reason, urllib3.exceptions.ResponseError):
             remedy = "Look into the log of the server that PACKSIGHT_S3__ENDPOINT names: it answers, but its disk may be full."
-            return StorageError(code, f"{name}: {self.endpoint} cannot carry it out ({reason})", remedy=remedy)
+            return StoreUnable(code, f"{name}: {self.endpoint} cannot carry it out ({reason})", remedy=remedy)
         started = "Start the server that PACKSIGHT_S3__ENDPOINT names, or correct it." if unreachable else None
         return StorageError(code, f"{name}: {self.endpoint}: {type(reason).__name__}", remedy=started)
