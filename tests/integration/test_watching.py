@@ -280,3 +280,14 @@ def test_a_store_that_cannot_keep_anything_is_not_said_to_need_a_start(
     monkeypatch.setattr(ObjectStore, "create", full)
     (found,) = doctor._storage(live_settings, StackFolder(tmp_path / "none"))
     assert found.remedy == "Its disk may be full."
+
+
+@pytest.mark.parametrize(("step", "told"), [(3600, "behind"), (-60, "ahead of"), (2, "")])
+def test_a_clock_that_differs_from_the_brokers_is_told(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: int, told: str
+) -> None:
+    now = time.time
+    monkeypatch.setattr(doctor.time, "time", lambda: round(now()) + step)
+    wrong = [one for one in doctor._broker(live_settings, StackFolder(tmp_path / "none")) if one.level is doctor.Level.WRONG]
+    assert [one.subject for one in wrong] == ["broker", "results"] * bool(told)
+    assert all(f"s {told} the one here" in one.text and "NTP" in one.remedy for one in wrong)
