@@ -123,7 +123,7 @@ class ObjectMissing(StorageError):
 
 
 class StoreUnable(StorageError):
-    """Object storage answers and cannot carry it out now, as when its disk is full or a clock is wrong: there is nothing to start."""
+    """Object storage answers and cannot carry it out now: its disk is full, or a clock is wrong. There is nothing to start."""
 
 
 class MessageError(PacksightError):

@@ -454,7 +454,7 @@ def test_servers_whose_clocks_differ_take_each_errand_once_and_at_once(
         assert errands.take(Kind.RETRY) is not None
 
 
-def test_what_was_accepted_before_the_clock_was_set_back_does_not_wait_for_the_time_to_come_again(live_settings: Settings) -> None:
+def test_what_was_accepted_before_the_clock_was_set_back_waits_for_no_time_to_come_again(live_settings: Settings) -> None:
     with Client(live_settings) as client:
         errands = Errands(client.ledger.client, 60)
         for job, ahead in (("later", 600), ("before", 7200)):

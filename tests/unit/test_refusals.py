@@ -136,7 +136,7 @@ def test_a_server_that_runs_is_not_said_to_be_started(error: Exception) -> None:
         ({"aof_last_write_status": "ok", "maxmemory": 0, "used_memory": 9, "maxmemory_policy": "noeviction"}, ""),
         ({"maxmemory": 10, "used_memory": 12, "mem_not_counted_for_evict": 3, "maxmemory_policy": "noeviction"}, ""),
         ({"maxmemory": 10, "used_memory": 12, "maxmemory_policy": "allkeys-lru"}, ""),
-        ({"maxmemory": 10, "used_memory": 12, "mem_not_counted_for_evict": 2, "maxmemory_policy": "noeviction"}, "memory is full"),
+        ({"maxmemory": 10, "used_memory": 12, "mem_not_counted_for_evict": 2, "maxmemory_policy": "noeviction"}, "is full"),
         ({"aof_last_write_status": "err"}, "its disk is full"),
     ],
 )
