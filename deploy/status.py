@@ -209,7 +209,7 @@ def _queues(settings: Settings) -> dict[str, Any]:
 
 def full(settings: Settings) -> list[str]:
     """Servers of queue and results that answer and keep nothing new, in sentences; raises redis.RedisError."""
-    found = {}
+    found: dict[tuple[object, object], str] = {}
     for role, url in (("broker", settings.broker), ("server of results", settings.results)):
         with open_redis(url, timeout=settings.queue.socket_timeout) as client:
             address = client.connection_pool.connection_kwargs

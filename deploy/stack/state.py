@@ -40,7 +40,8 @@ class Begun(BaseModel):
 
 
 def _after(process: psutil.Process) -> float:
-    return round(process.create_time() - psutil.boot_time(), 2)  # both move with the clock
+    begun, booted = float(process.create_time()), float(psutil.boot_time())  # both move with the clock
+    return round(begun - booted, 2)
 
 
 class Part(BaseModel):

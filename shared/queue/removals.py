@@ -71,4 +71,4 @@ class Removals:
         return state != _DONE and abs(self._now() - float(state)) < ALIVE  # later than now: the clock was set back meanwhile
 
     def _now(self) -> int:
-        return int(cast("tuple[int, int]", self._client.time())[0])  # the database's, since those of hosts differ
+        return self._client.time()[0]  # the database's, since those of hosts differ

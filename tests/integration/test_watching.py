@@ -287,7 +287,7 @@ def test_a_clock_that_differs_from_the_brokers_is_told(
     live_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: int, told: str
 ) -> None:
     now = time.time
-    monkeypatch.setattr(doctor.time, "time", lambda: round(now()) + step)
+    monkeypatch.setattr(time, "time", lambda: round(now()) + step)
     wrong = [one for one in doctor._broker(live_settings, StackFolder(tmp_path / "none")) if one.level is doctor.Level.WRONG]
     assert [one.subject for one in wrong] == ["broker", "results"] * bool(told)
     assert all(f"s {told} the one here" in one.text and "NTP" in one.remedy for one in wrong)
