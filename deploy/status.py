@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
@@ -20,9 +19,9 @@ from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
 from packsight.shared.contract.errors import CatalogError, PacksightError, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, WORKER_QUEUES
-from packsight.shared.queue import overview, syncs, tried
+from packsight.shared.queue import overview, refusals, syncs, tried
 from packsight.shared.queue.broker import open_broker
-from packsight.shared.queue.connection import result_database
+from packsight.shared.queue.connection import open_redis, result_database
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.overview import Overview
 from packsight.shared.queue.registry import ChildEntry, ProcessEntry, children, processes, replicas
@@ -122,13 +121,14 @@ def observe(folder: StackFolder, settings: Settings) -> Observation:
     except UserError as error:
         seen["errors"].append(str(error))
     try:
+        seen["errors"] += full(settings)
         seen |= _queues(settings)
         fleet, parents = seen["children"], seen["processes"]
         seen["notes"] = differing(fleet) + starting(fleet, parents)
         found = ailing(fleet, parents) + complaints(fleet, seen.pop("replicas"), parents)
         seen["errors"] += [line for line in found if line not in seen["errors"]]
     except redis.RedisError as error:
-        what = advice.start(folder.root, "broker", "PACKSIGHT_BROKER_URL")
+        what = refusals.remedy(error, advice.start(folder.root, "broker", "PACKSIGHT_BROKER_URL"))
         seen["errors"].append(f"The broker does not answer ({type(error).__name__}). {what}")
     try:
         seen["catalogs"], refused = catalogs(settings)
@@ -179,12 +179,11 @@ def _part(folder: StackFolder, state: StackState, part: Part) -> PartSeen:
             # What the supervisor started is listed by itself.
             for one in [process, *(process.children(recursive=True) if part != state.supervisor else [])]:
                 memory += one.memory_info().rss / 1e6
-    uptime = max(0.0, time.time() - part.started) if process is not None else 0.0
     return PartSeen(
         name=part.name,
         pid=part.pid,
         up=process is not None,
-        uptime=round(uptime, 1),
+        uptime=round(part.age(), 1),
         memory_mb=round(memory, 1),
         url=part.url,
         log=str(part.log),
@@ -206,6 +205,19 @@ def _queues(settings: Settings) -> dict[str, Any]:
             "dead_letters": DeadLetters(settings).count(),
             "overview": overview.read(client),
         }
+
+
+def full(settings: Settings) -> list[str]:
+    """Servers of queue and results that answer and keep nothing new, in sentences; raises redis.RedisError."""
+    found: dict[tuple[object, object], str] = {}
+    for role, url in (("broker", settings.broker), ("server of results", settings.results)):
+        with open_redis(url, timeout=settings.queue.socket_timeout) as client:
+            address = client.connection_pool.connection_kwargs
+            why = refusals.fullness(client.info())
+        if why:
+            text = f"The {role} takes nothing new: {why}. Workers wait, and what waits stays. {refusals.ROOM}"
+            found.setdefault((address.get("host"), address.get("port")), text)
+    return list(found.values())
 
 
 def catalogs(settings: Settings) -> tuple[list[CatalogSeen], list[str]]:

@@ -39,7 +39,7 @@ from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import create_key, public_key
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, is_published, published_names
-from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, UserError
+from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, StoreUnable, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, check_catalog_name
 from packsight.shared.queue import refusals, tried
 from packsight.shared.settings import Settings, act_as, settings
@@ -436,7 +436,7 @@ def _reachable() -> Iterator[None]:
         away = advice.start(settings().home, "broker", "PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL")
         raise UserError(f"Redis does not answer ({error}). {refusals.remedy(error, away)}") from None
     except PacksightError as error:
-        if error.code not in {ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT}:
+        if error.code not in {ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT} or isinstance(error, StoreUnable):
             raise
         remedy = advice.start(settings().home, "s3", "PACKSIGHT_S3__ENDPOINT")
         raise UserError(f"Object storage does not answer ({error.message}). {remedy}") from None

@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError
 
 from packsight.producer.backoff import UNANSWERED
 from packsight.shared import advice
-from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
+from packsight.shared.contract.errors import ErrorCode, StorageError, StoreUnable, UserError
 from packsight.shared.contract.messages import (
     BULK_QUEUE,
     PRIORITIES,
@@ -87,7 +87,7 @@ def answering(settings: Settings, then: str = "") -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        if error.code is not ErrorCode.HOST_UNREACHABLE:
+        if error.code is not ErrorCode.HOST_UNREACHABLE or isinstance(error, StoreUnable):
             raise
         remedy = advice.start(settings.home, "s3", "PACKSIGHT_S3__ENDPOINT")
         raise StorageError(error.code, error.message, remedy=remedy) from error

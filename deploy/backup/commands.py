@@ -18,7 +18,7 @@ from packsight.indexer.tables import size
 from packsight.shared import advice
 from packsight.shared.catalog.signatures import Keyring
 from packsight.shared.catalog.trust import NOT_CHECKED
-from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
+from packsight.shared.contract.errors import ErrorCode, StorageError, StoreUnable, UserError
 from packsight.shared.settings import Settings, load_settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
@@ -104,7 +104,7 @@ def _reachable(folder: Path, stack: StackFolder) -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        if error.code not in {ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT}:
+        if error.code not in {ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT} or isinstance(error, StoreUnable):
             raise
         remedy = advice.start(stack.root, "s3", "PACKSIGHT_S3__ENDPOINT")
         raise UserError(f"Object storage does not answer ({error.message}). {remedy}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,30 @@ from packsight.shared.storage.files import write_private
 
 _SAME_START = 2.0
 """Seconds by which two readings of one process's start may differ when the clock is set."""
+_RUN = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Begun(BaseModel):
+    """When a process began, by a clock that nobody sets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: str
+    """The machine's run, from one start to the next; empty where the system has no name for it."""
+    after: float
+    """Seconds from the start of the machine."""
+
+    @classmethod
+    def of(cls, process: psutil.Process) -> Begun:
+        """Raises psutil.NoSuchProcess."""
+        with contextlib.suppress(OSError):
+            return cls(run=_RUN.read_text().strip(), after=_after(process))
+        return cls(run="", after=_after(process))
+
+
+def _after(process: psutil.Process) -> float:
+    begun, booted = float(process.create_time()), float(psutil.boot_time())  # both move with the clock
+    return round(begun - booted, 2)
 
 
 class Part(BaseModel):
@@ -27,7 +52,9 @@ class Part(BaseModel):
     name: str
     pid: int
     started: float
-    """Seconds since the epoch, as the system tells it."""
+    """Seconds since the epoch, as the system told it then: the same process began at another time once the clock was set."""
+    begun: Begun | None = None
+    """None where an older release started it."""
     log: Path
     url: str = ""
     node: str = ""
@@ -38,10 +65,17 @@ class Part(BaseModel):
         """The running process, None when it has ended or its pid belongs to another one."""
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < _SAME_START
+            same = abs(process.create_time() - self.started) < _SAME_START or Begun.of(process) == self.begun
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
+
+    def age(self) -> float:
+        """Seconds for which its process has run; 0 when it has ended."""
+        process = self.process()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return max(0.0, time.time() - process.create_time()) if process is not None else 0.0
+        return 0.0
 
 
 class StackState(BaseModel):

@@ -26,7 +26,7 @@ import psutil
 from packsight.deploy.stack import plan, services
 from packsight.deploy.stack.restarts import Restarts
 from packsight.deploy.stack.services import Spec
-from packsight.deploy.stack.state import Part, StackFolder
+from packsight.deploy.stack.state import Begun, Part, StackFolder
 from packsight.deploy.stack.stopping import end
 from packsight.shared import health, launch, logs
 from packsight.shared.contract.errors import UserError
@@ -61,6 +61,8 @@ class _Kept:
     part: Part | None
     """Its process, or its last one."""
     restarts: Restarts
+    born: float
+    """When its process began, as far as is known, on the clock of time.monotonic."""
     process: subprocess.Popen[bytes] | None = None
     """None when an earlier supervisor started it: then how it ends is not known."""
     again_at: float | None = None
@@ -78,6 +80,10 @@ class _Kept:
         return self.part is not None and self.part.process() is not None
 
 
+def _kept(spec: Spec, part: Part | None, restarts: Restarts) -> _Kept:
+    return _Kept(spec, part, restarts, time.monotonic() - (part.age() if part is not None else 0.0))
+
+
 class Supervisor:
     """Keeps the parts of a folder's stack.
 
@@ -89,7 +95,7 @@ class Supervisor:
     ) -> None:
         living = {part.name: part for part in folder.load().running()}
         self.folder, self.stopped = folder, stopped
-        self.kept = {spec.name: _Kept(spec, living.get(spec.name), restarts()) for spec in parts}
+        self.kept = {spec.name: _kept(spec, living.get(spec.name), restarts()) for spec in parts}
         self._given_up: dict[str, str] = {}
         self._unsaved = False
 
@@ -164,7 +170,7 @@ class Supervisor:
     def _ended(self, one: _Kept) -> None:
         """Say why a part ended, and when it is started again."""
         name = one.spec.name
-        life = time.time() - one.part.started if one.part is not None else 0.0
+        life = time.monotonic() - one.born
         how = services.ending(one.process.returncode if one.process is not None else None)
         if one.process is None:
             how += ", how is not known, since an earlier supervisor had started it"
@@ -185,10 +191,12 @@ class Supervisor:
 
     def _begin(self, one: _Kept) -> None:
         one.process = process = services.start(one.spec, self._log(one))
+        one.born, seen = time.monotonic(), psutil.Process(process.pid)
         one.part = Part(
             name=one.spec.name,
             pid=process.pid,
-            started=psutil.Process(process.pid).create_time(),
+            started=seen.create_time(),
+            begun=Begun.of(seen),
             log=self._log(one),
             url=one.spec.url,
             node=one.spec.node,
@@ -230,8 +238,10 @@ def _hang_up() -> None:
 
 
 def _register(folder: StackFolder) -> None:
-    started = psutil.Process().create_time()
-    own = Part(name="supervisor", pid=os.getpid(), started=started, log=folder.logs / "supervisor.log")
+    me = psutil.Process()
+    own = Part(
+        name="supervisor", pid=me.pid, started=me.create_time(), begun=Begun.of(me), log=folder.logs / "supervisor.log"
+    )  # fmt: skip
     folder.save(folder.load().model_copy(update={"supervisor": own}))
 
 

@@ -55,6 +55,7 @@ def draw_up(state: State, rules: Catalog, now: float, *, everything: bool) -> Ag
     """Choose the pictures that are asked for, into the table `agenda`: those at once, then those due longest, within the budget.
 
     Files have no host and cost no request, so they are looked at in every sync. everything: whatever is due or failing.
+    What was put off for longer than is ever done is due: the clock was set back meanwhile, or the limit was lowered.
     """
     state.run("CREATE TEMP TABLE IF NOT EXISTS agenda(rank INTEGER PRIMARY KEY, picture INTEGER NOT NULL)")
     state.run("DELETE FROM agenda")
@@ -64,11 +65,13 @@ def draw_up(state: State, rules: Catalog, now: float, *, everything: bool) -> Ag
         state.run("DELETE FROM hosts")
         state.run(f"{every} ORDER BY number")
         return Agenda(int(state.value("SELECT count(*) FROM agenda")), 0, 0)
-    put_off = 0
+    put_off, latest = 0, now + rules.picture_last_seconds * (1 + JITTER)
+    state.run("DELETE FROM hosts WHERE until > ?", latest)
     for host in _hosts(state):
         if not host:
             state.run(f"{every} AND host = '' ORDER BY number")
             continue
+        state.run("UPDATE pictures SET due = ? WHERE host = ? AND due > ?", now, host, latest)
         due = int(state.value(f"SELECT count(*) FROM pictures p WHERE {WANTED} AND host = ? AND due <= ?", host, now))
         if state.value("SELECT 1 FROM hosts WHERE host = ? AND until > ?", host, now) is None:
             due -= state.run(f"{every} AND host = ? AND due = ? ORDER BY number", host, AT_ONCE)

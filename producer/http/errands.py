@@ -1,6 +1,7 @@
 """What the door has accepted and has still to do: kept in the result database, so that no restart forgets it.
 
 An errand is taken by one server at a time, for as long as it says that it lives, and is there until it is done or given up.
+Times are the database's, since the clocks of several servers differ.
 """
 
 from __future__ import annotations
@@ -30,31 +31,41 @@ _IDLE = 0.5
 _FIRST, _LAST, _TRIES = 5.0, 900.0, 25
 """Seconds until the second try, doubled with each further one up to the second number; after so many, some five hours, a
 webhook is given up: whoever is to be told will look for itself by then. What else was accepted is tried until it is done."""
-_ADD = """
+_LONGEST = 1000.0
+"""Seconds for which no errand waits that was put there by today's clock: it was set back since."""
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1e6
+"""
+_ADD = _NOW + """
 -- An errand in the place of one of the same name; 0 where that has other codes. KEYS: errand, errands, those that were given up.
--- ARGV: the errand (JSON), its name, now, seconds to keep it, its codes (JSON).
+-- ARGV: the errand (JSON), its name, seconds to keep it, its codes (JSON).
 local text = redis.call('GET', KEYS[1])
 local function joined(codes) return table.concat(codes or {}, ' ') end
-if text and joined(cjson.decode(text)['codes']) ~= joined(cjson.decode(ARGV[5])) then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
+if text and joined(cjson.decode(text)['codes']) ~= joined(cjson.decode(ARGV[4])) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3])
 redis.call('ZREM', KEYS[3], ARGV[2])
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
-redis.call('EXPIRE', KEYS[2], ARGV[4])
+redis.call('ZADD', KEYS[2], now, ARGV[2])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
 return 1
 """
-_TAKE = """
--- The errand that has been due longest, now leased. KEYS: errands. ARGV: now, end of the lease.
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 1)
+_TAKE = _NOW + """
+-- The errand that has been due longest, now leased. KEYS: errands. ARGV: seconds of the lease, for which none waits.
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1)
+if #due == 0 then due = redis.call('ZRANGEBYSCORE', KEYS[1], now + ARGV[2], '+inf', 'LIMIT', 0, 1) end
 if #due == 0 then return false end
-redis.call('ZADD', KEYS[1], ARGV[2], due[1])
+redis.call('ZADD', KEYS[1], now + ARGV[1], due[1])
 return due[1]
 """
-_UNLESS_REPLACED = """
+_UNLESS_REPLACED = _NOW + """
 -- Commands, unless the errand is gone or another has taken its place. KEYS: errand, and others that the commands name.
--- ARGV: the errand's nonce, the commands (JSON).
+-- ARGV: the errand's nonce, the commands (JSON); what ZADD is told there are seconds from now.
 local text = redis.call('GET', KEYS[1])
 if not text or (cjson.decode(text)['nonce'] or '') ~= ARGV[1] then return end
-for _, command in ipairs(cjson.decode(ARGV[2])) do redis.call(unpack(command)) end
+for _, command in ipairs(cjson.decode(ARGV[2])) do
+  if command[1] == 'ZADD' then command[#command - 1] = now + command[#command - 1] end
+  redis.call(unpack(command))
+end
 """
 
 
@@ -131,7 +142,7 @@ class Errands:
         text = errand.model_copy(update={"nonce": uuid.uuid4().hex}).model_dump_json()
         added = self._add(
             keys=[keys.errand(errand.name), keys.errands(errand.kind), keys.errands_failed(errand.kind)],
-            args=[text, errand.name, time.time(), self._expires, json.dumps(errand.codes)],
+            args=[text, errand.name, self._expires, json.dumps(errand.codes)],
         )
         if not added:
             raise Otherwise
@@ -140,8 +151,7 @@ class Errands:
 
     def take(self, kind: Kind) -> Errand | None:
         """The errand that has been due longest, which is nobody else's for now; None when there is none."""
-        now = time.time()
-        name = cast("str | None", self._take(keys=[keys.errands(kind)], args=[now, now + _LEASE]))
+        name = cast("str | None", self._take(keys=[keys.errands(kind)], args=[_LEASE, _LONGEST]))
         if name is None:
             return None
         text = cast("str | None", self._client.get(keys.errand(name)))
@@ -152,7 +162,7 @@ class Errands:
 
     def renew(self, errand: Errand) -> None:
         """Say that it is still worked on."""
-        self._change(errand, ("ZADD", keys.errands(errand.kind), "XX", str(time.time() + _LEASE), errand.name))
+        self._change(errand, ("ZADD", keys.errands(errand.kind), "XX", str(_LEASE), errand.name))
 
     def done(self, errand: Errand) -> None:
         """Take it off the list; whom a webhook tells stays known, for `again`."""
@@ -179,13 +189,13 @@ class Errands:
 
     def put_back(self, errand: Errand, seconds: float = 0.0) -> None:
         """Have one that was taken done after so many seconds."""
-        due = ("ZADD", keys.errands(errand.kind), str(time.time() + seconds), errand.name)
+        due = ("ZADD", keys.errands(errand.kind), str(seconds), errand.name)
         self._change(errand, self._kept(errand), due, ("EXPIRE", keys.errands(errand.kind), str(self._expires)))
 
     def give_up(self, errand: Errand) -> None:
         """Put it aside, to be listed."""
         failed = keys.errands_failed(errand.kind)
-        off, aside = ("ZREM", keys.errands(errand.kind), errand.name), ("ZADD", failed, str(time.time()), errand.name)
+        off, aside = ("ZREM", keys.errands(errand.kind), errand.name), ("ZADD", failed, "0", errand.name)
         self._change(errand, self._kept(errand), off, aside, ("EXPIRE", failed, str(self._expires)))
 
     def _kept(self, errand: Errand) -> tuple[str, ...]:

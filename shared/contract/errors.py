@@ -122,6 +122,10 @@ class ObjectMissing(StorageError):
     """An object is not there."""
 
 
+class StoreUnable(StorageError):
+    """Object storage answers and cannot carry it out now: its disk is full, or a clock is wrong. There is nothing to start."""
+
+
 class MessageError(PacksightError):
     """A message that does not follow the contract; it is put aside on the dead-letter list."""
 

@@ -6,6 +6,8 @@ They are no error of the command, and pass: whoever meets one waits and asks aga
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -19,6 +21,10 @@ _SPOILT = re.compile(r"WRONGTYPE\b|(?:ERR )?(?:hash )?value is not an integer|(?
 """As replies begin that come of what is kept under the very key, whoever put it there."""
 _NEAR = 80
 """Characters in which that stands: a script's error puts the name of the script before it."""
+
+
+ROOM = "It runs: give it room on its disk and in its memory, or wait until it has loaded."
+"""What a person is to do about such a server."""
 
 
 class Refusing(RedisConnectionError):
@@ -35,7 +41,15 @@ def is_refusal(error: BaseException) -> bool:
 def remedy(error: BaseException, otherwise: str) -> str:
     """What a person is to do about a broker that cannot be worked with, by what it or its library said; else `otherwise`."""
     said = is_refusal(error) or isinstance(error, Refusing) or _REPLY.search(str(error)[:_NEAR])
-    return "It runs: give it room on its disk and in its memory, or wait until it has loaded." if said else otherwise
+    return ROOM if said else otherwise
+
+
+def fullness(info: Mapping[str, Any]) -> str:
+    """Why a server keeps nothing new, by what INFO says of it; empty where it does. All questions it answers as ever."""
+    if info.get("aof_last_write_status", "ok") != "ok":
+        return "it cannot write its append-only file, as when its disk is full"
+    limit, taken = info.get("maxmemory", 0), info.get("used_memory", 0) - info.get("mem_not_counted_for_evict", 0)
+    return "its memory is full" if limit and taken >= limit and info.get("maxmemory_policy") == "noeviction" else ""
 
 
 def is_spoilt(error: BaseException) -> bool:

@@ -39,7 +39,7 @@ class Removals:
         token = secrets.token_hex(8)
 
         def going_on() -> None:
-            self._note(token, str(time.time()))
+            self._note(token, str(self._now()))
 
         going_on()
         try:
@@ -54,7 +54,7 @@ class Removals:
     def since(self, before: frozenset[str], pause: Callable[[float], None] = time.sleep) -> bool:
         """Wait for the removals that go on now, and tell whether there was one since `before` was returned."""
         found = self._all()
-        while any(_goes_on(state) for token, state in self._all().items() if token in found):  # later ones see our manifest
+        while any(self._goes_on(state) for token, state in self._all().items() if token in found):  # later ones see our manifest
             pause(0.2)
         return bool(found.keys() - before)
 
@@ -67,6 +67,8 @@ class Removals:
             pipe.expire(keys.REMOVALS, _KEPT)
             pipe.execute()
 
+    def _goes_on(self, state: str) -> bool:
+        return state != _DONE and abs(self._now() - float(state)) < ALIVE  # later than now: the clock was set back meanwhile
 
-def _goes_on(state: str) -> bool:
-    return state != _DONE and time.time() - float(state) < ALIVE
+    def _now(self) -> int:
+        return self._client.time()[0]  # the database's, since those of hosts differ

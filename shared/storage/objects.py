@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as TransferTimeout
 from urllib3.util import Retry, Timeout
 
-from packsight.shared.contract.errors import ErrorCode, ObjectMissing, StorageError
+from packsight.shared.contract.errors import ErrorCode, ObjectMissing, StorageError, StoreUnable
 from packsight.shared.settings import S3
 from packsight.shared.storage import deadline, layout
 from packsight.shared.storage.coding import Received
@@ -40,6 +40,8 @@ _CODES = {
     "InvalidAccessKeyId": ErrorCode.ACCESS_DENIED,
     "SignatureDoesNotMatch": ErrorCode.ACCESS_DENIED,
 }
+_SKEWED = "RequestTimeTooSkewed"
+"""How what was signed at another time is refused: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
 _CHUNK = 256 * 1024
 _ERRORS = (S3Error, ServerError, InvalidResponseError, HTTPError, ValueError, ParseError)
 """What calls of the client raise; the last two for answers that are not S3's: minio parses what it gets."""
@@ -310,6 +312,9 @@ class ObjectStore:
             raise self._typed(error, name) from error
 
     def _typed(self, error: Exception, name: str) -> StorageError:
+        if isinstance(error, S3Error) and error.code == _SKEWED:
+            remedy = "Set the clock of this machine, or that of object storage: they are more than a quarter of an hour apart."
+            return StoreUnable(ErrorCode.HOST_UNREACHABLE, f"{name}: {error.code}: {error.message}", remedy=remedy)
         if isinstance(error, S3Error):
             code = _CODES.get(str(error.code), ErrorCode.FETCH_FAILED)
             kind = ObjectMissing if code is ErrorCode.OBJECT_MISSING else StorageError
@@ -323,6 +328,6 @@ class ObjectStore:
         code = ErrorCode.HOST_UNREACHABLE if unreachable else ErrorCode.FETCH_FAILED
         if isinstance(reason, urllib3.exceptions.ResponseError):
             remedy = "Look into the log of the server that PACKSIGHT_S3__ENDPOINT names: it answers, but its disk may be full."
-            return StorageError(code, f"{name}: {self.endpoint} cannot carry it out ({reason})", remedy=remedy)
+            return StoreUnable(code, f"{name}: {self.endpoint} cannot carry it out ({reason})", remedy=remedy)
         started = "Start the server that PACKSIGHT_S3__ENDPOINT names, or correct it." if unreachable else None
         return StorageError(code, f"{name}: {self.endpoint}: {type(reason).__name__}", remedy=started)

@@ -436,6 +436,36 @@ def test_a_server_stops_in_the_middle_of_a_retry_and_leaves_it_to_the_next(live_
             assert set(worker.seen.values()) == {1}
 
 
+def test_servers_whose_clocks_differ_take_each_errand_once_and_at_once(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time
+    with Client(live_settings) as client:
+        errands = Errands(client.ledger.client, 60)
+        monkeypatch.setattr(time, "time", lambda: now() + 3600)  # of a server that is ahead
+        errands.add(Errand(kind=Kind.RETRY, job="ahead"))
+        monkeypatch.setattr(time, "time", now)
+        taken = errands.take(Kind.RETRY)
+        assert taken is not None and taken.job == "ahead"
+        monkeypatch.setattr(time, "time", lambda: now() + 3600)
+        assert errands.take(Kind.RETRY) is None
+        errands.put_back(taken)
+        monkeypatch.setattr(time, "time", now)
+        assert errands.take(Kind.RETRY) is not None
+
+
+def test_what_was_accepted_before_the_clock_was_set_back_waits_for_no_time_to_come_again(live_settings: Settings) -> None:
+    with Client(live_settings) as client:
+        errands = Errands(client.ledger.client, 60)
+        for job, ahead in (("later", 600), ("before", 7200)):
+            errands.add(Errand(kind=Kind.RETRY, job=job))
+            name = Errand(kind=Kind.RETRY, job=job).name
+            client.ledger.client.zadd(keys.errands(Kind.RETRY), {name: time.time() + ahead}, xx=True)
+        taken = errands.take(Kind.RETRY)
+        assert taken is not None and taken.job == "before"
+        assert errands.take(Kind.RETRY) is None
+
+
 def test_a_retry_says_that_it_lives_with_each_message_that_it_queues(live_settings: Settings) -> None:
     said: list[int] = []
     with Client(live_settings) as client:

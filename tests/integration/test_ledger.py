@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -140,6 +142,26 @@ def test_whoever_submits_waits_for_the_removals_that_began_before_and_for_no_lat
         assert len(waited) == 1
     assert len(ledger.removals.seen()) == 2
     assert not ledger.removals.since(ledger.removals.seen())
+
+
+@pytest.mark.parametrize("step", [3600, -3600])
+def test_whoever_submits_waits_for_removals_whatever_the_clocks_of_hosts_say_and_for_none_that_died(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    now, waited = time.time, list[None]()
+    with ExitStack() as removing:
+        with monkeypatch.context() as there:
+            there.setattr(time, "time", lambda: now() + step)
+            removing.enter_context(ledger.removals.removing())
+
+        def pause(_: float) -> None:
+            waited.append(None)
+            removing.close()
+
+        assert ledger.removals.since(frozenset(), pause) and waited == [None]
+        token = secrets.token_hex(8)
+        ledger.client.hset(keys.REMOVALS, token, now() + step)  # it died before the clock was set
+        ledger.removals.since(frozenset(), lambda _: pytest.fail("waits for one that died"))
 
 
 def test_results_are_those_of_tasks_that_ended(ledger: Ledger, app: App) -> None:

@@ -3,11 +3,13 @@
 import hashlib
 import random
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
+import minio.time
 import pytest
 
-from packsight.shared.contract.errors import ErrorCode, StorageError
+from packsight.shared.contract.errors import ErrorCode, StorageError, StoreUnable
 from packsight.shared.settings import Settings
 from packsight.shared.storage.files import FileChanged, hash_file
 from packsight.shared.storage.objects import Conflict, ObjectStore
@@ -94,3 +96,16 @@ def test_listing_goes_below_a_prefix_or_stops_at_the_next_level(store: ObjectSto
         store.write(key, b"")
     assert list(store.list("x/")) == ["x/1", "x/y/2"]
     assert list(store.list("x/", recursive=False)) == ["x/1", "x/y/"]
+
+
+@pytest.mark.parametrize("hours", [1, -24])
+def test_of_a_clock_that_is_wrong_it_is_said_what_to_set(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    store.write("kept", b"content")
+    now = minio.time.utcnow
+    monkeypatch.setattr(minio.time, "utcnow", lambda: now() + timedelta(hours=hours))
+    with pytest.raises(StoreUnable, match="RequestTimeTooSkewed") as caught:
+        store.read("kept")
+    assert "Set the clock" in caught.value.remedy and caught.value.retryable
+    assert not store.answers(), "so that a worker takes no work, and no photo fails for it"

@@ -31,7 +31,7 @@ from packsight.indexer.version_report.summary import Summary, Verdict
 from packsight.indexer.watching.reviewed import Reviews
 from packsight.indexer.watching.watch import Part, Watch
 from packsight.shared.catalog.pointer import Current
-from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.errors import ErrorCode, StoreUnable, UserError
 from packsight.shared.contract.messages import BULK_QUEUE, INDEXER_QUEUE, RECOGNIZE, RECONCILE
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.metrics.table import METRICS
@@ -254,3 +254,40 @@ def test_what_people_found_of_sampled_answers_is_a_figure_of_each_catalog(live_s
     assert found["packsight_reviewed_matched_right_ratio", "shop"] == 0.5
     assert found["packsight_promised_matched_right_ratio", "shop"] == live_settings.review.precision
     assert found["packsight_reviewed_matched", "empty"] == 0
+
+
+def test_a_broker_that_is_full_is_named_by_whoever_looks_though_it_answers(
+    live_settings: Settings, client: redis.Redis, tmp_path: Path
+) -> None:
+    folder = StackFolder(tmp_path / "none")
+    assert not observe(folder, live_settings).errors
+    client.config_set("maxmemory", 1)
+    try:
+        (error,) = observe(folder, live_settings).errors
+        wrong = [one for one in doctor._broker(live_settings, folder) if one.level is doctor.Level.WRONG]
+    finally:
+        client.config_set("maxmemory", 0)
+    assert "broker takes nothing new: its memory is full" in error and "give it room" in error
+    assert {one.subject for one in wrong} == {"broker", "results"} and all("give it room" in one.remedy for one in wrong)
+
+
+def test_a_store_that_cannot_keep_anything_is_not_said_to_need_a_start(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object) -> bool:
+        raise StoreUnable(ErrorCode.HOST_UNREACHABLE, "cannot carry it out", remedy="Its disk may be full.")
+
+    monkeypatch.setattr(ObjectStore, "create", full)
+    (found,) = doctor._storage(live_settings, StackFolder(tmp_path / "none"))
+    assert found.remedy == "Its disk may be full."
+
+
+@pytest.mark.parametrize(("step", "told"), [(3600, "behind"), (-60, "ahead of"), (2, "")])
+def test_a_clock_that_differs_from_the_brokers_is_told(
+    live_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: int, told: str
+) -> None:
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: round(now()) + step)
+    wrong = [one for one in doctor._broker(live_settings, StackFolder(tmp_path / "none")) if one.level is doctor.Level.WRONG]
+    assert [one.subject for one in wrong] == ["broker", "results"] * bool(told)
+    assert all(f"s {told} the one here" in one.text and "NTP" in one.remedy for one in wrong)

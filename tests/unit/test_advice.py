@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import psutil
 import pytest
 from pydantic import SecretStr
 
 from packsight.deploy import doctor
+from packsight.deploy.backup import commands as backups
 from packsight.deploy.stack.ports import free_ports
-from packsight.deploy.stack.state import StackFolder, StackState
+from packsight.deploy.stack.state import Part, StackFolder, StackState
 from packsight.deploy.status import observe
 from packsight.indexer import commands
+from packsight.producer.broker import answering
 from packsight.shared import advice
-from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.errors import ErrorCode, StoreUnable, UserError
 from packsight.shared.settings import S3, Settings
 
 
@@ -74,3 +78,20 @@ def test_the_indexers_commands_say_the_same_in_a_container(
         with pytest.raises(UserError, match=told):
             commands.storage(as_json=False)
         monkeypatch.delenv(variable)
+
+
+def test_of_a_store_that_answers_nobody_is_told_to_start_one(folder: StackFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = away(folder)
+    monkeypatch.setattr(commands, "settings", lambda: settings)
+    for asking in (commands._reachable(), backups._reachable(folder.root, folder), answering(settings)):
+        with pytest.raises(StoreUnable) as caught, asking:
+            raise StoreUnable(ErrorCode.HOST_UNREACHABLE, "cannot carry it out", remedy="Its disk may be full.")
+        assert caught.value.remedy == "Its disk may be full."
+
+
+def test_of_a_worker_that_runs_and_is_not_ready_its_log_is_named(folder: StackFolder) -> None:
+    assert "packsight up" in doctor._of_workers(folder)
+    log = folder.logs / "worker.log"
+    part = Part(name="worker", pid=os.getpid(), started=psutil.Process().create_time(), log=log)
+    folder.save(StackState(parts=(part,)))
+    assert str(log) in doctor._of_workers(folder) and "packsight up" not in doctor._of_workers(folder)

@@ -20,7 +20,7 @@ from redis.exceptions import (
 from packsight.shared.queue import result_backend
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.callbacks import Backend
-from packsight.shared.queue.refusals import Refusing, is_refusal, is_spoilt, remedy
+from packsight.shared.queue.refusals import Refusing, fullness, is_refusal, is_spoilt, remedy
 from packsight.shared.queue.result_backend import ResultBackend
 from packsight.shared.queue.transport.channel import Channel
 from packsight.shared.settings import Settings
@@ -127,3 +127,18 @@ def test_a_broker_that_refuses_to_say_that_it_is_there_ends_no_consumer() -> Non
 def test_a_server_that_runs_is_not_said_to_be_started(error: Exception) -> None:
     assert "give it room" in remedy(error, "Start it.")
     assert remedy(redis.ConnectionError("Connection refused"), "Start it.") == "Start it."
+
+
+@pytest.mark.parametrize(
+    ("info", "why"),
+    [
+        ({}, ""),
+        ({"aof_last_write_status": "ok", "maxmemory": 0, "used_memory": 9, "maxmemory_policy": "noeviction"}, ""),
+        ({"maxmemory": 10, "used_memory": 12, "mem_not_counted_for_evict": 3, "maxmemory_policy": "noeviction"}, ""),
+        ({"maxmemory": 10, "used_memory": 12, "maxmemory_policy": "allkeys-lru"}, ""),
+        ({"maxmemory": 10, "used_memory": 12, "mem_not_counted_for_evict": 2, "maxmemory_policy": "noeviction"}, "is full"),
+        ({"aof_last_write_status": "err"}, "its disk is full"),
+    ],
+)
+def test_a_server_that_keeps_nothing_new_is_known_by_what_it_tells_of_itself(info: dict[str, object], why: str) -> None:
+    assert why in fullness(info) and bool(why) == bool(fullness(info))

@@ -190,7 +190,7 @@ def chosen(state: State) -> list[str]:
 
 
 def test_new_pictures_come_first_whatever_the_budget_then_those_due_longest(state: State) -> None:
-    dues = {"a/due1": 30.0, "a/due2": 10.0, "a/due3": 20.0, "a/later": 1e9, "b/due": 40.0}
+    dues = {"a/due1": 30.0, "a/due2": 10.0, "a/due3": 20.0, "a/later": 1e5, "b/due": 40.0}
     new = [f"http://a/new{number}" for number in range(4)]
     rows = [(f"http://{name}", "x", due) for name, due in dues.items()]
     pictures(state, *rows, *((address, "", 0.0) for address in new), ("file.jpg", "x", 1e9))
@@ -237,6 +237,17 @@ def test_a_host_that_fails_is_left_alone_longer_each_time_until_it_answers(state
     answers.note("a", failed=False)
     answers.keep(state, RULES, 30_000.0)
     assert schedule.draw_up(state, RULES, 30_000.0, everything=False).asked == 2
+
+
+def test_what_was_put_off_while_the_clock_was_a_year_ahead_is_due_once_it_is_right(state: State) -> None:
+    ahead = 365 * DAY
+    pictures(state, ("http://a/1", "x", schedule.after_success(RULES, ahead - 60 * DAY, ahead)), ("http://b/1", "x", 5 * DAY))
+    hosts = schedule.Hosts()
+    for _ in range(schedule.HOST_FAILURES):
+        hosts.note("a", failed=True)
+    hosts.keep(state, RULES, ahead)
+    assert schedule.draw_up(state, RULES, 1000.0, everything=False) == schedule.Agenda(asked=1, not_due=1, put_off=0)
+    assert chosen(state) == ["http://a/1"]
 
 
 # --- rows, compared with the plain function that says what they should be

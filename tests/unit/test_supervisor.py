@@ -22,7 +22,7 @@ from packsight.deploy.stack.credentials import Credentials
 from packsight.deploy.stack.restarts import RestartRules, Restarts
 from packsight.deploy.stack.services import Spec, ending
 from packsight.deploy.stack.stack import Wishes, _wished
-from packsight.deploy.stack.state import Part, StackFolder, StackState
+from packsight.deploy.stack.state import Begun, Part, StackFolder, StackState
 from packsight.deploy.stack.stopping import end, still_alive
 from packsight.deploy.stack.supervisor import StoppedError, Supervisor
 from packsight.shared.contract.errors import UserError
@@ -228,6 +228,27 @@ def test_without_a_supervisor_that_is_said_and_what_is_down_is_said_to_come_back
     end([part.model_copy(update={"stop_seconds": 0}) for part in state.parts if part.name == "worker"])
     (line,) = status.down(folder.load())
     assert line.startswith("worker is down and is being started again")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux tells when a process began")
+@pytest.mark.parametrize("step", [3600, -86_400])
+def test_setting_the_clock_makes_no_part_another_process(
+    folder: StackFolder, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    one = supervisor(folder, spec("valkey"), spec("worker"))
+    one.start(["valkey", "worker"], 10)
+    before = pids(folder)
+    booted, now = psutil.boot_time(), time.time
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + step)  # what the kernel tells of it then
+    monkeypatch.setattr(time, "time", lambda: now() + step)
+    assert pids(folder) == before
+    assert all(part.age() < 60 for part in folder.load().parts)
+    again = supervisor(folder, spec("valkey"), spec("worker"))
+    assert all(kept.alive for kept in again.kept.values())
+    assert end([part.model_copy(update={"stop_seconds": 5}) for part in folder.load().running()]) == []
+    assert pids(folder) == {}
+    other_run = folder.load().parts[0].model_copy(update={"pid": os.getpid(), "begun": Begun(run="another", after=0)})
+    assert other_run.process() is None
 
 
 def test_what_ended_is_not_waited_for_until_somebody_reaps_it(tmp_path: Path) -> None:
