@@ -19,7 +19,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions
 
 from bench.browser import chromium, go_on, press, sign_in, wait
-from bench.review_page import agrees
+from bench.reviews import agrees
 from bench.reviewer import Reviewer
 from packsight.deploy.testbed import Servers
 from packsight.producer.http.rights import Right
