@@ -46,7 +46,7 @@ def each(sources: Source | Iterable[Source]) -> Iterable[Source]:
     return [sources] if isinstance(sources, (str, bytes, os.PathLike, Item)) else sources
 
 
-def spelt(source: str | os.PathLike[str]) -> str:
+def spelt(source: object) -> str:
     """A path or address as text; raises UserError for what names nothing, such as a photo's bytes."""
     found = os.fspath(source) if isinstance(source, os.PathLike) else source
     if isinstance(found, str):

@@ -206,9 +206,11 @@ def test_one_source_is_one_whether_text_or_path_and_no_series_of_letters(
 
 def test_what_is_no_path_is_refused_with_what_to_do(client: Client) -> None:
     photo: Any = b"the bytes of a photo"
-    for ask in (client.recognize, client.submit):
-        with pytest.raises(UserError, match=r"not by bytes\. Write bytes to a file"):
-            ask(photo)
+    told = r"not by bytes\. Write bytes to a file"
+    with pytest.raises(UserError, match=told):
+        client.recognize(photo)
+    with pytest.raises(UserError, match=told):
+        client.submit(photo)
     with pytest.raises(UserError, match="A source is empty"):
         client.recognize("")
 
