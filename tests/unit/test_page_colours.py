@@ -15,7 +15,7 @@ _BEHIND = ("page", "card", "well", "warn")
 
 def _schemes() -> dict[str, dict[str, str]]:
     """Colours by their names, of each style, light and dark."""
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for style in _STYLES:
         parts = re.findall(r":root \{(.*?)\}", style.read_text(encoding="utf-8"), re.S)
         light, dark = (dict(re.findall(r"--([a-z_-]+): (#[0-9a-f]+)", part)) for part in parts)
