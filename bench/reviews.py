@@ -1,19 +1,21 @@
-"""`python -m bench.reviews SET`: what reviewing is worth, on photos that nobody reviewed.
+"""`python -m bench.reviews SET`: a review in a real browser by keyboard, and what it is worth to photos that nobody reviewed.
 
-A set as bench.sets has it becomes a catalog with one photo a product. Half of its labelled photos, by their hashes, are
-answered and go through the inbox; some of them are reviewed, by their labels, in its order. The next sync uses that. Both
-versions are then asked about every labelled photo that was not reviewed. Features are made in this process, once; broker, object
-store and syncs are the real ones. Photos made of products' only ones are left out before and after.
+A set as bench.sets has it becomes a catalog with one photo a product. Half of its labelled photos, by their hashes, are a job,
+and so are the others. Chromium opens the review of the first at a running HTTP door, and what waits is answered as the labels
+say by key presses alone. Verdicts are compared with the labels; after the next sync all photos that were not reviewed are asked
+again, over the queue.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
+import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -22,176 +24,158 @@ import typer
 from rich.console import Console
 
 from bench import entry
-from bench.described import Described, described
+from bench.browser import chromium, sign_in
+from bench.photos import PhotoSet
+from bench.reviewer import Given, Reviewer
+from bench.set_run import served
 from bench.sets import set_in
-from packsight.deploy.testbed import serving
-from packsight.indexer.fleet import Fleet
-from packsight.indexer.phases.run import Run
+from bench.testbed import Testbed, door, testbed, worker
+from packsight.indexer.examination import RefusedError
 from packsight.indexer.report import SyncReport, SyncRequest
-from packsight.indexer.sync import sync
-from packsight.producer.evaluation.variants import match
-from packsight.producer.reviews.desk import verdict_on
-from packsight.producer.reviews.inbox import Waiting, inbox
-from packsight.producer.rows import Row
-from packsight.shared.catalog.manifest import new_version
-from packsight.shared.catalog.recipe import Recipe
-from packsight.shared.catalog.snapshot import Snapshot
-from packsight.shared.catalog.trust import Trust
-from packsight.shared.catalog.versions import CatalogStore
-from packsight.shared.contract.messages import Part
-from packsight.shared.contract.outcomes import Described as Ending
-from packsight.shared.contract.outcomes import DescribeResult, Outcome, Provenance, Status
-from packsight.shared.queue import registry
-from packsight.shared.queue.registry import ChildEntry
-from packsight.shared.settings import Models, Settings
+from packsight.indexer.sync import run_sync
+from packsight.producer.client import Client
+from packsight.producer.evaluation import local
+from packsight.producer.evaluation.labels import TOP_K, answers, items
+from packsight.producer.evaluation.metrics import Answer
+from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.rights import Right
+from packsight.producer.reviews.desk import ReviewDesk
+from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.shares import Share
-from packsight.shared.storage import layout
-from packsight.shared.storage.feature_store import FeatureStore
-from packsight.shared.storage.objects import ObjectStore
-from packsight.shared.storage.reviews import ReviewStore
-from packsight.shared.storage.verdicts import Kind, Offered, Verdict, reviewed
+from packsight.shared.storage.verdicts import Kind, Verdict
 from packsight.shared.tables.labels import Label
-from packsight.shared.vision.features import Features
-from packsight.worker.networks.load import load_embedder, load_spotter
 
 console = Console()
+WHO = "ann"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A job and its answers by the sha256 of each photo."""
+
+    job: str
+    answers: Mapping[str, Answer]
 
 
 def main(
     folder: Annotated[Path, typer.Argument(help="Folder of a set: feed.xml, labels.csv, photos.")],
-    keep: Annotated[Path, typer.Option(help="Folder in which features are kept.")] = Path("bench-out/described"),
-    count: Annotated[int, typer.Option(help="Photos that are reviewed.")] = 60,
+    reviewed: Annotated[int, typer.Option(help="Photos that are reviewed, if as many wait.")] = 60,
+    sample: Annotated[float, typer.Option(help="Share of photos drawn for review, however sure their answers.")] = 0.05,
     extra: Annotated[bool, typer.Option("--extra", help="Also ask about the shop's extra photos, by their folders.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the cache of compiled networks.")] = Path("bench-out"),
 ) -> None:
-    """Measure one set and print what changed."""
-    models = Models(cache_dir=keep.parent / "models")
+    """Review one set and print what that took and what it brought."""
     photos = set_in(folder)
     if extra:
-        of_shop = [_label(path, folder) for path in sorted((folder / "photos").glob("*/*"))]
-        photos = replace(photos, extra="", labels=[*photos.labels, *of_shop])
-    [described_set] = described([photos], load_embedder(models, 1), load_spotter(models, 1), keep)
-    with tempfile.TemporaryDirectory(prefix="packsight-reviews-") as home, serving(Path(home)) as servers:
-        settings = servers.settings(Path(home) / "home", "reviews")
-        settings = settings.model_copy(update={"catalog": settings.catalog.model_copy(update={"made_photos": 0})})
-        with closing(ObjectStore(settings.s3)) as store:
-            store.ensure_bucket()
-            run(_Shop(described_set, folder, settings, store), count)
+        paths = sorted((folder / "photos").glob("*/*"))
+        of_shop = [Label(str(path.relative_to(folder)), path.parent.name, path.parent.name, ()) for path in paths]
+        photos = replace(photos, labels=[*photos.labels, *of_shop])
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="packsight-reviews-")))
+        on = stack.enter_context(testbed(home, (out / "models").resolve()))
+        stack.enter_context(worker(on))
+        client = stack.enter_context(Client(on.settings))
+        base = stack.enter_context(door(on, PACKSIGHT_REVIEW__SAMPLE=str(sample)))
+        run(on, client, photos, base, reviewed)
 
 
-def _label(path: Path, folder: Path) -> Label:
-    return Label(str(path.relative_to(folder)), path.parent.name, path.parent.name, ())
-
-
-class _Shop:
-    """A set as a shop whose workers are this process."""
-
-    def __init__(self, described: Described, folder: Path, settings: Settings, store: ObjectStore) -> None:
-        self.described, self.folder, self.settings, self.store = described, folder, settings, store
-
-    def sync(self) -> tuple[SyncReport, Snapshot]:
-        """What a sync did, and the version that is served then."""
-        with closing(Fleet(self.settings)) as fleet:
-            registry.announce_child(fleet.redis, ChildEntry(host="bench", pid=1, **self.described.recipe.model_dump()))
-            request = SyncRequest(str(self.folder / "feed.xml"))
-            report = sync(Run(request, self.settings, self.store, fleet, self, self))
-        catalogs = CatalogStore(self.store, "default", Trust.of_reader(self.settings))
-        return report, Snapshot.open(catalogs.download(str(report.version), self.settings.home / "reader"))
-
-    def check(self) -> None:
-        """Nobody else publishes."""
-
-    def extract(self, recipe: Recipe, references: Sequence[str], parts: Sequence[Part]) -> Iterator[DescribeResult]:
-        """Put features that are known into the store."""
-        shas = [reference.rpartition("/")[2] for reference in references]
-        found = [self.described.features[sha] for sha in shas]
-        FeatureStore(self.store, recipe.parts, self.settings.home / "worker").put(f"shard-{new_version()}", found, parts)
-        photos = [Ending(image=image, sha256=sha) for image, sha in zip(references, shas, strict=True)]
-        yield DescribeResult(models=recipe.model_dump(include={"embedder", "spotter", "details"}), photos=photos)
-
-
-def run(shop: _Shop, count: int) -> None:
-    """Sync, answer, review, sync, and compare."""
-    labels = dict(shop.described.asked)
-    _, before = shop.sync()
-    for row in before.photo_table:
-        labels.pop(row.sha256, None)
-    half = sorted(labels, key=lambda sha: hashlib.sha256(sha.encode()).hexdigest())[: len(labels) // 2]
-    rows = [_row(number, shop.described.features[sha], before, shop.store) for number, sha in enumerate(half)]
-    waiting = inbox(rows, reviewed(()), shop.settings.review.sample)
-    offered = {one.row.index for one in waiting}
-    more = [Waiting(row, Offered.CHOSEN, 0.0) for row in rows if row.index not in offered]
-    chosen = [*waiting, *more][:count]
-    verdicts = [_judged(one, labels, set(before.products.column("id"))) for one in chosen]
-    for data in _bytes(shop.folder, {verdict.sha256 for verdict in verdicts}):
-        shop.store.write(layout.upload(hashlib.sha256(data).hexdigest()), data)
-    ReviewStore(shop.store, "default").add(verdicts)
-    report, after = shop.sync()
-    left = [sha for sha in labels if sha not in {verdict.sha256 for verdict in verdicts}]
-    console.print(f"{len(labels)} labelled photos, {len(half)} answered, {len(waiting)} of them wait, {len(verdicts)} reviewed: "
-                  f"{_counted(verdicts)}")  # fmt: skip
+def run(on: Testbed, client: Client, photos: PhotoSet, base: str, count: int) -> None:
+    """Sync, ask, review, sync, ask again, and compare."""
+    _publish(on, client, photos)
+    catalog = local.Catalog.current(client, photos.name).snapshot
+    names = {product.id: product.name for product in catalog.products}
+    by_hash = _by_hash(photos, {row.sha256 for row in catalog.photo_table})
+    labels = list(by_hash.values())
+    half = _ask(client, photos, labels[: len(labels) // 2])
+    before = {**half.answers, **_ask(client, photos, labels[len(labels) // 2 :]).answers}
+    shown = {sha256: answer.product_id for sha256, answer in before.items()}
+    password = secrets.token_hex(12)
+    Accounts(on.settings.home).add_person(WHO, password, frozenset(Right), None)
+    with chromium() as browser:
+        sign_in(browser, base, f"/review?catalog={photos.name}&job={half.job}", WHO, password)
+        given = Reviewer(browser, shown, names).review(count)
+    verdicts = {sha: review.verdict for sha, review in ReviewDesk(client, photos.name).reviewed().photos.items()}
+    console.print(f"{len(before)} labelled photos, {len(half.answers)} of them in the job that is reviewed")
+    _show_review(given, verdicts, shown, names)
+    report = _publish(on, client, photos)
     for note in report.notes:
         console.print(f"! {note}", highlight=False)
-    for name, shas in (("all not reviewed", left), ("of products with a photo reviewed", _touched(left, labels, verdicts))):
-        for when, snapshot in (("before", before), ("after", after)):
-            console.print(f"{name} ({len(shas)}), {when}: {_measured(shas, labels, shop.described.features, snapshot)}")
-    as_before = replace(after, model=before.model)
-    console.print(f"after, by the weights before: {_measured(left, labels, shop.described.features, as_before)}")
-    for when, snapshot in (("before", before), ("after", after)):
-        model, count = snapshot.model, snapshot.manifest.photos
-        console.print(f"{when}: {'own' if model.fitted else 'prior'} weights, matched from {model.matched:.3f}, {count} photos")
+    after = _ask(client, photos, [label for sha256, label in by_hash.items() if sha256 not in verdicts]).answers
+    then = local.Catalog.current(client, photos.name).snapshot
+    for when, snapshot in (("before", catalog), ("after", then)):
+        weights = "own" if snapshot.model.fitted else "prior"
+        console.print(f"{when}: {snapshot.manifest.photos} photos, {weights} weights, matched from {snapshot.model.matched:.3f}")
+    confirmed = {verdict.product for verdict in verdicts.values()} & set(names)
+    for name, shas in (
+        ("not reviewed", list(after)), ("of products with a photo reviewed", [one for one in after if shown[one] in confirmed])
+    ):  # fmt: skip
+        for when, found in (("before", before), ("after", after)):
+            console.print(f"{len(shas)} {name}, {when}: {_measured([found[one] for one in shas], names)}")
+    for sha256, now in after.items():
+        if (was := before[sha256]).automated != now.automated:
+            console.print(f"{now.image} of {now.product_id}: {_told(was)}, then {_told(now)}", highlight=False)
 
 
-def _row(number: int, features: Features, snapshot: Snapshot, store: ObjectStore) -> Row:
-    """The outcome of a worker."""
-    found, manifest = match(features, snapshot, top_k=5), snapshot.manifest
-    outcome = Outcome(
-        image=layout.address(store.bucket, layout.upload(features.sha256)), status=found.status, product=found.product,
-        confidence=found.confidence, candidates=found.candidates, sha256=features.sha256, lacking=list(found.lacking),
-        provenance=Provenance(
-            catalog="default", catalog_version=manifest.version, embedder=manifest.embedder, spotter=manifest.spotter
-        ),
-    )  # fmt: skip
-    return Row("job", number, features.sha256[:8], outcome)
+def _by_hash(photos: PhotoSet, listed: set[str]) -> dict[str, Label]:
+    """Labelled photos in the order of their sha256, without those that are in the catalog."""
+    found = {hashlib.sha256(photos.path(label).read_bytes()).hexdigest(): label for label in photos.labels}
+    return {sha256: found[sha256] for sha256 in sorted(found) if sha256 not in listed}
 
 
-def _judged(one: Waiting, labels: Mapping[str, str], listed: set[str]) -> Verdict:
-    """What a person says who knows the labels."""
-    product = labels[str(one.row.outcome.sha256)]
-    kind = Kind.OTHER if product in listed else Kind.ABSENT
-    return verdict_on(
-        one.row, "default", kind, by="bench", product=product if product in listed else "", offered=one.offered
-    )
+def _publish(on: Testbed, client: Client, photos: PhotoSet) -> SyncReport:
+    """Sync, and wait until the version is served; one that is refused is told, and published all the same."""
+    request = SyncRequest(str(photos.feed), "", photos.name)
+    try:
+        report = run_sync(request, on.settings)
+    except RefusedError as refused:
+        console.print(f"! {refused}", highlight=False)
+        report = run_sync(replace(request, force=True), on.settings)
+    served(client, photos.name, on.settings)
+    return report
 
 
-def _bytes(folder: Path, wanted: set[str]) -> Iterator[bytes]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and hashlib.sha256(data := path.read_bytes()).hexdigest() in wanted:
-            yield data
+def _ask(client: Client, photos: PhotoSet, labels: Sequence[Label]) -> _Asked:
+    """Ask about labelled photos as a job of the catalog."""
+    options = RecognizeOptions(catalog=photos.name, top_k=TOP_K)
+    job = client.submit(items(labels, photos.root), options)
+    outcomes = [row.outcome for row in sorted(client.run(job), key=lambda row: row.index)]
+    return _Asked(job.id, {str(one.sha256): answer for one, answer in zip(outcomes, answers(labels, outcomes), strict=True)})
 
 
-def _counted(verdicts: Sequence[Verdict]) -> str:
-    counts = Counter(name for one in verdicts for name in (one.kind.value, one.offered.value))
-    return ", ".join(f"{count} {name}" for name, count in counts.most_common())
+def _show_review(
+    given: Sequence[Given], verdicts: Mapping[str, Verdict], shown: Mapping[str, str], names: Mapping[str, str]
+) -> None:
+    """What was pressed, for how long, and which verdicts are other than the labels."""
+    wrong = [one for one in given if (said := verdicts.get(one.sha256)) is None or not agrees(said, shown[one.sha256], names)]
+    ways = ", ".join(f"{count} {way}" for way, count in Counter(one.way for one in given).most_common())
+    offered = ", ".join(f"{n} {why.value}" for why, n in Counter(one.offered for one in verdicts.values()).most_common())
+    undone = sum(one.undone for one in given)
+    console.print(f"{len(given)} reviewed by keyboard ({offered}): {ways}; {undone} undone and done anew")
+    if given:
+        keys, seconds = [one.keys for one in given], [one.seconds for one in given]
+        console.print(f"keys: {statistics.median(keys):g} a photo, {sum(keys)} in all, {max(keys)} at most")
+        console.print(f"seconds to the next photo: {statistics.median(seconds):.2f} a photo, {sum(seconds):.0f} in all, "
+                      f"{max(seconds):.2f} at most")  # fmt: skip
+    console.print(f"{len(wrong)} of {len(given)} verdicts are other than the labels say; {len(verdicts)} are kept")
 
 
-def _touched(shas: Sequence[str], labels: Mapping[str, str], verdicts: Sequence[Verdict]) -> list[str]:
-    products = {verdict.product for verdict in verdicts}
-    return [sha for sha in shas if labels[sha] and labels[sha] in products]
+def agrees(said: Verdict, product: str, names: Mapping[str, str]) -> bool:
+    """Whether a verdict says what a label does: its product, or that it is none of the catalog."""
+    return said.product == product if product in names else said.kind is Kind.ABSENT
 
 
-def _measured(shas: Sequence[str], labels: Mapping[str, str], features: Mapping[str, Features], snapshot: Snapshot) -> str:
-    """Automation, precision of what is matched, and first candidates that are right."""
-    listed = set(snapshot.products.column("id"))
-    found = {sha: match(features[sha], snapshot, top_k=1) for sha in shas}
-    matched = {sha for sha, one in found.items() if one.status is Status.MATCHED}
-    first = {sha: one.candidates[0].product.id if one.candidates else "" for sha, one in found.items()}
-    present = [sha for sha in shas if labels[sha] in listed]
-    right = {sha for sha in present if first[sha] == labels[sha]}
+def _measured(found: Sequence[Answer], names: Mapping[str, str]) -> str:
+    present = [one for one in found if one.product_id in names]
+    right = sum(one.automated for one in present)
     shares = {
-        "automation": Share(len(matched & right), len(present)), "precision": Share(len(matched & right), len(matched)),
-        "top-1": Share(len(right), len(present)),
+        "automation": Share(right, len(present)), "precision": Share(right, sum(one.matched for one in found)),
+        "top-1": Share(sum(one.first_right for one in present), len(present)),
     }  # fmt: skip
     return ", ".join(f"{name} {one.k}/{one.n}" + (f" = {one.value:.3f}" if one.n else "") for name, one in shares.items())
+
+
+def _told(answer: Answer) -> str:
+    return f"{answer.status.value} {answer.predicted} {answer.confidence:.3f}"
 
 
 if __name__ == "__main__":

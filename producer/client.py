@@ -13,6 +13,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
@@ -25,7 +26,7 @@ from packsight.producer.excluded import Excluded
 from packsight.producer.publish import Publisher
 from packsight.producer.removal import Removed, remove
 from packsight.producer.rows import Row
-from packsight.producer.sources import Item, expand, in_words, single
+from packsight.producer.sources import Item, Source, each, expand, in_words, single, spelt
 from packsight.producer.summary import State, Summary, summarise
 from packsight.producer.upload import upload
 from packsight.shared.contract.errors import ErrorCode, ObjectMissing, UserError
@@ -95,7 +96,7 @@ class Client:
 
     def recognize(
         self,
-        image: str,
+        image: str | PathLike[str],
         options: RecognizeOptions | None = None,
         *,
         timeout: float = 60.0,
@@ -110,7 +111,7 @@ class Client:
         """
         options = parse_options(options, **keywords)
         self.store.ensure_bucket()
-        sent = next(iter(self._upload([single(image)])))
+        sent = next(iter(self._upload([single(spelt(image))])))
         if isinstance(sent, Unopened):
             raise UserError(f"{sent.name} cannot be read: {sent.failure.message}.")
         return self.ask(sent, options, timeout=timeout)
@@ -134,19 +135,19 @@ class Client:
 
     def submit(
         self,
-        sources: Iterable[str | Item],
+        sources: Source | Iterable[Source],
         options: RecognizeOptions | None = None,
         *,
         batch_size: int = BATCH_SIZE,
         column: str | None = None,
         skipped: Counter[str] | None = None,
-        exclude: Excluded | Iterable[str] = (),
+        exclude: Excluded | str | Iterable[str] = (),
         uploaded: Callable[[int, int], None] | None = None,
         about: JobAbout | None = None,
         job_id: str | None = None,
         **keywords: Unpack[OptionKeywords],
     ) -> Job:
-        """Upload the photos of all sources and write the job's manifest; `run` or `enqueue` queue it.
+        """Upload the photos of all sources, or of the one, and write the job's manifest; `run` or `enqueue` queue it.
 
         How they are answered: `options`, or its fields as keywords: `client.submit(["photos/"], catalog="shoes")`.
         `batch_size` is the number of photos per message, `column` that of references in lists that have columns. Local files
@@ -186,20 +187,21 @@ class Client:
 
     def _items(
         self,
-        sources: Iterable[str | Item],
+        sources: Source | Iterable[Source],
         column: str | None,
         skipped: Counter[str] | None,
         excluded: Excluded,
         counts: Counter[str],
     ) -> Iterator[Item]:
         """The photos of all sources; counts those of each."""
-        for source in sources:
+        for source in each(sources):
             if isinstance(source, Item):
                 yield source
                 continue
-            for item in expand([source], self.store, column, skipped):
-                if not excluded.leaves_out(source, item.name):
-                    counts[source] += 1
+            named = spelt(source)
+            for item in expand([named], self.store, column, skipped):
+                if not excluded.leaves_out(named, item.name):
+                    counts[named] += 1
                     yield item
 
     def load(self, job_id: str) -> Job:

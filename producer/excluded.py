@@ -11,7 +11,7 @@ from packsight.shared.contract.errors import UserError
 
 
 class Excluded:
-    """Patterns as shells have them (`*`, `?`, `[…]`, case counts), and how many photos each has left out.
+    """Patterns, or one, as shells have them (`*`, `?`, `[…]`, case counts), and how many photos each has left out.
 
     One with a slash is compared with the whole path below its source, of which `*` may stand for several names; one without a
     slash with every name on that path, so that `thumbs` leaves out all that lies in folders of this name.
@@ -19,8 +19,8 @@ class Excluded:
     Raises UserError for an empty pattern.
     """
 
-    def __init__(self, patterns: Iterable[str] = ()) -> None:
-        self.counts: Counter[str] = Counter(dict.fromkeys(patterns, 0))
+    def __init__(self, patterns: str | Iterable[str] = ()) -> None:
+        self.counts: Counter[str] = Counter(dict.fromkeys([patterns] if isinstance(patterns, str) else patterns, 0))
         """Photos by pattern; one that two patterns leave out counts for the first."""
         if "" in self.counts:
             raise UserError("A pattern to leave photos out is empty: a shell variable may not be set. Name one, or none.")

@@ -23,6 +23,7 @@ _FILE = re.compile(r"file:(?://(?:localhost)?)?(?=/(?!/))", re.IGNORECASE)
 """What stands before the path in the address of a file of this machine (RFC 8089)."""
 _TOLD = 3
 """Sources that are named of a job."""
+_EMPTY = "A source is empty: a shell variable may not be set. Name a folder, a file or an address."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,23 @@ class Item:
     """Empty where an entry of a list names no photo: its row says so."""
     extra: Mapping[str, str] = field(default_factory=dict)
     """The caller's own columns."""
+
+
+Source = str | os.PathLike[str] | Item
+"""What programs name: a folder, file, list, address or prefix, or a photo with its name and columns."""
+
+
+def each(sources: Source | Iterable[Source]) -> Iterable[Source]:
+    """Several sources, or the one: taken for several, a text would be single characters, of which `/` is the whole disk."""
+    return [sources] if isinstance(sources, (str, bytes, os.PathLike, Item)) else sources
+
+
+def spelt(source: object) -> str:
+    """A path or address as text; raises UserError for what names nothing, such as a photo's bytes."""
+    found = os.fspath(source) if isinstance(source, os.PathLike) else source
+    if isinstance(found, str):
+        return found
+    raise UserError(f"Photos are named by paths or addresses, not by {type(source).__name__}. Write bytes to a file first.")
 
 
 def expand(
@@ -57,7 +75,7 @@ def expand(
         elif "://" in source:
             yield single(source)
         elif not source:
-            raise UserError("A source is empty: a shell variable may not be set. Name a folder, a file or an address.")
+            raise UserError(_EMPTY)
         elif (path := Path(source)).is_dir():
             yield from _folder(path, counts)
         elif not path.is_file():
@@ -79,6 +97,8 @@ def in_words(photos: Mapping[str, int]) -> str:
 def single(image: str) -> Item:
     """One photo, named by an address or a path of any suffix; raises UserError when the path is no file."""
     image = _without_scheme(image)
+    if not image:
+        raise UserError(_EMPTY)
     if "://" not in image and not Path(image).is_file():
         if Path(image).is_dir():
             asked = f"packsight submit {shlex.quote(image)} --wait"

@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from packsight.producer.client import Client
@@ -50,25 +50,29 @@ def waiting(jobs: Sequence[str], catalog: str, *, limit: int, as_json: bool) -> 
     if not found:
         page.print("Nothing waits for a review.")
         return
-    typed = (Column(name, no_wrap=True) for name in ("Job", "Photo"))  # `say` wants them whole
-    table = Table(*typed, "Name", "Answer", "Nearest product", "Why", box=SIMPLE_HEAD, pad_edge=False)
     for one in islice(found, limit):
-        table.add_row(*_told(one))
-    page.print(table)
+        _tell_waiting(one)
     more = f", {len(found) - limit:,} more with --limit" if len(found) > limit else ""
     drawn = sum(one.offered is Offered.SAMPLE for one in found)
-    page.print(f"{len(found):,} wait, {drawn:,} of them drawn by lot{more}. packsight review say JOB PHOTO right|other|…")
+    page.print(f"{len(found):,} wait, {drawn:,} of them drawn by lot{more}. packsight review say JOB PHOTO right|other|…",
+               soft_wrap=True)  # fmt: skip
 
 
-def _told(one: Waiting) -> tuple[Text, ...]:
+def _tell_waiting(one: Waiting) -> None:
+    """Two lines, however narrow the screen: what `say` wants and the answer, then what tells of the photo."""
     outcome = one.row.outcome
     first = outcome.candidates[0].product if outcome.candidates else outcome.product
     product = f"{first.id} {first.name}" if first else "none"
     why = "people disagree" if one.review is not None and one.review.disputed else WHY[one.offered]
-    answer = f"{outcome.status} {outcome.confidence:.2f}"
-    return tuple(
-        Text(cell) for cell in (one.row.job, str(one.row.index), shown(one.row.name), answer, product, why)
-    )
+    _two_lines(
+        f"{one.row.job} {one.row.index}", f"{outcome.status} {outcome.confidence:.2f}", f"nearest {product}",
+        below=(why, shown(one.row.name)),
+    )  # fmt: skip
+
+
+def _two_lines(*cells: str, below: Sequence[str], style: str = "") -> None:
+    page.print(Text("  ".join(cells), style=style), soft_wrap=True)
+    page.print(Text(f"  {' · '.join(below)}", style="dim"), soft_wrap=True)
 
 
 def say(job: str, index: int, verdict: str, catalog: str, *, product: str, by: str, complaint: bool) -> None:
@@ -81,7 +85,8 @@ def say(job: str, index: int, verdict: str, catalog: str, *, product: str, by: s
         seen = before.verdict.id if before is not None else None
         why = Offered.CHOSEN if complaint else desk.offered(row)
         given = desk.give(row, kind, by=by or _me(), product=product, called=called, offered=why, after=seen)
-    page.print(f"{escape(shown(row.name))}: {_sentence(given)}. packsight review undo {given.id} takes it back.", soft_wrap=True)
+    told = f"{shown(row.name)}: {_sentence(given)}. packsight review undo {given.id} takes it back."
+    page.print(told, soft_wrap=True, markup=False)
 
 
 def undo(verdict: str, catalog: str, *, by: str) -> None:
@@ -103,15 +108,13 @@ def show(catalog: str, *, limit: int, as_json: bool) -> None:
     if not latest:
         page.print(f"No answer of catalog {catalog} has been reviewed. `packsight review list` shows what waits.")
         return
-    typed = Column("Id", no_wrap=True)  # `undo` wants it whole
-    table = Table("When (UTC)", "By", "Photo", "Answer", "Verdict", typed, box=SIMPLE_HEAD, pad_edge=False)
     for review in islice(latest, limit):
         for verdict in (review.verdict, *review.against):
-            answer = f"{verdict.answered.status} {verdict.answered.product}"
-            said = Text(_sentence(verdict), style="yellow" if review.disputed else "")
-            cells = (f"{verdict.at:%Y-%m-%d %H:%M}", verdict.by, shown(verdict.name), answer)
-            table.add_row(*map(Text, cells), said, Text(verdict.id))
-    page.print(table)
+            answer = f"answered {verdict.answered.status} {verdict.answered.product}".rstrip()
+            _two_lines(
+                f"{shown(verdict.name)}: {_sentence(verdict)}", style="yellow" if review.disputed else "",
+                below=(verdict.id, f"{verdict.at:%Y-%m-%d %H:%M} UTC", verdict.by, answer),
+            )  # fmt: skip
     _disputed(found)
 
 

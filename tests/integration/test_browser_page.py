@@ -19,8 +19,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions
 
 from bench.browser import chromium, go_on, press, sign_in, wait
-from bench.review_page import agrees
 from bench.reviewer import Reviewer
+from bench.reviews import agrees
 from packsight.deploy.testbed import Servers
 from packsight.producer.http.rights import Right
 from packsight.producer.reviews.desk import ReviewDesk
@@ -200,6 +200,23 @@ def test_a_job_is_searched_while_one_types(shop: Serving, job: Job, browser: web
     browser.find_element(By.NAME, "q").send_keys("castoly")
     wait(browser, lambda _: len(browser.find_elements(By.CSS_SELECTOR, ".results li")) == 1)
     assert "q=castoly" in browser.current_url
+
+
+def test_how_many_are_found_is_said_where_a_screen_reader_listens(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
+    width(browser, 1280)
+    for path, words, before, after in (
+        (f"/jobs/{job.id}", "castoly", "6 photos", "1 photo"), ("/products", "beard oil", "12 products", "1 found of 12"),
+        (f"/review?job={job.id}", "beard oil", "", "1 found"),
+    ):  # fmt: skip
+        signed_in(browser, shop, path)
+        heard = browser.find_element(By.ID, "counted")
+        assert heard.aria_role == "status" and before in heard.text
+        browser.find_element(By.NAME, "q").send_keys(words)
+        wait(browser, lambda _, heard=heard, after=after: after in heard.text)  # the element that was there before
+    browser.execute_script(SILENT)
+    browser.find_element(By.NAME, "q").send_keys(" x")
+    wait(browser, lambda _: browser.find_elements(By.CSS_SELECTOR, "#products [role=alert]"))
+    assert heard.text == ""
 
 
 SILENT = "window.fetch = async () => new Response('', {status: 503})"

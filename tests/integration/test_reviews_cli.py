@@ -16,6 +16,7 @@ from packsight.indexer import commands, looking
 from packsight.producer.catalog_view import CatalogView, outcomes_by_product
 from packsight.producer.cli import app
 from packsight.producer.client import Client
+from packsight.producer.reviews import command
 from packsight.producer.reviews.desk import ReviewDesk
 from packsight.producer.reviews.inbox import is_drawn
 from packsight.shared.catalog.health import LISTS
@@ -90,14 +91,16 @@ def job(shop: Shop, tmp_path: Path, live_settings: Settings, monkeypatch: pytest
         yield made.id
 
 
-def test_answers_are_reviewed_at_the_terminal(job: str, shop: Shop, tmp_path: Path) -> None:
+def test_answers_are_reviewed_at_the_terminal(job: str, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command.page, "width", 40)  # what is to be typed and read is whole on any screen
     waiting = [json.loads(line) for line in run("review", "list", "--json", "--limit", 99).stdout.splitlines()]
     sampled = [one["index"] for one in waiting if one["offered"] == "sample"]
     unsure = [one["index"] for one in waiting if one["offered"] == "unsure"]
     assert sampled and unsure and not set(sampled) & set(unsure)
-    listed = run("review", "list", job).stdout
-    assert "drawn by lot" in listed
-    assert job in listed, "whole, since it is typed"
+    listed = run("review", "list", job, "--limit", 99).stdout
+    assert "drawn by lot" in listed and "…" not in listed.replace("right|other|…", "")
+    for one in waiting:
+        assert f"{job} {one['index']}  {one['status']} " in listed and one["name"] in listed
 
     assert "Cream number 2" in run("review", "search", "cream", "2").stdout
     said = run("review", "say", job, unsure[0], "other", "--product", "2", "--by", "Ann").stdout
@@ -106,7 +109,9 @@ def test_answers_are_reviewed_at_the_terminal(job: str, shop: Shop, tmp_path: Pa
         CliRunner().invoke(app, ["review", "say", job, str(unsure[0]), "other", "--product", "99"], catch_exceptions=False)
     given = [json.loads(line) for line in run("review", "show", "--json").stdout.splitlines()]
     assert [(one["verdict"], one["product_id"], one["by"], one["offered"]) for one in given] == [("other", "2", "Ann", "unsure")]
-    assert given[0]["id"] in run("review", "show").stdout
+    told = run("review", "show").stdout
+    assert given[0]["id"] in told and f"{given[0]['at']:.10} " in told and "Ann · answered" in told and "…" not in told
+    monkeypatch.setattr(command.page, "width", 200)
     assert unsure[0] not in [json.loads(line)["index"] for line in run("review", "list", "--json").stdout.splitlines()]
     run("review", "undo", given[0]["id"], "--by", "Bob")
     assert "No answer of catalog default has been reviewed" in run("review", "show").stdout

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -189,6 +190,29 @@ def test_a_job_without_photos_is_refused(client: Client, tmp_path: Path) -> None
     with pytest.raises(UserError, match="no photos"):
         client.submit([str(tmp_path)])
     assert client.jobs.names() == []
+
+
+def test_one_source_is_one_whether_text_or_path_and_no_series_of_letters(
+    client: Client, stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("1.jpg").write_bytes(b"x")
+    Path("2.png").write_bytes(b"y")
+    for sources in ("1.jpg", Path("1.jpg"), [Path("1.jpg")], Item("1.jpg", Path("1.jpg"))):
+        assert [row.name for row in client.run(client.submit(sources))] == ["1.jpg"]
+    assert client.submit(Path(), exclude="*.png").photos == 1
+    assert client.recognize(Path("1.jpg")).status is Status.NO_MATCH
+
+
+def test_what_is_no_path_is_refused_with_what_to_do(client: Client) -> None:
+    photo: Any = b"the bytes of a photo"
+    told = r"not by bytes\. Write bytes to a file"
+    with pytest.raises(UserError, match=told):
+        client.recognize(photo)
+    with pytest.raises(UserError, match=told):
+        client.submit(photo)
+    with pytest.raises(UserError, match="A source is empty"):
+        client.recognize("")
 
 
 def test_a_prefix_gives_its_photos(client: Client, store: ObjectStore) -> None:

@@ -156,6 +156,11 @@ function renew(page, ids) {
   for (const id of ids) {
     const fresh = page.getElementById(id), stale = document.getElementById(id);
     if (!fresh || !stale) continue;
+    if (stale.getAttribute("role") === "status") {
+      // What a screen reader listens to stays, and speaks only of what is new.
+      if (stale.textContent !== fresh.textContent) stale.replaceChildren(...fresh.childNodes);
+      continue;
+    }
     stale.replaceWith(fresh);
     dates(fresh);
   }
@@ -175,8 +180,10 @@ for (const form of find("form[data-live]")) {
     }
     const told = document.createElement("p");
     told.className = "fault";
+    told.setAttribute("role", "alert");
     told.textContent = "The server does not answer. Try again in a moment.";
     document.getElementById(ids[0]).replaceChildren(page?.getElementById("refused") ?? told);
+    document.getElementById("counted").replaceChildren();
     return false;
   };
   form.addEventListener("input", (event) => {
@@ -198,7 +205,7 @@ async function poll(id) {
   const address = location.href, page = document.visibilityState === "visible" && await load(address).catch(() => null);
   const fresh = page && page.getElementById(id);
   if (fresh && address === location.href) {
-    const parts = ["actions", "failures", "found"];
+    const parts = ["actions", "failures", "found", "counted"];
     // What somebody is at stays as it is while the page follows.
     renew(page, [id, ...parts.filter((one) => !fresh.dataset.poll || !find(`#${one} :focus`).length)]);
   }
