@@ -1,7 +1,7 @@
 """Training examples: a catalog asked about its own photos, each left out of everything: index, words, votes, expectations.
 
-Every photo that can be left out without leaving its product without any is asked twice: as a photo of its product, and as if
-that product had never been listed, when the right answer is none. Nothing of a product's only photo may answer for itself, so it
+Every photo but the first of its product is asked twice: as a photo of its product, and as if that product had never been listed,
+when the right answer is none. Nothing of a product's only photo may answer for itself, so it
 is not asked itself, but a photo made of it (packsight.indexer.made) is, in the same two ways: it stays listed, since what is
 asked is another photo of its product, though an easier one than customers send.
 
@@ -52,8 +52,11 @@ class TrainingExample:
 
 
 def example_photos(snapshot: Snapshot, parameters: ExampleParameters = FIT.examples) -> npt.NDArray[np.int64]:
-    """Photos that can be left out, in rising order; an even spread of them when there are many."""
-    others = np.flatnonzero(np.diff(snapshot.photo_starts)[snapshot.photo_product] > 1)
+    """All photos but the first of each product, in rising order; an even spread of them when there are many.
+
+    First pictures are taken alike: of a product without its own, the nearest would be a sibling's, which no customer's photo meets.
+    """
+    others = np.setdiff1d(np.arange(len(snapshot.photo_product)), snapshot.photo_starts[:-1])
     return np.asarray(others[evenly_spread(len(others), parameters.max_photos)], np.int64)
 
 

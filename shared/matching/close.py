@@ -2,7 +2,8 @@
 
 For each candidate, by the one of its catalog photos that most key points vote for:
 - votes: ln(1 + v ÷ VoteParameters.half), v being what its points got; vote_rise: ln of v against what chance gives in this
-  catalog; vote_lead: ln of v less that of the best other candidate;
+  catalog; vote_lead: the same of the candidates' first photos alone, ln of v less that of the best other: the shop takes these
+  alike, while of further ones that which happens to be held like the query would beat a sibling without such a one;
 - inliers: ln(1 + key points in geometric agreement) ÷ ln of as many as count in full; inlier_lead: that less the best of the
   others'; alignment: inliers as a share of the most of any candidate;
 - span: share of what has key points on the candidate's photo that the agreeing ones span: of a sibling the logo alone may agree;
@@ -46,7 +47,9 @@ class Laid:
 NOT_LAID = Laid(NO_PHOTO, NO_AGREEMENT)
 
 
-def vote_evidence(votes: Votes, products: IntArray, snapshot: Snapshot) -> dict[str, Matrix]:
+def vote_evidence(
+    votes: Votes, products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None = None
+) -> dict[str, Matrix]:
     """Evidence VOTES for products."""
     parameters = snapshot.parameters.votes
     score = votes.of(products)
@@ -54,7 +57,7 @@ def vote_evidence(votes: Votes, products: IntArray, snapshot: Snapshot) -> dict[
     columns = {
         "votes": np.log1p(score / parameters.half),
         "vote_rise": np.maximum(height - np.log(votes.floor(parameters) + parameters.half), 0.0),
-        "vote_lead": lead(height),
+        "vote_lead": lead(np.log(votes.of_photos(_first_photos(products, snapshot, exclusion)) + parameters.half)),
     }
     return {name: columns[name] for name in VOTES}
 
@@ -133,6 +136,14 @@ def words_inside(query: Query, laid: list[Laid], snapshot: Snapshot) -> npt.NDAr
         there = [cv2.pointPolygonTest(outline, (float(x), float(y)), measureDist=False) >= 0 for x, y in query.places]
         inside[:, row] = [any(there[line] for line in lines) for lines in query.words.lines]
     return inside
+
+
+def _first_photos(products: IntArray, snapshot: Snapshot, exclusion: Exclusion | None) -> IntArray:
+    """Of each product the first photo but the one left out; NO_PHOTO where it has none."""
+    first, end = (np.asarray(snapshot.photo_starts[products + one], np.int64) for one in (0, 1))
+    if exclusion is not None:
+        first += first == exclusion.photo
+    return np.where(first < end, first, NO_PHOTO)
 
 
 def _most_voted(product: int, votes: Votes, snapshot: Snapshot, without: int) -> int:

@@ -10,7 +10,7 @@ from packsight.shared.parameters import MATCHING as PARAMETERS
 from packsight.shared.parameters import WORDS, MatchingParameters, WordParameters, digest
 from packsight.shared.vision.models import details_fingerprint
 
-MATCHING = 4
+MATCHING = 5
 """Raised whenever the same parameters decide in another way."""
 
 

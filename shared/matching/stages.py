@@ -48,7 +48,8 @@ def rank_by_details(query: Query, snapshot: Snapshot, exclusion: Exclusion | Non
     products = np.sort(votes.products[: snapshot.parameters.votes.candidates])
     compared = compare(query, products, snapshot, exclusion)
     laid = lay_by_votes(query, votes, products, snapshot)
-    compared.columns.update(vote_evidence(votes, products, snapshot) | laid_evidence(query, laid, products, snapshot, exclusion))
+    of_votes = vote_evidence(votes, products, snapshot, exclusion)
+    compared.columns.update(of_votes | laid_evidence(query, laid, products, snapshot, exclusion))
     weights, matched = snapshot.model.details.vector(DETAILS), snapshot.model.matched
     return _ordered(compared, compared.matrix(DETAILS), weights, matched, dict(enumerate(laid)))
 
@@ -128,7 +129,7 @@ def _begun(
     weights: Matrix,
 ) -> _Begun:
     compared = compare(query, products, snapshot, exclusion)
-    compared.columns.update(vote_evidence(votes, products, snapshot))
+    compared.columns.update(vote_evidence(votes, products, snapshot, exclusion))
     return _Begun(votes, compared, _closest(compared, votes, names, weights, snapshot))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.close import vote_evidence
 from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.matching.votes import Votes, vote
 from packsight.shared.parameters import MATCHING
@@ -65,6 +66,20 @@ def test_a_point_votes_once_for_a_product_and_once_for_a_photo_of_it(tmp_path: P
     votes = vote(points(0), snapshot)
     assert scores(votes) == {0: pytest.approx(APART)}
     assert votes.of_photos(np.arange(3)).tolist() == [pytest.approx(APART), pytest.approx(APART), 0]
+
+
+def test_who_leads_is_told_by_first_photos_alone_and_by_the_next_where_that_is_left_out(tmp_path: Path) -> None:
+    held_alike = points(0, 7, 8, 9)  # of a sibling, which says nothing against the product without such a photo
+    snapshot = catalog(tmp_path / "v", [[points(0, 1), held_alike], [points(0, 2)], [NO_LOCAL]])
+    asked, products = points(0, 2, 7, 8, 9), np.arange(3)
+
+    evidence = vote_evidence(vote(asked, snapshot), products, snapshot)
+    assert evidence["votes"].argmax() == 0 and evidence["vote_lead"].argmax() == 1
+    assert evidence["vote_lead"][0] < 0 < evidence["vote_lead"][1]
+
+    without = Exclusion.of_photo(snapshot, 0)
+    evidence = vote_evidence(vote(asked, snapshot, without), products, snapshot, without)
+    assert evidence["vote_lead"].argmax() == 0
 
 
 def test_a_point_in_the_middle_of_the_photo_weighs_more(tmp_path: Path) -> None:
