@@ -15,7 +15,7 @@ Pattern = str | os.PathLike[str]
 
 
 class Excluded:
-    """Patterns, texts or paths, or one, as shells have them (`*`, `?`, `[…]`, case counts), and how many photos each has left out.
+    """Patterns, texts or paths, or one, as shells have them (`*`, `?`, `[…]`, case counts), and how many photos each left out.
 
     One with a slash is compared with the whole path below its source, of which `*` may stand for several names; one without a
     slash with every name on that path, so that `thumbs` leaves out all that lies in folders of this name.
