@@ -13,6 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from bench.browser import go_on, press, wait
+from packsight.shared.storage.verdicts import Kind, Verdict
 
 UNDONE_EVERY = 10
 """Of so many photos one is called a bad photo first, which is taken back."""
@@ -111,3 +112,8 @@ class Reviewer:
             ]
         except StaleElementReferenceException:  # replaced by what was found meanwhile
             return self._offers(selector)
+
+
+def agrees(said: Verdict, product: str, names: Mapping[str, str]) -> bool:
+    """Whether a verdict says what a label does: its product, or that it is none of the catalog."""
+    return said.product == product if product in names else said.kind is Kind.ABSENT

@@ -26,7 +26,7 @@ from rich.console import Console
 from bench import entry
 from bench.browser import chromium, sign_in
 from bench.photos import PhotoSet
-from bench.reviewer import Given, Reviewer
+from bench.reviewer import Given, Reviewer, agrees
 from bench.set_run import served
 from bench.sets import set_in
 from bench.testbed import Testbed, door, testbed, worker
@@ -42,7 +42,7 @@ from packsight.producer.http.rights import Right
 from packsight.producer.reviews.desk import ReviewDesk
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.shares import Share
-from packsight.shared.storage.verdicts import Kind, Verdict
+from packsight.shared.storage.verdicts import Verdict
 from packsight.shared.tables.labels import Label
 
 console = Console()
@@ -61,15 +61,10 @@ def main(
     folder: Annotated[Path, typer.Argument(help="Folder of a set: feed.xml, labels.csv, photos.")],
     reviewed: Annotated[int, typer.Option(help="Photos that are reviewed, if as many wait.")] = 60,
     sample: Annotated[float, typer.Option(help="Share of photos drawn for review, however sure their answers.")] = 0.05,
-    extra: Annotated[bool, typer.Option("--extra", help="Also ask about the shop's extra photos, by their folders.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the cache of compiled networks.")] = Path("bench-out"),
 ) -> None:
     """Review one set and print what that took and what it brought."""
     photos = set_in(folder)
-    if extra:
-        paths = sorted((folder / "photos").glob("*/*"))
-        of_shop = [Label(str(path.relative_to(folder)), path.parent.name, path.parent.name, ()) for path in paths]
-        photos = replace(photos, labels=[*photos.labels, *of_shop])
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="packsight-reviews-")))
         on = stack.enter_context(testbed(home, (out / "models").resolve()))
@@ -157,11 +152,6 @@ def _show_review(
         console.print(f"seconds to the next photo: {statistics.median(seconds):.2f} a photo, {sum(seconds):.0f} in all, "
                       f"{max(seconds):.2f} at most")  # fmt: skip
     console.print(f"{len(wrong)} of {len(given)} verdicts are other than the labels say; {len(verdicts)} are kept")
-
-
-def agrees(said: Verdict, product: str, names: Mapping[str, str]) -> bool:
-    """Whether a verdict says what a label does: its product, or that it is none of the catalog."""
-    return said.product == product if product in names else said.kind is Kind.ABSENT
 
 
 def _measured(found: Sequence[Answer], names: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ from packsight.producer.again import ask_again
 from packsight.producer.answers import Answers
 from packsight.producer.backoff import RetryPolicy
 from packsight.producer.broker import answering, producer_app, send
-from packsight.producer.excluded import Excluded
+from packsight.producer.excluded import Excluded, Pattern
 from packsight.producer.publish import Publisher
 from packsight.producer.removal import Removed, remove
 from packsight.producer.rows import Row
@@ -141,7 +141,7 @@ class Client:
         batch_size: int = BATCH_SIZE,
         column: str | None = None,
         skipped: Counter[str] | None = None,
-        exclude: Excluded | str | Iterable[str] = (),
+        exclude: Excluded | Pattern | Iterable[Pattern] = (),
         uploaded: Callable[[int, int], None] | None = None,
         about: JobAbout | None = None,
         job_id: str | None = None,

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 
+from packsight.producer.sources import each
 from packsight.shared.contract.errors import UserError
+
+Pattern = str | os.PathLike[str]
 
 
 class Excluded:
-    """Patterns, or one, as shells have them (`*`, `?`, `[…]`, case counts), and how many photos each has left out.
+    """Patterns, texts or paths, or one, as shells have them (`*`, `?`, `[…]`, case counts), and how many photos each left out.
 
     One with a slash is compared with the whole path below its source, of which `*` may stand for several names; one without a
     slash with every name on that path, so that `thumbs` leaves out all that lies in folders of this name.
 
-    Raises UserError for an empty pattern.
+    Raises UserError for an empty pattern, and for what is none.
     """
 
-    def __init__(self, patterns: str | Iterable[str] = ()) -> None:
-        self.counts: Counter[str] = Counter(dict.fromkeys([patterns] if isinstance(patterns, str) else patterns, 0))
+    def __init__(self, patterns: Pattern | Iterable[Pattern] = ()) -> None:
+        self.counts: Counter[str] = Counter(dict.fromkeys(map(_text, each(patterns)), 0))
         """Photos by pattern; one that two patterns leave out counts for the first."""
         if "" in self.counts:
             raise UserError("A pattern to leave photos out is empty: a shell variable may not be set. Name one, or none.")
@@ -42,6 +46,13 @@ class Excluded:
 
     def __str__(self) -> str:
         return ", ".join(f"{count:,} × {pattern}" for pattern, count in self.counts.items())
+
+
+def _text(pattern: object) -> str:
+    found = os.fspath(pattern) if isinstance(pattern, os.PathLike) else pattern
+    if isinstance(found, str):
+        return found
+    raise UserError(f"Patterns to leave photos out are texts or paths, not {type(pattern).__name__}. Name one, or none.")
 
 
 def _below(source: str, name: str) -> str:

@@ -41,16 +41,19 @@ Source = str | os.PathLike[str] | Item
 """What programs name: a folder, file, list, address or prefix, or a photo with its name and columns."""
 
 
-def each(sources: Source | Iterable[Source]) -> Iterable[Source]:
+def each(sources: object) -> Iterable[object]:
     """Several sources, or the one: taken for several, a text would be single characters, of which `/` is the whole disk."""
-    return [sources] if isinstance(sources, (str, bytes, os.PathLike, Item)) else sources
+    if isinstance(sources, Iterable) and not isinstance(sources, (str, bytes, bytearray, memoryview, os.PathLike)):
+        return sources
+    return [sources]
 
 
 def spelt(source: object) -> str:
     """A path or address as text; raises UserError for what names nothing, such as a photo's bytes."""
     found = os.fspath(source) if isinstance(source, os.PathLike) else source
     if isinstance(found, str):
-        return found
+        # Standard input is asked for by a text; a path names a file or a folder.
+        return f"./{found}" if found == STANDARD_INPUT and found is not source else found
     raise UserError(f"Photos are named by paths or addresses, not by {type(source).__name__}. Write bytes to a file first.")
 
 

@@ -19,8 +19,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions
 
 from bench.browser import chromium, go_on, press, sign_in, wait
-from bench.reviewer import Reviewer
-from bench.reviews import agrees
+from bench.reviewer import Reviewer, agrees
 from packsight.deploy.testbed import Servers
 from packsight.producer.http.rights import Right
 from packsight.producer.reviews.desk import ReviewDesk
@@ -233,6 +232,11 @@ def test_a_search_that_fails_leaves_no_product_that_nobody_searched_for(shop: Se
     wait(browser, lambda _: "The server does not answer" in browser.find_element(By.ID, "products").text)
     assert browser.find_elements(By.CSS_SELECTOR, "#products button") == []
     assert browser.switch_to.active_element.get_attribute("name") == "q"
+    logged(browser, "browser")
+    browser.execute_script("document.getElementById('counted').remove(); document.getElementById('products').replaceChildren()")
+    press(browser, "s", Keys.ENTER)
+    wait(browser, lambda _: "The server does not answer" in browser.find_element(By.ID, "products").text)
+    assert [told for told in logged(browser, "browser") if "TypeError" in told] == [], "a form may have nothing that is counted"
 
 
 def test_a_filter_that_is_refused_says_why_and_keeps_the_address(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:

@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from packsight.deploy.testbed import Servers
 from packsight.producer.http import errands, page
-from packsight.producer.http.page import inbox, products
+from packsight.producer.http.page import inbox, products, review
 from packsight.producer.http.page.job_indexes import JobIndexes
 from packsight.producer.http.rights import Right
 from packsight.producer.reviews.desk import ReviewDesk
@@ -380,6 +380,12 @@ def test_counts_say_what_they_count(shop: Serving, job: Job, ann: Visitor, monke
     monkeypatch.setattr(products, "_SHOWN", 1)
     shown = ann.get("/products?q=p1")
     assert "The first 1 found of 12 products" in text(shown) and shown.data.count(b'href="/product?') == 1
+    unsure = store_job(shop.door.client, ["counted.jpg"], [outcome(0, Status.AMBIGUOUS, 0.5)], pictures=True)
+    for most, told in ((1, "The first 1 found"), (8, "[2-8] found")):
+        monkeypatch.setattr(review, "_MOST", most)
+        shown = ann.get(f"/review?job={unsure.id}&q=p1")
+        assert re.search(rf'id="counted"[^>]*>{told}<', shown.data.decode()), most
+        assert (shown.data.count(b'value="found:') == 1) is (most == 1)
 
 
 def test_what_is_away_is_told_to_people_in_their_words(shop: Serving, ann: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:

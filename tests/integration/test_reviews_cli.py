@@ -92,7 +92,7 @@ def job(shop: Shop, tmp_path: Path, live_settings: Settings, monkeypatch: pytest
 
 
 def test_answers_are_reviewed_at_the_terminal(job: str, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(display.page, "width", 40)  # what is to be typed and read is whole on any screen
+    monkeypatch.setattr(display.page, "_width", 40)  # what is to be typed and read is whole on any screen
     waiting = [json.loads(line) for line in run("review", "list", "--json", "--limit", 99).stdout.splitlines()]
     sampled = [one["index"] for one in waiting if one["offered"] == "sample"]
     unsure = [one["index"] for one in waiting if one["offered"] == "unsure"]
@@ -111,7 +111,7 @@ def test_answers_are_reviewed_at_the_terminal(job: str, shop: Shop, tmp_path: Pa
     assert [(one["verdict"], one["product_id"], one["by"], one["offered"]) for one in given] == [("other", "2", "Ann", "unsure")]
     told = run("review", "show").stdout
     assert given[0]["id"] in told and f"{given[0]['at']:.10} " in told and "Ann · answered" in told and "…" not in told
-    monkeypatch.setattr(display.page, "width", 200)
+    monkeypatch.setattr(display.page, "_width", 200)
     assert unsure[0] not in [json.loads(line)["index"] for line in run("review", "list", "--json").stdout.splitlines()]
     run("review", "undo", given[0]["id"], "--by", "Bob")
     assert "No answer of catalog default has been reviewed" in run("review", "show").stdout

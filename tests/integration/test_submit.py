@@ -200,17 +200,21 @@ def test_one_source_is_one_whether_text_or_path_and_no_series_of_letters(
     Path("2.png").write_bytes(b"y")
     for sources in ("1.jpg", Path("1.jpg"), [Path("1.jpg")], Item("1.jpg", Path("1.jpg"))):
         assert [row.name for row in client.run(client.submit(sources))] == ["1.jpg"]
-    assert client.submit(Path(), exclude="*.png").photos == 1
+    for patterns in ("*.png", Path("*.png"), [Path("*.png")]):
+        assert client.submit(Path(), exclude=patterns).photos == 1
     assert client.recognize(Path("1.jpg")).status is Status.NO_MATCH
 
 
 def test_what_is_no_path_is_refused_with_what_to_do(client: Client) -> None:
-    photo: Any = b"the bytes of a photo"
-    told = r"not by bytes\. Write bytes to a file"
-    with pytest.raises(UserError, match=told):
-        client.recognize(photo)
-    with pytest.raises(UserError, match=told):
-        client.submit(photo)
+    photos: tuple[Any, ...] = (b"the bytes of a photo", bytearray(b"x"), memoryview(b"x"), None, 3)
+    for photo in photos:
+        told = rf"not by {type(photo).__name__}\. Write bytes to a file"
+        with pytest.raises(UserError, match=told):
+            client.recognize(photo)
+        with pytest.raises(UserError, match=told):
+            client.submit(photo)
+        with pytest.raises(UserError, match=told):
+            client.submit([photo])
     with pytest.raises(UserError, match="A source is empty"):
         client.recognize("")
 

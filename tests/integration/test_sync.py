@@ -189,7 +189,7 @@ def register(fleet: Fleet, *recipes: Recipe, scripts: tuple[str, ...] = ()) -> N
         registry.withdraw_child(fleet.redis, child)
     for pid, answers_with in enumerate(recipes, 1):
         registry.announce_child(fleet.redis, ChildEntry(host="h", pid=pid, scripts=scripts, **answers_with.model_dump()))
-        fleet.redis.persist(f"packsight:child:h:{pid}")  # no further sign of life comes, however long a busy machine syncs
+        assert fleet.redis.persist(f"{registry.CHILD}h:{pid}")  # no further sign of life comes, however long a busy machine syncs
 
 
 @pytest.fixture

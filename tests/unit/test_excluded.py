@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from packsight.producer.excluded import Excluded
@@ -52,3 +55,15 @@ def test_each_photo_counts_for_the_first_pattern_that_leaves_it_out() -> None:
 def test_a_pattern_that_is_empty_is_an_error() -> None:
     with pytest.raises(UserError, match="empty"):
         Excluded([""])
+
+
+@pytest.mark.parametrize("patterns", ["thumbs", Path("thumbs"), ["thumbs"], [Path("thumbs")]])
+def test_patterns_are_texts_or_paths_one_or_several(patterns: str | Path | list[str | Path]) -> None:
+    assert Excluded(patterns).leaves_out("shop", "shop/thumbs/1.jpg")
+
+
+@pytest.mark.parametrize("pattern", [None, 3, b"thumbs", bytearray(b"thumbs")])
+def test_what_is_no_pattern_is_refused_by_what_it_is(pattern: Any) -> None:
+    for patterns in (pattern, [pattern]):
+        with pytest.raises(UserError, match=f"texts or paths, not {type(pattern).__name__}"):
+            Excluded(patterns)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from packsight.producer.sources import Item, expand, single
+from packsight.producer.sources import Item, expand, single, spelt
 from packsight.shared.contract.errors import UserError
 from packsight.shared.tables.labels import read_labels
 from packsight.shared.tables.table import read_table
@@ -77,6 +77,14 @@ def test_a_file_that_is_named_is_taken_whatever_its_suffix(tmp_path: Path) -> No
     file.write_bytes(b"x")
     assert wheres(str(file)) == [file]
     assert single(str(file)) == Item(str(file), file)
+
+
+def test_a_path_names_a_file_where_its_text_would_be_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-").write_bytes(b"x")
+    assert wheres(spelt(Path("-"))) == [Path("-")]
+    assert single(spelt(Path("-"))).where == Path("-")
+    assert spelt("-") == "-"
 
 
 def test_a_list_holds_one_reference_per_line_and_comments(tmp_path: Path) -> None:

@@ -66,9 +66,10 @@ def review(
     answer, row = None, _full(who, found.one) if found.one else None
     if found.one is not None and row is not None:
         answer = Answer.of(row, f"/jobs/{row.job}/photos/{row.index}/picture")
+    offered = _search(who, catalog, q)
     return who.page(
         "review.html.j2", **nothing, next=found, answer=answer, row=row, verdict=secrets.token_hex(16), said=_said,
-        found=_search(who, catalog, q), Promise=Promise, Offered=Offered, gone=_gone(who, catalog, answer),
+        found=offered[:_MOST], more=len(offered) > _MOST, Promise=Promise, Offered=Offered, gone=_gone(who, catalog, answer),
     )  # fmt: skip
 
 
@@ -196,11 +197,11 @@ def _gone(who: Viewer, catalog: str, answer: Answer | None) -> set[str]:
 
 
 def _search(who: Viewer, catalog: str, text: str) -> list[tuple[ProductRow, str]]:
-    """Products with these words, each with the hash of a photo of it."""
+    """Products with these words, each with the hash of a photo of it; one more than are shown where there are more."""
     if not text.strip():
         return []
     products = who.rooms.products(catalog)
-    return [(row, products.first_photo(row.id)) for row in products.search(text, _MOST)]
+    return [(row, products.first_photo(row.id)) for row in products.search(text, _MOST + 1)]
 
 
 def _told(verdicts: list[Verdict], taken: str, others: list[str], *, gone: bool) -> list[str]:

@@ -183,7 +183,7 @@ for (const form of find("form[data-live]")) {
     told.setAttribute("role", "alert");
     told.textContent = "The server does not answer. Try again in a moment.";
     document.getElementById(ids[0]).replaceChildren(page?.getElementById("refused") ?? told);
-    document.getElementById("counted").replaceChildren();
+    for (const one of ids.slice(1).flatMap((id) => find(`#${id}[role=status]`))) one.replaceChildren();
     return false;
   };
   form.addEventListener("input", (event) => {
