@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import psutil
 
+_LOOK = 0.5
+"""Seconds between looks at what processes used: so much is lost of one that ends meanwhile."""
+
 
 @dataclass
 class Usage:
@@ -26,7 +29,7 @@ class Usage:
     """Share of each core that was busy, 0 to 1, whoever used it."""
     seconds: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)
-    """Processor seconds by group."""
+    """Processor seconds by group, of its processes alone; of one that ended, as seen last."""
     memory: list[tuple[float, dict[str, float]]] = field(default_factory=list)
     """Seconds since the start, and resident MB of the largest process of each group."""
 
@@ -34,7 +37,8 @@ class Usage:
         self._ended = threading.Event()
         self._cores = psutil.cpu_times(percpu=True)
         self._begun = time.monotonic()
-        self._cpu = self._processor()
+        self._first = {pid: spent for pids in self.groups.values() for pid in pids if (spent := _seconds(pid)) is not None}
+        self._last = dict(self._first)
         self._sample()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -45,23 +49,31 @@ class Usage:
         self._thread.join()
         self.seconds = time.monotonic() - self._begun
         self._sample()
-        now = self._processor()
-        self.cpu = {name: round(now[name] - before, 3) for name, before in self._cpu.items()}
+        self._look()
+        self.cpu = {
+            name: round(sum(self._last[pid] - self._first[pid] for pid in pids if pid in self._first), 3)
+            for name, pids in self.groups.items()
+        }
         self.busy_per_core = [
             round(_busy(before, after), 3)
             for before, after in zip(self._cores, psutil.cpu_times(percpu=True), strict=True)
         ]
 
     def _watch(self) -> None:
-        while self.every and not self._ended.wait(self.every):
-            self._sample()
+        due = self._begun + self.every
+        while not self._ended.wait(min(self.every, _LOOK) or _LOOK):
+            self._look()
+            if self.every and time.monotonic() >= due:
+                self._sample()
+                due += self.every
 
     def _sample(self) -> None:
         largest = {name: max(map(_resident, pids), default=0.0) for name, pids in self.groups.items()}
         self.memory.append((round(time.monotonic() - self._begun, 1), largest))
 
-    def _processor(self) -> dict[str, float]:
-        return {name: sum(map(_seconds, pids)) for name, pids in self.groups.items()}
+    def _look(self) -> None:
+        for pid, last in self._last.items():
+            self._last[pid] = max(last, _seconds(pid) or 0.0)
 
     def document(self) -> dict[str, Any]:
         """For the JSON."""
@@ -81,11 +93,11 @@ def _busy(before: Any, after: Any) -> float:
     return float(1 - float(idle) / total) if total else 0.0
 
 
-def _seconds(pid: int) -> float:
+def _seconds(pid: int) -> float | None:
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.NoSuchProcess:
-        return 0.0
+        return None
     return float(times.user + times.system)
 
 

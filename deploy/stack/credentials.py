@@ -34,7 +34,7 @@ _WITHOUT_STORE = frozenset({Role.FLOWER})
 class S3Keys(BaseModel):
     """One pair of keys of object storage."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     access_key: str = Field(default_factory=lambda: secrets.token_hex(10))
     secret_key: str = Field(default_factory=lambda: secrets.token_hex(20))
@@ -47,7 +47,7 @@ class S3Keys(BaseModel):
 class Keys(BaseModel):
     """Keys of one role."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     broker: str = Field(default_factory=lambda: secrets.token_hex(24))
     """Password of the broker's user that is called like the role."""
@@ -58,7 +58,7 @@ class Keys(BaseModel):
 class Credentials(BaseModel):
     """All keys of a stack; its data would be unreachable, or open to others, if they changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     roles: dict[Role, Keys] = Field(default_factory=dict, validate_default=True)
     access_key: str = Field(default_factory=lambda: secrets.token_hex(10))
@@ -74,11 +74,11 @@ class Credentials(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, content: Any) -> Any:
-        """Give keys to roles that have none yet, so that the file of another release goes on being read."""
+        """Give keys to roles that have none and leave unknown roles out, so that the file of another release goes on being read."""
         if not isinstance(content, dict):
             return content
         known = {name: value for name, value in content.items() if name != "valkey"}
-        roles = dict(known.get("roles") or {})
+        roles = {name: keys for name, keys in (known.get("roles") or {}).items() if name in set(Role)}
         for role in Role:
             roles.setdefault(role, Keys())
         return {**known, "roles": roles, "one_password": "valkey" in content}

@@ -24,7 +24,7 @@ _RUN = Path("/proc/sys/kernel/random/boot_id")
 class Begun(BaseModel):
     """When a process began, by a clock that nobody sets."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     run: str
     """The machine's run, from one start to the next; empty where the system has no name for it."""
@@ -47,7 +47,7 @@ def _after(process: psutil.Process) -> float:
 class Part(BaseModel):
     """A process that the stack started: a pid alone may by now belong to somebody else, pid and start time do not."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     name: str
     pid: int
@@ -79,9 +79,9 @@ class Part(BaseModel):
 
 
 class StackState(BaseModel):
-    """Content of the state file."""
+    """Content of the state file; what a later release added to it is passed over."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     credentials: Credentials = Field(default_factory=Credentials)
     ports: dict[str, int] = Field(default_factory=dict)
@@ -145,7 +145,7 @@ class StackFolder:
 
     def save(self, state: StackState) -> None:
         """Write the state."""
-        write_private(self.state_file, state.model_dump_json(indent=1))
+        write_private(self.state_file, state.model_dump_json(indent=1, exclude_none=True))  # earlier releases know no `begun`
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

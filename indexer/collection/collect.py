@@ -135,6 +135,6 @@ def collect_when_due(settings: Settings, *, unsure: str = "") -> Collected | Non
 
 def _is_due(stamp: Path, hours: float) -> bool:
     try:
-        return abs(time.time() - stamp.stat().st_mtime) > hours * 3600  # later than now: the clock was set back meanwhile
+        return not 0 <= time.time() - stamp.stat().st_mtime <= hours * 3600  # later than now: the clock was set back meanwhile
     except FileNotFoundError:
         return True

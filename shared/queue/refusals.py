@@ -48,6 +48,8 @@ def fullness(info: Mapping[str, Any]) -> str:
     """Why a server keeps nothing new, by what INFO says of it; empty where it does. All questions it answers as ever."""
     if info.get("aof_last_write_status", "ok") != "ok":
         return "it cannot write its append-only file, as when its disk is full"
+    if info.get("rdb_last_bgsave_status", "ok") != "ok":
+        return "its last save to disk failed, as when that is full (stop-writes-on-bgsave-error)"
     limit, taken = info.get("maxmemory", 0), info.get("used_memory", 0) - info.get("mem_not_counted_for_evict", 0)
     return "its memory is full" if limit and taken >= limit and info.get("maxmemory_policy") == "noeviction" else ""
 

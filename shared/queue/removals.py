@@ -18,10 +18,13 @@ import redis
 from packsight.shared.queue import keys
 
 ALIVE = 30.0
-"""Seconds without a word after which a removal has died."""
+"""Seconds without a new word after which a removal has died."""
 _KEPT = 24 * 3600
 """Seconds for which removals are remembered: submitting a job takes less."""
 _DONE = "done"
+_DEAD = "0"
+"""What is put in the place of the last word of a removal that died, so that not everybody waits for it. It is no end: nobody
+knows what was removed."""
 
 
 class Removals:
@@ -53,9 +56,16 @@ class Removals:
 
     def since(self, before: frozenset[str], pause: Callable[[float], None] = time.sleep) -> bool:
         """Wait for the removals that go on now, and tell whether there was one since `before` was returned."""
-        found = self._all()
-        while any(self._goes_on(state) for token, state in self._all().items() if token in found):  # later ones see our manifest
+        found = last = self._all()
+        heard = dict.fromkeys(found, time.monotonic())  # not by what the words say: the database's clock may be set meanwhile
+        while going := {token: state for token, state in last.items() if token in found and state not in {_DONE, _DEAD}}:
+            for token, at in heard.items():
+                if token in going and time.monotonic() - at >= ALIVE:
+                    self._note(token, _DEAD)
             pause(0.2)
+            now = self._all()  # of later ones we need not know: they see our manifest
+            heard.update({token: time.monotonic() for token in found if now.get(token) != last.get(token)})
+            last = now
         return bool(found.keys() - before)
 
     def _all(self) -> dict[str, str]:
@@ -67,8 +77,5 @@ class Removals:
             pipe.expire(keys.REMOVALS, _KEPT)
             pipe.execute()
 
-    def _goes_on(self, state: str) -> bool:
-        return state != _DONE and abs(self._now() - float(state)) < ALIVE  # later than now: the clock was set back meanwhile
-
     def _now(self) -> int:
-        return self._client.time()[0]  # the database's, since those of hosts differ
+        return self._client.time()[0]  # the database's, since earlier releases compare with it

@@ -141,7 +141,9 @@ class ObjectStore:
             if not self._client.bucket_exists(self.bucket):
                 self._client.make_bucket(self.bucket)
         except S3Error as error:
-            if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists", "AccessDenied"}:
+            if error.code == "AccessDenied":
+                self._ask_of_the_clock()
+            elif error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
                 raise self._typed(error, self.bucket) from error
         except _ERRORS as error:
             raise self._typed(error, self.bucket) from error
@@ -254,9 +256,23 @@ class ObjectStore:
 
     def _stat(self, bucket: str, key: str) -> Any:
         _require_name(bucket, key)
-        stat = self._call(key, lambda: self._client.stat_object(bucket, key))
+        try:
+            stat = self._call(key, lambda: self._client.stat_object(bucket, key))
+        except StorageError as error:
+            if error.code is ErrorCode.ACCESS_DENIED:
+                self._ask_of_the_clock()
+            raise
         _require_tag(stat.etag, key)
         return stat
+
+    def _ask_of_the_clock(self) -> None:
+        """Raise StoreUnable where it is the clock for which HEAD was refused: its answers have no body that could say so."""
+        try:
+            next(self.list(layout.CATALOGS, recursive=False), None)
+        except StoreUnable:
+            raise
+        except StorageError:
+            return
 
     def list(self, prefix: str, *, bucket: str | None = None, recursive: bool = True) -> Iterator[str]:
         """Keys below a prefix in order; with recursive=False also the next level's prefixes, which end in `/`."""

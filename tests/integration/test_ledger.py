@@ -21,6 +21,7 @@ from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.deliveries import Progress, Stop
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.pulse import Holder
+from packsight.shared.queue.removals import ALIVE
 from packsight.shared.queue.results import TaskEnd
 from packsight.shared.settings import Settings
 from packsight.shared.storage.jobs import task_id
@@ -145,7 +146,7 @@ def test_whoever_submits_waits_for_the_removals_that_began_before_and_for_no_lat
 
 
 @pytest.mark.parametrize("step", [3600, -3600])
-def test_whoever_submits_waits_for_removals_whatever_the_clocks_of_hosts_say_and_for_none_that_died(
+def test_whoever_submits_waits_for_removals_whatever_the_clocks_of_hosts_say(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     now, waited = time.time, list[None]()
@@ -159,9 +160,29 @@ def test_whoever_submits_waits_for_removals_whatever_the_clocks_of_hosts_say_and
             removing.close()
 
         assert ledger.removals.since(frozenset(), pause) and waited == [None]
-        token = secrets.token_hex(8)
-        ledger.client.hset(keys.REMOVALS, token, now() + step)  # it died before the clock was set
-        ledger.removals.since(frozenset(), lambda _: pytest.fail("waits for one that died"))
+
+
+@pytest.mark.parametrize("step", [3600, -3600])
+def test_a_removal_lives_while_it_says_something_new_and_one_that_died_is_waited_for_once(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    real, passed, words = time.monotonic, 0.0, 0
+    monkeypatch.setattr(time, "monotonic", lambda: real() + passed)
+    token = secrets.token_hex(8)
+    begun = int(time.time()) + step  # the database's clock was set after it had spoken
+    ledger.client.hset(keys.REMOVALS, token, begun)
+
+    def pause(_: float) -> None:
+        nonlocal passed, words
+        passed += 20
+        if words < 3:
+            words += 1
+            ledger.client.hset(keys.REMOVALS, token, begun + words)
+
+    assert ledger.removals.since(frozenset(), pause)
+    assert words == 3 and 3 * 20 + ALIVE <= passed < 3 * 20 + ALIVE + 40
+    assert ledger.removals.since(frozenset(), lambda _: pytest.fail("waits once more for one that died"))
+    assert token not in ledger.removals.seen(), "what it removed is not known"
 
 
 def test_results_are_those_of_tasks_that_ended(ledger: Ledger, app: App) -> None:

@@ -108,4 +108,8 @@ def test_of_a_clock_that_is_wrong_it_is_said_what_to_set(
     with pytest.raises(StoreUnable, match="RequestTimeTooSkewed") as caught:
         store.read("kept")
     assert "Set the clock" in caught.value.remedy and caught.value.retryable
+    for asked in (lambda: store.exists("kept"), lambda: store.etag("kept"), store.ensure_bucket):
+        with pytest.raises(StoreUnable, match="RequestTimeTooSkewed") as caught:
+            asked()
+        assert "Set the clock" in caught.value.remedy, "though HEAD is answered without a word"
     assert not store.answers(), "so that a worker takes no work, and no photo fails for it"

@@ -12,7 +12,7 @@ import pytest
 from packsight.deploy import doctor
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.stack import Wishes, up
-from packsight.deploy.stack.state import Part, StackFolder
+from packsight.deploy.stack.state import Begun, Part, StackFolder, StackState
 from packsight.shared.contract.errors import UserError
 
 FORMER = {"valkey": "one password", "access_key": "name", "secret_key": "s3 secret", "flower": "page"}
@@ -49,6 +49,31 @@ def test_a_role_that_an_older_file_does_not_know_gets_keys(tmp_path: Path) -> No
     roles = folder.load().credentials.roles
     assert roles[Role.MONITOR].broker not in {lost["broker"], ""}
     assert roles[Role.WORKER].broker == content["credentials"]["roles"][Role.WORKER]["broker"]
+
+
+def test_a_file_with_what_only_a_later_release_knows_is_read(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path)
+    begun = Begun(run="this", after=1)
+    part = Part(name="valkey", pid=os.getpid(), started=1.0, begun=begun, log=tmp_path / "log")
+    state = StackState(parts=(part,), supervisor=part, given_up={"flower": "no port"})
+    folder.save(state)
+    content = json.loads(folder.state_file.read_text())
+    roles = content["credentials"]["roles"]
+    keys = roles[Role.WORKER]
+    for one in (content, content["credentials"], keys, keys["store"], content["parts"][0], content["supervisor"]["begun"]):
+        one["later"] = {"kind": 1}
+    roles["later"] = keys
+    folder.state_file.write_text(json.dumps(content))
+    assert folder.load() == state
+
+
+def test_nothing_is_written_of_what_is_not_known_so_that_earlier_releases_read_it(tmp_path: Path) -> None:
+    folder = StackFolder(tmp_path)
+    state = StackState(parts=(Part(name="valkey", pid=1, started=1.0, log=tmp_path / "log"),))
+    folder.save(state)
+    content = json.loads(folder.state_file.read_text())
+    assert "begun" not in content["parts"][0] and "supervisor" not in content
+    assert folder.load() == state
 
 
 def test_parts_of_a_release_with_one_password_are_to_be_stopped_first(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from packsight.shared.matching.geometry import NO_AGREEMENT, lay, spread, verify
-from packsight.shared.parameters import MATCHING
+from packsight.shared.matching.geometry import NO_AGREEMENT, GeometricMatch, lay, spread, verify
+from packsight.shared.parameters import MATCHING, GeometryParameters
 from packsight.shared.vision.features import LocalFeatures
 from packsight.worker.pipeline.decode import Photo
 from packsight.worker.pipeline.local_features import catalog_features, query_features
@@ -61,8 +61,48 @@ def test_one_place_at_several_scales_does_not_rival_itself() -> None:
     assert photo.leading is not None
     one_scale, several = (verify(query, part).inliers for part in (photo[: photo.leading], photo))
     assert several >= one_scale > 40
-    naive = replace(MATCHING.geometry, elsewhere=0.0)
-    assert verify(query, photo, naive).inliers < 0.8 * several, "the next best is then the same corner at another scale"
+
+
+def paired(query: LocalFeatures, photo: LocalFeatures, parameters: GeometryParameters) -> list[int]:
+    """Which points of the query have no rival elsewhere, asked one by one of each of the photo's."""
+    pairs = []
+    for index, one in enumerate(query.descriptors.astype(int)):
+        distance = ((photo.descriptors.astype(int) - one) ** 2).sum(axis=1)
+        first = int(distance.argmin())
+        near = distance * parameters.ratio**2 <= distance[first]
+        away = np.abs(photo.points - photo.points[first]).max(axis=1) >= parameters.elsewhere
+        if not (near & away).any():
+            pairs.append(index)
+    return pairs
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_those_points_are_paired_that_have_no_rival_elsewhere(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance, geometry = np.random.default_rng(seed), MATCHING.geometry
+    assert geometry.elsewhere > 0
+    at, descriptors = chance.random((80, 2)), chance.integers(40, 200, (80, 128))
+    copied = chance.integers(0, 80, 160)  # of some points there are several others of much the same look: beside them or anywhere
+    beside = at[copied] + chance.uniform(-1.5, 1.5, (160, 2)) * geometry.elsewhere
+    anywhere = chance.random((160, 2))
+    copies = np.where(chance.random((160, 1)) < 0.8, beside, anywhere)
+    noise = chance.integers(-12, 13, (160, 128)) * chance.random((160, 1))
+    photo = LocalFeatures(
+        np.concatenate([at, copies]).astype(np.float32),
+        np.concatenate([descriptors, descriptors[copied] + noise]).astype(np.uint8),
+    )
+    query = LocalFeatures(at.astype(np.float32), (descriptors + chance.integers(-6, 7, (80, 128))).astype(np.uint8))
+    laid_over: list[Points] = []
+
+    def noted(points: Points, *_: object) -> GeometricMatch:
+        laid_over.append(points)
+        return NO_AGREEMENT
+
+    monkeypatch.setattr("packsight.shared.matching.geometry.lay", noted)
+    verify(query, photo, geometry)
+    expected = paired(query, photo, geometry)
+    strict, blind = (paired(query, photo, replace(geometry, elsewhere=elsewhere)) for elsewhere in (1e-9, 2.0))
+    assert len(strict) + 5 < len(expected) < len(blind) - 5, "so that the place decides of many"
+    assert laid_over[0].tolist() == query.points[expected].tolist()
 
 
 def test_a_rival_elsewhere_counts_behind_one_in_the_same_place() -> None:

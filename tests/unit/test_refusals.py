@@ -138,6 +138,8 @@ def test_a_server_that_runs_is_not_said_to_be_started(error: Exception) -> None:
         ({"maxmemory": 10, "used_memory": 12, "maxmemory_policy": "allkeys-lru"}, ""),
         ({"maxmemory": 10, "used_memory": 12, "mem_not_counted_for_evict": 2, "maxmemory_policy": "noeviction"}, "is full"),
         ({"aof_last_write_status": "err"}, "its disk is full"),
+        ({"aof_last_write_status": "ok", "rdb_last_bgsave_status": "ok"}, ""),
+        ({"aof_enabled": 0, "aof_last_write_status": "ok", "rdb_last_bgsave_status": "err"}, "save to disk failed"),
     ],
 )
 def test_a_server_that_keeps_nothing_new_is_known_by_what_it_tells_of_itself(info: dict[str, object], why: str) -> None:

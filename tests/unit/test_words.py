@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from packsight.shared.catalog.arrays import IntArray
 from packsight.shared.catalog.words import vocabulary as vocabulary_module
 from packsight.shared.catalog.words.fuzzy_matches import look_up
 from packsight.shared.catalog.words.name_correction import corrected, parted, split_names
@@ -69,6 +70,11 @@ print(*map(vocabulary.key, terms.tolist()), "pandas" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "shampoo False", "it would take 44 MB of everybody who opens a catalog"
+
+
+@pytest.mark.parametrize("terms", [np.array([3, 0], np.int32), np.arange(4)[::-3]])
+def test_keys_are_those_of_the_terms_however_these_lie_in_memory(vocabulary: Vocabulary, terms: IntArray) -> None:
+    assert vocabulary._keys_of(terms) == [vocabulary.key(3), vocabulary.key(0)]
 
 
 def test_a_vocabulary_that_is_opened_is_mapped_and_not_copied(tmp_path: Path) -> None:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 
-class _Refusing(MetaPathFinder):
-    def find_spec(self, name: str, _path: Sequence[str] | None, _target: ModuleType | None = None) -> ModuleSpec | None:
-        if name == "pandas":
-            raise ModuleNotFoundError("pandas is of no use to a worker's child", name=name)
-        return None
+class _Without(PathFinder):
+    """Finds what is installed, but not pandas: whoever only asks whether it is there is told so, too."""
+
+    @classmethod
+    def find_spec(
+        cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return None if fullname == "pandas" else super().find_spec(fullname, path, target)
 
 
 def refuse_pandas() -> None:
     """Let this process be as one in whose environment pandas is not installed."""
-    sys.meta_path.insert(0, _Refusing())
+    sys.meta_path[:] = [_Without if finder is PathFinder else finder for finder in sys.meta_path]

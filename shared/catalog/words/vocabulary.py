@@ -188,6 +188,7 @@ class Vocabulary:
         return found
 
     def _keys_of(self, terms: IntArray) -> list[str]:
+        terms = np.ascontiguousarray(terms, np.int64)
         # Not by pa.array, which loads pandas, where it is installed, to look whether this is of it.
         numbers = pa.Array.from_buffers(pa.int64(), len(terms), [None, pa.py_buffer(terms)])
         keys: list[str] = self._keys.take(numbers).to_pylist()
