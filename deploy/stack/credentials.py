@@ -74,7 +74,7 @@ class Credentials(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, content: Any) -> Any:
-        """Give keys to roles that have none and leave unknown roles out, so that the file of another release goes on being read."""
+        """Give keys to roles without one and leave unknown roles out: the file of another release goes on being read."""
         if not isinstance(content, dict):
             return content
         known = {name: value for name, value in content.items() if name != "valkey"}

@@ -54,7 +54,7 @@ class TrainingExample:
 def example_photos(snapshot: Snapshot, parameters: ExampleParameters = FIT.examples) -> npt.NDArray[np.int64]:
     """All photos but the first of each product, in rising order; an even spread of them when there are many.
 
-    First pictures are taken alike: of a product without its own, the nearest would be a sibling's, which no customer's photo meets.
+    First pictures are taken alike: where the own one is missing a sibling's comes nearest, which happens to no customer.
     """
     others = np.setdiff1d(np.arange(len(snapshot.photo_product)), snapshot.photo_starts[:-1])
     return np.asarray(others[evenly_spread(len(others), parameters.max_photos)], np.int64)
