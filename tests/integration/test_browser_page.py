@@ -201,6 +201,24 @@ def test_a_job_is_searched_while_one_types(shop: Serving, job: Job, browser: web
     assert "q=castoly" in browser.current_url
 
 
+def test_the_way_back_from_one_product_keeps_the_order_that_was_chosen(
+    shop: Serving, job: Job, browser: webdriver.Chrome
+) -> None:
+    width(browser, 1280)
+    signed_in(browser, shop, f"/jobs/{job.id}")
+    wait(browser, lambda _: len(browser.find_elements(By.CSS_SELECTOR, ".results li")) == 6)
+    browser.find_element(By.CSS_SELECTOR, ".results .only").click()
+    wait(browser, lambda _: browser.find_elements(By.LINK_TEXT, "all products"))
+    words = browser.find_element(By.ID, "counted").text
+    order = browser.find_element(By.NAME, "sort")
+    browser.execute_script("arguments[0].value = 'sure'; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))", order)
+    wait(browser, lambda _: "sort=sure" in browser.current_url)
+    assert browser.find_element(By.ID, "counted").text == words, "else it would be renewed for its words"
+    back = str(browser.find_element(By.LINK_TEXT, "all products").get_attribute("href"))
+    assert "sort=sure" in back and "product=" not in back
+    assert browser.find_elements(By.CSS_SELECTOR, "#counted a") == [], "a region that is listened to holds words only"
+
+
 def test_how_many_are_found_is_said_where_a_screen_reader_listens(shop: Serving, job: Job, browser: webdriver.Chrome) -> None:
     width(browser, 1280)
     for path, words, before, after in (

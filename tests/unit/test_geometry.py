@@ -56,13 +56,6 @@ def test_another_pack_is_not_found() -> None:
         assert other.inliers < own.inliers / 5
 
 
-def test_one_place_at_several_scales_does_not_rival_itself() -> None:
-    query, photo = query_features(shoot(pack(1), 1)), catalog_features(studio(1))
-    assert photo.leading is not None
-    one_scale, several = (verify(query, part).inliers for part in (photo[: photo.leading], photo))
-    assert several >= one_scale > 40
-
-
 def paired(query: LocalFeatures, photo: LocalFeatures, parameters: GeometryParameters) -> list[int]:
     """Which points of the query have no rival elsewhere, asked one by one of each of the photo's."""
     pairs = []

@@ -157,7 +157,7 @@ function renew(page, ids) {
     const fresh = page.getElementById(id), stale = document.getElementById(id);
     if (!fresh || !stale) continue;
     if (stale.getAttribute("role") === "status") {
-      // What a screen reader listens to stays, and speaks only of what is new.
+      // What a screen reader listens to stays, and speaks only of what is new: words alone, since links would become stale.
       if (stale.textContent !== fresh.textContent) stale.replaceChildren(...fresh.childNodes);
       continue;
     }
