@@ -371,14 +371,14 @@ def test_photos_that_go_with_their_verdicts_are_no_loss(shop: Shop) -> None:
 
 def test_a_photo_that_a_slip_of_the_feed_left_out_is_tried_anew(shop: Shop) -> None:
     shop.sync()
-    mine = say(shop, view(3, 1), "3")
+    mine = say(shop, view(4, 1), "4")
     shop.sync()
-    shop.names["2"], shop.names["3"] = shop.names["3"], shop.names["2"]  # without the pictures
+    shop.names["3"], shop.names["4"] = shop.names["4"], shop.names["3"]  # without the pictures
     shop.sync(force=True)
-    assert [one.product for one in read_use(shop.store, "default").left_out] == ["2"]
-    shop.names["2"], shop.names["3"] = shop.names["3"], shop.names["2"]
+    assert [one.product for one in read_use(shop.store, "default").left_out] == ["3"]
+    shop.names["3"], shop.names["4"] = shop.names["4"], shop.names["3"]
     shop.sync()
-    assert mine.sha256 in photos(shop)["3"] and not read_use(shop.store, "default").left_out
+    assert mine.sha256 in photos(shop)["4"] and not read_use(shop.store, "default").left_out
 
 
 @pytest.fixture
