@@ -246,6 +246,7 @@ class JobIndex:
         with contextlib.closing(sqlite3.connect(self.path, timeout=30)) as database:
             database.execute("PRAGMA synchronous = OFF")  # whatever is lost is made again
             if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-                database.execute("PRAGMA journal_mode = WAL")
+                with contextlib.suppress(sqlite3.OperationalError):  # waits for nobody: who else is in the new file does the same
+                    database.execute("PRAGMA journal_mode = WAL")
                 database.executescript(_TABLES)
             yield database
