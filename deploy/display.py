@@ -20,10 +20,11 @@ from packsight.shared.settings import STACK_FILE
 _MARKS = {Level.GOOD: "[green]✓[/]", Level.NOTE: "[yellow]![/]", Level.WRONG: "[red]✗[/]"}
 
 
-def _table(*columns: str, title: str = "") -> Table:
+def _table(*columns: str, title: str = "", whole: str = "") -> Table:
+    """A table without lines. whole: the column that is broken in no terminal of 80 columns, since it is there to be copied."""
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == whole)
     return table
 
 
@@ -83,9 +84,10 @@ def status(console: Console, seen: Observation) -> None:
     if seen.overview is not None and seen.overview.photos_per_second:
         console.print(f"{seen.overview.photos_per_second:,.1f} photos a second over the last minute", highlight=False)
     if seen.children:
-        children = _table("Worker", "Pid", "Images", "Memory", "Catalogs", "Embedder", "Spotter", title="\nWorker children")
+        columns = "Worker", "Pid", "Images", "Memory", "Catalogs", "Embedder", "Spotter"
+        children = _table(*columns, title="\nWorker children", whole="Catalogs")
         for child in seen.children:
-            catalogs = ", ".join(f"{name} {version}" for name, version in child.catalogs.items())
+            catalogs = "\n".join(f"{name} {version}" for name, version in child.catalogs.items())
             memory = f"{child.rss_mb:,.0f} MB"
             children.add_row(child.node, str(child.pid), f"{child.images:,}", memory, catalogs, child.embedder, child.spotter)
         console.print(children)
@@ -103,7 +105,8 @@ def status(console: Console, seen: Observation) -> None:
 
 def _catalogs(console: Console, seen: Observation) -> None:
     """What is served, what is tried beside it and how that ends, and what is held."""
-    catalogs_ = _table("Catalog", "Version", "Products", "Photos", "Published", "Served by", title="\nCatalogs")
+    columns = "Catalog", "Version", "Products", "Photos", "Published", "Served by"
+    catalogs_ = _table(*columns, title="\nCatalogs", whole="Version")
     for catalog in seen.catalogs:
         when = f"{catalog.created_at:%Y-%m-%d %H:%M} UTC"
         is_canary = catalog.share < 1

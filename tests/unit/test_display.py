@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from packsight.deploy.display import started
+from packsight.deploy.display import started, status
 from packsight.deploy.stack.state import Part, StackFolder, StackState
+from packsight.deploy.status import CatalogSeen, Observation
 from packsight.producer import display
 from packsight.producer.rows import Row
 from packsight.producer.summary import State, Summary
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import Priority
 from packsight.shared.contract.outcomes import Candidate, Evidence, Failure, Outcome, Product, Status, WordEvidence
+from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.storage.jobs import JobKind, JobManifest
 
 
@@ -130,6 +132,24 @@ def test_what_up_prints_is_copied_from_80_columns_whole(tmp_path: Path) -> None:
     assert f"In terminals elsewhere: export PACKSIGHT_STACK_FILE='{folder.env_file}'" in lines
     assert lines[-2:] == ["  packsight catalog sync --feed FEED", "  packsight submit PHOTOS --wait"]
     assert any(line.split() == ["worker", "http://127.0.0.1:5555", "7", "worker.log"] for line in lines)
+
+
+def test_versions_are_copied_whole_from_the_status_on_80_columns() -> None:
+    served = {"default": "20260304T050607-1a2b3c", "a_shop_with_a_long_name": "20260304T050608-4d5e6f"}
+    recipe = {"embedder": "resnet50-thin-70519094ef71", "spotter": "ppocr-731225c49d0c"}
+    child = ChildEntry(node="recognizer@a-host-with-a-name", host="host", pid=123456, catalogs=served, images=98_765, **recipe)
+    seen = [
+        CatalogSeen(
+            name=name, version=version, format=1, products=100_000, photos=234_567, details="details-3-42fbc49dcd29",
+            matching="matching-5-fc0ca6f13f9b", created_at=datetime(2026, 3, 4, 5, 6, tzinfo=UTC), **recipe,
+        )
+        for name, version in served.items()
+    ]  # fmt: skip
+    console, file = page()
+    status(console, Observation(home=".packsight", children=[child], catalogs=seen))
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(sum(version in line for line in lines) == 2 for version in served.values()), file.getvalue()
 
 
 @pytest.mark.parametrize("width", [30, 80])
