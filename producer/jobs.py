@@ -52,7 +52,8 @@ def check_batch_size(batch_size: int, max_batch: int) -> None:
     """Raise UserError when workers that take at most `max_batch` photos in a message would refuse these."""
     if not 1 <= batch_size <= max_batch:
         raise UserError(
-            f"A message may carry 1 to {max_batch} photos (PACKSIGHT_WORKER__MAX_BATCH), not {batch_size}. Correct --batch-size."
+            f"A message may carry 1 to {max_batch} photos (PACKSIGHT_WORKER__MAX_BATCH), not {batch_size}. Correct "
+            "--batch-size, over HTTP `batch_size`."
         )
 
 
@@ -98,4 +99,4 @@ def _read(read: Callable[[str], T], job_id: str) -> T:
     if re.fullmatch(JOB_NAME, job_id):
         with suppress(ObjectMissing):
             return read(job_id)
-    raise NoSuchJob(f"There is no job {job_id}. `packsight jobs` lists those there are.")
+    raise NoSuchJob(f"There is no job {job_id or 'without a name'}. `packsight jobs` lists those there are.")

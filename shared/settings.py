@@ -107,6 +107,8 @@ class Metrics(_Section):
 def _bucket(text: str) -> str:
     if text and not re.fullmatch(r"[A-Za-z0-9][\w.:-]{1,61}[A-Za-z0-9]", text, re.ASCII):
         raise PydanticCustomError("bucket", "a bucket's name has 3 to 63 letters, digits, dots and dashes, as in my-photos")
+    if re.fullmatch(r"\d+(\.\d+){3}|.*([.-]\.|\.-).*|.*(-s3alias|--ol-s3)", text):  # which the client refuses to ask for
+        raise PydanticCustomError("bucket", "no bucket can be called so: take letters, digits and single dashes, as in my-photos")
     return text
 
 

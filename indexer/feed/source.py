@@ -286,7 +286,7 @@ def _check_name(location: str) -> None:
 def _unreadable(location: str, error: OSError) -> FeedError:
     if scheme(location):
         return FeedError(f"Feeds are not read from {scheme(location)}://. Name a file, or an address with https://, http:// or s3://.")
-    return FeedError(f"{location} cannot be read: {error.strerror}. Check the path of the feed.")
+    return FeedError(f"{location or 'A feed without a name'} cannot be read: {error.strerror}. Check the path of the feed.")
 
 
 def _mark(file: IO[bytes]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,8 @@ from typing import Annotated, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from packsight.producer.http.rights import Caller, Kind, Right
 from packsight.shared.contract.errors import UserError
@@ -46,10 +48,16 @@ def _nobodys() -> str:
     return _hasher.hash(secrets.token_hex(8))
 
 
+def _named(name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        raise PydanticCustomError("name", "a name has 1 to 63 of the characters A-Z a-z 0-9 . _ @ -, a letter or digit first")
+    return name
+
+
 class _Account(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Annotated[str, AfterValidator(_named)]
     rights: frozenset[Right]
     catalogs: frozenset[Annotated[str, Field(pattern=CATALOG_NAME)]] | None = None
     """None = all."""

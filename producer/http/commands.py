@@ -86,8 +86,9 @@ def _accounts() -> Accounts:
 def _rights(names: list[str]) -> frozenset[Right]:
     try:
         return frozenset(Right(name) for name in names)
-    except ValueError as error:
-        raise UserError(f"{error}. There are {', '.join(Right)}.") from None
+    except ValueError:
+        wrong = ", ".join(sorted(set(names) - set(Right)))
+        raise UserError(f"{wrong or 'Nothing'} is no right. There are {', '.join(Right)}.") from None
 
 
 def _catalogs(names: list[str]) -> frozenset[str] | None:

@@ -7,6 +7,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import Request
@@ -20,6 +21,7 @@ from packsight.shared.settings import Settings
 FORMS = ("image/*", "application/octet-stream", "multipart/form-data", "application/json")
 TEXT: dict[str, Any] = {"type": "string"}
 FILE: dict[str, Any] = {**TEXT, "format": "binary"}
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _FIELDS = 20
 """Of a form: more than there are options."""
 _STANDARD = str.maketrans("-_", "+/")
@@ -37,11 +39,18 @@ class Asked:
     """The rest of a form or object: options."""
 
 
-def described(form: Mapping[str, Any], an_object: Mapping[str, Any]) -> dict[str, Any]:
-    """How /openapi.json tells of a body that `read` takes in: what stands in a form, and in an object."""
-    kinds = FILE, FILE, {"type": "object", "properties": form}, {"type": "object", "properties": an_object}
+def described(form: Mapping[str, Any], an_object: Mapping[str, Any], beside: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
+    """How /openapi.json tells of a body that `read` takes in: the fields of a form and of an object one of which is the photo,
+    and those that may stand beside it in either.
+    """
+    kinds = FILE, FILE, _one_of(form, beside), _one_of(an_object, beside)
     content = {kind: {"schema": schema} for kind, schema in zip(FORMS, kinds, strict=True)}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _one_of(photo: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, Any]:
+    each = [{"required": [name]} for name in photo]
+    return {"type": "object", "properties": {**photo, **beside}, **(each[0] if len(each) == 1 else {"oneOf": each})}
 
 
 async def read(request: Request, settings: Settings) -> Asked:

@@ -33,8 +33,9 @@ class Options(RecognizeOptions):
     """Seconds to wait for the answer; PACKSIGHT_HTTP__DEADLINE at most, and unless it is said."""
 
 
-_SAID = Options.model_json_schema()["properties"]
-_BODY = photos.described({"image": photos.FILE, **_SAID}, {"url": photos.TEXT, "base64": photos.TEXT, **_SAID})
+_BODY = photos.described(
+    {"image": photos.FILE, "url": photos.TEXT}, {"url": photos.TEXT, "base64": photos.TEXT}, Options.model_json_schema()["properties"]
+)
 _FORM = "multipart/form-data"
 _IN_FORM = {"requestBody": {"required": True, "content": {_FORM: _BODY["requestBody"]["content"][_FORM]}}}
 

@@ -15,6 +15,7 @@ from rich.markup import escape
 from packsight.producer.client import Client
 from packsight.producer.display import console
 from packsight.producer.excluded import Excluded
+from packsight.producer.sources import EMPTY
 from packsight.producer.watch.arrivals import Folder, Prefix
 from packsight.producer.watch.watcher import SUFFIX, Watcher
 from packsight.shared.contract.errors import SOME_FAILED, UserError
@@ -27,6 +28,8 @@ def watch(
     source: str, out: Path | None, options: RecognizeOptions, about: JobAbout, exclude: Iterable[str], *, once: bool
 ) -> None:
     """Submit what arrives below a folder or prefix, until Ctrl-C or SIGTERM; with `once` until all is answered."""
+    if not source:
+        raise UserError(EMPTY)
     with Client() as client:
         if source.startswith("s3://"):
             if out is None:

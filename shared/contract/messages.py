@@ -130,7 +130,7 @@ def parse_request(kind: type[T], raw: Any) -> T:
 def check_catalog_name(name: str) -> None:
     """Raise UserError, which says what names of catalogs are like, for what is none."""
     if not re.fullmatch(CATALOG_NAME, name):
-        raise UserError(f"{name} is no name of a catalog. Use lower-case letters, digits, _ and -, 63 at most.")
+        raise UserError(f"{name or 'Nothing'} is no name of a catalog. Use lower-case letters, digits, _ and -, 63 at most.")
 
 
 def parse_options(base: RecognizeOptions | None = None, **keywords: Unpack[OptionKeywords]) -> RecognizeOptions:

@@ -80,6 +80,16 @@ def _require_name(bucket: str, key: str | None = None) -> None:
         raise StorageError(ErrorCode.REFERENCE_INVALID, f"s3://{bucket}/{key or ''}: {error}") from None
 
 
+def _require_new_name(bucket: str) -> None:
+    """Raise StorageError where no bucket of this name may be made any more: before 2018 some were."""
+    try:
+        check_bucket_name(bucket, strict=True, s3_check=True)
+    except ValueError:
+        message = f"There is no bucket {bucket}, and none of this name can be made"
+        remedy = "Take small letters, digits and dashes for PACKSIGHT_S3__BUCKET, as in my-photos."
+        raise StorageError(ErrorCode.BUCKET_MISSING, message, remedy=remedy) from None
+
+
 def _require_tag(tag: str | None, name: str) -> str:
     """An answer's ETag: every S3 server gives one with every object, and the page of a proxy hardly ever has one."""
     if not tag:
@@ -139,6 +149,7 @@ class ObjectStore:
         """
         try:
             if not self._client.bucket_exists(self.bucket):
+                _require_new_name(self.bucket)
                 self._client.make_bucket(self.bucket)
         except S3Error as error:
             if error.code == "AccessDenied":

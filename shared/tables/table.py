@@ -105,7 +105,7 @@ def read_table(path: Path, is_header: IsHeader = has_several) -> Iterator[tuple[
             for line, row in rows:
                 yield line, {name: row[index] if index < len(row) else "" for index, name in enumerate(names) if name}
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+        raise UserError(f"{path} cannot be read: {error.strerror}. Correct the path, or let this user read it.") from None
 
 
 def _filled(records: Iterable[Record]) -> Iterator[tuple[int, dict[str, str]]]:

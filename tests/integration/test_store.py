@@ -22,6 +22,14 @@ def test_what_was_written_is_read_back_with_its_tag(store: ObjectStore) -> None:
     assert blob.etag
 
 
+@pytest.mark.parametrize("name", ["Photos", "my_photos", "xn--photos"])
+def test_a_bucket_that_cannot_be_made_is_told_to_be_one(live_settings: Settings, name: str) -> None:
+    store = ObjectStore(live_settings.s3.model_copy(update={"bucket": name}))
+    with pytest.raises(StorageError, match=f"There is no bucket {name}, and none of this name can be made") as raised:
+        store.ensure_bucket()
+    assert "PACKSIGHT_S3__BUCKET" in raised.value.remedy
+
+
 def test_what_is_sent_in_several_parts_arrives_as_it_was(store: ObjectStore, tmp_path: Path) -> None:
     data = random.Random(1).randbytes(12_000_000)
     (tmp_path / "sent").write_bytes(data)

@@ -221,6 +221,13 @@ def test_what_can_be_no_bucket_is_refused_when_settings_are_read(name: str, monk
         load_settings()
 
 
+@pytest.mark.parametrize("name", ["192.168.1.1", "a..b", "a.-b", "a-.b", "photos-s3alias", "photos--ol-s3"])
+def test_a_bucket_that_no_client_asks_for_is_refused_when_settings_are_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKSIGHT_S3__BUCKET", name)
+    with pytest.raises(UserError, match="PACKSIGHT_S3__BUCKET: no bucket can be called so"):
+        load_settings()
+
+
 def test_a_settings_file_that_is_no_text_in_utf_8_is_told(tmp_path: Path) -> None:
     file = tmp_path / "stack.env"
     file.write_bytes("PACKSIGHT_S3__BUCKET=photos\n".encode("utf-16"))

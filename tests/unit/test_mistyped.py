@@ -1,0 +1,43 @@
+"""What is mistyped, or left empty by a variable that is not set, is told in a sentence, with a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from packsight.indexer.feed.source import check_readable
+from packsight.producer.http import commands
+from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.rights import Kind
+from packsight.producer.lists import read_list
+from packsight.producer.watch.command import watch
+from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.messages import RecognizeOptions, check_catalog_name
+from packsight.shared.storage.jobs import JobAbout
+from packsight.shared.tables.labels import read_labels
+
+MISTYPED: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "a folder to watch": (
+        lambda _: watch("", None, RecognizeOptions(), JobAbout(), [], once=True), "A source is empty: a shell variable may not be set"
+    ),
+    "a folder for labels": (read_labels, r"labels\.csv cannot be read: Is a directory. Correct the path"),
+    "a folder for a list": (lambda path: list(read_list(path)), r"labels\.csv cannot be read: Is a directory. Correct the path"),
+    "no feed": (lambda _: check_readable(""), "A feed without a name cannot be read: .*Check the path"),
+    "no catalog": (lambda _: check_catalog_name(""), "Nothing is no name of a catalog. Use lower-case"),
+    "a client without a name": (lambda path: Accounts(path).add_client("", frozenset(), None), "name: a name has 1 to 63 of the"),
+    "a client of two lines": (lambda path: Accounts(path).add_client("a\n", frozenset(), None), "name: a name has 1 to 63 of the"),
+    "a right": (lambda _: commands.grant(Kind.CLIENT, "shop", ["fly", "jobs"], []), "^fly is no right. There are recognise, jobs"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTYPED)
+def test_what_is_mistyped_is_told_with_its_remedy(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKSIGHT_HOME", str(tmp_path))
+    folder = tmp_path / "labels.csv"
+    folder.mkdir()
+    do, told = MISTYPED[name]
+    with pytest.raises(UserError, match=told):
+        do(folder)
