@@ -1,4 +1,4 @@
-"""A job is made: its manifest is written and registered; nothing is queued yet."""
+"""A job is made: it is registered and its manifest written; nothing is queued yet."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from itertools import chain
 from typing import TypeVar
 
 from pydantic import ValidationError
+from redis.exceptions import RedisError
 
-from packsight.shared.contract.errors import ObjectMissing, UserError
+from packsight.shared.contract.errors import ObjectMissing, StorageError, UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.references import shown
 from packsight.shared.contract.validation import wrong_fields
@@ -67,7 +68,7 @@ def create(
     about: JobAbout,
     job_id: str | None = None,
 ) -> Job:
-    """Write a job's manifest and register it; `about`: what is told of it, but for its columns; `job_id`: None for a new one.
+    """Register a job and write its manifest; `about`: what is told of it, but for its columns; `job_id`: None for a new one.
 
     Raises NothingToAsk when there is nothing to ask workers about.
     """
@@ -79,9 +80,15 @@ def create(
     columns = tuple(dict.fromkeys(chain.from_iterable(one.extra for one in photos)))
     told = {**about.model_dump(), "columns": columns, "unopened": len(unopened)}
     manifest = JobManifest(**options.alone(), **told, job=job_id or new_job_id(), batch_size=batch_size, images=len(images))
-    store.create(manifest, images, unopened)
     job = Job.of(manifest, images, unopened)
-    ledger.jobs.register(job.id, len(job.batches))
+    ledger.jobs.register(job.id, len(job.batches))  # first: a broker that keeps nothing new is to leave no job that nobody queues
+    try:
+        store.create(manifest, images, unopened)
+    except StorageError:
+        if job_id is None:  # else it may be one that was written before
+            with suppress(RedisError):
+                ledger.jobs.forget(job.id)
+        raise
     return job
 
 

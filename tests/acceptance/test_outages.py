@@ -67,7 +67,24 @@ def leading(client: redis.Redis) -> None:
     client.replicaof("NO", "ONE")
 
 
-@pytest.mark.parametrize(("spoil", "mend"), [(full, roomy), (copying, leading)])
+def unsaved(client: redis.Redis) -> None:
+    """Let its snapshots fail, as on a full disk: from then on it refuses even PING (stop-writes-on-bgsave-error)."""
+    client.config_set("save", "3600 1")
+    snapshot(client).mkdir()
+    client.bgsave()
+    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "a save that fails")
+
+
+def saved(client: redis.Redis) -> None:
+    snapshot(client).rmdir()
+    client.bgsave()
+
+
+def snapshot(client: redis.Redis) -> Path:
+    return Path(client.config_get("dir")["dir"], "dump.rdb")
+
+
+@pytest.mark.parametrize(("spoil", "mend"), [(full, roomy), (copying, leading), (unsaved, saved)])
 def test_a_broker_that_answers_but_can_keep_nothing_loses_no_task_and_needs_nobody(
     tmp_path: Path, spoil: Callable[[redis.Redis], None], mend: Callable[[redis.Redis], None]
 ) -> None:

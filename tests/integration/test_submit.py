@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from packsight.deploy.stack.ports import free_ports
 from packsight.producer.client import Client
 from packsight.producer.sources import Item
-from packsight.shared.contract.errors import ErrorCode, UserError
+from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
 from packsight.shared.contract.messages import BULK_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
 from packsight.shared.queue.app import make_app
@@ -244,6 +244,27 @@ def test_an_absent_broker_is_told_before_anything_is_uploaded(
     assert "packsight up" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert list(store.list("uploads/")) == []
+
+
+def test_a_broker_that_keeps_nothing_new_leaves_no_job_that_nobody_queued(client: Client, store: ObjectStore) -> None:
+    client.ledger.client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(UserError, match="give it room"):
+            client.submit(urls(4))
+    finally:
+        client.ledger.client.config_set("maxmemory", 0)
+    assert list(store.list("jobs/")) == []
+
+
+def test_a_job_whose_manifest_cannot_be_written_is_not_under_way(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise StorageError(ErrorCode.ACCESS_DENIED, "no")
+
+    monkeypatch.setattr(client.jobs, "create", fails)
+    for job_id, under_way in ((None, 0), ("20260101-000000-abcdef", 1)):
+        with pytest.raises(StorageError):
+            client.submit(urls(4), job_id=job_id)
+        assert len(client.ledger.jobs.active()) == under_way
 
 
 def test_a_broker_that_goes_away_leaves_a_job_that_can_be_resumed(client: Client, live_settings: Settings) -> None:
