@@ -315,4 +315,8 @@ def test_the_description_leads_nowhere_but_into_itself_and_says_what_needs_a_key
     for path, kinds in (("/v1/recognize", ("multipart/form-data", "application/json")), ("/image", ("multipart/form-data",))):
         content = described["paths"][path]["post"]["requestBody"]["content"]
         assert all(content[kind]["schema"]["properties"].keys() > Options.model_fields.keys() for kind in kinds)
+    asked = described["paths"]["/v1/recognize"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert asked["oneOf"] == [{"required": ["url"]}, {"required": ["base64"]}]
+    sent = described["paths"]["/v1/uploads/photo"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert sent["required"] == ["image"]
     assert described["paths"]["/v1/uploads/photo"]["post"]["requestBody"]["content"].keys() == set(photos.FORMS)

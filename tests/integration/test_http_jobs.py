@@ -169,6 +169,8 @@ def test_what_is_no_list_of_photos_is_refused_and_leaves_no_job(open_door: Servi
     for name, (form, status, code) in REFUSED.items():
         answer = client.post("/v1/jobs", **form)
         assert (name, answer.status, answer.code) == (name, status, code)
+        if "batch_size" in form.get("json", {}):
+            assert "over HTTP `batch_size`" in f"{answer.json['failure']}", "who sends requests knows no options of commands"
     assert client.get("/v1/jobs").json == {"jobs": [], "next": None}
 
 
