@@ -105,7 +105,8 @@ def answering(settings: Settings, then: str = "") -> Iterator[None]:
 
 def _place(url: str) -> str:
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or 6379}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{host}:{parts.port or 6379}"
 
 
 def _cause(error: BaseException) -> str:

@@ -112,10 +112,25 @@ def _bucket(text: str) -> str:
     return text
 
 
+def is_host(text: str) -> bool:
+    """Whether it is a host, or a host and a port of it: IPv6 addresses stand in brackets."""
+    try:
+        parts = urlsplit(f"//{text}")
+        return parts.netloc == text and bool(parts.hostname) and parts.port != 0 and not re.search(r"[\s@]", text)
+    except ValueError:
+        return False
+
+
+def _endpoint(text: str) -> str:
+    if text and not is_host(text):
+        raise PydanticCustomError("endpoint", "write it as host:port, without http:// or a path, and IPv6 as [::1]:9000")
+    return text
+
+
 class S3(_Section):
     """Object storage; any S3-compatible endpoint."""
 
-    endpoint: str = "127.0.0.1:9000"
+    endpoint: Annotated[str, AfterValidator(_endpoint)] = "127.0.0.1:9000"
     """Host and port, without http://."""
     access_key: str = ""
     """Name of the key."""
@@ -435,7 +450,15 @@ class Review(_Section):
 
 def _one_redis_server(url: SecretStr) -> SecretStr:
     text = url.get_secret_value()
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        is_named = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port, or of brackets
+        is_named = False
+    if "://" in text and not is_named:
+        raise PydanticCustomError(
+            "redis_host", "no host is named, or no port: write redis://:password@host:port/database, and IPv6 as [::1]:6379"
+        )
     if parts.scheme not in {"redis", "rediss"} or not parts.hostname or ";" in text:
         raise PydanticCustomError(
             "redis_url",

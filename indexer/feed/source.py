@@ -37,6 +37,7 @@ from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.tables import kinds
 from packsight.shared.tables.encoding import beginning
 from packsight.shared.tables.lines import Readable
+from packsight.shared.tables.workbook import SIGNATURES
 
 _DEADLINE = 900.0
 _SURE_SECONDS = 2.0
@@ -138,6 +139,8 @@ def _head(stream: io.BufferedReader[Any]) -> bytes:
 def _is_xml(stream: io.BufferedReader[Any]) -> bool:
     """Whether it is a feed in XML; the table of a web page is a table."""
     head = _head(stream)
+    if head.startswith(SIGNATURES):  # what lies in a workbook may be unpacked, and begin with XML
+        return False
     text = xml.without_what_is_before(beginning(head, xml.declared(head)))
     return text.startswith(b"<") and not kinds.is_html(text)
 

@@ -31,6 +31,9 @@ _DATE = re.compile(rf"(?:\d{{1,2}}[.-](?:{_MONTHS})|(?:{_MONTHS})[.-]\d{{2}}|\d{
 _SPOILT = (
     "ids that a spreadsheet has shortened, so that products become one; format the column as text and export it again"
 )
+_FRACTIONS = (
+    "ids that end in .0, as programs write that take them for numbers; if the shop has them without, keep the column as text"
+)
 _DATED = "ids that a spreadsheet has taken for dates; format the column as text and write them again"
 _ALONE = "rows that are one word or several alone, taken for titles of what is below and left out"
 _WIDE = "rows with more cells than the header or first row, which may be in wrong columns; quote cells that hold what parts them"
@@ -114,6 +117,8 @@ def _note_spoilt(identity: str, line: int, faults: Faults) -> None:
     """Say of an id that a spreadsheet has made something else of it."""
     if "E+" in identity and SHORTENED.fullmatch(identity):
         faults.count(_SPOILT, f"{identity} in line {line}")
+    elif identity.endswith(".0") and identity[:-2].isdecimal():
+        faults.count(_FRACTIONS, f"{identity} in line {line}")
     elif _DATE.fullmatch(identity):
         faults.count(_DATED, f"{identity} in line {line}")
 

@@ -30,7 +30,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         for server in self.servers:
             for listening in server.sockets:
-                log.info("serving on http://%s:%d", *listening.getsockname()[:2], extra={"action": "serving"})
+                host, port = listening.getsockname()[:2]
+                log.info("serving on http://%s:%d", f"[{host}]" if ":" in host else host, port, extra={"action": "serving"})
 
 
 def serve(settings: Settings) -> None:
@@ -41,7 +42,7 @@ def serve(settings: Settings) -> None:
     logs.set_up(settings.log_format)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     http = settings.http
-    if http.port and not _is_free(http.host, http.port):
+    if not _is_free(http.host, http.port):
         raise UserError(f"{http.host}:{http.port} cannot be listened on. End what is there, or choose with --port and --host.")
     figures = Figures(NOTED)
     if settings.metrics.port:

@@ -54,8 +54,9 @@ def refuse_cluster(client: redis.Redis) -> None:
 
 
 def _greet(connection: Any) -> None:
-    connection.on_connect()
-    connection.send_command("INFO", "cluster")
+    # Without looking whether the connection is well: it is new, and where PING is refused, each look would connect anew, within this.
+    connection.on_connect_check_health(check_health=False)
+    connection.send_command("INFO", "cluster", check_health=False)
     try:
         facts = connection.read_response()
     except ResponseError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -232,6 +233,13 @@ def test_a_prefix_gives_its_photos(client: Client, store: ObjectStore) -> None:
 def without_broker(settings: Settings) -> Settings:
     url = SecretStr(f"redis://:secret@127.0.0.1:{free_ports(1)[0]}/0")
     return settings.model_copy(update={"broker_url": url, "result_url": url})
+
+
+def test_a_broker_that_wants_a_password_is_told_to_want_one(live_settings: Settings) -> None:
+    url = SecretStr(re.sub("//.*@", "//", live_settings.broker))
+    stranger = live_settings.model_copy(update={"broker_url": url, "result_url": url})
+    with Client(stranger) as client, pytest.raises(UserError, match="does not answer .*already authenticated"):
+        client.submit(urls(1))
 
 
 def test_an_absent_broker_is_told_before_anything_is_uploaded(

@@ -228,6 +228,27 @@ def test_a_bucket_that_no_client_asks_for_is_refused_when_settings_are_read(name
         load_settings()
 
 
+NO_ADDRESS = {
+    "PACKSIGHT_S3__ENDPOINT": ["http://127.0.0.1:9000", "::1:9000", "a:b:c", "host:99999", "host/path", "two hosts:1"],
+    "PACKSIGHT_BROKER_URL": ["redis://host:port/0", "redis://host:99999/0", "redis://[::1/0", "redis://::1:6379/0", "redis:///0"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in NO_ADDRESS.items() for value in values])
+def test_an_address_without_a_host_or_a_port_is_refused_when_settings_are_read(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=rf"{name}: (write it as host:port|no host is named, or no port).*IPv6 as \[::1\]"):
+        load_settings()
+
+
+def test_addresses_of_ipv6_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKSIGHT_S3__ENDPOINT", "[::1]:9000")
+    monkeypatch.setenv("PACKSIGHT_BROKER_URL", "redis://:secret@[::1]:6379/0")
+    assert load_settings().s3.endpoint == "[::1]:9000"
+
+
 def test_a_settings_file_that_is_no_text_in_utf_8_is_told(tmp_path: Path) -> None:
     file = tmp_path / "stack.env"
     file.write_bytes("PACKSIGHT_S3__BUCKET=photos\n".encode("utf-16"))

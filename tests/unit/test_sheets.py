@@ -75,6 +75,14 @@ def test_the_first_sheet_counts_whose_header_is_understood(guide: Rows) -> None:
     assert [(offer.product.id, offer.product.name) for offer in offers.by_id.values()] == [("7", "Крем")]
 
 
+def test_a_workbook_whose_parts_are_not_compressed_is_no_feed_in_xml(tmp_path: Path) -> None:
+    file = tmp_path / "goods.xlsx"
+    with zipfile.ZipFile(io.BytesIO(book({"Лист": GOODS}))) as packed, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as stored:
+        for name in packed.namelist():
+            stored.writestr(name, b'<?xml version="1.0"?>' + packed.read(name))
+    assert list(read_offers(str(file), Settings(_env_file=None)).by_id) == ["7"]
+
+
 def test_hidden_sheets_come_last() -> None:
     old: Rows = [HEADER, ("8", "b.jpg", "x")]
     assert list(read(book({"Старое": old, "Шаблон": GOODS}, hidden="Старое")).by_id) == ["7"]

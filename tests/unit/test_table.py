@@ -276,6 +276,12 @@ def test_ids_that_a_spreadsheet_has_shortened_are_noted() -> None:
     assert "format the column as text" in note and note.endswith(": 2 (first: 4,60E+12 in line 2)")
 
 
+def test_ids_that_a_program_has_taken_for_numbers_are_noted() -> None:
+    offers = read("id,picture\n101.0,a.jpg\n102.0,b.jpg\n1.10,c.jpg\nv1.0,d.jpg\n")
+    (note,) = offers.notes
+    assert "keep the column as text" in note and note.endswith(": 2 (first: 101.0 in line 2)")
+
+
 def test_a_column_of_ids_that_is_empty_throughout_counts_as_not_there() -> None:
     header = "ID,Type,SKU,Name,Images"
     offers = read(f"{header}\n,simple,S1,Крем,a.jpg\n,simple,S2,Мыло,b.jpg\n")
