@@ -52,7 +52,8 @@ def read_list(path: Path, column: str | None = None) -> Iterator[Entry]:
         else:
             yield from _of_records(read_records(path, COLUMNS[0]), str(path), column)
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}. Correct the path, or let this user read it.") from None
+        why = error.strerror or error
+        raise UserError(f"{path} cannot be read: {why}. Correct the path, or let this user read it.") from None
 
 
 def read_bytes(data: bytes, suffix: str, name: str, column: str | None = None) -> Iterator[Entry]:

@@ -33,9 +33,8 @@ class Options(RecognizeOptions):
     """Seconds to wait for the answer; PACKSIGHT_HTTP__DEADLINE at most, and unless it is said."""
 
 
-_BODY = photos.described(
-    {"image": photos.FILE, "url": photos.TEXT}, {"url": photos.TEXT, "base64": photos.TEXT}, Options.model_json_schema()["properties"]
-)
+_SAID = Options.model_json_schema()["properties"]
+_BODY = photos.described({"image": photos.FILE, "url": photos.TEXT}, {"url": photos.TEXT, "base64": photos.TEXT}, _SAID)
 _FORM = "multipart/form-data"
 _IN_FORM = {"requestBody": {"required": True, "content": {_FORM: _BODY["requestBody"]["content"][_FORM]}}}
 

@@ -54,7 +54,7 @@ def refuse_cluster(client: redis.Redis) -> None:
 
 
 def _greet(connection: Any) -> None:
-    # Without looking whether the connection is well: it is new, and where PING is refused, each look would connect anew, within this.
+    # Without looking whether it is well: it is new, and where PING is refused, each look would connect anew, within this one.
     connection.on_connect_check_health(check_health=False)
     connection.send_command("INFO", "cluster", check_health=False)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -94,22 +95,34 @@ class PlainConnection(HTTPConnection):
     """HTTP under the thread's deadline."""
 
     response_class = _Response
+    _process = 0
 
     def connect(self) -> None:
         """Connect, then watch every read. Connecting has a timeout of its own, as a whole."""
         super().connect()
-        self.sock = _Socket(self.sock)
+        self.sock, self._process = _Socket(self.sock), os.getpid()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it can be used; not by a forked child, which would be given its parent's answers."""
+        return self._process == os.getpid() and super().is_connected
 
 
 class TlsConnection(HTTPSConnection):
     """HTTPS under the thread's deadline. CPython bounds the handshake as a whole by the socket's timeout."""
 
     response_class = _Response
+    _process = 0
 
     def connect(self) -> None:
         """Connect, then watch every read."""
         super().connect()
-        self.sock = _Socket(self.sock)
+        self.sock, self._process = _Socket(self.sock), os.getpid()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it can be used; not by a forked child, which would be given its parent's answers."""
+        return self._process == os.getpid() and super().is_connected
 
 
 def pool_manager(

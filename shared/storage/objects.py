@@ -112,7 +112,7 @@ def _not_s3(name: str) -> StorageError:
 
 
 class ObjectStore:
-    """One S3 endpoint. Make it in the process that uses it: connections must not be shared over a fork."""
+    """One S3 endpoint. A forked child that goes on with it opens connections of its own."""
 
     def __init__(self, s3: S3, *, pool_size: int = 16) -> None:
         self.bucket = s3.bucket

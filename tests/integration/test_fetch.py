@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from packsight.indexer.feed.offers import FeedError
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import S3, Catalog, Fetch, Settings
+from packsight.shared.storage import deadline
 from packsight.shared.storage.addresses import AddressRule
 from packsight.shared.storage.coding import unpacked
 from packsight.shared.storage.fetch import Fetcher
@@ -810,3 +811,17 @@ def test_a_file_over_the_limit_is_refused(make: Make, folder: Path) -> None:
     assert make(root=folder, max_bytes=len(PHOTO)).fetch("крем/a b.jpg") == PHOTO
     error = refusal(make(root=folder, max_bytes=len(PHOTO) - 1), "крем/a b.jpg")
     assert error.code is ErrorCode.FILE_TOO_LARGE
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_reads_nothing_from_a_connection_of_its_parents() -> None:
+    with serving() as server:
+        pools = deadline.pool_manager(maxsize=1, retries=False, timeout=30.0)
+        assert pools.request("GET", server.url("/a")).data == PHOTO
+        if not (child := os.fork()):
+            os._exit(pools.request("GET", server.url("/b")).data != PHOTO)
+        assert os.waitpid(child, 0)[1] == 0
+        assert server.connections == 2
+        assert pools.request("GET", server.url("/c")).data == PHOTO, "the parent's is open still"
+        assert server.connections == 2
+        pools.clear()

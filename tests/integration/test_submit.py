@@ -238,7 +238,7 @@ def without_broker(settings: Settings) -> Settings:
 def test_a_broker_that_wants_a_password_is_told_to_want_one(live_settings: Settings) -> None:
     url = SecretStr(re.sub("//.*@", "//", live_settings.broker))
     stranger = live_settings.model_copy(update={"broker_url": url, "result_url": url})
-    with Client(stranger) as client, pytest.raises(UserError, match="does not answer .*already authenticated"):
+    with Client(stranger) as client, pytest.raises(UserError, match=r"does not answer .*already authenticated"):
         client.submit(urls(1))
 
 

@@ -21,15 +21,15 @@ from packsight.shared.tables.labels import read_labels
 
 MISTYPED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a folder to watch": (
-        lambda _: watch("", None, RecognizeOptions(), JobAbout(), [], once=True), "A source is empty: a shell variable may not be set"
+        lambda _: watch("", None, RecognizeOptions(), JobAbout(), [], once=True), "A source is empty: a shell variable may not"
     ),
     "a folder for labels": (read_labels, r"labels\.csv cannot be read: Is a directory. Correct the path"),
     "a folder for a list": (lambda path: list(read_list(path)), r"labels\.csv cannot be read: Is a directory. Correct the path"),
     "no feed": (lambda _: check_readable(""), "A feed without a name cannot be read: .*Check the path"),
     "no catalog": (lambda _: check_catalog_name(""), "Nothing is no name of a catalog. Use lower-case"),
-    "a client without a name": (lambda path: Accounts(path).add_client("", frozenset(), None), "name: a name has 1 to 63 of the"),
-    "a client of two lines": (lambda path: Accounts(path).add_client("a\n", frozenset(), None), "name: a name has 1 to 63 of the"),
-    "a right": (lambda _: commands.grant(Kind.CLIENT, "shop", ["fly", "jobs"], []), "^fly is no right. There are recognise, jobs"),
+    "a client without a name": (lambda path: Accounts(path).add_client("", frozenset(), None), "name: a name has 1 to 63"),
+    "a client of two lines": (lambda path: Accounts(path).add_client("a\n", frozenset(), None), "name: a name has 1 to 63"),
+    "a right": (lambda _: commands.grant(Kind.CLIENT, "shop", ["fly", "jobs"], []), "^fly is no right. There are recognise"),
 }  # fmt: skip
 
 
