@@ -26,6 +26,10 @@ LOOKED_AT = 20_000
 """Photos of the newest jobs in which is looked for what waits: their outcomes take a minute to read. Of a larger job, all."""
 
 
+class NoSuchVerdict(UserError):
+    """A verdict is to be taken back that there is not, or that counts no longer."""
+
+
 class ReviewDesk:
     """Reviews of one catalog's answers.
 
@@ -112,12 +116,12 @@ class ReviewDesk:
         return verdict
 
     def undo(self, verdict: str, *, by: str) -> Verdict:
-        """Take a verdict back; raises UserError where there is none of this id that counts."""
+        """Take a verdict back; raises NoSuchVerdict where there is none of this id that counts."""
         standing = {
             one.id: one for review in self.reviewed().photos.values() for one in (review.verdict, *review.against)
         }
         if verdict not in standing:
-            raise UserError(f"There is no verdict {verdict} that counts. `packsight review show` lists those that do.")
+            raise NoSuchVerdict(f"There is no verdict {verdict} that counts. `packsight review show` lists those that do.")
         about = standing[verdict].model_dump(exclude={"id", "kind", "product", "by", "at", "after"})
         undone = Verdict(**about, kind=Kind.UNDONE, by=_named(by), after=verdict)
         self.store.add([undone])

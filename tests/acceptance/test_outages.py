@@ -81,7 +81,7 @@ def saved(client: redis.Redis) -> None:
 
 
 def snapshot(client: redis.Redis) -> Path:
-    return Path(client.config_get("dir")["dir"], "dump.rdb")
+    return Path(str(client.config_get("dir")["dir"]), "dump.rdb")
 
 
 @pytest.mark.parametrize(("spoil", "mend"), [(full, roomy), (copying, leading), (unsaved, saved)])

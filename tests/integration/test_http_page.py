@@ -597,6 +597,8 @@ def test_the_last_verdict_is_taken_back(shop: Serving, unsure: Job, ann: Visitor
     assert re.search(r"Taken back: unsure \d\.jpg, bad photo", text(person.get(undone.headers["Location"])))
     assert verdicts(shop) == {}
     assert "6 wait" in text(person.get(address))
+    again = sent(person, "/review/undo", catalog="default", job=unsure.id, verdict=last[1])
+    assert (again.status, again.headers["Location"]) == (303, address.replace("?", "?catalog=default&")), "from another tab"
 
 
 def test_two_people_see_two_photos_and_what_one_decided_is_not_asked_again(shop: Serving, unsure: Job, ann: Visitor) -> None:

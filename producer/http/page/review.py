@@ -16,6 +16,7 @@ from packsight.producer.http.page.inbox import Said
 from packsight.producer.http.page.job_indexes import PATIENT
 from packsight.producer.jobs import NoSuchJob
 from packsight.producer.reviews import files
+from packsight.producer.reviews.desk import NoSuchVerdict
 from packsight.producer.reviews.inbox import Waiting
 from packsight.producer.rows import Row
 from packsight.shared.catalog.manifest import ProductRow
@@ -115,7 +116,10 @@ def undo(
 ) -> Response:
     """Take one's last verdict back."""
     catalog = catalog_of(who, catalog)
-    who.rooms.inbox(catalog).undo(verdict, who.who.name)
+    try:
+        who.rooms.inbox(catalog).undo(verdict, who.who.name)
+    except NoSuchVerdict:  # as when another tab of theirs took it back before
+        return to(link("/review", catalog=catalog, job=job))
     return to(link("/review", catalog=catalog, job=job, taken=verdict))
 
 
