@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 
 from packsight.indexer.feed.source import check_readable
+from packsight.producer.broker import _place
 from packsight.producer.http import commands
 from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.door import _as_others_call_it
 from packsight.producer.http.rights import Kind
+from packsight.producer.http.server import serve
 from packsight.producer.lists import read_list
 from packsight.producer.watch.command import watch
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.messages import RecognizeOptions, check_catalog_name
+from packsight.shared.settings import Http, Settings
 from packsight.shared.storage.jobs import JobAbout
 from packsight.shared.tables.labels import read_labels
 
@@ -29,6 +33,12 @@ MISTYPED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no catalog": (lambda _: check_catalog_name(""), "Nothing is no name of a catalog. Use lower-case"),
     "a client without a name": (lambda path: Accounts(path).add_client("", frozenset(), None), "name: a name has 1 to 63"),
     "a client of two lines": (lambda path: Accounts(path).add_client("a\n", frozenset(), None), "name: a name has 1 to 63"),
+    "where uploads are sent": (
+        lambda _: _as_others_call_it(Settings(_env_file=None, http=Http(store="http://a:b:c"))), "is http://a:b:c; write it as"
+    ),
+    "a host that there is not": (
+        lambda _: serve(Settings(_env_file=None, http=Http(host="nosuch.invalid", port=0))), "nosuch.invalid:0 cannot be"
+    ),
     "a right": (lambda _: commands.grant(Kind.CLIENT, "shop", ["fly", "jobs"], []), "^fly is no right. There are recognise"),
 }  # fmt: skip
 
@@ -36,8 +46,14 @@ MISTYPED: dict[str, tuple[Callable[[Path], Any], str]] = {
 @pytest.mark.parametrize("name", MISTYPED)
 def test_what_is_mistyped_is_told_with_its_remedy(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PACKSIGHT_HOME", str(tmp_path))
+    monkeypatch.setattr("packsight.shared.logs.set_up", lambda _: None)  # it is for a whole process
     folder = tmp_path / "labels.csv"
     folder.mkdir()
     do, told = MISTYPED[name]
     with pytest.raises(UserError, match=told):
         do(folder)
+
+
+def test_a_place_in_ipv6_is_told_in_brackets() -> None:
+    assert _place("redis://:secret@[::1]:6379/0") == "[::1]:6379"
+    assert _place("redis://here/0") == "here:6379"
