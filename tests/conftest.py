@@ -56,6 +56,8 @@ def _warnings_are_heard() -> None:
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     with serving(tmp_path_factory.mktemp("servers")) as running:
         yield running
+        assert running.objects is not None
+        running.objects.kill()  # nothing in it is kept, and it takes up to ten seconds to end in order
 
 
 @pytest.fixture(scope="session")

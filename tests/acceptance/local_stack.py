@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -122,7 +123,8 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PACKSIGHT_")}
 
 
+@cache
 def query(item: Item, seed: int) -> bytes:
-    """A photo of a listed product somewhere in a kitchen."""
+    """A photo of a listed product somewhere in a kitchen; drawn once in a process, since many tests ask about the same."""
     strangers = [other for other in items() if other.family in STRANGERS]
     return query_photo(item, "kitchen", strangers, np.random.default_rng([seed, int(item.id)]), occluded=False)

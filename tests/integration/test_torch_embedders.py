@@ -21,6 +21,7 @@ from packsight.worker.networks.embedders.pixels import squash
 from packsight.worker.networks.load import load_embedder
 from packsight.worker.networks.model_files import packaged
 from tests.pictures import cosine, describe, drawn, noise
+from tests.unit.test_without_pandas import said
 
 if TYPE_CHECKING:
     import torch
@@ -377,3 +378,7 @@ def test_the_whole_resnet50_runs_the_same_in_torch_and_openvino(tmp_path: Path) 
     assert found.shape == (1, 2048)
     assert cosine(found[0], expected[0]) > 0.999999
     assert embedder.description.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_where_pandas_is_refused_torchvision_which_looks_for_it_is_loaded() -> None:
+    assert said("import torchvision, torch._dynamo.trace_rules; print('pandas' in sys.modules)") == "False"

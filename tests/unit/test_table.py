@@ -259,8 +259,8 @@ def test_what_ends_lines_elsewhere_is_a_space_outside_of_quoted_cells(end: str) 
 
 
 def test_a_long_table_whose_lines_end_by_a_carriage_return_is_read() -> None:
-    rows = "".join(f"{n};{n}.jpg;{'Крем ' * 20}\r" for n in range(12_000))
-    assert len(read(f"id;picture;name\r{rows}").by_id) == 12_000
+    rows = "".join(f"{n};{n}.jpg;{'Крем ' * 100}\r" for n in range(2_400))
+    assert len(read(f"id;picture;name\r{rows}").by_id) == 2_400
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.util import find_spec
-
-import pytest
 
 REFUSED = """
 import sys
@@ -29,8 +26,3 @@ def test_whoever_asks_for_pandas_is_told_that_there_is_none() -> None:
 
 def test_a_column_is_made_without_pandas() -> None:
     assert said("import pyarrow as pa; print(pa.array(['milk']).to_pylist(), 'pandas' in sys.modules)") == "['milk'] False"
-
-
-@pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
-def test_torchvision_which_looks_for_pandas_is_loaded() -> None:
-    assert said("import torchvision, torch._dynamo.trace_rules; print('pandas' in sys.modules)") == "False"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +11,11 @@ import numpy.typing as npt
 
 Canvas = npt.NDArray[np.float32]
 """RGB, [height, width, 3], 0 to 255."""
+
+
+def of_three(plane: npt.NDArray[Any]) -> Canvas:
+    """The same value, [height, width], for each of three colours: numpy is slow at spreading it over them itself."""
+    return np.asarray(cv2.merge((plane, plane, plane)), np.float32)
 
 
 def _colour(rng: np.random.Generator, low: float, high: float, saturation: float) -> npt.NDArray[np.float32]:
@@ -30,7 +36,7 @@ def _sweep(rng: np.random.Generator, height: int, width: int) -> Canvas:
     """A studio's paper sweep, nearly white."""
     tint = _colour(rng, 215, 250, 0.03)
     fall = np.linspace(1.03, 0.86, height, dtype=np.float32)[:, None, None]
-    return tint * fall * np.ones((1, width, 1), np.float32)
+    return np.tile(tint * fall, (1, width, 1))
 
 
 def _wood(rng: np.random.Generator, height: int, width: int) -> Canvas:

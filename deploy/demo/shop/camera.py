@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from packsight.deploy.demo.shop.backdrops import Canvas
+from packsight.deploy.demo.shop.backdrops import Canvas, of_three
 
 
 def light(scene: Canvas, rng: np.random.Generator, strength: float) -> Canvas:
@@ -23,7 +23,8 @@ def light(scene: Canvas, rng: np.random.Generator, strength: float) -> Canvas:
         edge = along * 0.7 - (x * math.sin(turn) - y * math.cos(turn)) * 0.72 - float(rng.uniform(-0.3, 0.4))
         shade = shade * (1 - 0.33 / (1 + np.exp(np.clip(-edge * 14, -30, 30))))
     exposure = float(rng.uniform(1 - 0.32 * strength, 1 + 0.14 * strength))
-    return np.asarray(scene * cast.astype(np.float32) * (shade * exposure)[..., None], np.float32)
+    lit = scene.reshape(height, width * 3) * np.tile(cast.astype(np.float32), width)
+    return np.asarray(lit.reshape(scene.shape) * of_three(shade * exposure), np.float32)
 
 
 def expose(scene: Canvas, rng: np.random.Generator, strength: float) -> bytes:
@@ -43,8 +44,12 @@ def expose(scene: Canvas, rng: np.random.Generator, strength: float) -> bytes:
     height, width = scene.shape[:2]
     fine = rng.standard_normal((height, width, 1), np.float32)
     coarse = rng.standard_normal((height // 2, width // 2, 3), np.float32)  # colour noise is coarser after demosaicing
-    grain = fine + cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST) * np.float32(0.6)
-    level = np.clip(scene + grain * sigma, 0, 255).astype(np.uint8)
+    coarse *= np.float32(0.6)
+    grain = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST), np.float32)
+    grain += of_three(fine[..., 0])
+    grain *= sigma
+    grain += scene
+    level = np.clip(grain, 0, 255, out=grain).astype(np.uint8)
     gamma = rng.uniform(1 - 0.12 * strength, 1 + 0.15 * strength)
     pixels = cv2.LUT(level, (255 * (np.arange(256) / 255) ** gamma + 0.5).astype(np.uint8))
     quality = int(rng.integers(round(88 - 36 * strength), 94))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from packsight.deploy.demo.shop.backdrops import BACKDROPS, Canvas
+from packsight.deploy.demo.shop.backdrops import BACKDROPS, Canvas, of_three
 from packsight.deploy.demo.shop.camera import expose, light
 from packsight.deploy.demo.shop.products import Item, Shape
 from packsight.deploy.demo.shop.solids import Sprite, View, solid
@@ -68,10 +68,11 @@ def _posed(
     moved *= min(1.0, fill * width / extent[0], fill * height / extent[1])
     size = np.ceil(moved.max(0)).astype(int).tolist()
     matrix = cv2.getPerspectiveTransform(corners, moved)
-    sprite[..., :3] *= sprite[..., 3:]
-    posed = np.asarray(cv2.warpPerspective(sprite, matrix, size, flags=cv2.INTER_AREA), np.float32)
-    posed[..., :3] /= np.maximum(posed[..., 3:], np.float32(1e-3))
-    return posed
+    *colours, cover = cv2.split(sprite)
+    covered = cv2.merge([*(colour * cover for colour in colours), cover])
+    *colours, cover = cv2.split(cv2.warpPerspective(covered, matrix, size, flags=cv2.INTER_AREA))
+    share = np.maximum(cover, np.float32(1e-3))
+    return np.asarray(cv2.merge([*(colour / share for colour in colours), cover]), np.float32)
 
 
 def _place(scene: Canvas, sprite: Sprite, left: int, top: int) -> None:
@@ -80,9 +81,12 @@ def _place(scene: Canvas, sprite: Sprite, left: int, top: int) -> None:
     y1, x1 = min(scene.shape[0], top + sprite.shape[0]), min(scene.shape[1], left + sprite.shape[1])
     if y0 >= y1 or x0 >= x1:
         return
-    part = sprite[y0 - top : y1 - top, x0 - left : x1 - left]
+    *colours, cover = cv2.split(sprite[y0 - top : y1 - top, x0 - left : x1 - left])
     spot = scene[y0:y1, x0:x1]
-    spot += (part[..., :3] - spot) * part[..., 3:]
+    step = np.asarray(cv2.merge(colours), np.float32)
+    step -= spot
+    step *= of_three(cover)
+    spot += step
 
 
 def _stand(scene: Canvas, sprite: Sprite, x: float, ground: float, rng: np.random.Generator) -> None:
@@ -96,7 +100,7 @@ def _stand(scene: Canvas, sprite: Sprite, x: float, ground: float, rng: np.rando
     cast = np.array([[x - w * 0.45, near], [x + w * 0.45, near], [x + w * 0.4 + lean, far], [x - w * 0.4 + lean, far]])
     cv2.fillConvexPoly(dark, np.round(cast / 4).astype(np.int32), 0.35)
     soft = cv2.resize(cv2.GaussianBlur(dark, (0, 0), 3), (scene.shape[1], scene.shape[0]))
-    scene *= 1 - soft[..., None]
+    scene *= of_three(1 - soft)
     _place(scene, sprite, round(x - w / 2), round(ground - h))
 
 

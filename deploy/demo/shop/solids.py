@@ -74,12 +74,12 @@ def _faces(item: Item, view: View) -> Sprite:
     flat = points[..., :2] * (1, -1) * near * view.height
     flat -= flat.min((0, 1)) - 2
     width, height = np.ceil(flat.max((0, 1)) + 2).astype(int).tolist()
-    drawn = np.zeros((height, width, 4), np.float32)
+    drawn = np.zeros((4, height, width), np.float32)
     for (texture, _, light), target in zip(faces, flat.astype(np.float32), strict=True):
         if _turned_away(target):
             continue
         _lay(drawn, texture, target, light)
-    return drawn
+    return np.asarray(cv2.merge(list(drawn)), np.float32)
 
 
 def _turned_away(target: npt.NDArray[np.float32]) -> bool:
@@ -87,19 +87,20 @@ def _turned_away(target: npt.NDArray[np.float32]) -> bool:
     return bool(ax * by - ay * bx <= 0)
 
 
-def _lay(drawn: Sprite, texture: Pixels, target: npt.NDArray[np.float32], light: float) -> None:
-    """Lay a texture over four corners of the drawing, brightened by `light`."""
+def _lay(drawn: npt.NDArray[np.float32], texture: Pixels, target: npt.NDArray[np.float32], light: float) -> None:
+    """Lay a texture over four corners of the drawing ([4, height, width]: colours and coverage), brightened by `light`."""
     h, w = texture.shape[:2]
-    cover = np.zeros(drawn.shape[:2], np.uint8)
+    cover = np.zeros(drawn.shape[1:], np.uint8)
     cv2.fillConvexPoly(cover, np.round(target * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
     if np.allclose(target[0], target[1]):  # a triangle has no perspective map; its texture is one colour anyway
         target = target + np.array([[0, 0], [1, 0], [0, 0], [0, 0]], np.float32)
     matrix = cv2.getPerspectiveTransform(np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32), target)
-    size = (drawn.shape[1], drawn.shape[0])
+    size = (drawn.shape[2], drawn.shape[1])
     colour = cv2.warpPerspective(texture, matrix, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
-    share = cover[..., None].astype(np.float32) / 255
-    drawn[..., :3] += (np.clip(colour * np.float32(light), 0, 255) - drawn[..., :3]) * share
-    drawn[..., 3:] = np.maximum(drawn[..., 3:], share)
+    share = cover.astype(np.float32) / 255
+    for number, seen in enumerate(cv2.split(colour)):
+        drawn[number] += (np.clip(seen * np.float32(light), 0, 255) - drawn[number]) * share
+    np.maximum(drawn[3], share, out=drawn[3])
 
 
 # Round packages ------------------------------------------------------------------------------------------------------
@@ -154,20 +155,23 @@ def _round(item: Item, view: View) -> Sprite:
     top, bottom = profile.label
     down = ((level - top) / (bottom - top) * label.shape[0]).astype(np.float32)
     seen = cv2.remap(label, across, np.ascontiguousarray(np.broadcast_to(down, across.shape)), cv2.INTER_AREA,
-                     borderMode=cv2.BORDER_REPLICATE).astype(np.float32)  # fmt: skip
+                     borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
     family = item.family
     body = np.array(mix(family.base, (255, 255, 255), 0.12), np.float32)
-    on_label = _between(level, top, bottom, height)[..., None]
-    colour = seen * on_label + body * (1 - on_label)
+    on_label = _between(level, top, bottom, height)
     ribs = 0.94 + 0.06 * np.sign(np.sin(inside * 60))
-    lid = np.array(mix(family.accent, (20, 20, 24), 0.2), np.float32) * ribs[..., None]
-    on_cap = _between(np.broadcast_to(v, level.shape), *profile.cap, height)[..., None]
-    colour = lid * on_cap + colour * (1 - on_cap)
+    lid = np.array(mix(family.accent, (20, 20, 24), 0.2), np.float32)
+    on_cap = _between(v, *profile.cap, height)
     shade = 0.52 + 0.5 * np.cos(np.clip(angle - 0.35, -1.5, 1.5)) ** 0.8
     gloss = 70 * np.exp(-(((inside + 0.62) / 0.055) ** 2)) + 24 * np.exp(-(((inside - 0.74) / 0.05) ** 2))
-    lit = np.clip(colour * shade[..., None] + gloss[..., None], 0, 255)
+    off_label, off_cap = 1 - on_label, 1 - on_cap
+    planes = []
+    for drawn, of_body, of_lid in zip(cv2.split(seen), body, lid, strict=True):
+        colour = drawn.astype(np.float32) * on_label + of_body * off_label
+        colour = of_lid * ribs * on_cap + colour * off_cap
+        planes.append(np.clip(colour * shade + gloss, 0, 255))
     cover = np.clip((1 - np.abs(x)) * half * width / 2.24 + 0.5, 0, 1)
-    return np.concatenate([lit, cover[..., None]], 2).astype(np.float32)
+    return np.asarray(cv2.merge([*planes, cover]), np.float32)
 
 
 def _between(level: npt.NDArray[np.float32], low: float, high: float, height: int) -> npt.NDArray[np.float32]:
