@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from packsight.deploy.demo.shop.scenes import catalog_photo
 from packsight.deploy.testbed import Servers
 from packsight.indexer.build.parameters import FIT
+from packsight.indexer.examination import Examination
+from packsight.indexer.gate.parameters import GATE
 from packsight.shared.catalog.manifest import PhotoRow
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.settings import Fetch, Models, Worker
@@ -33,6 +36,13 @@ def little_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     """What versions learn of their photos takes most of a sync's time; for tests of what else a sync does."""
     few = replace(FIT, examples=replace(FIT.examples, max_photos=2))
     monkeypatch.setattr("packsight.indexer.phases.run.FIT", few)
+
+
+@pytest.fixture
+def quick_syncs(little_learned: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions learn little, and are asked about two of their photos; for tests of neither."""
+    asked_little = partial(Examination, parameters=replace(GATE, own_photos=2))
+    monkeypatch.setattr("packsight.indexer.phases.run.Examination", asked_little)
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ from tests.unit.matching_catalog import shop as small
 MESSAGES = [f"20260101-120000-abcdef-{number:06d}" for number in range(200)]
 
 
-pytestmark = pytest.mark.usefixtures("little_learned")
+pytestmark = pytest.mark.usefixtures("quick_syncs")
 
 
 class Trying(Priced):

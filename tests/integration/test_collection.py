@@ -22,6 +22,8 @@ from packsight.shared.settings import Settings, settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.integration.test_sync import RECIPE, Shop, register
 
+pytestmark = pytest.mark.usefixtures("quick_syncs")
+
 
 @pytest.fixture
 def shop(tmp_path: Path, live_settings: Settings, store: ObjectStore) -> Shop:

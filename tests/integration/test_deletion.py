@@ -52,7 +52,7 @@ from tests.trust import UNCHECKED, publisher, reader
 from tests.unit.matching_catalog import shop as small
 from tests.unit.test_verdicts import verdict
 
-pytestmark = pytest.mark.usefixtures("little_learned")
+pytestmark = pytest.mark.usefixtures("quick_syncs")
 
 
 def nothing() -> None:

@@ -34,7 +34,7 @@ from tests.unit.test_verdicts import verdict
 
 __all__ = ["shop"]
 
-pytestmark = pytest.mark.usefixtures("little_learned")
+pytestmark = pytest.mark.usefixtures("quick_syncs")
 
 OTHER = RECIPE.model_copy(update={"details": "details-of-tomorrow"})
 IDLE = RECIPE.model_copy(update={"spotter": "none-000000000002"})

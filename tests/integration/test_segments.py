@@ -14,6 +14,8 @@ from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 from tests.integration.test_sync import Shop, killed_before
 
+pytestmark = pytest.mark.usefixtures("quick_syncs")
+
 
 @pytest.fixture
 def shop(tmp_path: Path, live_settings: Settings, store: ObjectStore) -> Shop:

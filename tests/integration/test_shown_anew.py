@@ -11,6 +11,8 @@ from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 from tests.integration.test_sync import Shop, killed_before
 
+pytestmark = pytest.mark.usefixtures("quick_syncs")
+
 
 class Priced(Shop):
     """A shop whose feed has prices."""

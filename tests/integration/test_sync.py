@@ -46,7 +46,7 @@ from packsight.worker.pipeline.local_features import catalog_features, thumbnail
 from tests.integration.test_feature_store import write_as_the_release_before
 from tests.trust import UNCHECKED, lay_apart
 
-pytestmark = pytest.mark.usefixtures("little_learned")
+pytestmark = pytest.mark.usefixtures("quick_syncs")
 
 RECIPE = recipe("thumb-000000000001", "none-000000000001")
 
