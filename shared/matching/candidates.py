@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from packsight.shared.catalog.arrays import spans
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches, look_up
 from packsight.shared.contract.outcomes import WordRead
@@ -197,18 +196,23 @@ def _proposed(
     postings = snapshot.words.postings
     score, value = np.zeros(len(snapshot.words.products)), np.zeros(len(snapshot.words.products))
     alternatives = alternatives[::-1][np.argsort(read.word[alternatives[::-1]], kind="stable")]  # by word, most telling last
-    positions, owner = postings.rows(read.term[alternatives])
-    product, alternative = np.asarray(postings.values[positions], np.int64), alternatives[owner]
+    term, best = read.term[alternatives], gain[alternatives].tolist()
+    starts, ends = postings.starts[term].tolist(), postings.starts[term + 1].tolist()
+    having = [postings.values[start:end] for start, end in zip(starts, ends, strict=True)]
     if exclusion is not None:
-        kept = ~((product == exclusion.product) & np.isin(read.term[alternative], exclusion.dropped_terms))
-        product, alternative = product[kept], alternative[kept]
-    best, word = gain[alternative], read.word[alternative]
-    bounds = np.append(np.flatnonzero(np.diff(word, prepend=-1)), len(word)).tolist()
+        for at in np.flatnonzero(np.isin(term, exclusion.dropped_terms)).tolist():
+            having[at] = having[at][having[at] != exclusion.product]
+    bounds = [*np.flatnonzero(np.diff(read.word[alternatives], prepend=-1)).tolist(), len(alternatives)]
+    lengths = np.fromiter(map(len, having), np.int64, len(having))
     for start, end in pairwise(bounds):
-        having = product[start:end]
-        value[having] = best[start:end]  # of a product that stands there twice the last, which is the greatest, stays
-        score[having] = score[having] + value[having]  # and is added once
-    products = np.flatnonzero(score)
+        if end - start == 1:
+            score[having[start]] += best[start]
+        else:
+            products = np.concatenate(having[start:end], dtype=np.int64)
+            # Of a product that stands there twice the last, which is the greatest, stays, and is added once.
+            value[products] = gain[alternatives[start:end]].repeat(lengths[start:end])
+            score[products] = score[products] + value[products]
+    products = np.flatnonzero(score > 0)
     return products, score[products]
 
 
@@ -227,16 +231,20 @@ def _shared(
     number[terms] = np.arange(1, len(terms) + 1)
     positions, row = snapshot.words.products.rows(products)
     place = number[snapshot.words.products.values[positions]]
-    shared = np.flatnonzero(place)
+    shared = np.flatnonzero(place > 0)
     row, place = row[shared], place[shared] - 1
     if exclusion is not None:
         kept = ~((products[row] == exclusion.product) & np.isin(terms[place], exclusion.dropped_terms))
         row, place = row[kept], place[kept]
-    count, bounds = len(read.texts), np.append(starts, len(alternatives))
-    place, owner = spans(bounds[place], bounds[place + 1])
+    count, lengths = len(read.texts), np.diff(starts, append=len(alternatives))
     value = np.zeros(len(products) * count)
-    np.maximum.at(value, row[owner] * count + read.word[alternatives[place]], gain[alternatives[place]])
-    pairs = np.flatnonzero(value)
+    for further in range(lengths.max(initial=0)):  # most terms are meant by one word alone
+        if further:
+            more = np.flatnonzero(lengths[place] > further)
+            row, place = row[more], place[more]
+        meant = alternatives[(starts + further)[place]]
+        np.maximum.at(value, row * count + read.word[meant], gain[meant])
+    pairs = np.flatnonzero(value > 0)
     return np.bincount(pairs // count, value[pairs], len(products)).astype(np.float64)
 
 

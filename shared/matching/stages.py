@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from packsight.shared.catalog.arrays import among
 from packsight.shared.catalog.decision_model import Matrix, Stage, probabilities
 from packsight.shared.catalog.evidence import AGAINST, AGREEING, CONTRARY, DETAILS, FULL, LINES, bounds
 from packsight.shared.catalog.snapshot import Snapshot
@@ -147,7 +148,7 @@ def _may_reach(
     """Whether one of some candidates may be as likely; some: their rows."""
     compared = begun.compared
     utility = compared.matrix(FULL)[some] @ weights
-    closer = np.flatnonzero(np.isin(some, begun.rows))
+    closer = np.flatnonzero(among(some, begun.rows))
     distinctive = weights[FULL.index("distinctive_words")]
     for place, row in zip(closer.tolist(), some[closer].tolist(), strict=True):
         product = compared.products[row : row + 1]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from packsight.shared.catalog.arrays import among
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.contradiction import contradiction
@@ -79,7 +80,7 @@ def is_enough_read(query: Query, snapshot: Snapshot) -> bool:
         return False
 
     def may_decide(products: IntArray) -> BoolArray:
-        return np.asarray(names.unseen[products] | np.isin(products, named), np.bool_)
+        return np.asarray(names.unseen[products] | among(products, named), np.bool_)
 
     ranking = rank_by_all_if(query, snapshot, may_decide, snapshot.model.enough)
     return ranking is not None and is_read_enough(ranking, snapshot)

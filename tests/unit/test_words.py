@@ -7,12 +7,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from packsight.shared.catalog.arrays import IntArray
+from packsight.shared.catalog.arrays import IntArray, among
 from packsight.shared.catalog.words import vocabulary as vocabulary_module
 from packsight.shared.catalog.words.fuzzy_matches import look_up
 from packsight.shared.catalog.words.name_correction import corrected, parted, split_names
@@ -118,6 +119,23 @@ def test_words_read_with_a_gap_are_joined_and_share_the_find(vocabulary: Vocabul
     reading = look_up([line("SUPER STAY")], vocabulary)
     assert {vocabulary.key(int(term)) for term in reading.term} == {"superstay"}
     assert reading.weight.sum() == pytest.approx(1.0)
+
+
+def test_words_and_pairs_of_them_are_looked_up_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = vocabulary_of(WORDS)
+    asked = Mock(wraps=fresh._look_up)
+    monkeypatch.setattr(fresh, "_look_up", asked)
+    look_up([line("SHAMPO IMPERLAIE SUPER STAY")], fresh)
+    [[keys], _] = asked.call_args_list[0]
+    assert asked.call_count == 1, "a look-up costs the same for a few words as for one"
+    assert list(keys) == ["shampo", "imperlaie", "super", "stay", "shampo/imperlaie", "imperlaie/super"]
+
+
+@pytest.mark.parametrize("rising", [[], [3], [0, 2, 5, 9]])
+def test_numbers_among_others_are_those_that_numpy_finds(rising: list[int]) -> None:
+    values = np.array([9, 0, 3, -1, 10, 2, 2, 4])
+    assert among(values, np.array(rising, np.int64)).tolist() == np.isin(values, rising).tolist()
+    assert among(values[:0], np.array(rising, np.int64)).tolist() == []
 
 
 def test_a_word_misread_as_two_with_a_mark_between_is_found() -> None:

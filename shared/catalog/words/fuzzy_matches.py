@@ -62,9 +62,12 @@ def look_up(words: Iterable[WordRead], vocabulary: Vocabulary) -> FuzzyMatches:
         confidence[token.key] = max(value, confidence.get(token.key, 0.0))
         lines.setdefault(token.key, []).append(line)
     number = {key: index for index, key in enumerate(confidence)}
-    meant = list(zip(number, vocabulary.matches(list(number)), strict=True))
-    for pair, whole in _joined(sequence, vocabulary):
-        meant += [(part, whole._replace(similarity=whole.similarity * len(part) / sum(map(len, pair)))) for part in pair]
+    whole, odd = _joined(sequence, vocabulary)
+    # Together, since a look-up costs the same for a few words as for one.
+    found = vocabulary.matches([*number, *(a + GAP + b for a, b in odd)])
+    meant = list(zip(number, found, strict=False))
+    for pair, matches in [*whole, *zip(odd, found[len(number) :], strict=True)]:
+        meant += [(part, matches._replace(similarity=matches.similarity * len(part) / sum(map(len, pair)))) for part in pair]
     counts = np.array([len(matches.terms) for _, matches in meant], np.int64)
     word = np.repeat(np.array([number[key] for key, _ in meant], np.int64), counts)
     term = np.concatenate([np.zeros(0, np.int64), *(matches.terms for _, matches in meant)])
@@ -107,8 +110,10 @@ def _split(sequence: list[Found], vocabulary: Vocabulary) -> list[Found]:
     return result
 
 
-def _joined(sequence: list[Found], vocabulary: Vocabulary) -> list[tuple[tuple[str, str], Matches]]:
-    """Neighbouring words that together are one of the catalog's: SUPER STAY, or SHL EIDO where the catalog has neither."""
+def _joined(sequence: list[Found], vocabulary: Vocabulary) -> tuple[list[tuple[tuple[str, str], Matches]], list[tuple[str, str]]]:
+    """Neighbouring words that together are one of the catalog's, with this one: SUPER STAY; and those that may be one misread,
+    since the catalog has neither: SHL EIDO.
+    """
     pairs = [(a.token.key, b.token.key) for a, b in pairwise(sequence)]
     pairs = list(dict.fromkeys(pair for pair in pairs if not any(map(is_number, pair))))
     keys = list({key for pair in pairs for key in pair})
@@ -116,6 +121,4 @@ def _joined(sequence: list[Found], vocabulary: Vocabulary) -> list[tuple[tuple[s
     terms = known[: len(pairs)]
     found = [(pair, Matches(np.array([term]), np.ones(1))) for pair, term in zip(pairs, terms, strict=True) if term >= 0]
     unnamed = {key for key, term in zip(keys, known[len(pairs) :], strict=True) if term < 0 or not vocabulary.named[term]}
-    odd = [pair for pair, term in zip(pairs, terms, strict=True) if term < 0 and unnamed.issuperset(pair)]
-    misread = vocabulary.matches([a + GAP + b for a, b in odd])
-    return found + list(zip(odd, misread, strict=True))
+    return found, [pair for pair, term in zip(pairs, terms, strict=True) if term < 0 and unnamed.issuperset(pair)]

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from packsight.shared.catalog.arrays import IntArray, spans
+from packsight.shared.catalog.arrays import IntArray, among, spans
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.catalog.words.word_notes import NAMED
 
-_BLOCK = 65_536
-"""Products looked at together, which bounds the memory."""
+_BLOCK = 8_192
+"""Products looked at together, which bounds the memory: what is freed after a few MB stays with the process."""
 _NONE = -1
 """Stands for the rarest word of a name that is not to be seen."""
 
@@ -53,7 +53,7 @@ class VisibleNames:
         products = np.sort(self.products[place]).astype(np.int64)
         owner, term = _visible(self.words, products, self.seen)
         missed = np.zeros(len(products), np.bool_)
-        missed[owner[~np.isin(term, terms)]] = True
+        missed[owner[~among(term, terms)]] = True
         return products[~missed]
 
 

@@ -195,8 +195,10 @@ class Vocabulary:
         return keys
 
     def _look_up(self, keys: Sequence[str]) -> list[Matches]:
-        exact = np.array(self._find(keys), np.int64)
-        key, term, similarity = _once(self._misread(keys), self._inflected(keys))
+        roots = [stem(key) for key in keys]
+        known = np.array(self.exact([*keys, *roots]), np.int64)
+        exact, whole = known[: len(keys)], known[len(keys) :]
+        key, term, similarity = _once(self._misread(keys), self._inflected(keys, roots, whole))
         other, same = np.flatnonzero(term != exact[key]), np.flatnonzero(exact >= 0)
         key, term = np.append(key[other], same), np.append(term[other], exact[same])
         similarity = np.append(similarity[other], np.ones(len(same)))
@@ -230,11 +232,9 @@ class Vocabulary:
         longer = np.maximum(mine_long[kept], other_long[kept])
         return Likely(index[kept], term[kept], 1.0 - distance[kept] / longer)
 
-    def _inflected(self, keys: Sequence[str]) -> Likely:
-        """The same of words with the same stem."""
-        stems = [stem(key) for key in keys]
+    def _inflected(self, keys: Sequence[str], stems: Sequence[str], whole: IntArray) -> Likely:
+        """The same of words with the same stem; whole: the term that is a stem itself, -1 where none is."""
         index, term = self._stems.find(stems, self.parameters.max_finds)
-        whole = np.array(self._find(stems), np.int64)  # a term that is a stem itself
         bare = np.flatnonzero(whole >= 0)
         index, term = np.append(index, bare), np.append(term, whole[bare])
         others = self._keys_of(term)
