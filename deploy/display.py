@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +22,7 @@ _MARKS = {Level.GOOD: "[green]✓[/]", Level.NOTE: "[yellow]![/]", Level.WRONG: 
 
 
 def _table(*columns: str, title: str = "", whole: str = "") -> Table:
-    """A table without lines. whole: the column that is broken in no terminal of 80 columns, since it is there to be copied."""
+    """A table without lines. whole: the column whose lines are never broken, since they are there to be copied."""
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column == whole)
@@ -87,7 +88,7 @@ def status(console: Console, seen: Observation) -> None:
         columns = "Worker", "Pid", "Images", "Memory", "Catalogs", "Embedder", "Spotter"
         children = _table(*columns, title="\nWorker children", whole="Catalogs")
         for child in seen.children:
-            catalogs = "\n".join(f"{name} {version}" for name, version in child.catalogs.items())
+            catalogs = "\n".join(line for one in child.catalogs.items() for line in _catalog_lines(*one))
             memory = f"{child.rss_mb:,.0f} MB"
             children.add_row(child.node, str(child.pid), f"{child.images:,}", memory, catalogs, child.embedder, child.spotter)
         console.print(children)
@@ -101,6 +102,11 @@ def status(console: Console, seen: Observation) -> None:
         console.print(f"[yellow]![/] {escape(note)}", highlight=False, soft_wrap=True)
     for error in seen.errors:
         console.print(f"[red]✗[/] {escape(error)}", highlight=False, soft_wrap=True)
+
+
+def _catalog_lines(name: str, version: str) -> list[str]:
+    """A catalog and its version: in lines no wider than a version, which leave room for the rest on 80 columns."""
+    return [*textwrap.wrap(name, len(version)), version]
 
 
 def _catalogs(console: Console, seen: Observation) -> None:

@@ -23,7 +23,7 @@ from packsight.deploy.stack.parts import worker_name
 from packsight.deploy.stack.plan import foreign_s3
 from packsight.deploy.stack.room import scarce
 from packsight.deploy.stack.state import StackFolder
-from packsight.deploy.status import CatalogSeen, catalogs, down, full, last_syncs, sick, unsupervised
+from packsight.deploy.status import CatalogSeen, catalogs, down, last_syncs, sick, unsupervised
 from packsight.shared import advice
 from packsight.shared.catalog.manifest import FORMAT, sync_once
 from packsight.shared.catalog.recipe import Recipe
@@ -283,8 +283,8 @@ def _workers(settings: Settings, folder: StackFolder) -> Findings:
         with result_database(settings) as client:
             fleet, copies, parents = children(client), replicas(client), processes(client)
             letters = DeadLetters(settings).count()
+            silenced = refusals.fullness(client.info())
         published, refused = catalogs(settings)
-        silenced = full(settings)
     except (redis.RedisError, PacksightError):
         return  # said by the checks of broker and storage
     recipes = {recipe for child in fleet if not (recipe := Recipe.of(child)).is_former}

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from celery import Celery
-from redis.exceptions import NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError
 
 from packsight.producer.backoff import UNANSWERED
 from packsight.shared import advice
@@ -27,6 +27,11 @@ from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.broker import open_broker
 from packsight.shared.settings import Settings
 from packsight.shared.storage.jobs import Batch, JobManifest
+
+_SIGN_IN = (
+    "It runs, and wants another name or password: give them with its address, or by PACKSIGHT_REDIS__USER and "
+    "PACKSIGHT_REDIS__PASSWORD."
+)
 
 
 class QueueAway(UserError):
@@ -97,7 +102,7 @@ def answering(settings: Settings, then: str = "") -> Iterator[None]:
     except UNANSWERED as error:
         places = " or ".join(dict.fromkeys(map(_place, (settings.broker, settings.results))))
         away = advice.start(settings.home, "broker", "PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL")
-        remedy = refusals.remedy(error, away)
+        remedy = _SIGN_IN if isinstance(error, AuthenticationError) else refusals.remedy(error, away)
         raise QueueAway(
             f"The queue at {places} does not answer ({_cause(error)}). {remedy}{' ' + then if then else ''}"
         ) from error

@@ -1,4 +1,4 @@
-"""A job is made: it is registered and its manifest written; nothing is queued yet."""
+"""A job is made: its manifest is written and it is registered; nothing is queued yet."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from itertools import chain
 from typing import TypeVar
 
 from pydantic import ValidationError
-from redis.exceptions import RedisError
 
-from packsight.shared.contract.errors import ObjectMissing, StorageError, UserError
+from packsight.shared.contract.errors import ObjectMissing, UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.references import shown
 from packsight.shared.contract.validation import wrong_fields
@@ -68,7 +67,7 @@ def create(
     about: JobAbout,
     job_id: str | None = None,
 ) -> Job:
-    """Register a job and write its manifest; `about`: what is told of it, but for its columns; `job_id`: None for a new one.
+    """Write a job's manifest and register it; `about`: what is told of it, but for its columns; `job_id`: None for a new one.
 
     Raises NothingToAsk when there is nothing to ask workers about.
     """
@@ -81,14 +80,9 @@ def create(
     told = {**about.model_dump(), "columns": columns, "unopened": len(unopened)}
     manifest = JobManifest(**options.alone(), **told, job=job_id or new_job_id(), batch_size=batch_size, images=len(images))
     job = Job.of(manifest, images, unopened)
-    ledger.jobs.register(job.id, len(job.batches))  # first: a broker that keeps nothing new is to leave no job that nobody queues
-    try:
-        store.create(manifest, images, unopened)
-    except StorageError:
-        if job_id is None:  # else it may be one that was written before
-            with suppress(RedisError):
-                ledger.jobs.forget(job.id)
-        raise
+    ledger.jobs.announce(job.id)  # a server of results that keeps nothing new is to leave no job that nobody queues
+    store.create(manifest, images, unopened)
+    ledger.jobs.register(job.id, len(job.batches))
     return job
 
 

@@ -23,7 +23,7 @@ _FILE = re.compile(r"file:(?://(?:localhost)?)?(?=/(?!/))", re.IGNORECASE)
 """What stands before the path in the address of a file of this machine (RFC 8089)."""
 _TOLD = 3
 """Sources that are named of a job."""
-EMPTY = "A source is empty: a shell variable may not be set. Name a folder, a file or an address."
+_EMPTY = "A source is empty: a shell variable may not be set. Name a folder, a file or an address."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def expand(
         elif "://" in source:
             yield single(source)
         elif not source:
-            raise UserError(EMPTY)
+            raise UserError(_EMPTY)
         elif (path := Path(source)).is_dir():
             yield from _folder(path, counts)
         elif not path.is_file():
@@ -101,7 +101,7 @@ def single(image: str) -> Item:
     """One photo, named by an address or a path of any suffix; raises UserError when the path is no file."""
     image = _without_scheme(image)
     if not image:
-        raise UserError(EMPTY)
+        raise UserError(_EMPTY)
     if "://" not in image and not Path(image).is_file():
         if Path(image).is_dir():
             asked = f"packsight submit {shlex.quote(image)} --wait"

@@ -121,6 +121,13 @@ def is_host(text: str) -> bool:
         return False
 
 
+def _public_store(text: str) -> str:
+    kind, _, host = text.rstrip("/").partition("://")
+    if text and (kind not in {"http", "https"} or not is_host(host)):
+        raise PydanticCustomError("store", "write it as https://host or http://host:port")
+    return text
+
+
 def _endpoint(text: str) -> str:
     if text and not is_host(text):
         raise PydanticCustomError("endpoint", "write it as host:port, without http:// or a path, and IPv6 as [::1]:9000")
@@ -426,7 +433,7 @@ class Http(_Section):
     """Signs sessions; empty: one that is made once below PACKSIGHT_HOME. Several servers of one address need the same."""
     upload_seconds: int = Field(default=3600, gt=0, le=7 * 24 * 3600)
     """For which an address that photos are sent to can be used."""
-    store: str = ""
+    store: Annotated[str, AfterValidator(_public_store)] = ""
     """Where object storage is for those who send photos past the server (`https://photos.example.com`); empty: where it is for
     us."""
     proxies: str = ""
@@ -450,21 +457,24 @@ class Review(_Section):
 
 def _one_redis_server(url: SecretStr) -> SecretStr:
     text = url.get_secret_value()
+    kind, mark, _ = text.partition("://")
+    if not mark or kind not in {"redis", "rediss"} or ";" in text:
+        raise PydanticCustomError(
+            "redis_url",
+            "{scheme} is not supported: name one Redis or Valkey server as redis://:password@host:port/database, "
+            "or rediss://… for TLS",
+            {"scheme": "a list of servers" if ";" in text else f"{kind}://" if mark else "an address without redis://"},
+        )
     try:
         parts = urlsplit(text)
         is_named = bool(parts.hostname) and parts.port != 0
     except ValueError:  # of a port, or of brackets
         is_named = False
-    if "://" in text and not is_named:
+    if not is_named:
         raise PydanticCustomError(
-            "redis_host", "no host is named, or no port: write redis://:password@host:port/database, and IPv6 as [::1]:6379"
-        )
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname or ";" in text:
-        raise PydanticCustomError(
-            "redis_url",
-            "{scheme} is not supported: name one Redis or Valkey server as redis://:password@host:port/database, "
-            "or rediss://… for TLS",
-            {"scheme": "a list of servers" if ";" in text else f"{parts.scheme}://"},
+            "redis_host",
+            "no host is named, or no port: write redis://:password@host:port/database, IPv6 as [::1]:6379, "
+            "and %2F for / in a password",
         )
     if parts.password == EXAMPLE:
         raise PydanticCustomError("example", "its password is the example's, which everybody knows: put a secret in its place")

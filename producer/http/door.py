@@ -18,8 +18,8 @@ from packsight.producer.http.refusal import Refused
 from packsight.producer.http.repeats import Repeats
 from packsight.producer.http.sessions import Sessions, own_secret
 from packsight.producer.summary import State, Summary
-from packsight.shared.contract.errors import ErrorCode, UserError
-from packsight.shared.settings import S3, Settings, is_host
+from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.settings import S3, Settings
 from packsight.shared.storage.jobs import Job, JobManifest
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.web import Web
@@ -114,8 +114,6 @@ def _as_others_call_it(settings: Settings) -> S3:
     if not settings.http.store:
         return settings.s3
     parts = urlsplit(settings.http.store)
-    if parts.scheme not in {"http", "https"} or not is_host(parts.netloc) or parts.path.strip("/"):
-        raise UserError(f"PACKSIGHT_HTTP__STORE is {settings.http.store}; write it as https://host or http://host:port.")
     return settings.s3.model_copy(update={"endpoint": parts.netloc, "secure": parts.scheme == "https"})
 
 

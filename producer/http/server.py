@@ -37,13 +37,14 @@ class _Server(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Serve until told to stop; what was accepted is queued by then, or is queued when the server runs again.
 
-    Raises UserError where the address is taken.
+    Raises UserError where the address is taken, or none of this machine's.
     """
     logs.set_up(settings.log_format)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     http = settings.http
     if not _is_free(http.host, http.port):
-        raise UserError(f"{http.host}:{http.port} cannot be listened on. End what is there, or choose with --port and --host.")
+        place = f"[{http.host}]" if ":" in http.host else http.host
+        raise UserError(f"{place}:{http.port} cannot be listened on. End what is there, or choose with --port and --host.")
     figures = Figures(NOTED)
     if settings.metrics.port:
         figures.serve(settings.metrics)

@@ -15,7 +15,6 @@ from rich.markup import escape
 from packsight.producer.client import Client
 from packsight.producer.display import console
 from packsight.producer.excluded import Excluded
-from packsight.producer.sources import EMPTY
 from packsight.producer.watch.arrivals import Folder, Prefix
 from packsight.producer.watch.watcher import SUFFIX, Watcher
 from packsight.shared.contract.errors import SOME_FAILED, UserError
@@ -29,7 +28,7 @@ def watch(
 ) -> None:
     """Submit what arrives below a folder or prefix, until Ctrl-C or SIGTERM; with `once` until all is answered."""
     if not source:
-        raise UserError(EMPTY)
+        raise UserError("What is to be watched is empty: a shell variable may not be set. Name a folder or s3://bucket/prefix/.")
     with Client() as client:
         if source.startswith("s3://"):
             if out is None:

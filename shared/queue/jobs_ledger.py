@@ -20,6 +20,10 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 """
 
 
+_WRITTEN_WITHIN = 60.0
+"""Seconds for which a job is announced; what is written by then is registered."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobState:
     """How far a job has got: messages in all, enqueued so far, and finished from the first one on without a gap.
@@ -42,6 +46,13 @@ class JobsLedger:
     def __init__(self, client: redis.Redis, expires: int) -> None:
         self._client, self._expires = client, expires
         self._advance = client.register_script(_ADVANCE)
+
+    def announce(self, job: str) -> None:
+        """Take a job that is about to be written into the active set for a while; one that is there stays as long as it would.
+
+        So that a database that keeps nothing new refuses it before anything is written.
+        """
+        self._client.zadd(keys.JOBS, {job: time.time() + _WRITTEN_WITHIN}, gt=True)
 
     def register(self, job: str, batches: int) -> None:
         """Take a job into the active set; registering again changes nothing but the time to live."""

@@ -91,8 +91,8 @@ class _Response(HTTPResponse):
         return version, HTTPStatus.CONTINUE if interim else status, reason
 
 
-class PlainConnection(HTTPConnection):
-    """HTTP under the thread's deadline."""
+class _Watched(HTTPConnection):
+    """What both kinds of connections have in common."""
 
     response_class = _Response
     _process = 0
@@ -108,21 +108,12 @@ class PlainConnection(HTTPConnection):
         return self._process == os.getpid() and super().is_connected
 
 
-class TlsConnection(HTTPSConnection):
+class PlainConnection(_Watched):
+    """HTTP under the thread's deadline."""
+
+
+class TlsConnection(_Watched, HTTPSConnection):
     """HTTPS under the thread's deadline. CPython bounds the handshake as a whole by the socket's timeout."""
-
-    response_class = _Response
-    _process = 0
-
-    def connect(self) -> None:
-        """Connect, then watch every read."""
-        super().connect()
-        self.sock, self._process = _Socket(self.sock), os.getpid()
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether it can be used; not by a forked child, which would be given its parent's answers."""
-        return self._process == os.getpid() and super().is_connected
 
 
 def pool_manager(

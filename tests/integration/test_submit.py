@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -13,11 +14,13 @@ import pytest
 from pydantic import SecretStr
 
 from packsight.deploy.stack.ports import free_ports
+from packsight.indexer.reconcile import reconcile
 from packsight.producer.client import Client
 from packsight.producer.sources import Item
 from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
 from packsight.shared.contract.messages import BULK_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
+from packsight.shared.queue import keys
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.pulse import Pulse
@@ -238,7 +241,7 @@ def without_broker(settings: Settings) -> Settings:
 def test_a_broker_that_wants_a_password_is_told_to_want_one(live_settings: Settings) -> None:
     url = SecretStr(re.sub("//.*@", "//", live_settings.broker))
     stranger = live_settings.model_copy(update={"broker_url": url, "result_url": url})
-    with Client(stranger) as client, pytest.raises(UserError, match=r"does not answer .*already authenticated"):
+    with Client(stranger) as client, pytest.raises(UserError, match=r"does not answer .*It runs, and wants another name"):
         client.submit(urls(1))
 
 
@@ -264,15 +267,23 @@ def test_a_broker_that_keeps_nothing_new_leaves_no_job_that_nobody_queued(client
     assert list(store.list("jobs/")) == []
 
 
-def test_a_job_whose_manifest_cannot_be_written_is_not_under_way(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [StorageError(ErrorCode.ACCESS_DENIED, "no"), KeyboardInterrupt()])
+def test_a_job_whose_manifest_was_not_written_is_under_way_no_more_once_jobs_are_looked_after(
+    client: Client, live_settings: Settings, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
     def fails(*_: object) -> None:
-        raise StorageError(ErrorCode.ACCESS_DENIED, "no")
+        raise error
 
+    written = client.submit(urls(4), batch_size=2)
     monkeypatch.setattr(client.jobs, "create", fails)
-    for job_id, under_way in ((None, 0), ("20260101-000000-abcdef", 1)):
-        with pytest.raises(StorageError):
-            client.submit(urls(4), job_id=job_id)
-        assert len(client.ledger.jobs.active()) == under_way
+    for job_id in (None, "20260101-000000-abcdef", written.id):
+        with pytest.raises(type(error)):
+            client.submit(urls(4), job_id=job_id, batch_size=2)
+    reconcile(live_settings, make_app("indexer", live_settings), store)
+    assert client.ledger.jobs.active() == [written.id]
+    in_an_hour = time.time() + 3600
+    until = client.ledger.client.zscore(keys.JOBS, written.id)
+    assert until is not None and float(str(until)) > in_an_hour, "it is under way as long as before"
 
 
 def test_a_broker_that_goes_away_leaves_a_job_that_can_be_resumed(client: Client, live_settings: Settings) -> None:

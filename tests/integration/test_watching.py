@@ -20,7 +20,7 @@ from packsight.deploy.display import duration
 from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.state import StackFolder, StackState
 from packsight.deploy.status import observe
-from packsight.deploy.testbed import Servers
+from packsight.deploy.testbed import Servers, serving
 from packsight.indexer.examination import RefusedError
 from packsight.indexer.gate.rules import Refusal
 from packsight.indexer.gate.tables import Levels
@@ -272,6 +272,19 @@ def test_a_broker_that_is_full_is_named_by_whoever_looks_though_it_answers(
     assert {one.subject for one in wrong} == {"broker", "results"} and all("give it room" in one.remedy for one in wrong)
     of_workers = [one.level for one in found if one.subject == "workers"]
     assert of_workers == [doctor.Level.NOTE], "no word of theirs is kept: nobody is missing"
+
+
+def test_a_full_broker_hides_no_missing_workers_where_what_they_say_is_kept_elsewhere(
+    live_settings: Settings, client: redis.Redis, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "results", objects=False) as other:
+        apart = live_settings.model_copy(update={"result_url": SecretStr(other.redis_url(1))})
+        client.config_set("maxmemory", 1)
+        try:
+            found = list(doctor.services(apart, StackFolder(tmp_path / "none")))
+        finally:
+            client.config_set("maxmemory", 0)
+    assert [one.level for one in found if one.subject == "workers"] == [doctor.Level.WRONG]
 
 
 def test_a_store_that_cannot_keep_anything_is_not_said_to_need_a_start(

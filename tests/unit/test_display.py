@@ -135,7 +135,8 @@ def test_what_up_prints_is_copied_from_80_columns_whole(tmp_path: Path) -> None:
 
 
 def test_versions_are_copied_whole_from_the_status_on_80_columns() -> None:
-    served = {"default": "20260304T050607-1a2b3c", "a_shop_with_a_long_name": "20260304T050608-4d5e6f"}
+    names = "default", "a_shop_with_a_long_name", "n" * 63
+    served = {name: f"2026030{day}T050607-1a2b3c" for day, name in enumerate(names, 4)}
     recipe = {"embedder": "resnet50-thin-70519094ef71", "spotter": "ppocr-731225c49d0c"}
     child = ChildEntry(node="recognizer@a-host-with-a-name", host="host", pid=123456, catalogs=served, images=98_765, **recipe)
     seen = [
@@ -150,6 +151,7 @@ def test_versions_are_copied_whole_from_the_status_on_80_columns() -> None:
     lines = file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert all(sum(version in line for line in lines) == 2 for version in served.values()), file.getvalue()
+    assert all(any(number in line for line in lines) for number in ("123456", "98,765")), "nothing else is broken for it"
 
 
 @pytest.mark.parametrize("width", [30, 80])

@@ -12,7 +12,6 @@ from packsight.indexer.feed.source import check_readable
 from packsight.producer.broker import _place
 from packsight.producer.http import commands
 from packsight.producer.http.accounts import Accounts
-from packsight.producer.http.door import _as_others_call_it
 from packsight.producer.http.rights import Kind
 from packsight.producer.http.server import serve
 from packsight.producer.lists import read_list
@@ -25,7 +24,7 @@ from packsight.shared.tables.labels import read_labels
 
 MISTYPED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a folder to watch": (
-        lambda _: watch("", None, RecognizeOptions(), JobAbout(), [], once=True), "A source is empty: a shell variable may not"
+        lambda _: watch("", None, RecognizeOptions(), JobAbout(), [], once=True), "to be watched is empty: a shell variable"
     ),
     "a folder for labels": (read_labels, r"labels\.csv cannot be read: Is a directory. Correct the path"),
     "a folder for a list": (lambda path: list(read_list(path)), r"labels\.csv cannot be read: Is a directory. Correct the path"),
@@ -33,9 +32,6 @@ MISTYPED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no catalog": (lambda _: check_catalog_name(""), "Nothing is no name of a catalog. Use lower-case"),
     "a client without a name": (lambda path: Accounts(path).add_client("", frozenset(), None), "name: a name has 1 to 63"),
     "a client of two lines": (lambda path: Accounts(path).add_client("a\n", frozenset(), None), "name: a name has 1 to 63"),
-    "where uploads are sent": (
-        lambda _: _as_others_call_it(Settings(_env_file=None, http=Http(store="http://a:b:c"))), "is http://a:b:c; write it as"
-    ),
     "a host that there is not": (
         lambda _: serve(Settings(_env_file=None, http=Http(host="nosuch.invalid", port=0))), "nosuch.invalid:0 cannot be"
     ),

@@ -24,20 +24,21 @@ def parsed(address: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("variable", ["PACKSIGHT_BROKER_URL", "PACKSIGHT_RESULT_URL"])
 @pytest.mark.parametrize(
-    "url",
+    ("url", "why"),
     [
-        "sentinel://127.0.0.1:26379/0",
-        "amqp://guest@127.0.0.1",
-        "redis+socket:///run/redis.sock",
-        "unix:///run/redis.sock",
-        "redis://a:1/0;redis://b:1/0",
-        "127.0.0.1:6379",
-        "redis://",
+        ("sentinel://127.0.0.1:26379/0", "sentinel:// is not supported"),
+        ("amqp://guest@127.0.0.1", "amqp:// is not supported"),
+        ("redis+socket:///run/redis.sock", r"redis\+socket:// is not supported"),
+        ("unix:///run/redis.sock", "unix:// is not supported"),
+        ("redis://a:1/0;redis://b:1/0", "a list of servers is not supported"),
+        ("127.0.0.1:6379", "an address without redis:// is not supported"),
+        ("redis://", "no host is named"),
+        ("redis://:a/b@127.0.0.1", "no host is named, or no port"),
     ],
 )
-def test_a_broker_that_is_not_supported_is_refused(variable: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_is_not_supported_is_refused(variable: str, url: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, url)
-    with pytest.raises(UserError, match=rf"{variable}: .*redis") as caught:
+    with pytest.raises(UserError, match=rf"{variable}: {why}.*redis") as caught:
         load_settings(NOWHERE)
     assert "Correct the variable" in str(caught.value)
 
@@ -230,6 +231,7 @@ def test_a_bucket_that_no_client_asks_for_is_refused_when_settings_are_read(name
 
 NO_ADDRESS = {
     "PACKSIGHT_S3__ENDPOINT": ["http://127.0.0.1:9000", "::1:9000", "a:b:c", "host:99999", "host/path", "two hosts:1"],
+    "PACKSIGHT_HTTP__STORE": ["photos.example.com", "http://a:b:c", "http://[::1", "https://host/path", "https://host?x=1"],
     "PACKSIGHT_BROKER_URL": ["redis://host:port/0", "redis://host:99999/0", "redis://[::1/0", "redis://::1:6379/0", "redis:///0"],
 }
 
@@ -239,13 +241,17 @@ def test_an_address_without_a_host_or_a_port_is_refused_when_settings_are_read(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match=rf"{name}: (write it as host:port|no host is named, or no port).*IPv6 as \[::1\]"):
+    host, store, broker = (
+        r"write it as host:port.*IPv6 as \[::1\]", "write it as https://", r"no host is named, or no port.*IPv6 as \[::1\]"
+    )  # fmt: skip
+    with pytest.raises(UserError, match=rf"{name}: ({host}|{store}|{broker})"):
         load_settings()
 
 
 def test_addresses_of_ipv6_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PACKSIGHT_S3__ENDPOINT", "[::1]:9000")
     monkeypatch.setenv("PACKSIGHT_BROKER_URL", "redis://:secret@[::1]:6379/0")
+    monkeypatch.setenv("PACKSIGHT_HTTP__STORE", "https://[::1]:9000/")
     assert load_settings().s3.endpoint == "[::1]:9000"
 
 
