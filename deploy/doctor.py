@@ -30,6 +30,7 @@ from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import Keyring
 from packsight.shared.catalog.trust import NOT_CHECKED
 from packsight.shared.contract.errors import PacksightError, StoreUnable, UserError
+from packsight.shared.contract.references import place
 from packsight.shared.queue import refusals
 from packsight.shared.queue.connection import open_redis, result_database
 from packsight.shared.queue.dead_letters import DeadLetters
@@ -226,7 +227,7 @@ def _broker(settings: Settings, folder: StackFolder) -> Findings:
         try:
             with open_redis(url, timeout=3) as client:
                 address = client.connection_pool.connection_kwargs
-                where = f"{address.get('host')}:{address.get('port')}/{address.get('db')}"
+                where = f"{place(str(address.get('host')), address.get('port'))}/{address.get('db')}"
                 info = client.info()
                 policy, limit = info.get("maxmemory_policy", "noeviction"), info.get("maxmemory")
                 version = str(info.get("redis_version", "0"))

@@ -22,6 +22,7 @@ from packsight.shared.contract.messages import (
     Priority,
     RecognizeRequest,
 )
+from packsight.shared.contract.references import place
 from packsight.shared.queue import refusals
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.broker import open_broker
@@ -110,8 +111,7 @@ def answering(settings: Settings, then: str = "") -> Iterator[None]:
 
 def _place(url: str) -> str:
     parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{host}:{parts.port or 6379}"
+    return place(parts.hostname or "", parts.port or 6379)
 
 
 def _cause(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from packsight.producer.http.app import create_app
 from packsight.producer.http.figures import NOTED
 from packsight.shared import logs
 from packsight.shared.contract.errors import UserError
+from packsight.shared.contract.references import place
 from packsight.shared.metrics.exporter import Figures
 from packsight.shared.settings import Settings
 
@@ -31,7 +32,7 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             for listening in server.sockets:
                 host, port = listening.getsockname()[:2]
-                log.info("serving on http://%s:%d", f"[{host}]" if ":" in host else host, port, extra={"action": "serving"})
+                log.info("serving on http://%s", place(host, port), extra={"action": "serving"})
 
 
 def serve(settings: Settings) -> None:
@@ -43,8 +44,8 @@ def serve(settings: Settings) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     http = settings.http
     if not _is_free(http.host, http.port):
-        place = f"[{http.host}]" if ":" in http.host else http.host
-        raise UserError(f"{place}:{http.port} cannot be listened on. End what is there, or choose with --port and --host.")
+        where = place(http.host, http.port)
+        raise UserError(f"{where} cannot be listened on. End what is there, or choose with --port and --host.")
     figures = Figures(NOTED)
     if settings.metrics.port:
         figures.serve(settings.metrics)

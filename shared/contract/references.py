@@ -45,9 +45,14 @@ class Address:
     @property
     def url(self) -> str:
         """The address as one text."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == {"http": 80, "https": 443}[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.target}"
+        port = None if self.port == {"http": 80, "https": 443}[self.scheme] else self.port
+        return f"{self.scheme}://{place(self.host, port)}{self.target}"
+
+
+def place(host: str, port: int | None) -> str:
+    """Host and port as one text, an IPv6 address in brackets."""
+    named = f"[{host}]" if ":" in host else host
+    return named if port is None else f"{named}:{port}"
 
 
 def scheme(reference: str) -> str:
