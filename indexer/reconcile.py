@@ -41,8 +41,7 @@ def reconcile(settings: Settings, app: Celery, store: ObjectStore) -> int:
 
 def _reconcile_job(job: str, ledger: Ledger, app: Celery, store: jobs.JobStore, settings: Settings) -> int:
     state = ledger.jobs.state(job)
-    if state is None:
-        ledger.jobs.forget(job)
+    if state is None:  # announced: it may be registered just now, and ends by itself else
         return 0
     handed_out = [jobs.task_id(job, index) for index in range(state.finished, state.enqueued)]
     ended = ledger.results.ended(handed_out)

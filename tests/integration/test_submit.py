@@ -268,7 +268,7 @@ def test_a_broker_that_keeps_nothing_new_leaves_no_job_that_nobody_queued(client
 
 
 @pytest.mark.parametrize("error", [StorageError(ErrorCode.ACCESS_DENIED, "no"), KeyboardInterrupt()])
-def test_a_job_whose_manifest_was_not_written_is_under_way_no_more_once_jobs_are_looked_after(
+def test_a_job_whose_manifest_was_not_written_is_under_way_no_more_when_its_time_is_over(
     client: Client, live_settings: Settings, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     def fails(*_: object) -> None:
@@ -280,6 +280,8 @@ def test_a_job_whose_manifest_was_not_written_is_under_way_no_more_once_jobs_are
         with pytest.raises(type(error)):
             client.submit(urls(4), job_id=job_id, batch_size=2)
     reconcile(live_settings, make_app("indexer", live_settings), store)
+    assert len(client.ledger.jobs.active()) == 3, "one may be written still, so it is let alone"
+    monkeypatch.setattr("time.time", lambda now=time.time: now() + 61)
     assert client.ledger.jobs.active() == [written.id]
     in_an_hour = time.time() + 3600
     until = client.ledger.client.zscore(keys.JOBS, written.id)
