@@ -112,7 +112,7 @@ def _bucket(text: str) -> str:
     return text
 
 
-def is_host(text: str) -> bool:
+def _is_host(text: str) -> bool:
     """Whether it is a host, or a host and a port of it: IPv6 addresses stand in brackets."""
     try:
         parts = urlsplit(f"//{text}")
@@ -123,13 +123,13 @@ def is_host(text: str) -> bool:
 
 def _public_store(text: str) -> str:
     kind, _, host = text.rstrip("/").partition("://")
-    if text and (kind not in {"http", "https"} or not is_host(host)):
+    if text and (kind not in {"http", "https"} or not _is_host(host)):
         raise PydanticCustomError("store", "write it as https://host or http://host:port")
     return text
 
 
 def _endpoint(text: str) -> str:
-    if text and not is_host(text):
+    if text and not _is_host(text):
         raise PydanticCustomError("endpoint", "write it as host:port, without http:// or a path, and IPv6 as [::1]:9000")
     return text
 

