@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import itertools
 import logging
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,14 +21,12 @@ from packsight.shared.storage.objects import ObjectStore
 hypothesis_settings.register_profile("packsight", deadline=None)  # how busy a machine is fails no test
 hypothesis_settings.load_profile("packsight")
 
-_numbers = itertools.count()
-
 HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that mostly wait stand between files that work, the quick ones last: of parallel processes few wait at a time, none
-    is left alone with a long file.
+    """Files that mostly wait stand far apart between files that work, the quick ones last: of parallel processes one or two wait
+    at a time, none is left alone with a long file.
     """
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
@@ -36,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     waiting = [file for file in files if file.is_relative_to(HERE / "acceptance")]
     working = [file for file in files if file not in waiting]
     for place, file in enumerate(waiting):
-        working.insert(3 * place, file)
+        working.insert(8 * place, file)  # what eight others take is about as long as one of these waits
     items[:] = [item for file in working for item in files[file]]
 
 
@@ -67,15 +65,36 @@ def databases(servers: Servers) -> Iterator[tuple[redis.Redis, redis.Redis]]:
         yield messages, results
 
 
+def new_buckets(servers: Servers) -> Iterator[str]:
+    """Made eight at a time, since the store waits for 0.2 s before it writes the first object into one."""
+
+    def made(name: str) -> str:
+        with contextlib.closing(ObjectStore(servers.settings(Path(), name).s3)) as store:
+            store.ensure_bucket()
+            store.write("first", b"1")
+            store.remove("first")
+        return name
+
+    while True:
+        with ThreadPoolExecutor(8) as pool:
+            names = list(pool.map(made, [f"test-{secrets.token_hex(6)}" for _ in range(8)]))
+        yield from names
+
+
+@pytest.fixture(scope="session")
+def buckets(servers: Servers) -> Iterator[str]:
+    """Names of buckets that exist and are empty."""
+    return new_buckets(servers)
+
+
 @pytest.fixture
-def live_settings(servers: Servers, databases: tuple[redis.Redis, redis.Redis], tmp_path: Path) -> Settings:
+def live_settings(
+    servers: Servers, databases: tuple[redis.Redis, redis.Redis], buckets: Iterator[str], tmp_path: Path
+) -> Settings:
     """Settings for the running servers with a bucket of this test's own and emptied databases."""
     for database in databases:
         database.flushdb()
-    result = servers.settings(tmp_path / "home", f"test-{next(_numbers)}-{secrets.token_hex(3)}")
-    with contextlib.closing(ObjectStore(result.s3)) as store:
-        store.ensure_bucket()
-    return result
+    return servers.settings(tmp_path / "home", next(buckets))
 
 
 @pytest.fixture
