@@ -80,7 +80,7 @@ unit: $(DEV_STAMP)
 
 # Whole stacks two at a time and after the rest: each takes some gigabytes, and all cores while it works.
 test: lint $(FULL_STAMP)
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not whole_stack' tests
+	$(BIN)/python -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder -m 'not whole_stack' tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m whole_stack tests/acceptance
 
 coverage: $(FULL_STAMP)
