@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 
+_LOW_BITS = (1 << 14) - 1
+"""Of whole numbers, by which a few hundred of them are told from most others."""
+
 
 def evenly_spread(count: int, most: int) -> IntArray:
     """The numbers 0 to count - 1 when there are at most `most`, else `most` of them, evenly spread, both ends among them."""
@@ -26,12 +29,30 @@ def spans(low: npt.NDArray[Any], high: npt.NDArray[Any]) -> tuple[IntArray, IntA
     return np.arange(len(owner)) + (low - lengths.cumsum() + lengths)[owner], owner
 
 
+def begins(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where a value is another than the one before it; the first is."""
+    other = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=other[1:])
+    return other
+
+
 def among(values: npt.NDArray[Any], rising: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Which of some whole numbers are among others that rise, as numpy's isin tells: less costly where both are few."""
     if not len(rising):
         return np.zeros(len(values), np.bool_)
     place = np.minimum(rising.searchsorted(values), len(rising) - 1)
     return np.asarray(rising[place] == values, np.bool_)
+
+
+def found_in(values: npt.NDArray[Any], rising: npt.NDArray[Any]) -> tuple[IntArray, IntArray]:
+    """Which of many whole numbers are among a few others that rise: their places here, and beside each its place there."""
+    low = np.zeros(_LOW_BITS + 1, np.bool_)
+    low[rising & _LOW_BITS] = True
+    here = np.flatnonzero(low[values & _LOW_BITS])  # most are ruled out without a search
+    some = values[here]
+    there = rising.searchsorted(some)
+    found = np.flatnonzero(rising[np.minimum(there, len(rising) - 1)] == some) if len(rising) else there
+    return here[found], there[found]
 
 
 @dataclass(frozen=True, slots=True)

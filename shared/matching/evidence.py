@@ -33,6 +33,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from packsight.shared.catalog.arrays import begins, found_in
 from packsight.shared.catalog.decision_model import Matrix
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches
@@ -74,15 +75,13 @@ class ExplainedWords:
     """Words read, as far as the candidates explain them.
 
     rarity: [alternatives] of the terms that they may stand for. has: [alternatives, candidates] does the candidate have
-    the term? value: [words, candidates] rarity times similarity of the candidate's best term for the word, and by: that
-    alternative's number (-1: none). known: [words] the same of the catalog's best term. read: [rows of ExpectedWords] was the
-    word read, 0 to 1.
+    the term? value: [words, candidates] rarity times similarity of the candidate's best term for the word. known: [words] the
+    same of the catalog's best term. read: [rows of ExpectedWords] was the word read, 0 to 1.
     """
 
     rarity: Matrix
     has: BoolArray
     value: Matrix
-    by: IntArray
     known: Matrix
     read: Matrix
 
@@ -214,22 +213,20 @@ def explain_words(
     """Lay the words read against those that the candidates have."""
     rarity = snapshot.words.rarity(frequencies(read.term, snapshot, exclusion))
     terms, inverse = np.unique(read.term, return_inverse=True)
-    has = np.zeros((len(terms), candidates), bool)
-    row = np.searchsorted(terms, expected.term)
-    read_here = np.zeros(len(expected.term), bool)
-    if len(terms):
-        read_here = terms[np.minimum(row, len(terms) - 1)] == expected.term
-        has[row[read_here], expected.candidate[read_here]] = True
-    has = has[inverse]
+    read_here, own = found_in(expected.term, terms)
+    had = np.zeros((len(terms), candidates), bool)
+    had[own, expected.candidate[read_here]] = True
     worth = read.weight * rarity
-    value, by = _best_per_word(worth[:, None] * has, read.word, len(read.texts))
+    # Most of what a word may be misread for is none of the candidates'.
+    some = np.flatnonzero(np.any(had, axis=1)[inverse])
+    value = _best_per_word(worth[some, None] * had[inverse[some]], read.word[some], len(read.texts))
     known = np.zeros(len(read.texts))
     np.maximum.at(known, read.word, worth)
     surest = np.zeros(len(terms))
     np.maximum.at(surest, inverse, read.weight * read.confidence[read.word])
     was_read = np.zeros(len(expected.term))
-    was_read[read_here] = surest[row[read_here]]
-    return ExplainedWords(rarity=rarity, has=has, value=value, by=by, known=known, read=was_read)
+    was_read[read_here] = surest[own]
+    return ExplainedWords(rarity=rarity, has=had[inverse], value=value, known=known, read=was_read)
 
 
 def _of_words_read(
@@ -274,9 +271,10 @@ def _of_rivals(
     words = snapshot.words
     strength = read.weight * read.confidence[read.word] * explained.rarity / _rarest(snapshot)
     of_brand = words.vendor_terms[read.term]
-    of_name = words.vocabulary.named[read.term] & ~of_brand
-    brand = (strength * of_brand)[:, None] * (~explained.has & inside[read.word])
-    name = (strength * of_name)[:, None] * ((explained.value <= 0) & inside)[read.word]
+    brands = np.flatnonzero(of_brand)
+    names = np.flatnonzero(words.vocabulary.named[read.term] & ~of_brand)
+    brand = strength[brands, None] * (~explained.has[brands] & inside[read.word[brands]])
+    name = strength[names, None] * ((explained.value <= 0) & inside)[read.word[names]]
     return {"rival_brand": brand.max(axis=0, initial=0.0), "rival_name": name.max(axis=0, initial=0.0)}
 
 
@@ -317,21 +315,16 @@ def lead(values: Matrix) -> Matrix:
     return np.asarray(values - np.where(values == first, second, first), np.float64)
 
 
-def _best_per_word(value: Matrix, word: IntArray, count: int) -> tuple[Matrix, IntArray]:
-    """Maximum over the alternatives of each word, with the number of the first that has it, from [alternatives, candidates].
+def _best_per_word(value: Matrix, word: IntArray, count: int) -> Matrix:
+    """Maximum over the alternatives of each word, 0 where it has none, from [alternatives, candidates].
 
-    value: 0 or more, of which 0 is none; word: [alternatives] in rising order.
+    value: 0 or more; word: [alternatives] in rising order.
     """
     best = np.zeros((count, value.shape[1]))
-    by = np.full((count, value.shape[1]), -1, np.int64)
     if len(word):
-        words, starts = np.unique(word, return_index=True)
-        highest = np.maximum.reduceat(value, starts, axis=0)
-        reached = value == np.repeat(highest, np.diff(np.append(starts, len(word))), axis=0)
-        number = np.where(reached, np.arange(len(word))[:, None], len(word))
-        best[words] = highest
-        by[words] = np.where(highest > 0, np.minimum.reduceat(number, starts, axis=0), -1)
-    return best, by
+        starts = np.flatnonzero(begins(word))
+        best[word[starts]] = np.maximum.reduceat(value, starts, axis=0)
+    return best
 
 
 def _ratio(group: IntArray, part: Matrix, whole: Matrix, count: int) -> Matrix:

@@ -62,17 +62,18 @@ def _words(
     read, explained, vocabulary = query.words, candidates.explained, snapshot.words.vocabulary
     value = explained.value[:, row] * read.confidence
     order = np.argsort(-value, kind="stable")[:most]
-    by = explained.by[:, row]
-    return [
-        WordEvidence(
+    worth = read.weight * explained.rarity * explained.has[:, row]
+    found = []
+    for word in order[value[order] > 0].tolist():
+        meant = np.flatnonzero(read.word == word)
+        by = int(meant[worth[meant].argmax()])
+        found.append(WordEvidence(
             read=read.texts[word],
-            expected=vocabulary.text(int(read.term[by[word]])),
-            rarity=round(float(explained.rarity[by[word]]), 4),
-            similarity=round(float(read.weight[by[word]]), 4),
-        )
-        for word in order.tolist()
-        if value[word] > 0
-    ]
+            expected=vocabulary.text(int(read.term[by])),
+            rarity=round(float(explained.rarity[by]), 4),
+            similarity=round(float(read.weight[by]), 4),
+        ))  # fmt: skip
+    return found
 
 
 def _missing(candidates: Compared, row: int, snapshot: Snapshot, parameters: ExplanationParameters) -> list[str]:

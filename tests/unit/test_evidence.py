@@ -79,7 +79,7 @@ def test_a_word_is_explained_by_the_candidates_that_have_it_and_a_rare_one_expla
     assert (explained.value[brand] > 0).tolist() == [True, True, False]
     assert (explained.value[mint] > 0).tolist() == [True, False, False]
     assert explained.value[mint, 0] > explained.value[brand, 0]
-    assert explained.known[unknown] == 0 and (explained.by[unknown] == -1).all()
+    assert explained.known[unknown] == 0 and not explained.has[asked.words.word == unknown].any()
 
 
 def test_a_misread_word_explains_less_than_the_word_itself(snapshot: Snapshot) -> None:

@@ -12,8 +12,10 @@ from unittest.mock import Mock
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from packsight.shared.catalog.arrays import IntArray, among
+from packsight.shared.catalog.arrays import IntArray, among, found_in
 from packsight.shared.catalog.words import vocabulary as vocabulary_module
 from packsight.shared.catalog.words.fuzzy_matches import look_up
 from packsight.shared.catalog.words.name_correction import corrected, parted, split_names
@@ -136,6 +138,23 @@ def test_numbers_among_others_are_those_that_numpy_finds(rising: list[int]) -> N
     values = np.array([9, 0, 3, -1, 10, 2, 2, 4])
     assert among(values, np.array(rising, np.int64)).tolist() == np.isin(values, rising).tolist()
     assert among(values[:0], np.array(rising, np.int64)).tolist() == []
+
+
+@given(st.lists(st.integers(0, 60_000)), st.sets(st.integers(0, 60_000)))
+def test_of_many_numbers_those_among_a_few_are_found_with_their_places(values: list[int], few: set[int]) -> None:
+    rising, many = np.array(sorted(few), np.int64), np.array([*values, *few], np.int64)
+    here, there = found_in(many, rising)
+    assert here.tolist() == np.flatnonzero(np.isin(many, rising)).tolist()
+    assert rising[there].tolist() == many[here].tolist()
+
+
+def test_a_further_line_takes_two_searches_for_words_as_they_stand(
+    vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocabulary.forget()
+    monkeypatch.setattr(Vocabulary, "_find", find := Mock(side_effect=lambda keys: [-1] * len(keys)))
+    look_up([WordRead(text=f"unheard{letter} SU{letter * 4}", confidence=1, box=BOX) for letter in "bcd"], vocabulary)
+    assert find.call_count == 2  # one for all words and pairs of them, one for parts of those that are not known
 
 
 def test_a_word_misread_as_two_with_a_mark_between_is_found() -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from packsight.shared.catalog.arrays import begins
 from packsight.shared.catalog.words.normalise import Token, is_number, tokens
 from packsight.shared.catalog.words.vocabulary import Matches, Vocabulary
 from packsight.shared.contract.outcomes import WordRead
@@ -53,6 +54,7 @@ def photo_tokens(words: Iterable[WordRead]) -> list[Found]:
 def look_up(words: Iterable[WordRead], vocabulary: Vocabulary) -> FuzzyMatches:
     """Look every word up; each word counts once, with the best of its confidences."""
     sequence = photo_tokens(words)
+    _ask_together(sequence, vocabulary)
     sequence = _split(sequence, vocabulary)
     confidence: dict[str, float] = {}
     texts: dict[str, str] = {}
@@ -75,7 +77,7 @@ def look_up(words: Iterable[WordRead], vocabulary: Vocabulary) -> FuzzyMatches:
     # Of a term that a word stands for in several ways the likeliest counts.
     order = np.lexsort((-weight, term, word))
     word, term, weight = word[order], term[order], weight[order]
-    first = np.flatnonzero((np.diff(word, prepend=-1) != 0) | (np.diff(term, prepend=-1) != 0))
+    first = np.flatnonzero(begins(word) | begins(term))
     return FuzzyMatches(
         keys=tuple(number),
         texts=tuple(texts[key] for key in number),
@@ -85,6 +87,12 @@ def look_up(words: Iterable[WordRead], vocabulary: Vocabulary) -> FuzzyMatches:
         term=term[first],
         weight=weight[first],
     )
+
+
+def _ask_together(sequence: list[Found], vocabulary: Vocabulary) -> None:
+    """Have the vocabulary find at once what is asked of it one after the other: it costs the same for a few words as for one."""
+    keys = [one.token.key for one in sequence]
+    vocabulary.exact([*keys, *(a + gap + b for a, b in pairwise(keys) for gap in ("", GAP))])
 
 
 def _split(sequence: list[Found], vocabulary: Vocabulary) -> list[Found]:

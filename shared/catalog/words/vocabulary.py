@@ -26,7 +26,7 @@ import pyarrow as pa
 from rapidfuzz.distance import DamerauLevenshtein
 from rapidfuzz.process import cpdist
 
-from packsight.shared.catalog.arrays import IntArray, open_array, spans
+from packsight.shared.catalog.arrays import IntArray, begins, open_array, spans
 from packsight.shared.catalog.arrow_files import mapped
 from packsight.shared.catalog.words.normalise import is_number
 from packsight.shared.catalog.words.stems import stem
@@ -198,7 +198,7 @@ class Vocabulary:
         roots = [stem(key) for key in keys]
         known = np.array(self.exact([*keys, *roots]), np.int64)
         exact, whole = known[: len(keys)], known[len(keys) :]
-        key, term, similarity = _once(self._misread(keys), self._inflected(keys, roots, whole))
+        key, term, similarity = _once(self._misread(keys), self._inflected(keys, roots, np.where(whole == exact, -1, whole)))
         other, same = np.flatnonzero(term != exact[key]), np.flatnonzero(exact >= 0)
         key, term = np.append(key[other], same), np.append(term[other], exact[same])
         similarity = np.append(similarity[other], np.ones(len(same)))
@@ -214,29 +214,32 @@ class Vocabulary:
         position, term = self._deletions.find([string for _, string in strings], rules.max_finds)
         owner = np.array([index for index, _ in strings], np.int64)
         pairs = np.sort(owner[position] * max(len(self), 1) + term)
-        index, term = np.divmod(pairs[np.diff(pairs, prepend=-1) != 0], max(len(self), 1))
+        index, term = np.divmod(pairs[begins(pairs)], max(len(self), 1))
         if not len(index):
             return Likely(index, term, np.zeros(0))
         mine, others = [keys[one] for one in index.tolist()], self._keys_of(term)
-        mine_long, other_long = (np.fromiter(map(len, words), np.int64, len(words)) for words in (mine, others))
+        mine_long = np.fromiter(map(len, keys), np.int64, len(keys))[index]
+        other_long = np.fromiter(map(len, others), np.int64, len(others))
         # In the bulk by length alone; the few that pass may be numbers.
         shorter = np.minimum(mine_long, other_long)
         edits = np.where(shorter < rules.one_edit_from, 0, np.where(shorter < rules.two_edits_from, 1, 2))
         number = np.array([is_number(key) for key in keys])[index]
         edits[number] = 1
         distance = cpdist(mine, others, scorer=DamerauLevenshtein.distance, score_cutoff=2)
-        kept = [
+        kept = np.array([
             at for at in np.flatnonzero(distance <= edits).tolist()
             if not (number[at] or is_number(others[at])) or int(distance[at]) <= _lost_points(mine[at], others[at])
-        ]  # fmt: skip
+        ], np.int64)  # fmt: skip
         longer = np.maximum(mine_long[kept], other_long[kept])
         return Likely(index[kept], term[kept], 1.0 - distance[kept] / longer)
 
     def _inflected(self, keys: Sequence[str], stems: Sequence[str], whole: IntArray) -> Likely:
-        """The same of words with the same stem; whole: the term that is a stem itself, -1 where none is."""
+        """The same of words with the same stem; whole: the term that is a stem itself, -1 where none is but the key."""
         index, term = self._stems.find(stems, self.parameters.max_finds)
         bare = np.flatnonzero(whole >= 0)
         index, term = np.append(index, bare), np.append(term, whole[bare])
+        if not len(index):
+            return Likely(index, term, np.zeros(0))
         others = self._keys_of(term)
         kept = [at for at, one in enumerate(index.tolist()) if stem(others[at]) == stems[one]]
         mine, others = [keys[one] for one in index[kept].tolist()], [others[at] for at in kept]
@@ -301,9 +304,11 @@ def deletions(key: str, parameters: WordParameters = WORDS) -> tuple[str, ...]:
 
 def _once(misread: Likely, inflected: Likely) -> Likely:
     """Both together, each pair of key and term once; a pair is as similar in one as in the other."""
+    if not len(inflected.key):
+        return misread
     key, term, similarity = (np.concatenate(columns) for columns in zip(misread, inflected, strict=True))
     order = np.lexsort((term, key))
-    first = order[(np.diff(key[order], prepend=-1) != 0) | (np.diff(term[order], prepend=-1) != 0)]
+    first = order[begins(key[order]) | begins(term[order])]
     return Likely(key[first], term[first], similarity[first])
 
 
