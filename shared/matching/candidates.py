@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches, look_up
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.exclusion import Exclusion, IntArray
 from packsight.shared.matching.geometry import GeometricMatch
+from packsight.shared.matching.shared_words import WordGains, sharing_most
 from packsight.shared.matching.votes import Neighbours, Votes, nearest, vote
 from packsight.shared.vision.features import Features, FloatArray, LocalFeatures
-
-Scores = npt.NDArray[np.float64]
 
 
 class Frame(NamedTuple):
@@ -53,7 +50,7 @@ class Query:
 
     What every stage asks for is found once: spare: the catalog's points near its key points with some to spare, where anything
     was left out; voted: what these voted for, by what was left out; geometry: what laying catalog photos over it gave, by photo;
-    laid: what comparing sets of candidates so gave, by their numbers and what was left out.
+    laid: what comparing sets of candidates so gave, by their numbers and what was left out; gains: what words give products.
     """
 
     local: LocalFeatures
@@ -71,6 +68,7 @@ class Query:
     voted: dict[tuple[int, int] | None, Votes] = field(default_factory=dict)
     geometry: dict[int, GeometricMatch] = field(default_factory=dict)
     laid: dict[tuple[bytes, tuple[int, int] | None], Any] = field(default_factory=dict)
+    gains: WordGains = field(default_factory=WordGains)
 
     @classmethod
     def of_details(
@@ -137,8 +135,9 @@ def find_candidates(
     if coded := snapshot.barcodes.find(query.barcodes):
         return np.array(sorted(coded), np.int64)
     photos = query.near if exclusion is None else query.near[query.near != exclusion.photo]
-    found = np.union1d(snapshot.photo_product[photos], _by_words(query.words, snapshot, exclusion))
-    found = np.union1d(found, votes.products[: snapshot.parameters.votes.candidates])
+    voted = votes.products[: snapshot.parameters.votes.candidates]
+    by_words = sharing_most(query.words, query.gains, snapshot, exclusion)
+    found = np.unique(np.concatenate([snapshot.photo_product[photos], voted, by_words]))
     if exclusion is not None and exclusion.whole_product:
         found = found[found != exclusion.product]
     return found.astype(np.int64)
@@ -155,111 +154,3 @@ def _near(vectors: FloatArray, snapshot: Snapshot) -> IntArray:
     _, first = np.unique(photos, return_index=True)
     nearest = photos[np.sort(first)]
     return np.asarray(nearest[nearest >= 0][:most], np.int64)  # Faiss fills up with -1
-
-
-def _by_words(read: FuzzyMatches, snapshot: Snapshot, exclusion: Exclusion | None) -> IntArray:
-    """Products that share the rarest words read.
-
-    The postings of the words that tell most propose products; where they are too many to be read all, the words that the
-    products themselves have say which of those proposed share most of everything that was read. (Moffat & Zobel, Self-indexing
-    inverted files for fast text retrieval, 1996, go on so once no further product is taken in.)
-    """
-    words, rules = snapshot.words, snapshot.parameters.candidates
-    gain = read.confidence[read.word] * read.weight * words.rarity(frequencies(read.term, snapshot, exclusion))
-    order = np.argsort(-gain, kind="stable")
-    order = order[gain[order] > 0]
-    proposing = order[_affordable(words.frequency(read.term[order]), rules.max_postings)]
-    products, score = _proposed(read, proposing, gain, snapshot, exclusion)
-    if len(proposing) < len(order):
-        products = np.sort(_highest(products, score, rules.proposed))
-        score = _shared(read, order, gain, products, snapshot, exclusion)
-    return _highest(products, score, rules.by_words)
-
-
-def _affordable(lengths: IntArray, most: int) -> IntArray:
-    """Numbers of the lists that are read, in their order: the first, and each that leaves no more than so many to be read."""
-    chosen, left = [], most
-    for number, length in enumerate(lengths.tolist()):
-        if not number or length <= left:
-            chosen.append(number)
-            left -= length
-    return np.array(chosen, np.int64)
-
-
-def _proposed(
-    read: FuzzyMatches, alternatives: IntArray, gain: Scores, snapshot: Snapshot, exclusion: Exclusion | None
-) -> tuple[IntArray, Scores]:
-    """Products in the postings of these alternatives, rising, with the gain that they share; most telling alternative first.
-
-    A word counts once per product, with its best alternative.
-    """
-    postings = snapshot.words.postings
-    score, value = np.zeros(len(snapshot.words.products)), np.zeros(len(snapshot.words.products))
-    alternatives = alternatives[::-1][np.argsort(read.word[alternatives[::-1]], kind="stable")]  # by word, most telling last
-    term, best = read.term[alternatives], gain[alternatives].tolist()
-    starts, ends = postings.starts[term].tolist(), postings.starts[term + 1].tolist()
-    having = [postings.values[start:end] for start, end in zip(starts, ends, strict=True)]
-    if exclusion is not None:
-        for at in np.flatnonzero(np.isin(term, exclusion.dropped_terms)).tolist():
-            having[at] = having[at][having[at] != exclusion.product]
-    bounds = [*np.flatnonzero(np.diff(read.word[alternatives], prepend=-1)).tolist(), len(alternatives)]
-    lengths = np.fromiter(map(len, having), np.int64, len(having))
-    for start, end in pairwise(bounds):
-        if end - start == 1:
-            score[having[start]] += best[start]
-        else:
-            products = np.concatenate(having[start:end], dtype=np.int64)
-            # Of a product that stands there twice the last, which is the greatest, stays, and is added once.
-            value[products] = gain[alternatives[start:end]].repeat(lengths[start:end])
-            score[products] = score[products] + value[products]
-    products = np.flatnonzero(score > 0)
-    return products, score[products]
-
-
-def _shared(
-    read: FuzzyMatches,
-    alternatives: IntArray,
-    gain: Scores,
-    products: IntArray,
-    snapshot: Snapshot,
-    exclusion: Exclusion | None,
-) -> Scores:
-    """The same gain of each of these products, by the words that it has."""
-    alternatives = alternatives[np.argsort(read.term[alternatives], kind="stable")]
-    terms, starts = np.unique(read.term[alternatives], return_index=True)
-    number = np.zeros(len(snapshot.words.vocabulary), np.int32)  # of each term among those read, from 1 on
-    number[terms] = np.arange(1, len(terms) + 1)
-    positions, row = snapshot.words.products.rows(products)
-    place = number[snapshot.words.products.values[positions]]
-    shared = np.flatnonzero(place > 0)
-    row, place = row[shared], place[shared] - 1
-    if exclusion is not None:
-        kept = ~((products[row] == exclusion.product) & np.isin(terms[place], exclusion.dropped_terms))
-        row, place = row[kept], place[kept]
-    count, lengths = len(read.texts), np.diff(starts, append=len(alternatives))
-    value = np.zeros(len(products) * count)
-    for further in range(lengths.max(initial=0)):  # most terms are meant by one word alone
-        if further:
-            more = np.flatnonzero(lengths[place] > further)
-            row, place = row[more], place[more]
-        meant = alternatives[(starts + further)[place]]
-        np.maximum.at(value, row * count + read.word[meant], gain[meant])
-    pairs = np.flatnonzero(value > 0)
-    return np.bincount(pairs // count, value[pairs], len(products)).astype(np.float64)
-
-
-def _highest(products: IntArray, score: Scores, most: int) -> IntArray:
-    """So many products of the highest scores, highest first, of equal ones the first; products: rising."""
-    if len(score) > most:
-        least = np.partition(score, len(score) - most)[len(score) - most]
-        chosen = np.flatnonzero(score >= least)
-        products, score = products[chosen], score[chosen]
-    return np.asarray(products[np.lexsort((products, -score))[:most]], np.int64)
-
-
-def frequencies(terms: IntArray, snapshot: Snapshot, exclusion: Exclusion | None) -> IntArray:
-    """Products that have each term, without what is left out."""
-    frequency = snapshot.words.frequency(terms)
-    if exclusion is not None and len(exclusion.dropped_terms):
-        frequency = frequency - np.isin(terms, exclusion.dropped_terms)
-    return frequency

@@ -39,8 +39,9 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.fuzzy_matches import FuzzyMatches
 from packsight.shared.catalog.words.normalise import is_number
 from packsight.shared.catalog.words.word_notes import NAMED, VENDOR
-from packsight.shared.matching.candidates import Query, frequencies
+from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.exclusion import NO_PHOTO, Exclusion, IntArray
+from packsight.shared.matching.shared_words import frequencies
 from packsight.shared.parameters import CloseParameters
 
 BoolArray = npt.NDArray[np.bool_]

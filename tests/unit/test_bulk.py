@@ -23,6 +23,7 @@ from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.candidates import Query, find_candidates
 from packsight.shared.matching.evidence import _best_per_word
 from packsight.shared.matching.exclusion import Exclusion
+from packsight.shared.matching.shared_words import _foremost
 from packsight.shared.parameters import MATCHING
 from packsight.shared.vision.features import FloatArray
 from tests.unit.matching_catalog import BOX, build, photo, product
@@ -114,6 +115,15 @@ def test_candidates_by_words_are_those_that_share_most_by_every_products_own_wor
     assert by_words(crowd, lines) == one_by_one(crowd, lines)
     for exclusion in (Exclusion.of_product(crowd, number), Exclusion.of_photo(crowd, 0)):
         assert by_words(crowd, lines, exclusion) == one_by_one(crowd, lines, exclusion)
+
+
+@pytest.mark.parametrize("most", [1, 7, 30, 99])
+def test_of_products_that_share_as_much_the_first_are_taken(most: int) -> None:
+    rng = np.random.default_rng(most)
+    products, score = np.unique(rng.integers(0, 500, 60)), rng.integers(1, 5, 60) / 4.0
+    score = score[: len(products)]
+    expected = sorted(products[np.lexsort((products, -score))[:most]].tolist())
+    assert _foremost(products, score, most).tolist() == expected
 
 
 def test_a_word_counts_once_for_a_product_by_the_best_of_what_it_may_stand_for(tmp_path: Path) -> None:
