@@ -74,7 +74,7 @@ def rank_by_all(query: Query, snapshot: Snapshot, exclusion: Exclusion | None = 
 
 
 def rank_by_all_if(
-    query: Query, snapshot: Snapshot, wanted: Callable[[IntArray], BoolArray], least: float
+    query: Query, snapshot: Snapshot, wanted: Callable[[Compared], BoolArray], least: float
 ) -> Ranking | None:
     """The same if one of those candidates that are wanted may be as likely as that; None where none can be.
 
@@ -82,11 +82,10 @@ def rank_by_all_if(
     more for it than is known before, but distinctive words.
     """
     votes, weights = query.votes(snapshot), snapshot.model.full.vector(FULL)
-    products = find_candidates(query, votes, snapshot)
-    some = np.flatnonzero(wanted(products))
+    begun = _begun(query, votes, find_candidates(query, votes, snapshot), snapshot, None, FULL, weights)
+    some = np.flatnonzero(wanted(begun.compared))
     if not len(some):
         return None
-    begun = _begun(query, votes, products, snapshot, None, FULL, weights)
     if _keeps_signs(weights) and not _may_reach(least, query, begun, some, weights, snapshot):
         return None
     return _finished(begun, query, snapshot, None, FULL, weights, snapshot.model.matched)
@@ -103,10 +102,11 @@ def rank_by_one(name: str, query: Query, snapshot: Snapshot, exclusion: Exclusio
 
 
 class _Begun(NamedTuple):
-    """Candidates compared without laying them over the photo, and the rows of those that are to be laid."""
+    """Candidates compared without laying them over the photo, how likely each is so, and rows of those that are to be laid."""
 
     votes: Votes
     compared: Compared
+    utility: Matrix
     rows: IntArray
 
 
@@ -131,7 +131,8 @@ def _begun(
 ) -> _Begun:
     compared = compare(query, products, snapshot, exclusion)
     compared.columns.update(vote_evidence(votes, products, snapshot, exclusion))
-    return _Begun(votes, compared, _closest(compared, votes, names, weights, snapshot))
+    utility = compared.matrix(names) @ weights
+    return _Begun(votes, compared, utility, _closest(compared.products, votes, utility, snapshot))
 
 
 def _keeps_signs(weights: Matrix) -> bool:
@@ -147,7 +148,7 @@ def _may_reach(
 ) -> bool:
     """Whether one of some candidates may be as likely; some: their rows."""
     compared = begun.compared
-    utility = compared.matrix(FULL)[some] @ weights
+    utility = begun.utility[some]
     closer = np.flatnonzero(among(some, begun.rows))
     distinctive = weights[FULL.index("distinctive_words")]
     for place, row in zip(closer.tolist(), some[closer].tolist(), strict=True):
@@ -167,7 +168,7 @@ def _finished(
     weights: Matrix,
     matched: float,
 ) -> Ranking:
-    votes, compared, rows = begun
+    votes, compared, _, rows = begun
     products = compared.products
     laid, close = _laid(query, votes, products[rows], snapshot, exclusion)
     inside = np.ones((len(query.words.keys), len(products)), np.bool_)
@@ -189,15 +190,12 @@ def _finished(
     return _ordered(compared, compared.matrix(names), weights, matched, dict(zip(rows.tolist(), laid, strict=True)))
 
 
-def _closest(
-    compared: Compared, votes: Votes, names: tuple[str, ...], weights: Matrix, snapshot: Snapshot
-) -> IntArray:
+def _closest(products: IntArray, votes: Votes, utility: Matrix, snapshot: Snapshot) -> IntArray:
     """Rows that are laid over the photo: the most voted for, and the likeliest by what is known without."""
     rules = snapshot.parameters.close
-    voted = np.flatnonzero(np.isin(compared.products, votes.products[: rules.voted]))
-    utility = compared.matrix(names) @ weights
-    likely = np.argsort(-utility, kind="stable")[: rules.likely]
-    return np.union1d(voted, likely).astype(np.int64)
+    close = among(products, np.sort(votes.products[: rules.voted]))
+    close[np.argsort(-utility, kind="stable")[: rules.likely]] = True
+    return np.flatnonzero(close)
 
 
 def _laid(

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from packsight.shared.catalog.arrays import among
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.contradiction import contradiction
-from packsight.shared.matching.evidence import BoolArray, compare
-from packsight.shared.matching.exclusion import Exclusion, IntArray
+from packsight.shared.matching.evidence import BoolArray, Compared, compare
+from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.matching.ranking import Ranking
 from packsight.shared.matching.stages import rank_by_all, rank_by_all_if, rank_by_details, rank_by_telling_lines
 
@@ -75,25 +74,27 @@ def is_enough_read(query: Query, snapshot: Snapshot) -> bool:
     """The same of a query, ranked only where a candidate whose whole name was read may be as likely as that takes."""
     words, names = query.words, snapshot.names
     read = words.weight * words.confidence[words.word] >= snapshot.parameters.decision.seen
-    named = names.read(words.term[read])
-    if not len(named) and not names.unseen.any():
+    if not names.unseen.any() and not len(names.read(words.term[read])):
         return False
-
-    def may_decide(products: IntArray) -> BoolArray:
-        return np.asarray(names.unseen[products] | among(products, named), np.bool_)
-
-    ranking = rank_by_all_if(query, snapshot, may_decide, snapshot.model.enough)
+    ranking = rank_by_all_if(query, snapshot, lambda compared: whole_names_read(compared, snapshot), snapshot.model.enough)
     return ranking is not None and is_read_enough(ranking, snapshot)
 
 
 def is_name_read(ranking: Ranking, snapshot: Snapshot) -> bool:
-    """Tell whether the first candidate's whole name was read, as far as it is usually seen; there must be one.
+    """Tell whether the first candidate's whole name was read; there must be one.
 
     While lines are being read: of a product's sibling that is not listed, the line that tells them apart may be still unread.
     """
-    expected, seen = ranking.compared.expected, snapshot.parameters.decision.seen
-    name = expected.named & (expected.candidate == ranking.rows[0]) & (expected.expected >= seen)
-    return bool((ranking.compared.explained.read[name] >= seen).all())
+    return bool(whole_names_read(ranking.compared, snapshot)[ranking.rows[0]])
+
+
+def whole_names_read(compared: Compared, snapshot: Snapshot) -> BoolArray:
+    """Tell of each candidate whether its whole name was read, as far as it is usually seen."""
+    expected, seen = compared.expected, snapshot.parameters.decision.seen
+    missed = expected.named & (expected.expected >= seen) & (compared.explained.read < seen)
+    read = np.ones(len(compared.products), np.bool_)
+    read[expected.candidate[missed]] = False
+    return read
 
 
 def with_evidence(ranking: Ranking, query: Query, snapshot: Snapshot, exclusion: Exclusion | None = None) -> Ranking:

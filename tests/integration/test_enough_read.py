@@ -16,11 +16,15 @@ from packsight.indexer.build.parameters import FIT
 from packsight.indexer.build.version import build_version
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.words.word_notes import NAMED
-from packsight.shared.matching import stages
+from packsight.shared.contract.outcomes import WordRead
+from packsight.shared.matching import shared_words, stages
 from packsight.shared.matching.candidates import Query
+from packsight.shared.matching.evidence import BoolArray, Compared
 from packsight.shared.matching.fingerprint import recipe
+from packsight.shared.matching.shared_words import WordGains
 from packsight.shared.matching.stages import rank_by_all
 from packsight.shared.matching.stopping import is_enough_read, is_name_read, is_read_enough
+from packsight.shared.parameters import MATCHING
 
 SHOP = Invented(6 * LISTED)
 QUICK = replace(FIT, examples=replace(FIT.examples, max_photos=4, folds=1))
@@ -54,12 +58,71 @@ def test_enough_was_read_where_a_ranking_of_everything_says_so(snapshot: Snapsho
     assert any(told) and not all(told)
 
 
+@pytest.fixture(scope="module")
+def crowded(snapshot: Snapshot) -> Snapshot:
+    """The same catalog, most of whose postings are too many to be read, as those of a large one."""
+    few = replace(MATCHING.candidates, max_postings=120, proposed=30, by_words=8)
+    model = snapshot.model.model_copy(update={"enough": 0.3})
+    return replace(snapshot, model=model, parameters=replace(MATCHING, candidates=few))
+
+
+def as_read(number: int) -> Iterator[list[WordRead]]:
+    """Lines of a photo after each that is read, some of which are then read in another way; read in any order, told in theirs."""
+    chance, words = np.random.default_rng(number), list(SHOP.asked(number).words)
+    order = chance.permutation(len(words)).tolist()
+    for known in range(len(words) + 1):
+        if known and chance.random() < 0.3:
+            again, other = chance.choice(order[:known]), int(chance.integers(len(words)))
+            text = words[other].text if chance.random() < 0.5 else words[again].text
+            words[again] = WordRead(text=text, confidence=round(float(chance.uniform(0.5, 1)), 3), box=words[again].box)
+        yield [words[at] for at in sorted(order[:known])]
+
+
+def test_what_is_kept_of_a_photo_from_question_to_question_changes_no_answer(crowded: Snapshot) -> None:
+    told, kept = [], 0
+    for number in range(0, SHOP.count, 2):
+        looked_at = Query.of(replace(SHOP.asked(number), words=()), crowded)
+        for lines in as_read(number):
+            asked = looked_at.with_words(lines, looked_at.frame, crowded)
+            kept += len(asked.gains.ranks)
+            fresh = replace(asked, geometry={}, laid={}, gains=WordGains())
+            told.append(is_enough_read(asked, crowded))
+            assert told[-1] == is_enough_read(fresh, crowded) == is_read_enough(rank_by_all(fresh, crowded), crowded)
+            one, other = (rank_by_all(query, crowded) for query in (asked, replace(fresh, gains=WordGains())))
+            assert one.compared.products.tolist() == other.compared.products.tolist()
+            assert one.probability.tolist() == other.probability.tolist()
+            assert one.evidence.tobytes() == other.evidence.tobytes()
+    assert kept > 1000
+    assert any(told) and not all(told)
+
+
+def test_words_that_were_read_before_are_not_sought_again(crowded: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    sought = Mock(wraps=shared_words._ranked)
+    monkeypatch.setattr(shared_words, "_ranked", sought)
+    photo = SHOP.asked(30)
+    query = Query.of(replace(photo, words=()), crowded)
+
+    def searches(lines: int, kept: WordGains) -> int:
+        sought.reset_mock()
+        read = replace(query.with_words(photo.words[:lines], query.frame, crowded), gains=kept)
+        is_enough_read(read, crowded)
+        return sought.call_count
+
+    assert searches(6, query.gains) > 0
+    assert searches(6, query.gains) == 0
+    assert 0 < searches(7, query.gains) < searches(7, WordGains()) / 2
+
+
+def of_product(product: int, compared: Compared) -> BoolArray:
+    return np.asarray(compared.products == product)
+
+
 def test_no_candidate_comes_to_more_than_what_was_held_possible(snapshot: Snapshot) -> None:
     for query in list(asked(snapshot))[::4]:
         ranking = rank_by_all(query, snapshot)
         for place, product in enumerate(ranking.order[:8].tolist()):
             likely = float(ranking.probability[place])
-            found = stages.rank_by_all_if(query, snapshot, partial(np.equal, product), likely)
+            found = stages.rank_by_all_if(query, snapshot, partial(of_product, product), likely)
             assert found is not None, (product, likely)
 
 
