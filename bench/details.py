@@ -29,9 +29,10 @@ from bench.photos import PhotoSet, demo, few
 from bench.sets import set_in
 from bench.spawned import ask
 from packsight.indexer.build.detail_index import build_detail_index
+from packsight.indexer.build.kept import encode, kept_points
 from packsight.indexer.build.parameters import FIT, DetailIndexParameters
-from packsight.indexer.build.version import kept_points
 from packsight.shared.catalog.arrays import Ragged
+from packsight.shared.catalog.descriptor_codes import decode as decode_points
 from packsight.shared.catalog.detail_index import DETAILS_INDEX, DetailIndex, IntArray
 from packsight.shared.catalog.placement import Placement
 from packsight.shared.catalog.segmented_index import SegmentedIndex, write_part, write_trained
@@ -177,8 +178,8 @@ def _opened(folder: Path, starts: IntArray) -> DetailIndex:
 
 
 def stocked(described: Described, photos: int) -> Stock:
-    """The set's photos with as many key points as a catalog of this size keeps, and made-up ones up to that size."""
-    real = Ragged.of([kept_points(local, photos).descriptors for local in described.catalog], np.uint8)
+    """The set's photos with as many key points as a catalog of this size keeps, as their codes say, and made-up ones."""
+    real = Ragged.of([decode_points(encode(kept_points(local, photos).descriptors)) for local in described.catalog], np.uint8)
     missing = photos - len(described.catalog)
     return Stock(real, Crowd.of(real, missing, len(real.values) // len(real)) if missing else None)
 

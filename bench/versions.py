@@ -26,7 +26,7 @@ from bench.scale_page import kind
 from packsight.deploy.demo.shop.products import items
 from packsight.deploy.demo.shop.scenes import catalog_photo
 from packsight.deploy.testbed import serving
-from packsight.indexer.build.parameters import FIT
+from packsight.indexer.build.kept import point_bytes, room
 from packsight.indexer.build.shown import show_anew
 from packsight.indexer.build.version import build_version
 from packsight.indexer.parent import Parent
@@ -47,8 +47,6 @@ console = Console()
 DIMENSION = 1024
 """Of the default embedder."""
 SIZES = (10_000, 75_000, 100_000, 300_000, 1_000_000)
-_POINT = {"descriptors": 128, "points": 4, "index": FIT.details.bytes + 8}
-"""Bytes of a key point by file, its number in the index among them."""
 
 
 class Metered(ObjectStore):
@@ -174,11 +172,8 @@ def by_kind(manifest: Manifest) -> dict[str, float]:
 
 def by_size(points: float) -> list[dict[str, float]]:
     """Key points that a catalog of so many photos has room for, where each has `points`, and their bytes per photo."""
-    room = {photos: max(FIT.local_bytes // ((128 + 4) * photos), FIT.min_points) for photos in SIZES}
-    return [
-        {"photos": photos, "points": min(points, most), "bytes": round(min(points, most) * sum(_POINT.values()))}
-        for photos, most in room.items()
-    ]
+    kept = {photos: min(points, room(photos)) for photos in SIZES}
+    return [{"photos": photos, "points": most, "bytes": round(most * point_bytes())} for photos, most in kept.items()]
 
 
 def show(document: Mapping[str, Any]) -> None:

@@ -10,11 +10,12 @@ import hashlib
 
 from packsight.indexer.build.parameters import FitParameters, RowParameters
 from packsight.indexer.build.segments import Parent
+from packsight.shared.catalog.descriptor_codes import CODEBOOK_NAME
 from packsight.shared.catalog.detail_index import DETAILS_INDEX
 from packsight.shared.catalog.manifest import FORMAT, Epoch
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.vector_index import VECTOR_INDEX
-from packsight.shared.parameters import digest
+from packsight.shared.parameters import MATCHING, digest
 
 LEARNED = ("projection.mean.npy", "projection.matrix.npy", f"{VECTOR_INDEX}.faiss", f"{DETAILS_INDEX}.faiss")
 """Files of a version that are its epoch's."""
@@ -25,7 +26,8 @@ LEARNING = 1
 def rules_of(recipe: Recipe, parameters: FitParameters) -> str:
     """Name that changes when rows are made otherwise, or what they are made by is learned otherwise."""
     values = [digest(part) for part in (parameters.index, parameters.details, parameters.projection)]
-    values += [str(parameters.local_bytes), str(parameters.min_points), recipe.embedder, recipe.details]
+    values += [str(parameters.local_bytes), str(parameters.min_points), str(parameters.thumbnail_quality)]
+    values += [str(MATCHING.colours.side), CODEBOOK_NAME, recipe.embedder, recipe.details]
     return f"epoch-{LEARNING}-{hashlib.sha256(' '.join(values).encode()).hexdigest()[:12]}"
 
 

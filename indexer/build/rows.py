@@ -13,6 +13,7 @@ from packsight.indexer.build.detail_index import add_points, build_detail_index
 from packsight.indexer.build.epoch import LEARNED, reason_to_begin, reason_to_end
 from packsight.indexer.build.growing import GrowingArray, blocks
 from packsight.indexer.build.index import EXACT, add_vectors, build_index, recall_of
+from packsight.indexer.build.kept import Decoded
 from packsight.indexer.build.parameters import FitParameters, RowParameters
 from packsight.indexer.build.segments import Arrangement, Before, Parent, all_anew, arrange, take_over
 from packsight.shared.catalog.arrays import Stacked, open_array
@@ -92,7 +93,7 @@ def write_details(folder: Path, rows: Rows, parameters: FitParameters) -> None:
     written = rows.arrangement.written
     if written is None:
         return
-    descriptors = open_array(folder / f"{written.prefix}descriptors.npy")
+    descriptors = Decoded(open_array(folder / f"{written.prefix}descriptors.npy"))
     if rows.before is None:
         _write_first(build_detail_index(descriptors, parameters.details), folder, written.prefix, DETAILS_INDEX)
     else:

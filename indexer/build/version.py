@@ -16,6 +16,7 @@ from packsight.indexer.build.examples import NOTHING
 from packsight.indexer.build.fingerprint import fit_fingerprint
 from packsight.indexer.build.fit import fit
 from packsight.indexer.build.growing import GrowingArray, GrowingRows, passing
+from packsight.indexer.build.kept import colours_only, encode, fewer_points, kept_points
 from packsight.indexer.build.parameters import FIT, ROWS, FitParameters, RowParameters
 from packsight.indexer.build.prior import PRIOR
 from packsight.indexer.build.projection import fit_projection
@@ -25,6 +26,7 @@ from packsight.indexer.reviewed.pairs import NO_PAIRS, Pairs
 from packsight.shared.catalog.arrays import open_array
 from packsight.shared.catalog.barcodes import list_barcodes
 from packsight.shared.catalog.decision_model import Model
+from packsight.shared.catalog.descriptor_codes import CODE_BYTES
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, PhotoRow, ProductRow, ReviewedPairs, new_version, seal
 from packsight.shared.catalog.projection import Projection
 from packsight.shared.catalog.recipe import Recipe
@@ -33,12 +35,8 @@ from packsight.shared.catalog.tables import PHOTOS, PRODUCTS, write_photos, writ
 from packsight.shared.catalog.words.word_index import WordIndex
 from packsight.shared.catalog.words.word_notes import WordNotes
 from packsight.shared.contract.errors import CatalogError, ErrorCode
-from packsight.shared.parameters import DETAILS, MATCHING, WORDS, MatchingParameters, WordParameters
-from packsight.shared.vision.features import Features, LocalFeatures, joined
-
-_DESCRIPTOR_BYTES = 132
-"""128 of the histogram and two half floats of its place."""
-
+from packsight.shared.parameters import MATCHING, WORDS, MatchingParameters, WordParameters
+from packsight.shared.vision.features import Features
 
 Phase = Callable[[str], AbstractContextManager[object]]
 
@@ -156,7 +154,7 @@ def build_version(
         "self_check": fitted.left_out,
         "made_check": fitted.made,
         "reviewed_check": fitted.reviewed,
-        "notes": (*remarks, *_fewer_points(rows.epoch.photos, parameters), *fitted.notes),
+        "notes": (*remarks, *fewer_points(rows.epoch.photos, parameters), *fitted.notes),
     }
     with phase("seal"):
         return seal(folder, manifest.model_copy(update=learnt), kept)
@@ -207,39 +205,14 @@ def _writer(
     prefix = written.prefix
     raw = files.enter_context(GrowingArray(raw_file, np.float16, length))
     points = files.enter_context(GrowingArray(folder / f"{prefix}points.npy", np.float16, 2))
-    descriptors = files.enter_context(GrowingRows(folder, f"{prefix}descriptors", np.uint8, 128))
+    descriptors = files.enter_context(GrowingRows(folder, f"{prefix}descriptors", np.uint8, CODE_BYTES))
     thumbnails = files.enter_context(GrowingRows(folder, f"{prefix}thumbnails", np.uint8))
 
     def write(photo: Features) -> None:
         local = kept_points(photo.local, rows.epoch.photos, parameters)
         raw.append(photo.embedding[None])
         points.append(local.points)
-        descriptors.append(local.descriptors)
-        thumbnails.append(np.frombuffer(photo.thumbnail, np.uint8))
+        descriptors.append(encode(local.descriptors))
+        thumbnails.append(np.frombuffer(colours_only(photo.thumbnail, parameters.thumbnail_quality), np.uint8))
 
     return write
-
-
-def room(photos: int, parameters: FitParameters = FIT) -> int:
-    """Key points of a photo for which a catalog of so many photos has room."""
-    return max(parameters.local_bytes // (_DESCRIPTOR_BYTES * max(photos, 1)), parameters.min_points)
-
-
-def _fewer_points(photos: int, parameters: FitParameters) -> Sequence[str]:
-    """What is to be noted where a catalog is so large that it keeps fewer key points than a photo has."""
-    most, had = room(photos, parameters), DETAILS.indexed + sum(points for _, points in DETAILS.further_scales)
-    if most >= had:
-        return ()
-    return (
-        f"of up to {had} key points of a photo the {most} strongest are kept: a catalog of {photos:,} photos has room for no "
-        f"more ({parameters.local_bytes / 1e9:.3g} GB of descriptors), so that small and half hidden packs are known less often",
-    )
-
-
-def kept_points(local: LocalFeatures, photos: int, parameters: FitParameters = FIT) -> LocalFeatures:
-    """Key points for which a catalog of so many photos has room: a third of the first scale, the rest of the others."""
-    most = room(photos, parameters)
-    if local.leading is None:
-        return local[:most]
-    own = min(DETAILS.indexed, local.leading, -(-most // 3))
-    return joined(local[:own], [local[local.leading : local.leading + most - own]])

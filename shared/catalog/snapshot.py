@@ -15,6 +15,7 @@ import numpy.typing as npt
 from packsight.shared.catalog.arrays import Ragged, Stacked, evenly_spread, open_array
 from packsight.shared.catalog.barcodes import BarcodeTable
 from packsight.shared.catalog.decision_model import Model
+from packsight.shared.catalog.descriptor_codes import CODE_BYTES, decode
 from packsight.shared.catalog.detail_index import DETAILS_INDEX, DetailIndex
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, read_manifest
 from packsight.shared.catalog.placement import ByPhoto, Placement
@@ -48,20 +49,20 @@ class Vectors(Protocol):
 class LocalStore:
     """Local features and thumbnails of all photos, in the rows of their segments.
 
-    points: places of the key points of all segments. descriptors, thumbnails: of each segment.
+    points: places of the key points of all segments. codes: of their descriptors, 32 bytes each, and thumbnails, of each segment.
     """
 
     points: Stacked
-    descriptors: tuple[Ragged, ...]
+    codes: tuple[Ragged, ...]
     thumbnails: tuple[Ragged, ...]
     placement: Placement
 
     def features(self, photo: int) -> LocalFeatures:
         """Key points of one photo."""
         segment, row = self.placement.place(photo)
-        own = self.descriptors[segment]
+        own = self.codes[segment]
         points = self.points.arrays[segment][int(own.starts[row]) : int(own.starts[row + 1])]
-        return LocalFeatures(np.asarray(points, np.float32), np.asarray(own.row(row)))
+        return LocalFeatures(np.asarray(points, np.float32), decode(own.row(row)))
 
     def places(self, points: npt.NDArray[np.int64]) -> FloatArray:
         """Where key points [n] are on their photos, [n, 2]; numbered as those of the index."""
@@ -177,7 +178,7 @@ class Snapshot:
             vectors=ByPhoto(vectors, placement.photo_row),
             words=WordIndex.open(folder, words),
             local=local,
-            details=DetailIndex(index(DETAILS_INDEX), [rows.starts for rows in local.descriptors], placement),
+            details=DetailIndex(index(DETAILS_INDEX), [rows.starts for rows in local.codes], placement),
             model=Model.model_validate_json((folder / "model.json").read_bytes()),
             barcodes=BarcodeTable.open(folder),
             parameters=parameters,
@@ -218,11 +219,13 @@ class Snapshot:
         local, rows = self.local, np.diff(self.local.placement.starts).tolist()
         arrays = {
             "index": np.diff(self.index.index.starts).tolist(),
-            "descriptors": [len(one) for one in local.descriptors],
+            "descriptors": [len(one) for one in local.codes],
             "thumbnails": [len(one) for one in local.thumbnails],
         }
         if wrong := [name for name, lengths in arrays.items() if lengths != rows]:
             raise ValueError(f"segments have {rows} rows, not so their {wrong}")
-        points = [len(one.values) for one in local.descriptors]
+        if any(one.values.shape[1:] != (CODE_BYTES,) for one in local.codes):
+            raise ValueError(f"descriptors of key points are not codes of {CODE_BYTES} bytes")
+        points = [len(one.values) for one in local.codes]
         if points != np.diff(local.points.starts).tolist() or points != np.diff(self.details.index.starts).tolist():
             raise ValueError("the index of key points does not hold all of them")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from packsight.shared.catalog.descriptor_codes import CODEBOOK_NAME
 from packsight.shared.catalog.evidence import DETAILS, FULL
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.parameters import MATCHING as PARAMETERS
@@ -16,7 +17,7 @@ MATCHING = 5
 
 def matching_fingerprint(parameters: MatchingParameters = PARAMETERS, words: WordParameters = WORDS) -> str:
     """Name that changes when the same features and the same catalog may get another answer."""
-    values = " ".join((*DETAILS, *FULL, digest(parameters, words)))
+    values = " ".join((*DETAILS, *FULL, digest(parameters, words), CODEBOOK_NAME))
     return f"matching-{MATCHING}-{hashlib.sha256(values.encode()).hexdigest()[:12]}"
 
 

@@ -1,0 +1,89 @@
+"""What a version keeps of a photo for laying it over another: as many key points as there is room for, and its colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from packsight.indexer.build.parameters import FIT, FitParameters
+from packsight.shared.catalog.descriptor_codes import CODE_BYTES, CODEBOOK, decode
+from packsight.shared.parameters import DETAILS, MATCHING
+from packsight.shared.vision.features import ByteArray, LocalFeatures, joined
+
+
+def point_bytes(parameters: FitParameters = FIT) -> int:
+    """What a key point weighs: its code, two half floats of its place, its code in the index and its number there."""
+    return CODE_BYTES + 4 + parameters.details.bytes + 8
+
+
+def room(photos: int, parameters: FitParameters = FIT) -> int:
+    """Key points of a photo for which a catalog of so many photos has room."""
+    return max(parameters.local_bytes // (point_bytes(parameters) * max(photos, 1)), parameters.min_points)
+
+
+def fewer_points(photos: int, parameters: FitParameters) -> Sequence[str]:
+    """What is to be noted where a catalog is so large that it keeps fewer key points than a photo has."""
+    most, had = room(photos, parameters), DETAILS.indexed + sum(points for _, points in DETAILS.further_scales)
+    if most >= had:
+        return ()
+    return (
+        f"of up to {had} key points of a photo the {most} strongest are kept: a catalog of {photos:,} photos has room for no "
+        f"more ({parameters.local_bytes / 1e9:.3g} GB of key points), so that small and half hidden packs are known less often",
+    )
+
+
+def kept_points(local: LocalFeatures, photos: int, parameters: FitParameters = FIT) -> LocalFeatures:
+    """Key points for which a catalog of so many photos has room: a third of the first scale, the rest of the others."""
+    most = room(photos, parameters)
+    if local.leading is None:
+        return local[:most]
+    own = min(DETAILS.indexed, local.leading, -(-most // 3))
+    return joined(local[:own], [local[local.leading : local.leading + most - own]])
+
+
+def encode(descriptors: ByteArray) -> ByteArray:
+    """Codes [n, 32] of descriptors [n, 128]."""
+    return np.asarray(_QUANTISER.compute_codes(np.ascontiguousarray(descriptors, np.float32)))
+
+
+def _quantiser() -> Any:
+    parts, quadruples, length = CODEBOOK.shape
+    found: Any = faiss.ProductQuantizer(parts * length, parts, quadruples.bit_length() - 1)
+    faiss.copy_array_to_vector(CODEBOOK.astype(np.float32).ravel(), found.centroids)
+    return found
+
+
+_QUANTISER = _quantiser()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Descriptors [points, 128] of codes [points, 32], made where they are asked for."""
+
+    codes: npt.NDArray[np.uint8]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many there are, and how long they are."""
+        return len(self.codes), CODEBOOK.shape[0] * CODEBOOK.shape[2]
+
+    def __getitem__(self, rows: Any, /) -> ByteArray:
+        """Some of them: a slice, or numbers in rising order."""
+        return decode(self.codes[rows])
+
+
+def colours_only(thumbnail: bytes, quality: int) -> bytes:
+    """A thumbnail as colours are compared, a square; as it is where it cannot be read."""
+    image = cv2.imdecode(np.frombuffer(thumbnail, np.uint8), cv2.IMREAD_COLOR) if thumbnail else None
+    if image is None:
+        return thumbnail
+    side = MATCHING.colours.side
+    square = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return cv2.imencode(".jpg", square, [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1, *sampling])[1].tobytes()

@@ -1,0 +1,109 @@
+"""What a version keeps of a photo's key points and thumbnail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from packsight.indexer.build.kept import Decoded, colours_only, encode, kept_points, point_bytes, room
+from packsight.indexer.build.parameters import FIT
+from packsight.shared.catalog.descriptor_codes import CODE_BYTES, CODEBOOK, decode
+from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.contract.errors import CatalogError
+from packsight.shared.matching.colours import Pixels, lab
+from packsight.shared.matching.geometry import verify
+from packsight.shared.parameters import DETAILS, MATCHING
+from packsight.shared.vision.features import ByteArray, LocalFeatures
+from packsight.worker.pipeline.local_features import catalog_features, query_features, thumbnail
+from tests.packs import pack, shoot
+from tests.unit.matching_catalog import build, photo, product
+
+
+@pytest.fixture(scope="module")
+def descriptors() -> ByteArray:
+    return catalog_features(shoot(pack(1), 1)).descriptors
+
+
+def test_a_code_stands_for_the_nearest_descriptor_that_has_one(descriptors: ByteArray) -> None:
+    parts = descriptors.astype(int).reshape(len(descriptors), CODE_BYTES, 1, 4)
+    nearest = ((parts - CODEBOOK.astype(int)) ** 2).sum(axis=3).min(axis=2).sum(axis=1)
+    coded = decode(encode(descriptors))
+    assert coded.shape == descriptors.shape and coded.dtype == np.uint8
+    assert np.array_equal(((coded.astype(int) - descriptors) ** 2).sum(axis=1), nearest)
+    assert np.array_equal(decode(encode(coded)), coded)
+
+
+def test_what_a_code_stands_for_is_near(descriptors: ByteArray) -> None:
+    apart = np.linalg.norm(decode(encode(descriptors)).astype(float) - descriptors, axis=1)
+    assert np.sqrt((apart**2).mean()) < 0.15 * DETAILS.scale, "an eighth of a histogram's length on photos of packs"
+
+
+def test_codes_lie_over_a_photo_as_whole_descriptors_do() -> None:
+    asked, shown = query_features(shoot(pack(1), 1)), catalog_features(shoot(pack(1), 2))
+    coded = LocalFeatures(shown.points, decode(encode(shown.descriptors)))
+    exact, found = (verify(asked, one, MATCHING.geometry).inliers for one in (shown, coded))
+    assert exact > 30 and found > 0.8 * exact
+
+
+def test_descriptors_are_made_where_they_are_asked_for(descriptors: ByteArray) -> None:
+    codes = encode(descriptors)
+    made = Decoded(codes)
+    assert made.shape == descriptors.shape
+    assert np.array_equal(made[2:7], decode(codes)[2:7])
+    assert np.array_equal(made[np.array([0, 5, 9])], decode(codes)[[0, 5, 9]])
+
+
+def test_no_key_points_have_no_codes() -> None:
+    assert encode(np.zeros((0, 128), np.uint8)).shape == (0, CODE_BYTES)
+    assert decode(np.zeros((0, CODE_BYTES), np.uint8)).shape == (0, 128)
+
+
+def test_a_thumbnail_becomes_the_square_in_which_colours_are_compared() -> None:
+    whole = thumbnail(shoot(pack(1, (200, 40, 40)), 1))
+    small = colours_only(whole, FIT.thumbnail_quality)
+    side = MATCHING.colours.side
+    image = cv2.imdecode(np.frombuffer(small, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None and image.shape == (side, side, 3)
+    assert len(small) < len(whole) / 2
+    apart = np.linalg.norm(_lab(whole) - _lab(small), axis=2)
+    assert apart.mean() < 2, "ΔE that no eye sees"
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture"])
+def test_a_thumbnail_that_cannot_be_read_is_kept_as_it_is(data: bytes) -> None:
+    assert colours_only(data, FIT.thumbnail_quality) == data
+
+
+def test_all_key_points_are_kept_up_to_138_000_photos_and_some_of_ever_so_many() -> None:
+    most = DETAILS.query_scale[1] + sum(points for _, points in DETAILS.further_scales)
+    assert room(138_000) >= 600 > room(140_000)
+    assert room(1_000_000) * point_bytes() <= FIT.local_bytes / 1_000_000
+    assert room(10**9) == FIT.min_points
+    local = catalog_features(shoot(pack(1), 1))
+    assert len(kept_points(local, 1_000_000).points) == room(1_000_000) < len(local.points) <= most
+
+
+def test_a_version_weighs_what_its_points_and_colours_do(tmp_path: Path) -> None:
+    one = photo("one", ["GRAVELLE"], 1, local=catalog_features(shoot(pack(1), 1)))
+    snapshot = build(tmp_path, [product(0, "Gravelle", "Serum")], {"p0": [one]})
+    kept = snapshot.local.features(0)
+    assert np.array_equal(kept.descriptors, decode(encode(kept_points(one.local, 1).descriptors)))
+    assert snapshot.local.thumbnail(0) == colours_only(one.thumbnail, FIT.thumbnail_quality)
+    assert snapshot.local.codes[0].values.nbytes == CODE_BYTES * len(kept.points)
+
+
+def test_a_version_whose_key_points_are_no_codes_is_damaged(tmp_path: Path) -> None:
+    snapshot = build(tmp_path, [product(0, "Gravelle", "Serum")], {"p0": [photo("one", ["GRAVELLE"], 1)]})
+    [file] = tmp_path.glob("*descriptors.npy")
+    np.save(file, decode(snapshot.local.codes[0].values))
+    with pytest.raises(CatalogError, match="not codes of 32 bytes"):
+        Snapshot.open(tmp_path)
+
+
+def _lab(jpeg: bytes) -> Pixels:
+    pixels = lab(jpeg, MATCHING.colours)
+    assert pixels is not None
+    return pixels
