@@ -35,7 +35,7 @@ class DetailParameters:
     price of three, and finds as much."""
     further_scales: tuple[tuple[int, int], ...] = ((240, 200), (480, 200))
     """Copies of a catalog photo beside that one, so that packs that fill a query and packs that are small on it both find their
-    size among them: some 106 KB a photo."""
+    size among them."""
     indexed: int = 200
     """Key points of the first copy that the catalog is searched for."""
     contrast: float = 0.02
