@@ -23,7 +23,8 @@ from bench import entry
 from bench.described import Described, described
 from bench.photos import demo
 from bench.sets import sets_in
-from packsight.shared.catalog.descriptor_codes import CODEBOOK
+from packsight.shared.catalog.codebook import CODEBOOK_FILE
+from packsight.shared.catalog.descriptor_codes import CODE_BYTES, CODEBOOK, DESCRIPTOR
 from packsight.shared.settings import Settings
 from packsight.shared.vision.features import ByteArray
 from packsight.worker.networks.load import load_embedder, load_spotter
@@ -32,12 +33,11 @@ Codebook = npt.NDArray[np.uint8]
 
 POINTS = 60_000
 """Of a set, drawn by lot: Faiss uses 256 for each of its 256 quadruples, and no set decides alone."""
-HERE = Path(__file__).parents[1] / "shared" / "catalog" / "descriptor_codebook.npy"
 
 
 def main(
     data: Annotated[Path, typer.Argument(help="Folder of sets, each a folder with feed.xml, photos/ and labels.csv.")],
-    out: Annotated[Path, typer.Option(help="File to write.")] = HERE,
+    out: Annotated[Path, typer.Option(help="File to write.")] = CODEBOOK_FILE,
     keep: Annotated[Path, typer.Option(help="Folder for what the networks saw.")] = Path("bench-out/described"),
 ) -> None:
     """Learn from all sets together; print how far codes are from what they stand for."""
@@ -85,7 +85,7 @@ def length(points: npt.NDArray[np.generic]) -> float:
 
 
 def _quantiser() -> Any:  # Faiss says less of its own than it takes
-    return faiss.ProductQuantizer(CODEBOOK.shape[0] * CODEBOOK.shape[2], CODEBOOK.shape[0], 8)
+    return faiss.ProductQuantizer(DESCRIPTOR, CODE_BYTES, 8)
 
 
 if __name__ == "__main__":

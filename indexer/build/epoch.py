@@ -10,7 +10,7 @@ import hashlib
 
 from packsight.indexer.build.parameters import FitParameters, RowParameters
 from packsight.indexer.build.segments import Parent
-from packsight.shared.catalog.descriptor_codes import CODEBOOK_NAME
+from packsight.shared.catalog.codebook import CODEBOOK_NAME
 from packsight.shared.catalog.detail_index import DETAILS_INDEX
 from packsight.shared.catalog.manifest import FORMAT, Epoch
 from packsight.shared.catalog.recipe import Recipe

@@ -153,14 +153,14 @@ class FitParameters:
     weights: WeightParameters = WeightParameters()
     calibration: CalibrationParameters = CalibrationParameters()
     made: MadeParameters = MADE
-    local_bytes: int = 5_000_000_000
-    """Room for all key points of a version, those of the index too; catalogs of more than 138,000 photos keep fewer of each, the
-    strongest. A million photos weigh 8 KB each then, all included."""
+    local_bytes: int = 4_000_000_000
+    """Room for all key points of a version, those of the index too; catalogs of more than 111,000 photos keep fewer of each, the
+    strongest."""
     min_points: int = 32
     """Key points kept of a photo, whatever the room."""
     thumbnail_quality: int = 85
-    """Of a version's JPEGs, whose colours keep their full resolution: 1,960 bytes. WebP needs 1,300, halves that resolution and
-    answers one of 317 photos otherwise."""
+    """Of a version's JPEGs, whose colours keep their full resolution: some 1,900 bytes on photos of packs. WebP needs 1,300,
+    halves that resolution and answers one of 317 photos otherwise."""
 
 
 FIT = FitParameters()

@@ -2,23 +2,22 @@
 
 Product codes (Jégou, Douze & Schmid, "Product quantization for nearest neighbor search", PAMI 2011): four values at a time, half
 the histogram of one of SIFT's 16 cells, are told by the number of the most similar of 256 quadruples. Photos of all kinds share
-them, so that they are shipped and nothing is learned of a catalog. What is asked about stays as it is, which loses less.
+them, so that they are shipped and nothing is learned of a catalog. What customers' photos show is compared as it is, which loses
+less than codes on both sides.
 """
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 import numpy as np
 
+from packsight.shared.catalog.codebook import CODEBOOK_FILE
 from packsight.shared.vision.features import ByteArray
 
-CODEBOOK: ByteArray = np.load(Path(__file__).with_name("descriptor_codebook.npy"), allow_pickle=False)
-"""Quadruples [32, 256, 4] of each part of a descriptor; written by `python -m bench.codebook`."""
+CODEBOOK: ByteArray = np.load(CODEBOOK_FILE, allow_pickle=False)
+"""Quadruples [32, 256, 4] of each part of a descriptor."""
 CODE_BYTES = len(CODEBOOK)
-CODEBOOK_NAME = hashlib.sha256(CODEBOOK.tobytes()).hexdigest()[:12]
-"""Changes with any of its values."""
+DESCRIPTOR = CODE_BYTES * CODEBOOK.shape[2]
+"""Values of a descriptor."""
 
 # One number of four bytes for each quadruple is taken at a time: a photo's 600 points cost 0.05 ms.
 _FLAT = CODEBOOK.view(np.uint32).ravel()

@@ -58,18 +58,22 @@ class LocalStore:
     placement: Placement
 
     def features(self, photo: int) -> LocalFeatures:
-        """Key points of one photo."""
+        """Key points of one photo, with the descriptors that their codes stand for."""
         segment, row = self.placement.place(photo)
-        own = self.codes[segment]
-        points = self.points.arrays[segment][int(own.starts[row]) : int(own.starts[row + 1])]
-        return LocalFeatures(np.asarray(points, np.float32), decode(own.row(row)))
+        return LocalFeatures(self.points_of(photo), decode(self.codes[segment].row(row)))
+
+    def points_of(self, photo: int) -> FloatArray:
+        """Where the key points of one photo are, [n, 2]."""
+        segment, row = self.placement.place(photo)
+        starts = self.codes[segment].starts
+        return np.asarray(self.points.arrays[segment][int(starts[row]) : int(starts[row + 1])], np.float32)
 
     def places(self, points: npt.NDArray[np.int64]) -> FloatArray:
         """Where key points [n] are on their photos, [n, 2]; numbered as those of the index."""
         return np.asarray(self.points.take(points), np.float32)
 
     def thumbnail(self, photo: int) -> bytes:
-        """JPEG of one photo."""
+        """JPEG of one photo, squeezed to a square."""
         segment, row = self.placement.place(photo)
         return bytes(self.thumbnails[segment].row(row))
 
@@ -224,7 +228,7 @@ class Snapshot:
         }
         if wrong := [name for name, lengths in arrays.items() if lengths != rows]:
             raise ValueError(f"segments have {rows} rows, not so their {wrong}")
-        if any(one.values.shape[1:] != (CODE_BYTES,) for one in local.codes):
+        if any(one.values.dtype != np.uint8 or one.values.shape[1:] != (CODE_BYTES,) for one in local.codes):
             raise ValueError(f"descriptors of key points are not codes of {CODE_BYTES} bytes")
         points = [len(one.values) for one in local.codes]
         if points != np.diff(local.points.starts).tolist() or points != np.diff(self.details.index.starts).tolist():

@@ -118,7 +118,7 @@ def laid_evidence(
 def _span(laid: Laid, snapshot: Snapshot) -> float:
     if laid.photo == NO_PHOTO:
         return 0.0
-    whole = spread(snapshot.local.features(laid.photo).points)
+    whole = spread(snapshot.local.points_of(laid.photo))
     return min(laid.match.covered / whole, 1.0) if whole > 0 else 0.0
 
 
@@ -132,7 +132,7 @@ def words_inside(query: Query, laid: list[Laid], snapshot: Snapshot) -> npt.NDAr
     for row, one in enumerate(laid):
         if one.match.homography is None:
             continue
-        outline = one.match.outline(snapshot.local.features(one.photo).points, growth)
+        outline = one.match.outline(snapshot.local.points_of(one.photo), growth)
         there = [cv2.pointPolygonTest(outline, (float(x), float(y)), measureDist=False) >= 0 for x, y in query.places]
         inside[:, row] = [any(there[line] for line in lines) for lines in query.words.lines]
     return inside

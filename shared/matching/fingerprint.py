@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from packsight.shared.catalog.descriptor_codes import CODEBOOK_NAME
+from packsight.shared.catalog.codebook import CODEBOOK_NAME
 from packsight.shared.catalog.evidence import DETAILS, FULL
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.parameters import MATCHING as PARAMETERS

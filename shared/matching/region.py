@@ -34,7 +34,7 @@ def region(query: Query, compared: Compared, row: int, snapshot: Snapshot, laid:
 
 def outline(laid: Laid, snapshot: Snapshot) -> FloatArray:
     """The hull of a photo's key points where it lies over the query; there must be a homography."""
-    on_photo = _clipped(laid.match.outline(snapshot.local.features(laid.photo).points, 1.0))
+    on_photo = _clipped(laid.match.outline(snapshot.local.points_of(laid.photo), 1.0))
     return on_photo if len(on_photo) else laid.match.hull
 
 

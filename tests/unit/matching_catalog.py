@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from packsight.indexer.build.version import build_version
-from packsight.shared.catalog.descriptor_codes import CODE_BYTES, CODEBOOK, decode
+from packsight.shared.catalog.descriptor_codes import CODEBOOK, decode
 from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
@@ -47,22 +47,23 @@ def photo(
         jpeg.getvalue(),
     )
 
-PARTS = np.arange(CODE_BYTES)
-_FLAT = (CODEBOOK.astype(int) ** 2).sum(axis=2).argmin(axis=1)
-"""Of each part the quadruple of cells without edges."""
-KINDS_APART = 2 * 15_000
-"""Squared distance of points of two kinds: their descriptors differ in two parts."""
+
+KINDS_APART = 15_000
+"""Squared distance of a point of any kind from a flat place, and half that of points of two kinds."""
 
 
 def points(*kinds: int, at: tuple[float, float] = (0.5, 0.5)) -> LocalFeatures:
-    """Key points of these kinds, up to 96 of them, all at one place: those of a kind are equal, of two kinds `KINDS_APART`
-    within 2 %. A version keeps them as they are."""
-    far = ((CODEBOOK.astype(int) - CODEBOOK[PARTS, _FLAT][:, None]) ** 2).sum(axis=2)
-    alike = np.abs(far - KINDS_APART // 2).argsort(axis=1)
-    codes = np.tile(_FLAT.astype(np.uint8), (len(kinds), 1))
+    """Key points of these kinds, 0 to 15, all at one place: those of a kind are equal, of two kinds equally far apart.
+
+    A version keeps them as they are: flat but for two parts of the descriptor, which no other kind has.
+    """
+    book = CODEBOOK.astype(int)
+    flat = (book**2).sum(axis=2).argmin(axis=1)
+    far = ((book - book[np.arange(len(book)), flat][:, None]) ** 2).sum(axis=2)
+    codes = np.tile(flat.astype(np.uint8), (len(kinds), 1))
     for row, kind in enumerate(kinds):
-        part = kind % len(PARTS)
-        codes[row, part] = alike[part, kind // len(PARTS)]
+        first, second = 2 * kind, 2 * kind + 1
+        codes[row, [first, second]] = np.argwhere(np.add.outer(far[first], far[second]) == KINDS_APART)[0]
     return LocalFeatures(np.full((len(kinds), 2), at, np.float32), decode(codes))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from functools import cache
@@ -157,3 +158,13 @@ def test_the_core_brings_no_heavy_library() -> None:
     heavy = {"numpy", "openvino", "faiss-cpu", "opencv-python-headless", "pyarrow", "pandas", "scipy", "lxml", "torch"}
     assert not heavy & set(locked("core"))
     assert len(heavy & set(locked("stack"))) >= 8
+
+
+def test_what_looks_after_a_stack_needs_the_core_alone() -> None:
+    absent = ["numpy", "cv2", "faiss", "openvino", "pyarrow", "pandas", "scipy", "lxml", "torch"]
+    script = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent}));"
+        "import packsight.deploy.doctor, packsight.deploy.status, packsight.producer.commands"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from packsight.indexer.build import epoch
+from packsight.indexer.build.epoch import rules_of
 from packsight.indexer.build.kept import Decoded, colours_only, encode, kept_points, point_bytes, room
 from packsight.indexer.build.parameters import FIT
 from packsight.shared.catalog.descriptor_codes import CODE_BYTES, CODEBOOK, decode
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
+from packsight.shared.matching import fingerprint
 from packsight.shared.matching.colours import Pixels, lab
+from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.matching.geometry import verify
 from packsight.shared.parameters import DETAILS, MATCHING
 from packsight.shared.vision.features import ByteArray, LocalFeatures
@@ -36,9 +41,16 @@ def test_a_code_stands_for_the_nearest_descriptor_that_has_one(descriptors: Byte
     assert np.array_equal(decode(encode(coded)), coded)
 
 
+def test_of_equally_near_ones_the_first_is_taken_on_whatever_processor(descriptors: ByteArray) -> None:
+    parts = descriptors.astype(int).reshape(len(descriptors), CODE_BYTES, 1, 4)
+    far = ((parts - CODEBOOK.astype(int)) ** 2).sum(axis=3)
+    assert ((far == far.min(axis=2, keepdims=True)).sum(axis=2) > 1).any(), "some are equally near"
+    assert np.array_equal(encode(descriptors), far.argmin(axis=2))
+
+
 def test_what_a_code_stands_for_is_near(descriptors: ByteArray) -> None:
     apart = np.linalg.norm(decode(encode(descriptors)).astype(float) - descriptors, axis=1)
-    assert np.sqrt((apart**2).mean()) < 0.15 * DETAILS.scale, "an eighth of a histogram's length on photos of packs"
+    assert np.sqrt((apart**2).mean()) < 0.15 * DETAILS.scale
 
 
 def test_codes_lie_over_a_photo_as_whole_descriptors_do() -> None:
@@ -77,30 +89,52 @@ def test_a_thumbnail_that_cannot_be_read_is_kept_as_it_is(data: bytes) -> None:
     assert colours_only(data, FIT.thumbnail_quality) == data
 
 
-def test_all_key_points_are_kept_up_to_138_000_photos_and_some_of_ever_so_many() -> None:
-    most = DETAILS.query_scale[1] + sum(points for _, points in DETAILS.further_scales)
-    assert room(138_000) >= 600 > room(140_000)
-    assert room(1_000_000) * point_bytes() <= FIT.local_bytes / 1_000_000
-    assert room(10**9) == FIT.min_points
+def test_all_key_points_are_kept_up_to_111_000_photos_and_some_of_ever_so_many() -> None:
+    assert point_bytes() == 32 + 4 + 16 + 8
+    assert room(111_000) == 600 and room(112_000) < 600
+    assert (room(1_000_000), room(10**9)) == (66, FIT.min_points)
     local = catalog_features(shoot(pack(1), 1))
-    assert len(kept_points(local, 1_000_000).points) == room(1_000_000) < len(local.points) <= most
+    one, some, many = (len(kept_points(local, photos).points) for photos in (1, 100_000, 1_000_000))
+    assert one == some > many == 66
 
 
-def test_a_version_weighs_what_its_points_and_colours_do(tmp_path: Path) -> None:
+def test_a_version_has_the_codes_of_its_photos_key_points_and_their_colours(tmp_path: Path) -> None:
     one = photo("one", ["GRAVELLE"], 1, local=catalog_features(shoot(pack(1), 1)))
     snapshot = build(tmp_path, [product(0, "Gravelle", "Serum")], {"p0": [one]})
     kept = snapshot.local.features(0)
     assert np.array_equal(kept.descriptors, decode(encode(kept_points(one.local, 1).descriptors)))
+    assert np.array_equal(snapshot.local.points_of(0), kept.points)
     assert snapshot.local.thumbnail(0) == colours_only(one.thumbnail, FIT.thumbnail_quality)
-    assert snapshot.local.codes[0].values.nbytes == CODE_BYTES * len(kept.points)
 
 
 def test_a_version_whose_key_points_are_no_codes_is_damaged(tmp_path: Path) -> None:
     snapshot = build(tmp_path, [product(0, "Gravelle", "Serum")], {"p0": [photo("one", ["GRAVELLE"], 1)]})
     [file] = tmp_path.glob("*descriptors.npy")
-    np.save(file, decode(snapshot.local.codes[0].values))
-    with pytest.raises(CatalogError, match="not codes of 32 bytes"):
-        Snapshot.open(tmp_path)
+    codes = snapshot.local.codes[0].values
+    for wrong in (decode(codes), codes.astype(np.int16)):
+        np.save(file, wrong)
+        with pytest.raises(CatalogError, match="not codes of 32 bytes"):
+            Snapshot.open(tmp_path)
+
+
+def test_what_decides_how_rows_look_names_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = recipe("embedder", "spotter")
+    names = {rules_of(made, FIT)}
+    names.add(rules_of(made, replace(FIT, thumbnail_quality=84)))
+    names.add(rules_of(made, replace(FIT, local_bytes=FIT.local_bytes + 1)))
+    with monkeypatch.context() as patch:
+        patch.setattr(epoch, "CODEBOOK_NAME", "another")
+        names.add(rules_of(made, FIT))
+    with monkeypatch.context() as patch:
+        patch.setattr(epoch, "MATCHING", replace(MATCHING, colours=replace(MATCHING.colours, side=32)))
+        names.add(rules_of(made, FIT))
+    assert len(names) == 5
+
+
+def test_another_codebook_is_another_matching(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint.matching_fingerprint()
+    monkeypatch.setattr(fingerprint, "CODEBOOK_NAME", "another")
+    assert fingerprint.matching_fingerprint() != before
 
 
 def _lab(jpeg: bytes) -> Pixels:
