@@ -49,10 +49,12 @@ def kept_points(local: LocalFeatures, photos: int, parameters: FitParameters = F
 def encode(descriptors: ByteArray) -> ByteArray:
     """Codes [n, 32] of descriptors [n, 128]: of equally near quadruples the first, so that all processors make the same ones."""
     codes = np.empty((len(descriptors), CODE_BYTES), np.uint8)
-    parts = descriptors.reshape(-1, CODE_BYTES, CODEBOOK.shape[2]).transpose(1, 0, 2).astype(np.float32)
+    parts = descriptors.reshape(-1, CODE_BYTES, CODEBOOK.shape[2]).transpose(1, 0, 2).astype(np.float32, order="C")
     for number, (own, quadruples, squares) in enumerate(zip(parts, _DOUBLED, _SQUARES, strict=True)):
         # Small whole numbers, whose sums are exact in whatever order they are made.
-        codes[:, number] = (own @ quadruples - squares).argmax(axis=1)
+        nearness = own @ quadruples
+        nearness -= squares
+        codes[:, number] = nearness.argmax(axis=1)
     return codes
 
 
