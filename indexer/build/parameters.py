@@ -153,9 +153,9 @@ class FitParameters:
     weights: WeightParameters = WeightParameters()
     calibration: CalibrationParameters = CalibrationParameters()
     made: MadeParameters = MADE
-    local_bytes: int = 4_000_000_000
-    """Room for all key points of a version, those of the index too; catalogs of more than 111,000 photos keep fewer of each, the
-    strongest."""
+    local_bytes: int = 2_400_000_000
+    """Room for all key points of a version, those of the index too: 40 million, in catalogs of more than 66,000 photos the
+    strongest of each. Votes among 30 million cost a fifth of what the networks do, and the index is built in memory."""
     min_points: int = 32
     """Key points kept of a photo, whatever the room."""
     thumbnail_quality: int = 85

@@ -58,7 +58,7 @@ def test_packs_that_hide_parts_of_each_other_are_found(packs: Snapshot) -> None:
 
 
 def test_what_the_catalog_lacks_is_passed_over(packs: Snapshot) -> None:
-    assert found(several(photograph((7, LEFT), (1, RIGHT), (8, LOW)), packs), packs).keys() == {"p1"}
+    assert found(several(photograph((7, LEFT), (3, RIGHT), (8, LOW)), packs), packs).keys() == {"p3"}
     stranger = several(photograph((7, LEFT)), packs)
     assert stranger.found == () and not stranger.settled
     assert found(stranger, packs) == {}
