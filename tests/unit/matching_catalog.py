@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from packsight.indexer.build.version import build_version
-from packsight.shared.catalog.descriptor_codes import CODEBOOK, decode
+from packsight.shared.catalog.descriptor_codes import CODE_BYTES, CODEBOOK, decode
 from packsight.shared.catalog.manifest import PhotoRow, ProductRow
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.outcomes import WordRead
 from packsight.shared.matching.fingerprint import recipe
-from packsight.shared.vision.features import Features, LocalFeatures, make_features
+from packsight.shared.vision.features import ByteArray, Features, LocalFeatures, make_features
 
 DIMENSION = 48
 RECIPE = recipe("embedder-000000000000", "spotter-000000000000")
@@ -67,6 +67,12 @@ def points(*kinds: int, at: tuple[float, float] = (0.5, 0.5)) -> LocalFeatures:
     return LocalFeatures(np.full((len(kinds), 2), at, np.float32), decode(codes))
 
 
+def unlike(kinds: Iterable[int]) -> ByteArray:
+    """Descriptors of any kinds, far apart: each of codes drawn by lot."""
+    codes = [np.random.default_rng(int(kind)).integers(0, 256, CODE_BYTES) for kind in kinds]
+    return decode(np.array(codes, np.uint8).reshape(-1, CODE_BYTES))
+
+
 def product(number: int, vendor: str, model: str) -> ProductRow:
     return ProductRow(id=f"p{number}", name=f"{vendor} {model}".strip(), vendor=vendor, model=model)
 
@@ -100,7 +106,7 @@ def printed(number: int) -> LocalFeatures:
     """Key points of a print that only one product has, in ten places."""
     row = np.arange(10)
     places = np.stack([0.2 + 0.06 * row, 0.25 + 0.5 * ((7 * row + number) % 10) / 10], axis=1)
-    return LocalFeatures(places.astype(np.float32), points(*(10 * number + row).tolist()).descriptors)
+    return LocalFeatures(places.astype(np.float32), unlike(10 * number + row))
 
 
 Shop = tuple[Snapshot, dict[str, list[Features]]]

@@ -10,12 +10,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from packsight.shared.catalog.decision_model import Stage
-from packsight.shared.catalog.descriptor_codes import CODE_BYTES, decode
 from packsight.shared.catalog.evidence import AGAINST, FULL, STAGES
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.matching.candidates import Query
 from packsight.shared.vision.features import LocalFeatures
-from tests.unit.matching_catalog import build, photo, product
+from tests.unit.matching_catalog import build, photo, product, unlike
 
 NAMES = [
     ("Arvelo", "Mint Balm Zirkon"), ("Arvelo", "Rose Balm Quexal"), ("Arvelo", "Rose Cream Fendral"),
@@ -36,8 +35,7 @@ def print_of(kinds: Sequence[int], scale: float = 1.0, shift: float = 0.0) -> Lo
     """Key points each at the place of its kind, on a print of this size and place."""
     kind = np.array(kinds, np.int64)
     places = np.stack([0.1 + 0.8 * (37 * kind % 101) / 101, 0.1 + 0.8 * (61 * kind % 103) / 103], axis=1)
-    codes = [np.random.default_rng(one).integers(0, 256, CODE_BYTES) for one in kinds]
-    return LocalFeatures((scale * places + shift).astype(np.float32), decode(np.array(codes, np.uint8).reshape(-1, CODE_BYTES)))
+    return LocalFeatures((scale * places + shift).astype(np.float32), unlike(kinds))
 
 
 def catalog(folder: Path) -> Snapshot:
