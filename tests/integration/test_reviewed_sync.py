@@ -122,7 +122,7 @@ def test_a_confirmed_photo_becomes_its_products_outlives_its_upload_and_goes_wit
 
 def test_a_slip_with_which_others_are_mistaken_is_left_out_and_corrected(shop: Shop) -> None:
     shop.sync()
-    slip, right = say(shop, view(4, 1), "3"), say(shop, view(2, 1), "2")
+    slip, right = say(shop, view(4, 3), "3"), say(shop, view(2, 3), "2")
     report = shop.sync()
     assert report.published
     assert slip.sha256 not in photos(shop)["3"] and right.sha256 in photos(shop)["2"]
@@ -130,7 +130,7 @@ def test_a_slip_with_which_others_are_mistaken_is_left_out_and_corrected(shop: S
     lists = list(Reports(shop.store, "default").lines(str(report.version)))
     assert [(line["sha256"], line["id"]) for line in lists if line["list"] == "left_out"] == [(slip.sha256, "3")]
     assert not shop.sync().published, "it is not tried again"
-    say(shop, view(4, 1), "4", after=slip.id, minute=1)
+    say(shop, view(4, 3), "4", after=slip.id, minute=1)
     assert shop.sync().published and slip.sha256 in photos(shop)["4"]
     shop.names["4"] = "Cream number 4 of roses"
     assert shop.sync().published and slip.sha256 in photos(shop)["4"], "another name leaves it where it is"
@@ -172,24 +172,24 @@ def test_confirmed_photos_go_with_their_products_to_other_ids(shop: Shop) -> Non
 
 def test_ids_are_followed_from_the_version_that_has_them(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     first = str(shop.sync().version)
-    mine = say(shop, view(3, 1), "3")
+    mine = say(shop, view(1, 1), "1")
     with_it = str(shop.sync().version)
-    swap(shop, "2", "3")
+    swap(shop, "2", "1")
     shop.sync(force=True, canary=0.5)
     promote(shop.catalogs)
-    late = say(shop, view(3, 2), "2")  # by the id that it has in what is served now
+    late = say(shop, view(1, 2), "2")  # by the id that it has in what is served now
     assert shop.sync().published and {mine.sha256, late.sha256} <= set(photos(shop)["2"]), "after a trial"
     roll_back(shop.catalogs, with_it, [RECIPE])
-    swap(shop, "2", "3")
+    swap(shop, "2", "1")
     shop.sync(force=True)
-    assert {mine.sha256, late.sha256} <= set(photos(shop)["3"]), "after a version was gone back from and the feed mended"
-    swap(shop, "2", "3")
+    assert {mine.sha256, late.sha256} <= set(photos(shop)["1"]), "after a version was gone back from and the feed mended"
+    swap(shop, "2", "1")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Harvest, "settle", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         shop.sync(force=True)
     shop.sync()
     assert {mine.sha256, late.sha256} <= set(photos(shop)["2"]), "after a kill behind the pointer"
-    old = say(shop, view(3, 3), "3", kind=Kind.RIGHT, answered=first, called="Cream number 3")  # of before all of that
+    old = say(shop, view(1, 3), "1", kind=Kind.RIGHT, answered=first, called="Cream number 1")  # of before all of that
     shop.sync()
     assert old.sha256 in photos(shop)["2"]
 
@@ -246,7 +246,7 @@ def test_a_product_that_comes_back_under_another_id_has_its_photos(shop: Shop) -
 
 def test_an_id_that_another_product_takes_leaves_the_photos_behind(shop: Shop) -> None:
     shop.sync()
-    mine = say(shop, view(3, 1), "3")
+    mine = say(shop, view(3, 3), "3")
     shop.sync()
     name = shop.names["3"]
     shop.names["3"], shop.pictures["3"] = "Quartz xylophone", "main/9.jpg"
