@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
+from packsight.indexer.build.detail_index import build_detail_index
 from packsight.shared.catalog.decision_model import Stage
+from packsight.shared.catalog.detail_index import DetailIndex
 from packsight.shared.catalog.evidence import AGAINST, FULL, STAGES
-from packsight.shared.catalog.snapshot import Snapshot
+from packsight.shared.catalog.segmented_index import Part, SegmentedIndex
+from packsight.shared.catalog.snapshot import LocalStore, Snapshot
 from packsight.shared.matching.candidates import Query
 from packsight.shared.vision.features import LocalFeatures
-from tests.unit.matching_catalog import build, photo, product, unlike
+from tests.unit.matching_catalog import build, photo, product
 
 NAMES = [
     ("Arvelo", "Mint Balm Zirkon"), ("Arvelo", "Rose Balm Quexal"), ("Arvelo", "Rose Cream Fendral"),
@@ -35,7 +38,24 @@ def print_of(kinds: Sequence[int], scale: float = 1.0, shift: float = 0.0) -> Lo
     """Key points each at the place of its kind, on a print of this size and place."""
     kind = np.array(kinds, np.int64)
     places = np.stack([0.1 + 0.8 * (37 * kind % 101) / 101, 0.1 + 0.8 * (61 * kind % 103) / 103], axis=1)
-    return LocalFeatures((scale * places + shift).astype(np.float32), unlike(kinds))
+    descriptors = np.zeros((len(kind), 128), np.uint8)
+    descriptors[np.arange(len(kind)), kind] = 200
+    return LocalFeatures((scale * places + shift).astype(np.float32), descriptors)
+
+
+class Whole(LocalStore):
+    """Key points with their descriptors as they are: those of drawn kinds are equally far apart, which no codes are."""
+
+    def features(self, photo: int) -> LocalFeatures:
+        return print_of([*KINDS[photo], *SHARED[photo]])
+
+
+def with_whole_descriptors(snapshot: Snapshot) -> Snapshot:
+    local = snapshot.local
+    whole = Whole(local.points, local.codes, local.thumbnails, local.placement)
+    index = build_detail_index(np.concatenate([whole.features(photo).descriptors for photo in KINDS]))
+    parts = SegmentedIndex.of([Part.of(index)], [True])
+    return replace(snapshot, local=whole, details=DetailIndex(parts, [rows.starts for rows in local.codes], local.placement))
 
 
 def catalog(folder: Path) -> Snapshot:
@@ -44,7 +64,7 @@ def catalog(folder: Path) -> Snapshot:
         f"p{number}": [photo(f"{number}", lines, number, local=print_of([*KINDS[number], *SHARED[number]]))]
         for number, lines in enumerate(shown)
     }
-    return build(folder, [product(number, *name) for number, name in enumerate(NAMES)], photos)
+    return with_whole_descriptors(build(folder, [product(number, *name) for number, name in enumerate(NAMES)], photos))
 
 
 def asked(snapshot: Snapshot, words: Sequence[str], kinds: Sequence[int], look: int) -> Query:
