@@ -33,6 +33,12 @@ photos are submitted as a job, and [evaluate](evaluate.md) says what the measure
 (95 %).
 """
 
+_LEFT_OUT = (
+    " Each set was served by a prior that was fitted without it (`bench.prior`)."
+    " The codebook of key points has seen the photos that it was learned of, not their labels"
+    " ([27](decisions/27-bytes-of-a-photo.md))."
+)
+
 
 def show(document: Mapping[str, Any], console: Console) -> None:
     """Print the tables."""
@@ -50,7 +56,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         INTRODUCTION,
         f"Measured on {document['date']} at commit {document['commit']}; {about['cpu']}, {about['cores']} cores, networks in "
         f"{document['precision']}."
-        + (" Each set was served by a prior that was fitted without it (`bench.prior`).\n" if document.get("left_out") else "\n"),
+        + (_LEFT_OUT if document.get("left_out") else "") + "\n",
         _table(("", *document["sets"]), list(measures(document["sets"].values()))),
         *(f"{line}\n" for line in (_pooled(document), *_lacking(document))),
         "## Which stages answered\n",
