@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from packsight.indexer.build.parameters import FIT, FitParameters
+from packsight.indexer.build.spread import spread
 from packsight.shared.catalog.descriptor_codes import CODE_BYTES, CODEBOOK, DESCRIPTOR, decode
 from packsight.shared.parameters import DETAILS, MATCHING
-from packsight.shared.vision.features import ByteArray, LocalFeatures, joined
+from packsight.shared.vision.features import ByteArray, LocalFeatures
 
 
 def point_bytes(parameters: FitParameters = FIT) -> int:
@@ -22,28 +23,32 @@ def point_bytes(parameters: FitParameters = FIT) -> int:
 
 
 def room(photos: int, parameters: FitParameters = FIT) -> int:
-    """Key points of a photo for which a catalog of so many photos has room."""
-    return max(parameters.local_bytes // (point_bytes(parameters) * max(photos, 1)), parameters.min_points)
+    """Key points of a photo that a catalog of so many photos keeps."""
+    affordable = parameters.local_bytes // (point_bytes(parameters) * max(photos, 1))
+    return min(max(affordable, parameters.min_points), parameters.spread.most)
 
 
 def fewer_points(photos: int, parameters: FitParameters) -> Sequence[str]:
-    """What is to be noted where a catalog is so large that it keeps fewer key points than a photo has."""
-    most, had = room(photos, parameters), DETAILS.indexed + sum(points for _, points in DETAILS.further_scales)
-    if most >= had:
+    """What is to be noted where a catalog is so large that it keeps fewer key points of a photo than a smaller one would."""
+    most = room(photos, parameters)
+    if most >= parameters.spread.most:
         return ()
     return (
-        f"of up to {had} key points of a photo the {most} strongest are kept: a catalog of {photos:,} photos has room for no "
-        f"more ({parameters.local_bytes / 1e9:.3g} GB of key points), so that small and half hidden packs are known less often",
+        f"of up to {parameters.spread.most} key points of a photo {most} are kept: a catalog of {photos:,} photos has room for "
+        f"no more ({parameters.local_bytes / 1e9:.3g} GB of them), so that small and half hidden packs are known less often",
     )
 
 
 def kept_points(local: LocalFeatures, photos: int, parameters: FitParameters = FIT) -> LocalFeatures:
-    """Key points for which a catalog of so many photos has room: a third of the first scale, the rest of the others."""
+    """Key points for which a catalog of so many photos has room, spread over the photo; those of the first scale first."""
     most = room(photos, parameters)
-    if local.leading is None:
-        return local[:most]
-    own = min(DETAILS.indexed, local.leading, -(-most // 3))
-    return joined(local[:own], [local[local.leading : local.leading + most - own]])
+    if len(local.points) <= most:
+        return local
+    own, further = len(local.as_query().points), len(DETAILS.further_scales)
+    turn = np.concatenate([np.arange(own), np.arange(len(local.points) - own) // further])
+    strongest = np.argsort(turn, kind="stable")
+    rows = np.sort(strongest[spread(local.points[strongest], local.descriptors[strongest], parameters.spread)[:most]])
+    return LocalFeatures(local.points[rows], local.descriptors[rows], int(np.searchsorted(rows, own)))
 
 
 def encode(descriptors: ByteArray) -> ByteArray:

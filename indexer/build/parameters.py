@@ -143,6 +143,20 @@ class CalibrationParameters:
 
 
 @dataclass(frozen=True)
+class SpreadParameters:
+    """Which key points of a photo a version keeps (packsight.indexer.build.spread; `docs/decisions/27-bytes-of-a-photo.md`)."""
+
+    most: int = 300
+    """Kept of a photo: as many photos are matched rightly as by 400 of them, or by the 600 strongest at twice the bytes."""
+    place: float = 0.02
+    """Share of a photo's sides within which two key points may be the same blob, seen in two copies of it: pixels of the smallest
+    copy are a quarter of that. With 0.01 and 0.03 as many are matched."""
+    alike: float = 0.9
+    """Cosine from which on their descriptors say so; 0.8 does as well. Without, directions of one blob are lost with its copies:
+    of 317 photos five less are matched."""
+
+
+@dataclass(frozen=True)
 class FitParameters:
     """All that decides what a version learns from its photos."""
 
@@ -153,9 +167,10 @@ class FitParameters:
     weights: WeightParameters = WeightParameters()
     calibration: CalibrationParameters = CalibrationParameters()
     made: MadeParameters = MADE
+    spread: SpreadParameters = SpreadParameters()
     local_bytes: int = 2_400_000_000
-    """Room for all key points of a version, those of the index too: 40 million, in catalogs of more than 66,000 photos the
-    strongest of each. Votes among 30 million cost a fifth of what the networks do, and the index is built in memory."""
+    """Room for all key points of a version, those of the index too: 40 million, in catalogs of more than 133,000 photos fewer of
+    each. Votes among 30 million cost a fifth of what the networks do, and the index is built in memory."""
     min_points: int = 32
     """Key points kept of a photo, whatever the room."""
     thumbnail_quality: int = 85

@@ -139,7 +139,7 @@ def test_an_approximate_index_holds_every_photo_with_the_cosine_that_its_vector_
 
 def test_a_catalog_too_large_for_all_key_points_says_how_many_it_keeps(tmp_path: Path) -> None:
     one = photo("one", ["GRAVELLE"], 1)
-    for room, told in ((10**9, []), (60 * 500, ["of up to 600 key points of a photo the 500 strongest are kept"])):
+    for room, told in ((10**9, []), (60 * 200, ["of up to 300 key points of a photo 200 are kept"])):
         manifest = build_version(
             tmp_path / str(room), catalog="test", parent=None, products=[product(0, "Gravelle", "Serum")],
             photos=[PhotoRow(product_id="p0", sha256=one.sha256, source="one")], features={one.sha256: one}, recipe=RECIPE,
