@@ -37,7 +37,7 @@ class DetailParameters:
     """Copies of a catalog photo beside that one, so that packs that fill a query and packs that are small on it both find their
     size among them."""
     indexed: int = 200
-    """Key points of the first copy that the catalog is searched for."""
+    """Key points of a catalog photo with which its closest relatives are looked for."""
     contrast: float = 0.02
     """Of a blob, on the scale 0 to 1: half of SIFT's default, for blurred photos have no stronger ones."""
     scale: int = 512
