@@ -22,6 +22,15 @@ app = typer.Typer()
 
 Home = Annotated[Path, typer.Option("--home", help="Folder of the stack: data, logs, credentials.", envvar="PACKSIGHT_HOME")]
 HOME = Path(".packsight")
+
+
+def named(folder: str) -> Path:
+    """A folder that was given; an empty name, as of a variable that nobody set, would be the current one."""
+    if not folder.strip():
+        raise typer.BadParameter("The folder's name is empty. Write . for the current one.")
+    return Path(folder)
+
+
 Port = Annotated[int, typer.Option(min=0, max=65535, help="0 = any free port, the same as last time if possible.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 
@@ -88,7 +97,7 @@ def ask_health(
 
 @app.command()
 def secrets(
-    folder: Annotated[Path, typer.Argument(help="Compose's is deploy/secrets.")],
+    folder: Annotated[Path, typer.Argument(parser=named, help="Compose's is deploy/secrets.")],
     programs: Annotated[
         list[str] | None, typer.Option("--program", help="Name of another program that takes messages from queues of its own.")
     ] = None,
@@ -99,7 +108,7 @@ def secrets(
 
 @app.command()
 def backup(
-    folder: Annotated[Path, typer.Argument(help="Where backups are kept; each copies only what is new.")],
+    folder: Annotated[Path, typer.Argument(parser=named, help="Where backups are kept; each copies only what is new.")],
     home: Home = HOME,
     uploads: Annotated[bool, typer.Option("--uploads", help="Also photos that jobs were submitted with.")] = False,
     skip: Annotated[list[str] | None, typer.Option(metavar="PREFIX", help="Leave this out too, say incoming/.")] = None,
@@ -111,7 +120,7 @@ def backup(
 
 @app.command()
 def restore(
-    folder: Annotated[Path, typer.Argument(help="Folder with backups.")],
+    folder: Annotated[Path, typer.Argument(parser=named, help="Folder with backups.")],
     home: Home = HOME,
     at: Annotated[str, typer.Option(metavar="NAME", help="The last one when left out.")] = "",
     over: Annotated[bool, typer.Option("--over", help="Also where the bucket has another catalog.")] = False,
