@@ -45,6 +45,7 @@ def kept_points(local: LocalFeatures, photos: int, parameters: FitParameters = F
     if len(local.points) <= most:
         return local
     own, further = len(local.as_query().points), len(DETAILS.further_scales)
+    # The strongest of each copy, then the second of each: strengths of different copies do not compare.
     turn = np.concatenate([np.arange(own), np.arange(len(local.points) - own) // further])
     strongest = np.argsort(turn, kind="stable")
     rows = np.sort(strongest[spread(local.points[strongest], local.descriptors[strongest], parameters.spread)[:most]])

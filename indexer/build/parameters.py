@@ -153,7 +153,7 @@ class SpreadParameters:
     copy are a quarter of that. With 0.01 and 0.03 as many are matched."""
     alike: float = 0.9
     """Cosine from which on their descriptors say so; 0.8 does as well. Without, directions of one blob are lost with its copies:
-    of 317 photos five less are matched."""
+    of 317 photos 272 were matched instead of 276."""
 
 
 @dataclass(frozen=True)
