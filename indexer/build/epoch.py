@@ -25,8 +25,8 @@ LEARNING = 1
 
 def rules_of(recipe: Recipe, parameters: FitParameters) -> str:
     """Name that changes when rows are made otherwise, or what they are made by is learned otherwise."""
-    values = [digest(part) for part in (parameters.index, parameters.details, parameters.projection, parameters.spread)]
-    values += [str(parameters.local_bytes), str(parameters.min_points), str(parameters.thumbnail_quality)]
+    values = [digest(part) for part in (parameters.index, parameters.details, parameters.projection, MATCHING.spread)]
+    values += map(str, (parameters.points, parameters.min_points, parameters.local_bytes, parameters.thumbnail_quality))
     values += [str(MATCHING.colours.side), CODEBOOK_NAME, recipe.embedder, recipe.details]
     return f"epoch-{LEARNING}-{hashlib.sha256(' '.join(values).encode()).hexdigest()[:12]}"
 

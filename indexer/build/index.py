@@ -12,7 +12,6 @@ import numpy.typing as npt
 from packsight.indexer.build.parameters import FIT, IndexParameters
 from packsight.shared.catalog.arrays import IntArray, evenly_spread
 from packsight.shared.catalog.placement import ByPhoto
-from packsight.shared.catalog.vector_index import VectorIndex
 
 Vectors = npt.NDArray[np.float16]
 EXACT = "SQfp16"
@@ -25,10 +24,7 @@ _SAME = 1e-4
 
 @dataclass(frozen=True)
 class BuiltIndex:
-    """An index with its Faiss name, and what it finds.
-
-    recall: share of photos asked, none of them in the index then, whose nearest photo came first; asked: how many were.
-    """
+    """An index with its Faiss name, and what it finds: its recall (`Question`), of so many photos asked."""
 
     index: Any
     name: str
@@ -57,39 +53,63 @@ def add_vectors(index: Any, vectors: Vectors) -> None:
         index.add(vectors[start : start + _BATCH].astype(np.float32))
 
 
-def recall_of(index: VectorIndex, vectors: ByPhoto, parameters: IndexParameters) -> float:
-    """Share of photos, each asked as if it were not in the index, whose nearest photo comes first; of as many as a build asks."""
-    asked = evenly_spread(len(vectors), parameters.sample)
-    queries, nearest = vectors[asked].astype(np.float32), np.full(len(asked), -1.0, np.float32)
+@dataclass(frozen=True)
+class Question:
+    """Photos as customers would send them, by which an index is judged, each as if its photo were not in the index.
+
+    A photo left out lies as near to those of its product as shops' photos do to each other; what customers send lies farther. So
+    each is moved by what sets another of them apart from its nearest: as far again, in a direction that photos do differ in.
+
+    asked: numbers of the photos. queries: unit vectors. nearest: their cosines with the nearest of all other photos.
+    """
+
+    asked: IntArray
+    queries: npt.NDArray[np.float32]
+    nearest: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, vectors: Vectors | ByPhoto, count: int) -> Question:
+        """Ask about so many of some photos, evenly spread."""
+        asked = evenly_spread(len(vectors), count)
+        own = vectors[asked].astype(np.float32)
+        _, nearest = _compared(own, asked, vectors)
+        apart = own - vectors[nearest].astype(np.float32)
+        moved = own + apart[np.random.default_rng(0).permutation(len(asked))]
+        queries = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return cls(asked, queries, _compared(queries, asked, vectors)[0])
+
+    def recall(self, index: Any) -> float:
+        """Share of the queries whose nearest photo comes first."""
+        found, photo = index.search(self.queries, 2)
+        first = np.where(photo[:, 0] == self.asked, found[:, 1], found[:, 0])
+        return float((first >= self.nearest - _SAME).mean())
+
+
+def _compared(
+    queries: npt.NDArray[np.float32], own: IntArray, vectors: Vectors | ByPhoto
+) -> tuple[npt.NDArray[np.float32], IntArray]:
+    """Of each query the cosine with the nearest photo but its own, and that one's number."""
+    nearest, number = np.full(len(queries), -np.inf, np.float32), np.zeros(len(queries), np.int64)
     for start in range(0, len(vectors), _BATCH):
         cosine = queries @ vectors[start : start + _BATCH].astype(np.float32).T
-        own = np.flatnonzero((asked >= start) & (asked < start + _BATCH))
-        cosine[own, asked[own] - start] = -1.0
-        np.maximum(nearest, cosine.max(axis=1, initial=-1.0), out=nearest)
-    found, photo = index.search(queries, 2)
-    first = np.where(photo[:, 0] == asked, found[:, 1], found[:, 0])
-    return float((first >= nearest - _SAME).mean())
+        inside = np.flatnonzero((own >= start) & (own < start + _BATCH))
+        cosine[inside, own[inside] - start] = -np.inf
+        best = cosine.argmax(axis=1)
+        value = cosine[np.arange(len(queries)), best]
+        nearer = value > nearest
+        nearest[nearer], number[nearer] = value[nearer], start + best[nearer]
+    return nearest, number
 
 
 def _inverted(vectors: Vectors, parameters: IndexParameters) -> BuiltIndex | None:
-    """The index, judged while some of the photos, evenly spread, are not in it yet: as those are that customers send."""
     index = _trained(vectors, parameters)
-    asked = evenly_spread(len(vectors), parameters.sample)
-    out = np.zeros(len(vectors), np.bool_)
-    out[asked] = True
-    queries, nearest = vectors[asked].astype(np.float32), np.full(len(asked), -1.0, np.float32)
-    for start in range(0, len(vectors), _BATCH):
-        rows = start + np.flatnonzero(~out[start : start + _BATCH])
-        batch = vectors[rows].astype(np.float32)
-        index.add_with_ids(batch, rows)
-        np.maximum(nearest, (queries @ batch.T).max(axis=1, initial=-1.0), out=nearest)
+    add_vectors(index, vectors)
+    question = Question.of(vectors, parameters.sample)
     for probes in parameters.probes:
         index.nprobe = probes
-        first = index.search(queries, 1)[0][:, 0]
-        recall = float((first >= nearest - _SAME).mean())
-        if surely(recall, len(asked), parameters.sureness) >= parameters.recall:
-            index.add_with_ids(queries, asked)
-            return BuiltIndex(index, f"IVF{index.nlist},{EXACT},nprobe={probes}", recall, len(asked))
+        recall = question.recall(index)
+        if surely(recall, len(question.asked), parameters.sureness) >= parameters.recall:
+            return BuiltIndex(index, f"IVF{index.nlist},{EXACT},nprobe={probes}", recall, len(question.asked))
     return None
 
 
@@ -100,11 +120,12 @@ def surely(share: float, count: int, z: float) -> float:
 
 
 def _trained(vectors: Vectors, parameters: IndexParameters) -> Any:
-    lists = int(parameters.lists_per_root * np.sqrt(len(vectors)))
+    lists = min(int(parameters.lists_per_root * np.sqrt(len(vectors))), len(vectors))
     index: Any = faiss.index_factory(vectors.shape[1], f"IVF{lists},{EXACT}", faiss.METRIC_INNER_PRODUCT)
     index.by_residual = False  # codes are the vectors then, and cosines exact
     index.cp.niter = parameters.rounds
     index.cp.max_points_per_centroid = parameters.trained_per_list
+    index.cp.min_points_per_centroid = 1  # fewer than 39 would be warned of: what the lists are worth is measured
     chosen: IntArray = np.random.default_rng(0).permutation(len(vectors))[: parameters.trained_per_list * lists]
     index.train(vectors[np.sort(chosen)].astype(np.float32))
     return index

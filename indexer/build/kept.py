@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from packsight.indexer.build.parameters import FIT, FitParameters
-from packsight.indexer.build.spread import spread
 from packsight.shared.catalog.descriptor_codes import CODE_BYTES, CODEBOOK, DESCRIPTOR, decode
+from packsight.shared.matching.worthiest import worthiest
 from packsight.shared.parameters import DETAILS, MATCHING
 from packsight.shared.vision.features import ByteArray, LocalFeatures
 
@@ -25,16 +25,16 @@ def point_bytes(parameters: FitParameters = FIT) -> int:
 def room(photos: int, parameters: FitParameters = FIT) -> int:
     """Key points of a photo that a catalog of so many photos keeps."""
     affordable = parameters.local_bytes // (point_bytes(parameters) * max(photos, 1))
-    return min(max(affordable, parameters.min_points), parameters.spread.most)
+    return min(max(affordable, parameters.min_points), parameters.points)
 
 
 def fewer_points(photos: int, parameters: FitParameters) -> Sequence[str]:
     """What is to be noted where a catalog is so large that it keeps fewer key points of a photo than a smaller one would."""
     most = room(photos, parameters)
-    if most >= parameters.spread.most:
+    if most >= parameters.points:
         return ()
     return (
-        f"of up to {parameters.spread.most} key points of a photo {most} are kept: a catalog of {photos:,} photos has room for "
+        f"of up to {parameters.points} key points of a photo {most} are kept: a catalog of {photos:,} photos has room for "
         f"no more ({parameters.local_bytes / 1e9:.3g} GB of them), so that small and half hidden packs are known less often",
     )
 
@@ -48,7 +48,7 @@ def kept_points(local: LocalFeatures, photos: int, parameters: FitParameters = F
     # The strongest of each copy, then the second of each: strengths of different copies do not compare.
     turn = np.concatenate([np.arange(own), np.arange(len(local.points) - own) // further])
     strongest = np.argsort(turn, kind="stable")
-    rows = np.sort(strongest[spread(local.points[strongest], local.descriptors[strongest], parameters.spread)[:most]])
+    rows = np.sort(strongest[worthiest(local.points[strongest], local.descriptors[strongest], MATCHING.spread)[:most]])
     return LocalFeatures(local.points[rows], local.descriptors[rows], int(np.searchsorted(rows, own)))
 
 

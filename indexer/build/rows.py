@@ -12,7 +12,7 @@ import numpy as np
 from packsight.indexer.build.detail_index import add_points, build_detail_index
 from packsight.indexer.build.epoch import LEARNED, reason_to_begin, reason_to_end
 from packsight.indexer.build.growing import GrowingArray, blocks
-from packsight.indexer.build.index import EXACT, add_vectors, build_index, recall_of
+from packsight.indexer.build.index import EXACT, Question, add_vectors, build_index
 from packsight.indexer.build.kept import Decoded
 from packsight.indexer.build.parameters import FitParameters, RowParameters
 from packsight.indexer.build.segments import Arrangement, Before, Parent, all_anew, arrange, take_over
@@ -85,7 +85,8 @@ def write_index(folder: Path, rows: Rows, parameters: FitParameters) -> tuple[st
         return name, 1.0
     names = [segment.prefix + VECTOR_INDEX for segment in arrangement.segments]
     index = VectorIndex(SegmentedIndex.open(folder, VECTOR_INDEX, names, placement.whole), placement)
-    return name, recall_of(index, ByPhoto(Stacked.of(vectors), placement.photo_row), parameters.index)
+    by_photo = ByPhoto(Stacked.of(vectors), placement.photo_row)
+    return name, Question.of(by_photo, parameters.index.sample_later).recall(index)
 
 
 def write_details(folder: Path, rows: Rows, parameters: FitParameters) -> None:

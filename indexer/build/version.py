@@ -115,7 +115,7 @@ def build_version(
             write_vectors(folder, raw_file, rows, projection)
     with phase("index"):
         name, recall = write_index(folder, rows, parameters)
-    if rows.before is not None and recall < parameters.index.recall:
+    if rows.before is not None and recall < parameters.index.least:
         for file in folder.iterdir():
             file.unlink()
         return build_version(

@@ -1,8 +1,8 @@
 """Do two photos show the same flat print? Key points in geometric agreement.
 
 Root-SIFT (Arandjelović & Zisserman, Three things everyone should know to improve object retrieval, 2012), ratio test
-(Lowe, Distinctive image features from scale-invariant keypoints, 2004), homography by random sampling (Fischler &
-Bolles, 1981; OpenCV's USAC, Barath et al.). Positions are shares of a photo's width and height.
+(Lowe, Distinctive image features from scale-invariant keypoints, 2004), homography by sampling the likeliest pairs first
+(PROSAC, Chum & Matas, CVPR 2005; OpenCV's USAC, Barath et al.). Positions are shares of a photo's width and height.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def verify(
     left = np.flatnonzero(good)
     row, rival = np.divmod(np.flatnonzero(rivals[left]), len(photo.points))
     good[left[row[_apart(photo, rival, first[left[row]], parameters)]]] = False
-    return lay(query.points[good], photo.points[first[good]], parameters)
+    likeliest = np.flatnonzero(good)[np.argsort(nearest[good, 0], kind="stable")]
+    return lay(query.points[likeliest], photo.points[first[likeliest]], parameters)
 
 
 def _apart(
@@ -91,12 +92,12 @@ def _apart(
 def lay(
     query: FloatArray, photo: FloatArray, parameters: GeometryParameters = MATCHING.geometry
 ) -> GeometricMatch:
-    """Find the homography that most pairs of points [pairs, 2] agree on: of the query, and of the photo."""
+    """Find the homography that most pairs of points [pairs, 2] agree on: of the query, and of the photo, likeliest first."""
     if len(query) < parameters.min_inliers:
         return NO_AGREEMENT
     source, target = photo.astype(np.float64), query.astype(np.float64)
     found, mask = cv2.findHomography(
-        source, target, cv2.USAC_FAST, parameters.reprojection, maxIters=parameters.max_iterations
+        source, target, cv2.USAC_PROSAC, parameters.reprojection, maxIters=parameters.max_iterations
     )
     homography = np.asarray(found, np.float64)
     if homography.shape != (3, 3):  # None where no four pairs agree

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from packsight.shared.catalog.detail_index import DetailIndex
 from packsight.shared.matching.exclusion import Exclusion, IntArray
+from packsight.shared.matching.worthiest import worthiest
 from packsight.shared.parameters import MatchingParameters, VoteParameters
 from packsight.shared.vision.features import FloatArray, LocalFeatures
 
@@ -35,8 +36,12 @@ class Voters(Protocol):
 
 
 class Neighbours(NamedTuple):
-    """The catalog's points near those of a query [points, neighbours], nearest first: squared distance, number, and photo."""
+    """The catalog's points near some of a query [voters, neighbours], nearest first: squared distance, number, and photo.
 
+    voters: [voters] rows of the query's points, rising.
+    """
+
+    voters: IntArray
     distance: FloatArray
     point: IntArray
     photo: IntArray
@@ -75,10 +80,12 @@ class Votes:
 
 
 def nearest(local: LocalFeatures, snapshot: Voters, *, spare: bool) -> Neighbours:
-    """Look for points near a photo's; spare: as many more as may be left out again."""
-    parameters = snapshot.parameters.votes
-    distance, point = snapshot.details.search(local.descriptors, parameters.neighbours + spare * parameters.spare)
-    return Neighbours(distance, point, snapshot.details.photo(point))
+    """Look for points near those of a photo that vote; spare: as many more as may be left out again."""
+    parameters, voters = snapshot.parameters.votes, np.arange(len(local.points))
+    if snapshot.details.index.ntotal > parameters.large:
+        voters = np.sort(worthiest(local.points, local.descriptors, snapshot.parameters.spread)[: parameters.voters])
+    distance, point = snapshot.details.search(local.descriptors[voters], parameters.neighbours + spare * parameters.spare)
+    return Neighbours(voters, distance, point, snapshot.details.photo(point))
 
 
 def vote(
@@ -89,7 +96,7 @@ def vote(
     found: what `nearest` gave, with points to spare where something is left out.
     """
     parameters = snapshot.parameters.votes
-    distance, near, photo = found or nearest(local, snapshot, spare=exclusion is not None)
+    voters, distance, near, photo = found or nearest(local, snapshot, spare=exclusion is not None)
     if exclusion is not None:
         count = parameters.neighbours
         out = photo == exclusion.photo if not exclusion.whole_product else snapshot.photo_product[photo] == exclusion.product
@@ -99,14 +106,14 @@ def vote(
         photo = np.take_along_axis(photo, order, axis=1)
     there = np.isfinite(distance)
     last = np.where(there, distance, -np.inf).max(axis=1, initial=-np.inf, keepdims=True)
-    middle = np.exp(-((local.points - 0.5) ** 2).sum(axis=1) / (2 * parameters.prominence**2))
+    middle = np.exp(-((local.points[voters] - 0.5) ** 2).sum(axis=1) / (2 * parameters.prominence**2))
     gain = np.where(there, last - distance, 0.0) * middle[:, None]
     point, place = np.nonzero(gain > 0)
     pairs = near[point, place], gain[point, place].astype(np.float32), photo[point, place]
     products, score = _scores(point, np.asarray(snapshot.photo_product, np.int64)[pairs[2]], pairs[1])
     photos, photo_score = _scores(point, pairs[2], pairs[1])
     order = np.lexsort((products, -score))
-    return Votes(products[order], score[order], photos, photo_score, point, *pairs)
+    return Votes(products[order], score[order], photos, photo_score, voters[point], *pairs)
 
 
 def _scores(point: IntArray, owner: IntArray, gain: FloatArray) -> tuple[IntArray, npt.NDArray[np.float64]]:

@@ -37,7 +37,7 @@ EXACT = replace(FIT, examples=replace(FIT.examples, max_photos=2))
 """Hardly any photo is left out to learn from, which takes most of the time of a build."""
 APPROXIMATE = replace(
     EXACT,
-    index=replace(FIT.index, exact_photos=20, recall=0.1, sureness=0.0, probes=(2,), sample=8),
+    index=replace(FIT.index, exact_photos=20, recall=0.1, least=0.1, sureness=0.0, probes=(2,), sample=8, sample_later=8),
     details=replace(FIT.details, exact_points=200, dimension=32, probes=4),
 )
 """Inverted lists and product codes also for a few photos."""
@@ -229,7 +229,7 @@ def test_an_index_that_finds_too_little_ends_the_epoch(tmp_path: Path, monkeypat
     shop.shown[99] = [0]
     kept = shop.build("kept", keep=False).manifest
     assert kept.epoch is not None and kept.epoch.began == first.manifest.version and kept.recall >= 0.1
-    monkeypatch.setattr("packsight.indexer.build.rows.recall_of", lambda *_: 0.05)
+    monkeypatch.setattr("packsight.indexer.build.rows.Question.recall", lambda *_: 0.05)
     ended = shop.build("ended")
     assert ended.manifest.epoch is not None
     assert ended.manifest.epoch.reason == "the index found 0.0500 of the nearest photos first"

@@ -57,16 +57,16 @@ def test_another_pack_is_not_found() -> None:
 
 
 def paired(query: LocalFeatures, photo: LocalFeatures, parameters: GeometryParameters) -> list[int]:
-    """Which points of the query have no rival elsewhere, asked one by one of each of the photo's."""
-    pairs = []
+    """Which points of the query have no rival elsewhere, asked one by one of each of the photo's; nearest first."""
+    pairs: list[tuple[int, int]] = []
     for index, one in enumerate(query.descriptors.astype(int)):
         distance = ((photo.descriptors.astype(int) - one) ** 2).sum(axis=1)
         first = int(distance.argmin())
         near = distance * parameters.ratio**2 <= distance[first]
         away = np.abs(photo.points - photo.points[first]).max(axis=1) >= parameters.elsewhere
         if not (near & away).any():
-            pairs.append(index)
-    return pairs
+            pairs.append((int(distance[first]), index))
+    return [index for _, index in sorted(pairs)]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -119,6 +119,17 @@ def test_a_point_of_the_query_counts_once_however_many_pairs_it_is_in() -> None:
     assert once.inliers == thrice.inliers == 12
     few = np.repeat(at[:5], 3, axis=0)
     assert lay(few, few) == NO_AGREEMENT
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_few_right_pairs_are_found_among_many_where_most_of_the_likeliest_are_right(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    right, wrong = chance.random((40, 2)), chance.random((360, 2))
+    query = np.concatenate([right, chance.random((360, 2))]).astype(np.float32)
+    photo = np.concatenate([right * 0.6 + 0.2, wrong]).astype(np.float32)
+    likely = np.argsort(-np.concatenate([chance.normal(1.5, 1, 40), chance.normal(0, 1, 360)]))
+    assert lay(query[likely], photo[likely]).inliers >= 40
+    assert lay(query[likely[::-1]], photo[likely[::-1]]).inliers < 40, "a tenth is too few to be drawn by chance"
 
 
 def test_a_mirrored_print_is_not_the_same() -> None:

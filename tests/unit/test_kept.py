@@ -91,7 +91,7 @@ def test_a_thumbnail_that_cannot_be_read_is_kept_as_it_is(data: bytes) -> None:
 
 def test_as_many_key_points_are_kept_up_to_133_000_photos_and_some_of_ever_so_many() -> None:
     assert point_bytes() == 32 + 4 + 16 + 8
-    assert room(1) == room(133_000) == FIT.spread.most > room(134_000)
+    assert room(1) == room(133_000) == FIT.points > room(134_000)
     assert (room(1_000_000), room(10**9)) == (40, FIT.min_points)
     local = catalog_features(shoot(pack(1), 1))
     one, some, many = (len(kept_points(local, photos).points) for photos in (1, 130_000, 1_000_000))
@@ -122,14 +122,17 @@ def test_what_decides_how_rows_look_names_the_epoch(monkeypatch: pytest.MonkeyPa
     names = {rules_of(made, FIT)}
     names.add(rules_of(made, replace(FIT, thumbnail_quality=84)))
     names.add(rules_of(made, replace(FIT, local_bytes=FIT.local_bytes + 1)))
-    names.add(rules_of(made, replace(FIT, spread=replace(FIT.spread, alike=0.8))))
-    with monkeypatch.context() as patch:
-        patch.setattr(epoch, "CODEBOOK_NAME", "another")
-        names.add(rules_of(made, FIT))
-    with monkeypatch.context() as patch:
-        patch.setattr(epoch, "MATCHING", replace(MATCHING, colours=replace(MATCHING.colours, side=32)))
-        names.add(rules_of(made, FIT))
-    assert len(names) == 6
+    names.add(rules_of(made, replace(FIT, points=299)))
+    spread, colours = replace(MATCHING.spread, alike=0.8), replace(MATCHING.colours, side=32)
+    for name, other in (
+        ("CODEBOOK_NAME", "another"),
+        ("MATCHING", replace(MATCHING, spread=spread)),
+        ("MATCHING", replace(MATCHING, colours=colours)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(epoch, name, other)
+            names.add(rules_of(made, FIT))
+    assert len(names) == 7
 
 
 def test_another_codebook_is_another_matching(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from tests.unit.matching_catalog import Shop, photo
 
 @pytest.fixture(scope="module")
 def packs(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    return catalog(tmp_path_factory.mktemp("packs") / "v", 8)
+    return catalog(tmp_path_factory.mktemp("packs") / "v", 4)
 
 
 def nearest(shot: Photo, snapshot: Snapshot) -> Candidate:

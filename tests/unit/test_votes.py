@@ -14,6 +14,7 @@ from packsight.shared.matching.candidates import Query
 from packsight.shared.matching.close import vote_evidence
 from packsight.shared.matching.exclusion import Exclusion
 from packsight.shared.matching.votes import Votes, vote
+from packsight.shared.matching.worthiest import worthiest
 from packsight.shared.parameters import MATCHING
 from packsight.shared.vision.features import NO_LOCAL, LocalFeatures
 from packsight.worker.pipeline.local_features import catalog_features, query_features
@@ -120,6 +121,24 @@ def test_a_query_votes_as_its_points_do_whatever_is_left_out_and_is_searched_for
     assert len({tuple(one.items()) for one in found}) == len(without)
     assert len(query.spare) == 1, "one search, with points to spare"
     assert scores(query.votes(snapshot)) == scores(vote(query.local, snapshot))
+
+
+def test_in_a_large_catalog_those_points_vote_that_are_worth_most(tmp_path: Path) -> None:
+    asked = query_features(shoot(pack(1), 1))
+    drawn = [[catalog_features(shoot(pack(number), 2 + number))] for number in (1, 2)]
+    snapshot = catalog(tmp_path / "v", drawn)
+    size, few = snapshot.details.index.ntotal, replace(MATCHING.votes, voters=60)
+    every, below, some = (
+        vote(asked, replace(snapshot, parameters=replace(MATCHING, votes=rules)))
+        for rules in (MATCHING.votes, replace(few, large=size), replace(few, large=size - 1))
+    )
+    assert below.score.tolist() == every.score.tolist()
+    best = np.sort(worthiest(asked.points, asked.descriptors, MATCHING.spread)[:60])
+    theirs = np.isin(every.point, best)
+    assert 0 < theirs.sum() < len(theirs)
+    for kind in ("point", "near", "photo", "gain"):
+        assert np.array_equal(getattr(some, kind), getattr(every, kind)[theirs]), kind
+    assert some.products[0] == every.products[0] == 0
 
 
 def test_votes_are_the_same_at_each_call_and_equal_ones_stand_by_number(tmp_path: Path) -> None:

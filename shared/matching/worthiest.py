@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from packsight.indexer.build.parameters import SpreadParameters
-from packsight.shared.parameters import DETAILS
+from packsight.shared.parameters import DETAILS, SpreadParameters
 from packsight.shared.vision.features import ByteArray, FloatArray
 
 
-def spread(points: FloatArray, descriptors: ByteArray, parameters: SpreadParameters) -> npt.NDArray[np.int64]:
+def worthiest(points: FloatArray, descriptors: ByteArray, parameters: SpreadParameters) -> npt.NDArray[np.int64]:
     """Rows of key points, the worthiest first; points [n, 2] as shares of the sides and descriptors [n, 128], strongest first.
 
     How far a point is from the nearest stronger one is its radius in adaptive non-maximal suppression (Brown, Szeliski & Winder,
@@ -27,8 +26,8 @@ def spread(points: FloatArray, descriptors: ByteArray, parameters: SpreadParamet
     apart += np.where(shown, np.float32(np.inf), np.float32(0))
     ranks = np.empty(len(new), np.int64)
     ranks[np.argsort(-apart.min(axis=1, initial=np.inf)[new], kind="stable")] = np.arange(len(new))
-    worthiest = new[np.argsort(ranks + np.arange(len(new)), kind="stable")]
-    return np.concatenate([worthiest, np.flatnonzero(shown)])
+    best = new[np.argsort(ranks + np.arange(len(new)), kind="stable")]
+    return np.concatenate([best, np.flatnonzero(shown)])
 
 
 def _apart(points: FloatArray) -> FloatArray:

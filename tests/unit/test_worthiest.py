@@ -9,11 +9,11 @@ import pytest
 
 from packsight.indexer.build.kept import kept_points, room
 from packsight.indexer.build.parameters import FIT
-from packsight.indexer.build.spread import spread
-from packsight.shared.parameters import DETAILS
+from packsight.shared.matching.worthiest import worthiest
+from packsight.shared.parameters import DETAILS, MATCHING
 from packsight.shared.vision.features import ByteArray, FloatArray, LocalFeatures
 
-SPREAD = FIT.spread
+SPREAD = MATCHING.spread
 
 
 def unlike(count: int) -> ByteArray:
@@ -32,19 +32,19 @@ def line(count: int) -> LocalFeatures:
 
 def test_a_point_far_from_stronger_ones_is_worth_more_than_a_stronger_one_beside_them() -> None:
     crowd = [(0.5 + 0.021 * (x % 3), 0.5 + 0.021 * (x // 3)) for x in range(10)]
-    best = spread(places(*crowd, (0.9, 0.9), (0.1, 0.1)), unlike(12), SPREAD).tolist()
+    best = worthiest(places(*crowd, (0.9, 0.9), (0.1, 0.1)), unlike(12), SPREAD).tolist()
     assert best[0] == 0, "the strongest of all"
     assert {10, 11} < set(best[:8])
 
 
 def test_of_points_as_far_apart_the_stronger_come_first() -> None:
     square = places((0, 0), (1, 0), (0, 1), (1, 1))
-    assert spread(square, unlike(4), SPREAD).tolist() == [0, 1, 2, 3]
+    assert worthiest(square, unlike(4), SPREAD).tolist() == [0, 1, 2, 3]
 
 
 def test_strength_counts_beside_distance() -> None:
     points = places((0, 0), (0.3, 0), (0.3, 0.29), (0.61, 0), *((0.01 * x, 0.9) for x in range(60)), (1.0, 0.45))
-    best = spread(points, unlike(len(points)), SPREAD).tolist()
+    best = worthiest(points, unlike(len(points)), SPREAD).tolist()
     assert best.index(len(points) - 1) > best.index(2), "far from all, but the faintest"
 
 
@@ -52,18 +52,18 @@ def test_strength_counts_beside_distance() -> None:
 def test_a_blob_seen_in_two_copies_counts_once_and_its_directions_each(far: float, other: int, last: bool) -> None:
     looks = unlike(4)[[0, other, 2, 3]]
     points = places((0.2, 0.2), (0.2 + far, 0.2), (0.2 + 3 * far, 0.2), (0.2, 0.2 + 3 * far))
-    assert (spread(points, looks, SPREAD)[-1] == 1) == last
+    assert (worthiest(points, looks, SPREAD)[-1] == 1) == last
 
 
 def test_what_is_repeated_hides_nothing() -> None:
     looks = unlike(3)[[0, 0, 1]]
     beside = places((0.2, 0.2), (0.215, 0.2), (0.23, 0.2))
-    assert spread(beside, looks, replace(SPREAD, place=0.02)).tolist() == [0, 2, 1]
+    assert worthiest(beside, looks, replace(SPREAD, place=0.02)).tolist() == [0, 2, 1]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_points_are_all_there(count: int) -> None:
-    assert sorted(spread(line(count).points, unlike(count), SPREAD).tolist()) == list(range(count))
+    assert sorted(worthiest(line(count).points, unlike(count), SPREAD).tolist()) == list(range(count))
 
 
 def test_a_photo_with_no_more_than_are_kept_keeps_them_as_they_are() -> None:
@@ -80,7 +80,7 @@ def test_copies_take_turns_and_the_first_stays_first() -> None:
     points = np.concatenate([in_turn[:, 0], in_turn[:, 1:].reshape(-1, 2)])
     local = LocalFeatures(points, unlike(len(points)), turns)
     half = turns // 2
-    kept = kept_points(local, 1, replace(FIT, spread=replace(SPREAD, most=half * copies)))
+    kept = kept_points(local, 1, replace(FIT, points=half * copies))
     rows = [*range(half), *range(turns, turns + half * further)]
     assert kept.leading == half
     assert np.array_equal(kept.points, points[rows]) and np.array_equal(kept.descriptors, local.descriptors[rows])
@@ -95,5 +95,5 @@ def test_a_photo_keeps_as_many_as_there_is_room_for() -> None:
 
 def test_points_of_one_copy_alone_are_kept_too() -> None:
     local = line(120)
-    kept = kept_points(local, 1, replace(FIT, spread=replace(SPREAD, most=30)))
+    kept = kept_points(local, 1, replace(FIT, points=30))
     assert len(kept.points) == kept.leading == 30
