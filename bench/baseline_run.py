@@ -23,6 +23,7 @@ from bench.testbed import Testbed, celery_worker
 from bench.whole_queue import between_ends
 from packsight.deploy.stack.services import Spec
 from packsight.producer.evaluation.metrics import Answer
+from packsight.shared import launch
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
@@ -33,7 +34,7 @@ from packsight.shared.tables.labels import Label
 
 BROKER, BACKEND = 2, 3
 """Databases of the baseline."""
-QUIET = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_ARENA_MAX")
+QUIET = ("CUDA_VISIBLE_DEVICES", *launch.FRUGAL)
 
 
 def run_baseline(on: Testbed, photos: PhotoSet, labels: Sequence[Label], seconds: float) -> tuple[dict[str, Any], Accuracy]:

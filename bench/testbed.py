@@ -81,7 +81,7 @@ def testbed(folder: Path, models: Path) -> Iterator[Testbed]:
     models: cache of compiled networks, kept from run to run.
     """
     with _ended_like_an_interrupt(), serving(folder) as running:
-        environment = launch.ONE_THREAD | variables(running.settings(folder / "home", BUCKET))
+        environment = launch.FRUGAL | variables(running.settings(folder / "home", BUCKET))
         with _environment(environment):
             os.environ.setdefault("PACKSIGHT_MODELS__CACHE_DIR", str(models))
             settings = load_settings()
@@ -109,12 +109,11 @@ def worker(on: Testbed, **changes: str) -> Iterator[Running]:
 
 
 @contextmanager
-def door(on: Testbed, **changes: str) -> Iterator[str]:
-    """Run `packsight serve` until the end of the block; yields its address. `changes` are added to its environment."""
-    spec = parts.http(free_ports(1)[0], on.environment | changes)
-    server = Server(spec, on.folder)
+def door(on: Testbed, **changes: str) -> Iterator[Server]:
+    """Run `packsight serve` until the end of the block; its address is `spec.url`. `changes` are added to its environment."""
+    server = Server(parts.http(free_ports(1)[0], on.environment | changes), on.folder)
     try:
-        yield spec.url
+        yield server
     finally:
         server.stop()
 

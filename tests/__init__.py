@@ -2,6 +2,6 @@
 
 import os
 
-from packsight.shared.launch import ONE_THREAD
+from packsight.shared.launch import FRUGAL
 
-os.environ.update(ONE_THREAD | os.environ)
+os.environ.update(FRUGAL | os.environ)

@@ -27,7 +27,7 @@ import pillow_heif
 from PIL import Image
 
 from packsight.shared.contract.errors import ImageError
-from packsight.shared.launch import ONE_THREAD
+from packsight.shared.launch import FRUGAL
 from packsight.shared.settings import Decode
 from packsight.worker.pipeline.decode import decode
 
@@ -57,7 +57,7 @@ Decoding = Callable[[Path, int], Taken]
 def decoding() -> Iterator[Decoding]:
     """Each file's process is a fork of one that has loaded all it needs: to load that takes longer than most files."""
     command = [sys.executable, "-W", "ignore", "-m", "tests.bombs"]
-    with subprocess.Popen(command, env=ONE_THREAD | os.environ, stdin=PIPE, stdout=PIPE, text=True) as process:
+    with subprocess.Popen(command, env=FRUGAL | os.environ, stdin=PIPE, stdout=PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
         asked, told = process.stdin, process.stdout
 

@@ -34,7 +34,7 @@ def worker(name: str, *, describe_only: bool) -> None:
     require("openvino", extra="worker")
     act_as("worker")
     networks.refuse_unusable(settings().models)
-    launch.become("packsight.worker", *arguments(name, describe_only=describe_only), environment=launch.ONE_THREAD)
+    launch.become("packsight.worker", *arguments(name, describe_only=describe_only), environment=launch.FRUGAL)
 
 
 def quantise(catalog: str, photos: int, labels: Path | None, root: Path | None) -> None:

@@ -71,7 +71,7 @@ def then(folder: StackFolder, state: StackState, settings: Settings) -> list[Spe
 
 def _environment(folder: StackFolder, state: StackState, role: Role) -> dict[str, str]:
     # Not the stack's file: it holds the operator's keys.
-    return {**variables(folder, state, role), "PACKSIGHT_STACK_FILE": os.devnull, **launch.ONE_THREAD}
+    return {**variables(folder, state, role), "PACKSIGHT_STACK_FILE": os.devnull, **launch.FRUGAL}
 
 
 def variables(folder: StackFolder, state: StackState, role: Role) -> dict[str, str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from packsight.shared.launch import ONE_THREAD
+from packsight.shared.launch import FRUGAL
 from tests.fuzz.child import case
 from tests.fuzz.targets import TARGETS
 
@@ -89,7 +89,7 @@ def fuzz(name: str, seed: int, count: int, folder: Path, kept: Path) -> Found:
 def _lines(name: str, folder: Path, seed: int, first: int, last: int) -> Iterator[dict[str, Any]]:
     """What a child says until it ends or hangs."""
     command = [sys.executable, "-W", "ignore", "-m", "tests.fuzz.child", name, str(folder), str(seed), str(first), str(last)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**ONE_THREAD, **os.environ}, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**FRUGAL, **os.environ}, text=True)
     assert process.stdout is not None
     try:
         yield from map(json.loads, _until_silent(process.stdout))
