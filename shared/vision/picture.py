@@ -53,7 +53,8 @@ _END_WORDS = ("truncated", "end of file", "end of data", "premature end", "unexp
 _BYTES_A_PIXEL = {"JPEG": 7, "MPO": 7, "PNG": 8, "BMP": 8, "TIFF": 8, "GIF": 9, "HEIF": 16, "AVIF": 16, "WEBP": 16}
 """The most that decoding takes at its peak, in the decoder, in Pillow and as an array; measured with 48 megapixels.
 
-Most files take less (docs/operations.md): JPEG where it is not progressive, HEIC and AVIF where they have 8 bits and no alpha."""
+Most files take less (docs/operations.md): JPEG where it is not progressive, HEIC and AVIF where they have 8 bits and no alpha,
+WebP in workers (worker/pipeline/webp.py)."""
 _room = Room()
 
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)

@@ -31,6 +31,8 @@ class StructureParameters:
     """Bytes of EXIF in a JPEG, which one segment of at most 65,533 holds; Pillow reads any number of them as one."""
     headers: int = 1000
     """What looks like the beginning of EXIF in an AVIF or HEIC. Compressed pixels do once in 700 MB."""
+    animated: int = 25_000_000
+    """Pixels of a WebP of several frames, whose decoder keeps 16 bytes of each; no camera writes one."""
     run_length: int = 8_000_000
     """Bytes of a run-length encoded BMP, which Pillow decodes in Python, at 0.2 s per megabyte."""
 
@@ -44,12 +46,14 @@ _WITHOUT_LENGTH = {0x01, 0xC8, _SOI, _EOI, *range(0xF0, 0xFE)}
 _TIFF = (b"MM\0*", b"II*\0", b"MM*\0", b"II\0*", b"MM\0+", b"II+\0")
 _BYTES_OF_NUMBER = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # bytes and text are read as they are
 _COMMENT, _APPLICATION = 254, 255
+_ANIMATION = 2
+"""A flag of WebP."""
 
 
 def examine(data: bytes, limits: StructureParameters = STRUCTURE) -> Size | None:
     """Count the parts of a file; return its size where the mere opening already reserves memory for pixels: GIF, WebP.
 
-    Raises ImageError: IMAGE_BROKEN or FORMAT_UNSUPPORTED.
+    Raises ImageError: IMAGE_BROKEN, FORMAT_UNSUPPORTED or, of an animation, IMAGE_TOO_MANY_PIXELS.
     """
     if data.startswith(b"\xff\xd8\xff"):
         _examine_jpeg(data, limits)
@@ -64,7 +68,7 @@ def examine(data: bytes, limits: StructureParameters = STRUCTURE) -> Size | None
     elif data.startswith((b"GIF87a", b"GIF89a")):
         return _examine_gif(data, limits)
     elif data.startswith(b"RIFF"):
-        return _webp_size(data)
+        return _examine_webp(data, limits)
     return None
 
 
@@ -164,6 +168,14 @@ def _examine_gif(data: bytes, limits: StructureParameters) -> Size | None:
         while block():
             pass
     return None
+
+
+def _examine_webp(data: bytes, limits: StructureParameters) -> Size | None:
+    size = _webp_size(data)
+    if size and data[12:16] == b"VP8X" and data[20] & _ANIMATION and size[0] * size[1] > limits.animated:
+        message = f"The animated WebP is {size[0]} × {size[1]} pixels, more than {limits.animated}"
+        raise ImageError(ErrorCode.IMAGE_TOO_MANY_PIXELS, message, remedy="Send one of its pictures.")
+    return size
 
 
 def _webp_size(data: bytes) -> Size | None:

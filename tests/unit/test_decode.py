@@ -514,14 +514,14 @@ def test_pictures_are_decoded_together_as_far_as_there_is_room(monkeypatch: pyte
     most = 0
     together = threading.Barrier(3)
 
-    def watched(image: Image.Image, max_side: int | None) -> Photo:
+    def watched(image: Image.Image, data: bytes, max_side: int | None) -> Photo:
         nonlocal most
         if image.width < 1000:
             together.wait(30)
-            return load(image, max_side)
+            return load(image, data, max_side)
         busy.append(1)
         most = max(most, len(busy))
-        photo = load(image, max_side)
+        photo = load(image, data, max_side)
         busy.pop()
         return photo
 

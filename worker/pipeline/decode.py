@@ -13,6 +13,7 @@ from PIL import Image
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
 from packsight.shared.vision.picture import SIXTEEN_BIT_MODES, load, opaque, opened, orientation
+from packsight.worker.pipeline import webp
 from packsight.worker.pipeline.cut_short import completed, load_most
 from packsight.worker.pipeline.long_photos import bounded
 
@@ -72,23 +73,16 @@ def _decode(data: bytes, limits: Decode, max_side: int | None, *, is_cut: bool =
             )
         if is_cut:
             load_most(image)
-        return _load(image, max_side)
+        return _load(image, data, max_side)
 
 
-def _load(image: Image.Image, max_side: int | None) -> Photo:
+def _load(image: Image.Image, data: bytes, max_side: int | None) -> Photo:
     width, height = image.size
     target = image.size if max_side is None else bounded(image.size, max_side)
     reduced = target != image.size
     if reduced:
         image.draft(None, target)  # does something for JPEG only
-    load(image)
-    pixels = np.empty((image.height, image.width, 3), np.uint8)
-    # By strips, since conversions hold several copies of what they convert.
-    rows = max(1, _STRIP // image.width)
-    for top in range(0, image.height, rows):
-        bottom = min(image.height, top + rows)
-        strip = image if bottom - top == image.height else image.crop((0, top, image.width, bottom))
-        _copy_rgb(strip, pixels[top:bottom])
+    pixels = _pixels(image, data)
     if reduced:
         pixels = cv2.resize(pixels, target, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     # Read after loading: Pillow turns TIFF itself and then takes the tag away.
@@ -97,6 +91,28 @@ def _load(image: Image.Image, max_side: int | None) -> Photo:
     if turn > 4:
         width, height = height, width
     return Photo(np.ascontiguousarray(_upright(pixels, turn)), width, height)
+
+
+def _pixels(image: Image.Image, data: bytes) -> Pixels:
+    """All pixels of an opened picture as they are coded, on white: RGB uint8 [height, width, 3]."""
+    decoded = None
+    if webp.is_still(image):
+        decoded = webp.pixels(data, image.size)
+        if decoded.shape[2] == 3:
+            return decoded
+    else:
+        load(image)
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    # By strips, since conversions hold several copies of what they convert.
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(image.height, top + rows)
+        if decoded is not None:
+            strip = Image.fromarray(decoded[top:bottom])
+        else:
+            strip = image if bottom - top == image.height else image.crop((0, top, image.width, bottom))
+        _copy_rgb(strip, pixels[top:bottom])
+    return pixels
 
 
 def _copy_rgb(image: Image.Image, to: Pixels) -> None:
