@@ -70,8 +70,8 @@ class Metered(ObjectStore):
         self.brought.append(len(blob.data))
         return blob
 
-    def download(self, key: str, path: Path, *, limit: int | None = None) -> str:
-        etag = super().download(key, path, limit=limit)
+    def download(self, key: str, path: Path, *, limit: int | None = None, tagged: bool = True) -> str:
+        etag = super().download(key, path, limit=limit, tagged=tagged)
         self.brought.append(path.stat().st_size)
         return etag
 

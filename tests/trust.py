@@ -92,7 +92,7 @@ class Shelf(ObjectStore):
     def upload_unchanged(self, key: str, path: Path, sha256: str) -> None:
         self.upload(key, str(path))
 
-    def download(self, key: str, path: Path, *, limit: int | None = None) -> str:
+    def download(self, key: str, path: Path, *, limit: int | None = None, tagged: bool = True) -> str:
         blob = self.read(key)
         if limit is not None and len(blob.data) > limit:
             raise StorageError(ErrorCode.FILE_TOO_LARGE, key)

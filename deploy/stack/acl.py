@@ -22,7 +22,7 @@ from packsight.shared.contract.messages import (
     WORKER_QUEUES,
 )
 from packsight.shared.queue import keys
-from packsight.shared.queue.registry import CHILD, HINTS, REPLICA
+from packsight.shared.queue.registry import CHILD, HINTS, REPLICA, SERVED
 from packsight.shared.queue.transport.contract import UNACKED, UNACKED_INDEX
 
 DATABASE = 0
@@ -56,7 +56,7 @@ _TOLD = ("celery-task-meta-*", "celery-taskset-meta-*")
 _DELIVERIES = (f"~{keys.stopped('*')}", f"~{keys.partial('*')}")
 _JOBS = (f"~{keys.JOBS}", f"~{keys.job('*')}", f"~{keys.missing_candidates('*')}")
 _DEAD_LETTERS = (f"~{keys.DEAD_LETTERS}", f"~{keys.DEAD_LETTERS_ORDER}", f"~{keys.DEAD_LETTERS_DROPPED}")
-_ALIVE = (f"~{CHILD}*", f"~{REPLICA}*", "~packsight:process:*")
+_ALIVE = (f"~{CHILD}*", f"~{REPLICA}*", f"~{SERVED}*", "~packsight:process:*")
 """Signs of life of processes."""
 _ASKED_FOR = (INTERACTIVE_QUEUE, DEFAULT_QUEUE, BULK_QUEUE)
 _ALL_QUEUES = (*WORKER_QUEUES, INDEXER_QUEUE)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from packsight.shared.catalog.manifest import MANIFEST, FileEntry, Manifest, read_manifest, verify_file, verify_files
 from packsight.shared.contract.errors import CatalogError, ErrorCode
-from packsight.shared.storage import layout
+from packsight.shared.storage import deadline, layout
 from packsight.shared.storage.objects import Listed, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,11 @@ log = logging.getLogger(__name__)
 SIDE_BY_SIDE = 8
 """Parts that are sent or brought at a time: enough that small ones do not wait for each other's answers, and half of the
 connections that an ObjectStore keeps."""
+PATIENCE = 60.0
+"""Seconds that a part of any size may take to come: a store that is restarted meanwhile is there again."""
+SLOWEST = 250_000 / SIDE_BY_SIDE
+"""Bytes a second of a part beyond that, so 2 Mbit/s of all that come at a time: less is no link that a catalog is served over,
+but a server that hardly answers. Each read has a limit of its own, within which such a server may send one byte."""
 FRESH = timedelta(hours=1)
 """Age up to which a part that no version names is built upon. An older one may be collected at any moment, so it is sent
 again, which makes it young."""
@@ -82,13 +87,14 @@ class Parts:
         """Bring files of a version into a folder, checked.
 
         keys: where each lies in object storage. copies: marked files of this host by their hash. Raises CatalogError for
-        one that is damaged.
+        one that is damaged, StorageError for one that does not come, or too slowly.
         """
         missing = [name for name in keys if not _linked(copies, manifest.files[name], folder / name)]
 
         def fetch(name: str) -> int:
             entry, path = manifest.files[name], folder / name
-            self._store.download(keys[name], path, limit=entry.size)
+            with deadline.within(PATIENCE + entry.size / SLOWEST):
+                self._store.download(keys[name], path, limit=entry.size, tagged=False)
             verify_file(path, entry, manifest.version)
             mark(path)
             return entry.size

@@ -122,6 +122,10 @@ class ObjectMissing(StorageError):
     """An object is not there."""
 
 
+class StorageAway(StorageError):
+    """Object storage does not answer, or not in time."""
+
+
 class StoreUnable(StorageError):
     """Object storage answers and cannot carry it out now: its disk is full, or a clock is wrong. There is nothing to start."""
 
@@ -157,6 +161,7 @@ class Dependency(StrEnum):
     STORE = "object storage"
     RESULTS = "result database"
     CATALOG = "catalog"
+    NETWORKS = "networks"
 
 
 class Outage(Exception):

@@ -47,14 +47,18 @@ class Task(celery.Task):  # type: ignore[misc]
         if request.called_directly:
             return super().__call__(*args, **kwargs)
         result = self.run(*args, **kwargs)
-        callbacks, chain = _list(request.callbacks), _list(request.chain)
+        self.follow(request, result)
         request.callbacks = request.chain = None  # Celery has none to publish any more
+        return result
+
+    def follow(self, request: Any, result: Any) -> None:
+        """Publish what follows on a task that has a result; raises nothing."""
+        callbacks, chain = _list(request.callbacks), _list(request.chain)
         follow = Following(self.app, request.id, request.root_id)
         for callback in callbacks:
             follow.publish("a callback", callback, result)
         if chain:
             follow.publish("the next task of its chain", chain[-1], result, *chain[:-1])
-        return result
 
 
 class Following:

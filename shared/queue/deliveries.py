@@ -42,7 +42,7 @@ class Progress:
     done: dict[int, str] = field(default_factory=dict)
     """Outcomes."""
     broken: frozenset[Span] = frozenset()
-    """Photos, several each, that were in work together when that came to no end."""
+    """Photos that were in work together when that came to no end, and photos at which it was seen to stand still."""
     deaths: dict[int, int] = field(default_factory=dict)
     """Children that died over a photo alone, as their parents saw."""
     causes: dict[int, ErrorCode] = field(default_factory=dict)
@@ -133,13 +133,18 @@ class Deliveries:
         """Remember that the database could not be told how work on a task ended; it is told at the next `begin`."""
         self._left_open.add(task_id)
 
-    def record_death(self, task_id: str, holder: Holder, cause: ErrorCode, span: Span | None) -> int:
-        """Note what ended a child, as its parent saw, and what it had in work; return the deaths over none of the photos."""
+    def record_death(
+        self, task_id: str, holder: Holder, cause: ErrorCode, span: Span | None, *, beside_others: bool = False
+    ) -> int:
+        """Note what ended a child, as its parent saw, and what it had in work; return the deaths over none of the photos.
+
+        beside_others: these photos stood still while others were in work too, so that nothing is proven of them.
+        """
         key = keys.partial(task_id)
         with self._client.pipeline() as pipe:
             pipe.hincrby(key, "idle_deaths", 0 if span else 1)
             pipe.hdel(key, _work(holder))
-            if span and span[1] - span[0] == 1:
+            if span and span[1] - span[0] == 1 and not beside_others:
                 pipe.hincrby(key, f"deaths:{span[0]}", 1)
                 pipe.hset(key, f"cause:{span[0]}", cause.value)
             elif span:
@@ -150,6 +155,11 @@ class Deliveries:
     def count(self, task_id: str) -> int:
         """Return how often a task that has not ended was begun."""
         return int(cast("str | None", self._client.hget(keys.partial(task_id), _COUNT)) or 0)
+
+    def kept(self, task_id: str) -> dict[int, str]:
+        """Return the outcomes that a task that has not ended has so far, by place."""
+        fields = cast("dict[str, str]", self._client.hgetall(keys.partial(task_id)))
+        return {int(name.removeprefix("done:")): outcome for name, outcome in fields.items() if name.startswith("done:")}
 
     def end(self, *task_ids: str) -> None:
         """Forget the deliveries and the partial outcomes of tasks whose result is stored."""
@@ -216,7 +226,7 @@ def _progress(fields: Mapping[str, str], holder: Holder) -> Progress:
     alone = {(one.rpartition(":")[0], start) for one, (start, stop) in left.items() if stop - start == 1}
     return Progress(
         done={int(place): outcome for place, outcome in named["done"].items()},
-        broken=frozenset(span for span in (*map(_span, named["broken"]), *left.values()) if span[1] - span[0] > 1),
+        broken=frozenset([*map(_span, named["broken"]), *(span for span in left.values() if span[1] - span[0] > 1)]),
         deaths={int(place): int(count) for place, count in named["deaths"].items()},
         causes={int(place): ErrorCode(cause) for place, cause in named["cause"].items()},
         lost=Counter(place for parent, place in alone if parent != holder.parent),

@@ -2,7 +2,8 @@
 
 A child writes its word into a file of its own, in a folder that its parent makes: one write for it, one read of 16 bytes for the
 parent. No thread beside the work repeats it, since that would go on while the work hangs; each word says how long it holds
-instead, so that a native call may take as long as its photos may, and no longer.
+instead, so that a native call may take as long as its photos may, and no longer. Of a large batch that is long: a second word
+beside it is of those photos that a stage, or a thread, has before it now.
 """
 
 from __future__ import annotations
@@ -12,21 +13,27 @@ import os
 import shutil
 import struct
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 
 FOLDER = "PACKSIGHT_PULSES"
 """Variable by which children, which are spawned, are told of the folder."""
 
-_WORD = struct.Struct("=dII")
+_WORD = struct.Struct("=dIIdII")
+_NOTHING = (0.0, 0, 0)
 _PREFIX = "packsight-pulses-"
 _LOCK = "lock"
 """File that a parent keeps locked while it lives."""
+Limit = Callable[[int], float]
+NOWHERE: Mapping[str, int] = MappingProxyType({})
 _YOUNG = 60.0
 """Seconds in which a folder may not be locked yet."""
 
@@ -36,17 +43,26 @@ class Work:
     """Photos of a message that are in work together.
 
     start, stop: their places, from the first to before the last's next. due: seconds on the clock of time.monotonic, which the
-    processes of a machine share.
+    processes of a machine share. part: those of them that are next to be ended.
     """
 
     start: int
     stop: int
     due: float
+    part: Work | None = None
 
     @property
     def overdue(self) -> bool:
-        """Whether they have taken longer than they may."""
-        return time.monotonic() > self.due
+        """Whether they have taken longer than they may, or some of them."""
+        return time.monotonic() > self.due or (self.part is not None and self.part.overdue)
+
+    @property
+    def late_part(self) -> tuple[int, int] | None:
+        """Places of some of them that have taken longer than they may, when all of them have not."""
+        part = self.part
+        if part is None or not part.overdue or time.monotonic() > self.due or (part.start, part.stop) == (self.start, self.stop):
+            return None
+        return part.start, part.stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,11 @@ class Pulse:
     def __init__(self, folder: Path | None = None) -> None:
         self.holder = Holder(folder.name if folder else uuid.uuid4().hex, os.getpid())
         self._file = _path(folder, os.getpid()).open("wb", buffering=0) if folder else None
+        self._lock = threading.Lock()
+        self._work: Work | None = None
+        self._parts: dict[int, Work] = {}
+        self._places: Mapping[str, int] = NOWHERE
+        self._limit: Limit = lambda _: 0.0
 
     @classmethod
     def of_child(cls) -> Pulse:
@@ -73,15 +94,37 @@ class Pulse:
         return cls(Path(os.environ[FOLDER]) if FOLDER in os.environ else None)
 
     @contextmanager
-    def working(self, start: int, stop: int, seconds: float) -> Iterator[None]:
-        """Say that photos are in work and will have ended in so many seconds; nothing is taken back where the process dies."""
-        self._say(_WORD.pack(time.monotonic() + seconds, start, stop))
+    def working(self, start: int, stop: int, limit: Limit, places: Mapping[str, int] = NOWHERE) -> Iterator[None]:
+        """Say that photos are in work and by when they will have ended; nothing is taken back where the process dies.
+
+        limit: seconds that so many may take. places: of photos by what they are called, as `part` is told of them.
+        """
+        self._limit, self._places = limit, places
+        self._begin(Work(start, stop, time.monotonic() + limit(stop - start)))
         try:
             yield
         except Exception:
-            self._say(b"")
+            self._begin(None)
             raise
-        self._say(b"")
+        self._begin(None)
+
+    @contextmanager
+    def part(self, photos: Sequence[str]) -> Iterator[None]:
+        """Say that some of the photos in work are before a stage, and may take as long as if they alone were; from any thread."""
+        places = [self._places[photo] for photo in photos if photo in self._places]
+        if not places:
+            yield
+            return
+        part = Work(min(places), max(places) + 1, time.monotonic() + self._limit(len(places)))
+        with self._lock:
+            self._parts[id(part)] = part
+            self._say()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._parts.pop(id(part), None)
+                self._say()
 
     def close(self) -> None:
         """Say nothing any more, at an orderly end."""
@@ -89,9 +132,16 @@ class Pulse:
             self._file.close()
             Path(self._file.name).unlink(missing_ok=True)
 
-    def _say(self, word: bytes) -> None:
+    def _begin(self, work: Work | None) -> None:
+        with self._lock:
+            self._work = work
+            self._parts.clear()
+            self._say()
+
+    def _say(self) -> None:
         if self._file is not None:
-            os.pwrite(self._file.fileno(), word.ljust(_WORD.size, b"\0"), 0)
+            part = min(self._parts.values(), key=attrgetter("due"), default=None) if self._work else None
+            os.pwrite(self._file.fileno(), _WORD.pack(*_told(self._work), *_told(part)), 0)
 
 
 class Pulses:
@@ -115,8 +165,11 @@ class Pulses:
             word = _path(self._folder, pid).read_bytes()
         except OSError:
             return None
-        due, start, stop = _WORD.unpack(word) if len(word) == _WORD.size else (0.0, 0, 0)
-        return Work(start, stop, due) if stop > start else None
+        if len(word) != _WORD.size:
+            return None
+        due, start, stop, due_of_part, first, last = _WORD.unpack(word)
+        part = Work(first, last, due_of_part) if last > first else None
+        return Work(start, stop, due, part) if stop > start else None
 
     def forget(self, pid: int) -> None:
         """Remove the word of a child that has died."""
@@ -153,6 +206,10 @@ def _sweep(place: Path) -> None:
         except OSError:  # it lives, or is another user's
             continue
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told(work: Work | None) -> tuple[float, int, int]:
+    return (work.due, work.start, work.stop) if work else _NOTHING
 
 
 def _path(folder: Path, pid: int) -> Path:

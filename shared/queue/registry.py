@@ -2,6 +2,7 @@
 
     packsight:child:<host>:<pid>     a recognition child that is ready, gone CHILD_TTL seconds after its last sign of life
     packsight:replica:<node>         the copy of the catalogs on a worker's host, gone REPLICA_TTL seconds after it
+    packsight:served:<catalog>       that some child answers from a catalog, gone CHILD_TTL seconds after the last that did
     packsight:process:<node>         the parent process of a worker or of the indexer, gone PROCESS_TTL seconds after it
     packsight:catalogs               channel of hints that a catalog's pointer moved, or that a worker needs a version
 
@@ -24,6 +25,7 @@ REPLICA_TTL = 60
 PROCESS_TTL = 20
 CHILD = "packsight:child:"
 REPLICA = "packsight:replica:"
+SERVED = "packsight:served:"
 PROCESS = "packsight:process:"
 HINTS = "packsight:catalogs"
 
@@ -112,7 +114,11 @@ def idleness(name: str) -> str:
 
 def announce_child(client: redis.Redis, entry: ChildEntry) -> None:
     """Give a sign of life of a child."""
-    client.set(_child_key(entry.host, entry.pid), entry.model_dump_json(), ex=CHILD_TTL)
+    with client.pipeline(transaction=False) as together:
+        together.set(_child_key(entry.host, entry.pid), entry.model_dump_json(), ex=CHILD_TTL)
+        for catalog in entry.catalogs:
+            together.set(SERVED + catalog, 1, ex=CHILD_TTL)
+        together.execute()
 
 
 def withdraw_child(client: redis.Redis, entry: ChildEntry) -> None:
@@ -149,6 +155,11 @@ def living(client: redis.Redis, host: str, pids: Sequence[int]) -> list[int]:
 def children(client: redis.Redis) -> list[ChildEntry]:
     """All children that are ready; those of a worker that was killed vanish CHILD_TTL seconds later."""
     return sorted(_entries(client, CHILD, ChildEntry), key=lambda child: (child.node, child.pid))
+
+
+def is_served(client: redis.Redis, catalog: str) -> bool:
+    """Whether some child answers from a catalog, or did CHILD_TTL seconds ago."""
+    return client.get(SERVED + catalog) is not None
 
 
 def replicas(client: redis.Redis) -> list[ReplicaEntry]:

@@ -53,7 +53,9 @@ class Watchdog:
 
     def _look_at_handover(self, request: Any, job: Any, idle: dict[tuple[str, int], float]) -> None:
         child = job._write_to or job._scheduled_for
-        if child is None:  # nobody is free
+        # What is still to be sent is in nobody's hands. Where it was meant for a child that died, the pool names the next
+        # one with the same file descriptor, which may be starting yet, or at work with another message.
+        if child is None or job in self._pool._pool.outbound_buffer:
             return
         if self._is_out_of_time(request, child.pid, idle) and child._is_alive():
             # The pool gives the message to another child.

@@ -25,6 +25,8 @@ T = TypeVar("T")
 __all__ = ["Fetched", "Fetcher"]
 
 _FIRST_PAUSE = 0.2
+_REFUSED = frozenset({ErrorCode.ACCESS_DENIED, ErrorCode.BUCKET_MISSING})
+"""What keys that are no longer good are told, too: of every object, and of the bucket."""
 _AGAIN_SECONDS = 5.0
 """For the second look at an object: what does not come by then would hold its whole batch up."""
 
@@ -82,9 +84,11 @@ class Fetcher:
         """Whether a reference could not be fetched because object storage is away, or was: then the photo is not to blame.
 
         Storage that answers is asked for the object once more: one may be broken where all others can be read, and one that
-        comes now says that storage was away before.
+        comes now says that storage was away before. Where it refuses us our own room too, it is not the object that is closed.
         """
-        return error.retryable and scheme(reference) == "s3" and (not self._store.answers() or self._comes(reference))
+        if scheme(reference) != "s3" or not (error.retryable or error.code in _REFUSED):
+            return False
+        return not self._store.answers() or (error.retryable and self._comes(reference))
 
     def _comes(self, reference: str) -> bool:
         try:

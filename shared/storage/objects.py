@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as TransferTimeout
 from urllib3.util import Retry, Timeout
 
-from packsight.shared.contract.errors import ErrorCode, ObjectMissing, StorageError, StoreUnable
+from packsight.shared.contract.errors import ErrorCode, ObjectMissing, StorageAway, StorageError, StoreUnable
 from packsight.shared.settings import S3
 from packsight.shared.storage import deadline, layout
 from packsight.shared.storage.coding import Received
@@ -133,13 +133,22 @@ class ObjectStore:
         self.endpoint = s3.endpoint
 
     def answers(self) -> bool:
-        """Whether the server is there and lets us look into our bucket."""
+        """Whether the server is there, lets us look into our bucket, and gives what it has.
+
+        A server that has just started may list long before it reads: SeaweedFS knows names before any volume is there.
+        """
         try:
             # Not HEAD of the bucket: any proxy has a 200 for that, and it is a right to list all of it. Whoever asks may list
-            # this part of it.
-            next(self.list(layout.CATALOGS, recursive=False), None)
+            # and read this part of it.
+            catalogs = (key for key in self.list(layout.CATALOGS, recursive=False) if key != layout.DELETIONS)
+            catalog = next(catalogs, None)
         except StorageError:
             return False
+        try:
+            if catalog is not None:
+                self.read(layout.pointer(catalog.removeprefix(layout.CATALOGS).rstrip("/")))
+        except StorageError as error:
+            return not error.retryable
         return True
 
     def ensure_bucket(self) -> None:
@@ -155,9 +164,9 @@ class ObjectStore:
             if error.code == "AccessDenied":
                 self._ask_of_the_clock()
             elif error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
-                raise self._typed(error, self.bucket) from error
+                raise self._typed(error, f"s3://{self.bucket}") from error
         except _ERRORS as error:
-            raise self._typed(error, self.bucket) from error
+            raise self._typed(error, f"s3://{self.bucket}") from error
 
     def read(self, key: str, *, bucket: str | None = None, limit: int | None = None) -> Blob:
         """Read an object whole.
@@ -176,8 +185,11 @@ class ObjectStore:
                 return Blob(body.getvalue(), came.mark, came.coding)
         raise AssertionError("unreachable")
 
-    def receive(self, bucket: str, key: str, into: BinaryIO, limit: int | None) -> Received:
-        """Copy an object's content as it comes; its mark is its tag. Raises StorageError as `read` does, after one attempt."""
+    def receive(self, bucket: str, key: str, into: BinaryIO, limit: int | None, *, tagged: bool = True) -> Received:
+        """Copy an object's content as it comes; its mark is its tag. Raises StorageError as `read` does, after one attempt.
+
+        tagged: whether it must be what its tag says. Where whoever asks knows its hash, MD5 would only take most of the time.
+        """
         name = f"s3://{bucket}/{key}"
         response = None
         _require_name(bucket, key)
@@ -190,13 +202,14 @@ class ObjectStore:
                 raise StorageError(ErrorCode.FILE_TOO_LARGE, f"{name} has {expected} bytes, more than {limit}")
             for chunk in response.stream(_CHUNK, decode_content=False):
                 into.write(chunk)
-                digest.update(chunk)
+                if tagged:
+                    digest.update(chunk)
                 size += len(chunk)
                 if limit is not None and size > limit:
                     raise StorageError(ErrorCode.FILE_TOO_LARGE, f"{name} has more than {limit} bytes")
             if expected >= 0 and size != expected:
                 raise StorageError(ErrorCode.FETCH_FAILED, f"{name} broke off after {size} of {expected} bytes")
-            if _is_md5(etag, response.headers) and digest.hexdigest() != etag:
+            if tagged and _is_md5(etag, response.headers) and digest.hexdigest() != etag:
                 raise StorageError(ErrorCode.FETCH_FAILED, f"{name} did not arrive as its ETag says")
         except _ERRORS as error:
             raise self._typed(error, name) from error
@@ -303,13 +316,13 @@ class ObjectStore:
         except _ERRORS as error:
             raise self._typed(error, f"s3://{bucket}/{prefix}") from error
 
-    def download(self, key: str, path: Path, *, limit: int | None = None) -> str:
+    def download(self, key: str, path: Path, *, limit: int | None = None, tagged: bool = True) -> str:
         """Copy an object of `limit` bytes at most into a file, in constant memory; return its tag.
 
-        Raises StorageError as `read` does.
+        Raises StorageError as `read` does. tagged: as for `receive`.
         """
         with path.open("wb") as file:
-            return self.receive(self.bucket, key, file, limit).mark
+            return self.receive(self.bucket, key, file, limit, tagged=tagged).mark
 
     def upload(self, key: str, path: str) -> None:
         """Copy a file into an object, in constant memory."""
@@ -349,12 +362,14 @@ class ObjectStore:
         if isinstance(error, ValueError | ParseError):
             return _not_s3(name)
         if isinstance(error, TransferTimeout):
-            return StorageError(ErrorCode.FETCH_TIMEOUT, f"{name}: {self.endpoint} did not answer in time")
+            return StorageAway(ErrorCode.FETCH_TIMEOUT, f"Object storage does not answer in time ({name}: {self.endpoint})")
         reason = getattr(error, "reason", None) or error
-        unreachable = isinstance(error, urllib3.exceptions.MaxRetryError)
-        code = ErrorCode.HOST_UNREACHABLE if unreachable else ErrorCode.FETCH_FAILED
+        given_up = isinstance(error, urllib3.exceptions.MaxRetryError)
+        code = ErrorCode.HOST_UNREACHABLE if given_up else ErrorCode.FETCH_FAILED
         if isinstance(reason, urllib3.exceptions.ResponseError):
             remedy = "Look into the log of the server that PACKSIGHT_S3__ENDPOINT names: it answers, but its disk may be full."
             return StoreUnable(code, f"{name}: {self.endpoint} cannot carry it out ({reason})", remedy=remedy)
-        started = "Start the server that PACKSIGHT_S3__ENDPOINT names, or correct it." if unreachable else None
-        return StorageError(code, f"{name}: {self.endpoint}: {type(reason).__name__}", remedy=started)
+        what = f"{name}: {self.endpoint}: {type(reason).__name__}"
+        started = "Start the server that PACKSIGHT_S3__ENDPOINT names, or correct it."
+        away = StorageAway(code, f"Object storage does not answer ({what})", remedy=started)
+        return away if given_up else StorageError(code, what)

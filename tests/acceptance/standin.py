@@ -2,9 +2,10 @@
 
 What is done with an image is written in its reference: `sleep:SECONDS`, `stored:…` (it is answered if object storage is there),
 `kept:…` (something is written there first, as features are), `published:CATALOG` (it is answered if the catalog can be read),
-`read:NUMBER` (so many lines are read on it), `kill` (the process ends itself, as a crash in native code would),
-`hang` (a sleep that no Python signal handler ends), `memory` (no memory left; not where `Batch` could catch it), `https://…` (its
-host is away the first time that it is asked).
+`served:CATALOG` (it is answered once somebody serves the catalog), `lose` (the first that has it answers no photo any more, as a
+process whose device was lost), `read:NUMBER` (so many lines are read on it), `kill` (the process ends itself, as a crash in
+native code would), `hang` (a sleep that no Python signal handler ends), `memory` (no memory left; not where `Batch` could catch
+it), `https://…` (its host is away the first time that it is asked).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import CatalogError, Dependency, ErrorCode, Outage, StorageError
 from packsight.shared.contract.messages import RECOGNIZE, RecognizeRequest, parse_request
 from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status, WordRead
+from packsight.shared.queue import registry
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
@@ -32,7 +34,7 @@ from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.process.outages import TAKES
 from packsight.worker.queue.delivery import Batch, BatchKind
-from packsight.worker.queue.putting_off import not_kept
+from packsight.worker.queue.putting_off import not_kept, not_served
 from packsight.worker.queue.request import BatchTask
 
 app = make_app("standin", settings(), include=["standin"], takes=TAKES)
@@ -69,6 +71,11 @@ def recognize(self: BatchTask, argument: dict[str, Any]) -> RecognizeResult:
 app.task(name=RECOGNIZE, bind=True, base=BatchTask)(recognize)
 
 
+def look_at_photo(image: str) -> Outcome:
+    with pulse().part([image]):
+        return act(image)
+
+
 def act(image: str) -> Outcome:
     what, _, value = image.partition(":")
     if what == "sleep":
@@ -103,17 +110,36 @@ def look_at(catalog: str) -> None:
         raise Outage(Dependency.CATALOG, error.message) from error
 
 
+def find_served(catalog: str) -> None:
+    if not registry.is_served(notes(), catalog):
+        raise not_served(notes(), catalog, Outage(Dependency.CATALOG, "of another recipe"), ["other"])
+
+
+LOST = list[str]()
+
+
+def check() -> None:
+    if LOST:
+        raise Outage(Dependency.NETWORKS, "the device is lost")
+
+
 def run(request: RecognizeRequest, _: str) -> list[Outcome]:
+    if "lose" in request.images and notes().set("standin:lost", os.getpid(), nx=True):
+        LOST.append("device")
+    if LOST:
+        raise RuntimeError("the device is lost")
     for image in request.images:
         if image.startswith("kept:"):
             keep(image)
         elif image.startswith("published:"):
             look_at(image.removeprefix("published:"))
+        elif image.startswith("served:"):
+            find_served(image.removeprefix("served:"))
     away = [image for image in request.images if image.startswith("stored:") and not store().answers()]
-    answered = {image: act(image) for image in request.images if image not in away}
+    answered = {image: look_at_photo(image) for image in request.images if image not in away}
     if away:
         raise Outage(Dependency.STORE, f"{away[0]} cannot be read", answered)
     return [answered[image] for image in request.images]
 
 
-KIND = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, run)
+KIND = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, run, check)

@@ -111,10 +111,10 @@ def test_a_poison_image_is_failed_alone_and_put_on_the_dead_letter_list(stack: S
 def test_an_image_that_hangs_in_native_code_is_failed_alone_by_the_time_limit(tmp_path: Path) -> None:
     with running(tmp_path, visibility_timeout=4, worker=Worker(time_limit=0.5, image_seconds=0.5)) as parts:
         own = Stack(*parts)
-        (hanging,) = own.send(["sleep:0.01", "hang"], time_limit=1e9)
-        assert own.wait([hanging]) == [[None, "time_limit"]]
+        (hanging,) = own.send(["sleep:0.01"] * 9 + ["hang"] + ["sleep:0.01"] * 6, time_limit=1e9)
+        assert own.wait([hanging]) == [[None] * 9 + ["time_limit"] + [None] * 6]
         assert [(letter.code, letter.image) for letter in letters_of(own, hanging)] == [(ErrorCode.TIME_LIMIT, "hang")]
-        assert own.worker.log.read_text().count("has taken too long for packsight.recognize") == 3, "halved, and twice alone"
+        assert own.worker.log.read_text().count("has taken too long for packsight.recognize") == 3, "with others, and twice alone"
         (many,) = own.send(["sleep:0.2"] * 8)
         assert own.wait([many]) == [[None] * 8], "each photo adds to what they may take together"
         assert own.runs(many) == 1

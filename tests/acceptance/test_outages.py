@@ -18,12 +18,15 @@ import redis
 
 from packsight.deploy.testbed import Server
 from packsight.shared.contract.errors import StorageError
+from packsight.shared.queue import registry
+from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.storage.objects import ObjectStore
 from tests.acceptance.stack import connect, running, wait_until
 from tests.acceptance.test_kills import Stack
 
 pytestmark = pytest.mark.timeout(300)
 
+CHILD = ChildEntry(host="elsewhere", pid=1, embedder="e", spotter="s", catalogs={"late": "v1"})
 MOST_LOGGED = 100_000
 """Bytes that a worker may write into its log in an outage."""
 
@@ -181,7 +184,8 @@ def test_a_store_whose_disk_is_full_holds_up_what_it_must_keep_and_nothing_else(
 
 
 def test_children_that_are_stopped_between_tasks_and_in_work_are_replaced_and_their_batches_done(tmp_path: Path) -> None:
-    with running(tmp_path, visibility_timeout=4, variables={"PACKSIGHT_WORKER__BEGIN_TIMEOUT": "2"}) as parts:
+    # A child is given less time to begin than it takes to start: the two must not be mixed up.
+    with running(tmp_path, visibility_timeout=4, variables={"PACKSIGHT_WORKER__BEGIN_TIMEOUT": "0.4"}) as parts:
         stack = Stack(*parts)
         stack.wait(stack.send(*[["sleep:0.01"]] * 4))
         wait_until(stack.broker_is_empty, "idle children")
@@ -200,3 +204,30 @@ def test_children_that_are_stopped_between_tasks_and_in_work_are_replaced_and_th
         assert len(set(stack.pids(task))) == 4, "each run by another child"
         assert stack.worker.log.read_text().count("is stopped in packsight.recognize") == 3
         assert not stack.letters.list(), "no photo is blamed"
+
+
+def test_a_catalog_that_nobody_serves_holds_up_its_own_photos_alone(tmp_path: Path) -> None:
+    with running(tmp_path, visibility_timeout=4) as parts:
+        stack = Stack(*parts)
+        unserved = stack.send(*[["served:late"]] * 6)
+        others = stack.send(*[["sleep:0.01"]] * 30)
+        assert stack.wait(others) == [[None]] * len(others)
+        log = stack.worker.log.read_text()
+        assert "nobody serves catalog late" in log and "recognises no photos" not in log
+        assert not stack.ledger.results.ended(unserved)
+        registry.announce_child(stack.ledger.client, CHILD)
+        assert stack.wait(unserved) == [[None]] * len(unserved)
+        assert not stack.letters.list()
+
+
+def test_a_child_whose_networks_answer_no_more_is_replaced_and_no_photo_fails(tmp_path: Path) -> None:
+    with running(tmp_path, visibility_timeout=4) as parts:
+        stack = Stack(*parts)
+        tasks = stack.send(["sleep:0.01", "lose", "sleep:0.02"], *[["sleep:0.01"]] * 20)
+        assert stack.wait(tasks) == [[None] * 3, *[[None]] * 20]
+        lost = int(stack.ledger.client.get("standin:lost") or 0)
+        assert str(lost) in stack.pids(tasks[0]) and not psutil.pid_exists(lost)
+        log = stack.worker.log.read_text()
+        assert "networks: the device is lost: this worker takes no work until" in log
+        assert not stack.letters.list()
+        wait_until(stack.broker_is_empty, "an empty broker")

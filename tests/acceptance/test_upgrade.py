@@ -100,7 +100,8 @@ def test_a_catalog_of_a_former_release_is_refused_with_what_to_do_and_one_sync_r
         sentence = f"Version {former} of default was made by an older release (format 2"
         assert any(sentence in error for error in stack.status()["errors"])
         waiting, _ = stack.submitted("submit", "queries", "--wait", "--out", "waited.jsonl")
-        wait_until(lambda: any("recognises no photos: catalog" in error for error in stack.status()["errors"]), "an outage", 60)
+        log = stack.folder / ".packsight/logs/worker.log"
+        wait_until(lambda: "nobody serves catalog default" in log.read_text(), "photos that wait", 60)
         assert "packsight catalog sync --catalog default" in stack.run("doctor", code=1).stdout
 
         report = " ".join(stack.run("catalog", "sync", "--feed", "shop/feed.xml").stdout.split())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.queue import registry
 from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.settings import Settings
+from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
 from packsight.worker.catalogs.pointer import versions_folder
 from packsight.worker.catalogs.replica import Replica
@@ -165,3 +168,21 @@ def test_a_version_that_arrives_for_a_closed_catalog_is_the_one_that_is_opened(
     assert catalogs.versions == catalogs.latest == {"other": snapshot.manifest.version, "test": second}
     assert catalogs.get("test").manifest.version == second
     assert [place.name for place in catalogs._open] == ["test"]
+
+
+def test_a_child_that_serves_a_catalog_waits_for_no_other_to_arrive(
+    live_settings: Settings, store: ObjectStore, publish: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    waited = list[float]()
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=waited.append)
+    monkeypatch.setattr("packsight.worker.catalogs.snapshots.time", clock)
+    monkeypatch.setattr("packsight.worker.catalogs.snapshots._WAIT_SECONDS", 0.1)
+    here, empty = child(live_settings, store), Catalogs(tmp_path / "empty", store, RECIPE)
+    publish("first")
+    here.refresh()
+    store.write(layout.pointer("late"), b"{}")  # and nothing brings it here
+    for catalogs in (here, empty):
+        with pytest.raises(CatalogError) as caught:
+            catalogs.get("late")
+        assert (caught.value.code, caught.value.retryable) == (ErrorCode.CATALOG_MISSING, True)
+        assert bool(waited) is (catalogs is empty)

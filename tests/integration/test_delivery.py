@@ -75,13 +75,15 @@ class Message:
     failing: dict[str, Failure] = field(default_factory=dict)
     """Images that end in a failure."""
     expires: datetime | None = None
+    check: Callable[[], None] = lambda: None
+    """Whether what answers photos can answer any."""
     calls: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.parent = Parent(self.folder)
 
     def deliver(self, images: list[str], child: Pulse | None = None) -> list[str]:
-        kind = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, self.run)
+        kind = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, self.run, self.check)
         request = RecognizeRequest(images=images, top_k=3)
         pulse = child or self.parent.child()
         batch = Batch(kind, "t", request, self.ledger, self.dead_letters, pulse, self.expires)
@@ -159,6 +161,27 @@ def test_the_poison_image_is_set_apart_by_halves_and_its_neighbours_are_run_no_m
     (letter,) = made.dead_letters.list()
     assert (letter.image, letter.code) == ("f", ErrorCode.WORKER_KILLED)
     assert parse_request(RecognizeRequest, letter.payload) == RecognizeRequest(images=["f"], top_k=3)
+
+
+def test_a_photo_at_which_a_stage_stands_still_is_set_apart_at_once_and_blamed_alone(
+    message: Callable[[Act], Message],
+) -> None:
+    images = [f"{place}" for place in range(64)]
+    stored = message(dies_of("37"))
+    runs, answers = 0, list[str]()
+    while not answers:
+        runs += 1
+        child = stored.parent.child()
+        try:
+            answers = stored.deliver(images, child)
+        except Death:
+            span = stored.parent.in_work()
+            part = (37, 38) if span != (37, 38) else None  # what the word of the part says
+            stored.ledger.deliveries.record_death(
+                "t", child.holder, ErrorCode.TIME_LIMIT, part or span, beside_others=part is not None
+            )
+    assert runs == 1 + DEATHS_ALONE + 1, "once with others, then alone, and never again"
+    assert answers == [f"{image}: {'time_limit' if image == '37' else 'fine'}" for image in images]
 
 
 def test_the_cause_is_what_the_parent_saw(message: Callable[[Act], Message]) -> None:
@@ -479,3 +502,21 @@ def test_photos_are_put_off_also_where_their_batch_is_run_by_halves(message: Cal
     made.failing = {}
     assert made.deliver(images) == [f"{FAR}: fine", f"{NEAR}: fine", "bad: worker_killed", "d: fine"]
     assert made.calls[-1] == [FAR]
+
+
+def test_networks_that_answer_no_more_are_an_outage_and_no_photos_failure(message: Callable[[Act], Message]) -> None:
+    def lost() -> None:
+        raise Outage(Dependency.NETWORKS, "the device is lost")
+
+    def raising(image: str) -> None:
+        if image != "a":
+            raise RuntimeError("unspecified launch failure")
+
+    stored = message(raising)
+    stored.check = lost
+    with pytest.raises(Reject) as caught:
+        stored.deliver(["a", "b"])
+    assert isinstance(caught.value.reason, Outage) and caught.value.reason.dependency is Dependency.NETWORKS
+    stored.check = lambda: None
+    assert stored.deliver(["a", "b"]) == ["a: fine", "b: internal"], "others are answered, so it is this photo's doing"
+    assert stored.calls == [["a", "b"], ["a"], ["b"], ["b"]], "what was answered stands"

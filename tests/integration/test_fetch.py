@@ -829,3 +829,22 @@ def test_a_forked_child_reads_nothing_from_a_connection_of_its_parents() -> None
         assert pools.request("GET", server.url("/c")).data == PHOTO, "the parent's is open still"
         assert server.connections == 2
         pools.clear()
+
+
+@pytest.mark.parametrize(
+    ("code", "answers", "outage"),
+    [
+        (ErrorCode.ACCESS_DENIED, False, True),
+        (ErrorCode.ACCESS_DENIED, True, False),
+        (ErrorCode.BUCKET_MISSING, False, True),
+        (ErrorCode.OBJECT_MISSING, False, False),
+    ],
+)
+def test_storage_that_refuses_us_everything_is_an_outage_and_one_that_refuses_an_object_is_none(
+    make: Make, monkeypatch: pytest.MonkeyPatch, code: ErrorCode, answers: bool, outage: bool
+) -> None:
+    store = ObjectStore(S3(endpoint="127.0.0.1:1"))
+    monkeypatch.setattr(store, "answers", lambda: answers)
+    error = ImageError(code, "refused")
+    assert make(store).is_outage("s3://packsight/uploads/x", error) is outage
+    assert not make(store).is_outage("https://shop.example/x.jpg", error)

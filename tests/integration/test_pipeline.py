@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -411,3 +413,30 @@ def test_two_catalogs_answer_beside_each_other(shop: Shop) -> None:
     ids = {candidate.product.id for candidate in shop.ask(reference, catalog="second")[0].candidates}
     assert ids <= {item.id for item in PRODUCTS[:2]}
     assert shop.ask(reference)[0].candidates[0].product.id == PRODUCTS[4].id
+
+
+def test_networks_that_do_not_answer_are_an_outage(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.pipeline.require_networks()
+
+    def lost() -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be …")
+
+    monkeypatch.setattr(shop.pipeline._spotter, "warm_up", lost)
+    with pytest.raises(Outage, match="RuntimeError: CUDA error: unspecified launch failure") as caught:
+        shop.pipeline.require_networks()
+    assert caught.value.dependency is Dependency.NETWORKS
+
+
+def test_whoever_watches_is_told_which_photos_are_before_a_stage(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = list[tuple[str, ...]]()
+
+    @contextmanager
+    def watched(photos: Sequence[str]) -> Iterator[None]:
+        said.append(tuple(photos))
+        yield
+
+    monkeypatch.setattr(shop.pipeline, "_watched", watched)
+    references = [shop.put(f"watched/{item.id}.jpg", query(item, 31)) for item in PRODUCTS[:3]]
+    shop.ask(*references)
+    for reference in references:
+        assert sum(reference in photos for photos in said) == 3, "decoded, in the networks, decided about"

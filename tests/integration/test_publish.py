@@ -176,6 +176,7 @@ def test_a_publisher_that_lost_its_lock_moves_nothing(catalogs: CatalogStore, tm
     with pytest.raises(LockLostError):
         publish(catalogs, tmp_path / "v2", sealed(tmp_path / "v2", "v2", "v1"), catalogs.current(), lost)
     assert current(catalogs) == "v1"
+    assert versions(catalogs) == ["v1"], "nobody goes back to what was never served"
 
 
 def test_rolling_back_goes_to_the_parent_or_to_a_named_version(catalogs: CatalogStore, tmp_path: Path) -> None:

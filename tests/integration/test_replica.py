@@ -10,17 +10,20 @@ from pathlib import Path
 
 import pytest
 import redis
+from pydantic import SecretStr
 
+from packsight.shared.catalog import parts
 from packsight.shared.catalog.manifest import Manifest, new_version, seal
 from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.versions import CatalogStore
-from packsight.shared.contract.errors import CatalogError
+from packsight.shared.contract.errors import CatalogError, ErrorCode, StorageError
 from packsight.shared.queue import registry
-from packsight.shared.settings import Settings
+from packsight.shared.settings import S3, Settings
 from packsight.shared.storage.objects import Conflict, ObjectStore
 from packsight.worker.catalogs import pointer
 from packsight.worker.catalogs.pointer import LocalPointer, follow, read_local_pointer, versions_folder
 from packsight.worker.catalogs.replica import Replica
+from tests.servers import serving
 from tests.trust import UNCHECKED
 
 RECIPE = Recipe(embedder="e-1", spotter="s-1", details="d-1", matching="m-1")
@@ -367,3 +370,25 @@ def test_a_replica_says_how_long_ago_it_looked_and_bringing_a_version_counts_as_
     replica.sync()
     assert ages == [0.0]
     assert 0.0 < replica.age < 60
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("fault", "code"), [("drip-body", ErrorCode.FETCH_TIMEOUT), ("drip-headers", ErrorCode.HOST_UNREACHABLE)]
+)
+def test_a_version_whose_store_drips_is_left_after_what_its_parts_may_take(
+    live_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, code: ErrorCode
+) -> None:
+    monkeypatch.setattr(parts, "PATIENCE", 0.25)
+    manifest = sealed_version(tmp_path / "v1", content=b"x" * 100_000)  # as much as the store promises
+    with serving() as server:
+        slow = ObjectStore(S3(endpoint=f"127.0.0.1:{server.port}", bucket=fault, access_key="a", secret_key=SecretStr("b")))
+        versions = CatalogStore(slow, "default", UNCHECKED)
+        monkeypatch.setattr(versions, "manifest", lambda _: manifest)
+        replica = Replica(live_settings, "recognizer@test")
+        with pytest.raises(StorageError) as caught:
+            replica._download(versions, manifest.version, RECIPE)
+        assert caught.value.code is code
+        assert replica.age > 0, "it is judged again by when it looked"
+        slow.close()
+    assert not list(versions_folder(live_settings.home, "default").iterdir())

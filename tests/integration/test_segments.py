@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,9 +53,9 @@ def test_a_version_is_built_upon_where_it_was_not_built(shop: Shop, monkeypatch:
     brought: list[str] = []
     download = ObjectStore.download
 
-    def noted(self: ObjectStore, key: str, path: Path, *, limit: int | None = None) -> None:
+    def noted(self: ObjectStore, key: str, path: Path, **how: Any) -> None:
         brought.append(key)
-        download(self, key, path, limit=limit)
+        download(self, key, path, **how)
 
     monkeypatch.setattr(ObjectStore, "download", noted)
     parents = shop.settings.home / "parents" / "default"

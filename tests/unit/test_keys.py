@@ -16,6 +16,7 @@ ROOMS = {
     "tried": keys.tried("", "").removesuffix(":"),
     "child": registry.CHILD,
     "replica": registry.REPLICA,
+    "served": registry.SERVED,
     "process": registry.PROCESS,
     "group": "celery-taskset-meta-",
 }

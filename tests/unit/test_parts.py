@@ -32,9 +32,9 @@ class Counted(Shelf):
         super().upload(key, path)
         self.sent.append(Path(path).name)
 
-    def download(self, key: str, path: Path, *, limit: int | None = None) -> str:
+    def download(self, key: str, path: Path, *, limit: int | None = None, tagged: bool = True) -> str:
         self.fetched.append(path.name)
-        return super().download(key, path, limit=limit)
+        return super().download(key, path, limit=limit, tagged=tagged)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_a_parent_reads_what_a_child_has_in_work_and_by_when_it_will_have_ended(
     parent = Pulses(tmp_path)
     assert parent.work(os.getpid()) is None
     before = time.monotonic()
-    with pulse.working(3, 7, seconds=50):
+    with pulse.working(3, 7, limit=lambda _: 50.0):
         work = parent.work(os.getpid())
         assert work is not None
         assert (work.start, work.stop, work.overdue) == (3, 7, False)
@@ -41,10 +41,10 @@ def test_a_parent_reads_what_a_child_has_in_work_and_by_when_it_will_have_ended(
 
 
 def test_what_a_process_died_over_stays_said_and_what_an_error_ended_does_not(pulse: Pulse, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="defect"), pulse.working(0, 1, seconds=50):
+    with pytest.raises(ValueError, match="defect"), pulse.working(0, 1, limit=lambda _: 50.0):
         raise ValueError("defect")
     assert Pulses(tmp_path).work(os.getpid()) is None
-    with pytest.raises(SystemExit), pulse.working(0, 1, seconds=50):
+    with pytest.raises(SystemExit), pulse.working(0, 1, limit=lambda _: 50.0):
         raise SystemExit
     assert Pulses(tmp_path).work(os.getpid()) is not None
     Pulses(tmp_path).forget(os.getpid())
@@ -53,10 +53,49 @@ def test_what_a_process_died_over_stays_said_and_what_an_error_ended_does_not(pu
 
 def test_a_process_without_a_parent_that_looks_says_nothing_and_works() -> None:
     one, other = Pulse(), Pulse()
-    with one.working(0, 1, seconds=50):
+    with one.working(0, 1, limit=lambda _: 50.0):
         pass
     assert one.holder != other.holder
     one.close()
+
+
+def test_photos_before_a_stage_are_due_before_all_that_are_in_work(pulse: Pulse, tmp_path: Path) -> None:
+    def part() -> tuple[int, int, int] | None:
+        work = Pulses(tmp_path).work(os.getpid())
+        assert work is not None and (work.start, work.stop) == (3, 67)
+        return (work.part.start, work.part.stop, round(work.part.due - time.monotonic())) if work.part else None
+
+    with pulse.working(3, 67, lambda photos: 60.0 + 5 * photos, {"a": 3, "b": 9, "c": 11}):
+        assert part() is None
+        with pulse.part(["b", "c"]):
+            with pulse.part(["a"]):
+                assert part() == (3, 4, 65)
+            assert part() == (9, 12, 70)
+            with pulse.part(["of another batch"]):
+                assert part() == (9, 12, 70)
+        assert part() is None
+        straggler = pulse.part(["c"])
+        straggler.__enter__()
+    with pulse.working(3, 67, lambda photos: 60.0 + 5 * photos, {"a": 3}):
+        straggler.__exit__(None, None, None)
+        assert part() is None, "a thread of the batch before says nothing of this one"
+
+
+@pytest.mark.parametrize(
+    ("work", "late"),
+    [
+        (Work(0, 8, 1100.0), None),
+        (Work(0, 8, 1100.0, Work(2, 3, 1050.0)), None),
+        (Work(0, 8, 1100.0, Work(2, 3, 999.0)), (2, 3)),
+        (Work(0, 8, 999.0, Work(2, 3, 998.0)), None),
+        (Work(2, 3, 1100.0, Work(2, 3, 999.0)), None),
+    ],
+    ids=("nothing is late", "not yet", "one is late", "all are late", "it is alone"),
+)
+@pytest.mark.usefixtures("later")
+def test_of_photos_that_are_late_it_is_told_which(work: Work, late: tuple[int, int] | None) -> None:
+    assert work.late_part == late
+    assert work.overdue is (min(work.due, work.part.due if work.part else work.due) < 1000)
 
 
 def test_what_is_no_word_is_read_as_none(tmp_path: Path) -> None:
@@ -157,9 +196,9 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return forward
 
 
-def dog(words: Words) -> tuple[Watchdog, list[Any]]:
+def dog(words: Words, *unsent: Job) -> tuple[Watchdog, list[Any]]:
     ended: list[Any] = []
-    pool = SimpleNamespace(_pool=SimpleNamespace(on_hard_timeout=ended.append))
+    pool = SimpleNamespace(_pool=SimpleNamespace(on_hard_timeout=ended.append, outbound_buffer=unsent))
     return Watchdog(pool, words, 30), ended  # type: ignore[arg-type]
 
 
@@ -201,6 +240,19 @@ def test_a_child_that_does_not_begin_is_killed(
     later(1)
     looking.look()
     assert child.wait() == -signal.SIGKILL
+
+
+def test_a_child_is_not_killed_for_a_message_that_was_not_sent_to_it(
+    child: subprocess.Popen[bytes], handed: Callable[[Job], Any], later: Callable[[float], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    job = Job(child.pid, accepted=False)  # as the pool has it of one put back, when a new child takes the dead one's place
+    handed(job)
+    looking, _ = dog(Words(), job)
+    for _ in range(3):
+        looking.look()
+        later(1000)
+    assert "is killed" not in caplog.text
+    assert child.poll() is None
 
 
 def stopped(child: subprocess.Popen[bytes]) -> None:

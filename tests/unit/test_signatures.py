@@ -192,7 +192,7 @@ class Generous(Shelf):
             return Blob(data, "tag")
         return super().read(key)
 
-    def download(self, key: str, path: Path, *, limit: int | None = None) -> str:
+    def download(self, key: str, path: Path, *, limit: int | None = None, tagged: bool = True) -> str:
         parts = {name: data for name, data in self.objects.items() if "/parts/" in name}
         path.write_bytes(parts.get(key) or next(iter(parts.values())))
         return "tag"

@@ -79,3 +79,22 @@ def test_a_sync_waits_no_longer_than_a_standstill_lasts_for_workers_that_take_no
         return
     with pytest.raises(UndescribedError, match=r"No worker takes work.*a: result database: NOPERM"):
         watch(progress=False)
+
+
+@pytest.mark.parametrize(
+    ("fleet", "told"),
+    [
+        (Registered(a={}), ""),
+        (Registered(other={}), "No worker is up that could describe photos; `packsight worker` starts one"),
+        (Registered(a=AWAY), "No worker takes work: a: result database: NOPERM"),
+    ],
+)
+def test_a_sync_says_why_nothing_is_described_long_before_it_gives_up(
+    fleet: Registered, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "processes", lambda _: fleet.parents)
+    heard: list[str] = []
+    watch = _Watch(Settings(), fleet, MINE, heard.append)
+    watch._asked -= 60
+    watch(progress=False)
+    assert heard == [told]

@@ -28,6 +28,8 @@ class Answer:
     status: int = 200
     body: bytes = PAGE
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "text/html"})
+    listing: bytes = b""
+    """What whoever asks for a list gets instead."""
 
 
 @pytest.fixture
@@ -47,13 +49,15 @@ def store(answer: Answer) -> Iterator[ObjectStore]:
 
         def reply(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(answer.status)
+            lists = bool(answer.listing) and "list-type=" in self.path
+            body = answer.listing if lists else answer.body
+            self.send_response(200 if lists else answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body)))
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(answer.body)
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -110,6 +114,31 @@ def test_an_answer_that_is_not_s3s_is_a_passing_failure_whatever_was_asked(
     assert not store.answers()
 
 
+LISTING = """<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bucket</Name>
+<IsTruncated>false</IsTruncated>{}</ListBucketResult>"""
+DIRECTORY = "<CommonPrefixes><Prefix>catalogs/{}/</Prefix></CommonPrefixes>"
+ABSENT = b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code><Message>none</Message></Error>"
+
+
+@pytest.mark.parametrize(
+    ("names", "status", "body", "answers"),
+    [
+        ((".deleted", "shop"), 200, PHOTO, True),
+        ((".deleted", "shop"), 500, b"", False),
+        ((".deleted", "shop"), 404, ABSENT, True),
+        ((".deleted",), 500, b"", True),
+        ((), 500, b"", True),
+    ],
+    ids=("reads", "lists and cannot read", "has no pointer yet", "has no catalog any more", "is empty"),
+)
+def test_a_server_answers_where_it_gives_what_it_lists(
+    answer: Answer, store: ObjectStore, names: tuple[str, ...], status: int, body: bytes, answers: bool
+) -> None:
+    answer.listing = LISTING.format("".join(map(DIRECTORY.format, names))).encode()
+    answer.status, answer.body, answer.headers = status, body, {"ETag": f'"{MD5}"', "Content-Type": "application/xml"}
+    assert store.answers() is answers
+
+
 def test_content_that_is_not_what_its_tag_says_is_refused(answer: Answer, store: ObjectStore, tmp_path: Path) -> None:
     answer.body, answer.headers = PHOTO, {"ETag": f'"{MD5}"'}
     assert store.read("key").data == PHOTO
@@ -130,6 +159,12 @@ def test_content_that_is_not_what_its_tag_says_is_refused(answer: Answer, store:
 def test_a_tag_that_is_no_hash_of_the_content_is_none(answer: Answer, store: ObjectStore, headers: dict[str, str]) -> None:
     answer.body, answer.headers = b"other", headers
     assert store.read("key").data == b"other"
+
+
+def test_content_whose_hash_is_known_is_not_held_against_its_tag(answer: Answer, store: ObjectStore, tmp_path: Path) -> None:
+    answer.body, answer.headers = b"other", {"ETag": f'"{MD5}"'}
+    assert store.download("key", tmp_path / "down", tagged=False) == MD5
+    assert (tmp_path / "down").read_bytes() == b"other"
 
 
 def test_a_download_stops_at_its_limit(answer: Answer, store: ObjectStore, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class Replica(threading.Thread):
 
     @property
     def age(self) -> float:
-        """Seconds since it last looked; none while it brings a version, which takes what it takes: its reads have limits."""
+        """Seconds since it last looked; none while it brings a version, whose parts have limits by their sizes."""
         return 0.0 if self._bringing else time.monotonic() - self._looked
 
     def stop(self) -> None:

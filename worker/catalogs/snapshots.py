@@ -21,6 +21,7 @@ from packsight.worker.catalogs.pointer import LocalPointer, arrived, follow, rea
 log = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 30.0
+"""For the first catalog to arrive on this host. Where others are served already, batches of these would wait too."""
 
 
 class _Place(NamedTuple):
@@ -89,7 +90,7 @@ class Catalogs:
         CATALOG_REFUSED when there is no version that this child can use.
         """
         if not self._take_up(name):
-            self._await_replica(name)
+            self._await_replica(name, 0.0 if self.versions else _WAIT_SECONDS)
             self._take_up(name)
         with self._lock:
             for place in self._places(name, message):
@@ -198,10 +199,10 @@ class Catalogs:
             self._closed[place] = self._open.pop(place).manifest.version
             log.info("catalog %s: closed until it is asked for", place.name, extra={"action": "catalog_closed"})
 
-    def _await_replica(self, name: str) -> None:
+    def _await_replica(self, name: str, seconds: float) -> None:
         if not is_published(self._store, name):
             raise CatalogError(ErrorCode.CATALOG_MISSING, f"There is no catalog named {name}", retryable=False)
-        deadline = time.monotonic() + _WAIT_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             pointer = read_local_pointer(self._home, name, self._recipe)
             if pointer is not None and not pointer.deleted:

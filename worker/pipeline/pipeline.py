@@ -14,15 +14,16 @@ import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError, Dependency, ImageError, Outage, StorageError
 from packsight.shared.contract.messages import PARTS, Part, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome
-from packsight.shared.contract.references import shown
+from packsight.shared.contract.references import plain, shown
 from packsight.shared.matching.decision import by_barcode, decision
 from packsight.shared.matching.stages import rank_by_all, rank_by_details
 from packsight.shared.matching.stopping import as_served, with_evidence
@@ -46,6 +47,9 @@ from packsight.worker.pipeline.several import Asked, Several, find_several
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+Watched = Callable[[Sequence[str]], AbstractContextManager[None]]
+
 
 class Pipeline:
     """The networks of one child with everything that feeds them."""
@@ -60,7 +64,9 @@ class Pipeline:
         limits: Decode,
         threads: int,
         flow: FlowParameters = FLOW,
+        watched: Watched = lambda _: nullcontext(),
     ) -> None:
+        """watched: the context in which photos of these references are before a stage that may never end."""
         self._fetcher = fetcher
         self._embedder = embedder
         self._spotter = spotter
@@ -68,6 +74,7 @@ class Pipeline:
         self._cache = cache
         self._limits = limits
         self._flow = flow
+        self._watched = watched
         self._fetchers = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
         self._loaders = ThreadPoolExecutor(flow.ahead, thread_name_prefix="load")
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="finish")
@@ -101,12 +108,21 @@ class Pipeline:
         )  # fmt: skip
         away: dict[str, str] = {}
         decide = partial(self._decide, snapshot=snapshot, answer=answer, request=request)
-        outcomes = postprocess(self._finisher, decide, _noting_outages(photos, away), most=self._flow.ahead)
+        finish = partial(self._watching, decide)
+        outcomes = postprocess(self._finisher, finish, _noting_outages(photos, away), most=self._flow.ahead)
         answers = {outcome.image: outcome for outcome in outcomes}
         if away:
             finished = {image: outcome for image, outcome in answers.items() if image not in away}
             raise Outage(Dependency.STORE, next(iter(away.values())), finished)
         return [answers[reference] for reference in request.images]
+
+    def require_networks(self) -> None:
+        """Raise an Outage where the networks do not answer any more, as on a device that was lost."""
+        try:
+            self._embedder.warm_up()
+            self._spotter.warm_up()
+        except Exception as error:
+            raise Outage(Dependency.NETWORKS, f"{type(error).__name__}: {plain(str(error))}") from error
 
     def describe(self, references: Sequence[str], parts: Collection[Part] = PARTS) -> Iterator[Extracted]:
         """Extract the wanted parts of photos, in order, and let go of their pixels.
@@ -114,7 +130,8 @@ class Pipeline:
         They go into the feature store, so they do not take the place of others in the cache.
         """
         photos = self.extract(references, parts=parts, asked=False)
-        return postprocess(self._finisher, partial(self._complete, parts=parts), photos, most=self._flow.ahead)
+        complete = partial(self._complete, parts=parts)
+        return postprocess(self._finisher, partial(self._watching, complete), photos, most=self._flow.ahead)
 
     def extract(
         self,
@@ -151,11 +168,12 @@ class Pipeline:
             old = {photo.sha256: photo for photo in usable if photo.sha256 in known and lacking(known[photo.sha256])}
             for sha256, photo in old.items():
                 photo.barcodes = known[sha256].barcodes
-            if barcodes:
-                self._read_barcodes(photo for photo in (*new.values(), *old.values()) if photo.barcodes is None)
-            self._look(list(new.values()), enough, parts, asked=asked)
-            known |= {sha256: replace(photo.described(), cut_for=version) for sha256, photo in new.items()}
-            known |= self._look_again(old, known, enough, version)
+            with self._watched([photo.reference for photo in (*new.values(), *old.values())]):
+                if barcodes:
+                    self._read_barcodes(photo for photo in (*new.values(), *old.values()) if photo.barcodes is None)
+                self._look(list(new.values()), enough, parts, asked=asked)
+                known |= {sha256: replace(photo.described(), cut_for=version) for sha256, photo in new.items()}
+                known |= self._look_again(old, known, enough, version)
             for photo in usable:
                 photo.features = known[photo.sha256]
                 if products == 1 and photo.query is not None:
@@ -187,7 +205,7 @@ class Pipeline:
                 if photo.sha256 not in known and (found := self._cache.get(photo.sha256, version)):
                     known[photo.sha256] = found
             if photo.sha256 not in known or lacking(known[photo.sha256]):
-                with photo.timed("decode"), photo.limited("decode", self._limits.seconds):
+                with self._watched([photo.reference]), photo.timed("decode"), photo.limited("decode", self._limits.seconds):
                     photo.photo()
         return photo
 
@@ -272,6 +290,11 @@ class Pipeline:
             lines = read_in_parts(self._spotter, [photo.photo() for photo in photos], ask)
         for photo, words in zip(photos, lines, strict=True):
             photo.words = words
+
+    def _watching(self, work: Callable[[Extracted], T], photo: Extracted) -> T:
+        """Finish a photo."""
+        with self._watched([photo.reference]):
+            return work(photo)
 
     def _decide(self, photo: Extracted, snapshot: Snapshot, answer: Answer, request: RecognizeRequest) -> Outcome:
         """Decide by what was enough, or by everything."""

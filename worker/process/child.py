@@ -71,6 +71,7 @@ def build(config: Settings) -> Child:
     own = recipe(embedder.description.fingerprint(), spotter.description.fingerprint())
     models = describe_key(own.embedder, own.spotter)
     catalogs = Catalogs(config.home, store, own, room=config.worker.catalogs_mb * 1e6)
+    pulse = Pulse.of_child()
     pipeline = Pipeline(
         Fetcher(config, store),
         embedder,
@@ -79,6 +80,7 @@ def build(config: Settings) -> Child:
         FeatureCache(config, models),
         config.decode,
         threads=config.fetch.threads,
+        watched=pulse.part,
     )
     catalogs.refresh()
     facts = ChildEntry(
@@ -106,7 +108,7 @@ def build(config: Settings) -> Child:
         ledger=Ledger(config),
         dead_letters=DeadLetters(config),
         registration=registration,
-        pulse=Pulse.of_child(),
+        pulse=pulse,
     )
 
 

@@ -47,6 +47,9 @@ def _breakers(config: Settings) -> Breakers:
         with suppress(redis.RedisError):
             registry.hint(results, "")
 
-    # Whether a catalog can be served is known when it is asked for again: by then its version may have come.
-    probes = {Dependency.STORE: store.answers, Dependency.RESULTS: keeps_results, Dependency.CATALOG: lambda: True}
-    return Breakers(probes, look_for_catalogs)
+    def is_known_when_asked() -> bool:
+        # A catalog's version may have come by then, and a child with new networks be there.
+        return True
+
+    probes = {Dependency.STORE: store.answers, Dependency.RESULTS: keeps_results}
+    return Breakers(dict.fromkeys(Dependency, is_known_when_asked) | probes, look_for_catalogs)

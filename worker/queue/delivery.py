@@ -2,7 +2,7 @@
 
 A batch is run whole. Photos that were in work together when that came to no end, for whatever reason, are halved for the next
 delivery, and those that were not stay together: so one that kills its worker is alone after as many runs as its batch can be
-halved. What has an outcome keeps it.
+halved. Photos at which a stage stood still, while others were in work, are set apart at once. What has an outcome keeps it.
 
 A photo is condemned only for what was seen of it alone: children that died over it, or were killed since it took too long, while
 their parent lived to see it; or very many parents of which nothing was heard again. It is then failed with the cause, put on the
@@ -54,6 +54,10 @@ one for which memory does not suffice may, would otherwise do so for ever. Nobod
 reasons of their own; but ten of them over the one photo, whose work takes a second or two, are no chance any more."""
 
 
+_SIGNALS = (Ignore, Reject, Retry, RedisError, Outage, PutOff)
+"""What is raised of a batch that is not at fault."""
+
+
 class AlreadyEnded(Ignore):  # type: ignore[misc]
     """The task has its result; the message is acknowledged and the result stays as it is."""
 
@@ -67,6 +71,8 @@ class BatchKind(Generic[R, A]):
     outcome: type[A]
     run: Callable[[R, str], list[A]]
     """One outcome per image of the request, in order; the other argument is the id of its message."""
+    check: Callable[[], None] = lambda: None
+    """Raises an Outage where it is not the photo that failed, but whatever is run here."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ class Batch(Generic[R, A]):
             except PutOff as later:
                 book.hand_back(self.task_id, self.pulse.holder)
                 raise Reject(later, requeue=True) from later
-            except (Ignore, Reject, Retry, RedisError):
+            except _SIGNALS:
                 raise
             except Exception:
                 log.exception("photos failed together and are run apart", extra={"task_id": self.task_id})
@@ -155,7 +161,7 @@ class Batch(Generic[R, A]):
         """Run some photos together; an error of the program is raised where they are several, and the outcome of one alone."""
         try:
             return self._together(group)
-        except (Ignore, Reject, Retry, RedisError, Outage, PutOff):
+        except _SIGNALS:
             raise
         except Exception as error:
             if len(group) > 1:
@@ -172,11 +178,23 @@ class Batch(Generic[R, A]):
         if span != (0, len(self.request.images)):  # which is what the book says from the beginning
             self.ledger.deliveries.begin_part(self.task_id, self.pulse.holder, span)
         request = self.request.model_copy(update={"images": [self.request.images[place] for place in group]})
-        with self.pulse.working(*span, self.ledger.settings.worker.seconds_for(len(group))):
-            outcomes = self.kind.run(request, self.task_id)
+        places = dict(zip(request.images, group, strict=True))
+        with self.pulse.working(*span, self.ledger.settings.worker.seconds_for, places):
+            outcomes = self._tried(request)
         if len(outcomes) != len(group):
             raise RuntimeError(f"{len(outcomes)} outcomes for {len(group)} images")
         return outcomes
+
+    def _tried(self, request: R) -> list[A]:
+        """Run photos; where one alone meets an error of the program, it is seen whether any could be answered."""
+        try:
+            return self.kind.run(request, self.task_id)
+        except (*_SIGNALS, PacksightError):
+            raise
+        except Exception:
+            if len(request.images) == 1:
+                self.kind.check()
+            raise
 
     def _keep(self, outage: Outage) -> None:
         """Keep what was finished in spite of an outage, so that it is not done again."""

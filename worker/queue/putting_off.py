@@ -1,4 +1,5 @@
-"""Batches that come again later though nothing is away: of photos that cannot be had now, and of work that cannot be kept now.
+"""Batches that come again later though nothing is away: of photos that cannot be had now, of work that cannot be kept now, and of
+catalogs that nobody serves now.
 
 Photos of foreign hosts are asked for again in a later delivery, a counted number of times.
 
@@ -11,13 +12,16 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+import redis
 
 from packsight.shared.contract.errors import Dependency, ErrorCode, Outage, PutOff, StorageError
 from packsight.shared.contract.outcomes import Failure
 from packsight.shared.contract.references import scheme
+from packsight.shared.queue import registry
 from packsight.shared.storage.objects import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -40,6 +44,8 @@ class PauseParameters:
     """Share by which a pause is longer or shorter by chance."""
     unkept: float = 15.0
     """Until what object storage did not keep is made again: people make room on a disk, and making it anew costs much."""
+    unserved: float = 15.0
+    """Until somebody may serve a catalog that nobody does: a sync makes a version, and hosts bring it."""
     room: float = 25.0
     """What must be left until a message expires when it comes back: fetching one photo may take 20 s, finding a child some."""
 
@@ -57,6 +63,17 @@ def not_kept(store: ObjectStore, error: StorageError) -> Outage | PutOff:
         log.warning("what was made of photos cannot be kept: %s %s", error.message, error.remedy, extra={"action": "not_kept"})
         return PutOff(f"what was made of its photos is not kept: {error.message}", PAUSES.unkept)
     return Outage(Dependency.STORE, error.message)
+
+
+def not_served(client: redis.Redis, catalog: str, outage: Outage, served: Collection[str]) -> Outage | PutOff:
+    """What a batch meets whose catalog this child cannot serve, by who can; served: the catalogs that this child serves.
+
+    Where another worker serves it, or this one serves none, it goes back at once, and this worker takes no further one. Where
+    nobody does, all that this one serves would stand still for it: it comes again until somebody can.
+    """
+    if outage.dependency is not Dependency.CATALOG or not served or registry.is_served(client, catalog):
+        return outage
+    return PutOff(f"nobody serves catalog {catalog}: {outage.detail}", PAUSES.unserved)
 
 
 def can_pass(image: str, failure: Failure | None) -> bool:

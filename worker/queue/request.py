@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -15,8 +19,9 @@ from celery.worker import state
 from celery.worker.request import Request
 from redis import RedisError
 
-from packsight.shared.contract.errors import ErrorCode, Outage, PutOff, TaskError
-from packsight.shared.contract.outcomes import Result
+from packsight.shared.contract.errors import Dependency, ErrorCode, Outage, PutOff, TaskError
+from packsight.shared.contract.messages import RECOGNIZE
+from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Result
 from packsight.shared.metrics import table
 from packsight.shared.metrics.noting import note
 from packsight.shared.queue.app import App
@@ -32,7 +37,7 @@ log = logging.getLogger(__name__)
 
 IDLE_DEATHS = 10
 """Children that may die with a batch in hand but none of its photos in work, before it is given up: while they read the message
-or store the result. No photo can be blamed for these, and that many are no chance."""
+or store the result. No photo can be blamed for these, and that many are no chance. What has an outcome keeps it."""
 
 
 @lru_cache(maxsize=1)
@@ -120,6 +125,8 @@ class BatchRequest(Request):  # type: ignore[misc]
         if isinstance(error, Reject) and isinstance(error.reason, Outage):
             # A child gave its batch back because something is away that every batch needs: no more work is taken.
             outages().trip(error.reason)
+            if error.reason.dependency is Dependency.NETWORKS:
+                self._replace_child()
         cause = cause_of(error)
         ours = cause is not None and not (self._already_cancelled or self._already_revoked or state.should_terminate)
         if ours and self._success_was_stored():
@@ -142,6 +149,12 @@ class BatchRequest(Request):  # type: ignore[misc]
         else:
             self._give_up(cause)
 
+    def _replace_child(self) -> None:
+        """End a child whose networks answer no more; the next builds its own. It has handed its batch back and holds none."""
+        if self.worker_pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.worker_pid, signal.SIGKILL)
+
     def _put_off(self, put_off: PutOff) -> None:
         """Leave the message with the broker until its photos are asked for again."""
         note(table.ENDINGS.of(self.name, "put_off"))
@@ -160,13 +173,14 @@ class BatchRequest(Request):  # type: ignore[misc]
         """Note what the child died over; False when too many have died over nothing that could be set apart."""
         deliveries, pid = _books(self.app)[0].deliveries, self.worker_pid
         holder, work = pulses().holder(pid), pulses().work(pid)
+        late = work.late_part if work and cause is ErrorCode.TIME_LIMIT else None
         pulses().forget(pid)
         try:
             if self.blameless:
                 deliveries.hand_back(self.id, holder)
                 return True
-            span = (work.start, work.stop) if work else None
-            return deliveries.record_death(self.id, holder, cause, span) <= IDLE_DEATHS
+            span = late or ((work.start, work.stop) if work else None)
+            return deliveries.record_death(self.id, holder, cause, span, beside_others=late is not None) <= IDLE_DEATHS
         except RedisError:
             log.warning("the death of a child cannot be noted", exc_info=True)
             return True
@@ -183,12 +197,30 @@ class BatchRequest(Request):  # type: ignore[misc]
             deliveries=ledger.deliveries.count(self.id),
         )
         dead_letters.put(dead_letter)
+        kept = ledger.deliveries.kept(self.id) if self._type == RECOGNIZE else {}
+        if kept:
+            self._end_with(kept, Failure.of_code(cause, text))
+            return
         error = TaskError(cause, text)
         self.task.backend.mark_as_failure(self.id, error, request=self._context, store_result=self.store_errors)
         ledger.deliveries.end(self.id)
         self.acknowledge()
         self.send_event("task-failed", exception=repr(error), traceback="")
         note(table.ENDINGS.of(self.name, "failed"))
+
+    def _end_with(self, kept: Mapping[int, str], failure: Failure) -> None:
+        """Answer a batch, as a child would, with the outcomes that it has by place; its other photos fail."""
+        images = enumerate(self.args[0]["images"])
+        outcomes = [
+            Outcome.model_validate_json(kept[place]) if place in kept else Outcome.failed(image, failure)
+            for place, image in images
+        ]
+        result = RecognizeResult.of(outcomes)
+        self.task.follow(self._context, result)
+        self.task.backend.mark_as_done(self.id, result, request=self._context, store_result=not self.ignore_result)
+        self.task.on_success(result, self.id, self.args, self.kwargs)
+        self.acknowledge()
+        self.send_event("task-succeeded", result=repr(result), runtime=None)
 
 
 def _images(arguments: Any) -> int:

@@ -15,7 +15,7 @@ from packsight.shared.queue.dead_letters import DeadLetter
 from packsight.worker.app import worker_app
 from packsight.worker.queue.counting import count
 from packsight.worker.queue.delivery import A, Batch, BatchKind, R
-from packsight.worker.queue.putting_off import not_kept
+from packsight.worker.queue.putting_off import not_kept, not_served
 from packsight.worker.queue.request import BatchTask
 
 if TYPE_CHECKING:
@@ -57,7 +57,11 @@ def _answer(task: BatchTask, kind: BatchKind[R, A], arguments: tuple[Any, ...], 
 
 
 def _recognize(request: RecognizeRequest, message: str) -> list[Outcome]:
-    return _child().pipeline.recognize(request, message)
+    here = _child()
+    try:
+        return here.pipeline.recognize(request, message)
+    except Outage as outage:
+        raise not_served(here.ledger.client, request.catalog, outage, here.catalogs.versions) from outage
 
 
 def _describe(request: DescribeRequest, _: str) -> list[Described]:
@@ -84,8 +88,12 @@ def _describe(request: DescribeRequest, _: str) -> list[Described]:
     return described
 
 
-RECOGNITION = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, _recognize)
-DESCRIPTION = BatchKind(DESCRIBE, DescribeRequest, Described, _describe)
+def _check() -> None:
+    _child().pipeline.require_networks()
+
+
+RECOGNITION = BatchKind(RECOGNIZE, RecognizeRequest, Outcome, _recognize, _check)
+DESCRIPTION = BatchKind(DESCRIBE, DescribeRequest, Described, _describe, _check)
 
 
 def _parse(here: Child, task: BatchTask, kind: type[R], arguments: tuple[Any, ...], options: dict[str, Any]) -> R:

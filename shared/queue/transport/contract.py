@@ -209,6 +209,7 @@ FOREIGN: dict[str, dict[str, str]] = {
         "on_failure": "(self, exc, task_id, args, kwargs, einfo)",
     },
     "celery.backends.base:Backend": {
+        "mark_as_done": "(self, task_id, result, request=, store_result=, state=)",
         "mark_as_failure": (
             "(self, task_id, exc, traceback=, request=, store_result=, call_errbacks=, state=)"
         ),
@@ -252,6 +253,7 @@ FOREIGN: dict[str, dict[str, str]] = {
         "reject": "(self, requeue=)",
         "send_event": "(self, type, **fields)",
         "store_errors": PRESENT,
+        "ignore_result": PRESENT,
         "_already_cancelled": PRESENT,
         "_already_revoked": PRESENT,
         "_success_was_stored": "(self)",
@@ -277,6 +279,7 @@ FOREIGN: dict[str, dict[str, str]] = {
     },
     "celery.concurrency.asynpool:AsynPool": {
         "on_hard_timeout": PRESENT,
+        "outbound_buffer": PRESENT,
     },
     "billiard.pool:TimeoutHandler": {
         "on_hard_timeout": "(self, job)",
