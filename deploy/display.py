@@ -40,17 +40,24 @@ def started(console: Console, folder: StackFolder, state: StackState) -> None:
     if "flower" in urls:
         keys = f"user {FLOWER_USER}, password {state.credentials.flower}"
         console.print(f"Flower: {urls['flower']}, {keys}", highlight=False, soft_wrap=True)
-    if "http" in urls:
-        from packsight.producer.http.accounts import Accounts  # noqa: PLC0415 - of a part that the core lacks, whose `status` comes by here
-
-        own = Accounts(folder.root).sign_in(PAGE_USER, state.credentials.page) is None
-        password = "your own" if own else state.credentials.page
-        console.print(f"Page: {urls['http']}, user {PAGE_USER}, password {password}", highlight=False, soft_wrap=True)
+    if page := page_of(folder, state):
+        console.print(page, highlight=False, soft_wrap=True)
     console.print(f"Settings: {folder.env_file}", highlight=False, soft_wrap=True)
     if folder.env_file != STACK_FILE.resolve():
         line = f"In terminals elsewhere: [bold]export PACKSIGHT_STACK_FILE={escape(shlex.quote(str(folder.env_file)))}[/]"
         console.print(line, highlight=False, soft_wrap=True)
     console.print("Next:\n  [bold]packsight catalog sync --feed FEED[/]\n  [bold]packsight submit PHOTOS --wait[/]")
+
+
+def page_of(folder: StackFolder, state: StackState) -> str:
+    """Where a stack's page is, and who signs in by what; empty where it has none."""
+    url = next((part.url for part in state.parts if part.name == "http"), "")
+    if not url:
+        return ""
+    from packsight.producer.http.accounts import Accounts  # noqa: PLC0415 - of a part that the core lacks, whose `status` comes by here
+
+    own = Accounts(folder.root).sign_in(PAGE_USER, state.credentials.page) is None
+    return f"Page: {url}, user {PAGE_USER}, password {'your own' if own else state.credentials.page}"
 
 
 def _parts(console: Console, seen: Observation) -> None:

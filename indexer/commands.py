@@ -14,7 +14,6 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from packsight.indexer import canary as trial
 from packsight.indexer import deletion, publish, tables
@@ -39,8 +38,9 @@ from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.catalog.signatures import create_key, public_key
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, is_published, published_names
-from packsight.shared.contract.errors import CatalogError, ErrorCode, PacksightError, StoreUnable, UserError
+from packsight.shared.contract.errors import CatalogError, ErrorCode, StorageAway, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, check_catalog_name
+from packsight.shared.progress import steps
 from packsight.shared.queue import refusals, tried
 from packsight.shared.settings import Settings, act_as, settings
 from packsight.shared.storage import layout
@@ -71,10 +71,10 @@ def sync(
     """
     _check(feed, photos, catalog)
     config = _with_columns(settings(), columns)
-    with _stoppable(_LEFT), _reachable(), _progress() as progress:
+    with _stoppable(_LEFT), _reachable(), steps() as told:
         share = config.catalog.canary if canary is None else canary
         request = SyncRequest(feed, photos, catalog, force=force, all_pictures=all_pictures, canary=share)
-        report = run_sync(request, config, progress)
+        report = run_sync(request, config, told, told.remark)
     out.print(tables.sync_summary(report))
     if failures := tables.failures(report):
         out.print(failures)
@@ -435,11 +435,8 @@ def _reachable() -> Iterator[None]:
     except (RedisError, OperationalError) as error:
         away = advice.start(settings().home, "broker", "PACKSIGHT_BROKER_URL and PACKSIGHT_RESULT_URL")
         raise UserError(f"Redis does not answer ({error}). {refusals.remedy(error, away)}") from None
-    except PacksightError as error:
-        if error.code not in {ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT} or isinstance(error, StoreUnable):
-            raise
-        remedy = advice.start(settings().home, "s3", "PACKSIGHT_S3__ENDPOINT")
-        raise UserError(f"Object storage does not answer ({error.message}). {remedy}") from None
+    except StorageAway as error:
+        raise UserError(f"{error.message}. {advice.start(settings().home, 's3', 'PACKSIGHT_S3__ENDPOINT')}") from None
 
 
 @contextmanager
@@ -469,23 +466,3 @@ def _never_published(name: str) -> UserError:
     return UserError(
         f"Catalog {name} was never published. Publish it with `packsight catalog sync --catalog {name} --feed …`."
     )
-
-
-class _Bars:
-    """Progress bars, one for each step that reports."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._steps: dict[str, TaskID] = {}
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        if step not in self._steps:
-            self._steps[step] = self._progress.add_task(step, total=total)
-        self._progress.update(self._steps[step], completed=done, total=total)
-
-
-@contextmanager
-def _progress() -> Iterator[_Bars]:
-    columns = (TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield _Bars(progress)

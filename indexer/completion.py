@@ -102,6 +102,7 @@ def extract(
     shas = {reference: sha for sha, reference in places.items()}
     failed: dict[str, Failure] = dict.fromkeys(places, _unanswered())
     ended = 0
+    progress("described", ended, len(places))
     for parts, group in groups.items():
         for result in extractor.extract(recipe, [places[sha] for sha in group], parts):
             for photo in result.photos:

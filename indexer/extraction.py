@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Protocol
 
@@ -40,8 +40,9 @@ class Extractor(Protocol):
 class QueueExtractor:
     """Makes features by the tasks `packsight.describe` of running workers."""
 
-    def __init__(self, settings: Settings, fleet: Fleet) -> None:
-        self._settings, self._fleet = settings, fleet
+    def __init__(self, settings: Settings, fleet: Fleet, remark: Callable[[str], None] = lambda _: None) -> None:
+        """remark: hears now and then what keeps the workers from it, and "" when nothing does."""
+        self._settings, self._fleet, self._remark = settings, fleet, remark
         self._app = make_app("packsight.indexer", settings, sends_only=True)
 
     def extract(self, recipe: Recipe, references: Sequence[str], parts: Sequence[Part]) -> Iterator[DescribeResult]:
@@ -49,7 +50,7 @@ class QueueExtractor:
 
         Raises UndescribedError when no worker of the recipe is left, or when none of them takes work for long.
         """
-        watch = _Watch(self._settings, self._fleet, recipe)
+        watch = _Watch(self._settings, self._fleet, recipe, self._remark)
         with closing(Ledger(self._settings)) as ledger:
             batches = describe(
                 references,
@@ -68,8 +69,10 @@ class QueueExtractor:
 class _Watch:
     """Waits between two looks at the results, and notices that describing has come to a standstill."""
 
-    def __init__(self, settings: Settings, fleet: Fleet, recipe: Recipe) -> None:
-        self._settings, self._fleet, self._recipe = settings, fleet, recipe
+    def __init__(
+        self, settings: Settings, fleet: Fleet, recipe: Recipe, remark: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._settings, self._fleet, self._recipe, self._remark = settings, fleet, recipe, remark
         self._silence = 2.0 * settings.worker.seconds_for(settings.catalog.describe_batch) + 60
         self._heard = self._worker_seen = self._working = self._asked = time.monotonic()
         self._idle = ""
@@ -87,11 +90,14 @@ class _Watch:
             self._heard = self._worker_seen = self._working = now
         if now - self._asked > _ASK:
             self._asked = now
-            if self._is_up():
+            is_up = self._is_up()
+            if is_up:
                 self._worker_seen = now
             self._idle = self._fleet.idle(self._recipe)
             if not self._idle:
                 self._working = now
+            why = f"No worker takes work: {self._idle}" if self._idle else ""
+            self._remark(why if is_up else "No worker is up that could describe photos; `packsight worker` starts one")
         if now - self._worker_seen > _PATIENCE:
             raise UndescribedError(f"{NO_WORKERS} What is described so far is kept.")
         if now - self._heard <= self._silence:

@@ -70,6 +70,7 @@ def fetch_photos(
 
         for step in agenda(state, STEP):
             found: list[tuple[Asked, Seen]] = []
+            progress(looked)
             try:
                 for asked, seen in zip(step, pool.map(look, step), strict=True):
                     found.append((asked, seen))

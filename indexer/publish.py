@@ -28,11 +28,16 @@ def publish(
     """Upload a checked version, all of it if `anew`, and let the pointer name it for its recipe.
 
     share: of the messages that it is to answer as a canary, if there is a version for its recipe yet; else all. `still_ours` is
-    asked before the pointer is set and raises when it must not be. When the pointer has come to name another version for this
-    recipe than `expected` does, it stays so, the upload is removed and UserError raised.
+    asked before the pointer is set and raises when it must not be: then nothing names the version, and the upload is removed.
+    When the pointer has come to name another version for this recipe than `expected` does, it stays so, the upload is removed
+    and UserError raised.
     """
     catalogs.upload(folder, anew=anew)
-    still_ours()
+    try:
+        still_ours()
+    except UserError:
+        catalogs.remove(manifest.version)
+        raise
     try:
         point(catalogs, [manifest], expected, share=share)
     except Conflict:

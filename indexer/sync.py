@@ -11,6 +11,7 @@ and the published versions is kept in the state, a file that may be lost at any 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from packsight.indexer.completion import Progress
@@ -29,14 +30,19 @@ from packsight.indexer.state import resolution
 from packsight.indexer.state.database import DamagedStateError, State, discard, opened
 from packsight.indexer.undecided import DeletedError
 from packsight.shared.catalog.trust import Trust
+from packsight.shared.contract.errors import PacksightError
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
 
 log = logging.getLogger(__name__)
 
 
-def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lambda *_: None) -> SyncReport:
+def run_sync(
+    request: SyncRequest, settings: Settings, progress: Progress = lambda *_: None, remark: Callable[[str], None] = lambda _: None
+) -> SyncReport:
     """Sync under the catalog's lock, with the running workers.
+
+    remark: hears what keeps them from describing photos, and "" when nothing does.
 
     Raises LockHeldError when another sync of the catalog is going on, UserError and PacksightError when this one fails.
     """
@@ -47,7 +53,7 @@ def run_sync(request: SyncRequest, settings: Settings, progress: Progress = lamb
         lease = stack.enter_context(sync_lock(fleet.redis, request.catalog, "a sync"))
         with noted(fleet.redis, request.catalog) as note:
             store.ensure_bucket()
-            report = sync(Run(request, settings, store, fleet, QueueExtractor(settings, fleet), lease, progress))
+            report = sync(Run(request, settings, store, fleet, QueueExtractor(settings, fleet, remark), lease, progress))
             note(report)
             return report
 
@@ -56,7 +62,17 @@ def sync(run: Run) -> SyncReport:
     """Bring the catalog in step with its feed; raises UserError and PacksightError when that fails.
 
     Of a catalog that was deleted nothing counts that was known of it, and the clock alone does not bring it back (DeletedError).
+    What goes wrong without the lock went wrong for that: whoever has it by then has cleared away what was needed here.
     """
+    try:
+        return _remembering(run)
+    except PacksightError:
+        run.lease.check()
+        raise
+
+
+def _remembering(run: Run) -> SyncReport:
+    """Sync with what the indexer's memory holds, or with a new one where it is damaged."""
     if is_deleted(run.store, run.request.catalog, Trust.of_publisher(run.settings)):
         if run.request.by_clock:
             raise DeletedError(run.request.catalog)

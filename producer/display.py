@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
-from time import monotonic
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -23,137 +20,17 @@ from packsight.producer.summary import State, Summary
 from packsight.shared.contract.messages import Priority
 from packsight.shared.contract.outcomes import Candidate, Failure, Outcome, Status
 from packsight.shared.contract.references import printable, shown
+from packsight.shared.progress import console
 from packsight.shared.storage.jobs import JobKind, JobManifest
 
-console = Console(stderr=True, highlight=False)
-"""For progress and remarks."""
 page = Console(highlight=False)
 """For what was asked for."""
 
 COLOURS = {Status.FAILED: "red", Status.AMBIGUOUS: "yellow", Status.NO_MATCH: "dim", Status.MATCHED: "green"}
-PATIENCE = 30.0
-"""Seconds without an outcome after which it is said what can be done: on a slow machine a batch of 16 takes that long."""
-PERIOD = 30.0
-"""Seconds between two lines of progress where there is no terminal: whoever reads a log wants to see that it goes on."""
 _NAMED = 3
 """Photos that are named of each kind of failure."""
 _TOLD = 5
 """Kinds of failure that are told in full."""
-
-
-@dataclass
-class Pace:
-    """How fast things are done: what was done since the beginning by the time that it took, up to the last of it.
-
-    total: None where it is not known; already: done before it began, which says nothing of the pace.
-    """
-
-    total: int | None
-    already: int
-    begun: float
-    done: int = 0
-    last: float = 0.0
-
-    def advance(self, count: int) -> None:
-        """Count what was done."""
-        self.done += count
-        self.last = monotonic()
-
-    @property
-    def rate(self) -> float | None:
-        """Per second; None before the first."""
-        new, seconds = self.done - self.already, self.last - self.begun
-        return new / seconds if new > 0 and seconds > 0 else None
-
-    @property
-    def left(self) -> float | None:
-        """Seconds until all is done at this rate; None when it is, or nothing tells, as where nothing has been done for long."""
-        if not self.rate or self.total is None or self.done >= self.total or monotonic() - self.last > PATIENCE:
-            return None
-        return (self.total - self.done) / self.rate
-
-    def words(self) -> str:
-        """All of it, in figures."""
-        total = "" if self.total is None else f"/{self.total:,}"
-        rate = "" if self.rate is None else f" · {self.rate:.1f}/s"
-        left = "" if self.left is None else f" · {clock(self.left)} left"
-        return f"{self.done:,}{total}{rate} · in {clock(monotonic() - self.begun)}{left}"
-
-
-def clock(seconds: float) -> str:
-    """A time span as hours, minutes and seconds."""
-    return str(timedelta(seconds=round(seconds)))
-
-
-class _Figures(ProgressColumn):
-    """What the pace is."""
-
-    def __init__(self, pace: Pace) -> None:
-        super().__init__()
-        self._pace = pace
-
-    def render(self, task: Task) -> Text:
-        """Draw the figures."""
-        return Text(self._pace.words(), no_wrap=True)
-
-
-class _Line(Progress):
-    """A line of progress, and below it a remark when there is one."""
-
-    remark = ""
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        """The line, then the remark."""
-        yield self.make_tasks_table(self.tasks)
-        if self.remark:
-            yield Text(self.remark, style="dim", no_wrap=True, overflow="ellipsis")
-
-
-@dataclass
-class Bar:
-    """Progress: one line that moves on a terminal, else a plain one now and then."""
-
-    label: str
-    pace: Pace
-    line: _Line
-    task: TaskID
-    said: float
-    """When a plain line was last written."""
-
-    def advance(self, count: int = 1) -> None:
-        """Count photos."""
-        self.pace.advance(count)
-        self.line.update(self.task, completed=self.pace.done)
-        self._say()
-
-    def expect(self, total: int) -> None:
-        """Learn how many there will be."""
-        self.pace.total = total
-        self.line.update(self.task, total=total)
-
-    def idle(self, seconds: float) -> None:
-        """Say so when nothing comes."""
-        waiting = seconds > PATIENCE
-        self.line.remark = f"Nothing for {seconds:.0f} s; `packsight status` shows the workers" if waiting else ""
-        self._say()
-
-    def _say(self) -> None:
-        if not console.is_terminal and monotonic() - self.said >= PERIOD:
-            self.said = monotonic()
-            remark = f" · {self.line.remark}" if self.line.remark else ""
-            console.print(f"{self.label} {self.pace.words()}{remark}", soft_wrap=True, markup=False)
-
-
-@contextmanager
-def progress(label: str, total: int | None, already: int = 0) -> Iterator[Bar]:
-    """Show progress with rate and time left while the context lasts; without a terminal as a line every half a minute.
-
-    already: how many of `total` were done before.
-    """
-    pace = Pace(total, already, monotonic())
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=10), _Figures(pace))
-    with _Line(*columns, console=console, disable=not console.is_terminal) as line:
-        yield Bar(label, pace, line, line.add_task(label, total=total), pace.begun)
 
 
 def job_lines(to: Console, jobs: Sequence[tuple[JobManifest, Summary]]) -> None:

@@ -60,6 +60,7 @@ def bring(
         [copy for copy in copies if is_pointer(copy.key)],
     ]
     _take_back_removals(store, copies, there)
+    progress(done, len(copies))
     with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="restore") as pool:
         for group in groups:
             for step in pieces(group, STEP):

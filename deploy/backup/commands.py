@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from packsight.deploy.backup import bringing, settings_text, soundness, taking
 from packsight.deploy.backup.folder import BackupFolder
@@ -18,7 +18,8 @@ from packsight.indexer.tables import size
 from packsight.shared import advice
 from packsight.shared.catalog.signatures import Keyring
 from packsight.shared.catalog.trust import NOT_CHECKED
-from packsight.shared.contract.errors import ErrorCode, StorageError, StoreUnable, UserError
+from packsight.shared.contract.errors import StorageAway, UserError
+from packsight.shared.progress import steps
 from packsight.shared.settings import Settings, load_settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
@@ -26,7 +27,7 @@ from packsight.shared.storage.objects import ObjectStore
 SHOWN = 10
 """Faults that are printed; the others are counted."""
 _NEVER_IN_IT = ("secrets", "keys and people of the HTTP door", "the broker with queues and results")
-out, err = Console(), Console(stderr=True)
+out = Console()
 
 
 def backup(folder: Path, home: Path, *, uploads: bool, skip: Sequence[str], keep: int) -> None:
@@ -35,8 +36,9 @@ def backup(folder: Path, home: Path, *, uploads: bool, skip: Sequence[str], keep
     settings, target = _settings(stack), BackupFolder(folder)
     left_out = {_prefix(one) for one in skip} | (set() if uploads else {layout.UPLOADS})
     described = settings_text.text_of(settings, stack.load() if stack.state_file.exists() else None)
-    with _reachable(folder, stack), closing(ObjectStore(settings.s3)) as store, target.locked(), _progress("copied") as told:
-        taken = taking.take(settings, store, target, left_out=left_out, describe=described, progress=told)
+    with _reachable(folder, stack), closing(ObjectStore(settings.s3)) as store, target.locked(), steps() as told:
+        copied = partial(told, "copied")
+        taken = taking.take(settings, store, target, left_out=left_out, describe=described, progress=copied)
         gone = [] if taken.faults else target.prune(keep)  # those before it may be the last sound ones
     head = taken.head
     new = f"{taken.copied:,} of them new ({size(taken.copied_bytes)})"
@@ -64,8 +66,8 @@ def restore(folder: Path, home: Path, *, at: str, over: bool, check: bool) -> No
             _report(found)
             _say("Every object is there, unchanged, and the catalogs are whole.")
             return
-        with closing(ObjectStore(settings.s3)) as store, _progress("restored") as told:
-            done = bringing.bring(store, source, copies, over=over, progress=told)
+        with closing(ObjectStore(settings.s3)) as store, steps() as told:
+            done = bringing.bring(store, source, copies, over=over, progress=partial(told, "restored"))
     _say(f"Restored {name} into the bucket {settings.s3.bucket}: {done.objects:,} objects, {size(done.bytes)}.")
     if done.others:
         _say(f"{done.others:,} objects of the bucket are not the backup's and stay.")
@@ -103,19 +105,8 @@ def _reachable(folder: Path, stack: StackFolder) -> Iterator[None]:
     """Say what to do when object storage does not answer, or the folder cannot be used."""
     try:
         yield
-    except StorageError as error:
-        if error.code not in {ErrorCode.HOST_UNREACHABLE, ErrorCode.FETCH_TIMEOUT} or isinstance(error, StoreUnable):
-            raise
-        remedy = advice.start(stack.root, "s3", "PACKSIGHT_S3__ENDPOINT")
-        raise UserError(f"Object storage does not answer ({error.message}). {remedy}") from None
+    except StorageAway as error:
+        raise UserError(f"{error.message}. {advice.start(stack.root, 's3', 'PACKSIGHT_S3__ENDPOINT')}") from None
     except OSError as error:
         remedy = "Make room, or choose a folder that you may write to; the next run goes on from what was copied."
         raise UserError(f"{error.filename or folder} cannot be used: {error.strerror or error}. {remedy}") from None
-
-
-@contextmanager
-def _progress(done: str) -> Iterator[taking.Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as shown:
-        task = shown.add_task(done, total=None)
-        yield lambda count, total: shown.update(task, completed=count, total=total)

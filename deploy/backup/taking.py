@@ -115,6 +115,7 @@ def _copy(
             return Copied(key=listed.key, sha256=folder.settle(path), size=size, etag=etag)
 
     done = 0
+    progress(done, len(wanted))
     with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="backup") as pool:
         for step in pieces(enumerate(wanted), STEP):
             copies = [found for found in pool.map(one, step) if found is not None]

@@ -21,6 +21,7 @@ from rich.table import Table
 from packsight.deploy.demo.baseline import histogram_top1
 from packsight.deploy.demo.score import ENOUGH, MEANINGS, Score, score
 from packsight.deploy.demo.shop.dataset import generate
+from packsight.deploy.display import page_of
 from packsight.deploy.stack import services
 from packsight.deploy.stack.room import scarce
 from packsight.deploy.stack.state import StackFolder
@@ -80,8 +81,8 @@ def run(folder: Path, seed: int, console: Console, *, keep: bool = False, compar
         if first:
             console.rule("The first photo that matched, and why")
             _packsight(environment, "explain", first["job"], first["name"], "--out", str(folder / _ANSWER))
-    _point(console, folder, home if keep else None, first and str(first["name"]))
     console.print(f"{time.monotonic() - began:.0f} s in all", highlight=False)
+    _point(console, folder, home if keep else None, first and str(first["name"]))
     return reached.passed
 
 
@@ -93,7 +94,7 @@ def _stack(home: StackFolder, console: Console, *, keep: bool) -> Iterator[Mappi
     stays = False
     try:
         console.rule("Starting a stack")
-        _packsight(environment, "up", "--home", str(home.root))
+        _packsight(environment, "up", "--home", str(home.root), told=False)  # what it says to do next, the demo does
         yield environment
         stays = keep
     finally:
@@ -118,9 +119,10 @@ def environment_of(home: StackFolder, given: Mapping[str, str]) -> dict[str, str
     return found
 
 
-def _packsight(environment: Mapping[str, str], *arguments: str) -> None:
-    """Run a command; it says itself what went wrong. Raises UserError when it fails."""
-    done = subprocess.run(launch.python("packsight", *arguments), env=environment, check=False)  # noqa: S603
+def _packsight(environment: Mapping[str, str], *arguments: str, told: bool = True) -> None:
+    """Run a command; it says itself what went wrong. told: whether its results are shown, too. Raises UserError when it fails."""
+    results = None if told else subprocess.DEVNULL
+    done = subprocess.run(launch.python("packsight", *arguments), env=environment, stdout=results, check=False)  # noqa: S603
     if done.returncode not in (0, SOME_FAILED):  # some of the demo's photos cannot be read
         raise UserError(f"The demo ends here: `packsight {' '.join(arguments)}` failed with code {done.returncode}.")
 
@@ -170,6 +172,9 @@ def _point(console: Console, folder: Path, running: StackFolder | None, matched:
     say(f"  {command} up")
     say(f"  {command} catalog sync --feed feed.xml")
     say(f"  {command} submit photos/ --wait --out results.csv --report report.html\n")
+    if running and (page := page_of(running, running.load())):
+        say("In a browser, where photos of your own can be dropped:")
+        say(page)
 
 
 def _what(label: Label) -> str:

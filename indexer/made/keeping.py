@@ -57,6 +57,7 @@ class Maker:
         if not sources:
             return Made()
         made, failures = dict[str, str](), list[str]()
+        progress("made", 0, len(sources))
         for source, sha in self._kept(sources, sorted({photo.sha256 for photo in photos}), failures):
             made[source] = sha
             progress("made", len(made), len(sources))

@@ -12,7 +12,6 @@ from packsight.indexer.fleet import Fleet
 from packsight.indexer.watching import reviewed
 from packsight.indexer.watching.catalogs import Catalogs
 from packsight.indexer.watching.queues import Ages, Queues
-from packsight.indexer.watching.reviewed import Reviewed
 from packsight.indexer.watching.workers import Pace, Workers
 from packsight.shared.contract.errors import PacksightError
 from packsight.shared.metrics import table
@@ -23,6 +22,7 @@ from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.overview import Overview
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
+from packsight.shared.storage.review_figure import Figure
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Watch:
     """All parts. reviews: what people find of answers, where they are asked."""
 
     def __init__(
-        self, settings: Settings, *, store: bool = True, reviews: Callable[[ObjectStore], Iterable[Reviewed]] | None = None
+        self, settings: Settings, *, store: bool = True, reviews: Callable[[ObjectStore], Iterable[Figure]] | None = None
     ) -> None:
         self._fleet = Fleet(settings)
         self._queues = Queues(open_broker(settings), Ages(settings.queue.result_expires))

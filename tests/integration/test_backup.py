@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -129,11 +131,13 @@ def test_what_was_wiped_is_brought_back_as_it_was_and_the_next_sync_describes_no
 
     taken = disaster.run("backup")
     assert taken.exit_code == 0
+    assert re.match(r"copied 0/(\d+) · .*\ncopied \1/\1 · ", taken.stderr), "what nobody watches on a terminal is not silent"
     assert "Not in it: uploads/, secrets, keys and people of the HTTP door, the broker" in taken.output
     assert disaster.run("restore", "--check").exit_code == 0
     disaster.wipe()
     done = disaster.run("restore")
     assert done.exit_code == 0, done.output
+    assert re.match(r"restored 0/(\d+) · .*\nrestored \1/\1 · ", done.stderr)
     assert disaster.content() == kept, "byte for byte, signatures too"
     assert disaster.served().products[2].name == "Lotion of roses"
     assert jobs.images("j-1")[0].name == "a"
@@ -189,11 +193,11 @@ def test_a_second_backup_copies_only_what_is_new_and_one_of_nothing_new_nothing(
 def test_a_backup_that_was_broken_off_goes_on_where_it_was(disaster: Disaster, monkeypatch: pytest.MonkeyPatch) -> None:
     real, count = ObjectStore.download, [0]
 
-    def failing(store: ObjectStore, name: str, path: Path, *, limit: int | None = None) -> str:
+    def failing(store: ObjectStore, name: str, path: Path, **how: Any) -> str:
         count[0] += name.startswith(layout.PHOTOS)
         if count[0] > 5:
             raise StorageError(ErrorCode.FETCH_FAILED, "the line is cut")
-        return real(store, name, path, limit=limit)
+        return real(store, name, path, **how)
 
     monkeypatch.setattr("packsight.deploy.backup.taking.STEP", 4)
     with monkeypatch.context() as patched:
@@ -287,12 +291,12 @@ def test_a_version_that_a_sync_replaces_meanwhile_is_copied_by_a_second_look(
 ) -> None:
     real, done = ObjectStore.download, [0]
 
-    def busy(store: ObjectStore, name: str, path: Path, *, limit: int | None = None) -> str:
+    def busy(store: ObjectStore, name: str, path: Path, **how: Any) -> str:
         if name.startswith(layout.part("default")) and not done[0]:  # pointer and manifests were copied before
             done[0] = 1
             monkeypatch.setattr(ObjectStore, "download", real)
             disaster.publish_again("v9")
-        return real(store, name, path, limit=limit)
+        return real(store, name, path, **how)
 
     monkeypatch.setattr(ObjectStore, "download", busy)
     taken = disaster.run("backup")

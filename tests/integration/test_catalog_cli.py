@@ -26,6 +26,7 @@ from packsight.indexer.publish import publish
 from packsight.shared.catalog.manifest import Manifest, SelfCheck, seal
 from packsight.shared.catalog.versions import CatalogStore
 from packsight.shared.contract.errors import UserError
+from packsight.shared.progress import Steps
 from packsight.shared.queue import keys
 from packsight.shared.settings import S3, Catalog, Settings
 from packsight.shared.storage.objects import ObjectStore
@@ -76,6 +77,20 @@ def test_a_sync_that_is_stopped_frees_its_lock_and_says_what_that_leaves(
                 process.kill()
         assert (process.returncode, "Stopped. Workers serve what was published last" in told) == (130, True), told
         assert not client.exists(keys.sync_lock("default"))
+
+
+def test_a_sync_tells_a_log_at_once_how_much_there_is_to_do_and_what_keeps_it(
+    config: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stopped(*given: object) -> None:
+        *_, progress, remark = given
+        assert isinstance(progress, Steps) and remark == progress.remark
+        progress("described", 0, 12)
+        raise UserError("the workers are away")
+
+    monkeypatch.setattr(commands, "run_sync", stopped)
+    (tmp_path / "feed.xml").write_text("<x/>")
+    assert run("sync", "--feed", str(tmp_path / "feed.xml")).stderr == "described 0/12 · in 0:00:00\n"
 
 
 def test_versions_are_listed_with_the_current_one_marked(config: Settings, store: ObjectStore, tmp_path: Path) -> None:

@@ -40,7 +40,10 @@ def made_keys(shop: Shop) -> list[str]:
 
 
 def test_of_each_only_photo_another_is_made_described_and_asked_about(shop: Shop) -> None:
+    told: list[tuple[int, int]] = []
+    shop.progress = lambda step, done, total: told.append((done, total)) if step == "made" else None
     report = shop.sync()
+    assert told == [(done, 8) for done in range(9)]
     assert (report.published, report.photos, report.described) == (True, 8, 16)
     assert len(made_keys(shop)) == len(list(shop.store.list("made/"))) == 8
     version = shop.snapshot()

@@ -19,6 +19,7 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 from PIL import Image, ImageDraw
 
+from packsight.indexer.completion import Progress
 from packsight.indexer.extraction import QueueExtractor
 from packsight.indexer.fleet import Fleet
 from packsight.indexer.phases.run import Run
@@ -130,6 +131,7 @@ class Shop:
         self.further = ""
         """Offers of other kinds."""
         self.extractor = LocalExtractor(store, settings)
+        self.progress: Progress = lambda *_: None
         self.recipes = [RECIPE]
         self.scripts: tuple[str, ...] = ()
         (folder / "extra").mkdir(parents=True)
@@ -165,7 +167,7 @@ class Shop:
         )
         with closing(Fleet(self.settings)) as fleet:
             register(fleet, *self.recipes, scripts=self.scripts)
-            return sync(Run(request, self.settings, self.store, fleet, self.extractor, Held()))
+            return sync(Run(request, self.settings, self.store, fleet, self.extractor, Held(), self.progress))
 
     @property
     def state(self) -> Path:
@@ -207,6 +209,15 @@ def test_a_first_sync_publishes_every_product_with_its_photos(shop: Shop) -> Non
     assert [product.name for product in snapshot.products] == [f"Cream number {n}" for n in range(1, 9)]
     assert sum(row.extra for row in snapshot.photo_table) == 8
     assert snapshot.manifest.recipe == RECIPE
+
+
+def test_every_step_is_told_before_anything_of_it_is_done_and_to_its_end(shop: Shop) -> None:
+    told: dict[str, list[tuple[int, int]]] = {}
+    shop.progress = lambda step, done, total: told.setdefault(step, []).append((done, total))
+    shop.sync()
+    assert {step: (calls[0], calls[-1]) for step, calls in told.items()} == {
+        "photos": ((0, 16), (16, 16)), "described": ((0, 16), (16, 16)), "built": ((0, 1), (1, 1))
+    }  # fmt: skip
 
 
 def test_names_that_no_worker_reads_are_counted_in_the_report_and_the_version(shop: Shop) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from packsight.deploy.demo.run import _point, environment_of
+from packsight.deploy.demo.run import _point, _stack, environment_of
 from packsight.deploy.stack import services
-from packsight.deploy.stack.state import StackFolder
+from packsight.deploy.stack.parts import PAGE_USER
+from packsight.deploy.stack.state import Part, StackFolder, StackState
+from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.rights import Right
+from packsight.shared import launch
 
 
 def ending(folder: Path, running: StackFolder | None, matched: str | None) -> list[str]:
@@ -35,6 +40,29 @@ def test_what_is_stopped_is_not_pointed_at(tmp_path: Path) -> None:
     lines = "\n".join(ending(tmp_path, None, None))
     assert "down" not in lines and "answer.html" not in lines
     assert "catalog sync --feed feed.xml" in lines
+
+
+def test_a_stack_that_stays_up_is_left_on_its_page(tmp_path: Path) -> None:
+    home = StackFolder(tmp_path / ".packsight")
+    home.create()
+    part = Part(name="http", pid=7, started=0.0, log=home.logs / "http.log", url="http://127.0.0.1:8123")
+    state = StackState(parts=(part,))
+    home.save(state)
+    Accounts(home.root).add_person(PAGE_USER, state.credentials.page, frozenset(Right), None)
+    *_, about, page = ending(tmp_path, home, None)
+    assert page == f"Page: http://127.0.0.1:8123, user {PAGE_USER}, password {state.credentials.page}"
+    assert about == "In a browser, where photos of your own can be dropped:"
+    assert not [line for line in ending(tmp_path, None, None) if "Page:" in line]
+
+
+def test_what_up_says_to_do_next_is_not_in_the_demo_which_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    says = "import sys; print('results of', sys.argv[1]); print('remarks of', sys.argv[1], file=sys.stderr)"
+    monkeypatch.setattr(launch, "python", lambda _, *arguments: [sys.executable, "-c", says, *arguments])
+    with _stack(StackFolder(tmp_path), Console(file=io.StringIO()), keep=False):
+        pass
+    assert capfd.readouterr() == ("results of down\n", "remarks of up\nremarks of down\n")
 
 
 @pytest.mark.parametrize("built", [True, False])

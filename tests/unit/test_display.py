@@ -1,9 +1,8 @@
-"""What the producer's commands show, on a terminal of 80 columns and without one."""
+"""What the producer's commands show, on a terminal of 80 columns."""
 
 from __future__ import annotations
 
 import io
-import re
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,61 +23,9 @@ from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.storage.jobs import JobKind, JobManifest
 
 
-@pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    time = [1000.0]
-    monkeypatch.setattr(display, "monotonic", lambda: time[0])
-    return time
-
-
-def page(width: int = 80, *, terminal: bool = False) -> tuple[Console, io.StringIO]:
+def page(width: int = 80) -> tuple[Console, io.StringIO]:
     file = io.StringIO()
-    return Console(file=file, width=width, force_terminal=terminal, highlight=False, color_system=None), file
-
-
-def test_the_rate_is_what_was_done_by_the_time_that_it_took_and_what_was_done_before_says_nothing(now: list[float]) -> None:
-    pace = display.Pace(total=262, already=100, begun=now[0])
-    pace.advance(100)
-    assert pace.words() == "100/262 · in 0:00:00"
-    now[0] += 20
-    pace.advance(16)
-    now[0] += 5
-    assert pace.rate == pytest.approx(16 / 20), "it does not sink until the next batch"
-    assert pace.words() == "116/262 · 0.8/s · in 0:00:25 · 0:03:02 left"
-    now[0] += display.PATIENCE
-    assert pace.words() == "116/262 · 0.8/s · in 0:00:55", "nothing tells how long what stands still will take"
-
-
-def test_the_line_of_progress_fits_into_80_columns_and_a_remark_stands_below_it(
-    now: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    console, file = page(terminal=True)
-    monkeypatch.setattr(display, "console", console)
-    with display.progress("Recognising", 100_000) as bar:
-        now[0] += 7000
-        bar.advance(12_345)
-        bar.idle(42.0)
-        bar.line.refresh()
-    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in re.split(r"[\r\n]", file.getvalue())]
-    assert any(re.search(r"Recognising ━ +12,345/100,000 · 1\.8/s · in 1:56:40 · 13:48:23 left$", line) for line in lines), lines
-    assert "Nothing for 42 s; `packsight status` shows the workers" in lines
-    assert all(len(line) <= 80 for line in lines)
-
-
-def test_without_a_terminal_there_is_a_plain_line_every_half_minute(now: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    console, file = page(width=40)
-    monkeypatch.setattr(display, "console", console)
-    with display.progress("Recognising", 10_000) as bar:
-        for second in range(1, 100):
-            now[0] += 1
-            if second % 10 == 0:
-                bar.advance(16)
-            bar.idle(second % 10)
-    assert file.getvalue().splitlines() == [
-        "Recognising 48/10,000 · 1.6/s · in 0:00:30 · 1:43:40 left",
-        "Recognising 96/10,000 · 1.6/s · in 0:01:00 · 1:43:10 left",
-        "Recognising 144/10,000 · 1.6/s · in 0:01:30 · 1:42:40 left",
-    ]
+    return Console(file=file, width=width, highlight=False, color_system=None), file
 
 
 def failed(name: str, code: ErrorCode) -> Row:
