@@ -17,7 +17,7 @@ from packsight.indexer.undecided import HeldError
 from packsight.shared import advice, health
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
-from packsight.shared.contract.errors import CatalogError, PacksightError, UserError
+from packsight.shared.contract.errors import CatalogError, PacksightError, StorageAway, UserError
 from packsight.shared.contract.messages import INDEXER_QUEUE, WORKER_QUEUES
 from packsight.shared.queue import overview, refusals, syncs, tried
 from packsight.shared.queue.broker import open_broker
@@ -135,6 +135,8 @@ def observe(folder: StackFolder, settings: Settings) -> Observation:
         seen["catalogs"] = _endings(settings, seen["catalogs"])
         seen["syncs"] = last_syncs(settings, {catalog.name for catalog in seen["catalogs"]} | {settings.catalog.name})
         seen["errors"] += refused
+    except StorageAway as error:
+        seen["errors"].append(f"{error.message}. {advice.start(folder.root, 's3', 'PACKSIGHT_S3__ENDPOINT')}")
     except PacksightError as error:
         seen["errors"].append(f"Object storage: {error}")
     return Observation(**seen)

@@ -4,10 +4,11 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import _completion_classes
+from typer.core import TyperGroup
 
 from packsight import __version__
 from packsight.deploy.cli import app as deploy
@@ -17,6 +18,31 @@ from packsight.shared import launch
 from packsight.shared.contract.errors import NO_ROOM, PacksightError, UserError
 from packsight.worker.cli import app as worker
 
+SECTIONS = {
+    "Photos and jobs": (
+        "submit", "watch", "recognize", "explain", "results", "jobs", "dead-letters", "review", "evaluate",
+    ),
+    "The catalog": ("catalog", "storage"),
+    "People and keys": ("people", "keys"),
+    "Running it": (
+        "demo", "up", "down", "status", "doctor", "health", "worker", "indexer", "serve", "models", "secrets", "backup",
+        "restore",
+    ),
+}  # fmt: skip
+"""Commands by what they are for."""
+
+
+class Sections(TyperGroup):
+    """Shows commands in these sections."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write them, each with the beginning of its help."""
+        width = max(map(len, self.commands))
+        for heading, names in SECTIONS.items():
+            with formatter.section(heading):
+                room = formatter.width - width - 6
+                formatter.write_dl([(name.ljust(width), self.commands[name].get_short_help_str(room)) for name in names])
+
 
 def _as_it_is(text: str) -> str:
     return text
@@ -25,6 +51,7 @@ def _as_it_is(text: str) -> str:
 # Typer loads Rich to take Rich's marks out of what zsh and fish are offered; our help has none.
 _completion_classes._sanitize_help_text = _as_it_is
 app = typer.Typer(
+    cls=Sections,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     # Rich takes as long to load as all the rest of `--help`.

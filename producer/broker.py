@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from packsight.producer.backoff import UNANSWERED
 from packsight.shared import advice
-from packsight.shared.contract.errors import ErrorCode, StorageError, StoreUnable, UserError
+from packsight.shared.contract.errors import StorageAway, UserError
 from packsight.shared.contract.messages import (
     BULK_QUEUE,
     PRIORITIES,
@@ -84,19 +84,24 @@ def queue_is_empty(app: App) -> bool:
 
 
 @contextmanager
+def storing(settings: Settings) -> Iterator[None]:
+    """Have object storage that does not answer say how to start it."""
+    try:
+        yield
+    except StorageAway as error:
+        remedy = advice.start(settings.home, "s3", "PACKSIGHT_S3__ENDPOINT")
+        raise StorageAway(error.code, error.message, remedy=remedy) from error
+
+
+@contextmanager
 def answering(settings: Settings, then: str = "") -> Iterator[None]:
     """Turn an unanswering broker or result store into QueueAway; `then` says how the user goes on afterwards.
 
-    Object storage that cannot be reached stays a StorageError, and says likewise how to start it. A refused right is a UserError
-    that says so.
+    Object storage that does not answer says likewise how to start it. A refused right is a UserError that says so.
     """
     try:
-        yield
-    except StorageError as error:
-        if error.code is not ErrorCode.HOST_UNREACHABLE or isinstance(error, StoreUnable):
-            raise
-        remedy = advice.start(settings.home, "s3", "PACKSIGHT_S3__ENDPOINT")
-        raise StorageError(error.code, error.message, remedy=remedy) from error
+        with storing(settings):
+            yield
     except NoPermissionError as error:
         what = f"The queue refuses this to the user of these settings: {error}"
         raise UserError(f"{what}. Use the settings of a role that may.") from error

@@ -21,7 +21,7 @@ from packsight.producer import collect, frames, jobs, publish
 from packsight.producer.again import ask_again
 from packsight.producer.answers import Answers
 from packsight.producer.backoff import RetryPolicy
-from packsight.producer.broker import answering, producer_app, send
+from packsight.producer.broker import answering, producer_app, send, storing
 from packsight.producer.excluded import Excluded, Pattern
 from packsight.producer.publish import Publisher
 from packsight.producer.removal import Removed, remove
@@ -110,8 +110,9 @@ class Client:
         message expires then, so that no worker spends time on it later.
         """
         options = parse_options(options, **keywords)
-        self.store.ensure_bucket()
-        sent = next(iter(self._upload([single(spelt(image))])))
+        with storing(self.settings):
+            self.store.ensure_bucket()
+            sent = next(iter(self._upload([single(spelt(image))])))
         if isinstance(sent, Unopened):
             raise UserError(f"{sent.name} cannot be read: {sent.failure.message}.")
         return self.ask(sent, options, timeout=timeout)
@@ -161,20 +162,21 @@ class Client:
         jobs.check_batch_size(batch_size, self.settings.worker.max_batch)
         with answering(self.settings):  # an absent broker is told before the upload, not after it
             removed = self.ledger.removals.seen()
-        self.store.ensure_bucket()
         about = about or JobAbout()
         counts: Counter[str] = Counter()
         excluded = exclude if isinstance(exclude, Excluded) else Excluded(exclude)
-        items = list(self._items(sources, column, skipped, excluded, counts))
-        images: list[JobImage] = []
-        unopened: list[Unopened] = []
-        for one in self._upload(items):
-            if isinstance(one, Unopened):
-                unopened.append(one)
-            else:
-                images.append(one)
-            if uploaded:
-                uploaded(len(images) + len(unopened), len(items))
+        with storing(self.settings):
+            self.store.ensure_bucket()
+            items = list(self._items(sources, column, skipped, excluded, counts))
+            images: list[JobImage] = []
+            unopened: list[Unopened] = []
+            for one in self._upload(items):
+                if isinstance(one, Unopened):
+                    unopened.append(one)
+                else:
+                    images.append(one)
+                if uploaded:
+                    uploaded(len(images) + len(unopened), len(items))
         about = about if about.source else about.model_copy(update={"source": in_words(counts)})
         with answering(self.settings):
             job = jobs.create(self.jobs, self.ledger, images, unopened, options, batch_size, about, job_id)
@@ -224,7 +226,8 @@ class Client:
 
     def manifest(self, job_id: str) -> JobManifest:
         """The manifest of a job alone; raises UserError when there is none of this id."""
-        return jobs.manifest(self.jobs, job_id)
+        with storing(self.settings):
+            return jobs.manifest(self.jobs, job_id)
 
     def run(
         self, job: Job, *, max_in_flight: int = 64, resumed: bool = False, idle: Idle | None = None

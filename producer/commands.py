@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from packsight.producer.client import Client
-from packsight.producer.display import Bar, Tally, console, interruptible, job_lines, page, progress
+from packsight.producer.display import Tally, interruptible, job_lines, page
 from packsight.producer.excluded import Excluded
 from packsight.producer.export import STANDARD_OUTPUT, Exports, open_export
 from packsight.producer.jobs import NothingToAsk, parse_about
@@ -29,6 +29,7 @@ from packsight.shared.contract.errors import NO_ROOM, SOME_FAILED, UserError, pa
 from packsight.shared.contract.messages import Priority, RecognizeOptions
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import shown
+from packsight.shared.progress import Bar, console, progress
 from packsight.shared.storage.jobs import BATCH_SIZE, Job, JobManifest
 
 

@@ -14,10 +14,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from packsight.producer.broker import answering, producer_app
-from packsight.producer.display import console, page
+from packsight.producer.display import page
 from packsight.shared.contract.arguments import shown_arguments
 from packsight.shared.contract.errors import UserError, parse_code
 from packsight.shared.contract.references import plain, printable, shown
+from packsight.shared.progress import console
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.settings import load_settings
 

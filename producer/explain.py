@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from packsight.producer.client import Client
 from packsight.producer.collect import rows_of
-from packsight.producer.display import console, show_outcome
+from packsight.producer.display import show_outcome
 from packsight.producer.export import Exports
 from packsight.producer.report import Report
 from packsight.producer.rows import Row
@@ -23,6 +23,7 @@ from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.contract.references import shown
 from packsight.shared.extras import Later
+from packsight.shared.progress import console
 from packsight.shared.storage.files import must_be_files, written_aside
 from packsight.shared.storage.jobs import Job, JobImage
 

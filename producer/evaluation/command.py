@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from packsight.producer.broker import storing
 from packsight.producer.client import Client
-from packsight.producer.display import console, interruptible, progress
+from packsight.producer.display import interruptible
 from packsight.producer.evaluation import against as comparison
 from packsight.producer.evaluation import doubled, names, tables
 from packsight.producer.evaluation.document import FITTED, Results, document
@@ -25,6 +26,7 @@ from packsight.shared.catalog.versions import CatalogStore, is_published, unpubl
 from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.messages import RecognizeOptions, parse_options
 from packsight.shared.extras import Later
+from packsight.shared.progress import console, progress
 from packsight.shared.storage.files import must_be_writable, write_whole
 from packsight.shared.tables.labels import Label, read_label_table
 
@@ -64,7 +66,7 @@ def evaluate(
     folder = root or (labels.parent if labels else Path())
     known = _known(labels, folder, kind) if labels else []
     earlier = _earlier(against, known) if against else None
-    with Client() as client:
+    with Client() as client, storing(client.settings):
         here = None
         if ablation or drop_nearest or leave_one_out or html_file:
             here = _local(client, catalog)

@@ -22,6 +22,7 @@ from packsight.producer.http import (
     queueing,
     recognise,
     results,
+    reviews,
     schemas,
     sign_in,
     uploads,
@@ -80,7 +81,7 @@ def create_app(settings: Settings, figures: Figures | None = None) -> FastAPI:
     app.state.rooms = Rooms(app.state.door)
     handle_errors(app)
     app.add_exception_handler(HTTPException, _nowhere)
-    for part in (health, sign_in, recognise, jobs, results, uploads, webhooks, schemas, page):
+    for part in (health, sign_in, recognise, jobs, results, uploads, reviews, webhooks, schemas, page):
         app.include_router(part.router)
     app.add_middleware(BodyLimit, most=settings.http.max_body, large=_LARGE)
     app.add_middleware(Unpacked)
@@ -112,6 +113,7 @@ async def _opened(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = the_door.settings.http.in_work + _OTHERS
     runner = _runner(the_door)
     runner.start()
+    app.state.rooms.indexes.start()
     yield
     await run_in_threadpool(runner.stop)
     app.state.rooms.close()

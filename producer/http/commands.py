@@ -7,12 +7,13 @@ import sys
 import typer
 from rich.table import Table
 
-from packsight.producer.display import console, page
+from packsight.producer.display import page
 from packsight.producer.http.accounts import Accounts, ApiClient, Person
 from packsight.producer.http.rights import Kind, Right
 from packsight.producer.http.sessions import is_home_of_a_door
 from packsight.shared import advice
 from packsight.shared.contract.errors import UserError
+from packsight.shared.progress import console
 from packsight.shared.settings import act_as, load_settings
 
 _KINDS: dict[Kind, type[ApiClient | Person]] = {Kind.CLIENT: ApiClient, Kind.PERSON: Person}

@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict
 
 from packsight.producer.backoff import UNANSWERED
 from packsight.shared.contract.errors import ErrorCode, PacksightError, UserError
+from packsight.shared.metrics.noting import note
+from packsight.shared.metrics.table import WEBHOOKS_GIVEN_UP
 from packsight.shared.queue import keys
 
 log = logging.getLogger(__name__)
@@ -288,6 +290,7 @@ class Runner:
         if errand.kind is Kind.WEBHOOK and tried.tries >= _TRIES:
             log.error("%s is given up after %d tries: %s", errand.name, tried.tries, error, extra={"action": "errand_given_up"})
             self._errands.give_up(tried)
+            note(WEBHOOKS_GIVEN_UP.of())
             return
         pause = min(_LAST, _FIRST * 2 ** min(errand.tries, _TRIES))
         log.warning("%s is tried again in %.0f s: %s", errand.name, pause, error)

@@ -1,4 +1,4 @@
-"""What Prometheus is told of requests: how many ended how, by the endpoint that took them, and how long they took."""
+"""What Prometheus is told of the door: how many requests ended how, by the endpoint that took them, and how long they took."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from packsight.shared.metrics.exporter import Figures
-from packsight.shared.metrics.table import HTTP_REQUESTS, HTTP_SECONDS
+from packsight.shared.metrics.table import HTTP_REQUESTS, HTTP_SECONDS, WEBHOOKS_GIVEN_UP
 
-NOTED = (HTTP_REQUESTS, HTTP_SECONDS)
+NOTED = (HTTP_REQUESTS, HTTP_SECONDS, WEBHOOKS_GIVEN_UP)
 _OTHER = "other"
 """What no endpoint takes: such addresses are made up by whoever asks, and would each be a label."""
 

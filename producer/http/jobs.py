@@ -17,6 +17,7 @@ from packsight.producer.http import photos, submitted, webhooks
 from packsight.producer.http.caller import Large, Submitter
 from packsight.producer.http.door import Door, TheDoor
 from packsight.producer.http.errands import Errand, Kind
+from packsight.producer.http.page.rooms import TheRooms
 from packsight.producer.http.refusal import Refused, bad_request
 from packsight.producer.http.rights import Caller
 from packsight.producer.http.submitted import JobOptions, JobRequest
@@ -220,7 +221,7 @@ def cancel(job: str, who: Submitter, the_door: TheDoor) -> JobSeen:
 
 
 @router.delete("/{job}")
-def remove(job: str, who: Submitter, the_door: TheDoor) -> Gone:
+def remove(job: str, who: Submitter, the_door: TheDoor, the_rooms: TheRooms) -> Gone:
     """Remove a job for good: its results, its list of photos, and uploads that no other job names; not while it runs."""
     manifest = manifest_for(job, who, the_door)
     try:
@@ -230,6 +231,7 @@ def remove(job: str, who: Submitter, the_door: TheDoor) -> Gone:
     except JobAtWork:
         remedy = f"End it by POST /v1/jobs/{job}/cancel, and send the same again when its photos in work have come to their end."
         raise Refused(409, ErrorCode.CONFLICT, f"Job {job} has photos that are waited for", remedy=remedy) from None
+    the_rooms.indexes.forget(job)
     return Gone(uploads=removed.uploads, shared=removed.shared)
 
 

@@ -14,6 +14,7 @@ from packsight.producer.http.figures import NOTED
 from packsight.shared import logs
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import place
+from packsight.shared.metrics import noting
 from packsight.shared.metrics.exporter import Figures
 from packsight.shared.settings import Settings
 
@@ -47,6 +48,7 @@ def serve(settings: Settings) -> None:
         where = place(http.host, http.port)
         raise UserError(f"{where} cannot be listened on. End what is there, or choose with --port and --host.")
     figures = Figures(NOTED)
+    noting.keep(figures.take)
     if settings.metrics.port:
         figures.serve(settings.metrics)
     # A log of requests would hold whole addresses, with the signatures of those that are asked about.

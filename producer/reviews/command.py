@@ -15,8 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from packsight.producer.broker import storing
 from packsight.producer.client import Client
-from packsight.producer.display import console, page
+from packsight.producer.display import page
 from packsight.producer.reviews import files
 from packsight.producer.reviews.desk import ReviewDesk, parse_kind
 from packsight.producer.reviews.inbox import Waiting
@@ -24,6 +25,7 @@ from packsight.producer.reviews.products import Shelf
 from packsight.shared.catalog.versions import is_published, unpublished
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import shown
+from packsight.shared.progress import console
 from packsight.shared.storage.files import must_be_files
 from packsight.shared.storage.review_figure import Figure, Promise
 from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
@@ -33,7 +35,7 @@ WHY = {Offered.SAMPLE: "drawn by lot", Offered.UNSURE: "unsure", Offered.CHOSEN:
 
 @contextmanager
 def _desk(catalog: str) -> Iterator[tuple[Client, ReviewDesk]]:
-    with Client() as client:
+    with Client() as client, storing(client.settings):
         yield client, ReviewDesk(client, catalog)
 
 
@@ -120,7 +122,7 @@ def show(catalog: str, *, limit: int, as_json: bool) -> None:
 
 def search(words: Sequence[str], catalog: str, *, limit: int) -> None:
     """Find products by words of their names, brands and codes."""
-    with Client() as client:
+    with _desk(catalog) as (client, _):
         products = Shelf(client.store, client.settings, catalog).products()
         found = products.search(" ".join(words), limit)
     if not found:
@@ -139,17 +141,9 @@ def export(path: Path, jobs: Sequence[str], catalog: str, *, waiting: bool) -> N
         if waiting:
             count = files.write(path, map(files.asked, desk.waiting(jobs)), files.ASKED)
         else:
-            all_of_them = desk.store.all()
-            count = files.write(path, _given(all_of_them, desk.reviewed(), jobs), files.GIVEN)
+            chosen = [verdict for verdict in desk.store.all() if not jobs or verdict.job in jobs]
+            count = files.write(path, files.all_given(chosen, desk.reviewed()), files.GIVEN)
     console.print(f"Wrote [bold]{escape(str(path))}[/]: {count:,} {'answers that wait' if waiting else 'verdicts'}")
-
-
-def _given(verdicts: Sequence[Verdict], found: Reviewed, jobs: Sequence[str]) -> Iterator[files.Cells]:
-    standing = {one.id: "disputed" if review.disputed else "yes"
-                for review in found.photos.values() for one in (review.verdict, *review.against)}  # fmt: skip
-    for verdict in verdicts:
-        if not jobs or verdict.job in jobs:
-            yield files.given(verdict, counts=standing.get(verdict.id, "no"))
 
 
 def take_in(path: Path, jobs: Sequence[str], catalog: str, *, by: str) -> None:

@@ -19,7 +19,7 @@ from packsight.producer.reviews.inbox import offered as offered_by_rule
 from packsight.producer.rows import Row
 from packsight.shared.contract.errors import UserError
 from packsight.shared.storage.files import unwritable, written_aside
-from packsight.shared.storage.verdicts import Kind, Offered, Verdict, last_said
+from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict, last_said
 from packsight.shared.tables.records import SUFFIXES as RECORDS
 from packsight.shared.tables.spreadsheet import csv_lines, literal
 from packsight.shared.tables.table import SUFFIXES, read_table
@@ -67,6 +67,13 @@ def given(verdict: Verdict, *, counts: str) -> Cells:
         "product_name": verdict.called,
         "offered": verdict.offered.value, "after": verdict.after, "counts": counts,
     }  # fmt: skip
+
+
+def all_given(verdicts: Iterable[Verdict], found: Reviewed) -> Iterator[Cells]:
+    """Verdicts as rows. found: what all that there are come to."""
+    standing = {one.id: "disputed" if review.disputed else "yes"
+                for review in found.photos.values() for one in (review.verdict, *review.against)}  # fmt: skip
+    return (given(verdict, counts=standing.get(verdict.id, "no")) for verdict in verdicts)
 
 
 def asked(one: Waiting) -> Cells:

@@ -13,13 +13,13 @@ import typer
 from rich.markup import escape
 
 from packsight.producer.client import Client
-from packsight.producer.display import console
 from packsight.producer.excluded import Excluded
 from packsight.producer.watch.arrivals import Folder, Prefix
 from packsight.producer.watch.watcher import SUFFIX, Watcher
 from packsight.shared.contract.errors import SOME_FAILED, UserError
 from packsight.shared.contract.messages import RecognizeOptions
 from packsight.shared.contract.references import plain
+from packsight.shared.progress import console
 from packsight.shared.storage.jobs import JobAbout
 
 

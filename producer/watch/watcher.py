@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from packsight.producer.backoff import UNANSWERED, RetryPolicy
-from packsight.producer.broker import answering
+from packsight.producer.broker import answering, storing
 from packsight.producer.client import Client
 from packsight.producer.collect import Collector, unopened_rows
 from packsight.producer.jobs import NothingToAsk
@@ -90,12 +90,13 @@ class Watcher:
     def _look(self) -> bool:
         """Look once; tell whether anything is new, or could not be asked for."""
         try:
-            self._take_up()
-            new = self._new()
-            for some in pieces(new, MOST):
-                self._submit(dict(some))
-            for one in list(self._open.values()):
-                self._collect(one)
+            with storing(self._client.settings):
+                self._take_up()
+                new = self._new()
+                for some in pieces(new, MOST):
+                    self._submit(dict(some))
+                for one in list(self._open.values()):
+                    self._collect(one)
         except JobRemoved as error:
             self._tell(f"{error.job} was removed; its photos are submitted again")
             self._open.pop(error.job, None)

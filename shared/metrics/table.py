@@ -136,6 +136,7 @@ FEED_CHANGED = _indexer("packsight_feed_changed_timestamp_seconds", "When a sync
 REVIEWED = _indexer("packsight_reviewed_matched", "Answers of a random sample of matched ones that a person judged", "catalog")
 REVIEWED_RIGHT = _indexer("packsight_reviewed_matched_right_ratio", "Share of these that were right", "catalog")
 PROMISED = _indexer("packsight_promised_matched_right_ratio", "What is promised of it: PACKSIGHT_REVIEW__PRECISION", "catalog")
+PROMISE_BROKEN = _indexer("packsight_promise_broken", "1 while so many were wrong that it is surely not kept", "catalog")
 
 HTTP_REQUESTS = Metric(
     "packsight_http_requests_total", Kind.COUNTER, Where.HTTP, "Requests by endpoint and status of the answer",
@@ -145,6 +146,9 @@ HTTP_SECONDS = Metric(
     "packsight_http_request_seconds", Kind.HISTOGRAM, Where.HTTP, "What requests took; streams take as long as they are read",
     ("endpoint",),
 )  # fmt: skip
+WEBHOOKS_GIVEN_UP = Metric(
+    "packsight_webhooks_given_up_total", Kind.COUNTER, Where.HTTP, "Webhooks that nobody took, however often they were tried"
+)
 
 METRICS = {value.name: value for value in list(globals().values()) if isinstance(value, Metric)}
 """All of them by name."""

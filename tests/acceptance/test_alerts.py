@@ -28,8 +28,12 @@ from packsight.deploy.testbed import Server, variables
 from packsight.indexer.examination import RefusedError
 from packsight.indexer.report import SyncRequest
 from packsight.indexer.sync import run_sync
+from packsight.producer import jobs
 from packsight.producer.broker import producer_app, send
+from packsight.producer.client import Client
 from packsight.producer.http.accounts import Accounts
+from packsight.producer.http.errands import _TRIES, Errand, Errands
+from packsight.producer.http.errands import Kind as ErrandKind
 from packsight.producer.http.rights import Right
 from packsight.shared.catalog.manifest import seal
 from packsight.shared.catalog.versions import CatalogStore
@@ -40,7 +44,7 @@ from packsight.shared.queue.syncs import Ending
 from packsight.shared.queue.transport.contract import lists
 from packsight.shared.settings import Settings
 from packsight.shared.storage import layout
-from packsight.shared.storage.jobs import Batch, JobImage
+from packsight.shared.storage.jobs import Batch, JobAbout, JobImage
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.reviews import ReviewStore
 from packsight.shared.storage.verdicts import Answered, Kind, Offered
@@ -323,6 +327,17 @@ def asks(address: str, key: str) -> int:
             return error.code
 
 
+def give_up_a_webhook(settings: Settings) -> None:
+    """Leave the door one to tell that it can sign for nobody, and that was tried as often as it may be but once."""
+    about = JobAbout(webhook="https://away.example/ended")
+    with Client(settings) as client:
+        photos = [JobImage(reference="s3://b/1.jpg", name="1.jpg")]
+        made = jobs.create(client.jobs, client.ledger, photos, [], RecognizeOptions(), 16, about)
+        client.ledger.jobs.forget(made.id)  # nobody works on it, so it is over
+        left = Errand(kind=ErrandKind.WEBHOOK, job=made.id, client="gone", tries=_TRIES - 1)
+        Errands(client.ledger.client, settings.queue.result_expires).add(left)
+
+
 def test_alerts_fire_for_children_that_die_photos_that_fail_a_worker_that_takes_nothing_and_broker_indexer_and_door_that_are_away(
     watched: Watched, tmp_path: Path
 ) -> None:
@@ -356,6 +371,9 @@ def test_alerts_fire_for_children_that_die_photos_that_fail_a_worker_that_takes_
 
         _, key = Accounts(stack.settings.home / "door").add_client("shop", frozenset({Right.RECOGNISE}), None)
         wait_until(lambda: asks(watched.address, key) == 200, "a door that answers")
+        give_up_a_webhook(stack.settings)
+        fires(seen, "PacksightWebhooksGivenUp")
+
         stack.servers.broker.kill()
         assert asks(watched.address, key) == 503
         away = 'packsight_http_requests_total{endpoint="/v1/recognize",status="503"}'

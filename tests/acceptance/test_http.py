@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from celery import Celery
 
+from packsight.deploy.stack.parts import PAGE_USER
 from packsight.producer.client import Client
 from packsight.shared.contract.messages import INTERACTIVE_QUEUE
 from packsight.shared.contract.outcomes import Outcome
 from tests.acceptance.local_stack import PRODUCTS, Stack, query
-from tests.door import Answer, Visitor
+from tests.door import Answer, Visitor, signed_in
 
 pytestmark = [pytest.mark.whole_stack, pytest.mark.timeout(900)]
 
@@ -32,8 +36,14 @@ def said(outcome: dict[str, Any]) -> dict[str, Any]:
     return Outcome.model_validate(outcome).model_dump(exclude=DIFFER)
 
 
-def test_a_photo_has_the_same_outcome_by_http_celery_python_and_the_command(
-    stack: Stack, answers: list[dict[str, Any]], door: Visitor
+@pytest.fixture(scope="module")
+def owner(stack: Stack, door: Visitor) -> Visitor:
+    """Whoever started the stack, signed in at its page."""
+    return signed_in(Visitor(door.base), PAGE_USER, stack.state["credentials"]["page"])
+
+
+def test_a_photo_has_the_same_outcome_by_http_celery_python_the_command_and_the_page(
+    stack: Stack, answers: list[dict[str, Any]], door: Visitor, owner: Visitor
 ) -> None:
     assert answers
     path = stack.folder / "queries" / f"{PRODUCTS[0].id}.jpg"
@@ -47,8 +57,14 @@ def test_a_photo_has_the_same_outcome_by_http_celery_python_and_the_command(
     app.conf.result_expires = 3600
     argument = {"version": 1, "images": [over_http["image"]]}
     celery = app.send_task("packsight.recognize", args=[argument], queue=INTERACTIVE_QUEUE).get(timeout=60)["outcomes"][0]
+    form = {"csrf": owner.headers["X-CSRF-Token"], "catalog": "default", "address": "", "photo": (path.name, path.read_bytes())}
+    browser = Visitor(owner.base, {"Cookie": owner.headers["Cookie"]})
+    led = browser.post("/ask", fields=form, redirect=False).headers["Location"]
+    page = app.AsyncResult(urlsplit(led).path.removeprefix("/answers/")).get(timeout=60)["outcomes"][0]
     app.close()
-    assert said(over_http) == said(command) == said(python) == said(celery)
+    assert said(over_http) == said(command) == said(python) == said(celery) == said(page)
+    shows = unescape(browser.get(led).data.decode())
+    assert re.search(rf"<h2>\s*{re.escape(over_http['product']['name'])}\s*</h2>", shows) and over_http["reason"] in shows
 
 
 def test_the_system_of_2020_is_answered_by_the_product_of_the_feed(

@@ -19,7 +19,7 @@ NOT_HERE = {
     "packsight_canary_published_timestamp_seconds", "packsight_sync_period_seconds", "packsight_reviewed_matched",
     "packsight_reviewed_matched_right_ratio", "packsight_promised_matched_right_ratio", "packsight_child_deaths_total",
     "packsight_outages_total", "packsight_redeliveries_total", "packsight_catalog_held_timestamp_seconds",
-    "packsight_results_memory_limit_bytes",
+    "packsight_results_memory_limit_bytes", "packsight_promise_broken",
 }  # fmt: skip
 """Of which there is nothing to tell without a canary, a periodic sync, a review, a death, an outage, a hold or a memory limit."""
 

@@ -73,6 +73,7 @@ DOORS: list[tuple[str, tuple[str, ...], str]] = [
     ("drop a dead letter", ("HDEL", "packsight:dead-letters", "x"), "OWI"),
     ("count dead letters", ("ZCARD", "packsight:dead-letters:order"), "OWIM"),
     ("pretend to be a worker", ("SET", "packsight:child:x", "x"), "W"),
+    ("say that a catalog is served", ("SET", "packsight:served:x", "1"), "W"),
     ("see the workers", ("MGET", "packsight:child:x", "packsight:replica:x"), "OWIM"),
     ("read what was seen on photos", ("HGET", "packsight:seen:x", "x"), "W"),
     ("forget what was seen on photos", ("UNLINK", "packsight:seen:x"), "OW"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -22,11 +23,14 @@ from bench.browser import chromium, go_on, press, sign_in, wait
 from bench.reviewer import Reviewer, agrees
 from packsight.deploy.testbed import Servers
 from packsight.producer.http.rights import Right
+from packsight.producer.report import Report
 from packsight.producer.reviews.desk import ReviewDesk
+from packsight.producer.rows import Row
+from packsight.producer.thumbnails import Thumbnails
 from packsight.shared.catalog.told import LISTS
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.outcomes import Status
-from packsight.shared.settings import Http
+from packsight.shared.settings import Decode, Http
 from packsight.shared.storage import layout
 from packsight.shared.storage.jobs import Job
 from packsight.shared.storage.verdicts import Kind
@@ -182,6 +186,30 @@ def test_a_chosen_photo_is_recognised_and_drawn(shop: Serving, browser: webdrive
     wait(browser, lambda _: browser.execute_script("return arguments[0].complete && arguments[0].naturalWidth", drawn) == 300)
 
 
+@pytest.mark.parametrize("gives", ["drop", "paste"])
+def test_one_photo_that_is_dropped_or_pasted_is_recognised(shop: Serving, browser: webdriver.Chrome, gives: str) -> None:
+    client = shop.door.client
+    before = set(client.jobs.names())
+    width(browser, 1280)
+    signed_in(browser, shop, "/")
+    with recognizer.running(shop.door.settings) as worker:
+        give(browser, gives, **{f"one-{gives}": gives})
+        wait(browser, lambda _: "/answers/" in browser.current_url)
+    assert browser.find_element(By.TAG_NAME, "h1").text == f"one-{gives}.jpg"
+    (reference,) = worker.seen
+    assert client.store.read(reference.removeprefix(f"s3://{client.store.bucket}/")).data == gives.encode()
+    assert set(client.jobs.names()) == before, "one photo is no job"
+
+
+def test_words_that_are_pasted_are_no_photo(shop: Serving, browser: webdriver.Chrome) -> None:
+    width(browser, 1280)
+    signed_in(browser, shop, "/")
+    logged(browser, "browser")
+    give(browser, "paste")
+    assert not browser.find_elements(By.CSS_SELECTOR, "form.busy") and not fault(browser)
+    assert logged(browser, "browser") == []
+
+
 def test_a_photo_that_is_too_large_is_not_sent(shop: Serving, browser: webdriver.Chrome, tmp_path: Path) -> None:
     with (tmp_path / "scan.tif").open("wb") as file:
         file.truncate(shop.door.settings.fetch.max_bytes + 50_001)
@@ -298,14 +326,20 @@ def test_what_can_be_done_with_a_job_follows_its_filter_and_its_end(shop: Servin
     assert browser.find_element(By.CSS_SELECTOR, "#actions [name=code]").get_attribute("value") == "host_unreachable"
 
 
+def give(browser: webdriver.Chrome, how: str, /, **photos: str) -> None:
+    """Drop files of this content on the page, or paste them."""
+    browser.execute_script(
+        "const some = new DataTransfer(), [how, photos] = arguments, event = { bubbles: true, cancelable: true };"
+        "for (const [name, text] of Object.entries(photos))"
+        "  some.items.add(new File([text], `${name}.jpg`, { lastModified: 7 }));"
+        "document.body.dispatchEvent(how === 'drop' ? new DragEvent('drop', {dataTransfer: some, ...event})"
+        "  : new ClipboardEvent('paste', {clipboardData: some, ...event}))", how, photos
+    )  # fmt: skip
+
+
 def drop(browser: webdriver.Chrome, **photos: str) -> None:
     """Drop files of this content on the page."""
-    browser.execute_script(
-        "const some = new DataTransfer();"
-        "for (const [name, text] of Object.entries(arguments[0]))"
-        "  some.items.add(new File([text], `${name}.jpg`, { lastModified: 7 }));"
-        "document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: some, bubbles: true, cancelable: true}))", photos
-    )  # fmt: skip
+    give(browser, "drop", **photos)
 
 
 def fault(browser: webdriver.Chrome) -> str:
@@ -440,3 +474,19 @@ def test_no_page_scrolls_sideways_on_a_phone_nor_asks_another_host(shop: Serving
     assert hosts == {urlsplit(shop.stranger.base).netloc}
     complaints = [message for message in logged(browser, "browser") if "/jobs/nothing" not in message]
     assert complaints == []
+
+
+def test_a_report_says_so_where_a_filter_leaves_no_photo(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    report = Report(tmp_path / "report.html", Thumbnails(lambda _: b"", lambda _: b"", Decode()))
+    report.add(Row("job", 0, "tin.jpg", outcome(0, Status.MATCHED, 0.99)))
+    report.finish()
+    width(browser, 1280)
+    browser.get((tmp_path / "report.html").as_uri())
+    seen = {}
+    for name in ("all", "failed", "ambiguous", "no_match", "matched"):
+        browser.find_element(By.CSS_SELECTOR, f"[for=f-{name}]").click()
+        seen[name] = re.findall(r"tin\.jpg|.*no photo.*", browser.find_element(By.TAG_NAME, "main").text)
+    assert seen == {
+        "all": ["tin.jpg"], "matched": ["tin.jpg"], "failed": ["Failed: no photo."], "ambiguous": ["Ambiguous: no photo."],
+        "no_match": ["Not in the catalog: no photo."],
+    }  # fmt: skip

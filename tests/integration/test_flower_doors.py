@@ -23,6 +23,8 @@ from packsight.deploy.testbed import Server, Servers, variables
 from packsight.shared.queue import keys
 
 PASSWORD = "a, b: \"c\" 'd'%"
+KEYS = Credentials(flower=PASSWORD)
+"""Of the stack whose Flower it is."""
 READ = [
     "/", "/workers", "/tasks", "/broker", "/api/workers", "/api/tasks", "/api/task/types", "/api/task/result/x", "/metrics",
     "/healthcheck",
@@ -39,7 +41,7 @@ ORDERS = [
 def port(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("flower")
     (port,) = free_ports(1)
-    state = StackState(credentials=Credentials(flower=PASSWORD), ports={"flower": port})
+    state = StackState(credentials=KEYS, ports={"flower": port})
     # What would open it is set around it.
     opening = {"FLOWER_UNAUTHENTICATED_API": "true", "FLOWER_READ_ONLY": "false", "FLOWER_BASIC_AUTH": "packsight:known"}
     environment = variables(servers.settings(folder, user=Role.FLOWER)) | opening
@@ -55,10 +57,10 @@ def asked(port: int, path: str) -> Any:
         return json.load(page)
 
 
-def answer(port: int, path: str, password: str | None, method: str = "GET") -> int:
+def answer(port: int, path: str, password: str | None, method: str = "GET", user: str = "packsight") -> int:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
     if password is not None:
-        token = base64.b64encode(f"packsight:{password}".encode()).decode()
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
         request.add_header("Authorization", f"Basic {token}")
     try:
         with urllib.request.urlopen(request, timeout=30) as page:
@@ -72,6 +74,16 @@ def answer(port: int, path: str, password: str | None, method: str = "GET") -> i
 def test_a_page_is_shown_to_whoever_has_the_password(port: int, path: str) -> None:
     assert [answer(port, path, password) for password in (None, "", "wrong", "known")] == [401] * 4
     assert answer(port, path, PASSWORD) == 200
+
+
+@pytest.mark.parametrize("role", Role)
+def test_nothing_is_shown_for_the_keys_of_a_role(servers: Servers, port: int, role: Role) -> None:
+    """Those of Flower's own role lead it to the broker, and nobody to it."""
+    store = KEYS.s3(role)
+    passwords = [servers.passwords[role], KEYS.roles[role].broker, KEYS.page, *([store.secret_key] if store else [])]
+    users = [role, "packsight", "admin", *([store.access_key] if store else [])]
+    assert {answer(port, "/api/workers", password, user=user) for password in passwords for user in users} == {401}
+    assert {answer(port, "/api/worker/shutdown/w@h", password, "POST") for password in passwords} == {401}
 
 
 def test_the_result_of_a_task_is_told(servers: Servers, port: int) -> None:

@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 
 from packsight.producer.http.webhooks import signature
+from packsight.producer.reviews.desk import ReviewDesk
+from packsight.shared.contract.outcomes import Status
 from packsight.shared.settings import Http, Settings
+from packsight.shared.storage.verdicts import Kind, Offered
+from tests.answered import outcome, publish, store_job
 from tests.door import Serving, serving
 from tests.pages import block
 from tests.recognizer import running
@@ -24,6 +28,7 @@ COMMANDS = [
     block("docs/http.md", "One photo", "bash"),
     block("docs/http.md", "Jobs", "bash"),
     block("docs/http.md", "Uploads", "bash"),
+    block("docs/http.md", "Reviews", "bash"),
     block("README.md", "packsight", holding="curl ").replace("http://127.0.0.1:PORT", "$DOOR"),
 ]
 
@@ -46,7 +51,12 @@ def test_every_command_of_the_page_does_what_it_is_there_for(
     command.chmod(0o755)
     script = "set -euo pipefail\n" + "\necho\n".join(COMMANDS)
     script = script.replace("DOOR=http://127.0.0.1:8080 ", f"DOOR={open_door.stranger.base} ")
-    assert script.count("curl") == 16
+    # What the stand-in answers nobody is asked about, and its catalog is another.
+    client = open_door.door.client
+    publish(client, tmp_path / "version")
+    unsure = store_job(client, ["shelf.jpg"], [outcome(0, Status.AMBIGUOUS, 0.5)])
+    script = script.replace("REVIEWER=", f"JOB={unsure.id}\nREVIEWER=").replace("101518", "p9")
+    assert script.count("curl") == 20
     environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -54,6 +64,11 @@ def test_every_command_of_the_page_does_what_it_is_there_for(
     assert "event: ended" in done.stdout
     assert '"extra":{"sku":"A-2"}' in done.stdout
     assert '"error"' not in done.stdout
+    assert '{"waiting":[{"offered":"unsure","verdicts":[],"photo":{' in done.stdout
+    first, last = ReviewDesk(client, "default").store.all()
+    assert (first.product, first.by, first.offered) == ("p9", "Ann (client desk)", Offered.UNSURE)
+    assert (last.kind, last.after) == (Kind.UNDONE, first.id)
+    assert ",other,p9,ambiguous," in done.stdout
 
 
 def test_the_page_tells_how_to_check_a_webhook() -> None:

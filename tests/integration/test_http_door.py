@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from packsight.deploy.stack.credentials import Role
 from packsight.deploy.stack.ports import free_ports
 from packsight.deploy.testbed import Servers
 from packsight.producer.http import health, photos
@@ -112,6 +113,29 @@ def test_nobody_comes_in_without_a_key_or_with_a_wrong_one(open_door: Serving) -
         refused = visitor.get("/v1/session")
         assert (refused.status, refused.code) == (401, "access_denied")
         assert refused.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_keys_of_the_servers_behind_it_open_nothing(open_door: Serving, servers: Servers) -> None:
+    secrets = {*servers.passwords.values(), *servers.keys.every()}
+    assert len(secrets) > 2 * len(Role)
+    for secret in secrets:
+        for way in (f"Bearer {secret}", f"Bearer packsight_{secret}"):
+            assert open_door.stranger.with_headers(Authorization=way).get("/v1/jobs").status == 401
+        assert open_door.stranger.post("/v1/session", json={"name": "packsight", "password": secret}).status == 401
+
+
+def test_a_key_opens_what_its_right_is_for_and_nothing_else(open_door: Serving) -> None:
+    known = {right: open_door.client(f"only-{right}", right) for right in (Right.RECOGNISE, Right.JOBS, Right.REVIEW)}
+    rights = dict.fromkeys(("/v1/recognize", "/image"), Right.RECOGNISE)
+    paths = open_door.stranger.get("/openapi.json").json["paths"]
+    doors = [(method, path) for path, methods in paths.items() for method, told in methods.items() if told.get("security")]
+    doors = [(method, path) for method, path in doors if not path.startswith("/v1/session")]
+    assert len(doors) > 12
+    for method, path in doors:
+        needed = rights.get(path, Right.REVIEW if path.startswith("/v1/reviews") else Right.JOBS)
+        for right, visitor in known.items():
+            refused = visitor.ask(method.upper(), path.replace("{job}", "of-nobody")).status in {401, 403}
+            assert refused is (right is not needed), (method, path, right)
 
 
 def test_a_key_is_known_as_long_as_it_is_not_taken_away(open_door: Serving) -> None:

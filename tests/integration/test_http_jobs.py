@@ -31,6 +31,7 @@ from packsight.producer.http import errands as errands_module
 from packsight.producer.http import results, webhooks
 from packsight.producer.http.accounts import Accounts
 from packsight.producer.http.errands import Alive, Errand, Errands, Kind, NotYet, Runner, Stopped
+from packsight.producer.http.figures import NOTED
 from packsight.producer.http.queueing import ask_again
 from packsight.producer.http.rights import Right
 from packsight.producer.http.webhooks import signature
@@ -39,6 +40,8 @@ from packsight.producer.summary import State
 from packsight.producer.upload import NAMELESS
 from packsight.shared.contract.errors import ErrorCode, StorageError
 from packsight.shared.contract.outcomes import Status
+from packsight.shared.metrics import noting
+from packsight.shared.metrics.exporter import Figures
 from packsight.shared.queue import keys
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.settings import Fetch, Http, Settings
@@ -46,6 +49,7 @@ from packsight.shared.storage.jobs import JobAbout, JobManifest
 from packsight.shared.storage.objects import ObjectStore
 from tests.door import Serving, Visitor, serving
 from tests.recognizer import StandIn, running
+from tests.scraped import values
 
 REFERENCES = [f"s3://photos/{number}.jpg" for number in range(40)]
 
@@ -715,8 +719,11 @@ def test_a_webhook_that_fails_is_tried_again_given_up_listed_and_tried_anew(
 ) -> None:
     monkeypatch.setattr(errands_module, "_FIRST", 0.05)
     monkeypatch.setattr(errands_module, "_TRIES", 3)
+    figures = Figures(NOTED)
+    monkeypatch.setattr(noting, "_kept_by", [figures.take])
     with listening() as listener, serving(allowing(live_settings, listener)) as running_door:
         client = running_door.client()
+        assert values(figures.page()[0])["packsight_webhooks_given_up_total",] == 0
         listener.status = 500
         job = submitted(client, json={"photos": REFERENCES[:1], "webhook": listener.address})["id"]
         while not (given_up := client.get("/v1/webhooks/failed").json):
@@ -725,6 +732,8 @@ def test_a_webhook_that_fails_is_tried_again_given_up_listed_and_tried_anew(
         assert "status 500" in given_up[0]["error"]
         assert "secret" not in given_up[0]["error"]
         assert len(listener.told) == 3
+        while values(figures.page()[0])["packsight_webhooks_given_up_total",] != 1:
+            time.sleep(0.05)
         assert running_door.client("other").get("/v1/webhooks/failed").json == []
         assert running_door.client("other").post(f"/v1/webhooks/failed/{job}/retry").status == 404
         listener.status = 200

@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from packsight.deploy.testbed import Servers
 from packsight.producer.http import errands, page
-from packsight.producer.http.page import inbox, products, review
+from packsight.producer.http.page import inbox, job_indexes, products, review
 from packsight.producer.http.page.job_indexes import JobIndexes
 from packsight.producer.http.rights import Right
 from packsight.producer.reviews.desk import ReviewDesk
@@ -252,6 +252,31 @@ def test_a_job_that_was_removed_is_gone_from_the_index_too(shop: Serving, ann: V
     client.jobs.remove(made.id)
     person.get("/jobs")
     assert not list(kept.glob(f"{made.id}*"))
+
+
+def test_a_job_that_is_removed_over_http_leaves_nothing_on_the_servers_disk(shop: Serving, ann: Visitor) -> None:
+    made = store_job(shop.door.client, ["a.jpg"], [outcome(0, Status.MATCHED, 0.99)])
+    kept = shop.door.settings.home / "http" / "jobs"
+    assert ann.get(f"/jobs/{made.id}").status == 200
+    assert list(kept.glob(f"{made.id}*"))
+    assert shop.client("remover", Right.JOBS).ask("DELETE", f"/v1/jobs/{made.id}").status == 200
+    assert not list(kept.glob(f"{made.id}*"))
+
+
+def test_a_job_that_is_removed_at_a_terminal_goes_from_the_servers_disk_though_nobody_looks(
+    shop: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_indexes, "_LOOK", 0.05)
+    settings = shop.door.settings.model_copy(update={"home": tmp_path})
+    with serving(settings) as door:
+        client, kept = door.door.client, tmp_path / "http" / "jobs"
+        gone, stays = (store_job(client, ["a.jpg"], [outcome(0, Status.MATCHED, 0.99)]) for _ in range(2))
+        for one in (gone, stays):
+            assert door.person().get(f"/jobs/{one.id}").status == 200
+        (kept / f"{gone.id}-1.sqlite").write_bytes(b"of another release")
+        shop.door.client.remove(gone)
+        until(lambda: not list(kept.glob(f"{gone.id}*")))
+        assert list(kept.glob(f"{stays.id}*"))
 
 
 def test_what_is_no_name_of_a_job_removes_nothing_of_the_servers_disk(shop: Serving, ann: Visitor, tmp_path: Path) -> None:

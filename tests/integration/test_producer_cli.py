@@ -320,6 +320,12 @@ def test_an_evaluation_is_marked_in_the_list_of_jobs(worker: StandIn, photos: Pa
     assert "evaluation" in run("jobs").stdout
 
 
+ASKING = (
+    ["submit", "a.jpg"], ["jobs"], ["results", "20260101-000000-abcdef"], ["recognize", "a.jpg"], ["explain", "a.jpg"],
+    ["evaluate", "labels.csv"], ["review", "list"], ["review", "figures"], ["review", "search", "cream"],
+)  # fmt: skip
+
+
 def test_where_nothing_answers_the_stack_whose_settings_were_read_is_named(
     live_settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -329,15 +335,18 @@ def test_where_nothing_answers_the_stack_whose_settings_were_read_is_named(
     below = tmp_path / "my shop/photos"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
+    Path("a.jpg").write_bytes(b"x")
+    Path("labels.csv").write_text("image,product_id\na.jpg,1\n")
     file = tmp_path / "my shop/.packsight/stack.env"
-    for arguments in (["submit", "a.jpg"], ["jobs"], ["results", "20260101-000000-abcdef"]):
+    for arguments in ASKING:
         refused = CliRunner().invoke(app, arguments)
+        assert "does not answer (" in str(refused.exception), arguments
         assert "There is no stack in .packsight here or above" in str(refused.exception)
     file.parent.mkdir()
     file.with_name(advice.STATE).write_text("{}")
     file.write_text(
         f'PACKSIGHT_BROKER_URL=redis://127.0.0.1:{port}/0\nPACKSIGHT_S3__ENDPOINT=127.0.0.1:{port}\nPACKSIGHT_HOME="{file.parent}"\n'
     )
-    for arguments in (["submit", "a.jpg"], ["jobs"], ["results", "20260101-000000-abcdef"]):
+    for arguments in ASKING:
         refused = CliRunner().invoke(app, arguments)
         assert f"`packsight up --home '{file.parent}'`" in str(refused.exception)

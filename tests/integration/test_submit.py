@@ -17,7 +17,7 @@ from packsight.deploy.stack.ports import free_ports
 from packsight.indexer.reconcile import reconcile
 from packsight.producer.client import Client
 from packsight.producer.sources import Item
-from packsight.shared.contract.errors import ErrorCode, StorageError, UserError
+from packsight.shared.contract.errors import ErrorCode, StorageAway, StorageError, UserError
 from packsight.shared.contract.messages import BULK_QUEUE, INTERACTIVE_QUEUE, RECOGNIZE, RecognizeRequest
 from packsight.shared.contract.outcomes import Failure, Outcome, RecognizeResult, Status
 from packsight.shared.queue import keys
@@ -255,6 +255,15 @@ def test_an_absent_broker_is_told_before_anything_is_uploaded(
     assert "packsight up" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert list(store.list("uploads/")) == []
+
+
+def test_absent_storage_is_told_with_what_to_start(live_settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    s3 = live_settings.s3.model_copy(update={"endpoint": f"127.0.0.1:{free_ports(1)[0]}"})
+    with Client(live_settings.model_copy(update={"s3": s3})) as client, pytest.raises(StorageAway) as caught:
+        client.submit([tmp_path])
+    assert caught.value.message.startswith("Object storage does not answer (s3://")
+    assert "packsight up" in caught.value.remedy
 
 
 def test_a_broker_that_keeps_nothing_new_leaves_no_job_that_nobody_queued(client: Client, store: ObjectStore) -> None:

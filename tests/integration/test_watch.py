@@ -258,6 +258,14 @@ def test_an_outage_is_waited_for_and_told_once(
     assert set(stand_in.seen.values()) == {1}
 
 
+def test_storage_that_is_away_is_told_with_what_to_start(client: Client, live_settings: Settings, tmp_path: Path) -> None:
+    with closing(ObjectStore(live_settings.s3.model_copy(update={"endpoint": "127.0.0.1:1"}))) as away:
+        place = Prefix("s3://packsight/incoming/", away, Excluded([]))
+        with watcher(client, place, tmp_path) as (made, told):
+            assert made._look()
+    assert [("`packsight up`" in line, line.endswith("It is waited for.")) for line in told] == [(True, True)]
+
+
 def test_a_bucket_that_is_not_there_is_not_waited_for(client: Client, store: ObjectStore, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no-such-bucket"):
         watch_once(client, Prefix("s3://no-such-bucket/incoming/", store, Excluded([])), tmp_path / "out")

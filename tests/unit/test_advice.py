@@ -53,13 +53,16 @@ def test_in_a_container_nobody_is_told_to_start_a_local_stack(
     assert not [text for text in told if "packsight up" in text]
     assert any("docker compose restart broker" in text and "PACKSIGHT_BROKER_URL" in text for text in seen.errors)
     assert any("docker compose restart s3" in text for text in told)
+    assert any("docker compose restart s3" in text and "PACKSIGHT_S3__ENDPOINT" in text for text in seen.errors)
 
 
 def test_with_a_stack_of_ones_own_it_is_the_stack_that_is_to_be_started(
     folder: StackFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = away(folder)
-    assert any("There is no stack in " in error and "packsight up" in error for error in observe(folder, settings).errors)
+    broker, storage = observe(folder, settings).errors
+    assert all("There is no stack in " in error and "packsight up" in error for error in (broker, storage))
+    assert storage.startswith("Object storage does not answer (")
     monkeypatch.setenv("PACKSIGHT_BROKER_URL", "redis://broker:6379/0")
     folder.save(StackState())
     assert not advice.elsewhere(folder.root)

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from packsight.indexer.watching.queues import Ages
-from packsight.indexer.watching.reviewed import Reviewed
 from packsight.indexer.watching.reviewed import samples_of as reviewed
 from packsight.indexer.watching.workers import WINDOW, Pace
 from packsight.shared.contract.errors import ErrorCode
@@ -32,6 +31,8 @@ from packsight.shared.metrics import noting, table
 from packsight.shared.metrics.exporter import NOTED, Figures, hear_children
 from packsight.shared.metrics.table import METRICS, Kind
 from packsight.shared.queue.broker import Waiting
+from packsight.shared.shares import Share
+from packsight.shared.storage.review_figure import Figure, Promise
 from packsight.worker.queue.figures import samples_of
 from tests import scraped
 from tests.scraped import Values
@@ -190,12 +191,25 @@ def test_the_pace_is_that_of_the_last_minute_over_all_children_those_that_were_r
     assert quiet == 0
 
 
+def judged(catalog: str, wrong: int, count: int) -> Figure:
+    return Figure(catalog, Share(wrong, count), promised=0.98, unclear=0, disputed=0, elsewhere=0)
+
+
 def test_the_share_that_people_find_right_is_told_beside_the_promise_and_not_before_anybody_judged() -> None:
-    samples = reviewed([Reviewed("a", judged=40, right=38, promised=0.98), Reviewed("b", judged=0, right=0, promised=0.9)])
-    found = {(sample.metric, *sample.labels): sample.value for sample in samples}
+    found = {(sample.metric, *sample.labels): sample.value for sample in reviewed([judged("a", 2, 40), judged("b", 0, 0)])}
     assert found["packsight_reviewed_matched_right_ratio", "a"] == 0.95
     assert found["packsight_promised_matched_right_ratio", "a"] == 0.98
     assert ("packsight_reviewed_matched_right_ratio", "b") not in found
+
+
+def test_a_promise_is_told_broken_exactly_where_the_page_says_so_and_that_is_what_the_alert_asks() -> None:
+    figures = [judged(f"{wrong} of {count}", wrong, count) for count in range(101) for wrong in range(min(count, 8) + 1)]
+    told = {sample.labels[0]: sample.value for sample in reviewed(figures) if sample.metric == "packsight_promise_broken"}
+    assert told == {one.catalog: one.promise is Promise.BROKEN for one in figures}
+    assert told["3 of 50"] == 0 and told["5 of 50"] == 1
+    rules = (ROOT / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8")
+    (rule,) = re.findall(r"alert: PacksightReviewedPrecisionLow.*?expr: ([^\n]+)", rules, re.DOTALL)
+    assert rule == "packsight_reviewed_matched_right_ratio and packsight_promise_broken == 1"
 
 
 def test_the_docs_name_every_figure_as_the_code_does() -> None:

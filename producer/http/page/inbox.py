@@ -74,15 +74,12 @@ class Inbox:
         """What a person is shown, of one job or of the newest of the catalog; it is held for them for a while."""
         with self._lock:
             reviewed = self.desk.reviewed()
-            rows = self._newest_rows(PATIENT) if job is None else self._rows_of(job, PATIENT)
-            reading = any(self._indexes.is_reading(one.job) for one in ([job] if job else self._newest[1]))
-            waiting = inbox(rows, reviewed, self.desk.rules.sample)
+            waiting, reading = self._waiting(job, reviewed)
             skipped = self._skipped.get(person, set())
             now, chosen, elsewhere = time.monotonic(), None, 0
             for one in waiting:
                 sha256 = one.row.outcome.sha256 or ""
-                holder, until = self._held.get(sha256, ("", 0.0))
-                if holder not in {"", person} and until > now:
+                if self._holder(sha256, now) not in {"", person}:
                     elsewhere += 1
                 elif chosen is None and sha256 not in skipped:
                     chosen = one
@@ -90,6 +87,23 @@ class Inbox:
                     self._held[sha256] = (person, now + _HELD_SECONDS)
             theirs = sum((one.row.outcome.sha256 or "") in skipped for one in waiting)
             return Next(chosen, len(waiting), theirs, elsewhere, reading, self._figure(reviewed), _last(reviewed, person))
+
+    def waiting(self, job: JobManifest | None = None) -> tuple[list[Waiting], bool]:
+        """What waits, the most useful first, but for what is shown to somebody now; and whether more answers are being read."""
+        with self._lock:
+            waiting, reading = self._waiting(job, self.desk.reviewed())
+            now = time.monotonic()
+            return [one for one in waiting if not self._holder(one.row.outcome.sha256 or "", now)], reading
+
+    def _waiting(self, job: JobManifest | None, reviewed: Reviewed) -> tuple[list[Waiting], bool]:
+        rows = self._newest_rows(PATIENT) if job is None else self._rows_of(job, PATIENT)
+        reading = any(self._indexes.is_reading(one.job) for one in ([job] if job else self._newest[1]))
+        return inbox(rows, reviewed, self.desk.rules.sample), reading
+
+    def _holder(self, sha256: str, now: float) -> str:
+        """Who looks at a photo; empty for nobody."""
+        holder, until = self._held.get(sha256, ("", 0.0))
+        return holder if until > now else ""
 
     def skip(self, person: str, sha256: str) -> None:
         """Show a photo to this person no more, and to others."""

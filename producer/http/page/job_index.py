@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -203,17 +203,24 @@ class JobIndex:
         """The outcome of a photo in full; None while there is none. Raises as `refresh` does."""
         if place >= self.manifest.images:
             return next((row for row in unopened_rows(client.load(self.manifest.job)) if row.index == place), None)
-        number, size = place // self.manifest.batch_size, self.manifest.batch_size
-        first = number * size
-        images = [self.image(one) for one in range(first, min(first + size, self.manifest.images))]
-        name = task_ids(self.manifest)[number]
-        end = client.ledger.ends(self.manifest.job, [name]).get(name)
-        if end is None or None in images:
-            return None
-        batch = Batch(name, number, first, [image for image in images if image is not None])
-        row = rows_of(batch, end)[place - first]
-        sha256 = row.outcome.sha256 or batch.images[place - first].sha256
-        return replace(row, outcome=row.outcome.model_copy(update={"sha256": sha256}))
+        return self.rows(client, [place]).get(place)
+
+    def rows(self, client: Client, places: Iterable[int]) -> dict[int, Row]:
+        """The same of several photos that workers were asked about, by place, where there is one: each batch is read once."""
+        wanted, size, ids = set(places), self.manifest.batch_size, task_ids(self.manifest)
+        found: dict[int, Row] = {}
+        for number in sorted({place // size for place in wanted}):
+            first, name = number * size, ids[number]
+            images = [self.image(one) for one in range(first, min(first + size, self.manifest.images))]
+            end = client.ledger.ends(self.manifest.job, [name]).get(name)
+            if end is None or None in images:
+                continue
+            batch = Batch(name, number, first, [image for image in images if image is not None])
+            for row, image in zip(rows_of(batch, end), batch.images, strict=True):
+                if row.index in wanted:
+                    sha256 = row.outcome.sha256 or image.sha256
+                    found[row.index] = replace(row, outcome=row.outcome.model_copy(update={"sha256": sha256}))
+        return found
 
     @property
     def revision(self) -> int:

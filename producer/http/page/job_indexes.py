@@ -1,8 +1,12 @@
-"""The indexes of the jobs that somebody looks at: brought up to date in the background, the oldest removed for new ones."""
+"""The indexes of the jobs that somebody looks at: brought up to date in the background, the oldest removed for new ones.
+
+They have a job's names, own columns and words, so those of a job that was removed go, wherever it was.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import sqlite3
 import threading
@@ -13,7 +17,10 @@ from pathlib import Path
 
 from packsight.producer.client import Client
 from packsight.producer.http.page.job_index import FORMAT, JobIndex
+from packsight.shared.contract.errors import PacksightError
 from packsight.shared.storage.jobs import JOB_NAME, JobManifest
+
+log = logging.getLogger(__name__)
 
 _BYTES = 1_000_000_000
 """Of all files together: some 700,000 photos. What was looked at longest ago goes first."""
@@ -21,6 +28,8 @@ PATIENCE = 0.4
 """Seconds that a visit waits for the index: 10,000 photos take some seconds, and the page says how far it is."""
 PATIENT = 15.0
 """The same where one photo is asked for, and there is nothing to show without."""
+_LOOK = 60.0
+"""Seconds between two looks whether jobs are still there: one that was removed at a terminal, or collected, goes within them."""
 
 
 class JobIndexes:
@@ -31,6 +40,11 @@ class JobIndexes:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="index")
         self._under_way: dict[str, Future[None]] = {}
         self._lock, self._stop = threading.Lock(), threading.Event()
+        self._looking = threading.Thread(target=self._look, name="removed jobs", daemon=True)
+
+    def start(self) -> None:
+        """Look from now on for jobs that are removed elsewhere."""
+        self._looking.start()
 
     def of(self, manifest: JobManifest, *, patience: float = PATIENCE) -> JobIndex:
         """A job's index, after at most `patience` seconds: it may not know of all outcomes by then.
@@ -72,6 +86,22 @@ class JobIndexes:
         """End what is under way."""
         self._stop.set()
         self._pool.shutdown()
+        if self._looking.is_alive():
+            self._looking.join()
+
+    def _look(self) -> None:
+        while not self._stop.wait(_LOOK):
+            try:
+                self._forget_removed()
+            except (PacksightError, OSError) as error:  # tried again at the next look
+                log.warning("whether jobs are still there cannot be asked: %s", error)
+
+    def _forget_removed(self) -> None:
+        kept = list(self._folder.glob("*.sqlite"))  # before jobs are listed: one that comes meanwhile is no removed one
+        there = set(self._client.jobs.names()) if kept else set()
+        for file in kept:
+            if file.name.rpartition("-")[0] not in there:
+                _remove(file)
 
     def _path(self, job: str) -> Path:
         return self._folder / f"{job}-{FORMAT}.sqlite"

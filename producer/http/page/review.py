@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -13,7 +12,6 @@ from fastapi.responses import StreamingResponse
 from packsight.producer.http.page.answers import Answer
 from packsight.producer.http.page.frame import PageRoute, Reviewer, Viewer, link, to
 from packsight.producer.http.page.inbox import Said
-from packsight.producer.http.page.job_indexes import PATIENT
 from packsight.producer.jobs import NoSuchJob
 from packsight.producer.reviews import files
 from packsight.producer.reviews.desk import NoSuchVerdict
@@ -24,7 +22,7 @@ from packsight.shared.contract.errors import PacksightError, UserError
 from packsight.shared.contract.references import shown
 from packsight.shared.storage.jobs import JobManifest
 from packsight.shared.storage.review_figure import Promise
-from packsight.shared.storage.verdicts import Kind, Offered, Reviewed, Verdict
+from packsight.shared.storage.verdicts import Kind, Offered, Verdict
 
 router = APIRouter(route_class=PageRoute)
 
@@ -136,19 +134,9 @@ def export(who: Reviewer, kind: Literal["csv", "jsonl"], catalog: str = "") -> R
     """All verdicts on a catalog's answers, as a file."""
     catalog = catalog_of(who, catalog)
     inbox = who.rooms.inbox(catalog)
-    reviewed, verdicts = inbox.reviewed(), inbox.all()
-    rows = _given(verdicts, reviewed)
-    lines = files.lines(rows, files.GIVEN, as_csv=kind == "csv")
+    lines = files.lines(files.all_given(inbox.all(), inbox.reviewed()), files.GIVEN, as_csv=kind == "csv")
     headers = {"Content-Disposition": f'attachment; filename="verdicts-{catalog}.{kind}"'}
     return StreamingResponse(lines, media_type="text/csv" if kind == "csv" else "application/jsonl", headers=headers)
-
-
-def _given(verdicts: list[Verdict], reviewed: Reviewed) -> Iterator[files.Cells]:
-    standing = {
-        one.id: "disputed" if review.disputed else "yes"
-        for review in reviewed.photos.values() for one in (review.verdict, *review.against)
-    }  # fmt: skip
-    return (files.given(verdict, counts=standing.get(verdict.id, "no")) for verdict in verdicts)
 
 
 def catalog_of(who: Viewer, asked: str) -> str:
@@ -177,10 +165,7 @@ def _kind(text: str) -> Kind:
 
 
 def _row(who: Viewer, catalog: str, job: str, place: int) -> Row:
-    manifest = who.rooms.manifest(job)
-    row = None
-    if manifest.catalog == catalog and place < manifest.photos:
-        row = who.rooms.indexes.of(manifest, patience=PATIENT).row(who.door.client, place)
+    row = who.rooms.row(job, place) if who.rooms.manifest(job).catalog == catalog else None
     if row is None:
         raise UserError(f"Job {job} has no answer to a photo {place + 1} any more. Load the page again.")
     return row

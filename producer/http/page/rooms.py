@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
+
+from fastapi import Depends, Request
 
 from packsight.producer.catalog_view import CatalogView
 from packsight.producer.http.door import Door
 from packsight.producer.http.page.inbox import Inbox
-from packsight.producer.http.page.job_indexes import JobIndexes
+from packsight.producer.http.page.job_indexes import PATIENT, JobIndexes
 from packsight.producer.http.page.thumbnails import Pictures
 from packsight.producer.jobs import NoSuchJob
+from packsight.producer.reviews.inbox import Waiting
 from packsight.producer.reviews.products import Products
+from packsight.producer.rows import Row
 from packsight.shared.catalog.versions import catalog_names
 from packsight.shared.storage.jobs import JobManifest
 
@@ -82,6 +87,26 @@ class Rooms:
             self.indexes.forget(job)
             raise
 
+    def row(self, job: str, place: int) -> Row | None:
+        """The answer to a photo of a job; None where there is none, or not yet. Raises NoSuchJob."""
+        manifest = self.manifest(job)
+        if place >= manifest.photos:
+            return None
+        return self.indexes.of(manifest, patience=PATIENT).row(self.door.client, place)
+
+    def whole(self, waiting: Sequence[Waiting]) -> list[tuple[Waiting, Row]]:
+        """What waits with its answers in full, but for what was removed meanwhile."""
+        places: dict[str, list[int]] = {}
+        for one in waiting:
+            places.setdefault(one.row.job, []).append(one.row.index)
+        rows: dict[tuple[str, int], Row] = {}
+        for job, wanted in places.items():
+            with suppress(NoSuchJob):
+                index = self.indexes.of(self.manifest(job), patience=0)
+                rows |= {(job, place): row for place, row in index.rows(self.door.client, wanted).items()}
+        found = ((one, rows.get((one.row.job, one.row.index))) for one in waiting)
+        return [(one, row) for one, row in found if row is not None]
+
     def manifests(self) -> Iterator[JobManifest]:
         """Those of all jobs there are, newest first."""
         names = self.door.client.jobs.names()
@@ -92,3 +117,12 @@ class Rooms:
         """Close what is open."""
         self.indexes.close()
         self.pictures.close()
+
+
+async def rooms(request: Request) -> Rooms:
+    """Those of the server that a request came to."""
+    found: Rooms = request.app.state.rooms
+    return found
+
+
+TheRooms = Annotated[Rooms, Depends(rooms)]
