@@ -24,7 +24,6 @@ from rich.console import Console
 from rich.table import Table
 
 import packsight
-from packsight.deploy import secrets_folder
 from packsight.deploy.demo.shop.dataset import write_feed
 from packsight.deploy.demo.shop.scenes import catalog_photo
 from packsight.shared.contract.outcomes import Outcome
@@ -35,8 +34,14 @@ from tests.door import Visitor
 PHOTOS = 80
 HEALTHY_SECONDS = 900
 """Within which every service must be healthy: a child builds its networks in half a minute, on a starved machine in ten."""
+THROTTLED = 0.05
+"""Share of periods: more say that more threads are busy than the container has processors."""
 USER = 1000
 """Stands for the operator, who is not the containers' user."""
+READY = ("packsight", "health", "worker", "--ready")
+SYNC = ("catalog", "sync", "--feed", "/shop/feed.xml")
+SUBMIT = ("submit", "/photos", "--wait")
+"""What docs/operations.md begins with; `tests/unit/test_compose.py` compares."""
 
 Outcomes = dict[str, tuple[str, str]]
 """How each photo of a job ended: its status and the product."""
@@ -130,6 +135,20 @@ class Trial:
                 raise NotPossibleError(f"a container is {state['Health']['Status']}: {last}\n{log.stdout}{log.stderr}")
             time.sleep(1)
 
+    def wait_ready(self, project: Project) -> None:
+        """Return when the workers have built their networks: they are healthy before."""
+        began = time.monotonic()
+        for container in project.containers("worker"):
+            while (seen := project.client.call("exec", container, *READY, check=False)).returncode:
+                if time.monotonic() - began > HEALTHY_SECONDS:
+                    raise NotPossibleError(f"a worker is not ready: {seen.stdout}{seen.stderr}")
+                time.sleep(1)
+        self.note("workers ready", f"{time.monotonic() - began:.0f} s later", good=True)
+
+    def secrets(self, image: str) -> list[str]:
+        """The words by which an image writes secrets for this user, beside those that are there."""
+        return ["run", "--rm", "--user", str(_user()), "--volume", f"{self.folder}:/deploy", image, "secrets", "/deploy/secrets"]
+
     def mounted(self, project: Project, service: str, *arguments: str) -> list[str]:
         """A command of a role with the operator's folders; one that writes there, with his user."""
         writes = any(word.startswith("/out") for word in arguments)
@@ -150,6 +169,16 @@ class Trial:
             console.print((done.stdout + done.stderr)[-2500:], highlight=False, markup=False)
         return done.stdout
 
+    @contextmanager
+    def throttling(self, project: Project) -> Iterator[None]:
+        """Note in how many of the periods of their quota the workers were held up by it."""
+        workers = project.containers("worker")
+        before = [project.periods(worker) for worker in workers]
+        yield
+        for number, (worker, (periods, throttled)) in enumerate(zip(workers, before, strict=True), 1):
+            of, held = (now - then for now, then in zip(project.periods(worker), (periods, throttled), strict=True))
+            self.note(f"worker {number} held up by its quota", f"{held} of {of} periods", good=held <= THROTTLED * of)
+
     def same(self, what: str, one: Outcomes, other: Outcomes) -> None:
         """Note how many photos ended otherwise; none may have."""
         differ = [name for name in one.keys() | other.keys() if one.get(name) != other.get(name)]
@@ -169,8 +198,9 @@ def _user() -> int:
 
 def _through_a_rolling_restart(trial: Trial, project: Project) -> None:
     """A job is answered as in quiet while its workers are stopped and started, one after the other."""
-    submit = ("submit", "/photos", "--wait", "--batch-size", "4")
-    trial.command(project, "producer", *submit, "--out", "/out/quiet.jsonl", what="a quiet job")
+    submit = (*SUBMIT, "--batch-size", "4")
+    with trial.throttling(project):
+        trial.command(project, "producer", *submit, "--out", "/out/quiet.jsonl", what="a quiet job")
     quiet = trial.outcomes("quiet.jsonl")
     began = time.monotonic()
     command = trial.mounted(project, "producer", *submit, "--out", "/out/rolled.jsonl")
@@ -194,6 +224,19 @@ def _through_a_rolling_restart(trial: Trial, project: Project) -> None:
     trial.same("outcomes that differ from the quiet job", quiet, rolled)
     wrong = [name for name, (status, _) in rolled.items() if status == "failed"]
     trial.note("photos that failed", str(len(wrong)), good=not wrong)
+
+
+def _within_its_limits(trial: Trial, image: str) -> None:
+    """In a container of one processor a worker keeps one thread busy, however many the machine has."""
+    asked = (
+        "from packsight.shared.settings import Worker",
+        "from packsight.worker.process.cores import divide, usable_cores, usable_memory",
+        "print(*divide(Worker(), usable_cores()), round(usable_memory() / 2**30, 1))",
+    )
+    limits = ("--cpus", "1", "--memory", "2g")
+    said = trial.client.call("run", "--rm", *limits, "--entrypoint", "python", image, "-c", "; ".join(asked)).stdout.strip()
+    what = "children, threads of each and GiB of a worker in a container of one processor and 2 GiB"
+    trial.note(what, said, good=said == "1 1 2.0")
 
 
 def _over_http(trial: Trial, project: Project) -> None:
@@ -260,14 +303,15 @@ def main(
         with trial.timed("base images"):
             client.bases()
         trial.build(ROOT, compose, tag)
+        _within_its_limits(trial, f"packsight:{tag}")
         trial.draw()
-        sync = ("catalog", "sync", "--feed", "/shop/feed.xml")
-        job = _as_before(trial, before, sync) if before else ""
-        secrets_folder.write(folder / "secrets")
+        job = _as_before(trial, before) if before else ""
+        client.call(*trial.secrets(f"packsight:{tag}"))
         trial.up(project, "up" if not before else "upgrade")
+        trial.wait_ready(project)
         if before:
             _still_there(trial, project, job)
-        trial.command(project, "operator", *sync, what="a sync from a mounted folder")
+        trial.command(project, "operator", *SYNC, what="a sync from a mounted folder")
         _over_http(trial, project)
         _through_a_rolling_restart(trial, project)
         trial.command(project, "operator", "status", what="status")
@@ -287,18 +331,16 @@ def main(
     sys.exit(0 if all(good for _, _, good in trial.rows) else 1)
 
 
-def _as_before(trial: Trial, commit: str, sync: tuple[str, ...]) -> str:
+def _as_before(trial: Trial, commit: str) -> str:
     """What the release before leaves behind: secrets, a catalog, and a job with its results; returns the job's name."""
     source, tag = _sources(commit, trial.folder), "before-test"
     compose = merged((source / "docker-compose.yml").read_text())
     trial.build(source, compose, tag)
-    mounted = ("--user", str(_user()), "--volume", f"{trial.folder}:/deploy")
-    trial.client.call("run", "--rm", *mounted, f"packsight:{tag}", "secrets", "/deploy/secrets")
+    trial.client.call(*trial.secrets(f"packsight:{tag}"))
     project = trial.project(compose, tag)
     trial.up(project, f"up, {commit}")
-    trial.command(project, "operator", *sync, what=f"a sync, {commit}")
-    submit = ("submit", "/photos", "--wait", "--out", "/out/before.jsonl")
-    job = trial.command(project, "producer", *submit, what=f"a job, {commit}").strip()
+    trial.command(project, "operator", *SYNC, what=f"a sync, {commit}")
+    job = trial.command(project, "producer", *SUBMIT, "--out", "/out/before.jsonl", what=f"a job, {commit}").strip()
     trial.outcomes("before.jsonl")
     project.run("down", "--timeout", "400")
     return job

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +20,13 @@ from typer.main import get_group
 import packsight
 from packsight.cli import app
 from packsight.deploy import secrets_folder
+from packsight.shared import launch
 from packsight.shared.health import END_AFTER
 from packsight.shared.settings import Http, Settings, Worker
 from packsight.worker.process.cores import processes
-from tests.compose.engine import BASES, adapted, lasting, merged
+from tests.compose.__main__ import READY, SUBMIT, SYNC, USER, Trial
+from tests.compose.engine import BASES, Client, Project, adapted, lasting, merged
+from tests.pages import find, lines_of
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -43,6 +50,11 @@ def test_no_container_runs_as_root_or_writes_outside_its_volumes(name: str) -> N
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
     assert service["init"] is True
+
+
+def test_libraries_are_as_frugal_in_a_container_as_in_processes_that_are_started_here() -> None:
+    text = DOCKERFILE.replace("\\\n", " ")
+    assert launch.FRUGAL.items() <= dict(re.findall(r"(\w+)=(\S+)", text)).items()
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)
@@ -253,6 +265,55 @@ def test_what_is_run_to_try_the_file_is_the_file_but_for_names_and_places(tmp_pa
     assert tried["services"]["flower"]["ports"] == ["127.0.0.1::5555"]
     secrets_folder.write(tmp_path)
     assert all(Path(secret["file"]).is_file() for secret in tried["secrets"].values())
+
+
+def typed(line: str, user: int, folder: Path) -> list[str]:
+    """A command of the docs as the shell of a user in a folder takes it, in the long form of its options."""
+    for variable, value in {"$(id -u)": user, "$(id -g)": user, "$PWD/deploy": folder, "$PWD": folder}.items():
+        line = line.replace(variable, str(value))
+    return ["--volume" if word == "-v" else word for word in shlex.split(line)]
+
+
+def asked(command: Sequence[str]) -> argparse.Namespace:
+    """User, variables, places and words of a command that runs one of a service."""
+    parser = argparse.ArgumentParser()
+    for flag in ("--rm", "-T", "--no-deps"):
+        parser.add_argument(flag, action="store_true")
+    for option in ("--user", "-e", "--volume"):
+        parser.add_argument(option, action="append", default=[])
+    parser.add_argument("words", nargs=argparse.REMAINDER)
+    return parser.parse_args(command[command.index("run") + 1 :])
+
+
+def test_the_docs_begin_with_what_is_tried_in_an_order_that_works_on_fresh_volumes(tmp_path: Path) -> None:
+    build, secrets, up, ready, sync, out, submit, status = lines_of(find("docs/operations.md", "With Docker Compose").text)
+    client = Client("docker", ("docker", "compose"), "")
+    trial, project = Trial(client, tmp_path, built=True), Project(client, tmp_path / "compose.yml", ())
+    assert build == f"docker compose --profile={SERVICES['producer']['profiles'][0]} build"
+    assert typed(secrets, os.getuid(), tmp_path) == ["docker", *trial.secrets(f"packsight:{packsight.__version__}")]
+    assert up == "docker compose up -d"
+    assert ready == f"until docker compose exec worker {' '.join(READY)}; do sleep 5; done"
+    assert out == "mkdir -p out", "what Docker makes is root's"
+    comments = re.findall(r"^  # (docker compose run .*?)(?: \| .*)?$", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE)
+    results = ("--out", "/out/results.csv")
+    for line, service, words in zip(
+        (sync, submit, status, *comments),
+        ("operator", "producer", "operator", "producer", "operator", "operator"),
+        (SYNC, (*SUBMIT, *results), ("status",), SUBMIT, SYNC, ("status",)), strict=True,
+    ):  # fmt: skip
+        told, tried = asked(typed(line, os.getuid() or USER, tmp_path)), asked(trial.mounted(project, service, *words))
+        assert (told.words, told.user, told.e) == ([service, *words], tried.user, tried.e)
+        named = {place for place in tried.volume if any(word.startswith(place.split(":")[1]) for word in words)}
+        assert set(told.volume) == named, line
+
+
+def test_object_storage_of_ones_own_wants_the_service_and_one_line_removed() -> None:
+    text, line = (ROOT / "docker-compose.yml").read_text(), "      s3: {condition: service_healthy}\n"
+    assert text.count(line) == 1
+    services = yaml.safe_load(text.replace(line, ""))["services"]
+    del services["s3"]
+    assert all(set(service.get("depends_on", {})) <= services.keys() for service in services.values())
+    assert "remove from the file the service `s3` and its line below `depends_on`" in (ROOT / "docs/operations.md").read_text()
 
 
 def test_there_is_a_stand_in_for_every_image_that_is_not_ours() -> None:
