@@ -70,7 +70,7 @@ def main(
         on = stack.enter_context(testbed(home, (out / "models").resolve()))
         stack.enter_context(worker(on))
         client = stack.enter_context(Client(on.settings))
-        base = stack.enter_context(door(on, PACKSIGHT_REVIEW__SAMPLE=str(sample)))
+        base = stack.enter_context(door(on, PACKSIGHT_REVIEW__SAMPLE=str(sample))).spec.url
         run(on, client, photos, base, reviewed)
 
 

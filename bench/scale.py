@@ -28,6 +28,7 @@ from bench.roofline import run_roofline
 from bench.scale_build import brought, build
 from bench.scale_search import search
 from bench.spawned import ask
+from bench.swaps import swaps
 from packsight.shared.catalog.arrays import evenly_spread
 from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.settings import Settings
@@ -48,6 +49,7 @@ def main(
     networks: Annotated[bool, typer.Option(help="Take the networks' price of a photo.")] = True,
     beside: Annotated[bool, typer.Option(help="Search the same vectors with other libraries.")] = True,
     changed: Annotated[bool, typer.Option(help="Build each catalog once more, a hundredth of its products changed.")] = True,
+    swapped: Annotated[int, typer.Option(help="Photos of a catalog that is handed to a running worker; 0: none is.")] = 0,
     write: Annotated[Path | None, typer.Option(help="Page that is written.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for scale.json.")] = Path("bench-out"),
 ) -> None:
@@ -57,10 +59,14 @@ def main(
     document: dict[str, Any] = {
         **machine.conditions(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "asked": asked, "points": points,
         "network_ms": round(1000 * _networks(), 1) if networks else None,
-        "sizes": [],
+        "sizes": [], "swaps": [],
     }  # fmt: skip
     for size in sorted(photos or SIZES):
         document["sizes"].append(measure(Invented(size, points=points), asked, beside=beside, changed=changed))
+        entry.save(out / "scale.json", document)
+        console.print(scale_page.markdown(document), highlight=False)
+    if swapped:
+        document["swaps"] = swaps(swapped, (out / "models").resolve())
         entry.save(out / "scale.json", document)
         console.print(scale_page.markdown(document), highlight=False)
     if write:

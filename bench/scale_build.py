@@ -16,8 +16,13 @@ from packsight.indexer.build.version import build_version
 from packsight.indexer.parent import Parent
 from packsight.indexer.state.resolution import NO_VERSION
 from packsight.shared.catalog.manifest import MANIFEST, Manifest, read_manifest
+from packsight.shared.catalog.recipe import Recipe
 from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.vision.features import Features
+
+CATALOG = "bench"
+DRAWN = recipe("drawn", "drawn")
+"""No worker's."""
 
 
 class _Drawn(Mapping[str, Features]):
@@ -42,8 +47,8 @@ class _Drawn(Mapping[str, Features]):
         return len(self._shop)
 
 
-def build(shop: Invented, folder: Path, parent: Path | None) -> dict[str, Any]:
-    """Write the version and tell what it cost; parent: folder of the version before."""
+def build(shop: Invented, folder: Path, parent: Path | None, made_for: Recipe = DRAWN) -> dict[str, Any]:
+    """Write the version and tell what it cost; parent: folder of the version before. made_for: those who are to serve it."""
     cv2.setNumThreads(1)
     faiss.omp_set_num_threads(1)
     meter, before = Meter(), own_mb()
@@ -53,7 +58,7 @@ def build(shop: Invented, folder: Path, parent: Path | None) -> dict[str, Any]:
     rows = own_mb()
     with meter.part("all"):
         manifest = build_version(
-            folder, catalog="bench", products=products, photos=photos, features=features, recipe=recipe("drawn", "drawn"),
+            folder, catalog=CATALOG, products=products, photos=photos, features=features, recipe=made_for,
             parent=None if parent is None else Parent(manifest_of(parent), NO_VERSION, parent), phase=meter.part,
         )  # fmt: skip
     return {
@@ -71,9 +76,13 @@ def manifest_of(folder: Path) -> Manifest:
     return read_manifest(data, Manifest.model_validate_json(data).version)
 
 
+def missing(former: Path, latter: Path) -> dict[str, int]:
+    """A version's files that a host which has the former one lacks, and their bytes."""
+    held = {entry.sha256 for entry in manifest_of(former).files.values()}
+    return {name: entry.size for name, entry in manifest_of(latter).files.items() if entry.sha256 not in held}
+
+
 def brought(former: Path, latter: Path) -> dict[str, Any]:
     """Bytes of a version's parts that a host which has the former one lacks, and of all."""
-    held = {entry.sha256 for entry in manifest_of(former).files.values()}
-    files = manifest_of(latter).files
-    missing = {name: entry.size for name, entry in files.items() if entry.sha256 not in held}
-    return {"bytes": sum(missing.values()), "share": round(sum(missing.values()) / sum(one.size for one in files.values()), 4)}
+    lacking = sum(missing(former, latter).values())
+    return {"bytes": lacking, "share": round(lacking / sum(one.size for one in manifest_of(latter).files.values()), 4)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.invented import SIBLINGS
 
-COMMAND = "python -m bench.scale {} --asked {} --write docs/scale.md"
+COMMAND = "python -m bench.scale {} --asked {}{} --write docs/scale.md"
 PHASES = ("photos", "words", "projection", "vectors", "index", "details", "fit", "seal", "all")
 FILES = {
     "details.": "key points: index", "descriptors": "key points: descriptors", "points": "key points: places",
@@ -44,7 +44,9 @@ def markdown(document: Mapping[str, Any]) -> str:
     """The page."""
     sizes, network = document["sizes"], document["network_ms"]
     heads = [f"{one['photos']:,} photos" for one in sizes]
-    command = COMMAND.format(" ".join(str(one["photos"]) for one in sizes), document["asked"])
+    swaps = document["swaps"]
+    swapped = f" --swapped {swaps[0]['photos']}" if swaps else ""
+    command = COMMAND.format(" ".join(str(one["photos"]) for one in sizes), document["asked"], swapped)
     parts = [
         INTRODUCTION.format(
             command=command,
@@ -64,6 +66,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         table(("", *heads), _asking(sizes, network)),
         "## Holding and changing\n",
         table(("", *heads), _holding(sizes)),
+        *_swaps(swaps),
         "## The same vectors beside others\n\nA batch of 16 photos, none of which is in the catalog, 64 vectors wanted for each, "
         "and how often the nearest came first. Parameters are the smallest that reach 0.99.\n",
     ]
@@ -126,6 +129,24 @@ def _holding(sizes: Sequence[Mapping[str, Any]]) -> Iterable[Sequence[str]]:
             "brought by a host where 1 % of the products have other photos",
             *(f"{one['bytes'] / 1e6:,.1f} MB, {one['share']:.1%}" for one in changes if one),
         )
+
+
+def _swaps(swaps: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    if not swaps:
+        return
+    yield (
+        f"## Handing a version of {swaps[0]['photos']:,} photos to a running worker\n\nSeconds by the clock from the move of the "
+        "pointer until every child answers from it, while drawn photos are recognised, two in a message; and those in which the "
+        "files that the host lacks are copied and hashed on the same disk, likewise.\n"
+    )
+    rows = [
+        (
+            what, f"{one['bytes'] / 1e6:,.1f} MB", f"{one['seconds']:.2f}", f"{one['copying_seconds']:.2f}",
+            f"{one['photos_per_s']:.2f}", f"{one['photos_per_s_meanwhile']:.2f}", f"{one['failed']}",
+        )
+        for what, one in zip(("all of it", "1 % of the products have other photos"), swaps, strict=True)
+    ]  # fmt: skip
+    yield table(("the host lacks", "bytes", "s", "copying and hashing, s", "photos/s before", "meanwhile", "failed"), rows)
 
 
 def _number(row: Mapping[str, Any], name: str) -> str:

@@ -130,6 +130,20 @@ def test_every_set_of_a_folder_is_measured_over_the_queue(out: Path, tmp_path: P
     assert "| | drawn |" in (tmp_path / "a.md").read_text()
 
 
+@pytest.mark.timeout(900)
+def test_a_photo_that_waits_when_the_only_child_dies_is_answered_by_the_next_one(out: Path, tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PACKSIGHT_")}
+    command = [sys.executable, "-m", "bench.cold_start", "--rounds", "2", "--out", str(out)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=clean | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True, timeout=840, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    document = json.loads((out / "cold-start.json").read_text())
+    whole, built = document["to_first_outcome"], document["of_it_built"]
+    assert len(whole["seconds"]) == len(built["seconds"]) == 2
+    assert all(0 < part < all_ for part, all_ in zip(built["seconds"], whole["seconds"], strict=True))
+
+
 def test_a_rate_counts_only_batches_that_began_after_the_clock() -> None:
     assert between_ends([(10.0, 16), (12.0, 16), (14.0, 8)]) == (24, 4.0)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from bench import scale, scale_page
+from bench import scale, scale_page, swaps
 from bench.invented import Invented
 
 PHOTOS = 38
@@ -55,6 +56,23 @@ def test_the_figures_are_of_the_version_that_was_built(page: tuple[str, dict[str
     assert found["asking"]["photos"] == 9, "8 of listed products, and one of the only family's sibling that is not"
     assert 0 < found["change"]["bytes"] < sum(found["files"].values())
     assert 0.9 <= found["search"][0]["recall"] <= 1
+
+
+def test_what_a_swap_cost_is_told_with_the_command_that_measured_it(page: tuple[str, dict[str, Any]]) -> None:
+    rates = {"photos_per_s": 9.0, "photos_per_s_meanwhile": 8.5}
+    swap = rates | {"bytes": 12_000_000, "seconds": 3.25, "copying_seconds": 1.5, "failed": 0}
+    text = scale_page.markdown(page[1] | {"swaps": [{"photos": 5000} | swap, {"photos": 5001} | swap]})
+    assert f"bench.scale {PHOTOS} --asked 10 --swapped 5000 --write" in text
+    assert "| all of it | 12.0 MB | 3.25 | 1.50 | 9.00 | 8.50 | 0 |" in text
+    assert "Handing a version" not in page[0]
+
+
+def test_the_rate_of_a_window_is_of_what_ended_in_it_and_files_are_copied_whole(tmp_path: Path) -> None:
+    assert swaps.rate([(1.0, 2), (2.0, 2), (3.0, 4)], (1.5, 3.5)) == 3.0
+    (tmp_path / "version").mkdir()
+    (tmp_path / "version" / "part").write_bytes(bytes(3_000_000))
+    assert swaps.copy_and_hash(tmp_path / "version", ["part"], tmp_path / "copied") > 0
+    assert (tmp_path / "copied" / "part").stat().st_size == 3_000_000
 
 
 def test_an_invented_catalog_makes_the_same_photo_whenever_it_is_asked() -> None:
