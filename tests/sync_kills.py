@@ -50,15 +50,22 @@ LEASE = 5.0
 _FILES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.chmod", "os.utime"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _REQUESTS = ("read", "write", "upload", "download", "replace", "remove")
-Act = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Point:
-    """Before which step something happens to the indexer, counted from 0, and what; none: the steps are only counted."""
+    """Before which step, of a kind or of any, something happens to the indexer, counted from 0, and what.
+
+    None: the steps are only counted.
+    """
 
     step: int = -1
     signal: int = signal.SIGKILL
+    kind: str = ""
+
+
+FROZEN = (Point(kind="storage: download", step=3), Point(kind="storage: upload", step=0), Point(kind="storage: upload", step=2))
+"""When an indexer stands still: while it fetches the version before, and before and within its upload."""
 
 
 @dataclass
@@ -71,9 +78,10 @@ class Steps:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def step(self, kind: str) -> None:
+        point = self.point
         with self.lock:
-            if len(self.seen) == self.point.step:
-                os.kill(os.getpid(), self.point.signal)
+            if kind.startswith(point.kind) and sum(one.startswith(point.kind) for one in self.seen) == point.step:
+                os.kill(os.getpid(), point.signal)
             self.seen.append(kind)
 
     def watch(self) -> None:
@@ -300,12 +308,12 @@ def two_at_once(pair: Pair, seed: int) -> None:
     pair.check()
 
 
-def frozen(pair: Pair, step: int, seed: int) -> tuple[str, str]:
+def frozen(pair: Pair, point: Point, seed: int) -> tuple[str, str]:
     """Freeze an indexer until its lock is free and let another one with its home sync, and one with a home of its own, then
     let it go on; return what the first two said."""
     pair.change(seed)
     pair.sync(pair.quiet)
-    started = Started(pair.job(Point(step, signal.SIGSTOP)))
+    started = Started(pair.job(replace(point, signal=signal.SIGSTOP)))
     elsewhere = copy.copy(pair.disturbed)
     elsewhere.settings = elsewhere.settings.model_copy(update={"home": elsewhere.settings.home.with_name(f"elsewhere-{seed}")})
     deadline = time.monotonic() + 120
@@ -339,7 +347,7 @@ def _is_stopped(pid: int | None) -> bool:
 @contextmanager
 def paired(servers: Servers, folder: Path) -> Iterator[Pair]:
     """Two shops with storage and homes of their own."""
-    names = [f"kills-{folder.name[-8:].strip('_-').lower()}-{which}" for which in ("a", "b")]
+    names = [f"kills-{folder.name[-8:].replace('_', '-').strip('-').lower()}-{which}" for which in ("a", "b")]
     settings = [servers.settings(folder / name, name) for name in names]
     for one in settings:
         with closing(ObjectStore(one.s3)) as store:
@@ -360,9 +368,10 @@ def main() -> None:
         steps = kill(pair, asked.points, asked.seed, lambda line: print(line, flush=True))
         for number in range(3):
             two_at_once(pair, 1000 + number)
-        beside, ended = frozen(pair, len(steps) // 2, 2000)
+        told = [frozen(pair, point, 2000 + number) for number, point in enumerate(FROZEN)]
     print(f"{sum(pair.tried.values())} kills, {len(steps)} steps: {', '.join(f'{n} × {kind}' for kind, n in pair.tried.items())}")
-    print(f"beside a frozen one: {beside}\nwhen it goes on: {ended}")
+    for beside, ended in told:
+        print(f"beside a frozen one: {beside}\nwhen it goes on: {ended}")
 
 
 if __name__ == "__main__":

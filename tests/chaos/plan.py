@@ -32,8 +32,8 @@ class Kind(StrEnum):
 class Fault:
     """One event.
 
-    part: whom it hits; seconds: how long it lasts, 0 = a moment; after: batches of the job that end between the beginnings of
-    the event before and of this one; choice: 0 to 1, which of several processes it hits.
+    part: whom it hits; seconds: how long it lasts, 0 = a moment; after: batches of the job between the place of the event before
+    and that of this one; choice: 0 to 1, which of several processes it hits.
     """
 
     kind: Kind

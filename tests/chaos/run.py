@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -25,6 +26,8 @@ STOP_SECONDS = 60.0
 """What a worker that is told to stop may take; the batch that it has begun is part of it."""
 CUTS = 5
 """How often in a row all connections are cut: a client that connects again at once loses the new one too."""
+LEAST_DONE = 2 / 3
+"""Of the plan: a job whose end comes before most of it has gone through quiet, not through faults."""
 NAMED = 20
 """Photos and events that a document lists at most of each kind."""
 
@@ -39,6 +42,8 @@ class Event:
     begun: float
     ended: float = 0.0
     note: str = ""
+    done: bool = True
+    """False where there was nothing to do it to."""
     recovered: float | None = None
     beside: int = 0
     """Other events that were under way within that time."""
@@ -71,7 +76,8 @@ class Run:
 
     def __init__(self, stage: Stage, plan: Sequence[Fault], bound: float, say: Say) -> None:
         self._stage, self._bound, self._say = stage, bound, say
-        self._plan = list(plan)
+        self.plan = tuple(plan)
+        self._left = list(plan)
         self._active: list[_Active] = []
         self._launched = dict.fromkeys(stage.parts, 0.0)
         self.events: list[Event] = []
@@ -80,7 +86,7 @@ class Run:
 
     def go(self) -> bool:
         """Let everything happen; returns whether all batches ended in time. Every part runs when it returns."""
-        watch, begun, since, seen = Watch(self._stage), time.time(), time.time(), 0
+        watch, begun, since, due = Watch(self._stage), time.time(), time.time(), 0
         try:
             while not (self._stage.sent() and watch.look() == len(self._stage.tasks)):
                 now = time.time()
@@ -89,11 +95,12 @@ class Run:
                     return False
                 self._lift_what_is_over()
                 self._revive()
-                fault = next((one for one in self._plan if one.part not in self._held()), None)
-                if fault is not None and (watch.ended - seen >= fault.after or now - since > IMPATIENCE):
-                    self._plan.remove(fault)
+                fault = next((one for one in self._left if one.part not in self._held()), None)
+                if fault is not None and (watch.ended >= due + fault.after or now - since > IMPATIENCE):
+                    self._left.remove(fault)
                     self._begin(fault)
-                    since, seen = time.time(), watch.ended
+                    # Counted from the job's beginning: batches end in bursts, and what one burst owes is done after it.
+                    since, due = time.time(), due + fault.after
                 time.sleep(TICK)
             return True
         finally:
@@ -118,7 +125,7 @@ class Run:
         try:
             hold = do(fault, event)
         except (redis.RedisError, UserError) as error:
-            event.note = f"not done: {error}"
+            event.note, event.done = str(error), False
             hold = Hold()
         self._active.append(_Active(event, hold))
 
@@ -133,7 +140,7 @@ class Run:
     def _child(self, fault: Fault, event: Event) -> list[psutil.Process]:
         children = self._stage.parts[fault.part].children()
         if not children:
-            event.note = "it had no child just then"
+            event.note, event.done = "it had no child just then", False
         return children[int(fault.choice * len(children)) :][:1]
 
     def _kill(self, fault: Fault, _: Event) -> Hold:
@@ -218,10 +225,19 @@ def recoveries(events: Sequence[Event], ends: Sequence[float]) -> None:
             event.beside = sum(one.begun < ends[at] and one.ended > event.ended for one in others)
 
 
+def missing(plan: Sequence[Fault], events: Sequence[Event]) -> list[str]:
+    """What a plan has too little of that was done: nothing where the run shows what it is there for."""
+    done = Counter(_kind(event.fault) for event in events if event.done)
+    found = [f"{kind}: planned, never done" for kind in sorted({_kind(fault) for fault in plan} - set(done))]
+    if done.total() < LEAST_DONE * len(plan):
+        found.append(f"{done.total()} of {len(plan)} planned events done")
+    return found
+
+
 def document(run: Run, judgement: Judgement, ends: Sequence[float], began: float, *, in_time: bool) -> dict[str, Any]:
     """What is printed and written."""
     recoveries(run.events, ends)
-    known = [event for event in run.events if event.recovered is not None]
+    known = [event for event in run.events if event.done and event.recovered is not None]
     worst = max(known, key=lambda event: event.recovered or 0.0, default=None)
     return {
         "in_time": in_time,
@@ -233,23 +249,29 @@ def document(run: Run, judgement: Judgement, ends: Sequence[float], began: float
         "differing": len(judgement.differing),
         "named": {name: getattr(judgement, name)[:NAMED] for name in ("lost", "doubled", "differing")},
         "versions": dict(judgement.versions),
+        "planned": len(run.plan),
+        "missing": missing(run.plan, run.events),
         "died_by_themselves": run.died[:NAMED],
         "longest_pause_s": round(max((b - a for a, b in pairwise(ends)), default=0.0), 1),
         "worst_recovery": None if worst is None else _shown(worst, began),
         "recovery_s": _by_kind(known),
-        "done": [_shown(event, began) for event in run.events],
+        "done": [_shown(event, began) for event in run.events if event.done],
+        "not_done": [_shown(event, began) for event in run.events if not event.done],
     }
 
 
 def _by_kind(events: Sequence[Event]) -> dict[str, dict[str, float]]:
     found: dict[str, list[float]] = {}
     for event in events:
-        what = "worker" if event.fault.part.startswith("worker") else event.fault.part
-        found.setdefault(f"{what} {event.fault.kind}", []).append(event.recovered or 0.0)
+        found.setdefault(_kind(event.fault), []).append(event.recovered or 0.0)
     return {
         name: {"count": len(times), "median": round(sorted(times)[len(times) // 2], 1), "worst": round(max(times), 1)}
         for name, times in sorted(found.items())
     }
+
+
+def _kind(fault: Fault) -> str:
+    return f"{'worker' if fault.part.startswith('worker') else fault.part} {fault.kind}"
 
 
 def _shown(event: Event, began: float) -> dict[str, Any]:

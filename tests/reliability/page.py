@@ -25,14 +25,14 @@ make reliability        # takes their figures from bench-out/ and writes this pa
 ```
 
 Each run starts servers and workers of its own on loopback, ends by itself, and fails where something is not as it must be. The
-same seed makes the same plan or the same damage again. "Made to fail by" names a change of the code at which a test of the item
-was seen to fail.
+same seed makes the same plan or the same damage again. A line adds up runs of one commit, the latest that was measured. "Made to
+fail by" names a change of the code at which a test of the item was seen to fail.
 """
 
 
 def page(runs: Runs) -> str:
     """The page."""
-    lines = [INTRODUCTION, "## All together\n", "| | figure | date |", "| --- | --- | --- |"]
+    lines = [INTRODUCTION, "## All together\n", "| | figure | date, commit |", "| --- | --- | --- |"]
     lines += [f"| {name} | {text or NOTHING} | {date or '–'} |" for name, (text, date) in ((n, f(runs)) for n, f in WHOLE)]
     for number, item in enumerate(ITEMS, start=1):
         lines += ["", f"## {number}. {item.title}\n", item.must, "", *_table(item, runs)]
@@ -47,5 +47,3 @@ def _table(item: Item, runs: Runs) -> Iterator[str]:
     for figure in item.figures:
         text, date = figure(runs)
         yield f"| measured | {f'{text} ({date})' if text else NOTHING} |"
-    if item.lacks:
-        yield f"| without a test | {item.lacks} |"

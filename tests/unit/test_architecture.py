@@ -18,7 +18,10 @@ APART = ("worker", "producer", "indexer")
 LAYERS = {
     "shared": [
         {"contract"},
-        {"advice", "extras", "health", "launch", "logs", "memory", "overlap", "parameters", "pieces", "secret_files", "shares"},
+        {
+            "advice", "extras", "health", "launch", "logs", "memory", "overlap", "parameters", "pieces", "progress",
+            "secret_files", "shares",
+        },
         {"settings"},
         {"vision"}, {"tables"},
         {"storage"},

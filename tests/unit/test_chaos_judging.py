@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, cast
+
 import pytest
 
 from packsight.producer.rows import Row
 from packsight.shared.contract.outcomes import Outcome, Product, Provenance, RecognizeResult, Status
 from packsight.shared.queue.results import TaskEnd
-from tests.chaos.plan import BROKER, STORE, Fault, Kind, everything, kills, mixed
+from tests.chaos import run as chaos_run
+from tests.chaos.parts import Part
+from tests.chaos.plan import BROKER, INDEXER, STORE, Fault, Kind, everything, kills, mixed
 from tests.chaos.real import TOLERANCE, compare
-from tests.chaos.run import Event, recoveries
-from tests.chaos.stage import Answer, Judgement
+from tests.chaos.run import Event, Run, missing, recoveries
+from tests.chaos.stage import Answer, Judgement, Stage
 from tests.chaos.standins import IMAGES, judge_batch
 
 WORKERS = ("worker", "worker-2")
@@ -33,6 +37,53 @@ def test_kills_are_as_many_as_asked_for() -> None:
     plan = kills(1, [("worker", 150), ("worker-2", 150), (BROKER, 60)], 8)
     assert [sum(fault.part == part for fault in plan) for part in (*WORKERS, BROKER)] == [150, 150, 60]
     assert {fault.part for fault in plan[:20]} > {"worker"}, "in a random order"
+
+
+def test_a_run_that_did_not_carry_out_its_plan_shows_nothing() -> None:
+    plan = mixed(3, EVERYTHING, 2 * len(EVERYTHING), 200)
+    events = [Event(fault, begun=0) for fault in plan]
+    assert not missing(plan, events)
+    assert not missing(plan, events[: len(EVERYTHING) + 7]), "each kind, and two thirds"
+    assert missing(plan, events[: len(EVERYTHING)]) == [f"{len(EVERYTHING)} of {len(plan)} planned events done"]
+    for kind, part in ((Kind.KILL, STORE), (Kind.FREEZE, STORE), (Kind.PUBLISH, INDEXER)):
+        others = [event for event in events if (event.fault.kind, event.fault.part) != (kind, part)]
+        assert missing(plan, others) == [f"{part} {kind}: planned, never done"]
+    events[0].done = False
+    assert not missing(plan, events), "the other pack had it"
+    assert missing(plan[:1], events[:1])
+
+
+class Bursts:
+    """A stage that publishes only, whose batches are seen to end by twenties, as behind a broker that stood still."""
+
+    parts: ClassVar[dict[str, Part]] = {}
+    tasks = tuple(map(str, range(100)))
+
+    def __init__(self) -> None:
+        self.published = self.looks = self.ended = 0
+
+    def publish(self) -> None:
+        self.published += 1
+
+    def sent(self) -> bool:
+        return True
+
+    def look(self) -> int:
+        self.looks += 1
+        self.ended = self.looks // 100 * 20
+        return self.ended
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_plan_is_carried_out_though_batches_end_in_bursts(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Bursts()
+    monkeypatch.setattr(chaos_run, "Watch", lambda stage: stage)
+    monkeypatch.setattr(chaos_run, "TICK", 0.001)
+    run = Run(cast(Stage, stage), mixed(1, [(Kind.PUBLISH, INDEXER)], 20, len(stage.tasks)), 60, lambda _: None)
+    assert run.go()
+    assert stage.published == len(run.events) == 20
 
 
 def ended(*names: str, status: Status = Status.NO_MATCH) -> TaskEnd:

@@ -52,7 +52,7 @@ NOT_RUN: dict[tuple[str, ...], str] = {
 }
 """Blocks by what finds them, and why no test runs them."""
 ROOMS = ("shared", "worker", "producer", "indexer", "deploy", "training", "tests", "bench", "docs", "examples", "packsight")
-OTHERS = {"--help", "--scale", "--user", "--write"}
+OTHERS = {"--help", "--user", "--write"}
 """Options of other programs, or of every one, that the text names without the program."""
 TODAY = tuple(page for page in PAGES if page != "CHANGELOG.md")
 """Pages that say how it is; the changelog also names what is gone."""
