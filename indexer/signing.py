@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
+from functools import lru_cache
 
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore, catalog_names
@@ -18,7 +19,7 @@ def sign_former(settings: Settings) -> None:
     """Sign all catalogs that nobody has, the first time that there is a key in this home, and never again.
 
     What is unsigned later was put there by somebody else. Where object storage is away it is tried again at the next
-    call; where it cannot be done, the log says why.
+    call; where it cannot be done, the log says why, once.
     """
     try:
         trust = Trust.of_publisher(settings)
@@ -30,7 +31,12 @@ def sign_former(settings: Settings) -> None:
                 _sign(CatalogStore(store, name, trust))
         trust.begin()
     except (PacksightError, UserError, OSError) as error:
-        log.error("what was published before there was a key is not signed (`packsight catalog sign` does it too): %s", error)
+        _say_why(str(error))
+
+
+@lru_cache(maxsize=1)
+def _say_why(error: str) -> None:
+    log.error("what was published before there was a key is not signed (`packsight catalog sign` does it too): %s", error)
 
 
 def _published(store: ObjectStore) -> list[str]:

@@ -84,8 +84,11 @@ def _published(report: SyncReport) -> str:
 
 @app.task(name=RECONCILE, ignore_result=True, send_events=False)
 def reconcile_jobs() -> None:
-    """Enqueue again what was handed out and has neither an outcome nor a message."""
+    """Enqueue again what was handed out and has neither an outcome nor a message; sign what could not be signed before."""
+    from packsight.indexer.signing import sign_former  # noqa: PLC0415
+
     config = settings()
+    sign_former(config)
     with closing(ObjectStore(config.s3)) as store:
         again = reconcile(config, app, store)
     if again:

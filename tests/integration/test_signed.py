@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import redis
@@ -12,14 +13,14 @@ from typer.testing import CliRunner
 
 from packsight.deploy import doctor, status
 from packsight.deploy.stack.state import StackFolder
-from packsight.indexer import cli, commands
+from packsight.indexer import cli, commands, tasks
 from packsight.indexer.publish import roll_back
 from packsight.indexer.signing import sign_former
 from packsight.shared.catalog.manifest import Manifest
 from packsight.shared.catalog.signatures import create_key, public_key, read_key
 from packsight.shared.catalog.trust import Trust
 from packsight.shared.catalog.versions import CatalogStore
-from packsight.shared.contract.errors import CatalogError, ErrorCode, UserError
+from packsight.shared.contract.errors import CatalogError, ErrorCode, StorageAway, UserError
 from packsight.shared.queue import registry
 from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import ObjectStore
@@ -212,6 +213,27 @@ def test_where_nothing_was_published_before_nothing_is_signed_later(
     publish(store, tmp_path / "a", UNCHECKED)
     sign_former(indexer)
     assert CatalogStore(store, "default", UNCHECKED).is_unsigned()
+
+
+def test_what_could_not_be_signed_at_the_start_is_signed_by_the_next_round(
+    indexer: Settings, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(store, tmp_path / "a", UNCHECKED)
+    monkeypatch.setattr(tasks, "settings", lambda: indexer)
+    with monkeypatch.context() as starting:  # it lists and cannot be read yet
+        starting.setattr(ObjectStore, "read", lambda *_, **__: _raise(StorageAway(ErrorCode.HOST_UNREACHABLE, "it starts")))
+        sign_former(indexer)
+        tasks.reconcile_jobs()
+        assert caplog.text.count("it starts") == 1, "said once, not every ten seconds"
+        assert not (indexer.home / "pointers").exists()
+    catalogs = CatalogStore(store, "default", Trust.of_publisher(indexer))
+    assert catalogs.is_unsigned()
+    tasks.reconcile_jobs()
+    assert not catalogs.is_unsigned()
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def test_a_worker_that_checked_nothing_so_far_compares_its_copy_with_what_is_signed(
