@@ -174,7 +174,8 @@ def _recognise() -> Iterator[Grant]:
     # Callbacks go to whatever queue they name, so a worker may put a message anywhere; it may take and read none there.
     yield Grant("lpush llen", ("~*",))
     yield from _store_results()
-    yield Grant("expire exists hset hget hgetall hincrby hdel del", _DELIVERIES)
+    books = (*_DELIVERIES, _RESULTS[0])  # scripts begin a batch and end it
+    yield Grant(f"{_SCRIPTS} expire exists hset hget hgetall hincrby hdel del", books)
     yield from _put_dead_letters()
     yield Grant("set del get mget", _ALIVE)
     yield Grant("set", (f"%W~{keys.PROBE}",))

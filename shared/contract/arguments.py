@@ -16,6 +16,7 @@ _FIELDS = 20
 _DEPTH = 4
 _DIGITS = 10**18
 """Python refuses to write out a number of more than 4,300 digits."""
+_QUOTED = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def called(arguments: Any, names: Any) -> Any:
@@ -41,7 +42,7 @@ def shown_arguments(value: Any) -> str:
 
 def _written(value: Any, depth: int) -> str:
     if isinstance(value, str):
-        return json.dumps(shown(value), ensure_ascii=False)
+        return _QUOTED(shown(value))
     if isinstance(value, list | tuple | dict):
         if not depth:
             return "…"

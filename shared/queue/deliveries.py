@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import cast
 
 import redis
@@ -17,13 +18,14 @@ import redis
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.queue import keys
 from packsight.shared.queue.pulse import Holder
-from packsight.shared.queue.results import ask_for_head, has_ended
+from packsight.shared.queue.results import STATUS_BYTES, has_ended
 from packsight.shared.storage.jobs import job_of
 
 Span = tuple[int, int]
 """Places of photos in their batch: of the first, and the one after the last."""
 _STOP = "stop"
 _COUNT = "count"
+_BEGIN = (Path(__file__).parent / "begin.lua").read_text()
 
 
 class Stop(StrEnum):
@@ -74,6 +76,7 @@ class Deliveries:
 
     def __init__(self, client: redis.Redis, expires: int) -> None:
         self._client, self._expires = client, expires
+        self._begin = client.register_script(_BEGIN)
         self._left_open: set[str] = set()
 
     def begin(self, task_id: str, holder: Holder, images: int) -> Delivery:
@@ -82,24 +85,18 @@ class Deliveries:
         Of a batch that nobody had begun when its job was stopped nothing is noted: whoever looks at the job counts its photos as
         ended, and they stay so.
         """
-        with self._client.pipeline(transaction=False) as pipe:
-            pipe.hget(keys.stopped(job_of(task_id)), _STOP)
-            pipe.exists(keys.partial(task_id))
-            ask_for_head(pipe, task_id)
-            for other in self._left_open - {task_id}:
-                pipe.hdel(keys.partial(other), _work(holder))
-            stop, begun, head, *_ = pipe.execute()
-        self._left_open.clear()
-        if stop and not begun:
-            return Delivery(1, has_ended(head), Stop(stop))
-        with self._client.pipeline(transaction=False) as pipe:
-            pipe.hincrby(keys.partial(task_id), _COUNT, 1)
-            ask_for_head(pipe, task_id)
-            pipe.hgetall(keys.partial(task_id))
-            pipe.hget(keys.stopped(job_of(task_id)), _STOP)
-            self._note(pipe, task_id, holder, (0, images))
-            count, head, fields, stop, *_ = pipe.execute()
-        return Delivery(int(count), has_ended(head), Stop(stop) if stop else None, _progress(fields, holder))
+        if self._left_open:
+            with self._client.pipeline(transaction=False) as pipe:
+                for other in self._left_open - {task_id}:
+                    pipe.hdel(keys.partial(other), _work(holder))
+                pipe.execute()
+            self._left_open.clear()
+        count, head, stop, book = self._begin(
+            keys=[keys.stopped(job_of(task_id)), keys.partial(task_id), keys.task_result(task_id)],
+            args=[_STOP, _COUNT, _work(holder), _text((0, images)), self._expires, STATUS_BYTES],
+        )
+        fields = dict(zip(book[::2], book[1::2], strict=True))
+        return Delivery(int(count), has_ended(head.encode()), Stop(stop) if stop else None, _progress(fields, holder))
 
     def begin_part(self, task_id: str, holder: Holder, span: Span) -> None:
         """Note that only some photos are in work."""

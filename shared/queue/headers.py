@@ -166,14 +166,14 @@ def _odd(value: Any, depth: int, *, strict: bool) -> Iterator[str]:
             return
         below: list[Any] = []
         for one in level:
-            if isinstance(one, dict):
-                below += one.keys()
-                below += one.values()
-            elif isinstance(one, list | tuple):
-                below += one
-            elif isinstance(one, str):
+            if isinstance(one, str):  # most are
                 if not one.isascii() and any("\ud800" <= letter <= "\udfff" for letter in one):
                     yield "holds half a character"
+            elif isinstance(one, dict):
+                below += one.keys()
+                below += one.values()
+            elif isinstance(one, (list, tuple)):
+                below += one
             elif isinstance(one, float):
                 if not math.isfinite(one):
                     yield "holds what is no number"

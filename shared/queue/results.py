@@ -20,6 +20,9 @@ ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 STATUS_BYTES = 64
 """Celery writes the status first; so much of a result is enough to know whether the task has ended."""
 
+SUCCESS = '"status": "SUCCESS"'
+"""What stands in so much of the record of a task that has succeeded."""
+
 COUNTS_BYTES = 512
 """So much is enough to know how its photos have ended, if it was a worker of this release."""
 

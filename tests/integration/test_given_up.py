@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
+from celery.app.trace import build_tracer
 
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.contract.messages import DESCRIBE, RECOGNIZE
@@ -96,6 +97,23 @@ def test_a_batch_that_is_given_up_ends_with_the_outcomes_that_it_has(given: Give
     (letter,) = given.letters.list()
     assert (letter.task_id, letter.code) == ("t", ErrorCode.WORKER_KILLED)
     assert not given.ledger.client.exists(keys.partial("t"))
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_nothing_is_kept_of_the_deliveries_of_a_batch_whose_result_is_there_or_that_nobody_wants(
+    given: Given, *, ignored: bool
+) -> None:
+    result = RecognizeResult.of([Outcome(image=IMAGES[0], status=Status.NO_MATCH)])
+
+    def answers() -> RecognizeResult:
+        given.ledger.deliveries.begin("t", Holder("parent", 7), 1)
+        return result
+
+    task = given.app.task(name="answers", base=BatchTask, shared=False)(answers)
+    trace = build_tracer("answers", task, app=given.app)
+    trace("t", (), {}, {"id": "t", "ignore_result": ignored})
+    assert not given.ledger.client.exists(keys.partial("t"))
+    assert bool(given.ledger.results.read(["t"])) is not ignored
 
 
 @pytest.mark.parametrize("task", [RECOGNIZE, DESCRIBE])

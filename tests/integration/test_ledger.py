@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
 from packsight.shared.contract.errors import ADVICE, ErrorCode, MessageError, TaskError, UserError
 from packsight.shared.contract.messages import RECOGNIZE
+from packsight.shared.contract.outcomes import Outcome, RecognizeResult, Status
 from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
@@ -232,6 +233,41 @@ def test_a_stored_result_is_not_overwritten_by_a_second_delivery(ledger: Ledger,
     store(app, "t", result={"first": True})
     store(app, "t", "FAILURE", ValueError("late"))
     assert ledger.results.read(["t"])["t"].result == {"first": True}
+
+
+def test_a_batchs_result_is_kept_and_told_and_its_deliveries_are_forgotten_in_one_step(ledger: Ledger, app: App) -> None:
+    ledger.deliveries.begin("t", ME, 1)
+    ledger.deliveries.keep("t", {0: "outcome"})
+    with closing(ledger.client.pubsub()) as told:  # type: ignore[no-untyped-call]
+        told.subscribe(keys.task_result("t"))
+        assert told.get_message(timeout=5) is not None
+        store(app, "t", result=answered("first"))
+        message = told.get_message(timeout=5)
+    assert message is not None
+    assert message["data"] == ledger.client.get(keys.task_result("t")), "what Celery's own clients wait for"
+    assert not ledger.client.exists(keys.partial("t"))
+    assert 0 < ledger.client.ttl(keys.task_result("t")) <= app.settings.queue.result_expires
+    ledger.deliveries.begin("t", ME, 1)
+    store(app, "t", result=answered("second"))
+    assert not ledger.client.exists(keys.partial("t"))
+    end = ledger.results.read(["t"])["t"].result
+    assert end is not None
+    assert [outcome["image"] for outcome in end["outcomes"]] == ["first"], "a child that was taken for dead had answered"
+
+
+def test_a_batchs_result_takes_the_place_of_a_failure(ledger: Ledger, app: App) -> None:
+    store(app, "t", "FAILURE", ValueError("early"))
+    store(app, "t", result=answered("first"))
+    assert ledger.results.read(["t"])["t"].state == "SUCCESS"
+
+
+def test_another_programs_result_may_break_a_letter_where_its_head_ends(ledger: Ledger) -> None:
+    ledger.client.set(keys.task_result("t"), '{"status": "SUCCESS", "result": "a' + "ж" * 40)
+    assert ledger.deliveries.begin("t", ME, 1).ended
+
+
+def answered(image: str) -> RecognizeResult:
+    return RecognizeResult.of([Outcome(image=image, status=Status.NO_MATCH)])
 
 
 def test_what_is_known_of_a_batch_survives_until_its_task_ends(ledger: Ledger) -> None:

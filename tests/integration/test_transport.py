@@ -525,6 +525,19 @@ def test_a_single_message_can_be_fetched_directly(
     assert broker.exists("unacked") == 0
 
 
+def test_a_channel_sends_all_commands_by_one_client_and_by_another_when_its_connections_were_dropped(
+    connect: Callable[[], kombu.Connection],
+) -> None:
+    channel = connect().channel()
+    with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
+        assert first is second
+    channel._disconnect_pools()
+    with channel.conn_or_acquire() as third:
+        assert third is not first
+        assert third.connection_pool is channel.pool
+        assert third.ping()
+
+
 def test_publishing_to_a_broker_that_is_away_fails_with_an_error(live_settings: Settings) -> None:
     away = live_settings.model_copy(update={"broker_url": type(live_settings.broker_url)("redis://127.0.0.1:1/0")})
     app = make_app("producer", away)

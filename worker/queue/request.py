@@ -60,8 +60,9 @@ class BatchTask(Task):
         return datetime.fromisoformat(expires) if isinstance(expires, str) else expires
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
-        """Forget the deliveries, now that the result is stored, and count what is in it: whoever dies before has not ended it."""
-        self._forget(task_id)
+        """Count what is in the result, now that it is stored; its deliveries were forgotten with that."""
+        if self.request.ignore_result:
+            self._forget(task_id)
         note(table.ENDINGS.of(self.name, "done"), *(samples_of(retval) if isinstance(retval, Result) else ()))
 
     def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
@@ -218,6 +219,7 @@ class BatchRequest(Request):  # type: ignore[misc]
         result = RecognizeResult.of(outcomes)
         self.task.follow(self._context, result)
         self.task.backend.mark_as_done(self.id, result, request=self._context, store_result=not self.ignore_result)
+        _books(self.app)[0].deliveries.end(self.id)  # where nobody wants the result, too
         self.task.on_success(result, self.id, self.args, self.kwargs)
         self.acknowledge()
         self.send_event("task-succeeded", result=repr(result), runtime=None)

@@ -71,6 +71,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         self._unrecorded: set[str] = set()
         self._taken = 0
         self._watch: Watch | None = None
+        self._shared: Any = None
         self._ask_again_at = 0.0
         self._woken = False
         self._refusing = False
@@ -109,6 +110,17 @@ class Channel(stock.Channel):  # type: ignore[misc]
         if self._watch is not None:
             self._watch.close()
         super().close()
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """A client for a command or several, of connections that are taken from the pool for each: one for all of them.
+
+        Kombu makes one every time, which costs a worker as much as the command.
+        """
+        if asynchronous:
+            return super()._create_client(asynchronous=True)
+        if self._shared is None or self._shared.connection_pool is not self.pool:
+            self._shared = super()._create_client()
+        return self._shared
 
     def basic_consume(self, queue: str, no_ack: bool = False, *args: Any, **kwargs: Any) -> Any:
         """Consume from a queue; messages that need no acknowledgement are not recorded."""

@@ -121,6 +121,8 @@ FOREIGN: dict[str, dict[str, str]] = {
         "_queue_bind": "(self, exchange, routing_key, pattern, queue)",
         "_receive_one": "(self, c)",
         "_put": "(self, queue, message, **kwargs)",
+        "_create_client": "(self, asynchronous=)",
+        "pool": PRESENT,
         "close": "(self)",
         "conn_or_acquire": "(self, client=)",
         "client": PRESENT,
@@ -218,7 +220,14 @@ FOREIGN: dict[str, dict[str, str]] = {
         "_fail_chain": "(self, chain, exc, traceback=, store_result=, state=)",
         "store_result": "(self, task_id, result, state, traceback=, request=, **kwargs)",
     },
+    "celery.backends.base:BaseKeyValueStoreBackend": {
+        "_store_result": "(self, task_id, result, state, traceback=, request=, **kwargs)",
+        "_get_result_meta": "(self, result, state, traceback, request, format_date=, encode=)",
+        "get_key_for_task": "(self, task_id, key=)",
+    },
     "celery.backends.redis:RedisBackend": {
+        "ensure": "(self, fun, args, **policy)",
+        "client": PRESENT,
         "on_chord_part_return": "(self, request, state, result, propagate=, **kwargs)",
     },
     "celery.worker.consumer:Consumer": {
