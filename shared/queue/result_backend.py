@@ -8,6 +8,7 @@ from typing import Any
 
 from packsight.shared.contract.outcomes import Result
 from packsight.shared.queue.callbacks import Backend
+from packsight.shared.queue.pulse import renew
 from packsight.shared.queue.refusals import is_refusal
 
 _SAID_AGAIN = 30.0
@@ -25,8 +26,14 @@ class ResultBackend(Backend):
         logging.getLogger("celery.backends.base").addFilter(_now_and_then)
 
     def exception_safe_to_retry(self, exc: BaseException) -> bool:
-        """Whether the same can succeed later."""
+        """Whether the same can succeed later; asked of each try that failed."""
+        renew()
         return is_refusal(exc) or bool(super().exception_safe_to_retry(exc))
+
+    def on_connection_error(self, *args: Any) -> Any:
+        """Wait for a database that is away, as long as that takes: whoever does so stands not still."""
+        renew()
+        return super().on_connection_error(*args)
 
     def encode(self, data: Any) -> Any:
         """JSON of a record. A result of ours writes its own: by way of dictionaries it costs a worker four times as much."""
