@@ -18,7 +18,7 @@ from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
 from packsight.shared.queue.process import take_over_logging
-from packsight.shared.queue.pulse import Pulse
+from packsight.shared.queue.pulse import Pulse, pulse
 from packsight.shared.settings import settings
 from packsight.worker.queue.delivery import Batch, BatchKind
 from packsight.worker.queue.request import BatchTask
@@ -30,7 +30,7 @@ app = make_app("bench-queue-only", settings(), include=["bench.queue_only"])
 
 @lru_cache(maxsize=1)
 def _books() -> tuple[Ledger, DeadLetters, Pulse]:
-    return Ledger(settings()), DeadLetters(settings()), Pulse.of_child()
+    return Ledger(settings()), DeadLetters(settings()), pulse()
 
 
 @lru_cache(maxsize=1)

@@ -255,6 +255,12 @@ class Worker(_Section):
     begin_timeout: float = Field(default=30.0, gt=0)
     """Seconds after which a child is killed that was handed a batch and has not begun with it, or is stopped over it: an idle one
     begins at once."""
+    beside_timeout: float = Field(default=120.0, gt=0)
+    """Seconds after which a child is killed that stands still over a batch beside its photos: before the first, between parts,
+    while its result is stored; counted anew whenever a server is asked again. The longest that it may wait for is a catalog on
+    its way, 30 s, after two questions to object storage, 37 s each. Servers that do not answer take 16 s of a callback, 10 s of a
+    result and 5 s of a question to the result database, and the look-up of a name may add 30 s to any of them. To be raised along
+    with PACKSIGHT_QUEUE__SOCKET_TIMEOUT."""
     start_timeout: int = 120
     """Seconds that a child may take to build its models."""
     max_batch: int = 64

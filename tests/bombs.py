@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -80,6 +81,28 @@ def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 def flat(width: int, height: int, kind: str, mode: str = "RGB", **options: Any) -> bytes:
     return saved(Image.new("RGB", (width, height), RED).convert(mode), kind, **options)
+
+
+def clear(width: int, height: int, kind: str, **options: Any) -> bytes:
+    """One colour, half transparent."""
+    return saved(Image.new("RGBA", (width, height), (*RED, 128)), kind, **options)
+
+
+def heic(width: int, height: int, *, bits: int = 8, chroma: str = "420", alpha: bool = False, tile: int = 0) -> bytes:
+    """A HEIC of one colour, half transparent where it has an alpha; tile: side of the tiles that it is made of, as by phones."""
+    pixels = np.full((height, width, 3 + alpha), (*RED, *[128] * alpha), np.uint8 if bits == 8 else np.uint16)
+    if bits > 8:
+        pixels *= 257
+    mode, buffer = ("RGBA" if alpha else "RGB") + ("" if bits == 8 else ";16"), io.BytesIO()
+    pillow_heif.encode(
+        mode, (width, height), pixels.data.cast("B"), buffer, chroma=chroma, tile_size=tile, enc_params={"preset": "ultrafast"}
+    )
+    return buffer.getvalue()
+
+
+def claiming(data: bytes, width: int, height: int) -> bytes:
+    """An AVIF or HEIC whose pictures are said to have this size."""
+    return re.sub(rb"(?<=ispe\0{4}).{8}", struct.pack(">II", width, height), data, flags=re.DOTALL)
 
 
 def scans(width: int, height: int, count: int, mode: str = "RGB") -> bytes:

@@ -23,12 +23,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from packsight.shared.contract.references import plain
+from packsight.shared.queue.pulse import renew
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 20.0
-"""Seconds for which all that follows on one task is tried again while a server is away: its restart, and well below the time
-limit of its message, which would kill the child."""
+"""Seconds for which all that follows on one task is tried again while a server is away: its restart. A worker's child says its
+word anew before each try."""
 _PAUSE = 0.5
 TELLING = 5.0
 """Seconds for which the tasks of a chain are told that it has failed, the last of them first: a worker's parent may be the one
@@ -83,6 +84,7 @@ class Following:
     def patiently(self, act: Callable[[], Any]) -> Any:
         """Do something, again and again while a server is away, until the patience is spent."""
         while True:
+            renew()
             try:
                 return act()
             except _AWAY:

@@ -51,6 +51,8 @@ class Progress:
     """What ended the last of them."""
     lost: dict[int, int] = field(default_factory=dict)
     """Parents that were not heard of again while a child of theirs had a photo alone in work."""
+    idle_deaths: int = 0
+    """Children that died over none of the photos."""
     attempts: int = 0
     """How often photos of foreign hosts were put off."""
 
@@ -131,17 +133,17 @@ class Deliveries:
         self._left_open.add(task_id)
 
     def record_death(
-        self, task_id: str, holder: Holder, cause: ErrorCode, span: Span | None, *, beside_others: bool = False
+        self, task_id: str, holder: Holder, cause: ErrorCode, span: Span | None, *, proven: bool = True
     ) -> int:
         """Note what ended a child, as its parent saw, and what it had in work; return the deaths over none of the photos.
 
-        beside_others: these photos stood still while others were in work too, so that nothing is proven of them.
+        proven: whether it speaks against a photo that is there alone; not where others were in work too, or it had time left.
         """
         key = keys.partial(task_id)
         with self._client.pipeline() as pipe:
             pipe.hincrby(key, "idle_deaths", 0 if span else 1)
             pipe.hdel(key, _work(holder))
-            if span and span[1] - span[0] == 1 and not beside_others:
+            if span and span[1] - span[0] == 1 and proven:
                 pipe.hincrby(key, f"deaths:{span[0]}", 1)
                 pipe.hset(key, f"cause:{span[0]}", cause.value)
             elif span:
@@ -227,5 +229,6 @@ def _progress(fields: Mapping[str, str], holder: Holder) -> Progress:
         deaths={int(place): int(count) for place, count in named["deaths"].items()},
         causes={int(place): ErrorCode(cause) for place, cause in named["cause"].items()},
         lost=Counter(place for parent, place in alone if parent != holder.parent),
+        idle_deaths=int(fields.get("idle_deaths", 0)),
         attempts=int(fields.get("attempts", 0)),
     )

@@ -3,7 +3,8 @@
 A child writes its word into a file of its own, in a folder that its parent makes: one write for it, one read of 16 bytes for the
 parent. No thread beside the work repeats it, since that would go on while the work hangs; each word says how long it holds
 instead, so that a native call may take as long as its photos may, and no longer. Of a large batch that is long: a second word
-beside it is of those photos that a stage, or a thread, has before it now.
+beside it is of those photos that a stage, or a thread, has before it now. What a child does beside photos, as storing its result,
+has a word without any, which is said anew before each of the things that it may wait for.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -40,7 +41,7 @@ _YOUNG = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Photos of a message that are in work together.
+    """Photos of a message that are in work together, or none while something is done for it beside them.
 
     start, stop: their places, from the first to before the last's next. due: seconds on the clock of time.monotonic, which the
     processes of a machine share. part: those of them that are next to be ended.
@@ -52,8 +53,13 @@ class Work:
     part: Work | None = None
 
     @property
+    def span(self) -> tuple[int, int] | None:
+        """Places of the photos; None where there are none."""
+        return (self.start, self.stop) if self.stop > self.start else None
+
+    @property
     def overdue(self) -> bool:
-        """Whether they have taken longer than they may, or some of them."""
+        """Whether it has taken longer than it may, or some of the photos have."""
         return time.monotonic() > self.due or (self.part is not None and self.part.overdue)
 
     @property
@@ -87,11 +93,24 @@ class Pulse:
         self._parts: dict[int, Work] = {}
         self._places: Mapping[str, int] = NOWHERE
         self._limit: Limit = lambda _: 0.0
+        self._seconds: float | None = None
+        self._say()  # so that its room on the disk is taken
 
-    @classmethod
-    def of_child(cls) -> Pulse:
-        """The word of a worker's child."""
-        return cls(Path(os.environ[FOLDER]) if FOLDER in os.environ else None)
+    def begin(self, seconds: float) -> None:
+        """Say that a message is in hand; seconds: how long a word holds while none of its photos are in work."""
+        self._seconds = seconds
+        self._begin(self._beside())
+
+    def renew(self) -> None:
+        """Say anew that something is done beside photos; nothing while there are some in work, or no message is in hand."""
+        if self._work is not None and self._work.span is None:
+            self._begin(self._beside())
+
+    def end(self) -> None:
+        """Say that no message is in hand; photos that a process dies over stay said."""
+        self._seconds = None
+        if self._work is not None and self._work.span is None:
+            self._begin(None)
 
     @contextmanager
     def working(self, start: int, stop: int, limit: Limit, places: Mapping[str, int] = NOWHERE) -> Iterator[None]:
@@ -100,13 +119,20 @@ class Pulse:
         limit: seconds that so many may take. places: of photos by what they are called, as `part` is told of them.
         """
         self._limit, self._places = limit, places
-        self._begin(Work(start, stop, time.monotonic() + limit(stop - start)))
-        try:
+        self._begin(self._photos(start, stop))
+        with self._at_last(self._beside):
             yield
-        except Exception:
-            self._begin(None)
-            raise
-        self._begin(None)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Say that the photos in work wait for what none of them can hold up; they have all of their time once it is there."""
+        work = self._work
+        if work is None or work.span is None:
+            yield
+            return
+        self._begin(self._beside())
+        with self._at_last(partial(self._photos, work.start, work.stop)):
+            yield
 
     @contextmanager
     def part(self, photos: Sequence[str]) -> Iterator[None]:
@@ -138,9 +164,25 @@ class Pulse:
             self._parts.clear()
             self._say()
 
+    @contextmanager
+    def _at_last(self, word: Callable[[], Work | None]) -> Iterator[None]:
+        """Say something else at the end, but not where the process ends with it."""
+        try:
+            yield
+        except Exception:
+            self._begin(word())
+            raise
+        self._begin(word())
+
+    def _photos(self, start: int, stop: int) -> Work:
+        return Work(start, stop, time.monotonic() + self._limit(stop - start))
+
+    def _beside(self) -> Work | None:
+        return None if self._seconds is None else Work(0, 0, time.monotonic() + self._seconds)
+
     def _say(self) -> None:
         if self._file is not None:
-            part = min(self._parts.values(), key=attrgetter("due"), default=None) if self._work else None
+            part = min(self._parts.values(), key=attrgetter("due"), default=None) if self._work and self._work.span else None
             os.pwrite(self._file.fileno(), _WORD.pack(*_told(self._work), *_told(part)), 0)
 
 
@@ -160,7 +202,7 @@ class Pulses:
         return Holder(self._folder.name, pid)
 
     def work(self, pid: int) -> Work | None:
-        """What a child has in work, or had when it died; None when that is nothing, or when it never said."""
+        """What a child has in work, or had when it died; None when it has no message in hand, or never said."""
         try:
             word = _path(self._folder, pid).read_bytes()
         except OSError:
@@ -169,12 +211,24 @@ class Pulses:
             return None
         due, start, stop, due_of_part, first, last = _WORD.unpack(word)
         part = Work(first, last, due_of_part) if last > first else None
-        return Work(start, stop, due, part) if stop > start else None
+        return Work(start, stop, due, part) if due else None
 
     def forget(self, pid: int) -> None:
         """Remove the word of a child that has died."""
         with suppress(OSError):
             _path(self._folder, pid).unlink()
+
+
+@lru_cache(maxsize=1)
+def pulse() -> Pulse:
+    """The word of this process, a worker's child."""
+    return Pulse(Path(os.environ[FOLDER]) if FOLDER in os.environ else None)
+
+
+def renew() -> None:
+    """Say anew what is done beside photos, before something is waited for again, where this process says any word."""
+    if pulse.cache_info().currsize:
+        pulse().renew()
 
 
 @lru_cache(maxsize=1)

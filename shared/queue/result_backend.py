@@ -12,6 +12,7 @@ from typing import Any
 from packsight.shared.contract.outcomes import Result
 from packsight.shared.queue import keys
 from packsight.shared.queue.callbacks import Backend
+from packsight.shared.queue.pulse import renew
 from packsight.shared.queue.refusals import is_refusal
 from packsight.shared.queue.results import STATUS_BYTES, SUCCESS
 
@@ -32,7 +33,8 @@ class ResultBackend(Backend):
         logging.getLogger("celery.backends.base").addFilter(_now_and_then)
 
     def exception_safe_to_retry(self, exc: BaseException) -> bool:
-        """Whether the same can succeed later."""
+        """Whether the same can succeed later; asked of each try that failed."""
+        renew()
         return is_refusal(exc) or bool(super().exception_safe_to_retry(exc))
 
     def _store_result(
@@ -51,6 +53,11 @@ class ResultBackend(Backend):
     def _store(self) -> Callable[..., Any]:
         store: Callable[..., Any] = self.client.register_script(_STORE)
         return store
+
+    def on_connection_error(self, *args: Any) -> Any:
+        """Wait for a database that is away, as long as that takes: whoever does so stands not still."""
+        renew()
+        return super().on_connection_error(*args)
 
     def encode(self, data: Any) -> Any:
         """JSON of a record. A result of ours writes its own: by way of dictionaries it costs a worker four times as much."""

@@ -1,4 +1,4 @@
-"""Children that do nothing with what they were handed: they do not begin, are stopped, or take longer than their photos may.
+"""Children that do nothing with what they were handed: they do not begin, are stopped, or take longer than they may.
 
 Each is killed and replaced, and its message put back: by its parent, which lives, and therefore sooner or later, whatever has
 befallen the child. So the parent may renew what its children hold: none of it is held by a dead one for long.
@@ -65,7 +65,8 @@ class Watchdog:
         pid = job._worker_pid
         work = self._pulses.work(pid)
         if work is not None and work.overdue:
-            log.error("process %s has taken too long for %s[%s] and is killed", pid, request.name, request.id, extra=_KILLED)
+            what = "has taken too long for" if work.span else "stands still beside the photos of"
+            log.error("process %s %s %s[%s] and is killed", pid, what, request.name, request.id, extra=_KILLED)
             # Ends the task in the parent first, so that the message goes back even where the child cannot be killed.
             self._pool._pool.on_hard_timeout(job)
         elif _is_stopped(pid) and self._is_out_of_time(request, pid, idle):

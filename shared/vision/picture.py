@@ -7,6 +7,7 @@ import io
 import struct
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pillow_heif
 
@@ -27,6 +28,7 @@ from PIL.ExifTags import Base
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
 from packsight.shared.vision import tiff
+from packsight.shared.vision.peak import of_format, room_a_pixel
 from packsight.shared.vision.room import Room
 from packsight.shared.vision.strangers import unsupported
 from packsight.shared.vision.structure import STRUCTURE, Size, examine
@@ -50,11 +52,6 @@ _TURNS = {
 _TRAILERS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND", b"GIF8": b";"}
 _END_WORDS = ("truncated", "end of file", "end of data", "premature end", "unexpected end", "eof")
 
-_BYTES_A_PIXEL = {"JPEG": 7, "MPO": 7, "PNG": 8, "BMP": 8, "TIFF": 8, "GIF": 9, "HEIF": 16, "AVIF": 16, "WEBP": 16}
-"""The most that decoding takes at its peak, in the decoder, in Pillow and as an array; measured with 48 megapixels.
-
-Most files take less (docs/operations.md): JPEG where it is not progressive, HEIC and AVIF where they have 8 bits and no alpha,
-WebP in workers (worker/pipeline/webp.py)."""
 _room = Room()
 
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
@@ -82,14 +79,13 @@ def opened(data: bytes, limits: Decode) -> Iterator[Image.Image]:
         with contextlib.ExitStack() as held:
             if size := examine(data):
                 _check_size(size, limits)
-                each = _BYTES_A_PIXEL["WEBP" if data.startswith(b"RIFF") else "GIF"]
+                each = of_format("WEBP" if data.startswith(b"RIFF") else "GIF")
                 held.enter_context(_room.taken(_needed(size, each), limits.memory))
             image = held.enter_context(Image.open(io.BytesIO(data), formats=_FORMATS))
             image.info.pop("xmp", None)  # by it Pillow would turn a TIFF
             _check_size(image.size, limits)
             if not size:
-                of_ink = 2 if image.mode == "CMYK" else 0
-                each = _BYTES_A_PIXEL[image.format or "PNG"] + of_ink
+                each = room_a_pixel(image, data, limits.max_pixels)
                 held.enter_context(_room.taken(_needed(image.size, each), limits.memory))
             held.callback(_let_go, image)
             yield image
@@ -105,8 +101,8 @@ def opened(data: bytes, limits: Decode) -> Iterator[Image.Image]:
         raise _damage(data, str(error) or type(error).__name__, ended=ended) from error
 
 
-def _needed(size: Size, each: int) -> int:
-    return size[0] * size[1] * each
+def _needed(size: Size, each: float) -> int:
+    return int(size[0] * size[1] * each)
 
 
 def load(image: Image.Image) -> None:
@@ -114,10 +110,24 @@ def load(image: Image.Image) -> None:
 
     A picture with colours that is transparent all over is taken as opaque: programs leave an alpha that they do not use at 0.
     """
+    if isinstance(image, AvifImagePlugin.AvifImageFile):
+        image._decoder = _Once(image._decoder)
     image.load()
     _forget_decoder(image)
     if image.mode in _ALPHA_MODES and image.getbbox() is None and image.getbbox(alpha_only=False):
         image.putalpha(255)
+
+
+class _Once:
+    """A decoder of AVIF that is gone once it has given a frame: what it holds is as large, and Pillow copies the frame next."""
+
+    def __init__(self, decoder: Any) -> None:
+        self._decoder = decoder
+
+    def get_frame(self, number: int) -> Any:
+        """The frame, as Pillow's own decoder gives it."""
+        decoder, self._decoder = self._decoder, None
+        return decoder.get_frame(number)
 
 
 def _let_go(image: Image.Image) -> None:

@@ -2,7 +2,8 @@
 
 What is done with an image is written in its reference: `sleep:SECONDS`, `stored:…` (it is answered if object storage is there),
 `kept:…` (something is written there first, as features are), `published:CATALOG` (it is answered if the catalog can be read),
-`served:CATALOG` (it is answered once somebody serves the catalog), `lose` (the first that has it answers no photo any more, as a
+`served:CATALOG` (it is answered once somebody serves the catalog), `stuck:NUMBER` (so many children stand still when they store
+the result of its batch), `lose` (the first that has it answers no photo any more, as a
 process whose device was lost), `read:NUMBER` (so many lines are read on it), `kill` (the process ends itself, as a crash in
 native code would), `hang` (a sleep that no Python signal handler ends), `memory` (no memory left; not where `Batch` could catch
 it), `https://…` (its host is away the first time that it is asked).
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -28,7 +30,7 @@ from packsight.shared.queue import registry
 from packsight.shared.queue.app import make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
-from packsight.shared.queue.pulse import Pulse
+from packsight.shared.queue.pulse import pulse
 from packsight.shared.settings import settings
 from packsight.shared.storage import layout
 from packsight.shared.storage.objects import ObjectStore
@@ -52,11 +54,6 @@ def notes() -> Redis:
     return Redis.from_url(os.environ.get("STANDIN_NOTES", settings().result_url.get_secret_value()))
 
 
-@lru_cache(maxsize=1)
-def pulse() -> Pulse:
-    return Pulse.of_child()
-
-
 def recognize(self: BatchTask, argument: dict[str, Any]) -> RecognizeResult:
     ledger, dead_letters = books()
     request = parse_request(RecognizeRequest, argument)
@@ -65,7 +62,23 @@ def recognize(self: BatchTask, argument: dict[str, Any]) -> RecognizeResult:
     with suppress(RedisError):  # a note for the test alone
         notes().rpush(RAN + self.request.id, os.getpid())
     outcomes = Batch(KIND, self.request.id, request, ledger, dead_letters, pulse(), self.deadline).answer()
-    return RecognizeResult.of(outcomes)
+    return Stuck.of(outcomes) if stands_still(request.images) else RecognizeResult.of(outcomes)
+
+
+class Stuck(RecognizeResult):
+    """A result over which whoever writes it stands still."""
+
+    def stored(self) -> str:
+        hang()
+        return super().stored()
+
+
+def stands_still(images: Sequence[str]) -> bool:
+    for image in images:
+        what, _, times = image.partition(":")
+        if what == "stuck" and notes().incr("standin:stored:" + image) <= int(times):
+            return True
+    return False
 
 
 app.task(name=RECOGNIZE, bind=True, base=BatchTask)(recognize)
@@ -84,11 +97,17 @@ def act(image: str) -> Outcome:
         os.kill(os.getpid(), signal.SIGKILL)
     elif what == "https" and notes().incr("standin:asked:" + image) == 1:
         return Outcome.failed(image, Failure.of_code(ErrorCode.HOST_UNREACHABLE, "no route"))
+    elif what == "stuck":
+        notes().incr("standin:seen:" + image)
     elif what == "hang":
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
-        time.sleep(600)
+        hang()
     lines = [LINE] * int(value) if what == "read" else []
     return Outcome(image=image, status=Status.NO_MATCH, words=lines)
+
+
+def hang() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
+    time.sleep(600)
 
 
 @lru_cache(maxsize=1)

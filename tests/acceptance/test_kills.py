@@ -120,6 +120,20 @@ def test_an_image_that_hangs_in_native_code_is_failed_alone_by_the_time_limit(tm
         assert own.runs(many) == 1
 
 
+def test_a_child_that_stands_still_over_its_result_is_ended_and_its_photos_keep_their_outcomes(tmp_path: Path) -> None:
+    with running(tmp_path, visibility_timeout=4, variables={"PACKSIGHT_WORKER__BESIDE_TIMEOUT": "4"}) as parts:
+        own = Stack(*parts)
+        (stuck,) = own.send(["sleep:0.01", "stuck:3"])
+        assert own.wait([stuck]) == [[None, None]]
+        told = "stands still beside the photos of packsight.recognize"
+        assert own.worker.log.read_text().count(told) == 3, "sooner than the limit of the whole message, which is minutes"
+        assert own.runs(stuck) == 4
+        with connect(own.servers, 1) as client:
+            assert int(client.get("standin:seen:stuck:3") or 0) == 2, "its outcomes are kept from the second time on"
+        assert not own.letters.list(), "no photo is blamed"
+        wait_until(own.broker_is_empty, "an empty broker")
+
+
 def test_photos_of_a_foreign_host_come_again_while_their_message_holds_nobody(stack: Stack) -> None:
     (waiting,) = stack.send(["sleep:0.01", "https://later.example/photo.jpg"])
     told = "1 photos of foreign hosts are not to be had; it comes again in"

@@ -110,6 +110,22 @@ def test_a_broker_that_answers_but_can_keep_nothing_loses_no_task_and_needs_nobo
         assert stack.wait(stack.send(["sleep:0.01"])) == [[None]]
 
 
+def test_a_child_that_waits_for_a_database_to_store_its_result_does_not_stand_still(tmp_path: Path) -> None:
+    limit = 3
+    with running(tmp_path, visibility_timeout=4, variables={"PACKSIGHT_WORKER__BESIDE_TIMEOUT": str(limit)}) as parts:
+        stack = Stack(*parts)
+        (task,) = stack.send(["sleep:1"])
+        wait_until(lambda: stack.has_begun(task, 1), "the start of the task")
+        with connect(stack.servers, 0) as client:
+            full(client)
+            wait_until(lambda: "A result cannot be stored" in stack.worker.log.read_text(), "a child that waits")
+            time.sleep(3 * limit)
+            roomy(client)
+        assert stack.wait([task]) == [[None]]
+        assert "stands still" not in stack.worker.log.read_text()
+        assert psutil.pid_exists(int(stack.pids(task)[0])), "the child that began it lives"
+
+
 def test_a_broker_whose_disk_is_full_loses_no_task_and_needs_nobody_when_there_is_room_again(tmp_path: Path) -> None:
     with running(tmp_path, visibility_timeout=4) as parts:
         stack = Stack(*parts)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.vision.structure import STRUCTURE
 from tests import bombs
-from tests.bombs import Decoding, Taken, flat
+from tests.bombs import Decoding, Taken, claiming, clear, flat, heic
 from tests.unit.test_decode import box_claiming, webp_claiming
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of resident memory from /proc")
@@ -25,14 +25,30 @@ MOST_MEGABYTES, MOST_SECONDS = 500, 5
 PHONE = (8064, 6048)
 THREADS = 5
 """Fewer than a child has, to save time: without bounds even these would take more than is allowed."""
-FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    "JPEG": ("JPEG", {}),
-    "progressive JPEG": ("JPEG", {"progressive": True, "subsampling": 0}),
-    "HEIC": ("HEIF", {"enc_params": {"preset": "ultrafast"}}),
-    "AVIF": ("AVIF", {"speed": 10}),
-    "WebP": ("WEBP", {"method": 0}),
-    "PNG": ("PNG", {"compress_level": 1}),
+Draw = Callable[[int, int], bytes]
+FORMATS: dict[str, Draw] = {
+    "JPEG": partial(flat, kind="JPEG"),
+    "progressive JPEG": partial(flat, kind="JPEG", progressive=True, subsampling=0),
+    "HEIC": heic,
+    "AVIF": partial(flat, kind="AVIF", speed=10),
+    "WebP": partial(flat, kind="WEBP", method=0),
+    "PNG": partial(flat, kind="PNG", compress_level=1),
 }
+COSTLY: dict[str, tuple[Draw, tuple[int, int]]] = {
+    "HEIC of 10 bits, 4:2:2": (partial(heic, bits=10, chroma="422"), (7008, 5264)),
+    "HEIC of 10 bits, 4:4:4": (partial(heic, bits=10, chroma="444"), (6552, 4912)),
+    "HEIC with alpha, 4:4:4": (partial(heic, chroma="444", alpha=True), (7296, 5472)),
+    "HEIC of 10 bits with alpha, 4:4:4": (partial(heic, bits=10, chroma="444", alpha=True), (5696, 4272)),
+    "AVIF with alpha, 4:4:4": (partial(clear, kind="AVIF", speed=10, subsampling="4:4:4"), (7152, 5368)),
+    "AVIF with alpha": (partial(clear, kind="AVIF", speed=10), (7600, 5704)),
+}
+"""Kinds of which each pixel takes more than of photos, and a size of each that is hardly taken."""
+ALL_PIXELS: dict[str, tuple[Draw, tuple[int, int]]] = {
+    "HEIC of 10 bits in tiles, as of phones": (partial(heic, bits=10, tile=512), PHONE),
+    "HEIC with alpha": (partial(heic, alpha=True), PHONE),
+    "AVIF, 4:4:4": (partial(flat, kind="AVIF", speed=10, subsampling="4:4:4"), PHONE),
+}
+"""Kinds that may have all pixels that there may be."""
 CLAIMING: dict[str, Callable[[int, int], bytes]] = {
     "HEIC": partial(box_claiming, "HEIF"),
     "AVIF": partial(box_claiming, "AVIF"),
@@ -94,11 +110,28 @@ def test_a_photo_of_as_many_scans_as_may_be_is_decoded_in_time(of: Of) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_photos_of_48_megapixels_in_all_threads_of_a_child_share_its_room(name: str, of: Of) -> None:
-    kind, options = FORMATS[name]
-    result = of(flat(*PHONE, kind, **options), THREADS)
+    result = of(FORMATS[name](*PHONE), THREADS)
     assert result.answers == ["8064x6048"] * THREADS
     assert result.seconds < MOST_SECONDS
     assert result.megabytes < MOST_MEGABYTES
+
+
+@pytest.mark.parametrize("name", COSTLY | ALL_PIXELS)
+def test_a_picture_whose_pixels_take_more_may_have_as_many_as_there_is_room_for(name: str, of: Of) -> None:
+    draw, (width, height) = (COSTLY | ALL_PIXELS)[name]
+    result = of(draw(width, height))
+    assert result.answers == [f"{width}x{height}"]
+    assert result.seconds < MOST_SECONDS
+    assert result.megabytes < MOST_MEGABYTES
+
+
+@pytest.mark.parametrize("size", [PHONE, (9504, 6336)], ids=("48 megapixels", "60 megapixels"))
+@pytest.mark.parametrize("name", COSTLY)
+def test_one_with_more_is_refused_at_once(name: str, size: tuple[int, int], of: Of) -> None:
+    result = of(claiming(COSTLY[name][0](640, 480), *size), 16)
+    assert result.answers == [ErrorCode.IMAGE_TOO_MANY_PIXELS] * 16
+    assert result.seconds < 0.2
+    assert result.megabytes < 60
 
 
 def test_a_large_file_without_its_end_takes_no_more_memory_than_a_whole_one(of: Of) -> None:

@@ -58,7 +58,7 @@ class Parent:
 
     def in_work(self) -> Span | None:
         work = self._pulses.work(os.getpid())
-        return (work.start, work.stop) if work else None
+        return work.span if work else None
 
 
 @dataclass
@@ -177,9 +177,7 @@ def test_a_photo_at_which_a_stage_stands_still_is_set_apart_at_once_and_blamed_a
         except Death:
             span = stored.parent.in_work()
             part = (37, 38) if span != (37, 38) else None  # what the word of the part says
-            stored.ledger.deliveries.record_death(
-                "t", child.holder, ErrorCode.TIME_LIMIT, part or span, beside_others=part is not None
-            )
+            stored.ledger.deliveries.record_death("t", child.holder, ErrorCode.TIME_LIMIT, part or span, proven=part is None)
     assert runs == 1 + DEATHS_ALONE + 1, "once with others, then alone, and never again"
     assert answers == [f"{image}: {'time_limit' if image == '37' else 'fine'}" for image in images]
 
@@ -219,6 +217,36 @@ def test_a_child_that_dies_with_no_photo_in_work_speaks_against_none(message: Ca
         child = made.parent.child()
         assert made.deliver(["a"], child) == ["a: fine"]
         told = made.ledger.deliveries.record_death("t", child.holder, ErrorCode.WORKER_KILLED, made.parent.in_work())
+        assert told == deaths
+    assert made.dead_letters.count() == 0
+
+
+def test_outcomes_are_kept_once_a_child_has_died_while_they_were_stored(message: Callable[[Act], Message]) -> None:
+    made = message(dies_of())
+    for _ in range(3):
+        child = made.parent.child()
+        child.begin(60)
+        assert made.deliver(["a", "b"], child) == ["a: fine", "b: fine"]
+        assert made.parent.in_work() is None
+        made.ledger.deliveries.record_death("t", child.holder, ErrorCode.TIME_LIMIT, made.parent.in_work())
+    assert made.calls == [["a", "b"]] * 2, "kept the second time, and not looked at again"
+    assert set(made.ledger.deliveries.kept("t")) == {0, 1}
+
+
+def test_a_photo_is_not_to_blame_for_what_its_batch_waits_for(message: Callable[[Act], Message]) -> None:
+    child = list[Pulse]()
+
+    def waits(_: str) -> None:
+        with child[-1].aside():
+            raise Death
+
+    made = message(waits)
+    for deaths in range(1, 2 + DEATHS_ALONE):
+        child.append(made.parent.child())
+        child[-1].begin(60)
+        with pytest.raises(Death):
+            made.deliver(["a"], child[-1])
+        told = made.ledger.deliveries.record_death("t", child[-1].holder, ErrorCode.WORKER_KILLED, made.parent.in_work())
         assert told == deaths
     assert made.dead_letters.count() == 0
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from billiard.einfo import ExceptionInfo
-from billiard.exceptions import WorkerLostError
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.app.trace import build_tracer
 
 from packsight.shared.contract.errors import ErrorCode
@@ -19,12 +19,13 @@ from packsight.shared.queue import keys
 from packsight.shared.queue.app import App, make_app
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
-from packsight.shared.queue.pulse import Holder, Pulses
+from packsight.shared.queue.pulse import Holder, Pulse, Pulses
 from packsight.shared.settings import Settings
 from packsight.worker.queue import request
 from packsight.worker.queue.request import IDLE_DEATHS, BatchRequest, BatchTask
 
 IMAGES = ["s3://b/0", "s3://b/1", "s3://b/2"]
+LOST = WorkerLostError("signal 9")
 
 
 class Given:
@@ -34,7 +35,7 @@ class Given:
         self.app, self.ledger, self.letters = app, ledger, letters
         self.acknowledged = self.put_back = 0
 
-    def die(self, task: str = RECOGNIZE, **embedded: Any) -> None:
+    def die(self, task: str = RECOGNIZE, *, pid: int = 7, error: Exception = LOST, **embedded: Any) -> None:
         payload: Any = ([{"images": IMAGES}], {}, embedded)
         message = SimpleNamespace(
             headers={"id": "t", "task": task}, payload=payload, body="", content_type="x", content_encoding="utf-8",
@@ -43,10 +44,10 @@ class Given:
         made = BatchRequest(
             message, app=self.app, task=self.app.tasks[task], on_ack=self._acknowledge, on_reject=self._put_back
         )
-        made.worker_pid = 7
+        made.worker_pid = pid
         try:
-            raise WorkerLostError("signal 9")
-        except WorkerLostError:
+            raise error
+        except type(error):
             made.on_failure(ExceptionInfo())
 
     def _acknowledge(self, *_: Any) -> None:
@@ -124,6 +125,20 @@ def test_a_batch_that_is_given_up_with_nothing_to_answer_with_fails(given: Given
         given.die(task)
     end = given.ledger.results.read(["t"])["t"]
     assert (end.state, end.code, given.acknowledged) == ("FAILURE", ErrorCode.WORKER_KILLED, 1)
+
+
+@pytest.mark.parametrize(("seconds", "deaths"), [(60.0, None), (-1.0, "1")], ids=("in time", "late"))
+def test_a_photo_is_blamed_for_the_limit_of_its_message_only_where_it_is_late_itself(
+    given: Given, tmp_path: Path, seconds: float, deaths: str | None
+) -> None:
+    child = Pulse(tmp_path)
+    with pytest.raises(SystemExit), child.working(1, 2, lambda _: seconds):
+        raise SystemExit
+    given.die(pid=child.holder.pid, error=TimeLimitExceeded(5))
+    assert given.put_back == 1
+    assert given.ledger.client.hget(keys.partial("t"), "deaths:1") == deaths
+    assert given.ledger.client.hget(keys.partial("t"), "idle_deaths") == "0"
+    child.close()
 
 
 def test_what_follows_on_a_batch_that_is_given_up_is_published(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:

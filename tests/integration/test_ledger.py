@@ -278,7 +278,11 @@ def test_what_is_known_of_a_batch_survives_until_its_task_ends(ledger: Ledger) -
     book.record_death("t", ME, ErrorCode.TIME_LIMIT, (7, 8))
     assert [book.record_death("t", ME, ErrorCode.WORKER_KILLED, None) for _ in range(2)] == [1, 2]
     assert book.begin("t", ME, 8).progress == Progress(
-        done={0: "outcome", 3: "another"}, broken=frozenset({(0, 8)}), deaths={7: 2}, causes={7: ErrorCode.TIME_LIMIT}
+        done={0: "outcome", 3: "another"},
+        broken=frozenset({(0, 8)}),
+        deaths={7: 2},
+        causes={7: ErrorCode.TIME_LIMIT},
+        idle_deaths=2,
     )
     book.end("t")
     assert book.begin("t", ME, 8).progress == Progress()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,9 +20,11 @@ from PIL import Image, ImageFilter
 from bench.barcode_print import Code, Kind
 from bench.several import overlap
 from bench.several_photos import several_packs
+from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import Dependency, ErrorCode, ImageError, Outage
 from packsight.shared.contract.lacking import WANTED, Lack
 from packsight.shared.contract.outcomes import STAGES, Outcome, Status
+from packsight.shared.queue.pulse import Pulse, Pulses
 from packsight.shared.settings import Decode
 from packsight.shared.storage import deadline
 from packsight.worker.pipeline import decode as decoding
@@ -346,6 +350,30 @@ def test_a_batch_is_answered_from_the_version_that_it_began_with(shop: Shop, mon
     assert {version(outcome) for outcome in during}.isdisjoint(published)
     assert [version(after)] == published
     shop.publish(PRODUCTS)
+
+
+def test_photos_that_wait_for_their_catalog_are_not_in_work_meanwhile(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulse, get, seen = Pulse(tmp_path), shop.catalogs.get, list[tuple[int, int] | None]()
+
+    def look() -> None:
+        work = Pulses(tmp_path).work(os.getpid())
+        assert work is not None
+        seen.append(work.span)
+
+    def looking(name: str, message: str) -> Snapshot:
+        look()
+        return get(name, message)
+
+    monkeypatch.setattr(shop.catalogs, "get", looking)
+    monkeypatch.setattr(shop.pipeline, "_aside", pulse.aside)
+    pulse.begin(60.0)
+    with pulse.working(0, 1, lambda _: 60.0):
+        shop.ask(shop.put("aside/q.jpg", query(PRODUCTS[1])))
+        look()
+    pulse.close()
+    assert seen == [None, (0, 1)]
 
 
 def test_a_version_for_workers_of_another_recipe_changes_nothing_for_this_one(shop: Shop) -> None:

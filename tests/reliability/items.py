@@ -95,6 +95,7 @@ ITEMS = (
         "A hang in native code",
         "The time limit ends the child, the photo fails alone, and no message lengthens or shortens the limit.",
         ("acceptance/test_kills.py::test_an_image_that_hangs_in_native_code_is_failed_alone_by_the_time_limit",
+         "acceptance/test_kills.py::test_a_child_that_stands_still_over_its_result_is_ended_and_its_photos_keep_their_outcomes",
          "acceptance/test_kills.py::test_no_message_shortens_the_time_limit",
          "unit/test_headers.py::test_the_time_limit_is_the_workers_whatever_a_message_says"),
         "let headers.admit keep a message's own timelimit (its unit test fails)",

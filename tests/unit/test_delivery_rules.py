@@ -107,7 +107,7 @@ def test_a_message_may_take_longer_than_all_of_its_photos_one_by_one_and_no_mess
     sent.content_encoding = "utf-8"
     task = SimpleNamespace(ignore_result=False)
     made = BatchRequest(sent, app=make_app("test", config), task=task)
-    assert made.time_limits == ((photos + 1) * config.worker.seconds_for(1), None)
+    assert made.time_limits == ((photos + 1) * config.worker.seconds_for(1) + 2 * config.worker.beside_timeout, None)
     assert made.time_limits[0] > photos * config.worker.seconds_for(1) > config.worker.seconds_for(photos) * 0.99
 
 

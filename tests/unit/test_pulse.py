@@ -40,6 +40,67 @@ def test_a_parent_reads_what_a_child_has_in_work_and_by_when_it_will_have_ended(
     assert parent.holder(os.getpid()) == pulse.holder
 
 
+def test_what_is_done_beside_photos_has_a_word_of_its_own_from_the_hand_over_to_the_end(pulse: Pulse, tmp_path: Path) -> None:
+    def word() -> tuple[tuple[int, int] | None, int] | None:
+        work = Pulses(tmp_path).work(os.getpid())
+        return (work.span, round(work.due - time.monotonic())) if work else None
+
+    pulse.renew()
+    assert word() is None, "there is no message in hand"
+    pulse.begin(20.0)
+    assert word() == (None, 20)
+    with pulse.working(3, 7, limit=lambda _: 50.0):
+        pulse.renew()
+        assert word() == ((3, 7), 50)
+        with pulse.aside():
+            assert word() == (None, 20)
+        assert word() == ((3, 7), 50)
+    assert word() == (None, 20)
+    with pulse.aside():
+        assert word() == (None, 20)
+    pulse.end()
+    assert word() is None
+
+
+@pytest.mark.usefixtures("later")
+def test_a_word_that_is_said_anew_holds_from_then_on(
+    pulse: Pulse, tmp_path: Path, later: Callable[[float], None]
+) -> None:
+    def due() -> float:
+        work = Pulses(tmp_path).work(os.getpid())
+        assert work is not None
+        return work.due - time.monotonic()
+
+    pulse.begin(20.0)
+    later(15)
+    assert due() == 5
+    pulse.renew()
+    assert due() == 20
+    with pulse.working(0, 1, limit=lambda _: 50.0):
+        later(40)
+        with pytest.raises(ValueError, match="away"), pulse.aside():
+            later(15)
+            raise ValueError("away")
+        assert due() == 50, "photos have all of their time once it is there"
+
+
+def test_what_a_process_dies_over_beside_photos_is_none_of_them(pulse: Pulse, tmp_path: Path) -> None:
+    pulse.begin(20.0)
+    with pytest.raises(SystemExit), pulse.working(0, 1, limit=lambda _: 50.0), pulse.aside():
+        raise SystemExit
+    work = Pulses(tmp_path).work(os.getpid())
+    assert work is not None and work.span is None
+
+
+def test_photos_that_a_process_dies_over_stay_said_when_its_message_ends(pulse: Pulse, tmp_path: Path) -> None:
+    pulse.begin(20.0)
+    with pytest.raises(SystemExit), pulse.working(0, 1, limit=lambda _: 50.0):
+        raise SystemExit
+    pulse.end()
+    work = Pulses(tmp_path).work(os.getpid())
+    assert work is not None and work.span == (0, 1)
+
+
 def test_what_a_process_died_over_stays_said_and_what_an_error_ended_does_not(pulse: Pulse, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="defect"), pulse.working(0, 1, limit=lambda _: 50.0):
         raise ValueError("defect")
@@ -202,12 +263,13 @@ def dog(words: Words, *unsent: Job) -> tuple[Watchdog, list[Any]]:
     return Watchdog(pool, words, 30), ended  # type: ignore[arg-type]
 
 
-def test_a_child_that_takes_longer_than_its_photos_may_is_ended(
-    handed: Callable[[Job], Any], later: Callable[[float], None]
+@pytest.mark.parametrize(("photos", "told"), [(4, "has taken too long for task"), (0, "stands still beside the photos of task")])
+def test_a_child_that_takes_longer_than_it_may_is_ended(
+    photos: int, told: str, handed: Callable[[Job], Any], later: Callable[[float], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     job = Job(77, accepted=True)
     handed(job)
-    looking, ended = dog(Words({77: Work(0, 4, due=1100.0)}))
+    looking, ended = dog(Words({77: Work(0, photos, due=1100.0)}))
     looking.look()
     later(99)
     looking.look()
@@ -215,6 +277,7 @@ def test_a_child_that_takes_longer_than_its_photos_may_is_ended(
     later(2)
     looking.look()
     assert ended == [job]
+    assert told in caplog.text
 
 
 def test_a_child_that_says_nothing_is_left_to_the_limits_of_its_task(

@@ -65,8 +65,10 @@ class Pipeline:
         threads: int,
         flow: FlowParameters = FLOW,
         watched: Watched = lambda _: nullcontext(),
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """watched: the context in which photos of these references are before a stage that may never end."""
+        """watched: the context in which photos of these references are before a stage that may never end; aside: the one in
+        which all of them wait for something else."""
         self._fetcher = fetcher
         self._embedder = embedder
         self._spotter = spotter
@@ -75,6 +77,7 @@ class Pipeline:
         self._limits = limits
         self._flow = flow
         self._watched = watched
+        self._aside = aside
         self._fetchers = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
         self._loaders = ThreadPoolExecutor(flow.ahead, thread_name_prefix="load")
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="finish")
@@ -93,7 +96,8 @@ class Pipeline:
         """
         answer = Answer(request.catalog, self.embedder_name, self.spotter_name)
         try:
-            snapshot = self._catalogs.get(request.catalog, message)
+            with self._aside():
+                snapshot = self._catalogs.get(request.catalog, message)
         except StorageError as error:
             raise Outage(Dependency.STORE, error.message) from error
         except CatalogError as error:

@@ -15,7 +15,7 @@ from packsight.shared.matching.fingerprint import recipe
 from packsight.shared.queue.connection import result_database
 from packsight.shared.queue.dead_letters import DeadLetters
 from packsight.shared.queue.ledger import Ledger
-from packsight.shared.queue.pulse import Pulse
+from packsight.shared.queue.pulse import Pulse, pulse
 from packsight.shared.queue.registry import ChildEntry
 from packsight.shared.settings import Precision, Settings, settings
 from packsight.shared.storage.feature_store import FeatureStore
@@ -71,7 +71,6 @@ def build(config: Settings) -> Child:
     own = recipe(embedder.description.fingerprint(), spotter.description.fingerprint())
     models = describe_key(own.embedder, own.spotter)
     catalogs = Catalogs(config.home, store, own, room=config.worker.catalogs_mb * 1e6)
-    pulse = Pulse.of_child()
     pipeline = Pipeline(
         Fetcher(config, store),
         embedder,
@@ -80,7 +79,8 @@ def build(config: Settings) -> Child:
         FeatureCache(config, models),
         config.decode,
         threads=config.fetch.threads,
-        watched=pulse.part,
+        watched=pulse().part,
+        aside=pulse().aside,
     )
     catalogs.refresh()
     facts = ChildEntry(
@@ -108,7 +108,7 @@ def build(config: Settings) -> Child:
         ledger=Ledger(config),
         dead_letters=DeadLetters(config),
         registration=registration,
-        pulse=pulse,
+        pulse=pulse(),
     )
 
 

@@ -127,6 +127,7 @@ class Batch(Generic[R, A]):
         while groups:
             if not (group := [place for place in groups.popleft() if place not in state.outcomes]):
                 continue
+            self.pulse.renew()
             try:
                 self._work(group, delivery, state, more=bool(groups))
             except Outage as outage:
@@ -147,13 +148,13 @@ class Batch(Generic[R, A]):
         return [state.outcomes[place] for place in range(len(images))]
 
     def _work(self, group: Sequence[int], delivery: Delivery, state: _State[A], *, more: bool) -> None:
-        """Give some photos their outcomes, and keep these if the batch needs more than they."""
+        """Give some photos their outcomes, and keep these if the batch needs more than they, or if storing may have killed."""
         if len(group) == 1 and (cause := cause_alone(group[0], delivery.progress)):
             found = [self._dead_letter(group[0], cause, delivery.count)]
         else:
             found = self._run(group)
         state.add(dict(zip(group, found, strict=True)))
-        if more or state.open:
+        if more or state.open or delivery.progress.idle_deaths:
             finished = {place: state.outcomes[place].model_dump_json() for place in group if place not in state.open}
             self.ledger.deliveries.keep(self.task_id, finished, self.pulse.holder)
 
@@ -193,7 +194,8 @@ class Batch(Generic[R, A]):
             raise
         except Exception:
             if len(request.images) == 1:
-                self.kind.check()
+                with self.pulse.aside():
+                    self.kind.check()
             raise
 
     def _keep(self, outage: Outage) -> None:

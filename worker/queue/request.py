@@ -15,6 +15,7 @@ from typing import Any
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.exceptions import Ignore, Reject
+from celery.signals import task_postrun
 from celery.worker import state
 from celery.worker.request import Request
 from redis import RedisError
@@ -29,7 +30,7 @@ from packsight.shared.queue.broker import Leases
 from packsight.shared.queue.callbacks import Task
 from packsight.shared.queue.dead_letters import DeadLetter, DeadLetters
 from packsight.shared.queue.ledger import Ledger
-from packsight.shared.queue.pulse import pulses
+from packsight.shared.queue.pulse import pulse, pulses
 from packsight.worker.process.outages import outages
 from packsight.worker.queue.figures import samples_of
 
@@ -38,6 +39,13 @@ log = logging.getLogger(__name__)
 IDLE_DEATHS = 10
 """Children that may die with a batch in hand but none of its photos in work, before it is given up: while they read the message
 or store the result. No photo can be blamed for these, and that many are no chance. What has an outcome keeps it."""
+
+
+@task_postrun.connect  # type: ignore[untyped-decorator]
+def _fall_silent(sender: Any, **_: Any) -> None:
+    """Say that no message is in hand any more, however it ended: what a parent reads when it hands out the next is of that."""
+    if isinstance(sender, BatchTask):
+        pulse().end()
 
 
 @lru_cache(maxsize=1)
@@ -58,6 +66,10 @@ class BatchTask(Task):
         """When the message in work expires."""
         expires = self.request.expires
         return datetime.fromisoformat(expires) if isinstance(expires, str) else expires
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Say that the message is in hand, before anything is done with it that may hang."""
+        pulse().begin(self.app.settings.worker.beside_timeout)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
         """Count what is in the result, now that it is stored; its deliveries were forgotten with that."""
@@ -88,9 +100,10 @@ class BatchRequest(Request):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         worker, images = self._app.settings.worker, _images(self._args)
-        # Photos in work have the limits of their number, which the watchdog keeps. This one, of all that happens beside, is
-        # longer than theirs together when each of them is run alone.
-        self.time_limits = ((min(images, worker.max_batch) + 1) * worker.seconds_for(1), None)
+        # The last net, below what children say of photos and of what they do beside: for a child that never said a word, and for
+        # waits that go on, as for a result database that is away. A batch whose photos are run one by one may take as long.
+        photos = (min(images, worker.max_batch) + 1) * worker.seconds_for(1)
+        self.time_limits = (photos + 2 * worker.beside_timeout, None)
 
     def maybe_expire(self) -> bool:
         """Tell whether nobody waits for it any longer; Celery would drop whatever comes under its id later, too."""
@@ -175,13 +188,15 @@ class BatchRequest(Request):  # type: ignore[misc]
         deliveries, pid = _books(self.app)[0].deliveries, self.worker_pid
         holder, work = pulses().holder(pid), pulses().work(pid)
         late = work.late_part if work and cause is ErrorCode.TIME_LIMIT else None
+        # By the last net, photos may have begun just now.
+        in_time = work is not None and cause is ErrorCode.TIME_LIMIT and not work.overdue
         pulses().forget(pid)
         try:
             if self.blameless:
                 deliveries.hand_back(self.id, holder)
                 return True
-            span = late or ((work.start, work.stop) if work else None)
-            return deliveries.record_death(self.id, holder, cause, span, beside_others=late is not None) <= IDLE_DEATHS
+            span = late or (work.span if work else None)
+            return deliveries.record_death(self.id, holder, cause, span, proven=late is None and not in_time) <= IDLE_DEATHS
         except RedisError:
             log.warning("the death of a child cannot be noted", exc_info=True)
             return True

@@ -73,7 +73,8 @@ def _describe(request: DescribeRequest, _: str) -> list[Described]:
     shard = hashlib.sha256("".join(photo.sha256 for photo in found).encode()).hexdigest()[:32]
     try:
         if found:
-            here.features.put(shard, found, request.parts)
+            with here.pulse.aside():
+                here.features.put(shard, found, request.parts)
     except StorageError as error:
         raise not_kept(here.store, error) from error
     described = [

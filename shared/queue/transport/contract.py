@@ -207,6 +207,7 @@ FOREIGN: dict[str, dict[str, str]] = {
         "run": "(self, *args, **kwargs)",
         "request": PRESENT,
         "resultrepr_maxsize": PRESENT,
+        "before_start": "(self, task_id, args, kwargs)",
         "on_success": "(self, retval, task_id, args, kwargs)",
         "on_failure": "(self, exc, task_id, args, kwargs, einfo)",
     },
@@ -229,6 +230,8 @@ FOREIGN: dict[str, dict[str, str]] = {
         "ensure": "(self, fun, args, **policy)",
         "client": PRESENT,
         "on_chord_part_return": "(self, request, state, result, propagate=, **kwargs)",
+        "exception_safe_to_retry": "(self, exc)",
+        "on_connection_error": "(self, max_retries, exc, intervals, retries)",
     },
     "celery.worker.consumer:Consumer": {
         "ensure_connected": "(self, conn)",
