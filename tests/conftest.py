@@ -21,6 +21,8 @@ from packsight.shared.storage.objects import ObjectStore
 hypothesis_settings.register_profile("packsight", deadline=None)  # how busy a machine is fails no test
 hypothesis_settings.load_profile("packsight")
 
+gc.disable()  # until all is collected: next to nothing of what is imported is garbage
+
 HERE = Path(__file__).parent
 
 
@@ -39,15 +41,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported and collected stays until the end: the garbage collector need not go through it again and again."""
+    """What is imported and collected stays until the end: the garbage collector need not go through it again and again.
+
+    It looks more rarely than by default: most tests are over before there is anything to find.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
 def _warnings_are_heard() -> None:
     """A Celery worker in this process sets up logging for all of it, and lets errors alone through."""
     logging.getLogger().setLevel(logging.WARNING)
+
+
+@pytest.fixture
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2 as it is but for its price, a quarter of a second for each look: for tests of what else a sign-in does."""
+    from argon2 import PasswordHasher
+
+    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr("packsight.producer.http.accounts._hasher", cheap)
 
 
 @pytest.fixture(scope="session")

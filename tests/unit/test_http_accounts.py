@@ -20,6 +20,8 @@ from packsight.shared.contract.errors import ErrorCode, UserError
 
 JOBS = frozenset({Right.JOBS})
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 
 def test_neither_key_nor_password_stands_in_the_file_which_is_its_owners_alone(tmp_path: Path) -> None:
     accounts = Accounts(tmp_path)
