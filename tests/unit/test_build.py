@@ -20,7 +20,7 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.contract.errors import CatalogError
 from packsight.shared.contract.outcomes import Status
 from packsight.shared.vision.features import FloatArray
-from tests.unit.matching_catalog import NAMES, RECIPE, build, photo, product, shop
+from tests.unit.matching_catalog import NAMES, RECIPE, Shop, build, photo, product, shop
 
 LARGE = IndexParameters(exact_photos=1000)
 
@@ -84,16 +84,16 @@ def test_photos_without_features_are_left_out_and_noted(tmp_path: Path) -> None:
     assert any("1 photo" in note for note in manifest.notes)
 
 
-def test_the_same_input_gives_the_same_files(tmp_path: Path) -> None:
-    first, _ = shop(tmp_path / "a")
+def test_the_same_input_gives_the_same_files(tiny_shop: Shop, tmp_path: Path) -> None:
+    first, _ = tiny_shop
     second, _ = shop(tmp_path / "b")
     assert {name: entry.sha256 for name, entry in first.manifest.files.items()} == {
         name: entry.sha256 for name, entry in second.manifest.files.items()
     }
 
 
-def test_the_manifest_names_parent_and_self_check_and_verifies(tmp_path: Path) -> None:
-    parent, photos = shop(tmp_path / "a")
+def test_the_manifest_names_parent_and_self_check_and_verifies(tiny_shop: Shop, tmp_path: Path) -> None:
+    parent, photos = tiny_shop
     child = build(tmp_path / "b", list(parent.products), dict(photos), parent)
     assert child.manifest.parent == parent.manifest.version
     assert child.manifest.self_check.photos == 24, "all but the first of each product"
