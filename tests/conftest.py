@@ -57,15 +57,6 @@ def _warnings_are_heard() -> None:
     logging.getLogger().setLevel(logging.WARNING)
 
 
-@pytest.fixture
-def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 as it is but for its price, a quarter of a second for each look: for tests of what else a sign-in does."""
-    from argon2 import PasswordHasher
-
-    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr("packsight.producer.http.accounts._hasher", cheap)
-
-
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     with serving(tmp_path_factory.mktemp("servers")) as running:
