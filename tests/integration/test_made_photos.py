@@ -16,7 +16,6 @@ from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import Blob, ObjectStore
 from tests.integration.test_sync import KilledError, LocalExtractor, Shop
 
-
 _MADE: dict[tuple[object, ...], bytes] = {}
 
 

@@ -475,7 +475,8 @@ def test_a_damaged_state_is_told_from_other_errors_and_can_be_made_anew(tmp_path
 
 def test_a_second_indexer_with_the_same_home_hears_what_is_wrong(tmp_path: Path) -> None:
     file = tmp_path / "default.db"
-    code = f"from pathlib import Path; from packsight.indexer.state.database import opened; opened(Path({str(file)!r})).__enter__()"
+    code = "from pathlib import Path; from packsight.indexer.state.database import opened\n"
+    code += f"with opened(Path({str(file)!r})): pass"
     with opened(file):
         second = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     told = second.stderr.splitlines()[-1]

@@ -76,7 +76,10 @@ def test_a_number_that_is_shown_with_leading_zeros_has_them() -> None:
         (1, "123", "00123"), (1, "1234567", "1234567"), (2, "1234", "001-234"), (2, "1234567", "1234-567"), (3, "12", "A-0012"),
         (4, "12", "12"), (5, "12", "12"), (0, "12", "12"), (1, "12.5", "12.5"),
     ]  # fmt: skip
-    rows = [f'<row r="{row}"><c r="A{row}" s="{style}"><v>{value}</v></c></row>' for row, (style, value, _) in enumerate(cells, 2)]
+    rows = [
+        f'<row r="{row}"><c r="A{row}" s="{style}"><v>{value}</v></c></row>'
+        for row, (style, value, _) in enumerate(cells, 2)
+    ]
     assert [row[0] for _, _, row in records(book(*rows), "table")] == ["id", *(shown for _, _, shown in cells)]
 
 
