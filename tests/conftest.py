@@ -21,6 +21,8 @@ from packsight.shared.storage.objects import ObjectStore
 hypothesis_settings.register_profile("packsight", deadline=None)  # how busy a machine is fails no test
 hypothesis_settings.load_profile("packsight")
 
+gc.disable()  # until all is collected: next to nothing of what is imported is garbage
+
 HERE = Path(__file__).parent
 
 
@@ -39,9 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported and collected stays until the end: the garbage collector need not go through it again and again."""
+    """What is imported and collected stays until the end: the garbage collector need not go through it again and again.
+
+    It looks more rarely than by default: most tests are over before there is anything to find.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -61,6 +61,19 @@ main()
 """
 
 
+PROBE_EACH = """
+import atexit, json, os, sys
+from packsight.cli import main
+for arguments in json.loads(os.environ["PROBE"]):
+    if not os.fork():
+        atexit.register(lambda: print(json.dumps(sorted({name.split(".")[0] for name in sys.modules}))))
+        sys.argv = ["packsight", *arguments]
+        sys.exit(main())
+    os.wait()
+"""
+"""The same for one command line after the other, each in a fork of a process that knows none of the others."""
+
+
 def spoken(*arguments: str, **variables: str) -> tuple[str, set[str]]:
     """What the command line prints, and the top-level modules that it loaded for it."""
     environment = os.environ | {"PROBE": json.dumps(arguments)} | variables
@@ -86,11 +99,14 @@ def test_the_list_of_commands_is_whole() -> None:
     assert ["catalog", "sync"] in commands()
 
 
-@pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_help_loads_no_library(command: list[str]) -> None:
-    text, modules = spoken(*command, "--help")
-    assert "Usage:" in text
-    assert not HEAVY & modules
+def test_help_loads_no_library() -> None:
+    environment = os.environ | {"PROBE": json.dumps([[*command, "--help"] for command in commands()])}
+    done = subprocess.run([sys.executable, "-c", PROBE_EACH], env=environment, capture_output=True, text=True, check=True)
+    *told, rest = re.split(r"^(\[.*\])\n", done.stdout, flags=re.MULTILINE)
+    assert rest == ""
+    for command, text, modules in zip(commands(), told[::2], told[1::2], strict=True):
+        assert f"Usage: {' '.join(['packsight', *command])} " in text
+        assert not HEAVY & set(json.loads(modules)), command
 
 
 def test_a_short_option_asks_for_help_at_every_level() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from packsight.indexer.made.cutout import Pixels
 from packsight.indexer.made.parameters import MADE
 from packsight.indexer.made.photo import made_photo
 from packsight.indexer.report import SyncReport
@@ -15,10 +16,21 @@ from packsight.shared.settings import Settings
 from packsight.shared.storage.objects import Blob, ObjectStore
 from tests.integration.test_sync import KilledError, LocalExtractor, Shop
 
+_MADE: dict[tuple[object, ...], bytes] = {}
+
+
+def made_once(source: str, pixels: Pixels, other: Pixels | None, *how: Any) -> bytes:
+    """A made photo; of the same photos the same is made in most tests, and only once."""
+    about = source, pixels.tobytes(), other is not None and other.tobytes(), how
+    if about not in _MADE:
+        _MADE[about] = made_photo(source, pixels, other, *how)
+    return _MADE[about]
+
 
 @pytest.fixture
-def shop(tmp_path: Path, live_settings: Settings, store: ObjectStore) -> Shop:
+def shop(tmp_path: Path, live_settings: Settings, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """Eight products with one photo each."""
+    monkeypatch.setattr("packsight.indexer.made.keeping.made_photo", made_once)
     made = Shop(tmp_path / "shop", live_settings, store)
     for identity in made.names:
         only(made, identity)
@@ -70,7 +82,7 @@ def test_a_sync_killed_while_photos_are_made_goes_on_from_there(shop: Shop, monk
         if len(made) == 3:
             raise KilledError
         made.append(source)
-        return made_photo(source, *how)
+        return made_once(source, *how)
 
     monkeypatch.setattr("packsight.indexer.made.keeping.made_photo", killed)
     with pytest.raises(KilledError):
@@ -79,7 +91,7 @@ def test_a_sync_killed_while_photos_are_made_goes_on_from_there(shop: Shop, monk
 
     def counted(source: str, *how: Any) -> bytes:
         made.append(source)
-        return made_photo(source, *how)
+        return made_once(source, *how)
 
     monkeypatch.setattr("packsight.indexer.made.keeping.made_photo", counted)
     report = shop.sync()

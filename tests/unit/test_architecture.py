@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.conftest import ABSENT
+from tests.unit.sources import parsed
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
@@ -49,7 +50,7 @@ def files() -> Mapping[str, Path]:
 def statements(path: Path) -> Sequence[ast.AST]:
     """Imports and strings of a file, also inside functions, but nothing that only a type checker reads."""
     found: list[ast.AST] = []
-    ahead: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    ahead: list[ast.AST] = [parsed(path)]
     while ahead:
         node = ahead.pop()
         if isinstance(node, ast.Import | ast.ImportFrom | ast.Constant):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,8 +18,15 @@ from packsight.producer.http.rights import Caller, Kind, Right
 from packsight.producer.http.sessions import Sessions, own_secret
 from packsight.producer.http.turned_away import Few
 from packsight.shared.contract.errors import ErrorCode, UserError
+from tests.door import cheap_passwords
 
 JOBS = frozenset({Right.JOBS})
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    with cheap_passwords():
+        yield
 
 
 def test_neither_key_nor_password_stands_in_the_file_which_is_its_owners_alone(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import multiprocessing
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -472,22 +473,14 @@ def test_a_damaged_state_is_told_from_other_errors_and_can_be_made_anew(tmp_path
         offer(state, CREAM)
 
 
-def _second(file: Path, pipe: multiprocessing.connection.Connection) -> None:
-    try:
-        with opened(file):
-            pipe.send("opened")
-    except UserError as error:
-        pipe.send(str(error))
-
-
 def test_a_second_indexer_with_the_same_home_hears_what_is_wrong(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    with opened(tmp_path / "default.db"):
-        process = spawn.Process(target=_second, args=(tmp_path / "default.db", theirs))
-        process.start()
-        told = ours.recv()
-        process.join()
+    file = tmp_path / "default.db"
+    code = "from pathlib import Path; from packsight.indexer.state.database import opened\n"
+    code += f"with opened(Path({str(file)!r})): pass"
+    with opened(file):
+        second = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    told = second.stderr.splitlines()[-1]
+    assert told.startswith("packsight.shared.contract.errors.UserError: ")
     assert "another indexer with the same home" in told
     assert "PACKSIGHT_HOME" in told
 

@@ -71,14 +71,16 @@ def read(data: bytes) -> tuple[dict[str, Offer], tuple[str, ...]]:
     return {item.offer.product.id: item.offer for item in items(data, faults) if item.offer}, faults.notes()
 
 
-@pytest.mark.parametrize(
-    ("style", "value", "shown"),
-    [(1, "123", "00123"), (1, "1234567", "1234567"), (2, "1234", "001-234"), (2, "1234567", "1234-567"), (3, "12", "A-0012"),
-     (4, "12", "12"), (5, "12", "12"), (0, "12", "12"), (1, "12.5", "12.5")],
-)  # fmt: skip
-def test_a_number_that_is_shown_with_leading_zeros_has_them(style: int, value: str, shown: str) -> None:
-    rows = list(records(book(f'<row r="2"><c r="A2" s="{style}"><v>{value}</v></c></row>'), "table"))
-    assert rows[1][2][0] == shown
+def test_a_number_that_is_shown_with_leading_zeros_has_them() -> None:
+    cells = [
+        (1, "123", "00123"), (1, "1234567", "1234567"), (2, "1234", "001-234"), (2, "1234567", "1234-567"), (3, "12", "A-0012"),
+        (4, "12", "12"), (5, "12", "12"), (0, "12", "12"), (1, "12.5", "12.5"),
+    ]  # fmt: skip
+    rows = [
+        f'<row r="{row}"><c r="A{row}" s="{style}"><v>{value}</v></c></row>'
+        for row, (style, value, _) in enumerate(cells, 2)
+    ]
+    assert [row[0] for _, _, row in records(book(*rows), "table")] == ["id", *(shown for _, _, shown in cells)]
 
 
 def test_cells_that_do_not_say_their_places_stand_one_after_the_other() -> None:
@@ -157,9 +159,8 @@ def test_a_drawing_that_is_not_there_hinders_nothing() -> None:
     assert offers["1"].pictures == ("1.jpg",)
 
 
-@pytest.mark.parametrize(
-    ("code", "value", "shown"),
-    [
+def test_formats_of_zeros_alone_count() -> None:
+    cells = [
         ("[&lt;=9999999]000-0000;(000) 000-0000", "51234567890", "51234567890"),
         ("00&quot; шт&quot;", "2", "2"),
         ("00/00", "512", "512"),
@@ -168,20 +169,20 @@ def test_a_drawing_that_is_not_there_hinders_nothing() -> None:
         ("\\A000", "7", "A007"),
         ("0" * 256, "7", "7"),
         ("0" * 255, "7", "7".zfill(255)),
-    ],
-)
-def test_formats_of_zeros_alone_count(code: str, value: str, shown: str) -> None:
-    style = STYLES.replace('formatCode="00000"', f'formatCode="{code}"')
-    data = book(f'<row r="2"><c r="A2" s="1"><v>{value}</v></c></row>', parts={"xl/styles.xml": style})
-    assert next(row for _, number, row in records(data, "table") if number == 2)[0] == shown
+    ]
+    codes = "".join(f'<numFmt numFmtId="{number}" formatCode="{code}"/>' for number, (code, _, _) in enumerate(cells, 200))
+    formats = "".join(f'<xf numFmtId="{number}"/>' for number in range(200, 200 + len(cells)))
+    styles = f"<styleSheet {SPACE}><numFmts>{codes}</numFmts><cellXfs>{formats}</cellXfs></styleSheet>"
+    rows = [f'<row r="{row + 2}"><c r="A{row + 2}" s="{row}"><v>{value}</v></c></row>' for row, (_, value, _) in enumerate(cells)]
+    found = records(book(*rows, parts={"xl/styles.xml": styles}), "table")
+    assert [row[0] for _, _, row in found] == ["id", *(shown for _, _, shown in cells)]
 
 
 LINK = '<hyperlinks><hyperlink ref="{}" r:id="h0"/></hyperlinks>'
 
 
-@pytest.mark.parametrize(
-    ("shown", "target", "picture"),
-    [
+def test_a_text_that_names_pictures_stays() -> None:
+    cells = [
         ("photos/1.jpg", "file:///C:\\Users\\me\\1.jpg", "photos/1.jpg"),
         ("photos/1.jpg", "https://shop.example/product/1", "photos/1.jpg"),
         ("1.jpg; 2.jpg", "https://shop.example/1.jpg", "1.jpg 2.jpg"),
@@ -193,12 +194,15 @@ LINK = '<hyperlinks><hyperlink ref="{}" r:id="h0"/></hyperlinks>'
         ("1.jpg", "https://shop.example/11.jpg", "1.jpg"),
         ("photo", "img/1.jpg", "img/1.jpg"),
         ("photo", "../Temp/1", "photo"),
-    ],
-)
-def test_a_text_that_names_pictures_stays(shown: str, target: str, picture: str) -> None:
-    row = f'<row r="2">{text("A2", "1")}{text("B2", shown)}{text("C2", "Крем")}</row>'
-    offers, _ = read(book(row, after=LINK.format("B2"), targets=(target,)))
-    assert " ".join(offers["1"].pictures) == picture
+    ]
+    rows = [
+        f'<row r="{row}">{text(f"A{row}", str(row))}{text(f"B{row}", shown)}{text(f"C{row}", "Крем")}</row>'
+        for row, (shown, _, _) in enumerate(cells, 2)
+    ]
+    links = "".join(f'<hyperlink ref="B{row + 2}" r:id="h{row}"/>' for row in range(len(cells)))
+    after, targets = f"<hyperlinks>{links}</hyperlinks>", tuple(target for _, target, _ in cells)
+    offers, _ = read(book(*rows, after=after, targets=targets))
+    assert [" ".join(offer.pictures) for offer in offers.values()] == [picture for _, _, picture in cells]
 
 
 @pytest.mark.parametrize("target", ["C:\\img\\1.jpg", "[Book.xlsx]S!A1"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -371,5 +372,11 @@ def _parameter(parameter: inspect.Parameter) -> str:
 def _sources(holder: Any) -> list[str]:
     """Where attributes are set that no class declares: in the methods of a class, or in a module that is given the object."""
     if not inspect.isclass(holder):
-        return [inspect.getsource(holder)]
-    return [inspect.getsource(one) for one in inspect.getmro(holder) if one.__module__.split(".")[0] != "builtins"]
+        return [_source(holder)]
+    return [_source(one) for one in inspect.getmro(holder) if one.__module__.split(".")[0] != "builtins"]
+
+
+@cache
+def _source(holder: Any) -> str:
+    """Kept, since to find a class Python parses all of its file."""
+    return inspect.getsource(holder)
