@@ -19,7 +19,7 @@ from packsight.shared.settings import Settings
 from tests.unit.sources import parsed
 
 ROOT = Path(contract.__file__).parents[3]
-QUEUE = ("transport/", "consumer.py", "callbacks.py", "heartbeat.py", "remote_control.py", "watchdog.py")
+QUEUE = ("transport/", "consumer.py", "callbacks.py", "heartbeat.py", "remote_control.py", "result_backend.py", "watchdog.py")
 FENCE = (*(f"shared/queue/{name}" for name in QUEUE), "worker/queue/request.py")
 ROOMS = ("shared", "worker", "producer", "indexer", "deploy")
 OF_TUPLES = {"_replace", "_asdict", "_make", "_fields"}
@@ -92,6 +92,7 @@ def test_what_is_overridden_is_listed() -> None:
     """A method of ours that replaces one of theirs does so under the parameters that the list expects."""
     import_module("packsight.shared.queue.transport.connection")
     import_module("packsight.shared.queue.callbacks")
+    import_module("packsight.shared.queue.result_backend")
     import_module("packsight.shared.queue.remote_control")
     import_module("packsight.worker.queue.request")
     missing = []
