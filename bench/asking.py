@@ -27,9 +27,9 @@ from packsight.shared.matching.stages import rank_by_details
 from packsight.shared.matching.stopping import as_served, is_enough_read
 from packsight.shared.vision.features import Features
 
-FIRST, FURTHER = 3, 4
-"""Lines read before the first question whether they are enough, and the part of those read that is read before the next one: as
-packsight.worker.networks.spotters.ppocr.parameters has them."""
+FIRST, LEAST, FURTHER = 3, 2, 3
+"""Lines read before the first question whether they are enough; how many, and which part of those read, are read before the next
+one: as packsight.worker.networks.spotters.ppocr.parameters has them."""
 
 Asked = Sequence[tuple[int | None, Features]]
 
@@ -99,7 +99,7 @@ def _questions(query: Query, lines: Sequence[WordRead], snapshot: Snapshot) -> l
     known = FIRST
     while known < len(lines) and not any(answers):
         answers.append(is_enough_read(query.with_words(lines[:known], query.frame, snapshot), snapshot))
-        known += max(1, known // FURTHER)
+        known += max(LEAST, known // FURTHER)
     return answers
 
 

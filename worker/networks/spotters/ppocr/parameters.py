@@ -107,8 +107,12 @@ class ReadingParameters:
     neighbours beside it. Standard deviation of a normal curve."""
     first: int = 3
     """Lines of a photo that are read before anyone is asked whether they are enough."""
-    further: int = 4
-    """Then after each line, later after each such part of those read: in a small catalog, an answer costs a tenth of a line."""
+    least: int = 2
+    """Lines that are then read from one question to the next at least: an answer costs a tenth of a line in a small catalog, and as
+    much as a line in one of 100,000 photos. Beside one, photos of drinks and cartons of which lines are read cost 3 and 4 % less of
+    the processor, and none of 127 is answered otherwise."""
+    further: int = 3
+    """Later a question after each such part of those read."""
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class PpOcrSpotter:
                 words = self._words(lines, images)
                 unread = {image: rest for image, rest in unread.items() if not enough(image, words[image])}
             done += count
-            count = max(1, done // rules.further)
+            count = max(rules.least, done // rules.further)
         return self._words(lines, images)
 
     def warm_up(self) -> None:
