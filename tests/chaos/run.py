@@ -95,7 +95,7 @@ class Run:
                     return False
                 self._lift_what_is_over()
                 self._revive()
-                fault = next((one for one in self._left if one.part not in self._held()), None)
+                fault = next(filter(self._can, self._left), None)
                 if fault is not None and (watch.ended >= due + fault.after or now - since > IMPATIENCE):
                     self._left.remove(fault)
                     self._begin(fault)
@@ -109,6 +109,12 @@ class Run:
             self._active = []
             self._revive()
             watch.close()
+
+    def _can(self, fault: Fault) -> bool:
+        """Whether there is something to do it to: a worker that has just started has no child yet, and gets one."""
+        if fault.part in self._held():
+            return False
+        return fault.kind not in {Kind.KILL_CHILD, Kind.FREEZE_CHILD} or bool(self._stage.parts[fault.part].children())
 
     def _held(self) -> set[str]:
         return {active.event.fault.part for active in self._active}

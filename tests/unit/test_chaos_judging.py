@@ -86,6 +86,35 @@ def test_a_plan_is_carried_out_though_batches_end_in_bursts(monkeypatch: pytest.
     assert stage.published == len(run.events) == 20
 
 
+class Starting:
+    """A worker that has no child at first."""
+
+    ended = None
+
+    def __init__(self) -> None:
+        self.looks = self.killed = 0
+
+    def children(self) -> list[Starting]:
+        self.looks += 1
+        return [self] if self.looks > 150 else []
+
+    def kill(self) -> None:
+        self.killed += 1
+
+
+def test_what_befalls_a_child_waits_until_there_is_one_and_holds_nothing_else_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, worker = Bursts(), Starting()
+    monkeypatch.setattr(stage, "parts", {"worker": worker}, raising=False)
+    monkeypatch.setattr(chaos_run, "Watch", lambda stage: stage)
+    monkeypatch.setattr(chaos_run, "TICK", 0.001)
+    plan = [Fault(Kind.KILL_CHILD, "worker", 0.0, 1), Fault(Kind.PUBLISH, INDEXER, 0.0, 1)]
+    run = Run(cast(Stage, stage), plan, 60, lambda _: None)
+    assert run.go()
+    assert [event.fault.kind for event in run.events] == [Kind.PUBLISH, Kind.KILL_CHILD]
+    assert worker.killed == 1
+    assert not missing(plan, run.events)
+
+
 def ended(*names: str, status: Status = Status.NO_MATCH) -> TaskEnd:
     result = RecognizeResult(outcomes=[Outcome(image=name, status=status) for name in names])
     return TaskEnd("SUCCESS", result.model_dump(mode="json"), "")
