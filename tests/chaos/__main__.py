@@ -28,6 +28,8 @@ from tests.chaos.standins import standins
 WORKERS = ("worker", "worker-2")
 KILL_EVERY, TASKS_PER_KILL = 8, 12
 """Messages that end between two kills, and that are sent for each: they end in bursts, and the last kill needs work too."""
+APART = 4.0
+"""Seconds from one event to the next at least, with networks: dozens at once are one disaster, and hide what each costs."""
 AFTERWARDS = 900
 """Seconds for what is before and behind the events: the shop, the workers, the quiet runs."""
 
@@ -84,7 +86,7 @@ def _with_networks(
     events = everything(WORKERS, real=True)
     plan = mixed(seed, events, faults or max(len(events), batches // 3), batches)
     with real(folder, models, shop, photos, WORKERS, say) as stage:
-        found = run(stage, Run(stage, plan, bound, say))
+        found = run(stage, Run(stage, plan, bound, say, apart=APART))
         return found | {"resumed_by_producer": stage.resumed, "feeds_written": stage.published}
 
 

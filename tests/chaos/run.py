@@ -72,10 +72,14 @@ class _Active:
 
 
 class Run:
-    """One run; `bound`: seconds after which it is given up, whatever has not ended."""
+    """One run.
 
-    def __init__(self, stage: Stage, plan: Sequence[Fault], bound: float, say: Say) -> None:
-        self._stage, self._bound, self._say = stage, bound, say
+    bound: seconds after which it is given up, whatever has not ended. apart: seconds from one event to the next at least, so that
+    what a burst of batches owes does not happen all at once.
+    """
+
+    def __init__(self, stage: Stage, plan: Sequence[Fault], bound: float, say: Say, *, apart: float = 0.0) -> None:
+        self._stage, self._bound, self._say, self._apart = stage, bound, say, apart
         self.plan = tuple(plan)
         self._left = list(plan)
         self._active: list[_Active] = []
@@ -96,7 +100,8 @@ class Run:
                 self._lift_what_is_over()
                 self._revive()
                 fault = next(filter(self._can, self._left), None)
-                if fault is not None and (watch.ended >= due + fault.after or now - since > IMPATIENCE):
+                wanted = fault is not None and (watch.ended >= due + fault.after or now - since > IMPATIENCE)
+                if fault is not None and wanted and now - since >= self._apart:
                     self._left.remove(fault)
                     self._begin(fault)
                     # Counted from the job's beginning: batches end in bursts, and what one burst owes is done after it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar, cast
 
 import pytest
@@ -84,6 +85,18 @@ def test_a_plan_is_carried_out_though_batches_end_in_bursts(monkeypatch: pytest.
     run = Run(cast(Stage, stage), mixed(1, [(Kind.PUBLISH, INDEXER)], 20, len(stage.tasks)), 60, lambda _: None)
     assert run.go()
     assert stage.published == len(run.events) == 20
+
+
+def test_what_a_burst_owes_does_not_happen_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Bursts()
+    monkeypatch.setattr(chaos_run, "Watch", lambda stage: stage)
+    monkeypatch.setattr(chaos_run, "TICK", 0.001)
+    plan = mixed(1, [(Kind.PUBLISH, INDEXER)], 5, len(stage.tasks))
+    run = Run(cast(Stage, stage), plan, 60, lambda _: None, apart=0.05)
+    assert run.go()
+    begun = [event.begun for event in run.events]
+    assert len(begun) > 2
+    assert all(later - earlier >= 0.05 for earlier, later in pairwise(begun))
 
 
 class Starting:
