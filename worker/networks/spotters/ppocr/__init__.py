@@ -27,8 +27,8 @@ DETECTOR, RECOGNISER = "detector", "recogniser"
 PREPROCESSING = 4
 """Raised whenever the same parameters read a photo in another way."""
 _UNNAMED = "108c543544f4"
-"""Digest of the parameters that read a whole photo as those did that were in force before parameters entered the description: what
-was read by them keeps its name, so that no photo is described again."""
+"""Digest of the parameters that read a whole photo as those did that were in force before they entered the description: what was
+read so keeps its name, so that no photo is described again."""
 
 
 def load(models: Models, compiler: Compiler, parameters: SpottingParameters = SPOTTING) -> PpOcrSpotter:
