@@ -114,8 +114,8 @@ def test_a_child_that_waits_for_a_database_to_store_its_result_does_not_stand_st
     limit = 3
     with running(tmp_path, visibility_timeout=4, variables={"PACKSIGHT_WORKER__BESIDE_TIMEOUT": str(limit)}) as parts:
         stack = Stack(*parts)
-        (task,) = stack.send(["sleep:1"])
-        wait_until(lambda: stack.has_begun(task, 1), "the start of the task")
+        (task,) = stack.send(["sleep:3"])
+        wait_until(lambda: stack.ledger.deliveries.begun([task]), "a photo in work")
         with connect(stack.servers, 0) as client:
             full(client)
             wait_until(lambda: "A result cannot be stored" in stack.worker.log.read_text(), "a child that waits")

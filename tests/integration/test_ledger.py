@@ -255,6 +255,20 @@ def test_a_batchs_result_is_kept_and_told_and_its_deliveries_are_forgotten_in_on
     assert [outcome["image"] for outcome in end["outcomes"]] == ["first"], "a child that was taken for dead had answered"
 
 
+def test_a_batchs_result_waits_for_room_and_its_deliveries_with_it(ledger: Ledger, app: App) -> None:
+    ledger.deliveries.begin("t", ME, 1)
+    ledger.client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            app.backend._store_result("t", answered("first"), "SUCCESS")
+    finally:
+        ledger.client.config_set("maxmemory", 0)
+    assert ledger.client.exists(keys.partial("t"))
+    assert not ledger.results.read(["t"])
+    store(app, "t", result=answered("first"))
+    assert ledger.results.read(["t"])["t"].state == "SUCCESS"
+
+
 def test_a_batchs_result_takes_the_place_of_a_failure(ledger: Ledger, app: App) -> None:
     store(app, "t", "FAILURE", ValueError("early"))
     store(app, "t", result=answered("first"))
