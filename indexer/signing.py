@@ -36,6 +36,7 @@ def sign_former(settings: Settings) -> None:
 
 @lru_cache(maxsize=1)
 def _say_why(error: str) -> None:
+    """Say a reason once, however often it is met in a row."""
     log.error("what was published before there was a key is not signed (`packsight catalog sign` does it too): %s", error)
 
 

@@ -1,6 +1,6 @@
 """What each child has in work, and by when it will have ended: said by the thread that works, read by the child's parent.
 
-A child writes its word into a file of its own, in a folder that its parent makes: one write for it, one read of 16 bytes for the
+A child writes its word into a file of its own, in a folder that its parent makes: one write for it, one read of 32 bytes for the
 parent. No thread beside the work repeats it, since that would go on while the work hangs; each word says how long it holds
 instead, so that a native call may take as long as its photos may, and no longer. Of a large batch that is long: a second word
 beside it is of those photos that a stage, or a thread, has before it now. What a child does beside photos, as storing its result,

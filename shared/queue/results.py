@@ -89,18 +89,14 @@ class Results:
         for chunk in pieces(task_ids, _CHUNK):
             with self._client.pipeline(transaction=False) as pipe:
                 for name in chunk:
-                    ask_for_head(pipe, name, size)
+                    # They stay bytes: they may end in the midst of a letter.
+                    pipe.execute_command("GETRANGE", keys.task_result(name), 0, size, **{NEVER_DECODE: True})  # type: ignore[no-untyped-call]
                 heads = cast("list[bytes]", pipe.execute())
             yield from zip(chunk, heads, strict=True)
 
     def forget(self, *task_ids: str) -> None:
         """Remove results that nobody will read again."""
         self._client.delete(*map(keys.task_result, task_ids))
-
-
-def ask_for_head(pipe: redis.client.Pipeline, task_id: str, size: int = STATUS_BYTES) -> None:
-    """Ask for the first bytes of a task's record, which stay bytes: they may end in the midst of a letter."""
-    pipe.execute_command("GETRANGE", keys.task_result(task_id), 0, size, **{NEVER_DECODE: True})  # type: ignore[no-untyped-call]
 
 
 def has_ended(head: bytes) -> bool:

@@ -108,8 +108,8 @@ class ReadingParameters:
     first: int = 3
     """Lines of a photo that are read before anyone is asked whether they are enough."""
     least: int = 2
-    """Lines that are then read from one question to the next at least: a question costs less than a line in a small catalog, and
-    as much in one of 100,000 photos. Beside 1 and 4, with 2 and 3 photos of drinks and cartons of which lines are read cost 3 and
+    """Lines that are then read from one question to the next at least: a question costs 4 ms of a processor among 10,000 photos.
+    Beside 1 and 4, with 2 and 3 photos of drinks and cartons of which lines are read cost 3 and
     4 % less of the processor, and none of 127 is answered otherwise (docs/decisions/30-enough-read.md)."""
     further: int = 3
     """Later a question after each such part of those read."""
