@@ -31,6 +31,7 @@ from packsight.shared.contract.errors import ImageError
 from packsight.shared.launch import FRUGAL
 from packsight.shared.settings import Decode
 from packsight.worker.pipeline.decode import decode
+from tests.grids import Grid
 
 pillow_heif.register_heif_opener()
 
@@ -98,6 +99,13 @@ def heic(width: int, height: int, *, bits: int = 8, chroma: str = "420", alpha: 
         mode, (width, height), pixels.data.cast("B"), buffer, chroma=chroma, tile_size=tile, enc_params={"preset": "ultrafast"}
     )
     return buffer.getvalue()
+
+
+def grained(kind: str, side: int, items: int = 0, **options: Any) -> bytes:
+    """A picture of 49 megapixels at least, all of whose tiles are the same grain: small as a file, large for its decoder."""
+    grain = np.random.default_rng(7).normal(128, 60, (side, side, 3)).clip(0, 255).astype(np.uint8)
+    tile = saved(Image.fromarray(grain), kind, **options)
+    return Grid(kind, tile, side, -(-6048 // side), -(-8064 // side), items).file()
 
 
 def claiming(data: bytes, width: int, height: int) -> bytes:
@@ -234,6 +242,13 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "four million blocks of comment": lambda: gif_comment(4_000_000),
 }
 """Refused as broken."""
+
+REPEATED: dict[str, Callable[[], bytes]] = {
+    "AVIF whose tiles lie at one place": lambda: grained("AVIF", 512, quality=90, speed=10),
+    "HEIC whose tiles lie at one place": lambda: grained("HEIF", 256, quality=90),
+    "HEIC of one tile many times": lambda: grained("HEIF", 256, 1, quality=90),
+}
+"""Of more bytes than are decoded in time, most of them the same."""
 
 DEEP: dict[str, Callable[[], bytes]] = {
     "TIFF of 3,000 pages": lambda: tiff_pages(3000),

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from packsight.shared.contract.errors import ErrorCode
+from packsight.shared.vision.iso import coded
 from packsight.shared.vision.structure import STRUCTURE
 from tests import bombs
 from tests.bombs import Decoding, Taken, claiming, clear, flat, heic
@@ -84,6 +85,23 @@ def test_a_file_of_too_many_parts_is_refused_before_they_take_time_or_memory(nam
     assert result.answers == [ErrorCode.IMAGE_BROKEN]
     assert result.seconds < 1.5
     assert result.megabytes < 40
+
+
+@pytest.mark.parametrize("name", bombs.REPEATED)
+def test_a_small_file_that_is_much_work_is_refused_at_once(name: str, of: Of) -> None:
+    result = of(bombs.REPEATED[name]())
+    assert result.answers == [ErrorCode.FILE_TOO_LARGE]
+    assert result.seconds < 0.1
+    assert result.megabytes < 40
+
+
+def test_as_many_bytes_of_pixels_as_may_be_are_decoded_in_time(of: Of) -> None:
+    data = bombs.grained("HEIF", 512, quality=36)
+    assert 0.8 * STRUCTURE.coded < sum(coded(data)) < STRUCTURE.coded
+    result = of(data)
+    assert result.answers == ["8192x6144"]
+    assert result.seconds < MOST_SECONDS
+    assert result.megabytes < MOST_MEGABYTES
 
 
 @pytest.mark.parametrize("name", bombs.DEEP)

@@ -7,9 +7,11 @@ import struct
 import pytest
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
+from packsight.shared.vision import iso
 from packsight.shared.vision.structure import STRUCTURE, examine
 from packsight.worker.pipeline.decode import decode
 from tests import bombs
+from tests.grids import Grid
 from tests.unit.test_decode import LIMITS, exif_orientation, refusal, saved, scene
 
 
@@ -19,6 +21,44 @@ def test_a_file_of_too_many_parts_is_broken(name: str) -> None:
     assert error.code is ErrorCode.IMAGE_BROKEN
     assert error.message.startswith("The file has more than ")
     assert error.remedy == "Save the photo again in another program."
+
+
+@pytest.mark.parametrize("name", bombs.REPEATED)
+def test_bytes_of_pictures_count_as_often_as_they_are_decoded(name: str) -> None:
+    data = bombs.REPEATED[name]()
+    assert len(data) < 1_000_000
+    error = refusal(data)
+    assert error.code is ErrorCode.FILE_TOO_LARGE
+    assert error.message == "The pictures in the file have more than 20,000,000 bytes, too many to be decoded in time"
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+@pytest.mark.parametrize("items", [0, 1])
+def test_a_picture_of_tiles_has_the_bytes_of_each(kind: str, items: int, version: int) -> None:
+    tile = bombs.saved(scene(128, 128), kind)
+    data = Grid(kind, tile, 128, 3, 4, items, version).file()
+    pixels = len(tile) - tile.index(b"mdat") - 4
+    assert sum(iso.coded(data)) == 12 + 12 * pixels
+    if items == 0:
+        assert decode(data, LIMITS).width == 512
+    for end in range(0, len(data), 7):
+        examine(data[:end])
+
+
+def test_a_place_without_a_length_is_all_of_the_file_and_many_cost_nothing_to_count() -> None:
+    """A hundred items of 65,535 places each, for which the list has no bytes."""
+    places = b"\0\0\0\0\0\0" + struct.pack(">H", 100) + struct.pack(">HHH", 1, 0, 65_535) * 100
+    box = b"meta" + bytes(4) + struct.pack(">I", 8 + len(places)) + b"iloc" + places
+    data = b"\0\0\0\x10ftypheic" + bytes(4) + struct.pack(">I", 4 + len(box)) + box
+    assert sum(iso.coded(data)) == 100 * 65_535 * len(data)
+    assert len(list(iso.coded(data))) < 200
+
+
+def test_boxes_are_counted_too() -> None:
+    data = b"\0\0\0\x10ftypheic" + bytes(4) + b"\0\0\0\x08free" * (STRUCTURE.parts + 1)
+    with pytest.raises(ImageError, match="boxes, pictures and tiles"):
+        examine(data + bytes(16))
 
 
 @pytest.mark.parametrize("name", bombs.DEEP)
@@ -93,7 +133,7 @@ def test_the_size_of_a_gif_is_that_of_canvas_and_first_frame_whatever_stands_bef
     assert examine(bytes(data)) == (350, 96)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "HEIF"])
 def test_a_file_that_ends_anywhere_is_left_to_the_decoder(kind: str) -> None:
     whole = saved(scene(), kind)
     for end in range(0, len(whole), max(1, len(whole) // 300)):
