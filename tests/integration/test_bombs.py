@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -12,44 +13,29 @@ from typing import Protocol
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from packsight.shared.contract.errors import ErrorCode
 from packsight.shared.vision.iso import coded
 from packsight.shared.vision.structure import STRUCTURE
 from tests import bombs
-from tests.bombs import Decoding, Taken, claiming, clear, flat, heic
+from tests.bombs import Decoding, Taken, claiming, flat
+from tests.large_pictures import ALL_PIXELS, COSTLY, DRAWN, PHONE, stored
 from tests.unit.test_decode import box_claiming, webp_claiming
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of resident memory from /proc")
 
 MOST_MEGABYTES, MOST_SECONDS = 500, 5
-PHONE = (8064, 6048)
 THREADS = 5
 """Fewer than a child has, to save time: without bounds even these would take more than is allowed."""
-Draw = Callable[[int, int], bytes]
-FORMATS: dict[str, Draw] = {
-    "JPEG": partial(flat, kind="JPEG"),
-    "progressive JPEG": partial(flat, kind="JPEG", progressive=True, subsampling=0),
-    "HEIC": heic,
-    "AVIF": partial(flat, kind="AVIF", speed=10),
-    "WebP": partial(flat, kind="WEBP", method=0),
-    "PNG": partial(flat, kind="PNG", compress_level=1),
+FORMATS: dict[str, Callable[[], bytes]] = {
+    "JPEG": partial(flat, *PHONE, kind="JPEG"),
+    "progressive JPEG": partial(flat, *PHONE, kind="JPEG", progressive=True, subsampling=0),
+    "HEIC": partial(stored, "HEIC"),
+    "AVIF": partial(stored, "AVIF"),
+    "WebP": partial(flat, *PHONE, kind="WEBP", method=0),
+    "PNG": partial(flat, *PHONE, kind="PNG", compress_level=1),
 }
-COSTLY: dict[str, tuple[Draw, tuple[int, int]]] = {
-    "HEIC of 10 bits, 4:2:2": (partial(heic, bits=10, chroma="422"), (7008, 5264)),
-    "HEIC of 10 bits, 4:4:4": (partial(heic, bits=10, chroma="444"), (6552, 4912)),
-    "HEIC with alpha, 4:4:4": (partial(heic, chroma="444", alpha=True), (7296, 5472)),
-    "HEIC of 10 bits with alpha, 4:4:4": (partial(heic, bits=10, chroma="444", alpha=True), (5696, 4272)),
-    "AVIF with alpha, 4:4:4": (partial(clear, kind="AVIF", speed=10, subsampling="4:4:4"), (7152, 5368)),
-    "AVIF with alpha": (partial(clear, kind="AVIF", speed=10), (7600, 5704)),
-}
-"""Kinds of which each pixel takes more than of photos, and a size of each that is hardly taken."""
-ALL_PIXELS: dict[str, tuple[Draw, tuple[int, int]]] = {
-    "HEIC of 10 bits in tiles, as of phones": (partial(heic, bits=10, tile=512), PHONE),
-    "HEIC with alpha": (partial(heic, alpha=True), PHONE),
-    "AVIF, 4:4:4": (partial(flat, kind="AVIF", speed=10, subsampling="4:4:4"), PHONE),
-}
-"""Kinds that may have all pixels that there may be."""
 CLAIMING: dict[str, Callable[[int, int], bytes]] = {
     "HEIC": partial(box_claiming, "HEIF"),
     "AVIF": partial(box_claiming, "AVIF"),
@@ -77,6 +63,15 @@ def of(decoding: Decoding, tmp_path: Path) -> Of:
         return decoding(tmp_path / "bomb", copies)
 
     return taken
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_stored_pictures_are_of_the_kind_that_they_are_called(name: str) -> None:
+    """What a decoder asks of a file's head, beside its size, is as in a small picture that is drawn now."""
+    draw, (width, height) = DRAWN[name]
+    with Image.open(io.BytesIO(stored(name))) as kept, Image.open(io.BytesIO(draw(1024, 768))) as drawn:
+        assert kept.size == (width, height)
+        assert (kept.format, kept.mode, kept.info.get("bit_depth")) == (drawn.format, drawn.mode, drawn.info.get("bit_depth"))
 
 
 @pytest.mark.parametrize("name", bombs.BROKEN)
@@ -128,7 +123,7 @@ def test_a_photo_of_as_many_scans_as_may_be_is_decoded_in_time(of: Of) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_photos_of_48_megapixels_in_all_threads_of_a_child_share_its_room(name: str, of: Of) -> None:
-    result = of(FORMATS[name](*PHONE), THREADS)
+    result = of(FORMATS[name](), THREADS)
     assert result.answers == ["8064x6048"] * THREADS
     assert result.seconds < MOST_SECONDS
     assert result.megabytes < MOST_MEGABYTES
@@ -136,8 +131,8 @@ def test_photos_of_48_megapixels_in_all_threads_of_a_child_share_its_room(name: 
 
 @pytest.mark.parametrize("name", COSTLY | ALL_PIXELS)
 def test_a_picture_whose_pixels_take_more_may_have_as_many_as_there_is_room_for(name: str, of: Of) -> None:
-    draw, (width, height) = (COSTLY | ALL_PIXELS)[name]
-    result = of(draw(width, height))
+    width, height = (COSTLY | ALL_PIXELS)[name][1]
+    result = of(stored(name))
     assert result.answers == [f"{width}x{height}"]
     assert result.seconds < MOST_SECONDS
     assert result.megabytes < MOST_MEGABYTES

@@ -114,8 +114,8 @@ class _Long(io.BufferedIOBase):
         self.rows, self.number = rows, 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        until = min(self.number + 1000, self.rows)
-        data = "".join(f"{n}\thttps://e.example/{n:0200}.jpg\n" for n in range(self.number, until)).encode()
+        until = min(self.number + 500, self.rows)
+        data = "".join(f"{n}\thttps://e.example/{n:0400}.jpg\n" for n in range(self.number, until)).encode()
         self.number = until
         return data
 
@@ -128,7 +128,7 @@ def peak_of(rows: int) -> int:
 
 
 def test_a_long_table_is_read_row_by_row() -> None:
-    code = "from tests.unit.test_table import peak_of; print(peak_of(7_000))"  # 1.6 MB
+    code = "from tests.unit.test_table import peak_of; print(peak_of(3_700))"  # 1.6 MB
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert int(done.stdout) < 1_400_000

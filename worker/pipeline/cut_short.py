@@ -7,6 +7,8 @@ plain below, and nothing tells how much lacks: they are refused, but for a WebP 
 
 from __future__ import annotations
 
+from operator import eq
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -66,9 +68,16 @@ def load_most(image: Image.Image) -> None:
 def _blank_rows(image: Image.Image, blank: Image.Image) -> int:
     """How many rows are as blank as a pixel in any channel: those of a TIFF may follow each other."""
     width, height = image.im.size  # not yet turned
-    grey = _extrema(blank)
-    rows = (_extrema(image._new(image.im.crop((0, row, width, row + 1)))) for row in range(height))
+    grey, begins = _extrema(blank), _first(blank, 0)
+    might = (row for row in range(height) if any(map(eq, _first(image, row), begins)))  # of a photo's rows next to none
+    rows = (_extrema(image._new(image.im.crop((0, row, width, row + 1)))) for row in might)
     return sum(any(one == other for one, other in zip(row, grey, strict=True)) for row in rows)
+
+
+def _first(image: Image.Image, row: int) -> tuple[float, ...]:
+    """A row's first pixel."""
+    pixel = image.im.getpixel((0, row))
+    return pixel if isinstance(pixel, tuple) else (pixel,)
 
 
 def _extrema(image: Image.Image) -> list[object]:
