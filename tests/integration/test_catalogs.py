@@ -103,19 +103,21 @@ def test_a_version_that_cannot_be_opened_is_refused_and_the_one_before_serves_on
     assert catalogs.get("test").manifest.version == first
 
 
-def test_what_a_child_takes_up_is_in_the_registry_long_before_its_next_sign_of_life(
+def test_what_arrives_is_in_the_registry_long_before_the_next_look_and_the_next_sign_of_life(
     live_settings: Settings, store: ObjectStore, publish: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("packsight.worker.process.registration._PERIOD", 3600.0)
+    for name in ("_PERIOD", "_LOOK"):
+        monkeypatch.setattr(f"packsight.worker.process.registration.{name}", 3600.0)
     catalogs = child(live_settings, store)
     client = redis.Redis.from_url(live_settings.result_url.get_secret_value())
     registration = Registration(client, ChildEntry(host="h", pid=1, **RECIPE.model_dump()), catalogs, lambda: 5)
     registration.announce()
     registration.start()
     try:
-        version = publish("first")
-        while (entry := registry.children(client)[0]).catalogs != {"test": version}:
-            assert registration.is_alive()
+        for name in ("first", "second"):
+            version = publish(name)
+            while (entry := registry.children(client)[0]).catalogs != {"test": version}:
+                assert registration.is_alive()
         assert (entry.images, entry.latest) == (5, {"test": version})
     finally:
         registration.withdraw()

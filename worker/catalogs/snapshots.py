@@ -16,7 +16,7 @@ from packsight.shared.catalog.snapshot import Snapshot
 from packsight.shared.catalog.versions import is_published
 from packsight.shared.contract.errors import CatalogError, ErrorCode
 from packsight.shared.storage.objects import ObjectStore
-from packsight.worker.catalogs.pointer import LocalPointer, arrived, follow, read_local_pointer, versions_folder
+from packsight.worker.catalogs.pointer import LocalPointer, arrived, follow, read_local_pointer, stamps, versions_folder
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +108,10 @@ class Catalogs:
         canary = self._seen[name].canary if name in self._seen else None
         tried = canary is not None and canary.takes(message)
         return [*([_Place(name, tried=True)] if tried else []), _Place(name)]
+
+    def glance(self) -> object:
+        """What is another than before when something has arrived; to be had for little, without taking it up."""
+        return stamps(self._home, self._recipe)
 
     def refresh(self) -> None:
         """Take up what has arrived, so that the next batch need not, and say that versions are still wanted."""

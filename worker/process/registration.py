@@ -17,8 +17,9 @@ from packsight.worker.catalogs.snapshots import Catalogs
 
 log = logging.getLogger(__name__)
 
-_LOOK = 0.25
-"""Seconds between two looks for new versions; a look at three catalogs takes 0.2 ms of a processor."""
+_GLANCE, _LOOK = 0.05, 1.0
+"""Seconds between two glances whether a version has arrived, and between two looks in any case: at three catalogs a glance takes
+0.02 ms of a processor, a look ten times as much."""
 _PERIOD = CHILD_TTL / 4
 
 
@@ -43,6 +44,7 @@ class Registration(threading.Thread):
         self._catalogs = catalogs
         self._images = images
         self._ended = threading.Event()
+        self._glance: object = None
 
     def announce(self) -> None:
         """Write the entry once; a broker that is away is not this thread's problem."""
@@ -61,7 +63,7 @@ class Registration(threading.Thread):
     def run(self) -> None:
         """Look and announce until the process ends; what is new is announced at once."""
         told, due = self._served(), time.monotonic() + _PERIOD
-        while not self._ended.wait(_LOOK):
+        while self._await_news():
             try:
                 self._catalogs.refresh()
             except Exception:
@@ -69,6 +71,15 @@ class Registration(threading.Thread):
             if (served := self._served()) != told or time.monotonic() >= due:
                 self.announce()
                 told, due = served, time.monotonic() + _PERIOD
+
+    def _await_news(self) -> bool:
+        """Wait until there may be something to take up; False at the end."""
+        due = time.monotonic() + _LOOK
+        while not self._ended.wait(_GLANCE):
+            if (glance := self._catalogs.glance()) != self._glance or time.monotonic() >= due:
+                self._glance = glance
+                return True
+        return False
 
     def withdraw(self) -> None:
         """Remove the entry at an orderly end."""
