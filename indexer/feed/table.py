@@ -92,13 +92,10 @@ def read_table(
             if identity == called:
                 continue  # a second line of the header, or another table's
             _note_spoilt(identity, line, faults)
-            if len(found) > _TOLD and _is_title(identity) and (not has_several(row) or _is_total(row, identity, found)):
-                faults.count(_ALONE, f"“{identity[:100]}” in line {line}")
+            if _is_title(identity) and (other := _other(row, identity, found, begun=begun)):
+                faults.count(other, f"“{identity[:100]}” in line {line}")
                 continue
-            begun = begun or (bool(identity) and not _is_explanation(row, identity, found))
-            if not begun and identity:
-                faults.count(_EXPLAINING, f"“{identity[:100]}” in line {line}")
-                continue
+            begun = begun or bool(identity)
             digest = hashlib.blake2b(json.dumps(row).encode(), digest_size=16, key=key).digest()
             if known(digest):
                 yield Item(digest, None)
@@ -127,6 +124,13 @@ def _is_title(identity: str) -> bool:
     return len(words) > len(others) or any(len(word) > 2 and word[1:].islower() for word in words)
 
 
+def _other(row: Sequence[str], identity: str, found: Mapping[str, Sequence[int]], *, begun: bool) -> str:
+    """What a row is whose id may be a title, where it is no product; empty for a product. begun: whether one came before."""
+    if len(found) > _TOLD and (not has_several(row) or _is_total(row, identity, found)):
+        return _ALONE
+    return "" if begun or not _is_explanation(row, found) else _EXPLAINING
+
+
 def _is_total(row: Sequence[str], identity: str, found: Mapping[str, Sequence[int]]) -> bool:
     """Whether it is a sum of what stands above it, and no product."""
     return _TOTAL.match(identity) is not None and not any(
@@ -134,10 +138,10 @@ def _is_total(row: Sequence[str], identity: str, found: Mapping[str, Sequence[in
     )
 
 
-def _is_explanation(row: Sequence[str], identity: str, found: Mapping[str, Sequence[int]]) -> bool:
-    """Whether it says what ids and pictures are to be written: forms of marketplaces do so below their header."""
+def _is_explanation(row: Sequence[str], found: Mapping[str, Sequence[int]]) -> bool:
+    """Whether it says which pictures are to be named: forms of marketplaces do so below their header."""
     pictures = [one for index in found.get("picture", ()) for one in pictures_in(_cell(row, index))]
-    return _is_title(identity) and bool(pictures) and all(map(_is_words, pictures))
+    return bool(pictures) and all(map(_is_words, pictures))
 
 
 def _is_words(text: str) -> bool:
