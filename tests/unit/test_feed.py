@@ -383,6 +383,9 @@ def test_any_bytes_give_offers_or_a_feed_error(tail: bytes) -> None:
         ("/1.jpg", "https://магазин.рф/feed.xml", "https://xn--80aairftm.xn--p1ai/1.jpg"),
         ("https://münchen.de/a.jpg", "/srv/feed.xml", "https://xn--mnchen-3ya.de/a.jpg"),
         ("https://..ф/a.jpg", "/srv/feed.xml", "https://..%D1%84/a.jpg"),
+        ("file:///srv/%D1%84%201.jpg", "/srv/feed.xml", "/srv/ф 1.jpg"),
+        ("file:///srv/%FF.jpg", "/srv/feed.xml", "file:///srv/%FF.jpg"),  # no text that can be kept
+        ("file:///srv/1.jpg", "https://e.example/feed.xml", "file:///srv/1.jpg"),
     ],
 )
 def test_pictures_resolve_against_the_feeds_own_place(picture: str, location: str, reference: str) -> None:
