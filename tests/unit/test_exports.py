@@ -75,6 +75,13 @@ def test_a_table_of_shopify_has_further_pictures_in_further_rows(tmp_path: Path)
     assert [offer.product.name for offer in offers.values()] == ["Rose cream", "Soap"]
 
 
+def test_a_table_of_shopify_by_its_newer_names(tmp_path: Path) -> None:
+    table = "Title,URL handle,SKU,Product image URL,Image position,Variant image URL\n"
+    (offer,) = read(tmp_path, f"{table}Rose,rose,R-1,https://e.example/1.jpg,1,https://e.example/v.jpg\n").values()
+    assert (offer.product.id, offer.product.vendor_code, offer.product.name) == ("rose", "R-1", "Rose")
+    assert offer.pictures == ("https://e.example/1.jpg", "https://e.example/v.jpg")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1251", "utf-16"])
 def test_a_table_of_1c(tmp_path: Path, encoding: str) -> None:
     (offer,) = read(tmp_path, ONE_C.encode(encoding)).values()
