@@ -178,7 +178,9 @@ def _cells(text: str, delimiter: str) -> list[str]:
     blank = None if text.isascii() else BLANK  # space alone is taken away in less time
     if '"' not in text:
         return [cell.strip(blank) for cell in text.split(delimiter)]
-    if delimiter == "\t" and _quotes(text, delimiter) is not _Quotes.CLOSED:
+    if (delimiter == "\t" or text.count('"') % 2) and (
+        (state := _quotes(text, delimiter)) is _Quotes.OPEN or (delimiter == "\t" and state is _Quotes.LITERAL)
+    ):  # a quotation mark that never ends would take the rest of the row
         return [_unquoted(cell.strip(blank)) for cell in text.split(delimiter)]
     try:
         row = _parsed(text, delimiter)

@@ -401,3 +401,11 @@ def test_rows_that_explain_the_columns_are_no_products() -> None:
         "rows below the header that seem to say what belongs into its columns, left out: 2 (first: “обязательно” in line 2)",
         "rows without an id, left out: 1 (first: line 3)",
     )
+
+
+@pytest.mark.parametrize("delimiter", [";", ",", "|", "\t"])
+def test_a_quotation_mark_that_never_ends_takes_nothing_with_it(delimiter: str) -> None:
+    rows = [["id", "name", "picture"], ["1", '"Rose cream', "a.jpg"], ["2", '"Soap"', '"b.jpg"'], ["3", 'TV 24"', "c.jpg"]]
+    offers = read("\n".join(map(delimiter.join, rows))).by_id
+    assert [offer.product.name for offer in offers.values()] == ['"Rose cream', "Soap", 'TV 24"']
+    assert [offer.pictures for offer in offers.values()] == [("a.jpg",), ("b.jpg",), ("c.jpg",)]
