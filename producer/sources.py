@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
-from urllib.parse import unquote
 
 from packsight.producer.lists import STANDARD_INPUT, SUFFIXES, Entry, read_list, read_standard_input
 from packsight.shared.contract.errors import UserError
 from packsight.shared.contract.references import shown
-from packsight.shared.storage.names import find
+from packsight.shared.storage.names import find, without_scheme
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.storage.walk import files_below, is_aside
 from packsight.shared.vision.suffixes import IMAGE_SUFFIXES
 
-_FILE = re.compile(r"file:(?://(?:localhost)?)?(?=/(?!/))", re.IGNORECASE)
-"""What stands before the path in the address of a file of this machine (RFC 8089)."""
 _TOLD = 3
 """Sources that are named of a job."""
 _EMPTY = "A source is empty: a shell variable may not be set. Name a folder, a file or an address."
@@ -70,7 +66,7 @@ def expand(
     be listed.
     """
     counts: Counter[str] = Counter() if skipped is None else skipped
-    for source in map(_without_scheme, sources):
+    for source in map(without_scheme, sources):
         if source == STANDARD_INPUT:
             yield from resolve(read_standard_input(column), Path())
         elif source.startswith("s3://"):
@@ -99,7 +95,7 @@ def in_words(photos: Mapping[str, int]) -> str:
 
 def single(image: str) -> Item:
     """One photo, named by an address or a path of any suffix; raises UserError when the path is no file."""
-    image = _without_scheme(image)
+    image = without_scheme(image)
     if not image:
         raise UserError(_EMPTY)
     if "://" not in image and not Path(image).is_file():
@@ -113,15 +109,9 @@ def single(image: str) -> Item:
 def resolve(entries: Iterable[Entry], folder: Path) -> Iterator[Item]:
     """Turn a list's entries into photos: addresses stay, as does what names none; paths start at the list's own folder."""
     for reference, extra in entries:
-        path = _without_scheme(reference)
+        path = without_scheme(reference)
         as_written = not path or "://" in path
         yield Item(reference, path if as_written else find(folder, path), extra)
-
-
-def _without_scheme(reference: str) -> str:
-    """The path in the address of a file of this machine; anything else as it is."""
-    scheme = _FILE.match(reference)
-    return unquote(reference[scheme.end() :], errors="surrogateescape") if scheme else reference
 
 
 def is_photo(path: PurePath) -> bool:

@@ -14,6 +14,8 @@ from packsight.shared.tables.columns import columns
 ROOTS = {"rss": ("item",), "feed": ("entry",)}
 """By root of the feed what its items are called."""
 
+_PLACES = frozenset(("picture", "url"))
+"""Fields that are addresses."""
 _OWN = ("{http://base.google.com/ns/", "{https://base.google.com/ns/")
 
 
@@ -25,9 +27,13 @@ def offer_of(element: Any, faults: Faults, *, unavailable: bool) -> Offer | None
     children = [child for child in element if isinstance(child.tag, str)]
     children.sort(key=lambda child: not child.tag.startswith(_OWN))
     names = [local(child) for child in children]
-    values = [text_of(child).strip() or places_in(child) for child in children]  # Atom has addresses in an attribute
-    found = {field: [values[index] for index in at] for field, at in _columns(tuple(names)).items()}
+    found = {field: [_text(children[index], field) for index in at] for field, at in _columns(tuple(names)).items()}
     return fields.offer_of(found, faults, unavailable=unavailable)
+
+
+def _text(element: Any, field: str) -> str:
+    """Addresses may stand in elements within, beside what is said of them, or in an attribute, as Atom has them."""
+    return (field not in _PLACES and text_of(element).strip()) or places_in(element)
 
 
 @lru_cache(maxsize=256)

@@ -56,6 +56,7 @@ def pictures_in(cell: str) -> list[str]:
         if len(parts) == 1 and not REMOTE.match(part):
             listed = _listed_in(part)
             parts = listed if all(looks_like_picture(one) for one in listed if one) else parts
+            parts = [one for names in parts for one in _names_apart(names)]
         else:
             parts = [one for address_ in parts for one in _paths_apart(address_)]
         found += [one for one in (address(text).strip(",;\"'") for text in parts) if _is_one(one)]
@@ -159,6 +160,12 @@ def _listed(value: object) -> Iterator[str]:
 
 def _listed_in(text: str) -> list[str]:
     return [one.strip() for one in _LISTED.split(text)]
+
+
+def _names_apart(text: str) -> list[str]:
+    """Paths with blanks between, where each part is surely one: the copy of a file may be called `1.jpg (2).jpg`."""
+    parts = text.split()
+    return parts if all(has_picture_suffix(one) and not one.startswith("(") for one in parts) else [text]
 
 
 def _paths_apart(text: str) -> list[str]:

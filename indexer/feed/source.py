@@ -33,6 +33,7 @@ from packsight.shared.contract.references import in_ascii, is_whole, plain, prin
 from packsight.shared.settings import Catalog, Settings
 from packsight.shared.storage.coding import Received
 from packsight.shared.storage.fetch import Fetcher
+from packsight.shared.storage.names import without_scheme
 from packsight.shared.storage.objects import ObjectStore
 from packsight.shared.tables import kinds
 from packsight.shared.tables.encoding import beginning
@@ -201,8 +202,10 @@ def reference_of(picture: str, location: str) -> str:
     """Turn a picture as the feed names it into a reference that can be fetched.
 
     Relative pictures belong to the feed's own folder or address; spaces and Cyrillic letters of addresses are quoted, those of
-    hosts written as DNS has them.
+    hosts written as DNS has them. Only a local feed may name files by address.
     """
+    if not is_remote(location) and is_whole(path := without_scheme(picture)):
+        picture = path
     if picture.startswith("//"):
         picture = "https:" + picture
     if picture.startswith("s3://"):

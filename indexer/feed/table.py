@@ -11,7 +11,7 @@ from itertools import chain, islice
 
 from packsight.indexer.feed.fields import SHORTENED, offer_of
 from packsight.indexer.feed.offers import Faults, FeedError, Item, Known
-from packsight.indexer.feed.pictures import has_picture_suffix, looks_like_picture
+from packsight.indexer.feed.pictures import has_picture_suffix, looks_like_picture, pictures_in
 from packsight.indexer.feed.readable import code
 from packsight.shared.contract.errors import UserError
 from packsight.shared.tables.cells import has_several, no_row
@@ -35,7 +35,9 @@ _FRACTIONS = (
     "ids that end in .0, as programs write that take them for numbers; if the shop has them without, keep the column as text"
 )
 _DATED = "ids that a spreadsheet has taken for dates; format the column as text and write them again"
-_ALONE = "rows that are one word or several alone, taken for titles of what is below and left out"
+_ALONE = "rows that are words alone, taken for titles of what is below or totals and left out"
+_EXPLAINING = "rows below the header that seem to say what belongs into its columns, left out"
+_TOTAL = re.compile(r"(?:итого|всего|total)\b", re.IGNORECASE)
 _WIDE = "rows with more cells than the header or first row, which may be in wrong columns; quote cells that hold what parts them"
 _EMBEDDED = (
     "rows whose picture lies in the workbook itself and is not taken; save the pictures as files and name these, or their "
@@ -81,6 +83,7 @@ def read_table(
             called = header[found["id"][0]]
         key = hashlib.blake2b(json.dumps(sorted(found.items())).encode(), key=key).digest()
         width, identifying = len(header), found["id"][0]
+        begun = called is None
         for line, cells in rows:
             row = _followed(cells, found, faults, f"line {line}") if Linked in map(type, cells) else cells
             if len(row) > width and any(row[width:]):
@@ -89,9 +92,10 @@ def read_table(
             if identity == called:
                 continue  # a second line of the header, or another table's
             _note_spoilt(identity, line, faults)
-            if len(found) > _TOLD and _is_title(identity) and not has_several(row):
-                faults.count(_ALONE, f"“{identity[:100]}” in line {line}")
+            if _is_title(identity) and (other := _other(row, identity, found, begun=begun)):
+                faults.count(other, f"“{identity[:100]}” in line {line}")
                 continue
+            begun = begun or bool(identity)
             digest = hashlib.blake2b(json.dumps(row).encode(), digest_size=16, key=key).digest()
             if known(digest):
                 yield Item(digest, None)
@@ -109,8 +113,40 @@ def read_table(
 
 
 def _is_title(identity: str) -> bool:
-    """Whether the only cell of a row may say what stands below: one word in small Latin letters is an id, as in Shopify."""
-    return identity.replace(" ", "").isalpha() and not (identity.isascii() and identity.islower() and " " not in identity)
+    """Whether the only cell of a row may say what stands below: one word in small Latin letters is an id, as in Shopify.
+
+    Numbers and marks may stand beside words that are no codes, which are written in capitals.
+    """
+    first, *others = identity.split() or [""]
+    if not others:
+        return (bare := first.rstrip(":.")).isalpha() and not (first.isascii() and first.islower() and bare == first)
+    words = [word for word in (one.strip("()«»\"',.:;") for one in (first, *others)) if word.isalpha()]
+    return len(words) > len(others) or any(len(word) > 2 and word[1:].islower() for word in words)
+
+
+def _other(row: Sequence[str], identity: str, found: Mapping[str, Sequence[int]], *, begun: bool) -> str:
+    """What a row is whose id may be a title, where it is no product; empty for a product. begun: whether one came before."""
+    if len(found) > _TOLD and (not has_several(row) or _is_total(row, identity, found)):
+        return _ALONE
+    return "" if begun or not _is_explanation(row, found) else _EXPLAINING
+
+
+def _is_total(row: Sequence[str], identity: str, found: Mapping[str, Sequence[int]]) -> bool:
+    """Whether it is a sum of what stands above it, and no product."""
+    return _TOTAL.match(identity) is not None and not any(
+        _cell(row, index) for field in ("name", "model", "picture", "barcode") for index in found.get(field, ())
+    )
+
+
+def _is_explanation(row: Sequence[str], found: Mapping[str, Sequence[int]]) -> bool:
+    """Whether it says which pictures are to be named: forms of marketplaces do so below their header."""
+    pictures = [one for index in found.get("picture", ()) for one in pictures_in(_cell(row, index))]
+    return bool(pictures) and all(map(_is_words, pictures))
+
+
+def _is_words(text: str) -> bool:
+    """Whether what should name a picture does not."""
+    return (" " in text or text.isalpha()) and not looks_like_picture(text)
 
 
 def _note_spoilt(identity: str, line: int, faults: Faults) -> None:
@@ -186,7 +222,7 @@ def _is_understood(row: Sequence[str], mapping: Mapping[str, str]) -> bool:
 
 def _is_product(row: Sequence[str]) -> bool:
     """Whether it is surely a product of a table without a header."""
-    return len(row) > 1 and bool(row[0]) and has_picture_suffix(led_to(row[1]))
+    return len(row) > 1 and bool(row[0]) and not has_picture_suffix(row[0]) and has_picture_suffix(led_to(row[1]))
 
 
 def _lacking(found: Mapping[str, Sequence[int]], mapping: Mapping[str, str]) -> list[str]:

@@ -41,6 +41,8 @@ _DECLARATION = re.compile(rb"<\?xml\s+version")
 """Not `<?xml:namespace …?>`, which Word leaves in descriptions."""
 _LATEST = 4096
 """Bytes within which a declaration stands, behind what a program said before it wrote the feed."""
+_FORBIDDEN = re.compile(rb"\xef\xbf[\xbe\xbf]|\xed[\xa0-\xbf][\x80-\xbf]")
+"""No characters, and halves of such as programs write that take UTF-16 for text, in UTF-8 (XML 1.0, 2.2)."""
 _REFERENCE = re.compile(rb"&(?:#x([0-9A-Fa-f]{1,8})|#([0-9]{1,10})|(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]{1,31}));")
 _LONGEST = 40
 """Bytes of such a reference, at most."""
@@ -51,7 +53,6 @@ _GOOGLE = re.compile(rb"<(?:rss|feed)(?=[\s>])(?![^>]*\sxmlns:g\s*=)")
 REMEDIES: Mapping[str, str] = {
     "ERR_NAME_REQUIRED": "a bare & or < must be written &amp; or &lt;",
     "ERR_ENTITYREF_SEMICOL_MISSING": "a bare & must be written &amp;",
-    "ERR_INVALID_CHAR": "take the character out",
     "ERR_INVALID_ENCODING": "save the feed as UTF-8 and let its declaration say so",
     "ERR_TAG_NAME_MISMATCH": "close each tag by its own name",
     "ERR_TAG_NOT_FINISHED": "close every tag, comment and CDATA section",
@@ -91,7 +92,7 @@ def items(stream: Readable, name: str, faults: Faults, roots: Mapping[str, Colle
             "Save it as UTF-8."
         ) from None
     if text.dropped:
-        faults.count("control characters in the feed, which count as spaces", text.first_dropped, text.dropped)
+        faults.count("characters in the feed that XML forbids, which count as spaces", text.first_dropped, text.dropped)
 
 
 class _Parsing:
@@ -262,6 +263,11 @@ class _Text:
             data, self._held = _whole(data) if raw else (data, b"")
             if data or not raw:
                 break
+        if (b"\xef\xbf" in data or b"\xed" in data) and (strange := _FORBIDDEN.findall(data)):
+            if not self.dropped:
+                self.first_dropped = f"bytes {strange[0].hex(' ')}"
+            self.dropped += len(strange)
+            data = _FORBIDDEN.sub(b"   ", data)
         if found := len(data) - len(data.translate(None, CONTROL)):
             if not self.dropped:
                 at = next(index for index, byte in enumerate(data) if byte in CONTROL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,8 +10,16 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus
 
+_FILE = re.compile(r"file:(?://(?:localhost)?)?(?=/(?!/))", re.IGNORECASE)
+"""What stands before the path in the address of a file of this machine (RFC 8089)."""
 _SURE_SECONDS = 2.0
 """Age from which a folder's time tells that nothing has come into it since."""
+
+
+def without_scheme(reference: str) -> str:
+    """The path in the address of a file of this machine; anything else as it is."""
+    scheme = _FILE.match(reference)
+    return unquote(reference[scheme.end() :], errors="surrogateescape") if scheme else reference
 
 
 def find(folder: Path, name: str) -> Path:
@@ -33,7 +42,7 @@ def _spellings(name: str) -> Iterator[str]:
     turned = name.strip().strip("\"'").replace("\\", "/")
     bare = turned.split("?")[0].split("#")[0]
     others = (one.lstrip("/") for one in (turned, unquote(turned), bare, unquote(bare), unquote_plus(bare)))
-    yield from dict.fromkeys((name, *others))
+    yield from dict.fromkeys((name, *filter(None, others)))  # `#1.jpg` is nothing but a fragment
 
 
 def _existing(folder: Path, name: str, *, same_case: bool) -> Path | None:

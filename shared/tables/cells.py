@@ -67,7 +67,7 @@ def _rows(lines: Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         yield number, _cells(_joined(line, lines, delimiter) if '"' in line else line, delimiter)
 
 
-def _fittest(head: Sequence[str], is_header: IsHeader, is_row: IsHeader) -> tuple[tuple[bool, int, int], str]:
+def _fittest(head: Sequence[str], is_header: IsHeader, is_row: IsHeader) -> tuple[tuple[int, int, int], str]:
     return max(((_fitness(head, one, is_header, is_row), one) for one in _BETWEEN), key=lambda found: found[0])
 
 
@@ -76,17 +76,20 @@ def _inside(line: str) -> str:
     return found[1].replace('""', '"') if (found := _WHOLE.fullmatch(line)) else line
 
 
-def _fitness(head: Sequence[str], delimiter: str, is_header: IsHeader, is_row: IsHeader) -> tuple[bool, int, int]:
-    """Whether this delimiter gives a beginning that is understood, of how many cells, and how many rows of one length."""
+def _fitness(head: Sequence[str], delimiter: str, is_header: IsHeader, is_row: IsHeader) -> tuple[int, int, int]:
+    """How well the beginning is understood that this delimiter gives, of how many cells it is, and how many rows of one length.
+
+    A header that is understood goes before a first row: what parts pictures in their cells may make one of each line.
+    """
     try:
         rows = [row for _, row in _rows(Lines(iter(head)), delimiter) if any(row)]
     except csv.Error:  # told where the row is asked for
-        return False, 0, 0
+        return 0, 0, 0
     at = start_of(rows, is_header, is_row)
     if at is not None:
-        return True, len(rows[at]), sum(len(row) == len(rows[at]) for row in rows[at:])
+        return 1 + is_header(rows[at]), len(rows[at]), sum(len(row) == len(rows[at]) for row in rows[at:])
     lengths = Counter(len(row) for row in rows if len(row) > 1)
-    return False, 0, max(lengths.values(), default=0) if delimiter != "|" else 0
+    return 0, 0, max(lengths.values(), default=0) if delimiter != "|" else 0
 
 
 def start_of(rows: Sequence[Sequence[str]], is_header: IsHeader, is_row: IsHeader) -> int | None:
@@ -175,7 +178,9 @@ def _cells(text: str, delimiter: str) -> list[str]:
     blank = None if text.isascii() else BLANK  # space alone is taken away in less time
     if '"' not in text:
         return [cell.strip(blank) for cell in text.split(delimiter)]
-    if delimiter == "\t" and _quotes(text, delimiter) is not _Quotes.CLOSED:
+    if (delimiter == "\t" or text.count('"') % 2) and (
+        (state := _quotes(text, delimiter)) is _Quotes.OPEN or (delimiter == "\t" and state is _Quotes.LITERAL)
+    ):  # a quotation mark that never ends would take the rest of the row
         return [_unquoted(cell.strip(blank)) for cell in text.split(delimiter)]
     try:
         row = _parsed(text, delimiter)

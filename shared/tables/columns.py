@@ -31,7 +31,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "ссылка на изображение", "ссылки на изображения", "ссылка на фото", "ссылки на фото", "url картинки", "url фото",
         "ссылка на фотографию", "ссылки на фотографии", "img", "pic", "foto", "fotos", "foto url", "bild", "bilder", "imagen",
         "detail picture", "preview picture", "ie detail picture", "ie preview picture",
-        "variant image", "additional image link", "additional images",
+        "variant image", "variant image url", "additional image link", "additional images",
         "additional image links", "gallery", "дополнительные фото", "дополнительные изображения", "доп фото", "доп изображения",
         "ссылки на дополнительные фото", "additional image urls", "more photo", "галерея",
         "image name",

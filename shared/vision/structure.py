@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
+from itertools import product
 
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.vision import iso
@@ -45,10 +46,12 @@ STRUCTURE = StructureParameters()
 
 # Fill bytes, stuffed zeros and restart marks are no markers.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-_SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
+_SOF2, _SOI, _EOI, _SOS, _APP1 = 0xC2, 0xD8, 0xD9, 0xDA, 0xE1
 _WITHOUT_LENGTH = {0x01, 0xC8, _SOI, _EOI, *range(0xF0, 0xFE)}
 _TIFF = (b"MM\0*", b"II*\0", b"MM*\0", b"II\0*", b"MM\0+", b"II+\0")
 _BYTES_OF_NUMBER = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # bytes and text are read as they are
+_COEFFICIENTS = 64
+"""Of each block of each component."""
 _COMMENT, _APPLICATION = 254, 255
 _ANIMATION = 2
 """A flag of WebP."""
@@ -95,6 +98,28 @@ def _examine_jpeg(data: bytes, limits: StructureParameters) -> None:
         _limit(scans, limits.scans, "scans")
         _limit(parts, limits.parts, "segments, or bytes between them")
         _limit(exif, limits.exif, "bytes of EXIF")
+
+
+def last_scan(data: bytes) -> int:
+    """Where what is coded in a progressive JPEG's last scan begins, which says what is still open of any coefficient; else 0.
+
+    Segments are those of ITU-T T.81, B.2.2 and B.2.3.
+    """
+    at, components, exact = 2, b"", set[tuple[int, int]]()
+    begin = 0
+    while match := _MARKER.search(data, at):
+        marker, at = data[match.start() + 1], match.end()
+        if marker in _WITHOUT_LENGTH:
+            continue
+        length = int.from_bytes(data[at : at + 2])
+        segment = data[at + 2 : at + length]
+        at += max(2, length)
+        if marker == _SOF2:
+            components = segment[6::3]
+        elif marker == _SOS and len(segment) == 4 + 2 * segment[0] and not segment[-1] & 0x0F:
+            exact.update(product(segment[1:-3:2], range(segment[-3], segment[-2] + 1)))
+            begin = at
+    return begin if components and len(exact) >= _COEFFICIENTS * len(components) else 0
 
 
 def _examine_png(data: bytes, limits: StructureParameters) -> None:

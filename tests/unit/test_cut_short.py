@@ -192,3 +192,23 @@ def test_what_is_transparent_at_the_bottom_is_not_taken_for_lacking() -> None:
 def test_a_packed_tiff_without_its_directory_ends_too_early(compression: str) -> None:
     data = saved(PHOTO, "TIFF", compression=compression)
     assert refusal(data[: -len(data) // 20]).code is ErrorCode.IMAGE_TRUNCATED
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 10, 64])
+def test_a_progressive_jpeg_of_a_pack_on_a_plain_ground_is_taken_without_its_end(cut: int) -> None:
+    for ground in ("white", PLAIN_BELOW):
+        image = PLAIN_BELOW.copy() if ground is PLAIN_BELOW else Image.new("RGB", (480, 640), "white")
+        image.paste(PHOTO.crop((0, 0, 300, 300)), (90, 90))
+        data = saved(image, "JPEG", progressive=True)
+        difference = np.abs(decode(data, LIMITS).pixels.astype(int) - decode(data[:-cut], LIMITS).pixels)
+        assert (difference > 16).mean() < 0.002
+
+
+def test_a_progressive_jpeg_that_lacks_a_scan_is_refused() -> None:
+    image = Image.new("RGB", (480, 640), "white")
+    image.paste(PHOTO.crop((0, 0, 300, 300)), (90, 90))
+    data = saved(image, "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    for kept in range(2000, last, 97):
+        assert refusal(data[:kept]).code is ErrorCode.IMAGE_TRUNCATED
+    assert refusal(data[:last]).code is ErrorCode.IMAGE_TRUNCATED

@@ -383,6 +383,9 @@ def test_any_bytes_give_offers_or_a_feed_error(tail: bytes) -> None:
         ("/1.jpg", "https://магазин.рф/feed.xml", "https://xn--80aairftm.xn--p1ai/1.jpg"),
         ("https://münchen.de/a.jpg", "/srv/feed.xml", "https://xn--mnchen-3ya.de/a.jpg"),
         ("https://..ф/a.jpg", "/srv/feed.xml", "https://..%D1%84/a.jpg"),
+        ("file:///srv/%D1%84%201.jpg", "/srv/feed.xml", "/srv/ф 1.jpg"),
+        ("file:///srv/%FF.jpg", "/srv/feed.xml", "file:///srv/%FF.jpg"),  # no text that can be kept
+        ("file:///srv/1.jpg", "https://e.example/feed.xml", "file:///srv/1.jpg"),
     ],
 )
 def test_pictures_resolve_against_the_feeds_own_place(picture: str, location: str, reference: str) -> None:
@@ -422,7 +425,17 @@ def test_references_to_what_xml_forbids_count_as_spaces_and_are_told(reference: 
     file.write_bytes(wrapped(f"<offer id='1'><name>Cream{reference}mild</name></offer>"))
     offers = read_offers(str(file), Settings(_env_file=None))
     assert offers.by_id["1"].product.name == "Cream mild"
-    assert offers.notes == (f"control characters in the feed, which count as spaces: 1 (first: character {reference})",)
+    assert offers.notes == (f"characters in the feed that XML forbids, which count as spaces: 1 (first: character {reference})",)
+
+
+@pytest.mark.parametrize("no_character", [b"\xef\xbf\xbe", b"\xef\xbf\xbf", b"\xed\xa0\xbd"])
+def test_bytes_of_utf_8_that_are_no_characters_cost_no_feed(no_character: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "feed.xml"
+    file.write_bytes(wrapped("<offer id='1'><name>Крем @для рук</name></offer>").replace(b"@", no_character))
+    offers = read_offers(str(file), Settings(_env_file=None))
+    assert offers.by_id["1"].product.name == "Крем для рук"
+    told = f"characters in the feed that XML forbids, which count as spaces: 1 (first: bytes {no_character.hex(' ')})"
+    assert offers.notes == (told,)
 
 
 def test_hyphens_and_spaces_that_nobody_sees_are_not_in_names() -> None:

@@ -107,9 +107,11 @@ def test_offers_without_a_name_are_counted() -> None:
         ('{"images": [{"src": "/x/1"}, {"src": "/x/2"}]}', ["/x/1", "/x/2"]),
         ('{"alt": "Крем"}', []),
         ("#VALUE!", []), ("#ССЫЛКА!", []), ("undefined", []), ("#1.jpg", ["#1.jpg"]),
+        ("p/1.jpg p/2.jpg", ["p/1.jpg", "p/2.jpg"]), ("1.jpg\t2.jpg", ["1.jpg", "2.jpg"]), ("photo 1.jpg", ["photo 1.jpg"]),
+        ("1.jpg (2).jpg", ["1.jpg (2).jpg"]), ("a 1.jpg, b 2.jpg", ["a 1.jpg", "b 2.jpg"]),
     ],
 )  # fmt: skip
-def test_objects_of_json_say_where_a_picture_is_by_its_key_and_errors_name_none(cell: str, pictures: list[str]) -> None:
+def test_a_cell_names_pictures_and_nothing_else(cell: str, pictures: list[str]) -> None:
     assert pictures_in(cell) == pictures
 
 
@@ -181,7 +183,7 @@ def test_titles_of_sections_are_no_products() -> None:
     items, notes = of_table("Код;Наименование;Фото\nУход за кожей;;\n1;Крем;1.jpg\nИтого;;\n2;;\n")
     assert ids(items) == ["1", "2"]
     assert notes == (
-        "rows that are one word or several alone, taken for titles of what is below and left out: 2 "
+        "rows that are words alone, taken for titles of what is below or totals and left out: 2 "
         "(first: “Уход за кожей” in line 2)",
     )
 

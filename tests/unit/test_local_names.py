@@ -100,6 +100,11 @@ def test_what_does_not_exist_keeps_the_name_that_was_written(tmp_path: Path) -> 
     assert find(tmp_path, "\0") == tmp_path / "\0"
 
 
+def test_a_fragment_alone_names_no_folder(tmp_path: Path) -> None:
+    for name in ("#1.jpg", "?v=1"):
+        assert find(tmp_path, name) == tmp_path / name
+
+
 def test_linked_folders_are_followed_once_and_the_rest_is_counted(tmp_path: Path) -> None:
     photos, nas = tmp_path / "photos", tmp_path / "nas" / "2023"
     for folder in (photos / "2024", photos / "@eaDir" / "a.jpg", photos / ".git", nas):

@@ -350,3 +350,62 @@ def test_what_stands_between_cells_is_what_gives_a_header_that_is_understood(hea
 def test_without_a_header_cells_stand_between_what_rows_have_alike() -> None:
     offers = read("1;a,1.jpg;Крем\n2;a,b,c,2.jpg;Мыло\n3;c.jpg;Чай, чёрный\n").by_id
     assert [offer.pictures for offer in offers.values()] == [("a,1.jpg",), ("a,b,c,2.jpg",), ("c.jpg",)]
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ";", ",", "|"])
+@pytest.mark.parametrize("between", [";", ",", "|"])
+@pytest.mark.parametrize("header", [True, False])
+def test_many_pictures_in_a_cell_do_not_say_what_stands_between_cells(delimiter: str, between: str, header: bool) -> None:
+    if between == delimiter:
+        return
+    rows = [["id", "picture", "name"]] * header
+    rows += [[str(one), between.join(f"{one}{letter}.jpg" for letter in "abcdefg"), "Cream"] for one in (1, 2)]
+    offers = read("\n".join(map(delimiter.join, rows))).by_id
+    assert {identity: offer.pictures for identity, offer in offers.items()} == {
+        one: tuple(f"{one}{letter}.jpg" for letter in "abcdefg") for one in ("1", "2")
+    }
+
+
+def test_a_header_goes_before_addresses_that_look_like_a_first_row() -> None:
+    offers = read("id,name,image\n1,Cream,https://e.example/?n=1;https://e.example/2.jpg;https://e.example/3.jpg;b\n").by_id
+    assert list(offers) == ["1"]
+    assert offers["1"].product.name == "Cream"
+
+
+@pytest.mark.parametrize("total", ["Итого", "Итого:", "ВСЕГО ПО ПРАЙСУ", "Всего позиций: 2", "Total"])
+def test_sums_below_a_table_are_no_products(total: str) -> None:
+    offers = read(f"Код;Наименование;Фото;Цена\n1;Крем;a.jpg;9\n{total};;;9\n")
+    assert list(offers.by_id) == ["1"]
+    assert offers.notes == (
+        f"rows that are words alone, taken for titles of what is below or totals and left out: 1 (first: “{total}” in line 3)",
+    )
+
+
+@pytest.mark.parametrize("title", ["1. Кремы", "Уход за кожей (20)", "Кремы:", "Hair care 2"])
+def test_titles_may_hold_numbers_and_marks(title: str) -> None:
+    offers = read(f"Код;Наименование;Фото\n{title};;\n1;Крем;a.jpg\nABC 12;;\nК-7;;\n").by_id
+    assert list(offers) == ["1", "ABC 12", "К-7"]
+
+
+def test_rows_that_explain_the_columns_are_no_products() -> None:
+    offers = read(
+        "Артикул;Название;Фото;Бренд\n"
+        "обязательно;обязательно;обязательно;\n"
+        ";Составьте по схеме;;\n"
+        "Уникальный код товара, до 50 знаков;Как на сайте;Ссылки, до 15 штук;\n"
+        "Крем для рук;Крем;нет фото;\n"
+        "Total Care;Крем;кадр первый;\n"
+    )
+    assert list(offers.by_id) == ["Крем для рук", "Total Care"]
+    assert offers.notes == (
+        "rows below the header that seem to say what belongs into its columns, left out: 2 (first: “обязательно” in line 2)",
+        "rows without an id, left out: 1 (first: line 3)",
+    )
+
+
+@pytest.mark.parametrize("delimiter", [";", ",", "|", "\t"])
+def test_a_quotation_mark_that_never_ends_takes_nothing_with_it(delimiter: str) -> None:
+    rows = [["id", "name", "picture"], ["1", '"Rose cream', "a.jpg"], ["2", '"Soap"', '"b.jpg"'], ["3", 'TV 24"', "c.jpg"]]
+    offers = read("\n".join(map(delimiter.join, rows))).by_id
+    assert [offer.product.name for offer in offers.values()] == ['"Rose cream', "Soap", 'TV 24"']
+    assert [offer.pictures for offer in offers.values()] == [("a.jpg",), ("b.jpg",), ("c.jpg",)]

@@ -17,11 +17,14 @@ from PIL.ImageFile import ImageFile
 from packsight.shared.contract.errors import ErrorCode, ImageError
 from packsight.shared.settings import Decode
 from packsight.shared.vision.picture import load, opened
+from packsight.shared.vision.structure import last_scan
 from packsight.worker.pipeline.long_photos import bounded
 
 MOST_LACKING = 0.02
 """Share of the rows that may lack."""
 _JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_PLAIN = 4
+"""Difference of rows that follow each other up to which they are plain, in steps of brightness."""
 _BY_ROWS = {"zip", "gif", "raw"}
 """Pillow's decoders of PNG, GIF, BMP and TIFF that write nothing but what stands in the file."""
 _GREY = (131, 127, 129, 254)
@@ -89,14 +92,25 @@ def _lacking(data: bytes, limits: Decode, max_side: int | None) -> float:
     """Share of a JPEG's rows for which it ends too early.
 
     A decoder does not tell. But rows are coded from top to bottom, in each scan of a progressive one too, so that those which
-    change when a little more is taken away are those where the file ends.
+    change when a little more is taken away are those where the file ends. The last scan of a progressive one says nothing of what
+    is plain, as the ground below a pack is; before it a whole scan lacks.
     """
     try:
-        given, less = (_rows(part + _JPEG_END, limits, max_side) for part in (data, data[: -max(32, len(data) // 50)]))
+        with opened(data, limits) as image:
+            is_progressive = "progressive" in image.info
+        begin = last_scan(data)
+        if is_progressive and not begin:
+            return 1.0
+        shorter = max(begin, len(data) - max(32, len(data) // 50))
+        given, less = (_rows(part + _JPEG_END, limits, max_side) for part in (data, data[:shorter]))
     except ImageError:
         return 1.0
     changed = np.flatnonzero((given != less).any(axis=1))
-    return 1.0 - (int(changed[-1]) + 1) / len(given) if len(changed) else 1.0
+    if not len(changed):
+        return 1.0
+    below = given[changed[-1] :].astype(np.int16)
+    lacking = np.abs(np.diff(below, axis=0)).max(axis=1, initial=0) > (_PLAIN if is_progressive else -1)
+    return float(lacking.sum()) / len(given)
 
 
 def _rows(data: bytes, limits: Decode, max_side: int | None) -> npt.NDArray[np.uint8]:
