@@ -33,9 +33,9 @@ class StructureParameters:
     """Bytes of EXIF in a JPEG, which one segment of at most 65,533 holds; Pillow reads any number of them as one."""
     headers: int = 1000
     """What looks like the beginning of EXIF in an AVIF or HEIC. Compressed pixels do once in 700 MB."""
-    coded: int = 20_000_000
-    """Bytes of an AVIF's or HEIC's pictures, which cost up to 0.12 s a megabyte beside the 1.3 s of 50 megapixels, which
-    have 3 bits each at that."""
+    coded: int = 12_000_000
+    """Bytes of an AVIF's or HEIC's pictures, which cost up to 0.12 s a megabyte beside the 1.3 s of 50 megapixels, and three
+    quarters more on a machine that is busy with other work. Of 48 megapixels each has 2 bits at that."""
     animated: int = 25_000_000
     """Pixels of a WebP of several frames, whose decoder keeps 16 bytes of each; no camera writes one."""
     run_length: int = 8_000_000

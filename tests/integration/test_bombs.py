@@ -91,8 +91,8 @@ def test_a_small_file_that_is_much_work_is_refused_at_once(name: str, of: Of) ->
 
 
 def test_as_many_bytes_of_pixels_as_may_be_are_decoded_in_time(of: Of) -> None:
-    data = bombs.grained("HEIF", 512, quality=36)
-    assert 0.8 * STRUCTURE.coded < sum(coded(data)) < STRUCTURE.coded
+    data = bombs.grained("HEIF", 512, quality=22)
+    assert 0.75 * STRUCTURE.coded < sum(coded(data)) < STRUCTURE.coded
     result = of(data)
     assert result.answers == ["8192x6144"]
     assert result.seconds < MOST_SECONDS

@@ -29,7 +29,7 @@ def test_bytes_of_pictures_count_as_often_as_they_are_decoded(name: str) -> None
     assert len(data) < 1_000_000
     error = refusal(data)
     assert error.code is ErrorCode.FILE_TOO_LARGE
-    assert error.message == "The pictures in the file have more than 20,000,000 bytes, too many to be decoded in time"
+    assert error.message == "The pictures in the file have more than 12,000,000 bytes, too many to be decoded in time"
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])
