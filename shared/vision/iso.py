@@ -41,9 +41,11 @@ def _coded(data: bytes, at: int, end: int) -> Iterator[int]:
             references.append((start, stop))
     derived: set[int] = set()
     for start, stop in references:
-        for item in _derivations(data, start, stop):
-            yield lengths[item] if item in derived else 0
-            derived.add(item)
+        for name, reference, _ in _boxes(data, start + _VERSION, stop):
+            yield 0
+            for item in _listed(data, reference, wide=data[start] > 0) if name == b"dimg" else ():
+                yield lengths[item] if item in derived else 0
+                derived.add(item)
 
 
 def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -79,14 +81,11 @@ def _locations(data: bytes, at: int) -> Iterator[tuple[int, int]]:
             yield item, int.from_bytes(extent) or len(data)  # 0 is all of the file
 
 
-def _derivations(data: bytes, at: int, end: int) -> Iterator[int]:
-    """Number of each item that a picture is made of, as often as one is (ISO/IEC 14496-12, 8.11.12; ISO/IEC 23008-12, 6.6)."""
-    number = "I" if data[at] else "H"
-    for name, start, _ in _boxes(data, at + _VERSION, end):
-        if name == b"dimg":
-            (count,) = struct.unpack_from(">H", data, start + struct.calcsize(number))
-            listed = _taken(data, start + struct.calcsize(number) + 2, count * struct.calcsize(number))
-            yield from (item for (item,) in struct.iter_unpack(f">{number}", listed))
+def _listed(data: bytes, at: int, *, wide: bool) -> Iterator[int]:
+    """Number of each item that a picture is made of, as often as it is (ISO/IEC 14496-12, 8.11.12; ISO/IEC 23008-12, 6.6)."""
+    number, size = ("I", 4) if wide else ("H", 2)
+    (count,) = struct.unpack_from(">H", data, at + size)
+    return (item for (item,) in struct.iter_unpack(f">{number}", _taken(data, at + size + 2, count * size)))
 
 
 def _taken(data: bytes, at: int, count: int) -> bytes:

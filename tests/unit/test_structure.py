@@ -55,10 +55,13 @@ def test_a_place_without_a_length_is_all_of_the_file_and_many_cost_nothing_to_co
     assert len(list(iso.coded(data))) < 200
 
 
-def test_boxes_are_counted_too() -> None:
-    data = b"\0\0\0\x10ftypheic" + bytes(4) + b"\0\0\0\x08free" * (STRUCTURE.parts + 1)
+@pytest.mark.parametrize("around", [(), (b"meta",), (b"meta", b"iref")])
+def test_boxes_are_counted_too(around: tuple[bytes, ...]) -> None:
+    data = b"\0\0\0\x08free" * (STRUCTURE.parts + 1)
+    for name in reversed(around):
+        data = struct.pack(">I", 12 + len(data)) + name + bytes(4) + data
     with pytest.raises(ImageError, match="boxes, pictures and tiles"):
-        examine(data + bytes(16))
+        examine(b"\0\0\0\x10ftypheic" + bytes(4) + data + bytes(16))
 
 
 @pytest.mark.parametrize("name", bombs.DEEP)
